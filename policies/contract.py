@@ -1,0 +1,118 @@
+"""What an onlining policy is, and what it may look at.
+
+A policy answers one question, once for each memory block that is put online with the plain word ``online``: a kernel zone,
+or ZONE_MOVABLE? It sees the block in question (:class:`ZoneRequest`) and a read-only view of memory
+(:class:`sim.memory.view.MemoryView`), and nothing else: no clock, no device, no workload.
+
+A third party adds a policy by subclassing :class:`Policy` and naming the class as an entry point of the group
+``memhp_sim.policies``, or as ``path/to/file.py:Class`` in an experiment.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from sim.memory.zones import OnlineType, ZoneType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sim.memory.groups import GroupView
+    from sim.memory.view import MemoryView
+
+
+class ZoneRequest:
+    """The block that is about to go online. Valid only during the call that it is passed to: the object is reused.
+
+    Attributes: ``node`` (NUMA node id), ``first_page`` (page frame number of the block's first page), ``pages``
+    (pages of the block, self-hosted memmap included), ``group`` (the memory group that the block belongs to, or None).
+    """
+
+    __slots__ = ("first_page", "group", "node", "pages")
+
+    def __init__(self, node: int, first_page: int, pages: int, group: GroupView | None) -> None:
+        self.node = node
+        self.first_page = first_page
+        self.pages = pages
+        self.group = group
+
+    def __repr__(self) -> str:
+        group = "no group" if self.group is None else f"group {self.group.id}"
+        return f"ZoneRequest(node {self.node}, pages {self.first_page}+{self.pages}, {group})"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision and why it was taken: ``reason`` is one line for a person, ``numbers`` the figures in it (pages)."""
+
+    zone: ZoneType
+    reason: str
+    numbers: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpaceRule:
+    """What a program such as udev writes to the ``state`` file of every block that appears.
+
+    ``online_type`` is the word written, ``delay_us`` the microseconds between the block's appearance and the write.
+    """
+
+    online_type: OnlineType
+    delay_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a policy or workload, for listings: name, type, default as written in a config, unit and meaning."""
+
+    name: str
+    type: str
+    default: object
+    unit: str
+    meaning: str
+
+
+class Policy(ABC):
+    """An onlining policy. A subclass takes its parameters as keyword arguments of ``__init__``.
+
+    Class attributes: ``name`` (as used in experiments and listings), ``summary`` (one line), ``parameters``.
+    Instance attributes: ``auto_online`` is what the kernel's ``auto_online_blocks`` is set to, that is the word with which
+    every new block is put online (only ONLINE asks :meth:`zone_for`), and ``user_space`` an optional rule that acts on
+    blocks left offline.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    parameters: ClassVar[Sequence[Parameter]] = ()
+
+    auto_online: OnlineType = OnlineType.ONLINE
+    user_space: UserSpaceRule | None = None
+
+    @abstractmethod
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        """Return the zone (a :class:`ZoneType` or its number) of the node that the block shall go to. Pure and fast."""
+
+    @abstractmethod
+    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
+        """Return what :meth:`zone_for` returns, with a reason. Called only when somebody asks."""
+
+    def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
+        """Decide ``count`` adjacent blocks at once, ``request`` being the first: runs of (blocks, zone), in order.
+
+        The result must be what ``count`` block-by-block calls give if every block is put online before the next is
+        decided. None says that this run has to be decided block by block.
+        """
+        return None
+
+    @property
+    def configured_ratio(self) -> int | None:
+        """MOVABLE : KERNEL in percent that this policy aims not to exceed, or None where it has no such aim."""
+        return None
+
+    def on_offline(self, node: int, zone: int, pages: int) -> None:
+        """Told after a block of ``pages`` left ``zone`` of ``node``. For policies that keep state."""
+
+    def on_pressure(self, node: int, free_kernel_pages: int) -> None:
+        """Told when the kernel zones of ``node`` run short, with the pages left to kernel requests. For policies that keep state."""

@@ -1,0 +1,83 @@
+"""Sizes, page counts and times: parsed and printed at the border, plain integers inside.
+
+Inside the simulator memory is counted in base pages of 4 KiB and time in integer microseconds; strings such as
+``"4GiB"`` and seconds as floats exist only in configuration files, on the command line and in output.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+PAGE_SHIFT: Final = 12
+PAGE_SIZE: Final = 1 << PAGE_SHIFT
+"""Bytes in a base page (x86-64)."""
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+TIB: Final = 1 << 40
+
+PAGEBLOCK_PAGES: Final = (2 * MIB) >> PAGE_SHIFT
+"""Pages of a pageblock, of a sub-section and of a PMD mapping on x86-64: 2 MiB each."""
+
+STRUCT_PAGE_BYTES: Final = 64
+"""Bytes of the descriptor that the memmap holds for every page."""
+
+MICROSECONDS: Final = 1_000_000
+"""Microseconds in a second."""
+
+_SUFFIXES: Final = {"": 1, "b": 1, "kib": KIB, "mib": MIB, "gib": GIB, "tib": TIB, "k": KIB, "m": MIB, "g": GIB, "t": TIB}
+_SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<suffix>[a-z]*)\s*", re.IGNORECASE)
+
+
+def parse_size(text: str | int) -> int:
+    """Return the bytes that ``text`` stands for.
+
+    Accepts an integer (bytes) or a string with a binary suffix (``"512MiB"``, ``"1.5 GiB"``, ``"4G"``).
+    Raises ValueError, with what would be right, for anything else, for a fraction of a byte and for a negative size.
+    """
+    if isinstance(text, bool) or not isinstance(text, (int, str)):
+        raise ValueError(f"{text!r} is not a size: write a number of bytes or a string such as '512MiB' or '4GiB'")
+    if isinstance(text, int):
+        if text < 0:
+            raise ValueError(f"a size cannot be negative, but is {text}")
+        return text
+    match = _SIZE.fullmatch(text)
+    if match is None or match["suffix"].lower() not in _SUFFIXES:
+        raise ValueError(f"{text!r} is not a size: write a number of bytes or a string such as '512MiB' or '4GiB'")
+    whole, _, fraction = match["number"].partition(".")
+    scale = _SUFFIXES[match["suffix"].lower()]
+    numerator = int(whole + fraction) * scale
+    size, rest = divmod(numerator, 10 ** len(fraction))
+    if rest:
+        raise ValueError(f"{text!r} is not a whole number of bytes")
+    return size
+
+
+def format_size(size: int) -> str:
+    """Return ``size`` bytes as a string that :func:`parse_size` reads back exactly, in the largest whole unit."""
+    for name, scale in (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if size and size % scale == 0:
+            return f"{size // scale}{name}"
+    return f"{size}B"
+
+
+def bytes_to_pages(size: int) -> int:
+    """Return how many whole pages ``size`` bytes fill, rounded up as the kernel's PFN_UP does."""
+    return -(-size // PAGE_SIZE)
+
+
+def pages_to_bytes(pages: int) -> int:
+    """Return the bytes of ``pages`` base pages."""
+    return pages << PAGE_SHIFT
+
+
+def seconds_to_us(seconds: float) -> int:
+    """Return ``seconds`` as integer microseconds, rounded to the nearest."""
+    return round(seconds * MICROSECONDS)
+
+
+def us_to_seconds(us: int) -> float:
+    """Return integer microseconds as seconds."""
+    return us / MICROSECONDS

@@ -1,0 +1,1 @@
+"""Workloads: what the host asks of its guest's memory, and when."""

@@ -1,0 +1,84 @@
+"""What a workload is: a source of host requests in simulated time.
+
+A workload says WHAT is asked of a guest and WHEN. It speaks to a :class:`Host` (plug, unplug, resize, demand) and never touches
+memory blocks. Randomness comes only from the named streams it is given, so that two policies under one seed see the same
+traffic. A workload may look at what the host can see (sizes, whether a device is busy), which a real management layer sees too;
+one whose requests shall be the same for every policy does not.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    import numpy as np
+    import simpy
+
+    from policies.contract import Parameter
+    from sim.devices.specs import DeviceSpec
+
+
+class Streams(Protocol):
+    """Named random streams of one run."""
+
+    def __call__(self, name: str) -> np.random.Generator:
+        """Return the stream ``name``: the same generator at every call with this name."""
+
+
+class Host(Protocol):
+    """What the host (VMM, management layer) can ask of the guest's devices, and see of them. All sizes in bytes.
+
+    A verb returns at once; what it starts goes on in simulated time. Asking for something impossible (an id in use, no free
+    slot, an unknown device) is counted and recorded as a failed request, as a management layer would log it, and raises nothing.
+    """
+
+    @property
+    def env(self) -> simpy.Environment:
+        """The simulation's clock; its time unit is the microsecond."""
+
+    def plug(self, spec: DeviceSpec) -> bool:
+        """Plug a device (DIMM, dax device) or attach a virtio-mem device. False where the host itself refuses."""
+
+    def unplug(self, device: str) -> bool:
+        """Ask for the removal of a DIMM or dax device. False where there is no such device or a removal is under way."""
+
+    def resize(self, device: str, requested: int) -> bool:
+        """Set a virtio-mem device's requested size. False where there is no such device or it is not a multiple of its block."""
+
+    def set_demand(self, name: str, kind: str, amount: int) -> bool:
+        """Set what the guest's load ``name`` of ``kind`` uses to ``amount`` bytes (or units). See the guest model."""
+
+    def present(self, device: str) -> bool:
+        """Whether the device is attached."""
+
+    def busy(self, device: str) -> bool:
+        """Whether the guest is still working on the last request to this device."""
+
+    def plugged(self, device: str) -> int:
+        """Bytes of this device that the guest has now."""
+
+    def requested(self, device: str) -> int:
+        """Bytes of this device that were asked for last."""
+
+
+class Workload(ABC):
+    """A source of host requests. A subclass takes its parameters as keyword arguments of ``__init__`` (sizes in bytes, times in seconds)."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    parameters: ClassVar[Sequence[Parameter]] = ()
+
+    @abstractmethod
+    def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, object]:
+        """Yield SimPy events and call the host's verbs in between. Ends when the workload has nothing more to ask."""
+
+    @abstractmethod
+    def duration(self) -> float:
+        """Seconds of simulated time after which the run shall end (the engine stops there)."""
+
+    def node_capacity(self) -> Iterable[int]:
+        """Nodes that this workload plugs memory into, so that a machine without them is refused before the run."""
+        return (0,)
