@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
+    from sim.parameters import Parameter
 
 
 class ZoneRequest:
@@ -61,17 +62,6 @@ class UserSpaceRule:
 
     online_type: OnlineType
     delay_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a policy or workload, for listings: name, type, default as written in a config, unit and meaning."""
-
-    name: str
-    type: str
-    default: object
-    unit: str
-    meaning: str
 
 
 class Policy(ABC):

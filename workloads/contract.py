@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import simpy
 
-    from policies.contract import Parameter
     from sim.devices.specs import DeviceSpec
+    from sim.parameters import Parameter
 
 
 class Streams(Protocol):

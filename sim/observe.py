@@ -1,0 +1,95 @@
+"""What a run records: one row for every change, kept as integers while the run lasts and handed out as arrays.
+
+The record of a run is a table of events (see :data:`EVENT_COLUMNS`). Every series (MOVABLE over time, plugged size, ...) follows
+from it by summing deltas, so the hot path appends one row per change and nothing else. A row may stand for a run of adjacent
+blocks that changed together.
+"""
+
+from __future__ import annotations
+
+from array import array
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class EventKind(IntEnum):
+    """What an event row says happened."""
+
+    PLUG = 1
+    """Blocks were added and put online in ``zone`` in one go (auto-online)."""
+    ADD = 2
+    """Blocks were added and stay offline."""
+    ONLINE = 3
+    """Blocks that were there went online in ``zone``."""
+    OFFLINE = 4
+    """Blocks left ``zone`` and stay as offline blocks."""
+    REMOVE = 5
+    """Offline blocks were removed."""
+    UNPLUG = 6
+    """Blocks left ``zone`` and were removed in one go."""
+    SUBPLUG = 7
+    """virtio-mem plugged ``pages`` into block ``block`` that was there already (state and zone unchanged)."""
+    SUBUNPLUG = 8
+    """virtio-mem unplugged ``pages`` of block ``block``, which stays."""
+    REQUEST = 9
+    """The host asked: ``pages`` is the device's requested size from now on (absolute, not a change)."""
+    REFUSED = 10
+    """An attempt to take blocks offline was refused (``count`` blocks of ``zone``)."""
+    FAILED = 11
+    """A request of the host or an add failed; ``zone`` holds the errno."""
+    OOM = 12
+    """The guest ran out of memory; ``zone`` holds the kind, see ``sim.guest``."""
+    DEVICE = 13
+    """A device was attached (``count`` 1) or is gone (``count`` 0)."""
+
+
+EVENT_COLUMNS: Final = ("t_us", "kind", "device", "block", "count", "zone", "pages")
+"""``t_us`` simulated microseconds; ``kind`` an :class:`EventKind`; ``device`` index into the run's device names (-1: none, such as
+boot memory); ``block`` first block id; ``count`` blocks; ``zone`` zone number (see ``sim.memory.zones.ZoneType``; -1 where it does not
+apply); ``pages`` change of the device's plugged pages (positive for PLUG, ADD, SUBPLUG; positive as well, but to be subtracted, for REMOVE, UNPLUG, SUBUNPLUG;
+0 for ONLINE and OFFLINE, which do not change what is plugged)."""
+
+_WIDTH: Final = len(EVENT_COLUMNS)
+_COMPACT_AT: Final = 1 << 16
+
+
+class Recorder:
+    """Collects event rows. ``append`` is the hot path: one call per change with the seven integers of a row as a tuple.
+
+    Rows wait in a plain list, because extending a list costs a third of extending an ``array``; :meth:`compact` moves them into
+    eight bytes an integer and is called where time does not matter (at every request of the host).
+    """
+
+    __slots__ = ("_compact", "_pending", "append", "device_names", "device_nodes")
+
+    def __init__(self) -> None:
+        self._pending: list[int] = []
+        self._compact = array("q")
+        self.append = self._pending.extend
+        self.device_names: list[str] = []
+        self.device_nodes: list[int] = []
+
+    def __len__(self) -> int:
+        return (len(self._compact) + len(self._pending)) // _WIDTH
+
+    def add_device(self, name: str, node: int) -> int:
+        """Return the index under which events of device ``name`` on ``node`` are to be recorded."""
+        self.device_names.append(name)
+        self.device_nodes.append(node)
+        return len(self.device_names) - 1
+
+    def compact(self, *, force: bool = False) -> None:
+        """Pack the rows that wait, if there are many of them (or ``force``)."""
+        if force or len(self._pending) >= _COMPACT_AT:
+            self._compact.extend(array("q", self._pending))
+            self._pending.clear()
+
+    def table(self) -> npt.NDArray[np.int64]:
+        """Return all rows so far, shape (events, 7), in the order of :data:`EVENT_COLUMNS`. A copy."""
+        self.compact(force=True)
+        return np.array(self._compact, dtype=np.int64).reshape(-1, _WIDTH)
