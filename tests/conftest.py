@@ -1,0 +1,57 @@
+"""What all tests share: Hypothesis profiles, the recorded kernels, and data kept outside of the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNEL_TRACES = tuple(sorted((ROOT / "tests" / "data" / "kernel-traces").glob("*.json")))
+
+# Short and the same on every run: a failure is a change of the code, never luck.
+settings.register_profile(
+    "default",
+    derandomize=True,
+    max_examples=50,
+    stateful_step_count=40,
+    deadline=None,  # the machine's other work must not fail a test
+    print_blob=True,
+)
+# Long and random: HYPOTHESIS_PROFILE=long, as "make test-long" sets it. Failures are kept and tried first.
+settings.register_profile(
+    "long",
+    derandomize=False,
+    max_examples=2500,
+    stateful_step_count=100,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for ``kernel_trace`` once for each recording in tests/data/kernel-traces."""
+    if "kernel_trace" in metafunc.fixturenames:
+        metafunc.parametrize("kernel_trace", KERNEL_TRACES, ids=[path.stem for path in KERNEL_TRACES])
+
+
+@pytest.fixture(scope="session")
+def kernel_traces() -> tuple[Path, ...]:
+    """All recordings in tests/data/kernel-traces, by name."""
+    return KERNEL_TRACES
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with data that is too large or not ours to ship; without it, the test is skipped.
+
+    It is ``shared`` beside the checkout, unless MEMHP_SIM_SHARED names another.
+    """
+    folder = Path(os.environ.get("MEMHP_SIM_SHARED") or ROOT.parent / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder} (MEMHP_SIM_SHARED names another)")
+    return folder
