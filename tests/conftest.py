@@ -1,4 +1,4 @@
-"""What all tests share: Hypothesis profiles, the recorded kernels, and data kept outside of the repository."""
+"""What all tests share: Hypothesis profiles, the recorded kernels, data kept outside of the repository."""
 
 from __future__ import annotations
 

@@ -1,0 +1,68 @@
+# "make demo" and "make test" need Python 3.11 or newer, make and git; everything else they put into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Processes for the tests; "auto" is one for each core.
+WORKERS ?= auto
+RECORDINGS := $(wildcard tests/data/kernel-traces/*.json)
+
+# One stamp for each set of libraries: pyproject.toml changed means install again.
+DEV := $(VENV)/.installed-dev
+DOCS := $(VENV)/.installed-docs
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(DEV) ## Compare policies on the quickstart, replay the recorded kernels
+	$(BIN)/memhp-sim run experiments/quickstart.toml
+	$(BIN)/memhp-sim replay $(RECORDINGS)
+	@echo "Look at results/quickstart/: plots (*.png, *.svg), tables (*.parquet) and the manifest."
+
+.PHONY: test
+test: $(DEV) ## Style, types and all tests but the long ones
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(WORKERS)
+
+.PHONY: test-long
+test-long: $(DEV) ## All tests, with the long Hypothesis profile (takes much longer)
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(WORKERS) -m "slow or not slow"
+
+.PHONY: bench
+bench: $(DEV) ## Speed, as ratios to bare SimPy events
+	$(BIN)/pytest benchmarks --benchmark-enable
+
+.PHONY: docs
+docs: $(DOCS) ## Build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+.PHONY: clean
+clean: ## Remove the environment, caches and everything built (results stay)
+	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { \
+	    echo "No $(PYTHON) here. Install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "memhp-sim needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) --version 2>&1`." >&2; \
+	    echo "Name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "$(PYTHON) cannot make environments; on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@
+
+$(DOCS): pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --editable '.[docs]'
+	@touch $@
