@@ -65,7 +65,7 @@ class Recorder:
     eight bytes an integer and is called where time does not matter (at every request of the host).
     """
 
-    __slots__ = ("_compact", "_pending", "append", "device_names", "device_nodes")
+    __slots__ = ("_compact", "_pending", "append", "device_names", "device_nodes", "device_units")
 
     def __init__(self) -> None:
         self._pending: list[int] = []
@@ -73,14 +73,19 @@ class Recorder:
         self.append = self._pending.extend
         self.device_names: list[str] = []
         self.device_nodes: list[int] = []
+        self.device_units: list[int] = []
 
     def __len__(self) -> int:
         return (len(self._compact) + len(self._pending)) // _WIDTH
 
-    def add_device(self, name: str, node: int) -> int:
-        """Return the index under which events of device ``name`` on ``node`` are to be recorded."""
+    def add_device(self, name: str, node: int, unit_pages: int = -1) -> int:
+        """Return the index under which events of device ``name`` on ``node`` are to be recorded.
+
+        ``unit_pages`` is the unit of the device's dynamic memory group, 0 for a static group, -1 for none.
+        """
         self.device_names.append(name)
         self.device_nodes.append(node)
+        self.device_units.append(unit_pages)
         return len(self.device_names) - 1
 
     def compact(self, *, force: bool = False) -> None:

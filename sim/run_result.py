@@ -31,7 +31,8 @@ class RunResult:
     """A cell's raw outcome.
 
     ``events`` has shape (n, 7), columns :data:`sim.observe.EVENT_COLUMNS`, in order of simulated time. ``duration_us`` is the
-    simulated end. ``counters`` are totals kept by the core (``decisions``, ``failed_requests``, ...). ``guest`` holds the
+    simulated end. ``device_units`` holds, for each device, the pages of a unit of its dynamic memory group, 0 for a static group and -1 for
+    no group; empty where that is not known. ``counters`` are totals kept by the core (``decisions``, ``failed_requests``, ...). ``guest`` holds the
     guest's sampled series by name, each an array as long as ``guest["t_us"]``; empty without a guest model.
     """
 
@@ -44,3 +45,4 @@ class RunResult:
     configured_ratio: int | None
     counters: Mapping[str, int]
     guest: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    device_units: tuple[int, ...] = ()
