@@ -1,0 +1,88 @@
+"""An ACPI memory device (DIMM): adding its ranges under one static group, and the two-pass eject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.plain import linux
+from tests.plain.machine import LinuxError, Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+@dataclass
+class Dimm:
+    """A device with ranges (first page, pages) in firmware order."""
+
+    node: int
+    ranges: list[tuple[int, int]]
+    group: int | None = None
+    enabled: list[tuple[int, int]] = field(default_factory=list)
+
+    def bound_blocks(self, machine: Machine) -> list[int]:
+        return sorted(
+            number
+            for first, pages in self.enabled
+            for number in range(first // machine.block_pages, -(-(first + pages) // machine.block_pages))
+        )
+
+
+def plug(machine: Machine, dimm: Dimm, memmap_pages: int = 0, vetoed: Collection[int] = ()) -> None:
+    """Register the group and add each range; ranges that cannot be added are passed over."""
+    total = sum(pages for _, pages in dimm.ranges)
+    if total == 0:
+        raise LinuxError("EINVAL", "a device without memory")
+    dimm.group = linux.register_static(machine, dimm.node, total)
+    for first, pages in dimm.ranges:
+        if pages == 0:
+            continue
+        try:
+            linux.add(machine, first, pages, group=dimm.group, memmap_pages=memmap_pages, vetoed=vetoed)
+        except LinuxError as error:
+            if error.name != "EEXIST":
+                continue
+        dimm.enabled.append((first, pages))
+    if not dimm.enabled:
+        linux.unregister(machine, dimm.group)
+        dimm.group = None
+        raise LinuxError("EINVAL", "no range could be added")
+
+
+def eject(machine: Machine, dimm: Dimm, refusing: Collection[int] = ()) -> None:
+    """Offline all in up to two passes, then remove; or put back what this attempt took (EBUSY)."""
+    if dimm.group is None:
+        return
+    numbers = dimm.bound_blocks(machine)
+    taken: set[int] = set()
+    failed = False
+    for number in numbers:
+        failed |= not _try_offline(machine, number, refusing, taken)
+    if failed:
+        failed = False
+        for number in numbers:
+            if not _try_offline(machine, number, refusing, taken):
+                failed = True
+                break
+    if failed:
+        for number in numbers:
+            if number in taken:
+                linux.write_online(machine, number, value=True)
+        raise LinuxError("EBUSY", "a block did not go offline")
+    for first, pages in dimm.enabled:
+        linux.remove(machine, first, pages)
+    linux.unregister(machine, dimm.group)
+    dimm.group = None
+    dimm.enabled = []
+
+
+def _try_offline(machine: Machine, number: int, refusing: Collection[int], taken: set[int]) -> bool:
+    if not machine.blocks[number].online:
+        return True
+    try:
+        linux.offline(machine, number, refuse=number in refusing)
+    except LinuxError:
+        return False
+    taken.add(number)
+    return True
