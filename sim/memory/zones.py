@@ -46,3 +46,110 @@ class OnlineType(IntEnum):
     def word(self) -> str:
         """The word as written to sysfs."""
         return self.name.lower()
+
+
+class ScopeTotals:
+    """Present pages summed over a scope (all nodes, or one node), kept up to date by the accounting primitive.
+
+    ``movable``: MV of the auto-movable statistics, present pages of ZONE_MOVABLE plus CMA in kernel zones.
+    ``early_kernel``: KE, present early pages of kernel zones minus CMA.
+    ``kernel``: present pages of kernel zones, hotplugged ones included.
+    ``dynamic_movable``: ZONE_MOVABLE pages that belong to dynamic memory groups (GM before the deciding group is left out).
+    Policies read these and must not write them.
+    """
+
+    __slots__ = ("dynamic_movable", "early_kernel", "kernel", "movable")
+
+    def __init__(self) -> None:
+        self.movable = 0
+        self.early_kernel = 0
+        self.kernel = 0
+        self.dynamic_movable = 0
+
+
+class Zone:
+    """One zone of one node. Pages are counted, ``start`` and ``end`` bound the span in page frame numbers (both 0 when empty).
+
+    ``mixed_parts`` are the pieces [start, end) of boot blocks that this zone shares with others: such a block can never go
+    offline, and the search for a new span edge stops at them too.
+    """
+
+    __slots__ = ("cma", "code", "end", "managed", "mixed_parts", "movable", "node", "present", "present_early", "start", "totals", "type")
+
+    def __init__(self, node: int, zone_type: int, code: int, totals: ScopeTotals) -> None:
+        self.node = node
+        self.type = zone_type
+        self.code = code
+        self.movable = zone_type == ZONE_MOVABLE
+        self.totals = totals
+        self.start = 0
+        self.end = 0
+        self.present = 0
+        self.present_early = 0
+        self.managed = 0
+        self.cma = 0
+        self.mixed_parts: list[tuple[int, int]] = []
+
+    @property
+    def spanned(self) -> int:
+        """Pages of the span, holes included."""
+        return self.end - self.start
+
+    def intersects(self, first: int, pages: int) -> bool:
+        """Whether the span and ``[first, first + pages)`` overlap; never for an empty zone (``zone_intersects``)."""
+        return self.end > first and self.start < first + pages and self.end > self.start
+
+    def grow_span(self, start: int, end: int) -> None:
+        """Stretch the span over ``[start, end)`` (``resize_zone_range``)."""
+        if self.end == 0:
+            self.start = start
+            self.end = end
+        else:
+            if start < self.start:
+                self.start = start
+            if end > self.end:
+                self.end = end
+
+
+class Node:
+    """A NUMA node: its zones by type (None where it never had pages), its totals, and how far its low zones span.
+
+    ``low_end`` is the highest end of the spans of DMA and DMA32: a range that starts there or above is NORMAL whenever a
+    kernel zone is asked for, which spares the look at both spans.
+    """
+
+    __slots__ = ("id", "low_end", "totals", "zones")
+
+    def __init__(self, nid: int) -> None:
+        self.id = nid
+        self.zones: list[Zone | None] = [None] * NR_ZONES
+        self.totals = ScopeTotals()
+        self.low_end = 0
+
+    @property
+    def present(self) -> int:
+        """Present pages of all zones."""
+        return sum(zone.present for zone in self.zones if zone is not None)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Hull of the non-empty zone spans as (start, end); (0, 0) where the node spans nothing."""
+        spans = [(zone.start, zone.end) for zone in self.zones if zone is not None and zone.end]
+        if not spans:
+            return (0, 0)
+        return (min(start for start, _ in spans), max(end for _, end in spans))
+
+    def update_low_end(self) -> None:
+        """Recompute :attr:`low_end` after a low zone's span has changed."""
+        self.low_end = max((zone.end for zone in self.zones[:ZONE_NORMAL] if zone is not None), default=0)
+
+    def default_kernel_zone(self, first: int, pages: int) -> int:
+        """Return the kernel zone for a range that is put online: a low zone whose span it meets, else NORMAL.
+
+        Goes by present spans, not by the 16 MiB and 4 GiB limits (``default_kernel_zone_for_pfn``).
+        """
+        if first < self.low_end:
+            for zone in self.zones[:ZONE_NORMAL]:
+                if zone is not None and zone.intersects(first, pages):
+                    return zone.type
+        return ZONE_NORMAL

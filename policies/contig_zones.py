@@ -1,0 +1,76 @@
+"""The kernel's default online policy, ``contig-zones``: a block goes where its neighbours are.
+
+Follows ``default_zone_for_pfn`` of ``mm/memory_hotplug.c``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from policies.contract import Explanation, Policy
+from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL, ZoneType
+from sim.parameters import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from policies.contract import ZoneRequest
+    from sim.memory.view import MemoryView
+
+
+class ContigZones(Policy):
+    """Inside exactly one of the kernel zone's and ZONE_MOVABLE's spans: that zone. Else the kernel zone, or MOVABLE with ``movable_node``."""
+
+    name = "contig-zones"
+    summary = "Linux's default: keep zones contiguous; everything hotplugged on a fresh guest goes to a kernel zone"
+    parameters: ClassVar[Sequence[Parameter]] = (
+        Parameter("movable_node", "bool", False, "-", "the kernel was booted with movable_node (as [machine] movable_node says it)"),
+    )
+
+    def __init__(self, *, movable_node: bool = False) -> None:
+        self.movable_node = movable_node
+
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        """Decide by the spans as they are now."""
+        kernel = memory.default_kernel_zone(request.node, request.first_page, request.pages)
+        in_kernel, in_movable = _inside(request, request.pages, memory, kernel)
+        if in_kernel != in_movable:
+            return ZONE_MOVABLE if in_movable else kernel
+        return ZONE_MOVABLE if self._prefers_movable(memory) else kernel
+
+    def _prefers_movable(self, memory: MemoryView) -> bool:
+        return self.movable_node or memory.movable_node
+
+    def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
+        """Decide a run that meets neither span: its first block takes the default, and the others find themselves in no span or in that zone's."""
+        if request.first_page < memory.low_end(request.node):
+            return None
+        if any(_inside(request, count * request.pages, memory, ZONE_NORMAL)):
+            return None
+        return [(count, ZONE_MOVABLE if self._prefers_movable(memory) else ZONE_NORMAL)]
+
+    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
+        """Return the decision of :meth:`zone_for` with the spans that the block lies in."""
+        zone = ZoneType(self.zone_for(request, memory))
+        kernel = memory.default_kernel_zone(request.node, request.first_page, request.pages)
+        in_kernel, in_movable = _inside(request, request.pages, memory, kernel)
+        label = ZONE_LABELS[kernel]
+        if in_kernel and in_movable:
+            where = f"inside both the {label} and the Movable span"
+        elif in_kernel:
+            where = f"inside the {label} span only"
+        elif in_movable:
+            where = "inside the Movable span only"
+        else:
+            where = f"inside neither the {label} nor the Movable span"
+        if in_kernel == in_movable:
+            where += ", and movable_node is set" if self._prefers_movable(memory) else ""
+        return Explanation(zone, f"{where}: {zone.label}", {"in_kernel_span": int(in_kernel), "in_movable_span": int(in_movable)})
+
+
+def _inside(request: ZoneRequest, pages: int, memory: MemoryView, kernel: int) -> tuple[bool, bool]:
+    """Return whether the range meets the kernel zone's span and whether it meets ZONE_MOVABLE's."""
+    first, end = request.first_page, request.first_page + pages
+    kernel_start, kernel_end = memory.span(request.node, kernel)
+    movable_start, movable_end = memory.span(request.node, ZONE_MOVABLE)
+    return kernel_end > first and kernel_start < end, movable_end > first and movable_start < end

@@ -1,0 +1,64 @@
+"""The policies that decide nothing: every new block gets the same word, as ``memhp_default_state=`` or ``auto_online_blocks`` set it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from policies.contig_zones import ContigZones
+from policies.contract import Explanation, Policy
+from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, OnlineType, ZoneType
+
+if TYPE_CHECKING:
+    from policies.contract import ZoneRequest
+    from sim.memory.view import MemoryView
+
+
+class OnlineKernel(Policy):
+    """Everything to a kernel zone (``online_kernel``)."""
+
+    name = "online-kernel"
+    summary = "every block to a kernel zone: the kernel never starves, little can be taken back"
+    auto_online = OnlineType.ONLINE_KERNEL
+
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        """Return the default kernel zone."""
+        return memory.default_kernel_zone(request.node, request.first_page, request.pages)
+
+    def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
+        """Decide the whole run where it lies above the low zones."""
+        if request.first_page < memory.low_end(request.node):
+            return None
+        return [(count, self.zone_for(request, memory))]
+
+    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
+        """Name the word that was written."""
+        zone = self.zone_for(request, memory)
+        return Explanation(ZoneType(zone), f"online_kernel: {ZONE_LABELS[zone]}", {})
+
+
+class OnlineMovable(Policy):
+    """Everything to ZONE_MOVABLE (``online_movable``)."""
+
+    name = "online-movable"
+    summary = "every block to ZONE_MOVABLE: all of it can be taken back, unless the kernel starves first"
+    auto_online = OnlineType.ONLINE_MOVABLE
+
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        """Return ZONE_MOVABLE."""
+        return ZONE_MOVABLE
+
+    def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
+        """Decide the whole run."""
+        return [(count, ZONE_MOVABLE)]
+
+    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
+        """Name the word that was written."""
+        return Explanation(ZoneType.MOVABLE, "online_movable: Movable", {})
+
+
+class Offline(ContigZones):
+    """Nothing goes online by itself; a plain ``online`` by hand is decided as by the kernel's default policy."""
+
+    name = "offline"
+    summary = "blocks are added and stay offline until somebody puts them online: memory that is paid for and not used"
+    auto_online = OnlineType.OFFLINE

@@ -1,0 +1,68 @@
+"""User space decides: a rule such as udev's writes a word to the ``state`` file of every block that appears, a little later.
+
+The kernel's own auto-onlining is off. Rules of this kind are shipped by distributions (``40-redhat.rules``, ``40-vm-hotadd.rules``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from policies.contig_zones import ContigZones
+from policies.contract import Explanation, UserSpaceRule
+from sim.memory.zones import ZONE_MOVABLE, OnlineType, ZoneType
+from sim.parameters import Parameter
+from sim.units import seconds_to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from policies.contract import ZoneRequest
+    from sim.memory.view import MemoryView
+
+_WORDS: Final = {"online": OnlineType.ONLINE, "online_kernel": OnlineType.ONLINE_KERNEL, "online_movable": OnlineType.ONLINE_MOVABLE}
+
+
+class Udev(ContigZones):
+    """Blocks appear offline; user space writes ``state`` to each after ``delay``. Plain ``online`` then asks contig-zones."""
+
+    name = "udev"
+    summary = "user space writes online or online_movable to every block that appears, after a delay"
+    auto_online = OnlineType.OFFLINE
+    parameters: ClassVar[Sequence[Parameter]] = (
+        Parameter("state", "str", "online", "-", "word written to memoryN/state: online, online_kernel or online_movable"),
+        Parameter("delay", "seconds", 0.01, "s", "time from a block's appearance to the write"),
+        *ContigZones.parameters,
+    )
+
+    def __init__(self, *, state: str = "online", delay: float = 0.01, movable_node: bool = False) -> None:
+        super().__init__(movable_node=movable_node)
+        if state not in _WORDS:
+            raise ValueError(f"state must be one of {', '.join(_WORDS)}, but is {state!r}")
+        if not 0 <= delay < float("inf"):
+            raise ValueError(f"delay must be a number of seconds of at least 0, but is {delay}")
+        self.user_space = UserSpaceRule(_WORDS[state], seconds_to_us(delay))
+
+    def _written(self) -> OnlineType:
+        rule = self.user_space
+        return OnlineType.ONLINE if rule is None else rule.online_type
+
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        """Return the zone that the word written leads to."""
+        word = self._written()
+        if word is OnlineType.ONLINE_MOVABLE:
+            return ZONE_MOVABLE
+        if word is OnlineType.ONLINE_KERNEL:
+            return memory.default_kernel_zone(request.node, request.first_page, request.pages)
+        return super().zone_for(request, memory)
+
+    def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
+        """Decide a run as :class:`ContigZones` does where the word is plain; block by block otherwise."""
+        return super().zones_for_run(request, count, memory) if self._written() is OnlineType.ONLINE else None
+
+    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
+        """Name the word that user space writes, or the spans that a plain ``online`` goes by."""
+        word = self._written()
+        if word is OnlineType.ONLINE:
+            return super().explain(request, memory)
+        zone = ZoneType(self.zone_for(request, memory))
+        return Explanation(zone, f"user space writes {word.word}: {zone.label}", {})

@@ -1,0 +1,81 @@
+"""Faults in what a user wrote: collected with their place, reported together, never a traceback. A leaf."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_SHOWN_CHARACTERS: Final = 60
+_NAMES_LISTED: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: ``where`` is the key (such as ``policies[1].ratio``; empty for the whole file), ``what`` says what is
+    wrong and what would be right.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
+class BadInput(ValueError):
+    """Input that cannot be used: ``source`` (a file or an option) and all of its ``faults``."""
+
+    def __init__(self, source: str, faults: Sequence[Fault]) -> None:
+        super().__init__(source, tuple(faults))
+        self.source = source
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        if len(self.faults) == 1:
+            return f"{self.source}: {self.faults[0]}"
+        lines = [f"{self.source}: {len(self.faults)} faults"]
+        return "\n".join([*lines, *(f"  {fault}" for fault in self.faults)])
+
+
+def key_path(*parts: str | int) -> str:
+    """Return the path of a key as TOML would write it: ``key_path("policies", 1, "ratio")`` is ``policies[1].ratio``."""
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+            continue
+        key = part if _BARE_KEY.fullmatch(part) else shown(part, quote='"')
+        path += f".{key}" if path else key
+    return path
+
+
+def shown(value: object, *, quote: str = "'") -> str:
+    """Return ``value`` as a message shows it: one line, cut where it gets long."""
+    if isinstance(value, str):
+        text = quote + value.encode("unicode_escape").decode() + quote
+    elif isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 4 * _SHOWN_CHARACTERS:
+        return f"a number of {value.bit_length()} bits"  # Python refuses to print numbers of thousands of digits
+    elif isinstance(value, dict):
+        return "a table"
+    elif isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    else:
+        text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 4]}...{text[-1]}"
+
+
+def unknown_name(what: str, name: str, valid: Iterable[str]) -> str:
+    """Return the message for a name that is none of ``valid``: the nearest one if any is near, and all of them."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(name[:200], names, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else "."
+    if not names:
+        return f"unknown {what} {shown(name)}; there is none"
+    more = f" and {len(names) - _NAMES_LISTED} more" if len(names) > _NAMES_LISTED else ""
+    return f"unknown {what} {shown(name)}{guess} Valid: {', '.join(names[:_NAMES_LISTED])}{more}"

@@ -1,0 +1,74 @@
+"""The table of memory blocks: a few bytes each in dense arrays, indexed by block id.
+
+A block's state, zone and node are one byte (:attr:`BlockTable.where`), so that looking for the next block of a zone is a byte
+search at the speed of ``memchr`` and a terabyte of blocks costs kilobytes. Follows ``struct memory_block`` of
+``include/linux/memory.h``.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final
+
+ABSENT: Final = 0
+OFFLINE: Final = 1
+MIXED: Final = 2
+"""An online boot block that spans several zones; it can never go offline."""
+FIRST_ZONE_CODE: Final = 3
+"""Values of ``where`` from here on: an online block, the value names the zone (``Memory.zone_by_code``)."""
+MAX_ZONES: Final = 256 - FIRST_ZONE_CODE
+
+
+class BlockTable:
+    """Block attributes by block id.
+
+    ``where`` (byte): ABSENT, OFFLINE, MIXED or a zone's code. ``node`` (16 bit): the block's NUMA node. ``group`` (32 bit): memory group id or -1.
+    ``flags`` (byte): see the constants. ``left_over`` holds the online type that a refused write to ``state`` left on a block.
+    """
+
+    EARLY: Final = 1
+    """Boot memory; stays early across offline and online."""
+    SELF_HOSTED: Final = 2
+    """The memmap lies in the block itself (altmap)."""
+    HAS_HOLES: Final = 4
+    """Boot block with missing pages; it can never go offline."""
+
+    __slots__ = ("flags", "group", "left_over", "node", "where")
+
+    def __init__(self) -> None:
+        self.where = bytearray()
+        self.flags = bytearray()
+        self.node = array("H")
+        self.group = array("i")
+        self.left_over: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def reserve(self, end: int) -> None:
+        """Make room for block ids below ``end``."""
+        missing = end - len(self.where)
+        if missing > 0:
+            # Grow by half at least: a device that appends block after block must not copy the table every time.
+            missing = max(missing, len(self.where) // 2)
+            self.where.extend(bytes(missing))
+            self.flags.extend(bytes(missing))
+            self.node.frombytes(bytes(2 * missing))
+            self.group.extend(array("i", [-1]) * missing)
+
+    def all_absent(self, first: int, count: int) -> bool:
+        """Whether none of the ``count`` blocks from ``first`` exists."""
+        chunk = self.where[first : first + count]
+        return chunk.count(ABSENT) == len(chunk)
+
+    def is_online(self, block: int) -> bool:
+        """Whether the block exists and is online."""
+        return block < len(self.where) and self.where[block] >= MIXED
+
+    def exists(self, block: int) -> bool:
+        """Whether there is such a block."""
+        return 0 <= block < len(self.where) and self.where[block] != ABSENT
+
+    def ids(self) -> list[int]:
+        """All existing block ids, ascending. Walks the table: not for the hot path."""
+        return [block for block, code in enumerate(self.where) if code != ABSENT]

@@ -1,0 +1,45 @@
+"""The errors of the memory hotplug core, named as Linux names them."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+# Linux numbers: errno's own constants differ on other systems, and results must not.
+EINTR: Final = 4
+EAGAIN: Final = 11
+ENOMEM: Final = 12
+EBUSY: Final = 16
+EEXIST: Final = 17
+ENODEV: Final = 19
+EINVAL: Final = 22
+ETXTBSY: Final = 26
+ENOSPC: Final = 28
+E2BIG: Final = 7
+
+NAMES: Final = {
+    EINTR: "EINTR",
+    E2BIG: "E2BIG",
+    EAGAIN: "EAGAIN",
+    ENOMEM: "ENOMEM",
+    EBUSY: "EBUSY",
+    EEXIST: "EEXIST",
+    ENODEV: "ENODEV",
+    EINVAL: "EINVAL",
+    ETXTBSY: "ETXTBSY",
+    ENOSPC: "ENOSPC",
+}
+
+
+class HotplugError(Exception):
+    """A call failed as the kernel's would. ``errno`` is the Linux number, ``name`` its name, ``reason`` one line."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"{NAMES.get(number, errno.errorcode.get(number, str(number)))}: {reason}")
+        self.errno = number
+        self.reason = reason
+
+    @property
+    def name(self) -> str:
+        """The symbolic name, such as ``"EBUSY"``."""
+        return NAMES.get(self.errno, str(self.errno))

@@ -1,0 +1,376 @@
+"""Add, online, offline, remove: the only place where blocks change state and present pages are accounted.
+
+Follows ``mm/memory_hotplug.c`` (``add_memory_resource``, ``online_pages``, ``offline_pages``, ``try_remove_memory``,
+``adjust_present_page_count``, ``shrink_zone_span``) and ``drivers/base/memory.c``. This room knows neither policies nor time: callers name the zone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.memory.blocks import ABSENT, FIRST_ZONE_CODE, MAX_ZONES, MIXED, OFFLINE, BlockTable
+from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
+from sim.memory.groups import NO_GROUP, GroupRegistry, MemoryGroup
+from sim.memory.units import UnitIndex
+from sim.memory.zones import ZONE_LABELS, ZONE_NORMAL, Node, ScopeTotals, Zone
+from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES, STRUCT_PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_PHYSICAL_BYTES: Final = 1 << 46
+"""Addressable bytes of x86-64 with four-level paging (``MAX_PHYSMEM_BITS``)."""
+
+
+class Memory:
+    """The memory of one machine: nodes, zones, blocks, groups.
+
+    ``block_pages`` and ``section_pages`` are powers of two, a block being one or more whole sections. ``nodes`` are the possible node ids.
+    """
+
+    __slots__ = (
+        "_units",
+        "block_pages",
+        "blocks",
+        "groups",
+        "max_blocks",
+        "memmap_pages",
+        "nodes",
+        "section_pages",
+        "system",
+        "zone_by_code",
+    )
+
+    def __init__(self, *, block_pages: int, section_pages: int, nodes: Iterable[int]) -> None:
+        if block_pages <= 0 or block_pages & (block_pages - 1) or section_pages <= 0 or block_pages % section_pages:
+            raise ValueError(f"a block of {block_pages} pages is not a power of two of whole sections ({section_pages} pages)")
+        self.block_pages = block_pages
+        self.section_pages = section_pages
+        self.nodes: dict[int, Node] = {nid: Node(nid) for nid in nodes}
+        self.system = ScopeTotals()
+        self.blocks = BlockTable()
+        self.groups = GroupRegistry(block_pages, self.nodes)
+        self.zone_by_code: list[Zone | None] = [None] * FIRST_ZONE_CODE
+        self.max_blocks = MAX_PHYSICAL_BYTES // PAGE_SIZE // block_pages
+        self.memmap_pages = block_pages * STRUCT_PAGE_BYTES // PAGE_SIZE
+        """Pages that the memmap of one block takes."""
+        self._units = UnitIndex(self)
+
+    # Boot ------------------------------------------------------------------------------------------------------------
+
+    def boot_zone(
+        self,
+        node: int,
+        zone_type: int,
+        *,
+        start: int,
+        end: int,
+        present: int,
+        managed: int,
+        cma: int = 0,
+        present_early: int | None = None,
+    ) -> Zone:
+        """Set up a boot zone: span ``[start, end)`` in page frames, counters in pages. Blocks follow by :meth:`boot_blocks`."""
+        zone = self.zone(node, zone_type)
+        zone.start, zone.end = start, end
+        zone.cma, zone.managed = cma, managed
+        zone.present_early = present if present_early is None else present_early
+        zone.present = present
+        self.nodes[node].update_low_end()
+        for totals in (self.system, zone.totals):
+            if zone.movable:
+                totals.movable += present
+            else:
+                totals.kernel += present
+                totals.early_kernel += zone.present_early
+                if present:
+                    totals.movable += cma
+                    totals.early_kernel -= cma
+        return zone
+
+    def boot_blocks(self, node: int, first: int, count: int, zone_type: int | None, *, holes: bool = False) -> None:
+        """Declare ``count`` early blocks from ``first``, online in ``zone_type`` or, where None, spanning several zones of the node."""
+        blocks = self.blocks
+        blocks.reserve(first + count)
+        code = MIXED if zone_type is None else self.zone(node, zone_type).code
+        flags = BlockTable.EARLY | (BlockTable.HAS_HOLES if holes else 0)
+        for block in range(first, first + count):
+            blocks.where[block] = code
+            blocks.node[block] = node
+            blocks.flags[block] = flags
+        if zone_type is None:
+            start, end = first * self.block_pages, (first + count) * self.block_pages
+            for zone in self.nodes[node].zones:
+                if zone is not None and zone.intersects(start, end - start):
+                    zone.mixed_parts.append((max(zone.start, start), min(zone.end, end)))
+
+    def zone(self, node: int, zone_type: int) -> Zone:
+        """Return the zone of this type on ``node``, made empty where it has never had pages."""
+        home = self.nodes[node]
+        zone = home.zones[zone_type]
+        if zone is None:
+            code = len(self.zone_by_code)
+            if code - FIRST_ZONE_CODE >= MAX_ZONES:
+                raise ValueError(f"more than {MAX_ZONES} zones with memory on one machine are not supported")
+            zone = home.zones[zone_type] = Zone(node, zone_type, code, home.totals)
+            self.zone_by_code.append(zone)
+        return zone
+
+    # Add and remove --------------------------------------------------------------------------------------------------
+
+    def add(self, first: int, count: int, *, node: int, group_id: int = NO_GROUP, self_hosted: bool = False) -> None:
+        """Create ``count`` offline blocks from id ``first``, ascending, in ``group_id`` (the node is then the group's).
+
+        ``first`` and ``count`` are whole blocks: the caller has refused what is not aligned. Raises E2BIG beyond the addressable range, EEXIST
+        over existing blocks, EINVAL for no blocks, an unknown group or an impossible node; nothing is created then.
+        """
+        blocks = self.blocks
+        end = first + count
+        if count <= 0 or first < 0:
+            raise HotplugError(EINVAL, "there is nothing to add")
+        if end > self.max_blocks:
+            raise HotplugError(E2BIG, f"blocks {first}-{end - 1} lie beyond the addressable range")
+        if count == 1:
+            if first < len(blocks.where) and blocks.where[first]:
+                raise HotplugError(EEXIST, f"block {first} is there already")
+        elif not blocks.all_absent(first, count):
+            raise HotplugError(EEXIST, f"some of blocks {first}-{end - 1} are there already")
+        if group_id != NO_GROUP:
+            group = self.groups.find(group_id)
+            if group is None:
+                raise HotplugError(EINVAL, f"there is no memory group {group_id}")
+            node = group.node
+            group.blocks += count
+        elif node not in self.nodes:
+            raise HotplugError(EINVAL, f"node {node} is not possible on this machine")
+        if end > len(blocks.where):
+            blocks.reserve(end)
+        flags = BlockTable.SELF_HOSTED if self_hosted else 0
+        if count == 1:
+            blocks.where[first] = OFFLINE
+            blocks.flags[first] = flags
+            blocks.node[first] = node
+            blocks.group[first] = group_id
+        else:
+            blocks.where[first:end] = bytes([OFFLINE]) * count
+            blocks.flags[first:end] = bytes([flags]) * count
+            blocks.node[first:end] = type(blocks.node)("H", [node]) * count
+            blocks.group[first:end] = type(blocks.group)("i", [group_id]) * count
+
+    def remove(self, first: int, count: int = 1) -> None:
+        """Remove ``count`` blocks from ``first``: all must exist (else EINVAL) and be offline (else EBUSY; nothing is removed then)."""
+        blocks = self.blocks
+        end = first + count
+        if count == 1:
+            if blocks.where[first] != OFFLINE:
+                raise self._not_offline(first, 1)
+            group_id = blocks.group[first]
+            if group_id >= 0:
+                self._leave_group(group_id, 1)
+                blocks.group[first] = NO_GROUP
+            blocks.where[first] = ABSENT
+        else:
+            if blocks.where[first:end] != bytes([OFFLINE]) * count:
+                raise self._not_offline(first, count)
+            members = blocks.group[first:end]
+            for group_id in set(members):
+                if group_id >= 0:
+                    self._leave_group(group_id, members.count(group_id))
+            blocks.group[first:end] = type(members)("i", [NO_GROUP]) * count
+            blocks.where[first:end] = bytes(count)
+        if blocks.left_over:
+            for block in range(first, end):
+                blocks.left_over.pop(block, None)
+
+    def _leave_group(self, group_id: int, count: int) -> None:
+        group = self.groups.find(group_id)
+        if group is not None:
+            group.blocks -= count
+
+    def _not_offline(self, first: int, count: int) -> HotplugError:
+        chunk = self.blocks.where[first : first + count]
+        missing = chunk.find(ABSENT)
+        if missing >= 0 or len(chunk) < count:
+            return HotplugError(EINVAL, f"block {first + (missing if missing >= 0 else len(chunk))} does not exist")
+        online = next(first + at for at, code in enumerate(chunk) if code >= MIXED)
+        return HotplugError(EBUSY, f"block {online} is online")
+
+    # Online and offline ----------------------------------------------------------------------------------------------
+
+    def online(self, first: int, zone_type: int, count: int = 1, *, withheld: int = 0) -> None:
+        """Put ``count`` adjacent offline blocks of one node and group online in the node's ``zone_type``.
+
+        ``withheld`` pages in all are not handed to the page allocator (virtio-mem sub-blocks that are not plugged): they count as
+        present and not as managed, as does a self-hosted memmap. The caller vouches that the blocks are offline.
+        """
+        blocks = self.blocks
+        pages = count * self.block_pages
+        start = first * self.block_pages
+        nid = blocks.node[first]
+        node = self.nodes[nid]
+        zone = node.zones[zone_type] or self.zone(nid, zone_type)
+        group_id = blocks.group[first]
+        flags = blocks.flags[first]
+        if zone.end == 0 or start < zone.start or start + pages > zone.end:
+            zone.grow_span(start, start + pages)
+            if zone_type < ZONE_NORMAL:
+                node.update_low_end()
+        if count == 1:
+            blocks.where[first] = zone.code
+        else:
+            blocks.where[first : first + count] = bytes([zone.code]) * count
+        zone.managed += pages - withheld
+        if flags & BlockTable.SELF_HOSTED:
+            zone.managed -= self.memmap_pages * count
+        self._account(zone, self.groups.find(group_id) if group_id >= 0 else None, flags & BlockTable.EARLY, pages)
+        if self._units.sizes:
+            self._units.change(first, count, zone, 1)
+
+    def offline(self, block: int, count: int = 1, *, withheld: int = 0) -> Zone:
+        """Take ``count`` adjacent blocks of one zone, node and group offline, and return the zone they left.
+
+        Whether their pages can move is the caller's question; what the block itself forbids is refused here: EINVAL for a block that is not online, spans
+        zones, or has holes.
+        """
+        blocks = self.blocks
+        code = blocks.where[block]
+        zone = self.zone_by_code[code] if code >= FIRST_ZONE_CODE else None
+        flags = blocks.flags[block]
+        if zone is None or flags & BlockTable.HAS_HOLES:
+            raise self._cannot_offline(block)
+        pages = count * self.block_pages
+        if count == 1:
+            blocks.where[block] = OFFLINE
+        else:
+            blocks.where[block : block + count] = bytes([OFFLINE]) * count
+        group_id = blocks.group[block]
+        zone.managed -= pages - withheld
+        if flags & BlockTable.SELF_HOSTED:
+            zone.managed += self.memmap_pages * count
+        self._account(zone, self.groups.find(group_id) if group_id >= 0 else None, flags & BlockTable.EARLY, -pages)
+        start = block * self.block_pages
+        if zone.start == start or zone.end == start + pages:
+            self._shrink_span(zone, block, count)
+        if self._units.sizes:
+            self._units.change(block, count, zone, -1)
+        return zone
+
+    def _cannot_offline(self, block: int) -> HotplugError:
+        code = self.blocks.where[block]
+        if code == MIXED:
+            return HotplugError(EINVAL, f"block {block} spans several zones and can never go offline")
+        if code >= FIRST_ZONE_CODE:
+            return HotplugError(EINVAL, f"block {block} has missing pages and can never go offline")
+        return HotplugError(EINVAL, f"block {block} is not online")
+
+    def _account(self, zone: Zone, group: MemoryGroup | None, early: int, pages: int) -> None:
+        """Change present pages everywhere at once: zone, node, system and group (``adjust_present_page_count``)."""
+        zone.present += pages
+        system = self.system
+        local = zone.totals
+        if zone.movable:
+            if early:
+                zone.present_early += pages
+            system.movable += pages
+            local.movable += pages
+            if group is not None:
+                group.movable += pages
+                if group.is_dynamic:
+                    system.dynamic_movable += pages
+                    local.dynamic_movable += pages
+        else:
+            system.kernel += pages
+            local.kernel += pages
+            if early:
+                zone.present_early += pages
+                system.early_kernel += pages
+                local.early_kernel += pages
+            if zone.cma:
+                self._account_cma(zone, pages)
+            if group is not None:
+                group.kernel += pages
+        if group is not None and group.is_dynamic:
+            groups = self.groups
+            if groups.touched is not group:
+                groups.settle()
+                groups.touched = group
+
+    def _account_cma(self, zone: Zone, pages: int) -> None:
+        """Count CMA areas only while their zone has present pages, as the kernel's loop over populated zones does."""
+        before = zone.present - pages
+        change = zone.cma if before == 0 else -zone.cma if zone.present == 0 else 0
+        for totals in (self.system, zone.totals):
+            totals.movable += change
+            totals.early_kernel -= change
+
+    def _shrink_span(self, zone: Zone, block: int, count: int) -> None:
+        """Pull in the edge of the span that the blocks formed, over all holes at once (``shrink_zone_span``)."""
+        where = self.blocks.where
+        start = block * self.block_pages
+        end = start + count * self.block_pages
+        if zone.start == start:
+            edge = self._first_page_above(zone, block + count, end)
+            zone.start, zone.end = (edge, zone.end) if edge is not None else (0, 0)
+        else:
+            last = where.rfind(zone.code, 0, block)
+            found = [(last + 1) * self.block_pages] if last >= 0 and last * self.block_pages >= zone.start else []
+            found += [_round_down(part_end) for part_start, part_end in zone.mixed_parts if part_start < _round_down(part_end) <= start]
+            zone.start, zone.end = (zone.start, max(found)) if found else (0, 0)
+        if zone.type < ZONE_NORMAL:
+            self.nodes[zone.node].update_low_end()
+
+    def _first_page_above(self, zone: Zone, block: int, first_page: int) -> int | None:
+        """Return the first page of the zone at or above ``first_page``, searched in steps of a sub-section up to the span's end."""
+        found = []
+        above = self.blocks.where.find(zone.code, block)
+        if above >= 0 and above * self.block_pages < zone.end:
+            found.append(above * self.block_pages)
+        for part_start, part_end in zone.mixed_parts:
+            edge = _round_up(part_start)
+            if first_page <= edge < part_end:
+                found.append(edge)
+        return min(found, default=None)
+
+    # Sub-blocks, units, words ----------------------------------------------------------------------------------------
+
+    def adjust_managed(self, block: int, pages: int) -> None:
+        """Count pages of an online block as handed to (positive) or taken from the page allocator: virtio-mem sub-blocks, balloons."""
+        zone = self.zone_by_code[self.blocks.where[block]]
+        if zone is not None:
+            zone.managed += pages
+
+    def unit_sections(self, unit_pages: int, page: int) -> tuple[int, int]:
+        """Return (kernel, movable): online sections of the unit around ``page``, whoever owns them. See :class:`UnitIndex`."""
+        return self._units.sections(unit_pages, page)
+
+    def zone_type_at(self, page: int) -> int | None:
+        """Return the zone type that the page belongs to, None where it is not online."""
+        block = page // self.block_pages
+        if not self.blocks.is_online(block):
+            return None
+        zone = self.zone_by_code[self.blocks.where[block]]
+        if zone is not None:
+            return zone.type
+        for candidate in self.nodes[self.blocks.node[block]].zones:
+            if candidate is not None and any(start <= page < end for start, end in candidate.mixed_parts):
+                return candidate.type
+        return None
+
+    def zone_of(self, block: int) -> Zone | None:
+        """Return the zone of an online block; None where it is offline, absent or spans several zones."""
+        return self.zone_by_code[self.blocks.where[block]] if self.blocks.is_online(block) else None
+
+    def zone_label(self, block: int) -> str | None:
+        """Return the name of an online block's zone, ``"none"`` where it spans several, None where it is not online."""
+        if not self.blocks.is_online(block):
+            return None
+        zone = self.zone_of(block)
+        return "none" if zone is None else ZONE_LABELS[zone.type]
+
+
+def _round_down(page: int) -> int:
+    return page - page % PAGEBLOCK_PAGES
+
+
+def _round_up(page: int) -> int:
+    return -(-page // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
