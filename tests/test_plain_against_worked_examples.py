@@ -50,9 +50,7 @@ class Host:
         self.highest: dict[str, int] = {}
 
     def room(self) -> int:
-        top = max(
-            (*self.machine.blocks, *self.highest.values(), *self.device_first_block.values()), default=0
-        )
+        top = max((*self.machine.blocks, *self.highest.values(), *self.device_first_block.values()), default=0)
         return (top // 64 + 1) * 64 + 64 * 1024 * len(self.device_first_block)
 
     def plug(self, node: int, pages: int) -> str:
@@ -97,12 +95,8 @@ def zones(machine: Machine, first: int, count: int) -> str:
     return letters
 
 
-def auto_movable(
-    ratio: int, *, stage: str = "C", numa_aware: bool = True, auto_online: str = "online"
-) -> Knobs:
-    return Knobs(
-        policy="auto-movable", ratio=ratio, numa_aware=numa_aware, auto_online=auto_online, stage=stage
-    )
+def auto_movable(ratio: int, *, stage: str = "C", numa_aware: bool = True, auto_online: str = "online") -> Knobs:
+    return Knobs(policy="auto-movable", ratio=ratio, numa_aware=numa_aware, auto_online=auto_online, stage=stage)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -129,9 +123,7 @@ def test_plugging(example: PlugExample, stage: str) -> None:
 def test_totals(name: str) -> None:
     largest: dict[tuple[int, int], int] = {}
     rows = [
-        (row[0], EXAMPLES["W21"]["ratio"], *row[1:])
-        if name == "W21"
-        else (EXAMPLES["W22"]["boot"], row[0], *row[1:])
+        (row[0], EXAMPLES["W21"]["ratio"], *row[1:]) if name == "W21" else (EXAMPLES["W22"]["boot"], row[0], *row[1:])
         for row in EXAMPLES[name]["rows"]
     ]
     for boot, ratio, total, _, _ in rows:

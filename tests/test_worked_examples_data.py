@@ -78,9 +78,7 @@ def test_growing_and_shrinking(collection: dict[str, dict[str, Any]]) -> None:
 
 def test_numbers(collection: dict[str, dict[str, Any]]) -> None:
     w24, w25, w28, w29 = (EXAMPLES[name] for name in ("W24", "W25", "W28", "W29"))
-    assert [w24["after_kernel_block_number"], w24["device_block_offset"]] == list(
-        expected(collection, "W24").values()
-    )
+    assert [w24["after_kernel_block_number"], w24["device_block_offset"]] == list(expected(collection, "W24").values())
     assert [
         w25["early_pages"],
         w25["limit_pages"],
@@ -109,12 +107,11 @@ def test_numbers(collection: dict[str, dict[str, Any]]) -> None:
 
 def test_contig_zones_and_kernel_zone(collection: dict[str, dict[str, Any]]) -> None:
     assert {
-        case["name"]: {"48": case["zone_of_48"], "53": case["zone_of_53"]}
-        for case in EXAMPLES["W32"]["cases"]
+        case["name"]: {"48": case["zone_of_48"], "53": case["zone_of_53"]} for case in EXAMPLES["W32"]["cases"]
     } == expected(collection, "W32")
-    assert {
-        case["name"]: {str(case["block"]): case["zone"]} for case in EXAMPLES["W36"]["cases"]
-    } == expected(collection, "W36")
+    assert {case["name"]: {str(case["block"]): case["zone"]} for case in EXAMPLES["W36"]["cases"]} == expected(
+        collection, "W36"
+    )
 
 
 def test_refused_removal(collection: dict[str, dict[str, Any]]) -> None:

@@ -58,8 +58,7 @@ def plug_examples() -> list[PlugExample]:
             numa_aware=entry.get("numa_aware", True),
             steps=tuple(entry["steps"]),
             expected={
-                stage: [spell_out(zones) for zones in entry.get("all") or entry[key]]
-                for stage, key in STAGES.items()
+                stage: [spell_out(zones) for zones in entry.get("all") or entry[key]] for stage, key in STAGES.items()
             },
         )
         for entry in EXAMPLES["plug"]

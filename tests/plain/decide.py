@@ -95,9 +95,7 @@ def fits(machine: Machine, scope: int | None, group: Group | None, want: int) ->
     others = [
         other
         for other in machine.groups.values()
-        if other.dynamic
-        and (group is None or other.number != group.number)
-        and (scope is None or other.node == scope)
+        if other.dynamic and (group is None or other.number != group.number) and (scope is None or other.node == scope)
     ]
     reserved = sum(reserved_early_pages(machine, other) for other in others)
     movable_of_others = sum(machine.group_movable(other.number) for other in others)

@@ -29,9 +29,7 @@ def register_dynamic(machine: Machine, node: int, unit_pages: int) -> int:
     return _register(machine, node, unit_pages=unit_pages)
 
 
-def _register(
-    machine: Machine, node: int, max_pages: int | None = None, unit_pages: int | None = None
-) -> int:
+def _register(machine: Machine, node: int, max_pages: int | None = None, unit_pages: int | None = None) -> int:
     if node not in machine.possible_nodes:
         raise LinuxError("EINVAL", "no such node")
     number = 0
@@ -171,9 +169,7 @@ def offline(machine: Machine, number: int, *, refuse: bool = False) -> None:
 # The files of a memory block
 
 
-def write_state(
-    machine: Machine, number: int, word: str, *, refuse: bool = False, veto: bool = False
-) -> None:
+def write_state(machine: Machine, number: int, word: str, *, refuse: bool = False, veto: bool = False) -> None:
     """User space writes ``word`` to ``memoryN/state``."""
     block = machine.blocks[number]
     if word not in ALL_WORDS:
@@ -189,9 +185,7 @@ def write_state(
     online(machine, number, word, veto=veto)
 
 
-def write_online(
-    machine: Machine, number: int, *, value: bool, refuse: bool = False, veto: bool = False
-) -> None:
+def write_online(machine: Machine, number: int, *, value: bool, refuse: bool = False, veto: bool = False) -> None:
     """User space writes 1 or 0 to ``memoryN/online``. What it is already is a success."""
     block = machine.blocks[number]
     if value and not block.online:

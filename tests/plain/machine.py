@@ -141,8 +141,7 @@ class Machine:
             if boot.spanned:
                 self.spans[boot.node, boot.zone] = (boot.start, boot.start + boot.spanned)
         self._outside_whole_blocks = {
-            (node, zone): self._boot_present(node, zone)
-            - self.block_pages * sum(1 for _ in self.blocks_in(node, zone))
+            (node, zone): self._boot_present(node, zone) - self.block_pages * sum(1 for _ in self.blocks_in(node, zone))
             for node in self.possible_nodes
             for zone in ZONES
         }
