@@ -17,8 +17,10 @@ _NAMES_LISTED: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: ``where`` is the key (such as ``policies[1].ratio``; empty for the whole file), ``what`` says what is
-    wrong and what would be right.
+    """One fault: its place and what is wrong there.
+
+    ``where`` is the key (such as ``policies[1].ratio``; empty for the whole file), ``what`` says what is wrong and what
+    would be right.
     """
 
     where: str
@@ -28,7 +30,7 @@ class Fault:
         return f"{self.where}: {self.what}" if self.where else self.what
 
 
-class BadInput(ValueError):
+class InputError(ValueError):
     """Input that cannot be used: ``source`` (a file or an option) and all of its ``faults``."""
 
     def __init__(self, source: str, faults: Sequence[Fault]) -> None:
@@ -43,9 +45,12 @@ class BadInput(ValueError):
         return "\n".join([*lines, *(f"  {fault}" for fault in self.faults)])
 
 
-def key_path(*parts: str | int) -> str:
-    """Return the path of a key as TOML would write it: ``key_path("policies", 1, "ratio")`` is ``policies[1].ratio``."""
-    path = ""
+def key_path(*parts: str | int, below: str = "") -> str:
+    """Return a key's path as TOML writes it: ``key_path("policies", 1, "ratio")`` is ``policies[1].ratio``.
+
+    ``below`` is a path that the parts are appended to.
+    """
+    path = below
     for part in parts:
         if isinstance(part, int):
             path += f"[{part}]"

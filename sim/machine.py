@@ -1,7 +1,8 @@
 """The guest machine that memory is plugged into: its boot memory, its block size and the boot parameters that matter.
 
-Everything in bytes. What a value may be follows x86-64 Linux: the smallest memory block is a section (128 MiB), the largest
-2 GiB (``arch/x86/mm/init_64.c``, MIN_MEMORY_BLOCK_SIZE and MAX_BLOCK_SIZE), and four-level page tables reach 64 TiB.
+Everything in bytes. What a value may be follows x86-64 Linux: the smallest memory block is a section (128 MiB), the
+largest 2 GiB (``arch/x86/mm/init_64.c``, MIN_MEMORY_BLOCK_SIZE and MAX_BLOCK_SIZE), and four-level page tables reach
+64 TiB.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from sim.faults import BadInput, Fault
+from sim.faults import InputError, Fault
 from sim.units import GIB, MIB, PAGE_SIZE, TIB, format_size
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ class MachineSpec:
     """A guest machine at boot. All sizes in bytes.
 
     ``block_size`` is the memory block, ``section_size`` the sparse-memory section; ``kernel`` the series (``"6.1"``);
-    ``kernelcore``, ``movablecore``, ``movable_node`` and ``cma`` the boot parameters of these names (0 or False: not given);
-    ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and devices may add up to, None for no limit of its own;
+    ``kernelcore``, ``movablecore``, ``movable_node`` and ``cma`` the boot parameters of these names (0 or False: not
+    given);
+    ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and devices may add up to, None for no limit of
+    its own;
     ``memmap_on_memory`` the parameter of that name (False, True or ``"force"``).
 
-    Raises BadInput with all faults; the place of each is the field.
+    Raises InputError with all faults; the place of each is the field.
     """
 
     nodes: tuple[NodeSpec, ...]
@@ -60,7 +63,7 @@ class MachineSpec:
     def __post_init__(self) -> None:
         faults = list(self._faults())
         if faults:
-            raise BadInput("machine", faults)
+            raise InputError("machine", faults)
 
     @property
     def boot_memory(self) -> int:
@@ -95,11 +98,14 @@ class MachineSpec:
             if size < 0 or size % PAGE_SIZE:
                 yield Fault(name, f"{size} bytes are not a number of whole pages of 4KiB")
             elif size > self.boot_memory:
-                yield Fault(name, f"{format_size(size)} are more than the boot memory ({format_size(self.boot_memory)})")
+                yield Fault(
+                    name, f"{format_size(size)} are more than the boot memory ({format_size(self.boot_memory)})"
+                )
         if self.max_memory is not None and not self.boot_memory <= self.max_memory <= MEMORY_LIMIT:
             yield Fault(
                 "max_memory",
-                f"{format_size(self.max_memory)} is not between the boot memory ({format_size(self.boot_memory)}) and 64TiB",
+                f"{format_size(self.max_memory)} is not between the boot memory"
+                f" ({format_size(self.boot_memory)}) and 64TiB",
             )
 
     def _node_faults(self) -> Iterator[Fault]:
@@ -114,7 +120,9 @@ class MachineSpec:
         if self.boot_memory <= 0:
             yield Fault("nodes", "no node has boot memory; a kernel needs some to boot")
         elif self.boot_memory > MEMORY_LIMIT:
-            yield Fault("nodes", f"boot memory of {format_size(self.boot_memory)} is more than x86-64 addresses (64TiB)")
+            yield Fault(
+                "nodes", f"boot memory of {format_size(self.boot_memory)} is more than x86-64 addresses (64TiB)"
+            )
 
 
 def _power_of_two(size: int) -> bool:

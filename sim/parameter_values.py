@@ -9,6 +9,7 @@ A :class:`~sim.parameters.Parameter` names its type in words. These are known::
     path                      a file, relative to the folder of the experiment file
     a|b|c                     one of these words
     list[T]                   a list of T
+    ints, floats, sizes, ... one or a list of at least one (the plural of any of the first)
     [T, U]                    a list of exactly these
 """
 
@@ -18,7 +19,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.faults import Fault, key_path, shown, unknown_name
+from sim.faults import Fault, shown, unknown_name
 from sim.machine import MEMORY_LIMIT
 from sim.units import parse_size
 
@@ -134,6 +135,12 @@ def convert(type_name: str, value: object, where: str, faults: list[Fault]) -> o
     What is wrong with it is added to ``faults`` under the key ``where`` (lists: under each element's key).
     Raises UnknownTypeError for a type that is none.
     """
+    if (one := _singular(type_name)) is not None:
+        if isinstance(value, (list, tuple)) and not value:
+            faults.append(Fault(where, "is empty; at least one is needed"))
+        type_name = f"list[{one}]"
+        if not isinstance(value, (list, tuple)):
+            return [convert(one, value, where, faults)]
     items = _item_types(type_name, value if isinstance(value, (list, tuple)) else ())
     if items is not None:
         if not isinstance(value, (list, tuple)):
@@ -154,18 +161,32 @@ def convert(type_name: str, value: object, where: str, faults: list[Fault]) -> o
         return None
 
 
-def paths_in(type_name: str, value: object, rewrite: Callable[[str], str]) -> object:
+def with_paths(type_name: str, value: object, rewrite: Callable[[str], str]) -> object:
     """Return the converted ``value`` with every path in it passed through ``rewrite``."""
     items = _item_types(type_name, value if isinstance(value, list) else ())
     if items is not None and isinstance(value, list):
-        return [paths_in(item, element, rewrite) for item, element in zip(items, value, strict=True)]
+        return [with_paths(item, element, rewrite) for item, element in zip(items, value, strict=True)]
     return rewrite(value) if type_name == "path" and isinstance(value, str) else value
+
+
+def paths_in(type_name: str, value: object) -> list[str]:
+    """Return the paths in the converted ``value``."""
+    found: list[str] = []
+
+    def note(path: str) -> str:
+        found.append(path)
+        return path
+
+    with_paths(type_name, value, note)
+    return found
 
 
 def json_schema(type_name: str) -> dict[str, Any]:
     """Return the JSON Schema of what may be written for a parameter of type ``type_name``. Raises UnknownTypeError."""
     if _WORDS.fullmatch(type_name):
         return {"enum": type_name.split("|")}
+    if (one := _singular(type_name)) is not None:
+        return {"anyOf": [json_schema(one), {"type": "array", "items": json_schema(one), "minItems": 1}]}
     if match := _LIST.fullmatch(type_name):
         return {"type": "array", "items": json_schema(match[1])}
     if match := _TUPLE.fullmatch(type_name):
@@ -174,18 +195,18 @@ def json_schema(type_name: str) -> dict[str, Any]:
     return dict(_scalar(type_name)[1])
 
 
-def place_of(message: str, where: str, names: list[str]) -> str:
-    """Return the key that a plug-in's own complaint is about: the parameter its ``message`` starts with, else ``where``."""
-    first = re.match(r"[`'\"]?(\w+)", message)
-    return key_path(where, first[1]).removeprefix(".") if first and first[1] in names else where
-
-
 def _item_types(type_name: str, value: tuple[object, ...] | list[object]) -> list[str] | None:
-    if match := _LIST.fullmatch(type_name):
-        return [match[1]] * len(value)
+    item = _singular(type_name) or ((match := _LIST.fullmatch(type_name)) and match[1])
+    if item:
+        return [item] * len(value)
     if match := _TUPLE.fullmatch(type_name):
         return [item.strip() for item in match[1].split(",")]
     return None
+
+
+def _singular(type_name: str) -> str | None:
+    """Return the type of which ``type_name`` is the plural, or None."""
+    return type_name[:-1] if type_name not in _SCALARS and type_name[:-1] in _SCALARS and type_name[-1] == "s" else None
 
 
 def _scalar(type_name: str) -> tuple[Callable[[object], object], dict[str, Any]]:

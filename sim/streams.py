@@ -1,7 +1,7 @@
-"""Named random streams: what is random in a run depends on the master seed, the replication and the stream's name, on nothing else.
+"""Named random streams, so that what is random in a run depends on three things only.
 
-So every policy of one replication meets the same traffic (common random numbers), a new stream shifts no other, and any
-replication can be run again alone.
+These are the master seed, the replication and the stream's name. So every policy of one replication meets the same
+traffic (common random numbers), a new stream shifts no other, and any replication can be run again alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WORDS: Final = 8  # SHA-256 as 32-bit words, which is what a SeedSequence mixes
 
 
 def seed_sequence(master_seed: int, replication: int, name: str) -> np.random.SeedSequence:
-    """Return the seed of stream ``name``: the master seed as entropy, the replication and SHA-256(name) as spawn key."""
+    """Return the seed of stream ``name``: entropy is the master seed, spawn key the replication and SHA-256(name)."""
     digest = hashlib.sha256(name.encode()).digest()
     words = (int.from_bytes(digest[4 * i : 4 * i + 4], "big") for i in range(_WORDS))
     return np.random.SeedSequence(master_seed, spawn_key=(replication, *words))

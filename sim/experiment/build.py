@@ -1,0 +1,59 @@
+"""From plain settings (JSON values, complete) to the objects that a simulation takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim import plugins
+from sim.faults import Fault, InputError
+from sim.machine import MachineSpec, NodeSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from policies.contract import Policy
+    from sim.devices.timing import Timing
+    from sim.plugins import Kind
+    from workloads.contract import Workload
+
+
+def machine(settings: Mapping[str, Any]) -> MachineSpec:
+    """Return the machine that ``settings`` describe."""
+    fields = {key: value for key, value in settings.items() if key not in ("label", "nodes")}
+    return MachineSpec(nodes=tuple(NodeSpec(**node) for node in settings["nodes"]), **fields)
+
+
+def policy(settings: Mapping[str, Any], folder: Path) -> Policy:
+    """Return a fresh instance of the policy that ``settings`` describe; paths are relative to ``folder``."""
+    made: Policy = _plugin(plugins.POLICY, settings, folder)
+    return made
+
+
+def workload(settings: Mapping[str, Any], folder: Path) -> Workload:
+    """Return a fresh instance of the workload that ``settings`` describe; paths are relative to ``folder``."""
+    if "together" in settings:
+        from workloads.together import Together
+
+        parts = settings["together"]
+        return Together(
+            parts=[_plugin(plugins.WORKLOAD, part, folder) for part in parts], names=[part["label"] for part in parts]
+        )
+    made: Workload = _plugin(plugins.WORKLOAD, settings, folder)
+    return made
+
+
+def timing(settings: Mapping[str, int]) -> Timing:
+    """Return the timing that ``settings`` (microseconds) describe."""
+    from sim.devices.timing import Timing
+
+    return Timing(**settings)
+
+
+def _plugin(kind: Kind, settings: Mapping[str, Any], folder: Path) -> Any:  # noqa: ANN401  of the kind that is asked for
+    faults: list[Fault] = []
+    found = plugins.find(kind, settings["plugin"], folder)
+    made = plugins.create(found, settings["parameters"], folder, settings["label"], faults)
+    if faults:
+        raise InputError(f"{kind.word} {settings['label']}", faults)
+    return made

@@ -1,0 +1,75 @@
+"""Reading an experiment file: from bytes to plain tables, with one clear fault where that is impossible."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.faults import Fault, InputError, key_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LARGEST_FILE: Final = 16 << 20
+"""Bytes; no experiment is larger, and /dev/zero is not read to its end."""
+
+_DEEPEST: Final = 20
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of the TOML file ``path``, its lists as tuples.
+
+    Raises InputError where the file cannot be read, is no text, is no TOML (with the line), or is nested beyond reason.
+    """
+    source = str(path)
+    try:
+        if not path.is_file():
+            what = "is a folder, not an experiment file" if path.is_dir() else "is not a file"
+            raise InputError(source, [Fault("", what if path.exists() else "does not exist")])
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(source, [Fault("", f"is larger than {LARGEST_FILE >> 20} MiB; that is no experiment")])
+        raw = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        if isinstance(error, InputError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(source, [Fault("", f"cannot be read: {reason}")]) from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(source, [Fault("", f"is not a text file: byte {error.start} is no UTF-8")]) from error
+    try:
+        parsed = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(source, [Fault("", f"is not TOML: {error}")]) from error
+    except RecursionError as error:
+        raise InputError(source, [Fault("", "is nested too deeply")]) from error
+    except ValueError as error:  # a number of thousands of digits, a date that is none
+        raise InputError(source, [Fault("", f"holds a value that cannot be read: {error}")]) from error
+    return frozen(parsed, source)
+
+
+def frozen(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return a copy of ``tables`` with every list as a tuple.
+
+    Raises InputError where a key is not a string, or the tables are nested beyond reason (or contain themselves).
+    """
+    return {key: _frozen(value, (key,), source) for key, value in _items(tables, (), source)}
+
+
+def _frozen(value: Any, where: tuple[str | int, ...], source: str) -> Any:  # noqa: ANN401  whatever TOML or a dict holds
+    if isinstance(value, (dict, list, tuple)) and len(where) > _DEEPEST:
+        raise InputError(source, [Fault(key_path(*where[:3]), f"is nested deeper than {_DEEPEST} levels")])
+    if isinstance(value, dict):
+        return {key: _frozen(item, (*where, key), source) for key, item in _items(value, where, source)}
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item, (*where, number), source) for number, item in enumerate(value))
+    return value
+
+
+def _items(table: Mapping[str, Any], where: tuple[str | int, ...], source: str) -> list[tuple[str, Any]]:
+    for key in table:
+        if not isinstance(key, str):
+            raise InputError(source, [Fault(key_path(*where), f"has a key that is not a string: {key!r}")])
+    return list(table.items())

@@ -1,0 +1,173 @@
+"""The shape of an experiment file, as models that check it and from which its JSON Schema follows.
+
+What a policy or workload takes beside its name is not fixed here: the plug-in says so (see :mod:`sim.plugins`), and
+:mod:`sim.experiment.load` checks it in the same go. Sizes are bytes once they have passed through these models.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+
+from sim import parameter_values as values
+from sim.faults import shown
+
+MOST_REPLICATIONS: Final = 100_000
+LABEL_LENGTH: Final = 100
+_LABEL_FORBIDS: Final = frozenset('/\\=:*?"<>|')  # labels become names of folders, as key=value
+
+
+def _label(text: object) -> str:
+    label = values.string(text)
+    if not 0 < len(label) <= LABEL_LENGTH or not label.isprintable() or label != label.strip():
+        raise ValueError(f"{shown(label)} is not a label: 1 to {LABEL_LENGTH} characters, no blanks at either end")
+    if bad := sorted(_LABEL_FORBIDS & set(label)):
+        raise ValueError(f"{shown(label)} is not a label: it must not hold {' '.join(bad)}")
+    if not label.strip("."):
+        raise ValueError(f"{shown(label)} is not a label: it consists of dots")
+    return label
+
+
+def _memmap_on_memory(value: object) -> bool | str:
+    if isinstance(value, bool) or value == "force":
+        return value
+    raise ValueError(f"{shown(value)} is none of true, false and 'force'")
+
+
+def _positive_seconds(value: object) -> float:
+    parsed = values.seconds(value)
+    if parsed == 0:
+        raise ValueError("must be more than 0 seconds")
+    return parsed
+
+
+def _between(low: int, high: int) -> AfterValidator:
+    def check(value: int) -> int:
+        if not low <= value <= high:
+            raise ValueError(f"{value} is not between {low} and {high}")
+        return value
+
+    return AfterValidator(check)
+
+
+Size = Annotated[int, BeforeValidator(values.size), WithJsonSchema(values.json_schema("size"))]
+Integer = Annotated[int, BeforeValidator(values.integer)]
+Flag = Annotated[bool, BeforeValidator(values.boolean)]
+Text = Annotated[str, BeforeValidator(values.string)]
+Label = Annotated[
+    str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})
+]
+PositiveSeconds = Annotated[
+    float, BeforeValidator(_positive_seconds), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
+]
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are faults, values are not bent into shape, nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class NodeTable(Table):
+    """A NUMA node of a machine."""
+
+    boot_memory: Size = Field(description="Early memory of the node; 0 for one that gets memory only by hotplug.")
+
+
+class MachineTable(Table):
+    """A guest machine: its boot memory and the boot parameters that matter to memory hotplug."""
+
+    label: Label | None = Field(None, description="Name in tables and plots; by default the boot memory.")
+    boot_memory: Size | None = Field(None, description="Boot memory of a machine with one node.")
+    nodes: tuple[NodeTable, ...] | None = Field(None, description="The nodes, where there are several.")
+    block_size: Size | None = Field(None, description="Memory block, 128MiB to 2GiB. Default 128MiB.")
+    section_size: Size | None = Field(None, description="Section of the memory map. Default 128MiB.")
+    kernel: Text | None = Field(None, description='Kernel series, such as "6.1".')
+    kernelcore: Size | None = Field(None, description="Boot parameter kernelcore=.")
+    movablecore: Size | None = Field(None, description="Boot parameter movablecore=.")
+    movable_node: Flag | None = Field(None, description="Boot parameter movable_node.")
+    cma: Size | None = Field(None, description="Boot parameter cma=.")
+    slots: Integer | None = Field(None, description="DIMM slots, at most 256.")
+    max_memory: Size | None = Field(None, description="Most that boot memory and devices may add up to.")
+    memmap_on_memory: Annotated[
+        bool | Literal["force"] | None,
+        PlainValidator(_memmap_on_memory),
+        WithJsonSchema({"enum": [True, False, "force"]}),
+    ] = Field(None, description="Module parameter memory_hotplug.memmap_on_memory.")
+
+
+class PolicyTable(Table):
+    """A policy: which plug-in, and its parameters beside."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Text = Field(description="Name of a policy (memhp-sim policies lists them), or path/to/file.py:Class.")
+    label: Label | None = Field(None, description="Name in tables and plots; by default the policy's.")
+
+
+class PartTable(Table):
+    """One workload of several that act on the same guest."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Text = Field(description="Name of a workload (memhp-sim workloads lists them), or path/to/file.py:Class.")
+    label: Label | None = Field(None, description="Name before its devices' names; by default the workload's.")
+
+
+class WorkloadTable(Table):
+    """A workload: which plug-in, and its parameters beside; or several together on one guest."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Text | None = Field(
+        None, description="Name of a workload (memhp-sim workloads lists them), or path/to/file.py:Class."
+    )
+    label: Label | None = Field(None, description="Name in tables and plots; by default the workload's.")
+    machines: tuple[Label, ...] | None = Field(None, description="Labels of the machines it runs on. Default: all.")
+    together: tuple[PartTable, ...] | None = Field(
+        None, description="Workloads that act on the same guest at the same time."
+    )
+
+
+class GuestTable(Table):
+    """Who uses the memory."""
+
+    model: Literal["none"] = Field("none", description="none: an idle guest, whose memory always moves away.")
+
+
+class SweepTable(Table):
+    """Values to try: exactly one of the three. Keys are paths such as policies.<label>.<key>."""
+
+    product: dict[str, Any] | None = Field(None, description="Every combination of the listed values.")
+    zip: dict[str, Any] | None = Field(None, description="The lists side by side: first values, second values, ...")
+    points: tuple[dict[str, Any], ...] | None = Field(None, description="Explicit points, each a set of single values.")
+
+
+class ExperimentTable(Table):
+    """An experiment: every policy on every workload on every machine, as often as replications say."""
+
+    name: Label | None = Field(None, description="Folder under results/; by default the file's name.")
+    description: Text = Field("", description="What the experiment is for.")
+    seed: Annotated[Integer, _between(0, values.INTEGER_LIMIT), WithJsonSchema({"type": "integer", "minimum": 0})] = (
+        Field(1, description="Master seed: all random streams derive from it.")
+    )
+    replications: Annotated[
+        Integer,
+        _between(1, MOST_REPLICATIONS),
+        WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_REPLICATIONS}),
+    ] = Field(1, description="Runs of every combination, each with its own random streams.")
+    baseline: Label | None = Field(
+        None, description="Label of the policy that the others are compared with. Default: the first."
+    )
+    cell_timeout: PositiveSeconds | None = Field(
+        None, description="Seconds of real time after which a single run is cut off."
+    )
+    machines: Annotated[tuple[MachineTable, ...], Field(min_length=1, description="The guest machines.")]
+    policies: Annotated[tuple[PolicyTable, ...], Field(min_length=1, description="The policies to compare.")]
+    workloads: Annotated[tuple[WorkloadTable, ...], Field(min_length=1, description="What is asked of the guests.")]
+    guest: GuestTable = Field(GuestTable(), description="Who uses the memory.")
+    timing: dict[str, Any] = Field(
+        default_factory=dict, description="Times of the guest's work that differ from the defaults."
+    )
+    sweep: tuple[SweepTable, ...] = Field((), description="Values to try; several tables multiply.")
