@@ -1,0 +1,23 @@
+"""Who uses the memory: a model of the guest's kernel and user pages by zone."""
+
+from __future__ import annotations
+
+from sim.guest.boot import BootZone, default_boot
+from sim.guest.contract import Demand, Given, Guest, OfflineOutcome, OomEvent, OomKind, ZoneUse
+from sim.guest.model import GuestModel
+from sim.guest.parameters import GuestParameters, parameters_for
+
+__all__ = [
+    "BootZone",
+    "Demand",
+    "Given",
+    "Guest",
+    "GuestModel",
+    "GuestParameters",
+    "OfflineOutcome",
+    "OomEvent",
+    "OomKind",
+    "ZoneUse",
+    "default_boot",
+    "parameters_for",
+]

@@ -1,0 +1,123 @@
+"""What a guest offers to the rest of the simulator: one protocol, and the outcomes of its verbs.
+
+A guest knows zones as (node, zone number), blocks by kernel block id, and amounts in base pages. It knows nothing of devices,
+policies or time: whoever calls turns moved pages into time and rates into amounts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+DMA, DMA32, NORMAL, MOVABLE = range(4)
+"""Zone numbers, in the kernel's order (include/linux/mmzone.h)."""
+
+ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable")
+"""Names of the zone numbers, as /proc/zoneinfo writes them."""
+
+
+class OomKind(IntEnum):
+    """Why the out-of-memory killer ran."""
+
+    KERNEL = 0
+    """A kernel allocation failed: every kernel zone at its minimum. MOVABLE may be empty of use."""
+    GUEST_FULL = 1
+    """A user page found no place in any zone."""
+    MIGRATION = 2
+    """Pages of memory that was asked back found no place elsewhere."""
+
+
+class ZoneUse(NamedTuple):
+    """Pages of one zone by use, at one moment. ``free`` includes ``pcp``, the free pages on CPU lists that MemFree leaves out.
+
+    Invariant: ``free + user + kernel + memmap + reserved == managed``. ``reserved`` is what the kernel took for itself at boot.
+    """
+
+    node: int
+    zone: int
+    managed: int
+    free: int
+    pcp: int
+    user: int
+    kernel: int
+    memmap: int
+    reserved: int
+    min: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class OomEvent:
+    """One run of the out-of-memory killer.
+
+    ``done_share`` is the part of the demand that had been satisfied by then (0 to 1; 0 for a migration). ``victim`` is the name of
+    the load that lost a process, None when there was nobody to kill: then ``guest_died``. ``zones`` is the state at failure.
+    """
+
+    kind: OomKind
+    victim: str | None
+    guest_died: bool
+    done_share: float
+    zones: tuple[ZoneUse, ...]
+    mem_available: int
+
+
+class OfflineOutcome(NamedTuple):
+    """What became of an offline request. ``refused`` are the block ids that stay online; ``moved`` pages had to be migrated or were
+    dropped; ``ooms`` the kills on the way."""
+
+    refused: tuple[int, ...] = ()
+    moved: int = 0
+    ooms: tuple[OomEvent, ...] = ()
+
+
+class Given(NamedTuple):
+    """What a block gave up: ``mask`` of sub-blocks, pages ``moved``, and the kills on the way."""
+
+    mask: int
+    moved: int = 0
+    ooms: tuple[OomEvent, ...] = ()
+
+
+class Demand(NamedTuple):
+    """What became of a demand: pages satisfied (user and kernel), the share of the request that was met, kills on the way."""
+
+    pages: int
+    share: float = 1.0
+    ooms: tuple[OomEvent, ...] = ()
+
+
+class Guest(Protocol):
+    """The hotplug side of a guest: all that memory and devices call. See :class:`sim.guest.model.GuestModel`."""
+
+    def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:
+        """Take the memmap of a range that is being added; False (and nothing taken) for want of kernel memory."""
+        ...
+
+    def remove_memory(self, first_block: int, nr_blocks: int) -> None:
+        """Give back the memmap of a range that was added with the same arguments, or of a part of it."""
+        ...
+
+    def online(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> None:
+        """Hand the pages of a run of blocks to a zone. ``pages_per_block``: plugged pages that the allocator gets of each."""
+        ...
+
+    def can_offline(self, zone: int, node: int, block: int) -> bool:
+        """Say whether a block would go offline, without changing anything."""
+        ...
+
+    def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
+        """Take a run of blocks out of their zone, all that go; ``pages_per_block`` as they are plugged now."""
+        ...
+
+    def give_subblocks(
+        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int
+    ) -> Given:
+        """Give up at most ``want`` sub-blocks of an online block, highest first, leaving out those with kernel pages."""
+        ...
+
+    def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
+        """Take sub-blocks of an online block into use."""
+        ...

@@ -1,0 +1,291 @@
+"""Which 2 MiB pageblocks of a kernel zone hold kernel pages: what decides whether memory comes back.
+
+State is kept only for blocks that hold kernel pages (one integer bitmap each) and as runs of online blocks; a DIMM of thousands
+of blocks is one run. Kernel pages go to the lowest addresses that are left, above what user pages fill at that moment.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+PAGEBLOCK = 512
+"""Pages of a pageblock."""
+
+
+def _lowest(mask: int, nr: int) -> int:
+    """Return the lowest ``nr`` set bits of ``mask``."""
+    out = 0
+    for _ in range(nr):
+        bit = mask & -mask
+        out |= bit
+        mask ^= bit
+    return out
+
+
+class KernelPages:
+    """Kernel pages of one zone by pageblock.
+
+    Three kinds of bits: ``fixed`` (boot use, never given back), ``pieces`` (memmap, exactly one pageblock each) and ``held`` (slab,
+    tables, stacks, data: at least one kernel page). ``pages`` counts the pages in held pageblocks.
+
+    Invariants: GUEST-2: the three kinds never share a pageblock, and all lie in online runs. GUEST-3: ``nr_held`` and
+    ``nr_pieces`` are the bits of ``held`` and ``pieces``. GUEST-4: held pageblocks offer room for ``pages``
+    unless the zone is crowded.
+    """
+
+    __slots__ = (
+        "_ends", "_full", "_starts", "_usable", "absent", "fixed", "floor", "fresh", "held", "hint", "nr_absent", "nr_blocks", "nr_fixed", "nr_held",
+        "nr_pieces", "pages", "pieces", "width",
+    )  # fmt: skip
+
+    def __init__(self, width: int, fill: float) -> None:
+        """Make an empty one; ``width`` pageblocks in a memory block, ``fill`` the share of a held pageblock that gets used."""
+        self.width = width
+        self._full = (1 << width) - 1
+        self._usable = max(1, int(PAGEBLOCK * fill))
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self.fixed: dict[int, int] = {}
+        self.pieces: dict[int, int] = {}
+        self.held: dict[int, int] = {}
+        self.absent: dict[int, int] = {}
+        """Pageblocks of online blocks that are unplugged."""
+        self.nr_absent = 0
+        self.nr_blocks = self.nr_fixed = self.nr_pieces = self.nr_held = self.pages = 0
+        self.floor = 0
+        """Held pageblocks that never come back: where an idle kernel has settled."""
+        self.hint = 0
+        """No block below this one has a pageblock without kernel pages."""
+        self.fresh = False
+        """Memory was freed since the last growth: its leftovers have not thinned out yet."""
+
+    # Runs of online blocks.
+
+    def insert(self, first: int, nr: int) -> None:
+        """Add a run of blocks that went online. Amortised O(log runs)."""
+        self.nr_blocks += nr
+        starts, ends = self._starts, self._ends
+        if first < self.hint or self.nr_blocks == nr:
+            self.hint = first
+        end = first + nr
+        i = bisect_right(starts, first)
+        if i and ends[i - 1] == first:
+            ends[i - 1] = end
+            if i < len(starts) and starts[i] == end:
+                ends[i - 1] = ends[i]
+                del starts[i], ends[i]
+        elif i < len(starts) and starts[i] == end:
+            starts[i] = first
+        else:
+            starts.insert(i, first)
+            ends.insert(i, end)
+
+    def delete(self, first: int, nr: int) -> None:
+        """Take out a run of blocks that went offline and hold no kernel page."""
+        self.nr_blocks -= nr
+        if self.absent:
+            for block in [first] if nr == 1 else [b for b in self.absent if first <= b < first + nr]:
+                self.nr_absent -= self.absent.pop(block, 0).bit_count()
+        starts, ends = self._starts, self._ends
+        end = first + nr
+        i = bisect_right(starts, first) - 1
+        if starts[i] == first:
+            if ends[i] == end:
+                del starts[i], ends[i]
+            else:
+                starts[i] = end
+        elif ends[i] == end:
+            ends[i] = first
+        else:
+            starts.insert(i + 1, end)
+            ends.insert(i + 1, ends[i])
+            ends[i] = first
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Return the online runs as (first block, blocks), ascending."""
+        return [(a, b - a) for a, b in zip(self._starts, self._ends, strict=True)]
+
+    def busy(self, block: int) -> int:
+        """Return the bitmap of pageblocks of ``block`` that hold a kernel page."""
+        return self.held.get(block, 0) | self.pieces.get(block, 0) | self.fixed.get(block, 0)
+
+    def busy_blocks(self, first: int, nr: int) -> list[int]:
+        """Return the blocks of a run that hold kernel pages, ascending. Costs the smaller of run and kernel pages' blocks."""
+        if nr == 1:
+            return [first] if self.busy(first) else []
+        end = first + nr
+        keys = self.held.keys() | self.pieces.keys() | self.fixed.keys()
+        return sorted(b for b in keys if first <= b < end)
+
+    def untouched(self) -> int:
+        """Return the pageblocks of online blocks without kernel pages."""
+        return self.nr_blocks * self.width - self.nr_absent - self.nr_fixed - self.nr_pieces - self.nr_held
+
+    def slack(self) -> int:
+        """Return how many more kernel pages fit into held pageblocks."""
+        return max(0, self.nr_held * self._usable - self.pages)
+
+    # Placement.
+
+    def _start_for(self, user_pages: int) -> int:
+        """Return the block at which pages are free while ``user_pages`` and the kernel pageblocks fill the zone from below."""
+        blocks = (user_pages // PAGEBLOCK + self.nr_held + self.nr_pieces + self.nr_fixed) // self.width
+        for a, b in zip(self._starts, self._ends, strict=True):
+            if blocks < b - a:
+                return max(self.hint, a + blocks)
+            blocks -= b - a
+        return self.hint
+
+    def _claim(self, into: dict[int, int], nr: int, user_pages: int) -> list[tuple[int, int]]:
+        """Claim up to ``nr`` pageblocks without kernel pages, lowest first. Return (block, mask) of each block used."""
+        out: list[tuple[int, int]] = []
+        if user_pages >= PAGEBLOCK:
+            start = self._start_for(user_pages)
+            nr = self._claim_from(start, into, nr, out)
+            if nr and start > self.hint:
+                self._claim_from(self.hint, into, nr, out)
+        else:
+            self._claim_from(self.hint, into, nr, out)
+            if out:
+                self.hint = out[-1][0]
+        return out
+
+    def _claim_from(self, block: int, into: dict[int, int], nr: int, out: list[tuple[int, int]]) -> int:
+        """Claim at or above ``block``, append to ``out``, return how many are still wanted."""
+        full, starts, ends = self._full, self._starts, self._ends
+        held, pieces, fixed, absent = self.held, self.pieces, self.fixed, self.absent
+        i = bisect_right(starts, block) - 1
+        if i < 0 or block >= ends[i]:
+            i += 1
+            if i >= len(starts):
+                return nr
+            block = starts[i]
+        while nr:
+            left = full & ~(held.get(block, 0) | pieces.get(block, 0) | fixed.get(block, 0) | absent.get(block, 0))
+            if left:
+                if nr == 1:
+                    left &= -left
+                    nr = 0
+                else:
+                    surplus = left.bit_count() - nr
+                    if surplus > 0:
+                        left = _lowest(left, nr)
+                        nr = 0
+                    else:
+                        nr = -surplus
+                into[block] = into.get(block, 0) | left
+                out.append((block, left))
+                if not nr:
+                    break
+            block += 1
+            if block >= ends[i]:
+                i += 1
+                if i >= len(starts):
+                    break
+                block = starts[i]
+        return nr
+
+    def take_pieces(self, nr: int, user_pages: int) -> list[tuple[int, int]]:
+        """Claim up to ``nr`` whole pageblocks for memmap. Return (block, mask) of each block used."""
+        out = self._claim(self.pieces, nr, user_pages)
+        for _, mask in out:
+            self.nr_pieces += mask.bit_count()
+        return out
+
+    def give_pieces(self, pieces: list[tuple[int, int]]) -> None:
+        """Give memmap pageblocks back."""
+        taken = self.pieces
+        for block, mask in pieces:
+            rest = taken[block] & ~mask
+            if rest:
+                taken[block] = rest
+            else:
+                del taken[block]
+            if block < self.hint:
+                self.hint = block
+            self.nr_pieces -= mask.bit_count()
+
+    def take(self, pages: int, user_pages: int) -> None:
+        """Place kernel pages: first into held pageblocks with room, then into new ones. Never fails; a crowded zone packs denser."""
+        self.pages += pages
+        need = self.pages - self.nr_held * self._usable
+        if need > 0:
+            for _, mask in self._claim(self.held, -(-need // self._usable), user_pages):
+                self.nr_held += mask.bit_count()
+
+    def hold_one(self) -> None:
+        """Hold one more pageblock than the pages need: kernel pages are not packed everywhere."""
+        for _, mask in self._claim(self.held, 1, 0):
+            self.nr_held += mask.bit_count()
+
+    def fix(self, block: int, mask: int) -> None:
+        """Mark pageblocks of an online block as the boot kernel's own: they never come back."""
+        mask &= ~self.busy(block)
+        if mask:
+            self.fixed[block] = self.fixed.get(block, 0) | mask
+            self.nr_fixed += mask.bit_count()
+
+    def remove_pageblocks(self, block: int, mask: int) -> None:
+        """Note pageblocks of an online block as unplugged; none may hold a kernel page."""
+        self.absent[block] = self.absent.get(block, 0) | mask
+        self.nr_absent += mask.bit_count()
+
+    def add_pageblocks(self, block: int, mask: int) -> None:
+        """Note unplugged pageblocks of an online block as plugged again."""
+        rest = self.absent[block] & ~mask
+        if rest:
+            self.absent[block] = rest
+        else:
+            del self.absent[block]
+        self.nr_absent -= mask.bit_count()
+        if block < self.hint:
+            self.hint = block
+
+    def give(self, pages: int, stay: float) -> None:
+        """Free kernel pages; the share ``stay`` of their pageblocks remains held. Highest pageblocks go first."""
+        self.pages -= pages
+        self.fresh = True
+        self._release(int(pages / self._usable * (1.0 - stay) + 0.5))
+
+    def thin(self, keep: float) -> None:
+        """Let leftovers thin out once after memory was freed: the share ``keep`` of the pageblocks beyond need remains."""
+        if not self.fresh:
+            return
+        self.fresh = False
+        self._release(int((self.nr_held - self._needed()) * (1.0 - keep)))
+
+    def _needed(self) -> int:
+        return max(self.floor, -(-self.pages // self._usable))
+
+    def _release(self, nr: int) -> None:
+        nr = min(nr, self.nr_held - self._needed())
+        if nr <= 0:
+            return
+        self.nr_held -= nr
+        held = self.held
+        for block in sorted(held, reverse=True):
+            bits = held[block]
+            if block < self.hint:
+                self.hint = block
+            while bits and nr:
+                bits &= ~(1 << (bits.bit_length() - 1))
+                nr -= 1
+            if bits:
+                held[block] = bits
+            else:
+                del held[block]
+            if not nr:
+                return
+
+    def check(self) -> None:
+        """Recompute all totals slowly. Raises AssertionError naming the invariant."""
+        assert sum(b.bit_count() for b in self.held.values()) == self.nr_held, "GUEST-3: held pageblocks miscounted"
+        assert sum(b.bit_count() for b in self.pieces.values()) == self.nr_pieces, "GUEST-3: memmap pageblocks miscounted"
+        assert sum(b.bit_count() for b in self.fixed.values()) == self.nr_fixed, "GUEST-3: boot pageblocks miscounted"
+        for block in self.held.keys() | self.pieces.keys() | self.fixed.keys():
+            a, b, c = self.held.get(block, 0), self.pieces.get(block, 0), self.fixed.get(block, 0)
+            gone = self.absent.get(block, 0)
+            assert not (a & b or a & c or b & c or (a | b | c) & gone), f"GUEST-2: block {block} has a pageblock of two kinds"
+            i = bisect_right(self._starts, block) - 1
+            assert i >= 0 and block < self._ends[i], f"GUEST-2: block {block} holds kernel pages but is not online"
+        assert self.pages >= 0, "GUEST-4: negative kernel pages"

@@ -1,0 +1,310 @@
+"""Turns the shell lines of recorded loads into actions on the guest.
+
+Understood: the recording's own ``load`` program, and what stands around it: ``rm``, ``sync``, ``echo N > .../drop_caches``, ``dd``,
+``: > FILE``, ``ls -R`` and ``find``, ``mkdir``, ``mount``, ``;``, ``&&``, ``||``, ``for`` and ``while`` loops with ``[ A -lt B ]``,
+variables and ``$((...))``. Whatever else is in a line is passed on as not understood, and has no effect on the guest.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sim.guest.contract import Demand, OomEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sim.guest.demands import Demands
+
+_MIB_PAGES = 256
+_PAGE = 4096
+_MAX_ROUNDS = 2_000_000
+"""Loop rounds after which a line is taken to be endless."""
+_TMPFS = ("/tmp", "/dev/shm", "/run")  # noqa: S108 (paths inside the recorded guest)
+_UNITS = {"": 1, "k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_NO_EFFECT = frozenset({"mkdir", "mount", "true", "false", "echo", "cd", "sleep", "[", "test", "wc", "umount", "swapoff"})
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that a line does to the guest: a verb with the name it acts on and two numbers, meaning as the verb says.
+
+    Verbs: ``anon``, ``pt`` (``amount`` MiB); ``cache``, ``fill`` (MiB; path); ``files`` (``amount`` files of ``size`` bytes; path);
+    ``procs``, ``pipes`` (``amount``); ``socks`` (``amount`` of ``size`` bytes); ``kill``; ``remove`` (path, may hold wildcards);
+    ``sync``; ``drop`` (``amount`` 1, 2 or 3); ``look`` (path); ``unknown`` (name is the command).
+    """
+
+    verb: str
+    name: str = ""
+    amount: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of one action: pages got, share of the request met, kills."""
+
+    action: Action
+    demand: Demand
+
+
+def parse_command(line: str) -> list[Action]:
+    """Return the actions of a shell line, in order; files made one by one in a directory are gathered into one action.
+
+    Raises ValueError for a loop that is not closed or does not end.
+    """
+    return list(_gather(_run(_tokens(line), {})))
+
+
+def apply(guest: Demands, actions: Iterable[Action], node: int = 0) -> list[Applied]:
+    """Do the actions to a guest, in order, all on one node; return what became of each. Stops when the guest dies."""
+    out = []
+    for action in actions:
+        if guest.died:
+            break
+        out.append(Applied(action, _apply_one(guest, action, node)))
+    return out
+
+
+def ooms(applied: Iterable[Applied]) -> tuple[OomEvent, ...]:
+    """Return all kills of a line, in order."""
+    return tuple(event for item in applied for event in item.demand.ooms)
+
+
+def _apply_one(guest: Demands, a: Action, node: int) -> Demand:
+    """Do one action; the pages of what frees are not counted."""
+    tmpfs = a.name.startswith(_TMPFS)
+    match a.verb:
+        case "anon":
+            return guest.anonymous(a.name, a.amount * _MIB_PAGES, node)
+        case "pt":
+            return guest.page_tables(a.name, a.amount * _MIB_PAGES, node)
+        case "cache":
+            return guest.read_file(a.name, a.amount * _MIB_PAGES, node)
+        case "fill":
+            return (guest.tmpfs_data if tmpfs else guest.write_file)(a.name, a.amount * _MIB_PAGES, node)
+        case "files":
+            return (guest.tmpfs_files if tmpfs else guest.disk_files)(a.name, a.amount, a.size, node)
+        case "procs":
+            return guest.processes(a.name, a.amount, node)
+        case "pipes":
+            return guest.pipes(a.name, a.amount, node)
+        case "socks":
+            return guest.sockets(a.name, a.amount, a.size, node)
+        case "look":
+            return guest.look_up_files(a.name)
+        case "kill":
+            guest.kill(a.name)
+        case "remove":
+            names = [a.name]
+            if any(c in a.name for c in "*?["):
+                names = [x for x in guest.loads if fnmatch.fnmatchcase(x, a.name)]
+            for name in names:
+                guest.remove_files(name)
+        case "sync":
+            guest.sync()
+        case "drop":
+            guest.drop_caches(cache=bool(a.amount & 1), slab=bool(a.amount & 2))
+        case _:
+            pass
+    return Demand(0)
+
+
+def _gather(actions: Iterable[Action]) -> Iterator[Action]:
+    """Join files that were made one after another in the same place."""
+    last: Action | None = None
+    for a in actions:
+        if last and a.verb == last.verb == "files" and (a.name, a.size) == (last.name, last.size):
+            last = Action("files", a.name, last.amount + a.amount, a.size)
+            continue
+        if last:
+            yield last
+        last = a
+    if last:
+        yield last
+
+
+# A small shell.
+
+_WORD = re.compile(r"\s*(&&|\|\||;|\||\n|(?:\$\(\(.*?\)\)|\"[^\"]*\"|'[^']*'|[^\s;&|])+|&)")
+
+
+def _tokens(line: str) -> list[str]:
+    return [t if t != "\n" else ";" for t in _WORD.findall(line)]
+
+
+def _run(tokens: list[str], variables: dict[str, str]) -> Iterator[Action]:
+    """Run a list of commands joined by ``;``, ``&&``, ``||`` and ``|``."""
+    i, go = 0, True
+    while i < len(tokens):
+        word = tokens[i]
+        if word in {";", "&", "|"}:
+            i, go = i + 1, True
+        elif word == "&&":
+            i += 1
+        elif word == "||":
+            i, go = i + 1, not go
+        elif word in {"for", "while"}:
+            end = _matching(tokens, i)
+            do = tokens.index("do", i)
+            head, body = tokens[i + 1 : do], tokens[do + 1 : end]
+            if go:
+                yield from _loop(word, head, body, variables)
+            i = end + 1
+        else:
+            j = i
+            while j < len(tokens) and tokens[j] not in {";", "&&", "||", "|", "&"}:
+                j += 1
+            if go:
+                yield from _command(tokens[i:j], variables)
+                go = variables.pop("?", "0") == "0"
+            i = j
+
+
+def _matching(tokens: list[str], start: int) -> int:
+    """Return where the loop that starts at ``start`` ends."""
+    depth = 0
+    for i in range(start, len(tokens)):
+        if tokens[i] in {"for", "while"}:
+            depth += 1
+        elif tokens[i] == "done":
+            depth -= 1
+            if not depth:
+                return i
+    raise ValueError(f"shell line: '{tokens[start]}' without 'done'")
+
+
+def _loop(word: str, head: list[str], body: list[str], variables: dict[str, str]) -> Iterator[Action]:
+    if word == "for":
+        for value in [v for t in head[2:] if t != ";" for v in _expand(t, variables).split()]:
+            variables[head[0]] = value
+            yield from _run(body, variables)
+        return
+    test = [t for t in head if t != ";"]
+    for _ in range(_MAX_ROUNDS):
+        if not _test(test, variables):
+            return
+        yield from _run(body, variables)
+    raise ValueError(f"shell line: 'while {' '.join(test)}' does not end")
+
+
+def _expand(word: str, variables: dict[str, str]) -> str:
+    """Put in variables and arithmetic, and take quotes away."""
+
+    def number(match: re.Match[str]) -> str:
+        text = re.sub(r"\$?([A-Za-z_]\w*)", lambda m: variables.get(m[1], "0"), match[1])
+        return str(_arithmetic(text))
+
+    word = re.sub(r"\$\(\((.*?)\)\)", number, word)
+    word = re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), word)
+    return "".join(shlex.split(word)) if any(q in word for q in "\"'") else word
+
+
+def _arithmetic(text: str) -> int:
+    """Compute sums, differences and products of whole numbers."""
+    total = 0
+    for sign, product in re.findall(r"([+-]?)\s*(\d+(?:\s*[*]\s*\d+)*)", text):
+        value = 1
+        for factor in product.split("*"):
+            value *= int(factor)
+        total += -value if sign == "-" else value
+    return total
+
+
+def _test(words: list[str], variables: dict[str, str]) -> bool:
+    """Evaluate ``[ A -op B ]``."""
+    w = [_expand(x, variables) for x in words if x not in {"[", "]", "test"}]
+    if w == ["true"]:
+        return True
+    if len(w) != 3:
+        return False
+    try:
+        a, b = int(w[0]), int(w[2])
+    except ValueError:
+        return w[1] == "=" and w[0] == w[2]
+    compare = {"-lt": a < b, "-le": a <= b, "-gt": a > b, "-ge": a >= b, "-eq": a == b, "-ne": a != b}
+    return compare.get(w[1], False)
+
+
+def _command(words: list[str], variables: dict[str, str]) -> Iterator[Action]:
+    """Turn one simple command into actions; ``variables["?"]`` is left at "1" if it is false."""
+    if len(words) == 1 and (found := re.fullmatch(r"(\w+)=(.*)", words[0])):
+        variables[found[1]] = _expand(found[2], variables)
+        return
+    if words and words[0] in {"[", "test"}:
+        variables["?"] = "0" if _test(words, variables) else "1"
+        return
+    args, target = [], ""
+    rest = [_expand(w, variables) for w in words]
+    while rest:
+        word = rest.pop(0)
+        found = re.fullmatch(r"\d?(>>?)(.*)", word)
+        if found:
+            file = found[2] or (rest.pop(0) if rest else "")
+            if not word.startswith("2") and not file.startswith("&"):
+                target = file
+        else:
+            args.append(word)
+    yield from _simple(args, target)
+
+
+def _simple(args: list[str], target: str) -> Iterator[Action]:
+    """Give the meaning of a command with its words expanded and its output file, if any."""
+    name = args[0] if args else ":"
+    paths = [a for a in args[1:] if a.startswith("/")]
+    if name == "load":
+        yield _load(args[1:])
+    elif name == "rm":
+        for path in paths:
+            yield Action("remove", path)
+    elif name == "sync":
+        yield Action("sync")
+    elif target.endswith("/drop_caches"):
+        yield Action("drop", amount=int(args[1]) if len(args) > 1 and args[1].isdigit() else 3)
+    elif name == "dd":
+        yield from _dd(args[1:])
+    elif name in {":", "touch"} and (target or paths):
+        for path in [target] if target else paths:
+            yield Action("files", path.rsplit("/", 1)[0], 1, 0)
+    elif (name == "ls" and any(a.startswith("-") and "R" in a for a in args)) or name in {"find", "du"}:
+        for path in paths:
+            yield Action("look", path)
+    elif name not in _NO_EFFECT:
+        yield Action("unknown", " ".join(args))
+
+
+def _dd(args: list[str]) -> Iterator[Action]:
+    """``dd``: a file written from zeros, or a file read."""
+    given = dict(a.split("=", 1) for a in args if "=" in a)
+    size = _size(given.get("bs", "512")) * _size(given.get("count", "0"))
+    out, source = given.get("of", ""), given.get("if", "")
+    if out.startswith("/") and not out.startswith("/dev/"):
+        yield Action("fill", out, size >> 20)
+    elif source.startswith("/") and not source.startswith("/dev/"):
+        yield Action("cache", source, size >> 20)
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"(\d+)([kKMG]?)i?B?", text)
+    if not found:
+        raise ValueError(f"dd: {text!r} is not a size")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _load(args: list[str]) -> Action:
+    """Read the arguments of the recording's own load program. Raises ValueError for what it would not take."""
+    verb, name, *numbers = args + [""] * (2 - len(args))
+    values = [int(n) for n in numbers if n.isdigit()]
+    needed = {"anon": 1, "pt": 1, "cache": 1, "fill": 1, "files": 2, "procs": 1, "pipes": 1, "socks": 2, "kill": 0}
+    if verb not in needed or len(values) < needed[verb] or not name:
+        return Action("unknown", " ".join(["load", *args]))
+    size = 0
+    if verb == "files":
+        size = values[1]
+    elif verb == "socks":
+        size = values[1] << 10
+    return Action(verb, name, values[0] if values else 0, size)

@@ -1,0 +1,160 @@
+"""Every figure of the guest model, in one place, each with its unit and where it comes from.
+
+Sources named in the field comments:
+
+* *kernel*: a constant or formula of Linux mm/ (file and function given), x86-64.
+* *units recording*: two kernels (6.1, 6.12) with a 1 GiB boot and a 2 GiB kernel DIMM, one kind of load after the other.
+* *idle table*: MemTotal and MemFree of idle Debian kernels, 512 MiB to 65 GiB of boot memory.
+* *come-back recordings*: kernel loads made, freed and asked back, virtio-mem and DIMMs, 1 GiB boot memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+SERIES: Final = ("6.1", "6.12")
+"""Kernel series with parameters of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestParameters:
+    """Parameters of a guest. ``GuestParameters()`` is Linux 6.1; :func:`parameters_for` gives the set of a series.
+
+    Sizes named ``*_bytes`` are bytes, ``*_pages`` base pages of 4 KiB, ``*_share`` a fraction from 0 to 1.
+    """
+
+    series: str = "6.1"
+    """Kernel series, decides the watermark formulas: "6.1" or "6.12"."""
+
+    # What an idle kernel takes for itself.
+    boot_reserved_bytes: int = 130 << 20
+    """Boot memory that never becomes managed besides its memmap: kernel image, initrd, crash and firmware areas.
+    Idle table: boot memory minus MemTotal minus boot memory / 64 is 129 to 135 MiB from 512 MiB to 8 GiB (6.1)."""
+    idle_use_bytes: int = 27 << 20
+    """Managed memory an idle kernel and its init use, fixed part. Idle table, 6.1: MemTotal - MemFree is 31, 38, 39, 43 and
+    64 MiB at 0.5, 1, 2, 4 and 65 GiB; of that, what lies free on the CPU's lists is the next but one parameter."""
+    idle_use_share: float = 0.0004
+    """The same, part that grows with managed memory (idle table, 1 to 65 GiB)."""
+    idle_pcp_bytes: int = 11 << 20
+    """Free memory that an idle CPU keeps on its own lists, and MemFree does not count (per-CPU pages of the snapshots)."""
+    zone_settle_pages: int = 180
+    """Kernel pages that move into a zone Normal that hotplug created, within seconds (come-back recordings, idle shrink: about
+    0.2 MiB in the 4 MiB that stay)."""
+    zone_settle_pageblocks: int = 2
+    """Pageblocks that those pages hold (come-back recordings: an idle guest keeps 4 MiB of its first kernel block)."""
+    zone_settle_pcp_pages: int = 800
+    """Pages on the CPU's list of such a zone (come-back recordings: 2.8 to 3.2 MiB)."""
+    block_overhead_bytes: int = 15 << 10
+    """Kernel memory of a memory block besides its memmap: device object, sysfs nodes, direct-map tables. Idle recordings:
+    1 to 4.4 MiB for 48 to 320 blocks of 128 MiB."""
+    direct_map_share: float = 0.0
+    """Page tables of the direct map by size of the memory added; 2 MiB and 1 GiB mappings make it vanish (idle recordings)."""
+
+    # Watermarks: mm/page_alloc.c (calculate_min_free_kbytes, __setup_per_zone_wmarks), mm/khugepaged.c.
+    watermark_scale_factor: int = 10
+    """Distance between watermarks, parts in 10,000 of the managed pages (kernel default)."""
+    thp_min_boot_bytes: int = 512 << 20
+    """Below this much managed boot memory transparent huge pages stay off and the large minimum does not apply
+    (mm/huge_memory.c, hugepage_init)."""
+    thp_pages_per_zone: int = 512 * 11
+    """Recommended minimum for each populated kernel zone with huge pages on: pageblock pages times (2 + 3 x 3)
+    (mm/khugepaged.c, set_recommended_min_free_kbytes)."""
+    thp_max_share: float = 0.05
+    """The recommendation is cut to this share of the kernel zones' memory (same function)."""
+    lowmem_reserve_ratio: tuple[int, int, int] = (256, 256, 32)
+    """Divisors for the pages that zones DMA, DMA32 and Normal keep from requests able to use higher zones (mm/page_alloc.c)."""
+    kernel_min_share: float = 1.0
+    """Share of a zone's min watermark at which a kernel allocation gives up. 6.1: exactly min; 6.12: 9,158 of 11,065 pages
+    at the failure of the page-table recording."""
+
+    # Kernel memory of the loads (units recordings).
+    tmpfs_file_bytes: int = 1048
+    """Kernel bytes of an empty tmpfs file: inode and dentry."""
+    disk_file_bytes: int = 1780
+    """Kernel bytes of an empty ext4 file: inode, dentry, its share of the inode tables in the buffer cache."""
+    disk_file_data_bytes: int = 1964
+    """The same for a file with data: with extent and buffer head."""
+    disk_file_slab_bytes: int = 1500
+    """Of these, slab: gone when inodes are dropped. The rest are inode tables in the buffer cache, dropped with it."""
+    process_bytes: int = 69 << 10
+    """Kernel bytes of a sleeping process: stack, page tables, slab, other."""
+    process_user_bytes: int = 16 << 10
+    """User pages of a small static program that sleeps."""
+    page_table_factor: float = 1.003
+    """Kernel bytes for each byte of page tables asked for: 1027.1 KiB in the MiB."""
+    pipe_bytes: int = 68370
+    """Kernel bytes of a pipe filled with 64 KiB: data pages 65,536, slab 2,700."""
+    socket_bytes: int = 4899
+    """Kernel bytes of an empty unix socket pair."""
+    socket_data_factor: float = 1.1883
+    """Kernel bytes for each byte queued on a socket: 160,645 for 128 KiB, less the empty pair."""
+    anon_table_share: float = 2.2 / 1024
+    """Page tables for each byte of anonymous memory: 2.2 KiB in the MiB, huge pages or not."""
+    cache_slab_share: float = 2.3 / 1024
+    """Reclaimable slab (index nodes) for each byte of page cache: 2.3 KiB in the MiB."""
+    tmpfs_index_share: float = 2.0 / 1024
+    """Index nodes for each byte of tmpfs data; freed with the file."""
+
+    # Pageblocks.
+    pageblock_fill: float = 0.95
+    """How full pageblocks with kernel pages are under load: come-back recordings, 92 to 97 %."""
+    stay_share: float = 0.68
+    """Share of the pageblocks of freed kernel memory that stay held by a few long-lived pages. Come-back recordings: 48 to 73 %
+    of all that stayed under load, page tables (which return whole pageblocks) included."""
+    stay_share_pipes: float = 0.60
+    """The same for pipe and socket data, whose data pages free whole runs: 28 of 52 MiB came back (sub-block recording)."""
+    stay_share_tables: float = 0.0
+    """The same for page tables: all of their pageblocks came back (sub-block recording)."""
+    regrow_keep_share: float = 0.6
+    """Share of such leftovers that outlasts the next growth and shrink (sub-block recording: 56 MiB, then 30)."""
+
+    # Reclaim and write-back.
+    dirty_share: float = 0.20
+    """Dirty page cache is held under this share of free memory plus cache (vm.dirty_ratio, kernel default)."""
+    shrink_batch_share: float = 0.10
+    """Share of the reclaimable slab that goes at once when a kernel allocation finds its zones at the low watermark; shrinkers
+    overshoot, as what they free comes back late (ext4 inode recording)."""
+
+    # Victim selection: mm/oom_kill.c, oom_badness.
+    load_oom_score_adj: int = 500
+    """oom_score_adj of the loads' processes: added to their size, in thousandths of all memory."""
+
+    def __post_init__(self) -> None:
+        """Check what would make the model meaningless. Raises ValueError naming the field."""
+        if self.series not in SERIES:
+            raise ValueError(f"series: {self.series!r} is not one of {', '.join(SERIES)}")
+        for name in ("pageblock_fill", "kernel_min_share"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ValueError(f"{name}: {getattr(self, name)} must lie above 0 and not above 1")
+        for name in ("stay_share", "stay_share_pipes", "stay_share_tables", "regrow_keep_share", "dirty_share",
+                     "shrink_batch_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name}: {getattr(self, name)} must lie between 0 and 1")
+
+
+_V6_1: Final = GuestParameters()
+_V6_12: Final = replace(
+    _V6_1,
+    series="6.12",
+    boot_reserved_bytes=123 << 20,  # idle table: MemTotal is 7 MiB larger than on 6.1 at every size
+    idle_use_bytes=21 << 20,  # idle table: 33, 35 and 35 MiB at 1, 2 and 4 GiB, less the CPU's lists
+    idle_pcp_bytes=13 << 20,
+    kernel_min_share=0.83,
+    tmpfs_file_bytes=1085,
+    disk_file_bytes=1748,
+    disk_file_data_bytes=1932,
+    process_bytes=77 << 10,
+    pipe_bytes=68325,
+    socket_bytes=4946,
+    anon_table_share=2.1 / 1024,
+)
+
+
+def parameters_for(series: str) -> GuestParameters:
+    """Return the parameters of a kernel series ("6.1" or "6.12"). Raises ValueError for any other."""
+    if series == "6.1":
+        return _V6_1
+    if series == "6.12":
+        return _V6_12
+    raise ValueError(f"kernel series {series!r} has no guest parameters; known: {', '.join(SERIES)}")
