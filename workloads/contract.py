@@ -1,9 +1,13 @@
 """What a workload is: a source of host requests in simulated time.
 
-A workload says WHAT is asked of a guest and WHEN. It speaks to a :class:`Host` (plug, unplug, resize, demand) and never touches
-memory blocks. Randomness comes only from the named streams it is given, so that two policies under one seed see the same
-traffic. A workload may look at what the host can see (sizes, whether a device is busy), which a real management layer sees too;
-one whose requests shall be the same for every policy does not.
+A workload says WHAT is asked of a guest and WHEN. It speaks to a :class:`Host` (plug, unplug, resize, demand) and never
+touches memory blocks. Randomness comes only from the named streams it is given, so that two policies under one seed see
+the same traffic. A workload may look at what the host can see (sizes, whether a device is busy), which a real
+management layer sees too; one whose requests shall be the same for every policy does not.
+
+A workload refuses parameters that make no sense with a ValueError: one sentence that begins with the parameter's name
+and a colon. An error that carries several such sentences has them as its attribute ``faults``, see
+:class:`workloads.checks.WorkloadError`.
 """
 
 from __future__ import annotations
@@ -31,8 +35,9 @@ class Streams(Protocol):
 class Host(Protocol):
     """What the host (VMM, management layer) can ask of the guest's devices, and see of them. All sizes in bytes.
 
-    A verb returns at once; what it starts goes on in simulated time. Asking for something impossible (an id in use, no free
-    slot, an unknown device) is counted and recorded as a failed request, as a management layer would log it, and raises nothing.
+    A verb returns at once; what it starts goes on in simulated time. Asking for something impossible (an id in use, no
+    free slot, an unknown device) is counted and recorded as a failed request, as a management layer would log it, and
+    raises nothing.
     """
 
     @property
@@ -43,10 +48,10 @@ class Host(Protocol):
         """Plug a device (DIMM, dax device) or attach a virtio-mem device. False where the host itself refuses."""
 
     def unplug(self, device: str) -> bool:
-        """Ask for the removal of a DIMM or dax device. False where there is no such device or a removal is under way."""
+        """Ask for the removal of a DIMM or dax device. False where it is not there or a removal is under way."""
 
     def resize(self, device: str, requested: int) -> bool:
-        """Set a virtio-mem device's requested size. False where there is no such device or it is not a multiple of its block."""
+        """Set a virtio-mem device's requested size. False where it is not there, or for no multiple of its block."""
 
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
         """Set what the guest's load ``name`` of ``kind`` uses to ``amount`` bytes (or units). See the guest model."""
@@ -65,7 +70,10 @@ class Host(Protocol):
 
 
 class Workload(ABC):
-    """A source of host requests. A subclass takes its parameters as keyword arguments of ``__init__`` (sizes in bytes, times in seconds)."""
+    """A source of host requests.
+
+    A subclass takes its parameters as keyword arguments of ``__init__`` (sizes in bytes, times in seconds).
+    """
 
     name: ClassVar[str]
     summary: ClassVar[str]

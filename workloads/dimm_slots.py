@@ -1,0 +1,222 @@
+"""DIMM slots that fill and empty: the oldest way to grow a guest, one whole memory device at a time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from itertools import repeat
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from sim.devices.specs import DimmSpec
+from sim.parameters import Parameter
+from sim.units import GIB, us_to_seconds
+from workloads.checks import Checker
+from workloads.contract import Host, Streams, Workload
+from workloads.draws import exponential_waits, uniforms
+from workloads.plan import follow
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    import simpy
+
+    from workloads.plan import Ask, Step
+
+MOST_SLOTS: Final = 256
+"""DIMM slots that QEMU offers at most (ACPI_MAX_RAM_SLOTS)."""
+
+MODES: Final = ("coin", "target")
+SPACINGS: Final = ("exponential", "fixed")
+REMOVALS: Final = ("newest", "oldest", "random")
+
+
+class DimmSlots(Workload):
+    """DIMMs of one size or several come and go in a fixed number of slots.
+
+    In mode ``coin`` each request is to plug with probability ``grow_probability``, else to unplug; a request for which
+    there is no slot, or no DIMM that may go, falls away. In mode ``target`` the wanted number of DIMMs walks at random,
+    by at most ``largest_step`` at a time and turned back at none and at all slots, and everything needed to reach it is
+    asked for at once.
+
+    What is wanted is fixed by the streams alone. A DIMM that the guest does not give back stays in its slot, and serves
+    as the DIMM that is wanted there next; the slot that has been empty longest is filled first, so this happens as late
+    as can be.
+    """
+
+    name: ClassVar[str] = "dimm-slots"
+    summary: ClassVar[str] = "DIMMs plugged into and pulled from a number of slots, at random or following a target"
+    parameters: ClassVar[Sequence[Parameter]] = (
+        Parameter("slots", "int", 16, "slots", "number of DIMM slots"),
+        Parameter("sizes", "list[size]", ("1GiB",), "bytes", "DIMM sizes; each plug draws one, repeated ones oftener"),
+        Parameter("nodes", "list[int]", (0,), "-", "NUMA nodes; each plug draws one"),
+        Parameter("initial", "int", 0, "slots", "DIMMs plugged at time 0"),
+        Parameter("interval", "seconds", 60.0, "s", "mean time between requests"),
+        Parameter("spacing", "|".join(SPACINGS), "exponential", "-", "how the times between requests are spread"),
+        Parameter("mode", "|".join(MODES), "coin", "-", "each request is a toss-up, or follows a target that walks"),
+        Parameter("grow_probability", "float", 0.5, "-", "mode coin: probability that a request is to plug"),
+        Parameter("largest_step", "int", 2, "slots", "mode target: most DIMMs that the target moves by at a time"),
+        Parameter("hold", "seconds", 0.0, "s", "a DIMM is not asked back sooner than this after its plug"),
+        Parameter("removal", "|".join(REMOVALS), "newest", "-", "which DIMM is asked back"),
+        Parameter("ask_again", "bool", default=False, unit="-", meaning="each request repeats a refused one as well"),
+        Parameter("duration", "seconds", 3600.0, "s", "simulated time"),
+        Parameter("device", "str", "dimm", "-", "slot n's DIMM is called this and n; begins the names of the streams"),
+    )
+
+    def __init__(  # noqa: PLR0913  one argument for each parameter
+        self,
+        *,
+        slots: int = 16,
+        sizes: Sequence[int] = (GIB,),
+        nodes: Sequence[int] = (0,),
+        initial: int = 0,
+        interval: float = 60.0,
+        spacing: str = "exponential",
+        mode: str = "coin",
+        grow_probability: float = 0.5,
+        largest_step: int = 2,
+        hold: float = 0.0,
+        removal: str = "newest",
+        ask_again: bool = False,
+        duration: float = 3600.0,
+        device: str = "dimm",
+    ) -> None:
+        check = Checker()
+        self._slots = check.whole("slots", slots, 1, MOST_SLOTS)
+        self._sizes = check.sizes("sizes", sizes)
+        self._nodes = check.nodes("nodes", nodes)
+        self._initial = check.whole("initial", initial, 0, MOST_SLOTS)
+        if self._initial > self._slots:
+            check.fault("initial", f"must be at most the number of slots, {self._slots}, but is {self._initial}")
+        self._interval_us = check.time_us("interval", interval)
+        self._spacing = check.choice("spacing", spacing, SPACINGS)
+        self._mode = check.choice("mode", mode, MODES)
+        self._grow_probability = check.number("grow_probability", grow_probability, 0.0, 1.0)
+        self._largest_step = check.whole("largest_step", largest_step, 1, MOST_SLOTS)
+        self._hold_us = check.time_us("hold", hold, zero=True)
+        self._removal = check.choice("removal", removal, REMOVALS)
+        self._ask_again = check.flag("ask_again", ask_again)
+        self._duration_us = check.time_us("duration", duration)
+        self._device = check.word("device", device)
+        check.done()
+
+    def duration(self) -> float:
+        """Seconds of simulated time."""
+        return us_to_seconds(self._duration_us)
+
+    def node_capacity(self) -> Iterable[int]:
+        """The nodes that DIMMs are drawn for."""
+        return sorted(set(self._nodes))
+
+    def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
+        """Ask for DIMMs until the duration is over."""
+        return follow(host, self.plan(streams), self._duration_us, ask_again=self._ask_again)
+
+    def plan(self, streams: Streams) -> Iterator[Step]:
+        """Yield what is wanted and when, without end; drawn from ``streams`` alone."""
+        rack = _Rack(self._device, self._slots, self._hold_us, self._removal, streams)
+        dimms = _Dimms(self._device, self._sizes, self._nodes, streams)
+        if self._initial:
+            yield 0, [dimms.draw(rack.fill(0)) for _ in range(self._initial)]
+        changes = self._coin if self._mode == "coin" else self._target
+        now = 0
+        waits = self._waits(streams)
+        for change in changes(streams, rack):
+            wait = next(waits)
+            now += wait
+            if change >= 0:
+                yield wait, [dimms.draw(rack.fill(now)) for _ in range(min(change, rack.room()))]
+            else:
+                yield wait, [(rack.clear(now), None) for _ in range(min(-change, rack.removable(now)))]
+
+    def _waits(self, streams: Streams) -> Iterator[int]:
+        if self._spacing == "fixed":
+            return repeat(self._interval_us)
+        return exponential_waits(streams(f"{self._device}/waits"), self._interval_us)
+
+    def _coin(self, streams: Streams, rack: _Rack) -> Iterator[int]:
+        """Yield by how many DIMMs each request changes what is wanted: one more or one less, by a toss."""
+        for toss in uniforms(streams(f"{self._device}/direction")):
+            yield 1 if toss < self._grow_probability else -1
+
+    def _target(self, streams: Streams, rack: _Rack) -> Iterator[int]:
+        """Yield by how many DIMMs each request changes what is wanted: what is missing to a target that walks."""
+        width = 2 * self._largest_step + 1
+        target = self._initial
+        for draw in uniforms(streams(f"{self._device}/target")):
+            target = reflect(target + int(draw * width) - self._largest_step, self._slots)
+            yield target - rack.in_use()
+
+
+def reflect(value: int, high: int) -> int:
+    """Return ``value`` thrown back into [0, ``high``] as by mirrors at both ends."""
+    value %= 2 * high
+    return min(value, 2 * high - value)
+
+
+class _Rack:
+    """The slots as they are wanted: which are empty, which hold what since when (by the plan, not by the guest)."""
+
+    def __init__(self, device: str, slots: int, hold_us: int, removal: str, streams: Streams) -> None:
+        self._hold_us = hold_us
+        self._removal = removal
+        self._empty = deque(f"{device}{slot}" for slot in range(slots))
+        self._held: list[str] = []
+        self._since: list[int] = []
+        self._victims = uniforms(streams(f"{device}/victims"))
+
+    def room(self) -> int:
+        """Number of empty slots."""
+        return len(self._empty)
+
+    def in_use(self) -> int:
+        """Number of slots that hold a DIMM."""
+        return len(self._held)
+
+    def removable(self, now: int) -> int:
+        """Number of DIMMs that have been held long enough to be asked back at ``now``: the first so many held."""
+        if not self._hold_us:
+            return len(self._held)
+        return bisect_right(self._since, now - self._hold_us)
+
+    def fill(self, now: int) -> str:
+        """Fill the slot that has been empty longest, of which there must be one. Return the DIMM's id."""
+        device = self._empty.popleft()
+        self._held.append(device)
+        self._since.append(now)
+        return device
+
+    def clear(self, now: int) -> str:
+        """Empty the slot of a removable DIMM, of which there must be one. Return the DIMM's id."""
+        removable = self.removable(now)
+        if self._removal == "newest":
+            index = removable - 1
+        elif self._removal == "oldest":
+            index = 0
+        else:
+            index = int(next(self._victims) * removable)
+        device = self._held.pop(index)
+        del self._since[index]
+        self._empty.append(device)
+        return device
+
+
+class _Dimms:
+    """Descriptions of DIMMs, of a size and on a node drawn for each plug; made once for each combination."""
+
+    def __init__(self, device: str, sizes: Sequence[int], nodes: Sequence[int], streams: Streams) -> None:
+        self._sizes = sizes
+        self._nodes = nodes
+        self._size_draws = uniforms(streams(f"{device}/sizes"))
+        self._node_draws = uniforms(streams(f"{device}/nodes"))
+        self._made: dict[tuple[str, int, int], DimmSpec] = {}
+
+    def draw(self, device: str) -> Ask:
+        """Return the request to plug ``device``."""
+        # Both are drawn each time, whether or not there is a choice, so that a second size or node shifts nothing else.
+        size = self._sizes[int(next(self._size_draws) * len(self._sizes))]
+        node = self._nodes[int(next(self._node_draws) * len(self._nodes))]
+        key = (device, size, node)
+        spec = self._made.get(key)
+        if spec is None:
+            spec = self._made[key] = DimmSpec(id=device, size=size, node=node)
+        return device, spec
