@@ -205,7 +205,7 @@ _ALL: Final = (
         NUMBER,
         "lower",
         lambda m: math.nan if m.mixed is None else float(m.mixed.groups_end),
-        formula="at the end, number of static groups (DIMMs, dax devices) with memory in a kernel zone and in MOVABLE",
+        formula="at the end, static groups (DIMMs, dax devices) with memory in a kernel zone and in MOVABLE",
         source=_SERIES,
         undefined="the run does not say which devices have which groups",
     ),
@@ -226,7 +226,7 @@ _ALL: Final = (
         NUMBER,
         "lower",
         lambda m: math.nan if m.mixed is None else float(m.mixed.units_end),
-        formula="at the end, number of units of dynamic groups (virtio-mem) with memory in a kernel zone and in MOVABLE; "
+        formula="at the end, units of dynamic groups (virtio-mem) with memory in a kernel zone and in MOVABLE; "
         "a unit of one memory block is never mixed",
         source=_SERIES,
         undefined="the run does not say which devices have which groups",

@@ -1,0 +1,49 @@
+"""Writing files so that whoever looks, at any moment, sees the whole old file or the whole new one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMPORARY_MARK: Final = ".tmp-"
+"""Stands in the name of a file that is still being written, which therefore does not end like a finished one."""
+
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
+    """Write ``data`` to ``path``: into a file beside it, flushed to the disk, then renamed over it.
+
+    Creates missing folders. Raises OSError, and leaves ``path`` as it was, where that fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}{TEMPORARY_MARK}{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names, so that the renaming outlives a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """Yield the files below ``folder`` whose writers were killed before they had finished."""
+    for path in folder.rglob(f"*{TEMPORARY_MARK}*"):
+        if path.is_file():
+            yield path

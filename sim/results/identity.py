@@ -1,0 +1,83 @@
+"""What identifies a result: the cell's configuration in one canonical form, and the code that computed it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sim import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY_LENGTH: Final = 32
+"""Hexadecimal digits of a cell's key: 128 bits of a SHA-256."""
+
+_PACKAGES: Final = ("policies", "sim", "workloads")
+_WITHOUT: Final = ("sim/analysis/", "sim/cli")
+"""What only looks at results, and so cannot change them."""
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text for ``value``: sorted keys, no blanks. ValueError for NaN, TypeError for objects."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sha256(text: str) -> str:
+    """Return the SHA-256 of ``text`` in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def code_version() -> str:
+    """Return what identifies the code that results depend on: the version and a hash of all sources and data files.
+
+    Two installations with the same sources have the same version, wherever they are.
+    """
+    root = Path(__file__).resolve().parent.parent.parent
+    digest = hashlib.sha256()
+    for package in _PACKAGES:
+        for path in sorted((root / package).rglob("*")):
+            name = path.relative_to(root).as_posix()
+            if path.suffix in {".py", ".csv"} and not name.startswith(_WITHOUT):
+                content = path.read_bytes()
+                digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return f"{__version__}+{digest.hexdigest()[:16]}"
+
+
+def cell_key(config: Mapping[str, object], code: str | None = None) -> str:
+    """Return the content address of the cell with the effective ``config`` (JSON types), computed by ``code``.
+
+    ``code`` is :func:`code_version` where None; a caller that uses plug-ins from elsewhere adds what identifies them.
+    """
+    return sha256(canonical_json({"config": config, "code": code_version() if code is None else code}))[:KEY_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class CellId:
+    """Names of a cell, as the result files carry them.
+
+    ``key`` is :func:`cell_key`; ``machine``, ``workload`` and ``policy`` are labels; ``replication`` counts from 0;
+    ``seed`` is the master seed; ``factors`` are the values that the experiment varies (JSON types) by their keys.
+    """
+
+    key: str
+    machine: str
+    workload: str
+    policy: str
+    replication: int
+    seed: int
+    factors: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a cell failed: in which ``stage``, the ``error`` in one line, the ``traceback`` (empty if there is none)."""
+
+    stage: str
+    error: str
+    traceback: str = ""

@@ -1,0 +1,148 @@
+"""The manifest of an experiment: what it takes to know where results come from, and to compute them again.
+
+Everything that may differ between two runs of the same experiment on the same machine (times, number of workers) is in
+the part ``timings``; the rest is the same bytes every time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sim import __version__
+from sim.results.atomic import write_atomically
+from sim.results.identity import canonical_json, code_version, sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANIFEST_NAME: Final = "manifest.json"
+FORMAT: Final = 1
+TIMING_FIELD: Final = "timings"
+"""The only part of a manifest that differs between two runs of one experiment on one machine."""
+
+LIBRARIES: Final = ("matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "scipy", "simpy")
+"""Distributions whose version may change results, files or plots."""
+
+
+def build_manifest(
+    experiment: str,
+    config: Mapping[str, Any],
+    *,
+    seeds: Mapping[str, Any],
+    cells: Mapping[str, int],
+    timings: Mapping[str, Any],
+    code: str | None = None,
+) -> dict[str, Any]:
+    """Return the manifest of a run.
+
+    ``config`` is the effective configuration (JSON types), which runs again as it is; ``seeds`` the master seed and the
+    replications; ``cells`` how many were ``planned``, ``completed`` and ``failed``; ``timings`` everything that another
+    run would have otherwise (when, how long, how many workers); ``code`` what identifies the code (see
+    :func:`sim.results.identity.code_version`, the default).
+    """
+    return {
+        "format": FORMAT,
+        "experiment": experiment,
+        "program": {
+            "name": "memhp-sim",
+            "version": __version__,
+            "code": code_version() if code is None else code,
+            "git": git_state(Path(__file__).resolve().parent),
+        },
+        "python": python_build(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "machine": machine(),
+        "seeds": dict(seeds),
+        "config": dict(config),
+        "config_sha256": sha256(canonical_json(dict(config))),
+        "cells": dict(cells),
+        TIMING_FIELD: dict(timings),
+    }
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Write ``manifest`` into the results folder and return its path."""
+    path = folder / MANIFEST_NAME
+    write_atomically(path, (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    return path
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest in ``path`` (or in that folder). Raises ValueError, saying why, where it is none."""
+    if path.is_dir():
+        path /= MANIFEST_NAME
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not a manifest: {error}") from error
+    if not isinstance(manifest, dict) or "config" not in manifest or "format" not in manifest:
+        raise ValueError(f"{path} is not a manifest: it has no 'format' and 'config'")
+    if manifest["format"] != FORMAT:
+        raise ValueError(f"{path} has format {manifest['format']!r}, this program reads format {FORMAT}")
+    return manifest
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Return the commit that ``folder`` is a checkout of and whether files differ from it; None if it is no checkout."""
+
+    def ask(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(  # noqa: S603  a fixed command on our own folder
+                ["git", "-C", str(folder), *arguments],  # noqa: S607  whichever git the user has
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # A file that some other repository ignores (an environment inside a checkout) is no part of that checkout.
+    if ask("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None
+    commit = ask("rev-parse", "HEAD")
+    changes = ask("status", "--porcelain", "--untracked-files=no", "--", ":/")
+    return None if commit is None else {"commit": commit, "modified": bool(changes)}
+
+
+def python_build() -> dict[str, Any]:
+    """Return which interpreter this is, and how it was compiled, on which its speed depends."""
+    return {
+        "version": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "compiler": platform.python_compiler(),
+        "optimised": "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what computer this is, without its name: system, processor, logical CPUs, memory (bytes)."""
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "architecture": platform.machine(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if sys.platform == "linux" else None,
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name as Linux tells it, else what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())

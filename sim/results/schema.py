@@ -1,0 +1,127 @@
+"""The columns of the result files, with type, unit and meaning. Files, readers and the documentation derive from here.
+
+Only names of Arrow types stand here, so that nothing heavy is imported for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from sim.score import SCORES
+from sim.series import SERIES_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result file: ``type`` is an Arrow type's name, ``meaning`` what it holds or its formula."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableLayout:
+    """A kind of result file: the folder it is in, what one row stands for, and the columns."""
+
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+
+
+PARTITION_COLUMNS: Final = (
+    Column("machine", "string", "-", "label of the machine"),
+    Column("workload", "string", "-", "label of the workload"),
+    Column("policy", "string", "-", "label of the policy"),
+)
+"""Columns that stand in the folders' names (``machine=.../workload=.../policy=...``), URL-encoded, not in the files."""
+
+_CELL = Column("cell", "string", "-", "key of the cell: SHA-256 of its configuration and of the program's code")
+_REPLICATION = Column("replication", "int64", "1", "number of the replication; the same traffic for all policies")
+
+_RUN_HEAD: Final = (
+    _CELL,
+    _REPLICATION,
+    Column("seed", "uint64", "1", "master seed, from which all random streams derive"),
+    Column("factors", "string", "-", "values that the experiment varies, as a JSON object by their keys"),
+    Column("status", "string", "-", "completed or failed"),
+    Column("stage", "string", "-", "what the cell was doing when it failed; null if completed"),
+    Column("error", "string", "-", "why it failed, in one line; null if completed"),
+    Column("traceback", "string", "-", "where in the code it failed; null if completed"),
+    Column("duration_s", "double", "s", "simulated time"),
+    Column("block_bytes", "int64", "B", "size of a memory block"),
+    Column("configured_ratio", "int64", "%", "MOVABLE : KERNEL that the policy shall keep to; null where it has none"),
+    Column("boot_kernel_bytes", "int64", "B", "present memory of the kernel zones at boot"),
+    Column("boot_movable_bytes", "int64", "B", "MV at boot: memory in ZONE_MOVABLE and CMA"),
+    Column("boot_early_kernel_bytes", "int64", "B", "KE at boot: memory in kernel zones without CMA"),
+    Column("devices", "int64", "1", "devices that were attached"),
+    Column("events", "int64", "1", "rows of the events table"),
+)
+
+RUNS: Final = TableLayout(
+    "runs",
+    "one cell: a policy on a workload on a machine in one replication",
+    (
+        *_RUN_HEAD,
+        *(Column(score.name, "double", score.unit.symbol, score.formula) for score in SCORES.values()),
+    ),
+)
+"""One row per cell. A score that is undefined, and every score of a failed cell, is null."""
+
+SERIES: Final = TableLayout(
+    "series",
+    "one step of a cell's step series; values hold until the next row of the cell",
+    (
+        _CELL,
+        _REPLICATION,
+        *(
+            Column(column.name, "int64", column.unit, column.formula)
+            if column.unit != "pages"
+            else Column(f"{column.name}_bytes", "int64", "B", column.formula)
+            for column in SERIES_COLUMNS
+        ),
+    ),
+)
+"""The series of :mod:`sim.series`, in bytes."""
+
+EVENTS: Final = TableLayout(
+    "events",
+    "one event of a cell, in order of simulated time",
+    (
+        _CELL,
+        _REPLICATION,
+        Column("t_us", "int64", "us", "simulated time"),
+        Column("kind", "int8", "-", "what happened; see the kinds below"),
+        Column("device", "int32", "-", "index of the device in the cell; -1 for none, such as boot memory"),
+        Column("block", "int64", "-", "first memory block"),
+        Column("count", "int64", "1", "memory blocks"),
+        Column("zone", "int32", "-", "zone number: 0 DMA, 1 DMA32, 2 Normal, 3 Movable, -1 none; an errno for FAILED"),
+        Column(
+            "pages", "int64", "pages of 4 KiB", "change of the device's plugged memory; for REQUEST the size asked for"
+        ),
+    ),
+)
+"""The table of :mod:`sim.observe`. The rest of the run (devices, boot memory, counters) is in the file's metadata."""
+
+TIMINGS: Final = TableLayout(
+    "timings",
+    "one cell; the only table that differs from run to run",
+    (
+        _CELL,
+        _REPLICATION,
+        Column("wall_s", "double", "s", "real time that the cell took"),
+        Column("cpu_s", "double", "s", "CPU time that the cell took"),
+        Column("finished_unix_s", "double", "s", "when it was finished, since 1970"),
+    ),
+)
+"""Real times, kept apart so that all other files are the same bytes on any machine with any number of workers."""
+
+TABLES: Final[Mapping[str, TableLayout]] = MappingProxyType(
+    {table.name: table for table in (RUNS, SERIES, EVENTS, TIMINGS)}
+)

@@ -1,0 +1,185 @@
+"""The scores once more, slowly: block by block, instant by instant, in fractions, straight from their definitions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sim.observe import EventKind
+
+if TYPE_CHECKING:
+    from sim.run_result import RunResult
+
+PAGE = 4096
+
+
+@dataclass
+class Instant:
+    """Everything there is at one moment; it lasts ``dt`` microseconds. Pages throughout."""
+
+    t: int
+    dt: int
+    zones: dict[int, object]
+    movable: int
+    kernel: int
+    MV: int
+    KE: int
+    hotplugged: int
+    hotplugged_movable: int
+    hotplugged_kernel: int
+    offline: int
+    plugged: int
+    requested: int
+    not_given: int
+    mixed_groups: int
+    mixed_units: int
+    zone_changes: int
+
+
+def _is_kernel(state: object) -> bool:
+    return isinstance(state, int) and state != 3
+
+
+def _look(run: RunResult, t: int, zones: dict[int, object], owner: dict[int, int], boot: set[int],
+          plugged: dict[int, int], asked: dict[int, int]) -> Instant:  # fmt: skip
+    size = run.block_pages
+    # What boot memory lacks of whole blocks (holes, zones that share a block) is the same at all times.
+    boot_blocks = [zone for _, count, zone, _ in run.boot.runs for _ in range(count)]
+    cma = run.boot.kernel_pages - run.boot.early_kernel_pages
+    kernel_off = run.boot.kernel_pages - size * sum(zone != 3 for zone in boot_blocks)
+    movable_off = run.boot.movable_pages - cma - size * sum(zone == 3 for zone in boot_blocks)
+    early = [state for block, state in zones.items() if block in boot]
+    hot = [state for block, state in zones.items() if block not in boot]
+    movable = size * sum(state == 3 for state in zones.values()) + movable_off
+    kernel = size * sum(_is_kernel(state) for state in zones.values()) + kernel_off
+
+    groups: dict[object, set[bool]] = {}
+    units: dict[object, set[bool]] = {}
+    for block, state in zones.items():
+        if state == "offline" or block in boot:
+            continue
+        device = owner[block]
+        unit = run.device_units[device]
+        if unit == 0:
+            groups.setdefault(device, set()).add(state == 3)
+        elif unit > size:
+            units.setdefault((device, block * size // unit), set()).add(state == 3)
+    online = [zones[block] == 3 for block in sorted(zones) if zones[block] != "offline"]
+    return Instant(
+        t=t, dt=0, zones=dict(zones), movable=movable, kernel=kernel, MV=movable + cma,
+        KE=size * sum(map(_is_kernel, early)) + kernel_off - cma,
+        hotplugged=size * len(hot), hotplugged_movable=size * hot.count(3),
+        hotplugged_kernel=size * sum(map(_is_kernel, hot)),
+        offline=size * sum(state == "offline" for state in zones.values()),
+        plugged=sum(plugged.values()), requested=sum(asked.values()),
+        not_given=sum(max(0, plugged.get(device, 0) - size) for device, size in asked.items()),
+        mixed_groups=sum(len(kinds) == 2 for kinds in groups.values()),
+        mixed_units=sum(len(kinds) == 2 for kinds in units.values()),
+        zone_changes=sum(a != b for a, b in pairwise(online)),
+    )  # fmt: skip
+
+
+def instants(run: RunResult) -> list[Instant]:  # noqa: C901, PLR0912  one branch for each kind of event
+    """Return what there is from each moment at which something happened (and from 0) to the next."""
+    zones: dict[int, object] = {}
+    boot: set[int] = set()
+    for first, count, zone, _ in run.boot.runs:
+        boot |= set(range(first, first + count))
+        zones |= dict.fromkeys(range(first, first + count), zone)
+    owner: dict[int, int] = {}
+    plugged: dict[int, int] = {}
+    asked: dict[int, int] = {}
+    found = [_look(run, 0, zones, owner, boot, plugged, asked)]
+    for t, number, device, block, count, zone, pages in run.events.tolist():
+        kind = EventKind(number)
+        blocks = range(block, block + count)
+        if kind in (EventKind.PLUG, EventKind.ONLINE):
+            zones |= dict.fromkeys(blocks, zone)
+        elif kind in (EventKind.ADD, EventKind.OFFLINE):
+            zones |= dict.fromkeys(blocks, "offline")
+        elif kind in (EventKind.REMOVE, EventKind.UNPLUG):
+            for gone in blocks:
+                del zones[gone]
+        owner |= dict.fromkeys(blocks, device)
+        if kind in (EventKind.PLUG, EventKind.ADD, EventKind.SUBPLUG):
+            plugged[device] = plugged.get(device, 0) + pages
+        elif kind in (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG):
+            plugged[device] = plugged.get(device, 0) - pages
+        elif kind == EventKind.REQUEST:
+            asked[device] = pages
+        elif kind == EventKind.DEVICE and count == 0:
+            asked[device] = 0
+        look = _look(run, t, zones, owner, boot, plugged, asked)
+        if found[-1].t == t:
+            found[-1] = look
+        else:
+            found.append(look)
+    for now, then in pairwise([*[look.t for look in found], run.duration_us]):
+        next(look for look in found if look.t == now).dt = then - now
+    return found
+
+
+def _percent(part: int, whole: int) -> Fraction | float | None:
+    if whole == 0:
+        return math.inf if part else None
+    return Fraction(100 * part, whole)
+
+
+def _mean(values: list[Fraction | float | None], weights: list[int]) -> float:
+    pairs = [(value, dt) for value, dt in zip(values, weights, strict=True) if value is not None and dt > 0]
+    total = sum(dt for _, dt in pairs)
+    return float(sum(value * dt for value, dt in pairs) / total) if total else math.nan
+
+
+def _number(value: Fraction | float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def plain_scores(run: RunResult) -> dict[str, float]:
+    """Return all scores of ``run`` by name."""
+    looks = instants(run)
+    dts = [look.dt for look in looks]
+    ratio = [_percent(look.movable, look.kernel) for look in looks]
+    auto = [_percent(look.MV, look.KE) for look in looks]
+    share = [_percent(look.hotplugged_movable, look.hotplugged) for look in looks]
+    R = run.configured_ratio
+    end = looks[-1]
+
+    def top(values: list[Fraction | float | None]) -> float:
+        return max((float(value) for value in values if value is not None), default=math.nan)
+
+    def above(values: list[tuple[int, int]]) -> float:
+        if R is None:
+            return math.nan
+        return sum(dt for (M, K), dt in zip(values, dts, strict=True) if M > R * K // 100) / 1_000_000
+
+    return {
+        "ratio_mean": _mean(ratio, dts),
+        "ratio_max": top(ratio),
+        "ratio_end": _number(ratio[-1]),
+        "time_above_ratio": above([(look.movable, look.kernel) for look in looks]),
+        "auto_ratio_mean": _mean(auto, dts),
+        "auto_ratio_max": top(auto),
+        "auto_ratio_end": _number(auto[-1]),
+        "auto_ratio_excess": math.nan if R is None else top(auto) - R,
+        "auto_time_above_ratio": above([(look.MV, look.KE) for look in looks]),
+        "movable_share_mean": _mean(share, dts),
+        "movable_share_end": _number(share[-1]),
+        "mixed_groups_end": end.mixed_groups,
+        "mixed_groups_max": max(look.mixed_groups for look in looks),
+        "mixed_units_end": end.mixed_units,
+        "mixed_units_max": max(look.mixed_units for look in looks),
+        "not_given_end": end.not_given * PAGE,
+        "not_given_byte_seconds": float(Fraction(sum(look.not_given * look.dt for look in looks) * PAGE, 1_000_000)),
+        "kernel_min": min(look.kernel for look in looks) * PAGE,
+        "kernel_mean": _mean([Fraction(look.kernel) for look in looks], dts) * PAGE,
+        "kernel_end": end.kernel * PAGE,
+        "zone_changes_end": end.zone_changes,
+        "zone_changes_max": max(look.zone_changes for look in looks),
+        "decisions": run.counters["decisions"],
+        "failed_requests": run.counters["failed_requests"],
+        "refused_offlines": sum(row[4] for row in run.events.tolist() if row[1] == EventKind.REFUSED),
+    }
