@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from sim.faults import InputError, Fault
+from sim.faults import Fault, InputError
 from sim.units import GIB, MIB, PAGE_SIZE, TIB, format_size
 
 if TYPE_CHECKING:

@@ -79,13 +79,19 @@ def workload(
 
     The settings are those of one plug-in, or under ``together`` those of several.
     """
-    if "together" not in table:
-        if "name" not in table:
-            faults.append(Fault(where, "needs a name (of one workload) or together (several on one guest)"))
-            return None
-        settings, made = _plugin(plugins.WORKLOAD, table, where, folder, faults)
-        nodes = _nodes(made, where, faults)
-        return (settings, nodes) if settings is not None and nodes is not None else None
+    if "together" in table:
+        return _together(table, where, folder, faults)
+    if "name" not in table:
+        faults.append(Fault(where, "needs a name (of one workload) or together (several on one guest)"))
+        return None
+    settings, made = _plugin(plugins.WORKLOAD, table, where, folder, faults)
+    nodes = _nodes(made, where, faults)
+    return (settings, nodes) if settings is not None and nodes is not None else None
+
+
+def _together(
+    table: Mapping[str, Any], where: str, folder: Path, faults: list[Fault]
+) -> tuple[Settings, list[int]] | None:
     faults.extend(
         Fault(key_path(key, below=where), "belongs into one of the tables of together")
         for key in sorted(table.keys() - {"label", "machines", "together"})

@@ -15,14 +15,14 @@ from sim.faults import shown
 
 MOST_REPLICATIONS: Final = 100_000
 LABEL_LENGTH: Final = 100
-_LABEL_FORBIDS: Final = frozenset('/\\=:*?"<>|')  # labels become names of folders, as key=value
+LABEL_FORBIDS: Final = frozenset('/\\=:*?"<>|')  # labels become names of folders, as key=value
 
 
 def _label(text: object) -> str:
     label = values.string(text)
     if not 0 < len(label) <= LABEL_LENGTH or not label.isprintable() or label != label.strip():
         raise ValueError(f"{shown(label)} is not a label: 1 to {LABEL_LENGTH} characters, no blanks at either end")
-    if bad := sorted(_LABEL_FORBIDS & set(label)):
+    if bad := sorted(LABEL_FORBIDS & set(label)):
         raise ValueError(f"{shown(label)} is not a label: it must not hold {' '.join(bad)}")
     if not label.strip("."):
         raise ValueError(f"{shown(label)} is not a label: it consists of dots")
@@ -124,9 +124,11 @@ class WorkloadTable(Table):
         None, description="Name of a workload (memhp-sim workloads lists them), or path/to/file.py:Class."
     )
     label: Label | None = Field(None, description="Name in tables and plots; by default the workload's.")
-    machines: tuple[Label, ...] | None = Field(None, description="Labels of the machines it runs on. Default: all.")
+    machines: tuple[Label, ...] | None = Field(
+        None, min_length=1, description="Labels of the machines it runs on. Default: all."
+    )
     together: tuple[PartTable, ...] | None = Field(
-        None, description="Workloads that act on the same guest at the same time."
+        None, min_length=1, description="Workloads that act on the same guest at the same time."
     )
 
 

@@ -1,0 +1,46 @@
+"""What all drivers of one guest share: the clock, the core, the lock, durations and the record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.devices.timing import Timing
+from sim.devices.worker import HotplugLock
+from sim.memory.errors import EINVAL, HotplugError
+from sim.observe import EventKind
+from sim.units import PAGE_SIZE, format_size
+
+if TYPE_CHECKING:
+    import simpy
+
+    from sim.observe import Recorder
+    from sim.onlining import HotplugCore
+
+_FAILED = int(EventKind.FAILED)
+
+
+class DriverContext:
+    """Handed to every device at its creation. ``failures`` counts failed adds and removals of drivers."""
+
+    __slots__ = ("block_bytes", "core", "env", "failures", "lock", "page_bytes", "recorder", "timing")
+
+    def __init__(self, env: simpy.Environment, core: HotplugCore, recorder: Recorder, timing: Timing | None = None) -> None:
+        self.env = env
+        self.core = core
+        self.recorder = recorder
+        self.timing = Timing() if timing is None else timing
+        self.lock = HotplugLock(env)
+        self.page_bytes = PAGE_SIZE
+        self.block_bytes = core.memory.block_pages * PAGE_SIZE
+        self.failures = 0
+
+    def check_aligned(self, start: int, length: int) -> None:
+        """Raise EINVAL where a range of bytes is not whole memory blocks."""
+        if start % self.block_bytes or length % self.block_bytes:
+            size = format_size(self.block_bytes)
+            raise HotplugError(EINVAL, f"{format_size(length)} at {start:#x} are not whole memory blocks of {size}")
+
+    def note_failure(self, device: int, error: HotplugError) -> None:
+        """Record that something a driver tried has failed for good."""
+        self.failures += 1
+        self.recorder.append((self.env.now, _FAILED, device, -1, 0, error.errno, 0))

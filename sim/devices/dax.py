@@ -1,0 +1,153 @@
+"""A dax device given to kmem (persistent memory, CXL, soft-reserved memory): a static group, as a DIMM, but unbound by user space.
+
+Follows ``drivers/dax/kmem.c`` (``dev_dax_kmem_probe``, ``dev_dax_kmem_remove``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.devices.timing import scale
+from sim.devices.worker import LOCK, Worker
+from sim.memory.blocks import MIXED
+from sim.memory.errors import EBUSY, EINVAL, HotplugError
+from sim.memory.groups import NO_GROUP
+from sim.units import bytes_to_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.devices.context import DriverContext
+    from sim.devices.worker import Work
+
+
+class Dax:
+    """One dax device. ``ranges`` are (start, length) in bytes. ``bytes_for_pages`` registers the group as kernels before 46e66dab8565 did:
+    with its size in bytes where pages are meant. ``self_host`` asks for memmap on memory (a device attribute since 6.8)."""
+
+    kind = "dax"
+
+    def __init__(
+        self,
+        context: DriverContext,
+        name: str,
+        node: int,
+        ranges: list[tuple[int, int]],
+        *,
+        bytes_for_pages: bool = False,
+        self_host: bool = False,
+        done: Callable[[str, bool], None] | None = None,
+    ) -> None:
+        self._context = context
+        self._core = context.core
+        self._worker = Worker(context.env, context.lock)
+        self._done = done
+        self._bytes_for_pages = bytes_for_pages
+        self._self_host = self_host
+        self.name = name
+        self.node = node
+        block = context.block_bytes
+        inward = [(-(-start // block) * block, (start + length) // block * block) for start, length in ranges]
+        self.ranges = [(start, end - start) for start, end in inward if end > start]
+        self.size = sum(length for _, length in self.ranges)
+        self.index = context.recorder.add_device(name, node)
+        self.group_id = NO_GROUP
+        self.added: list[tuple[int, int]] = []
+        self.gone = False
+        self.error: HotplugError | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a bind or unbind is under way."""
+        return self._worker.busy
+
+    @property
+    def plugged_pages(self) -> int:
+        """Pages of the ranges that were added."""
+        return sum(count for _, count in self.added) * self._core.memory.block_pages
+
+    def plug(self) -> None:
+        """Start binding the device to kmem."""
+        self._worker.start(self._bind())
+
+    def eject(self) -> None:
+        """Start what an operator does to get it back: write ``offline`` to its blocks, highest first, and unbind if all went."""
+        self._worker.start(self._give_back())
+
+    def _finish(self, *, ok: bool) -> None:
+        if self._done is not None:
+            self._done(self.name, ok)
+
+    def _bind(self) -> Work:
+        context = self._context
+        yield LOCK
+        yield scale(context.timing.dimm_add, bytes_to_pages(self.size))
+        try:
+            self._probe()
+        except HotplugError as error:
+            self.error = error
+            context.note_failure(self.index, error)
+        context.lock.release()
+        self._finish(ok=self.error is None)
+
+    def _probe(self) -> None:
+        core = self._core
+        if self.node not in core.memory.nodes:
+            raise HotplugError(EINVAL, f"node {self.node} of {self.name} is not possible on this machine")
+        if not self.ranges:
+            raise HotplugError(EINVAL, f"{self.name} holds no whole memory block")
+        max_pages = self.size if self._bytes_for_pages else bytes_to_pages(self.size)
+        self.group_id = core.memory.groups.register_static(self.node, max_pages)
+        core.device_of[self.group_id] = self.index
+        page = self._context.page_bytes
+        for start, length in self.ranges:
+            try:
+                core.add_memory(
+                    self.index, start // page, length // page, group_id=self.group_id, self_host=self._self_host
+                )
+            except HotplugError as error:
+                if not self.added:
+                    self._drop_group()
+                    raise
+                self._context.note_failure(self.index, error)
+                continue
+            self.added.append((start // self._context.block_bytes, length // self._context.block_bytes))
+
+    def _drop_group(self) -> None:
+        self._core.memory.groups.unregister(self.group_id)
+        self._core.device_of.pop(self.group_id, None)
+        self.group_id = NO_GROUP
+
+    def _give_back(self) -> Work:
+        context, core = self._context, self._core
+        blocks = sorted((block for first, count in self.added for block in range(first, first + count)), reverse=True)
+        for block in blocks:
+            if core.memory.blocks.where[block] < MIXED:
+                continue
+            yield LOCK
+            yield scale(context.timing.offline, core.memory.block_pages)
+            try:
+                core.offline_block(self.index, block)
+            except HotplugError:
+                yield 0  # user space goes on with the next block
+            moved = core.take_moved()
+            if moved:
+                yield scale(context.timing.migrate, moved)
+            context.lock.release()
+        yield LOCK
+        self._unbind(blocks)
+        context.lock.release()
+        self._finish(ok=self.gone)
+
+    def _unbind(self, blocks: list[int]) -> None:
+        """Remove every range, none where a block is still online: the driver never takes blocks offline itself."""
+        core = self._core
+        if any(core.memory.blocks.where[block] >= MIXED for block in blocks):
+            self._context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} has blocks that are still online"))
+            return
+        for first, count in self.added:
+            core.remove(self.index, first, count)
+        self.added = []
+        if self.group_id != NO_GROUP:
+            self._drop_group()
+        self.gone = True

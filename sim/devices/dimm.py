@@ -1,0 +1,192 @@
+"""An ACPI memory device (DIMM): a static group, added range by range in one go, ejected as a whole or not at all.
+
+Follows ``drivers/acpi/acpi_memhotplug.c`` (``acpi_memory_enable_device``) and ``acpi_scan_hot_remove`` of ``drivers/acpi/scan.c``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.devices.timing import scale
+from sim.devices.worker import LOCK, Worker
+from sim.memory.blocks import MIXED
+from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
+from sim.memory.groups import NO_GROUP
+from sim.memory.zones import OnlineType
+from sim.units import bytes_to_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.devices.context import DriverContext
+    from sim.devices.worker import Work
+
+_SELF_HOST_ANY_RANGE_SINCE = (6, 6)
+"""Series from which on the driver always asks for a self-hosted memmap; before, only for ranges of exactly one block."""
+
+
+class Dimm:
+    """One DIMM. ``ranges`` are (start, length) in bytes, in firmware order. ``done`` is called when a request has ended, with success."""
+
+    kind = "dimm"
+
+    def __init__(
+        self,
+        context: DriverContext,
+        name: str,
+        node: int,
+        ranges: list[tuple[int, int]],
+        *,
+        done: Callable[[str, bool], None] | None = None,
+    ) -> None:
+        self._context = context
+        self._core = context.core
+        self._worker = Worker(context.env, context.lock)
+        self._done = done
+        self.name = name
+        self.node = node
+        self.ranges = ranges
+        self.index = context.recorder.add_device(name, node)
+        self.group_id = NO_GROUP
+        self.size = sum(length for _, length in ranges)
+        self.enabled: list[tuple[int, int, bool]] = []
+        """Ranges that the driver counts as its own: (first block, blocks, added here)."""
+        self.failed = 0
+        self.gone = False
+        self.error: HotplugError | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a plug or an eject is under way."""
+        return self._worker.busy
+
+    @property
+    def plugged_pages(self) -> int:
+        """Pages of the ranges that were added."""
+        return sum(count for _, count, added in self.enabled if added) * self._core.memory.block_pages
+
+    def blocks(self) -> list[int]:
+        """All blocks bound to the device, ascending."""
+        return sorted(block for first, count, _ in self.enabled for block in range(first, first + count))
+
+    def plug(self) -> None:
+        """Start adding the device."""
+        self._worker.start(self._plug())
+
+    def eject(self) -> None:
+        """Start removing the device."""
+        self._worker.start(self._eject())
+
+    def _finish(self, ok: bool) -> None:  # noqa: FBT001 - private, one caller a place
+        if self._done is not None:
+            self._done(self.name, ok)
+
+    def _plug(self) -> Work:
+        context = self._context
+        yield LOCK
+        # The whole device goes in under one hold of the lock: time passes, nobody else gets in between.
+        yield scale(context.timing.dimm_add, bytes_to_pages(self.size))
+        try:
+            self._enable()
+        except HotplugError as error:
+            self.error = error
+            context.note_failure(self.index, error)
+        context.lock.release()
+        self._finish(self.error is None)
+
+    def _enable(self) -> None:
+        """Add all ranges (``acpi_memory_enable_device``). Raises EINVAL where none could be added."""
+        core = self._core
+        total = sum(length for _, length in self.ranges)
+        if total <= 0:
+            raise HotplugError(EINVAL, f"{self.name} has no memory")
+        self.group_id = core.memory.groups.register_static(self.node, bytes_to_pages(total))
+        core.device_of[self.group_id] = self.index
+        block_bytes = self._context.block_bytes
+        for start, length in self.ranges:
+            if not length:
+                continue
+            added = True
+            try:
+                self._context.check_aligned(start, length)
+                core.add_memory(
+                    self.index,
+                    start // self._context.page_bytes,
+                    length // self._context.page_bytes,
+                    group_id=self.group_id,
+                    self_host=core.series >= _SELF_HOST_ANY_RANGE_SINCE or length == block_bytes,
+                )
+            except HotplugError as error:
+                if error.errno != EEXIST:
+                    self.failed += 1
+                    self._context.note_failure(self.index, error)
+                    continue
+                added = False  # already system memory, from the boot map for example
+            first = start // block_bytes
+            self.enabled.append((first, -(-(start + length) // block_bytes) - first, added))
+        if not self.enabled:
+            self._drop_group()
+            raise HotplugError(EINVAL, f"no range of {self.name} could be added")
+
+    def _drop_group(self) -> None:
+        try:
+            self._core.memory.groups.unregister(self.group_id)
+        except HotplugError as error:
+            if error.errno != EBUSY:
+                raise
+            return
+        self._core.device_of.pop(self.group_id, None)
+        self.group_id = NO_GROUP
+
+    def _eject(self) -> Work:
+        context = self._context
+        yield LOCK
+        took = self._try_offline()
+        yield took
+        context.lock.release()
+        self._finish(self.gone)
+
+    def _try_offline(self) -> int:
+        """Take everything offline in two passes, then remove it; or put back what went. Returns the microseconds that it took.
+
+        Two passes exist because one block may hold another block's memmap.
+        """
+        core = self._core
+        where = core.memory.blocks.where
+        timing = self._context.timing
+        blocks = self.blocks()
+        taken: list[int] = []
+        attempts = 0
+        refused = False
+        core.take_moved()
+        for is_second in (False, True):
+            refused = False
+            for block in blocks:
+                if where[block] < MIXED:
+                    continue
+                attempts += 1
+                try:
+                    core.offline_block(self.index, block)
+                    taken.append(block)
+                except HotplugError:
+                    refused = True
+                    if is_second:
+                        break
+            if not refused:
+                break
+        block_pages = core.memory.block_pages
+        took = scale(timing.offline, attempts * block_pages) + scale(timing.migrate, core.take_moved())
+        if refused:
+            for block in sorted(taken):
+                core.put_back(self.index, block)
+            self._context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
+            return took
+        for first, count, added in self.enabled:
+            # A range that was there at boot goes as well, but was never plugged by this device.
+            core.remove(self.index, first, count, plugged=None if added else 0)
+        if self.group_id != NO_GROUP:
+            self._drop_group()
+        self.enabled = []
+        self.gone = True
+        return took
+

@@ -1,0 +1,189 @@
+"""A virtio-mem device: one worker that brings what is plugged to what is requested, block by block.
+
+This module is the part common to both modes: geometry, the main loop, the retry timer, what the device itself answers. Follows
+``drivers/virtio/virtio_mem.c`` (``virtio_mem_run_wq``, ``virtio_mem_init``) and, for the usable region and refusals, QEMU's ``hw/virtio/virtio-mem.c``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simpy.events import Timeout
+
+from sim.devices.virtio_mem_bbm import BigBlockMode
+from sim.devices.virtio_mem_sbm import SubBlockMode
+from sim.devices.worker import Worker
+from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
+from sim.observe import EventKind
+from sim.units import GIB, MIB, PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.devices.context import DriverContext
+    from sim.devices.worker import Work
+    from sim.onlining import BlockOwner
+
+_REQUEST = int(EventKind.REQUEST)
+
+USABLE_EXTENT = 2 * 128 * MIB
+"""Bytes beyond the request that QEMU lets the guest use on x86 (twice the largest section or huge page)."""
+
+_SMALL_SUB_BLOCKS_SINCE = (6, 1)
+"""Series from which on a sub-block is a pageblock (2 MiB); 5.15 takes the largest chunk of the page allocator (4 MiB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtioMemParameters:
+    """Module parameters of the driver. ``bbm_block_size`` in bytes, 0 for the smallest possible."""
+
+    unplug_online: bool = True
+    force_bbm: bool = False
+    bbm_block_size: int = 0
+
+
+class VirtioMem:
+    """One virtio-mem device at ``address`` with a region of ``max_size`` bytes in device blocks of ``block_size``.
+
+    ``requested`` and ``plugged`` are bytes. ``done`` is called with success whenever the worker comes to rest.
+    """
+
+    kind = "virtio-mem"
+
+    def __init__(
+        self,
+        context: DriverContext,
+        name: str,
+        node: int,
+        address: int,
+        max_size: int,
+        block_size: int,
+        *,
+        parameters: VirtioMemParameters | None = None,
+        done: Callable[[str, bool], None] | None = None,
+    ) -> None:
+        self.context = context
+        self.core = context.core
+        self.name = name
+        self.node = node
+        self.address = address
+        self.max_size = max_size
+        self.block_size = block_size
+        self.parameters = VirtioMemParameters() if parameters is None else parameters
+        self.index = context.recorder.add_device(name, node)
+        self.requested = 0
+        self.plugged = 0
+        self.usable = 0
+        self.config_changed = False
+        self.broken = False
+        self.stalled = 0
+        """The errno that the last run ended with; 0 when it met its request."""
+        self._done = done
+        self._worker = Worker(context.env, context.lock)
+        self._retry_us = context.timing.retry_first
+        self._timer = 0
+        self._runs = 0
+        self.mode: SubBlockMode | BigBlockMode = self._choose_mode()
+        self.group_id = self.core.memory.groups.register_dynamic(node, self.mode.unit_pages)
+        group = self.core.memory.groups.find(self.group_id)
+        if group is None:
+            raise AssertionError("a group that was just registered is there")
+        self.group = group
+        owner: BlockOwner = self.mode
+        self.core.owners[self.group_id] = owner
+        self.core.device_of[self.group_id] = self.index
+
+    @property
+    def busy(self) -> bool:
+        """Whether the worker is at work."""
+        return self._worker.busy
+
+    @property
+    def plugged_pages(self) -> int:
+        """Pages that the device has plugged."""
+        return self.plugged // PAGE_SIZE
+
+    @property
+    def threshold_pages(self) -> int:
+        """Pages of the device's blocks that may be offline at a time: 1 GiB, or two units where that is more."""
+        return max(GIB // PAGE_SIZE, 2 * self.mode.unit_pages)
+
+    def _choose_mode(self) -> SubBlockMode | BigBlockMode:
+        block_bytes = self.context.block_bytes
+        sub_block = 2 * MIB if self.core.series >= _SMALL_SUB_BLOCKS_SINCE else 4 * MIB
+        sub_block = max(sub_block, self.block_size)
+        if sub_block < block_bytes and not self.parameters.force_bbm:
+            return SubBlockMode(self, sub_block)
+        big_block = max(self.block_size, block_bytes)
+        wanted = self.parameters.bbm_block_size
+        if wanted >= big_block and wanted & (wanted - 1) == 0:
+            big_block = wanted
+        return BigBlockMode(self, big_block)
+
+    def resize(self, requested: int) -> bool:
+        """Set the requested size in bytes; False where it is not a multiple of the device block or exceeds the region."""
+        if requested < 0 or requested > self.max_size or requested % self.block_size:
+            return False
+        self.requested = requested
+        if requested:
+            usable = min(self.max_size, requested + USABLE_EXTENT)
+            usable = -(-usable // self.block_size) * self.block_size
+            # Only "unplug all" makes the region smaller again.
+            self.usable = max(self.usable, usable)
+        env = self.context.env
+        self.context.recorder.append((env.now, _REQUEST, self.index, -1, 0, -1, requested // PAGE_SIZE))
+        self.config_changed = True
+        self.kick()
+        return True
+
+    def kick(self) -> None:
+        """Have the worker look at the request now, unless it is at work already (it will look again by itself)."""
+        if not self._worker.busy and not self.broken:
+            self._worker.start(self._run())
+
+    def admits(self, amount: int) -> bool:
+        """Whether the device lets the guest plug ``amount`` more bytes: never beyond the request."""
+        return self.plugged + amount <= self.requested
+
+    def _run(self) -> Work:
+        """One or more passes of ``virtio_mem_run_wq``: until the request is met, or cannot be met for now."""
+        self._timer += 1  # whatever timer is running, its expiry is no longer awaited
+        while True:
+            self.config_changed = False
+            result = 0
+            if self.mode.leftovers:
+                result = yield from self.mode.clean_up()
+            if not result:
+                missing = self.requested - self.plugged
+                if missing > 0:
+                    result = yield from self.mode.plug(missing)
+                elif missing < 0:
+                    result = yield from self.mode.unplug(-missing)
+            if not result and self.mode.leftovers:
+                result = EBUSY
+            if result == EAGAIN:
+                continue
+            self.stalled = result
+            if result == 0:
+                self._retry_us = self.context.timing.retry_first
+            elif result in (ETXTBSY, EBUSY, ENOMEM):
+                self._arm_timer()
+            elif result != ENOSPC:
+                self.broken = True
+            if not self.config_changed or self.broken:
+                break
+            self._timer += 1
+        if self._done is not None:
+            self._done(self.name, self.stalled == 0)
+
+    def _arm_timer(self) -> None:
+        self._timer += 1
+        armed = self._timer
+        expiry = Timeout(self.context.env, self._retry_us)
+        expiry.callbacks.append(lambda _event: self._expired(armed))  # type: ignore[union-attr]
+
+    def _expired(self, armed: int) -> None:
+        if armed == self._timer and not self._worker.busy:
+            self._retry_us = min(2 * self._retry_us, self.context.timing.retry_most)
+            self.kick()

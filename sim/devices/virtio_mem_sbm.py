@@ -1,0 +1,425 @@
+"""virtio-mem's sub-block mode: memory blocks are plugged and unplugged by sub-blocks of 2 MiB or the device block.
+
+Follows ``virtio_mem_sbm_*`` of ``drivers/virtio/virtio_mem.c``: states, orders and thresholds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.devices.timing import scale
+from sim.devices.worker import LOCK
+from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, HotplugError
+from sim.memory.zones import ZONE_MOVABLE
+from sim.observe import EventKind
+from sim.units import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from sim.devices.virtio_mem import VirtioMem
+    from sim.onlining import HotplugCore
+
+_SUBPLUG: Final = int(EventKind.SUBPLUG)
+_SUBUNPLUG: Final = int(EventKind.SUBUNPLUG)
+
+NEVER_USED: Final = 0
+UNUSED: Final = 1
+PLUGGED: Final = 2
+OFFLINE: Final = 3
+OFFLINE_PARTIAL: Final = 4
+KERNEL: Final = 5
+KERNEL_PARTIAL: Final = 6
+MOVABLE: Final = 7
+MOVABLE_PARTIAL: Final = 8
+_NR_STATES: Final = 9
+
+_PARTIAL_OF: Final = {OFFLINE: OFFLINE_PARTIAL, KERNEL: KERNEL_PARTIAL, MOVABLE: MOVABLE_PARTIAL}
+_FULL_OF: Final = {partial: full for full, partial in _PARTIAL_OF.items()}
+_FILL_ORDER: Final = (KERNEL_PARTIAL, MOVABLE_PARTIAL, OFFLINE_PARTIAL)
+_UNPLUG_ONLINE_ORDER: Final = (MOVABLE_PARTIAL, KERNEL_PARTIAL, MOVABLE, KERNEL)
+
+_RETRY_UNPLUGGED_SINCE: Final = (6, 6)
+
+
+class SubBlockMode:
+    """States of a device's memory blocks by offset from its first usable block.
+
+    ``state`` has one byte a block, so that the next block of a state is a byte search; ``masks`` holds, for blocks that are there and not
+    fully plugged only, a bit for each plugged sub-block. ``offline_pages`` counts blocks added and not online.
+    """
+
+    __slots__ = (
+        "_core",
+        "_device",
+        "_full_mask",
+        "_highest",
+        "_per_block",
+        "_retries_unplugged",
+        "_sub_pages",
+        "counts",
+        "first",
+        "granularity",
+        "masks",
+        "next_new",
+        "offline_pages",
+        "state",
+        "unit_pages",
+    )
+
+    def __init__(self, device: VirtioMem, sub_block: int) -> None:
+        block_bytes = device.context.block_bytes
+        self._device = device
+        self._core: HotplugCore = device.core
+        self.granularity = sub_block
+        self.unit_pages = block_bytes // PAGE_SIZE
+        self._per_block = block_bytes // sub_block
+        self._sub_pages = sub_block // PAGE_SIZE
+        self._full_mask = (1 << self._per_block) - 1
+        self.first = -(-device.address // block_bytes)
+        end = (device.address + device.max_size) // block_bytes
+        self.state = bytearray(max(0, end - self.first))
+        self.counts = [0] * _NR_STATES
+        # No block of a state lies above its bound, so that looking for the highest one does not start at the device's end.
+        self._highest = [-1] * _NR_STATES
+        self.masks: dict[int, int] = {}
+        self.next_new = 0
+        self.offline_pages = 0
+        self._retries_unplugged = device.core.series >= _RETRY_UNPLUGGED_SINCE
+
+    # What others ask -------------------------------------------------------------------------------------------------
+
+    @property
+    def leftovers(self) -> bool:
+        """Whether blocks are there of which nothing is plugged, and this series keeps trying to remove them."""
+        return self._retries_unplugged and bool(self.masks) and 0 in self.masks.values()
+
+    def may_online(self, block: int) -> bool:
+        """Only blocks that the driver knows to be offline may go online."""
+        return self.state[block - self.first] in (OFFLINE, OFFLINE_PARTIAL)
+
+    def block_online(self, block: int, zone_type: int) -> None:
+        """Note the zone; when enough blocks have left the offline state, the worker may add more."""
+        at = block - self.first
+        online = MOVABLE if zone_type == ZONE_MOVABLE else KERNEL
+        self._set(at, online if self.state[at] == OFFLINE else _PARTIAL_OF[online])
+        self.offline_pages -= self.unit_pages
+        if not self._device.busy and 2 * self.offline_pages <= self._device.threshold_pages:
+            self._device.kick()
+
+    def block_offline(self, block: int) -> None:
+        """Note that user space took the block offline."""
+        at = block - self.first
+        self._set(at, OFFLINE if at not in self.masks else OFFLINE_PARTIAL)
+        self.offline_pages += self.unit_pages
+        if not self._device.parameters.unplug_online:
+            self._device.kick()
+
+    def unplugged_pages(self, block: int) -> int:
+        """Return the block's pages that are not plugged."""
+        mask = self.masks.get(block - self.first)
+        return 0 if mask is None else self.unit_pages - mask.bit_count() * self._sub_pages
+
+    def _set(self, at: int, state: int) -> None:
+        counts = self.counts
+        counts[self.state[at]] -= 1
+        counts[state] += 1
+        self.state[at] = state
+        if at > self._highest[state]:
+            self._highest[state] = at
+
+    def _find_highest(self, state: int, below: int) -> int:
+        """Return the highest block of ``state`` below offset ``below``, -1 where there is none."""
+        if not self.counts[state]:
+            return -1
+        highest = self._highest
+        bound = highest[state] + 1
+        if below < bound:
+            return self.state.rfind(state, 0, below)
+        at = self.state.rfind(state, 0, bound)
+        highest[state] = at
+        return at
+
+    # Plugging --------------------------------------------------------------------------------------------------------
+
+    def plug(self, amount: int) -> Generator[int, None, int]:
+        """Fill partly plugged blocks, then reuse removed ones, then append new ones; lowest first each time."""
+        wanted = amount // self.granularity
+        if self.masks:
+            for state in _FILL_ORDER:
+                at = self.state.find(state) if self.counts[state] else -1
+                while at >= 0 and wanted:
+                    result, wanted = yield from self._fill(at, wanted)
+                    if result:
+                        return result
+                    at = self.state.find(state, at + 1)
+        at = 0
+        while wanted and self.counts[UNUSED]:
+            at = self.state.find(UNUSED, at)
+            if at < 0 or at >= self._usable_end():
+                break
+            result, wanted = yield from self._add(at, wanted)
+            if result:
+                return result
+            at += 1
+        while wanted:
+            if self.next_new >= self._usable_end():
+                return ENOSPC
+            result, wanted = yield from self._add(self.next_new, wanted)
+            if result:
+                return result
+        return 0
+
+    def _usable_end(self) -> int:
+        device = self._device
+        return min(len(self.state), (device.address + device.usable) // (self.unit_pages * PAGE_SIZE) - self.first)
+
+    def _fill(self, at: int, wanted: int) -> Generator[int, None, tuple[int, int]]:
+        """Plug the lowest free sub-blocks of a block that is there. Returns (errno, sub-blocks still wanted)."""
+        device, core = self._device, self._core
+        mask = self.masks[at]
+        missing = self._per_block - mask.bit_count()
+        number = min(wanted, missing)
+        pages = number * self._sub_pages
+        if not device.admits(pages * PAGE_SIZE):
+            return EAGAIN, wanted
+        wait = scale(device.context.timing.virtio_mem_plug, pages)
+        if wait:
+            yield wait
+            if not device.admits(pages * PAGE_SIZE):
+                return EAGAIN, wanted
+        mask = self.masks.get(at, self._full_mask)
+        added = _lowest_bits(self._full_mask & ~mask, number)
+        device.plugged += pages * PAGE_SIZE
+        block = self.first + at
+        self._plug_sub_blocks(at, mask, added)
+        core.record((core.env.now, _SUBPLUG, device.index, block, 1, -1, pages))
+        return 0, wanted - number
+
+    def _plug_sub_blocks(self, at: int, mask: int, added: int) -> None:
+        core = self._core
+        block = self.first + at
+        state = self.state[at]
+        zone = core.memory.zone_of(block)
+        if zone is not None:
+            core.memory.adjust_managed(block, added.bit_count() * self._sub_pages)
+            if core.guest is not None:
+                core.guest.take_subblocks(zone.type, zone.node, block, added, self._sub_pages)
+        mask |= added
+        if mask == self._full_mask:
+            del self.masks[at]
+            self._set(at, _FULL_OF[state])
+        else:
+            self.masks[at] = mask
+
+    def _add(self, at: int, wanted: int) -> Generator[int, None, tuple[int, int]]:
+        """Plug and add one block. Returns (errno, sub-blocks still wanted)."""
+        device = self._device
+        block_pages = self.unit_pages
+        if self.offline_pages + block_pages > device.threshold_pages:
+            return ENOSPC, wanted
+        number = self._per_block if wanted > self._per_block else wanted
+        pages = number * self._sub_pages
+        if not device.admits(pages * PAGE_SIZE):
+            return EAGAIN, wanted
+        yield LOCK
+        wait = scale(device.context.timing.virtio_mem_plug, pages)
+        if wait:
+            yield wait
+            if not device.admits(pages * PAGE_SIZE):
+                device.context.lock.release()
+                return EAGAIN, wanted
+        result = self._add_now(at, number, pages)
+        device.context.lock.release()
+        return result, wanted if result else wanted - number
+
+    def _add_now(self, at: int, number: int, pages: int) -> int:
+        device, core = self._device, self._core
+        block_pages = self.unit_pages
+        block = self.first + at
+        partial = number < self._per_block
+        if at >= self.next_new:
+            self.next_new = at + 1
+        try:
+            core.add_memory(
+                device.index, block * block_pages, block_pages, group_id=device.group_id, plugged=pages
+            )
+        except HotplugError as error:
+            # The sub-blocks that were plugged for it are unplugged again at once.
+            self._set(at, UNUSED)
+            device.context.note_failure(device.index, error)
+            return error.errno
+        device.plugged += pages * PAGE_SIZE
+        if partial:
+            self.masks[at] = (1 << number) - 1
+        zone = core.memory.zone_by_code[core.memory.blocks.where[block]]
+        if zone is None:
+            self.offline_pages += block_pages
+            self._set(at, OFFLINE_PARTIAL if partial else OFFLINE)
+        else:
+            online = MOVABLE if zone.movable else KERNEL
+            self._set(at, _PARTIAL_OF[online] if partial else online)
+        return 0
+
+    # Unplugging ------------------------------------------------------------------------------------------------------
+
+    def unplug(self, amount: int) -> Generator[int, None, int]:
+        """Unplug offline blocks first, then online ones class by class; highest block first each time."""
+        device = self._device
+        wanted = amount // self.granularity
+        for state in (OFFLINE_PARTIAL, OFFLINE):
+            at = self._find_highest(state, len(self.state))
+            while at >= 0 and wanted:
+                wanted = yield from self._unplug_offline(at, wanted)
+                at = self._find_highest(state, at)
+        if not device.parameters.unplug_online:
+            return 0
+        for state in _UNPLUG_ONLINE_ORDER:
+            at = self._find_highest(state, len(self.state))
+            while at >= 0 and wanted:
+                result, wanted = yield from self._unplug_online(at, wanted)
+                if result:
+                    return result
+                at = self._find_highest(state, at)
+        return EBUSY if wanted else 0
+
+    def _unplug_offline(self, at: int, wanted: int) -> Generator[int, None, int]:
+        """Unplug sub-blocks of an offline block, and remove it once it is empty. Returns the sub-blocks still wanted."""
+        device, core = self._device, self._core
+        mask = self.masks.get(at, self._full_mask)
+        taken = _highest_bits(mask, wanted)
+        number = taken.bit_count()
+        yield LOCK
+        wait = scale(device.context.timing.virtio_mem_unplug, number * self._sub_pages)
+        if wait:
+            yield wait
+        if self.state[at] not in (OFFLINE, OFFLINE_PARTIAL):
+            device.context.lock.release()  # user space put it online meanwhile
+            return wanted
+        pages = number * self._sub_pages
+        device.plugged -= pages * PAGE_SIZE
+        block = self.first + at
+        if taken == mask:
+            self._forget(at)
+            self.offline_pages -= self.unit_pages
+            core.remove(device.index, block, 1, plugged=pages)
+        else:
+            self.masks[at] = mask & ~taken
+            self._set(at, OFFLINE_PARTIAL)
+            core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
+        device.context.lock.release()
+        return wanted - number
+
+    def _forget(self, at: int) -> None:
+        self.masks.pop(at, None)
+        self._set(at, UNUSED)
+
+    def _unplug_online(self, at: int, wanted: int) -> Generator[int, None, tuple[int, int]]:
+        """Unplug what an online block gives up, and remove it once nothing of it is plugged. Returns (errno, still wanted)."""
+        device = self._device
+        if self._retries_unplugged and device.config_changed:
+            return EAGAIN, wanted
+        mask = self.masks.get(at, self._full_mask)
+        number = min(wanted, mask.bit_count())
+        yield LOCK
+        wait = scale(device.context.timing.virtio_mem_unplug, number * self._sub_pages)
+        if wait:
+            yield wait
+        if self.state[at] < KERNEL:
+            device.context.lock.release()  # user space took it offline meanwhile
+            return 0, wanted
+        given = self._unplug_now(at, mask, wanted)
+        moved = self._core.take_moved()
+        if moved:
+            yield scale(device.context.timing.migrate, moved)
+        device.context.lock.release()
+        return 0, wanted - given
+
+    def _unplug_now(self, at: int, mask: int, wanted: int) -> int:
+        """Take up to ``wanted`` sub-blocks of an online block away now. Returns how many went."""
+        device, core = self._device, self._core
+        block = self.first + at
+        guest = core.guest
+        if guest is None:
+            given = mask if wanted >= mask.bit_count() else _highest_bits(mask, wanted)
+        else:
+            given = self._ask_guest(block, mask, wanted)
+        number = given.bit_count()
+        pages = number * self._sub_pages
+        left = mask & ~given
+        device.plugged -= pages * PAGE_SIZE
+        if not left:
+            return self._remove_emptied(at, mask, pages, number)
+        if given:
+            self.masks[at] = left
+            core.memory.adjust_managed(block, -pages)
+            core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
+            state = self.state[at]
+            if state in _PARTIAL_OF:
+                self._set(at, _PARTIAL_OF[state])
+        return number
+
+    def _ask_guest(self, block: int, mask: int, wanted: int) -> int:
+        core = self._core
+        zone = core.memory.zone_of(block)
+        if core.guest is None or zone is None:
+            return 0
+        outcome = core.guest.give_subblocks(zone.type, zone.node, block, mask, self._sub_pages, wanted)
+        core.moved += outcome.moved
+        if outcome.ooms:
+            core.note_ooms(outcome.ooms)
+        return outcome.mask
+
+    def _remove_emptied(self, at: int, mask: int, pages: int, number: int) -> int:
+        """Remove a block of which nothing is plugged any more. Where it refuses it stays, present and empty. Returns ``number``."""
+        device, core = self._device, self._core
+        block = self.first + at
+        withheld = self.unit_pages - mask.bit_count() * self._sub_pages
+        if core.guest is not None:
+            # The guest has given the sub-blocks up already: nothing of the block is in its hands any more.
+            core.memory.adjust_managed(block, -pages)
+            withheld = self.unit_pages
+        try:
+            core.offline_and_remove(device.index, block, 1, plugged=pages, withheld=withheld)
+        except HotplugError:
+            self.masks[at] = 0
+            state = self.state[at]
+            if state in _PARTIAL_OF:
+                self._set(at, _PARTIAL_OF[state])
+            core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
+            return number
+        self._forget(at)
+        return number
+
+    def clean_up(self) -> Generator[int, None, int]:
+        """Try again to remove blocks of which nothing is plugged (series 6.6 and later)."""
+        for at in sorted((at for at, mask in self.masks.items() if not mask), reverse=True):
+            yield LOCK
+            try:
+                self._core.offline_and_remove(self._device.index, self.first + at, 1, plugged=0, withheld=self.unit_pages)
+                self._forget(at)
+            except HotplugError:
+                pass
+            self._device.context.lock.release()
+        return 0
+
+
+def _highest_bits(mask: int, number: int) -> int:
+    """Return the ``number`` highest set bits of ``mask`` (all, where it has fewer)."""
+    surplus = mask.bit_count() - number
+    if surplus <= 0:
+        return mask
+    if mask & (mask + 1) == 0:  # the usual case: plugged from 0 without a gap
+        return mask & ~((1 << surplus) - 1)
+    return mask & ~_lowest_bits(mask, surplus)
+
+
+def _lowest_bits(mask: int, number: int) -> int:
+    """Return the ``number`` lowest set bits of ``mask`` (all, where it has fewer)."""
+    found = 0
+    while number > 0 and mask:
+        bit = mask & -mask
+        found |= bit
+        mask ^= bit
+        number -= 1
+    return found

@@ -1,0 +1,86 @@
+"""Loading an experiment: everything that can be wrong with it is found here, all at once, before anything runs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from sim.experiment import sweep
+from sim.experiment.messages import faults_of
+from sim.experiment.plan import Experiment
+from sim.experiment.reading import frozen, read_toml
+from sim.experiment.schema import LABEL_LENGTH, ExperimentTable
+from sim.experiment.variants import Variants
+from sim.faults import Fault, InputError, unknown_name
+
+MOST_COMBINATIONS: Final = 200_000
+MOST_CELLS: Final = 1_000_000
+"""More than these is taken for a slip."""
+
+
+def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None) -> Experiment:
+    """Return the experiment in the TOML file ``source``, or in a mapping of the same shape.
+
+    Paths in it are relative to the file's folder; those of a mapping to ``folder`` (the working directory where None).
+    Raises InputError with every fault that it has, each with its key.
+    """
+    if isinstance(source, Mapping):
+        name = stem = "experiment"
+        tables = frozen(source, name)
+        folder = folder or Path()
+    else:
+        name, path = str(source), Path(source)
+        tables, stem, folder = read_toml(path), path.stem, path.parent
+    faults: list[Fault] = []
+    experiment = _checked(tables, folder.resolve(), stem, faults)
+    if experiment is None:
+        raise InputError(name, list(dict.fromkeys(faults)))
+    return experiment
+
+
+def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: list[Fault]) -> Experiment | None:
+    read: ExperimentTable | None = None
+    try:
+        read = ExperimentTable.model_validate(tables)
+    except ValidationError as error:
+        faults.extend(faults_of(error, ExperimentTable))
+    # From here on the raw tables are looked at, so that what a plug-in refuses shows beside faults of shape.
+    variants = Variants(tables, folder, faults)
+    given = tables.get("sweep")
+    sweeps = sweep.read(given if isinstance(given, tuple) else (), variants.known(), faults)
+    combinations_at_most = math.prod(each.count for each in sweeps) * variants.count()
+    if combinations_at_most > MOST_COMBINATIONS:
+        what = f"makes {combinations_at_most} combinations; at most {MOST_COMBINATIONS} can be run"
+        faults.append(Fault("sweep" if sweeps else "", what))
+        return None
+    combinations = variants.combinations(sweep.points(sweeps))
+    if read is None or faults:
+        return None
+    if not combinations:
+        faults.append(Fault("workloads", "none runs on any machine"))
+        return None
+    if len(combinations) * read.replications > MOST_CELLS:
+        what = f"makes {len(combinations) * read.replications} cells; at most {MOST_CELLS} can be run"
+        faults.append(Fault("replications", what))
+    policies = list(dict.fromkeys(combination.policy["label"] for combination in combinations))
+    baseline = read.baseline if read.baseline is not None else policies[0]
+    if baseline not in policies:
+        faults.append(Fault("baseline", unknown_name("policy", baseline, policies)))
+    if faults:
+        return None
+    return Experiment(
+        name=read.name or re.sub(r"[^\w. +-]", "-", stem).strip(" .")[:LABEL_LENGTH] or "experiment",
+        description=read.description,
+        seed=read.seed,
+        replications=tuple(range(read.replications)),
+        baseline=baseline,
+        cell_timeout=read.cell_timeout,
+        folder=folder,
+        combinations=tuple(combinations),
+        tables=tables,
+    )

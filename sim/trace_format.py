@@ -1,0 +1,191 @@
+"""The files that recorded kernels come in: what they hold, checked on reading.
+
+A recording is JSON: the machine, the policy, a snapshot at boot and the steps, each with a snapshot of every memory block and
+zone after it. ``tests/data/kernel-traces/README.md`` describes the format for people.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class TraceError(ValueError):
+    """A file is no recording that can be replayed; the message is one line that says why."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ZoneSnapshot(_Model):
+    """A zone with present or spanned pages. Pages; ``start_pfn`` and ``spanned_pages`` give the span."""
+
+    node: int
+    zone: str
+    present_pages: int
+    managed_pages: int = 0
+    spanned_pages: int
+    start_pfn: int
+    cma_pages: int = 0
+    free_pages: int | None = None
+    pcp_pages: int | None = None
+
+
+class BlockRun(_Model):
+    """``count`` adjacent blocks from ``start`` that are alike; ``zone`` is None where they are offline."""
+
+    start: int = Field(ge=0)
+    count: int = Field(ge=1, le=1 << 22)
+    state: str
+    zone: str | None = None
+    node: int | None = None
+    valid_zones: str | None = None
+
+
+class Snapshot(_Model):
+    """The guest's memory at one moment. ``mem_total`` and ``mem_free`` in bytes."""
+
+    zones: list[ZoneSnapshot]
+    blocks: list[BlockRun]
+    policy: dict[str, str] = Field(default_factory=dict)
+    mem_total: int | None = None
+    mem_free: int | None = None
+    block_use: list[list[int]] | None = None
+    meminfo: dict[str, int] | None = None
+    vmstat: dict[str, int] | None = None
+
+
+class DeviceEntry(_Model):
+    """A device as the recorder saw it; all sizes and addresses in bytes."""
+
+    id: str
+    type: str
+    node: int = 0
+    addr: int | None = None
+    memaddr: int | None = None
+    size: int | None = None
+    max_size: int | None = None
+    block_size: int | None = None
+    block_start: int | None = None
+    block_count: int | None = None
+
+
+class Step(_Model):
+    """One request and what the machine looked like after it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    op: str
+    result: str | None = None
+    detail: Any = None
+    id: str | None = None
+    node: int | None = None
+    size: int | None = None
+    requested_size: int | None = None
+    max_size: int | None = None
+    block_size: int | None = None
+    block: int | None = None
+    device: str | None = None
+    index: int | None = None
+    count: int | None = None
+    reverse: bool | None = None
+    state: str | None = None
+    command: str | None = None
+    oom_count: int | None = None
+    devices: list[DeviceEntry] | None = None
+    after: Snapshot | None = None
+
+    def extra(self, key: str) -> Any:  # noqa: ANN401 - whatever the recorder wrote
+        """Return a key that this model does not name, None where the step has none."""
+        return (self.model_extra or {}).get(key)
+
+
+class NodeEntry(_Model):
+    """A node and its boot memory in bytes."""
+
+    nid: int = Field(ge=0, le=1023)
+    boot_memory: int = Field(ge=0)
+
+
+class MachineEntry(_Model):
+    """The recorded machine."""
+
+    nodes: list[NodeEntry] = Field(min_length=1)
+    max_memory: int = 0
+    slots: int = 0
+
+
+class PolicyEntry(_Model):
+    """The policy at boot."""
+
+    online_policy: Literal["auto-movable", "contig-zones"] = "contig-zones"
+    auto_movable_ratio: int = Field(default=301, ge=0)
+    auto_movable_numa_aware: bool = True
+    auto_online_blocks: Literal["offline", "online", "online_kernel", "online_movable"] = "online"
+    memmap_on_memory: bool | Literal["force"] = False
+
+
+class Trace(_Model):
+    """A recording."""
+
+    name: str
+    about: str = ""
+    kernel: str
+    kernel_cmdline: str = ""
+    machine: MachineEntry
+    memory_block_size: int = Field(gt=0)
+    section_size: int = Field(gt=0)
+    page_size: Literal[4096] = 4096
+    policy: PolicyEntry
+    boot: Snapshot
+    steps: list[Step]
+    load: bool = False
+    guest_died: bool = False
+    block_use_columns: list[str] | None = None
+
+    @property
+    def series(self) -> tuple[int, int]:
+        """The kernel series, such as (6, 1)."""
+        major, _, rest = self.kernel.partition(".")
+        minor = rest.partition(".")[0]
+        return int(major), int(minor)
+
+
+def read_trace(path: Path) -> Trace:
+    """Read a recording. Raises TraceError, with one line for a person, where the file cannot be read or is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise TraceError(f"{path}: is not a text file (byte {error.start})") from error
+    if not text.strip():
+        raise TraceError(f"{path}: is empty; a recording is a JSON file with 'boot' and 'steps'")
+    try:
+        data = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        raise TraceError(f"{path}: is not JSON, or cut off ({where})") from error
+    if not isinstance(data, dict):
+        raise TraceError(f"{path}: is JSON, but no recording of a kernel: the top level must be an object")
+    missing = [key for key in ("machine", "policy", "boot", "steps", "kernel", "memory_block_size") if key not in data]
+    if missing:
+        raise TraceError(f"{path}: is no recording of a kernel: {', '.join(map(repr, missing))} missing")
+    data.setdefault("name", path.stem)
+    try:
+        trace = Trace.model_validate(data)
+        _ = trace.series
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise TraceError(f"{path}: {place}: {first['msg']}{more}") from error
+    except ValueError as error:
+        raise TraceError(f"{path}: kernel {data['kernel']!r} does not start with a series such as 6.1") from error
+    return trace
