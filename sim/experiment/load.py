@@ -39,8 +39,20 @@ def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None) 
     faults: list[Fault] = []
     experiment = _checked(tables, folder.resolve(), stem, faults)
     if experiment is None:
-        raise InputError(name, list(dict.fromkeys(faults)))
+        raise InputError(name, sorted(dict.fromkeys(faults), key=_in_file_order))
     return experiment
+
+
+def _in_file_order(fault: Fault) -> list[tuple[int, str]]:
+    """Return a key that sorts faults by their place: lists by number, keys of the file as people write them."""
+    section = re.match(r"\w*", fault.where)
+    order = list(ExperimentTable.model_fields)
+    known = section is not None and section[0] in order
+    parts = re.findall(r"\[(\d+)\]|([^\[]+)", fault.where)
+    return [
+        (order.index(section[0]) if known and section else -1, ""),
+        *((int(number or 0), text) for number, text in parts),
+    ]
 
 
 def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: list[Fault]) -> Experiment | None:

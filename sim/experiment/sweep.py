@@ -94,8 +94,9 @@ def read(tables: Sequence[Any], known: Mapping[str, Mapping[str, Sequence[str]]]
         faults.extend(
             Fault(mine[target], f"is swept already, by {taken[target]}") for target in mine if target in taken
         )
+        if not any(target in taken for target in mine):
+            sweeps.append(sweep)
         taken.update(dict.fromkeys(mine, where))
-        sweeps.append(sweep)
     return sweeps
 
 

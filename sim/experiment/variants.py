@@ -65,6 +65,7 @@ class Variants:
         """Return the different combinations at all ``points``; those with faults are left out."""
         found: dict[object, Combination] = {}
         for point in points:
+            self._resolve_all(point)
             for machine_label, machine_entry in self.entries["machines"].items():
                 for policy_label, policy_entry in self.entries["policies"].items():
                     for workload_label, workload_entry in self.entries["workloads"].items():
@@ -79,12 +80,18 @@ class Variants:
                                 found[key] = made
         return list(found.values())
 
+    def _resolve_all(self, point: Point) -> None:
+        """Look at every entry at this ``point``, also at those that run nowhere: their faults shall show too."""
+        for section, entries in self.entries.items():
+            for label, entry in entries.items():
+                self._variant(section, label, entry, point)
+
     def _combination(
         self, labels: tuple[str, str, str], entries: tuple[Entry, Entry, Entry], point: Point
     ) -> Combination | None:
-        machine = self._variant("machines", labels[0], entries[0], point, _machine)
-        policy = self._variant("policies", labels[1], entries[1], point, _policy)
-        workload = self._variant("workloads", labels[2], entries[2], point, _workload)
+        machine = self._variant("machines", labels[0], entries[0], point)
+        policy = self._variant("policies", labels[1], entries[1], point)
+        workload = self._variant("workloads", labels[2], entries[2], point)
         guest = self._single("guest", point, resolve.guest)
         timing = self._single("timing", point, resolve.timing)
         if machine is None or policy is None or workload is None or guest is None or timing is None:
@@ -99,20 +106,15 @@ class Variants:
         factors = {_factor(target): _value(combination, target, trial) for target, trial in point.items()}
         return replace(combination, factors=factors)
 
-    def _variant(
-        self,
-        section: str,
-        label: str,
-        entry: Entry,
-        point: Point,
-        make: Callable[[Mapping[str, Any], str, Path, list[Fault]], Any],
-    ) -> Any:  # noqa: ANN401  settings, or settings with nodes
-        trials = {target: trial for target, trial in point.items() if target.section == section}
+    def _variant(self, section: str, label: str, entry: Entry, point: Point) -> Any:  # noqa: ANN401  settings, or settings with nodes
+        trials = {
+            target: trial for target, trial in point.items() if (target.section, target.label) == (section, label)
+        }
         key = (section, label, *(trial.where for trial in trials.values()))
         if key not in self._made:
             mine: list[Fault] = []
             table = {**_with(entry.table, trials), "label": _variant_label(label, trials)}
-            self._made[key] = make(table, entry.where, self._folder, mine)
+            self._made[key] = _MAKERS[section](table, entry.where, self._folder, mine)
             self._faults.extend(_moved(fault, entry, trials) for fault in mine)
         return self._made[key]
 
@@ -164,6 +166,13 @@ def _policy(table: Mapping[str, Any], where: str, folder: Path, faults: list[Fau
 def _workload(table: Mapping[str, Any], where: str, folder: Path, faults: list[Fault]) -> _Workload | None:
     made = resolve.workload(table, where, folder, faults)
     return None if made is None else _Workload(*made)
+
+
+_MAKERS: Final[dict[str, Callable[[Mapping[str, Any], str, Path, list[Fault]], Any]]] = {
+    "machines": _machine,
+    "policies": _policy,
+    "workloads": _workload,
+}
 
 
 def _sequence(value: object) -> Sequence[Any]:
@@ -275,6 +284,8 @@ def _value(combination: Combination, target: Target, trial: Trial) -> object:
     if target.section == "timing":
         return trial.value
     settings = getattr(combination, _SINGULAR.get(target.section, target.section))
+    if target == Target("machines", target.label, "", "boot_memory"):
+        return settings["nodes"][0]["boot_memory"]
     if target.part:
         settings = next(part for part in settings["together"] if part["label"] == target.part)
     parameters = settings.get("parameters", settings)
