@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.events import ONLINE_SIGN, Events
 from sim.memory.zones import ZONE_MOVABLE
 from sim.observe import EventKind
-from sim.series import BLOCK, COUNT, KIND, T_US, ZONE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -34,8 +34,9 @@ OFFLINE: Final = 4
 # One byte per segment: 0 is not online, 1 a kernel zone, 2 MOVABLE; a foreign value at both ends stops every search.
 _KERNEL, _MOVABLE, _END = 1, 2, 3
 
-_ENTERS: Final = frozenset((EventKind.PLUG, EventKind.ONLINE))
-_LEAVES: Final = frozenset((EventKind.OFFLINE, EventKind.UNPLUG))
+_WIDEST_TABLE: Final = 1 << 22
+"""Blocks; the address range of 512 TiB in blocks of 128 MiB, a table of 32 MiB."""
+
 _CHANGES_STATE: Final = np.isin(
     np.arange(max(EventKind) + 1),
     (EventKind.PLUG, EventKind.ADD, EventKind.ONLINE, EventKind.OFFLINE, EventKind.REMOVE, EventKind.UNPLUG),
@@ -60,32 +61,44 @@ class ZoneMap:
 class _Segments:
     """The address axis cut wherever a boot run or an event begins or ends.
 
-    ``first`` and ``count`` are each segment's blocks, ``boot`` its state at boot (int8); ``rows`` are the
-    events that change states, and ``begin`` to ``end`` (exclusive) the segments of each.
+    ``first`` and ``count`` are each segment's blocks, ``boot`` its state at boot (int8); ``events`` are those that
+    change states, and ``begin`` to ``end`` (exclusive) the segments of each.
     """
 
     first: Integers
     count: Integers
     boot: npt.NDArray[np.int8]
-    rows: Integers
+    events: Events
     begin: Integers
     end: Integers
 
 
-def _segments(result: RunResult) -> _Segments:
-    events = result.events
-    rows = np.flatnonzero(_CHANGES_STATE[events[:, KIND]] & (events[:, COUNT] > 0))
-    first, last = events[rows, BLOCK], events[rows, BLOCK] + events[rows, COUNT]
+def _segments(result: RunResult, columns: Events | None) -> _Segments:
+    everything = Events.of(result.events) if columns is None else columns
+    events = everything.take(np.flatnonzero(_CHANGES_STATE[everything.kind] & (everything.count > 0)))
+    last = events.block + events.count
     runs = np.array(result.boot.runs, dtype=np.int64).reshape(-1, 4)
     boot_last = runs[:, 0] + runs[:, 1]
-    edges = np.unique(np.concatenate((first, last, runs[:, 0], boot_last)))
+    edges, number = _numbered(np.concatenate((runs[:, 0], boot_last, events.block, last)))
     boot = np.full(max(len(edges) - 1, 0), ABSENT, dtype=np.int8)
-    begins, ends = np.searchsorted(edges, runs[:, 0]), np.searchsorted(edges, boot_last)
+    begins, ends, rest = number[: len(runs)], number[len(runs) : 2 * len(runs)], number[2 * len(runs) :]
     for begin, end, zone in zip(begins, ends, runs[:, 2], strict=True):
         boot[begin:end] = zone
-    return _Segments(
-        edges[:-1], np.diff(edges), boot, rows, np.searchsorted(edges, first), np.searchsorted(edges, last)
-    )
+    return _Segments(edges[:-1], np.diff(edges), boot, events, rest[: len(events)], rest[len(events) :])
+
+
+def _numbered(blocks: Integers) -> tuple[Integers, Integers]:
+    """Return the different values among ``blocks``, ascending, and for each block the number of its value."""
+    if not len(blocks):
+        return blocks, blocks
+    low = int(blocks.min())
+    width = int(blocks.max()) - low + 1
+    if width > _WIDEST_TABLE:
+        return np.unique(blocks, return_inverse=True)
+    # A table over the whole range takes no sorting.
+    seen = np.zeros(width, dtype=np.bool_)
+    seen[blocks - low] = True
+    return np.flatnonzero(seen) + low, (np.cumsum(seen) - 1)[blocks - low]
 
 
 def zone_map(result: RunResult, times_us: Sequence[int] | Integers | None = None, samples: int = 400) -> ZoneMap:
@@ -97,18 +110,17 @@ def zone_map(result: RunResult, times_us: Sequence[int] | Integers | None = None
         times = np.linspace(0, result.duration_us, samples).astype(np.int64)
     else:
         times = np.asarray(times_us, dtype=np.int64)
-    cut = _segments(result)
-    events = result.events[cut.rows]
-    kind = events[:, KIND]
+    cut = _segments(result, None)
+    events = cut.events
     becomes = np.full(len(events), ABSENT, dtype=np.int8)
-    entering = np.isin(kind, tuple(_ENTERS))
-    becomes[entering] = events[entering, ZONE]
-    becomes[np.isin(kind, (EventKind.ADD, EventKind.OFFLINE))] = OFFLINE
+    entering = ONLINE_SIGN[events.kind] > 0
+    becomes[entering] = events.zone[entering]
+    becomes[np.isin(events.kind, (EventKind.ADD, EventKind.OFFLINE))] = OFFLINE
 
     state = cut.boot.copy()
     existed = state != ABSENT
     states = np.empty((len(times), len(state)), dtype=np.int8)
-    upto = np.searchsorted(events[:, T_US], times, side="right")
+    upto = np.searchsorted(events.t_us, times, side="right")
     done = 0
     for sample, until in enumerate([*upto.tolist(), len(events)]):
         begin, width = cut.begin[done:until], (cut.end - cut.begin)[done:until]
@@ -133,43 +145,35 @@ class ZoneChanges:
     highest: int
 
 
-def zone_changes(result: RunResult) -> ZoneChanges:
+def zone_changes(result: RunResult, events: Events | None = None) -> ZoneChanges:
     """Count the neighbours, among online blocks in address order, of which one is MOVABLE and the other is not.
 
     Missing and offline blocks are passed over; blocks that zones share count as kernel memory, which they cannot leave.
-    The kernel zones among themselves are one kind. Only what lasts until time moves on counts.
+    The kernel zones among themselves are one kind. Only what lasts until time moves on counts. ``events`` are the run's
+    columns, if at hand.
     """
-    cut = _segments(result)
+    cut = _segments(result, events)
     kinds = np.where(cut.boot == ZONE_MOVABLE, _MOVABLE, np.where(cut.boot == ABSENT, 0, _KERNEL)).astype(np.uint8)
-    present = kinds[kinds > 0]
-    changes = highest = int(np.count_nonzero(np.diff(present.astype(np.int16))))
+    changes = int(np.count_nonzero(np.diff(kinds[kinds > 0].astype(np.int16))))
+    moves = _moves(cut)
+    # What is there at boot counts unless something happens at time 0.
+    highest = changes if moves.from_us > 0 else 0
     state = bytearray((_END, *kinds.tobytes(), _END))
     occupied = bytearray((1, *(kinds > 0).tobytes(), 1))
     find, rfind = occupied.find, occupied.rfind
-
-    events = result.events[cut.rows]
-    code = np.zeros(max(EventKind) + 1, dtype=np.int64)
-    code[list(_ENTERS)] = 1
-    code[list(_LEAVES)] = -1
-    moves = code[events[:, KIND]] * np.where(events[:, ZONE] == ZONE_MOVABLE, _MOVABLE, _KERNEL)
-    rows = np.flatnonzero(moves)
-    if not len(rows):
-        return ZoneChanges(changes, highest)
-    # The state at time 0 is the one after the events of time 0.
-    if events[rows[0], T_US] == 0:
-        highest = 0
-    lasts = np.diff(events[rows, T_US], append=events[rows[-1], T_US] + 1) > 0
     # A plain loop: each step depends on the one before, and the two searches are memchr and memrchr.
-    begins, ends = (cut.begin[rows] + 1).tolist(), (cut.end[rows] + 1).tolist()
-    for move, begin, end, last in zip(moves[rows].tolist(), begins, ends, lasts.tolist(), strict=True):
+    for move, begin, end, in_between, afterwards in moves.rows:
         left = state[rfind(1, 0, begin)]
         right = state[find(1, end)]
         kind = move if move > 0 else -move
-        # A foreign end is no neighbour, and what has none or equal ones on both sides changes nothing there.
         with_run = (left != kind and left < _END) + (right != kind and right < _END)
-        without = left + right == _END  # a kernel zone and MOVABLE: 1 + 2. An end has a neighbour of at least 1
+        # A kernel zone and MOVABLE add up to 1 + 2; an end of the axis has a neighbour of at least 1.
+        gained = with_run - (left + right == _END)
         if move > 0:
-            changes += with_run - without
+            changes += gained
+            # While a run grows, every block after its first leaves the number as it is.
+            if in_between and changes > highest:
+                highest = changes
             if end - begin == 1:
                 state[begin] = kind
                 occupied[begin] = 1
@@ -177,11 +181,56 @@ def zone_changes(result: RunResult) -> ZoneChanges:
                 state[begin:end] = bytes((kind,)) * (end - begin)
                 occupied[begin:end] = b"\1" * (end - begin)
         else:
-            changes += without - with_run
+            # While a run shrinks, every block before its last leaves the number as it is.
+            if in_between and changes > highest:
+                highest = changes
+            changes -= gained
             if end - begin == 1:
                 state[begin] = occupied[begin] = 0
             else:
                 state[begin:end] = occupied[begin:end] = bytes(end - begin)
-        if last and changes > highest:
+        if afterwards and changes > highest:
             highest = changes
     return ZoneChanges(changes, highest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """What enters and leaves zones, step by step from the time ``from_us`` (1 if never).
+
+    Each of ``rows`` is the kind of zone (negative where left), the first segment and the one after the last (counted
+    from 1), whether time moves on while the step is under way, and whether it moves on after the step.
+    """
+
+    from_us: int
+    rows: Iterable[tuple[int, int, int, bool, bool]]
+
+
+def _moves(cut: _Segments) -> _Moves:
+    """Return the moves of ``cut``, those together that extend one run, or shorten it, block by block."""
+    sign = ONLINE_SIGN[cut.events.kind]
+    moving = np.flatnonzero(sign)
+    events, sign = cut.events.take(moving), sign[moving]
+    if not len(events):
+        return _Moves(1, ())
+    move = sign * np.where(events.zone == ZONE_MOVABLE, _MOVABLE, _KERNEL)
+    begin, end = cut.begin[moving] + 1, cut.end[moving] + 1
+    # Segments that touch in number may lie apart in the address space, with nothing but a gap in between: all the same.
+    first = np.ones(len(move), dtype=np.bool_)
+    first[1:] = (move[1:] != move[:-1]) | ((begin[1:] != end[:-1]) & (end[1:] != begin[:-1]))
+    starts = np.flatnonzero(first)
+    ends = np.append(starts[1:], len(move)) - 1
+    lasts = events.is_last_of_instant()
+    afterwards = lasts[ends]
+    lasts[ends] = False
+    return _Moves(
+        int(events.t_us[0]),
+        zip(
+            move[starts].tolist(),
+            np.minimum.reduceat(begin, starts).tolist(),
+            np.maximum.reduceat(end, starts).tolist(),
+            np.logical_or.reduceat(lasts, starts).tolist(),
+            afterwards.tolist(),
+            strict=True,
+        ),
+    )

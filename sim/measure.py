@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.blockmap import ZoneChanges, zone_changes
+from sim.events import Events
 from sim.mixed import MixedCounts, mixed_counts
 from sim.series import RunSeries, run_series
 from sim.units import MICROSECONDS
@@ -27,7 +28,8 @@ class Measured:
 
     def __init__(self, result: RunResult, series: RunSeries | None = None) -> None:
         self.result = result
-        self.series = run_series(result) if series is None else series
+        self.events = Events.of(result.events)
+        self.series = run_series(result, self.events) if series is None else series
 
     @cached_property
     def dt_us(self) -> Integers:
@@ -52,12 +54,12 @@ class Measured:
     @cached_property
     def mixed(self) -> MixedCounts | None:
         """Mixed groups and units; None where the run does not know its groups."""
-        return mixed_counts(self.result)
+        return mixed_counts(self.result, self.events)
 
     @cached_property
     def zone_changes(self) -> ZoneChanges:
         """Turns between kernel zones and ZONE_MOVABLE along the address axis."""
-        return zone_changes(self.result)
+        return zone_changes(self.result, self.events)
 
     def time_above(self, movable: Integers, kernel: Integers) -> float:
         """Return the seconds during which ``movable`` exceeds what the configured ratio allows for ``kernel`` pages.

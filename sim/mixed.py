@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.events import ONLINE_SIGN, Events, order_by, starts_to_rows
 from sim.memory.zones import ZONE_MOVABLE
-from sim.series import BLOCK, COUNT, DEVICE, KIND, ONLINE_SIGN, T_US, ZONE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,18 +32,17 @@ class MixedCounts:
     units_highest: int
 
 
-def _units_of(result: RunResult, rows: Integers, unit_blocks: Integers) -> tuple[Integers, Integers, Integers]:
-    """Cut each event of ``rows`` at the borders of units of ``unit_blocks`` blocks; 0 leaves it whole.
+def _units_of(events: Events, unit_blocks: Integers) -> tuple[Integers, Integers, Integers]:
+    """Cut each event at the borders of units of ``unit_blocks`` blocks (one number for each event); 0 leaves it whole.
 
-    Returns, for each piece, its event's position in ``rows``, its unit's number (0 for a whole group) and its blocks.
-    Units are aligned in the address space, not to the device.
+    Returns, for each piece, its event, its unit's number (0 for a whole group) and its blocks. Units are aligned in the
+    address space, not to the device.
     """
-    events = result.events
-    begin, end = events[rows, BLOCK], events[rows, BLOCK] + events[rows, COUNT]
+    begin, end = events.block, events.block + events.count
     size = np.maximum(unit_blocks, 1)
     first = np.where(unit_blocks > 0, begin // size, 0)
     pieces = np.where(unit_blocks > 0, (end - 1) // size - first + 1, 1)
-    source = np.repeat(np.arange(len(rows)), pieces)
+    source = np.repeat(np.arange(len(events)), pieces)
     unit = first[source] + np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     whole = unit_blocks[source] == 0
     low = np.where(whole, begin[source], np.maximum(begin[source], unit * size[source]))
@@ -51,20 +50,19 @@ def _units_of(result: RunResult, rows: Integers, unit_blocks: Integers) -> tuple
     return source, unit, high - low
 
 
-def _count(result: RunResult, rows: Integers, unit_blocks: Integers) -> tuple[int, int]:
-    """Return how many groups or units touched by ``rows`` are mixed at the end, and the highest number at any time."""
-    if not len(rows):
+def _count(events: Events, unit_blocks: Integers) -> tuple[int, int]:
+    """Return how many of the groups or units in ``events`` are mixed at the end, and the highest number at any time."""
+    if not len(events):
         return 0, 0
-    events = result.events
-    source, unit, blocks = _units_of(result, rows, unit_blocks)
-    device = events[rows[source], DEVICE]
-    order = np.lexsort((unit, device))
-    device, unit, source, blocks = device[order], unit[order], source[order], blocks[order]
-    event = rows[source]
-    first = (np.diff(device, prepend=-1) != 0) | (np.diff(unit, prepend=-1) != 0)
-    start = np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
-    change = ONLINE_SIGN[events[event, KIND]] * blocks
-    movable = np.where(events[event, ZONE] == ZONE_MOVABLE, change, 0)
+    source, unit, blocks = _units_of(events, unit_blocks)
+    unit -= unit.min()
+    key = events.device[source] * (unit.max() + 1) + unit
+    order = order_by(key)
+    source = source[order]
+    first = np.diff(key[order], prepend=-1) != 0
+    start = starts_to_rows(first)
+    change = ONLINE_SIGN[events.kind[source]] * blocks[order]
+    movable = np.where(events.zone[source] == ZONE_MOVABLE, change, 0)
 
     def present(deltas: Integers) -> Integers:
         sums = np.cumsum(deltas)
@@ -73,29 +71,30 @@ def _count(result: RunResult, rows: Integers, unit_blocks: Integers) -> tuple[in
     mixed = ((present(movable) > 0) & (present(change - movable) > 0)).astype(np.int64)
     delta = np.diff(mixed, prepend=0)
     delta[first] = mixed[first]
-    at_event = np.zeros(len(rows), dtype=np.int64)
+    at_event = np.zeros(len(events), dtype=np.int64)
     np.add.at(at_event, source, delta)
-    lasts = np.diff(events[rows, T_US], append=events[rows[-1], T_US] + 1) > 0
-    counts = np.cumsum(at_event)[lasts]
+    counts = np.cumsum(at_event)[events.is_last_of_instant()]
     return int(counts[-1]), int(counts.max())
 
 
-def mixed_counts(result: RunResult) -> MixedCounts | None:
+def mixed_counts(result: RunResult, events: Events | None = None) -> MixedCounts | None:
     """Count mixed groups and units, or return None where the run does not say which devices have which groups.
 
     A unit of a single memory block, as virtio-mem has it for small device blocks, cannot be mixed. Only what lasts
-    until time moves on counts.
+    until time moves on counts. ``events`` are the run's columns, if at hand.
     """
     if len(result.device_units) != len(result.device_names):
         return None
     if not result.device_units:
         return MixedCounts(0, 0, 0, 0)
-    events = result.events
-    rows = np.flatnonzero((events[:, DEVICE] >= 0) & (ONLINE_SIGN[events[:, KIND]] != 0) & (events[:, COUNT] > 0))
-    unit_blocks = np.array(result.device_units, dtype=np.int64) // result.block_pages
-    in_units = np.array(result.device_units, dtype=np.int64)[events[rows, DEVICE]]
-    static = rows[in_units == 0]
-    dynamic = rows[in_units > result.block_pages]
-    groups = _count(result, static, np.zeros(len(static), dtype=np.int64))
-    units = _count(result, dynamic, unit_blocks[events[dynamic, DEVICE]])
-    return MixedCounts(*groups, *units)
+    if events is None:
+        events = Events.of(result.events)
+    units = np.array(result.device_units, dtype=np.int64)
+    moving = (events.device >= 0) & (ONLINE_SIGN[events.kind] != 0) & (events.count > 0)
+    unit = units[np.maximum(events.device, 0)]
+    static = events.take(np.flatnonzero(moving & (unit == 0)))
+    in_units = np.flatnonzero(moving & (unit > result.block_pages))
+    return MixedCounts(
+        *_count(static, np.zeros(len(static), dtype=np.int64)),
+        *_count(events.take(in_units), unit[in_units] // result.block_pages),
+    )

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sim.measure import Measured, highest, integral, mean, mean_where_defined
 from sim.observe import EventKind
-from sim.series import COUNT, KIND
 from sim.units import GIB, MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -337,7 +336,7 @@ _ALL: Final = (
         "Refused offline attempts",
         NUMBER,
         "lower",
-        lambda m: float(m.result.events[m.result.events[:, KIND] == EventKind.REFUSED, COUNT].sum()),
+        lambda m: float(m.events.count[m.events.kind == EventKind.REFUSED].sum()),
         formula="number of blocks that were to go offline and did not, counted at every attempt",
         source=_OWN,
     ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events, order_by, starts_to_rows
 from sim.memory.zones import ZONE_MOVABLE
 from sim.observe import EventKind
 
@@ -22,36 +23,6 @@ if TYPE_CHECKING:
 
     Integers = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
-
-# Columns of the event table, see sim.observe.EVENT_COLUMNS.
-T_US, KIND, DEVICE, BLOCK, COUNT, ZONE, PAGES = range(7)
-
-
-def _by_kind(signs: dict[EventKind, int]) -> Integers:
-    """Return an array that gives, for an event kind's number, the sign with which it counts (0 where it does not)."""
-    table = np.zeros(max(EventKind) + 1, dtype=np.int64)
-    for kind, sign in signs.items():
-        table[kind] = sign
-    return table
-
-
-ONLINE_SIGN: Final = _by_kind({EventKind.PLUG: 1, EventKind.ONLINE: 1, EventKind.OFFLINE: -1, EventKind.UNPLUG: -1})
-"""How an event's blocks change what is online in its zone."""
-
-OFFLINE_SIGN: Final = _by_kind({EventKind.ADD: 1, EventKind.OFFLINE: 1, EventKind.ONLINE: -1, EventKind.REMOVE: -1})
-"""How an event's blocks change the blocks that exist and are offline."""
-
-PLUGGED_SIGN: Final = _by_kind(
-    {
-        EventKind.PLUG: 1,
-        EventKind.ADD: 1,
-        EventKind.SUBPLUG: 1,
-        EventKind.REMOVE: -1,
-        EventKind.UNPLUG: -1,
-        EventKind.SUBUNPLUG: -1,
-    }
-)
-"""How an event's ``pages`` change what is plugged of its device."""
 
 _NEVER_ASKED: Final = 1 << 60
 """Stands for the requested size of a device that nothing has been asked of: it cannot have too much."""
@@ -120,25 +91,11 @@ class DeviceSeries:
     not_given: Integers
 
 
-def is_boot_block(result: RunResult) -> Flags:
-    """Return for each event whether its blocks are boot memory (shape: events)."""
-    events = result.events
-    runs = np.array(sorted((first, count) for first, count, _, _ in result.boot.runs), dtype=np.int64)
-    if not len(runs):
-        return np.zeros(len(events), dtype=np.bool_)
-    position = np.searchsorted(runs[:, 0], events[:, BLOCK], side="right") - 1
-    inside = events[:, BLOCK] < (runs[:, 0] + runs[:, 1])[position]
-    answer: Flags = (position >= 0) & inside & (events[:, DEVICE] < 0)
-    return answer
-
-
-def _steps(t_us: Integers) -> tuple[Integers, Integers]:
+def _steps(events: Events) -> tuple[Integers, Integers]:
     """Return the rows after which time moves on, and the times of the steps (with a step at 0 in front if need be)."""
-    if not len(t_us):
-        return np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
-    rows = np.flatnonzero(np.diff(t_us, append=t_us[-1] + 1))
-    times = t_us[rows]
-    return rows, times if times[0] == 0 else np.concatenate((np.zeros(1, dtype=np.int64), times))
+    rows = np.flatnonzero(events.is_last_of_instant())
+    times = events.t_us[rows]
+    return rows, times if len(times) and times[0] == 0 else np.concatenate((np.zeros(1, dtype=np.int64), times))
 
 
 def _sum_up(deltas: Integers, rows: Integers, steps: int, start: int) -> Integers:
@@ -169,27 +126,20 @@ class _ByDevice:
         return change
 
 
-def _by_device(events: Integers) -> _ByDevice:
+def _by_device(events: Events) -> _ByDevice:
     """Follow each device's plugged and requested pages through its events."""
-    rows = np.flatnonzero(
-        (events[:, DEVICE] >= 0)
-        & (
-            (PLUGGED_SIGN[events[:, KIND]] != 0)
-            | (events[:, KIND] == EventKind.REQUEST)
-            | ((events[:, KIND] == EventKind.DEVICE) & (events[:, COUNT] == 0))
-        )
-    )
-    device = events[rows, DEVICE]
-    # A stable sort of 16-bit integers is a radix sort: time does not grow faster than the table.
-    few = len(device) == 0 or int(device.max()) < np.iinfo(np.int16).max
-    order = rows[np.argsort(device.astype(np.int16) if few else device, kind="stable")]
-    kind, pages = events[order, KIND], events[order, PAGES]
-    first = np.diff(events[order, DEVICE], prepend=-1) != 0
-    start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
+    gone = (events.kind == EventKind.DEVICE) & (events.count == 0)
+    sign = PLUGGED_SIGN[events.kind]
+    rows = np.flatnonzero((events.device >= 0) & ((sign != 0) | (events.kind == EventKind.REQUEST) | gone))
+    device = events.device[rows]
+    order = rows[order_by(device)]
+    kind, pages = events.kind[order], events.pages[order]
+    first = np.diff(events.device[order], prepend=-1) != 0
+    start = starts_to_rows(first)
 
-    sums = np.cumsum(PLUGGED_SIGN[kind] * pages)
-    before = np.concatenate((np.zeros(1, dtype=np.int64), sums))
-    plugged = sums - before[start]
+    change = sign[order] * pages
+    sums = np.cumsum(change)
+    plugged = sums - (sums - change)[start]
 
     asks = (kind == EventKind.REQUEST) | (kind == EventKind.DEVICE)
     # A device that is gone is asked for nothing any more.
@@ -201,19 +151,17 @@ def _by_device(events: Integers) -> _ByDevice:
     return _ByDevice(order, first, plugged, requested, np.maximum(plugged - limit, 0))
 
 
-def run_series(result: RunResult) -> RunSeries:
-    """Return the step series of ``result``, each an exact sum of its events (pages)."""
-    events = result.events
-    rows, times = _steps(events[:, T_US])
-    kind, zone = events[:, KIND], events[:, ZONE]
-    pages = events[:, COUNT] * result.block_pages
-    online = ONLINE_SIGN[kind] * pages
-    offline = OFFLINE_SIGN[kind] * pages
-    movable = zone == ZONE_MOVABLE
-    boot = is_boot_block(result)
-    to_movable = np.where(movable, online, 0)
+def run_series(result: RunResult, events: Events | None = None) -> RunSeries:
+    """Return the step series of ``result``, each an exact sum of its events (pages). ``events``: its columns, if at hand."""
+    if events is None:
+        events = Events.of(result.events)
+    rows, times = _steps(events)
+    pages = events.count * result.block_pages
+    online = ONLINE_SIGN[events.kind] * pages
+    offline = OFFLINE_SIGN[events.kind] * pages
+    hotplugged = ~events.in_boot_memory(result.boot)
+    to_movable = np.where(events.zone == ZONE_MOVABLE, online, 0)
     to_kernel = online - to_movable
-
     by_device = _by_device(events)
 
     def per_event(values: Integers) -> Integers:
@@ -233,10 +181,10 @@ def run_series(result: RunResult) -> RunSeries:
         movable=in_movable,
         kernel=series(to_kernel, start.kernel_pages),
         auto_movable=in_movable + cma,
-        auto_kernel=series(np.where(boot, to_kernel, 0), start.early_kernel_pages),
-        hotplugged=series(np.where(boot, 0, online + offline)),
-        hotplugged_movable=series(np.where(boot, 0, to_movable)),
-        hotplugged_kernel=series(np.where(boot, 0, to_kernel)),
+        auto_kernel=series(to_kernel * ~hotplugged, start.early_kernel_pages),
+        hotplugged=series((online + offline) * hotplugged),
+        hotplugged_movable=series(to_movable * hotplugged),
+        hotplugged_kernel=series(to_kernel * hotplugged),
         offline=series(offline),
         plugged=series(per_event(by_device.plugged)),
         requested=series(per_event(by_device.requested)),
@@ -249,8 +197,9 @@ def device_series(result: RunResult, device: int) -> DeviceSeries:
     """Return the step series of the device with index ``device``. Raises IndexError where there is none."""
     if not 0 <= device < len(result.device_names):
         raise IndexError(f"there is no device {device}: the run has {len(result.device_names)}")
-    events = result.events[result.events[:, DEVICE] == device]
-    rows, times = _steps(events[:, T_US])
+    everything = Events.of(result.events)
+    events = everything.take(np.flatnonzero(everything.device == device))
+    rows, times = _steps(events)
     followed = _by_device(events)
 
     def series(values: Integers) -> Integers:
