@@ -50,7 +50,7 @@ class Dax:
         inward = [(-(-start // block) * block, (start + length) // block * block) for start, length in ranges]
         self.ranges = [(start, end - start) for start, end in inward if end > start]
         self.size = sum(length for _, length in self.ranges)
-        self.index = context.recorder.add_device(name, node)
+        self.index = context.recorder.add_device(name, node, 0)
         self.group_id = NO_GROUP
         self.added: list[tuple[int, int]] = []
         self.gone = False

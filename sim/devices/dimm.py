@@ -46,7 +46,7 @@ class Dimm:
         self.name = name
         self.node = node
         self.ranges = ranges
-        self.index = context.recorder.add_device(name, node)
+        self.index = context.recorder.add_device(name, node, 0)
         self.group_id = NO_GROUP
         self.size = sum(length for _, length in ranges)
         self.enabled: list[tuple[int, int, bool]] = []

@@ -26,7 +26,10 @@ class DimmSpec:
 
 @dataclass(frozen=True, slots=True)
 class VirtioMemSpec:
-    """A virtio-mem device: a region of ``max_size`` bytes on ``node`` in device blocks of ``block_size``, first request ``requested``."""
+    """A virtio-mem device: a region of ``max_size`` bytes on ``node`` in device blocks of ``block_size``, first request ``requested``.
+
+    ``unplug_online``, ``force_bbm`` and ``bbm_block_size`` (bytes, 0: as small as possible) are the guest driver's module parameters.
+    """
 
     id: str
     max_size: int
@@ -34,16 +37,25 @@ class VirtioMemSpec:
     block_size: int = 2 * MIB
     requested: int = 0
     address: int | None = None
+    unplug_online: bool = True
+    force_bbm: bool = False
+    bbm_block_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DaxSpec:
-    """A dax device bound to kmem (persistent or CXL memory): ``size`` bytes on ``node``."""
+    """A dax device bound to kmem (persistent or CXL memory): ``size`` bytes on ``node``.
+
+    ``bytes_for_pages`` is the bug of kernels before commit 46e66dab8565 (2023), which registered the device's group with its size in
+    bytes where pages are meant; ``self_host`` the device attribute that asks for its memmap on itself (6.8 and later).
+    """
 
     id: str
     size: int
     node: int = 0
     address: int | None = None
+    bytes_for_pages: bool = False
+    self_host: bool = False
 
 
 DeviceSpec = DimmSpec | VirtioMemSpec | DaxSpec

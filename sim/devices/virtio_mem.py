@@ -71,7 +71,6 @@ class VirtioMem:
         self.max_size = max_size
         self.block_size = block_size
         self.parameters = VirtioMemParameters() if parameters is None else parameters
-        self.index = context.recorder.add_device(name, node)
         self.requested = 0
         self.plugged = 0
         self.usable = 0
@@ -85,6 +84,7 @@ class VirtioMem:
         self._timer = 0
         self._runs = 0
         self.mode: SubBlockMode | BigBlockMode = self._choose_mode()
+        self.index = context.recorder.add_device(name, node, self.mode.unit_pages)
         self.group_id = self.core.memory.groups.register_dynamic(node, self.mode.unit_pages)
         group = self.core.memory.groups.find(self.group_id)
         if group is None:

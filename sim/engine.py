@@ -1,0 +1,121 @@
+"""Runs one cell: wires a machine, a policy, a workload and a guest together in one SimPy environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import simpy
+from simpy.events import Timeout
+
+from sim.boot_layout import lay_out
+from sim.devices.context import DriverContext
+from sim.host import MachineHost
+from sim.memory.errors import HotplugError
+from sim.observe import Recorder
+from sim.onlining import HotplugCore
+from sim.run_result import RunResult
+from sim.units import seconds_to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from policies.contract import Explanation, Policy
+    from sim.devices.timing import Timing
+    from sim.machine import MachineSpec
+    from workloads.contract import Streams, Workload
+
+    DecisionLog = Callable[[int, int, int, int, Explanation], None]
+
+
+class WorkloadError(Exception):
+    """A workload raised, or needs what the machine does not have. Ends the run that it belongs to."""
+
+
+def simulate(
+    machine: MachineSpec,
+    policy: Policy,
+    workload: Workload,
+    streams: Streams,
+    *,
+    timing: Timing | None = None,
+    log: DecisionLog | None = None,
+) -> RunResult:
+    """Run ``workload`` against ``machine`` under ``policy`` and return what happened.
+
+    ``log`` is called with (microsecond, OnlineType number, first block, blocks, Explanation) for every zone decision. Raises PolicyError where the
+    policy fails and WorkloadError where the workload does; nothing else is expected to be raised.
+    """
+    lacking = sorted(node for node in workload.node_capacity() if not 0 <= node < len(machine.nodes))
+    if lacking:
+        raise WorkloadError(
+            f"workload {workload.name!r} plugs memory into node {lacking[0]}, but the machine has nodes 0 to {len(machine.nodes) - 1}"
+        )
+    env = simpy.Environment()
+    recorder = Recorder()
+    layout = lay_out(machine)
+    core = HotplugCore(
+        env,
+        layout.memory,
+        policy,
+        recorder,
+        series=machine.kernel_series,
+        movable_node=machine.movable_node,
+        memmap_on_memory=machine.memmap_on_memory,
+    )
+    if log is not None:
+        core.log = lambda online_type, first, count, why: log(int(env.now), online_type, first, count, why)
+    _follow_user_space_rule(env, core)
+    context = DriverContext(env, core, recorder, timing)
+    host = MachineHost(context, machine, layout.device_base)
+    end = seconds_to_us(workload.duration())
+    env.process(_guarded(workload, host, streams))
+    env.run(until=end)
+    return RunResult(
+        events=recorder.table(),
+        device_names=tuple(recorder.device_names),
+        device_nodes=tuple(recorder.device_nodes),
+        device_units=tuple(recorder.device_units),
+        block_pages=layout.memory.block_pages,
+        duration_us=end,
+        boot=layout.boot,
+        configured_ratio=policy.configured_ratio,
+        counters={
+            "decisions": core.decisions,
+            "refused_offlines": core.refusals,
+            "failed_requests": host.failed_requests,
+            "failed_operations": context.failures,
+        },
+    )
+
+
+def _guarded(workload: Workload, host: MachineHost, streams: Streams):  # type: ignore[no-untyped-def] # noqa: ANN202
+    """Run the workload's process; what it raises itself becomes a WorkloadError, what a policy raises passes through."""
+    from sim.onlining import PolicyError
+
+    try:
+        yield from workload.run(host, streams)
+    except (PolicyError, WorkloadError):
+        raise
+    except Exception as error:
+        raise WorkloadError(f"workload {workload.name!r} raised {type(error).__name__}: {error}") from error
+
+
+def _follow_user_space_rule(env: simpy.Environment, core: HotplugCore) -> None:
+    """Have user space write to the ``state`` file of every block that is added and left offline, where the policy has such a rule."""
+    rule = core.policy.user_space
+    if rule is None:
+        return
+    word = int(rule.online_type)
+
+    def write(first: int, count: int) -> None:
+        for block in range(first, first + count):
+            try:
+                core.write_state(block, word)
+            except HotplugError:
+                continue  # gone, or online already: the rule's program ignores it
+
+    def appeared(first: int, count: int) -> None:
+        event = Timeout(env, rule.delay_us)
+        event.callbacks.append(lambda _event: write(first, count))  # type: ignore[union-attr]
+
+    core.appeared = appeared
