@@ -1,0 +1,162 @@
+"""Where cells run: in this process, in local processes, or in anything else that is a ``concurrent.futures`` executor.
+
+Workers write their own results, so that nothing but outcomes of a few hundred bytes comes back.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from sim.experiment.run_cell import Outcome, run_cell, start_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sim.experiment.plan import Cell
+    from sim.results.identity import CellId
+
+    Task = tuple[Cell, CellId]
+
+_Result = TypeVar("_Result")
+_AHEAD: Final = 4
+"""Cells handed out for each worker: enough that none waits, few enough that memory does not grow with the plan."""
+
+
+class Workers(Protocol):
+    """A way to run cells: how many at a time, and the executor that does it."""
+
+    count: int
+
+    def executor(self) -> contextlib.AbstractContextManager[concurrent.futures.Executor]:
+        """Return the executor, ready for work; leaving the context ends it."""
+
+
+class InProcess:
+    """Runs one cell after the other in this process."""
+
+    count = 1
+
+    @contextlib.contextmanager
+    def executor(self) -> Iterator[concurrent.futures.Executor]:
+        """Return an executor that has done the work when ``submit`` returns."""
+        yield _Immediate()
+
+
+class _Immediate(concurrent.futures.Executor):
+    def submit(self, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[_Result]:  # noqa: ANN401
+        future: concurrent.futures.Future[_Result] = concurrent.futures.Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class LocalProcesses:
+    """Runs cells in ``count`` processes of this machine.
+
+    They are started afresh (forkserver, or spawn where there is none), never forked from a process with threads.
+    """
+
+    def __init__(self, count: int) -> None:
+        if count < 1:
+            raise ValueError(f"at least one worker is needed, not {count}")
+        self.count = count
+
+    @contextlib.contextmanager
+    def executor(self) -> Iterator[concurrent.futures.Executor]:
+        """Return a pool of processes. Leaving the context by an exception, such as Ctrl-C, ends them at once."""
+        before = set(multiprocessing.active_children())
+        pool = concurrent.futures.ProcessPoolExecutor(self.count, mp_context=_context(), initializer=start_worker)
+        try:
+            yield pool
+        except BaseException:
+            for worker in set(multiprocessing.active_children()) - before:
+                worker.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
+
+
+def local(count: int | None = None) -> Workers:
+    """Return ``count`` local workers (as many as this process may use cores where None); one works in this process."""
+    count = available_cores() if count is None else count
+    return InProcess() if count == 1 else LocalProcesses(count)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_all(tasks: Iterable[Task], folder: str, workers: Workers, timeout: float | None) -> Iterator[Outcome]:
+    """Run all ``tasks`` (cells with their identities) with results in ``folder``; yield outcomes as they come.
+
+    A cell whose worker process dies is run once more by itself; if the process dies again, that is the cell's failure.
+    """
+    waiting = iter(tasks)
+    while True:
+        suspects: list[Task] = []
+        yield from _run_until_broken(waiting, suspects, folder, workers, timeout)
+        if not suspects:
+            return
+        for task in suspects:
+            yield _run_alone(task, folder, timeout)
+
+
+def _run_until_broken(
+    waiting: Iterator[Task], suspects: list[Task], folder: str, workers: Workers, timeout: float | None
+) -> Iterator[Outcome]:
+    """Run tasks until there are none or a worker dies; then ``suspects`` gets those that were handed out."""
+    pending: dict[concurrent.futures.Future[Outcome], Task] = {}
+    with workers.executor() as executor:
+        exhausted = False
+        while True:
+            while not exhausted and not suspects and len(pending) < _AHEAD * workers.count:
+                task = next(waiting, None)
+                if task is None:
+                    exhausted = True
+                    break
+                try:
+                    pending[executor.submit(run_cell, *task, folder, timeout)] = task
+                except concurrent.futures.BrokenExecutor:
+                    suspects.append(task)
+                if workers.count == 1:
+                    break  # a single worker's outcomes are told one by one
+            if not pending:
+                return
+            done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                task = pending.pop(future)
+                try:
+                    outcome = future.result()
+                except concurrent.futures.BrokenExecutor:
+                    suspects.append(task)
+                else:
+                    yield outcome
+
+
+def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
+    from sim.results.identity import Failure
+    from sim.results.store import ResultStore
+
+    cell, identity = task
+    try:
+        with LocalProcesses(1).executor() as executor:
+            return executor.submit(run_cell, cell, identity, folder, timeout).result()
+    except concurrent.futures.BrokenExecutor:
+        error = "the worker process died"
+        if timeout is not None:
+            error += f"; it was ended if the cell went on long after its cell_timeout of {timeout:g} s"
+        ResultStore(folder).write_failure(identity, Failure("worker", error))
+        return Outcome(identity.key, str(cell), "worker", error)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # Imported once by the server instead of by every worker.
+    context.set_forkserver_preload(["sim.experiment.run_cell", "sim.experiment.build", "simpy", "numpy"])
+    return context

@@ -1,0 +1,198 @@
+"""Running one cell, in whatever process: make everything from the cell's plain data, simulate, write the results.
+
+Nothing that a cell does wrong leaves this module: it becomes a row that says at which stage what went wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import os
+import signal
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
+    from sim.experiment.plan import Cell
+    from sim.results.identity import CellId
+    from sim.run_result import RunResult
+
+GRACE: Final = 5.0
+"""Seconds that a worker process gets beyond a cell's time before it is ended, if it will not be interrupted."""
+
+
+class CellTimeoutError(BaseException):
+    """A cell took longer than allowed. Not an Exception, so that a policy that catches those does not swallow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a cell. ``stage`` and ``error`` are empty for a completed one; ``times`` are those of its row."""
+
+    key: str
+    cell: str
+    stage: str = ""
+    error: str = ""
+    times: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def completed(self) -> bool:
+        """Whether the cell's results are there."""
+        return not self.stage
+
+
+def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -> Outcome:
+    """Run ``cell`` and write its results, or its failure, into the store in ``folder``.
+
+    ``timeout`` is the real time in seconds that making and simulating may take. KeyboardInterrupt passes through.
+    """
+    from sim.results.identity import Failure
+    from sim.results.store import ResultStore
+
+    store = ResultStore(folder)
+    wall, cpu = time.perf_counter(), time.process_time()
+    stage = _Stage()
+    try:
+        with _time_limit(timeout):
+            result = _simulate(cell, stage)
+        stage.name = "store"
+        store.write(identity, result, _times(wall, cpu))
+    except CellTimeoutError as error:
+        message = f"took longer than its cell_timeout of {timeout:g} s"
+        failure = Failure(stage.name, message, _traceback(error))
+    except Exception as error:  # noqa: BLE001  whatever a policy or workload does
+        failure = Failure(stage.of(error), " ".join(f"{type(error).__name__}: {error}".split()), _traceback(error))
+    else:
+        return Outcome(identity.key, str(cell), times=_times(wall, cpu))
+    times = _times(wall, cpu)
+    with contextlib.suppress(OSError):  # a full disk is why the cell failed; the outcome says so
+        store.write_failure(identity, failure, times)
+    return Outcome(identity.key, str(cell), failure.stage, failure.error, times)
+
+
+class _Stage:
+    """What is being done, so that a failure can be put to it."""
+
+    def __init__(self) -> None:
+        self.name = "build"
+
+    def of(self, error: BaseException) -> str:
+        """Return the stage that ``error`` belongs to: what plug-ins do wrong is theirs."""
+        from sim.engine import WorkloadError
+        from sim.onlining import PolicyError
+
+        if isinstance(error, PolicyError):
+            return "policy"
+        return "workload" if isinstance(error, WorkloadError) else self.name
+
+
+def _simulate(cell: Cell, stage: _Stage) -> RunResult:
+    from sim.engine import simulate
+    from sim.experiment import build
+    from sim.streams import Streams
+
+    parts, folder = cell.combination, Path(cell.folder)
+    machine = build.machine(parts.machine)
+    policy = build.policy(parts.policy, folder)
+    workload = build.workload(parts.workload, folder)
+    timing = build.timing(parts.timing)
+    stage.name = "simulate"
+    return simulate(machine, policy, workload, Streams(cell.seed, cell.replication), timing=timing)
+
+
+def _times(wall: float, cpu: float) -> dict[str, float]:
+    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise CellTimeoutError in the body once ``seconds`` of real time have passed."""
+    if seconds is None:
+        yield
+        return
+    stop = _interrupt_by_signal if _can_use_signals() else _interrupt_thread
+    cancel = stop(seconds)
+    if in_worker_process():
+        # A body that catches even this, or hangs in C, takes its process with it; the parent sees that and goes on.
+        faulthandler.dump_traceback_later(2 * seconds + GRACE, exit=True, file=_nowhere())
+    try:
+        yield
+    finally:
+        cancel()
+        if in_worker_process():
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _can_use_signals() -> bool:
+    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+
+
+def _interrupt_by_signal(seconds: float) -> Callable[[], object]:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise CellTimeoutError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def cancel() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    return cancel
+
+
+def _interrupt_thread(seconds: float) -> Callable[[], object]:
+    """Interrupt the calling thread where it cannot take signals: a worker that runs its tasks in threads."""
+    thread = threading.get_ident()
+
+    def interrupt() -> None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(CellTimeoutError))
+
+    timer = threading.Timer(seconds, interrupt)
+    timer.daemon = True
+    timer.start()
+    return timer.cancel
+
+
+def start_worker() -> None:
+    """Prepare a worker process: Ctrl-C is the parent's business, and a worker does not outlive its parent."""
+    import multiprocessing
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_with, args=(parent.join,), daemon=True).start()
+
+
+def in_worker_process() -> bool:
+    """Whether this process is one that was started to run cells."""
+    import multiprocessing
+
+    return multiprocessing.parent_process() is not None
+
+
+def _leave_with(wait: Callable[[], object]) -> None:
+    wait()
+    os._exit(1)
+
+
+_sinks: list[int] = []
+
+
+def _nowhere() -> int:
+    """Return a file descriptor that forgets what is written to it."""
+    if not _sinks:
+        _sinks.append(os.open(os.devnull, os.O_WRONLY))
+    return _sinks[0]
