@@ -70,23 +70,33 @@ class AutoMovable(Policy):
                     return memory.default_kernel_zone(request.node, _first_kernel_section(memory, start), length)
                 want = length = group.unit_pages - movable * memory.section_pages
                 first = start + group.unit_pages  # where the kernel's walk of the unit leaves the position
-        if self._fits(memory, group, want, None) and (not self.numa_aware or self._fits(memory, group, want, request.node)):
+        if self._fits(memory, group, want, None) and (
+            not self.numa_aware or not memory.several_nodes or self._fits(memory, group, want, request.node)
+        ):
             return ZONE_MOVABLE
         return memory.default_kernel_zone(request.node, first, length)
 
     def _fits(self, memory: MemoryView, group: GroupView | None, want: int, node: int | None) -> bool:
         """Whether ``want`` more MOVABLE pages keep to the ratio over ``node``, or over all nodes where None."""
         totals = memory.system if node is None else memory.nodes[node]
-        required = memory.others_charge(self.ratio, group, node)
-        if totals.early_kernel <= required:
-            return False
-        available = totals.early_kernel - required
+        available = totals.early_kernel
         movable = totals.movable - totals.dynamic_movable
+        # This is memory.others_charge(), written out: it runs at every decision.
+        groups = memory.groups
+        charges = memory.charges(self.ratio)
+        if groups.touched is not group and groups.touched is not None:
+            groups.settle()
+        required = charges.total if node is None else charges.by_node.get(node, 0)
         if group is not None and group.is_dynamic:
-            available += group.kernel
             if node is None or group.node == node:
+                required -= charges.charged.get(group.id, 0)
                 movable += group.movable
-        return movable + want <= self.ratio * available // 100
+            if available <= required:
+                return False
+            available += group.kernel
+        elif available <= required:
+            return False
+        return movable + want <= self.ratio * (available - required) // 100
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide adjacent blocks of a static device, of one unit, or without a group at once; None elsewhere.

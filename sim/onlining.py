@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from policies.contract import Explanation, Policy
     from sim.guest.contract import Guest, OomEvent
+    from sim.memory.groups import MemoryGroup
     from sim.memory.hotplug import Memory
     from sim.memory.zones import Zone
     from sim.observe import Recorder
@@ -136,7 +137,7 @@ class HotplugCore:
         try:
             zone_type = self.policy.zone_for(self._ask(block), self.view)
         except Exception as error:
-            raise PolicyError(f"policy {self.policy.name!r} raised {type(error).__name__} for block {block}: {error}") from error
+            raise self._policy_failed(error, block) from error
         # One comparison on the hot path settles the common answers; all else is looked at closely.
         if zone_type.__class__ is int and 0 <= zone_type < NR_ZONES:
             return zone_type
@@ -238,6 +239,46 @@ class HotplugCore:
         else:
             self._online_new_run(device, first, count, online_type, withheld)
 
+    def plug_block(self, device: int, block: int, group: MemoryGroup, pages: int) -> int:
+        """Add one block of a dynamic ``group``, ``pages`` of it plugged, and put it online if ``auto_online`` says so.
+
+        The same as :meth:`add_memory` for one whole block, without its checks: the hot path of virtio-mem. Returns the zone type, -1 where
+        the block stays offline. Raises E2BIG, EEXIST and ENOMEM.
+        """
+        online_type = self.auto_online
+        if not online_type or self.memmap_on_memory:
+            block_pages = self.memory.block_pages
+            self.add_memory(device, block * block_pages, block_pages, group_id=group.id, plugged=pages)
+            zone = self.memory.zone_of(block)
+            return -1 if zone is None else zone.type
+        memory = self.memory
+        guest = self.guest
+        if guest is not None and not guest.add_memory(group.node, block, 1, False):  # noqa: FBT003
+            raise HotplugError(ENOMEM, f"no memory for the memmap of block {block}")
+        memory.add_one(block, group)
+        if online_type == _TYPE_ONLINE and self.log is None:
+            self.decisions += 1
+            request = self._request
+            request.node = group.node
+            request.first_page = block * request.pages
+            request.group = group
+            try:
+                zone_type = self.policy.zone_for(request, self.view)
+            except Exception as error:
+                raise self._policy_failed(error, block) from error
+            if zone_type.__class__ is not int or not 0 <= zone_type < NR_ZONES:
+                zone_type = self._checked_zone(zone_type, block)
+        else:
+            zone_type = self._decide(online_type, block)
+        memory.online(block, zone_type, 1, memory.block_pages - pages)
+        if guest is not None:
+            guest.online(zone_type, group.node, block, 1, pages)
+        self.record((self.env.now, _PLUG, device, block, 1, zone_type, pages))
+        return zone_type
+
+    def _policy_failed(self, error: Exception, block: int) -> PolicyError:
+        return PolicyError(f"policy {self.policy.name!r} raised {type(error).__name__} for block {block}: {error}")
+
     def _refuse_odd_range(self, first_page: int, pages: int) -> None:
         block_pages = self.memory.block_pages
         first, last = first_page // block_pages, (first_page + pages - 1) // block_pages
@@ -292,7 +333,7 @@ class HotplugCore:
         try:
             runs = self.policy.zones_for_run(request, count, self.view)
         except Exception as error:
-            raise PolicyError(f"policy {self.policy.name!r} raised {type(error).__name__} for blocks from {first}: {error}") from error
+            raise self._policy_failed(error, first) from error
         if runs is None:
             return []
         if sum(length for length, _ in runs) != count or any(length <= 0 for length, _ in runs):

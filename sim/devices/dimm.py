@@ -108,7 +108,8 @@ class Dimm:
                 continue
             added = True
             try:
-                self._context.check_aligned(start, length)
+                if (start | length) % self._context.page_bytes:
+                    self._context.check_aligned(start, length)
                 core.add_memory(
                     self.index,
                     start // self._context.page_bytes,

@@ -84,6 +84,8 @@ class VirtioMem:
         self._timer = 0
         self._runs = 0
         self.mode: SubBlockMode | BigBlockMode = self._choose_mode()
+        self.threshold_pages = max(GIB // PAGE_SIZE, 2 * self.mode.unit_pages)
+        """Pages of the device's blocks that may be offline at a time: 1 GiB, or two units where that is more."""
         self.index = context.recorder.add_device(name, node, self.mode.unit_pages)
         self.group_id = self.core.memory.groups.register_dynamic(node, self.mode.unit_pages)
         group = self.core.memory.groups.find(self.group_id)
@@ -103,11 +105,6 @@ class VirtioMem:
     def plugged_pages(self) -> int:
         """Pages that the device has plugged."""
         return self.plugged // PAGE_SIZE
-
-    @property
-    def threshold_pages(self) -> int:
-        """Pages of the device's blocks that may be offline at a time: 1 GiB, or two units where that is more."""
-        return max(GIB // PAGE_SIZE, 2 * self.mode.unit_pages)
 
     def _choose_mode(self) -> SubBlockMode | BigBlockMode:
         block_bytes = self.context.block_bytes

@@ -55,8 +55,10 @@ class SubBlockMode:
         "_full_mask",
         "_highest",
         "_per_block",
+        "_plug_wait",
         "_retries_unplugged",
         "_sub_pages",
+        "_unplug_wait",
         "counts",
         "first",
         "granularity",
@@ -76,6 +78,8 @@ class SubBlockMode:
         self._per_block = block_bytes // sub_block
         self._sub_pages = sub_block // PAGE_SIZE
         self._full_mask = (1 << self._per_block) - 1
+        self._plug_wait = scale(device.context.timing.virtio_mem_plug, self.unit_pages)
+        self._unplug_wait = scale(device.context.timing.virtio_mem_unplug, self.unit_pages)
         self.first = -(-device.address // block_bytes)
         end = (device.address + device.max_size) // block_bytes
         self.state = bytearray(max(0, end - self.first))
@@ -153,21 +157,39 @@ class SubBlockMode:
                     if result:
                         return result
                     at = self.state.find(state, at + 1)
+        # The loop over whole blocks is written out instead of calling a generator for each: it is the simulator's hot path.
+        device = self._device
+        lock = device.context.lock
+        per_block = self._per_block
         at = 0
-        while wanted and self.counts[UNUSED]:
-            at = self.state.find(UNUSED, at)
-            if at < 0 or at >= self._usable_end():
-                break
-            result, wanted = yield from self._add(at, wanted)
-            if result:
-                return result
-            at += 1
         while wanted:
-            if self.next_new >= self._usable_end():
+            at = self.state.find(UNUSED, at) if self.counts[UNUSED] else -1
+            if at < 0:
+                at = self.next_new
+            if at >= self._usable_end():
                 return ENOSPC
-            result, wanted = yield from self._add(self.next_new, wanted)
+            if self.offline_pages + self.unit_pages > device.threshold_pages:
+                return ENOSPC
+            number = per_block if wanted > per_block else wanted
+            if device.plugged + number * self.granularity > device.requested:
+                return EAGAIN
+            if lock.held:
+                yield LOCK
+            else:
+                lock.held = True
+            wait = self._plug_wait if number == per_block else scale(device.context.timing.virtio_mem_plug, number * self._sub_pages)
+            if wait:
+                yield wait
+            # The request may have fallen meanwhile: then the device refuses.
+            again = device.plugged + number * self.granularity > device.requested
+            result = EAGAIN if again else self._add(at, number)
+            if lock.waiting:
+                lock.release()
+            else:
+                lock.held = False
             if result:
                 return result
+            wanted -= number
         return 0
 
     def _usable_end(self) -> int:
@@ -212,53 +234,30 @@ class SubBlockMode:
         else:
             self.masks[at] = mask
 
-    def _add(self, at: int, wanted: int) -> Generator[int, None, tuple[int, int]]:
-        """Plug and add one block. Returns (errno, sub-blocks still wanted)."""
+    def _add(self, at: int, number: int) -> int:
+        """Plug and add one block with ``number`` sub-blocks now. Returns 0 or an errno."""
         device = self._device
-        block_pages = self.unit_pages
-        if self.offline_pages + block_pages > device.threshold_pages:
-            return ENOSPC, wanted
-        number = self._per_block if wanted > self._per_block else wanted
-        pages = number * self._sub_pages
-        if not device.admits(pages * PAGE_SIZE):
-            return EAGAIN, wanted
-        yield LOCK
-        wait = scale(device.context.timing.virtio_mem_plug, pages)
-        if wait:
-            yield wait
-            if not device.admits(pages * PAGE_SIZE):
-                device.context.lock.release()
-                return EAGAIN, wanted
-        result = self._add_now(at, number, pages)
-        device.context.lock.release()
-        return result, wanted if result else wanted - number
-
-    def _add_now(self, at: int, number: int, pages: int) -> int:
-        device, core = self._device, self._core
-        block_pages = self.unit_pages
         block = self.first + at
-        partial = number < self._per_block
+        pages = number * self._sub_pages
         if at >= self.next_new:
             self.next_new = at + 1
         try:
-            core.add_memory(
-                device.index, block * block_pages, block_pages, group_id=device.group_id, plugged=pages
-            )
+            zone_type = self._core.plug_block(device.index, block, device.group, pages)
         except HotplugError as error:
             # The sub-blocks that were plugged for it are unplugged again at once.
             self._set(at, UNUSED)
             device.context.note_failure(device.index, error)
             return error.errno
-        device.plugged += pages * PAGE_SIZE
-        if partial:
-            self.masks[at] = (1 << number) - 1
-        zone = core.memory.zone_by_code[core.memory.blocks.where[block]]
-        if zone is None:
-            self.offline_pages += block_pages
-            self._set(at, OFFLINE_PARTIAL if partial else OFFLINE)
+        device.plugged += number * self.granularity
+        if zone_type < 0:
+            self.offline_pages += self.unit_pages
+            state = OFFLINE
         else:
-            online = MOVABLE if zone.movable else KERNEL
-            self._set(at, _PARTIAL_OF[online] if partial else online)
+            state = MOVABLE if zone_type == ZONE_MOVABLE else KERNEL
+        if number < self._per_block:
+            self.masks[at] = (1 << number) - 1
+            state = _PARTIAL_OF[state]
+        self._set(at, state)
         return 0
 
     # Unplugging ------------------------------------------------------------------------------------------------------

@@ -47,7 +47,8 @@ class Memory:
         self.block_pages = block_pages
         self.section_pages = section_pages
         self.nodes: dict[int, Node] = {nid: Node(nid) for nid in nodes}
-        self.system = ScopeTotals()
+        # On a machine with one node its totals are the system's: the same object, counted once.
+        self.system = next(iter(self.nodes.values())).totals if len(self.nodes) == 1 else ScopeTotals()
         self.blocks = BlockTable()
         self.groups = GroupRegistry(block_pages, self.nodes)
         self.zone_by_code: list[Zone | None] = [None] * FIRST_ZONE_CODE
@@ -77,7 +78,7 @@ class Memory:
         zone.present_early = present if present_early is None else present_early
         zone.present = present
         self.nodes[node].update_low_end()
-        for totals in (self.system, zone.totals):
+        for totals in self._scopes(zone):
             if zone.movable:
                 totals.movable += present
             else:
@@ -157,11 +158,27 @@ class Memory:
             blocks.node[first:end] = type(blocks.node)("H", [node]) * count
             blocks.group[first:end] = type(blocks.group)("i", [group_id]) * count
 
+    def add_one(self, block: int, group: MemoryGroup) -> None:
+        """Create one offline block of ``group``, as :meth:`add` does. Raises E2BIG or EEXIST."""
+        blocks = self.blocks
+        where = blocks.where
+        if block >= len(where):
+            if block >= self.max_blocks:
+                raise HotplugError(E2BIG, f"block {block} lies beyond the addressable range")
+            blocks.reserve(block + 1)
+        elif where[block]:
+            raise HotplugError(EEXIST, f"block {block} is there already")
+        where[block] = OFFLINE
+        blocks.flags[block] = 0
+        blocks.node[block] = group.node
+        blocks.group[block] = group.id
+        group.blocks += 1
+
     def remove(self, first: int, count: int = 1) -> None:
         """Remove ``count`` blocks from ``first``: all must exist (else EINVAL) and be offline (else EBUSY; nothing is removed then)."""
         blocks = self.blocks
         end = first + count
-        if count == 1:
+        if count == 1 and first < len(blocks.where):
             if blocks.where[first] != OFFLINE:
                 raise self._not_offline(first, 1)
             group_id = blocks.group[first]
@@ -197,7 +214,7 @@ class Memory:
 
     # Online and offline ----------------------------------------------------------------------------------------------
 
-    def online(self, first: int, zone_type: int, count: int = 1, *, withheld: int = 0) -> None:
+    def online(self, first: int, zone_type: int, count: int = 1, withheld: int = 0) -> None:
         """Put ``count`` adjacent offline blocks of one node and group online in the node's ``zone_type``.
 
         ``withheld`` pages in all are not handed to the page allocator (virtio-mem sub-blocks that are not plugged): they count as
@@ -226,7 +243,7 @@ class Memory:
         if self._units.sizes:
             self._units.change(first, count, zone, 1)
 
-    def offline(self, block: int, count: int = 1, *, withheld: int = 0) -> Zone:
+    def offline(self, block: int, count: int = 1, withheld: int = 0) -> Zone:
         """Take ``count`` adjacent blocks of one zone, node and group offline, and return the zone they left.
 
         Whether their pages can move is the caller's question; what the block itself forbids is refused here: EINVAL for a block that is not online, spans
@@ -266,40 +283,48 @@ class Memory:
     def _account(self, zone: Zone, group: MemoryGroup | None, early: int, pages: int) -> None:
         """Change present pages everywhere at once: zone, node, system and group (``adjust_present_page_count``)."""
         zone.present += pages
-        system = self.system
+        dynamic = group is not None and group.is_dynamic
         local = zone.totals
+        system = self.system
         if zone.movable:
+            local.movable += pages
+            if dynamic:
+                local.dynamic_movable += pages
+            if system is not local:
+                system.movable += pages
+                if dynamic:
+                    system.dynamic_movable += pages
             if early:
                 zone.present_early += pages
-            system.movable += pages
-            local.movable += pages
             if group is not None:
                 group.movable += pages
-                if group.is_dynamic:
-                    system.dynamic_movable += pages
-                    local.dynamic_movable += pages
         else:
-            system.kernel += pages
             local.kernel += pages
+            if system is not local:
+                system.kernel += pages
             if early:
                 zone.present_early += pages
-                system.early_kernel += pages
                 local.early_kernel += pages
+                if system is not local:
+                    system.early_kernel += pages
             if zone.cma:
                 self._account_cma(zone, pages)
             if group is not None:
                 group.kernel += pages
-        if group is not None and group.is_dynamic:
+        if dynamic:
             groups = self.groups
             if groups.touched is not group:
                 groups.settle()
                 groups.touched = group
 
+    def _scopes(self, zone: Zone) -> tuple[ScopeTotals, ...]:
+        return (self.system,) if zone.totals is self.system else (self.system, zone.totals)
+
     def _account_cma(self, zone: Zone, pages: int) -> None:
         """Count CMA areas only while their zone has present pages, as the kernel's loop over populated zones does."""
         before = zone.present - pages
         change = zone.cma if before == 0 else -zone.cma if zone.present == 0 else 0
-        for totals in (self.system, zone.totals):
+        for totals in self._scopes(zone):
             totals.movable += change
             totals.early_kernel -= change
 

@@ -18,7 +18,7 @@ class MemoryView:
     """What a policy may know. All counts are pages; objects it hands out are live and must not be changed.
 
     ``system`` and ``nodes[nid]`` are the totals of all nodes and of one node; ``block_pages``, ``section_pages`` the machine's
-    constants; ``movable_node`` whether the kernel was booted with that word; ``free_kernel_pages`` asks the guest how many pages kernel requests
+    constants; ``several_nodes`` whether the machine has more than one (else both totals are the same); ``movable_node`` whether the kernel was booted with that word; ``free_kernel_pages`` asks the guest how many pages kernel requests
     could still take on a node (None: on all), and is None itself where no guest is modelled.
     """
 
@@ -31,6 +31,7 @@ class MemoryView:
         "movable_node",
         "nodes",
         "section_pages",
+        "several_nodes",
         "system",
         "unit_sections",
     )
@@ -40,6 +41,7 @@ class MemoryView:
         self.block_pages = memory.block_pages
         self.section_pages = memory.section_pages
         self.system: ScopeTotals = memory.system
+        self.several_nodes = len(memory.nodes) > 1
         self.nodes: Mapping[int, ScopeTotals] = {nid: node.totals for nid, node in memory.nodes.items()}
         self.groups: GroupRegistry = memory.groups
         self.charges: Callable[[int], Charges] = memory.groups.charges
