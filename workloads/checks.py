@@ -45,10 +45,16 @@ class Checker:
 
     def __init__(self) -> None:
         self.faults: list[str] = []
+        self._faulty: set[str] = set()
 
     def fault(self, name: str, sentence: str) -> None:
         """Remember that parameter ``name`` is wrong in the way that ``sentence`` says."""
         self.faults.append(f"{name}: {sentence}")
+        self._faulty.add(name)
+
+    def good(self, *names: str) -> bool:
+        """Whether nothing was wrong so far with the parameters ``names``, so that they can be judged together."""
+        return self._faulty.isdisjoint(names)
 
     def done(self) -> None:
         """Raise :class:`WorkloadError` with everything that was wrong, if anything was."""

@@ -102,12 +102,16 @@ class DemandTrace(Workload):
         factor = 1.0 + check.number("headroom", headroom, 0.0, 100.0)
         self._block = check.device_block("device_block", device_block)
         self._step = check.size("step", step, unit=self._block if self._kind == "virtio-mem" else PAGE_SIZE)
-        self._top = check.size("maximum", maximum) // self._step
-        if self._top == 0:
-            bounds = f"{format_size(self._step)}, but is {format_size(maximum)}"
-            check.fault("maximum", f"must be at least the step, {bounds}")
-        elif self._kind == "dimm" and self._top > MOST_SLOTS:
-            check.fault("maximum", f"needs {self._top} DIMMs of {format_size(self._step)}; {MOST_SLOTS} is the most")
+        most = check.size("maximum", maximum)
+        self._top = most // self._step
+        if check.good("step", "maximum"):
+            if self._top == 0:
+                check.fault(
+                    "maximum", f"must be at least the step, {format_size(self._step)}, but is {format_size(most)}"
+                )
+            elif self._kind == "dimm" and self._top > MOST_SLOTS:
+                dimms = f"{self._top} DIMMs of {format_size(self._step)}"
+                check.fault("maximum", f"makes {dimms}, but {MOST_SLOTS} is the most")
         hold_us = check.time_us("hold", hold, zero=True)
         self._node = check.whole("node", node, 0, 1023)
         self._speed = check.number("speed", speed, 1e-6, 1e6)
@@ -174,10 +178,12 @@ def _samples(path: Path, columns: Sequence[str], series: str | None, time_unit_u
     for line, row in rows(read_text(path, faults), columns, None, faults):
         if series is not None and row[columns[2]] != series:
             continue
-        t_us = _number(row, columns[0], LONGEST_US / time_unit_us, line, faults) * time_unit_us
+        time = _number(row, columns[0], LONGEST_US / time_unit_us, line, faults)
         demand = _number(row, columns[1], LARGEST_SIZE, line, faults)
-        now = round(t_us)
-        if samples and now < last:
+        if time is None or demand is None:
+            continue
+        now = round(time * time_unit_us)
+        if now < last:
             faults.add(line, f"{columns[0]}: must not be before the row above, but is {shown(row[columns[0]])}")
             continue
         if not samples:
@@ -191,7 +197,7 @@ def _samples(path: Path, columns: Sequence[str], series: str | None, time_unit_u
     return samples
 
 
-def _number(row: dict[str, str], column: str, high: float, line: int, faults: TableFaults) -> float:
+def _number(row: dict[str, str], column: str, high: float, line: int, faults: TableFaults) -> float | None:
     text = row[column]
     try:
         value = float(text)
@@ -200,4 +206,4 @@ def _number(row: dict[str, str], column: str, high: float, line: int, faults: Ta
     if 0 <= value <= high:
         return value
     faults.add(line, f"{column}: must be a number from 0 to {high:g}, but is {shown(text)}")
-    return 0.0
+    return None

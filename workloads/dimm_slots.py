@@ -12,7 +12,7 @@ from sim.parameters import Parameter
 from sim.units import GIB, us_to_seconds
 from workloads.checks import Checker
 from workloads.contract import Host, Streams, Workload
-from workloads.draws import exponential_waits, uniforms
+from workloads.draws import exponential_waits, indices, signs, uniforms
 from workloads.plan import follow
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class DimmSlots(Workload):
         self._sizes = check.sizes("sizes", sizes)
         self._nodes = check.nodes("nodes", nodes)
         self._initial = check.whole("initial", initial, 0, MOST_SLOTS)
-        if self._initial > self._slots:
+        if check.good("initial", "slots") and self._initial > self._slots:
             check.fault("initial", f"must be at most the number of slots, {self._slots}, but is {self._initial}")
         self._interval_us = check.time_us("interval", interval)
         self._spacing = check.choice("spacing", spacing, SPACINGS)
@@ -117,14 +117,15 @@ class DimmSlots(Workload):
         dimms = _Dimms(self._device, self._sizes, self._nodes, streams)
         if self._initial:
             yield 0, [dimms.draw(rack.fill(0)) for _ in range(self._initial)]
-        changes = self._coin if self._mode == "coin" else self._target
         now = 0
-        waits = self._waits(streams)
-        for change in changes(streams, rack):
-            wait = next(waits)
+        for wait, change in zip(self._waits(streams), self._changes(streams, rack), strict=False):
             now += wait
-            if change >= 0:
-                yield wait, [dimms.draw(rack.fill(now)) for _ in range(min(change, rack.room()))]
+            if change == 1 and rack.empty:  # the common cases, without building lists
+                yield wait, (dimms.draw(rack.fill(now)),)
+            elif change == -1 and rack.removable(now):
+                yield wait, ((rack.clear(now), None),)
+            elif change > 0:
+                yield wait, [dimms.draw(rack.fill(now)) for _ in range(min(change, len(rack.empty)))]
             else:
                 yield wait, [(rack.clear(now), None) for _ in range(min(-change, rack.removable(now)))]
 
@@ -133,18 +134,19 @@ class DimmSlots(Workload):
             return repeat(self._interval_us)
         return exponential_waits(streams(f"{self._device}/waits"), self._interval_us)
 
-    def _coin(self, streams: Streams, rack: _Rack) -> Iterator[int]:
-        """Yield by how many DIMMs each request changes what is wanted: one more or one less, by a toss."""
-        for toss in uniforms(streams(f"{self._device}/direction")):
-            yield 1 if toss < self._grow_probability else -1
+    def _changes(self, streams: Streams, rack: _Rack) -> Iterator[int]:
+        """Return by how many DIMMs each request changes what is wanted, as far as slots and DIMMs allow."""
+        if self._mode == "coin":
+            return signs(streams(f"{self._device}/direction"), self._grow_probability)
+        moves = indices(streams(f"{self._device}/target"), 2 * self._largest_step + 1)
+        return self._to_target(moves, rack)
 
-    def _target(self, streams: Streams, rack: _Rack) -> Iterator[int]:
-        """Yield by how many DIMMs each request changes what is wanted: what is missing to a target that walks."""
-        width = 2 * self._largest_step + 1
+    def _to_target(self, moves: Iterator[int], rack: _Rack) -> Iterator[int]:
+        """Yield what is missing to a target that walks by ``moves``, of which the middle one is to stay."""
         target = self._initial
-        for draw in uniforms(streams(f"{self._device}/target")):
-            target = reflect(target + int(draw * width) - self._largest_step, self._slots)
-            yield target - rack.in_use()
+        for move in moves:
+            target = reflect(target + move - self._largest_step, self._slots)
+            yield target - len(rack.held)
 
 
 def reflect(value: int, high: int) -> int:
@@ -154,34 +156,32 @@ def reflect(value: int, high: int) -> int:
 
 
 class _Rack:
-    """The slots as they are wanted: which are empty, which hold what since when (by the plan, not by the guest)."""
+    """The slots as they are wanted: which are empty, which hold what since when (by the plan, not by the guest).
+
+    ``empty`` are the ids of DIMMs that are not wanted, the one longest gone first; ``held`` of those that are, the
+    oldest first.
+    """
+
+    __slots__ = ("_hold_us", "_removal", "_since", "_victims", "empty", "held")
 
     def __init__(self, device: str, slots: int, hold_us: int, removal: str, streams: Streams) -> None:
         self._hold_us = hold_us
         self._removal = removal
-        self._empty = deque(f"{device}{slot}" for slot in range(slots))
-        self._held: list[str] = []
+        self.empty = deque(f"{device}{slot}" for slot in range(slots))
+        self.held: list[str] = []
         self._since: list[int] = []
         self._victims = uniforms(streams(f"{device}/victims"))
-
-    def room(self) -> int:
-        """Number of empty slots."""
-        return len(self._empty)
-
-    def in_use(self) -> int:
-        """Number of slots that hold a DIMM."""
-        return len(self._held)
 
     def removable(self, now: int) -> int:
         """Number of DIMMs that have been held long enough to be asked back at ``now``: the first so many held."""
         if not self._hold_us:
-            return len(self._held)
+            return len(self.held)
         return bisect_right(self._since, now - self._hold_us)
 
     def fill(self, now: int) -> str:
         """Fill the slot that has been empty longest, of which there must be one. Return the DIMM's id."""
-        device = self._empty.popleft()
-        self._held.append(device)
+        device = self.empty.popleft()
+        self.held.append(device)
         self._since.append(now)
         return device
 
@@ -194,29 +194,27 @@ class _Rack:
             index = 0
         else:
             index = int(next(self._victims) * removable)
-        device = self._held.pop(index)
+        device = self.held.pop(index)
         del self._since[index]
-        self._empty.append(device)
+        self.empty.append(device)
         return device
 
 
 class _Dimms:
     """Descriptions of DIMMs, of a size and on a node drawn for each plug; made once for each combination."""
 
+    __slots__ = ("_made", "_node_draws", "_size_draws")
+
     def __init__(self, device: str, sizes: Sequence[int], nodes: Sequence[int], streams: Streams) -> None:
-        self._sizes = sizes
-        self._nodes = nodes
-        self._size_draws = uniforms(streams(f"{device}/sizes"))
-        self._node_draws = uniforms(streams(f"{device}/nodes"))
-        self._made: dict[tuple[str, int, int], DimmSpec] = {}
+        # Streams of their own: a second size or node shifts nothing else.
+        self._size_draws = map(sizes.__getitem__, indices(streams(f"{device}/sizes"), len(sizes)))
+        self._node_draws = map(nodes.__getitem__, indices(streams(f"{device}/nodes"), len(nodes)))
+        self._made: dict[tuple[str, int, int], Ask] = {}
 
     def draw(self, device: str) -> Ask:
         """Return the request to plug ``device``."""
-        # Both are drawn each time, whether or not there is a choice, so that a second size or node shifts nothing else.
-        size = self._sizes[int(next(self._size_draws) * len(self._sizes))]
-        node = self._nodes[int(next(self._node_draws) * len(self._nodes))]
-        key = (device, size, node)
-        spec = self._made.get(key)
-        if spec is None:
-            spec = self._made[key] = DimmSpec(id=device, size=size, node=node)
-        return device, spec
+        key = (device, next(self._size_draws), next(self._node_draws))
+        ask = self._made.get(key)
+        if ask is None:
+            ask = self._made[key] = (device, DimmSpec(*key))
+        return ask

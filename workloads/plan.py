@@ -26,7 +26,7 @@ NOTHING: Final[Sequence[Ask]] = ()
 """What is asked in a step that only waits."""
 
 
-def follow(
+def follow(  # noqa: C901, PLR0912  a call for each request would cost a tenth of an event
     host: Host,
     plan: Iterable[Step],
     duration_us: int,
@@ -45,7 +45,7 @@ def follow(
     With ``ask_again``, each step also repeats one request for a device that should be gone and is neither gone nor
     being worked on; the device asked longest ago comes first.
     """
-    env = host.env
+    timeout, present, plug, unplug, resize = host.env.timeout, host.present, host.plug, host.unplug, host.resize
     now = 0
     unwanted: dict[str, None] = {}
     for wait, asks in plan:
@@ -53,29 +53,23 @@ def follow(
         if now > duration_us:
             return
         if wait:
-            yield env.timeout(wait)
+            yield timeout(wait)
         if unwanted:
             _repeat(host, unwanted)
         for device, want in asks:
-            if isinstance(want, int):
-                if not (wait_for_guest and host.busy(device)):
-                    host.resize(device, want)
-            else:
-                _plug_or_unplug(host, device, want)
-                if ask_again:
-                    if want is None:
+            if want is None:
+                if present(device):
+                    unplug(device)
+                    if ask_again:
                         unwanted[device] = None
-                    else:
-                        unwanted.pop(device, None)
-
-
-def _plug_or_unplug(host: Host, device: str, spec: DeviceSpec | None) -> None:
-    """Ask for what ``spec`` describes, or for the removal of ``device`` where it is None, if that can be asked."""
-    if host.present(device):
-        if spec is None:
-            host.unplug(device)
-    elif spec is not None:
-        host.plug(spec)
+            elif isinstance(want, int):
+                if not (wait_for_guest and host.busy(device)):
+                    resize(device, want)
+            else:
+                if unwanted:
+                    unwanted.pop(device, None)
+                if not present(device):
+                    plug(want)
 
 
 def _repeat(host: Host, unwanted: dict[str, None]) -> None:

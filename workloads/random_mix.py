@@ -87,7 +87,7 @@ class RandomMix(Workload):
         self._block = check.device_block("device_block", device_block)
         self._region = check.size("virtio_mem_size", virtio_mem_size, unit=self._block)
         self._resize_step = check.size("resize_step", resize_step, unit=self._block)
-        if self._resize_step > self._region:
+        if check.good("resize_step", "virtio_mem_size") and self._resize_step > self._region:
             bounds = f"{format_size(self._region)}, but is {format_size(self._resize_step)}"
             check.fault("resize_step", f"must be at most virtio_mem_size, {bounds}")
         self._dax_devices = check.whole("dax_devices", dax_devices, 0, MOST_DEVICES)
@@ -98,7 +98,7 @@ class RandomMix(Workload):
             check.number("virtio_mem_share", virtio_mem_share, 0.0, 1e6) * (self._virtio_mems > 0),
             check.number("dax_share", dax_share, 0.0, 1e6) * (self._dax_devices > 0),
         )
-        if not sum(shares):
+        if check.good("dimm_share", "virtio_mem_share", "dax_share") and not sum(shares):
             check.fault("dimm_share", "no kind of device has both a share above 0 and a device to ask")
         self._maximum = check.size("maximum", maximum)
         self._interval_us = check.time_us("interval", interval)
@@ -127,61 +127,70 @@ class RandomMix(Workload):
         """Yield what is wanted and when, without end; drawn from ``streams`` alone."""
         waits = exponential_waits(streams("mix/waits"), self._interval_us)
         coincidences = uniforms(streams("mix/same-moment"))
-        wanted = _Wanted(self._maximum)
         if self._virtio_mems:
             yield 0, [self._attach(index) for index in range(self._virtio_mems)]
-        requests = self._requests(streams, wanted)
-        while True:
-            wait = 0 if next(coincidences) < self._same_moment else next(waits)
-            yield wait, next(requests)
+        for coincidence, request in zip(coincidences, self._requests(streams), strict=False):
+            yield 0 if coincidence < self._same_moment else next(waits), request
 
     def _attach(self, index: int) -> Ask:
         device = f"vmem{index}"
         node = self._nodes[index % len(self._nodes)]
         return device, VirtioMemSpec(id=device, max_size=self._region, node=node, block_size=self._block)
 
-    def _requests(self, streams: Streams, wanted: _Wanted) -> Iterator[Sequence[Ask]]:
+    def _requests(self, streams: Streams) -> Iterator[Sequence[Ask]]:
         """Yield one request, or none where it falls away, without end."""
+        wanted = _Wanted(self._maximum)
+        vmems = [f"vmem{index}" for index in range(self._virtio_mems)]
+        dimms = [f"dimm{index}" for index in range(self._dimms)]
+        daxes = [f"dax{index}" for index in range(self._dax_devices)]
+        levels = self._region // self._resize_step + 1
         # Each request takes one number of each stream, whatever comes of it.
         draws = [uniforms(streams(f"mix/{name}")) for name in ("kinds", "devices", "sizes", "nodes")]
-        levels = self._region // self._resize_step + 1
         for kind, which, how_much, where in zip(*draws, strict=False):
-            if self._dimms_below <= kind < self._virtio_mems_below:
-                size = int(how_much * levels) * self._resize_step
-                yield wanted.resize(f"vmem{int(which * self._virtio_mems)}", size, self._resize_step)
-                continue
-            node = self._nodes[int(where * len(self._nodes))]
             if kind < self._dimms_below:
                 size = self._dimm_sizes[int(how_much * len(self._dimm_sizes))]
-                spec: DimmSpec | DaxSpec = DimmSpec(f"dimm{int(which * self._dimms)}", size, node)
+                node = self._nodes[int(where * len(self._nodes))]
+                yield wanted.toggle(DimmSpec, (dimms[int(which * len(dimms))], size, node))
+            elif kind < self._virtio_mems_below:
+                size = int(how_much * levels) * self._resize_step
+                yield wanted.resize(vmems[int(which * len(vmems))], size, self._resize_step)
             else:
                 size = self._dax_sizes[int(how_much * len(self._dax_sizes))]
-                spec = DaxSpec(f"dax{int(which * self._dax_devices)}", size, node)
-            yield wanted.toggle(spec)
+                node = self._nodes[int(where * len(self._nodes))]
+                yield wanted.toggle(DaxSpec, (daxes[int(which * len(daxes))], size, node))
 
 
 class _Wanted:
     """How much of each device is wanted, in bytes, and of all together (by the plan, not by the guest)."""
 
+    __slots__ = ("_plugs", "_room", "_sizes")
+
     def __init__(self, maximum: int) -> None:
         self._room = maximum
         self._sizes: dict[str, int] = {}
+        self._plugs: dict[tuple[str, int, int], Sequence[Ask]] = {}
 
-    def toggle(self, spec: DimmSpec | DaxSpec) -> Sequence[Ask]:
-        """Want the device that ``spec`` describes if it is not wanted, else want it no more."""
-        if spec.id in self._sizes:
-            self._room += self._sizes.pop(spec.id)
-            return ((spec.id, None),)
-        if spec.size > self._room:
+    def toggle(self, kind: type[DimmSpec | DaxSpec], device: tuple[str, int, int]) -> Sequence[Ask]:
+        """Want the ``device`` (id, size, node) if it is not wanted, else want it no more."""
+        name, size, _ = device
+        before = self._sizes.pop(name, None)
+        if before is not None:
+            self._room += before
+            return ((name, None),)
+        if size > self._room:
             return NOTHING
-        self._room -= spec.size
-        self._sizes[spec.id] = spec.size
-        return ((spec.id, spec),)
+        self._room -= size
+        self._sizes[name] = size
+        plug = self._plugs.get(device)
+        if plug is None:
+            plug = self._plugs[device] = ((name, kind(*device)),)
+        return plug
 
     def resize(self, device: str, size: int, step: int) -> Sequence[Ask]:
         """Want ``size`` of ``device``, or as many multiples of ``step`` as there is room for."""
         before = self._sizes.get(device, 0)
-        size = min(size, (self._room + before) // step * step)
+        if size > self._room + before:
+            size = (self._room + before) // step * step
         if size == before:
             return NOTHING
         self._room += before - size

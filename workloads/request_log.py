@@ -42,8 +42,8 @@ from typing import TYPE_CHECKING, Final
 
 from sim.devices.specs import DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
 from sim.faults import shown
-from sim.units import MIB, format_size, parse_size
-from workloads.checks import Checker
+from sim.units import MIB, PAGE_SIZE, format_size, parse_size
+from workloads.checks import MOST_NODES, Checker
 from workloads.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
@@ -149,22 +149,15 @@ class _Reader:
         if device in self._plugged and device not in self._unclear:
             check.fault("device", f"{shown(device)} is plugged already")
         kind = check.choice("kind", row.get("kind", ""), KINDS)
-        node = check.whole("node", _integer(row.get("node") or "0", "node", check), 0, 1023)
+        node = check.whole("node", _integer(row.get("node") or "0", "node", check), 0, MOST_NODES - 1)
         spec: DeviceSpec
         if kind == "virtio-mem":
-            block = check.device_block(
-                "block_bytes", _bytes(row.get("block_bytes") or str(2 * MIB), "block_bytes", check)
-            )
-            region = check.size("max_bytes", _needed(row, "max_bytes", check), unit=block)
-            first = _bytes(row.get("size_bytes") or "0", "size_bytes", check)
-            requested = check.size("size_bytes", first, zero=True, unit=block)
-            spec = VirtioMemSpec(id=device, max_size=region, node=node, block_size=block, requested=requested)
-            _within(requested, region, check)
+            spec = _virtio_mem(device, node, row, check)
         else:
             for column in _ONLY_VIRTIO_MEM:
                 if row.get(column):
                     check.fault(column, f"must be empty with a {kind} device, but is {shown(row[column])}")
-            size = check.size("size_bytes", _needed(row, "size_bytes", check))
+            size = _bytes(row, "size_bytes", check)
             spec = (DimmSpec if kind == "dimm" else DaxSpec)(id=device, size=size, node=node)
         if check.faults:
             return None
@@ -186,39 +179,51 @@ class _Reader:
 
     def _resize(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> Request | None:
         spec = self._plugged.get(device)
-        size = _needed(row, "size_bytes", check)
         if device in self._unclear:
             return None
         if spec is None:
             check.fault("device", f"{shown(device)} is not plugged")
-        elif not isinstance(spec, VirtioMemSpec):
+            return None
+        if not isinstance(spec, VirtioMemSpec):
             check.fault("op", f"{shown(device)} is no virtio-mem device; only those can be resized")
-        else:
-            _within(check.size("size_bytes", size, zero=True, unit=spec.block_size), spec.max_size, check)
+            return None
+        size = _bytes(row, "size_bytes", check, zero=True, unit=spec.block_size)
+        _within(size, spec.max_size, check)
         return Request(t_us, "resize", device, size=size)
 
     def _demand(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> Request:
         kind = check.word("kind", row.get("kind", ""))
-        amount = check.size("size_bytes", _needed(row, "size_bytes", check), zero=True, unit=1)
+        amount = _bytes(row, "size_bytes", check, zero=True, unit=1)
         return Request(t_us, "demand", device, size=amount, kind=kind)
 
 
-def _needed(row: dict[str, str], column: str, check: Checker) -> int:
-    if not row.get(column):
+def _virtio_mem(device: str, node: int, row: dict[str, str], check: Checker) -> VirtioMemSpec:
+    block = 2 * MIB
+    if row.get("block_bytes"):
+        size = _bytes(row, "block_bytes", check, unit=1)
+        block = check.device_block("block_bytes", size) if check.good("block_bytes") else block
+    # Without a sound block size, nothing can be said about multiples of it.
+    unit = block if check.good("block_bytes") else 1
+    region = _bytes(row, "max_bytes", check, unit=unit)
+    requested = _bytes(row, "size_bytes", check, zero=True, unit=unit) if row.get("size_bytes") else 0
+    if check.good("max_bytes"):
+        _within(requested, region, check)
+    return VirtioMemSpec(id=device, max_size=region, node=node, block_size=block, requested=requested)
+
+
+def _bytes(row: dict[str, str], column: str, check: Checker, *, zero: bool = False, unit: int = PAGE_SIZE) -> int:
+    """Return the size in ``column``, which must be there, as :meth:`Checker.size` wants it."""
+    text = row.get(column, "")
+    if not text:
         check.fault(column, f"is needed with {row['op']}")
-        return 0
-    return _bytes(row[column], column, check)
-
-
-def _bytes(text: str, column: str, check: Checker) -> int:
-    if len(text) > _LONGEST_NUMBER:
+    elif len(text) > _LONGEST_NUMBER:
         check.fault(column, f"{shown(text)} is too long for a size")
-        return 0
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        check.fault(column, str(error))
-        return 0
+    else:
+        try:
+            return check.size(column, parse_size(text), zero=zero, unit=unit)
+        except ValueError as error:
+            check.fault(column, str(error))
+    return 0
 
 
 def _integer(text: str, column: str, check: Checker) -> int:

@@ -7,17 +7,20 @@ starts from level 0 at time 0.
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from workloads.draws import exponential_waits, normals, uniforms
+import numpy as np
+
+from workloads.draws import exponential_waits, indices, normals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
-
 MEMORY_OF_NOISE: Final = 0.8
 """How much of the noise of a diurnal sample carries over to the next one (first-order autoregression)."""
+
+_BATCH: Final = 256
 
 
 def ramp(waits: Iterator[int], top: int) -> Iterator[tuple[int, int]]:
@@ -50,16 +53,22 @@ def diurnal(
     and the top.
     """
     draws = normals(stream)
-    turn = 2.0 * math.pi / period_us
-    # Scaled so that the disturbance has the wanted spread in the long run.
+    # Scaled so that the disturbance has the wanted spread from the first sample on.
     fresh = noise * math.sqrt(1.0 - MEMORY_OF_NOISE**2)
     disturbance = noise * next(draws)
     now = 0
-    for wait in waits:
-        now += wait
-        disturbance = MEMORY_OF_NOISE * disturbance + fresh * next(draws)
-        wanted = 0.5 - 0.5 * math.cos(turn * (now % period_us)) + disturbance
-        yield wait, min(max(round(wanted * top), 0), top)
+    while True:
+        batch = list(islice(waits, _BATCH))
+        disturbances = []
+        for draw in islice(draws, len(batch)):
+            disturbance = MEMORY_OF_NOISE * disturbance + fresh * draw
+            disturbances.append(disturbance)
+        times = now + np.cumsum(batch)
+        now = int(times[-1]) % period_us
+        curve = 0.5 - 0.5 * np.cos((2.0 * np.pi / period_us) * (times % period_us))
+        # Halves go up by a margin, so that no machine's last bit of a cosine decides about a level.
+        levels = np.floor((curve + disturbances) * top + (0.5 + 1e-9)).clip(0, top).astype(np.int64)
+        yield from zip(batch, levels.tolist(), strict=True)
 
 
 def bursts(
@@ -74,7 +83,7 @@ def bursts(
 
     The times between bursts and their lengths are exponential with means ``gap_us`` and ``length_us``.
     """
-    quiet, loud, levels = exponential_waits(gaps, gap_us), exponential_waits(lengths, length_us), uniforms(heights)
-    while True:
-        yield next(quiet), 1 + int(next(levels) * top)
-        yield next(loud), 0
+    quiet, loud = exponential_waits(gaps, gap_us), exponential_waits(lengths, length_us)
+    for gap, length, level in zip(quiet, loud, indices(heights, top), strict=False):
+        yield gap, level + 1
+        yield length, 0

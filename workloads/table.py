@@ -41,7 +41,7 @@ class TableFaults:
     def done(self) -> None:
         """Raise :class:`~workloads.checks.WorkloadError` with everything that was wrong, if anything was."""
         if self._more:
-            raise WorkloadError([*self._faults, f"{self._place}: and {self._more} more lines like these"])
+            raise WorkloadError([*self._faults, f"{self._place}: and {self._more} more like these"])
         if self._faults:
             raise WorkloadError(self._faults)
 
@@ -108,9 +108,12 @@ def _lines(text: str, faults: TableFaults) -> Iterator[tuple[int, list[str]]]:
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
-        try:
-            fields = next(csv.reader([stripped], strict=True, skipinitialspace=True))
-        except csv.Error as error:
-            faults.add(number, f"is not a line of CSV: {error}")
+        if '"' not in stripped:  # nearly all lines of a long trace; four times as fast
+            fields = stripped.split(",")
         else:
-            yield number, [field.strip() for field in fields]
+            try:
+                fields = next(csv.reader([stripped], strict=True, skipinitialspace=True))
+            except csv.Error as error:
+                faults.add(number, f"is not a line of CSV: {error}")
+                continue
+        yield number, [field.strip() for field in fields]

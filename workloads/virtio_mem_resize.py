@@ -85,12 +85,12 @@ class VirtioMemResize(Workload):
         self._block = check.device_block("device_block", device_block)
         self._minimum = check.size("minimum", minimum, zero=True, unit=self._block)
         self._maximum = check.size("maximum", maximum, unit=self._block)
-        if self._maximum <= self._minimum:
+        if check.good("minimum", "maximum") and self._maximum <= self._minimum:
             bounds = f"{format_size(self._minimum)}, but is {format_size(self._maximum)}"
             check.fault("maximum", f"must be more than the minimum, {bounds}")
         self._step = check.size("step", step, unit=self._block)
         self._region = check.size("region", region, zero=True, unit=self._block) or self._maximum
-        if self._region < self._maximum:
+        if check.good("region", "maximum") and self._region < self._maximum:
             bounds = f"{format_size(self._maximum)}, but is {format_size(self._region)}"
             check.fault("region", f"must hold the maximum, {bounds}")
         self._interval_us = check.time_us("interval", interval)

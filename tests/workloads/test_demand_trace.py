@@ -1,0 +1,148 @@
+"""Memory after a demand: growth at once, shrinking after the hold time, and the files it is read from."""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.devices.specs import DimmSpec, VirtioMemSpec
+from sim.units import GIB, MIB
+from tests.workloads.fake_host import calls, play
+from workloads.checks import WorkloadError
+from workloads.demand_trace import DemandTrace, held
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def written(folder: Path, text: str, name: str = "demand.csv") -> str:
+    path = folder / name
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return str(path)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), min_size=1, max_size=60),
+    st.integers(0, 100),
+)
+def test_held_is_the_largest_of_the_last_while(steps: list[tuple[int, int]], hold: int) -> None:
+    now, samples = 0, []
+    for wait, level in steps:
+        now += wait
+        samples.append((now, level))
+    for index, (t_us, level) in enumerate(held(samples, hold)):
+        # A sample counts while it is younger than the hold time; of samples at one moment, the last one stands.
+        recent = [
+            known for number, (then, known) in enumerate(samples[: index + 1]) if number == index or then + hold > t_us
+        ]
+        assert (t_us, level) == (samples[index][0], max(recent))
+
+
+def test_growth_at_once_and_shrinking_after_the_hold_time(tmp_path: Path) -> None:
+    text = "t_s,mib\n100,512\n160,3000\n220,1500\n280,1500\n340,1500\n400,9000\n460,0\n"
+    workload = DemandTrace(
+        path=written(tmp_path, text),
+        headroom=0.1,
+        boot_memory=GIB,
+        step=128 * MIB,
+        maximum=4 * GIB,
+        hold=120.0,
+        tail=5.0,
+    )
+    # 3000 MiB with headroom are 3300; less 1024 of boot memory 2276; in steps of 128 18 of them. 1500: 626, 5 steps.
+    assert calls(workload) == [
+        (0, "plug", "vmem0", VirtioMemSpec("vmem0", 4 * GIB)),
+        (60_000_000, "resize", "vmem0", 18 * 128 * MIB),
+        (180_000_000, "resize", "vmem0", 5 * 128 * MIB),
+        (300_000_000, "resize", "vmem0", 4 * GIB),
+    ]
+    assert workload.duration() == 365.0
+
+
+def test_dimms_come_and_go_newest_first(tmp_path: Path) -> None:
+    text = "t_s,mib\n0,0\n10,1500\n20,3500\n30,100\n"
+    workload = DemandTrace(
+        path=written(tmp_path, text),
+        kind="dimm",
+        step=GIB,
+        maximum=3 * GIB,
+        boot_memory=0,
+        headroom=0.0,
+        hold=0.0,
+        node=2,
+    )
+    dimms = {number: DimmSpec(f"dimm{number}", GIB, 2) for number in range(3)}
+    assert calls(workload) == [
+        (10_000_000, "plug", "dimm0", dimms[0]),
+        (10_000_000, "plug", "dimm1", dimms[1]),
+        (20_000_000, "plug", "dimm2", dimms[2]),
+        (30_000_000, "unplug", "dimm2", None),
+        (30_000_000, "unplug", "dimm1", None),
+    ]
+    assert list(workload.node_capacity()) == [2]
+
+
+def test_one_series_of_many_in_other_units(tmp_path: Path) -> None:
+    text = "vm,hour,use,cap\na,5,1,9\nb,6,2,9\na,6,4,9\nb,5,7,9\na,7,0,9\n"
+    workload = DemandTrace(
+        path=written(tmp_path, text, "many.csv.gz"),
+        time_column="hour",
+        time_unit=3600.0,
+        demand_column="use",
+        demand_unit=GIB,
+        series_column="vm",
+        series="a",
+        headroom=0.0,
+        boot_memory=0,
+        hold=0.0,
+        speed=60.0,
+    )
+    assert [(now, what) for now, verb, _, what in calls(workload) if verb == "resize"] == [
+        (0, GIB),
+        (60_000_000, 4 * GIB),
+        (120_000_000, 0),
+    ]
+
+
+def test_all_faults_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, "# x\nt_s,mib\n0,5\n10,1\n5,7\n12,-1\nnan,much\n20\n30,1e300\n")
+    with pytest.raises(WorkloadError) as caught:
+        DemandTrace(path=path)
+    assert [fault.removeprefix("path: demand.csv, ").partition(", but")[0] for fault in caught.value.faults] == [
+        "line 5: t_s: must not be before the row above",
+        "line 6: mib: must be a number from 0 to 7.03687e+13",
+        "line 7: t_s: must be a number from 0 to 1e+09",
+        "line 7: mib: must be a number from 0 to 7.03687e+13",
+        "line 8: has 1 fields",
+        "line 9: mib: must be a number from 0 to 7.03687e+13",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "expected"),
+    [
+        ("t_s,mib\n", {}, "holds no sample"),
+        ("t_s,gib\n1,2\n", {}, "there is no column mib"),
+        ("t_s,mib,vm\n1,2,a\n", {"series_column": "vm", "series": "b"}, "holds no sample of vm 'b'"),
+        ("t_s,mib\n1,2\n", {"series_column": "vm", "series": "b"}, "there is no column vm"),
+    ],
+)
+def test_a_file_without_the_samples(tmp_path: Path, text: str, arguments: dict[str, str], expected: str) -> None:
+    with pytest.raises(WorkloadError, match=expected):
+        DemandTrace(path=written(tmp_path, text), **arguments)  # type: ignore[arg-type]  # words only
+
+
+def test_a_public_trace(shared_dir: Path) -> None:
+    path = shared_dir / "data" / "bitbrains-rnd" / "sep2013-5min.csv.gz"
+    workload = DemandTrace(
+        path=str(path), demand_column="use_mib", series_column="vm", series="4", maximum=8 * GIB, hold=3600.0
+    )
+    assert 28 < workload.duration() / 86400 < 31
+    host, _ = play(workload)
+    sizes = [what for _, verb, _, what in host.calls if verb == "resize" and isinstance(what, int)]
+    assert len(sizes) > 10
+    assert all(size % (128 * MIB) == 0 and 0 <= size <= 8 * GIB for size in sizes)

@@ -1,0 +1,213 @@
+"""What holds for every workload: repeatable, the same for every guest, described as it is, clear about faults."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim import parameter_values
+from sim.units import GIB, MIB
+from tests.workloads.fake_host import CHARACTERS, Character, calls, play
+from workloads.checks import WorkloadError
+from workloads.csv_replay import CsvReplay
+from workloads.demand_trace import DemandTrace
+from workloads.dimm_slots import DimmSlots
+from workloads.random_mix import RandomMix
+from workloads.together import PartHost, Together
+from workloads.virtio_mem_resize import VirtioMemResize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.workloads.fake_host import FakeHost
+    from workloads.contract import Host, Workload
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES: tuple[type[Workload], ...] = (DimmSlots, VirtioMemResize, RandomMix, CsvReplay, DemandTrace)
+
+RANDOM: dict[str, Workload] = {
+    "coin": DimmSlots(sizes=[GIB, 2 * GIB], nodes=[0, 1], removal="random"),
+    "target": DimmSlots(mode="target", initial=3, hold=200.0, removal="oldest"),
+    "fixed": DimmSlots(spacing="fixed", ask_again=True),
+    "several": VirtioMemResize(shape="diurnal", devices=3, jitter=0.5, stagger=100.0, nodes=[0, 1]),
+    "bursts": VirtioMemResize(shape="bursts"),
+    "mix": RandomMix(nodes=[0, 1], duration=20_000.0),
+    "mix-again": RandomMix(ask_again=True, wait_for_guest=True, duration=20_000.0),
+}
+RANDOM["together"] = Together(parts=[RANDOM["coin"], RANDOM["mix"], DimmSlots()])
+FIXED: dict[str, Workload] = {
+    "saw-tooth": VirtioMemResize(),
+    "neonvm": CsvReplay(log="neonvm-pr705", repeat=3),
+    "sail": CsvReplay(log="sail-2026", speed=2.0),
+}
+ALL = {**RANDOM, **FIXED}
+
+
+def hosts(host: FakeHost) -> Sequence[Host]:
+    """Stand where a type checker sees that these are hosts in the sense of the contract."""
+    return [host, PartHost(host, "a/")]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_same_seed_same_requests(name: str) -> None:
+    first = calls(ALL[name])
+    assert len(first) > 4
+    assert calls(ALL[name]) == first, "a workload can be run again, and keeps nothing of its last run"
+
+
+@pytest.mark.parametrize("name", [name for name in RANDOM if name != "fixed"])
+def test_other_seed_other_requests(name: str) -> None:
+    assert calls(RANDOM[name], seed=1) != calls(RANDOM[name], seed=2)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("character", CHARACTERS)
+def test_the_guest_moves_no_draw(name: str, character: Character) -> None:
+    _, reference = play(ALL[name], "obliging")
+    _, streams = play(ALL[name], character)
+    assert streams.states() == reference.states()
+    assert streams.names == reference.names
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in ("fixed", "mix-again")])
+@pytest.mark.parametrize("character", CHARACTERS)
+def test_the_guest_moves_and_adds_no_request(name: str, character: Character) -> None:
+    reference, requests = calls(ALL[name], "obliging"), calls(ALL[name], character)
+    remaining = iter(reference)
+    assert all(request in remaining for request in requests), "what is asked is what is planned, less what cannot be"
+    if name in ("bursts", "several", *FIXED):
+        assert requests == reference
+
+
+def test_with_ask_again_only_unplugs_are_added() -> None:
+    once = calls(RandomMix(duration=20_000.0), "stubborn")
+    again = calls(RandomMix(duration=20_000.0, ask_again=True), "stubborn")
+    assert [call for call in again if call[1] != "unplug"] == [call for call in once if call[1] != "unplug"]
+    assert sum(call[1] == "unplug" for call in again) > sum(call[1] == "unplug" for call in once)
+
+
+def test_with_ask_again_a_slow_guest_is_not_hurried() -> None:
+    reference = calls(RandomMix(duration=20_000.0), "slow")
+    assert calls(RandomMix(duration=20_000.0, ask_again=True), "slow") == reference
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_streams_are_named_by_one_source_each(name: str) -> None:
+    _, streams = play(RANDOM[name])
+    assert len(set(streams.names)) == len(streams.names), "two sources on one stream would take each other's numbers"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nodes_are_told_beforehand(name: str) -> None:
+    nodes = {call[3].node for call in calls(ALL[name]) if call[1] == "plug"}  # type: ignore[attr-defined]
+    assert nodes == set(ALL[name].node_capacity())
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_parameters_are_described_as_they_are(cls: type[Workload]) -> None:
+    arguments = inspect.signature(cls).parameters
+    assert [parameter.name for parameter in cls.parameters] == list(arguments)
+    for parameter in cls.parameters:
+        default = arguments[parameter.name].default
+        assert parameter.meaning, parameter.name
+        if parameter.default is None:
+            assert default in (None, inspect.Parameter.empty)
+            continue
+        faults: list[Any] = []
+        converted = parameter_values.convert(parameter.type, parameter.default, parameter.name, faults)
+        assert not faults
+        assert (tuple(converted) if isinstance(converted, list) else converted) == default, parameter.name
+
+
+def test_every_workload_is_an_entry_point() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["memhp_sim.workloads"]
+    found = {}
+    for name, place in declared.items():
+        module, _, attribute = place.partition(":")
+        found[name] = getattr(importlib.import_module(module), attribute)
+    assert found == {cls.name: cls for cls in CLASSES}
+
+
+JUNK = st.one_of(
+    st.integers(-10, 10),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.text(max_size=5),
+    st.none(),
+    st.lists(st.one_of(st.integers(), st.text(max_size=3), st.none()), max_size=3),
+    st.sampled_from([GIB, MIB, 3 * MIB, 4097, 1 << 60, 10**5000, 1e300, float("nan"), float("inf")]),
+)
+
+
+@given(st.sampled_from(CLASSES), st.data())
+def test_junk_is_refused_by_name(cls: type[Workload], data: st.DataObject) -> None:
+    names = [parameter.name for parameter in cls.parameters]
+    chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
+    given_values = {name: data.draw(JUNK, label=name) for name in chosen}
+    if cls is DemandTrace:
+        given_values.setdefault("path", "/nowhere/at-all.csv")
+    try:
+        made = cls(**given_values)
+    except WorkloadError as error:
+        faults = error.faults
+    else:
+        assert made.duration() > 0
+        return
+    assert faults
+    for fault in faults:
+        assert fault.partition(":")[0] in names
+        assert len(fault) < 400, "a message stays readable whatever was written"
+
+
+WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
+    (DimmSlots, {"slots": 0, "grow_probability": 2, "removal": "tallest"}, ["slots", "grow_probability", "removal"]),
+    (DimmSlots, {"slots": 2, "initial": 3}, ["initial"]),
+    (DimmSlots, {"sizes": [], "nodes": [0, -1], "interval": 0.0}, ["sizes", "nodes", "interval"]),
+    (DimmSlots, {"sizes": [1000], "duration": 1e-9, "device": " x"}, ["sizes", "duration", "device"]),
+    (DimmSlots, {"ask_again": 1, "mode": 3}, ["mode", "ask_again"]),
+    (VirtioMemResize, {"shape": "sawtooth"}, ["shape"]),
+    (VirtioMemResize, {"minimum": 2 * GIB, "maximum": GIB}, ["maximum"]),
+    (VirtioMemResize, {"maximum": GIB + MIB}, ["maximum"]),
+    (VirtioMemResize, {"region": GIB}, ["region"]),
+    (VirtioMemResize, {"device_block": 3 * MIB}, ["device_block"]),
+    (VirtioMemResize, {"step": 0, "devices": 0, "jitter": 1.5}, ["step", "jitter", "devices"]),
+    (RandomMix, {"dimms": 0, "virtio_mems": 0, "dax_devices": 0}, ["dimm_share"]),
+    (RandomMix, {"resize_step": 32 * GIB}, ["resize_step"]),
+    (RandomMix, {"same_moment": 1.0, "maximum": 0}, ["maximum", "same_moment"]),
+    (CsvReplay, {}, ["log"]),
+    (CsvReplay, {"log": "neonvm-pr705", "path": "x.csv"}, ["log"]),
+    (CsvReplay, {"log": "neonvm"}, ["log"]),
+    (CsvReplay, {"path": "/nowhere/at-all.csv"}, ["path"]),
+    (CsvReplay, {"log": "sail-2026", "speed": 0, "repeat": 0, "tail": 0}, ["repeat", "speed", "tail"]),
+    (CsvReplay, {"log": "sail-2026", "repeat": 1_000_000, "speed": 1e-3}, ["repeat"]),
+    (DemandTrace, {"path": "x.csv", "series": "4"}, ["series"]),
+    (DemandTrace, {"path": "x.csv", "kind": "dimm", "maximum": 257 * GIB, "step": GIB}, ["maximum"]),
+    (DemandTrace, {"path": "x.csv", "maximum": MIB * 2}, ["maximum"]),
+]
+
+
+@pytest.mark.parametrize(("cls", "arguments", "named"), WRONG)
+def test_faults_are_told_all_at_once(cls: type[Workload], arguments: dict[str, Any], named: list[str]) -> None:
+    with pytest.raises(WorkloadError) as caught:
+        cls(**arguments)
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == named
+    assert str(caught.value) == "\n".join(caught.value.faults)
+
+
+def test_a_misspelt_word_is_answered_with_the_right_one() -> None:
+    with pytest.raises(WorkloadError, match="did you mean 'saw-tooth'"):
+        VirtioMemResize(shape="sawtooth")
+
+
+def test_errors_survive_the_way_between_processes() -> None:
+    error = WorkloadError(["a: is wrong", "b: is wrong"])
+    assert pickle.loads(pickle.dumps(error)).faults == error.faults  # noqa: S301  made here
