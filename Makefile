@@ -45,6 +45,10 @@ docs: $(DOCS) ## Build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
+.PHONY: pages
+pages: $(DEV) ## Write the documentation's pages that follow from the code
+	$(BIN)/python -m sim.results.document docs
+
 .PHONY: clean
 clean: ## Remove the environment, caches and everything built (results stay)
 	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks *.egg-info

@@ -59,7 +59,7 @@ class Events:
 
     @classmethod
     def of(cls, table: Integers) -> Events:
-        """Return the columns of ``table`` (events, 7): one copy, after which every pass over a column is much faster."""
+        """Return the columns of ``table`` (events, 7): one copy, after which a pass over a column is much faster."""
         return cls(*np.ascontiguousarray(table.T))
 
     def __len__(self) -> int:

@@ -40,10 +40,10 @@ class Unit:
 
 PERCENT: Final = Unit("%", "%")
 POINTS: Final = Unit("percentage points", "points")
-SECONDS: Final = Unit("s", "h", 3600.0)
+SECONDS: Final = Unit("s", "s")
 NUMBER: Final = Unit("1", "")
 BYTES: Final = Unit("B", "GiB", GIB)
-BYTE_SECONDS: Final = Unit("B s", "GiB h", GIB * 3600.0)
+BYTE_SECONDS: Final = Unit("B s", "GiB s", GIB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,10 +326,20 @@ _ALL: Final = (
         NUMBER,
         "lower",
         lambda m: m.counter("failed_requests"),
-        formula="number of requests of the host, or additions of memory, that failed",
+        formula="number of requests of the host that were impossible to begin with (no such device, no free slot, ...)",
         source=_OWN,
         undefined="the core kept no such counter",
         headline=True,
+    ),
+    Score(
+        "failed_operations",
+        "Failed operations of drivers",
+        NUMBER,
+        "lower",
+        lambda m: m.counter("failed_operations"),
+        formula="number of additions and removals of memory that the guest's drivers tried in vain",
+        source=_OWN,
+        undefined="the core kept no such counter",
     ),
     Score(
         "refused_offlines",

@@ -152,7 +152,7 @@ def _by_device(events: Events) -> _ByDevice:
 
 
 def run_series(result: RunResult, events: Events | None = None) -> RunSeries:
-    """Return the step series of ``result``, each an exact sum of its events (pages). ``events``: its columns, if at hand."""
+    """Return the step series of ``result``, each an exact sum of its events. ``events``: its columns, if at hand."""
     if events is None:
         events = Events.of(result.events)
     rows, times = _steps(events)

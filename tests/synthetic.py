@@ -132,5 +132,5 @@ def random_run(rng: random.Random, steps: int = 60) -> RunResult:
         duration_us=machine.t_us + rng.choice((0, 1, 5_000_000)),
         boot=BootMemory(tuple(boot_runs), kernel, movable * BLOCK_PAGES + cma, kernel - cma),
         configured_ratio=rng.choice((None, 0, 100, 301, 4_294_967_295)),
-        counters={"decisions": rng.randrange(100), "failed_requests": rng.randrange(3)},
+        counters={"decisions": rng.randrange(100), "failed_requests": rng.randrange(3), "failed_operations": rng.randrange(3)},
     )

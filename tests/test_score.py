@@ -38,7 +38,7 @@ def run_of(
         duration_us=duration_s * 1_000_000,
         boot=BootMemory(((0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
         configured_ratio=ratio,
-        counters={"decisions": 1, "failed_requests": 0},
+        counters={"decisions": 1, "failed_requests": 0, "failed_operations": 0},
     )
 
 

@@ -14,23 +14,26 @@ TEMPORARY_MARK: Final = ".tmp-"
 """Stands in the name of a file that is still being written, which therefore does not end like a finished one."""
 
 
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
+def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Write ``data`` to ``path``: into a file beside it, flushed to the disk, then renamed over it.
 
-    Creates missing folders. Raises OSError, and leaves ``path`` as it was, where that fails.
+    Creates missing folders. Raises OSError, and leaves ``path`` as it was, where that fails. Without ``durable``
+    nothing waits for the disk: a killed process still leaves a whole file or none, a power failure may not.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}{TEMPORARY_MARK}{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,6 +30,7 @@ METADATA_KEY: Final = b"memhp_sim"
 """Under this key a Parquet file's metadata holds the rest of a run, as JSON."""
 
 
+@cache
 def arrow_schema(layout: TableLayout) -> pa.Schema:
     """Return the Arrow schema of ``layout``'s files, units and meanings as the fields' metadata."""
     import pyarrow as pa

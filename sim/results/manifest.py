@@ -93,7 +93,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return the commit that ``folder`` is a checkout of and whether files differ from it; None if it is no checkout."""
+    """Return the commit that ``folder`` is a checkout of and whether files differ from it; None if it is none."""
 
     def ask(*arguments: str) -> str | None:
         try:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from sim.results import frames
 from sim.results.atomic import leftovers, write_atomically
-from sim.results.schema import PARTITION_COLUMNS, RUNS, SERIES, TABLES
+from sim.results.schema import PARTITION_COLUMNS, RUNS, SERIES, TABLES, TIMINGS
 from sim.score import SCORES, compute_scores
 from sim.series import run_series
 
@@ -86,7 +86,8 @@ class ResultStore:
             use_dictionary=[name for name in content.column_names if name not in deltas],
             column_encoding=deltas or None,
         )
-        write_atomically(self._path(table, cell), buffer.getbuffer())
+        # A lost time is no loss.
+        write_atomically(self._path(table, cell), buffer.getbuffer(), durable=table != TIMINGS.name)
 
     def _path(self, table: str, cell: CellId) -> Path:
         folder = self.folder / table

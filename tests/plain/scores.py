@@ -181,5 +181,6 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "zone_changes_max": max(look.zone_changes for look in looks),
         "decisions": run.counters["decisions"],
         "failed_requests": run.counters["failed_requests"],
+        "failed_operations": run.counters["failed_operations"],
         "refused_offlines": sum(row[4] for row in run.events.tolist() if row[1] == EventKind.REFUSED),
     }

@@ -1,0 +1,165 @@
+"""The pages of the documentation that say what scores and result files mean, written from the code that defines both.
+
+``python -m sim.results.document docs`` writes ``scores.md`` and ``results.md`` into the folder ``docs``; a test compares.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sim.observe import EventKind
+from sim.results.manifest import MANIFEST_NAME, TIMING_FIELD
+from sim.results.schema import EVENTS, PARTITION_COLUMNS, RUNS, SERIES, TIMINGS
+from sim.score import SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sim.results.schema import TableLayout
+    from sim.score import Score
+
+SQL_EXAMPLE: Final = (
+    "SELECT workload, policy, avg(movable_share_mean) AS movable_percent, avg(kernel_mean) / 1024**3 AS kernel_gib "
+    "FROM read_parquet('results/quickstart/runs/**/*.parquet', hive_partitioning = true) "
+    "WHERE status = 'completed' GROUP BY workload, policy ORDER BY workload, policy"
+)
+"""One line for DuckDB; the tests run it."""
+
+_NOTE: Final = "<!-- Written by `python -m sim.results.document docs`. Change the code, not this file. -->\n"
+
+_KINDS: Final[Mapping[EventKind, str]] = {
+    EventKind.PLUG: "blocks were added and put online in one go",
+    EventKind.ADD: "blocks were added and stay offline",
+    EventKind.ONLINE: "blocks that were there went online",
+    EventKind.OFFLINE: "blocks went offline and stay",
+    EventKind.REMOVE: "offline blocks were removed",
+    EventKind.UNPLUG: "blocks went offline and were removed in one go",
+    EventKind.SUBPLUG: "virtio-mem plugged a part of a block that was there",
+    EventKind.SUBUNPLUG: "virtio-mem unplugged a part of a block that stays",
+    EventKind.REQUEST: "the host set the device's requested size",
+    EventKind.REFUSED: "blocks could not go offline",
+    EventKind.FAILED: "a request or an addition failed",
+    EventKind.OOM: "the guest ran out of memory",
+    EventKind.DEVICE: "a device was attached (count 1) or is gone (count 0)",
+}
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def _better(score: Score) -> str:
+    return {"higher": "higher is better", "lower": "lower is better", "neither": "neither direction is better"}[
+        score.better
+    ]
+
+
+def scores_page() -> str:
+    """Return the Markdown page about the scores."""
+    parts = [
+        f"""{_NOTE}
+# Scores
+
+Every run is scored by what its events add up to. A mean is the exact integral over simulated time, divided by time;
+all events of one instant count as one step, so what lasts for no time is not seen. KERNEL is the memory present in
+the kernel zones (DMA, DMA32, Normal), MOVABLE that in ZONE_MOVABLE, both over all nodes. A score that a run does not
+define is empty in the files and NaN in Python; it is never set to 0.
+
+"""
+    ]
+    parts += [
+        _table(
+            ("score", "unit", "shown in", "better"),
+            (
+                (f"[`{score.name}`](#{score.name})", score.unit.symbol, score.unit.shown_symbol or "-", score.better)
+                for score in SCORES.values()
+            ),
+        )
+    ]
+    for score in SCORES.values():
+        parts.append(
+            f"""
+({score.name})=
+## {score.title}
+
+`{score.name}`, in {score.unit.symbol}; {_better(score)}.
+
+{score.formula[0].upper()}{score.formula[1:]}.
+
+Undefined: {score.undefined}. After: {score.source}.
+"""
+        )
+    return "".join(parts)
+
+
+def _columns(layout: TableLayout) -> str:
+    rows = ((f"`{c.name}`", c.type, c.unit, c.meaning) for c in layout.columns)
+    return _table(("column", "type", "unit", "meaning"), rows)
+
+
+def results_page() -> str:
+    """Return the Markdown page about the result files."""
+    partitions = _table(("column", "meaning"), ((f"`{c.name}`", c.meaning) for c in PARTITION_COLUMNS))
+    kinds = _table(("kind", "name", "meaning"), ((str(int(k)), k.name, meaning) for k, meaning in _KINDS.items()))
+    tables = "".join(
+        f"""
+## {layout.name}
+
+One row is {layout.row}.
+
+{_columns(layout)}"""
+        for layout in (RUNS, SERIES, EVENTS, TIMINGS)
+    )
+    return f"""{_NOTE}
+# Result files
+
+`memhp-sim run` writes a folder `results/<experiment>/`:
+
+- `{MANIFEST_NAME}`: versions of the program, Python and the libraries, the commit, the seeds, the effective
+  configuration and its hash, the machine. Only its part `{TIMING_FIELD}` differs between two runs of one experiment.
+- Tables as Parquet files, compressed with Zstandard, one file per cell and table:
+  `<table>/machine=.../workload=.../policy=.../<cell>.parquet`.
+
+A cell is one policy on one workload on one machine in one replication. Its key is a hash of everything that its
+results depend on: its complete configuration and the program's code. A second run computes the cells whose keys are not
+there. Files are written beside their place and renamed into it, the row in `runs` last: whatever has a row is complete,
+whenever a run was interrupted. Apart from `timings`, files hold nothing that depends on when, where or by how
+many processes they were computed.
+
+Three columns stand in the names of the folders:
+
+{partitions}
+Any tool that knows Hive partitioning reads them. With DuckDB, in one line:
+
+```sql
+{SQL_EXAMPLE}
+```
+
+With Python:
+
+```python
+from sim.results.store import ResultStore
+
+store = ResultStore("results/quickstart")
+runs = store.runs()  # a pandas DataFrame, one row per cell
+```
+{tables}
+The kinds of events:
+
+{kinds}"""
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {"scores.md": scores_page, "results.md": results_page}
+
+
+def main(folder: str) -> None:
+    """Write all pages into ``folder``."""
+    for name, page in PAGES.items():
+        (Path(folder) / name).write_text(page(), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
