@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from policies.contract import ZoneRequest
+from policies.contract import Policy, ZoneRequest
 from sim.memory.blocks import ABSENT, FIRST_ZONE_CODE, MIXED, OFFLINE
 from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, ENOMEM, HotplugError
 from sim.memory.groups import NO_GROUP
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import simpy
 
-    from policies.contract import Explanation, Policy
+    from policies.contract import Explanation
     from sim.guest.contract import Guest, OomEvent
     from sim.memory.groups import MemoryGroup
     from sim.memory.hotplug import Memory
@@ -92,7 +92,7 @@ class HotplugCore:
         self.env = env
         self.memory = memory
         self.view = MemoryView(memory, movable_node=movable_node)
-        self.policy = policy
+        self.set_policy(policy)
         self.auto_online = int(policy.auto_online)
         self.guest = guest
         self.series = series
@@ -111,6 +111,8 @@ class HotplugCore:
     def set_policy(self, policy: Policy) -> None:
         """Use another policy from now on. Blocks never move; ``auto_online`` stays as it is."""
         self.policy = policy
+        # The hook that most policies leave alone is not called on their behalf.
+        self._tell_offline = None if type(policy).on_offline is Policy.on_offline else policy.on_offline
 
     # Choosing a zone -------------------------------------------------------------------------------------------------
 
@@ -389,7 +391,8 @@ class HotplugCore:
         if self.guest is not None and blocks.flags[block] & blocks.HAS_HOLES == 0:
             self._empty(device, block, zone, memory.block_pages - withheld)
         memory.offline(block, withheld=withheld)
-        self.policy.on_offline(zone.node, zone.type, memory.block_pages)
+        if self._tell_offline is not None:
+            self._tell_offline(zone.node, zone.type, memory.block_pages)
         self.record((self.env.now, _OFFLINE, device, block, 1, zone.type, 0))
         if owner is not None and tell_owner:
             owner.block_offline(block)
@@ -421,26 +424,33 @@ class HotplugCore:
         self.moved = 0
         return moved
 
-    def offline_and_remove(self, device: int, first: int, count: int, *, plugged: int, withheld: int = 0) -> None:
-        """Take blocks offline, ascending, and remove them; ``plugged`` pages leave the device, ``withheld`` were unplugged before.
+    def unplug_block(self, device: int, block: int, plugged: int, withheld: int) -> None:
+        """Take one online block offline and remove it, in one go; ``plugged`` pages leave the device, ``withheld`` were unplugged before.
+
+        Raises EBUSY (recorded, counted) where something on it cannot move, and EINVAL for a block that can never go offline.
+        """
+        memory = self.memory
+        guest = self.guest
+        if guest is not None:
+            zone = memory.zone_by_code[memory.blocks.where[block]]
+            if zone is not None:
+                self._empty(device, block, zone, memory.block_pages - withheld)
+        zone = memory.offline(block, 1, withheld)
+        if self._tell_offline is not None:
+            self._tell_offline(zone.node, zone.type, memory.block_pages)
+        memory.remove_one(block)
+        if guest is not None:
+            guest.remove_memory(block, 1)
+        self.record((self.env.now, _UNPLUG, device, block, 1, zone.type, plugged))
+
+    def offline_and_remove(self, device: int, first: int, count: int, *, plugged: int) -> None:
+        """Take blocks offline, ascending, and remove them; ``plugged`` pages leave the device.
 
         Raises what the first refused block raises; the blocks taken offline until then are back online in the kind of zone they had.
         """
-        memory = self.memory
-        blocks = memory.blocks
+        blocks = self.memory.blocks
         if count == 1 and blocks.where[first] >= FIRST_ZONE_CODE:
-            # The hot path of virtio-mem: one online block, in one go.
-            guest = self.guest
-            if guest is not None:
-                here = memory.zone_by_code[blocks.where[first]]
-                if here is not None:
-                    self._empty(device, first, here, memory.block_pages - withheld)
-            zone = memory.offline(first, withheld=withheld)
-            self.policy.on_offline(zone.node, zone.type, memory.block_pages)
-            memory.remove(first)
-            if guest is not None:
-                guest.remove_memory(first, 1)
-            self.record((self.env.now, _UNPLUG, device, first, 1, zone.type, plugged))
+            self.unplug_block(device, first, plugged, 0)
             return
         taken: list[tuple[int, int]] = []
         for block in range(first, first + count):

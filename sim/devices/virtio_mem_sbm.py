@@ -264,7 +264,8 @@ class SubBlockMode:
 
     def unplug(self, amount: int) -> Generator[int, None, int]:
         """Unplug offline blocks first, then online ones class by class; highest block first each time."""
-        device = self._device
+        device, core = self._device, self._core
+        lock = device.context.lock
         wanted = amount // self.granularity
         for state in (OFFLINE_PARTIAL, OFFLINE):
             at = self._find_highest(state, len(self.state))
@@ -276,9 +277,27 @@ class SubBlockMode:
         for state in _UNPLUG_ONLINE_ORDER:
             at = self._find_highest(state, len(self.state))
             while at >= 0 and wanted:
-                result, wanted = yield from self._unplug_online(at, wanted)
-                if result:
-                    return result
+                if self._retries_unplugged and device.config_changed:
+                    return EAGAIN
+                if wanted >= self._per_block and at not in self.masks:
+                    wait = self._unplug_wait
+                else:
+                    plugged = self.masks.get(at, self._full_mask).bit_count()
+                    wait = scale(device.context.timing.virtio_mem_unplug, min(wanted, plugged) * self._sub_pages)
+                if lock.held:
+                    yield LOCK
+                else:
+                    lock.held = True
+                if wait:
+                    yield wait
+                # Below KERNEL, user space took the block offline meanwhile.
+                wanted -= self._unplug_online(at, wanted) if self.state[at] >= KERNEL else 0
+                if core.moved:
+                    yield scale(device.context.timing.migrate, core.take_moved())
+                if lock.waiting:
+                    lock.release()
+                else:
+                    lock.held = False
                 at = self._find_highest(state, at)
         return EBUSY if wanted else 0
 
@@ -313,49 +332,29 @@ class SubBlockMode:
         self.masks.pop(at, None)
         self._set(at, UNUSED)
 
-    def _unplug_online(self, at: int, wanted: int) -> Generator[int, None, tuple[int, int]]:
-        """Unplug what an online block gives up, and remove it once nothing of it is plugged. Returns (errno, still wanted)."""
-        device = self._device
-        if self._retries_unplugged and device.config_changed:
-            return EAGAIN, wanted
-        mask = self.masks.get(at, self._full_mask)
-        number = min(wanted, mask.bit_count())
-        yield LOCK
-        wait = scale(device.context.timing.virtio_mem_unplug, number * self._sub_pages)
-        if wait:
-            yield wait
-        if self.state[at] < KERNEL:
-            device.context.lock.release()  # user space took it offline meanwhile
-            return 0, wanted
-        given = self._unplug_now(at, mask, wanted)
-        moved = self._core.take_moved()
-        if moved:
-            yield scale(device.context.timing.migrate, moved)
-        device.context.lock.release()
-        return 0, wanted - given
-
-    def _unplug_now(self, at: int, mask: int, wanted: int) -> int:
-        """Take up to ``wanted`` sub-blocks of an online block away now. Returns how many went."""
+    def _unplug_online(self, at: int, wanted: int) -> int:
+        """Unplug what an online block gives up now, and remove it once nothing of it is plugged. Returns the sub-blocks that went."""
         device, core = self._device, self._core
         block = self.first + at
-        guest = core.guest
-        if guest is None:
+        mask = self.masks.get(at, self._full_mask)
+        if core.guest is None:
             given = mask if wanted >= mask.bit_count() else _highest_bits(mask, wanted)
         else:
             given = self._ask_guest(block, mask, wanted)
+        if not given and mask:
+            return 0
         number = given.bit_count()
         pages = number * self._sub_pages
-        left = mask & ~given
-        device.plugged -= pages * PAGE_SIZE
-        if not left:
-            return self._remove_emptied(at, mask, pages, number)
-        if given:
-            self.masks[at] = left
-            core.memory.adjust_managed(block, -pages)
-            core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
-            state = self.state[at]
-            if state in _PARTIAL_OF:
-                self._set(at, _PARTIAL_OF[state])
+        device.plugged -= number * self.granularity
+        if given == mask:
+            self._remove_emptied(at, mask, pages)
+            return number
+        self.masks[at] = mask & ~given
+        core.memory.adjust_managed(block, -pages)
+        core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
+        state = self.state[at]
+        if state in _PARTIAL_OF:
+            self._set(at, _PARTIAL_OF[state])
         return number
 
     def _ask_guest(self, block: int, mask: int, wanted: int) -> int:
@@ -369,33 +368,35 @@ class SubBlockMode:
             core.note_ooms(outcome.ooms)
         return outcome.mask
 
-    def _remove_emptied(self, at: int, mask: int, pages: int, number: int) -> int:
-        """Remove a block of which nothing is plugged any more. Where it refuses it stays, present and empty. Returns ``number``."""
+    def _remove_emptied(self, at: int, mask: int, pages: int) -> None:
+        """Remove a block of which nothing is plugged any more. Where it refuses it stays, present and empty."""
         device, core = self._device, self._core
         block = self.first + at
-        withheld = self.unit_pages - mask.bit_count() * self._sub_pages
-        if core.guest is not None:
+        if core.guest is None:
+            withheld = self.unit_pages - pages
+        else:
             # The guest has given the sub-blocks up already: nothing of the block is in its hands any more.
             core.memory.adjust_managed(block, -pages)
             withheld = self.unit_pages
         try:
-            core.offline_and_remove(device.index, block, 1, plugged=pages, withheld=withheld)
+            core.unplug_block(device.index, block, pages, withheld)
         except HotplugError:
             self.masks[at] = 0
             state = self.state[at]
             if state in _PARTIAL_OF:
                 self._set(at, _PARTIAL_OF[state])
             core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
-            return number
-        self._forget(at)
-        return number
+            return
+        if mask != self._full_mask:
+            del self.masks[at]
+        self._set(at, UNUSED)
 
     def clean_up(self) -> Generator[int, None, int]:
         """Try again to remove blocks of which nothing is plugged (series 6.6 and later)."""
         for at in sorted((at for at, mask in self.masks.items() if not mask), reverse=True):
             yield LOCK
             try:
-                self._core.offline_and_remove(self._device.index, self.first + at, 1, plugged=0, withheld=self.unit_pages)
+                self._core.unplug_block(self._device.index, self.first + at, 0, self.unit_pages)
                 self._forget(at)
             except HotplugError:
                 pass

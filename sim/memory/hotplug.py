@@ -178,33 +178,33 @@ class Memory:
         """Remove ``count`` blocks from ``first``: all must exist (else EINVAL) and be offline (else EBUSY; nothing is removed then)."""
         blocks = self.blocks
         end = first + count
-        if count == 1 and first < len(blocks.where):
-            if blocks.where[first] != OFFLINE:
-                raise self._not_offline(first, 1)
-            group_id = blocks.group[first]
-            if group_id >= 0:
-                self._leave_group(group_id, 1)
-                blocks.group[first] = NO_GROUP
-            blocks.where[first] = ABSENT
-        else:
-            if blocks.where[first:end] != bytes([OFFLINE]) * count:
-                raise self._not_offline(first, count)
-            members = blocks.group[first:end]
-            for group_id in set(members):
-                if group_id >= 0:
-                    self._leave_group(group_id, members.count(group_id))
-            blocks.group[first:end] = type(members)("i", [NO_GROUP]) * count
-            blocks.where[first:end] = bytes(count)
+        if first < 0 or count <= 0 or blocks.where[first:end] != bytes([OFFLINE]) * count:
+            raise self._not_offline(first, count)
+        members = blocks.group[first:end]
+        for group_id in set(members):
+            group = self.groups.find(group_id)
+            if group is not None:
+                group.blocks -= members.count(group_id)
+        blocks.group[first:end] = type(members)("i", [NO_GROUP]) * count
+        blocks.where[first:end] = bytes(count)
         if blocks.left_over:
             for block in range(first, end):
                 blocks.left_over.pop(block, None)
 
-    def _leave_group(self, group_id: int, count: int) -> None:
-        group = self.groups.find(group_id)
+    def remove_one(self, block: int) -> None:
+        """Remove one block that has just been taken offline."""
+        blocks = self.blocks
+        blocks.where[block] = ABSENT
+        group = self.groups.find(blocks.group[block])
         if group is not None:
-            group.blocks -= count
+            group.blocks -= 1
+            blocks.group[block] = NO_GROUP
+        if blocks.left_over:
+            blocks.left_over.pop(block, None)
 
     def _not_offline(self, first: int, count: int) -> HotplugError:
+        if first < 0 or count <= 0:
+            return HotplugError(EINVAL, "there is nothing to remove")
         chunk = self.blocks.where[first : first + count]
         missing = chunk.find(ABSENT)
         if missing >= 0 or len(chunk) < count:
