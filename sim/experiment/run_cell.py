@@ -61,7 +61,7 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
     wall, cpu = time.perf_counter(), time.process_time()
     stage = _Stage()
     try:
-        with _time_limit(timeout):
+        with time_limit(timeout):
             result = _simulate(cell, stage)
         stage.name = "store"
         store.write(identity, result, _times(wall, cpu))
@@ -117,7 +117,7 @@ def _traceback(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _time_limit(seconds: float | None) -> Iterator[None]:
+def time_limit(seconds: float | None) -> Iterator[None]:
     """Raise CellTimeoutError in the body once ``seconds`` of real time have passed."""
     if seconds is None:
         yield

@@ -1,0 +1,73 @@
+"""What a person sees while an experiment runs: a bar with runs done and failed, the rate and the time left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import Console
+
+    from sim.experiment.run import Report
+    from sim.experiment.run_cell import Outcome
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Return the runs per second so far."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
+
+
+class RunProgress:
+    """The progress of one experiment on ``console``; nothing at all where not ``shown``."""
+
+    def __init__(self, console: Console, *, shown: bool) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("[red]{task.fields[failed]}"),
+            _Rate(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not shown,
+        )
+        self._task = self._bar.add_task("Starting", total=None, failed="")
+        self._failed = 0
+        self.report: Report | None = None
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def start(self, report: Report) -> None:
+        """Show how many runs there are, and how many of them were there already."""
+        self.report = report
+        self._bar.update(self._task, description="Running", total=report.planned, completed=report.found)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Count a run."""
+        if not outcome.completed:
+            self._failed += 1
+        failed = f"{self._failed} failed" if self._failed else ""
+        self._bar.update(self._task, advance=1, failed=failed)

@@ -1,0 +1,92 @@
+"""The JSON Schema of experiment files: the models' own, and what every installed plug-in takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from sim import plugins
+from sim.experiment.schema import ExperimentTable
+from sim.parameter_values import UnknownTypeError, json_schema
+
+if TYPE_CHECKING:
+    from sim.parameters import Parameter
+    from sim.plugins import Kind
+
+_FILE_PLUGIN = {"type": "string", "pattern": r"\.py:[A-Za-z_]\w*$"}
+
+
+def experiment_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of an experiment file, as parsed TOML."""
+    schema: dict[str, Any] = ExperimentTable.model_json_schema()
+    definitions = schema["$defs"]
+    definitions["PolicyTable"] = _any_of(definitions["PolicyTable"], plugins.POLICY)
+    part = definitions["PartTable"]
+    composition = _closed(definitions["WorkloadTable"], without="name", required="together")
+    single = _any_of(_closed(definitions["WorkloadTable"], without="together", required="name"), plugins.WORKLOAD)
+    definitions["PartTable"] = _any_of(part, plugins.WORKLOAD)
+    definitions["WorkloadTable"] = {"anyOf": [*single["anyOf"], composition]}
+    schema["properties"]["timing"] = _timing(schema["properties"]["timing"])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "memhp-sim experiment",
+    }
+
+
+def _closed(table: dict[str, Any], *, without: str, required: str) -> dict[str, Any]:
+    properties = {name: value for name, value in table["properties"].items() if name != without}
+    return {**table, "properties": properties, "required": [required], "additionalProperties": False}
+
+
+def _any_of(table: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """Return ``table`` once for each installed plug-in of ``kind`` with its parameters, and once for those in files."""
+    variants = [
+        {
+            **table,
+            "title": listed.name,
+            "description": listed.plugin.summary,
+            "properties": {
+                **table["properties"],
+                "name": {"const": listed.name},
+                **{parameter.name: _parameter(parameter) for parameter in listed.plugin.parameters},
+            },
+            "required": ["name"],
+            "additionalProperties": False,
+        }
+        for listed in plugins.listing(kind)
+        if listed.plugin is not None
+    ]
+    from_file = {
+        **table,
+        "title": f"{kind.word} in a file",
+        "properties": {**table["properties"], "name": _FILE_PLUGIN},
+        "required": ["name"],
+        "additionalProperties": True,
+    }
+    return {"anyOf": [*variants, from_file]}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    unit = "" if parameter.unit == "-" else f" ({parameter.unit})"
+    try:
+        schema = json_schema(parameter.type)
+    except UnknownTypeError:
+        schema = {}
+    schema["description"] = f"{parameter.meaning}{unit}"
+    if parameter.default is not None:
+        default = parameter.default
+        schema["default"] = list(default) if isinstance(default, tuple) else default
+    return schema
+
+
+def _timing(table: dict[str, Any]) -> dict[str, Any]:
+    from sim.devices.timing import Timing
+    from sim.units import us_to_seconds
+
+    seconds = {
+        field.name: {"type": "number", "minimum": 0, "default": us_to_seconds(field.default)}
+        for field in dataclasses.fields(Timing)
+        if isinstance(field.default, int)
+    }
+    return {**table, "properties": seconds, "additionalProperties": False}

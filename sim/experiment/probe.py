@@ -1,0 +1,53 @@
+"""How long an experiment will take: one cell of each workload is simulated, without writing anything."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sim.experiment import build
+from sim.experiment.run_cell import CellTimeoutError, time_limit
+from sim.streams import Streams
+
+if TYPE_CHECKING:
+    from sim.experiment.plan import Combination, Experiment
+
+LONGEST_S: Final = 20.0
+"""Seconds after which a probe is cut off; the estimate is then too low."""
+
+_WRITING_S: Final = 0.03
+"""Seconds for scoring and writing one cell: mostly the disk's, measured with cells of a few hundred events."""
+
+
+def estimated_seconds(experiment: Experiment) -> float:
+    """Return about how many seconds all runs of ``experiment`` take on one core.
+
+    The first combination of every workload on every machine is simulated for it. A policy or workload that fails is no
+    reason to stop here: its runs count as the time it took to fail.
+    """
+    took: dict[tuple[str, str], float] = {}
+    total = 0.0
+    for combination in experiment.combinations:
+        key = (combination.machine["label"], combination.workload["label"])
+        if key not in took:
+            took[key] = _time(combination, experiment) + _WRITING_S
+        total += took[key]
+    return total * len(experiment.replications)
+
+
+def _time(combination: Combination, experiment: Experiment) -> float:
+    from sim.engine import WorkloadError, simulate
+    from sim.onlining import PolicyError
+
+    machine = build.machine(combination.machine)
+    policy = build.policy(combination.policy, experiment.folder)
+    workload = build.workload(combination.workload, Path(experiment.folder))
+    timing = build.timing(combination.timing)
+    streams = Streams(experiment.seed, experiment.replications[0])
+    limit = experiment.cell_timeout or LONGEST_S
+    start = time.process_time()
+    with contextlib.suppress(PolicyError, WorkloadError, CellTimeoutError), time_limit(limit):
+        simulate(machine, policy, workload, streams, timing=timing)
+    return time.process_time() - start
