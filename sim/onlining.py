@@ -275,7 +275,7 @@ class HotplugCore:
         memory.online(block, zone_type, 1, memory.block_pages - pages)
         if guest is not None:
             guest.online(zone_type, group.node, block, 1, pages)
-        self.record((self.env.now, _PLUG, device, block, 1, zone_type, pages))
+        self.record((self.env._now, _PLUG, device, block, 1, zone_type, pages))  # noqa: SLF001 - env.now costs a call
         return zone_type
 
     def _policy_failed(self, error: Exception, block: int) -> PolicyError:
@@ -441,7 +441,7 @@ class HotplugCore:
         memory.remove_one(block)
         if guest is not None:
             guest.remove_memory(block, 1)
-        self.record((self.env.now, _UNPLUG, device, block, 1, zone.type, plugged))
+        self.record((self.env._now, _UNPLUG, device, block, 1, zone.type, plugged))  # noqa: SLF001 - as above
 
     def offline_and_remove(self, device: int, first: int, count: int, *, plugged: int) -> None:
         """Take blocks offline, ascending, and remove them; ``plugged`` pages leave the device.

@@ -74,6 +74,7 @@ class VirtioMem:
         self.requested = 0
         self.plugged = 0
         self.usable = 0
+        self._most_requested = 0
         self.config_changed = False
         self.broken = False
         self.stalled = 0
@@ -123,11 +124,11 @@ class VirtioMem:
         if requested < 0 or requested > self.max_size or requested % self.block_size:
             return False
         self.requested = requested
-        if requested:
-            usable = min(self.max_size, requested + USABLE_EXTENT)
-            usable = -(-usable // self.block_size) * self.block_size
-            # Only "unplug all" makes the region smaller again.
-            self.usable = max(self.usable, usable)
+        if requested > self._most_requested:
+            # A smaller request leaves the usable region as it is: only "unplug all" would shrink it.
+            self._most_requested = requested
+            self.usable = -(-min(self.max_size, requested + USABLE_EXTENT) // self.block_size) * self.block_size
+            self.mode.usable_grew()
         env = self.context.env
         self.context.recorder.append((env.now, _REQUEST, self.index, -1, 0, -1, requested // PAGE_SIZE))
         self.config_changed = True

@@ -54,6 +54,7 @@ class BigBlockMode:
         "online",
         "state",
         "unit_pages",
+        "usable_blocks",
     )
 
     def __init__(self, device: VirtioMem, big_block: int) -> None:
@@ -70,6 +71,7 @@ class BigBlockMode:
         self.kernel: dict[int, int] = {}
         self.counts = [0] * _NR_STATES
         self.next_new = 0
+        self.usable_blocks = 0
         self.offline_pages = 0
         self.leftovers = False
         self._checks_config = device.core.series >= _CONFIG_CHECK_SINCE
@@ -138,14 +140,14 @@ class BigBlockMode:
         at = 0
         while wanted and self.counts[UNUSED]:
             at = self.state.find(UNUSED, at)
-            if at < 0 or at >= self._usable_end():
+            if at < 0 or at >= self.usable_blocks:
                 break
             result = yield from self._add(at)
             if result:
                 return result
             wanted -= 1
         while wanted:
-            if self.next_new >= self._usable_end():
+            if self.next_new >= self.usable_blocks:
                 return ENOSPC
             result = yield from self._add(self.next_new)
             if result:
@@ -153,9 +155,10 @@ class BigBlockMode:
             wanted -= 1
         return 0
 
-    def _usable_end(self) -> int:
+    def usable_grew(self) -> None:
+        """Note that the device's usable region has grown."""
         device = self._device
-        return min(len(self.state), (device.address + device.usable) // self.granularity - self.first)
+        self.usable_blocks = min(len(self.state), (device.address + device.usable) // self.granularity - self.first)
 
     def _add(self, at: int) -> Generator[int, None, int]:
         """Plug and add one big block; its memory blocks go online one after the other. Returns 0 or an errno."""

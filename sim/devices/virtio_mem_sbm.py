@@ -67,6 +67,7 @@ class SubBlockMode:
         "offline_pages",
         "state",
         "unit_pages",
+        "usable_blocks",
     )
 
     def __init__(self, device: VirtioMem, sub_block: int) -> None:
@@ -88,6 +89,7 @@ class SubBlockMode:
         self._highest = [-1] * _NR_STATES
         self.masks: dict[int, int] = {}
         self.next_new = 0
+        self.usable_blocks = 0
         self.offline_pages = 0
         self._retries_unplugged = device.core.series >= _RETRY_UNPLUGGED_SINCE
 
@@ -166,7 +168,7 @@ class SubBlockMode:
             at = self.state.find(UNUSED, at) if self.counts[UNUSED] else -1
             if at < 0:
                 at = self.next_new
-            if at >= self._usable_end():
+            if at >= self.usable_blocks:
                 return ENOSPC
             if self.offline_pages + self.unit_pages > device.threshold_pages:
                 return ENOSPC
@@ -192,9 +194,11 @@ class SubBlockMode:
             wanted -= number
         return 0
 
-    def _usable_end(self) -> int:
+    def usable_grew(self) -> None:
+        """Note that the device's usable region has grown."""
         device = self._device
-        return min(len(self.state), (device.address + device.usable) // (self.unit_pages * PAGE_SIZE) - self.first)
+        end = (device.address + device.usable) // (self.unit_pages * PAGE_SIZE)
+        self.usable_blocks = min(len(self.state), end - self.first)
 
     def _fill(self, at: int, wanted: int) -> Generator[int, None, tuple[int, int]]:
         """Plug the lowest free sub-blocks of a block that is there. Returns (errno, sub-blocks still wanted)."""
@@ -268,14 +272,14 @@ class SubBlockMode:
         lock = device.context.lock
         wanted = amount // self.granularity
         for state in (OFFLINE_PARTIAL, OFFLINE):
-            at = self._find_highest(state, len(self.state))
+            at = self._find_highest(state, len(self.state)) if self.counts[state] else -1
             while at >= 0 and wanted:
                 wanted = yield from self._unplug_offline(at, wanted)
                 at = self._find_highest(state, at)
         if not device.parameters.unplug_online:
             return 0
         for state in _UNPLUG_ONLINE_ORDER:
-            at = self._find_highest(state, len(self.state))
+            at = self._find_highest(state, len(self.state)) if self.counts[state] else -1
             while at >= 0 and wanted:
                 if self._retries_unplugged and device.config_changed:
                     return EAGAIN
@@ -298,6 +302,8 @@ class SubBlockMode:
                     lock.release()
                 else:
                     lock.held = False
+                if not wanted:
+                    return 0
                 at = self._find_highest(state, at)
         return EBUSY if wanted else 0
 
@@ -347,7 +353,11 @@ class SubBlockMode:
         pages = number * self._sub_pages
         device.plugged -= number * self.granularity
         if given == mask:
-            self._remove_emptied(at, mask, pages)
+            if core.guest is None and number == self._per_block:
+                core.unplug_block(device.index, block, pages, 0)  # without a guest nothing refuses
+                self._set(at, UNUSED)
+            else:
+                self._remove_emptied(at, mask, pages)
             return number
         self.masks[at] = mask & ~given
         core.memory.adjust_managed(block, -pages)

@@ -112,7 +112,7 @@ class GroupRegistry:
     deciding group out of every sum, so that a run of decisions about one device never needs to settle.
     """
 
-    __slots__ = ("_block_pages", "_charges", "_free_ids", "_groups", "_next_id", "_possible_nodes", "touched")
+    __slots__ = ("_block_pages", "_charges", "_free_ids", "_groups", "_next_id", "_possible_nodes", "find", "touched")
 
     def __init__(self, block_pages: int, possible_nodes: Container[int]) -> None:
         self._block_pages = block_pages
@@ -122,6 +122,8 @@ class GroupRegistry:
         self._next_id = 0
         self._charges: dict[int, Charges] = {}
         self.touched: MemoryGroup | None = None
+        self.find: Callable[[int], MemoryGroup | None] = self._groups.get
+        """Return the group with this id, or None. The dictionary's own method: asked at every change."""
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -175,10 +177,6 @@ class GroupRegistry:
             charges.forget(group)
         del self._groups[group_id]
         heapq.heappush(self._free_ids, group_id)
-
-    def find(self, group_id: int) -> MemoryGroup | None:
-        """Return the group with this id, or None."""
-        return self._groups.get(group_id)
 
     def walk_dynamic(
         self, visit: Callable[[MemoryGroup], int], node: int | None = None, excluded: MemoryGroup | None = None

@@ -337,10 +337,14 @@ class Memory:
             edge = self._first_page_above(zone, block + count, end)
             zone.start, zone.end = (edge, zone.end) if edge is not None else (0, 0)
         else:
-            last = where.rfind(zone.code, 0, block)
-            found = [(last + 1) * self.block_pages] if last >= 0 and last * self.block_pages >= zone.start else []
-            found += [_round_down(part_end) for part_start, part_end in zone.mixed_parts if part_start < _round_down(part_end) <= start]
-            zone.start, zone.end = (zone.start, max(found)) if found else (0, 0)
+            edge = (where.rfind(zone.code, 0, block) + 1) * self.block_pages
+            for part_start, part_end in zone.mixed_parts:
+                if edge < _round_down(part_end) <= start and part_start < _round_down(part_end):
+                    edge = _round_down(part_end)
+            if edge:
+                zone.end = edge
+            else:
+                zone.start = zone.end = 0
         if zone.type < ZONE_NORMAL:
             self.nodes[zone.node].update_low_end()
 
