@@ -21,7 +21,7 @@ _MEMMAP_DIVISOR = 64
 class BootZone:
     """One zone at boot, in pages. ``free`` includes ``pcp``, what lies on CPU lists.
 
-    ``runs`` are (first block, blocks) of boot memory in this zone; a block that mixes zones is listed with the highest of them.
+    ``present`` is needed of MOVABLE only: where less is managed, its highest block holds boot allocations and stays. ``runs`` are (first block, blocks) of boot memory in this zone; a block that mixes zones is listed with the highest of them.
     Zone DMA needs none.
     """
 
@@ -30,6 +30,7 @@ class BootZone:
     managed: int
     free: int
     pcp: int = 0
+    present: int = 0
     runs: tuple[tuple[int, int], ...] = ()
 
 
@@ -63,8 +64,8 @@ def default_boot(
     pcp = parameters.idle_pcp_bytes // _PAGE
     first = kernel_first[0] if kernel_first else None
     return [
-        BootZone(n, z, managed[n, z], free[n, z], min(pcp, free[n, z]) if (n, z) == first else 0, runs)
-        for n, z, _, runs in present
+        BootZone(n, z, managed[n, z], free[n, z], min(pcp, free[n, z]) if (n, z) == first else 0, p, runs)
+        for n, z, p, runs in present
     ]
 
 

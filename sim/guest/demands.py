@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.contract import Demand, OomEvent, OomKind
-from sim.guest.loads import CACHED, OWNED, Load, LoadKind
+from sim.guest.loads import CACHED, OWNED, WHOLE_PAGES, Load, LoadKind
 from sim.guest.memory import Memory
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ class Demands(Memory):
     returns a :class:`~sim.guest.contract.Demand`.
     """
 
-    def anonymous(self, name: str, pages: int, node: int = 0) -> Demand:
-        """Touch anonymous memory (huge pages or not: placement and page tables are the same)."""
+    def anonymous(self, name: str, pages: int, node: int = 0, *, huge: bool = False) -> Demand:
+        """Touch anonymous memory. With ``huge`` pages placement and page tables are the same; only CPU lists stay untouched."""
         load = self._load(name, LoadKind.ANONYMOUS, node)
+        load.huge = huge
         load.units += pages
         return self._serve(load, pages, pages * self.parameters.anon_table_share)
 
@@ -162,6 +163,7 @@ class Demands(Memory):
             self._reclaim_cache(sum(z.cache for z in zones), zones)
         if slab:
             self._reclaim_slab(sum(z.slab for z in zones), zones)
+            self._slab_rested = True
         return sum(z.free for z in zones) - before
 
     # How a demand is served.
@@ -170,7 +172,7 @@ class Demands(Memory):
         load = self.loads.get(name)
         if load is None:
             p = self.parameters
-            if kind is LoadKind.PAGE_TABLES or kind is LoadKind.PINNED or kind is LoadKind.ANONYMOUS:
+            if kind in WHOLE_PAGES:
                 stay = p.stay_share_tables
             elif kind is LoadKind.PIPES or kind is LoadKind.SOCKETS:
                 stay = p.stay_share_pipes

@@ -34,7 +34,7 @@ class KernelPages:
     """
 
     __slots__ = (
-        "_ends", "_full", "_starts", "_usable", "absent", "fixed", "floor", "fresh", "held", "hint", "nr_absent", "nr_blocks", "nr_fixed", "nr_held",
+        "_ends", "_full", "_spare", "_starts", "_usable", "absent", "fixed", "floor", "fresh", "held", "hint", "nr_absent", "nr_blocks", "nr_fixed", "nr_held",
         "nr_pieces", "pages", "pieces", "width",
     )  # fmt: skip
 
@@ -43,6 +43,7 @@ class KernelPages:
         self.width = width
         self._full = (1 << width) - 1
         self._usable = max(1, int(PAGEBLOCK * fill))
+        self._spare = PAGEBLOCK - self._usable  # room left in a pageblock of the boot kernel
         self._starts: list[int] = []
         self._ends: list[int] = []
         self.fixed: dict[int, int] = {}
@@ -123,7 +124,7 @@ class KernelPages:
 
     def slack(self) -> int:
         """Return how many more kernel pages fit into held pageblocks."""
-        return max(0, self.nr_held * self._usable - self.pages)
+        return max(0, self.nr_held * self._usable + self.nr_fixed * self._spare - self.pages)
 
     # Placement.
 
@@ -208,7 +209,7 @@ class KernelPages:
     def take(self, pages: int, user_pages: int) -> None:
         """Place kernel pages: first into held pageblocks with room, then into new ones. Never fails; a crowded zone packs denser."""
         self.pages += pages
-        need = self.pages - self.nr_held * self._usable
+        need = self.pages - self.nr_held * self._usable - self.nr_fixed * self._spare
         if need > 0:
             for _, mask in self._claim(self.held, -(-need // self._usable), user_pages):
                 self.nr_held += mask.bit_count()
@@ -255,7 +256,7 @@ class KernelPages:
         self._release(int((self.nr_held - self._needed()) * (1.0 - keep)))
 
     def _needed(self) -> int:
-        return max(self.floor, -(-self.pages // self._usable))
+        return max(self.floor, -(-(self.pages - self.nr_fixed * self._spare) // self._usable))
 
     def _release(self, nr: int) -> None:
         nr = min(nr, self.nr_held - self._needed())

@@ -33,7 +33,7 @@ _NO_EFFECT = frozenset({"mkdir", "mount", "true", "false", "echo", "cd", "sleep"
 class Action:
     """One thing that a line does to the guest: a verb with the name it acts on and two numbers, meaning as the verb says.
 
-    Verbs: ``anon``, ``pt`` (``amount`` MiB); ``cache``, ``fill`` (MiB; path); ``files`` (``amount`` files of ``size`` bytes; path);
+    Verbs: ``anon`` (``amount`` MiB, ``size`` 1 for huge pages), ``pt`` (MiB); ``cache``, ``fill`` (MiB; path); ``files`` (``amount`` files of ``size`` bytes; path);
     ``procs``, ``pipes`` (``amount``); ``socks`` (``amount`` of ``size`` bytes); ``kill``; ``remove`` (path, may hold wildcards);
     ``sync``; ``drop`` (``amount`` 1, 2 or 3); ``look`` (path); ``unknown`` (name is the command).
     """
@@ -80,7 +80,7 @@ def _apply_one(guest: Demands, a: Action, node: int) -> Demand:
     tmpfs = a.name.startswith(_TMPFS)
     match a.verb:
         case "anon":
-            return guest.anonymous(a.name, a.amount * _MIB_PAGES, node)
+            return guest.anonymous(a.name, a.amount * _MIB_PAGES, node, huge=bool(a.size))
         case "pt":
             return guest.page_tables(a.name, a.amount * _MIB_PAGES, node)
         case "cache":
@@ -307,4 +307,6 @@ def _load(args: list[str]) -> Action:
         size = values[1]
     elif verb == "socks":
         size = values[1] << 10
+    elif verb == "anon":
+        size = int("huge" in numbers)
     return Action(verb, name, values[0] if values else 0, size)

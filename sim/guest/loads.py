@@ -46,11 +46,14 @@ OWNED = frozenset(
 CACHED = frozenset({LoadKind.PAGE_CACHE, LoadKind.DISK_FILES})
 """Kinds whose user pages are page cache."""
 
+WHOLE_PAGES = frozenset({LoadKind.ANONYMOUS, LoadKind.PAGE_TABLES, LoadKind.PINNED, LoadKind.KERNEL})
+"""Kinds whose kernel pages are not shared between objects: freed, they leave nothing behind."""
+
 
 class Load:
     """One named load. Pages by zone: ``user``, ``kernel`` (not to be had back before the load goes) and ``slab`` (reclaimable)."""
 
-    __slots__ = ("dirty", "kernel", "kind", "name", "node", "slab", "slab_per_unit", "stay", "units", "user")
+    __slots__ = ("dirty", "huge", "kernel", "kind", "name", "node", "slab", "slab_per_unit", "stay", "units", "user")
 
     def __init__(self, name: str, kind: LoadKind, node: int, stay: float) -> None:
         """Make an empty load; ``stay`` is the share of its kernel pageblocks that stay held once freed."""
@@ -65,6 +68,8 @@ class Load:
         self.user: dict[Zone, int] = {}
         self.kernel: dict[Zone, int] = {}
         self.slab: dict[Zone, int] = {}
+        self.huge = False
+        """Made of huge pages, which do not pass through the CPU lists of small ones."""
         self.dirty = 0
         """Of the user pages: written and not yet on disk. They are the youngest."""
 

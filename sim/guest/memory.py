@@ -37,6 +37,8 @@ class Memory:
         self._kernel_lists: dict[int, tuple[Zone, ...]] = {}
         self._stale = True
         self._huge_pages = False
+        self._slab_rested = True
+        """Reclaimable slab has not been under pressure since it began to grow."""
 
     # Zones and watermarks.
 
@@ -75,14 +77,16 @@ class Memory:
     def uses(self) -> tuple[ZoneUse, ...]:
         """Return all zones' counters, by node and zone."""
         self._fresh_watermarks()
-        return tuple(self.zones[key].use() for key in sorted(self.zones))
+        share = self.parameters.pcp_adaptive_share
+        return tuple(self.zones[key].use(share) for key in sorted(self.zones))
 
     # Pages in and out.
 
     def _put_user(self, load: Load, zone: Zone, pages: int) -> None:
         zone.free -= pages
         zone.user += pages
-        zone.pcp = zone.pcp - pages if zone.pcp > pages else 0
+        if not load.huge:
+            zone.spend_pcp(pages)
         load.user[zone] = load.user.get(zone, 0) + pages
         if load.kind in CACHED:
             zone.cache += pages
@@ -90,7 +94,7 @@ class Memory:
     def _drop_user(self, load: Load, zone: Zone, pages: int) -> None:
         zone.free += pages
         zone.user -= pages
-        zone.pcp += pages
+        zone.fill_pcp_loads(pages)
         rest = load.user[zone] - pages
         if rest:
             load.user[zone] = rest
@@ -102,7 +106,7 @@ class Memory:
     def _put_kernel(self, load: Load, zone: Zone, pages: int, *, slab: bool) -> None:
         zone.free -= pages
         zone.kernel += pages
-        zone.pcp = zone.pcp - pages if zone.pcp > pages else 0
+        zone.spend_pcp(pages)
         if slab:
             zone.slab += pages
         held = load.slab if slab else load.kernel
@@ -113,7 +117,7 @@ class Memory:
     def _drop_kernel(self, load: Load, zone: Zone, pages: int, *, slab: bool) -> None:
         zone.free += pages
         zone.kernel -= pages
-        zone.pcp += pages
+        zone.fill_pcp_loads(pages)
         held = load.slab if slab else load.kernel
         if slab:
             zone.slab -= pages
@@ -247,7 +251,9 @@ class Memory:
         """Drop at least ``pages`` of reclaimable slab in ``zones`` if there is so much, oldest first; return how many went."""
         allowed = [z for z in zones if z.slab]
         total = sum(z.slab for z in allowed)
-        want = min(total, max(pages, int(total * self.parameters.shrink_batch_share)))
+        p = self.parameters
+        want = min(total, max(pages, int(total * (p.first_shrink_share if self._slab_rested else p.shrink_batch_share))))
+        self._slab_rested = False
         got = 0
         for load in list(self.loads.values()):
             for z in list(load.slab):
@@ -267,7 +273,7 @@ class Memory:
         reserve = sum(min(z.high + max(z.reserve_user, z.reserve_kernel), z.managed) for z in zones)
         cache = sum(z.cache for z in zones)
         slab = sum(z.slab for z in zones)
-        free = sum(z.free - z.listed_pcp() for z in zones)
+        free = sum(z.free - z.listed_pcp(self.parameters.pcp_adaptive_share) for z in zones)
         return max(0, free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low))
 
     def _oom(self, kind: OomKind, done_share: float) -> OomEvent:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _PAGEBLOCK = 512
 _DONE = OfflineOutcome()
+_LOT = 100_000
+"""Thousandths of a page after which block overhead is charged."""
 _SETTLED = "(settled kernel)"
 """Name of the load that stands for kernel pages which move to hotplugged kernel memory by themselves."""
 
@@ -49,18 +51,23 @@ class GuestModel(Demands):
         self._memmaps: dict[int, _Memmap] = {}
         self._boot_end = -1
         """Highest boot block."""
+        self._home = 0
+        """Node whose CPUs run the idle kernel: the first with memory."""
         self._stuck: set[int] = set()
         """Boot blocks in MOVABLE with boot allocations in them."""
         p = self.parameters
+        self._given: dict[int, int] = {}
+        """Sub-blocks of online blocks that were in use and were given up."""
         self._memmap_pages = block_pages // 64
         self._overhead_pages_x1000 = p.block_overhead_bytes * 1000 // 4096 + int(p.direct_map_share * block_pages * 1000)
         self._overhead_due = 0
-        self._safe_floor = 0
 
     # Boot.
 
     def boot(self, zones: Iterable[BootZone]) -> None:
         """Set the memory that exists at boot; call it once, before anything else."""
+        zones = list(zones)
+        self._home = min((b.node for b in zones), default=0)
         for b in zones:
             z = self._zone(b.node, b.zone)
             z.managed, z.free, z.pcp = b.managed, b.free, b.pcp
@@ -73,8 +80,15 @@ class GuestModel(Demands):
                 for first, nr in b.runs:
                     z.blocks.insert(first, nr)
                 _fix_boot_use(z, b)
-            elif b.zone == MOVABLE and b.runs and b.managed < sum(nr for _, nr in b.runs) * self.block_pages:
+            elif b.zone == MOVABLE and b.runs and b.managed < b.present:
                 self._stuck.add(max(first + nr for first, nr in b.runs) - 1)
+        for node in {b.node for b in zones}:
+            # A node's own kernel structures and threads use its highest kernel zone, from the bottom.
+            mine = [z for z in self.zones.values() if z.node == node and z.zone not in (DMA, MOVABLE) and z.first_block >= 0]
+            if mine:
+                top = max(mine, key=lambda z: z.zone)
+                assert top.blocks is not None
+                top.blocks.fix(top.first_block, 1)
         self._huge_pages = sum(z.managed for z in self.zones.values()) * 4096 >= self.parameters.thp_min_boot_bytes
         self._stale = True
 
@@ -85,25 +99,32 @@ class GuestModel(Demands):
 
         With ``altmap`` the range holds its own memmap and nothing is taken. Returns False for want of memory, with nothing taken.
         """
-        self._overhead_due += self._overhead_pages_x1000 * nr_blocks
-        if self._overhead_due >= 100_000:
-            self._pay_overhead()
         if altmap:
+            self._charge_overhead(nr_blocks)
             return True
         need = self._memmap_pages * nr_blocks
         zones = self._kernel_lists.get(node) or self._kernel_list(node)
         for z in zones:
-            # Far above any watermark: no need to compute them.
-            if z.free - need > z.managed >> 2 and z.free - need > 131_072:
-                parts = [self._take_memmap(z, need)]
+            if z.managed:
                 break
+        # The low watermark is at most a sixteenth and a thousandth of the zone, and the highest kernel zone keeps no reserve
+        # from kernel requests: above an eighth there is no need to compute either.
+        if z.free - need > z.managed >> 3:
+            parts = [self._take_memmap(z, need)]
         else:
             found = self._find_memmap(zones, need)
             if found is None:
                 return False
-            parts = [self._take_memmap(z, n) for z, n in found]
+            parts = [self._take_memmap(x, n) for x, n in found]
         self._memmaps[first_block] = _Memmap(nr_blocks, parts)
+        self._charge_overhead(nr_blocks)
         return True
+
+    def _charge_overhead(self, nr_blocks: int) -> None:
+        """Note what blocks cost (or, negative, gave back) besides their memmap; it is charged in lots."""
+        self._overhead_due += self._overhead_pages_x1000 * nr_blocks
+        if not -_LOT < self._overhead_due < _LOT:
+            self._pay_overhead()
 
     def _find_memmap(self, zones: tuple[Zone, ...], need: int) -> list[tuple[Zone, int]] | None:
         """Return which zones can give ``need`` pages, clean cache and slab given up if need be; None if they cannot."""
@@ -128,7 +149,8 @@ class GuestModel(Demands):
     def _take_memmap(self, z: Zone, pages: int) -> tuple[Zone, int, list[tuple[int, int]]]:
         z.free -= pages
         z.memmap += pages
-        z.pcp = z.pcp - pages if z.pcp > pages else z.pcp
+        if z.pcp > pages:
+            z.pcp -= pages
         blocks = z.blocks
         if blocks is None or z.zone == DMA:
             return z, pages, []
@@ -137,9 +159,7 @@ class GuestModel(Demands):
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:
         """Give back the memmap of an added range: all of it, or single blocks of it one after another."""
-        self._overhead_due -= self._overhead_pages_x1000 * nr_blocks
-        if self._overhead_due <= -100_000:
-            self._pay_overhead()
+        self._charge_overhead(-nr_blocks)
         found = self._memmaps.get(first_block)
         if found is not None and found.nr_blocks == nr_blocks:
             del self._memmaps[first_block]
@@ -151,7 +171,7 @@ class GuestModel(Demands):
     def _give_memmap(self, z: Zone, pages: int, pieces: list[tuple[int, int]]) -> None:
         z.free += pages
         z.memmap -= pages
-        z.pcp += pages
+        z.fill_pcp(pages)
         if pieces and z.blocks is not None:
             z.blocks.give_pieces(pieces)
 
@@ -170,7 +190,7 @@ class GuestModel(Demands):
 
     def _pay_overhead(self) -> None:
         """Charge or give back what blocks cost besides their memmap, in lots of 100 pages or more."""
-        load = self.loads.get(_SETTLED) or self._load(_SETTLED, LoadKind.KERNEL, min(n for n, _ in self.zones))
+        load = self.loads.get(_SETTLED) or self._load(_SETTLED, LoadKind.KERNEL, self._home)
         pages = int(self._overhead_due / 1000)
         self._overhead_due -= pages * 1000
         if pages > 0:
@@ -200,7 +220,7 @@ class GuestModel(Demands):
             blocks.insert(first_block, nr_blocks)
             if pages_per_block < self.block_pages:
                 self._mark_absent(z, first_block, nr_blocks, pages_per_block)
-            if new and zone == NORMAL and pages:
+            if new and zone == NORMAL and pages and node == self._home:
                 self._settle(z)
 
     def _mark_absent(self, z: Zone, first: int, nr: int, pages_per_block: int) -> None:
@@ -215,7 +235,7 @@ class GuestModel(Demands):
         """Let a few kernel pages move into a zone Normal that hotplug has just created: the idle kernel uses it first."""
         assert z.blocks is not None
         pages = min(self.parameters.zone_settle_pages, z.free)
-        load = self.loads.get(_SETTLED) or self._load(_SETTLED, LoadKind.KERNEL, z.node)
+        load = self.loads.get(_SETTLED) or self._load(_SETTLED, LoadKind.KERNEL, self._home)
         self._put_kernel(load, z, pages, slab=False)
         z.pcp = self.parameters.zone_settle_pcp_pages
         blocks = z.blocks
@@ -239,12 +259,14 @@ class GuestModel(Demands):
         """
         z = self.zones[node, zone]
         blocks = z.blocks
+        if self._given:
+            self._forget_given(first_block, nr_blocks)
         if blocks is None:
             pages = nr_blocks * pages_per_block
             if z.free >= pages and not self._stuck:
                 z.managed -= pages
                 z.free -= pages
-                z.pcp = 0
+                z.pcp = z.pcp_loads = 0
                 self._stale = True
                 return _DONE
             refused = tuple(sorted(b for b in self._stuck if first_block <= b < first_block + nr_blocks))
@@ -255,6 +277,7 @@ class GuestModel(Demands):
             if stop > start:
                 pages = (stop - start) * pages_per_block
                 m, o = self._withdraw(z, pages, drop_cache=False)
+                self._stale = True
                 moved += m
                 ooms += o
                 if blocks is not None:
@@ -287,12 +310,13 @@ class GuestModel(Demands):
         pages = mask.bit_count() * sub_pages
         if not pages:
             return Given(0)
+        self._given[block] = self._given.get(block, 0) | mask
         if blocks is not None:
             blocks.remove_pageblocks(block, _per_pageblock(mask, sub_pages // _PAGEBLOCK))
         elif z.free >= pages:
             z.managed -= pages
             z.free -= pages
-            z.pcp = 0
+            z.pcp = z.pcp_loads = 0
             return Given(mask)
         moved, ooms = self._withdraw(z, pages, drop_cache=True)
         return Given(mask, moved, tuple(ooms))
@@ -303,10 +327,25 @@ class GuestModel(Demands):
         pages = mask.bit_count() * sub_pages
         z.managed += pages
         z.free += pages
+        given = self._given.get(block)
+        if given is not None:
+            # What was in use before comes back page by page, through the CPU's list; what never was does not.
+            again = given & mask
+            if again:
+                z.fill_pcp_loads(again.bit_count() * sub_pages)
+                self._given[block] = given & ~mask
         if z.blocks is not None:
             if z.blocks.fresh:
                 z.blocks.thin(self.parameters.regrow_keep_share)
             z.blocks.add_pageblocks(block, _per_pageblock(mask, sub_pages // _PAGEBLOCK))
+
+    def _forget_given(self, first: int, nr: int) -> None:
+        """Forget which sub-blocks of blocks that go offline were in use once."""
+        if nr == 1:
+            self._given.pop(first, None)
+        else:
+            for block in [b for b in self._given if first <= b < first + nr]:
+                del self._given[block]
 
     # Making room.
 
@@ -336,8 +375,7 @@ class GuestModel(Demands):
         taken = min(pages, z.free)
         z.managed -= taken
         z.free -= taken
-        z.pcp = 0
-        self._stale = True
+        z.pcp = z.pcp_loads = 0  # the CPU lists of the zone are drained first
         return moved, ooms
 
     def _move_out(self, z: Zone, pages: int, *, drop_cache: bool, watermark: str) -> int:
@@ -447,17 +485,15 @@ class GuestModel(Demands):
 
 
 def _fix_boot_use(z: Zone, boot: BootZone) -> None:
-    """Place the boot kernel's own use: half at the bottom of the zone's first block, half at the top of its last ones."""
+    """Place the boot kernel's own use: in block 0 up to half (the kernel image), the rest at the top of the zone (memmap, initrd)."""
     blocks = z.blocks
     assert blocks is not None
     width = blocks.width
     used = max(0, sum(nr for _, nr in boot.runs) * width - boot.free // _PAGEBLOCK)
-    ids = [first + i for first, nr in boot.runs for i in (0, nr - 1)]
-    if not ids or not used:
-        return
-    low = min(width, -(-used // 2))
-    blocks.fix(min(ids), (1 << low) - 1)
-    used -= low
+    if any(first == 0 for first, _ in boot.runs):
+        low = min(width, -(-used // 2))
+        blocks.fix(0, (1 << low) - 1)
+        used -= low
     for first, nr in sorted(boot.runs, reverse=True):
         for block in range(first + nr - 1, first - 1, -1):
             n = min(used, width)

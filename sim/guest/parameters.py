@@ -38,6 +38,10 @@ class GuestParameters:
     """The same, part that grows with managed memory (idle table, 1 to 65 GiB)."""
     idle_pcp_bytes: int = 11 << 20
     """Free memory that an idle CPU keeps on its own lists, and MemFree does not count (per-CPU pages of the snapshots)."""
+    pcp_adaptive_share: float = 0.0
+    """Share of a zone that may lie on CPU lists after loads freed memory, where that is more than the low watermark. 6.1: never;
+    6.12 tunes the lists up to an eighth of the zone (mm/page_alloc.c, nr_pcp_high), half of which is the best guess: units
+    recording, 1 to 213 of 2048 MiB."""
     zone_settle_pages: int = 180
     """Kernel pages that move into a zone Normal that hotplug created, within seconds (come-back recordings, idle shrink: about
     0.2 MiB in the 4 MiB that stay)."""
@@ -99,10 +103,10 @@ class GuestParameters:
     # Pageblocks.
     pageblock_fill: float = 0.95
     """How full pageblocks with kernel pages are under load: come-back recordings, 92 to 97 %."""
-    stay_share: float = 0.68
+    stay_share: float = 0.64
     """Share of the pageblocks of freed kernel memory that stay held by a few long-lived pages. Come-back recordings: 48 to 73 %
     of all that stayed under load, page tables (which return whole pageblocks) included."""
-    stay_share_pipes: float = 0.60
+    stay_share_pipes: float = 0.55
     """The same for pipe and socket data, whose data pages free whole runs: 28 of 52 MiB came back (sub-block recording)."""
     stay_share_tables: float = 0.0
     """The same for page tables: all of their pageblocks came back (sub-block recording)."""
@@ -113,8 +117,12 @@ class GuestParameters:
     dirty_share: float = 0.20
     """Dirty page cache is held under this share of free memory plus cache (vm.dirty_ratio, kernel default)."""
     shrink_batch_share: float = 0.10
-    """Share of the reclaimable slab that goes at once when a kernel allocation finds its zones at the low watermark; shrinkers
-    overshoot, as what they free comes back late (ext4 inode recording)."""
+    """Share of the reclaimable slab that goes at once when a kernel allocation finds its zones at the low watermark (ext4
+    inode recording: 4 to 15 MiB free while inodes are dropped all the time)."""
+    first_shrink_share: float = 0.95
+    """The same when it happens for the first time: file systems allocate without being able to shrink themselves, so shrinking
+    piles up as deferred work (mm/vmscan.c, do_shrink_slab) and is then done at once. Ext4 inode recording: 153,000 of
+    200,000 inodes went where 53,000 were needed."""
 
     # Victim selection: mm/oom_kill.c, oom_badness.
     load_oom_score_adj: int = 500
@@ -141,6 +149,7 @@ _V6_12: Final = replace(
     idle_use_bytes=21 << 20,  # idle table: 33, 35 and 35 MiB at 1, 2 and 4 GiB, less the CPU's lists
     idle_pcp_bytes=13 << 20,
     kernel_min_share=0.83,
+    pcp_adaptive_share=1 / 16,
     tmpfs_file_bytes=1085,
     disk_file_bytes=1748,
     disk_file_data_bytes=1932,

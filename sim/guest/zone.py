@@ -6,6 +6,10 @@ from sim.guest.contract import MOVABLE, ZoneUse
 from sim.guest.kernel_pages import KernelPages
 
 
+_OVERRUN = 4096
+"""Pages (16 MiB) by which a CPU list may be full or overfull before it gives back large amounts."""
+
+
 class Zone:
     """Pages of a (node, zone) by use, its watermarks, and for kernel zones which pageblocks hold kernel pages.
 
@@ -13,7 +17,7 @@ class Zone:
     """
 
     __slots__ = (
-        "blocks", "cache", "first_block", "free", "high", "kernel", "low", "managed", "memmap", "min", "node", "pcp",
+        "blocks", "cache", "first_block", "free", "high", "kernel", "low", "managed", "memmap", "min", "node", "pcp", "pcp_loads",
         "reserve_kernel", "reserve_user", "reserved", "slab", "user", "zone",
     )  # fmt: skip
 
@@ -27,21 +31,56 @@ class Zone:
         self.slab = 0
         """Of ``kernel``: slab that can be given up."""
         self.pcp = 0
-        """Of ``free``: on CPU lists. Only capped by the low watermark when it is looked at."""
+        """Of ``free``: pages on CPU lists at boot and by freed memmap. Capped by the low watermark only when it is looked at."""
+        self.pcp_loads = 0
+        """Of ``free``: pages put on CPU lists by what loads freed."""
         self.min = self.low = self.high = 0
         self.reserve_user = self.reserve_kernel = 0
         self.first_block = -1
         self.blocks = None if zone == MOVABLE else KernelPages(pageblocks_per_block, fill)
 
-    def listed_pcp(self) -> int:
-        """Return the free pages on CPU lists: with one CPU a list holds at most the low watermark (zone_highsize)."""
-        if self.pcp > self.low:
-            self.pcp = self.low
-        return self.pcp if self.pcp < self.free else self.free
+    def listed_pcp(self, adaptive_share: float = 0.0) -> int:
+        """Return the free pages on CPU lists.
 
-    def use(self) -> ZoneUse:
-        """Return the counters as they are now."""
+        With one CPU a list holds at most the low watermark (mm/page_alloc.c, zone_highsize). A list that has run over by freed
+        memmap gives back ever more at a time, up to nearly all (nr_pcp_free), while the limit itself moves with every block: how
+        much is left is anything from nothing to the limit. The idle recordings are met best by all of the first 16 MiB and a
+        fifth of the rest, and by a quarter of the limit once it has clearly run over.
+        6.12 keeps what it may, and lets lists grow with what loads free, to ``adaptive_share`` of the zone.
+        """
+        low = self.low
+        pcp = self.pcp
+        if adaptive_share:
+            pcp = min(pcp, low)
+        elif pcp > low + _OVERRUN:
+            pcp = low // 4
+        else:
+            pcp = min(pcp, low)
+            if pcp > _OVERRUN:
+                pcp = _OVERRUN + (pcp - _OVERRUN) // 5
+        loads = min(self.pcp_loads, max(low, int(self.managed * adaptive_share)) - pcp)
+        return min(pcp + loads, self.free)
+
+    def fill_pcp(self, pages: int) -> None:
+        """Note pages freed in pieces of 2 MiB. The low watermark is at most about a sixteenth of the zone."""
+        pcp, most = self.pcp + pages, (self.managed >> 4) + _OVERRUN + 512
+        self.pcp = pcp if pcp < most else most
+
+    def fill_pcp_loads(self, pages: int) -> None:
+        """Note small pages freed by a load; no more than a sixteenth of the zone is believed."""
+        self.pcp_loads = min(self.pcp_loads + pages, self.managed >> 4)
+
+    def spend_pcp(self, pages: int) -> None:
+        """Serve an allocation of small pages from the CPU lists first."""
+        if self.pcp_loads >= pages:
+            self.pcp_loads -= pages
+        else:
+            self.pcp = max(0, self.pcp + self.pcp_loads - pages)
+            self.pcp_loads = 0
+
+    def use(self, adaptive_share: float = 0.0) -> ZoneUse:
+        """Return the counters as they are now; ``adaptive_share`` as for :meth:`listed_pcp`."""
         return ZoneUse(
-            self.node, self.zone, self.managed, self.free, self.listed_pcp(), self.user, self.kernel, self.memmap,
+            self.node, self.zone, self.managed, self.free, self.listed_pcp(adaptive_share), self.user, self.kernel, self.memmap,
             self.reserved, self.min, self.low, self.high,
         )  # fmt: skip
