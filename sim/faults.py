@@ -68,6 +68,8 @@ def shown(value: object, *, quote: str = "'") -> str:
         return f"a number of {value.bit_length()} bits"  # Python refuses to print numbers of thousands of digits
     elif isinstance(value, dict):
         return "a table"
+    elif isinstance(value, bool):
+        return str(value).lower()
     elif isinstance(value, (list, tuple)):
         return f"a list of {len(value)}"
     else:

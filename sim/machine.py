@@ -97,7 +97,7 @@ class MachineSpec:
             size: int = getattr(self, name)
             if size < 0 or size % PAGE_SIZE:
                 yield Fault(name, f"{size} bytes are not a number of whole pages of 4KiB")
-            elif size > self.boot_memory:
+            elif 0 < self.boot_memory < size:
                 yield Fault(
                     name, f"{format_size(size)} are more than the boot memory ({format_size(self.boot_memory)})"
                 )

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from sim.faults import Fault, InputError, key_path, shown, unknown_name
+
+
+def test_key_path_is_what_toml_writes() -> None:
+    assert key_path("policies", 1, "ratio") == "policies[1].ratio"
+    assert key_path("a b", "c") == '"a b".c'
+    assert key_path("x", 2, below="sweep[0]") == "sweep[0].x[2]"
+    assert key_path(below="guest") == "guest"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a\nb", r"'a\nb'"),
+        ({"x": 1}, "a table"),
+        ((1, 2), "a list of 2"),
+        pytest.param(10**5000, "a number of 16610 bits", id="huge"),
+        (float("nan"), "nan"),
+        (True, "true"),
+        (5, "5"),
+    ],
+)
+def test_values_are_shown_in_one_short_line(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_a_long_string_is_cut() -> None:
+    text = shown("x" * 1000)
+
+    assert len(text) == 60
+    assert text.endswith("...'")
+
+
+def test_an_unknown_name_gets_a_guess_and_the_valid_ones() -> None:
+    message = unknown_name("policy", "auto-movabel", ["offline", "auto-movable"])
+
+    assert message == "unknown policy 'auto-movabel'; did you mean 'auto-movable'? Valid: auto-movable, offline"
+    assert unknown_name("policy", "zzz", ["b", "a"]) == "unknown policy 'zzz'. Valid: a, b"
+    assert unknown_name("policy", "x", []) == "unknown policy 'x'; there is none"
+
+
+def test_an_input_error_tells_all_faults_and_crosses_processes() -> None:
+    error = InputError("f.toml", [Fault("a", "is wrong"), Fault("", "too")])
+
+    assert str(error) == "f.toml: 2 faults\n  a: is wrong\n  too"
+    assert str(InputError("f.toml", [Fault("a", "is wrong")])) == "f.toml: a: is wrong"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  our own bytes
