@@ -92,7 +92,7 @@ class Demand(NamedTuple):
 class Guest(Protocol):
     """The hotplug side of a guest: all that memory and devices call. See :class:`sim.guest.model.GuestModel`."""
 
-    def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:
+    def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
         """Take the memmap of a range that is being added; False (and nothing taken) for want of kernel memory."""
         ...
 
@@ -101,7 +101,10 @@ class Guest(Protocol):
         ...
 
     def online(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> None:
-        """Hand the pages of a run of blocks to a zone. ``pages_per_block``: plugged pages that the allocator gets of each."""
+        """Hand the pages of a run of blocks to a zone.
+
+        ``pages_per_block``: plugged pages of each, self-hosted memmap (``altmap``) included: the guest takes that off itself.
+        """
         ...
 
     def can_offline(self, zone: int, node: int, block: int) -> bool:

@@ -126,6 +126,10 @@ class Demands(Memory):
         load.units += pages
         return self._serve(load, 0, float(pages))
 
+    def named_loads(self) -> list[Load]:
+        """Return the loads that were asked for, oldest first."""
+        return [x for x in self.loads.values() if not x.name.startswith("(")]
+
     # Giving back.
 
     def kill(self, name: str) -> bool:
@@ -176,6 +180,8 @@ class Demands(Memory):
                 stay = p.stay_share_tables
             elif kind is LoadKind.PIPES or kind is LoadKind.SOCKETS:
                 stay = p.stay_share_pipes
+            elif kind is LoadKind.PROCESSES:
+                stay = p.stay_share_processes
             else:
                 stay = p.stay_share
             load = self.loads[name] = Load(name, kind, node, stay)

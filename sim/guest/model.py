@@ -56,6 +56,8 @@ class GuestModel(Demands):
         self._stuck: set[int] = set()
         """Boot blocks in MOVABLE with boot allocations in them."""
         p = self.parameters
+        self._hosted: set[int] = set()
+        """Blocks that hold their own memmap."""
         self._given: dict[int, int] = {}
         """Sub-blocks of online blocks that were in use and were given up."""
         self._memmap_pages = block_pages // 64
@@ -94,12 +96,13 @@ class GuestModel(Demands):
 
     # Adding and removing.
 
-    def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool = False) -> bool:
+    def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
         """Take the memmap of a range: 64 bytes a page, in 2 MiB pieces while there are any, from kernel zones, near ones first.
 
         With ``altmap`` the range holds its own memmap and nothing is taken. Returns False for want of memory, with nothing taken.
         """
         if altmap:
+            self._hosted.update(range(first_block, first_block + nr_blocks))
             self._charge_overhead(nr_blocks)
             return True
         need = self._memmap_pages * nr_blocks
@@ -160,6 +163,8 @@ class GuestModel(Demands):
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:
         """Give back the memmap of an added range: all of it, or single blocks of it one after another."""
         self._charge_overhead(-nr_blocks)
+        if self._hosted:
+            self._hosted.difference_update(range(first_block, first_block + nr_blocks))
         found = self._memmaps.get(first_block)
         if found is not None and found.nr_blocks == nr_blocks:
             del self._memmaps[first_block]
@@ -204,7 +209,12 @@ class GuestModel(Demands):
     # Online and offline.
 
     def online(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> None:
-        """Hand the pages of a run of blocks to a zone; ``pages_per_block`` counts what is plugged, lowest sub-blocks first."""
+        """Hand the pages of a run of blocks to a zone; ``pages_per_block`` counts what is plugged, lowest sub-blocks first.
+
+        Of blocks added with ``altmap`` the zone gets less by their memmap; the guest sees to that itself, here and when they go.
+        """
+        if self._hosted and first_block in self._hosted:
+            pages_per_block -= self._memmap_pages
         z = self.zones.get((node, zone)) or self._zone(node, zone)
         pages = nr_blocks * pages_per_block
         new = not z.managed
@@ -218,7 +228,7 @@ class GuestModel(Demands):
             if blocks.fresh:
                 blocks.thin(self.parameters.regrow_keep_share)
             blocks.insert(first_block, nr_blocks)
-            if pages_per_block < self.block_pages:
+            if pages_per_block < self.block_pages and first_block not in self._hosted:
                 self._mark_absent(z, first_block, nr_blocks, pages_per_block)
             if new and zone == NORMAL and pages and node == self._home:
                 self._settle(z)
@@ -257,6 +267,8 @@ class GuestModel(Demands):
 
         Blocks with kernel pages refuse. Where pages find no place elsewhere, processes are killed until they do.
         """
+        if self._hosted and first_block in self._hosted:
+            pages_per_block -= self._memmap_pages
         z = self.zones[node, zone]
         blocks = z.blocks
         if self._given:

@@ -103,9 +103,12 @@ class GuestParameters:
     # Pageblocks.
     pageblock_fill: float = 0.95
     """How full pageblocks with kernel pages are under load: come-back recordings, 92 to 97 %."""
-    stay_share: float = 0.64
+    stay_share: float = 0.66
     """Share of the pageblocks of freed kernel memory that stay held by a few long-lived pages. Come-back recordings: 48 to 73 %
     of all that stayed under load, page tables (which return whole pageblocks) included."""
+    stay_share_processes: float = 0.90
+    """The same for processes, whose kernel pages mix with those of everything else (what the come-back recordings leave beyond the
+    sub-block recording, which has no processes)."""
     stay_share_pipes: float = 0.55
     """The same for pipe and socket data, whose data pages free whole runs: 28 of 52 MiB came back (sub-block recording)."""
     stay_share_tables: float = 0.0
@@ -135,7 +138,7 @@ class GuestParameters:
         for name in ("pageblock_fill", "kernel_min_share"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: {getattr(self, name)} must lie above 0 and not above 1")
-        for name in ("stay_share", "stay_share_pipes", "stay_share_tables", "regrow_keep_share", "dirty_share",
+        for name in ("stay_share", "stay_share_processes", "stay_share_pipes", "stay_share_tables", "regrow_keep_share", "dirty_share",
                      "shrink_batch_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: {getattr(self, name)} must lie between 0 and 1")

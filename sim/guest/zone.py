@@ -46,17 +46,15 @@ class Zone:
         memmap gives back ever more at a time, up to nearly all (nr_pcp_free), while the limit itself moves with every block: how
         much is left is anything from nothing to the limit. The idle recordings are met best by all of the first 16 MiB and a
         fifth of the rest, and by a quarter of the limit once it has clearly run over.
-        6.12 keeps what it may, and lets lists grow with what loads free, to ``adaptive_share`` of the zone.
+        6.12 keeps all that is within the limit, and lets lists grow with what loads free, to ``adaptive_share`` of the zone.
         """
         low = self.low
         pcp = self.pcp
-        if adaptive_share:
-            pcp = min(pcp, low)
-        elif pcp > low + _OVERRUN:
+        if pcp > low + _OVERRUN:
             pcp = low // 4
         else:
             pcp = min(pcp, low)
-            if pcp > _OVERRUN:
+            if pcp > _OVERRUN and not adaptive_share:
                 pcp = _OVERRUN + (pcp - _OVERRUN) // 5
         loads = min(self.pcp_loads, max(low, int(self.managed * adaptive_share)) - pcp)
         return min(pcp + loads, self.free)

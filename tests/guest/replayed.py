@@ -1,0 +1,187 @@
+"""A replay in which the guest model decides what comes back, and ``exec`` lines are demand: what is compared is the guest's memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sim.devices.dimm import Dimm
+from sim.devices.virtio_mem import VirtioMem
+from sim.guest import BootZone, GuestModel, OomEvent, parameters_for
+from sim.guest.contract import DMA, MOVABLE, ZONE_NAMES
+from sim.guest.load_commands import apply, ooms, parse_command
+from sim.kernel_trace import Replay
+from sim.trace_format import read_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sim.devices.dax import Dax
+    from sim.guest import GuestParameters
+    from sim.trace_format import Snapshot, Step, Trace
+
+_PAGE = 4096
+_MIB_PAGES = 256
+
+
+@dataclass
+class Row:
+    """One step. Pairs are (simulated, recorded): MiB free by zone, MiB plugged by device, MiB of kernel pages, MemFree, kills."""
+
+    step: int
+    op: str
+    label: str
+    free: dict[str, tuple[float, float]] = field(default_factory=dict)
+    plugged: dict[str, tuple[float, float]] = field(default_factory=dict)
+    kernel: tuple[float, float] | None = None
+    mem_free: tuple[float, float] = (0.0, 0.0)
+    oom: tuple[int, int] = (0, 0)
+    dimm_gone: tuple[bool, bool] | None = None
+    after_load: bool = False
+    """The load is gone: everything that was made has been killed or removed."""
+    events: tuple[OomEvent, ...] = ()
+
+
+class ReplayGuest(GuestModel):
+    """A guest model that a replay can tell when a step begins."""
+
+    refused: set[int] = set()  # noqa: RUF012 - never filled: nothing is taken from the recording
+
+    def begin(self, step: Step, devices: Mapping[str, Dimm | VirtioMem | Dax]) -> None:
+        """Nothing to prepare: no answer is read off the recording."""
+
+
+class GuestReplay(Replay):
+    """Replays a recording with a guest model; :meth:`rows` gives one row for each step."""
+
+    def __init__(self, trace: Trace, parameters: GuestParameters | None = None) -> None:
+        super().__init__(trace)
+        series = "6.12" if trace.series >= (6, 12) else "6.1"
+        model = ReplayGuest(parameters or parameters_for(series), block_pages=self.memory.block_pages)
+        model.boot(boot_zones(trace, model.parameters))
+        self.model = model
+        self.guest = model  # type: ignore[assignment]
+        self.core.guest = model
+
+    def rows(self) -> list[Row]:
+        """Replay all steps; the invariants are checked after each."""
+        out: list[Row] = []
+        self._kernel_at_boot = _kernel_pages(self.trace, self.trace.boot)
+        for number, step in enumerate(self.trace.steps):
+            seen = len(self.core.ooms)
+            self._step = number
+            self._applied: tuple[OomEvent, ...] = ()
+            self._do(step)
+            self._settle()
+            self.model.check()
+            events = self._applied + tuple(event for _, event in self.core.ooms[seen:])
+            out.append(self._row(number, step, events))
+            if self.model.died:
+                break
+        return out
+
+    def _do_exec(self, step: Step) -> None:
+        self._applied = ooms(apply(self.model, parse_command(step.command or "")))
+
+    def _do_reactive_growth(self, step: Step) -> None:
+        """Touch memory in small steps; a request follows a quarter of a second after MemAvailable fell under the threshold."""
+        device = self.devices[step.id or ""]
+        assert isinstance(device, VirtioMem)
+        total, rate, size = step.extra("total_mib"), step.extra("rate_mib"), step.extra("start")
+        done = due = 0
+        events: list[OomEvent] = []
+        while done < total:
+            amount = min(4, total - done)
+            events += self.model.anonymous(step.extra("load"), amount * _MIB_PAGES).ooms
+            done += amount
+            if due and done >= due:
+                due = 0
+                size += step.extra("step")
+                device.resize(size)
+                self._settle()
+            if not due and self.model.mem_available() * _PAGE < step.extra("threshold") and size < step.extra("limit"):
+                due = done + min(rate, 250) // 4
+        self._applied = tuple(events)
+
+    def _row(self, number: int, step: Step, events: tuple[OomEvent, ...]) -> Row:
+        uses = {(u.node, u.zone): u for u in self.model.uses()}
+        row = Row(number, step.op, step.command or step.id or "", oom=(len(events), step.oom_count or 0), events=events)
+        row.after_load = not self.model.named_loads()
+        after = step.after
+        listed = sum(u.free - u.pcp for u in uses.values()) / _MIB_PAGES
+        row.mem_free = (listed, (after.mem_free or 0) / 2**20 if after else 0.0)
+        kernel = None if after is None else _kernel_pages(self.trace, after)
+        if kernel is not None and self._kernel_at_boot is not None:
+            mine = sum(u.kernel + u.memmap for u in uses.values())
+            row.kernel = (mine / _MIB_PAGES, (kernel - self._kernel_at_boot) / _MIB_PAGES)
+        for zone in after.zones if after else ():
+            if zone.free_pages is not None and zone.zone in ZONE_NAMES:
+                use = uses.get((zone.node, ZONE_NAMES.index(zone.zone)))
+                pages = use.free - use.pcp if use else 0
+                row.free[f"{zone.node}/{zone.zone}"] = (pages / _MIB_PAGES, zone.free_pages / _MIB_PAGES)
+        for entry in step.devices or ():
+            device = self.devices.get(entry.id)
+            if entry.type == "virtio-mem" and entry.size is not None:
+                size = device.plugged if isinstance(device, VirtioMem) else 0
+                row.plugged[entry.id] = (size / 2**20, entry.size / 2**20)
+        if step.op == "unplug_dimm" and "not found" not in str(step.detail):
+            row.dimm_gone = (step.id not in self.devices, step.id not in {e.id for e in step.devices or ()})
+        return row
+
+
+def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
+    """Return the boot snapshot as the guest model takes it: free pages by zone where recorded, else spread from their sum."""
+    boot = trace.boot
+    block_pages = trace.memory_block_size // _PAGE
+    zones = [z for z in boot.zones if z.zone in ZONE_NAMES and z.managed_pages]
+    number = {id(z): ZONE_NAMES.index(z.zone) for z in zones}
+    runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for run in boot.blocks:
+        if run.state != "online" or run.node is None:
+            continue
+        if run.zone in ZONE_NAMES:
+            runs.setdefault((run.node, ZONE_NAMES.index(run.zone)), []).append((run.start, run.count))
+        else:
+            for block in range(run.start, run.start + run.count):
+                start = block * block_pages
+                inside = [
+                    number[id(z)]
+                    for z in zones
+                    if z.node == run.node
+                    and z.zone != "Movable"
+                    and z.start_pfn < start + block_pages
+                    and start < z.start_pfn + z.spanned_pages
+                ]
+                if inside:
+                    runs.setdefault((run.node, max(inside)), []).append((block, 1))
+    home = min(z.node for z in zones)
+    first = max(number[id(z)] for z in zones if z.node == home and z.zone != "Movable")
+    used = sum(z.managed_pages for z in zones) - (boot.mem_free or 0) // _PAGE
+    idle_pcp = parameters.idle_pcp_bytes // _PAGE
+    out = []
+    for z in zones:
+        n = number[id(z)]
+        mine = z.node == home and n == first
+        if z.free_pages is not None:
+            pcp = z.pcp_pages if z.pcp_pages is not None else (idle_pcp if n not in (DMA, MOVABLE) else 0)
+            free = min(z.managed_pages, z.free_pages + pcp)
+        else:
+            pcp = idle_pcp if mine else 0
+            free = z.managed_pages - (used - pcp if mine else 0)
+        where = tuple(runs.get((z.node, n), ()))
+        out.append(BootZone(z.node, n, z.managed_pages, free, pcp, z.present_pages, where))
+    return out
+
+
+def _kernel_pages(trace: Trace, snapshot: Snapshot) -> int | None:
+    """Return the slab, page-table and other kernel pages of all blocks, None where they were not recorded."""
+    if snapshot.block_use is None or trace.block_use_columns is None:
+        return None
+    columns = [trace.block_use_columns.index(name) for name in ("slab", "pagetable", "other")]
+    return sum(row[c] for row in snapshot.block_use for c in columns)
+
+
+def replay_rows(path: Path, parameters: GuestParameters | None = None) -> list[Row]:
+    """Replay a recording with a guest model and return its rows."""
+    return GuestReplay(read_trace(path), parameters).rows()
