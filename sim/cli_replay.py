@@ -58,10 +58,10 @@ def _print_table(reports: list[ReplayReport]) -> None:
     console = Console(highlight=False)
     table = Table(title="Recorded kernels against the model", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     table.add_column("trace", no_wrap=True)
-    table.add_column("kernel")
+    table.add_column("kernel", no_wrap=True)
     for name in ("steps", "blocks", "wrong", "refused"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for report in reports:
         wrong = len(report.block_mismatches) + len(report.zone_mismatches) + len(report.size_mismatches)
         table.add_row(
@@ -97,9 +97,13 @@ def _first_mismatches(report: ReplayReport) -> Iterator[str]:
 
 @click.command()
 @click.argument("file", metavar="TRACE_or_EXPERIMENT", type=click.Path(path_type=Path))
-@click.option("--policy", "policies", multiple=True, metavar="LABEL", help="Only this policy of an experiment. Repeatable.")
+@click.option(
+    "--policy", "policies", multiple=True, metavar="LABEL", help="Only this policy of an experiment. Repeatable."
+)
 @click.option("--workload", "workloads", multiple=True, metavar="LABEL", help="Only this workload. Repeatable.")
-@click.option("--replication", type=click.IntRange(min=0), default=0, show_default=True, help="Which replication to run.")
+@click.option(
+    "--replication", type=click.IntRange(min=0), default=0, show_default=True, help="Which replication to run."
+)
 def explain(file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...], replication: int) -> None:
     """Show the zone decisions of a recorded kernel's replay (.json) or of an experiment (.toml), in order, with reasons.
 
@@ -140,7 +144,19 @@ def _explain_trace(path: Path) -> None:
 
 def _said(step: dict[str, object]) -> dict[str, object]:
     """Return what a step asked for, without its outcome."""
-    outcome = {"op", "after", "devices", "result", "detail", "seconds", "oom", "oom_count", "timeline", "columns", "program"}
+    outcome = {
+        "op",
+        "after",
+        "devices",
+        "result",
+        "detail",
+        "seconds",
+        "oom",
+        "oom_count",
+        "timeline",
+        "columns",
+        "program",
+    }
     if "requested_size" in step:
         outcome.add("size")  # what a virtio-mem device had plugged in the end
     return {key: value for key, value in step.items() if key not in outcome and not isinstance(value, (dict, list))}
@@ -213,7 +229,12 @@ class _Lines:
         """Print a decision, or hold it back while the next blocks are decided alike."""
         if self._pending is not None:
             then, start, length, last_word, last = self._pending
-            if (then, last_word, last.zone, last.reason) == (when, word, why.zone, why.reason) and start + length == first:
+            if (then, last_word, last.zone, last.reason) == (
+                when,
+                word,
+                why.zone,
+                why.reason,
+            ) and start + length == first:
                 self._pending = (then, start, length + count, word, why)
                 return
         self.flush()

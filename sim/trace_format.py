@@ -177,7 +177,7 @@ def read_trace(path: Path) -> Trace:
     missing = [key for key in ("machine", "policy", "boot", "steps", "kernel", "memory_block_size") if key not in data]
     if missing:
         raise TraceError(f"{path}: is no recording of a kernel: {', '.join(map(repr, missing))} missing")
-    data.setdefault("name", path.stem)
+    data["name"] = path.stem  # unique, which the name inside is not where one scenario was recorded on several kernels
     try:
         trace = Trace.model_validate(data)
         _ = trace.series
