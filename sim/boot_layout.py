@@ -240,8 +240,17 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
             and _present(of_node[zone.node], max(start, zone.start), min(end, zone.end))
         ]
         if len(within) == 1:
-            missing = _present(of_node[within[0].node], start, end) < pages
-            memory.boot_blocks(within[0].node, block, 1, within[0].zone, holes=missing)
+            own = [found for found in of_node[within[0].node] if found.start < end and found.end > start]
+            missing = _present(own, start, end) < pages
+            last = -(-own[-1].end // memory.section_pages) * memory.section_pages
+            memory.boot_blocks(
+                within[0].node,
+                block,
+                1,
+                within[0].zone,
+                holes=missing,
+                sections_end=last if last < end else None,
+            )
         else:
             memory.boot_blocks(node, block, 1, None)
 

@@ -29,6 +29,7 @@ class Memory:
     """
 
     __slots__ = (
+        "_sections_end",
         "_units",
         "block_pages",
         "blocks",
@@ -55,6 +56,7 @@ class Memory:
         self.max_blocks = MAX_PHYSICAL_BYTES // PAGE_SIZE // block_pages
         self.memmap_pages = block_pages * STRUCT_PAGE_BYTES // PAGE_SIZE
         """Pages that the memmap of one block takes."""
+        self._sections_end: dict[int, int] = {}
         self._units = UnitIndex(self)
 
     # Boot ------------------------------------------------------------------------------------------------------------
@@ -89,8 +91,20 @@ class Memory:
                     totals.early_kernel -= cma
         return zone
 
-    def boot_blocks(self, node: int, first: int, count: int, zone_type: int | None, *, holes: bool = False) -> None:
-        """Declare ``count`` early blocks from ``first``, online in ``zone_type`` or, where None, spanning several zones of the node."""
+    def boot_blocks(
+        self,
+        node: int,
+        first: int,
+        count: int,
+        zone_type: int | None,
+        *,
+        holes: bool = False,
+        sections_end: int | None = None,
+    ) -> None:
+        """Declare ``count`` early blocks from ``first``, online in ``zone_type`` or, where None, in several zones or nodes.
+
+        ``sections_end``: page after the last block's last section that has memory, where sections are missing above it.
+        """
         blocks = self.blocks
         blocks.reserve(first + count)
         code = MIXED if zone_type is None else self.zone(node, zone_type).code
@@ -101,9 +115,11 @@ class Memory:
             blocks.flags[block] = flags
         if zone_type is None:
             start, end = first * self.block_pages, (first + count) * self.block_pages
-            for zone in self.nodes[node].zones:
+            for zone in self.zone_by_code:
                 if zone is not None and zone.intersects(start, end - start):
                     zone.mixed_parts.append((max(zone.start, start), min(zone.end, end)))
+        elif sections_end is not None:
+            self._sections_end[first + count - 1] = sections_end
 
     def zone(self, node: int, zone_type: int) -> Zone:
         """Return the zone of this type on ``node``, made empty where it has never had pages."""
@@ -337,7 +353,8 @@ class Memory:
             edge = self._first_page_above(zone, block + count, end)
             zone.start, zone.end = (edge, zone.end) if edge is not None else (0, 0)
         else:
-            edge = (where.rfind(zone.code, 0, block) + 1) * self.block_pages
+            last = where.rfind(zone.code, 0, block)
+            edge = self._sections_end.get(last, (last + 1) * self.block_pages)
             for part_start, part_end in zone.mixed_parts:
                 if edge < _round_down(part_end) <= start and part_start < _round_down(part_end):
                     edge = _round_down(part_end)
@@ -379,8 +396,8 @@ class Memory:
             return None
         zone = self.zone_by_code[self.blocks.where[block]]
         if zone is not None:
-            return zone.type
-        for candidate in self.nodes[self.blocks.node[block]].zones:
+            return zone.type if page < self._sections_end.get(block, page + 1) else None
+        for candidate in self.zone_by_code:
             if candidate is not None and any(start <= page < end for start, end in candidate.mixed_parts):
                 return candidate.type
         return None
