@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,7 @@ def plug(machine: Machine, dimm: Dimm, memmap_pages: int = 0, vetoed: Collection
                 continue
         dimm.enabled.append((first, pages))
     if not dimm.enabled:
-        linux.unregister(machine, dimm.group)
-        dimm.group = None
+        _drop_group(machine, dimm)
         raise LinuxError("EINVAL", "no range could be added")
 
 
@@ -72,9 +72,16 @@ def eject(machine: Machine, dimm: Dimm, refusing: Collection[int] = ()) -> None:
         raise LinuxError("EBUSY", "a block did not go offline")
     for first, pages in dimm.enabled:
         linux.remove(machine, first, pages)
-    linux.unregister(machine, dimm.group)
-    dimm.group = None
     dimm.enabled = []
+    _drop_group(machine, dimm)
+
+
+def _drop_group(machine: Machine, dimm: Dimm) -> None:
+    """Unregister the group; where blocks remain in it, it stays and nobody is told."""
+    assert dimm.group is not None
+    with contextlib.suppress(LinuxError):
+        linux.unregister(machine, dimm.group)
+        dimm.group = None
 
 
 def _try_offline(machine: Machine, number: int, refusing: Collection[int], taken: set[int]) -> bool:
