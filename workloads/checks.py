@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import shown, unknown_name
-from sim.units import MIB, PAGE_SIZE, TIB, format_size, seconds_to_us
+from sim.units import MIB, MICROSECONDS, PAGE_SIZE, TIB, format_size, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LARGEST_SIZE: Final = 64 * TIB
 """Bytes that x86-64 addresses with four-level page tables: no device is larger."""
 
-LONGEST_US: Final = 1_000_000_000 * 1_000_000
+LONGEST_US: Final = 1_000_000_000 * MICROSECONDS
 """Microseconds in a thousand million seconds, some 31 years: longer times are taken for a slip."""
 
 SMALLEST_DEVICE_BLOCK: Final = MIB
@@ -76,7 +76,7 @@ class Checker:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             self.fault(name, f"must be a number, but is {shown(value)}")
         elif not low <= value <= high:  # not a number fails this as well
-            self.fault(name, f"must be from {low:g} to {high:g}, but is {value}")
+            self.fault(name, f"must be from {low:g} to {high:g}, but is {shown(value)}")
         else:
             return float(value)
         return low
@@ -86,9 +86,9 @@ class Checker:
         if isinstance(value, bool) or not isinstance(value, int):
             self.fault(name, f"must be a size in bytes, but is {shown(value)}")
         elif value < 0 or (value == 0 and not zero):
-            self.fault(name, f"must be {'no less' if zero else 'more'} than 0 bytes, but is {value}")
+            self.fault(name, f"must be {'no less' if zero else 'more'} than 0 bytes, but is {shown(value)}")
         elif value > LARGEST_SIZE:
-            self.fault(name, f"must be at most {format_size(LARGEST_SIZE)}, but is {format_size(value)}")
+            self.fault(name, f"must be at most {format_size(LARGEST_SIZE)}, but is {shown(value)} bytes")
         elif value % unit:
             self.fault(name, f"must be a multiple of {format_size(unit)}, but is {format_size(value)}")
         else:
@@ -115,14 +115,14 @@ class Checker:
 
     def time_us(self, name: str, value: object, *, zero: bool = False) -> int:
         """Return ``value`` seconds as microseconds: at least one, or with ``zero`` at least none."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not -math.inf < value < math.inf:
             self.fault(name, f"must be a number of seconds, but is {shown(value)}")
         elif value < 0 or (value == 0 and not zero):
-            self.fault(name, f"must be {'no less' if zero else 'more'} than 0 seconds, but is {value:g}")
-        elif value * 1_000_000 > LONGEST_US:
-            self.fault(name, f"must be at most {LONGEST_US // 1_000_000} seconds, but is {value:g}")
+            self.fault(name, f"must be {'no less' if zero else 'more'} than 0 seconds, but is {shown(value)}")
+        elif value > LONGEST_US // MICROSECONDS:
+            self.fault(name, f"must be at most {LONGEST_US // MICROSECONDS} seconds, but is {shown(value)}")
         elif seconds_to_us(value) == 0 and not zero:
-            self.fault(name, f"must be at least a microsecond (0.000001 seconds), but is {value:g}")
+            self.fault(name, f"must be at least a microsecond (0.000001 seconds), but is {shown(value)}")
         else:
             return seconds_to_us(value)
         return 0 if zero else 1

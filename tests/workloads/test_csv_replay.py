@@ -227,6 +227,18 @@ def test_speed_and_repeat(tmp_path: Path) -> None:
     assert workload.duration() == 26.0
 
 
+def test_only_the_first_plug_of_what_stayed_is_left_out(tmp_path: Path) -> None:
+    rows = "0,plug,d,dimm,1GiB,,,,\n1,unplug,d,,,,,,\n2,plug,d,dimm,2GiB,,,,\n"
+    requests = calls(CsvReplay(path=written(tmp_path, HEADER + rows), repeat=2, tail=8.0))
+    assert [(now // 1_000_000, verb) for now, verb, *_ in requests] == [
+        (0, "plug"),
+        (1, "unplug"),
+        (2, "plug"),
+        (11, "unplug"),
+        (12, "plug"),
+    ]
+
+
 @pytest.mark.parametrize("log", SHIPPED)
 @pytest.mark.parametrize("character", CHARACTERS)
 def test_a_replay_does_not_mind_the_guest(log: str, character: Character) -> None:

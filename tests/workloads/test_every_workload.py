@@ -136,6 +136,11 @@ def test_every_workload_is_an_entry_point() -> None:
     assert found == {cls.name: cls for cls in CLASSES}
 
 
+NASTY: tuple[Any, ...] = (
+    *(None, True, "", "x", " x", "a\0b", [], [None], {}, -1, 0, 1, 4097, GIB, 3 * MIB, 1 << 60, 10**5000, -(10**5000)),
+    *([10**5000], [-(10**5000)], ["x"], 0.5, -0.5, 1e-300, 1e300, float("nan"), float("inf"), -float("inf"), b"x"),
+)
+
 JUNK = st.one_of(
     st.integers(-10, 10),
     st.integers(),
@@ -144,15 +149,28 @@ JUNK = st.one_of(
     st.text(max_size=5),
     st.none(),
     st.lists(st.one_of(st.integers(), st.text(max_size=3), st.none()), max_size=3),
-    st.sampled_from([GIB, MIB, 3 * MIB, 4097, 1 << 60, 10**5000, 1e300, float("nan"), float("inf")]),
+    st.sampled_from(NASTY),
 )
 
 
+@pytest.mark.parametrize(
+    ("cls", "name"), [(cls, parameter.name) for cls in CLASSES for parameter in cls.parameters], ids=str
+)
+def test_each_parameter_stands_junk(cls: type[Workload], name: str) -> None:
+    for value in NASTY:
+        made_or_refused(cls, {name: value})
+
+
 @given(st.sampled_from(CLASSES), st.data())
-def test_junk_is_refused_by_name(cls: type[Workload], data: st.DataObject) -> None:
+def test_parameters_together_stand_junk(cls: type[Workload], data: st.DataObject) -> None:
     names = [parameter.name for parameter in cls.parameters]
     chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
-    given_values = {name: data.draw(JUNK, label=name) for name in chosen}
+    made_or_refused(cls, {name: data.draw(JUNK, label=name) for name in chosen})
+
+
+def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> None:
+    """Make a workload of ``given_values``, or see each fault begin with the name of a parameter."""
+    names = [parameter.name for parameter in cls.parameters]
     if cls is DemandTrace:
         given_values.setdefault("path", "/nowhere/at-all.csv")
     try:
@@ -173,6 +191,8 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (DimmSlots, {"slots": 2, "initial": 3}, ["initial"]),
     (DimmSlots, {"sizes": [], "nodes": [0, -1], "interval": 0.0}, ["sizes", "nodes", "interval"]),
     (DimmSlots, {"sizes": [1000], "duration": 1e-9, "device": " x"}, ["sizes", "duration", "device"]),
+    (DimmSlots, {"slots": 10**5000, "sizes": [-(10**5000)], "interval": 10**5000}, ["slots", "sizes", "interval"]),
+    (DimmSlots, {"grow_probability": float("nan"), "hold": float("inf")}, ["grow_probability", "hold"]),
     (DimmSlots, {"ask_again": 1, "mode": 3}, ["mode", "ask_again"]),
     (VirtioMemResize, {"shape": "sawtooth"}, ["shape"]),
     (VirtioMemResize, {"minimum": 2 * GIB, "maximum": GIB}, ["maximum"]),
@@ -195,7 +215,7 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "arguments", "named"), WRONG)
+@pytest.mark.parametrize(("cls", "arguments", "named"), WRONG, ids=range(len(WRONG)))
 def test_faults_are_told_all_at_once(cls: type[Workload], arguments: dict[str, Any], named: list[str]) -> None:
     with pytest.raises(WorkloadError) as caught:
         cls(**arguments)

@@ -21,7 +21,7 @@ from workloads.random_mix import RandomMix
     dimms=st.integers(0, 5),
     virtio_mems=st.integers(0, 3),
     dax_devices=st.integers(0, 2),
-    maximum=st.sampled_from([GIB, 5 * GIB + 4096, 20 * GIB, 200 * GIB]),
+    maximum=st.sampled_from([GIB, 8 * GIB - 4096, 20 * GIB, 200 * GIB]),
     step=st.sampled_from([4, 128, 3072]),
     same_moment=st.floats(0.0, 0.9),
     seed=st.integers(0, 1000),
