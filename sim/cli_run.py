@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -81,7 +81,8 @@ def run(
         raise click.exceptions.Exit(FAILED)
 
 
-_FAILURES_SHOWN = 10
+_FAILURES_SHOWN: Final = 10
+WIDTH_WITHOUT_TERMINAL: Final = 120
 
 
 def _report_failures(report: Report, console: Console) -> None:
@@ -94,4 +95,15 @@ def _report_failures(report: Report, console: Console) -> None:
 
 
 def _show_results(experiment: Experiment, report: Report, *, plots: bool) -> None:
-    pass
+    from rich.console import Console
+
+    from sim.analysis.compare import compare
+    from sim.cli_tables import print_comparison
+    from sim.results.store import ResultStore
+
+    store = ResultStore(report.folder)
+    comparison = compare(store.runs(), experiment.baseline, policies=experiment.policies)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    print_comparison(console, comparison)

@@ -102,6 +102,10 @@ class Variants:
             what = f"plugs memory into node {workload.nodes[-1]}, but machine {shown(machine['label'])} has {nodes}"
             self._faults.append(Fault(entries[2].where, what))
             return None
+        # What is swept of guest and timing is told apart by the machine's label; they have none of their own.
+        singles = {target: trial for target, trial in point.items() if not target.label}
+        if singles:
+            machine = {**machine, "label": _variant_label(machine["label"], singles)}
         combination = Combination(machine, policy, workload.settings, guest, timing)
         factors = {_factor(target): _value(combination, target, trial) for target, trial in point.items()}
         return replace(combination, factors=factors)
@@ -260,7 +264,7 @@ def _moved(fault: Fault, entry: Entry, trials: Mapping[Target, Trial]) -> Fault:
 
 def _variant_label(label: str, trials: Mapping[Target, Trial]) -> str:
     for target, trial in trials.items():
-        key = f"{target.part} {target.key}" if target.part else target.key
+        key = f"{target.part or target.section} {target.key}" if target.part or not target.label else target.key
         label += f", {key} {_plain(trial.value)}"
     label = "".join(
         "-" if character in LABEL_FORBIDS or not character.isprintable() else character for character in label

@@ -1,0 +1,140 @@
+"""Scores on a terminal: policies side by side, each with its difference to the baseline, paired by replication."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from sim.analysis.compare import number, signed
+from sim.score import SCORES
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+Row = Mapping[str, Any]
+_PADDING: Final = 2
+_WIDEST_HEADING: Final = 14
+
+
+def print_comparison(console: Console, comparison: pd.DataFrame) -> None:
+    """Print one table for each machine and workload of ``comparison`` (see :func:`sim.analysis.compare.compare`).
+
+    A table that is wider than the console is split, the baseline standing in every piece.
+    """
+    rows: list[Row] = [dict(zip(comparison.columns, values, strict=True)) for values in comparison.to_numpy(object)]
+    for machine, workload in dict.fromkeys((row["machine"], row["workload"]) for row in rows):
+        part = [row for row in rows if (row["machine"], row["workload"]) == (machine, workload)]
+        console.print(Text.assemble((str(workload), "bold"), f" on {machine}", (_replications(part), "dim")))
+        same = _same_for_all(part)
+        for table in _tables([row for row in part if row["score"] not in same], console.width):
+            console.print(table)
+        if same:
+            console.print(Text(f"The same for all: {'; '.join(same.values())}."))
+        console.print()
+    if rows:
+        console.print(Text(_legend(rows), style="dim"))
+
+
+def _replications(rows: Sequence[Row]) -> str:
+    completed: dict[str, int] = {}
+    for row in rows:
+        # An undefined score has none, which says nothing about how many were run.
+        completed[row["policy"]] = max(completed.get(row["policy"], 0), int(row["replications"]))
+    fewest, most = min(completed.values()), max(completed.values())
+    if most <= 1:
+        return ""
+    return f", mean of {most} replications" if fewest == most else f", mean of {fewest} to {most} replications"
+
+
+def _same_for_all(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the scores in which no policy differs from another, each with its value; none with a single policy."""
+    same = {}
+    for score in dict.fromkeys(row["score"] for row in rows):
+        of_score = [row for row in rows if row["score"] == score]
+        texts = {_cell(row).plain for row in of_score}
+        if len(of_score) > 1 and len(texts) == 1:
+            unit = SCORES[score].unit.shown_symbol
+            text = texts.pop()
+            same[score] = f"{SCORES[score].title} {text if text != '-' else 'undefined'} {unit}".rstrip()
+    return same
+
+
+def _legend(rows: Sequence[Row]) -> str:
+    legend = f"Second lines: difference to {rows[0]['baseline']}, paired by replication"
+    if any(not math.isnan(row["difference_low"]) for row in rows):
+        legend += ", with the 95 % confidence interval where it has a width"
+    return f"{legend}. ▲ better, ▼ worse."
+
+
+def _tables(rows: Sequence[Row], width: int) -> Iterator[Table]:
+    cells = {(row["policy"], row["score"]): _cell(row) for row in rows}
+    if not rows:
+        return
+    policies = list(dict.fromkeys(row["policy"] for row in rows))
+    scores = list(dict.fromkeys(row["score"] for row in rows))
+    base = rows[0]["baseline"]
+    titles = {score: _title(score) for score in scores}
+    first = max(len(title) for title in titles.values()) + _PADDING
+    widths = {policy: _width(policy, [cells[policy, score] for score in scores]) + _PADDING for policy in policies}
+    for shown in _pieces(policies, base, widths, width - first):
+        table = Table(box=None, padding=(0, _PADDING, 0, 0), header_style="bold")
+        table.add_column("", no_wrap=True)
+        for policy in shown:
+            table.add_column(policy, justify="right", width=widths[policy] - _PADDING)
+        for score in scores:
+            table.add_row(titles[score], *(cells[policy, score] for policy in shown))
+        yield table
+
+
+def _pieces(policies: Sequence[str], base: str, widths: Mapping[str, int], room: int) -> Iterator[list[str]]:
+    """Split ``policies`` into lists that fit into ``room`` characters, ``base`` first in each."""
+    kept = [base] if base in policies else []
+    piece, used = list(kept), sum(widths[policy] for policy in kept)
+    for policy in policies:
+        if policy == base:
+            continue
+        if len(piece) > len(kept) and used + widths[policy] > room:
+            yield piece
+            piece, used = list(kept), sum(widths[policy] for policy in kept)
+        piece.append(policy)
+        used += widths[policy]
+    yield piece
+
+
+def _title(score: str) -> str:
+    known = SCORES[score]
+    return f"{known.title} [{known.unit.shown_symbol}]" if known.unit.shown_symbol else known.title
+
+
+def _width(policy: str, cells: Sequence[Text]) -> int:
+    longest_word = max(map(len, policy.split()))
+    lines = [len(line) for cell in cells for line in cell.plain.split("\n")]
+    return max(longest_word, min(len(policy), _WIDEST_HEADING), *lines)
+
+
+def _cell(row: Row) -> Text:
+    per = SCORES[row["score"]].unit.shown_per
+    if math.isnan(row["mean"]):
+        return Text("-", style="dim")
+    text = Text(number(row["mean"] / per))
+    if row["policy"] == row["baseline"] or math.isnan(row["difference"]) or row["difference"] == 0:
+        return text
+    half = (row["difference_high"] - row["difference_low"]) / 2 / per
+    spread = f" ±{number(half)}" if half > 0 else ""
+    mark, style = _judgement(row)
+    return text.append(f"\n{mark}{signed(row['difference'] / per)}{spread}", style=style)
+
+
+def _judgement(row: Row) -> tuple[str, str]:
+    """Return a mark and a style: better or worse where the score has a good direction and the interval excludes 0."""
+    low, high = row["difference_low"], row["difference_high"]
+    uncertain = math.isnan(low) or low <= 0 <= high
+    if row["better"] == "neither" or uncertain:
+        return "", "dim"
+    better = (row["difference"] > 0) == (row["better"] == "higher")
+    return ("▲ ", "green") if better else ("▼ ", "red")
