@@ -38,7 +38,7 @@ test-long: $(DEV) ## All tests, with the long Hypothesis profile (takes much lon
 
 .PHONY: bench
 bench: $(DEV) ## Speed, as ratios to bare SimPy events
-	$(BIN)/pytest benchmarks --benchmark-enable
+	$(BIN)/pytest benchmarks -p no:xdist
 
 .PHONY: docs
 docs: $(DOCS) ## Build the documentation into docs/_build/html
