@@ -24,14 +24,14 @@ MOST_NODES: Final = 1024
 """NUMA nodes that an x86-64 kernel can be built for (CONFIG_NODES_SHIFT up to 10)."""
 
 
-class WorkloadError(ValueError):
+class WorkloadInputError(ValueError):
     """A workload cannot be made from what it was given. ``faults`` holds one sentence for each thing that is wrong."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(self.faults))
 
-    def __reduce__(self) -> tuple[type[WorkloadError], tuple[tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[WorkloadInputError], tuple[tuple[str, ...]]]:
         # The default would hand the joined text back as the list of faults when the error crosses processes.
         return type(self), (self.faults,)
 
@@ -57,9 +57,9 @@ class Checker:
         return self._faulty.isdisjoint(names)
 
     def done(self) -> None:
-        """Raise :class:`WorkloadError` with everything that was wrong, if anything was."""
+        """Raise :class:`WorkloadInputError` with everything that was wrong, if anything was."""
         if self.faults:
-            raise WorkloadError(self.faults)
+            raise WorkloadInputError(self.faults)
 
     def whole(self, name: str, value: object, low: int, high: int) -> int:
         """Return ``value``, a whole number from ``low`` to ``high``."""

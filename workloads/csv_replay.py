@@ -41,7 +41,7 @@ class CsvReplay(Workload):
     plugged stays plugged in between: a virtio-mem device is set to its first requested size again instead of being
     attached anew, a DIMM or dax device is not plugged a second time.
 
-    Nothing is random here. Raises WorkloadError with all faults of the log at once, with line numbers.
+    Nothing is random here. Raises WorkloadInputError with all faults of the log at once, with line numbers.
     """
 
     name: ClassVar[str] = "csv-replay"

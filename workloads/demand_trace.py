@@ -39,7 +39,7 @@ class DemandTrace(Workload):
     time 0 is the first row that is taken. With ``series`` only rows that have this text in the column ``series_column``
     are taken, so that a file of many VMs serves.
 
-    Nothing is random here. Raises WorkloadError with all faults of the file at once, with line numbers.
+    Nothing is random here. Raises WorkloadInputError with all faults of the file at once, with line numbers.
     """
 
     name: ClassVar[str] = "demand-trace"

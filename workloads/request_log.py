@@ -84,7 +84,7 @@ class Request:
 def read_request_log(path: Path, parameter: str = "path") -> list[Request]:
     """Return the requests of the log at ``path``, in order.
 
-    Raises :class:`~workloads.checks.WorkloadError` with all faults of the file at once, each as
+    Raises :class:`~workloads.checks.WorkloadInputError` with all faults of the file at once, each as
     "``parameter``: file, line: what is wrong".
     """
     faults = TableFaults(parameter, path.name)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import CHARACTERS, Character, calls
-from workloads.checks import WorkloadError
+from workloads.checks import WorkloadInputError
 from workloads.csv_replay import SHIPPED, CsvReplay
 from workloads.request_log import __doc__ as format_text
 from workloads.table import MOST_FAULTS
@@ -31,7 +31,7 @@ def written(folder: Path, text: str | bytes, name: str = "log.csv") -> str:
 
 
 def faults_of(folder: Path, text: str | bytes, name: str = "log.csv") -> list[str]:
-    with pytest.raises(WorkloadError) as caught:
+    with pytest.raises(WorkloadInputError) as caught:
         CsvReplay(path=written(folder, text, name))
     return [fault.removeprefix(f"path: {name}") for fault in caught.value.faults]
 
@@ -172,11 +172,11 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ": is not the gzip file that its name says, or is cut short"
     ]
     assert faults_of(tmp_path, gzip.compress(HEADER.encode())[:-9], "log.csv.gz")[0].endswith("is cut short")
-    with pytest.raises(WorkloadError, match="No such file"):
+    with pytest.raises(WorkloadInputError, match="No such file"):
         CsvReplay(path=str(tmp_path / "none.csv"))
-    with pytest.raises(WorkloadError, match="is not a file"):
+    with pytest.raises(WorkloadInputError, match="is not a file"):
         CsvReplay(path=str(tmp_path))
-    with pytest.raises(WorkloadError, match=r"path: .* cannot be read: File name too long"):
+    with pytest.raises(WorkloadInputError, match=r"path: .* cannot be read: File name too long"):
         CsvReplay(path=str(tmp_path / ("x" * 5000)))
 
 
@@ -203,7 +203,7 @@ def test_what_is_accepted_can_be_replayed(tmp_path_factory: pytest.TempPathFacto
     text = HEADER + "".join(",".join(row) + "\n" for row in rows)
     try:
         workload = CsvReplay(path=written(tmp_path_factory.mktemp("any"), text))
-    except WorkloadError as error:
+    except WorkloadInputError as error:
         assert all(fault.startswith("path: log.csv, line ") for fault in error.faults)  # noqa: PT017
     else:
         assert len(calls(workload)) == len(rows)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sim import parameter_values
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import CHARACTERS, Character, calls, play
-from workloads.checks import WorkloadError
+from workloads.checks import WorkloadInputError
 from workloads.csv_replay import CsvReplay
 from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
@@ -175,7 +175,7 @@ def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> None:
         given_values.setdefault("path", "/nowhere/at-all.csv")
     try:
         made = cls(**given_values)
-    except WorkloadError as error:
+    except WorkloadInputError as error:
         faults = error.faults
     else:
         assert made.duration() > 0
@@ -217,17 +217,17 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("cls", "arguments", "named"), WRONG, ids=range(len(WRONG)))
 def test_faults_are_told_all_at_once(cls: type[Workload], arguments: dict[str, Any], named: list[str]) -> None:
-    with pytest.raises(WorkloadError) as caught:
+    with pytest.raises(WorkloadInputError) as caught:
         cls(**arguments)
     assert [fault.partition(":")[0] for fault in caught.value.faults] == named
     assert str(caught.value) == "\n".join(caught.value.faults)
 
 
 def test_a_misspelt_word_is_answered_with_the_right_one() -> None:
-    with pytest.raises(WorkloadError, match="did you mean 'saw-tooth'"):
+    with pytest.raises(WorkloadInputError, match="did you mean 'saw-tooth'"):
         VirtioMemResize(shape="sawtooth")
 
 
 def test_errors_survive_the_way_between_processes() -> None:
-    error = WorkloadError(["a: is wrong", "b: is wrong"])
+    error = WorkloadInputError(["a: is wrong", "b: is wrong"])
     assert pickle.loads(pickle.dumps(error)).faults == error.faults  # noqa: S301  made here

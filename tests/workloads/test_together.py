@@ -9,7 +9,7 @@ import simpy
 
 from sim.units import GIB
 from tests.workloads.fake_host import CHARACTERS, Call, Character, FakeHost, RecordingStreams, calls, play
-from workloads.checks import WorkloadError
+from workloads.checks import WorkloadInputError
 from workloads.contract import Host, Streams, Workload
 from workloads.csv_replay import CsvReplay
 from workloads.dimm_slots import DimmSlots
@@ -142,5 +142,5 @@ def test_a_part_that_fails_is_not_hidden() -> None:
     ],
 )
 def test_faults(count: int, names: list[str], expected: str) -> None:
-    with pytest.raises(WorkloadError, match=expected):
+    with pytest.raises(WorkloadInputError, match=expected):
         Together(parts=[DimmSlots()] * count, names=names)
