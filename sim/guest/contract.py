@@ -115,9 +115,7 @@ class Guest(Protocol):
         """Take a run of blocks out of their zone, all that go; ``pages_per_block`` as they are plugged now."""
         ...
 
-    def give_subblocks(
-        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int
-    ) -> Given:
+    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
         """Give up at most ``want`` sub-blocks of an online block, highest first, leaving out those with kernel pages."""
         ...
 

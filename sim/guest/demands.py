@@ -176,14 +176,13 @@ class Demands(Memory):
         load = self.loads.get(name)
         if load is None:
             p = self.parameters
-            if kind in WHOLE_PAGES:
-                stay = p.stay_share_tables
-            elif kind is LoadKind.PIPES or kind is LoadKind.SOCKETS:
-                stay = p.stay_share_pipes
-            elif kind is LoadKind.PROCESSES:
-                stay = p.stay_share_processes
-            else:
-                stay = p.stay_share
+            stay = {
+                LoadKind.PIPES: p.stay_share_pipes,
+                LoadKind.SOCKETS: p.stay_share_pipes,
+                LoadKind.PROCESSES: p.stay_share_processes,
+                LoadKind.TMPFS_FILES: p.stay_share_tmpfs,
+                LoadKind.DISK_FILES: p.stay_share_disk,
+            }.get(kind, p.stay_share_tables if kind in WHOLE_PAGES else p.stay_share)
             load = self.loads[name] = Load(name, kind, node, stay)
         elif load.kind is not kind:
             raise ValueError(f"load {name!r} is {load.kind.value} and cannot take {kind.value}")

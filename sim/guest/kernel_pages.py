@@ -34,8 +34,8 @@ class KernelPages:
     """
 
     __slots__ = (
-        "_ends", "_full", "_spare", "_starts", "_usable", "absent", "fixed", "floor", "fresh", "held", "hint", "nr_absent", "nr_blocks", "nr_fixed", "nr_held",
-        "nr_pieces", "pages", "pieces", "width",
+        "_ends", "_full", "_left", "_spare", "_starts", "_usable", "absent", "fixed", "floor", "fresh", "held", "hint", "nr_absent", "nr_blocks", "nr_fixed", "nr_held",
+        "nr_pieces", "pages", "pieces", "thinning", "width",
     )  # fmt: skip
 
     def __init__(self, width: int, fill: float) -> None:
@@ -57,8 +57,11 @@ class KernelPages:
         """Held pageblocks that never come back: where an idle kernel has settled."""
         self.hint = 0
         """No block below this one has a pageblock without kernel pages."""
+        self._left = 0.0
         self.fresh = False
         """Memory was freed since the last growth: its leftovers have not thinned out yet."""
+        self.thinning = False
+        """Memory has grown since: they thin out before the next shrink."""
 
     # Runs of online blocks.
 
@@ -242,18 +245,39 @@ class KernelPages:
         if block < self.hint:
             self.hint = block
 
-    def give(self, pages: int, stay: float) -> None:
-        """Free kernel pages; the share ``stay`` of their pageblocks remains held. Highest pageblocks go first."""
+    def give(self, pages: int, stay: float, half: float) -> None:
+        """Free kernel pages; the share ``stay`` of their pageblocks remains held, for good: a leftover. Highest pageblocks go first.
+
+        Pages that lay in leftovers of earlier loads (in proportion) give nothing back. The more leftovers there are, the fewer
+        come on top: at ``half`` pageblocks of them half as many.
+        """
         self.pages -= pages
         self.fresh = True
-        self._release(int(pages / self._usable * (1.0 - stay) + 0.5))
+        if self.nr_held:
+            new = max(0, self.nr_held - self.floor - self.nr_left) / self.nr_held
+            part = pages / self._usable * new
+            stay *= half / (half + self._left)
+            self._left += part * stay
+            self._release(int(part * (1.0 - stay) + 0.5))
+
+    @property
+    def nr_left(self) -> int:
+        """Pageblocks held by what earlier loads left behind."""
+        return min(int(self._left), self.nr_held)
+
+    def note_growth(self) -> None:
+        """Note that memory was added after some was freed: leftovers are about to thin out."""
+        self.fresh = False
+        self.thinning = True
 
     def thin(self, keep: float) -> None:
-        """Let leftovers thin out once after memory was freed: the share ``keep`` of the pageblocks beyond need remains."""
-        if not self.fresh:
-            return
-        self.fresh = False
-        self._release(int((self.nr_held - self._needed()) * (1.0 - keep)))
+        """Let leftovers that nobody uses thin out to the share ``keep``, once after :meth:`note_growth`."""
+        self.thinning = False
+        unused = min(self.nr_left, self.nr_held - self._needed())
+        if unused > 0:
+            gone = int(unused * (1.0 - keep))
+            self._left -= gone
+            self._release(gone)
 
     def _needed(self) -> int:
         return max(self.floor, -(-(self.pages - self.nr_fixed * self._spare) // self._usable))
@@ -281,12 +305,16 @@ class KernelPages:
     def check(self) -> None:
         """Recompute all totals slowly. Raises AssertionError naming the invariant."""
         assert sum(b.bit_count() for b in self.held.values()) == self.nr_held, "GUEST-3: held pageblocks miscounted"
-        assert sum(b.bit_count() for b in self.pieces.values()) == self.nr_pieces, "GUEST-3: memmap pageblocks miscounted"
+        assert sum(b.bit_count() for b in self.pieces.values()) == self.nr_pieces, (
+            "GUEST-3: memmap pageblocks miscounted"
+        )
         assert sum(b.bit_count() for b in self.fixed.values()) == self.nr_fixed, "GUEST-3: boot pageblocks miscounted"
         for block in self.held.keys() | self.pieces.keys() | self.fixed.keys():
             a, b, c = self.held.get(block, 0), self.pieces.get(block, 0), self.fixed.get(block, 0)
             gone = self.absent.get(block, 0)
-            assert not (a & b or a & c or b & c or (a | b | c) & gone), f"GUEST-2: block {block} has a pageblock of two kinds"
+            assert not (a & b or a & c or b & c or (a | b | c) & gone), (
+                f"GUEST-2: block {block} has a pageblock of two kinds"
+            )
             i = bisect_right(self._starts, block) - 1
             assert i >= 0 and block < self._ends[i], f"GUEST-2: block {block} holds kernel pages but is not online"
         assert self.pages >= 0, "GUEST-4: negative kernel pages"

@@ -26,7 +26,9 @@ _MAX_ROUNDS = 2_000_000
 """Loop rounds after which a line is taken to be endless."""
 _TMPFS = ("/tmp", "/dev/shm", "/run")  # noqa: S108 (paths inside the recorded guest)
 _UNITS = {"": 1, "k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_NO_EFFECT = frozenset({"mkdir", "mount", "true", "false", "echo", "cd", "sleep", "[", "test", "wc", "umount", "swapoff"})
+_NO_EFFECT = frozenset(
+    {"mkdir", "mount", "true", "false", "echo", "cd", "sleep", "[", "test", "wc", "umount", "swapoff"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class Memory:
         else:
             del held[zone]
         if zone.blocks is not None:
-            zone.blocks.give(pages, load.stay)
+            zone.blocks.give(pages, load.stay, self.parameters.leftover_half_pageblocks)
 
     # Allocation.
 
@@ -252,7 +252,9 @@ class Memory:
         allowed = [z for z in zones if z.slab]
         total = sum(z.slab for z in allowed)
         p = self.parameters
-        want = min(total, max(pages, int(total * (p.first_shrink_share if self._slab_rested else p.shrink_batch_share))))
+        want = min(
+            total, max(pages, int(total * (p.first_shrink_share if self._slab_rested else p.shrink_batch_share)))
+        )
         self._slab_rested = False
         got = 0
         for load in list(self.loads.values()):

@@ -61,7 +61,9 @@ class GuestModel(Demands):
         self._given: dict[int, int] = {}
         """Sub-blocks of online blocks that were in use and were given up."""
         self._memmap_pages = block_pages // 64
-        self._overhead_pages_x1000 = p.block_overhead_bytes * 1000 // 4096 + int(p.direct_map_share * block_pages * 1000)
+        self._overhead_pages_x1000 = p.block_overhead_bytes * 1000 // 4096 + int(
+            p.direct_map_share * block_pages * 1000
+        )
         self._overhead_due = 0
 
     # Boot.
@@ -86,7 +88,9 @@ class GuestModel(Demands):
                 self._stuck.add(max(first + nr for first, nr in b.runs) - 1)
         for node in {b.node for b in zones}:
             # A node's own kernel structures and threads use its highest kernel zone, from the bottom.
-            mine = [z for z in self.zones.values() if z.node == node and z.zone not in (DMA, MOVABLE) and z.first_block >= 0]
+            mine = [
+                z for z in self.zones.values() if z.node == node and z.zone not in (DMA, MOVABLE) and z.first_block >= 0
+            ]
             if mine:
                 top = max(mine, key=lambda z: z.zone)
                 assert top.blocks is not None
@@ -226,7 +230,7 @@ class GuestModel(Demands):
         blocks = z.blocks
         if blocks is not None:
             if blocks.fresh:
-                blocks.thin(self.parameters.regrow_keep_share)
+                blocks.note_growth()
             blocks.insert(first_block, nr_blocks)
             if pages_per_block < self.block_pages and first_block not in self._hosted:
                 self._mark_absent(z, first_block, nr_blocks, pages_per_block)
@@ -283,6 +287,8 @@ class GuestModel(Demands):
                 return _DONE
             refused = tuple(sorted(b for b in self._stuck if first_block <= b < first_block + nr_blocks))
         else:
+            if blocks.thinning:
+                blocks.thin(self.parameters.regrow_keep_share)
             refused = tuple(blocks.busy_blocks(first_block, nr_blocks))
         start, moved, ooms = first_block, 0, []
         for stop in (*refused, first_block + nr_blocks):
@@ -299,9 +305,7 @@ class GuestModel(Demands):
 
     # Sub-blocks of virtio-mem.
 
-    def give_subblocks(
-        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int
-    ) -> Given:
+    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
         """Give up at most ``want`` plugged sub-blocks of an online block, highest first.
 
         ``plugged_mask`` has a bit for each plugged sub-block of ``sub_pages`` pages. A sub-block with a kernel page is busy and left
@@ -311,6 +315,8 @@ class GuestModel(Demands):
         blocks = z.blocks
         mask = plugged_mask
         if blocks is not None:
+            if blocks.thinning:
+                blocks.thin(self.parameters.regrow_keep_share)
             busy = blocks.busy(block)
             if busy:
                 mask &= ~_per_subblock(busy, sub_pages // _PAGEBLOCK)
@@ -348,7 +354,7 @@ class GuestModel(Demands):
                 self._given[block] = given & ~mask
         if z.blocks is not None:
             if z.blocks.fresh:
-                z.blocks.thin(self.parameters.regrow_keep_share)
+                z.blocks.note_growth()
             z.blocks.add_pageblocks(block, _per_pageblock(mask, sub_pages // _PAGEBLOCK))
 
     def _forget_given(self, first: int, nr: int) -> None:

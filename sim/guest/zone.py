@@ -56,7 +56,7 @@ class Zone:
             pcp = min(pcp, low)
             if pcp > _OVERRUN and not adaptive_share:
                 pcp = _OVERRUN + (pcp - _OVERRUN) // 5
-        loads = min(self.pcp_loads, max(low, int(self.managed * adaptive_share)) - pcp)
+        loads = min(self.pcp_loads, max(low * 5 // 8 - pcp, int(self.managed * adaptive_share) - pcp, 0))
         return min(pcp + loads, self.free)
 
     def fill_pcp(self, pages: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest import BootZone, GuestModel, OomEvent, parameters_for
@@ -85,23 +87,27 @@ class GuestReplay(Replay):
         self._applied = ooms(apply(self.model, parse_command(step.command or "")))
 
     def _do_reactive_growth(self, step: Step) -> None:
-        """Touch memory in small steps; a request follows a quarter of a second after MemAvailable fell under the threshold."""
+        """Touch memory as the recorded program did, and make the host's requests when the recorded host made them."""
         device = self.devices[step.id or ""]
         assert isinstance(device, VirtioMem)
-        total, rate, size = step.extra("total_mib"), step.extra("rate_mib"), step.extra("start")
-        done = due = 0
+        columns = step.extra("columns")
+        at, wanted = columns.index("guest_seconds"), columns.index("requested_mib")
+        # The program wrote down its progress four times a second.
+        seconds, mib = zip(*([(0.0, 0.0), *step.extra("program")]), strict=True)
+        done = 0.0
+        before = 0.0
         events: list[OomEvent] = []
-        while done < total:
-            amount = min(4, total - done)
-            events += self.model.anonymous(step.extra("load"), amount * _MIB_PAGES).ooms
-            done += amount
-            if due and done >= due:
-                due = 0
-                size += step.extra("step")
-                device.resize(size)
-                self._settle()
-            if not due and self.model.mem_available() * _PAGE < step.extra("threshold") and size < step.extra("limit"):
-                due = done + min(rate, 250) // 4
+        for sample in step.extra("timeline"):
+            # A request seen in a sample was made right after the sample before, and takes a while to be met.
+            for when in (before + (sample[at] - before) / 3, sample[at]):
+                goal = float(np.interp(when, seconds, mib))
+                events += self.model.anonymous(step.extra("load"), round(goal - done) * _MIB_PAGES).ooms
+                done += round(goal - done)
+                if sample[wanted] is not None:
+                    device.resize(int(sample[wanted]) << 20)
+                    self._settle()
+            before = sample[at]
+        events += self.model.anonymous(step.extra("load"), round(step.extra("total_mib") - done) * _MIB_PAGES).ooms
         self._applied = tuple(events)
 
     def _row(self, number: int, step: Step, events: tuple[OomEvent, ...]) -> Row:
