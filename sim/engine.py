@@ -9,6 +9,7 @@ from simpy.events import Timeout
 
 from sim.boot_layout import lay_out
 from sim.devices.context import DriverContext
+from sim.guest_link import GuestLink
 from sim.host import MachineHost
 from sim.memory.errors import HotplugError
 from sim.observe import Recorder
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from policies.contract import Explanation, Policy
     from sim.devices.timing import Timing
+    from sim.guest_link import GuestSpec
     from sim.machine import MachineSpec
     from workloads.contract import Streams, Workload
 
@@ -38,10 +40,12 @@ def simulate(
     streams: Streams,
     *,
     timing: Timing | None = None,
+    guest: GuestSpec | None = None,
     log: DecisionLog | None = None,
 ) -> RunResult:
     """Run ``workload`` against ``machine`` under ``policy`` and return what happened.
 
+    ``guest`` is who uses the memory; without one, all memory can always be taken back and nothing ever runs short.
     ``log`` is called with (microsecond, OnlineType number, first block, blocks, Explanation) for every zone decision. Raises PolicyError where the
     policy fails and WorkloadError where the workload does; nothing else is expected to be raised.
     """
@@ -66,10 +70,17 @@ def simulate(
         core.log = lambda online_type, first, count, why: log(int(env.now), online_type, first, count, why)
     _follow_user_space_rule(env, core)
     context = DriverContext(env, core, recorder, timing)
-    host = MachineHost(context, machine, layout.device_base)
     end = seconds_to_us(workload.duration())
+    link = None
+    if guest is not None:
+        link = GuestLink(env, machine, layout, guest)
+        link.attach(core)
+        env.process(link.sampling(end))
+    host = MachineHost(context, machine, layout.device_base, guest=link)
     env.process(_guarded(workload, host, streams))
     env.run(until=end)
+    if link is not None:
+        link.sample()
     return RunResult(
         events=recorder.table(),
         device_names=tuple(recorder.device_names),
@@ -84,7 +95,9 @@ def simulate(
             "refused_offlines": core.refusals,
             "failed_requests": host.failed_requests,
             "failed_operations": context.failures,
+            "guest_died": int(link is not None and link.model.died),
         },
+        guest={} if link is None else link.series(),
     )
 
 

@@ -18,16 +18,14 @@ from sim.observe import EventKind
 from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import simpy
 
     from sim.devices.context import DriverContext
     from sim.devices.specs import DeviceSpec
+    from sim.guest_link import GuestLink
     from sim.machine import MachineSpec
 
     Device = Dimm | VirtioMem | Dax
-    Demand = Callable[[str, str, int], bool]
 
 _FAILED = int(EventKind.FAILED)
 _DEVICE = int(EventKind.DEVICE)
@@ -37,12 +35,12 @@ class MachineHost:
     """The host side of one guest. ``failed_requests`` counts what the host itself refused."""
 
     def __init__(
-        self, context: DriverContext, machine: MachineSpec, device_base: int, *, demand: Demand | None = None
+        self, context: DriverContext, machine: MachineSpec, device_base: int, *, guest: GuestLink | None = None
     ) -> None:
         self._context = context
         self._machine = machine
         self._base = device_base
-        self._demand = demand
+        self._guest = guest
         self._devices: dict[str, Device] = {}
         self._places: dict[str, tuple[int, int]] = {}
         """Address and bytes of every attached device."""
@@ -64,7 +62,9 @@ class MachineHost:
         size = spec.max_size if isinstance(spec, VirtioMemSpec) else spec.size
         if size <= 0 or spec.node not in self._context.core.memory.nodes:
             return self._fail(EINVAL)
-        if isinstance(spec, VirtioMemSpec) and (spec.block_size <= 0 or size % spec.block_size or spec.requested % spec.block_size):
+        if isinstance(spec, VirtioMemSpec) and (
+            spec.block_size <= 0 or size % spec.block_size or spec.requested % spec.block_size
+        ):
             return self._fail(EINVAL)
         if isinstance(spec, DimmSpec):
             size = max(size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
@@ -96,9 +96,14 @@ class MachineHost:
         return found.resize(requested) or self._fail(EINVAL, found.index)
 
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
-        """Set what the guest's load ``name`` uses. False (recorded) where no guest is modelled, or it does not know the kind."""
-        if self._demand is None or not self._demand(name, kind, amount):
-            return self._fail(EINVAL)
+        """Set what the guest's load ``name`` uses. False where no guest is modelled or it refuses, see :meth:`GuestLink.set_demand`."""
+        return self._guest is not None and self._guest.set_demand(name, kind, amount)
+
+    def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
+        """Have the guest drop clean page cache, reclaimable slab, or both. False where no guest is modelled."""
+        if self._guest is None:
+            return False
+        self._guest.drop_caches(cache=cache, slab=slab)
         return True
 
     # What a host sees ------------------------------------------------------------------------------------------------
@@ -123,6 +128,10 @@ class MachineHost:
         if isinstance(found, VirtioMem):
             return found.requested
         return 0 if found is None else found.size
+
+    def mem_available(self) -> int | None:
+        """MemAvailable in bytes as an agent in the guest would report it; None where no guest is modelled."""
+        return None if self._guest is None else self._guest.mem_available()
 
     # Inside ----------------------------------------------------------------------------------------------------------
 

@@ -105,6 +105,7 @@ class HotplugCore:
         self.refusals = 0
         self.moved = 0
         self.ooms: list[tuple[int, OomEvent]] = []
+        self.oom_seen: Callable[[], None] | None = None
         self.record = recorder.append
         self._request = ZoneRequest(0, 0, memory.block_pages, None)
 
@@ -149,7 +150,9 @@ class HotplugCore:
         if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < NR_ZONES:
             return int(answer)
         zones = ", ".join(f"{number} ({label})" for number, label in enumerate(ZONE_LABELS))
-        raise PolicyError(f"policy {self.policy.name!r} answered {answer!r} for block {block}, which is none of the zones {zones}")
+        raise PolicyError(
+            f"policy {self.policy.name!r} answered {answer!r} for block {block}, which is none of the zones {zones}"
+        )
 
     def _decide(self, online_type: int, block: int) -> int:
         """Choose, count and log: for a block that is now put online."""
@@ -417,6 +420,8 @@ class HotplugCore:
         for oom in ooms:
             self.ooms.append((self.env.now, oom))
             self.record((self.env.now, _OOM, -1, 0, 1, int(oom.kind), oom.mem_available))
+        if self.oom_seen is not None:
+            self.oom_seen()
 
     def take_moved(self) -> int:
         """Return the pages that had to be migrated since the last call: a driver turns them into time."""

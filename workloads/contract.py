@@ -54,7 +54,17 @@ class Host(Protocol):
         """Set a virtio-mem device's requested size. False where it is not there, or for no multiple of its block."""
 
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
-        """Set what the guest's load ``name`` of ``kind`` uses to ``amount`` bytes (or units). See the guest model."""
+        """Set what the guest's load ``name`` of ``kind`` uses to ``amount``; False where no guest is modelled or its process was killed.
+
+        Kinds in bytes: ``anonymous``, ``page-cache``, ``tmpfs``, ``page-tables``, ``pinned``, ``kernel``; in pieces: ``tmpfs-files``,
+        ``disk-files``, ``processes``, ``pipes``, ``sockets``. A killed load stays dead until its demand is set to 0.
+        """
+
+    def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
+        """Have the guest drop clean page cache, reclaimable slab, or both; False where no guest is modelled."""
+
+    def mem_available(self) -> int | None:
+        """MemAvailable in bytes, as an agent in the guest reports it; None where no guest is modelled."""
 
     def present(self, device: str) -> bool:
         """Whether the device is attached."""
