@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 PALETTE: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d", "#8a6a1c")
 """After Okabe and Ito, "Color Universal Design" (2008), without yellow, which does not show on white."""
 
-DASHES: Final = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
-"""Line styles: neighbours in the list of policies differ in style as well as in colour."""
-
 ZONE_COLOURS: Final[Mapping[int, str]] = {
     ABSENT: "#ffffff",
     MIXED: "#8d99a6",
@@ -41,8 +38,3 @@ ZONE_NAMES: Final[Mapping[int, str]] = {
 def policy_colours(policies: Sequence[str]) -> dict[str, str]:
     """Return the colour of each of an experiment's ``policies``, all of which must be given to keep colours stable."""
     return {label: PALETTE[number % len(PALETTE)] for number, label in enumerate(policies)}
-
-
-def policy_dashes(policies: Sequence[str]) -> dict[str, object]:
-    """Return the line style of each of an experiment's ``policies``; with the colour it tells 32 of them apart."""
-    return {label: DASHES[(number + number // len(PALETTE)) % len(DASHES)] for number, label in enumerate(policies)}

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours, policy_dashes
+from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours
 from sim.analysis.compare import FEWEST_FOR_INTERVAL, HEADLINE_SCORES, compare, number
 from sim.analysis.data import memory_series, ratio_series, scenarios, time_axis
 from sim.blockmap import ABSENT, zone_map
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from sim.analysis.data import Scenario
+    from sim.analysis.data import Scenario, Spread
     from sim.results.store import ResultStore
 
 STYLE: Final = Path(__file__).with_name("memhp.mplstyle")
@@ -42,6 +42,7 @@ MOST_POLICIES: Final = 12
 """Panels beyond which a figure cannot be read; the first ones of the experiment are drawn, and the heading says so."""
 
 _KERNEL_COLOUR: Final = "#222222"
+_FAR_BEYOND: Final = 3.0
 _GAP_COLOUR: Final = "#d03030"
 _MAP_SAMPLES: Final = 600
 _MAP_LABELS: Final = 9
@@ -97,7 +98,8 @@ def _drawn(scenario: Scenario) -> list[str]:
 
 
 def _duration(scenario: Scenario) -> float:
-    return float(scenario.runs["duration_s"].max())
+    # A run of no length still needs an axis.
+    return float(scenario.runs["duration_s"].max()) or 1.0
 
 
 def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
@@ -116,12 +118,7 @@ def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
         ):
             line = found[column]
             differs |= line.differs
-            time = np.append(line.time, duration) / per
-            axis.step(time, np.append(line.mean, line.mean[-1]), where="post", color=colour, lw=width, ls=dash)
-            axis.fill_between(
-                time, np.append(line.low, line.low[-1]), np.append(line.high, line.high[-1]), step="post",
-                color=colour, alpha=0.22, lw=0,
-            )  # fmt: skip
+            _draw_line(axis, line, duration, per, colour, width, dash)
         axis.set_title(policy, color=colours[policy], fontweight="bold")
         axis.set_xlim(0, duration / per)
         axis.set_ylim(bottom=0)
@@ -138,50 +135,65 @@ def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
     return figure
 
 
-def plot_ratio(store: ResultStore, scenario: Scenario) -> Figure:
-    """Draw MOVABLE : KERNEL over time (percent), one line per policy, with the configured ratios as thin lines.
+def _draw_line(
+    axis: Axes, line: Spread, duration: float, per: float, colour: str, width: float, dash: Any  # noqa: ANN401  as matplotlib has it
+) -> None:  # fmt: skip
+    """Draw a step series up to the end of the run, and the band of its replications."""
+    time = np.append(line.time, duration) / per
+    low, mean, high = (np.append(values, values[-1]) for values in (line.low, line.mean, line.high))
+    axis.fill_between(time, low, high, step="post", color=colour, alpha=0.22, lw=0)
+    axis.step(time, mean, where="post", color=colour, lw=width, ls=dash)
 
-    Policies that go far beyond every configured ratio leave the panel; the legend says how far.
+
+def plot_ratio(store: ResultStore, scenario: Scenario) -> Figure:
+    """Draw MOVABLE : KERNEL over time (percent), a panel per policy, with the ratio that is configured for it.
+
+    Where policies go far beyond every configured ratio, panels end before them and say how far they go.
     """
-    colours, dashes = policy_colours(scenario.policies), policy_dashes(scenario.policies)
+    colours = policy_colours(scenario.policies)
     duration = _duration(scenario)
     per, unit = time_axis(duration)
     policies = _drawn(scenario)
     found = {policy: ratio_series(store, scenario, policy) for policy in policies}
     peaks = {policy: float(np.nanmax(line.high, initial=0.0)) for policy, line in found.items()}
     ratios = {policy: scenario.configured_ratio(policy) for policy in policies}
-    configured = {ratio for ratio in ratios.values() if not math.isnan(ratio)}
-    top = max([*(peak for peak in peaks.values() if math.isfinite(peak)), *configured, 10.0])
-    if configured and top > 3 * max(configured):
-        top = 2 * max(configured)
-    figure = Figure(figsize=(10.5, 5.2))
-    axis = figure.subplots()
-    for policy in policies:
-        line = found[policy]
-        time = np.append(line.time, duration) / per
-        axis.fill_between(
-            time, np.append(line.low, line.low[-1]), np.append(line.high, line.high[-1]), step="post",
-            color=colours[policy], alpha=0.15, lw=0,
-        )  # fmt: skip
-        beyond = f", up to {peaks[policy]:,.0f} %" if peaks[policy] > top else ""
-        axis.step(
-            time, np.append(line.mean, line.mean[-1]), where="post", color=colours[policy], ls=dashes[policy],
-            label=f"{policy}{beyond}",
-        )  # fmt: skip
-    for ratio in sorted(configured):
-        axis.axhline(ratio, color="#222222", lw=0.9, ls=(0, (1, 2)), zorder=1)
-        axis.annotate(
-            f"configured: {ratio:g} %", (1, ratio), xycoords=("axes fraction", "data"), xytext=(-3, 3),
-            textcoords="offset points", ha="right", va="bottom", fontsize=9, color="#222222", zorder=4,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
-        )  # fmt: skip
-    axis.set_xlim(0, duration / per)
-    axis.set_ylim(0, top * 1.06)
-    axis.set_xlabel(f"simulated time [{unit}]")
-    axis.set_ylabel("MOVABLE : KERNEL [% of present memory]")
-    figure.legend(loc="outside right upper", title="policy", alignment="left")
-    _heading(figure, "Ratio", scenario, _seeds_note(scenario, differs=any(line.differs for line in found.values())))
+    top = _highest_ratio(list(peaks.values()), [ratio for ratio in ratios.values() if not math.isnan(ratio)])
+    figure, axes = _panels(len(policies), 4.2, 2.5, (f"simulated time [{unit}]", "MOVABLE : KERNEL [%]"))
+    for axis, policy in zip(axes, policies, strict=True):
+        _draw_line(axis, found[policy], duration, per, colours[policy], 1.6, "solid")
+        axis.axhline(ratios[policy], color=_KERNEL_COLOUR, lw=1.0, ls=(0, (1, 1.6)))
+        if not math.isnan(ratios[policy]) and ratios[policy] <= top:
+            _note_in(axis, 1, ratios[policy], f"configured: {ratios[policy]:g} %", "bottom")
+        if peaks[policy] > top:
+            _note_in(axis, 1, top * 1.06, f"goes up to {number(peaks[policy])} %", "top")
+        axis.set_title(policy, color=colours[policy], fontweight="bold")
+        axis.set_xlim(0, duration / per)
+        axis.set_ylim(0, top * 1.12)
+        axis.yaxis.set_major_locator(MaxNLocator(5))
+    seeds = _seeds_note(scenario, differs=any(line.differs for line in found.values()))
+    _heading(figure, "Ratio", scenario, f"100 * present MOVABLE / present KERNEL memory; {seeds}")
     return figure
+
+
+def _highest_ratio(peaks: Sequence[float], configured: Sequence[float]) -> float:
+    """Return where the axis ends: at the highest peak, unless that is far beyond what is configured."""
+    top = max([*(peak for peak in peaks if math.isfinite(peak)), 10.0])
+    if not configured:
+        return top
+    # A ratio of millions stands for "no limit" and would flatten everything.
+    sensible = [ratio for ratio in configured if ratio <= 2 * top]
+    if sensible and top > _FAR_BEYOND * max(sensible):
+        return 2 * max(sensible)
+    return max([top, *sensible])
+
+
+def _note_in(axis: Axes, x: float, y: float, text: str, side: str) -> None:
+    """Write ``text`` at ``x`` of the width of ``axis``, readable over lines, above (bottom) or below (top) ``y``."""
+    axis.annotate(
+        text, (x, y), xycoords=("axes fraction", "data"), xytext=(-3, 3 if side == "bottom" else 0),
+        textcoords="offset points", ha="right", va=side, fontsize=8.5, color=_KERNEL_COLOUR, zorder=4,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
+    )  # fmt: skip
 
 
 def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
@@ -247,13 +259,14 @@ def _address_axis(axis: Axes, blocks: npt.NDArray[np.int64], block_bytes: int) -
 def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEADLINE_SCORES) -> Figure:
     """Draw ``scores``, a panel per score and a row per policy: each replication, their mean and its 95 % interval.
 
-    Scores that tell no policy from another have no panel but a line in the heading.
+    Scores that tell no policy from another have no panel but a place in the heading, unless none does.
     """
     policies = _drawn(scenario)
     colours = policy_colours(scenario.policies)
     table = compare(scenario.runs, policies[0], scores, policies=scenario.policies)
-    telling = [name for name in scores if _tells_apart(scenario, name)]
-    alike = [name for name in scores if name not in telling]
+    defined = [name for name in scores if scenario.runs[name].notna().any()]
+    telling = [name for name in defined if _tells_apart(scenario, name)] or defined
+    alike = [name for name in defined if name not in telling]
     figure, axes = _panels(max(len(telling), 1), 3.9, 0.3 * len(policies) + 1.1)
     for axis, name in zip(axes, telling, strict=False):
         score = SCORES[name]

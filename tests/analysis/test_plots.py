@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from sim.analysis import plots
+from sim.analysis.colours import PALETTE, ZONE_COLOURS, ZONE_NAMES, policy_colours
+from sim.analysis.data import memory_series, ratio_series, scenarios
+from sim.results.identity import CellId, Failure, cell_key
+from sim.results.store import ResultStore
+from sim.units import GIB, PAGE_SIZE
+from tests.synthetic import seeded_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from sim.analysis.data import Scenario
+
+POLICIES = ("contig-zones", "auto-movable 301", "auto-movable 100")
+
+
+def fill(store: ResultStore, policies: tuple[str, ...], replications: int, workload: str = "w/x") -> None:
+    for policy_number, policy in enumerate(policies):
+        for replication in range(replications):
+            cell = CellId(
+                cell_key({"p": policy, "r": replication, "w": workload}, "c"), "m", workload, policy, replication, 1
+            )
+            run = seeded_run(10 * policy_number + replication)
+            store.write(cell, replace(run, configured_ratio=301 if "301" in policy else None))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
+    found = ResultStore(tmp_path_factory.mktemp("results"))
+    fill(found, POLICIES, 3)
+    fill(found, POLICIES[1:], 1, "second")
+    found.write_failure(CellId("f" * 32, "m", "w/x", "broken", 0, 1), Failure("simulate", "no"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def scenario(store: ResultStore) -> Scenario:
+    return list(scenarios(store.runs(), POLICIES))[1]
+
+
+def texts(figure: Figure) -> str:
+    found: list[Any] = figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    return "\n".join(text.get_text() for text in found)
+
+
+def test_every_machine_and_workload_has_its_runs(store: ResultStore) -> None:
+    found = list(scenarios(store.runs(), POLICIES))
+    assert [(s.title, s.replications, s.present) for s in found] == [
+        ("second on m", 1, list(POLICIES[1:])),
+        ("w/x on m", 3, list(POLICIES)),
+    ]
+    assert found[0].policies == found[1].policies == (*POLICIES, "broken")
+
+
+def test_a_policy_has_the_same_colour_in_every_figure(store: ResultStore) -> None:
+    colours = policy_colours((*POLICIES, "broken"))
+    assert len(set(colours.values())) == 4
+    for scenario in scenarios(store.runs(), POLICIES):
+        for plot in (plots.plot_memory, plots.plot_ratio, plots.plot_map):
+            for axis in plot(store, scenario).axes:
+                if title := axis.get_title(loc="left"):
+                    assert axis.title.get_text() == ""
+                    assert axis._left_title.get_color() == colours[title]  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def test_means_and_bands_are_those_of_the_runs(store: ResultStore, scenario: Scenario) -> None:
+    found = memory_series(store, scenario, POLICIES[0])["kernel_bytes"]
+    runs = store.runs()
+    rows = runs[(runs["policy"] == POLICIES[0]) & (runs["workload"] == "w/x")]["kernel_end"] / GIB
+    assert found.mean[-1] == pytest.approx(rows.mean())
+    assert (found.low[-1], found.high[-1]) == pytest.approx((rows.min(), rows.max()))
+    assert found.differs
+    ratio = ratio_series(store, scenario, POLICIES[1])
+    assert (ratio.low <= ratio.mean + 1e-9).all()
+    assert (ratio.mean <= ratio.high + 1e-9).all()
+
+
+def test_replications_that_are_alike_keep_their_steps(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    for replication in range(2):
+        store.write(CellId(f"{replication}" * 32, "m", "w", "p", replication, 1), seeded_run(5))
+    (scenario,) = scenarios(store.runs())
+    line = memory_series(store, scenario, "p")["movable_bytes"]
+    assert not line.differs
+    assert line.replications == 2
+    series = store.series({"0" * 32})
+    assert (line.time * 1e6).round().astype(int).tolist() == series["t_us"].tolist()
+    assert "2 replications, all alike" in texts(plots.plot_memory(store, scenario))
+
+
+def test_figures_say_what_they_show(store: ResultStore, scenario: Scenario) -> None:
+    memory = texts(plots.plot_memory(store, scenario))
+    for text in (
+        "Memory by zone: w/x on m",
+        "present memory [GiB]",
+        "simulated time [",
+        "MOVABLE (in the",
+        "mean of 3",
+    ):
+        assert text in memory
+    ratio = texts(plots.plot_ratio(store, scenario))
+    assert "MOVABLE : KERNEL [%]" in ratio
+    assert ratio.count("configured: 301 %") == 1
+    shown = texts(plots.plot_map(store, scenario))
+    for text in (
+        "physical address [GiB]",
+        "MOVABLE",
+        "Normal",
+        "several zones",
+        "gap in the addresses",
+        "replication 0",
+    ):
+        assert text in shown
+    scores = texts(plots.plot_scores(store, scenario))
+    assert "higher is better" in scores
+    assert "95 % confidence interval" in scores
+
+
+def test_a_map_shows_every_block_at_its_address(store: ResultStore, scenario: Scenario) -> None:
+    figure = plots.plot_map(store, scenario)
+    result = store.result(str(scenario.of(POLICIES[0])["cell"].iloc[0]))
+    from sim.blockmap import ABSENT, zone_map
+
+    expected = zone_map(result, samples=600)
+    image = np.asarray(figure.axes[0].images[0].get_array())
+    rows = [row for row in image.tolist() if set(row) != {ABSENT}]
+    assert rows == [row for row in expected.states.T.tolist() if set(row) != {ABSENT}]
+
+
+def test_zones_have_names_and_colours_of_their_own() -> None:
+    assert ZONE_COLOURS.keys() == ZONE_NAMES.keys()
+    assert len(set(ZONE_COLOURS.values())) == len(ZONE_COLOURS)
+    assert len(set(PALETTE)) == 8
+
+
+def test_files_are_the_same_bytes_every_time(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    fill(store, POLICIES[1:], 1, "second")
+    hashes = []
+    for name in ("a", "b"):
+        paths = plots.save_all(store, tmp_path / name, POLICIES)
+        assert [path.name for path in paths[:4]] == [
+            "memory-m-second.png", "memory-m-second.svg", "ratio-m-second.png", "ratio-m-second.svg",
+        ]  # fmt: skip
+        assert len(paths) == 8
+        hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
+        for path in paths:
+            if path.suffix == ".svg":
+                assert "</svg>" in path.read_text("utf-8")
+            else:
+                assert path.read_bytes().startswith(b"\x89PNG")
+    assert hashes[0] == hashes[1]
+
+
+def test_many_policies_and_a_single_one_both_make_figures(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    fill(store, tuple(f"policy {number}" for number in range(14)), 1)
+    (scenario,) = scenarios(store.runs())
+    figure = plots.plot_memory(store, scenario)
+    assert "the first 12 of 14 policies" in texts(figure)
+    for kind, plot in plots.PLOTS.items():
+        single = ResultStore(tmp_path / kind)
+        fill(single, ("alone",), 1)
+        assert "alone" in texts(plot(single, next(scenarios(single.runs()))))
+
+
+def test_a_run_in_which_nothing_happens_can_be_drawn(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    run = seeded_run(1, steps=0)
+    store.write(CellId("0" * 32, "m", "w", "p", 0, 1), replace(run, duration_us=0, events=run.events[:0]))
+    assert len(plots.save_all(store, tmp_path / "plots")) == 8
+    assert run.boot.kernel_pages * PAGE_SIZE == store.runs()["kernel_end"].iloc[0]
