@@ -25,8 +25,20 @@ DEFAULT_RATIO = 301
 _MAX_RATIO = 2**32 - 1
 
 _PARAMETERS = (
-    Parameter("ratio", "int", DEFAULT_RATIO, "percent", "most MOVABLE to early KERNEL memory (auto_movable_ratio); 0 = never MOVABLE"),
-    Parameter("numa_aware", "bool", True, "-", "keep to the ratio on every node too (auto_movable_numa_aware)"),
+    Parameter(
+        "ratio",
+        "int",
+        DEFAULT_RATIO,
+        "percent",
+        "most MOVABLE to early KERNEL memory (auto_movable_ratio); 0 = never MOVABLE",
+    ),
+    Parameter(
+        "numa_aware",
+        "bool",
+        default=True,
+        unit="-",
+        meaning="keep to the ratio on every node too (auto_movable_numa_aware)",
+    ),
 )
 
 
@@ -111,12 +123,15 @@ class AutoMovable(Policy):
             return [run for run in ((fitting, ZONE_MOVABLE), (count - fitting, ZONE_NORMAL)) if run[0]]
         if group.is_dynamic:
             last_page = request.first_page + count * request.pages - 1
-            if group.unit_pages <= request.pages or request.first_page // group.unit_pages != last_page // group.unit_pages:
+            if (
+                group.unit_pages <= request.pages
+                or request.first_page // group.unit_pages != last_page // group.unit_pages
+            ):
                 return None
         return [(count, self.zone_for(request, memory))]
 
     def _room(self, memory: MemoryView, group: GroupView | None, request: ZoneRequest) -> int:
-        """Return how many more MOVABLE pages fit, at least 0, for a request whose ``want`` does not depend on its group."""
+        """Return how many more MOVABLE pages fit, at least 0, where ``want`` does not depend on the group."""
         scopes = (None, request.node) if self.numa_aware else (None,)
         rooms = []
         for node in scopes:
@@ -138,14 +153,18 @@ class AutoMovable(Policy):
         whole = "block"
         if group is not None and not group.is_dynamic:
             if group.kernel > 0:
-                reason = f"group {group.id} (static) already has {group.kernel} pages in a kernel zone: all of it goes there"
+                reason = (
+                    f"group {group.id} (static) already has {group.kernel} pages in a kernel zone: all of it goes there"
+                )
                 return Explanation(zone, reason, {"group_kernel": group.kernel})
             want = group.max_pages - group.movable
             whole = f"rest of static group {group.id}"
         elif group is not None and group.unit_pages > request.pages:
             kernel, movable = memory.unit_sections(group.unit_pages, request.first_page)
             if kernel:
-                reason = f"unit of group {group.id} already has {kernel} sections in a kernel zone: all of it goes there"
+                reason = (
+                    f"unit of group {group.id} already has {kernel} sections in a kernel zone: all of it goes there"
+                )
                 return Explanation(zone, reason, {"unit_kernel_sections": kernel})
             want = group.unit_pages - movable * memory.section_pages
             whole = f"rest of a unit of group {group.id}"
@@ -159,9 +178,14 @@ class AutoMovable(Policy):
                 )
                 return Explanation(zone, reason, numbers)
             if numbers["movable"] + want > numbers["limit"]:
-                reason = f"{scope}: MOVABLE {numbers['movable']} + {whole} {want} > limit {numbers['limit']} (ratio {self.ratio} %)"
+                reason = (
+                    f"{scope}: MOVABLE {numbers['movable']} + {whole} {want} > limit {numbers['limit']}"
+                    f" (ratio {self.ratio} %)"
+                )
                 return Explanation(zone, reason, numbers)
-        reason = f"fits: MOVABLE {numbers['movable']} + {whole} {want} <= limit {numbers['limit']} (ratio {self.ratio} %)"
+        reason = (
+            f"fits: MOVABLE {numbers['movable']} + {whole} {want} <= limit {numbers['limit']} (ratio {self.ratio} %)"
+        )
         return Explanation(zone, reason, numbers)
 
     def _numbers(self, memory: MemoryView, group: GroupView | None, want: int, node: int | None) -> dict[str, int]:
@@ -186,8 +210,8 @@ class AutoMovable(Policy):
 def _first_kernel_section(memory: MemoryView, start: int) -> int:
     """Return the first page of the unit's first online kernel section: where the kernel's walk stops early.
 
-    The default kernel zone is then looked up at this position. It matters only near the spans of DMA and DMA32; above them every
-    position gives the same answer, so the walk is spared.
+    The default kernel zone is then looked up at this position. It matters only near the spans of DMA and DMA32; above
+    them every position gives the same answer, so the walk is spared.
     """
     page = start
     while True:

@@ -1,7 +1,8 @@
 """Two earlier stages of ``auto-movable``, for ablation: what each later patch of its series brought.
 
-The series is "auto-movable online policy and memory groups" v3 (2021-08-06). After patch 2/9 a ratio decides every block alone; after
-8/9 static groups and units decide as a whole; 9/9, which every release has, lets dynamic groups live off their own kernel memory.
+The series is "auto-movable online policy and memory groups" v3 (2021-08-06). After patch 2/9 a ratio decides every
+block alone; after 8/9 static groups and units decide as a whole; 9/9, which every release has, lets dynamic groups
+live off their own kernel memory.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class AutoMovablePatch8(AutoMovable):
-    """The stage after patch 8/9: static groups and units decide as a whole, dynamic groups get nothing for their kernel memory."""
+    """After patch 8/9: static groups and units decide as a whole, dynamic groups get nothing for kernel memory."""
 
     name = "auto-movable-patch8"
-    summary = "ablation: auto-movable after patch 8/9, whole DIMMs and units, but no credit for a dynamic group's own kernel memory"
+    summary = "ablation: auto-movable after patch 8/9, whole DIMMs and units, no credit for own kernel memory"
 
     def _fits(self, memory: MemoryView, group: GroupView | None, want: int, node: int | None) -> bool:
         return _fits_plainly(memory, self.ratio, want, node)
@@ -67,7 +68,8 @@ class AutoMovablePatch2(AutoMovablePatch8):
             scope = "all nodes" if node is None else f"node {node}"
             relation = "<=" if numbers["movable"] + request.pages <= numbers["limit"] else ">"
             reason = (
-                f"{scope}: MOVABLE {numbers['movable']} + block {request.pages} {relation} limit {numbers['limit']} (ratio {self.ratio} %)"
+                f"{scope}: MOVABLE {numbers['movable']} + block {request.pages} {relation} limit {numbers['limit']}"
+                f" (ratio {self.ratio} %)"
             )
             if relation == ">":
                 break

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 
 class ContigZones(Policy):
-    """Inside exactly one of the kernel zone's and ZONE_MOVABLE's spans: that zone. Else the kernel zone, or MOVABLE with ``movable_node``."""
+    """Inside exactly one of the kernel zone's and ZONE_MOVABLE's spans: that zone.
+
+    Else the kernel zone, or MOVABLE with ``movable_node``.
+    """
 
     name = "contig-zones"
     summary = "Linux's default: keep zones contiguous; everything hotplugged on a fresh guest goes to a kernel zone"
     parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("movable_node", "bool", False, "-", "the kernel was booted with movable_node (as [machine] movable_node says it)"),
+        Parameter("movable_node", "bool", default=False, unit="-", meaning="the kernel was booted with movable_node"),
     )
 
     def __init__(self, *, movable_node: bool = False) -> None:
@@ -42,7 +45,7 @@ class ContigZones(Policy):
         return self.movable_node or memory.movable_node
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
-        """Decide a run that meets neither span: its first block takes the default, and the others find themselves in no span or in that zone's."""
+        """Decide a run that meets neither span: its first block takes the default, the others follow."""
         if request.first_page < memory.low_end(request.node):
             return None
         if any(_inside(request, count * request.pages, memory, ZONE_NORMAL)):
@@ -65,7 +68,9 @@ class ContigZones(Policy):
             where = f"inside neither the {label} nor the Movable span"
         if in_kernel == in_movable:
             where += ", and movable_node is set" if self._prefers_movable(memory) else ""
-        return Explanation(zone, f"{where}: {zone.label}", {"in_kernel_span": int(in_kernel), "in_movable_span": int(in_movable)})
+        return Explanation(
+            zone, f"{where}: {zone.label}", {"in_kernel_span": int(in_kernel), "in_movable_span": int(in_movable)}
+        )
 
 
 def _inside(request: ZoneRequest, pages: int, memory: MemoryView, kernel: int) -> tuple[bool, bool]:

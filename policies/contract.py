@@ -1,7 +1,7 @@
 """What an onlining policy is, and what it may look at.
 
-A policy answers one question, once for each memory block that is put online with the plain word ``online``: a kernel zone,
-or ZONE_MOVABLE? It sees the block in question (:class:`ZoneRequest`) and a read-only view of memory
+A policy answers one question, once for each memory block that is put online with the plain word ``online``: a kernel
+zone, or ZONE_MOVABLE? It sees the block in question (:class:`ZoneRequest`) and a read-only view of memory
 (:class:`sim.memory.view.MemoryView`), and nothing else: no clock, no device, no workload.
 
 A third party adds a policy by subclassing :class:`Policy` and naming the class as an entry point of the group
@@ -68,9 +68,9 @@ class Policy(ABC):
     """An onlining policy. A subclass takes its parameters as keyword arguments of ``__init__``.
 
     Class attributes: ``name`` (as used in experiments and listings), ``summary`` (one line), ``parameters``.
-    Instance attributes: ``auto_online`` is what the kernel's ``auto_online_blocks`` is set to, that is the word with which
-    every new block is put online (only ONLINE asks :meth:`zone_for`), and ``user_space`` an optional rule that acts on
-    blocks left offline.
+    Instance attributes: ``auto_online`` is what the kernel's ``auto_online_blocks`` is set to, that is the word with
+    which every new block is put online (only ONLINE asks :meth:`zone_for`), and ``user_space`` an optional rule that
+    acts on blocks left offline.
     """
 
     name: ClassVar[str]
@@ -105,4 +105,7 @@ class Policy(ABC):
         """Told after a block of ``pages`` left ``zone`` of ``node``. For policies that keep state."""
 
     def on_pressure(self, node: int, free_kernel_pages: int) -> None:
-        """Told when the kernel zones of ``node`` run short, with the pages left to kernel requests. For policies that keep state."""
+        """Told when the kernel zones of ``node`` run short, with the pages left to kernel requests.
+
+        For policies that keep state.
+        """

@@ -1,4 +1,4 @@
-"""The policies that decide nothing: every new block gets the same word, as ``memhp_default_state=`` or ``auto_online_blocks`` set it."""
+"""The policies that decide nothing: every new block gets the same word, as ``auto_online_blocks`` sets it."""
 
 from __future__ import annotations
 

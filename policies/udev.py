@@ -1,6 +1,7 @@
-"""User space decides: a rule such as udev's writes a word to the ``state`` file of every block that appears, a little later.
+"""User space decides: a rule such as udev's writes a word to the ``state`` of every block that appears, a little later.
 
-The kernel's own auto-onlining is off. Rules of this kind are shipped by distributions (``40-redhat.rules``, ``40-vm-hotadd.rules``).
+The kernel's own auto-onlining is off. Rules of this kind are shipped by distributions (``40-redhat.rules``,
+``40-vm-hotadd.rules``).
 """
 
 from __future__ import annotations
@@ -19,17 +20,26 @@ if TYPE_CHECKING:
     from policies.contract import ZoneRequest
     from sim.memory.view import MemoryView
 
-_WORDS: Final = {"online": OnlineType.ONLINE, "online_kernel": OnlineType.ONLINE_KERNEL, "online_movable": OnlineType.ONLINE_MOVABLE}
+_WORDS: Final = {
+    "online": OnlineType.ONLINE,
+    "online_kernel": OnlineType.ONLINE_KERNEL,
+    "online_movable": OnlineType.ONLINE_MOVABLE,
+}
 
 
 class Udev(ContigZones):
-    """Blocks appear offline; user space writes ``state`` to each after ``delay``. Plain ``online`` then asks contig-zones."""
+    """Blocks appear offline; user space writes ``state`` to each after ``delay``.
+
+    Plain ``online`` then asks contig-zones.
+    """
 
     name = "udev"
     summary = "user space writes online or online_movable to every block that appears, after a delay"
     auto_online = OnlineType.OFFLINE
     parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("state", "str", "online", "-", "word written to memoryN/state: online, online_kernel or online_movable"),
+        Parameter(
+            "state", "str", "online", "-", "word written to memoryN/state: online, online_kernel or online_movable"
+        ),
         Parameter("delay", "seconds", 0.01, "s", "time from a block's appearance to the write"),
         *ContigZones.parameters,
     )

@@ -1,7 +1,8 @@
 """How a machine's boot memory is laid out: nodes, zones, blocks, and where hotplugged devices go.
 
-The machine is QEMU's ``pc`` with x86-64 Linux: memory below the PCI hole, the rest from 4 GiB; zones DMA, DMA32 and NORMAL by address;
-``kernelcore=`` and ``movablecore=`` split off ZONE_MOVABLE as ``find_zone_movable_pfns_for_nodes`` of ``mm/mm_init.c`` does.
+The machine is QEMU's ``pc`` with x86-64 Linux: memory below the PCI hole, the rest from 4 GiB; zones DMA, DMA32 and
+NORMAL by address; ``kernelcore=`` and ``movablecore=`` split off ZONE_MOVABLE as ``find_zone_movable_pfns_for_nodes``
+of ``mm/mm_init.c`` does.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 _DMA_END: Final = 4096
 _DMA32_END: Final = 4 * GIB // PAGE_SIZE
 _MOVABLE_ALIGN: Final = 1024
-"""Pages that the start of a ZONE_MOVABLE at boot is rounded up to (the largest allocation of the page allocator, 4 MiB)."""
+"""Pages that the start of a ZONE_MOVABLE at boot is rounded up to: the page allocator's largest chunk, 4 MiB."""
 
 # QEMU hw/i386/pc_piix.c: memory below 4 GiB ends at 3 GiB once there are 3.5 GiB, so that the hole is aligned.
 _HOLE_FROM: Final = 7 * GIB // 2
 _LOW_MEMORY: Final = 3 * GIB
 
-# Firmware: page 0 and the video and BIOS area up to 1 MiB are missing, and 32 pages of ACPI tables at the top of low memory. As in recorded
-# kernels, where zone DMA of this machine has 3998 pages.
+# Firmware: page 0 and the video and BIOS area up to 1 MiB are missing, and 32 pages of ACPI tables at the top of low
+# memory. As in recorded kernels, where zone DMA of this machine has 3998 pages.
 _FIRST_HOLE: Final = (0, 1)
 _VIDEO_HOLE: Final = (0x9F, 0x100)
 _ACPI_PAGES: Final = 32
@@ -46,7 +47,7 @@ class NodeRange:
 
 @dataclass(frozen=True, slots=True)
 class BootZone:
-    """A zone at boot: span [start, end) in page frames, present and CMA pages, and the (first, count) runs of its whole blocks."""
+    """A zone at boot: span [start, end) in page frames, present and CMA pages."""
 
     node: int
     zone: int
@@ -136,7 +137,8 @@ def _without(found: NodeRange, start: int, end: int) -> Iterator[NodeRange]:
 def _zones(machine: MachineSpec, ranges: list[NodeRange]) -> list[BootZone]:
     movable_from = _movable_starts(machine, ranges)
     bounds = ((ZONE_DMA, 0, _DMA_END), (ZONE_DMA32, _DMA_END, _DMA32_END), (ZONE_NORMAL, _DMA32_END, 1 << 62))
-    # CMA areas lie below 4 GiB where devices without long addresses reach them, so in DMA32 of the first node that has any.
+    # CMA areas lie below 4 GiB where devices without long addresses reach them, so in DMA32 of the first node that
+    # has any.
     cma_left = bytes_to_pages(machine.cma)
     zones = []
     for node in range(len(machine.nodes)):
@@ -166,7 +168,8 @@ def _present(ranges: list[NodeRange], start: int, end: int) -> int:
 def _movable_starts(machine: MachineSpec, ranges: list[NodeRange]) -> dict[int, int]:
     """Return, by node, the first page of a ZONE_MOVABLE made by ``kernelcore=`` or ``movablecore=``.
 
-    Kernel memory is spread evenly over the nodes, what low zones hold counts first, and what a small node cannot give is asked of the others.
+    Kernel memory is spread evenly over the nodes, what low zones hold counts first, and what a small node cannot give
+    is asked of the others.
     """
     required = bytes_to_pages(machine.kernelcore)
     total = sum(found.end - found.start for found in ranges)
@@ -222,13 +225,11 @@ def _place_kernel_share(
 
 
 def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZone]) -> None:
-    """Enter the boot blocks: a block of several zones or nodes as mixed, one with missing pages as never to go offline."""
+    """Enter the boot blocks: one of several zones or nodes as mixed, one with missing pages as never to go offline."""
     pages = memory.block_pages
     of_node = {node: [found for found in ranges if found.node == node] for node in memory.nodes}
     blocks = {
-        block: found.node
-        for found in reversed(ranges)
-        for block in range(found.start // pages, -(-found.end // pages))
+        block: found.node for found in reversed(ranges) for block in range(found.start // pages, -(-found.end // pages))
     }
     for block, node in sorted(blocks.items()):
         start, end = block * pages, (block + 1) * pages

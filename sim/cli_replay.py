@@ -1,4 +1,4 @@
-"""``memhp-sim replay`` and ``memhp-sim explain``: recorded kernels against the model, and decisions with their reasons."""
+"""``memhp-sim replay`` and ``memhp-sim explain``: recorded kernels against the model, decisions with reasons."""
 
 from __future__ import annotations
 
@@ -105,10 +105,10 @@ def _first_mismatches(report: ReplayReport) -> Iterator[str]:
     "--replication", type=click.IntRange(min=0), default=0, show_default=True, help="Which replication to run."
 )
 def explain(file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...], replication: int) -> None:
-    """Show the zone decisions of a recorded kernel's replay (.json) or of an experiment (.toml), in order, with reasons.
+    """Show the zone decisions of a recorded kernel's replay (.json) or an experiment (.toml), in order, with reasons.
 
-    A line gives the step or the second, the block or blocks, the word that it was put online with, the zone and why. Adjacent blocks that were decided
-    alike for the same reason share a line.
+    A line gives the step or the second, the block or blocks, the word that it was put online with, the zone and why.
+    Adjacent blocks that were decided alike for the same reason share a line.
     """
     from sim.cli import BadInput
     from sim.trace_format import TraceError

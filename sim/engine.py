@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import simpy
-from simpy.events import Timeout
 
 from sim.boot_layout import lay_out
 from sim.devices.context import DriverContext
 from sim.guest_link import GuestLink
 from sim.host import MachineHost
-from sim.memory.errors import HotplugError
 from sim.observe import Recorder
 from sim.onlining import HotplugCore
 from sim.run_result import RunResult
 from sim.units import seconds_to_us
+from sim.user_space import UserSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,13 +45,15 @@ def simulate(
     """Run ``workload`` against ``machine`` under ``policy`` and return what happened.
 
     ``guest`` is who uses the memory; without one, all memory can always be taken back and nothing ever runs short.
-    ``log`` is called with (microsecond, OnlineType number, first block, blocks, Explanation) for every zone decision. Raises PolicyError where the
-    policy fails and WorkloadError where the workload does; nothing else is expected to be raised.
+    ``log`` is called with (microsecond, OnlineType number, first block, blocks, Explanation) for every zone decision.
+    Raises PolicyError where the policy fails and WorkloadError where the workload does; nothing else is expected to
+    be raised.
     """
     lacking = sorted(node for node in workload.node_capacity() if not 0 <= node < len(machine.nodes))
     if lacking:
         raise WorkloadError(
-            f"workload {workload.name!r} plugs memory into node {lacking[0]}, but the machine has nodes 0 to {len(machine.nodes) - 1}"
+            f"workload {workload.name!r} plugs memory into node {lacking[0]},"
+            f" but the machine has nodes 0 to {len(machine.nodes) - 1}"
         )
     env = simpy.Environment()
     recorder = Recorder()
@@ -68,8 +69,9 @@ def simulate(
     )
     if log is not None:
         core.log = lambda online_type, first, count, why: log(int(env.now), online_type, first, count, why)
-    _follow_user_space_rule(env, core)
     context = DriverContext(env, core, recorder, timing)
+    if policy.user_space is not None:
+        UserSpace(context, policy.user_space)
     end = seconds_to_us(workload.duration())
     link = None
     if guest is not None:
@@ -102,7 +104,7 @@ def simulate(
 
 
 def _guarded(workload: Workload, host: MachineHost, streams: Streams):  # type: ignore[no-untyped-def] # noqa: ANN202
-    """Run the workload's process; what it raises itself becomes a WorkloadError, what a policy raises passes through."""
+    """Run the workload's process; what it raises becomes a WorkloadError, what a policy raises passes through."""
     from sim.onlining import PolicyError
 
     try:
@@ -111,24 +113,3 @@ def _guarded(workload: Workload, host: MachineHost, streams: Streams):  # type: 
         raise
     except Exception as error:
         raise WorkloadError(f"workload {workload.name!r} raised {type(error).__name__}: {error}") from error
-
-
-def _follow_user_space_rule(env: simpy.Environment, core: HotplugCore) -> None:
-    """Have user space write to the ``state`` file of every block that is added and left offline, where the policy has such a rule."""
-    rule = core.policy.user_space
-    if rule is None:
-        return
-    word = int(rule.online_type)
-
-    def write(first: int, count: int) -> None:
-        for block in range(first, first + count):
-            try:
-                core.write_state(block, word)
-            except HotplugError:
-                continue  # gone, or online already: the rule's program ignores it
-
-    def appeared(first: int, count: int) -> None:
-        event = Timeout(env, rule.delay_us)
-        event.callbacks.append(lambda _event: write(first, count))  # type: ignore[union-attr]
-
-    core.appeared = appeared

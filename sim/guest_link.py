@@ -33,25 +33,29 @@ MOST_SAMPLES: Final = 5_000
 """Periodic samples of a run, unless it asks for a period of its own."""
 
 SERIES: Final = ("headroom", "free_movable", "mem_available", "returnable", "user", "kernel", "memmap")
-"""What is sampled, in pages: ``headroom`` kernel requests may still take that much; ``free_movable`` free in ZONE_MOVABLE;
-``mem_available`` as in /proc/meminfo; ``returnable`` hotplugged memory that could be returned right now; ``user``, ``kernel`` and
-``memmap`` what is used for what."""
+"""What is sampled, in pages. ``headroom``: kernel requests may still take that much; ``free_movable``: free in
+ZONE_MOVABLE; ``mem_available``: as in /proc/meminfo; ``returnable``: hotplugged memory that could be returned right now;
+``user``, ``kernel`` and ``memmap``: what is used for what."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuestSpec:
     """A guest to be modelled.
 
-    ``parameters`` overrides fields of :class:`sim.guest.GuestParameters` (the set of the machine's kernel series otherwise);
-    ``sample_every`` is the period of samples in seconds, 0 for about 5,000 a run and one second at least.
+    ``parameters`` overrides fields of :class:`sim.guest.GuestParameters` (the set of the machine's kernel series
+    otherwise); ``sample_every`` is the period of samples in seconds, 0 for about 5,000 a run and one second at least.
     """
 
     parameters: Mapping[str, float] = field(default_factory=dict)
     sample_every: float = 0.0
 
     def resolve(self, series: tuple[int, int]) -> GuestParameters:
-        """Return all parameters for a kernel series. Raises ValueError or TypeError for what is no parameter or no value of it."""
-        return replace(parameters_for("6.12" if series >= _NEWER_SERIES else "6.1"), **self.parameters)  # type: ignore[arg-type]
+        """Return all parameters for a kernel series.
+
+        Raises ValueError or TypeError for what is no parameter or no value of it.
+        """
+        known = parameters_for("6.12" if series >= _NEWER_SERIES else "6.1")
+        return replace(known, **self.parameters)  # type: ignore[arg-type]
 
 
 class GuestLink:
@@ -98,8 +102,8 @@ class GuestLink:
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
         """Set what load ``name`` uses to ``amount`` (bytes, or a count for files, processes, pipes and sockets).
 
-        False for an unknown kind, a negative amount, a name in use for another kind, or a load whose process was killed: it stays
-        dead until its demand is set to 0.
+        False for an unknown kind, a negative amount, a name in use for another kind, or a load whose process was
+        killed: it stays dead until its demand is set to 0.
         """
         found = self._verbs.get(kind)
         if found is None or amount < 0:
@@ -183,7 +187,10 @@ class GuestLink:
 
 
 def _present(layout: BootLayout) -> list[tuple[int, int, int, tuple[tuple[int, int], ...]]]:
-    """Return (node, zone, present pages, block runs) of every boot zone; a block of several zones stands with the highest of them."""
+    """Return (node, zone, present pages, block runs) of every boot zone.
+
+    A block of several zones stands with the highest of them.
+    """
     memory = layout.memory
     runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for first, count, zone, node in layout.boot.runs:

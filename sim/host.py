@@ -1,7 +1,7 @@
 """The host: attaches devices to a guest, finds them room, and passes requests on to their drivers.
 
-What a VMM and its management layer do: DIMM slots, the address space above boot memory (first fit, as QEMU's ``memory_device_get_free_addr``), and
-who is asked for what. Implements :class:`workloads.contract.Host`.
+What a VMM and its management layer do: DIMM slots, the address space above boot memory (first fit, as QEMU's
+``memory_device_get_free_addr``), and who is asked for what. Implements :class:`workloads.contract.Host`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ class MachineHost:
     # Verbs -----------------------------------------------------------------------------------------------------------
 
     def plug(self, spec: DeviceSpec) -> bool:
-        """Attach a device and have its driver begin. False (recorded) where the id is in use, or there is no slot or no room."""
+        """Attach a device and have its driver begin.
+
+        False (recorded) where the id is in use, or there is no slot or no room.
+        """
         self._context.recorder.compact()
         if spec.id in self._devices:
             return self._fail(EEXIST)
@@ -88,7 +91,10 @@ class MachineHost:
         return True
 
     def resize(self, device: str, requested: int) -> bool:
-        """Set a virtio-mem device's requested bytes. False (recorded) where there is none, or the size is not possible."""
+        """Set a virtio-mem device's requested bytes.
+
+        False (recorded) where there is none, or the size is not possible.
+        """
         self._context.recorder.compact()
         found = self._devices.get(device)
         if not isinstance(found, VirtioMem):
@@ -96,7 +102,10 @@ class MachineHost:
         return found.resize(requested) or self._fail(EINVAL, found.index)
 
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
-        """Set what the guest's load ``name`` uses. False where no guest is modelled or it refuses, see :meth:`GuestLink.set_demand`."""
+        """Set what the guest's load ``name`` uses.
+
+        False where no guest is modelled or it refuses, see :meth:`GuestLink.set_demand`.
+        """
         return self._guest is not None and self._guest.set_demand(name, kind, amount)
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
@@ -141,7 +150,7 @@ class MachineHost:
         return False
 
     def _find_room(self, spec: DeviceSpec, size: int) -> int | None:
-        """Return the lowest address with room for ``size`` bytes on whole memory blocks, or the wished one; None where there is none."""
+        """Return the lowest address with room for ``size`` bytes on whole blocks, or the wished one; else None."""
         end = MAX_PHYSICAL_BYTES
         if self._machine.max_memory is not None:
             used = self._machine.boot_memory + sum(length for _, length in self._places.values())

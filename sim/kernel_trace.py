@@ -1,8 +1,8 @@
-"""Replays a recorded kernel: drives the model with the recorded requests and compares every block and zone after each step.
+"""Replays a recorded kernel: drives the model with the recorded requests, compares every block after each step.
 
-What the recording gives as input is the machine at boot, the requests and where devices were put. What depends on the guest's own pages, that
-a block in a kernel zone refused to go offline, is taken from the recording and counted (:mod:`sim.recorded_guest`). Everything else has to
-follow from the model.
+What the recording gives as input is the machine at boot, the requests and where devices were put. What depends on the
+guest's own pages, that a block in a kernel zone refused to go offline, is taken from the recording and counted
+(:mod:`sim.recorded_guest`). Everything else has to follow from the model.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ _WORDS = {kind.word: kind for kind in OnlineType}
 
 @dataclass(slots=True)
 class ReplayReport:
-    """How a replay compared. Each mismatch is a dict with ``step`` (from 0; -1 is boot), what, ``recorded`` and ``simulated``."""
+    """How a replay compared.
+
+    Each mismatch is a dict with ``step`` (from 0; -1 is boot), what, ``recorded`` and ``simulated``.
+    """
 
     trace: str
     kernel: str
@@ -100,7 +103,9 @@ def build_memory(trace: Trace) -> Memory:
         if zone.zone == "Device":
             continue
         if zone.zone not in ZONE_BY_LABEL:
-            raise TraceError(f"{trace.name}: boot: unknown zone {zone.zone!r} (known: {', '.join(ZONE_LABELS)}, Device)")
+            raise TraceError(
+                f"{trace.name}: boot: unknown zone {zone.zone!r} (known: {', '.join(ZONE_LABELS)}, Device)"
+            )
         memory.boot_zone(
             zone.node,
             ZONE_BY_LABEL[zone.zone],
@@ -155,7 +160,9 @@ class Replay:
 
     def _log(self, online_type: int, first: int, count: int, explanation: Explanation) -> None:
         word = OnlineType(online_type).word
-        self.decisions += [LoggedDecision(self._step, block, word, explanation) for block in range(first, first + count)]
+        self.decisions += [
+            LoggedDecision(self._step, block, word, explanation) for block in range(first, first + count)
+        ]
 
     def _make_policy(self) -> Policy:
         if self._policy["online_policy"] == "auto-movable":
@@ -171,7 +178,7 @@ class Replay:
         return self.report
 
     def steps(self) -> Iterator[int]:
-        """Compare the machine at boot, then do one recorded step after the other, yielding its number once it is compared."""
+        """Compare the machine at boot, then do one recorded step after the other, yielding its number once compared."""
         self._compare(self.trace.boot, None)
         for number, step in enumerate(self.trace.steps):
             self._step = number
@@ -261,11 +268,11 @@ class Replay:
 
     def _do_set_policy(self, step: Step) -> None:
         for key in self._policy:
-            value = step.extra(key)
+            value = step.recorded(key)
             if value is not None:
                 self._policy[key] = value
         self.core.set_policy(self._make_policy())
-        word = step.extra("auto_online_blocks")
+        word = step.recorded("auto_online_blocks")
         if word is not None:
             if word not in _WORDS:
                 raise TraceError(f"{self.trace.name}: step {self._step}: unknown auto_online_blocks {word!r}")
@@ -295,7 +302,9 @@ class Replay:
                 if simulated != entry.size:
                     self._mismatch(self.report.size_mismatches, "device", entry.id, entry.size, simulated)
 
-    def _mismatch(self, where: list[dict[str, object]], what: str, name: object, recorded: object, simulated: object) -> None:
+    def _mismatch(
+        self, where: list[dict[str, object]], what: str, name: object, recorded: object, simulated: object
+    ) -> None:
         where.append({"step": self._step, what: name, "recorded": recorded, "simulated": simulated})
 
     def _compare_blocks(self, snapshot: Snapshot) -> None:
@@ -320,12 +329,16 @@ class Replay:
             listed = {block for run in snapshot.blocks for block in range(run.start, run.start + run.count)}
             for block in blocks.ids():
                 if block not in listed:
-                    simulated = self.memory.zone_label(block) or "offline"
-                    self._mismatch(self.report.block_mismatches, "block", block, "absent", simulated)
+                    found = self.memory.zone_label(block) or "offline"
+                    self._mismatch(self.report.block_mismatches, "block", block, "absent", found)
 
     def _compare_zones(self, snapshot: Snapshot) -> None:
         recorded = {
-            (zone.node, zone.zone): (zone.present_pages, zone.start_pfn if zone.spanned_pages else 0, zone.spanned_pages)
+            (zone.node, zone.zone): (
+                zone.present_pages,
+                zone.start_pfn if zone.spanned_pages else 0,
+                zone.spanned_pages,
+            )
             for zone in snapshot.zones
             if zone.zone != "Device"
         }
@@ -355,4 +368,3 @@ def _said(state: str, zone: str | None) -> str:
 def replay(path: Path) -> ReplayReport:
     """Replay the recording at ``path``. Raises TraceError where it cannot be read."""
     return Replay(read_trace(path)).run()
-

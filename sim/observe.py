@@ -1,8 +1,8 @@
 """What a run records: one row for every change, kept as integers while the run lasts and handed out as arrays.
 
-The record of a run is a table of events (see :data:`EVENT_COLUMNS`). Every series (MOVABLE over time, plugged size, ...) follows
-from it by summing deltas, so the hot path appends one row per change and nothing else. A row may stand for a run of adjacent
-blocks that changed together.
+The record of a run is a table of events (see :data:`EVENT_COLUMNS`). Every series (MOVABLE over time, plugged size,
+...) follows from it by summing deltas, so the hot path appends one row per change and nothing else. A row may stand
+for a run of adjacent blocks that changed together.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     import numpy.typing as npt
 
 
@@ -49,10 +51,11 @@ class EventKind(IntEnum):
 
 
 EVENT_COLUMNS: Final = ("t_us", "kind", "device", "block", "count", "zone", "pages")
-"""``t_us`` simulated microseconds; ``kind`` an :class:`EventKind`; ``device`` index into the run's device names (-1: none, such as
-boot memory); ``block`` first block id; ``count`` blocks; ``zone`` zone number (see ``sim.memory.zones.ZoneType``; -1 where it does not
-apply); ``pages`` change of the device's plugged pages (positive for PLUG, ADD, SUBPLUG; positive as well, but to be subtracted, for REMOVE, UNPLUG, SUBUNPLUG;
-0 for ONLINE and OFFLINE, which do not change what is plugged)."""
+"""``t_us``: simulated microseconds. ``kind``: an :class:`EventKind`. ``device``: index into the run's device names, -1 for
+none, such as boot memory. ``block``: first block id. ``count``: blocks. ``zone``: zone number (see
+:class:`sim.memory.zones.ZoneType`), -1 where it does not apply. ``pages``: change of the device's plugged pages: to be added
+for PLUG, ADD and SUBPLUG, to be subtracted for REMOVE, UNPLUG and SUBUNPLUG, 0 for ONLINE and OFFLINE, which change
+nothing that is plugged."""
 
 _WIDTH: Final = len(EVENT_COLUMNS)
 _COMPACT_AT: Final = 1 << 16
@@ -61,8 +64,8 @@ _COMPACT_AT: Final = 1 << 16
 class Recorder:
     """Collects event rows. ``append`` is the hot path: one call per change with the seven integers of a row as a tuple.
 
-    Rows wait in a plain list, because extending a list costs a third of extending an ``array``; :meth:`compact` moves them into
-    eight bytes an integer and is called where time does not matter (at every request of the host).
+    Rows wait in a plain list, because extending a list costs a third of extending an ``array``; :meth:`compact` moves
+    them into eight bytes an integer and is called where time does not matter (at every request of the host).
     """
 
     __slots__ = ("_compact", "_pending", "append", "device_names", "device_nodes", "device_units")
@@ -70,7 +73,8 @@ class Recorder:
     def __init__(self) -> None:
         self._pending: list[int] = []
         self._compact = array("q")
-        self.append = self._pending.extend
+        # SimPy's clock is typed as a float; here it holds integers, because every delay is one.
+        self.append: Callable[[Iterable[float]], None] = self._pending.extend  # type: ignore[assignment]
         self.device_names: list[str] = []
         self.device_nodes: list[int] = []
         self.device_units: list[int] = []

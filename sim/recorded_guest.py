@@ -1,8 +1,9 @@
 """The guest of a replay: whether a block in a kernel zone refuses to go offline is read off the recording, and counted.
 
-Where the guest had put unmovable pages cannot be known without its contents. This guest answers only when the model itself is about to empty an
-online block of a kernel zone (or a boot block of ZONE_MOVABLE, which may hold boot allocations): it refuses if the recording still has the block online
-after the step. Everything else always succeeds, so that the allowance hides no wrong order.
+Where the guest had put unmovable pages cannot be known without its contents. This guest answers only when the model
+itself is about to empty an online block of a kernel zone (or a boot block of ZONE_MOVABLE, which may hold boot
+allocations): it refuses if the recording still has the block online after the step. Everything else always succeeds,
+so that the allowance hides no wrong order.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ _GONE = OfflineOutcome()
 
 
 class RecordedGuest:
-    """Implements :class:`sim.guest.contract.Guest` for one step at a time. ``refused`` are the blocks that refused in this step."""
+    """Implements :class:`sim.guest.contract.Guest` for one step at a time.
+
+    ``refused`` are the blocks that refused in this step.
+    """
 
     def __init__(self, memory: Memory, boot: Snapshot) -> None:
         self._memory = memory
@@ -61,7 +65,7 @@ class RecordedGuest:
         self._kernel_managed = _kernel_managed(after)
 
     def _given_by_staying(self, device: VirtioMem, after: Snapshot) -> int | None:
-        """Return what kernel blocks that stay give up together, for a request that was met; None where it is not recorded.
+        """Return what kernel blocks that stay give up together, for a request that was met; None if not recorded.
 
         The managed pages of the node's kernel zones fall by that and by what was plugged of kernel blocks that went.
         """
@@ -86,7 +90,8 @@ class RecordedGuest:
         early = bool(self._memory.blocks.flags[block] & self._memory.blocks.EARLY)
         return zone <= ZONE_NORMAL or early
 
-    # The guest's contract ----------------------------------------------------------------------------------------------
+    # The guest's contract
+    # ----------------------------------------------------------------------------------------------
 
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
         """No recording that can be replayed ran out of memory for the memmap."""
@@ -126,7 +131,7 @@ class RecordedGuest:
         return [block for block, zone in zones if zone is not None and not zone.movable]
 
     def _movable_unit_left(self, device: VirtioMem, mode: BigBlockMode) -> bool:
-        """Whether the recording still has a big block of the device that is online and wholly MOVABLE after the step."""
+        """Whether the recording still has a big block of the device online and wholly MOVABLE after the step."""
         per_unit = mode.unit_pages // self._memory.block_pages
         for at in range(len(mode.state)):
             start = (mode.first + at) * per_unit
@@ -135,10 +140,8 @@ class RecordedGuest:
                 return True
         return False
 
-    def give_subblocks(
-        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int
-    ) -> Given:
-        """Give up the highest sub-blocks; a kernel block that stays keeps what the recording leaves over, lowest sub-blocks first."""
+    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
+        """Give up the highest sub-blocks; a kernel block that stays keeps what the recording leaves over."""
         number = plugged_mask.bit_count()
         if want < number or not self._may_refuse(block, zone) or zone == ZONE_MOVABLE:
             return Given(_highest(plugged_mask, min(want, number)))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BootMemory:
-    """The machine's memory before anything was hotplugged. ``runs`` are (first block, blocks, zone, node), zone -1 where zones mix.
+    """The machine's memory before hotplug. ``runs`` are (first block, blocks, zone, node), zone -1 where zones mix.
 
     ``early_kernel_pages`` is KE of the auto-movable statistics at boot (present early pages of kernel zones minus CMA),
     ``movable_pages`` MV at boot.
@@ -30,10 +30,11 @@ class BootMemory:
 class RunResult:
     """A cell's raw outcome.
 
-    ``events`` has shape (n, 7), columns :data:`sim.observe.EVENT_COLUMNS`, in order of simulated time. ``duration_us`` is the
-    simulated end. ``device_units`` holds, for each device, the pages of a unit of its dynamic memory group, 0 for a static group and -1 for
-    no group; empty where that is not known. ``counters`` are totals kept by the core (``decisions``, ``failed_requests``, ...). ``guest`` holds the
-    guest's sampled series by name, each an array as long as ``guest["t_us"]``; empty without a guest model.
+    ``events`` has shape (n, 7), columns :data:`sim.observe.EVENT_COLUMNS`, in order of simulated time.
+    ``duration_us`` is the simulated end. ``device_units`` holds, for each device, the pages of a unit of its dynamic
+    memory group, 0 for a static group and -1 for no group; empty where that is not known. ``counters`` are totals
+    kept by the core (``decisions``, ``failed_requests``, ...). ``guest`` holds the guest's sampled series by name,
+    each an array as long as ``guest["t_us"]``; empty without a guest model.
     """
 
     events: npt.NDArray[np.int64]

@@ -1,7 +1,7 @@
 """The files that recorded kernels come in: what they hold, checked on reading.
 
-A recording is JSON: the machine, the policy, a snapshot at boot and the steps, each with a snapshot of every memory block and
-zone after it. ``tests/data/kernel-traces/README.md`` describes the format for people.
+A recording is JSON: the machine, the policy, a snapshot at boot and the steps, each with a snapshot of every memory
+block and zone after it. ``tests/data/kernel-traces/README.md`` describes the format for people.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Step(_Model):
     devices: list[DeviceEntry] | None = None
     after: Snapshot | None = None
 
-    def extra(self, key: str) -> Any:  # noqa: ANN401 - whatever the recorder wrote
+    def recorded(self, key: str) -> Any:  # noqa: ANN401 - whatever the recorder wrote
         """Return a key that this model does not name, None where the step has none."""
         return (self.model_extra or {}).get(key)
 

@@ -27,7 +27,18 @@ STRUCT_PAGE_BYTES: Final = 64
 MICROSECONDS: Final = 1_000_000
 """Microseconds in a second."""
 
-_SUFFIXES: Final = {"": 1, "b": 1, "kib": KIB, "mib": MIB, "gib": GIB, "tib": TIB, "k": KIB, "m": MIB, "g": GIB, "t": TIB}
+_SUFFIXES: Final = {
+    "": 1,
+    "b": 1,
+    "kib": KIB,
+    "mib": MIB,
+    "gib": GIB,
+    "tib": TIB,
+    "k": KIB,
+    "m": MIB,
+    "g": GIB,
+    "t": TIB,
+}
 _SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<suffix>[a-z]*)\s*", re.IGNORECASE)
 
 
@@ -48,8 +59,8 @@ def parse_size(text: str | int) -> int:
         raise ValueError(f"{text!r} is not a size: write a number of bytes or a string such as '512MiB' or '4GiB'")
     whole, _, fraction = match["number"].partition(".")
     scale = _SUFFIXES[match["suffix"].lower()]
-    numerator = int(whole + fraction) * scale
-    size, rest = divmod(numerator, 10 ** len(fraction))
+    numerator: int = int(whole + fraction) * scale
+    size, rest = divmod(numerator, int(10 ** len(fraction)))
     if rest:
         raise ValueError(f"{text!r} is not a whole number of bytes")
     return size

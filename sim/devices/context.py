@@ -24,7 +24,9 @@ class DriverContext:
 
     __slots__ = ("block_bytes", "core", "env", "failures", "lock", "page_bytes", "recorder", "timing")
 
-    def __init__(self, env: simpy.Environment, core: HotplugCore, recorder: Recorder, timing: Timing | None = None) -> None:
+    def __init__(
+        self, env: simpy.Environment, core: HotplugCore, recorder: Recorder, timing: Timing | None = None
+    ) -> None:
         self.env = env
         self.core = core
         self.recorder = recorder

@@ -1,4 +1,4 @@
-"""A dax device given to kmem (persistent memory, CXL, soft-reserved memory): a static group, as a DIMM, but unbound by user space.
+"""A dax device given to kmem (persistent memory, CXL): a static group, as a DIMM, but unbound by user space.
 
 Follows ``drivers/dax/kmem.c`` (``dev_dax_kmem_probe``, ``dev_dax_kmem_remove``).
 """
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 
 class Dax:
-    """One dax device. ``ranges`` are (start, length) in bytes. ``bytes_for_pages`` registers the group as kernels before 46e66dab8565 did:
-    with its size in bytes where pages are meant. ``self_host`` asks for memmap on memory (a device attribute since 6.8)."""
+    """One dax device. ``ranges`` are (start, length) in bytes.
+
+    ``bytes_for_pages`` registers the group as kernels before 46e66dab8565 did: with its size in bytes where pages are
+    meant. ``self_host`` asks for memmap on memory (a device attribute since 6.8).
+    """
 
     kind = "dax"
 
@@ -71,7 +74,7 @@ class Dax:
         self._worker.start(self._bind())
 
     def eject(self) -> None:
-        """Start what an operator does to get it back: write ``offline`` to its blocks, highest first, and unbind if all went."""
+        """Start what an operator does to get it back: write ``offline`` to its blocks, highest first, then unbind."""
         self._worker.start(self._give_back())
 
     def _finish(self, *, ok: bool) -> None:

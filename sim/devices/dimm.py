@@ -1,6 +1,7 @@
 """An ACPI memory device (DIMM): a static group, added range by range in one go, ejected as a whole or not at all.
 
-Follows ``drivers/acpi/acpi_memhotplug.c`` (``acpi_memory_enable_device``) and ``acpi_scan_hot_remove`` of ``drivers/acpi/scan.c``.
+Follows ``drivers/acpi/acpi_memhotplug.c`` (``acpi_memory_enable_device``) and ``acpi_scan_hot_remove`` of
+``drivers/acpi/scan.c``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from sim.devices.worker import LOCK, Worker
 from sim.memory.blocks import MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
 from sim.memory.groups import NO_GROUP
-from sim.memory.zones import OnlineType
 from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from sim.devices.worker import Work
 
 _SELF_HOST_ANY_RANGE_SINCE = (6, 6)
-"""Series from which on the driver always asks for a self-hosted memmap; before, only for ranges of exactly one block."""
+"""Series from which on the driver always asks for a self-hosted memmap; before, only for ranges of one block."""
 
 
 class Dimm:
-    """One DIMM. ``ranges`` are (start, length) in bytes, in firmware order. ``done`` is called when a request has ended, with success."""
+    """One DIMM. ``ranges`` are (start, length) in bytes, in firmware order.
+
+    ``done`` is called when a request has ended, with success.
+    """
 
     kind = "dimm"
 
@@ -147,8 +150,8 @@ class Dimm:
         context.lock.release()
         self._finish(self.gone)
 
-    def _try_offline(self) -> int:
-        """Take everything offline in two passes, then remove it; or put back what went. Returns the microseconds that it took.
+    def _try_offline(self) -> int:  # noqa: C901 - the driver's procedure, told in one place
+        """Take everything offline in two passes, then remove it; or put back what went. Returns microseconds.
 
         Two passes exist because one block may hold another block's memmap.
         """
@@ -190,4 +193,3 @@ class Dimm:
         self.enabled = []
         self.gone = True
         return took
-

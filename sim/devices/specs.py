@@ -11,8 +11,8 @@ from sim.units import MIB
 class DimmSpec:
     """An ACPI memory device. ``size`` bytes on ``node``; ``address`` is chosen by the machine where None.
 
-    ``ranges`` splits the device into several address ranges (lengths in bytes, in firmware order, laid out one after the other
-    with ``gap`` bytes between them); empty means one range of ``size``.
+    ``ranges`` splits the device into several address ranges (lengths in bytes, in firmware order, laid out one after
+    the other with ``gap`` bytes between them); empty means one range of ``size``.
     """
 
     id: str
@@ -26,9 +26,10 @@ class DimmSpec:
 
 @dataclass(frozen=True, slots=True)
 class VirtioMemSpec:
-    """A virtio-mem device: a region of ``max_size`` bytes on ``node`` in device blocks of ``block_size``, first request ``requested``.
+    """virtio-mem: ``max_size`` bytes on ``node`` in device blocks of ``block_size``; first request ``requested``.
 
-    ``unplug_online``, ``force_bbm`` and ``bbm_block_size`` (bytes, 0: as small as possible) are the guest driver's module parameters.
+    ``unplug_online``, ``force_bbm`` and ``bbm_block_size`` (bytes, 0: as small as possible) are the guest driver's
+    module parameters.
     """
 
     id: str
@@ -46,8 +47,9 @@ class VirtioMemSpec:
 class DaxSpec:
     """A dax device bound to kmem (persistent or CXL memory): ``size`` bytes on ``node``.
 
-    ``bytes_for_pages`` is the bug of kernels before commit 46e66dab8565 (2023), which registered the device's group with its size in
-    bytes where pages are meant; ``self_host`` the device attribute that asks for its memmap on itself (6.8 and later).
+    ``bytes_for_pages`` is the bug of kernels before commit 46e66dab8565 (2023), which registered the device's group
+    with its size in bytes where pages are meant; ``self_host`` the device attribute that asks for its memmap on
+    itself (6.8 and later).
     """
 
     id: str

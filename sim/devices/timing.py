@@ -1,6 +1,7 @@
 """How long things take in the guest: one place, each default with its source. All in microseconds.
 
-Zone decisions do not depend on these; the order of events of several devices does, and so does every score that counts byte-seconds.
+Zone decisions do not depend on these; the order of events of several devices does, and so does every score that
+counts byte-seconds.
 """
 
 from __future__ import annotations
@@ -24,11 +25,22 @@ class Timing:
     virtio_mem_unplug: int = 18_000
     """Offline, remove and unplug a free 128 MiB by virtio-mem. 47 GiB in 6.8 s: same source."""
     dimm_add: int = 9_000
-    """Add and online 128 MiB of a DIMM or dax device. No published figure: half of what virtio-mem needs less its talk with the device."""
+    """Add and online 128 MiB of a DIMM or dax device.
+
+    No published figure: half of what virtio-mem needs less its talk with the device.
+    """
+    online: int = 5_000
+    """User space puts a 128 MiB block online by hand. No published figure: about what taking it offline takes."""
     offline: int = 4_000
-    """Take a free 128 MiB block offline. 3 to 5 ms a block: intel/nemu issue 71; 2 to 12 ms: T. Chen, linux-mm, 2013-06-19."""
+    """Take a free 128 MiB block offline. 3 to 5 ms a block: intel/nemu issue 71; 2 to 12 ms: T.
+
+    Chen, linux-mm, 2013-06-19.
+    """
     refused: int = 4_000
-    """An attempt that is refused, per block of 128 MiB. As an attempt that succeeds on a free block (3 ms in intel/nemu issue 71)."""
+    """An attempt that is refused, per block of 128 MiB.
+
+    As an attempt that succeeds on a free block (3 ms in intel/nemu issue 71).
+    """
     migrate: int = 100_000
     """Move 128 MiB of used pages elsewhere, on top of ``offline``: about 1.25 GiB/s, a single copying thread."""
     retry_first: int = 50_000_000
@@ -43,8 +55,8 @@ class Timing:
 
     @classmethod
     def instant(cls) -> Timing:
-        """Return a timing in which all work takes no time and only the retry timer runs: for replaying recorded steps."""
-        return cls(virtio_mem_plug=0, virtio_mem_unplug=0, dimm_add=0, offline=0, refused=0, migrate=0)
+        """Return a timing in which work takes no time and only the retry timer runs: for replaying recorded steps."""
+        return cls(virtio_mem_plug=0, virtio_mem_unplug=0, dimm_add=0, online=0, offline=0, refused=0, migrate=0)
 
 
 def scale(us: int, pages: int) -> int:

@@ -1,7 +1,8 @@
 """A virtio-mem device: one worker that brings what is plugged to what is requested, block by block.
 
-This module is the part common to both modes: geometry, the main loop, the retry timer, what the device itself answers. Follows
-``drivers/virtio/virtio_mem.c`` (``virtio_mem_run_wq``, ``virtio_mem_init``) and, for the usable region and refusals, QEMU's ``hw/virtio/virtio-mem.c``.
+This module is the part common to both modes: geometry, the main loop, the retry timer, what the device itself
+answers. Follows ``drivers/virtio/virtio_mem.c`` (``virtio_mem_run_wq``, ``virtio_mem_init``) and, for the usable
+region and refusals, QEMU's ``hw/virtio/virtio-mem.c``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ USABLE_EXTENT = 2 * 128 * MIB
 """Bytes beyond the request that QEMU lets the guest use on x86 (twice the largest section or huge page)."""
 
 _SMALL_SUB_BLOCKS_SINCE = (6, 1)
-"""Series from which on a sub-block is a pageblock (2 MiB); 5.15 takes the largest chunk of the page allocator (4 MiB)."""
+"""Series from which on a sub-block is a pageblock (2 MiB); 5.15 takes the page allocator's largest chunk (4 MiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class VirtioMem:
         return BigBlockMode(self, big_block)
 
     def resize(self, requested: int) -> bool:
-        """Set the requested size in bytes; False where it is not a multiple of the device block or exceeds the region."""
+        """Set the requested size in bytes; False where it is no multiple of the device block or exceeds the region."""
         if requested < 0 or requested > self.max_size or requested % self.block_size:
             return False
         self.requested = requested
@@ -144,7 +145,7 @@ class VirtioMem:
         """Whether the device lets the guest plug ``amount`` more bytes: never beyond the request."""
         return self.plugged + amount <= self.requested
 
-    def _run(self) -> Work:
+    def _run(self) -> Work:  # noqa: C901 - one main loop, as in the driver
         """One or more passes of ``virtio_mem_run_wq``: until the request is met, or cannot be met for now."""
         self._timer += 1  # whatever timer is running, its expiry is no longer awaited
         while True:
@@ -179,7 +180,7 @@ class VirtioMem:
         self._timer += 1
         armed = self._timer
         expiry = Timeout(self.context.env, self._retry_us)
-        expiry.callbacks.append(lambda _event: self._expired(armed))  # type: ignore[union-attr]
+        expiry.callbacks.append(lambda _event: self._expired(armed))
 
     def _expired(self, armed: int) -> None:
         if armed == self._timer and not self._worker.busy:

@@ -36,7 +36,8 @@ _CONFIG_CHECK_SINCE: Final = (6, 6)
 class BigBlockMode:
     """States of a device's big blocks by offset from its first usable one.
 
-    ``state`` has one byte a big block; ``online`` and ``kernel`` count its memory blocks that are online, and in a kernel zone.
+    ``state`` has one byte a big block; ``online`` and ``kernel`` count its memory blocks that are online, and in a
+    kernel zone.
     """
 
     __slots__ = (
@@ -221,7 +222,10 @@ class BigBlockMode:
         return max(self.state.rfind(state, 0, below) if self.counts[state] else -1 for state in states)
 
     def _remove(self, at: int, states: tuple[int, ...]) -> Generator[int, None, int]:
-        """Take one big block offline, remove and unplug it. Returns 0, EBUSY where it stays, or EAGAIN for a new request."""
+        """Take one big block offline, remove and unplug it.
+
+        Returns 0, EBUSY where it stays, or EAGAIN for a new request.
+        """
         device, core = self._device, self._core
         if self._checks_config and device.config_changed and self.state[at] != ADDED_OFFLINE:
             return EAGAIN

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.devices.timing import scale
 from sim.devices.worker import LOCK
-from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, HotplugError
+from sim.memory.errors import EAGAIN, EBUSY, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
 from sim.observe import EventKind
 from sim.units import PAGE_SIZE
@@ -45,8 +45,9 @@ _RETRY_UNPLUGGED_SINCE: Final = (6, 6)
 class SubBlockMode:
     """States of a device's memory blocks by offset from its first usable block.
 
-    ``state`` has one byte a block, so that the next block of a state is a byte search; ``masks`` holds, for blocks that are there and not
-    fully plugged only, a bit for each plugged sub-block. ``offline_pages`` counts blocks added and not online.
+    ``state`` has one byte a block, so that the next block of a state is a byte search; ``masks`` holds, for blocks
+    that are there and not fully plugged only, a bit for each plugged sub-block. ``offline_pages`` counts blocks added
+    and not online.
     """
 
     __slots__ = (
@@ -85,7 +86,8 @@ class SubBlockMode:
         end = (device.address + device.max_size) // block_bytes
         self.state = bytearray(max(0, end - self.first))
         self.counts = [0] * _NR_STATES
-        # No block of a state lies above its bound, so that looking for the highest one does not start at the device's end.
+        # No block of a state lies above its bound, so that looking for the highest one does not start at the device's
+        # end.
         self._highest = [-1] * _NR_STATES
         self.masks: dict[int, int] = {}
         self.next_new = 0
@@ -131,7 +133,7 @@ class SubBlockMode:
         counts[self.state[at]] -= 1
         counts[state] += 1
         self.state[at] = state
-        if at > self._highest[state]:
+        if at > self._highest[state]:  # noqa: PLR1730 - max() costs a call
             self._highest[state] = at
 
     def _find_highest(self, state: int, below: int) -> int:
@@ -148,7 +150,7 @@ class SubBlockMode:
 
     # Plugging --------------------------------------------------------------------------------------------------------
 
-    def plug(self, amount: int) -> Generator[int, None, int]:
+    def plug(self, amount: int) -> Generator[int, None, int]:  # noqa: C901, PLR0912 - the hot path, without calls
         """Fill partly plugged blocks, then reuse removed ones, then append new ones; lowest first each time."""
         wanted = amount // self.granularity
         if self.masks:
@@ -159,7 +161,8 @@ class SubBlockMode:
                     if result:
                         return result
                     at = self.state.find(state, at + 1)
-        # The loop over whole blocks is written out instead of calling a generator for each: it is the simulator's hot path.
+        # The loop over whole blocks is written out instead of calling a generator for each: it is the simulator's hot
+        # path.
         device = self._device
         lock = device.context.lock
         per_block = self._per_block
@@ -172,14 +175,18 @@ class SubBlockMode:
                 return ENOSPC
             if self.offline_pages + self.unit_pages > device.threshold_pages:
                 return ENOSPC
-            number = per_block if wanted > per_block else wanted
+            number = per_block if wanted > per_block else wanted  # noqa: FURB136 - min() costs a call
             if device.plugged + number * self.granularity > device.requested:
                 return EAGAIN
             if lock.held:
                 yield LOCK
             else:
                 lock.held = True
-            wait = self._plug_wait if number == per_block else scale(device.context.timing.virtio_mem_plug, number * self._sub_pages)
+            wait = (
+                self._plug_wait
+                if number == per_block
+                else scale(device.context.timing.virtio_mem_plug, number * self._sub_pages)
+            )
             if wait:
                 yield wait
             # The request may have fallen meanwhile: then the device refuses.
@@ -266,7 +273,7 @@ class SubBlockMode:
 
     # Unplugging ------------------------------------------------------------------------------------------------------
 
-    def unplug(self, amount: int) -> Generator[int, None, int]:
+    def unplug(self, amount: int) -> Generator[int, None, int]:  # noqa: C901, PLR0912 - as plug
         """Unplug offline blocks first, then online ones class by class; highest block first each time."""
         device, core = self._device, self._core
         lock = device.context.lock
@@ -308,7 +315,10 @@ class SubBlockMode:
         return EBUSY if wanted else 0
 
     def _unplug_offline(self, at: int, wanted: int) -> Generator[int, None, int]:
-        """Unplug sub-blocks of an offline block, and remove it once it is empty. Returns the sub-blocks still wanted."""
+        """Unplug sub-blocks of an offline block, and remove it once it is empty.
+
+        Returns the sub-blocks still wanted.
+        """
         device, core = self._device, self._core
         mask = self.masks.get(at, self._full_mask)
         taken = _highest_bits(mask, wanted)
@@ -339,7 +349,10 @@ class SubBlockMode:
         self._set(at, UNUSED)
 
     def _unplug_online(self, at: int, wanted: int) -> int:
-        """Unplug what an online block gives up now, and remove it once nothing of it is plugged. Returns the sub-blocks that went."""
+        """Unplug what an online block gives up now, and remove it once nothing of it is plugged.
+
+        Returns the sub-blocks that went.
+        """
         device, core = self._device, self._core
         block = self.first + at
         mask = self.masks.get(at, self._full_mask)

@@ -1,8 +1,8 @@
 """Runs a driver's work: a plain generator, driven straight from SimPy's timeouts, and the lock that drivers share.
 
-A SimPy process costs an event at its start, one at its end and a new event for each wait. A device does one piece of work after
-another for the whole simulation, so it drives its generator itself, by one event that is scheduled again for every wait: a wait of
-n microseconds costs less than half a timeout and a wait of none is nothing at all.
+A SimPy process costs an event at its start, one at its end and a new event for each wait. A device does one piece of
+work after another for the whole simulation, so it drives its generator itself, by one event that is scheduled again
+for every wait: a wait of n microseconds costs less than half a timeout and a wait of none is nothing at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     Work = Generator[int, None, None]
 
 LOCK: Final = -1
-"""Yielded by work that wants the hotplug lock; it goes on once it holds it. Any other value is a wait in microseconds."""
+"""Yielded by work that wants the hotplug lock; it goes on once it holds it.
+
+Any other value is a wait in microseconds.
+"""
 
 
 class HotplugLock:
@@ -37,7 +40,7 @@ class HotplugLock:
         self.held = False
 
     def acquire(self, resume: Callable[[object], None]) -> bool:
-        """Take the lock and return True, or queue ``resume``, to be called when the caller holds it, and return False."""
+        """Take the lock and return True, or queue ``resume``, called once the caller holds it, and return False."""
         if self.held:
             self.waiting.append(resume)
             return False
@@ -48,7 +51,7 @@ class HotplugLock:
         """Give the lock to the next in the queue, in an event of its own at the same time, or to nobody."""
         if self.waiting:
             handover = Timeout(self._env, 0)
-            handover.callbacks.append(self.waiting.popleft())  # type: ignore[union-attr]
+            handover.callbacks.append(self.waiting.popleft())
         else:
             self.held = False
 
@@ -63,8 +66,8 @@ class Worker:
         self._lock = lock
         self._work: Work | None = None
         self.busy = False
-        # SimPy forbids to trigger an event twice, for good reasons that do not hold here: nobody else waits for this one, and it is only
-        # scheduled again after it was processed. env.schedule bypasses that check.
+        # SimPy forbids to trigger an event twice, for good reasons that do not hold here: nobody else waits for this
+        # one, and it is only scheduled again after it was processed. env.schedule bypasses that check.
         self._event = Event(env)
         self._event._ok = True  # noqa: SLF001
         self._event._value = None  # noqa: SLF001

@@ -1,8 +1,8 @@
 """The table of memory blocks: a few bytes each in dense arrays, indexed by block id.
 
-A block's state, zone and node are one byte (:attr:`BlockTable.where`), so that looking for the next block of a zone is a byte
-search at the speed of ``memchr`` and a terabyte of blocks costs kilobytes. Follows ``struct memory_block`` of
-``include/linux/memory.h``.
+A block's state, zone and node are one byte (:attr:`BlockTable.where`), so that looking for the next block of a zone
+is a byte search at the speed of ``memchr`` and a terabyte of blocks costs kilobytes. Follows ``struct memory_block``
+of ``include/linux/memory.h``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ MAX_ZONES: Final = 256 - FIRST_ZONE_CODE
 class BlockTable:
     """Block attributes by block id.
 
-    ``where`` (byte): ABSENT, OFFLINE, MIXED or a zone's code. ``node`` (16 bit): the block's NUMA node. ``group`` (32 bit): memory group id or -1.
-    ``flags`` (byte): see the constants. ``left_over`` holds the online type that a refused write to ``state`` left on a block.
+    ``where`` (byte): ABSENT, OFFLINE, MIXED or a zone's code. ``node`` (16 bit): the block's NUMA node. ``group`` (32
+    bit): memory group id or -1. ``flags`` (byte): see the constants. ``left_over`` holds the online type that a
+    refused write to ``state`` left on a block.
     """
 
     EARLY: Final = 1

@@ -22,7 +22,10 @@ _MAX_RATIO_IN_CHARGE: Final = 2**31 - 1
 
 
 class GroupView(Protocol):
-    """What a policy may see of a group. Pages; ``max_pages`` is 0 for dynamic groups and ``unit_pages`` 0 for static ones."""
+    """What a policy may see of a group.
+
+    Pages; ``max_pages`` is 0 for dynamic groups and ``unit_pages`` 0 for static ones.
+    """
 
     @property
     def id(self) -> int:
@@ -54,7 +57,10 @@ class GroupView(Protocol):
 
 
 class MemoryGroup:
-    """A registered group. ``kernel`` and ``movable`` are changed by the accounting primitive only; ``blocks`` counts members."""
+    """A registered group.
+
+    ``kernel`` and ``movable`` are changed by the accounting primitive only; ``blocks`` counts members.
+    """
 
     __slots__ = ("blocks", "id", "is_dynamic", "kernel", "max_pages", "movable", "node", "unit_pages")
 
@@ -74,10 +80,11 @@ class MemoryGroup:
 
 
 class Charges:
-    """Early kernel pages that dynamic groups need for their MOVABLE memory at one ratio, summed without walking the groups.
+    """Early kernel pages that dynamic groups need for their MOVABLE memory at one ratio, summed without a walk.
 
-    A group is charged ``max(0, floor(100 * movable / ratio) - kernel)`` pages. ``total`` and ``by_node`` are sums of the values in
-    ``charged`` (by group id), which may lag behind for the group that changed last: see :meth:`GroupRegistry.settle`.
+    A group is charged ``max(0, floor(100 * movable / ratio) - kernel)`` pages. ``total`` and ``by_node`` are sums of
+    the values in ``charged`` (by group id), which may lag behind for the group that changed last: see
+    :meth:`GroupRegistry.settle`.
     """
 
     __slots__ = ("by_node", "charged", "ratio", "total")
@@ -108,8 +115,8 @@ class Charges:
 class GroupRegistry:
     """All memory groups of a machine, by id. Ids are given lowest-free-first from 0.
 
-    ``touched`` is the dynamic group whose counters changed last and whose charges are not settled yet. A policy leaves the
-    deciding group out of every sum, so that a run of decisions about one device never needs to settle.
+    ``touched`` is the dynamic group whose counters changed last and whose charges are not settled yet. A policy
+    leaves the deciding group out of every sum, so that a run of decisions about one device never needs to settle.
     """
 
     __slots__ = ("_block_pages", "_charges", "_free_ids", "_groups", "_next_id", "_possible_nodes", "find", "touched")
@@ -148,7 +155,7 @@ class GroupRegistry:
         if unit_pages <= 0 or unit_pages & (unit_pages - 1) or unit_pages < self._block_pages:
             raise HotplugError(
                 EINVAL,
-                f"a unit of {unit_pages} pages is not a power of two of at least one memory block ({self._block_pages} pages)",
+                f"a unit of {unit_pages} pages is not a power of two of at least a memory block ({self._block_pages})",
             )
         return self._register(node, unit_pages=unit_pages)
 
@@ -217,4 +224,4 @@ class GroupRegistry:
 
 
 _KEPT_RATIOS: Final = 8
-"""Ratios whose charges are kept at a time: a sweep that changes the ratio at run time must not slow every later change."""
+"""Ratios whose charges are kept: one that changes at run time again and again must not slow every later change."""

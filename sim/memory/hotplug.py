@@ -1,7 +1,8 @@
 """Add, online, offline, remove: the only place where blocks change state and present pages are accounted.
 
 Follows ``mm/memory_hotplug.c`` (``add_memory_resource``, ``online_pages``, ``offline_pages``, ``try_remove_memory``,
-``adjust_present_page_count``, ``shrink_zone_span``) and ``drivers/base/memory.c``. This room knows neither policies nor time: callers name the zone.
+``adjust_present_page_count``, ``shrink_zone_span``) and ``drivers/base/memory.c``. This room knows neither policies
+nor time: callers name the zone.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ MAX_PHYSICAL_BYTES: Final = 1 << 46
 class Memory:
     """The memory of one machine: nodes, zones, blocks, groups.
 
-    ``block_pages`` and ``section_pages`` are powers of two, a block being one or more whole sections. ``nodes`` are the possible node ids.
+    ``block_pages`` and ``section_pages`` are powers of two, a block being one or more whole sections. ``nodes`` are
+    the possible node ids.
     """
 
     __slots__ = (
         "_sections_end",
         "_units",
+        "altmap_pages",
         "block_pages",
         "blocks",
         "groups",
@@ -44,7 +47,9 @@ class Memory:
 
     def __init__(self, *, block_pages: int, section_pages: int, nodes: Iterable[int]) -> None:
         if block_pages <= 0 or block_pages & (block_pages - 1) or section_pages <= 0 or block_pages % section_pages:
-            raise ValueError(f"a block of {block_pages} pages is not a power of two of whole sections ({section_pages} pages)")
+            raise ValueError(
+                f"a block of {block_pages} pages is not a power of two of whole sections ({section_pages} pages)"
+            )
         self.block_pages = block_pages
         self.section_pages = section_pages
         self.nodes: dict[int, Node] = {nid: Node(nid) for nid in nodes}
@@ -56,6 +61,8 @@ class Memory:
         self.max_blocks = MAX_PHYSICAL_BYTES // PAGE_SIZE // block_pages
         self.memmap_pages = block_pages * STRUCT_PAGE_BYTES // PAGE_SIZE
         """Pages that the memmap of one block takes."""
+        self.altmap_pages = self.memmap_pages
+        """Pages at the start of a block with a self-hosted memmap that are not handed out; with ``force``, whole pageblocks."""
         self._sections_end: dict[int, int] = {}
         self._units = UnitIndex(self)
 
@@ -73,7 +80,10 @@ class Memory:
         cma: int = 0,
         present_early: int | None = None,
     ) -> Zone:
-        """Set up a boot zone: span ``[start, end)`` in page frames, counters in pages. Blocks follow by :meth:`boot_blocks`."""
+        """Set up a boot zone: span ``[start, end)`` in page frames, counters in pages.
+
+        Blocks follow by :meth:`boot_blocks`.
+        """
         zone = self.zone(node, zone_type)
         zone.start, zone.end = start, end
         zone.cma, zone.managed = cma, managed
@@ -101,7 +111,7 @@ class Memory:
         holes: bool = False,
         sections_end: int | None = None,
     ) -> None:
-        """Declare ``count`` early blocks from ``first``, online in ``zone_type`` or, where None, in several zones or nodes.
+        """Declare ``count`` early blocks, online in ``zone_type`` or, where None, in several zones or nodes.
 
         ``sections_end``: page after the last block's last section that has memory, where sections are missing above it.
         """
@@ -135,11 +145,14 @@ class Memory:
 
     # Add and remove --------------------------------------------------------------------------------------------------
 
-    def add(self, first: int, count: int, *, node: int, group_id: int = NO_GROUP, self_hosted: bool = False) -> None:
+    def add(  # noqa: C901 - a list of checks
+        self, first: int, count: int, *, node: int, group_id: int = NO_GROUP, self_hosted: bool = False
+    ) -> None:
         """Create ``count`` offline blocks from id ``first``, ascending, in ``group_id`` (the node is then the group's).
 
-        ``first`` and ``count`` are whole blocks: the caller has refused what is not aligned. Raises E2BIG beyond the addressable range, EEXIST
-        over existing blocks, EINVAL for no blocks, an unknown group or an impossible node; nothing is created then.
+        ``first`` and ``count`` are whole blocks: the caller has refused what is not aligned. Raises E2BIG beyond the
+        addressable range, EEXIST over existing blocks, EINVAL for no blocks, an unknown group or an impossible node;
+        nothing is created then.
         """
         blocks = self.blocks
         end = first + count
@@ -174,6 +187,15 @@ class Memory:
             blocks.node[first:end] = type(blocks.node)("H", [node]) * count
             blocks.group[first:end] = type(blocks.group)("i", [group_id]) * count
 
+    def odd_range(self, first_page: int, pages: int) -> HotplugError:
+        """Return the error for adding a range that is not whole blocks. As in the kernel, an address that is taken comes first."""
+        first, last = first_page // self.block_pages, (first_page + pages - 1) // self.block_pages
+        if last >= self.max_blocks:
+            return HotplugError(E2BIG, f"blocks up to {last} lie beyond the addressable range")
+        if pages > 0 and not self.blocks.all_absent(first, last - first + 1):
+            return HotplugError(EEXIST, f"some of blocks {first}-{last} are there already")
+        return HotplugError(EINVAL, f"pages {first_page}+{pages} are not whole memory blocks of {self.block_pages} pages")
+
     def add_one(self, block: int, group: MemoryGroup) -> None:
         """Create one offline block of ``group``, as :meth:`add` does. Raises E2BIG or EEXIST."""
         blocks = self.blocks
@@ -191,7 +213,7 @@ class Memory:
         group.blocks += 1
 
     def remove(self, first: int, count: int = 1) -> None:
-        """Remove ``count`` blocks from ``first``: all must exist (else EINVAL) and be offline (else EBUSY; nothing is removed then)."""
+        """Remove ``count`` blocks from ``first``: all exist (else EINVAL) and are offline (else EBUSY)."""
         blocks = self.blocks
         end = first + count
         if first < 0 or count <= 0 or blocks.where[first:end] != bytes([OFFLINE]) * count:
@@ -233,8 +255,9 @@ class Memory:
     def online(self, first: int, zone_type: int, count: int = 1, withheld: int = 0) -> None:
         """Put ``count`` adjacent offline blocks of one node and group online in the node's ``zone_type``.
 
-        ``withheld`` pages in all are not handed to the page allocator (virtio-mem sub-blocks that are not plugged): they count as
-        present and not as managed, as does a self-hosted memmap. The caller vouches that the blocks are offline.
+        ``withheld`` pages in all are not handed to the page allocator (virtio-mem sub-blocks that are not plugged):
+        they count as present and not as managed, as does a self-hosted memmap. The caller vouches that the blocks are
+        offline.
         """
         blocks = self.blocks
         pages = count * self.block_pages
@@ -254,7 +277,7 @@ class Memory:
             blocks.where[first : first + count] = bytes([zone.code]) * count
         zone.managed += pages - withheld
         if flags & BlockTable.SELF_HOSTED:
-            zone.managed -= self.memmap_pages * count
+            zone.managed -= self.altmap_pages * count
         self._account(zone, self.groups.find(group_id) if group_id >= 0 else None, flags & BlockTable.EARLY, pages)
         if self._units.sizes:
             self._units.change(first, count, zone, 1)
@@ -262,8 +285,8 @@ class Memory:
     def offline(self, block: int, count: int = 1, withheld: int = 0) -> Zone:
         """Take ``count`` adjacent blocks of one zone, node and group offline, and return the zone they left.
 
-        Whether their pages can move is the caller's question; what the block itself forbids is refused here: EINVAL for a block that is not online, spans
-        zones, or has holes.
+        Whether their pages can move is the caller's question; what the block itself forbids is refused here: EINVAL
+        for a block that is not online, spans zones, or has holes.
         """
         blocks = self.blocks
         code = blocks.where[block]
@@ -279,7 +302,7 @@ class Memory:
         group_id = blocks.group[block]
         zone.managed -= pages - withheld
         if flags & BlockTable.SELF_HOSTED:
-            zone.managed += self.memmap_pages * count
+            zone.managed += self.altmap_pages * count
         self._account(zone, self.groups.find(group_id) if group_id >= 0 else None, flags & BlockTable.EARLY, -pages)
         start = block * self.block_pages
         if zone.start == start or zone.end == start + pages:
@@ -296,7 +319,9 @@ class Memory:
             return HotplugError(EINVAL, f"block {block} has missing pages and can never go offline")
         return HotplugError(EINVAL, f"block {block} is not online")
 
-    def _account(self, zone: Zone, group: MemoryGroup | None, early: int, pages: int) -> None:
+    def _account(  # noqa: C901, PLR0912 - the one primitive, without calls: it runs at every change
+        self, zone: Zone, group: MemoryGroup | None, early: int, pages: int
+    ) -> None:
         """Change present pages everywhere at once: zone, node, system and group (``adjust_present_page_count``)."""
         zone.present += pages
         dynamic = group is not None and group.is_dynamic
@@ -366,7 +391,7 @@ class Memory:
             self.nodes[zone.node].update_low_end()
 
     def _first_page_above(self, zone: Zone, block: int, first_page: int) -> int | None:
-        """Return the first page of the zone at or above ``first_page``, searched in steps of a sub-section up to the span's end."""
+        """Return the zone's first page at or above ``first_page``, in steps of a sub-section within the span."""
         found = []
         above = self.blocks.where.find(zone.code, block)
         if above >= 0 and above * self.block_pages < zone.end:
@@ -380,13 +405,16 @@ class Memory:
     # Sub-blocks, units, words ----------------------------------------------------------------------------------------
 
     def adjust_managed(self, block: int, pages: int) -> None:
-        """Count pages of an online block as handed to (positive) or taken from the page allocator: virtio-mem sub-blocks, balloons."""
+        """Count pages of an online block as handed to (positive) or taken from the page allocator."""
         zone = self.zone_by_code[self.blocks.where[block]]
         if zone is not None:
             zone.managed += pages
 
     def unit_sections(self, unit_pages: int, page: int) -> tuple[int, int]:
-        """Return (kernel, movable): online sections of the unit around ``page``, whoever owns them. See :class:`UnitIndex`."""
+        """Return (kernel, movable): online sections of the unit around ``page``, whoever owns them.
+
+        See :class:`UnitIndex`.
+        """
         return self._units.sections(unit_pages, page)
 
     def zone_type_at(self, page: int) -> int | None:

@@ -1,7 +1,8 @@
 """How many online sections each unit of a dynamic group has, per kind of zone, so that no decision walks a unit.
 
-The rule of ``auto_movable_zone_for_pfn`` looks at every section of the unit around a block, whoever owns it. Units are aligned in
-physical address space, so sections can be counted per (unit size, unit number) as they go online and offline.
+The rule of ``auto_movable_zone_for_pfn`` looks at every section of the unit around a block, whoever owns it. Units
+are aligned in physical address space, so sections can be counted per (unit size, unit number) as they go online and
+offline.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.memory.blocks import ABSENT, OFFLINE
+from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
     from sim.memory.hotplug import Memory
@@ -56,6 +58,6 @@ class UnitIndex:
             for page in range(block * memory.block_pages, (block + 1) * memory.block_pages, memory.section_pages):
                 zone_type = memory.zone_type_at(page)
                 if zone_type is not None:
-                    units.setdefault(page // unit_pages, [0, 0])[1 if zone_type == 3 else 0] += 1
+                    units.setdefault(page // unit_pages, [0, 0])[1 if zone_type == ZONE_MOVABLE else 0] += 1
         self.sizes[unit_pages] = units
         return units

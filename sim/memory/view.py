@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 class MemoryView:
     """What a policy may know. All counts are pages; objects it hands out are live and must not be changed.
 
-    ``system`` and ``nodes[nid]`` are the totals of all nodes and of one node; ``block_pages``, ``section_pages`` the machine's
-    constants; ``several_nodes`` whether the machine has more than one (else both totals are the same); ``movable_node`` whether the kernel was booted with that word; ``free_kernel_pages`` asks the guest how many pages kernel requests
-    could still take on a node (None: on all), and is None itself where no guest is modelled.
+    ``system`` and ``nodes[nid]`` are the totals of all nodes and of one node; ``block_pages``, ``section_pages`` the
+    machine's constants; ``several_nodes`` whether the machine has more than one (else both totals are the same);
+    ``movable_node`` whether the kernel was booted with that word; ``free_kernel_pages`` asks the guest how many pages
+    kernel requests could still take, and is None where no guest is modelled.
     """
 
     __slots__ = (
@@ -47,10 +48,10 @@ class MemoryView:
         self.charges: Callable[[int], Charges] = memory.groups.charges
         self.unit_sections = memory.unit_sections
         self.movable_node = movable_node
-        self.free_kernel_pages: Callable[[int | None], int] | None = None
+        self.free_kernel_pages: Callable[[], int] | None = None
 
     def others_charge(self, ratio: int, group: GroupView | None, node: int | None = None) -> int:
-        """Return REQ: early pages that all dynamic groups but ``group`` need at ``ratio`` percent, on ``node`` or on all."""
+        """Return REQ: early pages that all dynamic groups but ``group`` need at ``ratio`` percent."""
         charges = self.charges(ratio)
         if self.groups.touched is not None and self.groups.touched is not group:
             self.groups.settle()
@@ -60,7 +61,7 @@ class MemoryView:
         return total
 
     def default_kernel_zone(self, node: int, first_page: int, pages: int) -> int:
-        """Return the kernel zone of ``node`` that a range would go to: DMA or DMA32 where it meets their span, else NORMAL."""
+        """Return the kernel zone of ``node`` for a range: DMA or DMA32 where it meets their span, else NORMAL."""
         return self._memory.nodes[node].default_kernel_zone(first_page, pages)
 
     def low_end(self, node: int) -> int:

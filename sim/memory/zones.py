@@ -54,8 +54,8 @@ class ScopeTotals:
     ``movable``: MV of the auto-movable statistics, present pages of ZONE_MOVABLE plus CMA in kernel zones.
     ``early_kernel``: KE, present early pages of kernel zones minus CMA.
     ``kernel``: present pages of kernel zones, hotplugged ones included.
-    ``dynamic_movable``: ZONE_MOVABLE pages that belong to dynamic memory groups (GM before the deciding group is left out).
-    Policies read these and must not write them.
+    ``dynamic_movable``: ZONE_MOVABLE pages that belong to dynamic memory groups (GM before the deciding group is left
+    out). Policies read these and must not write them.
     """
 
     __slots__ = ("dynamic_movable", "early_kernel", "kernel", "movable")
@@ -68,13 +68,26 @@ class ScopeTotals:
 
 
 class Zone:
-    """One zone of one node. Pages are counted, ``start`` and ``end`` bound the span in page frame numbers (both 0 when empty).
+    """One zone of one node. Pages are counted; ``start`` and ``end`` bound the span in page frames (both 0 when empty).
 
-    ``mixed_parts`` are the pieces [start, end) of boot blocks that this zone shares with others: such a block can never go
-    offline, and the search for a new span edge stops at them too.
+    ``mixed_parts`` are the pieces [start, end) of boot blocks that this zone shares with others: such a block can
+    never go offline, and the search for a new span edge stops at them too.
     """
 
-    __slots__ = ("cma", "code", "end", "managed", "mixed_parts", "movable", "node", "present", "present_early", "start", "totals", "type")
+    __slots__ = (
+        "cma",
+        "code",
+        "end",
+        "managed",
+        "mixed_parts",
+        "movable",
+        "node",
+        "present",
+        "present_early",
+        "start",
+        "totals",
+        "type",
+    )
 
     def __init__(self, node: int, zone_type: int, code: int, totals: ScopeTotals) -> None:
         self.node = node
@@ -105,17 +118,15 @@ class Zone:
             self.start = start
             self.end = end
         else:
-            if start < self.start:
-                self.start = start
-            if end > self.end:
-                self.end = end
+            self.start = min(self.start, start)
+            self.end = max(self.end, end)
 
 
 class Node:
     """A NUMA node: its zones by type (None where it never had pages), its totals, and how far its low zones span.
 
-    ``low_end`` is the highest end of the spans of DMA and DMA32: a range that starts there or above is NORMAL whenever a
-    kernel zone is asked for, which spares the look at both spans.
+    ``low_end`` is the highest end of the spans of DMA and DMA32: a range that starts there or above is NORMAL
+    whenever a kernel zone is asked for, which spares the look at both spans.
     """
 
     __slots__ = ("id", "low_end", "totals", "zones")

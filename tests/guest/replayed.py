@@ -90,24 +90,24 @@ class GuestReplay(Replay):
         """Touch memory as the recorded program did, and make the host's requests when the recorded host made them."""
         device = self.devices[step.id or ""]
         assert isinstance(device, VirtioMem)
-        columns = step.extra("columns")
+        columns = step.recorded("columns")
         at, wanted = columns.index("guest_seconds"), columns.index("requested_mib")
         # The program wrote down its progress four times a second.
-        seconds, mib = zip(*([(0.0, 0.0), *step.extra("program")]), strict=True)
+        seconds, mib = zip(*([(0.0, 0.0), *step.recorded("program")]), strict=True)
         done = 0.0
         before = 0.0
         events: list[OomEvent] = []
-        for sample in step.extra("timeline"):
+        for sample in step.recorded("timeline"):
             # A request seen in a sample was made right after the sample before, and takes a while to be met.
             for when in (before + (sample[at] - before) / 3, sample[at]):
                 goal = float(np.interp(when, seconds, mib))
-                events += self.model.anonymous(step.extra("load"), round(goal - done) * _MIB_PAGES).ooms
+                events += self.model.anonymous(step.recorded("load"), round(goal - done) * _MIB_PAGES).ooms
                 done += round(goal - done)
                 if sample[wanted] is not None:
                     device.resize(int(sample[wanted]) << 20)
                     self._settle()
             before = sample[at]
-        events += self.model.anonymous(step.extra("load"), round(step.extra("total_mib") - done) * _MIB_PAGES).ooms
+        events += self.model.anonymous(step.recorded("load"), round(step.recorded("total_mib") - done) * _MIB_PAGES).ooms
         self._applied = tuple(events)
 
     def _row(self, number: int, step: Step, events: tuple[OomEvent, ...]) -> Row:
