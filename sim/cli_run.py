@@ -64,7 +64,7 @@ def run(
             report = run_experiment(
                 experiment,
                 out,
-                workers=local(workers),
+                workers=local(workers, apart=experiment.cell_timeout is not None),
                 force=force,
                 on_start=progress.start,
                 on_outcome=progress.outcome,
@@ -107,3 +107,10 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool) -> Non
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
     print_comparison(console, comparison)
+    if plots:
+        from sim.analysis.plots import save_all
+
+        drawn = save_all(store, report.folder / "plots", experiment.policies)
+        console.print(f"{len(drawn)} plots (PNG and SVG)   {report.folder / 'plots'}")
+    console.print(f"Tables (Parquet)          {report.folder}/runs, series, events, timings")
+    console.print(f"Manifest, experiment      {report.folder / 'manifest.json'}, {report.folder / 'experiment.toml'}")

@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -84,7 +85,7 @@ class Listed:
 
 def names(kind: Kind) -> list[str]:
     """Return the names of all plug-ins of ``kind`` that are installed, in order. Imports none of them."""
-    return sorted({entry.name for entry in entry_points(group=kind.group)})
+    return sorted({entry.name for entry in _declared(kind.group)})
 
 
 def listing(kind: Kind) -> list[Listed]:
@@ -108,7 +109,7 @@ def find(kind: Kind, name: str, folder: Path | None = None) -> Plugin:
     if colon and file_name.endswith(".py"):
         path = (folder or Path()) / file_name
         return _checked(kind, name, _from_file(path, class_name), f"file {path}")
-    entries = [entry for entry in entry_points(group=kind.group) if entry.name == name]
+    entries = [entry for entry in _declared(kind.group) if entry.name == name]
     if not entries:
         raise PluginError(f"{unknown_name(kind.word, name, names(kind))}; or path/to/file.py:Class")
     if len({entry.value for entry in entries}) > 1:
@@ -178,6 +179,12 @@ def file_paths(plugin: Plugin, configured: Mapping[str, Any]) -> list[tuple[str,
         for parameter in plugin.parameters
         for path in paths_in(parameter.type, configured.get(parameter.name))
     ]
+
+
+@cache
+def _declared(group: str) -> tuple[EntryPoint, ...]:
+    """Return what installed distributions declare. Kept, because a look at all of them takes milliseconds."""
+    return tuple(entry_points(group=group))
 
 
 def _from_file(path: Path, class_name: str) -> object:
@@ -251,6 +258,7 @@ def _placed(complaint: str, where: str, parameters: Iterable[str]) -> Fault:
     return Fault(where, complaint or "is refused without a reason")
 
 
+@cache
 def _distribution(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "an unknown distribution"
 

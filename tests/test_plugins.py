@@ -223,12 +223,10 @@ class _FakeEntry:
 
 
 def test_a_broken_entry_point_spoils_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = metadata.entry_points
-
     def more(group: str) -> list[Any]:
-        return [*real(group=group), _FakeEntry("third-party", "gone:Policy")]
+        return [*metadata.entry_points(group=group), _FakeEntry("third-party", "gone:Policy")]
 
-    monkeypatch.setattr(plugins, "entry_points", more)
+    monkeypatch.setattr(plugins, "_declared", more)
     listed = {entry.name: entry for entry in plugins.listing(POLICY)}
 
     assert listed["auto-movable"].plugin is not None
@@ -240,7 +238,7 @@ def test_a_broken_entry_point_spoils_only_itself(monkeypatch: pytest.MonkeyPatch
 
 def test_a_name_that_two_distributions_claim_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        plugins, "entry_points", lambda group: [_FakeEntry("x", f"{group}.a:P"), _FakeEntry("x", f"{group}.b:P")]
+        plugins, "_declared", lambda group: [_FakeEntry("x", f"{group}.a:P"), _FakeEntry("x", f"{group}.b:P")]
     )
 
     with pytest.raises(PluginError, match="declared more than once"):

@@ -79,10 +79,13 @@ class LocalProcesses:
         pool.shutdown()
 
 
-def local(count: int | None = None) -> Workers:
-    """Return ``count`` local workers (as many as this process may use cores where None); one works in this process."""
+def local(count: int | None = None, *, apart: bool = False) -> Workers:
+    """Return ``count`` local workers (as many as this process may use cores where None).
+
+    A single one works in this process, unless it shall work ``apart``, so that it can be ended.
+    """
     count = available_cores() if count is None else count
-    return InProcess() if count == 1 else LocalProcesses(count)
+    return InProcess() if count == 1 and not apart else LocalProcesses(count)
 
 
 def available_cores() -> int:

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 def faults_of(error: ValidationError, model: type[BaseModel], *, below: str = "") -> list[Fault]:
     """Return the faults in ``error``, which checking something against ``model`` at the key ``below`` has raised."""
-    return [_fault(details, model, below) for details in error.errors(include_url=False)]
+    return [_fault(details, model, below) for details in error.errors(include_url=False) if not _repeats(details)]
+
+
+def _repeats(details: ErrorDetails) -> bool:
+    """Whether an error says that a list is too short only because its faulty elements do not count."""
+    return details["type"] == "too_short" and bool(details["input"])
 
 
 def _fault(details: ErrorDetails, model: type[BaseModel], below: str) -> Fault:

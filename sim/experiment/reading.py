@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,11 @@ LARGEST_FILE: Final = 16 << 20
 """Bytes; no experiment is larger, and /dev/zero is not read to its end."""
 
 _DEEPEST: Final = 20
+_MOST_PARTS: Final = 100
+
+# The parser's time grows with the square of a key's parts: a file of 100 kB could keep it busy for minutes.
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY: Final = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{_MOST_PARTS - 1}}}")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -39,6 +45,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(source, [Fault("", f"is not a text file: byte {error.start} is no UTF-8")]) from error
+    if _LONG_KEY.search(text):
+        raise InputError(source, [Fault("", f"holds a key of {_MOST_PARTS} parts or more; that is no experiment")])
     try:
         parsed = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

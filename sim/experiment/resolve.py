@@ -61,7 +61,7 @@ def machine(table: object, where: str, faults: list[Fault]) -> Settings | None:
         for fault in error.faults:
             # One node's memory is written as boot_memory; a fault must name the key that stands in the file.
             short = read.nodes is None and fault.where.startswith("nodes")
-            faults.append(Fault(key_path("boot_memory" if short else fault.where, below=where), fault.what))
+            faults.append(Fault(f"{where}.{'boot_memory' if short else fault.where}", fault.what))
         return None
     return {"label": read.label or "+".join(format_size(size) for size in sizes), **dataclasses.asdict(spec)}
 

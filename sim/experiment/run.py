@@ -63,7 +63,7 @@ def run(
     started = time.time()
     folder = results / experiment.name
     store = ResultStore(folder)
-    workers = workers or local()
+    workers = workers or local(apart=experiment.cell_timeout is not None)
     tables = effective_tables(experiment)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sim.results.identity import CellId
     from sim.run_result import RunResult
 
-GRACE: Final = 5.0
+GRACE: Final = 2.0
 """Seconds that a worker process gets beyond a cell's time before it is ended, if it will not be interrupted."""
 
 
@@ -54,6 +54,8 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
 
     ``timeout`` is the real time in seconds that making and simulating may take. KeyboardInterrupt passes through.
     """
+    import sim.engine
+    import sim.experiment.build  # noqa: F401  imported here, the first cell's time is not spent on it
     from sim.results.identity import Failure
     from sim.results.store import ResultStore
 
@@ -87,7 +89,7 @@ class _Stage:
     def of(self, error: BaseException) -> str:
         """Return the stage that ``error`` belongs to: what plug-ins do wrong is theirs."""
         from sim.engine import WorkloadError
-        from sim.onlining import PolicyError
+        from sim.policy_answers import PolicyError
 
         if isinstance(error, PolicyError):
             return "policy"

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim import plugins
+from sim.experiment.load import load
+from sim.experiment.schema import ExperimentTable
+from sim.faults import InputError
+from tests.experiment.examples import BAD_POLICIES, small
+
+QUICKSTART = Path(__file__).resolve().parents[2] / "experiments" / "quickstart.toml"
+
+
+def faults(source: Any, folder: Path | None = None) -> list[str]:  # noqa: ANN401  a file or a dict
+    with pytest.raises(InputError) as caught:
+        load(source, folder=folder)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_the_quickstart_is_valid() -> None:
+    experiment = load(QUICKSTART)
+
+    assert experiment.name == "quickstart"
+    assert experiment.baseline == "contig-zones"
+    assert len(experiment) == 6 * 3 * 5
+    assert experiment.workloads == ["neonvm-pr705", "sail-2026", "mix"]
+
+
+def test_a_dict_is_as_good_as_a_file() -> None:
+    experiment = load(small())
+
+    assert (experiment.name, len(experiment)) == ("experiment", 8)
+    assert experiment.policies == ["contig-zones", "auto-movable"]
+
+
+def test_five_faults_are_five() -> None:
+    """A wrong word, a wrong number, an unknown key, an unknown name, a missing one: each told, with its key."""
+    assert faults(
+        small(
+            sed=1,
+            machines=[{"label": "vm", "boot_memory": "1 banana"}],
+            policies=[{"name": "auto-movable", "ratio": -5}, {"name": "auto-movabel"}],
+            workloads=[{"label": "nameless"}],
+        )
+    ) == [
+        f"sed: unknown key 'sed'; did you mean 'seed'? Valid: {', '.join(sorted(ExperimentTable.model_fields))}",
+        (
+            "machines[0].boot_memory: '1 banana' is not a size:"
+            " write a number of bytes or a string such as '512MiB' or '4GiB'"
+        ),
+        "policies[0].ratio: ratio must lie between 0 and 4294967295 (a 32-bit percentage), but is -5",
+        (
+            "policies[1].name: unknown policy 'auto-movabel'; did you mean 'auto-movable'?"
+            f" Valid: {', '.join(plugins.names(plugins.POLICY))}; or path/to/file.py:Class"
+        ),
+        "workloads[0]: needs a name (of one workload) or together (several on one guest)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"seed": -1}, "seed: -1 is not between 0 and 9223372036854775807"),
+        ({"seed": 1.5}, "seed: 1.5 is not a whole number"),
+        ({"seed": True}, "seed: true is not a whole number"),
+        ({"replications": 0}, "replications: 0 is not between 1 and 100000"),
+        ({"cell_timeout": 0}, "cell_timeout: must be more than 0 seconds"),
+        ({"cell_timeout": float("nan")}, "cell_timeout: nan is not a finite number; write a number of seconds"),
+        (
+            {"baseline": "contig"},
+            "baseline: unknown policy 'contig'; did you mean 'contig-zones'? Valid: auto-movable, contig-zones",
+        ),
+        ({"name": "../up"}, "name: '../up' is not a label: it must not hold /"),
+        ({"name": ".."}, "name: '..' is not a label: it consists of dots"),
+        ({"machines": []}, "machines: is empty; at least one is needed"),
+        ({"machines": 3}, "machines: 3 is not a list"),
+        ({"machines": [3]}, "machines[0]: 3 is not a table"),
+        ({"machines": [{}]}, "machines[0]: needs boot_memory (for one node) or nodes"),
+        (
+            {"machines": [{"boot_memory": "1GiB", "nodes": [{"boot_memory": 4096}]}]},
+            "machines[0]: has both boot_memory and nodes; keep one",
+        ),
+        (
+            {"machines": [{"boot_memory": 5000}]},
+            "machines[0].boot_memory: 5000 bytes are not a number of whole pages of 4KiB",
+        ),
+        (
+            {"machines": [{"nodes": [{"boot_memory": "1GiB"}, {"boot_memory": 1}]}]},
+            "machines[0].nodes[1].boot_memory: 1 bytes are not a number of whole pages of 4KiB",
+        ),
+        (
+            {"machines": [{"boot_memory": "1GiB", "memmap_on_memory": 1}]},
+            "machines[0].memmap_on_memory: 1 is none of true, false and 'force'",
+        ),
+        (
+            {"policies": [{"name": "offline"}, {"name": "offline"}]},
+            "policies[1].label: 'offline' is taken by policies[0]; give this one a label of its own",
+        ),
+        (
+            {"policies": [{"label": "x"}]},
+            "policies[0].name: is missing: Name of a policy (memhp-sim policies lists them), or path/to/file.py:Class.",
+        ),
+        (
+            {"workloads": [{"name": "csv-replay", "path": "no.csv"}]},
+            "workloads[0].path: {folder}/no.csv cannot be read: No such file or directory",
+        ),
+        (
+            {"workloads": [{"name": "dimm-slots", "machines": ["wm"]}]},
+            "workloads[0].machines[0]: unknown machine 'wm'. Valid: vm",
+        ),
+        (
+            {"workloads": [{"name": "dimm-slots", "nodes": [0, 2]}]},
+            "workloads[0]: plugs memory into node 2, but machine 'vm' has node 0 only",
+        ),
+        ({"workloads": [{"together": []}]}, "workloads[0].together: is empty; at least one is needed"),
+        (
+            {"workloads": [{"together": [{"name": "dimm-slots"}], "slots": 3}]},
+            "workloads[0].slots: belongs into one of the tables of together",
+        ),
+        (
+            {"workloads": [{"together": [{"name": "dimm-slots"}, {"name": "dimm-slots"}]}]},
+            "workloads[0].together[1].label: 'dimm-slots' is taken; give this part a label of its own",
+        ),
+        (
+            {"workloads": [{"together": [{"name": "dimm-slots", "slots": 0}]}]},
+            "workloads[0].together[0].slots: must be from 1 to 256, but is 0",
+        ),
+        ({"guest": {"model": "real"}}, "guest.model: 'real' is not known; valid: 'none'"),
+        ({"timing": {"offline": "4ms"}}, "timing.offline: '4ms' is not a number; write a number of seconds"),
+        ({"timing": 3}, "timing: 3 is not a table"),
+    ],
+)
+def test_a_fault_is_told_with_its_key(changed: dict[str, Any], fault: str, tmp_path: Path) -> None:
+    assert faults(small(**changed), tmp_path) == [fault.replace("{folder}", str(tmp_path))]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "machines: is missing"),
+        (b"\xff\xfe\x00", "is not a text file: byte 0 is no UTF-8"),
+        (b"a = ", "is not TOML: Invalid value (at end of document)"),
+        (b"a = 1\na = 2\n", "is not TOML: Cannot overwrite a value (at line 2, column 6)"),
+        (b"a = " + b"[" * 5000, "is nested too deeply"),
+        (b"a = " + b"9" * 5000, "holds a value that cannot be read"),
+        (b"seed = " + b"{ a = " * 25 + b"1" + b"}" * 25, "seed.a.a: is nested deeper than 20 levels"),
+    ],
+)
+def test_a_file_that_is_no_experiment_says_so(content: bytes, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(content)
+
+    assert any(fault.startswith(what) for fault in faults(path))
+
+
+def test_what_is_no_file_says_so(tmp_path: Path) -> None:
+    assert faults(tmp_path) == ["is a folder, not an experiment file"]
+    assert faults(tmp_path / "none.toml") == ["does not exist"]
+    assert faults("/dev/zero") == ["is not a file"]
+    assert faults("a\0b") == ["does not exist"]
+
+
+def test_a_dict_that_contains_itself_is_refused() -> None:
+    endless: dict[str, Any] = {}
+    endless["guest"] = endless
+
+    assert faults({**small(), "guest": endless}) == ["guest.guest.guest: is nested deeper than 20 levels"]
+
+
+def test_too_many_cells_are_a_slip() -> None:
+    many = [{"product": {"policies": {"auto-movable": {"ratio": list(range(2000))}}}}] * 1
+    more = [{"product": {"machines": {"vm": {"cma": [4096 * i for i in range(200)]}}}}]
+
+    assert faults(small(sweep=[*many, *more])) == ["sweep: makes 1600000 combinations; at most 200000 can be run"]
+    assert faults(small(replications=100_000, sweep=many))[0].startswith("replications: makes ")
+
+
+def test_a_plug_in_in_a_file_beside_the_experiment(tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text(BAD_POLICIES)
+    (tmp_path / "e.toml").write_text(
+        """
+        machines = [{ boot_memory = "1GiB" }]
+        policies = [{ name = "my.py:Fine" }]
+        workloads = [{ name = "dimm-slots" }]
+        """
+    )
+
+    experiment = load(tmp_path / "e.toml")
+
+    assert experiment.policies == ["Fine"]
+    assert experiment.machines == ["1GiB"]

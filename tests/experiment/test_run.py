@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import multiprocessing
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sim.experiment.executors import InProcess, LocalProcesses, local
+from sim.experiment.load import load
+from sim.experiment.run import Report, run
+from sim.results.manifest import TIMING_FIELD, read_manifest
+from sim.results.store import ResultStore
+from tests.experiment.examples import BAD_POLICIES, small
+
+if TYPE_CHECKING:
+    from sim.experiment.executors import Workers
+    from sim.experiment.run_cell import Outcome
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return the content of everything in a results folder but the named timings."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "timings" not in path.parts and path.name != "manifest.json"
+    }
+
+
+def bad(tmp_path: Path, *classes: str, **changed: Any) -> dict[str, Any]:  # noqa: ANN401
+    (tmp_path / "bad.py").write_text(BAD_POLICIES)
+    return small(
+        policies=[{"name": f"bad.py:{name}"} for name in classes],
+        workloads=[{"name": "dimm-slots", "duration": 600}],
+        replications=1,
+        **changed,
+    )
+
+
+def test_results_are_written_and_scored(tmp_path: Path) -> None:
+    outcomes: list[Outcome] = []
+
+    report = run(load(small()), tmp_path, workers=InProcess(), on_outcome=outcomes.append)
+
+    assert report.summary() == "8 of 8 runs completed"
+    assert [outcome.completed for outcome in outcomes] == [True] * 8
+    runs = ResultStore(tmp_path / "experiment").runs()
+    assert list(runs["status"].unique()) == ["completed"]
+    assert set(runs["policy"]) == {"contig-zones", "auto-movable"}
+    assert (runs.loc[runs["policy"] == "contig-zones", "movable_share_mean"].dropna() == 0).all()
+    assert (runs.loc[runs["policy"] == "auto-movable", "movable_share_mean"].dropna() > 0).all()
+
+
+def test_two_policies_meet_the_same_traffic(tmp_path: Path) -> None:
+    report = run(load(small()), tmp_path, workers=InProcess())
+    store = ResultStore(report.folder)
+    runs = store.runs()
+    for _, group in runs.groupby(["workload", "replication"]):
+        requests = [
+            [tuple(row) for row in events[events["kind"] == 9][["t_us", "device", "pages"]].to_numpy()]
+            for events in (store.events({cell}) for cell in group["cell"])
+        ]
+        assert len(requests) == 2
+        assert requests[0] == requests[1]
+
+
+def test_processes_write_the_same_bytes_as_this_one(tmp_path: Path) -> None:
+    here = run(load(small()), tmp_path / "a", workers=InProcess())
+    there = run(load(small()), tmp_path / "b", workers=LocalProcesses(2))
+
+    assert there.completed == 8
+    assert files(here.folder) == files(there.folder)
+    manifests = [read_manifest(report.folder) for report in (here, there)]
+    assert manifests[0].pop(TIMING_FIELD) != manifests[1].pop(TIMING_FIELD)
+    for manifest in manifests:
+        manifest["program"].pop("git")  # somebody may commit while the test runs
+    assert manifests[0] == manifests[1]
+
+
+def test_a_second_run_computes_only_what_is_missing(tmp_path: Path) -> None:
+    first = run(load(small()), tmp_path, workers=InProcess())
+    before = files(first.folder)
+
+    again = run(load(small()), tmp_path, workers=InProcess())
+    assert (again.found, again.completed) == (8, 0)
+
+    gone = next((first.folder / "runs").rglob("*.parquet"))
+    gone.unlink()
+    third = run(load(small()), tmp_path, workers=InProcess())
+    assert (third.found, third.completed) == (7, 1)
+
+    forced = run(load(small()), tmp_path, workers=InProcess(), force=True)
+    assert (forced.found, forced.completed) == (0, 8)
+    assert files(forced.folder) == before
+
+
+def test_the_written_experiment_reproduces_the_run(tmp_path: Path) -> None:
+    first = run(load(small()), tmp_path / "a", workers=InProcess())
+
+    second = run(load(first.folder / "experiment.toml"), tmp_path / "b", workers=InProcess())
+
+    assert files(first.folder) == files(second.folder)
+
+
+def test_a_replication_alone_gives_what_it_gives_among_all(tmp_path: Path) -> None:
+    everything = files(run(load(small(replications=3)), tmp_path / "a", workers=InProcess()).folder)
+    alone = files(run(load(small(replications=3)).only((1,)), tmp_path / "b", workers=InProcess()).folder)
+
+    cells = {name: content for name, content in alone.items() if name.endswith(".parquet")}
+    assert len(cells) == 4 * 3  # runs, series and events of four combinations
+    assert cells.items() <= everything.items()
+
+
+@pytest.mark.parametrize("workers", [InProcess(), LocalProcesses(2)], ids=["in-process", "processes"])
+def test_a_broken_policy_ends_its_own_runs_only(workers: Workers, tmp_path: Path) -> None:
+    tables = bad(tmp_path, "Raising", "Nonsense", "Fine")
+
+    report = run(load(tables, folder=tmp_path), tmp_path / "results", workers=workers)
+
+    assert report.summary() == "1 of 3 runs completed, 2 failed"
+    failed = {outcome.cell.partition(" / ")[0]: outcome for outcome in report.failed}
+    assert failed["Raising"].stage == "policy"
+    assert "raised KeyError" in failed["Raising"].error
+    assert "answered 'ZONE_MOVABLE'" in failed["Nonsense"].error
+    runs = ResultStore(report.folder).runs().set_index("policy")
+    assert dict(runs["status"]) == {"Raising": "failed", "Nonsense": "failed", "Fine": "completed"}
+    assert "what is this" in runs["traceback"]["Raising"]
+    assert runs["error"]["Raising"] == failed["Raising"].error
+
+
+@pytest.mark.parametrize("workers", [InProcess(), LocalProcesses(1)], ids=["in-process", "process"])
+def test_a_hanging_policy_is_cut_off(workers: Workers, tmp_path: Path) -> None:
+    tables = bad(tmp_path, "Hanging", "Fine", cell_timeout=0.5)
+    start = time.monotonic()
+
+    report = run(load(tables, folder=tmp_path), tmp_path / "results", workers=workers)
+
+    assert [(outcome.stage, outcome.error) for outcome in report.failed] == [
+        ("simulate", "took longer than its cell_timeout of 0.5 s")
+    ]
+    assert report.completed == 1
+    assert time.monotonic() - start < 20
+
+
+def test_a_policy_that_takes_its_process_along_does_not_stop_the_others(tmp_path: Path) -> None:
+    tables = bad(tmp_path, "Dying", "Fine") | {"replications": 3}
+
+    report = run(load(tables, folder=tmp_path), tmp_path / "results", workers=LocalProcesses(2))
+
+    assert (report.completed, len(report.failed)) == (3, 3)
+    assert {(outcome.stage, outcome.error) for outcome in report.failed} == {("worker", "the worker process died")}
+    assert ResultStore(report.folder).runs().groupby("policy")["status"].unique().map(list).to_dict() == {
+        "Dying": ["failed"],
+        "Fine": ["completed"],
+    }
+
+
+def test_a_policy_that_will_not_be_interrupted_is_ended(tmp_path: Path) -> None:
+    tables = bad(tmp_path, "Stubborn", "Fine", cell_timeout=0.5)
+
+    report = run(load(tables, folder=tmp_path), tmp_path / "results", workers=LocalProcesses(2))
+
+    assert report.completed == 1
+    assert [outcome.stage for outcome in report.failed] == ["worker"]
+    assert "cell_timeout of 0.5 s" in report.failed[0].error
+
+
+def test_an_interrupted_run_ends_its_processes_and_goes_on_later(tmp_path: Path) -> None:
+    before = set(multiprocessing.active_children())
+
+    def interrupt(_: Outcome) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(load(small()), tmp_path, workers=LocalProcesses(2), on_outcome=interrupt)
+
+    deadline = time.monotonic() + 10
+    while set(multiprocessing.active_children()) - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not set(multiprocessing.active_children()) - before
+    there = len(ResultStore(tmp_path / "experiment").completed())
+    report = run(load(small()), tmp_path, workers=InProcess())
+    assert report.found == there
+    assert report.done == 8
+
+
+def test_what_an_earlier_version_of_the_experiment_left_is_removed(tmp_path: Path) -> None:
+    run(load(small()), tmp_path, workers=InProcess())
+
+    report = run(load(small(policies=[{"name": "contig-zones"}])), tmp_path, workers=InProcess())
+
+    assert (report.found, report.completed) == (4, 0)
+    assert set(ResultStore(report.folder).runs()["policy"]) == {"contig-zones"}
+
+
+def test_workers_are_told_apart() -> None:
+    assert isinstance(local(1), InProcess)
+    assert isinstance(local(3), LocalProcesses)
+    assert local().count >= 1
+    with pytest.raises(ValueError, match="at least one worker"):
+        LocalProcesses(0)
+
+
+def test_a_report_says_what_was_there() -> None:
+    assert Report(Path(), planned=5, found=2, completed=3).summary() == (
+        "5 of 5 runs completed (2 of them were there already)"
+    )
