@@ -12,6 +12,7 @@ from sim.guest_link import GuestLink
 from sim.host import MachineHost
 from sim.observe import Recorder
 from sim.onlining import HotplugCore
+from sim.policy_answers import PolicyError
 from sim.run_result import RunResult
 from sim.units import seconds_to_us
 from sim.user_space import UserSpace
@@ -49,12 +50,7 @@ def simulate(
     Raises PolicyError where the policy fails and WorkloadError where the workload does; nothing else is expected to
     be raised.
     """
-    lacking = sorted(node for node in workload.node_capacity() if not 0 <= node < len(machine.nodes))
-    if lacking:
-        raise WorkloadError(
-            f"workload {workload.name!r} plugs memory into node {lacking[0]},"
-            f" but the machine has nodes 0 to {len(machine.nodes) - 1}"
-        )
+    end = _checked_duration(machine, workload)
     env = simpy.Environment()
     recorder = Recorder()
     layout = lay_out(machine)
@@ -72,7 +68,6 @@ def simulate(
     context = DriverContext(env, core, recorder, timing)
     if policy.user_space is not None:
         UserSpace(context, policy.user_space)
-    end = seconds_to_us(workload.duration())
     link = None
     if guest is not None:
         link = GuestLink(env, machine, layout, guest)
@@ -80,7 +75,13 @@ def simulate(
         env.process(link.sampling(end))
     host = MachineHost(context, machine, layout.device_base, guest=link)
     env.process(_guarded(workload, host, streams))
-    env.run(until=end)
+    try:
+        env.run(until=end)
+    except RuntimeError as error:
+        # What SimPy says of a process that yields something that is no event; it is not raised inside that process.
+        if "Invalid yield value" not in str(error):
+            raise
+        raise WorkloadError(f"workload {workload.name!r} yielded what is no SimPy event: {error}") from error
     if link is not None:
         link.sample()
     return RunResult(
@@ -103,10 +104,27 @@ def simulate(
     )
 
 
+def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
+    """Return the microseconds that the run lasts. Raises WorkloadError where the workload does not suit the machine."""
+    try:
+        nodes = sorted(workload.node_capacity())
+        seconds = workload.duration()
+        end = seconds_to_us(seconds)
+    except Exception as error:
+        raise WorkloadError(f"workload {workload.name!r} raised {type(error).__name__}: {error}") from error
+    lacking = [node for node in nodes if not 0 <= node < len(machine.nodes)]
+    if lacking:
+        raise WorkloadError(
+            f"workload {workload.name!r} plugs memory into node {lacking[0]}, but the machine has nodes 0 to"
+            f" {len(machine.nodes) - 1}"
+        )
+    if end <= 0:
+        raise WorkloadError(f"workload {workload.name!r} lasts {seconds} seconds; a run has to last some time")
+    return end
+
+
 def _guarded(workload: Workload, host: MachineHost, streams: Streams):  # type: ignore[no-untyped-def] # noqa: ANN202
     """Run the workload's process; what it raises becomes a WorkloadError, what a policy raises passes through."""
-    from sim.onlining import PolicyError
-
     try:
         yield from workload.run(host, streams)
     except (PolicyError, WorkloadError):

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
-from sim.devices.virtio_mem import VirtioMem, VirtioMemParameters
+from sim.devices.virtio_mem import VirtioMem
+from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.observe import EventKind
-from sim.units import PAGE_SIZE
+from sim.units import MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
     import simpy
@@ -44,7 +45,8 @@ class MachineHost:
         self._devices: dict[str, Device] = {}
         self._places: dict[str, tuple[int, int]] = {}
         """Address and bytes of every attached device."""
-        self._slots: set[str] = set()
+        self._slots: dict[str, int] = {}
+        """Slot of every attached DIMM."""
         self.failed_requests = 0
 
     @property
@@ -65,18 +67,23 @@ class MachineHost:
         size = spec.max_size if isinstance(spec, VirtioMemSpec) else spec.size
         if size <= 0 or spec.node not in self._context.core.memory.nodes:
             return self._fail(EINVAL)
-        if isinstance(spec, VirtioMemSpec) and (
-            spec.block_size <= 0 or size % spec.block_size or spec.requested % spec.block_size
-        ):
+        if isinstance(spec, VirtioMemSpec) and not _possible(spec):
             return self._fail(EINVAL)
+        slot = -1
         if isinstance(spec, DimmSpec):
+            if spec.gap < 0 or any(length < 0 for length in spec.ranges):
+                return self._fail(EINVAL)
             size = max(size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
-            if len(self._slots) >= self._machine.slots:
+            found = self._find_slot(spec.slot)
+            if found is None:
                 return self._fail(ENOSPC)
+            slot = found
         address = self._find_room(spec, size)
         if address is None:
             return self._fail(ENOSPC)
         self._places[spec.id] = (address, size)
+        if slot >= 0:
+            self._slots[spec.id] = slot
         self._attach(spec, address)
         return True
 
@@ -149,6 +156,14 @@ class MachineHost:
         self._context.recorder.append((self.env.now, _FAILED, device, -1, 0, number, 0))
         return False
 
+    def _find_slot(self, wished: int | None) -> int | None:
+        """Return the lowest free DIMM slot, or the wished one (``pc_dimm_get_free_slot``); None where there is none."""
+        taken = set(self._slots.values())
+        candidates = range(self._machine.slots)
+        if wished is None:
+            return next((slot for slot in candidates if slot not in taken), None)
+        return wished if wished in candidates and wished not in taken else None
+
     def _find_room(self, spec: DeviceSpec, size: int) -> int | None:
         """Return the lowest address with room for ``size`` bytes on whole blocks, or the wished one; else None."""
         end = MAX_PHYSICAL_BYTES
@@ -180,7 +195,6 @@ class MachineHost:
                     ranges.append((address, length))
                     address += length + spec.gap
                 device = Dimm(context, spec.id, spec.node, ranges, done=self._driver_done)
-                self._slots.add(spec.id)
             case VirtioMemSpec():
                 parameters = VirtioMemParameters(spec.unplug_online, spec.force_bbm, spec.bbm_block_size)
                 device = VirtioMem(
@@ -209,5 +223,15 @@ class MachineHost:
         if ok and device is not None and not isinstance(device, VirtioMem) and device.gone:
             del self._devices[name]
             del self._places[name]
-            self._slots.discard(name)
+            self._slots.pop(name, None)
             self._context.recorder.append((self.env.now, _DEVICE, device.index, -1, 0, -1, 0))
+
+
+def _possible(spec: VirtioMemSpec) -> bool:
+    """Whether QEMU makes such a virtio-mem device: all in whole device blocks, a power of two of at least 1 MiB."""
+    block = spec.block_size
+    if block < MIB or block & (block - 1):
+        return False
+    if not 0 <= spec.requested <= spec.max_size:
+        return False
+    return not (spec.max_size | spec.requested | (spec.address or 0)) % block

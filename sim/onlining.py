@@ -1,21 +1,23 @@
-"""The hotplug core of the guest's kernel: adds memory, asks the policy for zones, puts blocks online and takes them offline.
+"""The hotplug core of the guest's kernel: adds memory, asks the policy for zones, puts blocks online and offline.
 
 Ties together memory, policy, guest and record, so that drivers (``sim.devices``) and user space call one place. Follows
-``add_memory_resource``, ``zone_for_pfn_range``, ``online_memory_block`` and ``offline_and_remove_memory`` of ``mm/memory_hotplug.c`` and
-``state_store``, ``valid_zones_show`` and ``memory_subsys_online`` of ``drivers/base/memory.c``.
+``add_memory_resource``, ``zone_for_pfn_range``, ``online_memory_block`` and ``offline_and_remove_memory`` of
+``mm/memory_hotplug.c`` and ``state_store``, ``valid_zones_show`` and ``memory_subsys_online`` of
+``drivers/base/memory.c``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from policies.contract import Policy, ZoneRequest
+from policies.contract import Explanation, Policy, ZoneRequest
 from sim.memory.blocks import ABSENT, FIRST_ZONE_CODE, MIXED, OFFLINE
-from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, ENOMEM, HotplugError
+from sim.memory.errors import EBUSY, EINVAL, ENOMEM, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryView
-from sim.memory.zones import NR_ZONES, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL, OnlineType
+from sim.memory.zones import NR_ZONES, ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
 from sim.observe import EventKind
+from sim.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone, contradicts, failed
 from sim.units import PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     import simpy
 
-    from policies.contract import Explanation
     from sim.guest.contract import Guest, OomEvent
     from sim.memory.groups import MemoryGroup
     from sim.memory.hotplug import Memory
@@ -44,12 +45,10 @@ _TYPE_ONLINE = int(OnlineType.ONLINE)
 _TYPE_KERNEL = int(OnlineType.ONLINE_KERNEL)
 _TYPE_MOVABLE = int(OnlineType.ONLINE_MOVABLE)
 
+__all__ = ["BlockOwner", "HotplugCore", "PolicyError"]
+
 _SPLIT_SELF_HOSTED_SINCE = (6, 8)
 """Kernel series from which on a range of several blocks can host its memmap block by block."""
-
-
-class PolicyError(Exception):
-    """A policy raised, or answered with something that is no zone. Ends the run that it belongs to."""
 
 
 class BlockOwner(Protocol):
@@ -71,10 +70,10 @@ class BlockOwner(Protocol):
 class HotplugCore:
     """The kernel's side of hotplug for one guest.
 
-    ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as may the policy.
-    ``guest`` says which memory can be taken back and what adding costs; where None, everything is free. ``log`` gets an
-    (OnlineType number, first block, blocks, :class:`Explanation`) for every decision, if set. ``appeared`` is told of blocks that
-    were added and left offline.
+    ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as
+    may the policy. ``guest`` says which memory can be taken back and what adding costs; where None, everything is
+    free. ``log`` gets an (OnlineType number, first block, blocks, :class:`Explanation`) for every decision, if set.
+    ``appeared`` is told of blocks that were added and left offline.
     """
 
     def __init__(
@@ -97,6 +96,8 @@ class HotplugCore:
         self.guest = guest
         self.series = series
         self.memmap_on_memory = memmap_on_memory
+        if memmap_on_memory == "force":
+            memory.altmap_pages = -(-memory.memmap_pages // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
         self.owners: dict[int, BlockOwner] = {}
         self.device_of: dict[int, int] = {}
         self.log: Callable[[int, int, int, Explanation], None] | None = None
@@ -113,7 +114,13 @@ class HotplugCore:
         """Use another policy from now on. Blocks never move; ``auto_online`` stays as it is."""
         self.policy = policy
         # The hook that most policies leave alone is not called on their behalf.
-        self._tell_offline = None if type(policy).on_offline is Policy.on_offline else policy.on_offline
+        self._tell_offline = None if type(policy).on_offline is Policy.on_offline else self._offline_hook
+
+    def _offline_hook(self, block: int, zone: Zone) -> None:
+        try:
+            self.policy.on_offline(zone.node, zone.type, self.memory.block_pages)
+        except Exception as error:
+            raise failed(self.policy, error, block, " in on_offline") from error
 
     # Choosing a zone -------------------------------------------------------------------------------------------------
 
@@ -140,19 +147,11 @@ class HotplugCore:
         try:
             zone_type = self.policy.zone_for(self._ask(block), self.view)
         except Exception as error:
-            raise self._policy_failed(error, block) from error
+            raise failed(self.policy, error, block) from error
         # One comparison on the hot path settles the common answers; all else is looked at closely.
         if zone_type.__class__ is int and 0 <= zone_type < NR_ZONES:
             return zone_type
-        return self._checked_zone(zone_type, block)
-
-    def _checked_zone(self, answer: object, block: int) -> int:
-        if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < NR_ZONES:
-            return int(answer)
-        zones = ", ".join(f"{number} ({label})" for number, label in enumerate(ZONE_LABELS))
-        raise PolicyError(
-            f"policy {self.policy.name!r} answered {answer!r} for block {block}, which is none of the zones {zones}"
-        )
+        return checked_zone(self.policy, zone_type, block)
 
     def _decide(self, online_type: int, block: int) -> int:
         """Choose, count and log: for a block that is now put online."""
@@ -160,26 +159,25 @@ class HotplugCore:
         if online_type == _TYPE_ONLINE:
             self.decisions += 1
         if self.log is not None:
-            self.log(online_type, block, 1, self.explain(online_type, block))
+            explanation = self.explain(online_type, block)
+            if explanation.zone != zone_type:
+                raise contradicts(self.policy, zone_type, explanation, block)
+            self.log(online_type, block, 1, explanation)
         return zone_type
 
     def explain(self, online_type: int, block: int) -> Explanation:
         """Return what :meth:`choose` would return, with the reason."""
-        from policies.contract import Explanation
-        from sim.memory.zones import ZoneType
-
         if online_type == _TYPE_ONLINE:
             try:
-                return self.policy.explain(self._ask(block), self.view)
+                explanation = self.policy.explain(self._ask(block), self.view)
             except Exception as error:
-                raise PolicyError(
-                    f"policy {self.policy.name!r} raised {type(error).__name__} when asked to explain block {block}: {error}"
-                ) from error
+                raise failed(self.policy, error, block, " in explain") from error
+            return checked_explanation(self.policy, explanation, block)
         zone = ZoneType(self.choose(online_type, block))
         return Explanation(zone, f"{OnlineType(online_type).word}: {zone.label}", {})
 
     def valid_zones(self, block: int) -> list[int]:
-        """Return the zone types that ``valid_zones`` of an offline block lists: what ``online`` would choose, then the kernel's, then MOVABLE."""
+        """Return what ``valid_zones`` of an offline block lists: the choice of ``online``, the kernel's, MOVABLE."""
         zones = [self.choose(_TYPE_ONLINE, block)]
         for online_type in (_TYPE_KERNEL, _TYPE_MOVABLE):
             zone_type = self.choose(online_type, block)
@@ -201,33 +199,27 @@ class HotplugCore:
         self_host: bool = False,
         online_type: int | None = None,
     ) -> None:
-        """Add a range as blocks of ``group_id`` (or of ``node``) and put them online as ``auto_online`` (or ``online_type``) says.
+        """Add a range as blocks of ``group_id`` (or ``node``), put online as ``auto_online`` (or ``online_type``) says.
 
-        ``plugged`` pages of the range are backed by the device (all, where None); ``self_host`` asks for the memmap in the block itself.
-        Raises E2BIG, EEXIST, EINVAL (not whole blocks, unknown group, impossible node) and ENOMEM (no room for the memmap); then nothing was added. That
-        a block could not be put online does not fail the call: it and those above it stay offline.
+        ``plugged`` pages of the range are backed by the device (all, where None); ``self_host`` asks for the memmap
+        in the block itself. Raises E2BIG, EEXIST, EINVAL (not whole blocks, unknown group, impossible node) and
+        ENOMEM (no room for the memmap); then nothing was added. That a block could not be put online does not fail
+        the call: it and those above it stay offline.
         """
         memory = self.memory
         block_pages = memory.block_pages
         if first_page % block_pages or pages % block_pages or pages <= 0:
-            self._refuse_odd_range(first_page, pages)
+            raise memory.odd_range(first_page, pages)
         first = first_page // block_pages
         count = pages // block_pages
         hosted = bool(self.memmap_on_memory) and self_host and self._can_self_host(count)
         guest = self.guest
-        if guest is not None:
-            if group_id != NO_GROUP:
-                group = memory.groups.find(group_id)
-                node = node if group is None else group.node
-            if not guest.add_memory(node, first, count, hosted):
-                raise HotplugError(ENOMEM, f"no memory for the memmap of {count} blocks")
-            try:
-                memory.add(first, count, node=node, group_id=group_id, self_hosted=hosted)
-            except HotplugError:
-                guest.remove_memory(first, count)
-                raise
-        else:
-            memory.add(first, count, node=node, group_id=group_id, self_hosted=hosted)
+        # The guest is asked for the memmap only once the range and the group are known to be good: an address that is
+        # taken costs it nothing.
+        memory.add(first, count, node=node, group_id=group_id, self_hosted=hosted)
+        if guest is not None and not guest.add_memory(memory.blocks.node[first], first, count, hosted):
+            memory.remove(first, count)
+            raise HotplugError(ENOMEM, f"no memory for the memmap of {count} blocks")
         withheld = 0 if plugged is None else pages - plugged
         if online_type is None:
             online_type = self.auto_online
@@ -247,8 +239,8 @@ class HotplugCore:
     def plug_block(self, device: int, block: int, group: MemoryGroup, pages: int) -> int:
         """Add one block of a dynamic ``group``, ``pages`` of it plugged, and put it online if ``auto_online`` says so.
 
-        The same as :meth:`add_memory` for one whole block, without its checks: the hot path of virtio-mem. Returns the zone type, -1 where
-        the block stays offline. Raises E2BIG, EEXIST and ENOMEM.
+        The same as :meth:`add_memory` for one whole block, without its checks: the hot path of virtio-mem. Returns
+        the zone type, -1 where the block stays offline. Raises E2BIG, EEXIST and ENOMEM.
         """
         online_type = self.auto_online
         if not online_type or self.memmap_on_memory:
@@ -258,9 +250,10 @@ class HotplugCore:
             return -1 if zone is None else zone.type
         memory = self.memory
         guest = self.guest
-        if guest is not None and not guest.add_memory(group.node, block, 1, False):  # noqa: FBT003
-            raise HotplugError(ENOMEM, f"no memory for the memmap of block {block}")
         memory.add_one(block, group)
+        if guest is not None and not guest.add_memory(group.node, block, 1, False):  # noqa: FBT003
+            memory.remove_one(block)
+            raise HotplugError(ENOMEM, f"no memory for the memmap of block {block}")
         if online_type == _TYPE_ONLINE and self.log is None:
             self.decisions += 1
             request = self._request
@@ -270,9 +263,9 @@ class HotplugCore:
             try:
                 zone_type = self.policy.zone_for(request, self.view)
             except Exception as error:
-                raise self._policy_failed(error, block) from error
+                raise failed(self.policy, error, block) from error
             if zone_type.__class__ is not int or not 0 <= zone_type < NR_ZONES:
-                zone_type = self._checked_zone(zone_type, block)
+                zone_type = checked_zone(self.policy, zone_type, block)
         else:
             zone_type = self._decide(online_type, block)
         memory.online(block, zone_type, 1, memory.block_pages - pages)
@@ -281,25 +274,11 @@ class HotplugCore:
         self.record((self.env._now, _PLUG, device, block, 1, zone_type, pages))  # noqa: SLF001 - env.now costs a call
         return zone_type
 
-    def _policy_failed(self, error: Exception, block: int) -> PolicyError:
-        return PolicyError(f"policy {self.policy.name!r} raised {type(error).__name__} for block {block}: {error}")
-
-    def _refuse_odd_range(self, first_page: int, pages: int) -> None:
-        block_pages = self.memory.block_pages
-        first, last = first_page // block_pages, (first_page + pages - 1) // block_pages
-        if last >= self.memory.max_blocks:
-            raise HotplugError(E2BIG, f"blocks up to {last} lie beyond the addressable range")
-        if pages > 0 and not self.memory.blocks.all_absent(first, last - first + 1):
-            raise HotplugError(EEXIST, f"some of blocks {first}-{last} are there already")
-        raise HotplugError(EINVAL, f"pages {first_page}+{pages} are not whole memory blocks of {block_pages} pages")
-
     def _can_self_host(self, count: int) -> bool:
         """Whether a block's memmap can lie in the block itself (``mhp_supports_memmap_on_memory``)."""
         if count > 1 and self.series < _SPLIT_SELF_HOSTED_SINCE:
             return False
-        vmemmap = self.memory.memmap_pages
-        if self.memmap_on_memory == "force":
-            vmemmap = -(-vmemmap // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
+        vmemmap = self.memory.altmap_pages
         return vmemmap % PAGEBLOCK_PAGES == 0 and 0 < vmemmap < self.memory.block_pages
 
     def _online_new_run(self, device: int, first: int, count: int, online_type: int, withheld: int) -> None:
@@ -326,7 +305,7 @@ class HotplugCore:
             first += 1
 
     def _zones_of_run(self, first: int, count: int, online_type: int) -> list[tuple[int, int]]:
-        """Return runs of (blocks, zone) that cover all of ``count`` blocks, or nothing where each has to be decided alone."""
+        """Return runs of (blocks, zone) that cover all ``count`` blocks, or none where each has to be decided alone."""
         if self.log is not None:
             return []  # somebody wants to read every single decision
         if online_type == _TYPE_MOVABLE:
@@ -338,16 +317,17 @@ class HotplugCore:
         try:
             runs = self.policy.zones_for_run(request, count, self.view)
         except Exception as error:
-            raise self._policy_failed(error, first) from error
+            raise failed(self.policy, error, first, " in zones_for_run") from error
         if runs is None:
             return []
-        if sum(length for length, _ in runs) != count or any(length <= 0 for length, _ in runs):
-            raise PolicyError(f"policy {self.policy.name!r} decided {runs!r} for a run of {count} blocks")
         self.decisions += count
-        return [(length, self._checked_zone(zone_type, first)) for length, zone_type in runs]
+        return checked_runs(self.policy, runs, first, count)
 
     def remove(self, device: int, first: int, count: int, *, plugged: int | None = None) -> None:
-        """Remove offline blocks. Raises EBUSY where one is online (nothing is removed), EINVAL where one does not exist."""
+        """Remove offline blocks.
+
+        Raises EBUSY where one is online (nothing is removed), EINVAL where one does not exist.
+        """
         self.memory.remove(first, count)
         if self.guest is not None:
             self.guest.remove_memory(first, count)
@@ -356,8 +336,11 @@ class HotplugCore:
 
     # Online and offline ----------------------------------------------------------------------------------------------
 
-    def online_block(self, device: int, block: int, online_type: int) -> int:
-        """Put one offline block online and return its zone type. Raises EINVAL where it is not offline, EBUSY where its driver vetoes it."""
+    def online_block(self, device: int, block: int, online_type: int, *, tell_owner: bool = True) -> int:
+        """Put one offline block online and return its zone type.
+
+        Raises EINVAL where it is not offline, EBUSY where its driver vetoes it.
+        """
         memory = self.memory
         blocks = memory.blocks
         blocks.left_over.pop(block, None)
@@ -374,7 +357,7 @@ class HotplugCore:
         if self.guest is not None:
             self.guest.online(zone_type, blocks.node[block], block, 1, memory.block_pages - withheld)
         self.record((self.env.now, _ONLINE, device, block, 1, zone_type, 0))
-        if owner is not None:
+        if owner is not None and tell_owner:
             owner.block_online(block, zone_type)
         return zone_type
 
@@ -395,14 +378,17 @@ class HotplugCore:
             self._empty(device, block, zone, memory.block_pages - withheld)
         memory.offline(block, withheld=withheld)
         if self._tell_offline is not None:
-            self._tell_offline(zone.node, zone.type, memory.block_pages)
+            self._tell_offline(block, zone)
         self.record((self.env.now, _OFFLINE, device, block, 1, zone.type, 0))
         if owner is not None and tell_owner:
             owner.block_offline(block)
         return zone.type
 
     def _empty(self, device: int, block: int, zone: Zone, pages: int) -> None:
-        """Have the guest move everything off a block of ``pages`` plugged pages. Raises EBUSY (recorded, counted) where it cannot."""
+        """Have the guest move everything off a block of ``pages`` plugged pages.
+
+        Raises EBUSY (recorded, counted) where it cannot.
+        """
         guest = self.guest
         if guest is None:
             return
@@ -418,7 +404,7 @@ class HotplugCore:
     def note_ooms(self, ooms: tuple[OomEvent, ...]) -> None:
         """Record runs of the guest's out-of-memory killer."""
         for oom in ooms:
-            self.ooms.append((self.env.now, oom))
+            self.ooms.append((int(self.env.now), oom))
             self.record((self.env.now, _OOM, -1, 0, 1, int(oom.kind), oom.mem_available))
         if self.oom_seen is not None:
             self.oom_seen()
@@ -430,9 +416,10 @@ class HotplugCore:
         return moved
 
     def unplug_block(self, device: int, block: int, plugged: int, withheld: int) -> None:
-        """Take one online block offline and remove it, in one go; ``plugged`` pages leave the device, ``withheld`` were unplugged before.
+        """Take one online block offline and remove it; ``plugged`` pages leave the device, ``withheld`` did before.
 
-        Raises EBUSY (recorded, counted) where something on it cannot move, and EINVAL for a block that can never go offline.
+        Raises EBUSY (recorded, counted) where something on it cannot move, and EINVAL for a block that can never go
+        offline.
         """
         memory = self.memory
         guest = self.guest
@@ -442,7 +429,7 @@ class HotplugCore:
                 self._empty(device, block, zone, memory.block_pages - withheld)
         zone = memory.offline(block, 1, withheld)
         if self._tell_offline is not None:
-            self._tell_offline(zone.node, zone.type, memory.block_pages)
+            self._tell_offline(block, zone)
         memory.remove_one(block)
         if guest is not None:
             guest.remove_memory(block, 1)
@@ -451,7 +438,8 @@ class HotplugCore:
     def offline_and_remove(self, device: int, first: int, count: int, *, plugged: int) -> None:
         """Take blocks offline, ascending, and remove them; ``plugged`` pages leave the device.
 
-        Raises what the first refused block raises; the blocks taken offline until then are back online in the kind of zone they had.
+        Raises what the first refused block raises; the blocks taken offline until then are back online in the kind of
+        zone they had.
         """
         blocks = self.memory.blocks
         if count == 1 and blocks.where[first] >= FIRST_ZONE_CODE:
@@ -465,14 +453,15 @@ class HotplugCore:
                 taken.append((block, self.offline_block(device, block, tell_owner=False)))
             except HotplugError:
                 for again, zone_type in taken:
-                    self.online_block(device, again, _TYPE_MOVABLE if zone_type == ZONE_MOVABLE else _TYPE_KERNEL)
+                    word = _TYPE_MOVABLE if zone_type == ZONE_MOVABLE else _TYPE_KERNEL
+                    self.online_block(device, again, word, tell_owner=False)
                 raise
         self.remove(device, first, count, plugged=plugged)
 
     # User space ------------------------------------------------------------------------------------------------------
 
     def write_state(self, block: int, word: int) -> None:
-        """Write an OnlineType to ``memoryN/state``. Raises EINVAL where the block has that state already, EBUSY where it refuses.
+        """Write an OnlineType to ``memoryN/state``. Raises EINVAL where it has that state, EBUSY where it refuses.
 
         A word in vain for an online block stays stored on it: see :meth:`put_back`.
         """
@@ -491,6 +480,19 @@ class HotplugCore:
         else:
             self.online_block(device, block, word)
 
+    def write_online(self, block: int, value: int) -> None:
+        """Write 0 or 1 to ``memoryN/online``. 1 brings no type of its own; what is so already is no error."""
+        blocks = self.memory.blocks
+        if not blocks.exists(block):
+            raise HotplugError(EINVAL, f"there is no block {block}")
+        if (blocks.where[block] >= MIXED) == bool(value):
+            return
+        device = self.device_of.get(blocks.group[block], -1)
+        if value:
+            self.put_back(device, block)
+        else:
+            self.offline_block(device, block)
+
     def put_back(self, device: int, block: int) -> int:
-        """Put a block online with no word of one's own, as ACPI does after a failed removal: the left-over word, else ``online``."""
+        """Put a block online with no word of one's own, as ACPI after a failed removal: left over, or ``online``."""
         return self.online_block(device, block, self.memory.blocks.left_over.get(block, _TYPE_ONLINE))

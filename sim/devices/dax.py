@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sim.devices.timing import scale
 from sim.devices.worker import LOCK, Worker
 from sim.memory.blocks import MIXED
-from sim.memory.errors import EBUSY, EINVAL, HotplugError
+from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.units import bytes_to_pages
 
@@ -111,6 +111,8 @@ class Dax:
             except HotplugError as error:
                 if not self.added:
                     self._drop_group()
+                    if error.errno == EEXIST:  # the driver reserves the range itself before it adds it
+                        raise HotplugError(EBUSY, f"the range of {self.name} at {start:#x} is in use") from error
                     raise
                 self._context.note_failure(self.index, error)
                 continue

@@ -69,8 +69,11 @@ class Dimm:
         return sum(count for _, count, added in self.enabled if added) * self._core.memory.block_pages
 
     def blocks(self) -> list[int]:
-        """All blocks bound to the device, ascending."""
-        return sorted(block for first, count, _ in self.enabled for block in range(first, first + count))
+        """All blocks bound to the device, ascending. A range that was there before may hold some only."""
+        exists = self._core.memory.blocks.exists
+        return sorted(
+            block for first, count, _ in self.enabled for block in range(first, first + count) if exists(block)
+        )
 
     def plug(self) -> None:
         """Start adding the device."""
@@ -178,18 +181,27 @@ class Dimm:
                         break
             if not refused:
                 break
-        block_pages = core.memory.block_pages
-        took = scale(timing.offline, attempts * block_pages) + scale(timing.migrate, core.take_moved())
+        took = scale(timing.offline, len(taken) * core.memory.block_pages)
+        took += scale(timing.refused, (attempts - len(taken)) * core.memory.block_pages)
+        took += scale(timing.migrate, core.take_moved())
         if refused:
             for block in sorted(taken):
                 core.put_back(self.index, block)
             self._context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
             return took
         for first, count, added in self.enabled:
-            # A range that was there at boot goes as well, but was never plugged by this device.
-            core.remove(self.index, first, count, plugged=None if added else 0)
+            if added:
+                core.remove(self.index, first, count)
+            else:
+                self._remove_foreign(first, count)
         if self.group_id != NO_GROUP:
             self._drop_group()
         self.enabled = []
         self.gone = True
         return took
+
+    def _remove_foreign(self, first: int, count: int) -> None:
+        """Remove what there is of a range that this device did not add (it was there at boot): never plugged by it."""
+        for block in range(first, first + count):
+            if self._core.memory.blocks.exists(block):
+                self._core.remove(self.index, block, 1, plugged=0)

@@ -7,12 +7,12 @@ region and refusals, QEMU's ``hw/virtio/virtio-mem.c``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simpy.events import Timeout
 
 from sim.devices.virtio_mem_bbm import BigBlockMode
+from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.devices.worker import Worker
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
@@ -33,15 +33,6 @@ USABLE_EXTENT = 2 * 128 * MIB
 
 _SMALL_SUB_BLOCKS_SINCE = (6, 1)
 """Series from which on a sub-block is a pageblock (2 MiB); 5.15 takes the page allocator's largest chunk (4 MiB)."""
-
-
-@dataclass(frozen=True, slots=True)
-class VirtioMemParameters:
-    """Module parameters of the driver. ``bbm_block_size`` in bytes, 0 for the smallest possible."""
-
-    unplug_online: bool = True
-    force_bbm: bool = False
-    bbm_block_size: int = 0
 
 
 class VirtioMem:
@@ -170,11 +161,12 @@ class VirtioMem:
                 self._arm_timer()
             elif result != ENOSPC:
                 self.broken = True
+            # Who is told may ask for another size at once: that has to be seen before the worker goes to rest.
+            if self._done is not None and not self.config_changed:
+                self._done(self.name, self.stalled == 0)
             if not self.config_changed or self.broken:
                 break
             self._timer += 1
-        if self._done is not None:
-            self._done(self.name, self.stalled == 0)
 
     def _arm_timer(self) -> None:
         self._timer += 1

@@ -17,7 +17,7 @@ from sim.units import PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from sim.devices.virtio_mem import VirtioMem
+    from sim.devices.virtio_mem_mode import ModeDevice
     from sim.onlining import HotplugCore
 
 NEVER_USED: Final = 0
@@ -58,7 +58,7 @@ class BigBlockMode:
         "usable_blocks",
     )
 
-    def __init__(self, device: VirtioMem, big_block: int) -> None:
+    def __init__(self, device: ModeDevice, big_block: int) -> None:
         self._device = device
         self._core: HotplugCore = device.core
         self.granularity = big_block
@@ -241,21 +241,21 @@ class BigBlockMode:
         try:
             core.offline_and_remove(device.index, start, self._blocks_per_unit, plugged=self.unit_pages)
         except HotplugError as error:
-            self._recount(at)
-            device.context.lock.release()
-            return ENOMEM if error.errno == ENOMEM else EBUSY
-        self.offline_pages -= self.unit_pages - online_before * (self.unit_pages // self._blocks_per_unit)
-        device.plugged -= self.granularity
-        self.online.pop(at, None)
-        self.kernel.pop(at, None)
-        self._set(at, UNUSED)
+            result = ENOMEM if error.errno == ENOMEM else EBUSY
+        else:
+            result = 0
+            self.offline_pages -= self.unit_pages - online_before * (self.unit_pages // self._blocks_per_unit)
+            device.plugged -= self.granularity
+            self.online.pop(at, None)
+            self.kernel.pop(at, None)
+            self._set(at, UNUSED)
         moved = core.take_moved()
         if moved:
             yield scale(device.context.timing.migrate, moved)
         device.context.lock.release()
-        return 0
+        return result
 
     def clean_up(self) -> Generator[int, None, int]:
         """Nothing is left over between runs in this mode."""
+        yield from ()
         return 0
-        yield

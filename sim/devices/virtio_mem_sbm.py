@@ -17,7 +17,7 @@ from sim.units import PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from sim.devices.virtio_mem import VirtioMem
+    from sim.devices.virtio_mem_mode import ModeDevice
     from sim.onlining import HotplugCore
 
 _SUBPLUG: Final = int(EventKind.SUBPLUG)
@@ -37,6 +37,7 @@ _NR_STATES: Final = 9
 _PARTIAL_OF: Final = {OFFLINE: OFFLINE_PARTIAL, KERNEL: KERNEL_PARTIAL, MOVABLE: MOVABLE_PARTIAL}
 _FULL_OF: Final = {partial: full for full, partial in _PARTIAL_OF.items()}
 _FILL_ORDER: Final = (KERNEL_PARTIAL, MOVABLE_PARTIAL, OFFLINE_PARTIAL)
+_CLEAN_UP_ORDER: Final = (MOVABLE_PARTIAL, KERNEL_PARTIAL, OFFLINE_PARTIAL)
 _UNPLUG_ONLINE_ORDER: Final = (MOVABLE_PARTIAL, KERNEL_PARTIAL, MOVABLE, KERNEL)
 
 _RETRY_UNPLUGGED_SINCE: Final = (6, 6)
@@ -71,7 +72,7 @@ class SubBlockMode:
         "usable_blocks",
     )
 
-    def __init__(self, device: VirtioMem, sub_block: int) -> None:
+    def __init__(self, device: ModeDevice, sub_block: int) -> None:
         block_bytes = device.context.block_bytes
         self._device = device
         self._core: HotplugCore = device.core
@@ -415,16 +416,33 @@ class SubBlockMode:
         self._set(at, UNUSED)
 
     def clean_up(self) -> Generator[int, None, int]:
-        """Try again to remove blocks of which nothing is plugged (series 6.6 and later)."""
-        for at in sorted((at for at, mask in self.masks.items() if not mask), reverse=True):
-            yield LOCK
-            try:
-                self._core.unplug_block(self._device.index, self.first + at, 0, self.unit_pages)
-                self._forget(at)
-            except HotplugError:
-                pass
-            self._device.context.lock.release()
+        """Try again to remove blocks of which nothing is plugged: MOVABLE, kernel, offline ones, ascending.
+
+        Series 6.6 and later (``virtio_mem_cleanup_pending_mb``).
+        """
+        device, core = self._device, self._core
+        for state in _CLEAN_UP_ORDER:
+            for at in sorted(at for at, mask in self.masks.items() if not mask and self.state[at] == state):
+                yield LOCK
+                self._remove_unplugged(at)
+                moved = core.take_moved()
+                if moved:
+                    yield scale(device.context.timing.migrate, moved)
+                device.context.lock.release()
         return 0
+
+    def _remove_unplugged(self, at: int) -> None:
+        """Remove a block of which nothing is plugged, if it goes. User space may have taken it offline meanwhile."""
+        core, block = self._core, self.first + at
+        if self.state[at] == OFFLINE_PARTIAL:
+            self.offline_pages -= self.unit_pages
+            core.remove(self._device.index, block, 1, plugged=0)
+        else:
+            try:
+                core.unplug_block(self._device.index, block, 0, self.unit_pages)
+            except HotplugError:
+                return
+        self._forget(at)
 
 
 def _highest_bits(mask: int, number: int) -> int:

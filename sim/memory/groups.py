@@ -190,9 +190,11 @@ class GroupRegistry:
     ) -> int:
         """Call ``visit`` for every dynamic group but ``excluded`` (of ``node``, or of any where None).
 
-        Stops at the first result that is not 0 and returns it; 0 after a full walk (``walk_dynamic_memory_groups``).
+        Goes by ascending id. Stops at the first result that is not 0 and returns it; 0 after a full walk
+        (``walk_dynamic_memory_groups``).
         """
-        for group in self._groups.values():
+        for group_id in sorted(self._groups):
+            group = self._groups[group_id]
             if not group.is_dynamic or group is excluded or (node is not None and group.node != node):
                 continue
             result = visit(group)

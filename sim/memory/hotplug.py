@@ -62,9 +62,9 @@ class Memory:
         self.memmap_pages = block_pages * STRUCT_PAGE_BYTES // PAGE_SIZE
         """Pages that the memmap of one block takes."""
         self.altmap_pages = self.memmap_pages
-        """Pages at the start of a block with a self-hosted memmap that are not handed out; with ``force``, whole pageblocks."""
+        """Pages that a block which hosts its own memmap never hands out; whole pageblocks with ``force``."""
         self._sections_end: dict[int, int] = {}
-        self._units = UnitIndex(self)
+        self._units = UnitIndex(self.blocks, block_pages, section_pages, self.zone_type_at)
 
     # Boot ------------------------------------------------------------------------------------------------------------
 
@@ -188,13 +188,15 @@ class Memory:
             blocks.group[first:end] = type(blocks.group)("i", [group_id]) * count
 
     def odd_range(self, first_page: int, pages: int) -> HotplugError:
-        """Return the error for adding a range that is not whole blocks. As in the kernel, an address that is taken comes first."""
+        """Return the error for adding a range that is not whole blocks. As in the kernel, a taken address wins."""
         first, last = first_page // self.block_pages, (first_page + pages - 1) // self.block_pages
         if last >= self.max_blocks:
             return HotplugError(E2BIG, f"blocks up to {last} lie beyond the addressable range")
         if pages > 0 and not self.blocks.all_absent(first, last - first + 1):
             return HotplugError(EEXIST, f"some of blocks {first}-{last} are there already")
-        return HotplugError(EINVAL, f"pages {first_page}+{pages} are not whole memory blocks of {self.block_pages} pages")
+        return HotplugError(
+            EINVAL, f"pages {first_page}+{pages} are not whole memory blocks of {self.block_pages} pages"
+        )
 
     def add_one(self, block: int, group: MemoryGroup) -> None:
         """Create one offline block of ``group``, as :meth:`add` does. Raises E2BIG or EEXIST."""

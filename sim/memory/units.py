@@ -13,17 +13,27 @@ from sim.memory.blocks import ABSENT, OFFLINE
 from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
-    from sim.memory.hotplug import Memory
+    from collections.abc import Callable
+
+    from sim.memory.blocks import BlockTable
     from sim.memory.zones import Zone
 
 
 class UnitIndex:
-    """Counts of online sections by unit. A unit size is indexed from the first question about it on."""
+    """Counts of online sections by unit. A unit size is indexed from the first question about it on.
 
-    __slots__ = ("_memory", "sizes")
+    ``zone_type_at`` says which zone type a page is online in, None where it is not.
+    """
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
+    __slots__ = ("_block_pages", "_blocks", "_section_pages", "_zone_type_at", "sizes")
+
+    def __init__(
+        self, blocks: BlockTable, block_pages: int, section_pages: int, zone_type_at: Callable[[int], int | None]
+    ) -> None:
+        self._blocks = blocks
+        self._block_pages = block_pages
+        self._section_pages = section_pages
+        self._zone_type_at = zone_type_at
         self.sizes: dict[int, dict[int, list[int]]] = {}
 
     def sections(self, unit_pages: int, page: int) -> tuple[int, int]:
@@ -36,11 +46,10 @@ class UnitIndex:
 
     def change(self, first: int, count: int, zone: Zone, sign: int) -> None:
         """Count ``count`` blocks of one zone that went online (``sign`` 1) or offline (-1)."""
-        memory = self._memory
-        per_block = memory.block_pages // memory.section_pages * sign
+        per_block = self._block_pages // self._section_pages * sign
         kind = 1 if zone.movable else 0
         for unit_pages, units in self.sizes.items():
-            blocks_in_unit = unit_pages // memory.block_pages
+            blocks_in_unit = unit_pages // self._block_pages
             block = first
             end = first + count
             while block < end:
@@ -50,13 +59,13 @@ class UnitIndex:
                 block = stop
 
     def _build(self, unit_pages: int) -> dict[int, list[int]]:
-        memory = self._memory
+        block_pages = self._block_pages
         units: dict[int, list[int]] = {}
-        for block, code in enumerate(memory.blocks.where):
+        for block, code in enumerate(self._blocks.where):
             if code in (ABSENT, OFFLINE):
                 continue
-            for page in range(block * memory.block_pages, (block + 1) * memory.block_pages, memory.section_pages):
-                zone_type = memory.zone_type_at(page)
+            for page in range(block * block_pages, (block + 1) * block_pages, self._section_pages):
+                zone_type = self._zone_type_at(page)
                 if zone_type is not None:
                     units.setdefault(page // unit_pages, [0, 0])[1 if zone_type == ZONE_MOVABLE else 0] += 1
         self.sizes[unit_pages] = units

@@ -1,0 +1,47 @@
+"""What virtio-mem's two modes see of their device, and the driver's parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from sim.devices.context import DriverContext
+    from sim.memory.groups import MemoryGroup
+    from sim.onlining import HotplugCore
+
+
+@dataclass(frozen=True, slots=True)
+class VirtioMemParameters:
+    """Module parameters of the driver. ``bbm_block_size`` in bytes, 0 for the smallest possible."""
+
+    unplug_online: bool = True
+    force_bbm: bool = False
+    bbm_block_size: int = 0
+
+
+class ModeDevice(Protocol):
+    """A virtio-mem device as its mode sees it. Sizes and addresses in bytes; ``plugged`` is the mode's to change."""
+
+    context: DriverContext
+    core: HotplugCore
+    parameters: VirtioMemParameters
+    group: MemoryGroup
+    index: int
+    address: int
+    max_size: int
+    usable: int
+    requested: int
+    plugged: int
+    threshold_pages: int
+    config_changed: bool
+
+    @property
+    def busy(self) -> bool:
+        """Whether the worker is at work."""
+
+    def kick(self) -> None:
+        """Have the worker look at the request now."""
+
+    def admits(self, amount: int) -> bool:
+        """Whether the device lets the guest plug ``amount`` more bytes."""

@@ -1,0 +1,82 @@
+"""What a policy's answers must look like, and what is said where they do not.
+
+Nothing that a plug-in returns is believed unseen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeGuard
+
+from policies.contract import Explanation
+from sim.memory.zones import NR_ZONES, ZONE_LABELS, ZoneType
+
+if TYPE_CHECKING:
+    from policies.contract import Policy
+
+_ZONES: Final = ", ".join(f"{number} ({label})" for number, label in enumerate(ZONE_LABELS))
+
+
+class PolicyError(Exception):
+    """A policy raised, or answered with something that is no zone. Ends the run that it belongs to."""
+
+
+def is_zone(answer: object) -> TypeGuard[int]:
+    """Whether ``answer`` is a plain number from 0 to 3 or a ZoneType; no bool, NumPy number or other enumeration."""
+    return (type(answer) is int or isinstance(answer, ZoneType)) and 0 <= answer < NR_ZONES
+
+
+def checked_zone(policy: Policy, answer: object, block: int) -> int:
+    """Return the zone's number. Raises PolicyError where the answer is no zone."""
+    if is_zone(answer):
+        return int(answer)
+    raise PolicyError(
+        f"policy {_name(policy)} answered {answer!r} for block {block}, which is none of the zones {_ZONES}"
+    )
+
+
+def checked_runs(policy: Policy, answer: object, first: int, count: int) -> list[tuple[int, int]]:
+    """Return runs of (blocks, zone) that cover the ``count`` blocks from ``first``.
+
+    Raises PolicyError where the answer is something else.
+    """
+    runs: list[tuple[int, int]] = []
+    covered = 0
+    for run in answer if isinstance(answer, (list, tuple)) else (None,):
+        match run:
+            # The class and not isinstance: True is no number of blocks.
+            case (blocks, zone) if type(blocks) is int and blocks > 0:
+                runs.append((blocks, checked_zone(policy, zone, first + covered)))
+                covered += blocks
+            case _:
+                covered = -1
+                break
+    if covered == count:
+        return runs
+    raise PolicyError(
+        f"policy {_name(policy)} decided {answer!r} for the {count} blocks from block {first};"
+        f" runs of (blocks, zone) that cover them would be right"
+    )
+
+
+def checked_explanation(policy: Policy, answer: object, block: int) -> Explanation:
+    """Return the explanation. Raises PolicyError where the answer is none, or names no zone."""
+    if isinstance(answer, Explanation) and is_zone(answer.zone):
+        return answer
+    raise PolicyError(
+        f"policy {_name(policy)} explained block {block} by {answer!r}, which is no Explanation of a zone"
+    )
+
+
+def failed(policy: Policy, error: Exception, block: int, what: str = "") -> PolicyError:
+    """Return the error for a policy that raised ``error`` about ``block``, when asked to do ``what``."""
+    return PolicyError(f"policy {_name(policy)} raised {type(error).__name__}{what} for block {block}: {error}")
+
+
+def contradicts(policy: Policy, zone_type: int, explanation: Explanation, block: int) -> PolicyError:
+    """Return the error for a policy that explains another zone than it chose."""
+    chosen, explained = ZONE_LABELS[zone_type], ZONE_LABELS[explanation.zone]
+    return PolicyError(f"policy {_name(policy)} chose {chosen} for block {block} and explained {explained}")
+
+
+def _name(policy: Policy) -> str:
+    return repr(getattr(policy, "name", type(policy).__name__))
