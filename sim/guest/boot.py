@@ -42,11 +42,11 @@ def default_boot(
     ``present``: (node, zone, present pages, runs) of each zone. Reserved: a fixed part for the kernel image and the like in the
     zones of the first node, from the bottom, and each node's memmap at its top; then the idle kernel's own use, which prefers
     the highest kernel zone of the first node. Fitted to idle kernels from 512 MiB to 65 GiB; a guest too small for that keeps
-    an eighth of its memory.
+    a sixteenth of its memory.
     """
     total = sum(x[2] for x in present)
     managed = {(n, z): p for n, z, p, _ in present}
-    fixed = min(parameters.boot_reserved_bytes // _PAGE, total * 3 // 4)
+    fixed = min(parameters.boot_reserved_bytes // _PAGE, total * 15 // 16)
     dma = sum(p // 32 for _, z, p, _ in present if z == DMA)
     for n, z, p, _ in present:
         if z == DMA:
@@ -60,7 +60,7 @@ def default_boot(
     idle = parameters.idle_use_bytes // _PAGE + int(parameters.idle_use_share * total_managed)
     free = dict(managed)
     kernel_first = [k for k in sorted(managed, reverse=True) if k[0] == first_node and k[1] not in (MOVABLE, DMA)]
-    _take(free, kernel_first, min(idle, total_managed * 9 // 10))
+    _take(free, [*kernel_first, *(k for k in sorted(managed) if k[1] == DMA)], min(idle, total_managed * 9 // 10))
     pcp = parameters.idle_pcp_bytes // _PAGE
     first = kernel_first[0] if kernel_first else None
     return [

@@ -165,6 +165,7 @@ class Demands(Memory):
         zones = tuple(self.zones.values())
         if cache:
             self._reclaim_cache(sum(z.cache for z in zones), zones)
+        self._ripen()
         if slab:
             self._reclaim_slab(sum(z.slab for z in zones), zones)
             self._slab_rested = True
@@ -204,6 +205,7 @@ class Demands(Memory):
         """Serve a demand; kill while it cannot be met, stop when its own process is the victim or the guest dies."""
         if self.died:
             return Demand(0, 0.0)
+        self._ripen()
         whole = (user, round(kernel), round(slab))
         # Steps only where it may get tight: a demand that fits at once is served at once.
         roomy = self._fits(load.node, whole[0], whole[1] + whole[2])

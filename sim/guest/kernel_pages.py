@@ -8,18 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from sim.guest.bits import lowest
+
 PAGEBLOCK = 512
 """Pages of a pageblock."""
-
-
-def _lowest(mask: int, nr: int) -> int:
-    """Return the lowest ``nr`` set bits of ``mask``."""
-    out = 0
-    for _ in range(nr):
-        bit = mask & -mask
-        out |= bit
-        mask ^= bit
-    return out
 
 
 class KernelPages:
@@ -28,9 +20,7 @@ class KernelPages:
     Three kinds of bits: ``fixed`` (boot use, never given back), ``pieces`` (memmap, exactly one pageblock each) and ``held`` (slab,
     tables, stacks, data: at least one kernel page). ``pages`` counts the pages in held pageblocks.
 
-    Invariants: GUEST-2: the three kinds never share a pageblock, and all lie in online runs. GUEST-3: ``nr_held`` and
-    ``nr_pieces`` are the bits of ``held`` and ``pieces``. GUEST-4: held pageblocks offer room for ``pages``
-    unless the zone is crowded.
+    ``absent`` marks the pageblocks of online blocks that are unplugged. The invariants are in :mod:`sim.guest.invariants`.
     """
 
     __slots__ = (
@@ -173,7 +163,7 @@ class KernelPages:
                 else:
                     surplus = left.bit_count() - nr
                     if surplus > 0:
-                        left = _lowest(left, nr)
+                        left = lowest(left, nr)
                         nr = 0
                     else:
                         nr = -surplus
@@ -301,20 +291,3 @@ class KernelPages:
                 del held[block]
             if not nr:
                 return
-
-    def check(self) -> None:
-        """Recompute all totals slowly. Raises AssertionError naming the invariant."""
-        assert sum(b.bit_count() for b in self.held.values()) == self.nr_held, "GUEST-3: held pageblocks miscounted"
-        assert sum(b.bit_count() for b in self.pieces.values()) == self.nr_pieces, (
-            "GUEST-3: memmap pageblocks miscounted"
-        )
-        assert sum(b.bit_count() for b in self.fixed.values()) == self.nr_fixed, "GUEST-3: boot pageblocks miscounted"
-        for block in self.held.keys() | self.pieces.keys() | self.fixed.keys():
-            a, b, c = self.held.get(block, 0), self.pieces.get(block, 0), self.fixed.get(block, 0)
-            gone = self.absent.get(block, 0)
-            assert not (a & b or a & c or b & c or (a | b | c) & gone), (
-                f"GUEST-2: block {block} has a pageblock of two kinds"
-            )
-            i = bisect_right(self._starts, block) - 1
-            assert i >= 0 and block < self._ends[i], f"GUEST-2: block {block} holds kernel pages but is not online"
-        assert self.pages >= 0, "GUEST-4: negative kernel pages"

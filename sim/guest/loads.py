@@ -53,7 +53,20 @@ WHOLE_PAGES = frozenset({LoadKind.ANONYMOUS, LoadKind.PAGE_TABLES, LoadKind.PINN
 class Load:
     """One named load. Pages by zone: ``user``, ``kernel`` (not to be had back before the load goes) and ``slab`` (reclaimable)."""
 
-    __slots__ = ("dirty", "huge", "kernel", "kind", "name", "node", "slab", "slab_per_unit", "stay", "units", "user")
+    __slots__ = (
+        "dirty",
+        "huge",
+        "kernel",
+        "kind",
+        "name",
+        "node",
+        "orphans",
+        "slab",
+        "slab_per_unit",
+        "stay",
+        "units",
+        "user",
+    )
 
     def __init__(self, name: str, kind: LoadKind, node: int, stay: float) -> None:
         """Make an empty load; ``stay`` is the share of its kernel pageblocks that stay held once freed."""
@@ -68,6 +81,8 @@ class Load:
         self.user: dict[Zone, int] = {}
         self.kernel: dict[Zone, int] = {}
         self.slab: dict[Zone, int] = {}
+        self.orphans: dict[Zone, int] = {}
+        """Kernel pages of inodes whose data has just been dropped."""
         self.huge = False
         """Made of huge pages, which do not pass through the CPU lists of small ones."""
         self.dirty = 0
@@ -79,7 +94,7 @@ class Load:
 
     def kernel_pages(self) -> int:
         """Return the kernel pages in all zones, reclaimable ones included."""
-        return sum(self.kernel.values()) + sum(self.slab.values())
+        return sum(self.kernel.values()) + sum(self.slab.values()) + sum(self.orphans.values())
 
     def badness(self) -> float:
         """Return the pages that count against one process of this load: resident and page tables (mm/oom_kill.c, oom_badness)."""

@@ -237,15 +237,22 @@ class Memory:
             n = load.kernel[z] * pages // before if before > pages else load.kernel[z]
             if not n:
                 continue
-            if load.kind is LoadKind.DISK_FILES:  # the inodes stay, and can go from now on
-                if load.kernel[z] == n:
+            if load.kind is LoadKind.DISK_FILES:
+                # The inodes stay. They can go from now on, but not so fast that it would help the request that dropped the data.
+                load.orphans[z] = load.orphans.get(z, 0) + n
+                load.kernel[z] -= n
+                if not load.kernel[z]:
                     del load.kernel[z]
-                else:
-                    load.kernel[z] -= n
-                load.slab[z] = load.slab.get(z, 0) + n
-                z.slab += n
             else:
                 self._drop_kernel(load, z, n, slab=False)
+
+    def _ripen(self) -> None:
+        """Make the inodes of dropped data reclaimable: time has passed."""
+        for load in self.loads.values():
+            for z, n in load.orphans.items():
+                load.slab[z] = load.slab.get(z, 0) + n
+                z.slab += n
+            load.orphans.clear()
 
     def _reclaim_slab(self, pages: int, zones: Iterable[Zone]) -> int:
         """Drop at least ``pages`` of reclaimable slab in ``zones`` if there is so much, oldest first; return how many went."""
@@ -302,6 +309,7 @@ class Memory:
 
     def _free_part(self, load: Load, share: float) -> None:
         """Free a share (0 to 1) of a load's pages."""
+        self._ripen()
         for z in list(load.user):
             n = round(load.user[z] * share)
             if n:

@@ -52,8 +52,6 @@ class GuestParameters:
     block_overhead_bytes: int = 15 << 10
     """Kernel memory of a memory block besides its memmap: device object, sysfs nodes, direct-map tables. Idle recordings:
     1 to 4.4 MiB for 48 to 320 blocks of 128 MiB."""
-    direct_map_share: float = 0.0
-    """Page tables of the direct map by size of the memory added; 2 MiB and 1 GiB mappings make it vanish (idle recordings)."""
 
     # Watermarks: mm/page_alloc.c (calculate_min_free_kbytes, __setup_per_zone_wmarks), mm/khugepaged.c.
     watermark_scale_factor: int = 10

@@ -26,42 +26,46 @@ def set_watermarks(zones: Sequence[Zone], parameters: GuestParameters, *, huge_p
 
     ``huge_pages``: transparent huge pages are on, which is decided once at boot.
     """
-    kernel_pages = sum(z.managed for z in zones if z.zone != MOVABLE)
-    total = min(max(isqrt(kernel_pages * 4 * 16), _MIN_KB), _MAX_KB) // 4
+    # Called for single events when memory is tight: plain loops, no temporaries.
+    token = parameters.series == "6.12"
+    scale = parameters.watermark_scale_factor
+    kernel = movable = populated = 0
+    for z in zones:
+        if z.zone == MOVABLE:
+            movable += z.managed
+        elif z.managed:
+            kernel += z.managed
+            populated += 1
+    # 6.1 shares the minimum out over all zones, 6.12 over the kernel zones.
+    base = (kernel if token else kernel + movable) or 1
+    total = min(max(isqrt(kernel * 64), _MIN_KB), _MAX_KB) // 4
     if huge_pages:
         # The recommendation is cut by what nr_free_buffer_pages() says, which leaves out the high watermarks that the first,
         # small minimum has just produced.
-        _share_out(zones, total, parameters)
-        buffer_pages = kernel_pages - sum(z.high for z in zones if z.zone != MOVABLE)
-        populated = sum(1 for z in zones if z.zone != MOVABLE and z.managed)
-        total = max(total, min(parameters.thp_pages_per_zone * populated, int(parameters.thp_max_share * buffer_pages)))
-    _share_out(zones, total, parameters)
-    _set_reserves(zones, parameters)
-
-
-def _share_out(zones: Sequence[Zone], total: int, parameters: GuestParameters) -> None:
-    """Share ``total`` pages out by managed pages: 6.1 over all zones, 6.12 over the kernel zones with a token for MOVABLE."""
-    token = parameters.series == "6.12"
-    base = sum(z.managed for z in zones if not (token and z.zone == MOVABLE)) or 1
-    scale = parameters.watermark_scale_factor
-    for z in zones:
-        share = total * z.managed // base
-        step = max(share >> 2, z.managed * scale // 10_000)
-        z.min = min(max(z.managed // 1024, 32), 128) if token and z.zone == MOVABLE else share
-        z.low = z.min + step
-        z.high = z.low + step
-
-
-def _set_reserves(zones: Sequence[Zone], parameters: GuestParameters) -> None:
-    """Set what each zone keeps from requests that could have used higher zones of its node."""
+        high = 0
+        for z in zones:
+            if z.zone != MOVABLE:
+                share = total * z.managed // base
+                high += share + 2 * max(share >> 2, z.managed * scale // 10_000)
+        total = max(total, min(parameters.thp_pages_per_zone * populated, int(parameters.thp_max_share * (kernel - high))))
     ratio = parameters.lowmem_reserve_ratio
     for z in zones:
-        kernel = movable = 0
-        for other in zones:
-            if other.node == z.node and other.zone > z.zone:
-                movable += other.managed
-                if other.zone <= NORMAL:
-                    kernel += other.managed
-        divisor = ratio[z.zone] if z.zone < MOVABLE else 0
-        z.reserve_user = movable // divisor if divisor else 0
-        z.reserve_kernel = kernel // divisor if divisor else 0
+        managed = z.managed
+        share = total * managed // base
+        step = max(share >> 2, managed * scale // 10_000)
+        number = z.zone
+        if number == MOVABLE:
+            z.min = min(max(managed // 1024, 32), 128) if token else share
+            z.reserve_user = z.reserve_kernel = 0
+        else:
+            z.min = share
+            above = above_kernel = 0
+            for other in zones:
+                if other.zone > number and other.node == z.node:
+                    above += other.managed
+                    if other.zone <= NORMAL:
+                        above_kernel += other.managed
+            z.reserve_user = above // ratio[number]
+            z.reserve_kernel = above_kernel // ratio[number]
+        z.low = z.min + step
+        z.high = z.low + step

@@ -6,8 +6,10 @@ from sim.guest.contract import MOVABLE, ZoneUse
 from sim.guest.kernel_pages import KernelPages
 
 
-_OVERRUN = 4096
-"""Pages (16 MiB) by which a CPU list may be full or overfull before it gives back large amounts."""
+_KNEE = 4096
+"""Pages (16 MiB) of freed memmap that a CPU list reliably keeps; of more, only a part is there later."""
+_OVERRUN = 2048
+"""Pages by which a CPU list may be overfull before it gives back large amounts: the first few times it gives one piece."""
 
 
 class Zone:
@@ -17,7 +19,7 @@ class Zone:
     """
 
     __slots__ = (
-        "blocks", "cache", "first_block", "free", "high", "kernel", "low", "managed", "memmap", "min", "node", "pcp", "pcp_loads",
+        "blocks", "cache", "free", "high", "kernel", "low", "managed", "memmap", "min", "node", "pcp", "pcp_loads",
         "reserve_kernel", "reserve_user", "reserved", "slab", "user", "zone",
     )  # fmt: skip
 
@@ -36,7 +38,6 @@ class Zone:
         """Of ``free``: pages put on CPU lists by what loads freed."""
         self.min = self.low = self.high = 0
         self.reserve_user = self.reserve_kernel = 0
-        self.first_block = -1
         self.blocks = None if zone == MOVABLE else KernelPages(pageblocks_per_block, fill)
 
     def listed_pcp(self, adaptive_share: float = 0.0) -> int:
@@ -54,8 +55,8 @@ class Zone:
             pcp = low // 4
         else:
             pcp = min(pcp, low)
-            if pcp > _OVERRUN and not adaptive_share:
-                pcp = _OVERRUN + (pcp - _OVERRUN) // 5
+            if pcp > _KNEE and not adaptive_share:
+                pcp = _KNEE + (pcp - _KNEE) // 5
         loads = min(self.pcp_loads, max(low * 5 // 8 - pcp, int(self.managed * adaptive_share) - pcp, 0))
         return min(pcp + loads, self.free)
 

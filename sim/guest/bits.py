@@ -1,0 +1,45 @@
+"""Sets of pageblocks and sub-blocks as integers: bit i stands for the i-th of a memory block."""
+
+from __future__ import annotations
+
+
+def lowest(mask: int, nr: int) -> int:
+    """Return the lowest ``nr`` set bits of ``mask``."""
+    out = 0
+    for _ in range(nr):
+        bit = mask & -mask
+        out |= bit
+        mask ^= bit
+    return out
+
+
+def highest(mask: int, nr: int) -> int:
+    """Return the highest ``nr`` set bits of ``mask``."""
+    for _ in range(mask.bit_count() - nr):
+        mask &= mask - 1
+    return mask
+
+
+def per_subblock(pageblocks: int, per: int) -> int:
+    """Return which sub-blocks of ``per`` pageblocks hold one of ``pageblocks``."""
+    if per == 1:
+        return pageblocks
+    out = 0
+    while pageblocks:
+        sub = ((pageblocks & -pageblocks).bit_length() - 1) // per
+        out |= 1 << sub
+        pageblocks &= ~(((1 << per) - 1) << (sub * per))
+    return out
+
+
+def per_pageblock(subblocks: int, per: int) -> int:
+    """Return the pageblocks of a mask of sub-blocks of ``per`` pageblocks each."""
+    if per == 1:
+        return subblocks
+    full = (1 << per) - 1
+    out = 0
+    while subblocks:
+        low = subblocks & -subblocks
+        out |= full << ((low.bit_length() - 1) * per)
+        subblocks ^= low
+    return out
