@@ -30,6 +30,7 @@ from sim.units import GIB, PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     import numpy.typing as npt
     from matplotlib.axes import Axes
@@ -342,9 +343,14 @@ PLOTS: Final[dict[str, Callable[[Any, Any], Figure]]] = {
 """The plots by the name that their files begin with."""
 
 
+def styled() -> AbstractContextManager[None]:
+    """Return the context in which figures are to be made and written: the look of all plots."""
+    return matplotlib.style.context(str(STYLE))
+
+
 def figures(store: ResultStore, policies: Sequence[str] = ()) -> Iterator[tuple[str, Figure]]:
     """Yield every plot of the experiment in ``store`` with its file's name. ``policies`` is their order, if known."""
-    with matplotlib.style.context(str(STYLE)):
+    with styled():
         for scenario in scenarios(store.runs(), policies):
             for kind, plot in PLOTS.items():
                 yield f"{kind}-{_slug(scenario.machine)}-{_slug(scenario.workload)}", plot(store, scenario)
@@ -353,7 +359,7 @@ def figures(store: ResultStore, policies: Sequence[str] = ()) -> Iterator[tuple[
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``figure`` as ``stem`` with .png and .svg, the same bytes every time, and return the two paths."""
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
-    with matplotlib.style.context(str(STYLE)):
+    with styled():
         figure.savefig(paths[0], metadata={"Software": None})
         figure.set_layout_engine("none")  # what the first drawing has laid out stays
         figure.savefig(paths[1], metadata={"Date": None})

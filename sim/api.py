@@ -1,0 +1,127 @@
+"""What a notebook or a script uses: run an experiment, or open its results, and get tables and figures.
+
+    >>> from sim.api import run
+    >>> results = run("experiments/quickstart.toml")
+    >>> results.compare()
+
+All tables are tidy pandas DataFrames: one row per observation, one column per variable.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.analysis.compare import HEADLINE_SCORES, compare
+from sim.analysis.data import scenarios
+from sim.analysis.plots import PLOTS, styled
+from sim.experiment.executors import local
+from sim.experiment.load import load
+from sim.experiment.plan import Experiment
+from sim.experiment.run import run as run_experiment
+from sim.results.manifest import MANIFEST_NAME, read_manifest
+from sim.results.store import ResultStore
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from sim.analysis.compare import Method
+    from sim.run_result import RunResult
+
+__all__ = ["Results", "load", "open_results", "run"]
+
+
+class Results:
+    """The results of one experiment, finished or not, in ``folder``."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.store = ResultStore(folder)
+
+    def __repr__(self) -> str:
+        return f"Results({str(self.store.folder)!r})"
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """How the results came about. Raises ValueError where the run has not got to writing it."""
+        return read_manifest(self.store.folder)
+
+    @cached_property
+    def experiment(self) -> Experiment | None:
+        """The experiment as the manifest has it; None where there is no manifest."""
+        if not (self.store.folder / MANIFEST_NAME).is_file():
+            return None
+        return load(self.manifest["config"], folder=self.store.folder)
+
+    @property
+    def policies(self) -> list[str]:
+        """Labels of all policies, in the experiment's order if that is known, else by name."""
+        return self.experiment.policies if self.experiment else sorted(set(self.runs()["policy"]))
+
+    @property
+    def baseline(self) -> str | None:
+        """Label of the policy that the others are compared with; None where that is not known."""
+        return self.experiment.baseline if self.experiment else None
+
+    def runs(self) -> pd.DataFrame:
+        """Return one row per run: labels, replication, swept values, status and all scores. See ``docs/results.md``."""
+        return self.store.runs()
+
+    def series(self, cells: Collection[str] | None = None) -> pd.DataFrame:
+        """Return the step series of the runs with the keys ``cells`` (all where None), sizes in bytes."""
+        return self.store.series(cells)
+
+    def events(self, cells: Collection[str] | None = None) -> pd.DataFrame:
+        """Return the events of the runs with the keys ``cells`` (all where None)."""
+        return self.store.events(cells)
+
+    def result(self, cell: str) -> RunResult:
+        """Return the run with the key ``cell`` as the engine gave it. Raises KeyError if there is none."""
+        return self.store.result(cell)
+
+    def compare(self, scores: Sequence[str] = HEADLINE_SCORES, *, method: Method = "t") -> pd.DataFrame:
+        """Return means and differences to the baseline with intervals; see :func:`sim.analysis.compare.compare`."""
+        return compare(self.runs(), self.baseline, scores, policies=self.policies, method=method)
+
+    def plot(self, kind: str, workload: str, machine: str | None = None) -> Figure:
+        """Return the figure ``kind`` (memory, ratio, map or scores) of a workload on a machine (the first where None).
+
+        Raises ValueError where there is no such plot, or no completed run of that workload and machine.
+        """
+        if kind not in PLOTS:
+            raise ValueError(f"there is no plot {kind!r}; there are: {', '.join(PLOTS)}")
+        found = list(scenarios(self.runs(), self.policies))
+        for scenario in found:
+            if scenario.workload == workload and machine in (None, scenario.machine):
+                with styled():
+                    return PLOTS[kind](self.store, scenario)
+        there = "; ".join(scenario.title for scenario in found) or "nothing"
+        raise ValueError(f"no completed run of {workload!r} on {machine or 'any machine'}; there are: {there}")
+
+
+def open_results(folder: Path | str) -> Results:
+    """Return the results in ``folder``. Raises ValueError where there are none."""
+    if not (Path(folder) / "runs").is_dir():
+        raise ValueError(f"{folder} holds no results: it has no folder runs")
+    return Results(folder)
+
+
+def run(
+    experiment: Experiment | Path | str | Mapping[str, Any],
+    out: Path | str = "results",
+    *,
+    workers: int | None = None,
+    force: bool = False,
+) -> Results:
+    """Run what is missing of ``experiment`` (its file, or a mapping of the same shape) and return its results.
+
+    They are in ``out/<name>``. ``workers`` processes share the work: all cores where None, none but this one where 1.
+    ``force`` computes everything again. Raises InputError with every fault of the experiment. A run that fails does not
+    stop the others: it is a row with its status and error.
+    """
+    planned = experiment if isinstance(experiment, Experiment) else load(experiment)
+    report = run_experiment(planned, Path(out), workers=local(workers), force=force)
+    return Results(report.folder)
