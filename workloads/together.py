@@ -126,3 +126,11 @@ class PartHost:
     def requested(self, device: str) -> int:
         """Bytes of this device that were asked for last."""
         return self._host.requested(self._prefix + device)
+
+    def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
+        """Have the guest, which all parts share, drop its caches."""
+        return self._host.drop_caches(cache=cache, slab=slab)
+
+    def mem_available(self) -> int | None:
+        """MemAvailable in bytes of the guest, which all parts share."""
+        return self._host.mem_available()

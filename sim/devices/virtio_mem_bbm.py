@@ -185,7 +185,7 @@ class BigBlockMode:
             self.next_new = at + 1
         first_page = (self.first + at) * self.unit_pages
         try:
-            core.add_memory(device.index, first_page, self.unit_pages, group_id=device.group_id)
+            core.add_memory(device.index, first_page, self.unit_pages, group_id=device.group.id)
         except HotplugError as error:
             self._set(at, UNUSED)
             device.context.note_failure(device.index, error)
