@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from sim.experiment.plan import Experiment
     from sim.experiment.run import Report
+    from sim.results.store import ResultStore
 
 
 @click.command()
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     help="Only replication K (from 0). Can be given again.",
 )
 @click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal.")
-@click.option("--no-plots", is_flag=True, help="No plots.")
+@click.option("--plots/--no-plots", default=None, help="Draw plots.  [default: unless there are very many]")
 def run(
     file: str,
     out: Path,
@@ -39,7 +40,7 @@ def run(
     *,
     force: bool,
     no_progress: bool,
-    no_plots: bool,
+    plots: bool | None,
 ) -> None:
     """Run the experiment FILE: every policy on every workload, compared and plotted.
 
@@ -75,7 +76,7 @@ def run(
         raise click.exceptions.Exit(INTERRUPTED) from None
     _report_failures(report, errors)
     if report.done:
-        _show_results(experiment, report, plots=not no_plots)
+        _show_results(experiment, report, plots=plots)
     click.echo(report.summary())
     if report.failed:
         raise click.exceptions.Exit(FAILED)
@@ -83,6 +84,8 @@ def run(
 
 _FAILURES_SHOWN: Final = 10
 WIDTH_WITHOUT_TERMINAL: Final = 120
+MOST_SCENARIOS: Final = 12
+"""Pairs of machine and workload up to which tables are printed and plots drawn without being asked for."""
 
 
 def _report_failures(report: Report, console: Console) -> None:
@@ -94,23 +97,40 @@ def _report_failures(report: Report, console: Console) -> None:
         console.print(f"... and {len(report.failed) - _FAILURES_SHOWN} more; see the table runs in {report.folder}")
 
 
-def _show_results(experiment: Experiment, report: Report, *, plots: bool) -> None:
+def _show_results(experiment: Experiment, report: Report, *, plots: bool | None) -> None:
+    """Print the comparison, draw the plots (where None: unless there are many), and say where everything is."""
     from rich.console import Console
 
     from sim.analysis.compare import compare
     from sim.cli_tables import print_comparison
     from sim.results.store import ResultStore
 
-    store = ResultStore(report.folder)
-    comparison = compare(store.runs(), experiment.baseline, policies=experiment.policies)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
-    print_comparison(console, comparison)
-    if plots:
+    store = ResultStore(report.folder)
+    runs = store.runs()
+    scenarios = len(runs[["machine", "workload"]].drop_duplicates())
+    if scenarios <= MOST_SCENARIOS:
+        print_comparison(console, compare(runs, experiment.baseline, policies=experiment.policies))
+    else:
+        console.print(f"{scenarios} workloads on machines are too many to print; all scores are in the table runs.")
+    if plots is None and scenarios > MOST_SCENARIOS:
+        console.print("They are too many to draw, too; --plots draws them.")
+    elif plots is not False:
+        _draw(experiment, report, store, console)
+    console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)")
+    console.print(f"Manifest  {report.folder / 'manifest.json'}, and the experiment as it was run, experiment.toml")
+
+
+def _draw(experiment: Experiment, report: Report, store: ResultStore, console: Console) -> None:
+    from rich.console import Console
+
+    folder = report.folder / "plots"
+    for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
+        old.unlink()
+    with Console(stderr=True).status("Drawing plots"):
         from sim.analysis.plots import save_all
 
-        drawn = save_all(store, report.folder / "plots", experiment.policies)
-        console.print(f"{len(drawn)} plots (PNG and SVG)   {report.folder / 'plots'}")
-    console.print(f"Tables (Parquet)          {report.folder}/runs, series, events, timings")
-    console.print(f"Manifest, experiment      {report.folder / 'manifest.json'}, {report.folder / 'experiment.toml'}")
+        drawn = save_all(store, folder, experiment.policies)
+    console.print(f"Plots     {folder}/ ({len(drawn) // 2} plots, each as PNG and SVG)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim import plugins
+from sim.experiment import guest_settings
 from sim.faults import Fault, InputError
 from sim.machine import MachineSpec, NodeSpec
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from policies.contract import Policy
     from sim.devices.timing import Timing
+    from sim.guest_link import GuestSpec
     from sim.plugins import Kind
     from workloads.contract import Workload
 
@@ -41,6 +43,15 @@ def workload(settings: Mapping[str, Any], folder: Path) -> Workload:
         )
     made: Workload = _plugin(plugins.WORKLOAD, settings, folder)
     return made
+
+
+def guest(settings: Mapping[str, Any]) -> GuestSpec | None:
+    """Return the guest that ``settings`` describe; None for the model ``none``."""
+    if settings["model"] == "none":
+        return None
+    from sim.guest_link import GuestSpec
+
+    return GuestSpec(guest_settings.arguments(settings["parameters"]), settings["sample_every"])
 
 
 def timing(settings: Mapping[str, int]) -> Timing:

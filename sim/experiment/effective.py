@@ -44,7 +44,7 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
         _plugin(plugins.POLICY, label, entry.table, folder) for label, entry in entries["policies"].items()
     ]
     tables["workloads"] = [_workload(label, entry.table, folder) for label, entry in entries["workloads"].items()]
-    tables["guest"] = read.guest.model_dump(exclude_none=True)
+    tables["guest"] = _thawed(read.guest.model_dump())
     tables["timing"] = {**_timing(), **experiment.tables.get("timing", {})}
     if "sweep" in experiment.tables:
         tables["sweep"] = _thawed(experiment.tables["sweep"])

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from sim import plugins
+from sim.experiment import guest_settings
 from sim.experiment.schema import ExperimentTable
 from sim.parameter_values import UnknownTypeError, json_schema
 
@@ -26,6 +27,9 @@ def experiment_schema() -> dict[str, Any]:
     single = _any_of(_closed(definitions["WorkloadTable"], without="together", required="name"), plugins.WORKLOAD)
     definitions["PartTable"] = _any_of(part, plugins.WORKLOAD)
     definitions["WorkloadTable"] = {"anyOf": [*single["anyOf"], composition]}
+    guest = definitions["GuestTable"]
+    guest["properties"] |= guest_settings.parameter_schemas()
+    guest["additionalProperties"] = False
     schema["properties"]["timing"] = _timing(schema["properties"]["timing"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

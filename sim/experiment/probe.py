@@ -45,9 +45,10 @@ def _time(combination: Combination, experiment: Experiment) -> float:
     policy = build.policy(combination.policy, experiment.folder)
     workload = build.workload(combination.workload, Path(experiment.folder))
     timing = build.timing(combination.timing)
+    guest = build.guest(combination.guest)
     streams = Streams(experiment.seed, experiment.replications[0])
     limit = experiment.cell_timeout or LONGEST_S
     start = time.process_time()
     with contextlib.suppress(PolicyError, WorkloadError, CellTimeoutError), time_limit(limit):
-        simulate(machine, policy, workload, streams, timing=timing)
+        simulate(machine, policy, workload, streams, timing=timing, guest=guest)
     return time.process_time() - start

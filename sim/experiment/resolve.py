@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sim import plugins
+from sim.experiment import guest_settings
 from sim.experiment.messages import faults_of
 from sim.experiment.schema import GuestTable, MachineTable
 from sim.faults import Fault, InputError, key_path, shown, unknown_name
@@ -119,9 +120,19 @@ def _together(
 
 
 def guest(table: object, where: str, faults: list[Fault]) -> Settings | None:
-    """Return the guest's settings."""
+    """Return the guest's settings: the model, and for a real one what differs from its defaults."""
     read = checked(GuestTable, table, where, faults)
-    return read.model_dump() if read is not None else None
+    if read is None:
+        return None
+    given = read.model_extra or {}
+    if read.model == "none":
+        faults.extend(Fault(key_path(key, below=where), 'needs model = "linux"') for key in given)
+        return None if given else {"model": "none"}
+    before = len(faults)
+    parameters = guest_settings.configure(given, where, faults)
+    if len(faults) > before:
+        return None
+    return {"model": read.model, "sample_every": read.sample_every, "parameters": parameters}
 
 
 def timing(table: Mapping[str, Any], where: str, faults: list[Fault]) -> Settings | None:

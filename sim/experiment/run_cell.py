@@ -106,8 +106,9 @@ def _simulate(cell: Cell, stage: _Stage) -> RunResult:
     policy = build.policy(parts.policy, folder)
     workload = build.workload(parts.workload, folder)
     timing = build.timing(parts.timing)
+    guest = build.guest(parts.guest)
     stage.name = "simulate"
-    return simulate(machine, policy, workload, Streams(cell.seed, cell.replication), timing=timing)
+    return simulate(machine, policy, workload, Streams(cell.seed, cell.replication), timing=timing, guest=guest)
 
 
 def _times(wall: float, cpu: float) -> dict[str, float]:

@@ -58,6 +58,7 @@ Text = Annotated[str, BeforeValidator(values.string)]
 Label = Annotated[
     str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})
 ]
+Seconds = Annotated[float, BeforeValidator(values.seconds), WithJsonSchema({"type": "number", "minimum": 0})]
 PositiveSeconds = Annotated[
     float, BeforeValidator(_positive_seconds), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 ]
@@ -133,9 +134,15 @@ class WorkloadTable(Table):
 
 
 class GuestTable(Table):
-    """Who uses the memory."""
+    """Who uses the memory: which model of a guest, and its parameters beside."""
 
-    model: Literal["none"] = Field("none", description="none: an idle guest, whose memory always moves away.")
+    model_config = ConfigDict(extra="allow")
+
+    model: Literal["none", "linux"] = Field(
+        "none",
+        description="none: all memory can always be taken back; linux: a kernel and its load use it.",
+    )
+    sample_every: Seconds = Field(0.0, description="Seconds between samples; 0: about 5000 samples a run.")
 
 
 class SweepTable(Table):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sim import plugins
+from sim.experiment.guest_settings import parameter_types
 from sim.experiment.load import load
 from sim.experiment.schema import ExperimentTable
 from sim.faults import InputError
@@ -128,7 +129,24 @@ def test_five_faults_are_five() -> None:
             {"workloads": [{"together": [{"name": "dimm-slots", "slots": 0}]}]},
             "workloads[0].together[0].slots: must be from 1 to 256, but is 0",
         ),
-        ({"guest": {"model": "real"}}, "guest.model: 'real' is not known; valid: 'none'"),
+        ({"guest": {"model": "real"}}, "guest.model: 'real' is not known; valid: 'none' or 'linux'"),
+        ({"guest": {"stay_share": 0.5}}, 'guest.stay_share: needs model = "linux"'),
+        (
+            {"guest": {"model": "linux", "stay_shar": 1}},
+            (
+                f"guest.stay_shar: unknown parameter of guest 'stay_shar'; did you mean 'stay_share'?"
+                f" Valid: {', '.join(sorted(parameter_types())[:40])} and {len(parameter_types()) - 40} more"
+            ),
+        ),
+        ({"guest": {"model": "linux", "stay_share": 2}}, "guest.stay_share: 2.0 must lie between 0 and 1"),
+        (
+            {"guest": {"model": "linux", "idle_use_bytes": -1}},
+            "guest.idle_use_bytes: a size cannot be negative, but is -1",
+        ),
+        (
+            {"guest": {"model": "linux", "lowmem_reserve_ratio": [1, 2]}},
+            "guest.lowmem_reserve_ratio: has 2 elements; 3 are needed ([int, int, int])",
+        ),
         ({"timing": {"offline": "4ms"}}, "timing.offline: '4ms' is not a number; write a number of seconds"),
         ({"timing": 3}, "timing: 3 is not a table"),
     ],

@@ -60,6 +60,7 @@ def test_how_a_value_is_written_does_not_matter() -> None:
         {"machines": [{"label": "vm", "boot_memory": "2GiB"}]},
         {"machines": [{"label": "mv", "boot_memory": "1GiB"}]},
         {"timing": {"offline": 0.005}},
+        {"guest": {"model": "linux"}},
         {"policies": [{"name": "online-kernel"}, {"name": "auto-movable", "ratio": 300}]},
         {"workloads": [{"name": "csv-replay", "label": "sail", "log": "sail-2026", "speed": 2}]},
     ],
@@ -107,6 +108,7 @@ def test_an_edited_policy_changes_its_keys(tmp_path: Path) -> None:
         {},
         {"cell_timeout": 5, "timing": {"offline": 0.1}, "baseline": "auto-movable"},
         {"sweep": [{"product": {"policies": {"auto-movable": {"ratio": [50, 100]}}}}]},
+        {"guest": {"model": "linux", "stay_share": 0.3, "idle_use_bytes": "20MiB", "lowmem_reserve_ratio": [1, 2, 3]}},
         {
             "workloads": [
                 {

@@ -52,6 +52,18 @@ def test_results_are_written_and_scored(tmp_path: Path) -> None:
     assert (runs.loc[runs["policy"] == "auto-movable", "movable_share_mean"].dropna() > 0).all()
 
 
+def test_a_guest_takes_part(tmp_path: Path) -> None:
+    tables = small(guest={"model": "linux", "idle_use_bytes": "64MiB", "sample_every": 60}, replications=1)
+
+    report = run(load(tables), tmp_path, workers=InProcess())
+
+    assert report.summary() == "4 of 4 runs completed"
+    store = ResultStore(report.folder)
+    guest = store.result(store.runs()["cell"][0]).guest
+    assert len(guest["t_us"]) > 5
+    assert (guest["headroom"] > 0).all()
+
+
 def test_two_policies_meet_the_same_traffic(tmp_path: Path) -> None:
     report = run(load(small()), tmp_path, workers=InProcess())
     store = ResultStore(report.folder)

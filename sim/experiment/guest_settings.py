@@ -1,0 +1,65 @@
+"""The ``[guest]`` table: which guest uses the memory, and which of its parameters differ from the defaults.
+
+The keys beside ``model`` and ``sample_every`` are the fields of :class:`sim.guest.GuestParameters`; the defaults of the
+others are those of the machine's kernel series.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.faults import Fault, key_path, unknown_name
+from sim.parameter_values import convert, json_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MODELS: Final = ("none", "linux")
+_BY_ANNOTATION: Final = {"int": "int", "float": "float", "tuple[int, int, int]": "[int, int, int]"}
+
+
+def parameter_types() -> dict[str, str]:
+    """Return the guest's parameters, each with its type as :mod:`sim.parameter_values` knows it."""
+    from sim.guest import GuestParameters
+
+    types = {}
+    for field in dataclasses.fields(GuestParameters):
+        if field.name != "series":  # the machine's kernel says it
+            types[field.name] = "size" if field.name.endswith("_bytes") else _BY_ANNOTATION[str(field.type)]
+    return types
+
+
+def parameter_schemas() -> dict[str, Any]:
+    """Return the JSON Schema of each of the guest's parameters."""
+    return {name: json_schema(type_name) for name, type_name in parameter_types().items()}
+
+
+def configure(table: Mapping[str, Any], where: str, faults: list[Fault]) -> dict[str, Any]:
+    """Return the guest's parameters in ``table``, converted; adds what is wrong with them to ``faults``."""
+    from sim.guest import GuestParameters
+
+    types = parameter_types()
+    found: list[Fault] = []
+    configured: dict[str, Any] = {}
+    for key, value in table.items():
+        place = key_path(key, below=where)
+        if key not in types:
+            found.append(Fault(place, unknown_name(f"parameter of {where}", key, types)))
+            continue
+        configured[key] = convert(types[key], value, place, found)
+        if isinstance(configured[key], (int, float)) and configured[key] < 0:
+            found.append(Fault(place, f"must not be negative, but is {value}"))
+    if not found:
+        try:
+            GuestParameters(**arguments(configured))
+        except ValueError as error:
+            name, _, what = str(error).partition(": ")
+            found.append(Fault(key_path(name, below=where), what))
+    faults.extend(found)
+    return configured
+
+
+def arguments(configured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``configured`` values as :class:`sim.guest.GuestParameters` takes them."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in configured.items()}
