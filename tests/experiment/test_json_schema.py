@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.experiment.effective import effective_tables
+from sim.experiment.json_schema import experiment_schema
+from sim.experiment.load import load
+from tests.experiment.examples import small
+
+jsonschema = pytest.importorskip("jsonschema")
+EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "experiments").rglob("*.toml"))
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:  # noqa: ANN401  a validator of a library without types
+    schema = experiment_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=[path.stem for path in EXPERIMENTS])
+def test_every_shipped_experiment_fits_the_schema(path: Path, validator: Any) -> None:  # noqa: ANN401
+    validator.validate(tomllib.loads(path.read_text()))
+
+
+def test_an_effective_experiment_fits_the_schema(validator: Any) -> None:  # noqa: ANN401
+    tables = small(
+        guest={"model": "linux", "stay_share": 0.5},
+        timing={"offline": 0.1},
+        workloads=[{"label": "m", "together": [{"name": "dimm-slots"}, {"name": "random-mix"}]}],
+    )
+
+    validator.validate(effective_tables(load(tables)))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sed": 1},
+        {"seed": -1},
+        {"replications": 0},
+        {"machines": []},
+        {"machines": [{"boot_memory": "4 bananas"}]},
+        {"machines": [{"boot_memory": "4GiB", "colour": "red"}]},
+        {"policies": [{"name": "auto-movable", "rato": 3}]},
+        {"policies": [{"name": "auto-movable", "ratio": "3"}]},
+        {"policies": [{"name": "no-such-policy"}]},
+        {"workloads": [{"name": "dimm-slots", "together": [{"name": "dimm-slots"}]}]},
+        {"workloads": [{"label": "nameless"}]},
+        {"guest": {"model": "linux", "stay_shar": 0.5}},
+        {"timing": {"offlin": 0.5}},
+    ],
+)
+def test_what_the_program_refuses_the_schema_refuses(changed: dict[str, Any], validator: Any) -> None:  # noqa: ANN401
+    assert not validator.is_valid(small(**changed))
+
+
+def test_a_plug_in_in_a_file_may_have_any_parameter(validator: Any) -> None:  # noqa: ANN401
+    assert validator.is_valid(small(policies=[{"name": "my/policy.py:Mine", "anything": 3}]))

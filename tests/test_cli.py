@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import tomli_w
+from click.testing import CliRunner
+
+from sim import __version__
+from sim.cli import COMMANDS, main
+from sim.results.store import ResultStore
+from tests.experiment.examples import BAD_POLICIES, small
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICKSTART = ROOT / "experiments" / "quickstart.toml"
+COMMAND = [sys.executable, "-c", "from sim.cli import main; main(prog_name='memhp-sim')"]
+
+
+def invoke(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]  # options as subprocess has them
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False, **options
+    )
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(tomli_w.dumps(small()))
+    return path
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"numpy", "pandas", "pydantic", "rich", "simpy", "pyarrow", "matplotlib", "scipy", "jinja2"}
+    code = (
+        "import sys\nfrom sim.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(','.join(sys.modules), file=sys.stderr)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+
+    assert "Commands:" in done.stdout
+    assert not heavy & set(done.stderr.strip().split(","))
+
+
+def test_help_is_fast() -> None:
+    """Under 0.2 s; the best of five, as other work on the machine must not fail the test."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert process("--help").returncode == 0
+        times.append(time.perf_counter() - start)
+
+    assert min(times) < 0.2
+
+
+def test_the_list_of_commands_is_what_there_is() -> None:
+    listed = invoke("--help").stdout
+    for name, (_, summary) in COMMANDS.items():
+        assert f"  {name} " in listed
+        assert summary in listed
+        assert "Usage: " in invoke(name, "--help").stdout
+
+
+def test_the_version() -> None:
+    assert invoke("--version").stdout == f"memhp-sim, version {__version__}\n"
+
+
+def test_an_unknown_command_gets_a_hint() -> None:
+    result = invoke("vaildate", "x")
+
+    assert result.exit_code == 2
+    assert "unknown command 'vaildate'; did you mean 'validate'?" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["policies", "workloads"])
+def test_plug_ins_are_listed_with_parameters_defaults_and_units(kind: str) -> None:
+    listed = json.loads(invoke(kind, "--json").stdout)
+    text = invoke(kind).stdout
+
+    assert len(listed) >= 4
+    for plugin in listed:
+        assert plugin["name"] in text
+        for parameter in plugin["parameters"]:
+            assert parameter.keys() == {"name", "type", "default", "unit", "meaning"}
+            assert parameter["name"] in text
+
+
+def test_one_plug_in_is_shown() -> None:
+    assert json.loads(invoke("policies", "auto-movable", "--json").stdout)[0]["parameters"][0] == {
+        "name": "ratio",
+        "type": "int",
+        "default": 301,
+        "unit": "percent",
+        "meaning": "most MOVABLE to early KERNEL memory (auto_movable_ratio); 0 = never MOVABLE",
+    }
+    result = invoke("policies", "auto-movabel")
+    assert result.exit_code == 2
+    assert "did you mean 'auto-movable'?" in result.stderr
+
+
+def test_validate_says_what_would_run_and_writes_nothing(experiment: Path) -> None:
+    result = invoke("validate", experiment)
+
+    assert result.exit_code == 0
+    assert "tiny.toml: no faults" in result.stdout
+    assert "8: 4 combinations x 2 replications" in result.stdout
+    assert [path.name for path in experiment.parent.iterdir()] == ["tiny.toml"]
+
+    told = json.loads(invoke("validate", "--json", experiment).stdout)
+    assert (told["cells"], told["baseline"], told["name"]) == (8, "contig-zones", "tiny")
+    assert told["estimated_seconds"] > 0
+    assert json.loads(invoke("validate", "--json", "--no-probe", experiment).stdout)["estimated_seconds"] is None
+
+
+def test_validate_lists_every_fault(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(tomli_w.dumps(small(seed="x", replications=0, baseline="nope", policies=[{"name": "x"}], extra=1)))
+
+    result = invoke("validate", path)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert lines[0] == f"Error: {path}: 4 faults"
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["extra", "seed", "replications", "policies[0].name"]
+
+
+def test_schema_is_json() -> None:
+    assert json.loads(invoke("schema").stdout)["title"] == "memhp-sim experiment"
+
+
+def test_run_shows_scores_draws_plots_and_says_where_they_are(experiment: Path, tmp_path: Path) -> None:
+    result = invoke("run", experiment, "--out", tmp_path / "results", "--workers", 1)
+
+    assert result.exit_code == 0
+    assert "sail on vm" in result.stdout
+    assert "Hotplugged memory in MOVABLE, mean [%]" in result.stdout
+    assert result.stdout.endswith("8 of 8 runs completed\n")
+    assert result.stderr == ""
+    folder = tmp_path / "results" / "tiny"
+    assert str(folder / "plots") in result.stdout
+    assert len(list((folder / "plots").glob("*.png"))) == len(list((folder / "plots").glob("*.svg"))) >= 8
+    assert {path.name for path in folder.iterdir()} >= {"manifest.json", "experiment.toml", "runs", "series", "events"}
+
+    again = invoke("run", experiment, "--out", tmp_path / "results", "--workers", 1, "--no-plots")
+    assert again.stdout.endswith("8 of 8 runs completed (8 of them were there already)\n")
+
+
+def test_run_takes_single_replications(experiment: Path, tmp_path: Path) -> None:
+    invoke("run", experiment, "--out", tmp_path, "--replication", 1, "--no-plots", "--workers", 1)
+
+    assert set(ResultStore(tmp_path / "tiny").runs()["replication"]) == {1}
+
+
+def test_a_failed_run_is_reported_and_the_exit_code_is_1(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(BAD_POLICIES)
+    path = tmp_path / "half.toml"
+    path.write_text(tomli_w.dumps(small(policies=[{"name": "contig-zones"}, {"name": "bad.py:Raising"}])))
+
+    result = invoke("run", path, "--out", tmp_path, "--no-plots", "--workers", 1)
+
+    assert result.exit_code == 1
+    assert result.stdout.endswith("4 of 8 runs completed, 4 failed\n")
+    assert result.stderr.count("failed Raising / ") == 4
+    assert "raised KeyError" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_all_runs_failing_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(BAD_POLICIES)
+    path = tmp_path / "all.toml"
+    path.write_text(tomli_w.dumps(small(policies=[{"name": "bad.py:Raising"}])))
+
+    result = invoke("run", path, "--out", tmp_path, "--workers", 1)
+
+    assert result.exit_code == 1
+    assert result.stdout == "0 of 4 runs completed, 4 failed\n"
+
+
+def test_a_folder_that_cannot_be_written_is_bad_input(experiment: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    result = invoke("run", experiment, "--out", tmp_path / "file", "--workers", 1)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert "Not a directory" in result.stderr
+
+
+def test_there_is_no_progress_bar_without_a_terminal(experiment: Path, tmp_path: Path) -> None:
+    done = process("run", experiment, "--out", tmp_path, "--no-plots")
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_ctrl_c_is_no_traceback_and_keeps_what_is_finished(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        BAD_POLICIES.replace("while True:\n            time.sleep(0.01)", "time.sleep(0.05)\n        return 3")
+    )
+    path = tmp_path / "slow.toml"
+    policies = [{"name": "slow.py:Fine"}, {"name": "slow.py:Hanging"}]
+    path.write_text(tomli_w.dumps(small(policies=policies, replications=50)))
+    command = [*COMMAND, "run", str(path), "--out", str(tmp_path), "--workers", "2", "--no-plots"]
+
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        store = ResultStore(tmp_path / "slow")
+        deadline = time.monotonic() + 60
+        while len(store.keys()) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(running.pid, signal.SIGINT)
+        stdout, stderr = running.communicate(timeout=60)
+
+    assert running.returncode == 130
+    assert stdout == ""
+    assert stderr.startswith("Interrupted. ")
+    assert "Traceback" not in stderr
+    assert 3 <= len(store.completed()) < 200
+
+
+def test_output_into_a_closed_pipe_is_no_traceback() -> None:
+    done = subprocess.run(
+        f'{sys.executable} -c "from sim.cli import main; main()" schema | head -n 1',
+        shell=True, capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("run",), ("run", "x.toml", "--workers", "0"), ("run", "x.toml", "--workers", "no")]
+)
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    result = invoke(*arguments)
+
+    assert result.exit_code == 2
+    assert "Usage: " in result.stderr
+
+
+def test_the_quickstart_runs(tmp_path: Path) -> None:
+    """Every policy, workload and replication of the shipped experiment, through the command as users start it."""
+    done = process("run", QUICKSTART, "--out", tmp_path, "--no-plots")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(" runs completed\n")
+    runs = ResultStore(tmp_path / "quickstart").runs()
+    assert list(runs["status"].unique()) == ["completed"]
+    assert len(runs) == int(done.stdout.rsplit("\n", 2)[1].split()[0])
