@@ -73,6 +73,9 @@ def _check_pageblocks(name: str, blocks: KernelPages) -> None:
         together = masks[0] | masks[1] | masks[2] | masks[3]
         _hold(together.bit_count() == sum(m.bit_count() for m in masks), "GUEST-2", f"{name}: block {block}: {masks}")
         _hold(any(block in run for run in online), "GUEST-2", f"{name}: block {block} is not online")
+    touched = sum(bits[b].bit_count() for bits in maps for b in bits if b >= blocks.hot_from)
+    hot = sum(max(0, run.stop - max(run.start, blocks.hot_from)) for run in online) * blocks.width - touched
+    _hold(hot == blocks.nr_hot_free, "GUEST-3", f"{name}: {hot} pageblocks could go, counter {blocks.nr_hot_free}")
     _hold(sum(map(len, online)) == blocks.nr_blocks, "GUEST-3", f"{name}: {blocks.nr_blocks} blocks, runs {online}")
 
 

@@ -24,8 +24,9 @@ class KernelPages:
     """
 
     __slots__ = (
-        "_ends", "_full", "_left", "_spare", "_starts", "_usable", "absent", "fixed", "floor", "fresh", "held", "hint", "nr_absent", "nr_blocks", "nr_fixed", "nr_held",
-        "nr_pieces", "pages", "pieces", "thinning", "width",
+        "_ends", "_full", "_left", "_spare", "_starts", "_usable", "absent", "fixed", "floor", "fresh", "held", "hint",
+        "hot_from", "nr_absent", "nr_blocks", "nr_fixed", "nr_held", "nr_hot_free", "nr_pieces", "pages", "pieces",
+        "thinning", "width",
     )  # fmt: skip
 
     def __init__(self, width: int, fill: float) -> None:
@@ -43,6 +44,10 @@ class KernelPages:
         """Pageblocks of online blocks that are unplugged."""
         self.nr_absent = 0
         self.nr_blocks = self.nr_fixed = self.nr_pieces = self.nr_held = self.pages = 0
+        self.hot_from = 1 << 62
+        """First block above all boot memory: what lies from here on was hotplugged."""
+        self.nr_hot_free = 0
+        """Plugged pageblocks of hotplugged blocks without kernel pages: what could be given back."""
         self.floor = 0
         """Held pageblocks that never come back: where an idle kernel has settled."""
         self.hint = 0
@@ -62,6 +67,8 @@ class KernelPages:
         if first < self.hint or self.nr_blocks == nr:
             self.hint = first
         end = first + nr
+        if end > self.hot_from:
+            self.nr_hot_free += (nr if first >= self.hot_from else end - self.hot_from) * self.width
         i = bisect_right(starts, first)
         if i and ends[i - 1] == first:
             ends[i - 1] = end
@@ -79,9 +86,14 @@ class KernelPages:
         self.nr_blocks -= nr
         if self.absent:
             for block in [first] if nr == 1 else [b for b in self.absent if first <= b < first + nr]:
-                self.nr_absent -= self.absent.pop(block, 0).bit_count()
+                gone = self.absent.pop(block, 0).bit_count()
+                self.nr_absent -= gone
+                if block >= self.hot_from:
+                    self.nr_hot_free += gone
         starts, ends = self._starts, self._ends
         end = first + nr
+        if end > self.hot_from:
+            self.nr_hot_free -= (nr if first >= self.hot_from else end - self.hot_from) * self.width
         i = bisect_right(starts, first) - 1
         if starts[i] == first:
             if ends[i] == end:
@@ -142,6 +154,9 @@ class KernelPages:
             self._claim_from(self.hint, into, nr, out)
             if out:
                 self.hint = out[-1][0]
+        for block, mask in out:
+            if block >= self.hot_from:
+                self.nr_hot_free -= mask.bit_count()
         return out
 
     def _claim_from(self, block: int, into: dict[int, int], nr: int, out: list[tuple[int, int]]) -> int:
@@ -197,7 +212,10 @@ class KernelPages:
                 del taken[block]
             if block < self.hint:
                 self.hint = block
-            self.nr_pieces -= mask.bit_count()
+            number = mask.bit_count()
+            self.nr_pieces -= number
+            if block >= self.hot_from:
+                self.nr_hot_free += number
 
     def take(self, pages: int, user_pages: int) -> None:
         """Place kernel pages: first into held pageblocks with room, then into new ones. Never fails; a crowded zone packs denser."""
@@ -222,7 +240,10 @@ class KernelPages:
     def remove_pageblocks(self, block: int, mask: int) -> None:
         """Note pageblocks of an online block as unplugged; none may hold a kernel page."""
         self.absent[block] = self.absent.get(block, 0) | mask
-        self.nr_absent += mask.bit_count()
+        number = mask.bit_count()
+        self.nr_absent += number
+        if block >= self.hot_from:
+            self.nr_hot_free -= number
 
     def add_pageblocks(self, block: int, mask: int) -> None:
         """Note unplugged pageblocks of an online block as plugged again."""
@@ -231,9 +252,11 @@ class KernelPages:
             self.absent[block] = rest
         else:
             del self.absent[block]
-        self.nr_absent -= mask.bit_count()
-        if block < self.hint:
-            self.hint = block
+        number = mask.bit_count()
+        self.nr_absent -= number
+        if block >= self.hot_from:
+            self.nr_hot_free += number
+        self.hint = min(self.hint, block)
 
     def give(self, pages: int, stay: float, half: float) -> None:
         """Free kernel pages; the share ``stay`` of their pageblocks remains held, for good: a leftover. Highest pageblocks go first.
@@ -280,11 +303,13 @@ class KernelPages:
         held = self.held
         for block in sorted(held, reverse=True):
             bits = held[block]
-            if block < self.hint:
-                self.hint = block
+            before = nr
             while bits and nr:
                 bits &= ~(1 << (bits.bit_length() - 1))
                 nr -= 1
+            if block >= self.hot_from:
+                self.nr_hot_free += before - nr
+            self.hint = min(self.hint, block)
             if bits:
                 held[block] = bits
             else:

@@ -36,6 +36,8 @@ class Memory:
         self._user_lists: dict[int, tuple[Zone, ...]] = {}
         self._kernel_lists: dict[int, tuple[Zone, ...]] = {}
         self._stale = True
+        self._hot_from = 1 << 62
+        """First block above boot memory."""
         self._huge_pages = False
         self._slab_rested = True
         """Reclaimable slab has not been under pressure since it began to grow."""
@@ -47,6 +49,8 @@ class Memory:
         found = self.zones.get((node, zone))
         if found is None:
             found = Zone(node, zone, self.block_pages // 512, self.parameters.pageblock_fill)
+            if found.blocks is not None:
+                found.blocks.hot_from = self._hot_from
             self.zones[node, zone] = found
             self._user_lists.clear()
             self._kernel_lists.clear()

@@ -72,6 +72,11 @@ class GuestModel(Memmaps):
                 tracked = self.zones[node, top.zone].blocks
                 if tracked is not None:
                     tracked.fix(min(first for first, _ in top.runs), 1)
+        self._hot_from = self._boot_end + 1
+        for z in self.zones.values():
+            z.boot_managed = z.managed if z.blocks is None else 0
+            if z.blocks is not None:
+                z.blocks.hot_from = self._hot_from
         self._huge_pages = sum(z.managed for z in self.zones.values()) * 4096 >= self.parameters.thp_min_boot_bytes
         self._stale = True
 
@@ -233,33 +238,29 @@ class GuestModel(Memmaps):
 
     # What could be given back.
 
-    def returnable_pages(self, *, whole_blocks: bool = False) -> int:
-        """Return the hotplugged pages that could be returned right now without a kill.
+    def returnable_pages(self) -> int:
+        """Return the hotplugged pages that could be returned right now, piece by piece and without a kill.
 
-        Pageblocks with kernel pages stay (with ``whole_blocks``: their whole memory blocks), and user pages must fit elsewhere.
+        Pageblocks with kernel pages stay, and user pages must fit into what is left; clean page cache would be dropped.
         """
         self._fresh_watermarks()
-        per_block = self.block_pages // _PAGEBLOCK
-        out = free = user = 0
+        out = room = 0
         for z in self.zones.values():
-            free += max(0, z.free - z.min - z.reserve_user)
-            user += z.user - z.cache
-            if z.blocks is None:
-                out += z.managed
-                continue
+            out += z.managed - z.boot_managed if z.blocks is None else z.blocks.nr_hot_free * _PAGEBLOCK
+            left = z.free + z.cache - z.min - z.reserve_user
+            if left > 0:
+                room += left
+        return min(out, room)
+
+    def returnable_blocks(self) -> int:
+        """Return the hotplugged kernel blocks online that hold no kernel page: those a DIMM could give back. Costs the others."""
+        out = 0
+        for z in self.zones.values():
             blocks = z.blocks
-            for first, nr in blocks.runs():
-                hot = first + nr - max(first, self._boot_end + 1)
-                out += max(0, hot) * self.block_pages
-            touched = blocks.held.keys() | blocks.pieces.keys() | blocks.absent.keys()
-            for block in touched:
-                if block > self._boot_end:
-                    busy = blocks.busy(block)
-                    lost = per_block if whole_blocks and busy else (busy | blocks.absent.get(block, 0)).bit_count()
-                    out -= lost * _PAGEBLOCK
-        # Returning ``out`` pages leaves the user pages only what is free then.
-        room = free + user + sum(z.cache for z in self.zones.values())
-        return max(0, min(out, room - user))
+            if blocks is not None:
+                hot = sum(max(0, first + nr - max(first, self._boot_end + 1)) for first, nr in blocks.runs())
+                out += hot - sum(1 for b in blocks.held.keys() | blocks.pieces.keys() if b > self._boot_end)
+        return out
 
     def check(self) -> None:
         """Check all invariants slowly. Raises InvariantError naming the one that does not hold."""

@@ -19,7 +19,7 @@ class Zone:
     """
 
     __slots__ = (
-        "blocks", "cache", "free", "high", "kernel", "low", "managed", "memmap", "min", "node", "pcp", "pcp_loads",
+        "blocks", "boot_managed", "cache", "free", "high", "kernel", "low", "managed", "memmap", "min", "node", "pcp", "pcp_loads",
         "reserve_kernel", "reserve_user", "reserved", "slab", "user", "zone",
     )  # fmt: skip
 
@@ -28,6 +28,8 @@ class Zone:
         self.node = node
         self.zone = zone
         self.managed = self.free = self.user = self.kernel = self.memmap = self.reserved = 0
+        self.boot_managed = 0
+        """Of ``managed`` in MOVABLE: from boot memory."""
         self.cache = 0
         """Of ``user``: page cache that can be given up."""
         self.slab = 0
