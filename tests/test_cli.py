@@ -215,9 +215,8 @@ def test_there_is_no_progress_bar_without_a_terminal(experiment: Path, tmp_path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 def test_ctrl_c_is_no_traceback_and_keeps_what_is_finished(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(
-        BAD_POLICIES.replace("while True:\n            time.sleep(0.01)", "time.sleep(0.05)\n        return 3")
-    )
+    slowly = BAD_POLICIES.replace("while True:\n            time.sleep(0.01)", "time.sleep(0.05)\n        return 3")
+    (tmp_path / "slow.py").write_text(slowly)
     path = tmp_path / "slow.toml"
     policies = [{"name": "slow.py:Fine"}, {"name": "slow.py:Hanging"}]
     path.write_text(tomli_w.dumps(small(policies=policies, replications=50)))
@@ -241,13 +240,14 @@ def test_ctrl_c_is_no_traceback_and_keeps_what_is_finished(tmp_path: Path) -> No
 
 
 def test_output_into_a_closed_pipe_is_no_traceback() -> None:
-    done = subprocess.run(
-        f'{sys.executable} -c "from sim.cli import main; main()" schema | head -n 1',
-        shell=True, capture_output=True, text=True, cwd=ROOT, check=False,
-    )  # fmt: skip
-
-    assert done.stdout == "{\n"
-    assert done.stderr == ""
+    with subprocess.Popen(
+        [*COMMAND, "schema"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline() == "{\n"
+        running.stdout.close()
+        assert running.stderr.read() == ""
 
 
 @pytest.mark.parametrize(

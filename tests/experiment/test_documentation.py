@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sim.experiment.load import load
+from sim.experiment.schema import ExperimentTable, GuestTable, MachineTable
+from tests.experiment.examples import small
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "experiment-file.md").read_text("utf-8")
+BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+LISTED = {key for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_key_is_documented_and_none_that_is_not() -> None:
+    sections = {"machines", "policies", "workloads", "guest", "timing", "sweep"}
+    top = set(ExperimentTable.model_fields)
+    keys = (top - sections) | set(MachineTable.model_fields) | set(GuestTable.model_fields)
+
+    assert keys == LISTED
+    assert all(f"[{section}]" in PAGE for section in sections)
+
+
+def test_the_first_example_runs_as_it_is() -> None:
+    assert len(load(tomllib.loads(BLOCKS[0]))) == 10
+
+
+def test_the_sweep_example_means_what_the_page_says() -> None:
+    sweeps = next(block for block in BLOCKS if "[[sweep]]" in block)
+    tables = small(workloads=[{"name": "virtio-mem-resize", "label": "grow"}], replications=1, **tomllib.loads(sweeps))
+
+    experiment = load(tables)
+
+    assert len(experiment) == (1 + 6) * 2 * 2
+    assert "auto-movable, ratio 50, numa_aware false" in experiment.policies
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_example_is_toml(block: str) -> None:
+    assert tomllib.loads(block)
