@@ -10,7 +10,10 @@ import numpy as np
 
 from sim.blockmap import ZoneChanges, zone_changes
 from sim.events import Events
+from sim.memory.errors import ENOMEM
 from sim.mixed import MixedCounts, mixed_counts
+from sim.observe import EventKind
+from sim.returns import Returns, returns
 from sim.series import RunSeries, run_series
 from sim.units import MICROSECONDS
 
@@ -57,6 +60,17 @@ class Measured:
         return mixed_counts(self.result, self.events)
 
     @cached_property
+    def returns(self) -> Returns:
+        """What became of the requests that asked memory back."""
+        return returns(self.events)
+
+    @cached_property
+    def guest(self) -> GuestMeasured | None:
+        """What the guest looked like inside; None where none was modelled."""
+        known = self.result.guest.keys() >= {"t_us", "headroom", "returnable"} and len(self.result.guest["t_us"])
+        return GuestMeasured(self) if known else None
+
+    @cached_property
     def zone_changes(self) -> ZoneChanges:
         """Turns between kernel zones and ZONE_MOVABLE along the address axis."""
         return zone_changes(self.result, self.events)
@@ -76,6 +90,53 @@ class Measured:
     def counter(self, name: str) -> float:
         """Return the run's counter ``name``, or NaN where the core kept none of that name."""
         return float(self.result.counters[name]) if name in self.result.counters else math.nan
+
+
+class GuestMeasured:
+    """The samples of a modelled guest and what went wrong in it.
+
+    A sample holds until the next; the last until the end. ``dt_us`` says how long each holds, in microseconds: 0 where
+    another was taken in the same instant.
+    """
+
+    def __init__(self, measured: Measured) -> None:
+        samples = measured.result.guest
+        self._measured = measured
+        self.t_us = samples["t_us"]
+        self.dt_us: Integers = np.diff(self.t_us, append=measured.result.duration_us)
+        self.headroom: Integers = samples["headroom"]
+        self.returnable: Integers = samples["returnable"]
+
+    def ooms(self, kind: int) -> Integers:
+        """Return the microseconds at which the killer ran for ``kind`` (of :class:`sim.guest.OomKind`)."""
+        events = self._measured.events
+        times: Integers = events.t_us[(events.kind == EventKind.OOM) & (events.zone == kind)]
+        return times
+
+    @cached_property
+    def failed_adds(self) -> Integers:
+        """Microseconds at which a driver failed to add memory for want of memory."""
+        events = self._measured.events
+        failed = (events.kind == EventKind.FAILED) & (events.device >= 0) & (events.zone == ENOMEM)
+        times: Integers = events.t_us[failed]
+        return times
+
+    @cached_property
+    def returnable_share(self) -> Floats:
+        """Share of plugged memory that could be returned, at each sample, in percent; NaN where none is plugged."""
+        series = self._measured.series
+        plugged = series.plugged[np.searchsorted(series.t_us, self.t_us, side="right") - 1]
+        # Boot memory in ZONE_MOVABLE could be returned too, but is not what was plugged.
+        share = percent(np.minimum(self.returnable, plugged), plugged)
+        share[self.dt_us == 0] = np.nan
+        return share
+
+    @property
+    def first_failure_us(self) -> int | None:
+        """When the guest first ran out of memory or could not add any; None where it never did."""
+        events = self._measured.events
+        times = np.concatenate((events.t_us[events.kind == EventKind.OOM], self.failed_adds))
+        return int(times.min()) if len(times) else None
 
 
 def percent(part: Integers, whole: Integers) -> Floats:
@@ -111,6 +172,12 @@ def mean_where_defined(values: Floats, dt_us: Integers) -> float:
     lasting = weight > 0
     # Exactly rounded, so that the result does not depend on how a library groups its sums.
     return math.fsum((values[lasting] * weight[lasting]).tolist()) / total if total else math.nan
+
+
+def lowest(values: Floats) -> float:
+    """Return the smallest value of a step series; NaN where it is never defined."""
+    defined = values[~np.isnan(values)]
+    return float(defined.min()) if len(defined) else math.nan
 
 
 def highest(values: Floats) -> float:

@@ -8,63 +8,22 @@ score says when that is. Means are exact integrals of step functions divided by 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
+from sim.guest_score import GUEST_SCORES
 from sim.measure import Measured, highest, integral, mean, mean_where_defined
 from sim.observe import EventKind
-from sim.units import GIB, MICROSECONDS, PAGE_SIZE
+from sim.score_definition import BYTE_SECONDS, BYTES, NUMBER, PERCENT, POINTS, SECONDS, Direction, Score, Unit
+from sim.units import MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sim.run_result import RunResult
     from sim.series import RunSeries
 
-Direction = Literal["higher", "lower", "neither"]
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A unit: ``symbol`` of what is stored; people see the value divided by ``shown_per`` with ``shown_symbol``."""
-
-    symbol: str
-    shown_symbol: str
-    shown_per: float = 1.0
-
-    def show(self, value: float) -> float:
-        """Return a stored ``value`` in the unit that people are shown."""
-        return value / self.shown_per
-
-
-PERCENT: Final = Unit("%", "%")
-POINTS: Final = Unit("percentage points", "points")
-SECONDS: Final = Unit("s", "s")
-NUMBER: Final = Unit("1", "")
-BYTES: Final = Unit("B", "GiB", GIB)
-BYTE_SECONDS: Final = Unit("B s", "GiB s", GIB)
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One score.
-
-    ``name`` is its key in files and tables and ``title`` its heading; ``unit`` what it is stored and shown in;
-    ``better`` which direction is good; ``function`` computes it; ``formula`` is its definition in words; ``source``
-    what it follows; ``undefined`` when it is NaN; ``headline`` marks the few that short tables and plots show.
-    """
-
-    name: str
-    title: str
-    unit: Unit
-    better: Direction
-    function: Callable[[Measured], float]
-    formula: str
-    source: str
-    undefined: str = "never"
-    headline: bool = False
-
+__all__ = ["SCORES", "Direction", "Score", "Unit", "compute_scores"]
 
 _DOCUMENT = "Linux admin guide, memory hotplug: MOVABLE:KERNEL ratios"
 _POLICY = "auto_movable_stats_account_zone(), auto_movable_can_online_movable() in mm/memory_hotplug.c"
@@ -352,7 +311,7 @@ _ALL: Final = (
     ),
 )
 
-SCORES: Final[Mapping[str, Score]] = MappingProxyType({score.name: score for score in _ALL})
+SCORES: Final[Mapping[str, Score]] = MappingProxyType({score.name: score for score in (*_ALL, *GUEST_SCORES)})
 """All scores by name, in the order in which they are shown."""
 
 

@@ -8,6 +8,7 @@ Everything is computed with whole-array operations, because a long run has milli
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,6 +18,8 @@ from sim.memory.zones import ZONE_MOVABLE
 from sim.observe import EventKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from sim.run_result import RunResult
@@ -117,6 +120,8 @@ class _ByDevice:
     first: Flags
     plugged: Integers
     requested: Integers
+    limit: Integers
+    """``requested``, and beyond everything before a first request."""
     not_given: Integers
 
     def changes(self, values: Integers) -> Integers:
@@ -148,7 +153,20 @@ def _by_device(events: Events) -> _ByDevice:
     known = last >= start
     requested = np.where(known, asked[last], 0) if len(order) else asked
     limit = np.where(known, requested, _NEVER_ASKED)
-    return _ByDevice(order, first, plugged, requested, np.maximum(plugged - limit, 0))
+    return _ByDevice(order, first, plugged, requested, limit, np.maximum(plugged - limit, 0))
+
+
+def followed_devices(events: Events) -> Iterator[tuple[Integers, Integers, Integers]]:
+    """Yield, for each device that anything happened to, the instants (us) of that, and its plugged and requested pages.
+
+    Pages are those after the instant; before a first request, requested is beyond everything.
+    """
+    found = _by_device(events)
+    bounds = [*np.flatnonzero(found.first).tolist(), len(found.order)]
+    for start, stop in pairwise(bounds):
+        t_us = events.t_us[found.order[start:stop]]
+        last = start + np.flatnonzero(np.diff(t_us, append=-1) != 0)
+        yield events.t_us[found.order[last]], found.plugged[last], found.limit[last]
 
 
 def run_series(result: RunResult, events: Events | None = None) -> RunSeries:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.guest_link import SERIES
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.observe import EventKind
 from sim.run_result import BootMemory, RunResult
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 BLOCK_PAGES = 32768
 Run = tuple[int, int, int | str | None]  # first block, blocks, their state
@@ -93,7 +98,9 @@ class Machine:
             if run := self.run_of(device, {2, 3}):
                 self.emit(kind, device, run[0], run[1], int(run[2] or 0))
         elif kind == EventKind.FAILED:
-            self.emit(kind, device, zone=12)
+            self.emit(kind, device, zone=rng.choice((12, 16)))
+        elif kind == EventKind.OOM:
+            self.emit(kind, -1, 0, 1, rng.randrange(3), rng.randrange(1000))
         elif kind == EventKind.DEVICE and not boot:
             self.emit(kind, device, count=rng.randrange(2))
 
@@ -121,6 +128,7 @@ def random_run(rng: random.Random, steps: int = 60) -> RunResult:
     machine.state = {first + i: zone for first, count, zone, _ in boot_runs for i in range(count)}
     for _ in range(rng.randrange(steps + 1)):
         machine.step()
+    duration_us = machine.t_us + rng.choice((0, 1, 5_000_000))
     # Block 0 lacks the pages of a hole, as the first block of a PC does.
     kernel = (normal + 1) * BLOCK_PAGES - 97
     return RunResult(
@@ -129,8 +137,23 @@ def random_run(rng: random.Random, steps: int = 60) -> RunResult:
         device_nodes=tuple(0 for _ in devices),
         device_units=tuple(rng.choice(UNITS) for _ in devices),
         block_pages=BLOCK_PAGES,
-        duration_us=machine.t_us + rng.choice((0, 1, 5_000_000)),
+        duration_us=duration_us,
         boot=BootMemory(tuple(boot_runs), kernel, movable * BLOCK_PAGES + cma, kernel - cma),
         configured_ratio=rng.choice((None, 0, 100, 301, 4_294_967_295)),
-        counters={"decisions": rng.randrange(100), "failed_requests": rng.randrange(3), "failed_operations": rng.randrange(3)},
+        counters={
+            "decisions": rng.randrange(100),
+            "failed_requests": rng.randrange(3),
+            "failed_operations": rng.randrange(3),
+        },
+        guest=_samples(rng, duration_us),
     )
+
+
+def _samples(rng: random.Random, duration_us: int) -> dict[str, npt.NDArray[np.int64]]:
+    """Return what a guest may look like inside, several samples at some instants; nothing in every third run."""
+    if not rng.randrange(3):
+        return {}
+    times = sorted([0, *(rng.randrange(duration_us + 1) for _ in range(rng.randrange(20)))])
+    times += rng.sample(times, len(times) // 3)
+    columns = {name: [rng.randrange(40 * BLOCK_PAGES) for _ in times] for name in SERIES}
+    return {name: np.array(values, dtype=np.int64) for name, values in {"t_us": sorted(times), **columns}.items()}

@@ -53,7 +53,7 @@ def test_scores_are_those_of_the_plain_recomputation(rng: random.Random) -> None
 
 
 def test_the_made_up_runs_reach_every_score() -> None:
-    rows = [compute_scores(seeded_run(seed)) for seed in range(60)]
+    rows = [compute_scores(seeded_run(seed)) for seed in range(150)]
     for name in SCORES:
         values = {row[name] for row in rows if math.isfinite(row[name])}
         assert len(values) > 1, name
@@ -91,6 +91,18 @@ def test_what_is_undefined_is_nan_and_never_zero() -> None:
         "auto_ratio_excess",
         "movable_share_mean",
         "movable_share_end",
+        "return_time_mean",
+        "return_time_max",
+        "headroom_min",
+        "headroom_mean",
+        "kernel_ooms",
+        "kernel_oom_first",
+        "guest_full_ooms",
+        "return_ooms",
+        "failed_adds",
+        "largest_before_failure",
+        "returnable_share_mean",
+        "returnable_share_min",
     }
     assert {name for name, value in nothing.items() if math.isnan(value)} == undefined
     for name in undefined:

@@ -138,6 +138,71 @@ def _number(value: Fraction | float | None) -> float:
     return math.nan if value is None else float(value)
 
 
+def return_times(run: RunResult) -> tuple[list[int], int]:
+    """Return the microseconds after which each request for memory back was fulfilled, and how many never were."""
+    times: list[int] = []
+    never = 0
+    rows = run.events.tolist()
+    for device in range(len(run.device_names)):
+        plugged, asked = 0, None
+        pending: list[tuple[int, int]] = []
+        mine = [row for row in rows if row[2] == device]
+        for t in sorted({row[0] for row in mine}):
+            had, wanted = plugged, asked
+            for _, number, _, _, count, _, pages in (row for row in mine if row[0] == t):
+                kind = EventKind(number)
+                if kind in (EventKind.PLUG, EventKind.ADD, EventKind.SUBPLUG):
+                    plugged += pages
+                elif kind in (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG):
+                    plugged -= pages
+                elif kind == EventKind.REQUEST:
+                    asked = pages
+                elif kind == EventKind.DEVICE and count == 0:
+                    asked = 0
+            if asked is not None and asked != wanted:
+                never += sum(size < asked for _, size in pending)
+                pending = [(since, size) for since, size in pending if size >= asked]
+                if asked < max(had, plugged) and all(size > asked for _, size in pending):
+                    pending.append((t, asked))
+            times += [t - since for since, size in pending if plugged <= size]
+            pending = [(since, size) for since, size in pending if plugged > size]
+        never += len(pending)
+    return times, never
+
+
+def guest_scores(run: RunResult, looks: list[Instant]) -> dict[str, float]:
+    """Return the scores of the guest's samples, sample by sample; NaN for all of them where there are none."""
+    names = (
+        "headroom_min", "headroom_mean", "kernel_ooms", "kernel_oom_first", "guest_full_ooms", "return_ooms",
+        "failed_adds", "largest_before_failure", "returnable_share_mean", "returnable_share_min",
+    )  # fmt: skip
+    if not run.guest:
+        return dict.fromkeys(names, math.nan)
+    rows = run.events.tolist()
+    ooms = [[row[0] for row in rows if row[1] == EventKind.OOM and row[5] == kind] for kind in range(3)]
+    adds = [row[0] for row in rows if row[1] == EventKind.FAILED and row[2] >= 0 and row[5] == 12]
+    failed = min((t for times in (*ooms, adds) for t in times), default=math.inf)
+    times = [int(t) for t in run.guest["t_us"]]
+    free = [int(pages) for pages in run.guest["headroom"]]
+    dts = [then - now for now, then in pairwise([*times, run.duration_us])]
+    share: list[Fraction | float | None] = []
+    for t, dt, pages in zip(times, dts, run.guest["returnable"].tolist(), strict=True):
+        plugged = next(look.plugged for look in reversed(looks) if look.t <= t)
+        share.append(_percent(min(pages, plugged), plugged) if dt else None)
+    return {
+        "headroom_min": 0 if ooms[0] else min(free) * PAGE,
+        "headroom_mean": _mean([Fraction(pages) for pages in free], dts) * PAGE,
+        "kernel_ooms": len(ooms[0]),
+        "kernel_oom_first": ooms[0][0] / 1_000_000 if ooms[0] else math.nan,
+        "guest_full_ooms": len(ooms[1]),
+        "return_ooms": len(ooms[2]),
+        "failed_adds": len(adds),
+        "largest_before_failure": max(look.plugged for look in looks if look.t <= failed) * PAGE,
+        "returnable_share_mean": _mean(share, dts),
+        "returnable_share_min": min((float(value) for value in share if value is not None), default=math.nan),
+    }
+
+
 def plain_scores(run: RunResult) -> dict[str, float]:
     """Return all scores of ``run`` by name."""
     looks = instants(run)
@@ -147,6 +212,7 @@ def plain_scores(run: RunResult) -> dict[str, float]:
     share = [_percent(look.hotplugged_movable, look.hotplugged) for look in looks]
     R = run.configured_ratio
     end = looks[-1]
+    times, never = return_times(run)
 
     def top(values: list[Fraction | float | None]) -> float:
         return max((float(value) for value in values if value is not None), default=math.nan)
@@ -183,4 +249,8 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "failed_requests": run.counters["failed_requests"],
         "failed_operations": run.counters["failed_operations"],
         "refused_offlines": sum(row[4] for row in run.events.tolist() if row[1] == EventKind.REFUSED),
+        "return_time_mean": float(Fraction(sum(times), len(times) * 1_000_000)) if times else math.nan,
+        "return_time_max": max(times) / 1_000_000 if times else math.nan,
+        "returns_unfulfilled": never,
+        **guest_scores(run, looks),
     }

@@ -150,7 +150,7 @@ def test_prune_leaves_the_wanted_cells_and_no_leftovers(tmp_path: Path) -> None:
     alone.write(cell(1, "keep"), seeded_run(1))
     (file,) = (tmp_path / "alone" / "runs").rglob("*.parquet")
     (tmp_path / "pruned" / "runs" / f"{file.name}.tmp-00").write_bytes(b"half")
-    assert store.prune({cell(1, "keep").key}) == 5
+    assert store.prune({cell(1, "keep").key}) == 6
     assert contents(tmp_path / "pruned") == contents(tmp_path / "alone")
     assert sorted(p.name for p in (tmp_path / "pruned" / "runs").rglob("policy=*")) == ["policy=keep"]
 
