@@ -21,8 +21,9 @@ _MEMMAP_DIVISOR = 64
 class BootZone:
     """One zone at boot, in pages. ``free`` includes ``pcp``, what lies on CPU lists.
 
-    ``present`` is needed of MOVABLE only: where less is managed, its highest block holds boot allocations and stays. ``runs`` are (first block, blocks) of boot memory in this zone; a block that mixes zones is listed with the highest of them.
-    Zone DMA needs none.
+    ``present`` is needed of MOVABLE only: where less is managed, its highest block holds boot allocations and
+    stays. ``runs`` are (first block, blocks) of boot memory in this zone; a block that mixes zones is listed with
+    the highest of them. Zone DMA needs none.
     """
 
     node: int
@@ -39,10 +40,10 @@ def default_boot(
 ) -> list[BootZone]:
     """Return what an idle kernel leaves of boot memory.
 
-    ``present``: (node, zone, present pages, runs) of each zone. Reserved: a fixed part for the kernel image and the like in the
-    zones of the first node, from the bottom, and each node's memmap at its top; then the idle kernel's own use, which prefers
-    the highest kernel zone of the first node. Fitted to idle kernels from 512 MiB to 65 GiB; a guest too small for that keeps
-    a sixteenth of its memory.
+    ``present``: (node, zone, present pages, runs) of each zone. Reserved: a fixed part for the kernel image and the
+    like in the zones of the first node, from the bottom, and each node's memmap at its top; then the idle kernel's
+    own use, which prefers the highest kernel zone of the first node. Fitted to idle kernels from 512 MiB to 65 GiB;
+    a guest too small for that keeps a sixteenth of its memory.
     """
     total = sum(x[2] for x in present)
     managed = {(n, z): p for n, z, p, _ in present}

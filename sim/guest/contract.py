@@ -1,7 +1,7 @@
 """What a guest offers to the rest of the simulator: one protocol, and the outcomes of its verbs.
 
-A guest knows zones as (node, zone number), blocks by kernel block id, and amounts in base pages. It knows nothing of devices,
-policies or time: whoever calls turns moved pages into time and rates into amounts.
+A guest knows zones as (node, zone number), blocks by kernel block id, and amounts in base pages. It knows nothing
+of devices, policies or time: whoever calls turns moved pages into time and rates into amounts.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ class OomKind(IntEnum):
 
 
 class ZoneUse(NamedTuple):
-    """Pages of one zone by use, at one moment. ``free`` includes ``pcp``, the free pages on CPU lists that MemFree leaves out.
+    """Pages of one zone by use, at one moment.
 
-    Invariant: ``free + user + kernel + memmap + reserved == managed``. ``reserved`` is what the kernel took for itself at boot.
+    ``free`` includes ``pcp``, the free pages on CPU lists that MemFree leaves out.
+
+    Invariant: ``free + user + kernel + memmap + reserved == managed``. ``reserved`` is what the kernel took for
+    itself at boot.
     """
 
     node: int
@@ -52,8 +55,9 @@ class ZoneUse(NamedTuple):
 class OomEvent:
     """One run of the out-of-memory killer.
 
-    ``done_share`` is the part of the demand that had been satisfied by then (0 to 1; 0 for a migration). ``victim`` is the name of
-    the load that lost a process, None when there was nobody to kill: then ``guest_died``. ``zones`` is the state at failure.
+    ``done_share`` is the part of the demand that had been satisfied by then (0 to 1; 0 for a migration). ``victim``
+    is the name of the load that lost a process, None when there was nobody to kill: then ``guest_died``. ``zones``
+    is the state at failure.
     """
 
     kind: OomKind
@@ -65,8 +69,11 @@ class OomEvent:
 
 
 class OfflineOutcome(NamedTuple):
-    """What became of an offline request. ``refused`` are the block ids that stay online; ``moved`` pages had to be migrated or were
-    dropped; ``ooms`` the kills on the way."""
+    """What became of an offline request.
+
+    ``refused`` are the block ids that stay online; ``moved`` pages had to be migrated or were dropped; ``ooms`` the
+    kills on the way.
+    """
 
     refused: tuple[int, ...] = ()
     moved: int = 0
@@ -82,7 +89,7 @@ class Given(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """What became of a demand: pages satisfied (user and kernel), the share of the request that was met, kills on the way."""
+    """What became of a demand: pages got (user and kernel), the share of the request that was met, kills on the way."""
 
     pages: int
     share: float = 1.0
@@ -103,7 +110,8 @@ class Guest(Protocol):
     def online(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> None:
         """Hand the pages of a run of blocks to a zone.
 
-        ``pages_per_block``: plugged pages of each, self-hosted memmap (``altmap``) included: the guest takes that off itself.
+        ``pages_per_block``: plugged pages of each, self-hosted memmap (``altmap``) included: the guest takes that
+        off itself.
         """
         ...
 
@@ -116,7 +124,7 @@ class Guest(Protocol):
         ...
 
     def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
-        """Give up at most ``want`` sub-blocks of an online block, highest first, leaving out those with kernel pages."""
+        """Give up at most ``want`` sub-blocks of an online block, highest first; those with kernel pages stay."""
         ...
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:

@@ -17,14 +17,17 @@ _CHUNKS = 64
 
 
 class Demands(Memory):
-    """Adds to the zones what processes, files and the administrator do. All amounts in pages unless the name says otherwise.
+    """Adds to the zones what processes, files and the administrator do. Amounts are pages unless named otherwise.
 
-    Every verb that asks for memory takes the load's name (asking again under a name adds to it) and the node it runs on, and
-    returns a :class:`~sim.guest.contract.Demand`.
+    Every verb that asks for memory takes the load's name (asking again under a name adds to it) and the node it
+    runs on, and returns a :class:`~sim.guest.contract.Demand`.
     """
 
     def anonymous(self, name: str, pages: int, node: int = 0, *, huge: bool = False) -> Demand:
-        """Touch anonymous memory. With ``huge`` pages placement and page tables are the same; only CPU lists stay untouched."""
+        """Touch anonymous memory.
+
+        With ``huge`` pages placement and page tables are the same; only CPU lists stay untouched.
+        """
         load = self._load(name, LoadKind.ANONYMOUS, node)
         load.huge = huge
         load.units += pages
@@ -69,10 +72,7 @@ class Demands(Memory):
         load.slab_per_unit = each
         data = files * -(-bytes_each // _PAGE)
         load.dirty += data
-        if data:
-            out = self._serve(load, data, files * each)
-        else:
-            out = self._serve(load, 0, 0.0, slab=files * each)
+        out = self._serve(load, data, files * each) if data else self._serve(load, 0, 0.0, slab=files * each)
         self._limit_dirty()
         return out
 

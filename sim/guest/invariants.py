@@ -33,7 +33,8 @@ def check(guest: Memmaps) -> None:
     slab: Counter[Zone] = Counter()
     memmap: Counter[Zone] = Counter()
     for load in guest.loads.values():
-        _hold(0 <= load.dirty <= load.user_pages(), "GUEST-5", f"{load.name}: {load.dirty} dirty of {load.user_pages()}")
+        pages = load.user_pages()
+        _hold(0 <= load.dirty <= pages, "GUEST-5", f"{load.name}: {load.dirty} dirty of {pages}")
         user.update(load.user)
         if load.kind in CACHED:
             cache.update(load.user)

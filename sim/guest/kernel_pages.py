@@ -1,7 +1,8 @@
 """Which 2 MiB pageblocks of a kernel zone hold kernel pages: what decides whether memory comes back.
 
-State is kept only for blocks that hold kernel pages (one integer bitmap each) and as runs of online blocks; a DIMM of thousands
-of blocks is one run. Kernel pages go to the lowest addresses that are left, above what user pages fill at that moment.
+State is kept only for blocks that hold kernel pages (one integer bitmap each) and as runs of online blocks; a DIMM
+of thousands of blocks is one run. Kernel pages go to the lowest addresses that are left, above what user pages fill
+at that moment.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ PAGEBLOCK = 512
 class KernelPages:
     """Kernel pages of one zone by pageblock.
 
-    Three kinds of bits: ``fixed`` (boot use, never given back), ``pieces`` (memmap, exactly one pageblock each) and ``held`` (slab,
-    tables, stacks, data: at least one kernel page). ``pages`` counts the pages in held pageblocks.
+    Three kinds of bits: ``fixed`` (boot use, never given back), ``pieces`` (memmap, exactly one pageblock each) and
+    ``held`` (slab, tables, stacks, data: at least one kernel page). ``pages`` counts the pages in held pageblocks.
 
-    ``absent`` marks the pageblocks of online blocks that are unplugged. The invariants are in :mod:`sim.guest.invariants`.
+    ``absent`` marks the pageblocks of online blocks that are unplugged. The invariants are in
+    :mod:`sim.guest.invariants`.
     """
 
     __slots__ = (
@@ -30,7 +32,7 @@ class KernelPages:
     )  # fmt: skip
 
     def __init__(self, width: int, fill: float) -> None:
-        """Make an empty one; ``width`` pageblocks in a memory block, ``fill`` the share of a held pageblock that gets used."""
+        """Make an empty one: ``width`` pageblocks in a block, ``fill`` the share of a held pageblock that gets used."""
         self.width = width
         self._full = (1 << width) - 1
         self._usable = max(1, int(PAGEBLOCK * fill))
@@ -116,7 +118,10 @@ class KernelPages:
         return self.held.get(block, 0) | self.pieces.get(block, 0) | self.fixed.get(block, 0)
 
     def busy_blocks(self, first: int, nr: int) -> list[int]:
-        """Return the blocks of a run that hold kernel pages, ascending. Costs the smaller of run and kernel pages' blocks."""
+        """Return the blocks of a run that hold kernel pages, ascending.
+
+        Costs the smaller of run and kernel pages' blocks.
+        """
         if nr == 1:
             return [first] if self.busy(first) else []
         end = first + nr
@@ -134,7 +139,7 @@ class KernelPages:
     # Placement.
 
     def _start_for(self, user_pages: int) -> int:
-        """Return the block at which pages are free while ``user_pages`` and the kernel pageblocks fill the zone from below."""
+        """Return the block from which pages are free while user and kernel pages fill the zone from below."""
         blocks = (user_pages // PAGEBLOCK + self.nr_held + self.nr_pieces + self.nr_fixed) // self.width
         for a, b in zip(self._starts, self._ends, strict=True):
             if blocks < b - a:
@@ -210,15 +215,17 @@ class KernelPages:
                 taken[block] = rest
             else:
                 del taken[block]
-            if block < self.hint:
-                self.hint = block
+            self.hint = min(self.hint, block)
             number = mask.bit_count()
             self.nr_pieces -= number
             if block >= self.hot_from:
                 self.nr_hot_free += number
 
     def take(self, pages: int, user_pages: int) -> None:
-        """Place kernel pages: first into held pageblocks with room, then into new ones. Never fails; a crowded zone packs denser."""
+        """Place kernel pages: first into held pageblocks with room, then into new ones.
+
+        Never fails; a crowded zone packs denser.
+        """
         self.pages += pages
         need = self.pages - self.nr_held * self._usable - self.nr_fixed * self._spare
         if need > 0:
@@ -259,10 +266,10 @@ class KernelPages:
         self.hint = min(self.hint, block)
 
     def give(self, pages: int, stay: float, half: float) -> None:
-        """Free kernel pages; the share ``stay`` of their pageblocks remains held, for good: a leftover. Highest pageblocks go first.
+        """Free kernel pages; the share ``stay`` of their pageblocks remains held, for good: a leftover.
 
-        Pages that lay in leftovers of earlier loads (in proportion) give nothing back. The more leftovers there are, the fewer
-        come on top: at ``half`` pageblocks of them half as many.
+        Highest pageblocks go first. Pages that lay in leftovers of earlier loads (in proportion) give nothing back.
+        The more leftovers there are, the fewer come on top: at ``half`` pageblocks of them half as many.
         """
         self.pages -= pages
         self.fresh = True

@@ -1,13 +1,15 @@
 """Turns the shell lines of recorded loads into actions on the guest.
 
-Understood: the recording's own ``load`` program, and what stands around it: ``rm``, ``sync``, ``echo N > .../drop_caches``, ``dd``,
-``: > FILE``, ``ls -R`` and ``find``, ``mkdir``, ``mount``, ``;``, ``&&``, ``||``, ``for`` and ``while`` loops with ``[ A -lt B ]``,
-variables and ``$((...))``. Whatever else is in a line is passed on as not understood, and has no effect on the guest.
+Understood: the recording's own ``load`` program, and what stands around it: ``rm``, ``sync``, ``echo N >
+.../drop_caches``, ``dd``, ``: > FILE``, ``ls -R`` and ``find``, ``mkdir``, ``mount``, ``;``, ``&&``, ``||``,
+``for`` and ``while`` loops with ``[ A -lt B ]``, variables and ``$((...))``. Whatever else is in a line is passed
+on as not understood, and has no effect on the guest.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import operator as op
 import re
 import shlex
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ _MAX_ROUNDS = 2_000_000
 """Loop rounds after which a line is taken to be endless."""
 _TMPFS = ("/tmp", "/dev/shm", "/run")  # noqa: S108 (paths inside the recorded guest)
 _UNITS = {"": 1, "k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_FREEING = frozenset({"kill", "remove", "sync", "drop"})
+_IN_MIB = frozenset({"anon", "pt", "cache", "fill"})
 _NO_EFFECT = frozenset(
     {"mkdir", "mount", "true", "false", "echo", "cd", "sleep", "[", "test", "wc", "umount", "swapoff"}
 )
@@ -33,11 +37,12 @@ _NO_EFFECT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing that a line does to the guest: a verb with the name it acts on and two numbers, meaning as the verb says.
+    """One thing that a line does to the guest: a verb, the name it acts on, and two numbers.
 
-    Verbs: ``anon`` (``amount`` MiB, ``size`` 1 for huge pages), ``pt`` (MiB); ``cache``, ``fill`` (MiB; path); ``files`` (``amount`` files of ``size`` bytes; path);
-    ``procs``, ``pipes`` (``amount``); ``socks`` (``amount`` of ``size`` bytes); ``kill``; ``remove`` (path, may hold wildcards);
-    ``sync``; ``drop`` (``amount`` 1, 2 or 3); ``look`` (path); ``unknown`` (name is the command).
+    Verbs: ``anon`` (``amount`` MiB, ``size`` 1 for huge pages), ``pt`` (MiB); ``cache``, ``fill`` (MiB; path);
+    ``files`` (``amount`` files of ``size`` bytes; path); ``procs``, ``pipes`` (``amount``); ``socks`` (``amount``
+    of ``size`` bytes); ``kill``; ``remove`` (path, may hold wildcards); ``sync``; ``drop`` (``amount`` 1, 2 or 3);
+    ``look`` (path); ``unknown`` (name is the command).
     """
 
     verb: str
@@ -79,41 +84,43 @@ def ooms(applied: Iterable[Applied]) -> tuple[OomEvent, ...]:
 
 def _apply_one(guest: Demands, a: Action, node: int) -> Demand:
     """Do one action; the pages of what frees are not counted."""
+    if a.verb in _FREEING:
+        _free(guest, a)
+        return Demand(0)
     tmpfs = a.name.startswith(_TMPFS)
+    amount = a.amount * _MIB_PAGES if a.verb in _IN_MIB else a.amount
     match a.verb:
         case "anon":
-            return guest.anonymous(a.name, a.amount * _MIB_PAGES, node, huge=bool(a.size))
+            return guest.anonymous(a.name, amount, node, huge=bool(a.size))
         case "pt":
-            return guest.page_tables(a.name, a.amount * _MIB_PAGES, node)
+            return guest.page_tables(a.name, amount, node)
         case "cache":
-            return guest.read_file(a.name, a.amount * _MIB_PAGES, node)
+            return guest.read_file(a.name, amount, node)
         case "fill":
-            return (guest.tmpfs_data if tmpfs else guest.write_file)(a.name, a.amount * _MIB_PAGES, node)
+            return (guest.tmpfs_data if tmpfs else guest.write_file)(a.name, amount, node)
         case "files":
-            return (guest.tmpfs_files if tmpfs else guest.disk_files)(a.name, a.amount, a.size, node)
-        case "procs":
-            return guest.processes(a.name, a.amount, node)
-        case "pipes":
-            return guest.pipes(a.name, a.amount, node)
+            return (guest.tmpfs_files if tmpfs else guest.disk_files)(a.name, amount, a.size, node)
+        case "procs" | "pipes":
+            return (guest.processes if a.verb == "procs" else guest.pipes)(a.name, amount, node)
         case "socks":
-            return guest.sockets(a.name, a.amount, a.size, node)
+            return guest.sockets(a.name, amount, a.size, node)
         case "look":
             return guest.look_up_files(a.name)
-        case "kill":
-            guest.kill(a.name)
-        case "remove":
-            names = [a.name]
-            if any(c in a.name for c in "*?["):
-                names = [x for x in guest.loads if fnmatch.fnmatchcase(x, a.name)]
-            for name in names:
-                guest.remove_files(name)
-        case "sync":
-            guest.sync()
-        case "drop":
-            guest.drop_caches(cache=bool(a.amount & 1), slab=bool(a.amount & 2))
         case _:
-            pass
-    return Demand(0)
+            return Demand(0)
+
+
+def _free(guest: Demands, a: Action) -> None:
+    if a.verb == "kill":
+        guest.kill(a.name)
+    elif a.verb == "sync":
+        guest.sync()
+    elif a.verb == "drop":
+        guest.drop_caches(cache=bool(a.amount & 1), slab=bool(a.amount & 2))
+    else:
+        wild = any(c in a.name for c in "*?[")
+        for name in [x for x in guest.loads if fnmatch.fnmatchcase(x, a.name)] if wild else [a.name]:
+            guest.remove_files(name)
 
 
 def _gather(actions: Iterable[Action]) -> Iterator[Action]:
@@ -131,6 +138,8 @@ def _gather(actions: Iterable[Action]) -> Iterator[Action]:
 
 
 # A small shell.
+
+_COMPARE = {"-lt": op.lt, "-le": op.le, "-gt": op.gt, "-ge": op.ge, "-eq": op.eq, "-ne": op.ne}
 
 _WORD = re.compile(r"\s*(&&|\|\||;|\||\n|(?:\$\(\(.*?\)\)|\"[^\"]*\"|'[^']*'|[^\s;&|])+|&)")
 
@@ -222,14 +231,14 @@ def _test(words: list[str], variables: dict[str, str]) -> bool:
     w = [_expand(x, variables) for x in words if x not in {"[", "]", "test"}]
     if w == ["true"]:
         return True
-    if len(w) != 3:
-        return False
-    try:
-        a, b = int(w[0]), int(w[2])
-    except ValueError:
-        return w[1] == "=" and w[0] == w[2]
-    compare = {"-lt": a < b, "-le": a <= b, "-gt": a > b, "-ge": a >= b, "-eq": a == b, "-ne": a != b}
-    return compare.get(w[1], False)
+    match w:
+        case [left, "=", right]:
+            return left == right
+        case [left, operator, right] if left.lstrip("-").isdigit() and right.lstrip("-").isdigit():
+            compare = _COMPARE.get(operator)
+            return compare is not None and bool(compare(int(left), int(right)))
+        case _:
+            return False
 
 
 def _command(words: list[str], variables: dict[str, str]) -> Iterator[Action]:
@@ -260,23 +269,27 @@ def _simple(args: list[str], target: str) -> Iterator[Action]:
     paths = [a for a in args[1:] if a.startswith("/")]
     if name == "load":
         yield _load(args[1:])
-    elif name == "rm":
-        for path in paths:
-            yield Action("remove", path)
-    elif name == "sync":
-        yield Action("sync")
     elif target.endswith("/drop_caches"):
         yield Action("drop", amount=int(args[1]) if len(args) > 1 and args[1].isdigit() else 3)
     elif name == "dd":
         yield from _dd(args[1:])
-    elif name in {":", "touch"} and (target or paths):
+    elif name in {":", "touch"}:
         for path in [target] if target else paths:
             yield Action("files", path.rsplit("/", 1)[0], 1, 0)
-    elif (name == "ls" and any(a.startswith("-") and "R" in a for a in args)) or name in {"find", "du"}:
-        for path in paths:
-            yield Action("look", path)
+    elif (verb := _on_paths(name, args)) is not None:
+        for path in paths or [""]:
+            if path or verb == "sync":
+                yield Action(verb, path)
     elif name not in _NO_EFFECT:
         yield Action("unknown", " ".join(args))
+
+
+def _on_paths(name: str, args: list[str]) -> str | None:
+    """Return the verb of a command that does one thing to each of its paths, None for another command."""
+    if name in {"rm", "sync"}:
+        return "remove" if name == "rm" else "sync"
+    recursive = name in {"find", "du"} or (name == "ls" and any(a.startswith("-") and "R" in a for a in args))
+    return "look" if recursive else None
 
 
 def _dd(args: list[str]) -> Iterator[Action]:

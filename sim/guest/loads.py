@@ -51,7 +51,10 @@ WHOLE_PAGES = frozenset({LoadKind.ANONYMOUS, LoadKind.PAGE_TABLES, LoadKind.PINN
 
 
 class Load:
-    """One named load. Pages by zone: ``user``, ``kernel`` (not to be had back before the load goes) and ``slab`` (reclaimable)."""
+    """One named load.
+
+    Pages by zone: ``user``, ``kernel`` (not to be had back before the load goes) and ``slab`` (reclaimable).
+    """
 
     __slots__ = (
         "dirty",
@@ -97,7 +100,7 @@ class Load:
         return sum(self.kernel.values()) + sum(self.slab.values()) + sum(self.orphans.values())
 
     def badness(self) -> float:
-        """Return the pages that count against one process of this load: resident and page tables (mm/oom_kill.c, oom_badness)."""
+        """Return the pages that count against one process: resident and page tables (mm/oom_kill.c, oom_badness)."""
         pages = self.user_pages()
         if self.kind in (LoadKind.ANONYMOUS, LoadKind.PAGE_TABLES, LoadKind.PINNED):
             pages += self.kernel_pages()

@@ -1,7 +1,7 @@
 """The memmap of added memory: descriptors that kernel zones must hold for as long as the memory is there.
 
-Follows mm/sparse-vmemmap.c (``vmemmap_populate_hugepages``): 64 bytes a page, taken when memory is added, for the whole range at once, in
-pieces of 2 MiB while there are any and in single pages after that.
+Follows mm/sparse-vmemmap.c (``vmemmap_populate_hugepages``): 64 bytes a page, taken when memory is added, for the
+whole range at once, in pieces of 2 MiB while there are any and in single pages after that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _PAGEBLOCK = 512
 _LOT = 100_000
 """Thousandths of a page after which block overhead is charged."""
 SETTLED = "(settled kernel)"
-"""Name of the load that stands for kernel pages which nobody asked for: blocks' own structures, and what settles in new zones."""
+"""Name of the load that stands for kernel pages which nobody asked for: blocks' own structures, and what settles in
+new zones."""
 
 
 class Memmap(NamedTuple):
@@ -47,9 +48,10 @@ class Memmaps(Migration):
         """Node whose CPUs run the idle kernel: the first with memory."""
 
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
-        """Take the memmap of a range: 64 bytes a page, in 2 MiB pieces while there are any, from kernel zones, near ones first.
+        """Take the memmap of a range from kernel zones, near ones first: 64 bytes a page, in 2 MiB pieces if possible.
 
-        With ``altmap`` the range holds its own memmap and nothing is taken. Returns False for want of memory, with nothing taken.
+        With ``altmap`` the range holds its own memmap and nothing is taken. Returns False for want of memory, with
+        nothing taken.
         """
         if altmap:
             self._hosted.update(range(first_block, first_block + nr_blocks))
@@ -60,8 +62,8 @@ class Memmaps(Migration):
         for z in zones:
             if z.managed:
                 break
-        # The low watermark is at most a sixteenth and a thousandth of the zone, and the highest kernel zone keeps no reserve
-        # from kernel requests: above an eighth there is no need to compute either.
+        # The low watermark is at most a sixteenth and a thousandth of the zone, and the highest kernel zone keeps
+        # no reserve from kernel requests: above an eighth there is no need to compute either.
         if z.free - need > z.managed >> 3:
             parts = [self._take_memmap(z, need)]
         else:
@@ -174,8 +176,8 @@ def _split(
         want = n // _PAGEBLOCK if have > n else sum(m.bit_count() for _, m in pieces)
         cut: list[tuple[int, int]] = []
         rest: list[tuple[int, int]] = []
-        for block, mask in pieces:
-            take = 0
+        for block, all_bits in pieces:
+            mask, take = all_bits, 0
             while mask and want:
                 take |= mask & -mask
                 mask &= mask - 1

@@ -1,4 +1,4 @@
-"""The guest's zones: where user and kernel pages go, what is reclaimed for them, and who is killed when nothing is left.
+"""The guest's zones: where pages go, what is reclaimed for them, and who is killed when nothing is left.
 
 Placement follows mm/page_alloc.c (``get_page_from_freelist``, ``__zone_watermark_ok``), reclaim mm/vmscan.c, the killer
 mm/oom_kill.c, all reduced to page counts per zone.
@@ -57,7 +57,7 @@ class Memory:
         return found
 
     def _user_list(self, node: int) -> tuple[Zone, ...]:
-        """Return the zones for user pages asked for on ``node``: its own from MOVABLE down, then those of the other nodes."""
+        """Return the zones for user pages on ``node``: its own from MOVABLE down, then those of the other nodes."""
         found = self._user_lists.get(node)
         if found is None:
             found = tuple(sorted(self.zones.values(), key=lambda z: (z.node != node, z.node, -z.zone)))
@@ -143,7 +143,7 @@ class Memory:
             for z in zones:
                 room = z.free - z.low - z.reserve_user
                 if room > 0:
-                    n = room if room < pages else pages
+                    n = min(room, pages)
                     self._put_user(load, z, n)
                     pages -= n
                     if not pages:
@@ -154,7 +154,7 @@ class Memory:
         for z in zones:
             room = z.free - z.min - z.reserve_user
             if room > 0:
-                n = room if room < pages else pages
+                n = min(room, pages)
                 self._put_user(load, z, n)
                 pages -= n
                 if not pages:
@@ -169,7 +169,7 @@ class Memory:
             for z in zones:
                 room = z.free - z.low - z.reserve_kernel
                 if room > 0:
-                    n = room if room < pages else pages
+                    n = min(room, pages)
                     self._put_kernel(load, z, n, slab=slab)
                     pages -= n
                     if not pages:
@@ -184,7 +184,7 @@ class Memory:
         for z in zones:
             room = z.free - int(z.min * share) - z.reserve_kernel
             if room > 0:
-                n = room if room < pages else pages
+                n = min(room, pages)
                 self._put_kernel(load, z, n, slab=slab)
                 pages -= n
                 if not pages:
@@ -242,7 +242,8 @@ class Memory:
             if not n:
                 continue
             if load.kind is LoadKind.DISK_FILES:
-                # The inodes stay. They can go from now on, but not so fast that it would help the request that dropped the data.
+                # The inodes stay. They can go from now on, but not so fast that it would help the request that
+                # dropped the data.
                 load.orphans[z] = load.orphans.get(z, 0) + n
                 load.kernel[z] -= n
                 if not load.kernel[z]:
@@ -259,7 +260,7 @@ class Memory:
             load.orphans.clear()
 
     def _reclaim_slab(self, pages: int, zones: Iterable[Zone]) -> int:
-        """Drop at least ``pages`` of reclaimable slab in ``zones`` if there is so much, oldest first; return how many went."""
+        """Drop at least ``pages`` of reclaimable slab in ``zones``, as far as there are any; return how many went."""
         allowed = [z for z in zones if z.slab]
         total = sum(z.slab for z in allowed)
         p = self.parameters
@@ -279,7 +280,7 @@ class Memory:
     # Out of memory.
 
     def mem_available(self) -> int:
-        """Return MemAvailable in pages: free above the reserves, plus half or more of cache and slab (mm/show_mem.c)."""
+        """Return MemAvailable in pages: free above the reserves, half or more of cache and slab (mm/show_mem.c)."""
         self._fresh_watermarks()
         zones = self.zones.values()
         low = sum(z.low for z in zones)
@@ -290,7 +291,7 @@ class Memory:
         return max(0, free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low))
 
     def _oom(self, kind: OomKind, done_share: float) -> OomEvent:
-        """Run the out-of-memory killer: the biggest process goes, of equals the youngest; nobody left means the guest dies."""
+        """Run the out-of-memory killer: the biggest process goes, of equals the youngest; if none is left, the guest."""
         victim: Load | None = None
         most = -1.0
         for load in self.loads.values():

@@ -1,7 +1,7 @@
 """Making room: where the user pages of memory that goes away end up.
 
-Follows mm/memory_hotplug.c (``do_migrate_range``) and mm/page_alloc.c (``alloc_contig_range``), reduced to counts: used pages are packed
-from the bottom of a zone, so what is taken off is free first, then the youngest user pages.
+Follows mm/memory_hotplug.c (``do_migrate_range``) and mm/page_alloc.c (``alloc_contig_range``), reduced to counts:
+used pages are packed from the bottom of a zone, so what is taken off is free first, then the youngest user pages.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ class Migration(Demands):
     def _withdraw(self, z: Zone, pages: int, *, drop_cache: bool) -> tuple[int, list[OomEvent]]:
         """Take ``pages`` out of a zone whose user pages may be in the way; return the pages moved and the kills.
 
-        Used pages are packed from the bottom of the zone, so what is taken off is free first, then the youngest user pages.
+        Used pages are packed from the bottom of the zone, so what is taken off is free first, then the youngest
+        user pages.
         """
         left = z.free - pages
         if left >= 0 and (not z.user or left > z.managed >> 3):
-            # Nothing in the way, or far above any watermark (at most a sixteenth and a thousandth of the zone): no need for them.
+            # Nothing in the way, or far above any watermark (at most a sixteenth and a thousandth of the zone): no
+            # need for them.
             z.managed -= pages
             z.free = left
             z.pcp = z.pcp_loads = 0
@@ -35,7 +37,8 @@ class Migration(Demands):
         moved = 0
         ooms: list[OomEvent] = []
         if z.zone != MOVABLE:
-            # Migration leaves a kernel zone at its low watermark while other zones have room; MOVABLE is packed to the last page.
+            # Migration leaves a kernel zone at its low watermark while other zones have room; MOVABLE is packed to
+            # the last page.
             soft = min(z.low - (z.free - pages), z.user)
             if soft > 0:
                 moved += self._move_out(z, soft, drop_cache=drop_cache, watermark="low")

@@ -1,7 +1,7 @@
 """The guest: hotplug side of the model, on top of zones and demands.
 
-One event costs a few dictionary look-ups and additions, whatever the memory size: runs of blocks are taken as a whole, and only
-blocks that hold kernel pages have state of their own.
+One event costs a few dictionary look-ups and additions, whatever the memory size: runs of blocks are taken as a
+whole, and only blocks that hold kernel pages have state of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.bits import highest, per_pageblock, per_subblock
-from sim.guest.contract import DMA, MOVABLE, NORMAL, Given, OfflineOutcome, OomEvent
+from sim.guest.contract import DMA, MOVABLE, NORMAL, Given, OfflineOutcome
 from sim.guest.invariants import check
 from sim.guest.loads import LoadKind
 from sim.guest.memmap import SETTLED, Memmaps
@@ -64,14 +64,7 @@ class GuestModel(Memmaps):
                 _fix_boot_use(z, b)
             elif b.zone == MOVABLE and b.runs and b.managed < b.present:
                 self._stuck.add(max(first + nr for first, nr in b.runs) - 1)
-        for node in {b.node for b in zones}:
-            # A node's own kernel structures and threads use its highest kernel zone, from the bottom.
-            mine = [b for b in zones if b.node == node and b.zone not in {DMA, MOVABLE} and b.runs]
-            if mine:
-                top = max(mine, key=lambda b: b.zone)
-                tracked = self.zones[node, top.zone].blocks
-                if tracked is not None:
-                    tracked.fix(min(first for first, _ in top.runs), 1)
+        self._fix_node_structures(zones)
         self._hot_from = self._boot_end + 1
         for z in self.zones.values():
             z.boot_managed = z.managed if z.blocks is None else 0
@@ -80,12 +73,23 @@ class GuestModel(Memmaps):
         self._huge_pages = sum(z.managed for z in self.zones.values()) * 4096 >= self.parameters.thp_min_boot_bytes
         self._stale = True
 
+    def _fix_node_structures(self, zones: list[BootZone]) -> None:
+        """Keep a pageblock for each node's own structures and threads: in its highest kernel zone, at the bottom."""
+        for node in {b.node for b in zones}:
+            mine = [b for b in zones if b.node == node and b.zone not in {DMA, MOVABLE} and b.runs]
+            if mine:
+                top = max(mine, key=lambda b: b.zone)
+                tracked = self.zones[node, top.zone].blocks
+                if tracked is not None:
+                    tracked.fix(min(first for first, _ in top.runs), 1)
+
     # Online and offline.
 
     def online(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> None:
-        """Hand the pages of a run of blocks to a zone; ``pages_per_block`` counts what is plugged, lowest sub-blocks first.
+        """Hand the pages of a run of blocks to a zone.
 
-        Of blocks added with ``altmap`` the zone gets less by their memmap; the guest sees to that itself, here and when they go.
+        ``pages_per_block`` counts what is plugged, lowest sub-blocks first. Of blocks added with ``altmap`` the zone
+        gets less by their memmap; the guest sees to that itself, here and when they go.
         """
         if self._hosted and first_block in self._hosted:
             pages_per_block -= self._memmap_pages
@@ -115,7 +119,7 @@ class GuestModel(Memmaps):
             z.blocks.remove_pageblocks(block, mask)
 
     def _settle(self, z: Zone) -> None:
-        """Let a few kernel pages move into a zone Normal that hotplug has just created: the idle kernel uses it first."""
+        """Let a few kernel pages move into a zone Normal that hotplug has just created, as the idle kernel does."""
         blocks = z.blocks
         if blocks is None:
             return
@@ -178,8 +182,8 @@ class GuestModel(Memmaps):
     def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
         """Give up at most ``want`` plugged sub-blocks of an online block, highest first.
 
-        ``plugged_mask`` has a bit for each plugged sub-block of ``sub_pages`` pages. A sub-block with a kernel page is busy and left
-        out; clean page cache in the way is dropped, other user pages move.
+        ``plugged_mask`` has a bit for each plugged sub-block of ``sub_pages`` pages. A sub-block with a kernel page
+        is busy and left out; clean page cache in the way is dropped, other user pages move.
         """
         z = self.zones[node, zone]
         blocks = z.blocks
@@ -253,7 +257,10 @@ class GuestModel(Memmaps):
         return min(out, room)
 
     def returnable_blocks(self) -> int:
-        """Return the hotplugged kernel blocks online that hold no kernel page: those a DIMM could give back. Costs the others."""
+        """Return the hotplugged kernel blocks online that hold no kernel page: those a DIMM could give back.
+
+        Costs the others.
+        """
         out = 0
         for z in self.zones.values():
             blocks = z.blocks
@@ -268,7 +275,7 @@ class GuestModel(Memmaps):
 
 
 def _fix_boot_use(z: Zone, boot: BootZone) -> None:
-    """Place the boot kernel's own use: in block 0 up to half (the kernel image), the rest at the top of the zone (memmap, initrd)."""
+    """Place the boot kernel's own use: half in block 0 (its image), the rest at the top of the zone."""
     blocks = z.blocks
     if blocks is None:
         return

@@ -3,7 +3,8 @@
 Sources named in the field comments:
 
 * *kernel*: a constant or formula of Linux mm/ (file and function given), x86-64.
-* *units recording*: two kernels (6.1, 6.12) with a 1 GiB boot and a 2 GiB kernel DIMM, one kind of load after the other.
+* *units recording*: two kernels (6.1, 6.12) with a 1 GiB boot and a 2 GiB kernel DIMM, one kind of load after the
+  other.
 * *idle table*: MemTotal and MemFree of idle Debian kernels, 512 MiB to 65 GiB of boot memory.
 * *come-back recordings*: kernel loads made, freed and asked back, virtio-mem and DIMMs, 1 GiB boot memory.
 """
@@ -32,26 +33,28 @@ class GuestParameters:
     """Boot memory that never becomes managed besides its memmap: kernel image, initrd, crash and firmware areas.
     Idle table: boot memory minus MemTotal minus boot memory / 64 is 129 to 135 MiB from 512 MiB to 8 GiB (6.1)."""
     idle_use_bytes: int = 27 << 20
-    """Managed memory an idle kernel and its init use, fixed part. Idle table, 6.1: MemTotal - MemFree is 31, 38, 39, 43 and
-    64 MiB at 0.5, 1, 2, 4 and 65 GiB; of that, what lies free on the CPU's lists is the next but one parameter."""
+    """Managed memory an idle kernel and its init use, fixed part. Idle table, 6.1: MemTotal - MemFree is 31, 38,
+    39, 43 and 64 MiB at 0.5, 1, 2, 4 and 65 GiB; of that, what lies free on the CPU's lists is the next but one
+    parameter."""
     idle_use_share: float = 0.0004
     """The same, part that grows with managed memory (idle table, 1 to 65 GiB)."""
     idle_pcp_bytes: int = 11 << 20
-    """Free memory that an idle CPU keeps on its own lists, and MemFree does not count (per-CPU pages of the snapshots)."""
+    """Free memory that an idle CPU keeps on its own lists, and MemFree does not count (per-CPU pages of the
+    snapshots)."""
     pcp_adaptive_share: float = 0.0
-    """Share of a zone that may lie on CPU lists after loads freed memory, where that is more than the low watermark. 6.1: never;
-    6.12 tunes the lists up to an eighth of the zone (mm/page_alloc.c, nr_pcp_high), half of which is the best guess: units
-    recording, 1 to 213 of 2048 MiB."""
+    """Share of a zone that may lie on CPU lists after loads freed memory, where that is more than the low
+    watermark. 6.1: never; 6.12 tunes the lists up to an eighth of the zone (mm/page_alloc.c, nr_pcp_high), half of
+    which is the best guess: units recording, 1 to 213 of 2048 MiB."""
     zone_settle_pages: int = 180
-    """Kernel pages that move into a zone Normal that hotplug created, within seconds (come-back recordings, idle shrink: about
-    0.2 MiB in the 4 MiB that stay)."""
+    """Kernel pages that move into a zone Normal that hotplug created, within seconds (come-back recordings, idle
+    shrink: about 0.2 MiB in the 4 MiB that stay)."""
     zone_settle_pageblocks: int = 2
     """Pageblocks that those pages hold (come-back recordings: an idle guest keeps 4 MiB of its first kernel block)."""
     zone_settle_pcp_pages: int = 800
     """Pages on the CPU's list of such a zone (come-back recordings: 2.8 to 3.2 MiB)."""
     block_overhead_bytes: int = 15 << 10
-    """Kernel memory of a memory block besides its memmap: device object, sysfs nodes, direct-map tables. Idle recordings:
-    1 to 4.4 MiB for 48 to 320 blocks of 128 MiB."""
+    """Kernel memory of a memory block besides its memmap: device object, sysfs nodes, direct-map tables. Idle
+    recordings: 1 to 4.4 MiB for 48 to 320 blocks of 128 MiB."""
 
     # Watermarks: mm/page_alloc.c (calculate_min_free_kbytes, __setup_per_zone_wmarks), mm/khugepaged.c.
     watermark_scale_factor: int = 10
@@ -65,10 +68,11 @@ class GuestParameters:
     thp_max_share: float = 0.05
     """The recommendation is cut to this share of the kernel zones' memory (same function)."""
     lowmem_reserve_ratio: tuple[int, int, int] = (256, 256, 32)
-    """Divisors for the pages that zones DMA, DMA32 and Normal keep from requests able to use higher zones (mm/page_alloc.c)."""
+    """Divisors for the pages that zones DMA, DMA32 and Normal keep from requests able to use higher zones
+    (mm/page_alloc.c)."""
     kernel_min_share: float = 1.0
-    """Share of a zone's min watermark at which a kernel allocation gives up. 6.1: exactly min; 6.12: 9,158 of 11,065 pages
-    at the failure of the page-table recording."""
+    """Share of a zone's min watermark at which a kernel allocation gives up. 6.1: exactly min; 6.12: 9,158 of
+    11,065 pages at the failure of the page-table recording."""
 
     # Kernel memory of the loads (units recordings).
     tmpfs_file_bytes: int = 1048
@@ -103,22 +107,23 @@ class GuestParameters:
     """How full pageblocks with kernel pages are under load: come-back recordings, 92 to 97 %."""
     stay_share: float = 0.50
     """Share of the newly touched pageblocks that stay held by a few long-lived pages once their kernel memory is freed.
-    Come-back recordings: 48 to 73 % of all that stayed under load is left, earlier leftovers and page tables included; that is
-    0.35 to 0.97 of what was new."""
+    Come-back recordings: 48 to 73 % of all that stayed under load is left, earlier leftovers and page tables
+    included; that is 0.35 to 0.97 of what was new."""
     stay_share_tmpfs: float = 0.45
     """The same for inodes of tmpfs files: 20 of 33 MiB came back (sub-block recording)."""
     stay_share_disk: float = 0.60
     """The same for inodes of disk files: 4 of 14 MiB came back (sub-block recording)."""
     stay_share_processes: float = 0.90
-    """The same for processes, whose kernel pages mix with those of everything else (what the come-back recordings leave beyond the
-    sub-block recording, which has no processes)."""
+    """The same for processes, whose kernel pages mix with those of everything else (what the come-back recordings
+    leave beyond the sub-block recording, which has no processes)."""
     stay_share_pipes: float = 0.40
-    """The same for pipe and socket data, whose data pages free whole runs: 28 of 52 MiB came back (sub-block recording)."""
+    """The same for pipe and socket data, whose data pages free whole runs: 28 of 52 MiB came back (sub-block
+    recording)."""
     stay_share_tables: float = 0.0
     """The same for page tables: all of their pageblocks came back (sub-block recording)."""
     leftover_half_pageblocks: float = 100.0
-    """Pageblocks of leftovers at which freed memory leaves only half as much behind: the kernel keeps a bounded number of pages in
-    its caches (come-back recordings, levels 1 to 4: each adds less)."""
+    """Pageblocks of leftovers at which freed memory leaves only half as much behind: the kernel keeps a bounded
+    number of pages in its caches (come-back recordings, levels 1 to 4: each adds less)."""
     regrow_keep_share: float = 0.40
     """Share of such leftovers that outlasts the next growth and shrink (sub-block recording: 56 MiB, then 30)."""
 
@@ -126,12 +131,12 @@ class GuestParameters:
     dirty_share: float = 0.20
     """Dirty page cache is held under this share of free memory plus cache (vm.dirty_ratio, kernel default)."""
     shrink_batch_share: float = 0.10
-    """Share of the reclaimable slab that goes at once when a kernel allocation finds its zones at the low watermark (ext4
-    inode recording: 4 to 15 MiB free while inodes are dropped all the time)."""
-    first_shrink_share: float = 0.95
-    """The same when it happens for the first time: file systems allocate without being able to shrink themselves, so shrinking
-    piles up as deferred work (mm/vmscan.c, do_shrink_slab) and is then done at once. Ext4 inode recording: 153,000 of
-    200,000 inodes went where 53,000 were needed."""
+    """Share of the reclaimable slab that goes at once when a kernel allocation finds its zones at the low watermark
+    (ext4 inode recording: 4 to 15 MiB free while inodes are dropped all the time)."""
+    first_shrink_share: float = 0.85
+    """The same when it happens for the first time: file systems allocate without being able to shrink themselves,
+    so shrinking piles up as deferred work (mm/vmscan.c, do_shrink_slab) and is then done at once. Ext4 inode
+    recording: 153,000 of 200,000 inodes went where 53,000 were needed."""
 
     # Victim selection: mm/oom_kill.c, oom_badness.
     load_oom_score_adj: int = 500

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sim.guest.contract import MOVABLE, ZoneUse
 from sim.guest.kernel_pages import KernelPages
 
-
 _KNEE = 4096
 """Pages (16 MiB) of freed memmap that a CPU list reliably keeps; of more, only a part is there later."""
 _OVERRUN = 2048
-"""Pages by which a CPU list may be overfull before it gives back large amounts: the first few times it gives one piece."""
+"""Pages by which a CPU list may be overfull before it gives back large amounts: the first few times it gives one
+piece."""
 
 
 class Zone:
@@ -19,7 +19,8 @@ class Zone:
     """
 
     __slots__ = (
-        "blocks", "boot_managed", "cache", "free", "high", "kernel", "low", "managed", "memmap", "min", "node", "pcp", "pcp_loads",
+        "blocks", "boot_managed", "cache", "free", "high", "kernel", "low", "managed", "memmap", "min", "node", "pcp",
+        "pcp_loads",
         "reserve_kernel", "reserve_user", "reserved", "slab", "user", "zone",
     )  # fmt: skip
 
@@ -35,7 +36,10 @@ class Zone:
         self.slab = 0
         """Of ``kernel``: slab that can be given up."""
         self.pcp = 0
-        """Of ``free``: pages on CPU lists at boot and by freed memmap. Capped by the low watermark only when it is looked at."""
+        """Of ``free``: pages on CPU lists at boot and by freed memmap.
+
+        Capped by the low watermark only when it is looked at.
+        """
         self.pcp_loads = 0
         """Of ``free``: pages put on CPU lists by what loads freed."""
         self.min = self.low = self.high = 0
@@ -45,11 +49,12 @@ class Zone:
     def listed_pcp(self, adaptive_share: float = 0.0) -> int:
         """Return the free pages on CPU lists.
 
-        With one CPU a list holds at most the low watermark (mm/page_alloc.c, zone_highsize). A list that has run over by freed
-        memmap gives back ever more at a time, up to nearly all (nr_pcp_free), while the limit itself moves with every block: how
-        much is left is anything from nothing to the limit. The idle recordings are met best by all of the first 16 MiB and a
-        fifth of the rest, and by a quarter of the limit once it has clearly run over.
-        6.12 keeps all that is within the limit, and lets lists grow with what loads free, to ``adaptive_share`` of the zone.
+        With one CPU a list holds at most the low watermark (mm/page_alloc.c, zone_highsize). A list that has run
+        over by freed memmap gives back ever more at a time, up to nearly all (nr_pcp_free), while the limit itself
+        moves with every block: how much is left is anything from nothing to the limit. The idle recordings are met
+        best by all of the first 16 MiB and a fifth of the rest, and by a quarter of the limit once it has clearly
+        run over. 6.12 keeps all that is within the limit, and lets lists grow with what loads free, to
+        ``adaptive_share`` of the zone.
         """
         low = self.low
         pcp = self.pcp
@@ -65,7 +70,7 @@ class Zone:
     def fill_pcp(self, pages: int) -> None:
         """Note pages freed in pieces of 2 MiB. The low watermark is at most about a sixteenth of the zone."""
         pcp, most = self.pcp + pages, (self.managed >> 4) + _OVERRUN + 512
-        self.pcp = pcp if pcp < most else most
+        self.pcp = pcp if pcp < most else most  # noqa: FURB136 - called for every block that goes: spares a call
 
     def fill_pcp_loads(self, pages: int) -> None:
         """Note small pages freed by a load; no more than a sixteenth of the zone is believed."""
@@ -82,6 +87,6 @@ class Zone:
     def use(self, adaptive_share: float = 0.0) -> ZoneUse:
         """Return the counters as they are now; ``adaptive_share`` as for :meth:`listed_pcp`."""
         return ZoneUse(
-            self.node, self.zone, self.managed, self.free, self.listed_pcp(adaptive_share), self.user, self.kernel, self.memmap,
-            self.reserved, self.min, self.low, self.high,
+            self.node, self.zone, self.managed, self.free, self.listed_pcp(adaptive_share), self.user, self.kernel,
+            self.memmap, self.reserved, self.min, self.low, self.high,
         )  # fmt: skip

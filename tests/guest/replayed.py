@@ -1,15 +1,14 @@
-"""A replay in which the guest model decides what comes back, and ``exec`` lines are demand: what is compared is the guest's memory."""
+"""A replay in which the guest model decides what comes back, and ``exec`` lines are demand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest import BootZone, GuestModel, OomEvent, parameters_for
+from sim.guest.calibration import StepComparison, TraceComparison
 from sim.guest.contract import DMA, MOVABLE, ZONE_NAMES
 from sim.guest.load_commands import apply, ooms, parse_command
 from sim.kernel_trace import Replay
@@ -20,29 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sim.devices.dax import Dax
+    from sim.devices.dimm import Dimm
     from sim.guest import GuestParameters
     from sim.trace_format import Snapshot, Step, Trace
 
 _PAGE = 4096
 _MIB_PAGES = 256
-
-
-@dataclass
-class Row:
-    """One step. Pairs are (simulated, recorded): MiB free by zone, MiB plugged by device, MiB of kernel pages, MemFree, kills."""
-
-    step: int
-    op: str
-    label: str
-    free: dict[str, tuple[float, float]] = field(default_factory=dict)
-    plugged: dict[str, tuple[float, float]] = field(default_factory=dict)
-    kernel: tuple[float, float] | None = None
-    mem_free: tuple[float, float] = (0.0, 0.0)
-    oom: tuple[int, int] = (0, 0)
-    dimm_gone: tuple[bool, bool] | None = None
-    after_load: bool = False
-    """The load is gone: everything that was made has been killed or removed."""
-    events: tuple[OomEvent, ...] = ()
 
 
 class ReplayGuest(GuestModel):
@@ -63,12 +45,14 @@ class GuestReplay(Replay):
         model = ReplayGuest(parameters or parameters_for(series), block_pages=self.memory.block_pages)
         model.boot(boot_zones(trace, model.parameters))
         self.model = model
+        self.events: dict[int, tuple[OomEvent, ...]] = {}
+        """Kills by step."""
         self.guest = model  # type: ignore[assignment]
         self.core.guest = model
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[StepComparison]:
         """Replay all steps; the invariants are checked after each."""
-        out: list[Row] = []
+        out: list[StepComparison] = []
         self._kernel_at_boot = _kernel_pages(self.trace, self.trace.boot)
         for number, step in enumerate(self.trace.steps):
             seen = len(self.core.ooms)
@@ -107,37 +91,40 @@ class GuestReplay(Replay):
                     device.resize(int(sample[wanted]) << 20)
                     self._settle()
             before = sample[at]
-        events += self.model.anonymous(step.recorded("load"), round(step.recorded("total_mib") - done) * _MIB_PAGES).ooms
+        rest = round(step.recorded("total_mib") - done)
+        events += self.model.anonymous(step.recorded("load"), rest * _MIB_PAGES).ooms
         self._applied = tuple(events)
 
-    def _row(self, number: int, step: Step, events: tuple[OomEvent, ...]) -> Row:
+    def _row(self, number: int, step: Step, events: tuple[OomEvent, ...]) -> StepComparison:
         uses = {(u.node, u.zone): u for u in self.model.uses()}
-        row = Row(number, step.op, step.command or step.id or "", oom=(len(events), step.oom_count or 0), events=events)
-        row.after_load = not self.model.named_loads()
+        row = StepComparison(number, step.command or step.id or step.op, oom=(len(events), step.oom_count or 0))
+        row.load_gone = not self.model.named_loads()
+        self.events[number] = events
         after = step.after
         listed = sum(u.free - u.pcp for u in uses.values()) / _MIB_PAGES
-        row.mem_free = (listed, (after.mem_free or 0) / 2**20 if after else 0.0)
+        if after is not None and after.mem_free is not None:
+            row.mem_free_mib = (listed, after.mem_free / 2**20)
         kernel = None if after is None else _kernel_pages(self.trace, after)
         if kernel is not None and self._kernel_at_boot is not None:
             mine = sum(u.kernel + u.memmap for u in uses.values())
-            row.kernel = (mine / _MIB_PAGES, (kernel - self._kernel_at_boot) / _MIB_PAGES)
+            row.kernel_mib = (mine / _MIB_PAGES, (kernel - self._kernel_at_boot) / _MIB_PAGES)
         for zone in after.zones if after else ():
             if zone.free_pages is not None and zone.zone in ZONE_NAMES:
                 use = uses.get((zone.node, ZONE_NAMES.index(zone.zone)))
                 pages = use.free - use.pcp if use else 0
-                row.free[f"{zone.node}/{zone.zone}"] = (pages / _MIB_PAGES, zone.free_pages / _MIB_PAGES)
+                row.free_mib[f"{zone.node}/{zone.zone}"] = (pages / _MIB_PAGES, zone.free_pages / _MIB_PAGES)
         for entry in step.devices or ():
             device = self.devices.get(entry.id)
             if entry.type == "virtio-mem" and entry.size is not None:
                 size = device.plugged if isinstance(device, VirtioMem) else 0
-                row.plugged[entry.id] = (size / 2**20, entry.size / 2**20)
+                row.plugged_mib[entry.id] = (size / 2**20, entry.size / 2**20)
         if step.op == "unplug_dimm" and "not found" not in str(step.detail):
-            row.dimm_gone = (step.id not in self.devices, step.id not in {e.id for e in step.devices or ()})
+            row.returned = (step.id not in self.devices, step.id not in {e.id for e in step.devices or ()})
         return row
 
 
 def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
-    """Return the boot snapshot as the guest model takes it: free pages by zone where recorded, else spread from their sum."""
+    """Return the boot snapshot as the guest model takes it: free pages by zone, or spread from their sum."""
     boot = trace.boot
     block_pages = trace.memory_block_size // _PAGE
     zones = [z for z in boot.zones if z.zone in ZONE_NAMES and z.managed_pages]
@@ -163,8 +150,11 @@ def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
                     runs.setdefault((run.node, max(inside)), []).append((block, 1))
     home = min(z.node for z in zones)
     first = max(number[id(z)] for z in zones if z.node == home and z.zone != "Movable")
-    used = sum(z.managed_pages for z in zones) - (boot.mem_free or 0) // _PAGE
-    idle_pcp = parameters.idle_pcp_bytes // _PAGE
+    managed = sum(z.managed_pages for z in zones)
+    used = managed - (boot.mem_free or 0) // _PAGE
+    # A CPU's list is short where the watermarks are: in a guest too small for huge pages.
+    small = managed * _PAGE < parameters.thp_min_boot_bytes
+    idle_pcp = min(parameters.idle_pcp_bytes // _PAGE, managed >> 7 if small else managed)
     out = []
     for z in zones:
         n = number[id(z)]
@@ -188,6 +178,7 @@ def _kernel_pages(trace: Trace, snapshot: Snapshot) -> int | None:
     return sum(row[c] for row in snapshot.block_use for c in columns)
 
 
-def replay_rows(path: Path, parameters: GuestParameters | None = None) -> list[Row]:
-    """Replay a recording with a guest model and return its rows."""
-    return GuestReplay(read_trace(path), parameters).rows()
+def compare(path: Path, parameters: GuestParameters | None = None) -> TraceComparison:
+    """Replay a recording with a guest model and return how it compares."""
+    trace = read_trace(path)
+    return TraceComparison(trace.name, trace.kernel, GuestReplay(trace, parameters).rows())
