@@ -105,7 +105,7 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
     from sim.cli_tables import print_comparison
     from sim.results.store import ResultStore
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
     store = ResultStore(report.folder)
@@ -119,8 +119,9 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
         console.print("They are too many to draw, too; --plots draws them.")
     elif plots is not False:
         _draw(experiment, report, store, console)
-    console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)")
-    console.print(f"Manifest  {report.folder / 'manifest.json'}, and the experiment as it was run, experiment.toml")
+    console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)", soft_wrap=True)
+    manifest = report.folder / "manifest.json"
+    console.print(f"Manifest  {manifest}; beside it experiment.toml, every default filled in", soft_wrap=True)
 
 
 def _draw(experiment: Experiment, report: Report, store: ResultStore, console: Console) -> None:
@@ -133,4 +134,4 @@ def _draw(experiment: Experiment, report: Report, store: ResultStore, console: C
         from sim.analysis.plots import save_all
 
         drawn = save_all(store, folder, experiment.policies)
-    console.print(f"Plots     {folder}/ ({len(drawn) // 2} plots, each as PNG and SVG)")
+    console.print(f"Plots     {folder}/ ({len(drawn) // 2} plots, each as PNG and SVG)", soft_wrap=True)

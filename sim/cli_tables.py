@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Row = Mapping[str, Any]
-_PADDING: Final = 2
-_WIDEST_HEADING: Final = 14
+_PADDING: Final = 2  # one blank, and one that the box draws between columns
+_WIDEST_HEADING: Final = 12
+_UNDEFINED: Final = "-"
+_BASELINE: Final = "(baseline)"
 
 
 def print_comparison(console: Console, comparison: pd.DataFrame) -> None:
     """Print one table for each machine and workload of ``comparison`` (see :func:`sim.analysis.compare.compare`).
 
-    A table that is wider than the console is split, the baseline standing in every piece.
+    A table that is wider than the console is split into pieces.
     """
     rows: list[Row] = [dict(zip(comparison.columns, values, strict=True)) for values in comparison.to_numpy(object)]
     for machine, workload in dict.fromkeys((row["machine"], row["workload"]) for row in rows):
@@ -33,8 +36,8 @@ def print_comparison(console: Console, comparison: pd.DataFrame) -> None:
         same = _same_for_all(part)
         for table in _tables([row for row in part if row["score"] not in same], console.width):
             console.print(table)
-        if same:
-            console.print(Text(f"The same for all: {'; '.join(same.values())}."))
+        if values := [value for value in same.values() if value]:
+            console.print(Text(f"The same for all: {'; '.join(values)}."))
         console.print()
     if rows:
         console.print(Text(_legend(rows), style="dim"))
@@ -52,15 +55,20 @@ def _replications(rows: Sequence[Row]) -> str:
 
 
 def _same_for_all(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the scores in which no policy differs from another, each with its value; none with a single policy."""
+    """Return the scores in which no policy differs from another, each with its value; none with a single policy.
+
+    A score that is undefined for all has an empty value.
+    """
     same = {}
     for score in dict.fromkeys(row["score"] for row in rows):
         of_score = [row for row in rows if row["score"] == score]
         texts = {_cell(row).plain for row in of_score}
-        if len(of_score) > 1 and len(texts) == 1:
-            unit = SCORES[score].unit.shown_symbol
-            text = texts.pop()
-            same[score] = f"{SCORES[score].title} {text if text != '-' else 'undefined'} {unit}".rstrip()
+        defined = texts - {_UNDEFINED}
+        if not defined:
+            same[score] = ""
+        elif len(of_score) > 1 and len(defined) == 1:
+            value = f"{SCORES[score].title} {defined.pop()} {SCORES[score].unit.shown_symbol}".rstrip()
+            same[score] = f"{value} (where defined)" if _UNDEFINED in texts else value
     return same
 
 
@@ -72,38 +80,35 @@ def _legend(rows: Sequence[Row]) -> str:
 
 
 def _tables(rows: Sequence[Row], width: int) -> Iterator[Table]:
+    """Yield the table of ``rows``, policies below each other and scores side by side, in pieces that fit."""
     cells = {(row["policy"], row["score"]): _cell(row) for row in rows}
-    if not rows:
-        return
     policies = list(dict.fromkeys(row["policy"] for row in rows))
     scores = list(dict.fromkeys(row["score"] for row in rows))
-    base = rows[0]["baseline"]
-    titles = {score: _title(score) for score in scores}
-    first = max(len(title) for title in titles.values()) + _PADDING
-    widths = {policy: _width(policy, [cells[policy, score] for score in scores]) + _PADDING for policy in policies}
-    for shown in _pieces(policies, base, widths, width - first):
-        table = Table(box=None, padding=(0, _PADDING, 0, 0), header_style="bold")
+    widths = {score: _width(score, [cells[policy, score] for policy in policies]) for score in scores}
+    first = max(max(map(len, policies), default=0), len(_BASELINE))
+    for shown in _pieces(scores, widths, width - first - _PADDING):
+        table = Table(box=SIMPLE_HEAD, padding=(0, _PADDING - 1, 0, 0), header_style="bold", show_edge=False)
         table.add_column("", no_wrap=True)
-        for policy in shown:
-            table.add_column(policy, justify="right", width=widths[policy] - _PADDING)
-        for score in scores:
-            table.add_row(titles[score], *(cells[policy, score] for policy in shown))
+        for score in shown:
+            table.add_column(_title(score), justify="right", width=widths[score], vertical="top")
+        for policy in policies:
+            label = Text(policy)
+            if policy == rows[0]["baseline"]:
+                label.append(f"\n{_BASELINE}", style="dim")
+            table.add_row(label, *(cells[policy, score] for score in shown))
         yield table
 
 
-def _pieces(policies: Sequence[str], base: str, widths: Mapping[str, int], room: int) -> Iterator[list[str]]:
-    """Split ``policies`` into lists that fit into ``room`` characters, ``base`` first in each."""
-    kept = [base] if base in policies else []
-    piece, used = list(kept), sum(widths[policy] for policy in kept)
-    for policy in policies:
-        if policy == base:
-            continue
-        if len(piece) > len(kept) and used + widths[policy] > room:
+def _pieces(scores: Sequence[str], widths: Mapping[str, int], room: int) -> Iterator[list[str]]:
+    """Split ``scores`` into lists that fit into ``room`` characters."""
+    piece: list[str] = []
+    for score in scores:
+        if piece and sum(widths[other] + _PADDING for other in (*piece, score)) > room:
             yield piece
-            piece, used = list(kept), sum(widths[policy] for policy in kept)
-        piece.append(policy)
-        used += widths[policy]
-    yield piece
+            piece = []
+        piece.append(score)
+    if piece:
+        yield piece
 
 
 def _title(score: str) -> str:
@@ -111,16 +116,16 @@ def _title(score: str) -> str:
     return f"{known.title} [{known.unit.shown_symbol}]" if known.unit.shown_symbol else known.title
 
 
-def _width(policy: str, cells: Sequence[Text]) -> int:
-    longest_word = max(map(len, policy.split()))
+def _width(score: str, cells: Sequence[Text]) -> int:
+    title = _title(score)
     lines = [len(line) for cell in cells for line in cell.plain.split("\n")]
-    return max(longest_word, min(len(policy), _WIDEST_HEADING), *lines)
+    return max(*map(len, title.split()), min(len(title), _WIDEST_HEADING), *lines)
 
 
 def _cell(row: Row) -> Text:
     per = SCORES[row["score"]].unit.shown_per
     if math.isnan(row["mean"]):
-        return Text("-", style="dim")
+        return Text(_UNDEFINED, style="dim")
     text = Text(number(row["mean"] / per))
     if row["policy"] == row["baseline"] or math.isnan(row["difference"]) or row["difference"] == 0:
         return text
