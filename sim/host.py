@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _FAILED = int(EventKind.FAILED)
 _DEVICE = int(EventKind.DEVICE)
+_REQUEST = int(EventKind.REQUEST)
 
 
 class MachineHost:
@@ -94,6 +95,7 @@ class MachineHost:
             return self._fail(ENODEV)
         if found.busy:
             return self._fail(EBUSY, found.index)
+        self._context.recorder.append((self.env.now, _REQUEST, found.index, -1, 0, -1, 0))
         found.eject()
         return True
 
@@ -216,6 +218,7 @@ class MachineHost:
             if isinstance(spec, VirtioMemSpec) and spec.requested:
                 device.resize(spec.requested)
         else:
+            context.recorder.append((self.env.now, _REQUEST, device.index, -1, 0, -1, device.size // PAGE_SIZE))
             device.plug()
 
     def _driver_done(self, name: str, ok: bool) -> None:  # noqa: FBT001 - a callback's one answer
