@@ -75,6 +75,7 @@ class GuestLink:
         self._samples = array("q")
         self._core: HotplugCore | None = None
         self.killed: set[str] = set()
+        self._noted = 0
         verbs = self.model
         self._verbs: dict[str, tuple[Callable[[str, int], Demand], int]] = {
             "anonymous": (verbs.anonymous, PAGE_SIZE),
@@ -85,6 +86,7 @@ class GuestLink:
             "kernel": (verbs.kernel_memory, PAGE_SIZE),
             "tmpfs-files": (verbs.tmpfs_files, 1),
             "disk-files": (verbs.disk_files, 1),
+            "written-files": (lambda name, files: verbs.disk_files(name, files, PAGE_SIZE), 1),
             "processes": (verbs.processes, 1),
             "pipes": (verbs.pipes, 1),
             "sockets": (verbs.sockets, 1),
@@ -139,9 +141,12 @@ class GuestLink:
         self.sample()
 
     def _note_victims(self) -> None:
+        events = self.model.events
+        # Only new ones: a load that was killed once and has ended since is not killed again.
         self.killed.update(
-            oom.victim for oom in self.model.events if oom.victim is not None and oom.victim not in self.model.loads
+            oom.victim for oom in events[self._noted :] if oom.victim is not None and oom.victim not in self.model.loads
         )
+        self._noted = len(events)
 
     def mem_available(self) -> int:
         """Return MemAvailable in bytes."""

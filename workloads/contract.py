@@ -54,10 +54,12 @@ class Host(Protocol):
         """Set a virtio-mem device's requested size. False where it is not there, or for no multiple of its block."""
 
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
-        """Set what the guest's load ``name`` of ``kind`` uses to ``amount``; False where no guest is modelled or its process was killed.
+        """Set what the guest's load ``name`` of ``kind`` uses to ``amount``.
 
-        Kinds in bytes: ``anonymous``, ``page-cache``, ``tmpfs``, ``page-tables``, ``pinned``, ``kernel``; in pieces: ``tmpfs-files``,
-        ``disk-files``, ``processes``, ``pipes``, ``sockets``. A killed load stays dead until its demand is set to 0.
+        Kinds in bytes: ``anonymous``, ``page-cache``, ``tmpfs``, ``page-tables``, ``pinned``, ``kernel``; in pieces:
+        ``tmpfs-files`` and ``disk-files`` (empty), ``written-files`` (of a disk file system, 4 KiB each),
+        ``processes``, ``pipes``, ``sockets``. False where no guest is modelled or the load's process was killed; it
+        stays dead until its demand is set to 0.
         """
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:

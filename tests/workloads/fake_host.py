@@ -38,6 +38,8 @@ class FakeHost:
         self.sizes: dict[str, int] = {}
         self._busy_until: dict[str, int] = {}
         self._leaving: dict[str, int] = {}
+        self.available: int | None = 1 << 30
+        self.killed: set[str] = set()
 
     @property
     def env(self) -> simpy.Environment:
@@ -70,7 +72,16 @@ class FakeHost:
 
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
         self._record("set_demand", name, (kind, amount))
+        if name in self.killed and not amount:
+            self.killed.discard(name)
+        return name not in self.killed
+
+    def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
+        self._record("drop_caches", "", (cache, slab))
         return True
+
+    def mem_available(self) -> int | None:
+        return self.available
 
     def present(self, device: str) -> bool:
         if self._leaving.get(device, self._env.now + 1) <= self._env.now:
