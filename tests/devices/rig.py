@@ -1,0 +1,223 @@
+"""A guest to try drivers on: machine, core, lock and clock, with a guest that refuses what a test tells it to."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import pytest
+import simpy
+
+from policies.auto_movable import AutoMovable
+from sim.boot_layout import lay_out
+from sim.devices.context import DriverContext
+from sim.devices.dimm import Dimm
+from sim.devices.timing import Timing
+from sim.devices.virtio_mem import VirtioMem
+from sim.events import Events
+from sim.guest.contract import Given, OfflineOutcome
+from sim.host import MachineHost
+from sim.machine import MachineSpec, NodeSpec
+from sim.memory.errors import HotplugError
+from sim.observe import EventKind, Recorder
+from sim.onlining import HotplugCore
+from sim.units import GIB, MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from policies.contract import Policy
+    from sim.devices.virtio_mem_mode import VirtioMemParameters
+
+BLOCK = 128 * MIB
+"""Bytes of a block where a test asks for nothing else."""
+PAGES = 32768
+"""Pages of such a block."""
+FIRST = 40
+"""First block above the boot memory of a machine of 4 GiB."""
+_LETTERS = "DdNM"
+"""One letter a zone: DMA, DMA32, Normal, Movable."""
+
+
+def fails_with(number: int) -> pytest.RaisesExc[HotplugError]:
+    """Expect a HotplugError of this number."""
+    return pytest.RaisesExc(HotplugError, check=lambda error: error.errno == number)
+
+
+class FakeGuest:
+    """Implements ``sim.guest.contract.Guest``: everything goes and costs nothing, except what a test sets.
+
+    ``refusing`` blocks never go offline and give up no sub-block, ``refuse_once`` blocks refuse their next request
+    only; ``keeps`` holds masks of sub-blocks that a block does not give up; ``memmap_blocks`` is how many blocks'
+    memmap still fits (None: any number); ``moves`` pages are migrated for every block that goes. ``calls`` notes what
+    was asked, and ``pages`` what each (node, zone) was handed.
+    """
+
+    def __init__(self) -> None:
+        self.refusing: set[int] = set()
+        self.refuse_once: set[int] = set()
+        self.keeps: dict[int, int] = {}
+        self.memmap_blocks: int | None = None
+        self.moves = 0
+        self.pages: dict[tuple[int, int], int] = {}
+        self.calls: list[tuple[object, ...]] = []
+
+    def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
+        self.calls.append(("add", node, first_block, nr_blocks, altmap))
+        if self.memmap_blocks is not None:
+            if nr_blocks > self.memmap_blocks:
+                return False
+            self.memmap_blocks -= nr_blocks
+        return True
+
+    def remove_memory(self, first_block: int, nr_blocks: int) -> None:
+        self.calls.append(("remove", first_block, nr_blocks))
+
+    def online(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> None:
+        key = (node, zone)
+        self.pages[key] = self.pages.get(key, 0) + nr_blocks * pages_per_block
+
+    def can_offline(self, zone: int, node: int, block: int) -> bool:
+        return block not in self.refusing | self.refuse_once
+
+    def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
+        self.calls.append(("offline", first_block))
+        if not self.can_offline(zone, node, first_block):
+            self.refuse_once.discard(first_block)
+            return OfflineOutcome(refused=(first_block,))
+        key = (node, zone)
+        self.pages[key] = self.pages.get(key, 0) - nr_blocks * pages_per_block
+        return OfflineOutcome(moved=self.moves)
+
+    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
+        self.calls.append(("give", block))
+        if block in self.refusing:
+            return Given(0)
+        free = plugged_mask & ~self.keeps.get(block, 0)
+        given = 0
+        while free and given.bit_count() < want:
+            given |= 1 << (free.bit_length() - 1)
+            free &= ~given
+        key = (node, zone)
+        self.pages[key] = self.pages.get(key, 0) - given.bit_count() * sub_pages
+        return Given(given)
+
+    def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
+        key = (node, zone)
+        self.pages[key] = self.pages.get(key, 0) + mask.bit_count() * sub_pages
+
+    def asked(self, verb: str) -> list[int]:
+        """Blocks that ``verb`` was called for, in order."""
+        return [call[1] for call in self.calls if call[0] == verb and isinstance(call[1], int)]
+
+
+class Rig:
+    """A machine at boot with everything that drivers need. ``timing`` None: nothing takes time but the retry timer."""
+
+    def __init__(
+        self,
+        *,
+        boot: int = 4 * GIB,
+        nodes: tuple[int, ...] | None = None,
+        block: int = BLOCK,
+        section: int = BLOCK,
+        policy: Policy | None = None,
+        timing: Timing | None = None,
+        guest: FakeGuest | None = None,
+        kernel: str = "6.1",
+        memmap_on_memory: bool | str = False,
+        slots: int = 256,
+        max_memory: int | None = None,
+    ) -> None:
+        self.machine = MachineSpec(
+            tuple(NodeSpec(size) for size in nodes or (boot,)),
+            block_size=block,
+            section_size=section,
+            kernel=kernel,
+            slots=slots,
+            max_memory=max_memory,
+        )
+        layout = lay_out(self.machine)
+        self.env = simpy.Environment()
+        self.recorder = Recorder()
+        self.memory = layout.memory
+        self.block_bytes = block
+        self.core = HotplugCore(
+            self.env,
+            self.memory,
+            AutoMovable() if policy is None else policy,
+            self.recorder,
+            guest=guest,
+            series=self.machine.kernel_series,
+            memmap_on_memory=memmap_on_memory,
+        )
+        self.context = DriverContext(self.env, self.core, self.recorder, timing or Timing.instant())
+        self.base = layout.device_base
+        self.devices: dict[str, VirtioMem] = {}
+        self.host = MachineHost(self.context, self.machine, self.base)
+
+    def dimm(self, name: str, *ranges: tuple[int, int], node: int = 0) -> Dimm:
+        """Plug a DIMM with ranges (start, length) in bytes and let it come to rest."""
+        device = Dimm(self.context, name, node, list(ranges))
+        device.plug()
+        self.settle()
+        return device
+
+    def virtio_mem(
+        self,
+        name: str = "v",
+        *,
+        size: int = 16 * GIB,
+        block_size: int = 2 * MIB,
+        address: int | None = None,
+        node: int = 0,
+        parameters: VirtioMemParameters | None = None,
+        done: Callable[[str, bool], None] | None = None,
+    ) -> VirtioMem:
+        """Attach a virtio-mem device that has been asked for nothing."""
+        where = self.base if address is None else address
+        return VirtioMem(self.context, name, node, where, size, block_size, parameters=parameters, done=done)
+
+    def settle(self) -> None:
+        """Process all that happens without time passing."""
+        while self.env.peek() <= self.env.now:
+            self.env.step()
+
+    def run_for(self, us: int) -> None:
+        """Let ``us`` microseconds pass, and everything happen that falls on the last of them."""
+        self.env.run(until=self.env.now + us)
+        self.settle()
+
+    def until_next(self) -> float:
+        """Microseconds until something happens; infinite where nothing ever will."""
+        self.settle()
+        return self.env.peek() - self.env.now
+
+    def states(self, first: int, count: int) -> str:
+        """The blocks as runs, such as ``"Mx96 Nx2 -x1 .x3"``: ``-`` offline, ``.`` absent, ``?`` of several zones."""
+        letters = []
+        for number in range(first, first + count):
+            if not self.memory.blocks.exists(number):
+                letters.append(".")
+            elif not self.memory.blocks.is_online(number):
+                letters.append("-")
+            else:
+                zone = self.memory.zone_of(number)
+                letters.append("?" if zone is None else _LETTERS[zone.type])
+        return " ".join(f"{letter}x{len(list(run))}" for letter, run in groupby(letters))
+
+    def events(self, *kinds: EventKind) -> list[tuple[int, str, int, int, int, int]]:
+        """Recorded events of ``kinds`` (all, where none): (time, kind, device, first block, blocks, pages)."""
+        columns = Events.of(self.recorder.table())
+        return [
+            (
+                int(columns.t_us[row]),
+                EventKind(int(columns.kind[row])).name,
+                int(columns.device[row]),
+                int(columns.block[row]),
+                int(columns.count[row]),
+                int(columns.pages[row]),
+            )
+            for row in range(len(columns))
+            if not kinds or int(columns.kind[row]) in kinds
+        ]
