@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sim.plugins import Kind, Listed
+
+_WIDEST_COLUMN: Final = 18
+_WIDTH_WITHOUT_TERMINAL: Final = 120
 
 
 @click.command()
@@ -47,6 +50,8 @@ def _show(kind: Kind, names: tuple[str, ...], *, as_json: bool) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_WITHOUT_TERMINAL
     for entry in listed:
         _print(console, entry)
 
@@ -94,11 +99,19 @@ def _print(console: Console, entry: Listed) -> None:
     console.print(Text.assemble((entry.name, "bold cyan"), "  ", entry.plugin.summary))
     if entry.plugin.parameters:
         table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
-        for heading in ("parameter", "default", "unit", "type", "meaning"):
-            table.add_column(heading, overflow="fold", no_wrap=heading not in {"meaning", "default"})
+        table.add_column("parameter", no_wrap=True)
+        for heading in ("default", "unit", "type"):
+            table.add_column(heading, overflow="fold", max_width=_WIDEST_COLUMN)
+        table.add_column("meaning")
         for parameter in entry.plugin.parameters:
             unit = "" if parameter.unit == "-" else parameter.unit
-            row = (parameter.name, _as_toml(parameter.default), unit, parameter.type, parameter.meaning)
+            row = (
+                parameter.name,
+                _as_toml(parameter.default),
+                unit,
+                parameter.type.replace("|", " | "),
+                parameter.meaning,
+            )
             table.add_row(*map(Text, row))
         console.print(table)
     console.print()

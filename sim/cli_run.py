@@ -82,19 +82,24 @@ def run(
         raise click.exceptions.Exit(FAILED)
 
 
-_FAILURES_SHOWN: Final = 10
+_REASONS_SHOWN: Final = 10
 WIDTH_WITHOUT_TERMINAL: Final = 120
 MOST_SCENARIOS: Final = 12
 """Pairs of machine and workload up to which tables are printed and plots drawn without being asked for."""
 
 
 def _report_failures(report: Report, console: Console) -> None:
+    """Tell what failed, each reason once with the first run that it stopped."""
     from rich.text import Text
 
-    for outcome in report.failed[:_FAILURES_SHOWN]:
-        console.print(Text.assemble(("failed ", "red"), f"{outcome.cell}: {outcome.stage}: {outcome.error}"))
-    if len(report.failed) > _FAILURES_SHOWN:
-        console.print(f"... and {len(report.failed) - _FAILURES_SHOWN} more; see the table runs in {report.folder}")
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for outcome in report.failed:
+        reasons.setdefault((outcome.stage, outcome.error), []).append(outcome.cell)
+    for (stage, error), cells in list(reasons.items())[:_REASONS_SHOWN]:
+        more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
+        console.print(Text.assemble(("failed", "red"), f" ({stage}): {error}\n  {cells[0]}{more}"), soft_wrap=True)
+    if len(reasons) > _REASONS_SHOWN:
+        console.print(f"... and {len(reasons) - _REASONS_SHOWN} more reasons; see the table runs in {report.folder}")
 
 
 def _show_results(experiment: Experiment, report: Report, *, plots: bool | None) -> None:
@@ -112,7 +117,8 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
     runs = store.runs()
     scenarios = len(runs[["machine", "workload"]].drop_duplicates())
     if scenarios <= MOST_SCENARIOS:
-        print_comparison(console, compare(runs, experiment.baseline, policies=experiment.policies))
+        comparison = compare(runs, experiment.baseline, policies=experiment.policies)
+        print_comparison(console, comparison, experiment.scenarios)
     else:
         console.print(f"{scenarios} workloads on machines are too many to print; all scores are in the table runs.")
     if plots is None and scenarios > MOST_SCENARIOS:

@@ -24,13 +24,18 @@ _UNDEFINED: Final = "-"
 _BASELINE: Final = "(baseline)"
 
 
-def print_comparison(console: Console, comparison: pd.DataFrame) -> None:
+def print_comparison(console: Console, comparison: pd.DataFrame, order: Sequence[tuple[str, str]] = ()) -> None:
     """Print one table for each machine and workload of ``comparison`` (see :func:`sim.analysis.compare.compare`).
 
-    A table that is wider than the console is split into pieces.
+    A table that is wider than the console is split into pieces. The tables come in the ``order`` of the pairs of
+    machine and workload, others after them.
     """
     rows: list[Row] = [dict(zip(comparison.columns, values, strict=True)) for values in comparison.to_numpy(object)]
-    for machine, workload in dict.fromkeys((row["machine"], row["workload"]) for row in rows):
+    there = dict.fromkeys((row["machine"], row["workload"]) for row in rows)
+    for machine, workload in [
+        *(pair for pair in order if pair in there),
+        *(pair for pair in there if pair not in order),
+    ]:
         part = [row for row in rows if (row["machine"], row["workload"]) == (machine, workload)]
         console.print(Text.assemble((str(workload), "bold"), f" on {machine}", (_replications(part), "dim")))
         same = _same_for_all(part)

@@ -143,6 +143,12 @@ class Experiment:
         """Labels of the machines, in the file's order."""
         return list(dict.fromkeys(combination.machine["label"] for combination in self.combinations))
 
+    @property
+    def scenarios(self) -> list[tuple[str, str]]:
+        """Pairs of a machine's and a workload's label that are run, in the file's order."""
+        pairs = ((each.machine["label"], each.workload["label"]) for each in self.combinations)
+        return list(dict.fromkeys(pairs))
+
 
 def _located_nowhere(settings: Mapping[str, Any]) -> Settings:
     """Return a plug-in's settings with files named by their content instead of by their place."""

@@ -71,7 +71,7 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
         message = f"took longer than its cell_timeout of {timeout:g} s"
         failure = Failure(stage.name, message, _traceback(error))
     except Exception as error:  # noqa: BLE001  whatever a policy or workload does
-        failure = Failure(stage.of(error), " ".join(f"{type(error).__name__}: {error}".split()), _traceback(error))
+        failure = Failure(stage.of(error), _in_one_line(error), _traceback(error))
     else:
         return Outcome(identity.key, str(cell), times=_times(wall, cpu))
     times = _times(wall, cpu)
@@ -113,6 +113,15 @@ def _simulate(cell: Cell, stage: _Stage) -> RunResult:
 
 def _times(wall: float, cpu: float) -> dict[str, float]:
     return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Return what a person wants to know of ``error``; a policy's or workload's tells its kind itself."""
+    from sim.engine import WorkloadError
+    from sim.policy_answers import PolicyError
+
+    told = isinstance(error, (PolicyError, WorkloadError))
+    return " ".join((str(error) if told else f"{type(error).__name__}: {error}").split())
 
 
 def _traceback(error: BaseException) -> str:
