@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.plain.machine import DMA, DMA32, MOVABLE, NORMAL, ZONES, Group, Machine
+from tests.plain.machine import DMA, DMA32, MOVABLE, NORMAL, Group, Machine
 from tests.plain.spans import intersects
 
 #: The ratio is stored unsigned but read as a signed 32-bit number when a group is charged.
@@ -86,11 +86,17 @@ def how_many_must_fit(machine: Machine, group: Group | None, first: int, pages: 
 
 def fits(machine: Machine, scope: int | None, group: Group | None, want: int) -> bool:
     """Whether ``want`` more MOVABLE pages keep to the ratio in ``scope`` (a node, or None for all nodes)."""
+    most = room(machine, scope, group)
+    return most is not None and want <= most
+
+
+def room(machine: Machine, scope: int | None, group: Group | None) -> int | None:
+    """The most MOVABLE pages that may still come (below 0: already too many); None where the first test fails."""
     ratio = machine.knobs.ratio
     early_kernel = kernel_early_pages(machine, scope)
     movable = movable_pages(machine, scope)
     if machine.knobs.stage != "C":
-        return movable + want <= ratio * early_kernel // 100
+        return ratio * early_kernel // 100 - movable
 
     others = [
         other
@@ -100,11 +106,11 @@ def fits(machine: Machine, scope: int | None, group: Group | None, want: int) ->
     reserved = sum(reserved_early_pages(machine, other) for other in others)
     movable_of_others = sum(machine.group_movable(other.number) for other in others)
     if early_kernel <= reserved:
-        return False
+        return None
     allowance = early_kernel - reserved
     if group is not None and group.dynamic:
         allowance += machine.group_kernel(group.number)
-    return movable - movable_of_others + want <= ratio * allowance // 100
+    return ratio * allowance // 100 - (movable - movable_of_others)
 
 
 def reserved_early_pages(machine: Machine, other: Group) -> int:
@@ -116,25 +122,19 @@ def reserved_early_pages(machine: Machine, other: Group) -> int:
 
 def kernel_early_pages(machine: Machine, scope: int | None) -> int:
     """``KE``: boot memory online in kernel zones, less CMA."""
+    early = machine.zone_pages(early_only=True)
     return sum(
-        machine.present_early(node, zone) - machine.cma(node, zone)
-        for node, zone in _populated(machine, scope)
-        if zone != MOVABLE
+        early[node, zone] - machine.cma(node, zone) for node, zone in _populated(machine, scope) if zone != MOVABLE
     )
 
 
 def movable_pages(machine: Machine, scope: int | None) -> int:
     """``MV``: everything present in ZONE_MOVABLE, and CMA in kernel zones."""
+    present = machine.zone_pages()
     return sum(
-        machine.present(node, zone) if zone == MOVABLE else machine.cma(node, zone)
-        for node, zone in _populated(machine, scope)
+        present[node, zone] if zone == MOVABLE else machine.cma(node, zone) for node, zone in _populated(machine, scope)
     )
 
 
 def _populated(machine: Machine, scope: int | None) -> list[tuple[int, str]]:
-    return [
-        (node, zone)
-        for node in sorted(machine.possible_nodes)
-        for zone in ZONES
-        if scope in (None, node) and machine.present(node, zone) > 0
-    ]
+    return [home for home, pages in machine.zone_pages().items() if scope in (None, home[0]) and pages > 0]

@@ -175,15 +175,24 @@ class Machine:
 
     # Sums over all blocks
 
+    def zone_pages(self, *, early_only: bool = False) -> dict[tuple[int, str], int]:
+        """Present pages of every (node, zone), or those of boot memory only.
+
+        Boot pages that do not fill whole blocks (or are missing from them) never change.
+        """
+        pages = dict(self._outside_whole_blocks)
+        for block in self.blocks.values():
+            if block.zone is not None and (block.early or not early_only):
+                pages[block.parts[0].node, block.zone] += self.block_pages
+        return pages
+
     def present(self, node: int, zone: str) -> int:
-        """Present pages. Boot pages that do not fill whole blocks (or are missing from them) never change."""
-        outside = self._outside_whole_blocks[node, zone]
-        return outside + self.block_pages * sum(1 for _ in self.blocks_in(node, zone))
+        """Present pages of one zone."""
+        return self.zone_pages()[node, zone]
 
     def present_early(self, node: int, zone: str) -> int:
         """Present pages of boot memory that is online in this zone now."""
-        outside = self._outside_whole_blocks[node, zone]
-        return outside + self.block_pages * sum(1 for block in self.blocks_in(node, zone) if block.early)
+        return self.zone_pages(early_only=True)[node, zone]
 
     def cma(self, node: int, zone: str) -> int:
         return sum(boot.cma for boot in self.boot_zones if (boot.node, boot.zone) == (node, zone))
@@ -193,7 +202,8 @@ class Machine:
         return sum(self.block_pages - block.memmap_pages for block in self.blocks_in(node, zone))
 
     def node_present(self, node: int) -> int:
-        return sum(self.present(node, zone) for zone in ZONES)
+        pages = self.zone_pages()
+        return sum(pages[node, zone] for zone in ZONES)
 
     def node_span(self, node: int) -> tuple[int, int]:
         """Hull of the non-empty zone spans, as (start, end); (0, 0) if there is none."""
