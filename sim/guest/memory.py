@@ -191,13 +191,13 @@ class Memory:
                     return 0
         return pages
 
-    def kernel_headroom(self) -> int:
-        """Return the pages that a kernel allocation may still take, nothing reclaimed."""
+    def kernel_headroom(self, node: int | None = None) -> int:
+        """Return the pages that a kernel allocation may still take on ``node`` (None: anywhere), nothing reclaimed."""
         self._fresh_watermarks()
         share = self.parameters.kernel_min_share
         out = 0
         for z in self.zones.values():
-            if z.zone != MOVABLE:
+            if z.zone != MOVABLE and (node is None or z.node == node):
                 room = z.free - int(z.min * share) - z.reserve_kernel
                 if room > 0:
                     out += room
@@ -291,7 +291,7 @@ class Memory:
         return max(0, free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low))
 
     def _oom(self, kind: OomKind, done_share: float) -> OomEvent:
-        """Run the out-of-memory killer: the biggest process goes, of equals the youngest; if none is left, the guest."""
+        """Kill the biggest process, of equals the youngest; where there is none, the guest dies."""
         victim: Load | None = None
         most = -1.0
         for load in self.loads.values():

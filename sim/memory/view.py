@@ -20,7 +20,7 @@ class MemoryView:
     ``system`` and ``nodes[nid]`` are the totals of all nodes and of one node; ``block_pages``, ``section_pages`` the
     machine's constants; ``several_nodes`` whether the machine has more than one (else both totals are the same);
     ``movable_node`` whether the kernel was booted with that word; ``free_kernel_pages`` asks the guest how many pages
-    kernel requests could still take, and is None where no guest is modelled.
+    kernel requests could still take on a node (None: on all), and is None itself where no guest is modelled.
     """
 
     __slots__ = (
@@ -48,7 +48,7 @@ class MemoryView:
         self.charges: Callable[[int], Charges] = memory.groups.charges
         self.unit_sections = memory.unit_sections
         self.movable_node = movable_node
-        self.free_kernel_pages: Callable[[], int] | None = None
+        self.free_kernel_pages: Callable[[int | None], int] | None = None
 
     def others_charge(self, ratio: int, group: GroupView | None, node: int | None = None) -> int:
         """Return REQ: early pages that all dynamic groups but ``group`` need at ``ratio`` percent."""

@@ -1,0 +1,105 @@
+"""Keep a reserve of kernel-zone memory free, and give everything else to ZONE_MOVABLE.
+
+A ratio fixes how much kernel memory there is; what matters is how much of it is left. This policy looks at that: at
+what kernel requests could still take after all that kernel use and the memmap of plugged memory have needed so far.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from policies.contract import Explanation, Policy
+from policies.whole import one_kind, settled_by
+from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZoneType
+from sim.parameters import Parameter
+from sim.units import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from policies.contract import ZoneRequest
+    from sim.memory.view import MemoryView
+
+DEFAULT_RESERVE: Final = 256 << 20
+"""Bytes: what the memmap of 16 GiB takes, or two memory blocks of 128 MiB."""
+
+_MEMMAP_DIVISOR: Final = 64
+"""A descriptor of 64 bytes for each page of 4096."""
+
+_PARAMETERS = (
+    Parameter("reserve", "size", "256MiB", "bytes", "kernel-zone memory that shall stay free for the kernel"),
+    Parameter("share", "percent", 0, "percent", "the same as a share of all present memory; the larger one counts"),
+    Parameter("numa_aware", "bool", False, "-", "keep the reserve on every node, not only over all nodes"),
+)
+
+
+class Headroom(Policy):
+    """MOVABLE while the kernel zones have the reserve free, a kernel zone otherwise; whole DIMMs and units.
+
+    A device that is removed as a whole (static group) and a unit follow what is decided for their first block, so that
+    one kernel block does not spoil them. Where no guest is modelled, all that is known to have been taken from the
+    kernel zones is the memmap of present memory, 1/64 of it.
+
+    ``numa_aware`` is off by default, other than in auto-movable: kernel requests fall back to other nodes, so a reserve
+    on each makes memory of CPU-less nodes unreturnable without need.
+    """
+
+    name = "headroom"
+    summary = "MOVABLE while a stated reserve of kernel-zone memory is free, a kernel zone otherwise"
+    parameters: ClassVar[Sequence[Parameter]] = _PARAMETERS
+
+    def __init__(self, *, reserve: int = DEFAULT_RESERVE, share: int = 0, numa_aware: bool = False) -> None:
+        if reserve < 0:
+            raise ValueError(f"reserve must not be negative, but is {reserve}")
+        if not 0 <= share <= 100:  # noqa: PLR2004  percent
+            raise ValueError(f"share must lie between 0 and 100 percent of memory, but is {share}")
+        self.reserve_pages = -(-reserve // PAGE_SIZE)
+        self.share = share
+        self.numa_aware = numa_aware
+
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        """Decide one block. Constant cost but for the guest's look at its zones."""
+        settled = settled_by(request, memory)
+        movable = settled.movable if settled is not None else not self._short(request, memory)
+        if movable:
+            return ZONE_MOVABLE
+        return memory.default_kernel_zone(request.node, request.first_page, request.pages)
+
+    def _scopes(self, request: ZoneRequest, memory: MemoryView) -> tuple[int | None, ...]:
+        return (None, request.node) if self.numa_aware and memory.several_nodes else (None,)
+
+    def _short(self, request: ZoneRequest, memory: MemoryView) -> bool:
+        return any(_free(memory, node) < self._required(memory, node) for node in self._scopes(request, memory))
+
+    def _required(self, memory: MemoryView, node: int | None) -> int:
+        """Return the pages that shall be free in the kernel zones of ``node``, or of all nodes where None."""
+        totals = memory.system if node is None else memory.nodes[node]
+        return max(self.reserve_pages, (totals.kernel + totals.movable) * self.share // 100)
+
+    def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
+        """Decide adjacent blocks of a static device or of one unit at once: they follow their first."""
+        return [(count, self.zone_for(request, memory))] if one_kind(request, count, memory) else None
+
+    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
+        """Return the decision of :meth:`zone_for` with what settled it."""
+        zone = ZoneType(self.zone_for(request, memory))
+        settled = settled_by(request, memory)
+        if settled is not None:
+            return Explanation(zone, settled.reason, {"has": settled.pages})
+        source = "free to the kernel" if memory.free_kernel_pages is not None else "of kernel zones beside the memmap"
+        for node in self._scopes(request, memory):
+            free, required = _free(memory, node), self._required(memory, node)
+            scope = "all nodes" if node is None else f"node {node}"
+            numbers = {"node": -1 if node is None else node, "free": free, "required": required}
+            if free < required:
+                label = ZONE_LABELS[zone]
+                return Explanation(zone, f"{scope}: {free} pages {source} < reserve of {required}: {label}", numbers)
+        return Explanation(zone, f"{scope}: {free} pages {source} >= reserve of {required}: Movable", numbers)
+
+
+def _free(memory: MemoryView, node: int | None) -> int:
+    """Return the pages of kernel zones that the kernel can still take on ``node``, or on all nodes where None."""
+    if memory.free_kernel_pages is not None:
+        return memory.free_kernel_pages(node)
+    totals = memory.system if node is None else memory.nodes[node]
+    return totals.kernel - (totals.kernel + totals.movable) // _MEMMAP_DIVISOR
