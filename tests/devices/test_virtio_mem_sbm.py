@@ -555,10 +555,8 @@ def test_a_request_raised_while_plugging_is_met_in_a_second_run() -> None:
     assert (device.plugged, rig.env.now, device.busy) == (4 * BLOCK, 4_000_000, False)
 
 
-@pytest.mark.parametrize(
-    ("kernel", "low", "ends"), [("6.1", 2, 8), ("6.6", 5, 5), ("6.12", 5, 5)], ids=["6.1", "6.6", "6.12"]
-)
-def test_a_request_raised_while_unplugging(kernel: str, low: int, ends: int) -> None:
+@pytest.mark.parametrize(("kernel", "low"), [("6.1", 2), ("6.6", 5), ("6.12", 5)])
+def test_a_request_raised_while_unplugging(kernel: str, low: int) -> None:
     """Before 6.6 the driver finishes what it was asked first; since then it looks before every block."""
     rig = Rig(timing=SLOW, kernel=kernel)
     device = rig.virtio_mem()
@@ -574,7 +572,6 @@ def test_a_request_raised_while_unplugging(kernel: str, low: int, ends: int) -> 
         lowest = min(lowest, device.plugged)
     assert (lowest, device.plugged) == (low * BLOCK, 6 * BLOCK)
     assert rig.env.now - start == ((6 - low) * 2) * 1_000_000
-    assert ends in (5, 8)
 
 
 def test_who_is_told_of_a_result_may_ask_for_more_at_once() -> None:

@@ -1,0 +1,219 @@
+"""The device hotplug lock, first come first served, and the worker that drives a driver's work."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import simpy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.devices.dimm import Dimm
+from sim.devices.timing import Timing, scale
+from sim.devices.worker import LOCK, HotplugLock, Worker
+from sim.observe import EventKind
+from sim.units import GIB
+from tests.devices.rig import BLOCK, FIRST, Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+# Three devices at the same moment ----
+
+
+def test_two_virtio_mem_devices_and_a_dimm_take_turns() -> None:
+    """A DIMM goes in in one go; virtio-mem gives the lock back after every block, to whoever has waited longest."""
+    rig = Rig(timing=Timing(virtio_mem_plug=10_000, dimm_add=2_000))
+    first = rig.virtio_mem("first", size=4 * GIB)
+    second = rig.virtio_mem("second", size=4 * GIB, address=rig.base + 4 * GIB)
+    dimm = Dimm(rig.context, "dimm", 0, [(rig.base + 8 * GIB, 4 * BLOCK)])
+    first.resize(3 * BLOCK)
+    second.resize(3 * BLOCK)
+    dimm.plug()
+    rig.env.run()
+    names = {first.index: "first", second.index: "second", dimm.index: "dimm"}
+    assert [(t, names[device], count) for t, _, device, _, count, _ in rig.events(EventKind.PLUG)] == [
+        (10_000, "first", 1),
+        (20_000, "second", 1),
+        (28_000, "dimm", 4),
+        (38_000, "first", 1),
+        (48_000, "second", 1),
+        (58_000, "first", 1),
+        (68_000, "second", 1),
+    ]
+    assert not rig.context.lock.held
+
+
+def test_the_order_of_asking_is_the_order_of_being_served() -> None:
+    """The DIMM asked first, so both virtio-mem devices wait until all of it is in."""
+    rig = Rig(timing=Timing(virtio_mem_plug=10_000, dimm_add=2_000))
+    device = rig.virtio_mem(size=4 * GIB)
+    dimm = Dimm(rig.context, "dimm", 0, [(rig.base + 8 * GIB, 4 * BLOCK)])
+    dimm.plug()
+    device.resize(2 * BLOCK)
+    rig.env.run()
+    assert [event[0] for event in rig.events(EventKind.PLUG)] == [8_000, 18_000, 28_000]
+
+
+def test_who_comes_while_the_lock_changes_hands_waits_too() -> None:
+    """The lock passes on in an event of its own: in between nobody holds it for long, yet nobody slips in."""
+    rig = Rig(timing=Timing(virtio_mem_plug=10_000, dimm_add=2_000))
+    first = rig.virtio_mem("first", size=4 * GIB)
+    second = rig.virtio_mem("second", size=4 * GIB, address=rig.base + 4 * GIB)
+    late = Dimm(rig.context, "late", 0, [(rig.base + 8 * GIB, BLOCK)])
+    first.resize(2 * BLOCK)
+    second.resize(BLOCK)
+    rig.env.timeout(10_000).callbacks.append(lambda _event: late.plug())
+    rig.env.run()
+    assert [(event[0], event[2]) for event in rig.events(EventKind.PLUG)] == [
+        (10_000, first.index),
+        (20_000, second.index),
+        (30_000, first.index),
+        (32_000, late.index),
+    ]
+
+
+def test_filling_a_block_that_is_there_needs_no_lock() -> None:
+    rig = Rig(timing=Timing(virtio_mem_plug=10_000, dimm_add=1_000_000))
+    device = rig.virtio_mem(size=4 * GIB)
+    device.resize(BLOCK // 2)
+    rig.env.run()
+    dimm = Dimm(rig.context, "dimm", 0, [(rig.base + 8 * GIB, BLOCK)])
+    dimm.plug()
+    device.resize(BLOCK)
+    rig.run_for(5_000)
+    assert (device.plugged, dimm.busy) == (BLOCK, True)
+
+
+@pytest.mark.parametrize(("dimm_first", "zones"), [(True, ("M", "N")), (False, ("N", "M"))])
+def test_zones_depend_on_who_was_served_before(dimm_first: bool, zones: tuple[str, str]) -> None:  # noqa: FBT001
+    """12 GiB may be MOVABLE: to a DIMM that is served last, two virtio-mem devices have left nothing of them."""
+    rig = Rig(timing=Timing(virtio_mem_plug=10_000, dimm_add=0))
+    devices = [rig.virtio_mem(str(at), size=8 * GIB, address=rig.base + at * 8 * GIB) for at in range(2)]
+    dimm = Dimm(rig.context, "dimm", 0, [(rig.base + 16 * GIB, 12 * GIB)])
+    if dimm_first:
+        dimm.plug()
+    for device in devices:
+        device.resize(6 * GIB)
+    rig.env.run(until=10_000 * 95)
+    if not dimm_first:
+        dimm.plug()
+    rig.env.run()
+    assert rig.states(FIRST + 128, 96) == f"{zones[0]}x96"
+    assert rig.states(FIRST, 1) == f"{zones[1]}x1"
+
+
+# The lock ----
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5), st.integers(1, 4)), min_size=1, max_size=12))
+def test_one_holder_at_a_time_in_order_of_arrival(jobs: list[tuple[int, int, int]]) -> None:
+    """Each job arrives, asks for the lock, and holds it for a while, several times over."""
+    env = simpy.Environment()
+    lock = HotplugLock(env)
+    holder: list[int] = []
+    asked: list[int] = []
+    served: list[int] = []
+
+    def work(number: int, hold: int, rounds: int) -> Generator[int, None, None]:
+        for _ in range(rounds):
+            asked.append(number)
+            yield LOCK
+            assert holder == []
+            holder.append(number)
+            served.append(number)
+            yield hold
+            assert holder == [number]
+            holder.clear()
+            lock.release()
+
+    def arrive(worker: Worker, job: Generator[int, None, None], _event: object) -> None:
+        worker.start(job)
+
+    workers = [Worker(env, lock) for _ in jobs]
+    for number, (arrival, hold, rounds) in enumerate(jobs):
+        job = work(number, hold, rounds)
+        env.timeout(arrival).callbacks.append(partial(arrive, workers[number], job))
+    env.run()
+    assert served == asked
+    assert len(served) == sum(rounds for _, _, rounds in jobs)
+    assert not lock.held
+    assert not any(worker.busy for worker in workers)
+
+
+# The worker ----
+
+
+def test_waits_of_one_worker_reuse_one_event_and_end_when_they_should() -> None:
+    env = simpy.Environment()
+    worker = Worker(env, HotplugLock(env))
+    times: list[float] = []
+
+    def work() -> Generator[int, None, None]:
+        for wait in (5, 0, 7, 0, 0, 1):
+            yield wait
+            times.append(env.now)
+
+    worker.start(work())
+    assert (worker.busy, times) == (True, [])
+    env.run()
+    assert times == [5, 5, 12, 12, 12, 13]
+    assert not worker.busy
+    worker.start(work())
+    env.run()
+    assert times[6:] == [18, 18, 25, 25, 25, 26]
+
+
+def test_work_without_a_wait_is_over_at_once() -> None:
+    env = simpy.Environment()
+    worker = Worker(env, HotplugLock(env))
+    done: list[bool] = []
+
+    def work() -> Generator[int, None, None]:
+        yield 0
+        done.append(worker.busy)
+
+    worker.start(work())
+    assert (done, worker.busy, env.peek()) == ([True], False, float("inf"))
+
+
+def test_workers_keep_to_the_order_of_simultaneous_events() -> None:
+    env = simpy.Environment()
+    lock = HotplugLock(env)
+    seen: list[str] = []
+
+    def work(name: str, waits: tuple[int, ...]) -> Generator[int, None, None]:
+        for wait in waits:
+            yield wait
+            seen.append(name)
+
+    for name, waits in (("a", (2, 2, 2)), ("b", (1, 1, 4)), ("c", (6,))):
+        Worker(env, lock).start(work(name, waits))
+    env.run()
+    assert seen == ["b", "a", "b", "a", "c", "b", "a"]
+
+
+def test_what_work_raises_reaches_who_runs_the_simulation() -> None:
+    env = simpy.Environment()
+    worker = Worker(env, HotplugLock(env))
+
+    def work() -> Generator[int, None, None]:
+        yield 3
+        raise LookupError("on purpose")
+
+    worker.start(work())
+    with pytest.raises(LookupError, match="on purpose"):
+        env.run()
+
+
+# Durations ----
+
+
+def test_durations_scale_with_pages_and_are_never_negative() -> None:
+    assert [scale(27_000, pages) for pages in (0, 1, 512, 32768, 65536)] == [0, 0, 421, 27_000, 54_000]
+    with pytest.raises(ValueError, match="offline must not be negative, but is -1 microseconds"):
+        Timing(offline=-1)
+    instant = Timing.instant()
+    assert (instant.dimm_add, instant.offline, instant.online, instant.retry_first) == (0, 0, 0, 50_000_000)
