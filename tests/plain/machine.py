@@ -82,8 +82,9 @@ class Block:
         if not self.parts:
             return None
         home = self.parts[0]
-        mixed = any((part.node, part.zone) != (home.node, home.zone) for part in self.parts[1:])
-        return None if mixed else home.zone
+        if len(self.parts) > 1 and {(part.node, part.zone) for part in self.parts} != {(home.node, home.zone)}:
+            return None
+        return home.zone
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,9 @@ class Machine:
         """
         pages = dict(self._outside_whole_blocks)
         for block in self.blocks.values():
-            if block.zone is not None and (block.early or not early_only):
-                pages[block.parts[0].node, block.zone] += self.block_pages
+            zone = block.zone if block.early or not early_only else None
+            if zone is not None:
+                pages[block.parts[0].node, zone] += self.block_pages
         return pages
 
     def present(self, node: int, zone: str) -> int:
