@@ -53,7 +53,7 @@ _MAP_ROWS: Final = 2048
 
 def _panels(count: int, width: float, height: float, labels: tuple[str, str] = ("", "")) -> tuple[Figure, list[Axes]]:
     """Return a figure of ``count`` panels, ``labels`` being those of the outer x and y axes, and the panels."""
-    columns = min(count, 3)
+    columns = 2 if count == 4 else min(count, 3)  # noqa: PLR2004  a square looks better than a row and a rest
     rows = -(-count // columns)
     figure = Figure(figsize=(max(width * columns, 7.5), height * rows + 1.2))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=bool(labels[0]), sharey=True)
@@ -73,7 +73,8 @@ def _heading(figure: Figure, title: str, scenario: Scenario, *notes: str) -> Non
     """Write what the figure shows, and below it, smaller, how to read it; the panels get the rest of the figure."""
     present = len(scenario.present)
     drawn = f"the first {MOST_POLICIES} of {present} policies" if present > MOST_POLICIES else ""
-    lines = [line for text in (*notes, drawn) if text for line in text.split("\n")]
+    characters = int(figure.get_figwidth() * 13.5)  # of 10 points, in the figure's width
+    lines = [line for text in (*notes, drawn) for line in textwrap.wrap(text, characters)]
     above, first, below = 0.08, 0.27, 0.2  # inches: margin, title, each line below it
     height = figure.get_figheight()
     figure.text(0.012, 1 - above / height, f"{title}: {scenario.title}", va="top", fontsize=14, fontweight="bold")
@@ -268,6 +269,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
     defined = [name for name in scores if scenario.runs[name].notna().any()]
     telling = [name for name in defined if _tells_apart(scenario, name)] or defined
     alike = [name for name in defined if name not in telling]
+    varied = bool((scenario.runs.groupby("policy")[list(scores)].nunique() > 1).any(axis=None))
     figure, axes = _panels(max(len(telling), 1), 3.9, 0.3 * len(policies) + 1.1)
     for axis, name in zip(axes, telling, strict=False):
         score = SCORES[name]
@@ -287,7 +289,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
             if low < high:
                 axis.plot([low, high], [row, row], color=colours[policy], lw=2.2, solid_capstyle="round")
             axis.scatter([mean], [row], s=48, color=colours[policy], edgecolor="white", lw=0.8, zorder=3)
-            if len(values) > 1:
+            if varied:
                 axis.scatter(values, np.full(len(values), row + 0.27), s=9, color=colours[policy], marker="|", lw=1.0)
         axis.set_yticks(range(len(policies)), policies)
         axis.set_ylim(len(policies) - 0.4, -0.6)
@@ -298,7 +300,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
         _room(axis)
     if not telling:
         axes[0].set_axis_off()
-    _heading(figure, "Scores", scenario, _scores_note(scenario), _alike_note(scenario, alike))
+    _heading(figure, "Scores", scenario, _scores_note(scenario, varied=varied), _alike_note(scenario, alike))
     return figure
 
 
@@ -308,9 +310,9 @@ def _tells_apart(scenario: Scenario, score: str) -> bool:
     return bool((values > 1).any())
 
 
-def _scores_note(scenario: Scenario) -> str:
-    if scenario.replications == 1:
-        return "one replication"
+def _scores_note(scenario: Scenario, *, varied: bool) -> str:
+    if not varied:
+        return "one replication" if scenario.replications == 1 else f"{scenario.replications} replications, all alike"
     bar = "; bar: 95 % confidence interval of the mean" if scenario.replications >= FEWEST_FOR_INTERVAL else ""
     return f"dot: mean of {scenario.replications} replications{bar}; ticks below: the replications"
 
@@ -323,7 +325,7 @@ def _alike_note(scenario: Scenario, scores: Sequence[str]) -> str:
         if len(values):
             mean = number(float(values.mean()) / unit.shown_per)
             parts.append(f"{SCORES[name].title.lower()} {mean} {unit.shown_symbol}".strip())
-    return textwrap.fill(f"the same for all policies that have it: {'; '.join(parts)}", 130) if parts else ""
+    return f"the same for all policies that have it: {'; '.join(parts)}" if parts else ""
 
 
 def _room(axis: Axes) -> None:

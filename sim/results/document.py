@@ -1,6 +1,6 @@
 """The pages of the documentation that say what scores and result files mean, written from the code that defines both.
 
-``python -m sim.results.document docs`` writes ``scores.md`` and ``results.md`` into the folder ``docs``; a test compares.
+``python -m sim.results.document docs`` writes ``scores.md`` and ``results.md`` into the folder ``docs``.
 """
 
 from __future__ import annotations

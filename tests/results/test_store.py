@@ -23,9 +23,9 @@ from tests.synthetic import seeded_run
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def cell(number: int, policy: str = "auto-movable 301", **factors: object) -> CellId:
+def cell(number: int, policy: str = "auto-movable 301", factors: dict[str, object] | None = None) -> CellId:
     config = {"policy": policy, "number": number}
-    return CellId(cell_key(config, "code"), "4 GiB / x", "a=b %41 workload", policy, number, 7, factors)
+    return CellId(cell_key(config, "code"), "4 GiB / x", "a=b %41 workload", policy, number, 7, factors or {})
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -55,7 +55,7 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, seed: int) -> None:
 def test_the_tables_hold_the_scores_the_series_and_the_events(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     run = seeded_run(5)
-    scores = store.write(cell(1, **{"policies.a.ratio": 301}), run)
+    scores = store.write(cell(1, factors={"policies.a.ratio": 301}), run)
     store.write(cell(0), seeded_run(6))
     assert scores == pytest.approx(compute_scores(run), nan_ok=True)
 
