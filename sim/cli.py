@@ -18,6 +18,7 @@ INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 
 COMMANDS: Final = {
     "run": ("sim.cli_run:run", "Run an experiment: simulate, score, compare, plot."),
+    "rerun": ("sim.cli_run:rerun", "Run again what a manifest describes."),
     "validate": ("sim.cli_experiment:validate", "Check an experiment file and say what it would run."),
     "schema": ("sim.cli_experiment:schema", "Print the JSON Schema of experiment files."),
     "policies": ("sim.cli_plugins:policies", "List the onlining policies with their parameters."),

@@ -1,13 +1,15 @@
-"""``memhp-sim run``: an experiment from its file to results, tables and plots."""
+"""``memhp-sim run`` and ``rerun``: an experiment from its file, or a manifest, to results, tables and plots."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from sim.experiment.plan import Experiment
@@ -15,13 +17,26 @@ if TYPE_CHECKING:
     from sim.results.store import ResultStore
 
 
+_Command = TypeVar("_Command", bound="Callable[..., None]")
+
+
+def _options(command: _Command) -> _Command:
+    """Add the options that everything that runs an experiment has."""
+    for option in (
+        click.option("--plots/--no-plots", default=None, help="Draw plots.  [default: unless there are very many]"),
+        click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal."),
+        click.option("--force", is_flag=True, help="Run everything again, also what is there."),
+        click.option("--workers", type=click.IntRange(1, 1024), help="Processes to run in.  [default: all cores]"),
+        click.option(
+            "--out", default="results", show_default=True, type=click.Path(path_type=Path), help="Folder for results."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("file", type=click.Path())
-@click.option(
-    "--out", default="results", show_default=True, type=click.Path(path_type=Path), help="Folder for results."
-)
-@click.option("--workers", type=click.IntRange(1, 1024), help="Processes to run in.  [default: all cores]")
-@click.option("--force", is_flag=True, help="Run everything again, also what is there.")
 @click.option(
     "--replication",
     "replications",
@@ -30,34 +45,66 @@ if TYPE_CHECKING:
     metavar="K",
     help="Only replication K (from 0). Can be given again.",
 )
-@click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal.")
-@click.option("--plots/--no-plots", default=None, help="Draw plots.  [default: unless there are very many]")
-def run(
-    file: str,
-    out: Path,
-    workers: int | None,
-    replications: tuple[int, ...],
-    *,
-    force: bool,
-    no_progress: bool,
-    plots: bool | None,
-) -> None:
+@_options
+def run(file: str, replications: tuple[int, ...], **options: Any) -> None:  # noqa: ANN401  see _perform
     """Run the experiment FILE: every policy on every workload, compared and plotted.
 
     What the results folder has already is not run again. A run that fails does not stop the others; it is reported, and
     the exit code is 1.
     """
+    from sim.experiment.load import load
+
+    experiment = load(file)
+    if replications:
+        experiment = experiment.only(tuple(sorted(set(replications))))
+    _perform(experiment, **options)
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path))
+@_options
+def rerun(manifest: Path, **options: Any) -> None:  # noqa: ANN401  see _perform
+    """Run again what a MANIFEST (or the folder that it is in) describes, with nothing but the manifest.
+
+    Says so where the manifest was written by another version of the program, as results may differ then.
+    """
+    from sim.experiment.load import load
+    from sim.faults import Fault, InputError
+    from sim.results.identity import code_version
+    from sim.results.manifest import read_manifest
+
+    try:
+        written = read_manifest(manifest)
+        replications = tuple(int(number) for number in written["seeds"]["replications"])
+        config, code = dict(written["config"]), str(written["program"]["code"])
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"has no {error}" if isinstance(error, KeyError) else str(error).removeprefix(f"{manifest} ")
+        raise InputError(str(manifest), [Fault("", what)]) from error
+    experiment = load(config, folder=manifest.parent)
+    if replications != experiment.replications:
+        experiment = experiment.only(replications)
+    if code != code_version():
+        click.echo(f"Note: written by version {code}, this is {code_version()}; results may differ.", err=True)
+    _perform(experiment, **options)
+
+
+def _perform(
+    experiment: Experiment,
+    *,
+    out: Path,
+    workers: int | None,
+    force: bool,
+    no_progress: bool,
+    plots: bool | None,
+) -> None:
+    """Run ``experiment``, show what came of it, and leave with exit code 1 where runs failed."""
     from rich.console import Console
 
     from sim.cli import FAILED, INTERRUPTED
     from sim.cli_progress import RunProgress
     from sim.experiment.executors import local
-    from sim.experiment.load import load
     from sim.experiment.run import run as run_experiment
 
-    experiment = load(file)
-    if replications:
-        experiment = experiment.only(tuple(sorted(set(replications))))
     errors = Console(stderr=True, highlight=False)
     progress = RunProgress(errors, shown=not no_progress and errors.is_terminal)
     try:

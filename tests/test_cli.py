@@ -167,8 +167,34 @@ def test_run_shows_scores_draws_plots_and_says_where_they_are(experiment: Path, 
 
 def test_run_takes_single_replications(experiment: Path, tmp_path: Path) -> None:
     invoke("run", experiment, "--out", tmp_path, "--replication", 1, "--no-plots", "--workers", 1)
-
     assert set(ResultStore(tmp_path / "tiny").runs()["replication"]) == {1}
+
+    invoke("run", experiment, "--out", tmp_path, "--replication", 7, "--no-plots", "--workers", 1)
+    assert set(ResultStore(tmp_path / "tiny").runs()["replication"]) == {1, 7}
+
+
+def test_a_manifest_alone_is_enough_to_run_again(experiment: Path, tmp_path: Path) -> None:
+    invoke("run", experiment, "--out", tmp_path / "a", "--no-plots", "--workers", 1)
+    manifest = tmp_path / "elsewhere.json"
+    manifest.write_bytes((tmp_path / "a" / "tiny" / "manifest.json").read_bytes())
+
+    again = invoke("rerun", manifest, "--out", tmp_path / "b", "--no-plots", "--workers", 1)
+
+    assert again.exit_code == 0
+    assert again.stdout.endswith("8 of 8 runs completed\n")
+    first, second = (ResultStore(tmp_path / name / "tiny").runs() for name in "ab")
+    assert first.equals(second)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"format": 1, "config": {}}', '{"format": 2, "config": {}}'])
+def test_what_is_no_manifest_is_bad_input(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    path.write_text(content)
+
+    result = invoke("rerun", path)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {path}: ")
 
 
 def test_a_failed_run_is_reported_and_the_exit_code_is_1(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
     tables["timing"] = {**_timing(), **experiment.tables.get("timing", {})}
     if "sweep" in experiment.tables:
         tables["sweep"] = _thawed(experiment.tables["sweep"])
+    if "published" in experiment.tables:
+        tables["published"] = _thawed(experiment.tables["published"])
     return tables
 
 

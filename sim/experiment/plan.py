@@ -101,7 +101,8 @@ class Experiment:
     """An experiment that has been checked.
 
     ``baseline`` is a policy's label; ``cell_timeout`` seconds of real time for one cell, or None; ``replications`` the
-    numbers of the replications to run; ``folder`` what paths are relative to; ``tables`` the file's content as read.
+    numbers of the replications to run; ``folder`` what paths are relative to; ``tables`` the file's content as read;
+    ``restricted`` whether these are other replications than the file says.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Experiment:
     folder: Path
     combinations: tuple[Combination, ...]
     tables: Mapping[str, Any]
+    restricted: bool = False
 
     def __len__(self) -> int:
         return len(self.combinations) * len(self.replications)
@@ -126,7 +128,7 @@ class Experiment:
 
     def only(self, replications: tuple[int, ...]) -> Experiment:
         """Return the experiment restricted to these ``replications``. They need not be among its own."""
-        return replace(self, replications=replications)
+        return replace(self, replications=replications, restricted=True)
 
     @property
     def policies(self) -> list[str]:

@@ -69,7 +69,8 @@ def run(
     write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())
     tasks = [(cell, cell.id) for cell in experiment.cells()]
     keys = {identity.key for _, identity in tasks}
-    store.prune(keys)
+    if not experiment.restricted:
+        store.prune(keys)
     there = set() if force else store.completed()
     report = Report(folder, planned=len(tasks), found=len(keys & there))
     if on_start is not None:

@@ -89,7 +89,7 @@ class MachineTable(Table):
     movablecore: Size | None = Field(None, description="Boot parameter movablecore=.")
     movable_node: Flag | None = Field(None, description="Boot parameter movable_node.")
     cma: Size | None = Field(None, description="Boot parameter cma=.")
-    slots: Integer | None = Field(None, description="DIMM slots, at most 256.")
+    slots: Integer | None = Field(None, description="DIMM slots, at most 4096; QEMU has 256, the default.")
     max_memory: Size | None = Field(None, description="Most that boot memory and devices may add up to.")
     memmap_on_memory: Annotated[
         bool | Literal["force"] | None,
@@ -153,6 +153,15 @@ class SweepTable(Table):
     points: tuple[dict[str, Any], ...] | None = Field(None, description="Explicit points, each a set of single values.")
 
 
+class PublishedTable(Table):
+    """What is known of how it really went. No run depends on it; ``memhp-sim incidents`` compares runs with it."""
+
+    source: Text = Field(description="Where it is published.")
+    outcome: Text = Field(description="What happened.")
+    cause: Text = Field("", description="Why, as the source or its reader has it.")
+    figures: dict[str, float] = Field(default_factory=dict, description="The outcome's figures by name, units in them.")
+
+
 class ExperimentTable(Table):
     """An experiment: every policy on every workload on every machine, as often as replications say."""
 
@@ -180,3 +189,4 @@ class ExperimentTable(Table):
         default_factory=dict, description="Times of the guest's work that differ from the defaults."
     )
     sweep: tuple[SweepTable, ...] = Field((), description="Values to try; several tables multiply.")
+    published: PublishedTable | None = Field(None, description="How it really went; no run depends on it.")
