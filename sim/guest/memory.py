@@ -280,13 +280,20 @@ class Memory:
     # Out of memory.
 
     def mem_available(self) -> int:
-        """Return MemAvailable in pages: free above the reserves, half or more of cache and slab (mm/show_mem.c)."""
+        """Return MemAvailable in pages: free above the reserves, half or more of cache and slab (mm/show_mem.c).
+
+        Slab counts by the kind of its cache: inodes of files whose data is cached too, though none of them can go.
+        """
         self._fresh_watermarks()
         zones = self.zones.values()
         low = sum(z.low for z in zones)
         reserve = sum(min(z.high + max(z.reserve_user, z.reserve_kernel), z.managed) for z in zones)
         cache = sum(z.cache for z in zones)
-        slab = sum(z.slab for z in zones)
+        slab = sum(z.slab for z in zones) + sum(
+            sum(load.kernel.values()) + sum(load.orphans.values())
+            for load in self.loads.values()
+            if load.kind is LoadKind.DISK_FILES
+        )
         free = sum(z.free - z.listed_pcp(self.parameters.pcp_adaptive_share) for z in zones)
         return max(0, free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low))
 
