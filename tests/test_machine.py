@@ -32,7 +32,7 @@ def test_a_plain_machine() -> None:
         ({"kernel": "5.14"}, "kernel"),
         ({"kernel": "6"}, "kernel"),
         ({"slots": -1}, "slots"),
-        ({"slots": 257}, "slots"),
+        ({"slots": 4097}, "slots"),
         ({"memmap_on_memory": "yes"}, "memmap_on_memory"),
         ({"kernelcore": 5 * GIB}, "kernelcore"),
         ({"movablecore": -4096}, "movablecore"),

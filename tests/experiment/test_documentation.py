@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sim.experiment.load import load
-from sim.experiment.schema import ExperimentTable, GuestTable, MachineTable
+from sim.experiment.schema import ExperimentTable, GuestTable, MachineTable, PublishedTable
 from tests.experiment.examples import small
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "experiment-file.md").read_text("utf-8")
@@ -16,9 +16,10 @@ LISTED = {key for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE) for ke
 
 
 def test_every_key_is_documented_and_none_that_is_not() -> None:
-    sections = {"machines", "policies", "workloads", "guest", "timing", "sweep"}
+    sections = {"machines", "policies", "workloads", "guest", "timing", "sweep", "published"}
     top = set(ExperimentTable.model_fields)
     keys = (top - sections) | set(MachineTable.model_fields) | set(GuestTable.model_fields)
+    keys |= set(PublishedTable.model_fields)
 
     assert keys == LISTED
     assert all(f"[{section}]" in PAGE for section in sections)
