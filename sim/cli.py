@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "policies": ("sim.cli_plugins:policies", "List the onlining policies with their parameters."),
     "workloads": ("sim.cli_plugins:workloads", "List the workloads with their parameters."),
     "replay": ("sim.cli_replay:replay", "Replay recorded kernels and compare block by block."),
+    "calibration": ("sim.cli_replay:calibration", "Compare the guest model with recordings under load."),
+    "incidents": ("sim.cli_incidents:incidents", "Simulate published incidents and compare them."),
     "explain": ("sim.cli_replay:explain", "Show zone decisions in order, each with its reason."),
 }
 """Sub-commands: where each is, and one line for the list of commands, which imports none of them."""

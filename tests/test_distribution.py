@@ -39,5 +39,13 @@ def test_the_wheel_has_every_file_that_runs_or_is_read(wheel: Path, pytestconfig
     assert outside == set()
 
 
+def test_the_wheel_has_the_shipped_experiments(wheel: Path, pytestconfig: pytest.Config) -> None:
+    folder = pytestconfig.rootpath / "experiments"
+    shipped = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    packed = {name.removeprefix("sim/shipped/") for name in zipfile.ZipFile(wheel).namelist()}
+    assert any(name.startswith("incidents/") for name in shipped)
+    assert shipped <= packed
+
+
 def test_the_version_stands_in_one_place(wheel: Path) -> None:
     assert wheel.name == f"memhp_sim-{sim.__version__}-py3-none-any.whl"
