@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from policies.contract import Explanation
     from sim.experiment.plan import Cell
+    from sim.guest.calibration import TraceComparison
     from sim.kernel_trace import ReplayReport
 
 _SHOWN_MISMATCHES = 5
@@ -25,26 +26,35 @@ _SHOWN_MISMATCHES = 5
 def replay(traces: tuple[Path, ...], *, as_json: bool) -> None:
     """Replay recorded kernels (TRACE files) through the model and compare every block and zone after every step.
 
+    Of recordings under load the zones of all blocks are compared, and a guest model meets the recorded demand: how its
+    memory differs is reported as figures, not as mismatches.
+
     Exit code 0 where all is identical, 1 where anything differs, 2 for a file that cannot be read.
     """
     from sim.cli import BAD_INPUT, FAILED
-    from sim.kernel_trace import replay as replay_trace
+    from sim.load_replay import replay_with_load
     from sim.trace_format import TraceError
 
     reports: list[ReplayReport] = []
+    loads: list[TraceComparison] = []
     unreadable = 0
     for path in traces:
         try:
-            report = replay_trace(path)
+            report, load = replay_with_load(path)
         except TraceError as error:
             unreadable += 1
             click.echo(f"Error: {error}", err=True)
             continue
         reports.append(report)
+        if load is not None:
+            loads.append(load)
         if as_json:
-            click.echo(json.dumps(report.to_json()))
+            figures = {} if load is None else {"load": [step.to_json() for step in load.steps]}
+            click.echo(json.dumps(report.to_json() | figures))
     if reports and not as_json:
         _print_table(reports)
+    if loads and not as_json:
+        _print_calibration(loads)
     if unreadable:
         sys.exit(BAD_INPUT)
     sys.exit(0 if all(report.identical for report in reports) else FAILED)
@@ -84,6 +94,65 @@ def _print_table(reports: list[ReplayReport]) -> None:
         f"{identical} of {len(reports)} recordings identical, {blocks} blocks compared;"
         f" {refused} refusals of the guest taken from the recordings."
     )
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="FOLDER_or_TRACE...", type=click.Path(path_type=Path))
+@click.option("--steps", is_flag=True, help="Print every compared figure, not only the worst of each recording.")
+@click.option("--check", is_flag=True, help="Exit with 1 where a figure is not within its tolerance.")
+def calibration(paths: tuple[Path, ...], *, steps: bool, check: bool) -> None:
+    """Compare the guest model with recordings of guests under load, worst recording first.
+
+    FOLDERs are searched for recordings (*.json); those without load are left out. Where a kernel ran out of memory,
+    figures are compared up to that step.
+    """
+    from sim.cli import BadInput
+    from sim.load_replay import LoadReplay
+    from sim.trace_format import TraceError, read_trace
+
+    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    try:
+        traces = [trace for trace in map(read_trace, files) if trace.has_load]
+        loads = [LoadReplay(trace).compare() for trace in traces]
+    except TraceError as error:
+        raise BadInput(str(error)) from error
+    if not loads:
+        raise BadInput("there is no recording under load among the files given")
+    outside = _print_calibration(loads, steps=steps)
+    sys.exit(1 if check and outside else 0)
+
+
+def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> int:
+    """Print how the guest model compares, worst first. Returns how many figures are not within their tolerance."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from sim.guest.calibration import table as worst_first
+
+    console = Console(highlight=False)
+    grid = Table(title="Guests under load against the model, MiB", title_justify="left", box=SIMPLE_HEAD)
+    grid.add_column("recording", no_wrap=True)
+    for name in ("all", "off", "step"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("worst", no_wrap=True)
+    for name in ("sim", "rec", "tol"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    rows = worst_first(loads)
+    for load, worst, figures, outside in rows:
+        shown = load.deviations() if steps else [worst] if worst is not None else []
+        for number, found in enumerate(shown):
+            head = (load.name, str(figures), str(outside)) if not number else ("", "", "")
+            share = f"{found.excess:.0%}" if found.excess < float("inf") else "differs"
+            grid.add_row(*head, str(found.step), found.what, f"{found.simulated:.0f}", f"{found.recorded:.0f}", share)
+    console.print(grid)
+    compared, outside = sum(row[2] for row in rows), sum(row[3] for row in rows)
+    console.print(
+        "all: figures compared; off: of these not within tolerance; step: where the worst stands; sim, rec: simulated and"
+        " recorded; tol: its difference as a share of the tolerance."
+    )
+    console.print(f"{compared} figures of {len(rows)} recordings, {outside} not within tolerance.")
+    return outside
 
 
 def _first_mismatches(report: ReplayReport) -> Iterator[str]:

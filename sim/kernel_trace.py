@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from policies.contract import Explanation, Policy
+    from sim.guest.contract import Guest
     from sim.trace_format import DeviceEntry, Snapshot, Step, Trace
 
 _WORDS = {kind.word: kind for kind in OnlineType}
@@ -126,9 +127,14 @@ def build_memory(trace: Trace) -> Memory:
 
 
 class Replay:
-    """One replay. :meth:`steps` runs it step by step; ``decisions`` collects explanations where ``explain`` is set."""
+    """One replay. :meth:`steps` runs it step by step; ``decisions`` collects explanations where ``explain`` is set.
 
-    def __init__(self, trace: Trace, *, explain: bool = False) -> None:
+    ``guest`` decides what can be taken back; where None, the recording does (:class:`RecordedGuest`). Of a
+    recording under load only the zones of blocks are compared: which blocks are there when depends on what the
+    guest holds.
+    """
+
+    def __init__(self, trace: Trace, *, explain: bool = False, guest: Guest | None = None) -> None:
         self.trace = trace
         self.report = ReplayReport(trace.name, trace.kernel)
         self.env = simpy.Environment()
@@ -139,14 +145,14 @@ class Replay:
             "auto_movable_ratio": trace.policy.auto_movable_ratio,
             "auto_movable_numa_aware": trace.policy.auto_movable_numa_aware,
         }
-        self.guest = RecordedGuest(self.memory, trace.boot)
+        self.recorded = RecordedGuest(self.memory, trace.boot, under_load=trace.load) if guest is None else None
         recorder = Recorder()
         self.core = HotplugCore(
             self.env,
             self.memory,
             self._make_policy(),
             recorder,
-            guest=self.guest,
+            guest=self.recorded if guest is None else guest,
             series=trace.series,
             movable_node="movable_node" in trace.kernel_cmdline.split(),
             memmap_on_memory=trace.policy.memmap_on_memory,
@@ -184,12 +190,13 @@ class Replay:
             self._step = number
             if step.after is None:  # the guest died here: there is nothing left to compare
                 break
-            self.guest.begin(step, self.devices)
+            if self.recorded is not None:
+                self.recorded.begin(step, self.devices)
             self._do(step)
             self._settle()
             self.report.steps = number + 1
-            if self.guest.refused:
-                self.report.refused[number] = len(self.guest.refused)
+            if self.recorded is not None and self.recorded.refused:
+                self.report.refused[number] = len(self.recorded.refused)
             self._compare(step.after, step)
             yield number
 
@@ -217,7 +224,14 @@ class Replay:
         """Time passes; nothing is asked for."""
 
     _do_exec = _do_wait
-    _do_reactive_growth = _do_wait
+
+    def _do_reactive_growth(self, step: Step) -> None:
+        """The recorded host raised the request whenever memory ran low: make the requests that it made."""
+        device = self.devices.get(step.id or "")
+        for _, requested in growth_samples(step):
+            if isinstance(device, VirtioMem) and requested is not None:
+                device.resize(requested)
+                self._settle()
 
     def _do_plug_dimm(self, step: Step) -> None:
         entry = self._entry(step)
@@ -293,6 +307,9 @@ class Replay:
     # Comparing -------------------------------------------------------------------------------------------------------
 
     def _compare(self, snapshot: Snapshot, step: Step | None) -> None:
+        if self.trace.load:
+            self._compare_zones_of_blocks(snapshot)
+            return
         self._compare_blocks(snapshot)
         self._compare_zones(snapshot)
         for entry in (step.devices or ()) if step is not None else ():
@@ -332,6 +349,17 @@ class Replay:
                     found = self.memory.zone_label(block) or "offline"
                     self._mismatch(self.report.block_mismatches, "block", block, "absent", found)
 
+    def _compare_zones_of_blocks(self, snapshot: Snapshot) -> None:
+        """Compare the zone of every block that is online here and there."""
+        blocks = self.memory.blocks
+        for run in snapshot.blocks:
+            for block in range(run.start, run.start + run.count):
+                if run.state == "online" and blocks.is_online(block):
+                    self.report.blocks_compared += 1
+                    recorded, simulated = (run.zone, run.node), (self.memory.zone_label(block), blocks.node[block])
+                    if recorded != simulated:
+                        self._mismatch(self.report.block_mismatches, "block", block, list(recorded), list(simulated))
+
     def _compare_zones(self, snapshot: Snapshot) -> None:
         recorded = {
             (zone.node, zone.zone): (
@@ -361,10 +389,24 @@ class Replay:
                 )
 
 
+def growth_samples(step: Step) -> Iterator[tuple[float, int | None]]:
+    """Yield what the recorder saw of reactive growth: (seconds in the guest, requested bytes or None).
+
+    Raises TraceError where the step does not have it.
+    """
+    columns, timeline = step.recorded("columns"), step.recorded("timeline")
+    try:
+        at, wanted = columns.index("guest_seconds"), columns.index("requested_mib")
+        for row in timeline:
+            yield float(row[at]), None if row[wanted] is None else int(row[wanted]) << 20
+    except (AttributeError, TypeError, ValueError, IndexError) as error:
+        raise TraceError(f"step {step.op}: no usable 'columns' and 'timeline': {error}") from error
+
+
 def _said(state: str, zone: str | None) -> str:
     return state if zone is None else f"{state} {zone}"
 
 
 def replay(path: Path) -> ReplayReport:
-    """Replay the recording at ``path``. Raises TraceError where it cannot be read."""
+    """Replay the recording at ``path``. Raises TraceError where it cannot be read or makes no sense."""
     return Replay(read_trace(path)).run()

@@ -30,11 +30,13 @@ _GONE = OfflineOutcome()
 class RecordedGuest:
     """Implements :class:`sim.guest.contract.Guest` for one step at a time.
 
-    ``refused`` are the blocks that refused in this step.
+    ``refused`` are the blocks that refused in this step. A guest ``under_load`` may keep blocks of ZONE_MOVABLE as
+    well: moving their pages takes room elsewhere.
     """
 
-    def __init__(self, memory: Memory, boot: Snapshot) -> None:
+    def __init__(self, memory: Memory, boot: Snapshot, *, under_load: bool = False) -> None:
         self._memory = memory
+        self._under_load = under_load
         self._online_after: dict[int, str] = {}
         self._device: Dimm | VirtioMem | Dax | None = None
         self._keep_pages = 0
@@ -88,7 +90,7 @@ class RecordedGuest:
         if block not in self._online_after:
             return False
         early = bool(self._memory.blocks.flags[block] & self._memory.blocks.EARLY)
-        return zone <= ZONE_NORMAL or early
+        return zone <= ZONE_NORMAL or early or self._under_load
 
     # The guest's contract
     # ----------------------------------------------------------------------------------------------

@@ -156,6 +156,11 @@ class Trace(_Model):
         minor = rest.partition(".")[0]
         return int(major), int(minor)
 
+    @property
+    def has_load(self) -> bool:
+        """Whether commands were run in the guest, as they are in recordings of guests under load."""
+        return self.load or any(step.op == "exec" for step in self.steps)
+
 
 def read_trace(path: Path) -> Trace:
     """Read a recording. Raises TraceError, with one line for a person, where the file cannot be read or is none."""

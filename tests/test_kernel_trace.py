@@ -69,7 +69,9 @@ def test_a_wrong_rule_is_noticed(kernel_traces: tuple[Path, ...], monkeypatch: p
     assert any(not replay(path).identical for path in kernel_traces)
 
 
-def test_a_recording_with_a_changed_zone_differs_in_that_block_only(kernel_traces: tuple[Path, ...], tmp_path: Path) -> None:
+def test_a_recording_with_a_changed_zone_differs_in_that_block_only(
+    kernel_traces: tuple[Path, ...], tmp_path: Path
+) -> None:
     path = next(path for path in kernel_traces if path.stem == "vmem-two")
     data = json.loads(path.read_text())
     run = data["steps"][0]["after"]["blocks"][-1]
@@ -120,7 +122,9 @@ def test_what_is_no_recording_gets_one_clear_line(content: bytes, says: str, tmp
 
 
 @pytest.mark.parametrize("cut", [0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_recording_is_said_to_be_cut_off(cut: float, kernel_traces: tuple[Path, ...], tmp_path: Path) -> None:
+def test_a_truncated_recording_is_said_to_be_cut_off(
+    cut: float, kernel_traces: tuple[Path, ...], tmp_path: Path
+) -> None:
     text = kernel_traces[0].read_text()
     path = tmp_path / "cut.json"
     path.write_text(text[: int(len(text) * cut)])
@@ -138,10 +142,17 @@ def test_a_truncated_recording_is_said_to_be_cut_off(cut: float, kernel_traces: 
         (lambda data: data["boot"]["zones"][0].update(zone="HighMem"), "unknown zone"),
         (lambda data: data["steps"][0].update(op="explode"), "unknown operation"),
         (lambda data: data["boot"]["blocks"].append({"start": -4, "count": 1, "state": "online"}), "start"),
-        (lambda data: data["boot"]["blocks"].append({"start": 1 << 60, "count": 1, "state": "online", "zone": "DMA32", "node": 0}), "impossible"),
+        (
+            lambda data: data["boot"]["blocks"].append(
+                {"start": 1 << 60, "count": 1, "state": "online", "zone": "DMA32", "node": 0}
+            ),
+            "impossible",
+        ),
     ],
 )
-def test_a_recording_that_makes_no_sense_is_refused_in_words(change, says: str, kernel_traces: tuple[Path, ...], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_a_recording_that_makes_no_sense_is_refused_in_words(
+    change, says: str, kernel_traces: tuple[Path, ...], tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     data = json.loads(kernel_traces[0].read_text())
     change(data)
     path = tmp_path / "odd.json"

@@ -16,7 +16,7 @@ from sim.memory.groups import NO_GROUP
 from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from sim.devices.context import DriverContext
     from sim.devices.worker import Work
@@ -146,49 +146,55 @@ class Dimm:
         self.group_id = NO_GROUP
 
     def _eject(self) -> Work:
-        context = self._context
+        """Take everything offline in two passes, then remove it; or put back what went.
+
+        Two passes exist because one block may hold another block's memmap. The lock is held throughout.
+        """
+        context, core = self._context, self._core
         yield LOCK
-        took = self._try_offline()
-        yield took
+        where = core.memory.blocks.where
+        blocks = self.blocks()
+        taken: list[int] = []
+        for last_pass in (False, True):
+            refused = yield from self._pass(blocks, taken, last=last_pass)
+            if not refused:
+                break
+        if any(where[block] >= MIXED for block in blocks):
+            for block in sorted(taken):
+                core.put_back(self.index, block)
+            context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
+        else:
+            self._remove()
         context.lock.release()
         self._finish(self.gone)
 
-    def _try_offline(self) -> int:  # noqa: C901 - the driver's procedure, told in one place
-        """Take everything offline in two passes, then remove it; or put back what went. Returns microseconds.
+    def _pass(self, blocks: list[int], taken: list[int], *, last: bool) -> Generator[int, None, bool]:
+        """Try every block that is still online, ascending; the ``last`` pass ends with its first refusal.
 
-        Two passes exist because one block may hold another block's memmap.
+        Returns whether a block refused.
         """
-        core = self._core
-        where = core.memory.blocks.where
-        timing = self._context.timing
-        blocks = self.blocks()
-        taken: list[int] = []
-        attempts = 0
+        core, timing = self._core, self._context.timing
+        where, block_pages = core.memory.blocks.where, core.memory.block_pages
         refused = False
-        core.take_moved()
-        for is_second in (False, True):
-            refused = False
-            for block in blocks:
-                if where[block] < MIXED:
-                    continue
-                attempts += 1
-                try:
-                    core.offline_block(self.index, block)
-                    taken.append(block)
-                except HotplugError:
-                    refused = True
-                    if is_second:
-                        break
-            if not refused:
+        for block in blocks:
+            if where[block] < MIXED:
+                continue
+            yield scale(timing.offline, block_pages)
+            try:
+                core.offline_block(self.index, block)
+                taken.append(block)
+            except HotplugError:
+                refused = True
+                yield scale(timing.refused, block_pages)
+            if core.moved:
+                yield scale(timing.migrate, core.take_moved())
+            if refused and last:
                 break
-        took = scale(timing.offline, len(taken) * core.memory.block_pages)
-        took += scale(timing.refused, (attempts - len(taken)) * core.memory.block_pages)
-        took += scale(timing.migrate, core.take_moved())
-        if refused:
-            for block in sorted(taken):
-                core.put_back(self.index, block)
-            self._context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
-            return took
+        return refused
+
+    def _remove(self) -> None:
+        """Remove every range, all of it being offline, and let the group go."""
+        core = self._core
         for first, count, added in self.enabled:
             if added:
                 core.remove(self.index, first, count)
@@ -198,7 +204,6 @@ class Dimm:
             self._drop_group()
         self.enabled = []
         self.gone = True
-        return took
 
     def _remove_foreign(self, first: int, count: int) -> None:
         """Remove what there is of a range that this device did not add (it was there at boot): never plugged by it."""

@@ -21,8 +21,8 @@ class Timing:
     """
 
     virtio_mem_plug: int = 26_500
-    """Plug, add and online 128 MiB by virtio-mem. 47 GiB were there when the next request came, 10.06 s after the first:
-    neondatabase/autoscaling PR 705."""
+    """Plug, add and online 128 MiB by virtio-mem. 47 GiB were there when the next request came, 10.06 s after the
+    first: neondatabase/autoscaling PR 705."""
     virtio_mem_unplug: int = 18_000
     """Offline, remove and unplug a free 128 MiB by virtio-mem. 47 GiB in 6.8 s: same source."""
     dimm_add: int = 9_000
@@ -37,10 +37,10 @@ class Timing:
 
     Chen, linux-mm, 2013-06-19.
     """
-    refused: int = 4_000
-    """An attempt that is refused, per block of 128 MiB.
+    refused: int = 0
+    """What an attempt that is refused takes beyond ``offline``.
 
-    As an attempt that succeeds on a free block (3 ms in intel/nemu issue 71).
+    In intel/nemu issue 71 the refusal came 3 ms after the block before it.
     """
     migrate: int = 100_000
     """Move 128 MiB of used pages elsewhere, on top of ``offline``: about 1.25 GiB/s, a single copying thread."""

@@ -372,5 +372,5 @@ def test_how_long_an_eject_takes() -> None:
     dimm.eject()
     rig.env.run()
     assert not dimm.gone
-    assert rig.env.now == 3 * 4_000 + 2 * 3_000 + 3 * 50_000
+    assert rig.env.now == 5 * 4_000 + 2 * 3_000 + 3 * 50_000
     assert not dimm.busy
