@@ -131,7 +131,13 @@ def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> 
     from sim.guest.calibration import table as worst_first
 
     console = Console(highlight=False)
-    grid = Table(title="Guests under load against the model, MiB", title_justify="left", box=SIMPLE_HEAD)
+    grid = Table(
+        title="Guests under load against the model, MiB",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     grid.add_column("recording", no_wrap=True)
     for name in ("all", "off", "step"):
         grid.add_column(name, justify="right", no_wrap=True)
@@ -148,8 +154,8 @@ def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> 
     console.print(grid)
     compared, outside = sum(row[2] for row in rows), sum(row[3] for row in rows)
     console.print(
-        "all: figures compared; off: of these not within tolerance; step: where the worst stands; sim, rec: simulated and"
-        " recorded; tol: its difference as a share of the tolerance."
+        "all: figures compared; off: of these not within tolerance; step: where the worst stands;"
+        " sim, rec: simulated and recorded; tol: its difference as a share of the tolerance."
     )
     console.print(f"{compared} figures of {len(rows)} recordings, {outside} not within tolerance.")
     return outside

@@ -34,7 +34,7 @@ MOST_SAMPLES: Final = 5_000
 
 SERIES: Final = ("headroom", "free_movable", "mem_available", "returnable", "user", "kernel", "memmap")
 """What is sampled, in pages. ``headroom``: kernel requests may still take that much; ``free_movable``: free in
-ZONE_MOVABLE; ``mem_available``: as in /proc/meminfo; ``returnable``: hotplugged memory that could be returned right now;
+ZONE_MOVABLE; ``mem_available``: as in /proc/meminfo; ``returnable``: hotplugged memory that could be returned now;
 ``user``, ``kernel`` and ``memmap``: what is used for what."""
 
 

@@ -135,7 +135,7 @@ def replay_with_load(path: Path) -> tuple[ReplayReport, TraceComparison | None]:
 
 
 def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
-    """Return the recorded boot as the guest model takes it: free pages by zone, or spread from MemFree where not recorded."""
+    """Return the recorded boot as the guest model takes it: free pages by zone, or spread from MemFree."""
     boot = trace.boot
     zones = [(zone, int(ZONE_BY_LABEL[zone.zone])) for zone in boot.zones if zone.zone in ZONE_BY_LABEL]
     zones = [(zone, number) for zone, number in zones if zone.managed_pages]

@@ -51,11 +51,11 @@ class EventKind(IntEnum):
 
 
 EVENT_COLUMNS: Final = ("t_us", "kind", "device", "block", "count", "zone", "pages")
-"""``t_us``: simulated microseconds. ``kind``: an :class:`EventKind`. ``device``: index into the run's device names, -1 for
-none, such as boot memory. ``block``: first block id. ``count``: blocks. ``zone``: zone number (see
-:class:`sim.memory.zones.ZoneType`), -1 where it does not apply. ``pages``: change of the device's plugged pages: to be added
-for PLUG, ADD and SUBPLUG, to be subtracted for REMOVE, UNPLUG and SUBUNPLUG, 0 for ONLINE and OFFLINE, which change
-nothing that is plugged."""
+"""``t_us``: simulated microseconds. ``kind``: an :class:`EventKind`. ``device``: index into the run's device names, -1
+for none, such as boot memory. ``block``: first block id. ``count``: blocks. ``zone``: zone number (see
+:class:`sim.memory.zones.ZoneType`), -1 where it does not apply. ``pages``: change of the device's plugged pages: to be
+added for PLUG, ADD and SUBPLUG, to be subtracted for REMOVE, UNPLUG and SUBUNPLUG, 0 for ONLINE and OFFLINE, which
+change nothing that is plugged."""
 
 _WIDTH: Final = len(EVENT_COLUMNS)
 _COMPACT_AT: Final = 1 << 16
