@@ -98,7 +98,7 @@ class TraceComparison:
     steps: Sequence[StepComparison]
 
     def deviations(self) -> list[Deviation]:
-        """Return what is compared, worst first: figures up to the first out-of-memory, and the step that it was in."""
+        """Return what is compared, worst first: figures up to the first out-of-memory, and its step."""
         out: list[Deviation] = []
         for step in self.steps:
             mine, theirs = step.oom
@@ -116,7 +116,7 @@ class TraceComparison:
 
 
 def table(traces: Iterable[TraceComparison]) -> list[tuple[TraceComparison, Deviation | None, int, int]]:
-    """Return (recording, its worst deviation, figures compared, figures not within tolerance), worst recording first."""
+    """Return (recording, worst deviation, figures compared, figures not within tolerance), worst recording first."""
     rows = []
     for trace in traces:
         found = trace.deviations()

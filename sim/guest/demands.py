@@ -191,6 +191,8 @@ class Demands(Memory):
 
     def _limit_dirty(self) -> None:
         """Let the oldest dirty pages reach the disk while there are more than the limit (mm/page-writeback.c)."""
+        for load in self.loads.values():
+            load.dirty = min(load.dirty, load.user_pages())  # what was asked for need not have been met
         total = sum(x.dirty for x in self.loads.values())
         zones = self.zones.values()
         limit = int(self.parameters.dirty_share * (sum(z.free for z in zones) + sum(z.cache for z in zones)))

@@ -249,6 +249,9 @@ def _command(words: list[str], variables: dict[str, str]) -> Iterator[Action]:
     if words and words[0] in {"[", "test"}:
         variables["?"] = "0" if _test(words, variables) else "1"
         return
+    if words == ["false"]:
+        variables["?"] = "1"
+        return
     args, target = [], ""
     rest = [_expand(w, variables) for w in words]
     while rest:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from sim.guest.parameters import GuestParameters
 
+_CROWD = 64
+"""Part of many small processes that is killed at a time."""
+
 
 class Memory:
     """Zones, loads and the rules between them. The base of :class:`sim.guest.model.GuestModel`."""
@@ -313,8 +316,10 @@ class Memory:
         if victim is None:
             self.died = True
         elif victim.kind is LoadKind.PROCESSES and victim.units > 1:
-            self._free_part(victim, 1.0 / victim.units)
-            victim.units -= 1
+            # Small processes die one by one; of a crowd of them a part goes at a time, or it would take for ever.
+            gone = max(1, int(victim.units) // _CROWD)
+            self._free_part(victim, gone / victim.units)
+            victim.units -= gone
         else:
             self._free_load(victim)
         return event

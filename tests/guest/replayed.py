@@ -47,7 +47,7 @@ class GuestReplay(Replay):
         self.model = model
         self.events: dict[int, tuple[OomEvent, ...]] = {}
         """Kills by step."""
-        self.guest = model  # type: ignore[assignment]
+        self.guest = model
         self.core.guest = model
 
     def rows(self) -> list[StepComparison]:

@@ -1,0 +1,73 @@
+"""The guest model against recorded kernels: idle, and under load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sim.guest.calibration import IDLE_FREE, TraceComparison, table
+from sim.trace_format import read_trace
+from tests.guest.replayed import GuestReplay, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+DEMAND_AT_FAILURE = {
+    # Recording: step, MiB of page tables (slab for files) when the kernel ran out of memory, tolerated share.
+    "koom-pt-1g": (5, 765.8, 0.03),
+    "koom-pt-1g-again": (5, 765.8, 0.03),
+    "koom-pt-1g-612": (5, 744.2, 0.08),
+    "koom-pt-auto301": (5, 1488.5, 0.03),
+    "koom-stranded": (7, 402.3, 0.03),
+    "koom-stranded-again": (7, 402.3, 0.03),
+    "koom-files-512m": (4, 273.5, 0.03),
+}
+"""The slab of the idle guest, 17 MiB, is taken off for files."""
+
+
+def test_free_memory_of_an_idle_guest(kernel_trace: Path, record_property: Callable[[str, object], None]) -> None:
+    found = compare(kernel_trace)
+    pairs = [(s.step, s.mem_free_mib) for s in found.steps if s.mem_free_mib]
+    worst, number, pair = max((IDLE_FREE.excess(pair), number, pair) for number, pair in pairs)
+    record_property("worst", worst)
+    assert worst <= 1.0, f"step {number}: MemFree {pair} (simulated, recorded) MiB"
+
+
+@pytest.fixture(scope="module")
+def loaded(shared_dir: Path) -> dict[str, TraceComparison]:
+    return {path.stem: compare(path) for path in sorted((shared_dir / "kernel-traces" / "guest-load").glob("*.json"))}
+
+
+def test_guests_under_load(loaded: dict[str, TraceComparison]) -> None:
+    rows = table(loaded.values())
+    listing = "\n".join(f"{trace.name}: {worst}" for trace, worst, _, outside in rows if outside)
+    assert not listing, listing
+
+
+def test_nothing_stays_where_all_is_movable(loaded: dict[str, TraceComparison]) -> None:
+    steps = loaded["comeback-vmem-movable"].steps
+    assert all(mine == theirs for step in steps for mine, theirs in step.plugged_mib.values())
+
+
+def test_kernel_memory_is_accounted_for(loaded: dict[str, TraceComparison]) -> None:
+    """Slab, page tables, memmap and the rest together, while a load is there."""
+    for name in ("comeback-vmem-movable", "kdemand-units", "grown-under-load", "koom-pt-1g"):
+        for step in loaded[name].steps:
+            if step.kernel_mib and not step.load_gone and not step.oom[1]:
+                mine, theirs = step.kernel_mib
+                assert mine == pytest.approx(theirs, rel=0.1, abs=48), f"{name} step {step.step}"
+
+
+@pytest.mark.parametrize("name", sorted(DEMAND_AT_FAILURE))
+def test_demand_at_kernel_oom(name: str, shared_dir: Path) -> None:
+    step, recorded, tolerated = DEMAND_AT_FAILURE[name]
+    replay = GuestReplay(read_trace(shared_dir / "kernel-traces" / "guest-load" / f"{name}.json"))
+    replay.rows()
+    first = min(number for number, events in replay.events.items() if events)
+    assert first == step
+    event = replay.events[first][0]
+    demand = sum(zone.kernel for zone in event.zones) / 256
+    assert demand == pytest.approx(recorded, rel=tolerated)
