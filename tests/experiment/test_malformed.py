@@ -71,7 +71,7 @@ wrong = st.one_of(
     st.text(max_size=20),
     st.lists(st.integers() | st.text(max_size=3), max_size=3),
     st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=3), max_size=3),
-)
+).map(copy.deepcopy)  # or a list or table would be shared between places and examples
 
 
 def places(value: Any, here: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:  # noqa: ANN401
