@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from sim.memory.zones import OnlineType, ZoneType
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
     from sim.parameters import Parameter
+    from sim.run_result import RunResult
 
 
 class ZoneRequest:
@@ -64,6 +65,16 @@ class UserSpaceRule:
     delay_us: int
 
 
+class Foresight(Protocol):
+    """What a policy may know that overrides :meth:`Policy.foresee`: the clock, and what would happen."""
+
+    def now(self) -> int:
+        """Return the simulated microsecond, at any time during the run."""
+
+    def rehearse(self, policy: Policy) -> RunResult:
+        """Return what the run would leave behind under another policy: same machine, traffic and random streams."""
+
+
 class Policy(ABC):
     """An onlining policy. A subclass takes its parameters as keyword arguments of ``__init__``.
 
@@ -95,6 +106,9 @@ class Policy(ABC):
         decided. None says that this run has to be decided block by block.
         """
         return None
+
+    def foresee(self, foresight: Foresight) -> None:
+        """Told what is to come, once, before the run begins. For policies that no kernel could have: bounds."""
 
     @property
     def configured_ratio(self) -> int | None:

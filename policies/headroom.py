@@ -29,7 +29,9 @@ _MEMMAP_DIVISOR: Final = 64
 _PARAMETERS = (
     Parameter("reserve", "size", "256MiB", "bytes", "kernel-zone memory that shall stay free for the kernel"),
     Parameter("share", "percent", 0, "percent", "the same as a share of all present memory; the larger one counts"),
-    Parameter("numa_aware", "bool", False, "-", "keep the reserve on every node, not only over all nodes"),
+    Parameter(
+        "numa_aware", "bool", default=False, unit="-", meaning="keep the reserve on every node too, not over all only"
+    ),
 )
 
 

@@ -44,7 +44,7 @@ def settled_by(request: ZoneRequest, memory: MemoryView) -> Settled | None:
 
 
 def one_kind(request: ZoneRequest, count: int, memory: MemoryView) -> bool:
-    """Whether ``count`` blocks from the request's on follow the first: one static device or one unit, above the low zones."""
+    """Whether ``count`` blocks from the request's on follow the first: one static device or unit, above low zones."""
     group = request.group
     if group is None or request.first_page < memory.low_end(request.node):
         return False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import simpy
 
+from policies.contract import Policy
 from sim.boot_layout import lay_out
 from sim.devices.context import DriverContext
 from sim.guest_link import GuestLink
@@ -20,7 +22,7 @@ from sim.user_space import UserSpace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from policies.contract import Explanation, Policy
+    from policies.contract import Explanation
     from sim.devices.timing import Timing
     from sim.guest_link import GuestSpec
     from sim.machine import MachineSpec
@@ -48,10 +50,12 @@ def simulate(
     ``guest`` is who uses the memory; without one, all memory can always be taken back and nothing ever runs short.
     ``log`` is called with (microsecond, OnlineType number, first block, blocks, Explanation) for every zone decision.
     Raises PolicyError where the policy fails and WorkloadError where the workload does; nothing else is expected to
-    be raised.
+    be raised. A policy that overrides ``foresee`` has the run rehearsed first, as often as it likes.
     """
     end = _checked_duration(machine, workload)
     env = simpy.Environment()
+    if type(policy).foresee is not Policy.foresee:
+        _let_foresee(policy, _Foresight(env, machine, workload, streams, timing, guest))
     recorder = Recorder()
     layout = lay_out(machine)
     core = HotplugCore(
@@ -102,6 +106,45 @@ def simulate(
         },
         guest={} if link is None else link.series(),
     )
+
+
+class _Foresight:
+    """Rehearses a run before it takes place. Implements :class:`policies.contract.Foresight`."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        machine: MachineSpec,
+        workload: Workload,
+        streams: Streams,
+        timing: Timing | None,
+        guest: GuestSpec | None,
+    ) -> None:
+        self._env = env
+        self._machine = machine
+        # Untouched copies: what a rehearsal draws, or a workload notes, must not be missing from the run.
+        self._workload = deepcopy(workload)
+        self._streams = deepcopy(streams)
+        self._timing = timing
+        self._guest = guest
+
+    def now(self) -> int:
+        """Return the microsecond of the run."""
+        return int(self._env.now)
+
+    def rehearse(self, policy: Policy) -> RunResult:
+        """Return what ``policy`` would make of the run."""
+        workload, streams = deepcopy(self._workload), deepcopy(self._streams)
+        return simulate(self._machine, policy, workload, streams, timing=self._timing, guest=self._guest)
+
+
+def _let_foresee(policy: Policy, foresight: _Foresight) -> None:
+    try:
+        policy.foresee(foresight)
+    except (PolicyError, WorkloadError):
+        raise
+    except Exception as error:
+        raise PolicyError(f"policy {policy.name!r} raised {type(error).__name__} in foresee: {error}") from error
 
 
 def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
