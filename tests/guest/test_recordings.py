@@ -36,6 +36,14 @@ def test_free_memory_of_an_idle_guest(kernel_trace: Path, record_property: Calla
     assert worst <= 1.0, f"step {number}: MemFree {pair} (simulated, recorded) MiB"
 
 
+def test_which_blocks_refuse_follows_from_the_guest(kernel_trace: Path) -> None:
+    """No refusal is read off the recording here: every block, zone and plugged size is the model's own."""
+    replay = GuestReplay(read_trace(kernel_trace))
+    report = replay.run()
+    assert report.identical, [*report.block_mismatches, *report.zone_mismatches, *report.size_mismatches][:3]
+    assert replay.core.guest is replay.model
+
+
 @pytest.fixture(scope="module")
 def loaded(shared_dir: Path) -> dict[str, TraceComparison]:
     return {path.stem: compare(path) for path in sorted((shared_dir / "kernel-traces" / "guest-load").glob("*.json"))}
