@@ -65,7 +65,8 @@ def test_the_machines_show_both_kinds_of_zone_and_whole_runs() -> None:
     assert report.runs > 500
     assert report.zones[ZONE_MOVABLE] > 1_000
     assert report.zones[ZONE_NORMAL] > 1_000
-    assert report.zones[1] > 10, "blocks in the hole below 4 GiB become DMA32"
+    low = check_policy(OnlineKernel).zones[1]
+    assert low > 10, "blocks in the hole below 4 GiB, and boot blocks that come back, become DMA32"
 
 
 def test_one_machine_alone_and_an_instance_left_alone() -> None:
@@ -261,8 +262,7 @@ BREACHES: dict[type[Policy], str] = {
 
 
 def test_the_policy_that_the_breaches_start_from_is_good() -> None:
-    check_policy(Good)
-    assert issubclass(OnlineKernel, Policy)
+    assert check_policy(Good).zones.keys() == {ZONE_MOVABLE}
 
 
 @pytest.mark.parametrize("policy", BREACHES, ids=lambda policy: policy.__name__)
