@@ -18,7 +18,7 @@ from sim.observe import EventKind
 from sim.units import GIB, MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -154,6 +154,9 @@ class Runs:
 
     def __init__(self, runs: Iterable[Run]) -> None:
         self._runs = list(runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
 
     @property
     def one(self) -> Run:
