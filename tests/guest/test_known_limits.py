@@ -164,3 +164,16 @@ def test_large_and_small_idle_guests() -> None:
     for boot_mib, free in ((512, 343), (640, 468), (66_560, 65_231)):
         uses = guest(boot_mib).uses()
         assert sum(u.free - u.pcp for u in uses) / MIB == pytest.approx(free, rel=0.01)
+
+
+def test_growth_in_time_saves_the_guest() -> None:
+    """A logged guest of 1.93 GiB: 6 GiB at once kills it before anything is plugged, step by step it grows and lives."""
+    assert [e.kind for e in guest(1920).anonymous("p", 6 * GIB).ooms] == [OomKind.GUEST_FULL]
+    model, growth, first = guest(1920), [28, 31], FIRST
+    for _ in range(24):
+        assert not model.anonymous("p", 256 * MIB).ooms
+        if growth and model.mem_available() < 512 * MIB:
+            blocks = growth.pop(0)
+            assert plug(model, blocks * 128, MOVABLE, first)
+            first += blocks
+    assert not growth
