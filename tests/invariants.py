@@ -205,7 +205,7 @@ CHECKS: dict[int, Callable[[Subject], None]] = {
     10: inv_10,
 }
 
-#: What only a comparison can show, by number; tests/test_decisions_state_machine.py checks these.
+#: What only a comparison can show, by number; tests/decisions checks these.
 COMPARED: dict[int, str] = {
     11: "the two implementations agree about memory",
     12: "the two implementations choose the same zones",
