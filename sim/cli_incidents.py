@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sim.cli_console import standard_console
+
 if TYPE_CHECKING:
     from sim.incidents import Report
 
@@ -40,11 +42,8 @@ def incidents(names: tuple[str, ...], *, as_json: bool, as_markdown: bool) -> No
 
 
 def _print(reports: list[Report]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
-
-    from sim.cli_run import WIDTH_WITHOUT_TERMINAL
 
     table = Table(box=None, padding=(0, 2, 1, 0), header_style="bold")
     table.add_column("incident", no_wrap=True)
@@ -56,9 +55,7 @@ def _print(reports: list[Report]) -> None:
         # As plain text: brackets in them are not markup.
         cells = [Text(cell) for cell in (found.id, found.published, found.simulated, found.margin)]
         table.add_row(*cells, verdict)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = standard_console()
     console.print(table)
     agreeing = sum(found.agrees for found in reports)
     seconds = sum(found.seconds for found in reports)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sim.cli_console import standard_console
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sim.plugins import Kind, Listed
 
 _WIDEST_COLUMN: Final = 18
-_WIDTH_WITHOUT_TERMINAL: Final = 120
 
 
 @click.command()
@@ -47,11 +48,7 @@ def _show(kind: Kind, names: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_as_json(entry) for entry in listed], indent=2))
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH_WITHOUT_TERMINAL
+    console = standard_console()
     for entry in listed:
         _print(console, entry)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sim.cli_console import standard_console
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -62,10 +64,9 @@ def replay(traces: tuple[Path, ...], *, as_json: bool) -> None:
 
 def _print_table(reports: list[ReplayReport]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = standard_console()
     table = Table(title="Recorded kernels against the model", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     table.add_column("trace", no_wrap=True)
     table.add_column("kernel", no_wrap=True)
@@ -125,12 +126,11 @@ def calibration(paths: tuple[Path, ...], *, steps: bool, check: bool) -> None:
 def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> int:
     """Print how the guest model compares, worst first. Returns how many figures are not within their tolerance."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     from sim.guest.calibration import table as worst_first
 
-    console = Console(highlight=False)
+    console = standard_console()
     grid = Table(
         title="Guests under load against the model, MiB",
         title_justify="left",
@@ -284,6 +284,7 @@ def _explain_cell(cell: Cell) -> bool:
             build.workload(parts.workload, folder),
             Streams(cell.seed, cell.replication),
             timing=build.timing(parts.timing),
+            guest=build.guest(parts.guest),
             log=log,
         )
     except (PolicyError, WorkloadError) as error:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from sim.cli_console import standard_console
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -130,7 +132,6 @@ def _perform(
 
 
 _REASONS_SHOWN: Final = 10
-WIDTH_WITHOUT_TERMINAL: Final = 120
 MOST_SCENARIOS: Final = 12
 """Pairs of machine and workload up to which tables are printed and plots drawn without being asked for."""
 
@@ -151,15 +152,11 @@ def _report_failures(report: Report, console: Console) -> None:
 
 def _show_results(experiment: Experiment, report: Report, *, plots: bool | None) -> None:
     """Print the comparison, draw the plots (where None: unless there are many), and say where everything is."""
-    from rich.console import Console
-
     from sim.analysis.compare import compare
     from sim.cli_tables import print_comparison
     from sim.results.store import ResultStore
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = standard_console()
     store = ResultStore(report.folder)
     runs = store.runs()
     scenarios = len(runs[["machine", "workload"]].drop_duplicates())

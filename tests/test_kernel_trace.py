@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,7 @@ from sim.kernel_trace import Replay, replay
 from sim.trace_format import TraceError, read_trace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 REFUSALS = {
@@ -30,7 +31,7 @@ REFUSALS = {
     "vmem-shrink-regrow": {9: 1},
     "vmem-shrink-regrow-on-612": {9: 1},
 }
-"""Blocks that refused to go offline, by trace and step, as a second implementation of the rules found them. No others may be taken."""
+"""Blocks that refused to go offline, by trace and step, as a second implementation of the rules found them."""
 
 
 def test_every_block_zone_and_size_is_that_of_the_recorded_kernel(kernel_trace: Path) -> None:
@@ -151,8 +152,8 @@ def test_a_truncated_recording_is_said_to_be_cut_off(
     ],
 )
 def test_a_recording_that_makes_no_sense_is_refused_in_words(
-    change, says: str, kernel_traces: tuple[Path, ...], tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    change: Callable[[dict[str, Any]], None], says: str, kernel_traces: tuple[Path, ...], tmp_path: Path
+) -> None:
     data = json.loads(kernel_traces[0].read_text())
     change(data)
     path = tmp_path / "odd.json"

@@ -1,0 +1,22 @@
+"""Where the commands print: one console, wide enough for tables where there is no terminal to ask."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH_WITHOUT_TERMINAL: Final = 120
+"""Columns in a file or a pipe, unless the environment variable COLUMNS says otherwise."""
+
+
+def standard_console() -> Console:
+    """Return a console on standard output."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    return console
