@@ -167,7 +167,7 @@ def test_large_and_small_idle_guests() -> None:
 
 
 def test_growth_in_time_saves_the_guest() -> None:
-    """A logged guest of 1.93 GiB: 6 GiB at once kills it before anything is plugged, step by step it grows and lives."""
+    """A logged guest of 1.93 GiB: 6 GiB at once kills it before anything is plugged, step by step it grows."""
     assert [e.kind for e in guest(1920).anonymous("p", 6 * GIB).ooms] == [OomKind.GUEST_FULL]
     model, growth, first = guest(1920), [28, 31], FIRST
     for _ in range(24):
