@@ -1,4 +1,4 @@
-"""What one block costs, and that nothing grows with blocks, groups or history. Run with ``make bench``; prints every figure."""
+"""What one block costs, and that nothing grows with blocks, groups or history. ``make bench`` prints the figures."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_unplugging_a_block_costs_at_most_five_bare_events(report: Callable[[str
 
 
 def test_what_a_whole_request_for_one_block_costs(report: Callable[[str, float, float], None]) -> None:
-    """For information: two events, the workload's and the device's, and the driver started and stopped for a single block."""
+    """For information: two events, the workload's and the device's, and the driver's start for a single block."""
     requests = 4_000
 
     def cost() -> float:
@@ -119,10 +119,14 @@ def test_a_decision_does_not_grow_with_groups(report: Callable[[str, float, floa
 
         return lambda: timed(loop) / decisions
 
-    report("a decision with 10,000 dynamic groups against one with a single group", ratio(decide(10_000), decide(1)), 1.2)
+    report(
+        "a decision with 10,000 dynamic groups against one with a single group", ratio(decide(10_000), decide(1)), 1.2
+    )
 
 
-def test_a_change_and_decision_in_turn_over_many_groups_does_not_grow(report: Callable[[str, float, float], None]) -> None:
+def test_a_change_and_decision_in_turn_over_many_groups_does_not_grow(
+    report: Callable[[str, float, float], None],
+) -> None:
     """The worst case of the incremental sums: every event is about another group than the one before."""
 
     def events(groups: int) -> Callable[[], float]:

@@ -1,4 +1,4 @@
-"""Measures costs as ratios to bare SimPy timeouts in the same process, interleaved, so that a noisy machine cancels out."""
+"""Costs as ratios to bare SimPy timeouts in the same process, interleaved, so that a noisy machine cancels out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def against_bare(cost: Callable[[], float], rounds: int = 9) -> float:
-    """Return the median over ``rounds`` of ``cost()`` seconds against a bare event measured right before and after it."""
+    """Return the median over ``rounds`` of ``cost()`` seconds against a bare event measured before and after it."""
     ratios = []
     for _ in range(rounds):
         before = bare_event()
