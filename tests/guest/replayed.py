@@ -15,11 +15,8 @@ from sim.kernel_trace import Replay
 from sim.trace_format import read_trace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from sim.devices.dax import Dax
-    from sim.devices.dimm import Dimm
     from sim.guest import GuestParameters
     from sim.trace_format import Snapshot, Step, Trace
 
@@ -27,28 +24,16 @@ _PAGE = 4096
 _MIB_PAGES = 256
 
 
-class ReplayGuest(GuestModel):
-    """A guest model that a replay can tell when a step begins."""
-
-    refused: set[int] = set()  # noqa: RUF012 - never filled: nothing is taken from the recording
-
-    def begin(self, step: Step, devices: Mapping[str, Dimm | VirtioMem | Dax]) -> None:
-        """Nothing to prepare: no answer is read off the recording."""
-
-
 class GuestReplay(Replay):
     """Replays a recording with a guest model; :meth:`rows` gives one row for each step."""
 
     def __init__(self, trace: Trace, parameters: GuestParameters | None = None) -> None:
-        super().__init__(trace)
         series = "6.12" if trace.series >= (6, 12) else "6.1"
-        model = ReplayGuest(parameters or parameters_for(series), block_pages=self.memory.block_pages)
-        model.boot(boot_zones(trace, model.parameters))
-        self.model = model
+        self.model = GuestModel(parameters or parameters_for(series), block_pages=trace.memory_block_size // _PAGE)
+        self.model.boot(boot_zones(trace, self.model.parameters))
+        super().__init__(trace, guest=self.model)
         self.events: dict[int, tuple[OomEvent, ...]] = {}
         """Kills by step."""
-        self.guest = model
-        self.core.guest = model
 
     def rows(self) -> list[StepComparison]:
         """Replay all steps; the invariants are checked after each."""
