@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.guest.calibration import IDLE_FREE, TraceComparison, table
+from sim.load_replay import LoadReplay
 from sim.trace_format import read_trace
-from tests.guest.replayed import GuestReplay, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+def compare(path: Path) -> TraceComparison:
+    """Replay with the guest model; its books must be in order at the end."""
+    replay = LoadReplay(read_trace(path))
+    found = replay.compare()
+    replay.model.check()
+    return found
 
 
 DEMAND_AT_FAILURE = {
@@ -38,7 +46,7 @@ def test_free_memory_of_an_idle_guest(kernel_trace: Path, record_property: Calla
 
 def test_which_blocks_refuse_follows_from_the_guest(kernel_trace: Path) -> None:
     """No refusal is read off the recording here: every block, zone and plugged size is the model's own."""
-    replay = GuestReplay(read_trace(kernel_trace))
+    replay = LoadReplay(read_trace(kernel_trace))
     report = replay.run()
     assert report.identical, [*report.block_mismatches, *report.zone_mismatches, *report.size_mismatches][:3]
     assert replay.core.guest is replay.model
@@ -72,8 +80,8 @@ def test_kernel_memory_is_accounted_for(loaded: dict[str, TraceComparison]) -> N
 @pytest.mark.parametrize("name", sorted(DEMAND_AT_FAILURE))
 def test_demand_at_kernel_oom(name: str, shared_dir: Path) -> None:
     step, recorded, tolerated = DEMAND_AT_FAILURE[name]
-    replay = GuestReplay(read_trace(shared_dir / "kernel-traces" / "guest-load" / f"{name}.json"))
-    replay.rows()
+    replay = LoadReplay(read_trace(shared_dir / "kernel-traces" / "guest-load" / f"{name}.json"))
+    replay.compare()
     first = min(number for number, events in replay.events.items() if events)
     assert first == step
     event = replay.events[first][0]
