@@ -1,0 +1,117 @@
+"""Everything that the page about writing a policy shows is done here, as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from policies.contract import ZoneRequest
+from policies.testkit import PolicyCheckError, check_policy
+from sim.memory.groups import GroupView
+from sim.memory.view import MemoryView
+from sim.memory.zones import ScopeTotals
+from sim.plugins import POLICY, find
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "writing-a-policy.md").read_text("utf-8")
+FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that holds every file of the page."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    return tmp_path
+
+
+def do(command: str, folder: Path) -> str:
+    """Run a command of the page in ``folder`` and return what it printed."""
+    program, *arguments = command.removeprefix("$ ").split()
+    line = {
+        "memhp-sim": [sys.executable, "-c", "from sim.cli import main; main()"],
+        "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+    }[program] + arguments
+    path = os.pathsep.join((str(folder), str(ROOT)))
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_page_shows_files_and_commands() -> None:
+    assert set(FILES) == {
+        "kernel_first.py",
+        "test_kernel_first.py",
+        "try.toml",
+        "pyproject.toml",
+        "kernel_first_runs.py",
+    }
+    assert len(COMMANDS) == 4
+    assert all(line.startswith("$ ") for line in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_works(command: str, folder: Path) -> None:
+    if "pytest" in command:
+        (folder / "pyproject.toml").unlink()  # that one is about packaging, no place for pytest's settings
+    printed = do(command, folder)
+    expected = {
+        "pytest": "1 passed",
+        "validate": "kernel first",
+        "run": "kernel first",
+        "explain": "the reserve of 1572864",
+    }
+    assert next(text for word, text in expected.items() if word in command) in printed
+    if " run " in command:
+        assert list((folder / "results" / "try").rglob("*.png"))
+
+
+def test_the_package_is_listed_under_its_name(folder: Path) -> None:
+    """An installed distribution is a folder of metadata beside its modules."""
+    project = tomllib.loads(FILES["pyproject.toml"])["project"]
+    metadata = folder / f"my_policies-{project['version']}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n", "utf-8")
+    groups = project["entry-points"]
+    assert list(groups) == [POLICY.group]
+    lines = [f"[{POLICY.group}]", *(f"{name} = {value}" for name, value in groups[POLICY.group].items())]
+    (metadata / "entry_points.txt").write_text("\n".join(lines), "utf-8")
+    printed = do("memhp-sim policies", folder)
+    assert "kernel-first" in printed
+    assert "8GiB" in printed
+
+
+def test_deciding_runs_at_once_keeps_the_contract_and_a_wrong_rounding_does_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    policy = find(POLICY, "kernel_first_runs.py:KernelFirstRuns", folder).cls
+    assert check_policy(lambda: policy(reserve=4 << 30)).runs > 500
+    wrong = folder / "wrong.py"
+    wrong.write_text(FILES["kernel_first_runs.py"].replace("-(-missing // request.pages)", "missing // request.pages"))
+    mistaken = find(POLICY, "wrong.py:KernelFirstRuns", folder).cls
+    with pytest.raises(PolicyCheckError, match="zones_for_run put block"):
+        check_policy(lambda: mistaken(reserve=(4 << 30) + 4096))
+    sys.modules.pop("kernel_first", None)
+
+
+def test_all_that_the_page_says_a_policy_may_look_at_is_there() -> None:
+    table = next(block for block in PAGE.split("\n\n") if "request.first_page" in block and "|" in block)
+    for name in re.findall(r"`request\.(\w+)", table):
+        assert name in ZoneRequest.__slots__
+    for name in re.findall(r"`memory\.(\w+)", table):
+        assert hasattr(MemoryView, name)
+    for name in ("movable", "kernel", "early_kernel", "dynamic_movable"):
+        assert f"`{name}`" in table
+        assert name in ScopeTotals.__slots__
+    for name in ("is_dynamic", "max_pages", "unit_pages", "kernel", "movable"):
+        assert f"`{name}`" in table
+        assert hasattr(GroupView, name)
