@@ -111,10 +111,13 @@ class Outlook:
         in kernel zones because ZONE_MOVABLE is full, and more of that instead would hold as many.
         """
         guest, series = self._result.guest, self._measured.series
-        at = np.searchsorted(series.t_us, guest["t_us"], side="right") - 1
-        in_movable = np.maximum(series.movable[at] - guest["free_movable"], 0)
-        borrowed = np.maximum(guest["user"] - in_movable, 0)
-        need = series.hotplugged_kernel[at] - guest["headroom"] - borrowed
+        # A sample may be from before or after what else happened in its instant: what gives the smaller need counts.
+        after = np.searchsorted(series.t_us, guest["t_us"], side="right") - 1
+        before = np.maximum(np.searchsorted(series.t_us, guest["t_us"], side="left") - 1, 0)
+        movable = np.minimum(series.movable[before], series.movable[after])
+        kernel = np.minimum(series.hotplugged_kernel[before], series.hotplugged_kernel[after])
+        borrowed = np.maximum(guest["user"] - np.maximum(movable - guest["free_movable"], 0), 0)
+        need = kernel - guest["headroom"] - borrowed
         sizes = [*(len(whole.most) * self._result.block_pages for whole in self._items), *self._sizes.values()]
         need = np.maximum(need - min(sizes, default=0) // _DOUBT, 0)
         found: dict[int, int] = {}

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from sim.analysis.compare import HEADLINE_SCORES, compare
 from sim.analysis.data import scenarios
-from sim.analysis.plots import PLOTS, styled
+from sim.analysis.plots import GUEST_PLOTS, PLOTS, styled
+from sim.analysis.regret import bound, regret
 from sim.experiment.executors import local
 from sim.experiment.load import load
 from sim.experiment.plan import Experiment
@@ -86,18 +87,30 @@ class Results:
         """Return means and differences to the baseline with intervals; see :func:`sim.analysis.compare.compare`."""
         return compare(self.runs(), self.baseline, scores, policies=self.policies, method=method)
 
-    def plot(self, kind: str, workload: str, machine: str | None = None) -> Figure:
-        """Return the figure ``kind`` (memory, ratio, map or scores) of a workload on a machine (the first where None).
+    def regret(self, scores: Sequence[str] = HEADLINE_SCORES) -> pd.DataFrame:
+        """Return how much worse each policy is than clairvoyant; see :func:`sim.analysis.regret.regret`.
 
-        Raises ValueError where there is no such plot, or no completed run of that workload and machine.
+        Raises ValueError where the experiment is not known or has no clairvoyant policy.
         """
-        if kind not in PLOTS:
-            raise ValueError(f"there is no plot {kind!r}; there are: {', '.join(PLOTS)}")
+        against = bound(self.experiment) if self.experiment else None
+        if against is None:
+            raise ValueError("regret needs the policy clairvoyant in the experiment")
+        return regret(self.runs(), against, scores, policies=self.policies)
+
+    def plot(self, kind: str, workload: str, machine: str | None = None) -> Figure:
+        """Return the figure ``kind`` of a workload on a machine (the first where None).
+
+        Kinds are memory, ratio, map and scores, and tradeoff where a guest is modelled. Raises ValueError where there
+        is no such plot, or no completed run of that workload and machine.
+        """
+        plots = PLOTS | GUEST_PLOTS
+        if kind not in plots:
+            raise ValueError(f"there is no plot {kind!r}; there are: {', '.join(plots)}")
         found = list(scenarios(self.runs(), self.policies))
         for scenario in found:
             if scenario.workload == workload and machine in (None, scenario.machine):
                 with styled():
-                    return PLOTS[kind](self.store, scenario)
+                    return plots[kind](self.store, scenario)
         there = "; ".join(scenario.title for scenario in found) or "nothing"
         raise ValueError(f"no completed run of {workload!r} on {machine or 'any machine'}; there are: {there}")
 

@@ -153,6 +153,7 @@ def _report_failures(report: Report, console: Console) -> None:
 def _show_results(experiment: Experiment, report: Report, *, plots: bool | None) -> None:
     """Print the comparison, draw the plots (where None: unless there are many), and say where everything is."""
     from sim.analysis.compare import compare
+    from sim.analysis.regret import bound
     from sim.cli_tables import print_comparison
     from sim.results.store import ResultStore
 
@@ -163,6 +164,11 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
     if scenarios <= MOST_SCENARIOS:
         comparison = compare(runs, experiment.baseline, policies=experiment.policies)
         print_comparison(console, comparison, experiment.scenarios)
+        against = bound(experiment)
+        if against not in (None, experiment.baseline):
+            console.print(f"Regret: the same against {against}, which knows the future", style="bold")
+            comparison = compare(runs, against, policies=experiment.policies)
+            print_comparison(console, comparison, experiment.scenarios)
     else:
         console.print(f"{scenarios} workloads on machines are too many to print; all scores are in the table runs.")
     if plots is None and scenarios > MOST_SCENARIOS:

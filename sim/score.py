@@ -11,6 +11,7 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from sim.events import PLUGGED_SIGN
 from sim.guest_score import GUEST_SCORES
 from sim.measure import Measured, highest, integral, mean, mean_where_defined
 from sim.observe import EventKind
@@ -219,6 +220,15 @@ _ALL: Final = (
         formula="integral over time of the sum over devices of max(0, plugged - requested)",
         source=_OWN,
         headline=True,
+    ),
+    Score(
+        "returned",
+        "Memory given back",
+        BYTES,
+        "higher",
+        lambda m: float(int(m.events.pages[PLUGGED_SIGN[m.events.kind] < 0].sum()) * PAGE_SIZE),
+        formula="sum over time of everything that devices gave back, each time that they did",
+        source=_OWN,
     ),
     Score(
         "kernel_min",

@@ -49,6 +49,11 @@ class Scenario:
         """The number of different replications."""
         return int(self.runs["replication"].nunique())
 
+    @property
+    def has_guest(self) -> bool:
+        """Whether a guest was modelled."""
+        return bool(self.runs["headroom_min"].notna().any())
+
     def of(self, policy: str) -> pd.DataFrame:
         """Return the runs of ``policy``, by replication."""
         return self.runs[self.runs["policy"] == policy].sort_values("replication")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,6 @@ import matplotlib.style
 import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -24,6 +22,8 @@ from matplotlib.ticker import MaxNLocator
 from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours
 from sim.analysis.compare import FEWEST_FOR_INTERVAL, HEADLINE_SCORES, compare, number
 from sim.analysis.data import memory_series, ratio_series, scenarios, time_axis
+from sim.analysis.figure import MOST_POLICIES, heading
+from sim.analysis.tradeoff import plot_tradeoff
 from sim.blockmap import ABSENT, zone_map
 from sim.score import SCORES
 from sim.units import GIB, PAGE_SIZE
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from sim.results.store import ResultStore
 
 STYLE: Final = Path(__file__).with_name("memhp.mplstyle")
-MOST_POLICIES: Final = 12
-"""Panels beyond which a figure cannot be read; the first ones of the experiment are drawn, and the heading says so."""
 
 _KERNEL_COLOUR: Final = "#222222"
 _FAR_BEYOND: Final = 3.0
@@ -67,24 +65,6 @@ def _panels(count: int, width: float, height: float, labels: tuple[str, str] = (
         axis.set_xlabel(labels[0] if lowest else "")
         axis.set_ylabel("" if place % columns else labels[1])
     return figure, axes[:count]
-
-
-def _heading(figure: Figure, title: str, scenario: Scenario, *notes: str) -> None:
-    """Write what the figure shows, and below it, smaller, how to read it; the panels get the rest of the figure."""
-    present = len(scenario.present)
-    drawn = f"the first {MOST_POLICIES} of {present} policies" if present > MOST_POLICIES else ""
-    characters = int(figure.get_figwidth() * 13.5)  # of 10 points, in the figure's width
-    lines = [line for text in (*notes, drawn) for line in textwrap.wrap(text, characters)]
-    above, first, below = 0.08, 0.27, 0.2  # inches: margin, title, each line below it
-    height = figure.get_figheight()
-    figure.text(0.012, 1 - above / height, f"{title}: {scenario.title}", va="top", fontsize=14, fontweight="bold")
-    for row, text in enumerate(lines):
-        top = above + first + below * row
-        figure.text(0.012, 1 - top / height, text, va="top", fontsize=10, color="#444444")
-    head = (above + first + below * len(lines) + 0.06) / height
-    engine = figure.get_layout_engine()
-    if isinstance(engine, ConstrainedLayoutEngine):
-        engine.set(rect=(0, 0, 1, 1 - head))
 
 
 def _seeds_note(scenario: Scenario, *, differs: bool) -> str:
@@ -133,7 +113,7 @@ def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
         loc="outside lower center",
         ncols=2,
     )
-    _heading(figure, "Memory by zone", scenario, _seeds_note(scenario, differs=differs))
+    heading(figure, "Memory by zone", scenario, _seeds_note(scenario, differs=differs))
     return figure
 
 
@@ -173,7 +153,7 @@ def plot_ratio(store: ResultStore, scenario: Scenario) -> Figure:
         axis.set_ylim(0, top * 1.12)
         axis.yaxis.set_major_locator(MaxNLocator(5))
     seeds = _seeds_note(scenario, differs=any(line.differs for line in found.values()))
-    _heading(figure, "Ratio", scenario, f"100 * present MOVABLE / present KERNEL memory; {seeds}")
+    heading(figure, "Ratio", scenario, f"100 * present MOVABLE / present KERNEL memory; {seeds}")
     return figure
 
 
@@ -236,7 +216,7 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     figure.legend(handles=handles, loc="outside lower center", ncols=8)
     thinned = f"; every {stride}th is drawn" if stride > 1 else ""
     note = f"zone of every memory block ({maps[0][1] >> 20} MiB) over time; replication {first}{thinned}"
-    _heading(figure, "Memory map", scenario, note)
+    heading(figure, "Memory map", scenario, note)
     return figure
 
 
@@ -300,7 +280,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
         _room(axis)
     if not telling:
         axes[0].set_axis_off()
-    _heading(figure, "Scores", scenario, _scores_note(scenario, varied=varied), _alike_note(scenario, alike))
+    heading(figure, "Scores", scenario, _scores_note(scenario, varied=varied), _alike_note(scenario, alike))
     return figure
 
 
@@ -344,6 +324,9 @@ PLOTS: Final[dict[str, Callable[[Any, Any], Figure]]] = {
 }
 """The plots by the name that their files begin with."""
 
+GUEST_PLOTS: Final[dict[str, Callable[[Any, Any], Figure]]] = {"tradeoff": plot_tradeoff}
+"""More of them, where a guest is modelled."""
+
 
 def styled() -> AbstractContextManager[None]:
     """Return the context in which figures are to be made and written: the look of all plots."""
@@ -354,7 +337,7 @@ def figures(store: ResultStore, policies: Sequence[str] = ()) -> Iterator[tuple[
     """Yield every plot of the experiment in ``store`` with its file's name. ``policies`` is their order, if known."""
     with styled():
         for scenario in scenarios(store.runs(), policies):
-            for kind, plot in PLOTS.items():
+            for kind, plot in (PLOTS | (GUEST_PLOTS if scenario.has_guest else {})).items():
                 yield f"{kind}-{_slug(scenario.machine)}-{_slug(scenario.workload)}", plot(store, scenario)
 
 

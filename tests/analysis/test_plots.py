@@ -153,7 +153,7 @@ def test_files_are_the_same_bytes_every_time(tmp_path: Path) -> None:
         assert [path.name for path in paths[:4]] == [
             "memory-m-second.png", "memory-m-second.svg", "ratio-m-second.png", "ratio-m-second.svg",
         ]  # fmt: skip
-        assert len(paths) == 8
+        assert len(paths) == 2 * len(plots.PLOTS | plots.GUEST_PLOTS)
         hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
         for path in paths:
             if path.suffix == ".svg":
@@ -179,5 +179,5 @@ def test_a_run_in_which_nothing_happens_can_be_drawn(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     run = seeded_run(1, steps=0)
     store.write(CellId("0" * 32, "m", "w", "p", 0, 1), replace(run, duration_us=0, events=run.events[:0]))
-    assert len(plots.save_all(store, tmp_path / "plots")) == 8
+    assert len(plots.save_all(store, tmp_path / "plots")) == 2 * len(plots.PLOTS | plots.GUEST_PLOTS)
     assert run.boot.kernel_pages * PAGE_SIZE == store.runs()["kernel_end"].iloc[0]

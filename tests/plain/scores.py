@@ -240,6 +240,10 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "mixed_units_max": max(look.mixed_units for look in looks),
         "not_given_end": end.not_given * PAGE,
         "not_given_byte_seconds": float(Fraction(sum(look.not_given * look.dt for look in looks) * PAGE, 1_000_000)),
+        "returned": PAGE
+        * sum(
+            row[6] for row in run.events.tolist() if row[1] in (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG)
+        ),
         "kernel_min": min(look.kernel for look in looks) * PAGE,
         "kernel_mean": _mean([Fraction(look.kernel) for look in looks], dts) * PAGE,
         "kernel_end": end.kernel * PAGE,

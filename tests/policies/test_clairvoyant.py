@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from policies.clairvoyant import Clairvoyant
 from policies.fixed import OnlineKernel, OnlineMovable
+from policies.testkit import check_policy
 from sim.measure import integral
 from sim.memory.zones import ZONE_MOVABLE
 from sim.observe import EventKind
@@ -58,7 +59,8 @@ VIRTIO = [(0.0, "virtio-mem", "v", GIB), *((5.0 + 10 * n, "resize", "v", (n + 1)
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 95), st.integers(1, 16)), min_size=1, max_size=4), st.booleans())
+@given(demands=st.lists(st.tuples(st.integers(1, 95), st.integers(1, 16)), min_size=1, max_size=4), goes=st.booleans())
+@example(demands=[(59, 6), (64, 8), (15, 1)], goes=False)  # something else happens in the instant of a sample
 def test_no_zones_of_a_growing_device_are_better(demands: list[tuple[int, int]], goes: bool) -> None:  # noqa: FBT001
     """Kernel memory comes in up to four pieces; perhaps the first one goes again."""
     loads = [(float(t) + 0.5, "page-tables", f"l{n}", size * 100 * MIB) for n, (t, size) in enumerate(demands)]
@@ -94,6 +96,10 @@ def test_it_keeps_kernel_memory_only_for_what_is_to_come() -> None:
     assert kernel["kernel_ooms"] == scores["kernel_ooms"] == 0
     assert scores["movable_share_mean"] > 70 > kernel["movable_share_mean"] == 0
     assert scores["headroom_min"] < BLOCK < kernel["headroom_min"]
+
+
+def test_it_keeps_to_the_contract_of_policies() -> None:
+    assert check_policy(Clairvoyant).decisions > 100
 
 
 def test_without_a_guest_everything_is_movable() -> None:

@@ -1,0 +1,34 @@
+"""What all figures of an experiment have: a heading, and a limit to what a person can look at."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sim.analysis.data import Scenario
+
+MOST_POLICIES: Final = 12
+"""Panels beyond which a figure cannot be read; the first ones of the experiment are drawn, and the heading says so."""
+
+
+def heading(figure: Figure, title: str, scenario: Scenario, *notes: str, most: int | None = MOST_POLICIES) -> None:
+    """Write what the figure shows, and below it, smaller, how to read it; the panels get the rest of the figure."""
+    present = len(scenario.present)
+    drawn = f"the first {most} of {present} policies" if most is not None and present > most else ""
+    characters = int(figure.get_figwidth() * 13.5)  # of 10 points, in the figure's width
+    lines = [line for text in (*notes, drawn) for line in textwrap.wrap(text, characters)]
+    above, first, below = 0.08, 0.27, 0.2  # inches: margin, title, each line below it
+    height = figure.get_figheight()
+    figure.text(0.012, 1 - above / height, f"{title}: {scenario.title}", va="top", fontsize=14, fontweight="bold")
+    for row, text in enumerate(lines):
+        top = above + first + below * row
+        figure.text(0.012, 1 - top / height, text, va="top", fontsize=10, color="#444444")
+    head = (above + first + below * len(lines) + 0.06) / height
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, 0, 1, 1 - head))

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+from matplotlib.collections import PathCollection
+
+from sim.analysis.plots import save_all, styled
+from sim.analysis.regret import bound, regret
+from sim.analysis.tradeoff import plot_tradeoff
+from sim.api import Results, run
+from sim.score import SCORES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+DIMMS = "t_s,op,device,kind,size_bytes\n" + "".join(
+    [
+        *(f"{10 * n},plug,d{n},dimm,256MiB\n{10 * n + 5},demand,k,kernel,{(n + 1) * 64}MiB\n" for n in range(16)),
+        *(f"{200 + n},unplug,d{15 - n},,\n" for n in range(16)),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    folder: Path = tmp_path_factory.mktemp("tradeoff")
+    (folder / "dimms.csv").write_text(DIMMS, "utf-8")
+    (folder / "small.toml").write_text(
+        """
+        machines = [{ boot_memory = "1GiB" }]
+        workloads = [{ name = "csv-replay", label = "grow", path = "dimms.csv" }]
+        guest.model = "linux"
+        policies = [
+            { name = "auto-movable" }, { name = "clairvoyant" }, { name = "headroom" }, { name = "online-movable" },
+            { name = "online-kernel" },
+        ]
+        sweep = [{ product.policies.auto-movable.ratio = [100, 200, 301, 2000] }]
+        """,
+        "utf-8",
+    )
+    found = run(folder / "small.toml", folder / "results", workers=1)
+    assert (found.runs()["status"] == "completed").all()
+    return found
+
+
+def texts(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in [*figure.axes[0].texts, *figure.texts])
+
+
+def test_the_figure_has_every_policy_and_every_ratio(results: Results) -> None:
+    figure = results.plot("tradeoff", "grow")
+    found = texts(figure)
+    for label in ("clairvoyant", "headroom", "online-movable", "online-kernel", "100 %", "2000 %"):
+        assert label in found
+    axis = figure.axes[0]
+    points = [tuple(xy) for each in axis.collections if isinstance(each, PathCollection) for xy in each.get_offsets()]
+    runs = results.runs().set_index("policy")
+    x, y = runs.loc["headroom", "headroom_min"] / 2**20, runs.loc["headroom", "returned"] / 2**30
+    assert any(math.isclose(point[0], x) and math.isclose(point[1], y) for point in points)
+    curve = axis.lines[0]
+    assert list(curve.get_xdata()) == sorted(curve.get_xdata(), reverse=True)
+    assert list(curve.get_ydata()) == sorted(curve.get_ydata())
+
+
+def test_it_is_drawn_with_the_others_where_there_is_a_guest(results: Results, tmp_path: Path) -> None:
+    names = {path.name for path in save_all(results.store, tmp_path, results.policies)}
+    assert {"tradeoff-1GiB-grow.png", "tradeoff-1GiB-grow.svg"} <= names
+    tables = {
+        "machines": [{"boot_memory": "1GiB"}],
+        "policies": [{"name": "online-kernel"}],
+        "workloads": [{"name": "dimm-slots", "duration": 600}],
+    }
+    without = run(tables, tmp_path / "without", workers=1)
+    assert not [path for path in save_all(without.store, tmp_path / "plots") if "tradeoff" in path.name]
+
+
+def test_where_nothing_was_given_back_the_share_of_movable_takes_its_place(results: Results) -> None:
+    from sim.analysis.data import scenarios
+
+    runs = results.runs().assign(returned=0.0)
+    (scenario,) = scenarios(runs, results.policies)
+    with styled():
+        figure = plot_tradeoff(results.store, scenario)
+    assert "MOVABLE" in figure.axes[0].get_ylabel()
+
+
+def test_regret_is_positive_where_a_policy_is_worse_than_the_bound(results: Results) -> None:
+    table = results.regret(list(SCORES)).set_index(["policy", "score"])["regret"]
+    assert results.experiment is not None
+    assert bound(results.experiment) == "clairvoyant"
+    assert (table["clairvoyant"].dropna() == 0).all()
+    runs = results.runs().set_index("policy")
+    kernel = runs.loc["online-kernel"]
+    best = runs.loc["clairvoyant"]
+    assert table["online-kernel", "returned"] == best["returned"] - kernel["returned"] > 0
+    assert table["online-movable", "kernel_ooms"] == runs.loc["online-movable", "kernel_ooms"] > 0
+    for policy in results.policies:
+        if not runs.loc[policy, ["kernel_ooms", "failed_adds"]].any():
+            assert table[policy, "movable_share_mean"] >= 0
+    assert not {name for _, name in table.index if SCORES[name].better == "neither"}
+
+
+def test_regret_needs_a_bound(tmp_path: Path) -> None:
+    tables = {
+        "machines": [{"boot_memory": "1GiB"}],
+        "policies": [{"name": "online-kernel"}],
+        "workloads": [{"name": "dimm-slots", "duration": 600}],
+    }
+    found = run(tables, tmp_path, workers=1)
+    with pytest.raises(ValueError, match="clairvoyant"):
+        found.regret()
+    with pytest.raises(ValueError, match="baseline"):
+        regret(found.runs(), "nobody")

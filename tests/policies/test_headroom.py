@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import pytest
+
+from policies.contract import ZoneRequest
+from policies.fixed import OnlineMovable
+from policies.headroom import DEFAULT_RESERVE, Headroom
+from policies.testkit import check_policy
+from sim.boot_layout import lay_out
+from sim.machine import MachineSpec, NodeSpec
+from sim.memory.view import MemoryView
+from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
+from sim.observe import EventKind
+from sim.score import compute_scores
+from sim.units import GIB, MIB, PAGE_SIZE, parse_size
+from tests.policies.scripted import BLOCK, Script, play
+
+
+def zones(policy: Headroom, script: Script, *, boot: int = GIB, guest: bool = True) -> list[int]:
+    """The zone of every block that was plugged, in the order of plugging."""
+    events = play(policy, script, boot=boot, guest=guest).events.tolist()
+    return [row[5] for row in events if row[1] == EventKind.PLUG for _ in range(row[4])]
+
+
+def growing(blocks: int, *more: tuple[float, str, str, int]) -> Script:
+    grow = [(10.0 * n, "resize", "v", n * BLOCK) for n in range(1, blocks + 1)]
+    return Script([(0.0, "virtio-mem", "v", 16 * GIB), *grow, *more], seconds=10.0 * blocks + 20)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Headroom(), Headroom(reserve=0), Headroom(reserve=8 * GIB), Headroom(share=30, numa_aware=True, reserve=GIB)],
+    ids=["default", "nothing", "all", "share-by-node"],
+)
+def test_it_keeps_to_the_contract_of_policies(policy: Headroom) -> None:
+    assert check_policy(policy).decisions > 100
+
+
+def test_without_need_everything_is_movable() -> None:
+    assert zones(Headroom(), growing(8)) == [ZONE_MOVABLE] * 8
+
+
+def test_kernel_use_that_eats_into_the_reserve_brings_kernel_memory_until_it_is_whole_again() -> None:
+    script = growing(8, (35.0, "page-tables", "tables", 700 * MIB))
+    assert zones(Headroom(), script) == [ZONE_MOVABLE] * 3 + [ZONE_NORMAL] * 2 + [ZONE_MOVABLE] * 3
+    assert compute_scores(play(Headroom(), script))["headroom_min"] < DEFAULT_RESERVE
+
+
+def test_what_the_kernel_gives_back_makes_room_for_movable_again() -> None:
+    script = growing(6, (5.0, "page-tables", "t", 2 * GIB), (35.0, "page-tables", "t", 0))
+    found = zones(Headroom(reserve=parse_size("600MiB")), script)
+    assert found[3:] == [ZONE_MOVABLE] * 3
+
+
+def test_a_reserve_of_nothing_is_all_movable_and_a_huge_one_all_kernel() -> None:
+    script = growing(5, (5.0, "page-tables", "tables", 500 * MIB))
+    assert set(zones(Headroom(reserve=0), script)) == {ZONE_MOVABLE}
+    assert set(zones(Headroom(reserve=64 * GIB), script)) == {ZONE_NORMAL}
+    assert set(zones(Headroom(reserve=0, share=100), script)) == {ZONE_NORMAL}
+
+
+def test_a_share_grows_with_memory() -> None:
+    """A tenth of memory: boot memory has it free up to some size; beyond it one block in ten or so is kernel memory."""
+    found = zones(Headroom(reserve=0, share=10), growing(120))
+    assert found[:40] == [ZONE_MOVABLE] * 40
+    assert 5 <= found[80:].count(ZONE_NORMAL) <= 7
+
+
+def test_a_dimm_is_all_of_one_kind() -> None:
+    script = Script([(1.0, "page-tables", "t", 700 * MIB), (5.0, "dimm", "first", GIB), (9.0, "dimm", "second", GIB)])
+    assert zones(Headroom(), script) == [ZONE_NORMAL] * 8 + [ZONE_MOVABLE] * 8
+
+
+def test_a_unit_is_all_of_one_kind() -> None:
+    layout = lay_out(MachineSpec((NodeSpec(GIB),)))
+    memory = layout.memory
+    view = MemoryView(memory)
+    unit = 4 * memory.block_pages
+    group = memory.groups.find(memory.groups.register_dynamic(0, unit))
+    first = memory.max_blocks // 2
+    memory.add(first, 8, node=0, group_id=group.id if group else -1)
+    memory.online(first, ZONE_NORMAL)
+    inside = ZoneRequest(0, (first + 1) * memory.block_pages, memory.block_pages, group)
+    outside = ZoneRequest(0, (first + 4) * memory.block_pages, memory.block_pages, group)
+    policy = Headroom(reserve=0)
+    assert policy.zone_for(inside, view) == ZONE_NORMAL
+    assert policy.zones_for_run(inside, 3, view) == [(3, ZONE_NORMAL)]
+    assert policy.zones_for_run(inside, 4, view) is None
+    assert policy.zones_for_run(outside, 4, view) == [(4, ZONE_MOVABLE)]
+    assert "unit of group" in policy.explain(inside, view).reason
+
+
+def test_without_a_guest_the_memmap_is_all_that_counts() -> None:
+    """1 GiB of boot memory holds the memmap of 32 GiB (of which it is part) with 512 MiB to spare, and no more."""
+    script = Script([(0.0, "virtio-mem", "v", 64 * GIB), (1.0, "resize", "v", 40 * GIB)])
+    found = zones(Headroom(reserve=512 * MIB), script, guest=False)
+    movable_first = found.index(ZONE_NORMAL)
+    assert abs((movable_first * BLOCK + GIB) / 64 - 512 * MIB) <= BLOCK / 64
+    assert found.count(ZONE_NORMAL) <= 3
+
+
+def test_a_node_of_its_own_gets_a_reserve_only_if_asked_for() -> None:
+    layout = lay_out(MachineSpec((NodeSpec(4 * GIB), NodeSpec(0))))
+    memory = layout.memory
+    first = memory.max_blocks // 2
+    memory.add(first, 1, node=1)
+    request = ZoneRequest(1, first * memory.block_pages, memory.block_pages, None)
+    view = MemoryView(memory)
+    assert Headroom().zone_for(request, view) == ZONE_MOVABLE
+    aware = Headroom(numa_aware=True)
+    assert aware.zone_for(request, view) == ZONE_NORMAL
+    explained = aware.explain(request, view)
+    assert explained.numbers == {"node": 1, "free": 0, "required": DEFAULT_RESERVE // PAGE_SIZE}
+    assert explained.reason.startswith("node 1: 0 pages")
+
+
+def test_it_saves_the_guest_that_online_movable_starves() -> None:
+    script = growing(60, *((10.0 * n + 5, "page-tables", "t", n * 25 * MIB) for n in range(1, 60)))
+    starved, saved = (compute_scores(play(policy, script)) for policy in (OnlineMovable(), Headroom()))
+    assert starved["kernel_ooms"] > saved["kernel_ooms"] == 0
+    assert starved["headroom_min"] == 0 < 100 * MIB < saved["headroom_min"]
+    assert saved["movable_share_end"] > 75
+
+
+def test_only_plain_online_asks_it() -> None:
+    assert Headroom().auto_online is OnlineType.ONLINE
+
+
+@pytest.mark.parametrize(("reserve", "share", "said"), [(-1, 0, "reserve"), (0, 101, "share"), (0, -1, "share")])
+def test_senseless_parameters_are_refused(reserve: int, share: int, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said} must"):
+        Headroom(reserve=reserve, share=share)
