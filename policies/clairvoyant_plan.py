@@ -198,7 +198,8 @@ class _Program:
         ends = np.cumsum([0, *(len(row) for row in self.rows)], dtype=np.int64)
         values = np.array([value for row in self.rows for value in row.values()], dtype=np.float64)
         columns = np.array([column for row in self.rows for column in row], dtype=np.int64)
-        matrix = csr_array((values, columns, ends), shape=(len(self.rows), self.count))
+        shape = (len(self.rows), self.count)
+        matrix: csr_array[np.float64, tuple[int, int]] = csr_array((values, columns, ends), shape=shape)
         cost = np.array(self.cost, dtype=np.float64)
         solved = milp(
             cost / max(1.0, float(np.abs(cost).max())),
