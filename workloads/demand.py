@@ -98,7 +98,7 @@ def drive(
         if dead or amount == target:
             watched = not dead and target > 0
             yield env.timeout(min(process.look_us, until - now) if watched else until - now)
-            if watched:
+            if watched and env.now < until:
                 dead = not process.lives()
         else:
             pause = min(tick_us, until - now)

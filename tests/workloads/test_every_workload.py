@@ -20,7 +20,10 @@ from workloads.checks import WorkloadInputError
 from workloads.csv_replay import CsvReplay
 from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
+from workloads.guest_load import GuestLoad
+from workloads.load_trace import LoadTrace
 from workloads.random_mix import RandomMix
+from workloads.reactive import ReactiveGrowth
 from workloads.together import PartHost, Together
 from workloads.virtio_mem_resize import VirtioMemResize
 
@@ -31,7 +34,16 @@ if TYPE_CHECKING:
     from workloads.contract import Host, Workload
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES: tuple[type[Workload], ...] = (DimmSlots, VirtioMemResize, RandomMix, CsvReplay, DemandTrace)
+CLASSES: tuple[type[Workload], ...] = (
+    DimmSlots,
+    VirtioMemResize,
+    RandomMix,
+    CsvReplay,
+    DemandTrace,
+    GuestLoad,
+    LoadTrace,
+    ReactiveGrowth,
+)
 
 RANDOM: dict[str, Workload] = {
     "coin": DimmSlots(sizes=[GIB, 2 * GIB], nodes=[0, 1], removal="random"),
@@ -39,6 +51,8 @@ RANDOM: dict[str, Workload] = {
     "fixed": DimmSlots(spacing="fixed", ask_again=True),
     "several": VirtioMemResize(shape="diurnal", devices=3, jitter=0.5, stagger=100.0, nodes=[0, 1]),
     "bursts": VirtioMemResize(shape="bursts"),
+    "load": GuestLoad(shape="bursts", rate=64 * MIB, processes=3, tick=1.0, kernel_share=0.1),
+    "load in steps": GuestLoad(shape="steps", size=4 * GIB, rate=300 * MIB, jitter=0.5),
     "mix": RandomMix(nodes=[0, 1], duration=20_000.0),
     "mix-again": RandomMix(ask_again=True, wait_for_guest=True, duration=20_000.0),
 }
@@ -171,7 +185,7 @@ def test_parameters_together_stand_junk(cls: type[Workload], data: st.DataObject
 def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> None:
     """Make a workload of ``given_values``, or see each fault begin with the name of a parameter."""
     names = [parameter.name for parameter in cls.parameters]
-    if cls is DemandTrace:
+    if cls in (DemandTrace, LoadTrace):
         given_values.setdefault("path", "/nowhere/at-all.csv")
     try:
         made = cls(**given_values)
@@ -212,6 +226,19 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (DemandTrace, {"path": "x.csv", "series": "4"}, ["series"]),
     (DemandTrace, {"path": "x.csv", "kind": "dimm", "maximum": 257 * GIB, "step": GIB}, ["maximum"]),
     (DemandTrace, {"path": "x.csv", "maximum": MIB * 2}, ["maximum"]),
+    (GuestLoad, {"shape": "ramp"}, ["rate"]),
+    (GuestLoad, {"kind": "anonymus", "size": 0, "tick": 0}, ["kind", "size", "tick"]),
+    (GuestLoad, {"kernel_share": 0.6, "cache_share": 0.5}, ["cache_share"]),
+    (GuestLoad, {"kind": "processes", "kernel_share": 0.1}, ["kernel_share"]),
+    (GuestLoad, {"start": 10.0, "end": 10.0}, ["end"]),
+    (GuestLoad, {"processes": 0, "drop_caches": 4, "jitter": 2}, ["jitter", "processes", "drop_caches"]),
+    (LoadTrace, {"path": "/nowhere/at-all.csv"}, ["path"]),
+    (LoadTrace, {"path": "x.csv", "speed": 0, "tick": -1}, ["speed", "tick"]),
+    (ReactiveGrowth, {"step": 3 * MIB, "period": 0}, ["step", "period"]),
+    (ReactiveGrowth, {"threshold": GIB, "target": GIB}, ["target"]),
+    (ReactiveGrowth, {"initial": 2 * GIB, "maximum": GIB}, ["maximum"]),
+    (ReactiveGrowth, {"threshold": GIB, "shrink_above": GIB}, ["shrink_above"]),
+    (ReactiveGrowth, {"region": GIB}, ["region"]),
 ]
 
 

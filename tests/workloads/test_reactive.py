@@ -1,0 +1,207 @@
+"""Growth that reacts to the guest: when it asks, for how much, and the recording of a real guest that grew so."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pytest
+import simpy
+
+from policies.fixed import OnlineMovable
+from sim.devices.specs import VirtioMemSpec
+from sim.engine import simulate
+from sim.guest_link import GuestSpec
+from sim.machine import MachineSpec, NodeSpec
+from sim.observe import EventKind
+from sim.streams import Streams
+from sim.units import GIB, MIB, PAGE_SIZE
+from tests.workloads.fake_host import Character, FakeHost
+from workloads.guest_load import GuestLoad
+from workloads.reactive import ReactiveGrowth
+from workloads.together import Together
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sim.run_result import RunResult
+
+SECOND = 1_000_000
+LOW, HIGH = 100 * MIB, 10 * GIB
+
+
+def requests(
+    workload: ReactiveGrowth, available: list[tuple[int, int | None]], character: Character = "obliging"
+) -> list[tuple[float, int]]:
+    """Return (seconds, size) of what is asked for while MemAvailable is as ``available`` says from each second on."""
+    env = simpy.Environment()
+    host = FakeHost(env, character)
+    host.available = available[0][1]
+
+    def guest() -> Iterator[simpy.Event]:
+        for second, now in available:
+            if second * SECOND > env.now:
+                yield env.timeout(second * SECOND - int(env.now))
+            host.available = now
+
+    env.process(guest())  # type: ignore[arg-type]  # a generator
+    env.run(until=env.process(workload.run(host, Streams(1, 0))))
+    return [(at / SECOND, what) for at, verb, _, what in host.calls if verb == "resize" and isinstance(what, int)]
+
+
+def test_the_device_is_attached_as_described() -> None:
+    env = simpy.Environment()
+    host = FakeHost(env)
+    work = ReactiveGrowth(initial=GIB, maximum=4 * GIB, region=8 * GIB, node=1, device_block=4 * MIB, device="v")
+
+    env.run(until=env.process(work.run(host, Streams(1, 0))))
+
+    assert host.calls == [(0, "plug", "v", VirtioMemSpec("v", 8 * GIB, 1, 4 * MIB, GIB))]
+    assert list(work.node_capacity()) == [1]
+
+
+def test_it_grows_by_a_step_at_a_time_up_to_the_maximum() -> None:
+    work = ReactiveGrowth(maximum=700 * MIB, period=2.0, start=1.0, duration=20.0)
+
+    assert requests(work, [(0, HIGH), (4, LOW)]) == [(5.0, 256 * MIB), (7.0, 512 * MIB), (9.0, 700 * MIB)]
+
+
+def test_it_grows_to_the_target_in_the_nearest_number_of_steps() -> None:
+    work = ReactiveGrowth(threshold=512 * MIB, target=4 * GIB, step=128 * MIB, period=10.0, duration=15.0)
+
+    assert requests(work, [(0, 380 * MIB), (5, 153 * MIB)]) == [(0.0, 29 * 128 * MIB), (10.0, (29 + 31) * 128 * MIB)]
+
+
+def test_it_waits_until_the_last_growth_is_fulfilled() -> None:
+    env = simpy.Environment()
+    host = FakeHost(env)
+    host.available = LOW
+    host.plugged = lambda device: 0 if env.now < 5 * SECOND else 256 * MIB  # type: ignore[method-assign]  # noqa: ARG005
+    work = ReactiveGrowth(duration=7.5)
+
+    env.run(until=env.process(work.run(host, Streams(1, 0))))
+
+    assert [(at // SECOND, what) for at, verb, _, what in host.calls if verb == "resize"] == [
+        (0, 256 * MIB),
+        (5, 512 * MIB),
+    ]
+
+
+def test_a_decision_takes_its_time_and_the_observer_keeps_its_beat() -> None:
+    work = ReactiveGrowth(period=1.0, delay=2.5, duration=9.0)
+
+    assert requests(work, [(0, LOW)])[:3] == [(2.5, 256 * MIB), (5.5, 512 * MIB), (8.5, 768 * MIB)]
+
+
+def test_it_gives_back_what_is_too_much_after_a_while() -> None:
+    work = ReactiveGrowth(
+        initial=GIB, step=GIB, threshold=512 * MIB, target=GIB, shrink_above=2 * GIB, hold=10.0, duration=60.0
+    )
+    found = requests(work, [(0, HIGH), (5, LOW), (6, HIGH), (20, 3 * GIB // 2)])
+
+    assert found == [(5.0, 2 * GIB), (15.0, GIB)], "asked back after the hold time, never below the initial size"
+
+
+def test_it_gives_back_a_part_at_a_time() -> None:
+    work = ReactiveGrowth(
+        threshold=512 * MIB,
+        step=512 * MIB,
+        target=8 * GIB,
+        shrink_above=9 * GIB,
+        shrink_step=2 * GIB,
+        hold=5.0,
+        duration=30.0,
+    )
+    found = requests(work, [(0, 0), (1, 13 * GIB)])
+
+    assert found == [(0.0, 8 * GIB), (5.0, 6 * GIB), (10.0, 4 * GIB), (15.0, 2 * GIB), (20.0, 0)]
+
+
+def test_a_shrink_that_hangs_does_not_keep_it_from_growing() -> None:
+    env = simpy.Environment()
+    host = FakeHost(env)
+    work = ReactiveGrowth(threshold=512 * MIB, step=GIB, shrink_above=4 * GIB, hold=1.0, duration=6.0)
+    stuck = 3 * GIB
+    host.plugged = lambda device: stuck  # type: ignore[method-assign]  # noqa: ARG005
+
+    def guest() -> Iterator[simpy.Event]:
+        host.available = HIGH
+        yield env.timeout(1)
+        host.sizes["vmem0"] = stuck
+        yield env.timeout(3 * SECOND)
+        host.available = LOW
+
+    env.process(guest())  # type: ignore[arg-type]  # a generator
+    env.run(until=env.process(work.run(host, Streams(1, 0))))
+
+    sizes = [what for _, verb, _, what in host.calls if verb == "resize"]
+    assert sizes[0] == 0
+    assert sizes[-1] == stuck + GIB
+
+
+def test_without_a_guest_it_stays_as_it_is() -> None:
+    assert requests(ReactiveGrowth(), [(0, None)]) == []
+
+
+def test_a_host_that_refuses_the_device_is_left_alone() -> None:
+    assert requests(ReactiveGrowth(duration=10.0), [(0, LOW)], "refusing") == []
+
+
+# A real guest ----------------------------------------------------------------------------------------------
+
+
+class Recorded(NamedTuple):
+    """What a recording of reactive growth says: the program's mean rate (bytes/s), what came out of it (MiB)."""
+
+    rate: int
+    period: float
+    grown: int
+    lowest: float
+
+
+def recorded(step: dict[str, Any]) -> Recorded:
+    columns = step["columns"]
+    table = np.array([[np.nan if value is None else value for value in row] for row in step["timeline"]], dtype=float)
+    at, available = (table[:, columns.index(name)] for name in ("guest_seconds", "available_mib"))
+    seconds, mib = step["program"][-1]
+    return Recorded(
+        int(mib / seconds * MIB), float(np.median(np.diff(at))), step["size"] // MIB, float(np.nanmin(available))
+    )
+
+
+def grown_like(step: dict[str, Any], found: Recorded) -> RunResult:
+    duration = step["total_mib"] * MIB / found.rate + 5
+    work = Together(
+        parts=[
+            ReactiveGrowth(
+                threshold=step["threshold"],
+                step=step["step"],
+                maximum=step["limit"],
+                region=6 * GIB,
+                period=found.period,
+                duration=duration,
+            ),
+            GuestLoad(shape="ramp", size=step["total_mib"] * MIB, rate=found.rate, duration=duration),
+        ]
+    )
+    return simulate(MachineSpec(nodes=(NodeSpec(GIB),)), OnlineMovable(), work, Streams(1, 0), guest=GuestSpec())
+
+
+def test_a_recorded_guest_grows_as_much_and_comes_as_close(shared_dir: Path) -> None:
+    path = shared_dir / "kernel-traces" / "guest-load" / "reactive-movable.json"
+    if not path.is_file():
+        pytest.skip(f"no recording {path.name}")
+    steps = [step for step in json.loads(path.read_text("utf-8"))["steps"] if step["op"] == "reactive_growth"]
+    assert len(steps) == 5
+    for step in steps:
+        found = recorded(step)
+        result = grown_like(step, found)
+        events = result.events
+        asked = events[events[:, 1] == EventKind.REQUEST][-1, 6] * PAGE_SIZE // MIB
+        lowest = int(result.guest["mem_available"].min()) * PAGE_SIZE / MIB
+
+        assert asked == found.grown
+        assert lowest == pytest.approx(found.lowest, abs=32)
+        assert not (events[:, 1] == EventKind.OOM).any()
