@@ -9,6 +9,7 @@ import simpy
 
 from benchmarks.ratios import ratio, timed
 from policies.auto_movable import AutoMovable
+from policies.fixed import OnlineMovable
 from policies.headroom import Headroom
 from sim.boot_layout import lay_out
 from sim.devices.context import DriverContext
@@ -88,7 +89,7 @@ def test_growing_costs_at_most_twice_as_much(size: int, report: Callable[[str, f
     blocks = size // BLOCK if size < TIB else 8 * 1024
 
     def grow(*, modelled: bool) -> Callable[[], float]:
-        def cost() -> float:
+        def once() -> float:
             env, host = machine(size, AutoMovable(), modelled=modelled)
             base = host.plugged("device")
             host.resize("device", base + blocks * BLOCK)
@@ -96,7 +97,8 @@ def test_growing_costs_at_most_twice_as_much(size: int, report: Callable[[str, f
             assert host.plugged("device") == base + blocks * BLOCK
             return seconds
 
-        return cost
+        # So few blocks are over at once: the least disturbed of several times counts.
+        return once if size >= TIB else lambda: min(once() for _ in range(15))
 
     rounds = 9 if size < TIB else 5
     figure = ratio(grow(modelled=True), grow(modelled=False), rounds)
@@ -106,7 +108,7 @@ def test_growing_costs_at_most_twice_as_much(size: int, report: Callable[[str, f
 @pytest.mark.parametrize("size", SIZES, ids=format_size)
 def test_a_dimm_costs_at_most_twice_as_much(size: int, report: Callable[[str, float, float], None]) -> None:
     def dimms(*, modelled: bool) -> Callable[[], float]:
-        env, host = machine(size, AutoMovable(), modelled=modelled)
+        env, host = machine(size, OnlineMovable(), modelled=modelled)  # with others, the first kernel DIMM would stay
         dimm = size // 32
 
         def work() -> None:

@@ -201,6 +201,20 @@ class KernelPages:
 
     def take_pieces(self, nr: int, user_pages: int) -> list[tuple[int, int]]:
         """Claim up to ``nr`` whole pageblocks for memmap. Return (block, mask) of each block used."""
+        if nr == 1 and user_pages < PAGEBLOCK:
+            # A block of 128 MiB needs one: this is the hot path of plugging, so it is spared the general way.
+            block, pieces = self.hint, self.pieces
+            i = bisect_right(self._starts, block) - 1
+            mine = pieces.get(block, 0)
+            taken = mine | self.held.get(block, 0) | self.fixed.get(block, 0) | self.absent.get(block, 0)
+            left = self._full & ~taken
+            if left and i >= 0 and block < self._ends[i]:
+                left &= -left
+                pieces[block] = mine | left
+                self.nr_pieces += 1
+                if block >= self.hot_from:
+                    self.nr_hot_free -= 1
+                return [(block, left)]
         out = self._claim(self.pieces, nr, user_pages)
         for _, mask in out:
             self.nr_pieces += mask.bit_count()

@@ -6,7 +6,7 @@ whole range at once, in pieces of 2 MiB while there are any and in single pages 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sim.guest.contract import DMA
 from sim.guest.loads import LoadKind
@@ -24,11 +24,11 @@ SETTLED = "(settled kernel)"
 new zones."""
 
 
-class Memmap(NamedTuple):
-    """Where the memmap of a range lies: per zone the pages, and the pageblocks taken whole."""
+Part = tuple["Zone", int, list[tuple[int, int]]]
+"""Memmap in one zone: its pages, and the pageblocks taken whole as (block, mask)."""
 
-    nr_blocks: int
-    parts: list[tuple[Zone, int, list[tuple[int, int]]]]
+Memmap = tuple[int, list[Part]]
+"""Where the memmap of a range lies: the blocks of the range, and the parts. A plain tuple, as one is made per block."""
 
 
 class Memmaps(Migration):
@@ -71,8 +71,11 @@ class Memmaps(Migration):
             if found is None:
                 return False
             parts = [self._take_memmap(x, n) for x, n in found]
-        self._memmaps[first_block] = Memmap(nr_blocks, parts)
-        self._charge_overhead(nr_blocks)
+        self._memmaps[first_block] = (nr_blocks, parts)
+        # This is _charge_overhead(), written out: it runs with every block.
+        self._overhead_due += self._overhead_pages_x1000 * nr_blocks
+        if self._overhead_due >= _LOT:
+            self._pay_overhead()
         return True
 
     def _charge_overhead(self, nr_blocks: int) -> None:
@@ -101,7 +104,7 @@ class Memmaps(Migration):
                 return None
         return None
 
-    def _take_memmap(self, z: Zone, pages: int) -> tuple[Zone, int, list[tuple[int, int]]]:
+    def _take_memmap(self, z: Zone, pages: int) -> Part:
         z.free -= pages
         z.memmap += pages
         if z.pcp > pages:
@@ -109,12 +112,11 @@ class Memmaps(Migration):
         blocks = z.blocks
         if blocks is None or z.zone == DMA:
             return z, pages, []
-        pieces = blocks.take_pieces(pages // _PAGEBLOCK, z.user)
-        return z, pages, pieces
+        return z, pages, blocks.take_pieces(pages // _PAGEBLOCK, z.user)
 
-    def memmap_parts(self) -> list[tuple[Zone, int, list[tuple[int, int]]]]:
+    def memmap_parts(self) -> list[Part]:
         """Return where all memmap lies: zone, pages, pageblocks taken whole as (block, mask)."""
-        return [part for found in self._memmaps.values() for part in found.parts]
+        return [part for _, parts in self._memmaps.values() for part in parts]
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:
         """Give back the memmap of an added range: all of it, or single blocks of it one after another."""
@@ -122,9 +124,9 @@ class Memmaps(Migration):
         if self._hosted:
             self._hosted.difference_update(range(first_block, first_block + nr_blocks))
         found = self._memmaps.get(first_block)
-        if found is not None and found.nr_blocks == nr_blocks:
+        if found is not None and found[0] == nr_blocks:
             del self._memmaps[first_block]
-            for z, pages, pieces in found.parts:
+            for z, pages, pieces in found[1]:
                 self._give_memmap(z, pages, pieces)
         elif self._memmaps:
             self._remove_part(first_block, nr_blocks)
@@ -139,13 +141,13 @@ class Memmaps(Migration):
     def _remove_part(self, first: int, nr: int) -> None:
         """Give back the memmap of ``nr`` blocks out of ranges that were added with other bounds."""
         end = first + nr
-        for start in [s for s, m in self._memmaps.items() if s < end and first < s + m.nr_blocks]:
-            old = self._memmaps.pop(start)
-            a, b = max(start, first), min(start + old.nr_blocks, end)
-            for left, right in ((start, a), (b, start + old.nr_blocks)):
+        for start in [s for s, (nr, _) in self._memmaps.items() if s < end and first < s + nr]:
+            nr_blocks, parts = self._memmaps.pop(start)
+            a, b = max(start, first), min(start + nr_blocks, end)
+            for left, right in ((start, a), (b, start + nr_blocks)):
                 if left < right:
-                    self._memmaps[left] = Memmap(right - left, _split(old.parts, (right - left) * self._memmap_pages))
-            for z, pages, pieces in old.parts:
+                    self._memmaps[left] = (right - left, _split(parts, (right - left) * self._memmap_pages))
+            for z, pages, pieces in parts:
                 if pages:
                     self._give_memmap(z, pages, pieces)
 
@@ -163,9 +165,7 @@ class Memmaps(Migration):
             pages += n
 
 
-def _split(
-    parts: list[tuple[Zone, int, list[tuple[int, int]]]], pages: int
-) -> list[tuple[Zone, int, list[tuple[int, int]]]]:
+def _split(parts: list[Part], pages: int) -> list[Part]:
     """Cut ``pages`` pages of memmap off ``parts`` (which keep the rest) and return them."""
     out = []
     for i, (z, have, pieces) in enumerate(parts):
