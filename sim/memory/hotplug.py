@@ -264,13 +264,14 @@ class Memory:
         blocks = self.blocks
         pages = count * self.block_pages
         start = first * self.block_pages
+        end = start + pages
         nid = blocks.node[first]
         node = self.nodes[nid]
         zone = node.zones[zone_type] or self.zone(nid, zone_type)
         group_id = blocks.group[first]
         flags = blocks.flags[first]
-        if zone.end == 0 or start < zone.start or start + pages > zone.end:
-            zone.grow_span(start, start + pages)
+        if end > zone.end or start < zone.start:
+            zone.grow_span(start, end)
             if zone_type < ZONE_NORMAL:
                 node.update_low_end()
         if count == 1:
@@ -278,9 +279,12 @@ class Memory:
         else:
             blocks.where[first : first + count] = bytes([zone.code]) * count
         zone.managed += pages - withheld
-        if flags & BlockTable.SELF_HOSTED:
-            zone.managed -= self.altmap_pages * count
-        self._account(zone, self.groups.find(group_id) if group_id >= 0 else None, flags & BlockTable.EARLY, pages)
+        early = 0
+        if flags:
+            early = flags & BlockTable.EARLY
+            if flags & BlockTable.SELF_HOSTED:
+                zone.managed -= self.altmap_pages * count
+        self._account(zone, self.groups.find(group_id) if group_id >= 0 else None, early, pages)
         if self._units.sizes:
             self._units.change(first, count, zone, 1)
 
@@ -303,9 +307,12 @@ class Memory:
             blocks.where[block : block + count] = bytes([OFFLINE]) * count
         group_id = blocks.group[block]
         zone.managed -= pages - withheld
-        if flags & BlockTable.SELF_HOSTED:
-            zone.managed += self.altmap_pages * count
-        self._account(zone, self.groups.find(group_id) if group_id >= 0 else None, flags & BlockTable.EARLY, -pages)
+        early = 0
+        if flags:
+            early = flags & BlockTable.EARLY
+            if flags & BlockTable.SELF_HOSTED:
+                zone.managed += self.altmap_pages * count
+        self._account(zone, self.groups.find(group_id) if group_id >= 0 else None, early, -pages)
         start = block * self.block_pages
         if zone.start == start or zone.end == start + pages:
             self._shrink_span(zone, block, count)
