@@ -98,6 +98,7 @@ class GuestLink:
         core.guest = self.model
         core.view.free_kernel_pages = self.model.kernel_headroom
         core.oom_seen = self._note_victims
+        core.starved = self._starve
 
     # Demand ----------------------------------------------------------------------------------------------------------
 
@@ -139,6 +140,11 @@ class GuestLink:
         """Drop clean page cache, reclaimable slab, or both, as an administrator does."""
         self.model.drop_caches(cache=cache, slab=slab)
         self.sample()
+
+    def _starve(self) -> None:
+        if self._core is not None and not self.model.died:
+            self._core.note_ooms((self.model.starve(),))
+            self.sample()
 
     def _note_victims(self) -> None:
         events = self.model.events

@@ -182,8 +182,9 @@ def _one_dimm(runs: Runs, figures: Figures) -> Verdict:
 def _fails(run: Run, gib: float) -> Verdict:
     failed = run.first_failed_add
     need, room = gib * GIB / 64 / MIB, int(run.sampled("headroom")[0]) / MIB
+    outcome = f"the add fails{', the guest dies' if run.died else ''}" if failed else "added"
     return Verdict(
-        f"{gib:g} GiB: {'the add fails' if failed else 'added'}; {need:.0f} MiB of memmap, {room:.0f} MiB of room",
+        f"{gib:g} GiB: {outcome}; {need:.0f} MiB of memmap, {room:.0f} MiB of room",
         f"{need - room:+.0f} MiB",
         failed is not None and run.plugged_at_end == 0,
     )
@@ -251,7 +252,7 @@ def _wall_512m(runs: Runs, figures: Figures) -> Verdict:
 
 
 def _wall_2g(runs: Runs, figures: Figures) -> Verdict:
-    """The smaller DIMM is added in full, the larger one cannot be added."""
+    """The smaller DIMM is added in full, the larger one cannot be added and kills the guest."""
     small, large = runs.of(f"{figures['works_gib']:g} GiB"), runs.of(f"{figures['fails_gib']:g} GiB")
     failure = _fails(large, figures["fails_gib"])
     left = int(small.sampled("headroom")[-1]) / MIB
@@ -259,7 +260,7 @@ def _wall_2g(runs: Runs, figures: Figures) -> Verdict:
     return Verdict(
         f"{figures['works_gib']:g} GiB: {'added' if works else 'fails'}, {left:.0f} MiB left; {failure.simulated}",
         f"{left:.0f} MiB to spare, {failure.margin}",
-        works and failure.agrees,
+        works and failure.agrees and large.died and not small.died,
     )
 
 

@@ -77,6 +77,11 @@ class Run:
         ]
 
     @property
+    def died(self) -> bool:
+        """Whether the out-of-memory killer found nobody to kill."""
+        return bool(self.result.counters["guest_died"])
+
+    @property
     def requests(self) -> list[Request]:
         """What the host asked for, in order."""
         rows = self.rows(EventKind.REQUEST)

@@ -72,8 +72,9 @@ class HotplugCore:
 
     ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as
     may the policy. ``guest`` says which memory can be taken back and what adding costs; where None, everything is
-    free. ``log`` gets an (OnlineType number, first block, blocks, :class:`Explanation`) for every decision, if set.
-    ``appeared`` is told of blocks that were added and left offline.
+    free. ``starved`` is called when an add has failed that held all kernel memory for long. ``log`` gets an
+    (OnlineType number, first block, blocks, :class:`Explanation`) for every decision, if set. ``appeared`` is told of
+    blocks that were added and left offline.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class HotplugCore:
         self.moved = 0
         self.ooms: list[tuple[int, OomEvent]] = []
         self.oom_seen: Callable[[], None] | None = None
+        self.starved: Callable[[], None] | None = None
         self.record = recorder.append
         self._request = ZoneRequest(0, 0, memory.block_pages, None)
 

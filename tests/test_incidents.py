@@ -255,6 +255,27 @@ def test_twice_the_boot_memory_of_a_large_dimm() -> None:
     assert [runs.of(label).plugged_at_end for label in ("100 GiB", "120 GiB")] == [100 * GIB, 120 * GIB]
 
 
+def test_a_failing_add_that_takes_long_hits_whoever_is_there() -> None:
+    def with_program(given: dict[str, Any]) -> None:
+        program = {"name": "guest-load", "size": "100MiB", "duration": 30}
+        given["workloads"] = [
+            {"label": label, "together": [dimm | {"label": "dimm"}, program]}
+            for dimm in given["workloads"]
+            for label in [dimm["label"]]
+        ]
+
+    def patient(given: dict[str, Any]) -> None:
+        given["timing"] = {"bystander": 10}
+
+    killed, spared, nobody = (changed_runs("wall-2g", change) for change in (with_program, patient, lambda _: None))
+
+    assert [len(killed.of(label).ooms) for label in ("100 GiB", "120 GiB")] == [0, 1]
+    assert not killed.of("120 GiB").died
+    assert nobody.of("120 GiB").died
+    assert not spared.of("120 GiB").ooms
+    assert not any(run.died for run in changed_runs("wall-512m", lambda _: None)), "its failing adds are short"
+
+
 # The command ----------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sim.devices.timing import Timing
 from sim.devices.worker import HotplugLock
-from sim.memory.errors import EINVAL, HotplugError
+from sim.memory.errors import EINVAL, ENOMEM, HotplugError
 from sim.observe import EventKind
 from sim.units import PAGE_SIZE, format_size
 
@@ -42,7 +42,13 @@ class DriverContext:
             size = format_size(self.block_bytes)
             raise HotplugError(EINVAL, f"{format_size(length)} at {start:#x} are not whole memory blocks of {size}")
 
-    def note_failure(self, device: int, error: HotplugError) -> None:
-        """Record that something a driver tried has failed for good."""
+    def note_failure(self, device: int, error: HotplugError, lasted: int = 0) -> None:
+        """Record that something a driver tried, for ``lasted`` microseconds, has failed for good.
+
+        An add that fails for want of memory has held all of the kernel's until then: that hits bystanders.
+        """
         self.failures += 1
         self.recorder.append((self.env.now, _FAILED, device, -1, 0, error.errno, 0))
+        starved = self.core.starved
+        if error.errno == ENOMEM and lasted >= self.timing.bystander and starved is not None:
+            starved()

@@ -89,7 +89,7 @@ class Dax:
             self._probe()
         except HotplugError as error:
             self.error = error
-            context.note_failure(self.index, error)
+            context.note_failure(self.index, error, scale(context.timing.dimm_add, bytes_to_pages(self.size)))
         context.lock.release()
         self._finish(ok=self.error is None)
 
@@ -114,7 +114,8 @@ class Dax:
                     if error.errno == EEXIST:  # the driver reserves the range itself before it adds it
                         raise HotplugError(EBUSY, f"the range of {self.name} at {start:#x} is in use") from error
                     raise
-                self._context.note_failure(self.index, error)
+                lasted = scale(self._context.timing.dimm_add, bytes_to_pages(length))
+                self._context.note_failure(self.index, error, lasted)
                 continue
             self.added.append((start // self._context.block_bytes, length // self._context.block_bytes))
 

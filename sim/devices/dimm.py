@@ -126,7 +126,8 @@ class Dimm:
             except HotplugError as error:
                 if error.errno != EEXIST:
                     self.failed += 1
-                    self._context.note_failure(self.index, error)
+                    lasted = scale(self._context.timing.dimm_add, bytes_to_pages(length))
+                    self._context.note_failure(self.index, error, lasted)
                     continue
                 added = False  # already system memory, from the boot map for example
             first = start // block_bytes

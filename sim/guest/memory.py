@@ -324,6 +324,10 @@ class Memory:
             self._free_load(victim)
         return event
 
+    def starve(self) -> OomEvent:
+        """Tell that all kernel memory was in use for so long that somebody's allocation failed; return the kill."""
+        return self._oom(OomKind.KERNEL, 0.0)
+
     def _free_part(self, load: Load, share: float) -> None:
         """Free a share (0 to 1) of a load's pages."""
         self._ripen()
