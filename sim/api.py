@@ -117,8 +117,8 @@ class Results:
 
 def open_results(folder: Path | str) -> Results:
     """Return the results in ``folder``. Raises ValueError where there are none."""
-    if not (Path(folder) / "runs").is_dir():
-        raise ValueError(f"{folder} holds no results: it has no folder runs")
+    if not any((Path(folder) / table).is_dir() for table in ("runs", "events")):
+        raise ValueError(f"{folder} holds no results: it has neither a folder runs nor events")
     return Results(folder)
 
 

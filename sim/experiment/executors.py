@@ -11,7 +11,7 @@ import multiprocessing
 import os
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from sim.experiment.run_cell import Outcome, run_cell, start_worker
+from sim.experiment.run_cell import Outcome, failed, run_cell, start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -142,7 +142,6 @@ def _run_until_broken(
 
 def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
     from sim.results.identity import Failure
-    from sim.results.store import ResultStore
 
     cell, identity = task
     try:
@@ -152,8 +151,7 @@ def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
         error = "the worker process died"
         if timeout is not None:
             error += f"; it was ended if the cell went on long after its cell_timeout of {timeout:g} s"
-        ResultStore(folder).write_failure(identity, Failure("worker", error))
-        return Outcome(identity.key, str(cell), "worker", error)
+        return failed(cell, identity, folder, Failure("worker", error))
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -7,6 +7,7 @@ memory.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,25 @@ class Combination:
     timing: Settings
     factors: Settings = field(default_factory=dict)
 
+    def identity(self) -> Settings:
+        """Return all settings, files by their content."""
+        workload = _located_nowhere(self.workload)
+        if "together" in workload:
+            workload["together"] = [_located_nowhere(part) for part in workload["together"]]
+        return {
+            "machine": self.machine,
+            "policy": _located_nowhere(self.policy),
+            "workload": workload,
+            "guest": self.guest,
+            "timing": self.timing,
+        }
+
+    def digest(self) -> str:
+        """Return the SHA-256 of :meth:`identity`."""
+        from sim.results.identity import canonical_json, sha256
+
+        return sha256(canonical_json(self.identity()))
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -51,28 +71,20 @@ class Cell:
 
         Files stand in it by their content, so that moving them changes nothing and editing them does.
         """
-        combination = self.combination
-        workload = _located_nowhere(combination.workload)
-        if "together" in workload:
-            workload["together"] = [_located_nowhere(part) for part in workload["together"]]
-        return {
-            "machine": combination.machine,
-            "policy": _located_nowhere(combination.policy),
-            "workload": workload,
-            "guest": combination.guest,
-            "timing": combination.timing,
-            "seed": self.seed,
-            "replication": self.replication,
-        }
+        return {**self.combination.identity(), "seed": self.seed, "replication": self.replication}
 
     @property
     def id(self) -> CellId:
-        """The cell's names as result files carry them; its key is the hash of :meth:`identity` and of the code."""
+        """The cell's names as result files carry them; its key stands for :meth:`identity` and for the code."""
+        return self.identified(self.combination.digest())
+
+    def identified(self, digest: str) -> CellId:
+        """Return :attr:`id`, given the combination's ``digest``, which all replications share."""
         from sim.results.identity import CellId, cell_key
 
         combination = self.combination
         return CellId(
-            key=cell_key(self.identity()),
+            key=cell_key({"combination": digest, "seed": self.seed, "replication": self.replication}),
             machine=combination.machine["label"],
             workload=combination.workload["label"],
             policy=combination.policy["label"],
@@ -125,6 +137,12 @@ class Experiment:
         for replication in self.replications:
             for combination in self.combinations:
                 yield Cell(combination, self.seed, replication, folder)
+
+    def tasks(self) -> Iterator[tuple[Cell, CellId]]:
+        """Yield all cells as :meth:`cells` does, each with its identity."""
+        digests = [combination.digest() for combination in self.combinations]
+        for cell, digest in zip(self.cells(), itertools.cycle(digests), strict=False):
+            yield cell, cell.identified(digest)
 
     def only(self, replications: tuple[int, ...]) -> Experiment:
         """Return the experiment restricted to these ``replications``. They need not be among its own."""

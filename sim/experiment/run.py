@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.effective import effective_tables
 from sim.experiment.executors import Workers, local, run_all
+from sim.results.identity import KEY_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,16 +19,25 @@ if TYPE_CHECKING:
     from sim.experiment.run_cell import Outcome
 
 
+MOST_FAILURES_KEPT: Final = 1000
+
+
 @dataclass(slots=True)
 class Report:
-    """What a run has done: ``folder`` of the results, cells ``planned``, ``found`` (computed before), and outcomes."""
+    """What a run has done: ``folder`` of the results, cells ``planned``, ``found`` (computed before), and outcomes.
+
+    ``failed`` holds the first thousand failures, so that it does not grow with the experiment. ``cpu_s`` is the CPU
+    time of all cells, ``simulation_cpu_s`` the part of it that is not writing.
+    """
 
     folder: Path
     planned: int
     found: int = 0
     completed: int = 0
+    failures: int = 0
     failed: list[Outcome] = field(default_factory=list)
     cpu_s: float = 0.0
+    simulation_cpu_s: float = 0.0
 
     @property
     def done(self) -> int:
@@ -36,9 +46,20 @@ class Report:
 
     def summary(self) -> str:
         """Return one line for a person."""
-        failed = f", {len(self.failed)} failed" if self.failed else ""
+        failed = f", {self.failures} failed" if self.failures else ""
         found = f" ({self.found} of them were there already)" if self.found else ""
         return f"{self.done} of {self.planned} runs completed{found}{failed}"
+
+    def count(self, outcome: Outcome) -> None:
+        """Take in what became of a cell."""
+        self.cpu_s += outcome.times.get("cpu_s", 0.0)
+        self.simulation_cpu_s += outcome.times.get("simulation_cpu_s", 0.0)
+        if outcome.completed:
+            self.completed += 1
+            return
+        self.failures += 1
+        if len(self.failed) < MOST_FAILURES_KEPT:
+            self.failed.append(outcome)
 
 
 def run(
@@ -58,41 +79,61 @@ def run(
     import tomli_w
 
     from sim.results.atomic import write_atomically
-    from sim.results.store import ResultStore
+    from sim.results.cells import is_completed
+    from sim.results.frames import timing_row
+    from sim.results.rows import RowWriter
 
     started = time.time()
-    folder = results / experiment.name
-    store = ResultStore(folder)
+    # Workers may have another working directory.
+    folder = (results / experiment.name).absolute()
     workers = workers or local(apart=experiment.cell_timeout is not None)
     tables = effective_tables(experiment)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())
-    tasks = [(cell, cell.id) for cell in experiment.cells()]
-    keys = {identity.key for _, identity in tasks}
-    if not experiment.restricted:
-        store.prune(keys)
-    there = set() if force else store.completed()
-    report = Report(folder, planned=len(tasks), found=len(keys & there))
+    rows = RowWriter(folder)
+    if (folder / "events").is_dir() or (folder / "runs").is_dir():
+        rows.settle(None if experiment.restricted else _Keys(experiment).__contains__)
+    report = Report(results / experiment.name, planned=len(experiment))
+    if not force:
+        report.found = sum(is_completed(folder, identity) for _, identity in experiment.tasks())
     if on_start is not None:
         on_start(report)
-    todo = ((cell, identity) for cell, identity in tasks if identity.key not in there)
-    for outcome in run_all(todo, str(folder), workers, experiment.cell_timeout):
-        report.cpu_s += outcome.times.get("cpu_s", 0.0)
-        if outcome.completed:
-            report.completed += 1
-        else:
-            report.failed.append(outcome)
-        if on_outcome is not None:
-            on_outcome(outcome)
+    # Looked up cell by cell, one after the other: nothing here grows with their number.
+    todo = (task for task in experiment.tasks() if force or not is_completed(folder, task[1]))
+    try:
+        for outcome in run_all(todo, str(folder), workers, experiment.cell_timeout):
+            report.count(outcome)
+            timing = timing_row(outcome.id, {**outcome.times, "finished_unix_s": time.time()})
+            rows.add(outcome.id.labels, outcome.id.replication, outcome.row, timing)
+            if on_outcome is not None:
+                on_outcome(outcome)
+    finally:
+        rows.flush()
     timings = {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 3),
         "workers": workers.count,
-        "computed": report.completed + len(report.failed),
+        "computed": report.completed + report.failures,
         "cells_cpu_s": round(report.cpu_s, 3),
+        "simulation_cpu_s": round(report.simulation_cpu_s, 3),
     }
     _write_manifest(experiment, folder, tables, report, timings)
     return report
+
+
+class _Keys:
+    """The keys of all cells of an experiment, in 32 bytes each: needed only where there are earlier results."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        import numpy as np
+
+        keys = (identity.key.encode() for _, identity in experiment.tasks())
+        self._sorted = np.sort(np.fromiter(keys, dtype=f"S{KEY_LENGTH}", count=len(experiment)))
+
+    def __contains__(self, key: object) -> bool:
+        wanted = str(key).encode()
+        place = int(self._sorted.searchsorted(wanted))
+        return place < len(self._sorted) and bool(self._sorted[place] == wanted)
 
 
 def _write_manifest(
@@ -104,7 +145,7 @@ def _write_manifest(
         experiment.name,
         tables,
         seeds={"seed": experiment.seed, "replications": list(experiment.replications)},
-        cells={"planned": report.planned, "completed": report.done, "failed": len(report.failed)},
+        cells={"planned": report.planned, "completed": report.done, "failed": report.failures},
         timings=timings,
     )
     write_manifest(folder, manifest)

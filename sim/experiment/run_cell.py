@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from sim.experiment.plan import Cell
-    from sim.results.identity import CellId
+    from sim.results.identity import CellId, Failure
     from sim.run_result import RunResult
 
 GRACE: Final = 2.0
@@ -35,10 +35,14 @@ class CellTimeoutError(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a cell. ``stage`` and ``error`` are empty for a completed one; ``times`` are those of its row."""
+    """What became of the cell ``id``, called ``cell`` for people. ``stage`` and ``error`` are empty where it completed.
 
-    key: str
+    ``row`` is its row of the table ``runs`` as JSON, ``times`` are those of its row of ``timings``.
+    """
+
+    id: CellId
     cell: str
+    row: str
     stage: str = ""
     error: str = ""
     times: Mapping[str, float] = field(default_factory=dict)
@@ -50,34 +54,67 @@ class Outcome:
 
 
 def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -> Outcome:
-    """Run ``cell`` and write its results, or its failure, into the store in ``folder``.
+    """Run ``cell`` and write its results into the store in ``folder``; a failure leaves none.
 
     ``timeout`` is the real time in seconds that making and simulating may take. KeyboardInterrupt passes through.
     """
     import sim.engine
     import sim.experiment.build  # noqa: F401  imported here, the first cell's time is not spent on it
+    from sim.results.cells import write_cell
     from sim.results.identity import Failure
-    from sim.results.store import ResultStore
+    from sim.score import compute_scores
+    from sim.series import run_series
 
-    store = ResultStore(folder)
-    wall, cpu = time.perf_counter(), time.process_time()
+    times = _Stopwatch()
     stage = _Stage()
     try:
         with time_limit(timeout):
             result = _simulate(cell, stage)
+        stage.name = "score"
+        series = run_series(result)
+        scores = compute_scores(result, series)
+        times.simulated()
         stage.name = "store"
-        store.write(identity, result, _times(wall, cpu))
+        row = write_cell(Path(folder), identity, result, series, scores)
     except CellTimeoutError as error:
         message = f"took longer than its cell_timeout of {timeout:g} s"
         failure = Failure(stage.name, message, _traceback(error))
     except Exception as error:  # noqa: BLE001  whatever a policy or workload does
         failure = Failure(stage.of(error), _in_one_line(error), _traceback(error))
     else:
-        return Outcome(identity.key, str(cell), times=_times(wall, cpu))
-    times = _times(wall, cpu)
-    with contextlib.suppress(OSError):  # a full disk is why the cell failed; the outcome says so
-        store.write_failure(identity, failure, times)
-    return Outcome(identity.key, str(cell), failure.stage, failure.error, times)
+        return Outcome(identity, str(cell), row, times=times.read())
+    return failed(cell, identity, folder, failure, times.read())
+
+
+def failed(
+    cell: Cell, identity: CellId, folder: str, failure: Failure, times: Mapping[str, float] | None = None
+) -> Outcome:
+    """Return the outcome of a cell that failed, and remove what an earlier attempt may have left of it."""
+    from sim.results.cells import drop_cell
+    from sim.results.frames import failure_row
+
+    with contextlib.suppress(OSError):  # what cannot be written may be why it failed; the outcome says so
+        drop_cell(Path(folder), identity)
+    row = failure_row(identity, failure)
+    return Outcome(identity, str(cell), row, failure.stage, failure.error, times or {})
+
+
+class _Stopwatch:
+    """The real time that a cell takes, and the CPU time of the thread that it runs in."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.thread_time()
+        self._simulation: float | None = None
+
+    def simulated(self) -> None:
+        """Note that from now on it is about writing."""
+        self._simulation = time.thread_time() - self._cpu
+
+    def read(self) -> dict[str, float]:
+        """Return the times so far as columns of ``timings``."""
+        cpu = time.thread_time() - self._cpu
+        simulation = cpu if self._simulation is None else self._simulation
+        return {"wall_s": time.perf_counter() - self._wall, "cpu_s": cpu, "simulation_cpu_s": simulation}
 
 
 class _Stage:
@@ -109,10 +146,6 @@ def _simulate(cell: Cell, stage: _Stage) -> RunResult:
     guest = build.guest(parts.guest)
     stage.name = "simulate"
     return simulate(machine, policy, workload, Streams(cell.seed, cell.replication), timing=timing, guest=guest)
-
-
-def _times(wall: float, cpu: float) -> dict[str, float]:
-    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
 def _in_one_line(error: BaseException) -> str:

@@ -12,22 +12,26 @@ import numpy as np
 
 from sim.observe import EVENT_COLUMNS
 from sim.results.identity import canonical_json
-from sim.results.schema import EVENTS, RUNS, SERIES, TIMINGS, TableLayout
+from sim.results.schema import EVENTS, SERIES, TableLayout
 from sim.run_result import BootMemory, RunResult
 from sim.score import SCORES
 from sim.series import SERIES_COLUMNS
 from sim.units import MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
     import pyarrow as pa
 
     from sim.results.identity import CellId, Failure
     from sim.series import RunSeries
 
 METADATA_KEY: Final = b"memhp_sim"
-"""Under this key a Parquet file's metadata holds the rest of a run, as JSON."""
+"""Under this key the metadata of an events file holds the rest of a run, as JSON."""
+
+ROW_KEY: Final = b"memhp_sim.row"
+"""Under this key the metadata of an events file holds the cell's row of the table ``runs``, as JSON."""
 
 
 @cache
@@ -49,28 +53,12 @@ def _arrow_type(name: str) -> Any:  # noqa: ANN401  pyarrow has no types
     return pa.type_for_alias(name)
 
 
-def _head(cell: CellId) -> dict[str, object]:
-    return {"cell": cell.key, "replication": cell.replication}
-
-
-def _one_row(layout: TableLayout, values: Mapping[str, object]) -> pa.Table:
-    import pyarrow as pa
-
-    unknown = values.keys() - {column.name for column in layout.columns}
-    if unknown:
-        raise ValueError(f"no such columns in {layout.name}: {', '.join(sorted(unknown))}")
-    return pa.Table.from_pylist([dict(values)], schema=arrow_schema(layout))
-
-
-def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> pa.Table:
-    """Return the row of a completed cell; undefined scores become null."""
+def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str:
+    """Return the row of a completed cell as a JSON object of the columns in ``RUNS``; undefined scores are null."""
     boot = result.boot
-    return _one_row(
-        RUNS,
+    return _row(
+        cell,
         {
-            **_head(cell),
-            "seed": cell.seed,
-            "factors": canonical_json(dict(cell.factors)),
             "status": "completed",
             "duration_s": result.duration_us / MICROSECONDS,
             "block_bytes": result.block_pages * PAGE_SIZE,
@@ -85,14 +73,11 @@ def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> pa.
     )
 
 
-def failure_row(cell: CellId, failure: Failure) -> pa.Table:
-    """Return the row of a cell that failed; scores and what depends on the run are null."""
-    return _one_row(
-        RUNS,
+def failure_row(cell: CellId, failure: Failure) -> str:
+    """Return the row of a cell that failed, as :func:`run_row`; scores and what depends on the run are null."""
+    return _row(
+        cell,
         {
-            **_head(cell),
-            "seed": cell.seed,
-            "factors": canonical_json(dict(cell.factors)),
             "status": "failed",
             "stage": failure.stage,
             "error": failure.error,
@@ -101,25 +86,64 @@ def failure_row(cell: CellId, failure: Failure) -> pa.Table:
     )
 
 
-def timing_row(cell: CellId, timing: Mapping[str, float]) -> pa.Table:
-    """Return the row of a cell's real times."""
-    return _one_row(TIMINGS, {**_head(cell), **timing})
+def timing_row(cell: CellId, timing: Mapping[str, float]) -> str:
+    """Return the row of a cell's real times as a JSON object of the columns in ``TIMINGS``."""
+    return canonical_json({"cell": cell.key, "replication": cell.replication, **timing})
 
 
-def _table(layout: TableLayout, cell: CellId, columns: Mapping[str, Any]) -> pa.Table:
-    """Return a table with the cell's constant columns, which cost next to nothing, before ``columns``."""
+def _row(cell: CellId, values: Mapping[str, object]) -> str:
+    head = {"cell": cell.key, "replication": cell.replication, "seed": cell.seed}
+    # A lone half of a surrogate pair, which an error's text may hold, is no character and cannot be in a file.
+    text = canonical_json({**head, "factors": canonical_json(dict(cell.factors)), **values})
+    return text.encode("utf-8", "replace").decode()
+
+
+def rows_table(layout: TableLayout, rows: Sequence[str]) -> pa.Table:
+    """Return the table of ``rows``, each a JSON object of columns in ``layout``; what a row does not have is null."""
+    import pyarrow as pa
+    from pyarrow import json as arrow_json
+
+    if not rows:
+        return arrow_schema(layout).empty_table()
+    text = "\n".join(rows).encode()
+    return arrow_json.read_json(
+        pa.BufferReader(text),
+        # One block, however long its rows are: a row may not reach over more than two.
+        read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+        parse_options=arrow_json.ParseOptions(explicit_schema=arrow_schema(layout), unexpected_field_behavior="error"),
+    ).cast(arrow_schema(layout))
+
+
+def _array(values: npt.NDArray[Any], kind: str) -> pa.Array:
+    """Return ``values`` as an array of the Arrow type ``kind``.
+
+    Made from the buffer: ``pyarrow.array`` would import pandas, which a worker has no other use for.
+    """
     import pyarrow as pa
 
-    schema = arrow_schema(layout)
+    kept = np.ascontiguousarray(values, dtype=kind)
+    return pa.Array.from_buffers(_arrow_type(kind), len(kept), [None, pa.py_buffer(kept)])
+
+
+def _table(layout: TableLayout, cell: CellId, columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
+    """Return a table with the cell's constant columns, which cost next to nothing, before ``columns``."""
     length = len(next(iter(columns.values())))
-    constant = {"cell": pa.scalar(cell.key), "replication": pa.scalar(cell.replication, pa.int64())}
-    arrays = [
-        pa.repeat(constant[field.name], length)
-        if field.name in constant
-        else pa.array(np.ascontiguousarray(columns[field.name]), type=field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    kinds = {column.name: column.type for column in layout.columns}
+    return _with_head(cell, length, {name: _array(values, kinds[name]) for name, values in columns.items()})
+
+
+def _with_head(cell: CellId, length: int, arrays: Mapping[str, pa.Array]) -> pa.Table:
+    import pyarrow as pa
+
+    # The cell's key is written once and referred to by every row.
+    key = pa.StringArray.from_buffers(
+        1, pa.py_buffer(np.array([0, len(cell.key)], dtype=np.int32)), pa.py_buffer(cell.key.encode())
+    )
+    head = {
+        "cell": pa.DictionaryArray.from_arrays(_array(np.zeros(length), "int32"), key),
+        "replication": _array(np.full(length, cell.replication), "int64"),
+    }
+    return pa.Table.from_arrays([*head.values(), *arrays.values()], names=[*head, *arrays])
 
 
 def series_table(cell: CellId, series: RunSeries) -> pa.Table:
@@ -136,9 +160,10 @@ def series_table(cell: CellId, series: RunSeries) -> pa.Table:
     )
 
 
-def events_table(cell: CellId, result: RunResult) -> pa.Table:
-    """Return the events of a cell; its metadata holds what else there is to know of the run."""
-    columns = {name: result.events[:, number] for number, name in enumerate(EVENT_COLUMNS)}
+def events_table(cell: CellId, result: RunResult, row: str) -> pa.Table:
+    """Return the events of a cell; its metadata holds what else there is to know of the run, and its ``row``."""
+    # By column first: picking columns out of rows costs more than everything else here.
+    columns = dict(zip(EVENT_COLUMNS, np.ascontiguousarray(result.events.T), strict=True))
     rest = {
         "device_names": list(result.device_names),
         "device_nodes": list(result.device_nodes),
@@ -150,23 +175,22 @@ def events_table(cell: CellId, result: RunResult) -> pa.Table:
         "counters": dict(result.counters),
     }
     table = _table(EVENTS, cell, columns)
-    return table.replace_schema_metadata({METADATA_KEY: canonical_json(rest).encode()})
+    return table.replace_schema_metadata({METADATA_KEY: canonical_json(rest).encode(), ROW_KEY: row.encode()})
 
 
 def guest_table(cell: CellId, result: RunResult) -> pa.Table:
     """Return the guest's sampled series of a cell: the cell's columns and one int64 column for each series."""
-    import pyarrow as pa
-
-    length = len(result.guest["t_us"])
-    arrays = [pa.repeat(pa.scalar(cell.key), length), pa.repeat(pa.scalar(cell.replication, pa.int64()), length)]
     names = sorted(result.guest, key=lambda name: (name != "t_us", name))
-    arrays += [pa.array(result.guest[name], type=pa.int64()) for name in names]
-    return pa.Table.from_arrays(arrays, names=["cell", "replication", *names])
+    arrays = {name: _array(result.guest[name], "int64") for name in names}
+    return _with_head(cell, len(result.guest["t_us"]), arrays)
 
 
-def result_from(events: pa.Table, guest: pa.Table | None) -> RunResult:
-    """Return the run whose events (and guest's series) these tables hold, as it was before it was written."""
-    rest = json.loads(events.schema.metadata[METADATA_KEY])
+def result_from(events: pa.Table, metadata: Mapping[bytes, bytes], guest: pa.Table | None) -> RunResult:
+    """Return the run whose events (and guest's series) these tables hold, as it was before it was written.
+
+    ``metadata`` is that of the events' file.
+    """
+    rest = json.loads(metadata[METADATA_KEY])
     boot = rest["boot"]
     return RunResult(
         events=np.column_stack([events[name].to_numpy().astype(np.int64) for name in EVENT_COLUMNS]),

@@ -73,6 +73,11 @@ class CellId:
     seed: int
     factors: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """The labels that name the folder of the cell's files, in the order of the folders."""
+        return self.machine, self.workload, self.policy
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

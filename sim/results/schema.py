@@ -107,7 +107,7 @@ EVENTS: Final = TableLayout(
         ),
     ),
 )
-"""The table of :mod:`sim.observe`. The rest of the run (devices, boot memory, counters) is in the file's metadata."""
+"""The table of :mod:`sim.observe`. The rest of the run (devices, boot memory, counters, scores) is in the metadata."""
 
 TIMINGS: Final = TableLayout(
     "timings",
@@ -117,10 +117,14 @@ TIMINGS: Final = TableLayout(
         _REPLICATION,
         Column("wall_s", "double", "s", "real time that the cell took"),
         Column("cpu_s", "double", "s", "CPU time that the cell took"),
+        Column("simulation_cpu_s", "double", "s", "part of it that is not writing: to build, simulate and score"),
         Column("finished_unix_s", "double", "s", "when it was finished, since 1970"),
     ),
 )
-"""Real times, kept apart so that all other files are the same bytes on any machine with any number of workers."""
+"""Real times, kept apart so that all other files are the same bytes on any machine with any number of workers.
+
+A run that is killed may lose some of them.
+"""
 
 TABLES: Final[Mapping[str, TableLayout]] = MappingProxyType(
     {table.name: table for table in (RUNS, SERIES, EVENTS, TIMINGS)}

@@ -1,41 +1,35 @@
-"""The result store of one experiment: a folder of Parquet files, one per cell and table, each written atomically.
+"""The result store of one experiment: a folder of Parquet files, each written atomically.
 
-``<folder>/<table>/machine=.../workload=.../policy=.../<key>.parquet`` for the tables of :mod:`sim.results.schema`. The
-file of ``runs`` is written last, so a cell has a row in ``runs`` exactly when everything of it is there. Whatever kills
-a writer, the store stays readable, and what is finished stays. Files hold no real time (but for ``timings``), so that
-the same cell is the same bytes wherever it was computed.
+``<folder>/<table>/machine=.../workload=.../policy=.../``, with a file ``<key>.parquet`` for each cell in ``events``,
+``series`` and ``guest`` (:mod:`sim.results.cells`), and with files of many rows in ``runs`` and ``timings``
+(:mod:`sim.results.rows`); see :mod:`sim.results.schema` for their columns. Whatever kills a writer, the store stays
+readable, and what is finished stays. Files hold no real time (but for ``timings``), so that the same cells are the same
+bytes wherever they were computed.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from sim.results import frames
-from sim.results.atomic import leftovers, write_atomically
-from sim.results.schema import PARTITION_COLUMNS, RUNS, SERIES, TABLES, TIMINGS
+from sim.results.cells import drop_cell, write_cell
+from sim.results.layout import CELL_TABLES, GUEST, SUFFIX, labels_of, partitions, whole_files
+from sim.results.rows import RowWriter, read_rows, unlisted
+from sim.results.schema import PARTITION_COLUMNS, RUNS, SERIES, TABLES
 from sim.score import SCORES, compute_scores
 from sim.series import run_series
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
     import pyarrow as pa
 
     from sim.results.identity import CellId, Failure
     from sim.run_result import RunResult
-
-_SUFFIX: Final = ".parquet"
-_GUEST: Final = "guest"
-_FOLDERS: Final = (*TABLES, _GUEST)
-_COMPRESSION: Final = {"compression": "zstd", "compression_level": 1}
-_DELTAS: Final = {"t_us": "DELTA_BINARY_PACKED", "block": "DELTA_BINARY_PACKED"}
-"""Columns that grow step by step; their differences take a fraction of the space and time."""
 
 
 class ResultStore:
@@ -50,99 +44,82 @@ class ResultStore:
     def __repr__(self) -> str:
         return f"ResultStore({str(self.folder)!r})"
 
-    # Writing
+    # Writing, a cell at a time. Who runs many uses what is below this class, and writes rows less often.
 
     def write(self, cell: CellId, result: RunResult, timing: Mapping[str, float] | None = None) -> dict[str, float]:
         """Store a completed ``cell`` and return its scores. ``timing`` holds columns of the table ``timings``."""
         series = run_series(result)
         scores = compute_scores(result, series)
-        self._write("events", cell, frames.events_table(cell, result))
-        self._write("series", cell, frames.series_table(cell, series))
-        if result.guest:
-            self._write(_GUEST, cell, frames.guest_table(cell, result))
-        self._write_timing(cell, timing)
-        self._write("runs", cell, frames.run_row(cell, result, scores))
+        self._write_rows(cell, write_cell(self.folder, cell, result, series, scores), timing)
         return scores
 
     def write_failure(self, cell: CellId, failure: Failure, timing: Mapping[str, float] | None = None) -> None:
         """Store that ``cell`` failed, and drop what an earlier attempt may have left of it."""
-        self._write_timing(cell, timing)
-        self._write("runs", cell, frames.failure_row(cell, failure))
-        for table in ("events", "series", _GUEST):
-            self._path(table, cell).unlink(missing_ok=True)
+        drop_cell(self.folder, cell)
+        self._write_rows(cell, frames.failure_row(cell, failure), timing)
 
-    def _write_timing(self, cell: CellId, timing: Mapping[str, float] | None) -> None:
-        self._write("timings", cell, frames.timing_row(cell, {"finished_unix_s": time.time(), **(timing or {})}))
-
-    def _write(self, table: str, cell: CellId, content: pa.Table) -> None:
-        import pyarrow.parquet as pq
-
-        deltas = {name: how for name, how in _DELTAS.items() if name in content.column_names}
-        buffer = io.BytesIO()
-        pq.write_table(
-            content,
-            buffer,
-            **_COMPRESSION,
-            use_dictionary=[name for name in content.column_names if name not in deltas],
-            column_encoding=deltas or None,
-        )
-        # A lost time is no loss.
-        write_atomically(self._path(table, cell), buffer.getbuffer(), durable=table != TIMINGS.name)
-
-    def _path(self, table: str, cell: CellId) -> Path:
-        folder = self.folder / table
-        for column in PARTITION_COLUMNS:
-            folder /= f"{column.name}={quote(getattr(cell, column.name), safe=' +,()')}"
-        return folder / f"{cell.key}{_SUFFIX}"
+    def _write_rows(self, cell: CellId, run: str, timing: Mapping[str, float] | None) -> None:
+        rows = RowWriter(self.folder)
+        times = {"finished_unix_s": time.time(), **(timing or {})}
+        rows.add(cell.labels, cell.replication, run, frames.timing_row(cell, times))
+        rows.flush()
 
     def prune(self, keep: Collection[str]) -> int:
-        """Remove the files of all cells whose keys are not in ``keep``, and what killed writers left. Return how many.
+        """Remove all cells whose keys are not in ``keep``, and what killed writers left. Return how many files.
 
         For the end (or the start) of a run, when nobody else writes: afterwards the folder holds this experiment and
         nothing of its earlier versions.
         """
-        # Rows first: a cell that is half removed must not look finished.
-        doomed = [path for table in _FOLDERS for path in self._files(table) if path.stem not in keep]
-        doomed += [path for table in _FOLDERS for path in leftovers(self.folder / table)]
-        for path in doomed:
-            path.unlink(missing_ok=True)
-        for table in _FOLDERS:
-            for folder in sorted((self.folder / table).rglob("*/"), reverse=True):
-                if not any(folder.iterdir()):
-                    folder.rmdir()
-        return len(doomed)
+        return RowWriter(self.folder).settle(keep.__contains__)
 
     # Reading
 
-    def _files(self, table: str) -> Iterable[Path]:
-        return (self.folder / table).rglob(f"*{_SUFFIX}")
-
     def keys(self) -> set[str]:
         """Return the keys of all cells that have a row, completed or failed."""
-        return {path.stem for path in self._files("runs")}
+        return set(self._rows(RUNS.name, ["cell"])["cell"].to_pylist())
 
     def completed(self) -> set[str]:
         """Return the keys of the cells that completed."""
-        return {row["cell"] for row in self._read(RUNS.name, ["cell", "status"]) if row["status"] == "completed"}
+        rows = self._rows(RUNS.name, ["cell", "status"])
+        pairs = zip(rows["cell"].to_pylist(), rows["status"].to_pylist(), strict=True)
+        return {key for key, status in pairs if status == "completed"}
 
-    def _read(self, table: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-        content = self._dataset(table)
-        rows: list[dict[str, Any]] = [] if content is None else content.to_table(columns=list(columns)).to_pylist()
-        return rows
+    def _rows(self, table: str, columns: Sequence[str]) -> pa.Table:
+        """Return ``columns`` of a table with a row for each cell, by partition, replication and cell."""
+        import pyarrow as pa
+
+        layout = TABLES[table]
+        names = [column.name for column in PARTITION_COLUMNS]
+        schema = pa.schema([*((name, pa.string()) for name in names), *frames.arrow_schema(layout)])
+        parts = [schema.empty_table().select(columns)]
+        for folder in partitions(self.folder):
+            found = [read_rows(path, table) for path in sorted(whole_files(self.folder / table / folder))]
+            if table == RUNS.name:
+                listed = {key for part in found for key in part["cell"].to_pylist()}
+                found.append(frames.rows_table(layout, list(unlisted(self.folder, folder, listed))))
+            for part in found:
+                labels = [pa.repeat(pa.scalar(label), len(part)) for label in labels_of(folder)]
+                full = pa.Table.from_arrays([*labels, *part.columns], schema=schema)
+                parts.append(full.select(columns))
+        return pa.concat_tables(parts)
 
     def _dataset(self, table: str, cells: Collection[str] | None = None) -> Any:  # noqa: ANN401  pyarrow has no types
         """Return the table's files as one data set with the partition columns; None where there are none."""
         import pyarrow as pa
         import pyarrow.dataset as ds
 
-        files = sorted(str(path) for path in self._files(table) if cells is None or path.stem in cells)
+        files = sorted(
+            str(path)
+            for folder in partitions(self.folder)
+            for path in whole_files(self.folder / table / folder)
+            if cells is None or path.stem in cells
+        )
         if not files:
             return None
-        partitions = pa.schema([(column.name, pa.string()) for column in PARTITION_COLUMNS])
-        partitioning = ds.partitioning(partitions, flavor="hive")
+        names = pa.schema([(column.name, pa.string()) for column in PARTITION_COLUMNS])
+        partitioning = ds.partitioning(names, flavor="hive")
         root = str(self.folder / table)
-        # What the guest's series are depends on its model; all cells of an experiment have the same.
-        schema = None if table == _GUEST else pa.schema([*partitions, *frames.arrow_schema(TABLES[table])])
+        schema = pa.schema([*names, *frames.arrow_schema(TABLES[table])])
         return ds.dataset(files, schema=schema, format="parquet", partitioning=partitioning, partition_base_dir=root)
 
     def runs(self, *, scores_only: bool = False) -> pd.DataFrame:
@@ -176,13 +153,16 @@ class ResultStore:
     def _frame(self, table: str, cells: Collection[str] | None = None) -> pd.DataFrame:
         import pyarrow as pa
 
-        found = self._dataset(table, cells)
         names = [column.name for column in (*PARTITION_COLUMNS, *TABLES[table].columns)]
-        if found is None:
-            partitions = pa.schema([(column.name, pa.string()) for column in PARTITION_COLUMNS])
-            content = pa.schema([*partitions, *frames.arrow_schema(TABLES[table])]).empty_table()
+        if table in CELL_TABLES:
+            found = self._dataset(table, cells)
+            if found is None:
+                labels = pa.schema([(column.name, pa.string()) for column in PARTITION_COLUMNS])
+                content = pa.schema([*labels, *frames.arrow_schema(TABLES[table])]).empty_table()
+            else:
+                content = found.to_table(columns=names)
         else:
-            content = found.to_table(columns=names)
+            content = self._rows(table, names)
         frame: pd.DataFrame = content.to_pandas()
         order = [column.name for column in PARTITION_COLUMNS] + ["replication", "cell"]
         # A stable sort keeps the order of time within a cell.
@@ -192,10 +172,9 @@ class ResultStore:
         """Return the run of the completed cell with key ``cell``, as the engine gave it. Raises KeyError if none."""
         import pyarrow.parquet as pq
 
-        found = {
-            table: next(iter((self.folder / table).rglob(f"{cell}{_SUFFIX}")), None) for table in ("events", _GUEST)
-        }
+        found = {table: next(iter((self.folder / table).rglob(f"{cell}{SUFFIX}")), None) for table in ("events", GUEST)}
         if found["events"] is None:
             raise KeyError(f"no completed cell {cell} in {self.folder}")
-        guest = None if found[_GUEST] is None else pq.read_table(found[_GUEST], partitioning=None)
-        return frames.result_from(pq.read_table(found["events"], partitioning=None), guest)
+        guest = None if found[GUEST] is None else pq.ParquetFile(found[GUEST]).read()
+        events = pq.ParquetFile(found["events"])
+        return frames.result_from(events.read(), events.metadata.metadata, guest)

@@ -1,0 +1,196 @@
+"""The tables ``runs`` and ``timings``: a row for each cell, some hundred cells to a file.
+
+One process at a time writes them, whoever runs the experiment. They are put together from what the cells left behind,
+so a lost row is no loss: :meth:`RowWriter.settle` finds it again. A file holds the rows of one partition with
+replications of one range, in order, so that the bytes do not depend on the order in which cells were computed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from sim.results.atomic import leftovers
+from sim.results.frames import ROW_KEY, arrow_schema, rows_table
+from sim.results.layout import (
+    CELL_TABLES,
+    ROW_TABLES,
+    SUFFIX,
+    partition,
+    partitions,
+    whole,
+    whole_files,
+    write_rows,
+)
+from sim.results.schema import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from sim.results.layout import Labels
+
+REPLICATIONS_IN_FILE: Final = 512
+"""Replications whose rows share a file."""
+
+_MOST_WAITING: Final = 4096
+_SELDOM: Final = 50
+"""Writing rows takes at most about one second in this many."""
+
+
+class RowWriter:
+    """Collects rows of cells in the folder ``store`` and writes them now and then: a few thousand at most wait."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._waiting: dict[str, dict[str, list[tuple[int, str]]]] = {table: defaultdict(list) for table in ROW_TABLES}
+        self._count = 0
+        self._next = time.monotonic()
+
+    def add(self, labels: Labels, replication: int, run: str, timing: str | None = None) -> None:
+        """Take the rows of a cell, JSON objects as :mod:`sim.results.frames` makes them."""
+        folder = partition(labels)
+        self._waiting["runs"][folder].append((replication, run))
+        if timing is not None:
+            self._waiting["timings"][folder].append((replication, timing))
+        self._count += 1
+        if self._count >= _MOST_WAITING or time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all rows that wait. Raises OSError where that is not possible."""
+        start = time.monotonic()
+        for table, folders in self._waiting.items():
+            for folder, rows in folders.items():
+                _merge(self._store / table / folder, table, rows)
+            folders.clear()
+        self._count = 0
+        now = time.monotonic()
+        self._next = now + max(2.0, _SELDOM * (now - start))
+
+    def settle(self, wanted: Callable[[str], bool] | None = None) -> int:
+        """Bring the rows in line with the cells that are there. Return how many files were removed.
+
+        With ``wanted``, which tells whether a key belongs to the experiment, everything else is removed. For the start
+        of a run, when nobody else writes. One partition's keys are held in memory at a time.
+        """
+        removed = 0
+        for table in (*CELL_TABLES, *ROW_TABLES):
+            for path in leftovers(self._store / table):
+                path.unlink(missing_ok=True)
+                removed += 1
+        for folder in partitions(self._store):
+            removed += self._settle_partition(folder, wanted)
+        for table in (*CELL_TABLES, *ROW_TABLES):
+            for path in sorted((self._store / table).rglob("*/"), reverse=True):
+                if not any(path.iterdir()):
+                    path.rmdir()
+        return removed
+
+    def _settle_partition(self, folder: str, wanted: Callable[[str], bool] | None) -> int:
+        removed = 0
+        completed = {path.stem for path in whole_files(self._store / "events" / folder)}
+        if wanted is not None:
+            # The file that says that a cell is completed goes first.
+            for table in reversed(CELL_TABLES):
+                for path in _files(self._store / table / folder):
+                    if path.stem not in completed or not wanted(path.stem):
+                        path.unlink(missing_ok=True)
+                        removed += 1
+            completed = {key for key in completed if wanted(key)}
+        listed = self._settle_rows("runs", folder, wanted, completed)
+        self._settle_rows("timings", folder, wanted, None)
+        missing = sorted(completed - listed)
+        rows = [row for key in missing for row in _row_in(self._store / "events" / folder / f"{key}{SUFFIX}")]
+        if rows:
+            _merge(self._store / "runs" / folder, "runs", rows)
+        return removed
+
+    def _settle_rows(
+        self, table: str, folder: str, wanted: Callable[[str], bool] | None, completed: Collection[str] | None
+    ) -> set[str]:
+        """Remove rows of cells that are not ``wanted`` or not, as they say, ``completed``; return whose are left."""
+        left: set[str] = set()
+        for path in _files(self._store / table / folder):
+            if not whole(path):
+                path.unlink()
+                continue
+            content = read_rows(path, table)
+            keys = content["cell"].to_pylist()
+            says = content["status"].to_pylist() if completed is not None else [""] * len(keys)
+            keep = [
+                (wanted is None or wanted(key)) and (completed is None or (key in completed) == (status == "completed"))
+                for key, status in zip(keys, says, strict=True)
+            ]
+            left.update(key for key, kept in zip(keys, keep, strict=True) if kept)
+            if not any(keep):
+                path.unlink()
+            elif not all(keep):
+                write_rows(path, content.filter(keep))
+        return left
+
+
+def read_rows(path: Path, table: str) -> pa.Table:
+    """Return the rows in a file of ``table``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = pq.ParquetFile(path).read()
+    schema = arrow_schema(TABLES[table])
+    # Another version of the program may have had other columns.
+    columns = [
+        content[field.name].cast(field.type)
+        if field.name in content.column_names
+        else pa.nulls(len(content), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _row_in(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the replication of the cell with the events file ``path``, and its row of ``runs`` as JSON.
+
+    Nothing where the file has none, because another version of the program wrote it.
+    """
+    import json
+
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(path).metadata or {}
+    if ROW_KEY in metadata:
+        text = metadata[ROW_KEY].decode()
+        yield json.loads(text)["replication"], text
+
+
+def unlisted(store: Path, folder: str, listed: Collection[str]) -> Iterator[str]:
+    """Yield the rows of completed cells of a partition that no file of ``runs`` has: those of a run that was killed."""
+    for path in sorted(whole_files(store / "events" / folder)):
+        if path.stem not in listed:
+            yield from (row for _, row in _row_in(path))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def _merge(folder: Path, table: str, rows: Iterable[tuple[int, str]]) -> None:
+    """Put ``rows`` (each with its replication) into the files of ``folder``, in place of older ones of their cells."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ranges: dict[int, list[str]] = defaultdict(list)
+    for replication, row in rows:
+        ranges[replication // REPLICATIONS_IN_FILE].append(row)
+    for number, texts in ranges.items():
+        path = folder / f"{table}-{number:06d}{SUFFIX}"
+        content = rows_table(TABLES[table], texts)
+        if whole(path):
+            there = read_rows(path, table)
+            content = pa.concat_tables(
+                [there.filter(pc.invert(pc.is_in(there["cell"], content["cell"].combine_chunks()))), content]
+            )
+        order = [("replication", "ascending"), ("cell", "ascending")]
+        write_rows(path, content.sort_by(order).combine_chunks())
