@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 LONGEST_S: Final = 20.0
 """Seconds after which a probe is cut off; the estimate is then too low."""
 
-_WRITING_S: Final = 0.03
-"""Seconds for scoring and writing one cell: mostly the disk's, measured with cells of a few hundred events."""
+_WRITING_S: Final = 0.005
+"""Seconds for scoring and writing one cell, measured with cells of a few hundred to a few thousand events."""
 
 
 def estimated_seconds(experiment: Experiment) -> float:

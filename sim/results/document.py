@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.observe import EventKind
 from sim.results.manifest import MANIFEST_NAME, TIMING_FIELD
+from sim.results.rows import REPLICATIONS_IN_FILE
 from sim.results.schema import EVENTS, PARTITION_COLUMNS, RUNS, SERIES, TIMINGS
 from sim.score import SCORES
 
@@ -120,14 +121,19 @@ One row is {layout.row}.
 
 - `{MANIFEST_NAME}`: versions of the program, Python and the libraries, the commit, the seeds, the effective
   configuration and its hash, the machine. Only its part `{TIMING_FIELD}` differs between two runs of one experiment.
-- Tables as Parquet files, compressed with Zstandard, one file per cell and table:
-  `<table>/machine=.../workload=.../policy=.../<cell>.parquet`.
+- Tables as Parquet files: `events`, `series` and, where a guest is modelled, `guest` with one file per cell,
+  `<table>/machine=.../workload=.../policy=.../<cell>.parquet`; `runs` and `timings` with a row per cell, those of
+  {REPLICATIONS_IN_FILE} replications in a file, `<table>/machine=.../workload=.../policy=.../<table>-<number>.parquet`.
 
 A cell is one policy on one workload on one machine in one replication. Its key is a hash of everything that its
 results depend on: its complete configuration and the program's code. A second run computes the cells whose keys are not
-there. Files are written beside their place and renamed into it, the row in `runs` last: whatever has a row is complete,
-whenever a run was interrupted. Apart from `timings`, files hold nothing that depends on when, where or by how
-many processes they were computed.
+there. Apart from `timings`, files hold nothing that depends on when, where or by how many processes they were computed.
+
+Files are written beside their place and renamed into it. Of a cell, the file of events comes last; it also holds the
+cell's row of `runs`, so a cell is either complete or not there, whenever a run was interrupted. The rows are gathered in
+`runs` every few seconds. After an interruption, `ResultStore` takes those that are not there yet from the cells, and
+the next run puts them where they belong. Nothing waits for the disk: files that a power failure leaves empty count as
+not there.
 
 Three columns stand in the names of the folders:
 
