@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.devices.static_device import StaticDevice
 from sim.devices.timing import scale
-from sim.devices.worker import LOCK, Worker
+from sim.devices.worker import LOCK
 from sim.memory.blocks import MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
-from sim.memory.groups import NO_GROUP
 from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sim.devices.worker import Work
 
 
-class Dax:
+class Dax(StaticDevice):
     """One dax device. ``ranges`` are (start, length) in bytes.
 
     ``bytes_for_pages`` registers the group as kernels before 46e66dab8565 did: with its size in bytes where pages are
@@ -41,67 +41,26 @@ class Dax:
         self_host: bool = False,
         done: Callable[[str, bool], None] | None = None,
     ) -> None:
-        self._context = context
-        self._core = context.core
-        self._worker = Worker(context.env, context.lock)
-        self._done = done
-        self._bytes_for_pages = bytes_for_pages
-        self._self_host = self_host
-        self.name = name
-        self.node = node
         block = context.block_bytes
         inward = [(-(-start // block) * block, (start + length) // block * block) for start, length in ranges]
-        self.ranges = [(start, end - start) for start, end in inward if end > start]
-        self.size = sum(length for _, length in self.ranges)
-        self.index = context.recorder.add_device(name, node, 0)
-        self.group_id = NO_GROUP
+        super().__init__(context, name, node, [(start, end - start) for start, end in inward if end > start], done)
+        self._bytes_for_pages = bytes_for_pages
+        self._self_host = self_host
         self.added: list[tuple[int, int]] = []
-        self.gone = False
-        self.error: HotplugError | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether a bind or unbind is under way."""
-        return self._worker.busy
 
     @property
     def plugged_pages(self) -> int:
         """Pages of the ranges that were added."""
         return sum(count for _, count in self.added) * self._core.memory.block_pages
 
-    def plug(self) -> None:
-        """Start binding the device to kmem."""
-        self._worker.start(self._bind())
-
-    def eject(self) -> None:
-        """Start what an operator does to get it back: write ``offline`` to its blocks, highest first, then unbind."""
-        self._worker.start(self._give_back())
-
-    def _finish(self, *, ok: bool) -> None:
-        if self._done is not None:
-            self._done(self.name, ok)
-
-    def _bind(self) -> Work:
-        context = self._context
-        yield LOCK
-        yield scale(context.timing.dimm_add, bytes_to_pages(self.size))
-        try:
-            self._probe()
-        except HotplugError as error:
-            self.error = error
-            context.note_failure(self.index, error, scale(context.timing.dimm_add, bytes_to_pages(self.size)))
-        context.lock.release()
-        self._finish(ok=self.error is None)
-
-    def _probe(self) -> None:
+    def _add(self) -> None:
+        """Bind the device to kmem (``dev_dax_kmem_probe``)."""
         core = self._core
         if self.node not in core.memory.nodes:
             raise HotplugError(EINVAL, f"node {self.node} of {self.name} is not possible on this machine")
         if not self.ranges:
             raise HotplugError(EINVAL, f"{self.name} holds no whole memory block")
-        max_pages = self.size if self._bytes_for_pages else bytes_to_pages(self.size)
-        self.group_id = core.memory.groups.register_static(self.node, max_pages)
-        core.device_of[self.group_id] = self.index
+        self._register(self.size if self._bytes_for_pages else bytes_to_pages(self.size))
         page = self._context.page_bytes
         for start, length in self.ranges:
             try:
@@ -110,21 +69,16 @@ class Dax:
                 )
             except HotplugError as error:
                 if not self.added:
-                    self._drop_group()
+                    self._unregister()
                     if error.errno == EEXIST:  # the driver reserves the range itself before it adds it
                         raise HotplugError(EBUSY, f"the range of {self.name} at {start:#x} is in use") from error
                     raise
-                lasted = scale(self._context.timing.dimm_add, bytes_to_pages(length))
-                self._context.note_failure(self.index, error, lasted)
+                self._context.note_failure(self.index, error, self._duration(length))
                 continue
             self.added.append((start // self._context.block_bytes, length // self._context.block_bytes))
 
-    def _drop_group(self) -> None:
-        self._core.memory.groups.unregister(self.group_id)
-        self._core.device_of.pop(self.group_id, None)
-        self.group_id = NO_GROUP
-
     def _give_back(self) -> Work:
+        """Do what an operator does: write ``offline`` to the blocks, highest first, then unbind if all went."""
         context, core = self._context, self._core
         blocks = sorted((block for first, count in self.added for block in range(first, first + count)), reverse=True)
         for block in blocks:
@@ -154,6 +108,5 @@ class Dax:
         for first, count in self.added:
             core.remove(self.index, first, count)
         self.added = []
-        if self.group_id != NO_GROUP:
-            self._drop_group()
+        self._unregister()
         self.gone = True

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.devices.static_device import StaticDevice
 from sim.devices.timing import scale
-from sim.devices.worker import LOCK, Worker
+from sim.devices.worker import LOCK
 from sim.memory.blocks import MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
-from sim.memory.groups import NO_GROUP
 from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
@@ -25,11 +25,8 @@ _SELF_HOST_ANY_RANGE_SINCE = (6, 6)
 """Series from which on the driver always asks for a self-hosted memmap; before, only for ranges of one block."""
 
 
-class Dimm:
-    """One DIMM. ``ranges`` are (start, length) in bytes, in firmware order.
-
-    ``done`` is called when a request has ended, with success.
-    """
+class Dimm(StaticDevice):
+    """One DIMM. ``ranges`` are in firmware order."""
 
     kind = "dimm"
 
@@ -42,26 +39,10 @@ class Dimm:
         *,
         done: Callable[[str, bool], None] | None = None,
     ) -> None:
-        self._context = context
-        self._core = context.core
-        self._worker = Worker(context.env, context.lock)
-        self._done = done
-        self.name = name
-        self.node = node
-        self.ranges = ranges
-        self.index = context.recorder.add_device(name, node, 0)
-        self.group_id = NO_GROUP
-        self.size = sum(length for _, length in ranges)
+        super().__init__(context, name, node, ranges, done)
         self.enabled: list[tuple[int, int, bool]] = []
         """Ranges that the driver counts as its own: (first block, blocks, added here)."""
         self.failed = 0
-        self.gone = False
-        self.error: HotplugError | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether a plug or an eject is under way."""
-        return self._worker.busy
 
     @property
     def plugged_pages(self) -> int:
@@ -75,39 +56,13 @@ class Dimm:
             block for first, count, _ in self.enabled for block in range(first, first + count) if exists(block)
         )
 
-    def plug(self) -> None:
-        """Start adding the device."""
-        self._worker.start(self._plug())
-
-    def eject(self) -> None:
-        """Start removing the device."""
-        self._worker.start(self._eject())
-
-    def _finish(self, ok: bool) -> None:  # noqa: FBT001 - private, one caller a place
-        if self._done is not None:
-            self._done(self.name, ok)
-
-    def _plug(self) -> Work:
-        context = self._context
-        yield LOCK
-        # The whole device goes in under one hold of the lock: time passes, nobody else gets in between.
-        yield scale(context.timing.dimm_add, bytes_to_pages(self.size))
-        try:
-            self._enable()
-        except HotplugError as error:
-            self.error = error
-            context.note_failure(self.index, error)
-        context.lock.release()
-        self._finish(self.error is None)
-
-    def _enable(self) -> None:
+    def _add(self) -> None:
         """Add all ranges (``acpi_memory_enable_device``). Raises EINVAL where none could be added."""
         core = self._core
         total = sum(length for _, length in self.ranges)
         if total <= 0:
             raise HotplugError(EINVAL, f"{self.name} has no memory")
-        self.group_id = core.memory.groups.register_static(self.node, bytes_to_pages(total))
-        core.device_of[self.group_id] = self.index
+        self._register(bytes_to_pages(total))
         block_bytes = self._context.block_bytes
         for start, length in self.ranges:
             if not length:
@@ -126,8 +81,7 @@ class Dimm:
             except HotplugError as error:
                 if error.errno != EEXIST:
                     self.failed += 1
-                    lasted = scale(self._context.timing.dimm_add, bytes_to_pages(length))
-                    self._context.note_failure(self.index, error, lasted)
+                    self._context.note_failure(self.index, error, self._duration(length))
                     continue
                 added = False  # already system memory, from the boot map for example
             first = start // block_bytes
@@ -137,16 +91,14 @@ class Dimm:
             raise HotplugError(EINVAL, f"no range of {self.name} could be added")
 
     def _drop_group(self) -> None:
+        """Let the group go; where blocks are left in it, it stays, as the driver ignores that error."""
         try:
-            self._core.memory.groups.unregister(self.group_id)
+            self._unregister()
         except HotplugError as error:
             if error.errno != EBUSY:
                 raise
-            return
-        self._core.device_of.pop(self.group_id, None)
-        self.group_id = NO_GROUP
 
-    def _eject(self) -> Work:
+    def _give_back(self) -> Work:
         """Take everything offline in two passes, then remove it; or put back what went.
 
         Two passes exist because one block may hold another block's memmap. The lock is held throughout.
@@ -167,7 +119,7 @@ class Dimm:
         else:
             self._remove()
         context.lock.release()
-        self._finish(self.gone)
+        self._finish(ok=self.gone)
 
     def _pass(self, blocks: list[int], taken: list[int], *, last: bool) -> Generator[int, None, bool]:
         """Try every block that is still online, ascending; the ``last`` pass ends with its first refusal.
@@ -201,8 +153,7 @@ class Dimm:
                 core.remove(self.index, first, count)
             else:
                 self._remove_foreign(first, count)
-        if self.group_id != NO_GROUP:
-            self._drop_group()
+        self._drop_group()
         self.enabled = []
         self.gone = True
 

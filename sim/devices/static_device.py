@@ -1,0 +1,108 @@
+"""What a DIMM and a dax device have in common: a static group, added and given back as a whole."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from sim.devices.timing import scale
+from sim.devices.worker import LOCK, Worker
+from sim.memory.errors import HotplugError
+from sim.memory.groups import NO_GROUP
+from sim.units import bytes_to_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.devices.context import DriverContext
+    from sim.devices.worker import Work
+
+
+class StaticDevice(ABC):
+    """A device of fixed ``ranges``, (start, length) in bytes. ``size`` is their sum.
+
+    ``done`` is called when a request has ended, with success. ``error`` is why plugging failed, ``gone`` whether the
+    device has been given back.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self,
+        context: DriverContext,
+        name: str,
+        node: int,
+        ranges: list[tuple[int, int]],
+        done: Callable[[str, bool], None] | None,
+    ) -> None:
+        self._context = context
+        self._core = context.core
+        self._worker = Worker(context.env, context.lock)
+        self._done = done
+        self.name = name
+        self.node = node
+        self.ranges = ranges
+        self.size = sum(length for _, length in ranges)
+        self.index = context.recorder.add_device(name, node, 0)
+        self.group_id = NO_GROUP
+        self.gone = False
+        self.error: HotplugError | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._worker.busy
+
+    @property
+    @abstractmethod
+    def plugged_pages(self) -> int:
+        """Pages of the ranges that this device added."""
+
+    def plug(self) -> None:
+        """Start adding the device."""
+        self._worker.start(self._plug())
+
+    def eject(self) -> None:
+        """Start giving the device back."""
+        self._worker.start(self._give_back())
+
+    def _plug(self) -> Work:
+        context = self._context
+        took = self._duration(self.size)
+        yield LOCK
+        # The whole device goes in under one hold of the lock: time passes, nobody else gets in between.
+        yield took
+        try:
+            self._add()
+        except HotplugError as error:
+            self.error = error
+            context.note_failure(self.index, error, took)
+        context.lock.release()
+        self._finish(ok=self.error is None)
+
+    def _duration(self, size: int) -> int:
+        """Return the microseconds that adding ``size`` bytes takes."""
+        return scale(self._context.timing.dimm_add, bytes_to_pages(size))
+
+    @abstractmethod
+    def _add(self) -> None:
+        """Register the group and add all ranges. Raises HotplugError where the driver gives up."""
+
+    @abstractmethod
+    def _give_back(self) -> Work:
+        """Take all blocks offline and remove them, if they let themselves be."""
+
+    def _register(self, max_pages: int) -> None:
+        self.group_id = self._core.memory.groups.register_static(self.node, max_pages)
+        self._core.device_of[self.group_id] = self.index
+
+    def _unregister(self) -> None:
+        """Let the group go. Raises EBUSY where blocks are left in it."""
+        if self.group_id != NO_GROUP:
+            self._core.memory.groups.unregister(self.group_id)
+            self._core.device_of.pop(self.group_id, None)
+            self.group_id = NO_GROUP
+
+    def _finish(self, *, ok: bool) -> None:
+        if self._done is not None:
+            self._done(self.name, ok)
