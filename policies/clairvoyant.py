@@ -3,9 +3,10 @@
 What it maximises: among the zones in which neither a kernel request nor an addition of memory ever fails for want of
 kernel memory, those with the most hotplugged memory in ZONE_MOVABLE, summed over time (byte-seconds).
 
-How it gets the future: the run is rehearsed. With everything in kernel zones the kernel never lacks memory, and the
-rehearsal shows what comes when and what the kernel needs of it. From that :mod:`policies.clairvoyant_plan` makes the
-best plan, the plan is rehearsed in turn, and what it shows makes the next one:
+How it gets the future: the run is rehearsed, first with everything in kernel zones, where the kernel lacks memory
+least, and under other simple policies. The best of these rehearsals shows what comes when and what the kernel needs of
+it. From that :mod:`policies.clairvoyant_plan` makes the best plan, the plan is rehearsed in turn, and what it shows
+makes the next one:
 
 * Where the plan holds, the kernel's need is known better (watermarks and reserves depend on the zones).
 * Where it fails at some moment, every plan with no more kernel memory at that moment is ruled out.
@@ -23,7 +24,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 from policies.clairvoyant_future import Outlook
 from policies.clairvoyant_plan import Need, best_plan
 from policies.contract import Explanation, Policy
-from policies.fixed import OnlineKernel
+from policies.fixed import OnlineKernel, OnlineMovable
+from policies.headroom import Headroom
 from policies.whole import one_kind, settled_by
 from sim.memory.zones import ZONE_MOVABLE, ZoneType
 from sim.parameters import Parameter
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from sim.memory.view import MemoryView
 
 DEFAULT_REHEARSALS: Final = 60
+_RESERVES: Final = tuple(mib << 20 for mib in (64, 128, 256, 512))
+_FEWEST_REHEARSALS: Final = 10
 
 Kinds = dict[int, list[tuple[int, bool]]]
 """For a block: when it is decided (microseconds, ascending), and whether it then is kernel memory."""
@@ -106,8 +110,8 @@ class Clairvoyant(_Planned):
     )
 
     def __init__(self, *, rehearsals: int = DEFAULT_REHEARSALS) -> None:
-        if rehearsals < 1:
-            raise ValueError(f"rehearsals must be at least 1, but is {rehearsals}")
+        if rehearsals < _FEWEST_REHEARSALS:
+            raise ValueError(f"rehearsals must be at least {_FEWEST_REHEARSALS}, but is {rehearsals}")
         super().__init__({})
         self.rehearsals = rehearsals
 
@@ -118,11 +122,13 @@ class Clairvoyant(_Planned):
         first = foresight.rehearse(OnlineKernel())
         if not first.guest:
             return
-        seen = Outlook(first)
+        # What simple policies make of it is a start, and no bound may be worse than they are.
+        outlooks = [Outlook(first), *(Outlook(foresight.rehearse(policy)) for policy in _simple_policies())]
+        seen = min(outlooks, key=_judge)
         best = (_judge(seen), seen.kinds())
         needs, cuts = seen.needs(), list[Need]()
         made = set[object]()
-        for _ in range(self.rehearsals - 1):
+        for _ in range(self.rehearsals - len(outlooks)):
             plan = best_plan(seen.future, _with_cuts(needs, cuts))
             if plan in made:
                 break
@@ -135,6 +141,10 @@ class Clairvoyant(_Planned):
             else:
                 cuts.append(tried.failure)
         self._kinds = best[1]
+
+
+def _simple_policies() -> list[Policy]:
+    return [OnlineMovable(), *(Headroom(reserve=reserve) for reserve in _RESERVES)]
 
 
 def _judge(seen: Outlook) -> _Judgement:

@@ -15,6 +15,7 @@ it are too late. Everything else is an integer linear program, solved exactly by
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -102,6 +103,9 @@ def best_plan(future: Future, needs: Sequence[Need]) -> Plan:
     """Return the plan with the most MOVABLE page-seconds that meets ``needs``: see the module's text for the model."""
     changes = moments(future)
     wanted = needs_between([moment.t_us for moment in changes], future.end_us, needs)
+    if not any(wanted):
+        kinds = (tuple(False for _, change in device.steps if change > 0) for device in future.devices)
+        return Plan((False,) * len(future.items), tuple(kinds))
     if not future.items and len(future.devices) == 1:
         return Plan((), (_backwards(future.devices[0], wanted),))
     return _program(future, changes, wanted)
@@ -129,28 +133,29 @@ def _backwards(device: Device, wanted: Sequence[int]) -> tuple[bool, ...]:
 class _Program:
     """The general case as an integer linear program.
 
-    Variables, all 0 or 1: for each item whether it is kernel memory; for each unit added whether it is; for each unit
-    given back whether that is a kernel unit, which it can be only when the device has no MOVABLE unit left. Then, and
-    only then, it must be. Constraints are sums of variables, each at least some number; the cost is kernel
-    page-microseconds.
+    Variables: for each item whether it is kernel memory (0 or 1). For each step of a device whether the unit that is
+    added or given back is kernel memory (0 or 1), and how many kernel units there are after it. A kernel unit is given
+    back only when the device has no MOVABLE unit left; then it must be, as there are no more kernel units than units.
+    The cost is kernel page-microseconds. Few variables meet in a constraint, so thousands of steps are solved.
     """
 
     def __init__(self, future: Future) -> None:
         self.future = future
         self.first = [0] * len(future.devices)
-        """The first variable of each device; the others follow, one for each step."""
+        """The first variable of each device: for each step the unit's kind, then the number of kernel units."""
         self.count = len(future.items)
         for number, device in enumerate(future.devices):
             self.first[number] = self.count
-            self.count += len(device.steps)
+            self.count += 2 * len(device.steps)
         self.cost = [0] * self.count
+        self.most = [1] * self.count
+        """Upper bounds of the variables."""
         self.rows: list[dict[int, int]] = []
-        self.least: list[int] = []
+        self.bounds: list[tuple[float, float]] = []
+        """Of each row's sum: least and most."""
         self._alive: set[int] = set()
         self._taken = [0] * len(future.devices)
         self._plugged = [0] * len(future.devices)
-        self._kernel: list[dict[int, int]] = [{} for _ in future.devices]
-        """The variables that add up to a device's kernel units, with their signs."""
 
     def add(self, moment: _Moment, need: int, lasts_us: int) -> None:
         """Let ``moment`` happen; then ``need`` pages of kernel memory are needed, and things stay for ``lasts_us``."""
@@ -162,33 +167,36 @@ class _Program:
             self._alive.discard(moment.number)
         supply = {item: self.future.items[item].pages for item in self._alive}
         total = sum(supply.values())
-        for device, kernel, units in zip(self.future.devices, self._kernel, self._plugged, strict=True):
-            supply.update({variable: sign * device.unit for variable, sign in kernel.items()})
-            total += units * device.unit
+        for number, device in enumerate(self.future.devices):
+            if self._taken[number]:
+                supply[self._units_after(number)] = device.unit
+                total += self._plugged[number] * device.unit
         for variable, pages in supply.items():
             self.cost[variable] += pages * lasts_us
         if need:
-            self._at_least(supply, min(need, total))
+            self._constrain(supply, min(need, total), math.inf)
+
+    def _units_after(self, number: int) -> int:
+        """Return the variable for the kernel units of a device after its last step."""
+        return self.first[number] + 2 * self._taken[number] - 1
 
     def _step(self, number: int, change: int) -> None:
-        variable = self.first[number] + self._taken[number]
-        kernel, plugged = self._kernel[number], self._plugged[number]
+        kind = self.first[number] + 2 * self._taken[number]
+        before = {self._units_after(number): 1} if self._taken[number] else {}
         if change < 0:
-            # A kernel unit goes only where all are: kernel >= plugged if the variable is 1.
-            self._at_least({**kernel, variable: -plugged}, 0)
-        self._kernel[number] = {**kernel, variable: change}
-        self._plugged[number] += change
+            self._constrain({**before, kind: -self._plugged[number]}, 0, math.inf)
         self._taken[number] += 1
-        if change < 0:
-            # And where all are, one goes: there are no more kernel units than units.
-            self._at_least({key: -sign for key, sign in self._kernel[number].items()}, -self._plugged[number])
+        self._plugged[number] += change
+        after = self._units_after(number)
+        self.most[after] = self._plugged[number]
+        self._constrain({**before, kind: change, after: -1}, 0, 0)
 
-    def _at_least(self, row: dict[int, int], least: int) -> None:
+    def _constrain(self, row: dict[int, int], least: float, most: float) -> None:
         self.rows.append(row)
-        self.least.append(least)
+        self.bounds.append((least, most))
 
     def solve(self) -> list[bool]:
-        """Return the value of every variable. Raises RuntimeError where the solver gives up."""
+        """Return the kind of every item and step, at its variable. Raises RuntimeError where the solver gives up."""
         import numpy as np
         from scipy.optimize import Bounds, LinearConstraint, milp
         from scipy.sparse import csr_array
@@ -200,12 +208,13 @@ class _Program:
         columns = np.array([column for row in self.rows for column in row], dtype=np.int64)
         shape = (len(self.rows), self.count)
         matrix: csr_array[np.float64, tuple[int, int]] = csr_array((values, columns, ends), shape=shape)
+        least, most = np.array(self.bounds, dtype=np.float64).reshape(-1, 2).T
         cost = np.array(self.cost, dtype=np.float64)
         solved = milp(
             cost / max(1.0, float(np.abs(cost).max())),
             integrality=np.ones(self.count, dtype=np.int64),
-            bounds=Bounds(0, 1),
-            constraints=[LinearConstraint(matrix, np.array(self.least), np.inf)] if self.rows else [],
+            bounds=Bounds(0, np.array(self.most, dtype=np.float64)),
+            constraints=[LinearConstraint(matrix, least, most)] if self.rows else [],
             options={"mip_rel_gap": 0.0},
         )
         if solved.x is None:
@@ -222,7 +231,7 @@ def _program(future: Future, changes: Sequence[_Moment], wanted: Sequence[int]) 
         program.add(moment, need, end - moment.t_us)
     chosen = program.solve()
     kinds = tuple(
-        tuple(chosen[start + step] for step, (_, change) in enumerate(device.steps) if change > 0)
+        tuple(chosen[start + 2 * step] for step, (_, change) in enumerate(device.steps) if change > 0)
         for start, device in zip(program.first, future.devices, strict=True)
     )
     return Plan(tuple(chosen[: len(future.items)]), kinds)
