@@ -17,7 +17,7 @@ from sim.analysis.compare import HEADLINE_SCORES, compare
 from sim.analysis.data import scenarios
 from sim.analysis.plots import GUEST_PLOTS, PLOTS, styled
 from sim.analysis.regret import bound, regret
-from sim.experiment.executors import local
+from sim.experiment.executors import chosen
 from sim.experiment.load import load
 from sim.experiment.plan import Experiment
 from sim.experiment.run import run as run_experiment
@@ -127,14 +127,17 @@ def run(
     out: Path | str = "results",
     *,
     workers: int | None = None,
+    scheduler: str | None = None,
     force: bool = False,
 ) -> Results:
     """Run what is missing of ``experiment`` (its file, or a mapping of the same shape) and return its results.
 
     They are in ``out/<name>``. ``workers`` processes share the work: all cores where None, none but this one where 1.
+    ``scheduler`` is the address of a Dask scheduler whose workers do it instead, or "local" for one on this machine.
     ``force`` computes everything again. Raises InputError with every fault of the experiment. A run that fails does not
     stop the others: it is a row with its status and error.
     """
     planned = experiment if isinstance(experiment, Experiment) else load(experiment)
-    report = run_experiment(planned, Path(out), workers=local(workers), force=force)
+    who = chosen(workers, scheduler, apart=planned.cell_timeout is not None)
+    report = run_experiment(planned, Path(out), workers=who, force=force)
     return Results(report.folder)

@@ -28,6 +28,11 @@ def _options(command: _Command) -> _Command:
         click.option("--plots/--no-plots", default=None, help="Draw plots.  [default: unless there are very many]"),
         click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal."),
         click.option("--force", is_flag=True, help="Run everything again, also what is there."),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Run on the workers of the Dask scheduler at tcp://HOST:PORT; 'local' starts one on this machine.",
+        ),
         click.option("--workers", type=click.IntRange(1, 1024), help="Processes to run in.  [default: all cores]"),
         click.option(
             "--out", default="results", show_default=True, type=click.Path(path_type=Path), help="Folder for results."
@@ -95,6 +100,7 @@ def _perform(
     *,
     out: Path,
     workers: int | None,
+    scheduler: str | None,
     force: bool,
     no_progress: bool,
     plots: bool | None,
@@ -104,8 +110,11 @@ def _perform(
 
     from sim.cli import FAILED, INTERRUPTED
     from sim.cli_progress import RunProgress
-    from sim.experiment.executors import local
+    from sim.experiment.executors import chosen
     from sim.experiment.run import run as run_experiment
+
+    if workers is not None and scheduler not in (None, "local"):
+        raise click.UsageError("--workers says how many processes to start here; the scheduler has its own workers")
 
     errors = Console(stderr=True, highlight=False)
     progress = RunProgress(errors, shown=not no_progress and errors.is_terminal)
@@ -114,7 +123,7 @@ def _perform(
             report = run_experiment(
                 experiment,
                 out,
-                workers=local(workers, apart=experiment.cell_timeout is not None),
+                workers=chosen(workers, scheduler, apart=experiment.cell_timeout is not None),
                 force=force,
                 on_start=progress.start,
                 on_outcome=progress.outcome,

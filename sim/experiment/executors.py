@@ -26,10 +26,16 @@ _AHEAD: Final = 4
 """Cells handed out for each worker: enough that none waits, few enough that memory does not grow with the plan."""
 
 
+class WorkerDiedError(Exception):
+    """The process in which a cell ran is gone, and so were those that it was given to afterwards."""
+
+
 class Workers(Protocol):
     """A way to run cells: how many at a time, and the executor that does it."""
 
-    count: int
+    @property
+    def count(self) -> int:
+        """Cells that can run at a time."""
 
     def executor(self) -> contextlib.AbstractContextManager[concurrent.futures.Executor]:
         """Return the executor, ready for work; leaving the context ends it."""
@@ -88,6 +94,18 @@ def local(count: int | None = None, *, apart: bool = False) -> Workers:
     return InProcess() if count == 1 and not apart else LocalProcesses(count)
 
 
+def chosen(count: int | None, scheduler: str | None, *, apart: bool = False) -> Workers:
+    """Return the workers of the Dask ``scheduler``, or :func:`local` ones where it is None.
+
+    Raises InputError where there is something wrong with the scheduler's address, or Dask is not installed.
+    """
+    if scheduler is None:
+        return local(count, apart=apart)
+    from sim.experiment.dask_workers import DaskWorkers
+
+    return DaskWorkers(scheduler, count)
+
+
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -131,27 +149,39 @@ def _run_until_broken(
                 return
             done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
-                task = pending.pop(future)
-                try:
-                    outcome = future.result()
-                except concurrent.futures.BrokenExecutor:
-                    suspects.append(task)
-                else:
+                outcome = _outcome(future, pending.pop(future), suspects, folder, timeout)
+                if outcome is not None:
                     yield outcome
 
 
-def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
-    from sim.results.identity import Failure
+def _outcome(
+    future: concurrent.futures.Future[Outcome], task: Task, suspects: list[Task], folder: str, timeout: float | None
+) -> Outcome | None:
+    """Return what became of ``task``; None where the pool broke, which makes it one of the ``suspects``."""
+    try:
+        return future.result()
+    except concurrent.futures.BrokenExecutor:
+        suspects.append(task)
+        return None
+    except WorkerDiedError as error:
+        return _died(task, folder, str(error), timeout)
 
+
+def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
     cell, identity = task
     try:
         with LocalProcesses(1).executor() as executor:
             return executor.submit(run_cell, cell, identity, folder, timeout).result()
     except concurrent.futures.BrokenExecutor:
-        error = "the worker process died"
-        if timeout is not None:
-            error += f"; it was ended if the cell went on long after its cell_timeout of {timeout:g} s"
-        return failed(cell, identity, folder, Failure("worker", error))
+        return _died(task, folder, "the worker process died", timeout)
+
+
+def _died(task: Task, folder: str, error: str, timeout: float | None) -> Outcome:
+    from sim.results.identity import Failure
+
+    if timeout is not None:
+        error += f"; it was ended if the cell went on long after its cell_timeout of {timeout:g} s"
+    return failed(*task, folder, Failure("worker", error))
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -159,5 +189,7 @@ def _context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     # Imported once by the server instead of by every worker.
-    context.set_forkserver_preload(["sim.experiment.run_cell", "sim.experiment.build", "simpy", "numpy"])
+    context.set_forkserver_preload(
+        ["sim.experiment.run_cell", "sim.experiment.build", "sim.engine", "sim.results.cells", "pyarrow.parquet"]
+    )
     return context

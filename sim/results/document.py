@@ -130,7 +130,7 @@ results depend on: its complete configuration and the program's code. A second r
 there. Apart from `timings`, files hold nothing that depends on when, where or by how many processes they were computed.
 
 Files are written beside their place and renamed into it. Of a cell, the file of events comes last; it also holds the
-cell's row of `runs`, so a cell is either complete or not there, whenever a run was interrupted. The rows are gathered in
+cell's row of `runs`, so a cell is either complete or not there, whenever a run was interrupted. Rows are gathered in
 `runs` every few seconds. After an interruption, `ResultStore` takes those that are not there yet from the cells, and
 the next run puts them where they belong. Nothing waits for the disk: files that a power failure leaves empty count as
 not there.

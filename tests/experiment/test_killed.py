@@ -1,0 +1,95 @@
+"""A sweep that is killed, with all its processes, at random moments, and goes on each time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+
+from sim.experiment.executors import InProcess
+from sim.experiment.load import load
+from sim.experiment.run import run
+from sim.results.store import ResultStore
+from tests.experiment.test_run import files
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KILLS = 20
+TABLES = {
+    "name": "sweep",
+    "replications": 150,
+    "machines": [{"label": "vm", "boot_memory": "1GiB"}],
+    "policies": [{"name": "contig-zones"}, {"name": "auto-movable"}],
+    "workloads": [{"name": "dimm-slots", "slots": 4, "sizes": ["512MiB"], "interval": 30, "duration": 600}],
+    "sweep": [{"product": {"policies": {"auto-movable": {"ratio": [50, 100, 200, 301]}}}}],
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_sweep_killed_twenty_times_ends_like_one_that_was_left_alone(tmp_path: Path) -> None:
+    calm = run(load(TABLES), tmp_path / "calm", workers=InProcess())
+    assert calm.summary() == "750 of 750 runs completed"
+    path = tmp_path / "sweep.toml"
+    path.write_text(tomli_w.dumps(TABLES))
+    command = [sys.executable, "-c", "from sim.cli import main; main()", "run", str(path), "--out", str(tmp_path / "x")]
+    rng = np.random.default_rng(4)
+    store = ResultStore(tmp_path / "x" / "sweep")
+    before: set[str] = set()
+    at_work = 0
+
+    for attempt in range(KILLS):
+        with subprocess.Popen(
+            [*command, "--workers", "2", "--no-plots"], cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
+        ) as running:
+            # Every fourth time while it is still starting or looking for what is there, else in the midst of writing.
+            if attempt % 4:
+                wait_for_more_cells(store.folder, len(before))
+                time.sleep(float(rng.uniform(0, 0.08)))
+            else:
+                time.sleep(float(rng.uniform(0, 1.2)))
+            at_work += running.poll() is None
+            kill_group(running.pid)
+
+        runs = store.runs()
+        assert (runs["status"] == "completed").all()
+        assert runs["cell"].is_unique
+        now = set(runs["cell"])
+        assert now >= before, "what was finished is lost"
+        assert now == store.completed() == store.keys()
+        for cell in sorted(now - before)[:10]:
+            assert len(store.result(cell).events) == int(runs.loc[runs["cell"] == cell, "events"].iloc[0])
+            assert len(store.series({cell})) > 0
+        before = now
+
+    assert at_work == KILLS, "a sweep was over before it was killed"
+    assert 0 < len(before) < 750
+    report = run(load(TABLES), tmp_path / "x", workers=InProcess())
+    assert report.found == len(before)
+    assert report.summary().startswith("750 of 750 runs completed")
+    assert files(report.folder) == files(calm.folder)
+
+
+def kill_group(group: int) -> None:
+    """Kill all processes of ``group`` and return once none is left."""
+    deadline = time.monotonic() + 60
+    os.killpg(group, signal.SIGKILL)
+    os.waitpid(group, 0)
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.001)
+
+
+def wait_for_more_cells(folder: Path, there: int) -> None:
+    """Return once more than ``there`` cells have left their events in ``folder``."""
+    deadline = time.monotonic() + 60
+    while sum(1 for _ in folder.glob("events/*/*/*/*.parquet")) <= there and time.monotonic() < deadline:
+        time.sleep(0.01)
