@@ -144,11 +144,13 @@ def return_times(run: RunResult) -> tuple[list[int], int]:
     never = 0
     rows = run.events.tolist()
     for device in range(len(run.device_names)):
-        plugged, asked = 0, None
+        plugged = 0
+        asked: int | None = None
         pending: list[tuple[int, int]] = []
         mine = [row for row in rows if row[2] == device]
         for t in sorted({row[0] for row in mine}):
-            had, wanted = plugged, asked
+            had: int = plugged
+            wanted: int | None = asked
             for _, number, _, _, count, _, pages in (row for row in mine if row[0] == t):
                 kind = EventKind(number)
                 if kind in (EventKind.PLUG, EventKind.ADD, EventKind.SUBPLUG):
