@@ -239,7 +239,8 @@ BREACHES: dict[type[Policy], str] = {
     ForgetsToReturn: "answered None for block",
     AnswersWithNumPy: r"answered np.int64\(3\) for block",
     Raises: "zone_for raised ZeroDivisionError",
-    Throws: r"zone_for said (Normal and then Movable|Movable and then Normal) of the same block",
+    # Dice contradict themselves or the explanation, whichever comes first.
+    Throws: r"zone_for (said (Normal and then Movable|Movable and then Normal) of the same|chose (Normal|Movable) for) block",
     Alternates: "zone_for said Movable and then Normal of the same block",
     RemembersOtherRuns: "when everything was done a second time",
     ExplainsAnotherZone: "zone_for chose Movable for block .* and explain <ZoneType.NORMAL: 2>",
