@@ -240,7 +240,7 @@ BREACHES: dict[type[Policy], str] = {
     AnswersWithNumPy: r"answered np.int64\(3\) for block",
     Raises: "zone_for raised ZeroDivisionError",
     # Dice contradict themselves or the explanation, whichever comes first.
-    Throws: r"zone_for (said (Normal and then Movable|Movable and then Normal) of the same|chose (Normal|Movable) for) block",
+    Throws: r"zone_for (said \w+ and then \w+ of the same|chose \w+ for) block",
     Alternates: "zone_for said Movable and then Normal of the same block",
     RemembersOtherRuns: "when everything was done a second time",
     ExplainsAnotherZone: "zone_for chose Movable for block .* and explain <ZoneType.NORMAL: 2>",
