@@ -24,8 +24,10 @@ def main(experiment: str, replications: int, workers: int, folder: str) -> None:
     """Run the first ``replications`` of ``experiment`` with results in ``folder``."""
     sweep = load(experiment).only(tuple(range(replications)))
     peaks: list[int] = []
+    walls: list[float] = []
 
-    def note(_: Outcome) -> None:
+    def note(outcome: Outcome) -> None:
+        walls.append(outcome.times["wall_s"])
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     start = time.perf_counter()
@@ -33,6 +35,8 @@ def main(experiment: str, replications: int, workers: int, folder: str) -> None:
     told = {
         "cells": report.completed,
         "seconds": time.perf_counter() - start,
+        "cells_s": sum(walls),
+        "cells_cpu_s": report.cpu_s,
         "simulation_cpu_s": report.simulation_cpu_s,
         "peak_kib_after_a_quarter": peaks[len(peaks) // 4],
         "peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,

@@ -37,9 +37,7 @@ class Udev(ContigZones):
     summary = "user space writes online or online_movable to every block that appears, after a delay"
     auto_online = OnlineType.OFFLINE
     parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter(
-            "state", "str", "online", "-", "word written to memoryN/state: online, online_kernel or online_movable"
-        ),
+        Parameter("state", "|".join(_WORDS), "online", "-", "word written to memoryN/state"),
         Parameter("delay", "seconds", 0.01, "s", "time from a block's appearance to the write"),
         *ContigZones.parameters,
     )

@@ -144,6 +144,9 @@ _REASONS_SHOWN: Final = 10
 MOST_SCENARIOS: Final = 12
 """Pairs of machine and workload up to which tables are printed and plots drawn without being asked for."""
 
+MOST_RUNS_DRAWN: Final = 1000
+"""Runs up to which plots, for which the series of all of them are read, are drawn without being asked for."""
+
 
 def _report_failures(report: Report, console: Console) -> None:
     """Tell what failed, each reason once with the first run that it stopped."""
@@ -182,6 +185,8 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
         console.print(f"{scenarios} workloads on machines are too many to print; all scores are in the table runs.")
     if plots is None and scenarios > MOST_SCENARIOS:
         console.print("They are too many to draw, too; --plots draws them.")
+    elif plots is None and report.done > MOST_RUNS_DRAWN:
+        console.print("There are too many runs to draw without being asked to; --plots draws them.")
     elif plots is not False:
         _draw(experiment, report, store, console)
     console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)", soft_wrap=True)

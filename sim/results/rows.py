@@ -26,7 +26,7 @@ from sim.results.layout import (
 from sim.results.schema import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -64,8 +64,7 @@ class RowWriter:
         """Write all rows that wait. Raises OSError where that is not possible."""
         start = time.monotonic()
         for table, folders in self._waiting.items():
-            for folder, rows in folders.items():
-                _merge(self._store / table / folder, table, rows)
+            _merge(self._store, table, folders)
             folders.clear()
         self._count = 0
         now = time.monotonic()
@@ -106,7 +105,7 @@ class RowWriter:
         missing = sorted(completed - listed)
         rows = [row for key in missing for row in _row_in(self._store / "events" / folder / f"{key}{SUFFIX}")]
         if rows:
-            _merge(self._store / "runs" / folder, "runs", rows)
+            _merge(self._store, "runs", {folder: rows})
         return removed
 
     def _settle_rows(
@@ -176,21 +175,29 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
-def _merge(folder: Path, table: str, rows: Iterable[tuple[int, str]]) -> None:
-    """Put ``rows`` (each with its replication) into the files of ``folder``, in place of older ones of their cells."""
+def _merge(store: Path, table: str, folders: Mapping[str, Sequence[tuple[int, str]]]) -> None:
+    """Put the rows of each folder (each with its replication) into its files, in place of older ones of their cells."""
+    files: dict[Path, list[str]] = defaultdict(list)
+    for folder, rows in folders.items():
+        for replication, row in rows:
+            number = replication // REPLICATIONS_IN_FILE
+            files[store / table / folder / f"{table}-{number:06d}{SUFFIX}"].append(row)
+    # Read all at once: to begin reading costs as much as hundreds of rows.
+    content = rows_table(TABLES[table], [row for rows in files.values() for row in rows])
+    start = 0
+    for path, texts in files.items():
+        _merge_file(path, table, content.slice(start, len(texts)))
+        start += len(texts)
+
+
+def _merge_file(path: Path, table: str, content: pa.Table) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    ranges: dict[int, list[str]] = defaultdict(list)
-    for replication, row in rows:
-        ranges[replication // REPLICATIONS_IN_FILE].append(row)
-    for number, texts in ranges.items():
-        path = folder / f"{table}-{number:06d}{SUFFIX}"
-        content = rows_table(TABLES[table], texts)
-        if whole(path):
-            there = read_rows(path, table)
-            content = pa.concat_tables(
-                [there.filter(pc.invert(pc.is_in(there["cell"], content["cell"].combine_chunks()))), content]
-            )
-        order = [("replication", "ascending"), ("cell", "ascending")]
-        write_rows(path, content.sort_by(order).combine_chunks())
+    if whole(path):
+        there = read_rows(path, table)
+        older = pc.is_in(there["cell"], content["cell"].combine_chunks())
+        content = pa.concat_tables([there.filter(pc.invert(older)), content])
+    if len(content) > 1:
+        content = content.sort_by([("replication", "ascending"), ("cell", "ascending")]).combine_chunks()
+    write_rows(path, content)
