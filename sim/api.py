@@ -132,12 +132,15 @@ def run(
 ) -> Results:
     """Run what is missing of ``experiment`` (its file, or a mapping of the same shape) and return its results.
 
-    They are in ``out/<name>``. ``workers`` processes share the work: all cores where None, none but this one where 1.
+    They are in ``out/<name>``. ``workers`` processes share the work; with None this process does it all, so that a
+    plain script needs no guard (more than one starts processes that import the caller's main module again).
     ``scheduler`` is the address of a Dask scheduler whose workers do it instead, or "local" for one on this machine.
     ``force`` computes everything again. Raises InputError with every fault of the experiment. A run that fails does not
     stop the others: it is a row with its status and error.
     """
     planned = experiment if isinstance(experiment, Experiment) else load(experiment)
-    who = chosen(workers, scheduler, apart=planned.cell_timeout is not None)
+    who = chosen(
+        1 if workers is None and scheduler is None else workers, scheduler, apart=planned.cell_timeout is not None
+    )
     report = run_experiment(planned, Path(out), workers=who, force=force)
     return Results(report.folder)

@@ -173,6 +173,10 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
     store = ResultStore(report.folder)
     runs = store.runs()
     scenarios = len(runs[["machine", "workload"]].drop_duplicates())
+    # Files first: whoever reads the tables through a pipe may stop reading.
+    drawn = None
+    if plots or (plots is None and scenarios <= MOST_SCENARIOS and report.done <= MOST_RUNS_DRAWN):
+        drawn = _draw(experiment, report, store)
     if scenarios <= MOST_SCENARIOS:
         comparison = compare(runs, experiment.baseline, policies=experiment.policies)
         print_comparison(console, comparison, experiment.scenarios)
@@ -187,14 +191,15 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
         console.print("They are too many to draw, too; --plots draws them.")
     elif plots is None and report.done > MOST_RUNS_DRAWN:
         console.print("There are too many runs to draw without being asked to; --plots draws them.")
-    elif plots is not False:
-        _draw(experiment, report, store, console)
+    elif drawn is not None:
+        console.print(f"Plots     {report.folder}/plots/ ({drawn} plots, each as PNG and SVG)", soft_wrap=True)
     console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)", soft_wrap=True)
     manifest = report.folder / "manifest.json"
     console.print(f"Manifest  {manifest}; beside it experiment.toml, every default filled in", soft_wrap=True)
 
 
-def _draw(experiment: Experiment, report: Report, store: ResultStore, console: Console) -> None:
+def _draw(experiment: Experiment, report: Report, store: ResultStore) -> int:
+    """Draw all plots anew and return how many there are."""
     from rich.console import Console
 
     folder = report.folder / "plots"
@@ -203,5 +208,4 @@ def _draw(experiment: Experiment, report: Report, store: ResultStore, console: C
     with Console(stderr=True).status("Drawing plots"):
         from sim.analysis.plots import save_all
 
-        drawn = save_all(store, folder, experiment.policies)
-    console.print(f"Plots     {folder}/ ({len(drawn) // 2} plots, each as PNG and SVG)", soft_wrap=True)
+        return len(save_all(store, folder, experiment.policies)) // 2

@@ -179,7 +179,7 @@ GUEST_SCORES: Final = (
         PERCENT,
         "higher",
         _of_guest(lambda guest: mean_where_defined(guest.returnable_share, guest.dt_us)),
-        formula="mean, over the samples at which memory is plugged, of 100 * memory that could be returned at that "
+        formula="time-weighted mean, while memory is plugged, of 100 * memory that could be returned at that "
         "moment without a kill / plugged memory: pageblocks without kernel pages, as far as user pages fit elsewhere",
         source=_OWN,
         undefined=f"{_NO_GUEST}, or nothing is plugged",

@@ -309,6 +309,7 @@ _ALL: Final = (
         formula="number of additions and removals of memory that the guest's drivers tried in vain",
         source=_OWN,
         undefined="the core kept no such counter",
+        headline=True,
     ),
     Score(
         "refused_offlines",

@@ -174,8 +174,10 @@ def read_trace(path: Path) -> Trace:
         raise TraceError(f"{path}: is empty; a recording is a JSON file with 'boot' and 'steps'")
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        where = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    except json.JSONDecodeError as error:
+        raise TraceError(f"{path}: is not JSON, or cut off (line {error.lineno}: {error.msg})") from error
+    except (ValueError, RecursionError) as error:
+        where = "nested too deeply" if isinstance(error, RecursionError) else "a number of thousands of digits"
         raise TraceError(f"{path}: is not JSON, or cut off ({where})") from error
     if not isinstance(data, dict):
         raise TraceError(f"{path}: is JSON, but no recording of a kernel: the top level must be an object")

@@ -163,3 +163,11 @@ def test_a_recording_that_makes_no_sense_is_refused_in_words(
         replay(path)
 
     assert says in str(caught.value)
+
+
+def test_a_number_too_long_to_read_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "long.json"
+    path.write_text('{"version": ' + "9" * 5000 + "}")
+
+    with pytest.raises(TraceError, match="thousands of digits"):
+        read_trace(path)

@@ -26,8 +26,13 @@ _FAILED: Final = "#222222"
 _SAME: Final = 0.022
 """Points nearer than this share of both axes are drawn as one with a common label."""
 
+_FAIR_SHARE: Final = 0.25
+
 _BESIDE_CURVE: Final = ((1, 1), (0, 0), (1, 0.5), (0, 0.5))
 """Where a ratio may be written, best first: to the left (0) or right (1), and below (0), beside or above (1)."""
+
+_BESIDE_POINT: Final = ((1, 0.5), (1, 1), (1, 0), (0, 1), (0, 0), (0, 0.5))
+_BESIDE_BOTH: Final = ((1, 1), (0, 0), (1, 0.5), (0, 1), (1, 0), (0, 0.5))
 
 
 @dataclass(slots=True)
@@ -63,6 +68,11 @@ class _Cluster:
         """Whether there are only ratios."""
         return all(not math.isnan(point.ratio) for point in self.points)
 
+    @property
+    def has_ratio(self) -> bool:
+        """Whether a curve goes through it."""
+        return any(not math.isnan(point.ratio) for point in self.points)
+
     def label(self) -> str:
         """Return the ratios among the points, and the names of the others."""
         ratios = sorted(point.ratio for point in self.points if not math.isnan(point.ratio))
@@ -88,7 +98,7 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
     _draw_curves(axis, points)
     clusters = _clusters(points)
     for cluster in clusters:
-        curve = any(not math.isnan(point.ratio) for point in cluster.points)
+        curve = cluster.has_ratio
         colour = _FAILED if cluster.failed else _CURVE if curve else _POINT
         marker = "X" if cluster.failed else "o" if curve else "D"
         size = 90 if cluster.failed else 36 if curve else 75
@@ -98,9 +108,12 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
     )
     what = "memory given back [GiB]" if returned else f"{SCORES['movable_share_mean'].title} [%]"
     axis.set_ylabel(what)
-    axis.margins(x=0.09, y=0.1)
-    axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
-    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+    axis.margins(x=0.12, y=0.2)
+    # From zero, unless that would press all points into a corner.
+    if _spread([point.x for point in points]):
+        axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
+    if _spread([point.y for point in points]):
+        axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
     _label(axis, clusters)
     axis.annotate(
         "better", xy=(0.985, 0.975), xytext=(0.9, 0.9), xycoords="axes fraction", textcoords="axes fraction",
@@ -125,7 +138,16 @@ def _points(scenario: Scenario, score: str, per: float) -> list[_Point]:
         failed = bool((runs["kernel_ooms"] + runs["failed_adds"] > 0).any())
         family = re.sub(r"[,\s]*(ratio )?\d+( ?%)?$", "", policy)
         found.append(_Point(policy, x, y, failed, scenario.configured_ratio(policy), family))
+    for point in found:
+        # One ratio makes no curve: the policy is written by its name.
+        if sum(other.family == point.family for other in found) == 1:
+            point.ratio = math.nan
     return found
+
+
+def _spread(values: list[float]) -> bool:
+    """Whether values differ by a fair share of what they are."""
+    return not values or max(values) - min(values) > _FAIR_SHARE * max(values)
 
 
 def _draw_curves(axis: Axes, points: list[_Point]) -> None:
@@ -177,9 +199,7 @@ def _label(axis: Axes, clusters: list[_Cluster]) -> None:
         lines = text.split("\n")
         wide = (0.0092 if cluster.is_curve else 0.0118) * max(map(len, lines))
         high = 0.034 * len(lines)
-        for across, up in (
-            ((1, 0.5), (1, 1), (1, 0), (0, 1), (0, 0), (0, 0.5)) if not cluster.is_curve else _BESIDE_CURVE
-        ):
+        for across, up in _BESIDE_CURVE if cluster.is_curve else _BESIDE_BOTH if cluster.has_ratio else _BESIDE_POINT:
             x0 = x + 0.014 if across else x - 0.014 - wide
             y0 = y + 0.012 if up == 1 else y - 0.012 - high if up == 0 else y - high / 2
             box = (x0, y0, x0 + wide, y0 + high)

@@ -79,7 +79,7 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
     except CellTimeoutError as error:
         message = f"took longer than its cell_timeout of {timeout:g} s"
         failure = Failure(stage.name, message, _traceback(error))
-    except Exception as error:  # noqa: BLE001  whatever a policy or workload does
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a policy or workload does
         failure = Failure(stage.of(error), _in_one_line(error), _traceback(error))
     else:
         return Outcome(identity, str(cell), row, times=times.read())
