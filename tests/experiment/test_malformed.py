@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 EXAMPLES = 1000 if LONG else 150
+REFUSED_EXAMPLES = 5000 if LONG else 1000
 
 FULL: dict[str, Any] = small(
     name="x",
@@ -162,7 +163,8 @@ def test_a_truncated_or_overwritten_file_is_loaded_or_refused(tmp_path: Path, cu
     path = tmp_path / "e.toml"
     for content in (raw[:cut], raw[:cut] + junk + raw[cut + len(junk) :], junk):
         path.write_bytes(content)
-        loaded(path)
+        if isinstance(loaded(path), InputError):
+            assert_refused(path, tmp_path / "results")
 
 
 def run_main(*arguments: str) -> tuple[int, str, str]:
@@ -174,7 +176,22 @@ def run_main(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def assert_refused(path: Path, results: Path) -> None:
+    """Check that ``run`` ends with exit code 2 and words about a fault in ``path``, and leaves nothing behind."""
+    code, stdout, stderr = run_main("run", str(path), "--out", str(results))
+
+    assert code == 2
+    assert stdout == ""
+    head, _, faults = stderr.partition(f"Error: {path}: ")
+    assert head == ""
+    assert faults.strip()
+    assert "Traceback" not in stderr
+    assert not results.exists()
+
+
+@settings(
+    max_examples=REFUSED_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(tables=damaged())
 def test_the_command_refuses_it_with_exit_code_2_and_leaves_nothing_behind(
     tmp_path: Path, tables: dict[str, Any]
@@ -187,13 +204,7 @@ def test_the_command_refuses_it_with_exit_code_2_and_leaves_nothing_behind(
     path = tmp_path / "e.toml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
 
-    code, stdout, stderr = run_main("run", str(path), "--out", str(tmp_path / "results"))
-
-    assert code == 2
-    assert stdout == ""
-    assert stderr.startswith(f"Error: {path}: ")
-    assert "Traceback" not in stderr
-    assert not (tmp_path / "results").exists()
+    assert_refused(path, tmp_path / "results")
 
 
 NO_TOML = (
@@ -216,8 +227,13 @@ def test_the_command_refuses_what_is_no_toml(content: bytes, tmp_path: Path) -> 
     path = tmp_path / "e.toml"
     path.write_bytes(content)
 
-    code, _, stderr = run_main("run", str(path), "--out", str(tmp_path / "results"))
+    assert_refused(path, tmp_path / "results")
 
-    assert code == 2
-    assert stderr.startswith(f"Error: {path}: ")
-    assert not (tmp_path / "results").exists()
+
+def test_tables_that_hold_themselves_are_refused() -> None:
+    knot: dict[str, Any] = {}
+    knot["a"] = knot
+    for tables in (knot, small(machines=[knot]), small(guest=knot), small(sweep=[{"points": [knot]}])):
+        result = loaded(tables)
+        assert isinstance(result, InputError)
+        assert "nested deeper than" in str(result)
