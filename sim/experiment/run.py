@@ -78,7 +78,7 @@ def run(
     """
     import tomli_w
 
-    from sim.results.atomic import write_atomically
+    from sim.results.atomic import drop_superseded, write_atomically
     from sim.results.cells import is_completed
     from sim.results.frames import timing_row
     from sim.results.rows import RowWriter
@@ -109,6 +109,7 @@ def run(
                 on_outcome(outcome)
     finally:
         rows.flush()
+    drop_superseded(folder)
     timings = {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 3),
