@@ -85,7 +85,9 @@ class DaskWorkers:
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address=None,
+                    # No dashboard, and whichever port is free for what is left of its server.
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": False},
                     # Cells hold next to nothing; what a policy needs is its own business.
                     memory_limit=0,
                 ) as cluster,

@@ -27,7 +27,7 @@ _AHEAD: Final = 4
 
 
 class WorkerDiedError(Exception):
-    """The process in which a cell ran is gone, and so were those that it was given to afterwards."""
+    """The process that a cell was handed to is gone, and so are those that it was given to afterwards."""
 
 
 class Workers(Protocol):
@@ -163,25 +163,23 @@ def _outcome(
     except concurrent.futures.BrokenExecutor:
         suspects.append(task)
         return None
-    except WorkerDiedError as error:
-        return _died(task, folder, str(error), timeout)
+    except WorkerDiedError:
+        # It may only have been handed to the same workers as the one that ended them.
+        return _run_alone(task, folder, timeout)
 
 
 def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
+    from sim.results.identity import Failure
+
     cell, identity = task
     try:
         with LocalProcesses(1).executor() as executor:
             return executor.submit(run_cell, cell, identity, folder, timeout).result()
     except concurrent.futures.BrokenExecutor:
-        return _died(task, folder, "the worker process died", timeout)
-
-
-def _died(task: Task, folder: str, error: str, timeout: float | None) -> Outcome:
-    from sim.results.identity import Failure
-
-    if timeout is not None:
-        error += f"; it was ended if the cell went on long after its cell_timeout of {timeout:g} s"
-    return failed(*task, folder, Failure("worker", error))
+        error = "the worker process died"
+        if timeout is not None:
+            error += f"; it was ended if the cell went on long after its cell_timeout of {timeout:g} s"
+        return failed(cell, identity, folder, Failure("worker", error))
 
 
 def _context() -> multiprocessing.context.BaseContext:
