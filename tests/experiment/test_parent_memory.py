@@ -57,7 +57,8 @@ def test_five_times_the_cells_take_no_more_memory(tmp_path: Path, monkeypatch: p
     # Rows are written by their number only, or what waits would depend on how busy the machine is.
     monkeypatch.setattr(rows, "_MOST_WAITING", 500)
     monkeypatch.setattr(rows, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    peak(300, tmp_path / "first")  # whatever is imported and cached at the first run
     few = peak(300, tmp_path / "few")  # more than failures are kept
     many = peak(1500, tmp_path / "many")
 
-    assert many < 1.25 * few
+    assert many < 2 * few  # it would be five times, were anything kept for each cell
