@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_bbm import BigBlockMode
+from sim.guest.bits import highest
 from sim.guest.contract import Given, OfflineOutcome
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_MOVABLE, ZONE_NORMAL
 from sim.units import PAGE_SIZE
@@ -146,7 +147,7 @@ class RecordedGuest:
         """Give up the highest sub-blocks; a kernel block that stays keeps what the recording leaves over."""
         number = plugged_mask.bit_count()
         if want < number or not self._may_refuse(block, zone) or zone == ZONE_MOVABLE:
-            return Given(_highest(plugged_mask, min(want, number)))
+            return Given(highest(plugged_mask, min(want, number)))
         self.refused.add(block)
         if self._give_pages is not None:
             giving = min(number, self._give_pages // sub_pages)
@@ -155,7 +156,7 @@ class RecordedGuest:
             keeping = min(number, self._keep_pages // sub_pages)
             self._keep_pages -= keeping * sub_pages
             giving = number - keeping
-        return Given(_highest(plugged_mask, giving))
+        return Given(highest(plugged_mask, giving))
 
 
 def _kernel_managed(snapshot: Snapshot) -> dict[int, int]:
@@ -165,10 +166,3 @@ def _kernel_managed(snapshot: Snapshot) -> dict[int, int]:
         if ZONE_BY_LABEL.get(zone.zone, ZONE_MOVABLE) != ZONE_MOVABLE:
             managed[zone.node] = managed.get(zone.node, 0) + zone.managed_pages
     return managed
-
-
-def _highest(mask: int, number: int) -> int:
-    """Return the ``number`` highest set bits of ``mask``."""
-    for _ in range(mask.bit_count() - number):
-        mask &= mask - 1
-    return mask
