@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 REPLICATIONS_IN_FILE: Final = 512
 """Replications whose rows share a file."""
 
-_MOST_WAITING: Final = 4096
+MOST_WAITING: Final = 4096
+"""Rows that wait at most, however little time has passed."""
+
 _SELDOM: Final = 50
 """Writing rows takes at most about one second in this many."""
 
@@ -57,7 +59,7 @@ class RowWriter:
         if timing is not None:
             self._waiting["timings"][folder].append((replication, timing))
         self._count += 1
-        if self._count >= _MOST_WAITING or time.monotonic() >= self._next:
+        if self._count >= MOST_WAITING or time.monotonic() >= self._next:
             self.flush()
 
     def flush(self) -> None:

@@ -74,26 +74,3 @@ def test_the_commit_is_known_in_a_checkout_and_nowhere_else(tmp_path: Path) -> N
     state = git_state(source)
     assert state is not None
     assert state["commit"] == head.strip()
-
-
-def test_the_code_version_follows_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = identity.code_version()
-    assert before.startswith(f"{sim.__version__}+")
-    for name in ("sim/results/identity.py", "sim/analysis/plots.py", "policies/one.py", "workloads/data/log.csv"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("1")
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "sim/results/identity.py"))
-
-    def version() -> str:
-        identity.code_version.cache_clear()
-        return identity.code_version()
-
-    first = version()
-    (tmp_path / "sim/analysis/plots.py").write_text("2")
-    assert version() == first
-    (tmp_path / "workloads/data/log.csv").write_text("2")
-    second = version()
-    (tmp_path / "policies/one.py").write_text("2")
-    assert len({before, first, second, version()}) == 4
-    monkeypatch.undo()
-    assert version() == before

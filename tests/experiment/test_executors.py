@@ -1,0 +1,293 @@
+"""Where cells run: how many are handed out, what becomes of those whose workers die, and how one is cut off."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tomli_w
+from click.testing import CliRunner
+
+import sim.experiment.executors
+from sim.api import run as run_from_python
+from sim.cli import main
+from sim.experiment.executors import InProcess, LocalProcesses, WorkerDiedError, chosen, local, run_all
+from sim.experiment.load import load
+from sim.experiment.run import run
+from sim.experiment.run_cell import CellTimeoutError, Outcome, run_cell, time_limit
+from tests.experiment.examples import small
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sim.experiment.plan import Experiment
+
+TINY = small(
+    policies=[{"name": "contig-zones"}],
+    workloads=[{"name": "dimm-slots", "sizes": ["512MiB"], "interval": 30, "duration": 60}],
+)
+
+
+def tiny(cells: int, **changed: Any) -> Experiment:  # noqa: ANN401  whatever TOML can hold
+    return load(TINY | {"replications": cells} | changed)
+
+
+def numbers(outcomes: list[Outcome]) -> list[int]:
+    return sorted(outcome.id.replication for outcome in outcomes)
+
+
+class Scripted(concurrent.futures.Executor):
+    """``count`` workers that have done the cell handed out last when asked for any; some end otherwise.
+
+    ``ends`` maps the number of a cell (its replication) to the exception that its future ends with.
+    """
+
+    def __init__(self, count: int, ends: dict[int, Exception] | None = None) -> None:
+        self.count = count
+        self.ends = ends or {}
+        self.handed_out: list[int] = []
+        self.timeouts: set[object] = set()
+        self.most_pending = 0
+        self.pending: list[tuple[int, concurrent.futures.Future[Any], tuple[Any, ...]]] = []
+
+    @contextlib.contextmanager
+    def executor(self) -> Iterator[concurrent.futures.Executor]:
+        yield self
+
+    def submit(self, fn: Any, /, *args: Any, **_: Any) -> concurrent.futures.Future[Any]:  # noqa: ANN401
+        assert fn is run_cell
+        number = args[1].replication
+        self.handed_out.append(number)
+        self.timeouts.add(args[3])
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self.pending.append((number, future, args))
+        self.most_pending = max(self.most_pending, len(self.pending))
+        if len(self.pending) == 1:
+            threading.Timer(0.02, self.work).start()
+        return future
+
+    def work(self) -> None:
+        """Finish everything that waits, the last first."""
+        while self.pending:
+            number, future, args = self.pending.pop()
+            if number in self.ends:
+                future.set_exception(self.ends[number])
+            else:
+                row = json.dumps({"cell": args[1].key, "replication": number, "status": "completed"})
+                future.set_result(Outcome(args[1], str(args[0]), row))
+
+
+@pytest.mark.parametrize(("count", "most"), [(1, 1), (2, 8), (3, 12)])
+def test_four_cells_are_handed_out_for_each_worker_and_all_are_told_once(count: int, most: int) -> None:
+    workers = Scripted(count)
+
+    outcomes = list(run_all(tiny(20).tasks(), "nowhere", workers, 7.0))
+
+    assert numbers(outcomes) == sorted(workers.handed_out) == list(range(20))
+    assert workers.most_pending == most
+    assert workers.timeouts == {7.0}
+
+
+def test_a_single_worker_tells_of_each_cell_before_it_takes_the_next() -> None:
+    workers = Scripted(1)
+    handed_out = [list(workers.handed_out) for _ in run_all(tiny(3).tasks(), "nowhere", workers, None)]
+    assert handed_out == [[0], [0, 1], [0, 1, 2]]
+
+
+def test_cells_that_were_with_a_pool_that_broke_are_run_alone_and_the_rest_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cells' futures say that the pool is broken: nobody knows which of them broke it."""
+    alone: list[int] = []
+
+    class One(Scripted):
+        def __init__(self, count: int) -> None:
+            super().__init__(count, {3: concurrent.futures.BrokenExecutor()})
+
+        def submit(self, fn: Any, /, *args: Any, **named: Any) -> concurrent.futures.Future[Any]:  # noqa: ANN401
+            alone.append(args[1].replication)
+            return super().submit(fn, *args, **named)
+
+    monkeypatch.setattr(sim.experiment.executors, "LocalProcesses", One)
+    broken = concurrent.futures.BrokenExecutor()
+    workers = Scripted(1, {1: broken, 3: broken})
+
+    outcomes = list(run_all(tiny(6).tasks(), str(tmp_path), workers, 2.5))
+
+    assert numbers(outcomes) == list(range(6))
+    assert alone == [1, 3]
+    (failed,) = (outcome for outcome in outcomes if not outcome.completed)
+    assert (failed.id.replication, failed.stage) == (3, "worker")
+    assert failed.error == (
+        "the worker process died; it was ended if the cell went on long after its cell_timeout of 2.5 s"
+    )
+
+
+def test_a_cell_that_a_scheduler_gave_up_is_run_alone_in_a_process(tmp_path: Path) -> None:
+    workers = Scripted(2, {1: WorkerDiedError("gone")})
+
+    outcomes = list(run_all(tiny(3).tasks(), str(tmp_path), workers, None))
+
+    assert numbers(outcomes) == [0, 1, 2]
+    assert all(outcome.completed for outcome in outcomes)
+    # Only the one that was run alone was really run.
+    assert len(list(tmp_path.glob("events/*/*/*/*.parquet"))) == 1
+
+
+# Who is chosen --------------------------------------------------------------------------------------------------------
+
+
+def kind(workers: object) -> tuple[str, int]:
+    assert isinstance(workers, (InProcess, LocalProcesses))
+    return type(workers).__name__, workers.count
+
+
+def test_one_worker_is_this_process_unless_it_must_be_possible_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kind(local(1)) == kind(chosen(1, None)) == ("InProcess", 1)
+    assert kind(local(1, apart=True)) == kind(chosen(1, None, apart=True)) == ("LocalProcesses", 1)
+    assert kind(chosen(3, None)) == ("LocalProcesses", 3)
+    for cores, expected in ((1, "InProcess"), (5, "LocalProcesses")):
+        monkeypatch.setattr(sim.experiment.executors, "available_cores", lambda cores=cores: cores)
+        assert kind(local()) == kind(chosen(None, None)) == (expected, cores)
+        assert kind(local(2)) == ("LocalProcesses", 2)
+
+
+@pytest.mark.parametrize(("changed", "apart"), [({}, False), ({"cell_timeout": 30}, True)])
+def test_cells_with_a_timeout_run_apart_whoever_starts_them(
+    changed: dict[str, Any],
+    apart: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: FBT001
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    class NoneWanted(Exception):  # noqa: N818  what was asked is all that counts here
+        pass
+
+    def choose(count: int | None, scheduler: str | None, *, apart: bool = False) -> InProcess:
+        asked.append((count, scheduler, apart))
+        raise NoneWanted
+
+    def choose_local(count: int | None = None, *, apart: bool = False) -> InProcess:
+        return choose(count, None, apart=apart)
+
+    monkeypatch.setattr(sim.experiment.executors, "chosen", choose)
+    monkeypatch.setattr("sim.api.chosen", choose)
+    monkeypatch.setattr("sim.experiment.run.local", choose_local)
+    tables = TINY | changed
+    path = tmp_path / "tiny.toml"
+    path.write_text(tomli_w.dumps(tables))
+
+    with pytest.raises(NoneWanted):
+        run(load(tables), tmp_path)
+    for named in ({}, {"workers": 3}, {"scheduler": "local"}):
+        with pytest.raises(NoneWanted):
+            run_from_python(tables, tmp_path, **named)
+    for options in ([], ["--workers", "2"], ["--scheduler", "local", "--workers", "5"]):
+        result = CliRunner().invoke(main, ["run", str(path), "--out", str(tmp_path), *options])
+        assert isinstance(result.exception, NoneWanted)
+
+    assert asked == [
+        (None, None, apart),
+        (1, None, apart),
+        (3, None, apart),
+        (None, "local", apart),
+        (None, None, apart),
+        (2, None, apart),
+        (5, "local", apart),
+    ]
+
+
+# Cutting off ----------------------------------------------------------------------------------------------------------
+
+
+def spin(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def in_a_thread(body: Any) -> BaseException | None:  # noqa: ANN401  something to call
+    """Return what ``body`` raised in a thread of its own, where no signals arrive."""
+    raised: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            body()
+        except BaseException as error:  # noqa: BLE001  a timeout is no Exception
+            raised.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    thread.join()
+    return raised[0] if raised else None
+
+
+def too_long() -> None:
+    with time_limit(0.03):
+        spin(20)
+
+
+def short_enough() -> None:
+    with time_limit(0.05):
+        spin(0.001)
+    spin(0.1)
+
+
+def no_limit() -> None:
+    with time_limit(None):
+        spin(0.001)
+
+
+def test_what_takes_too_long_is_cut_off_by_signal_and_in_a_thread() -> None:
+    begin = time.monotonic()
+    with pytest.raises(CellTimeoutError):
+        too_long()
+    assert isinstance(in_a_thread(too_long), CellTimeoutError)
+    assert time.monotonic() - begin < 10
+
+
+def test_what_is_done_in_time_is_not_cut_off_afterwards() -> None:
+    def mine(*_: object) -> None:
+        raise AssertionError
+
+    before = signal.signal(signal.SIGALRM, mine)
+    try:
+        for body in (short_enough, no_limit):
+            body()
+            assert in_a_thread(body) is None
+        with pytest.raises(CellTimeoutError):
+            too_long()
+        assert signal.getsignal(signal.SIGALRM) is mine
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("place", ["sim.engine.simulate", "sim.experiment.build.workload"])
+def test_the_limit_of_a_cell_holds_for_making_and_for_simulating(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, lambda *_, **__: spin(20))
+    cell, identity = next(tiny(1, cell_timeout=0.25).tasks())
+
+    outcome = run_cell(cell, identity, str(tmp_path), 0.05)
+
+    assert outcome.stage == ("simulate" if place == "sim.engine.simulate" else "build")
+    assert outcome.error == "took longer than its cell_timeout of 0.05 s"
+    assert "CellTimeoutError" in outcome.row
+
+
+def test_the_limit_of_the_file_is_that_of_its_cells(tmp_path: Path) -> None:
+    experiment = tiny(1, cell_timeout=0.25)
+    assert experiment.cell_timeout == 0.25
+    workers = Scripted(1)
+    run(experiment, tmp_path, workers=workers)
+    assert workers.timeouts == {0.25}

@@ -1,0 +1,150 @@
+"""Results count as current only under the code that computed them: what belongs to that code, and what does not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sim import __version__
+from sim.experiment.executors import InProcess
+from sim.experiment.load import load
+from sim.experiment.run import run
+from sim.results import identity
+from tests.experiment.examples import small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+COMPUTING = {
+    "policies",
+    "sim",
+    "sim/devices",
+    "sim/experiment",
+    "sim/guest",
+    "sim/memory",
+    "sim/results",
+    "workloads",
+    "workloads/data",
+}
+"""Folders whose files can change what a run leaves behind. Whoever adds a folder says here to which kind it belongs."""
+
+LOOKING = {"sim/analysis"}
+"""Folders that only look at results."""
+
+
+def sources(root: Path) -> list[Path]:
+    return [path for package in ("policies", "sim", "workloads") for path in (root / package).rglob("*.*")]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("copy")
+    for package in ("policies", "sim", "workloads"):
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+@pytest.fixture
+def version(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """The version that the program would have if it were the copy."""
+    monkeypatch.setattr(identity, "__file__", str(copy / "sim" / "results" / "identity.py"))
+
+    def ask() -> str:
+        identity.code_version.cache_clear()
+        return identity.code_version()
+
+    yield ask
+    identity.code_version.cache_clear()
+
+
+def test_a_copy_elsewhere_has_the_same_version(version: Callable[[], str]) -> None:
+    elsewhere = version()
+    identity.code_version.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "__file__", str(ROOT / "sim" / "results" / "identity.py"))
+        assert identity.code_version() == elsewhere
+
+
+def test_every_folder_is_known_to_be_of_one_kind(copy: Path) -> None:
+    assert {path.parent.relative_to(copy).as_posix() for path in sources(copy)} == COMPUTING | LOOKING
+
+
+@pytest.mark.parametrize("folder", sorted(COMPUTING | LOOKING))
+def test_a_changed_file_changes_the_version_where_results_depend_on_it(
+    folder: str, copy: Path, version: Callable[[], str]
+) -> None:
+    before = version()
+    files = sorted(path for path in (copy / folder).iterdir() if path.suffix in {".py", ".csv"})
+    assert files
+    for path in files:
+        content = path.read_bytes()
+        # Another byte at the same length: neither names nor sizes give it away.
+        path.write_bytes(content[:-1] + (b" " if content.endswith(b"\n") else b"\n"))
+        changed = version() != before
+        path.write_bytes(content)
+        only_looks = folder in LOOKING or (folder == "sim" and path.name.startswith("cli"))
+        assert changed != only_looks, path.relative_to(copy)
+    assert version() == before
+
+
+@pytest.mark.parametrize("folder", sorted(COMPUTING | LOOKING))
+def test_a_file_that_is_added_renamed_or_taken_away_counts_like_a_changed_one(
+    folder: str, copy: Path, version: Callable[[], str]
+) -> None:
+    before = version()
+    one = copy / folder / ("new.csv" if folder == "workloads/data" else "new.py")
+    other = one.with_stem("newer")
+    one.write_text("", "utf-8")
+    added = version()
+    one.rename(other)
+    renamed = version()
+    other.unlink()
+
+    assert version() == before
+    assert len({before, added, renamed}) == (1 if folder in LOOKING else 3)
+
+
+def test_what_two_files_hold_may_not_be_swapped(copy: Path, version: Callable[[], str]) -> None:
+    before = version()
+    one, other = copy / "sim" / "faults.py", copy / "sim" / "units.py"
+    contents = one.read_bytes(), other.read_bytes()
+    one.write_bytes(contents[1])
+    other.write_bytes(contents[0])
+    swapped = version()
+    one.write_bytes(contents[0])
+    other.write_bytes(contents[1])
+
+    assert swapped != before == version()
+
+
+def test_what_is_no_code_does_not_count(copy: Path, version: Callable[[], str]) -> None:
+    before = version()
+    # The last is how an installed package has the shipped experiments, which are input.
+    for name in ("sim/notes.txt", "sim/memory/__pycache__/zones.cpython-311.pyc", "sim/shipped/incidents/log.csv"):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text("x", "utf-8")
+
+    assert version() == before
+    assert before.startswith(f"{__version__}+")
+
+
+def test_results_of_an_older_program_are_computed_again_and_do_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = small(replications=1)
+    del tables["workloads"][1:]
+    old = run(load(tables), tmp_path, workers=InProcess())
+    keys = {path.stem for path in old.folder.glob("events/*/*/*/*.parquet")}
+    monkeypatch.setattr(identity, "code_version", lambda: "another")
+
+    new = run(load(tables), tmp_path, workers=InProcess())
+
+    assert (new.found, new.completed) == (0, 2)
+    there = [path.stem for path in new.folder.glob("events/*/*/*/*.parquet")]
+    assert len(keys) == len(there) == 2
+    assert not keys & set(there)
