@@ -162,9 +162,9 @@ def test_one_worker_is_this_process_unless_it_must_be_possible_to_end_it(monkeyp
 @pytest.mark.parametrize(("changed", "apart"), [({}, False), ({"cell_timeout": 30}, True)])
 def test_cells_with_a_timeout_run_apart_whoever_starts_them(
     changed: dict[str, Any],
-    apart: bool,
+    apart: bool,  # noqa: FBT001
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[tuple[object, ...]] = []
 
