@@ -13,10 +13,12 @@ from sim.devices.timing import Timing
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
 from sim.observe import EventKind
 from sim.units import GIB, KIB, MIB
-from tests.devices.rig import BLOCK, FIRST, FakeGuest, Rig
+from tests.devices.rig import BLOCK, FIRST, FakeGuest, Rig, books_agree
 
 if TYPE_CHECKING:
     from sim.devices.specs import DeviceSpec
+
+__all__ = ["books_agree"]
 
 
 def failures(rig: Rig) -> list[int]:

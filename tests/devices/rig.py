@@ -11,6 +11,7 @@ import simpy
 from policies.auto_movable import AutoMovable
 from sim.boot_layout import lay_out
 from sim.devices.context import DriverContext
+from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
 from sim.devices.timing import Timing
 from sim.devices.virtio_mem import VirtioMem
@@ -22,9 +23,11 @@ from sim.memory.errors import HotplugError
 from sim.observe import EventKind, Recorder
 from sim.onlining import HotplugCore
 from sim.units import GIB, MIB
+from tests.devices.books import check_books
+from tests.invariants import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from policies.contract import Policy
     from sim.devices.virtio_mem_mode import VirtioMemParameters
@@ -49,8 +52,9 @@ class FakeGuest:
 
     ``refusing`` blocks never go offline and give up no sub-block, ``refuse_once`` blocks refuse their next request
     only; ``keeps`` holds masks of sub-blocks that a block does not give up; ``memmap_blocks`` is how many blocks'
-    memmap still fits (None: any number); ``moves`` pages are migrated for every block that goes. ``calls`` notes what
-    was asked, and ``pages`` what each (node, zone) was handed.
+    memmap still fits (None: any number); ``moves`` pages are migrated for every block that goes, ``moves_in_vain`` for
+    every one that refuses and ``moves_each`` for every sub-block that is given up. ``calls`` notes what was asked,
+    ``pages`` what each (node, zone) was handed, and ``with_memmap`` which blocks have one.
     """
 
     def __init__(self) -> None:
@@ -59,6 +63,9 @@ class FakeGuest:
         self.keeps: dict[int, int] = {}
         self.memmap_blocks: int | None = None
         self.moves = 0
+        self.moves_in_vain = 0
+        self.moves_each = 0
+        self.with_memmap: set[int] = set()
         self.pages: dict[tuple[int, int], int] = {}
         self.calls: list[tuple[object, ...]] = []
 
@@ -68,10 +75,12 @@ class FakeGuest:
             if nr_blocks > self.memmap_blocks:
                 return False
             self.memmap_blocks -= nr_blocks
+        self.with_memmap |= set(range(first_block, first_block + nr_blocks))
         return True
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:
         self.calls.append(("remove", first_block, nr_blocks))
+        self.with_memmap -= set(range(first_block, first_block + nr_blocks))
 
     def online(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> None:
         key = (node, zone)
@@ -84,7 +93,7 @@ class FakeGuest:
         self.calls.append(("offline", first_block))
         if not self.can_offline(zone, node, first_block):
             self.refuse_once.discard(first_block)
-            return OfflineOutcome(refused=(first_block,))
+            return OfflineOutcome(refused=(first_block,), moved=self.moves_in_vain)
         key = (node, zone)
         self.pages[key] = self.pages.get(key, 0) - nr_blocks * pages_per_block
         return OfflineOutcome(moved=self.moves)
@@ -100,7 +109,7 @@ class FakeGuest:
             free &= ~given
         key = (node, zone)
         self.pages[key] = self.pages.get(key, 0) - given.bit_count() * sub_pages
-        return Given(given)
+        return Given(given, moved=self.moves_each * given.bit_count())
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
         key = (node, zone)
@@ -111,8 +120,29 @@ class FakeGuest:
         return [call[1] for call in self.calls if call[0] == verb and isinstance(call[1], int)]
 
 
+_RIGS: list[Rig] = []
+"""All that the running test has made."""
+
+
+@pytest.fixture(autouse=True)
+def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Check the books of every rig of a test that has passed. A test module takes part by importing this."""
+    _RIGS.clear()
+    failed = request.session.testsfailed
+    yield
+    rigs, _RIGS[:] = _RIGS[:], []
+    if request.session.testsfailed == failed:
+        for rig in rigs:
+            check_books(rig)
+
+
 class Rig:
-    """A machine at boot with everything that drivers need. ``timing`` None: nothing takes time but the retry timer."""
+    """A machine at boot with everything that drivers need. ``timing`` None: nothing takes time but the retry timer.
+
+    ``made`` are the devices that it made, but for the host's. ``behind_the_drivers_back`` is for a test to set that
+    changes memory without the driver: then drivers are not asked what they have plugged, see
+    :mod:`tests.devices.books`.
+    """
 
     def __init__(
         self,
@@ -153,14 +183,48 @@ class Rig:
         )
         self.context = DriverContext(self.env, self.core, self.recorder, timing or Timing.instant())
         self.base = layout.device_base
+        self.boot = layout.boot
+        self.guest = guest
+        self.managed_at_boot = {(zone.node, zone.zone): zone.present for zone in layout.zones}
+        self.subject = Subject.at_boot(self.memory, self.core.view)
+        self.behind_the_drivers_back = False
+        self.made: list[Dimm | Dax | VirtioMem] = []
         self.devices: dict[str, VirtioMem] = {}
         self.host = MachineHost(self.context, self.machine, self.base)
+        _RIGS.append(self)
 
     def dimm(self, name: str, *ranges: tuple[int, int], node: int = 0) -> Dimm:
         """Plug a DIMM with ranges (start, length) in bytes and let it come to rest."""
-        device = Dimm(self.context, name, node, list(ranges))
+        device = self.unplugged_dimm(name, *ranges, node=node)
         device.plug()
         self.settle()
+        return device
+
+    def unplugged_dimm(
+        self,
+        name: str,
+        *ranges: tuple[int, int],
+        node: int = 0,
+        done: Callable[[str, bool], None] | None = None,
+    ) -> Dimm:
+        """Make a DIMM with ranges (start, length) in bytes that has yet to be plugged."""
+        device = Dimm(self.context, name, node, list(ranges), done=done)
+        self.made.append(device)
+        return device
+
+    def unplugged_dax(
+        self,
+        *ranges: tuple[int, int],
+        node: int = 0,
+        bytes_for_pages: bool = False,
+        self_host: bool = False,
+        done: Callable[[str, bool], None] | None = None,
+    ) -> Dax:
+        """Make a dax device with ranges (start, length) in bytes that has yet to be plugged."""
+        device = Dax(
+            self.context, "x", node, list(ranges), bytes_for_pages=bytes_for_pages, self_host=self_host, done=done
+        )
+        self.made.append(device)
         return device
 
     def virtio_mem(
@@ -176,7 +240,9 @@ class Rig:
     ) -> VirtioMem:
         """Attach a virtio-mem device that has been asked for nothing."""
         where = self.base if address is None else address
-        return VirtioMem(self.context, name, node, where, size, block_size, parameters=parameters, done=done)
+        device = VirtioMem(self.context, name, node, where, size, block_size, parameters=parameters, done=done)
+        self.made.append(device)
+        return device
 
     def settle(self) -> None:
         """Process all that happens without time passing."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineMovable
-from sim.devices.dax import Dax
 from sim.devices.timing import Timing
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM
 from sim.memory.groups import NO_GROUP
@@ -15,13 +16,16 @@ from sim.observe import EventKind
 from sim.units import GIB, MIB
 from tests.devices.rig import BLOCK, FIRST, PAGES, FakeGuest, Rig
 
+if TYPE_CHECKING:
+    from sim.devices.dax import Dax
+
 BASE = FIRST * BLOCK
 
 
 def bind(
     rig: Rig, *ranges: tuple[int, int], node: int = 0, bytes_for_pages: bool = False, self_host: bool = False
 ) -> Dax:
-    dax = Dax(rig.context, "x", node, list(ranges), bytes_for_pages=bytes_for_pages, self_host=self_host)
+    dax = rig.unplugged_dax(*ranges, node=node, bytes_for_pages=bytes_for_pages, self_host=self_host)
     dax.plug()
     rig.settle()
     return dax
@@ -155,7 +159,7 @@ def test_self_hosted_memmap_of_a_whole_device(kernel: str, hosted: bool) -> None
 def test_time_is_taken_block_by_block_and_others_may_get_in_between() -> None:
     guest = FakeGuest()
     rig = Rig(guest=guest, timing=Timing(dimm_add=9_000, offline=4_000, migrate=128_000, virtio_mem_plug=1_000))
-    dax = Dax(rig.context, "x", 0, [(BASE, 4 * BLOCK)])
+    dax = rig.unplugged_dax((BASE, 4 * BLOCK))
     dax.plug()
     rig.run_for(4 * 9_000)
     assert rig.states(FIRST, 4) == "Mx4"

@@ -7,7 +7,6 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.contig_zones import ContigZones
 from policies.fixed import Offline, OnlineMovable
-from sim.devices.dimm import Dimm
 from sim.devices.timing import Timing
 from sim.memory.errors import EBUSY, EINVAL, ENODEV, ENOMEM, HotplugError
 from sim.memory.groups import NO_GROUP
@@ -160,6 +159,7 @@ def test_an_address_beyond_what_the_processor_can_reach_fails() -> None:
 def test_a_group_that_cannot_be_dropped_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory went in, but binding it to the device failed: no range is enabled, the group keeps its blocks (EBUSY)."""
     rig = Rig()
+    rig.behind_the_drivers_back = True
     add_memory = rig.core.add_memory
 
     def add_and_fail(device: int, first_page: int, pages: int, *, group_id: int, self_host: bool) -> None:
@@ -251,7 +251,7 @@ def test_contig_zones_judges_what_is_put_back_by_the_spans_of_then() -> None:
         rig.core.write_state(FIRST + block, int(OnlineType.ONLINE_MOVABLE))
     rig.core.write_state(FIRST + 12, int(OnlineType.ONLINE_KERNEL))
     rig.core.set_policy(ContigZones())
-    dimm = Dimm(rig.context, "again", 0, [(at(10), 4 * BLOCK)])
+    dimm = rig.unplugged_dimm("again", (at(10), 4 * BLOCK))
     dimm.plug()  # binds the blocks of "d"
     rig.settle()
     guest.refusing = {FIRST + 12}
@@ -353,7 +353,7 @@ def test_force_rounds_the_memmap_up_to_pageblocks(word: bool | str, hidden: int)
 
 def test_adding_takes_time_and_then_comes_all_at_once() -> None:
     rig = Rig(timing=Timing(dimm_add=9_000))
-    dimm = Dimm(rig.context, "d", 0, [(at(0), 4 * GIB)])
+    dimm = rig.unplugged_dimm("d", (at(0), 4 * GIB))
     dimm.plug()
     rig.env.run(until=9_000 * 32)
     assert (dimm.busy, rig.events(EventKind.PLUG)) == (True, [])

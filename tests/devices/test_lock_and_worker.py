@@ -10,7 +10,6 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.devices.dimm import Dimm
 from sim.devices.timing import Timing, scale
 from sim.devices.worker import LOCK, HotplugLock, Worker
 from sim.observe import EventKind
@@ -28,7 +27,7 @@ def test_two_virtio_mem_devices_and_a_dimm_take_turns() -> None:
     rig = Rig(timing=Timing(virtio_mem_plug=10_000, dimm_add=2_000))
     first = rig.virtio_mem("first", size=4 * GIB)
     second = rig.virtio_mem("second", size=4 * GIB, address=rig.base + 4 * GIB)
-    dimm = Dimm(rig.context, "dimm", 0, [(rig.base + 8 * GIB, 4 * BLOCK)])
+    dimm = rig.unplugged_dimm("dimm", (rig.base + 8 * GIB, 4 * BLOCK))
     first.resize(3 * BLOCK)
     second.resize(3 * BLOCK)
     dimm.plug()
@@ -50,7 +49,7 @@ def test_the_order_of_asking_is_the_order_of_being_served() -> None:
     """The DIMM asked first, so both virtio-mem devices wait until all of it is in."""
     rig = Rig(timing=Timing(virtio_mem_plug=10_000, dimm_add=2_000))
     device = rig.virtio_mem(size=4 * GIB)
-    dimm = Dimm(rig.context, "dimm", 0, [(rig.base + 8 * GIB, 4 * BLOCK)])
+    dimm = rig.unplugged_dimm("dimm", (rig.base + 8 * GIB, 4 * BLOCK))
     dimm.plug()
     device.resize(2 * BLOCK)
     rig.env.run()
@@ -62,7 +61,7 @@ def test_who_comes_while_the_lock_changes_hands_waits_too() -> None:
     rig = Rig(timing=Timing(virtio_mem_plug=10_000, dimm_add=2_000))
     first = rig.virtio_mem("first", size=4 * GIB)
     second = rig.virtio_mem("second", size=4 * GIB, address=rig.base + 4 * GIB)
-    late = Dimm(rig.context, "late", 0, [(rig.base + 8 * GIB, BLOCK)])
+    late = rig.unplugged_dimm("late", (rig.base + 8 * GIB, BLOCK))
     first.resize(2 * BLOCK)
     second.resize(BLOCK)
     rig.env.timeout(10_000).callbacks.append(lambda _event: late.plug())
@@ -80,7 +79,7 @@ def test_filling_a_block_that_is_there_needs_no_lock() -> None:
     device = rig.virtio_mem(size=4 * GIB)
     device.resize(BLOCK // 2)
     rig.env.run()
-    dimm = Dimm(rig.context, "dimm", 0, [(rig.base + 8 * GIB, BLOCK)])
+    dimm = rig.unplugged_dimm("dimm", (rig.base + 8 * GIB, BLOCK))
     dimm.plug()
     device.resize(BLOCK)
     rig.run_for(5_000)
@@ -92,7 +91,7 @@ def test_zones_depend_on_who_was_served_before(dimm_first: bool, zones: tuple[st
     """12 GiB may be MOVABLE: to a DIMM that is served last, two virtio-mem devices have left nothing of them."""
     rig = Rig(timing=Timing(virtio_mem_plug=10_000, dimm_add=0))
     devices = [rig.virtio_mem(str(at), size=8 * GIB, address=rig.base + at * 8 * GIB) for at in range(2)]
-    dimm = Dimm(rig.context, "dimm", 0, [(rig.base + 16 * GIB, 12 * GIB)])
+    dimm = rig.unplugged_dimm("dimm", (rig.base + 16 * GIB, 12 * GIB))
     if dimm_first:
         dimm.plug()
     for device in devices:

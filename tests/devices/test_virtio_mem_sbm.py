@@ -434,6 +434,7 @@ def test_with_unplug_online_on_a_block_taken_offline_wakes_nobody() -> None:
 
 def test_blocks_that_the_driver_does_not_know_to_be_offline_may_not_go_online() -> None:
     rig = Rig(policy=Offline())
+    rig.behind_the_drivers_back = True
     device = rig.virtio_mem()
     device.resize(BLOCK)
     rig.core.add_memory(device.index, (FIRST + 1) * PAGES, PAGES, group_id=device.group_id)
@@ -446,6 +447,7 @@ def test_blocks_that_the_driver_does_not_know_to_be_offline_may_not_go_online() 
 
 def test_a_vetoed_attempt_uses_up_the_left_over_word() -> None:
     rig = Rig(policy=Offline())
+    rig.behind_the_drivers_back = True
     device = rig.virtio_mem()
     rig.core.add_memory(device.index, FIRST * PAGES, PAGES, group_id=device.group_id)
     rig.memory.blocks.left_over[FIRST] = MOVABLE_WORD

@@ -1,0 +1,149 @@
+"""What has to add up at the end of every device test: the events, the series, drivers, memory and the guest.
+
+Each of them keeps its own account of what is plugged; here they are laid side by side, by plain loops.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.devices.virtio_mem import VirtioMem
+from sim.memory.blocks import BlockTable
+from sim.observe import EventKind
+from sim.run_result import RunResult
+from sim.series import device_series, run_series
+from tests.invariants import CHECKS
+
+if TYPE_CHECKING:
+    from tests.devices.rig import Rig
+
+_GIVES = (EventKind.PLUG, EventKind.ADD, EventKind.SUBPLUG)
+_TAKES = (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG)
+_COMES_ONLINE = (EventKind.PLUG, EventKind.ONLINE)
+_LEAVES_ZONE = (EventKind.OFFLINE, EventKind.UNPLUG)
+_COMES_OFFLINE = (EventKind.ADD, EventKind.OFFLINE)
+
+
+def check_books(rig: Rig) -> None:
+    """Raise AssertionError where two accounts of the same memory differ."""
+    check_record(rig)
+    check_series(rig)
+    check_drivers(rig)
+    check_guest(rig)
+    for check in CHECKS.values():
+        check(rig.subject)
+
+
+def check_record(rig: Rig) -> None:
+    """Played back from boot on, the events lead to the zone of every block that there is, and to no other."""
+    zones: dict[int, int | str] = {}
+    for first, count, zone, _ in rig.boot.runs:
+        zones |= dict.fromkeys(range(first, first + count), zone)
+    for _, number, _, first, count, zone, _ in rig.recorder.table().tolist():
+        kind = EventKind(number)
+        blocks = range(first, first + count)
+        if kind in _LEAVES_ZONE:
+            assert {zones[block] for block in blocks} == {zone}, f"{kind.name} of block {first} names the zone it left"
+        if kind in _COMES_ONLINE:
+            zones |= dict.fromkeys(blocks, zone)
+        elif kind in _COMES_OFFLINE:
+            zones |= dict.fromkeys(blocks, "offline")
+        elif kind in {EventKind.REMOVE, EventKind.UNPLUG}:
+            for block in blocks:
+                del zones[block]
+    memory = rig.memory
+    found: dict[int, int | str] = {}
+    for block in memory.blocks.ids():
+        home = memory.zone_of(block)
+        mixed: int | str = -1 if memory.blocks.is_online(block) else "offline"
+        found[block] = mixed if home is None else home.type
+    assert zones == found
+
+
+def plugged_by_events(rig: Rig) -> list[int]:
+    """Pages that each device has plugged, summed up event by event."""
+    plugged = [0] * len(rig.recorder.device_names)
+    for _, number, device, _, _, _, pages in rig.recorder.table().tolist():
+        if number in _GIVES:
+            plugged[device] += pages
+        elif number in _TAKES:
+            plugged[device] -= pages
+        assert device < 0 or plugged[device] >= 0
+    return plugged
+
+
+def plugged_in_blocks(rig: Rig) -> list[int]:
+    """Pages that each device has plugged, by the blocks of its group and what its driver has not plugged of them."""
+    memory, core = rig.memory, rig.core
+    plugged = [0] * len(rig.recorder.device_names)
+    for block in memory.blocks.ids():
+        group = memory.blocks.group[block]
+        if group >= 0:
+            owner = core.owners.get(group)
+            plugged[core.device_of[group]] += memory.block_pages - (owner.unplugged_pages(block) if owner else 0)
+    return plugged
+
+
+def check_drivers(rig: Rig) -> None:
+    """Events, blocks, drivers and the host agree about what every device has plugged."""
+    plugged = plugged_by_events(rig)
+    if not rig.behind_the_drivers_back:
+        assert plugged == plugged_in_blocks(rig)
+        for device in rig.made:
+            assert plugged[device.index] == device.plugged_pages, device.name
+    names = rig.recorder.device_names
+    for index, name in enumerate(names):
+        if rig.host.present(name) and name not in names[index + 1 :]:
+            assert rig.host.plugged(name) == plugged[index] * 4096, name
+    assert rig.context.failures == sum(number == EventKind.FAILED for number in rig.recorder.table()[:, 1].tolist()) - (
+        rig.host.failed_requests
+    )
+    if rig.until_next() == float("inf"):
+        assert not rig.context.lock.held, "nothing will ever happen any more, and somebody holds the lock"
+        assert not any(device.busy for device in rig.made)
+
+
+def check_series(rig: Rig) -> None:
+    """The series end with what the devices have plugged and were asked for last."""
+    recorder = rig.recorder
+    result = RunResult(
+        events=recorder.table(),
+        device_names=tuple(recorder.device_names),
+        device_nodes=tuple(recorder.device_nodes),
+        device_units=tuple(recorder.device_units),
+        block_pages=rig.memory.block_pages,
+        duration_us=int(rig.env.now),
+        boot=rig.boot,
+        configured_ratio=None,
+        counters={},
+    )
+    series = run_series(result)
+    plugged = plugged_by_events(rig)
+    assert series.plugged[-1] == sum(plugged)
+    system = rig.memory.system
+    assert (series.auto_movable[-1], series.kernel[-1]) == (system.movable, system.kernel)
+    offline = sum(not rig.memory.blocks.is_online(block) for block in rig.memory.blocks.ids())
+    assert series.offline[-1] == offline * rig.memory.block_pages
+    for device in rig.made:
+        own = device_series(result, device.index)
+        assert own.plugged[-1] == plugged[device.index]
+        if isinstance(device, VirtioMem):
+            assert own.requested[-1] * 4096 == device.requested
+
+
+def check_guest(rig: Rig) -> None:
+    """A zone was handed what it manages more than at boot, and the guest holds a memmap for every block added."""
+    guest, memory = rig.guest, rig.memory
+    if guest is None:
+        return
+    for zone in memory.zone_by_code:
+        if zone is None:
+            continue
+        hosted = sum(
+            memory.blocks.where[block] == zone.code and bool(memory.blocks.flags[block] & BlockTable.SELF_HOSTED)
+            for block in memory.blocks.ids()
+        )
+        grown = zone.managed - rig.managed_at_boot.get((zone.node, zone.type), 0)
+        assert guest.pages.get((zone.node, zone.type), 0) == grown + hosted * memory.altmap_pages
+    added = {block for block in memory.blocks.ids() if not memory.blocks.flags[block] & BlockTable.EARLY}
+    assert guest.with_memmap == added
