@@ -149,6 +149,17 @@ def test_a_range_that_overlaps_what_is_there_is_bound_as_far_as_it_exists() -> N
     assert rig.states(36, 6) == "Nx2 .x4"
 
 
+def test_a_range_of_no_whole_blocks_over_boot_memory_is_bound_with_every_block_that_it_touches() -> None:
+    """From the middle of block 34 to the middle of block 35: that it is taken is told before that it is not whole."""
+    rig = Rig()
+    dimm = rig.dimm("d", (34 * BLOCK + BLOCK // 2, BLOCK))
+    assert dimm.error is None
+    assert dimm.blocks() == [34, 35]
+    dimm.eject()
+    rig.settle()
+    assert rig.states(32, 8) == "Nx2 .x2 Nx4"
+
+
 def test_an_address_beyond_what_the_processor_can_reach_fails() -> None:
     rig = Rig()
     dimm = rig.dimm("d", (1 << 46, BLOCK))

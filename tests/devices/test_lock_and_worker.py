@@ -215,4 +215,6 @@ def test_durations_scale_with_pages_and_are_never_negative() -> None:
     with pytest.raises(ValueError, match="offline must not be negative, but is -1 microseconds"):
         Timing(offline=-1)
     instant = Timing.instant()
-    assert (instant.dimm_add, instant.offline, instant.online, instant.retry_first) == (0, 0, 0, 50_000_000)
+    work = ("virtio_mem_plug", "virtio_mem_unplug", "dimm_add", "online", "offline", "refused", "migrate")
+    assert [getattr(instant, name) for name in work] == [0] * len(work)
+    assert (instant.bystander, instant.retry_first, instant.retry_most) == (1_000_000, 50_000_000, 300_000_000)

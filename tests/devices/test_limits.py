@@ -1,0 +1,375 @@
+"""Exactly at the limit and one step beyond: large device blocks, regions, usable memory, slots, addresses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from policies.auto_movable import AutoMovable
+from policies.fixed import Offline, OnlineMovable
+from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
+from sim.devices.virtio_mem_mode import VirtioMemParameters
+from sim.devices.virtio_mem_sbm import SubBlockMode
+from sim.memory.errors import EINVAL, ENOSPC
+from sim.memory.hotplug import MAX_PHYSICAL_BYTES
+from sim.memory.zones import ZONE_NORMAL, OnlineType
+from sim.observe import EventKind
+from sim.units import GIB, MIB
+from tests.devices.rig import BLOCK, FIRST, PAGES, FakeGuest, Rig
+
+if TYPE_CHECKING:
+    from sim.devices.specs import DeviceSpec
+
+MOVABLE, OFFLINE = int(OnlineType.ONLINE_MOVABLE), int(OnlineType.OFFLINE)
+
+
+def places(rig: Rig) -> list[int]:
+    """First block above boot memory of whatever was plugged, in order."""
+    return [event[3] - FIRST for event in rig.events(EventKind.PLUG)]
+
+
+def failures(rig: Rig) -> list[int]:
+    return [int(row[5]) for row in rig.recorder.table() if row[1] == EventKind.FAILED]
+
+
+# Where the host puts large device blocks ----
+
+
+@pytest.mark.parametrize(
+    ("block_size", "first", "second"),
+    [(2 * MIB, 1, 91), (BLOCK, 1, 91), (256 * MIB, 2, 92), (GIB, 8, 96), (2 * GIB, 8, 104), (4 * GIB, 24, 120)],
+)
+def test_a_device_begins_at_a_multiple_of_its_device_block(block_size: int, first: int, second: int) -> None:
+    """Boot memory ends at 5 GiB, no multiple of 2 or 4; a DIMM of one block lies in the way before each device."""
+    rig = Rig()
+    for name in ("a", "b"):
+        assert rig.host.plug(DimmSpec(f"dimm-{name}", BLOCK, address=rig.base + (0 if name == "a" else 90 * BLOCK)))
+        assert rig.host.plug(VirtioMemSpec(name, 8 * GIB, block_size=block_size, requested=max(block_size, BLOCK)))
+        rig.settle()
+        assert places(rig)[-1] == {"a": first, "b": second}[name]
+
+
+def test_what_follows_a_device_begins_at_a_multiple_of_its_own_block() -> None:
+    """Behind 3 blocks: a device of 1 GiB blocks goes up to block 8, a DIMM after it into the gap."""
+    rig = Rig()
+    assert rig.host.plug(DimmSpec("d", 3 * BLOCK))
+    assert rig.host.plug(VirtioMemSpec("v", 2 * GIB, block_size=GIB, requested=GIB))
+    assert rig.host.plug(DimmSpec("e", 5 * BLOCK))
+    assert rig.host.plug(DimmSpec("f", BLOCK))
+    assert rig.host.plug(DaxSpec("x", GIB))
+    rig.settle()
+    assert places(rig) == [0, 8, 3, 24, 25]
+
+
+def test_a_device_goes_into_a_gap_of_its_very_size_once_it_is_aligned() -> None:
+    rig = Rig()
+    for name, block in (("a", 0), ("b", 16), ("c", 33)):
+        assert rig.host.plug(DimmSpec(name, BLOCK, address=rig.base + block * BLOCK))
+    # From block 8 to 16 there is exactly 1 GiB; from 24 to 33 are nine blocks, from 40 on there is room.
+    for name, size, place in (("v", GIB, 8), ("w", GIB, 24), ("x", GIB, 40), ("y", 7 * BLOCK, 1), ("z", 7 * BLOCK, 17)):
+        large = size == GIB
+        spec = VirtioMemSpec(name, size, block_size=GIB, requested=GIB) if large else DimmSpec(name, size)
+        assert rig.host.plug(spec)
+        rig.settle()
+        assert places(rig)[-1] == place, name
+
+
+@pytest.mark.parametrize(
+    ("spec", "possible"),
+    [
+        (VirtioMemSpec("v", 3 * GIB, block_size=GIB), True),
+        (VirtioMemSpec("v", 3 * GIB + 512 * MIB, block_size=GIB), False),
+        (VirtioMemSpec("v", 3 * GIB, block_size=GIB, requested=3 * GIB), True),
+        (VirtioMemSpec("v", 3 * GIB, block_size=GIB, requested=2 * GIB + 512 * MIB), False),
+        (VirtioMemSpec("v", 3 * GIB, block_size=GIB, requested=4 * GIB), False),
+        (VirtioMemSpec("v", 3 * GIB, block_size=GIB, address=7 * GIB), True),
+        (VirtioMemSpec("v", 3 * GIB, block_size=GIB, address=7 * GIB + 512 * MIB), False),
+        (VirtioMemSpec("v", 4 * MIB, block_size=MIB), True),
+        (VirtioMemSpec("v", GIB, block_size=GIB, requested=GIB), True),
+        (VirtioMemSpec("v", 3 * GIB, block_size=3 * GIB), False),
+    ],
+    ids=str,
+)
+def test_sizes_and_addresses_are_whole_device_blocks(spec: DeviceSpec, possible: bool) -> None:  # noqa: FBT001
+    rig = Rig()
+    assert rig.host.plug(spec) == possible
+    assert failures(rig) == ([] if possible else [EINVAL])
+
+
+def test_drivers_get_the_parameters_that_the_host_was_given() -> None:
+    """``unplug_online`` off, big blocks forced and of 512 MiB: nothing online is given back."""
+    rig = Rig(policy=Offline())
+    spec = VirtioMemSpec("v", 4 * GIB, requested=GIB, unplug_online=False, force_bbm=True, bbm_block_size=512 * MIB)
+    assert rig.host.plug(spec)
+    rig.settle()
+    assert [event[4] for event in rig.events(EventKind.ADD)] == [4, 4]
+    for block in range(FIRST, FIRST + 4):
+        rig.core.write_state(block, MOVABLE)
+    assert rig.host.resize("v", 0)
+    rig.settle()
+    assert (rig.host.plugged("v"), rig.states(FIRST, 8)) == (512 * MIB, "Mx4 .x4")
+    assert rig.recorder.device_units == [512 * MIB // 4096]
+
+
+def test_a_dax_device_gets_each_of_its_two_flags() -> None:
+    for bug, self_host in ((True, False), (False, True)):
+        rig = Rig(kernel="6.8", memmap_on_memory=True, policy=OnlineMovable())
+        assert rig.host.plug(DaxSpec("x", 2 * BLOCK, bytes_for_pages=bug, self_host=self_host))
+        rig.settle()
+        group = rig.memory.groups.find(0)
+        assert group is not None
+        assert group.max_pages == (2 * BLOCK if bug else 2 * PAGES)
+        movable = rig.memory.zone(0, 3)
+        assert movable.present - movable.managed == (1024 if self_host else 0)
+
+
+# What a device may use ----
+
+
+@pytest.mark.parametrize(
+    ("block_size", "region", "requested", "usable"),
+    [
+        (2 * MIB, 8 * GIB, GIB, GIB + 256 * MIB),
+        (2 * MIB, 8 * GIB, 2 * MIB, 258 * MIB),
+        (256 * MIB, 8 * GIB, 256 * MIB, 512 * MIB),
+        (512 * MIB, 8 * GIB, 512 * MIB, GIB),
+        (GIB, 8 * GIB, GIB, 2 * GIB),
+        (GIB, 8 * GIB, 7 * GIB, 8 * GIB),
+        (GIB, 8 * GIB, 8 * GIB, 8 * GIB),
+        (2 * MIB, GIB, GIB - 256 * MIB, GIB),
+        (2 * MIB, GIB, GIB - 254 * MIB, GIB),
+        (2 * MIB, GIB, GIB - 258 * MIB, GIB - 2 * MIB),
+    ],
+)
+def test_the_usable_region_ends_256_mib_behind_the_request_in_whole_device_blocks(
+    block_size: int, region: int, requested: int, usable: int
+) -> None:
+    device = Rig().virtio_mem(size=region, block_size=block_size)
+    device.resize(requested)
+    assert device.usable == usable
+
+
+@pytest.mark.parametrize(
+    ("requested", "plugged"),
+    [
+        (GIB, 0),
+        (GIB + 256 * MIB, 0),
+        (GIB + 512 * MIB, GIB),
+        (2 * GIB + 256 * MIB, GIB),
+        (2 * GIB + 512 * MIB, 2 * GIB),
+        (3 * GIB, 2 * GIB),
+    ],
+)
+def test_a_big_block_has_to_end_within_the_usable_region(requested: int, plugged: int) -> None:
+    """Big blocks of 1 GiB in a region of 3 GiB that begins 256 MiB behind one: the first begins at 768 MiB."""
+    rig = Rig()
+    parameters = VirtioMemParameters(bbm_block_size=GIB)
+    device = rig.virtio_mem(size=3 * GIB, block_size=256 * MIB, address=rig.base + 256 * MIB, parameters=parameters)
+    device.resize(requested)
+    assert (device.plugged, device.stalled) == (plugged, ENOSPC if plugged < requested // GIB * GIB else 0)
+    assert rig.states(FIRST, 24) == {0: ".x24", GIB: ".x8 Mx8 .x8", 2 * GIB: ".x8 Mx16"}[plugged]
+
+
+def test_a_region_that_is_no_multiple_of_the_big_block_loses_its_end() -> None:
+    rig = Rig()
+    parameters = VirtioMemParameters(bbm_block_size=GIB)
+    device = rig.virtio_mem(size=2 * GIB + 768 * MIB, block_size=256 * MIB, parameters=parameters)
+    device.resize(2 * GIB + 768 * MIB)
+    assert (device.plugged, device.stalled, rig.states(FIRST, 24)) == (2 * GIB, 0, "Mx16 .x8")
+
+
+def test_a_request_of_the_whole_region_is_met_to_the_last_block() -> None:
+    for block_size in (2 * MIB, BLOCK, GIB):
+        rig = Rig()
+        device = rig.virtio_mem(size=2 * GIB, block_size=block_size)
+        assert device.resize(2 * GIB)
+        assert (device.plugged, device.stalled, rig.states(FIRST, 17)) == (2 * GIB, 0, "Mx16 .x1")
+        assert not device.resize(2 * GIB + block_size)
+
+
+def test_a_region_that_ends_inside_a_block_is_full_one_block_early() -> None:
+    """3.5 blocks hold three; the half stays wanted, without a timer."""
+    rig = Rig()
+    device = rig.virtio_mem(size=3 * BLOCK + BLOCK // 2)
+    device.resize(3 * BLOCK)
+    assert (device.plugged, device.stalled) == (3 * BLOCK, 0)
+    device.resize(3 * BLOCK + BLOCK // 2)
+    assert (device.plugged, device.stalled, rig.states(FIRST, 5)) == (3 * BLOCK, ENOSPC, "Mx3 .x2")
+    assert rig.until_next() == float("inf")
+
+
+@pytest.mark.parametrize("sub_blocks", [64, 63, 1])
+def test_the_last_offline_block_under_the_threshold_may_be_partly_plugged(sub_blocks: int) -> None:
+    """Eight blocks may be offline, however little of the eighth is plugged; the ninth may not begin."""
+    rig = Rig(policy=Offline())
+    device = rig.virtio_mem()
+    device.resize(7 * BLOCK + sub_blocks * 2 * MIB)
+    assert (device.plugged, device.stalled) == (7 * BLOCK + sub_blocks * 2 * MIB, 0)
+    device.resize(8 * BLOCK + 2 * MIB)
+    assert (device.plugged, device.stalled) == (8 * BLOCK, ENOSPC)
+
+
+def test_half_of_the_threshold_is_counted_in_pages_of_whole_blocks() -> None:
+    """Big blocks of 256 MiB, 1 GiB may be offline: with 5 blocks of 128 MiB offline it waits, with 4 it goes on."""
+    rig = Rig(policy=Offline())
+    device = rig.virtio_mem(block_size=256 * MIB)
+    device.resize(2 * GIB)
+    assert device.plugged == GIB
+    for block in range(4):
+        assert device.plugged == GIB
+        rig.core.write_state(FIRST + block, MOVABLE)
+    assert device.plugged == GIB + 512 * MIB
+    assert rig.states(FIRST, 13) == "Mx4 -x8 .x1"
+
+
+def test_a_block_taken_offline_counts_against_the_threshold_until_it_is_back() -> None:
+    rig = Rig(policy=OnlineMovable())
+    device = rig.virtio_mem()
+    device.resize(8 * BLOCK)
+    for block in range(8):
+        rig.core.write_state(FIRST + block, OFFLINE)
+    device.resize(9 * BLOCK)
+    assert (device.plugged, device.stalled) == (8 * BLOCK, ENOSPC)
+    for block in range(4):
+        assert device.plugged == 8 * BLOCK
+        rig.core.write_state(FIRST + block, MOVABLE)
+    assert device.plugged == 9 * BLOCK
+
+
+# Slots and addresses ----
+
+
+def test_the_last_slot_is_a_slot_and_the_next_is_none() -> None:
+    rig = Rig(slots=2)
+    assert rig.host.plug(DimmSpec("last", BLOCK, slot=1))
+    assert not rig.host.plug(DimmSpec("beyond", BLOCK, slot=2))
+    assert rig.host.plug(DimmSpec("a", BLOCK))
+    assert not rig.host.plug(DimmSpec("b", BLOCK))
+    assert failures(rig) == [ENOSPC, ENOSPC]
+    assert not Rig(slots=0).host.plug(DimmSpec("c", BLOCK))
+
+
+def test_addresses_end_where_the_processors_do() -> None:
+    rig = Rig()
+    top = MAX_PHYSICAL_BYTES
+    assert not rig.host.plug(DimmSpec("a", 2 * BLOCK, address=top - BLOCK))
+    assert rig.host.plug(DimmSpec("a", BLOCK, address=top - BLOCK))
+    assert not rig.host.plug(VirtioMemSpec("v", top - rig.base, block_size=GIB)), "the last block is taken"
+    assert rig.host.plug(VirtioMemSpec("v", top - rig.base - GIB, block_size=GIB))
+    assert failures(rig) == [ENOSPC, ENOSPC]
+    all_of_it = Rig()
+    assert not all_of_it.host.plug(VirtioMemSpec("v", top - rig.base + GIB, block_size=GIB))
+    assert all_of_it.host.plug(VirtioMemSpec("v", top - rig.base, block_size=GIB))
+
+
+def test_a_wished_address_may_touch_boot_memory_and_its_neighbours() -> None:
+    rig = Rig()
+    for name, block in (("b", 1), ("a", 0), ("c", 2)):
+        assert rig.host.plug(DimmSpec(name, BLOCK, address=rig.base + block * BLOCK))
+    assert not rig.host.plug(DimmSpec("d", BLOCK, address=rig.base - BLOCK))
+    rig.settle()
+    assert rig.states(FIRST, 4) == "Mx3 .x1"
+
+
+def test_a_dimm_takes_the_room_of_its_ranges_and_the_gaps_between_them() -> None:
+    """2 + 1 + 1 blocks with two gaps of 3: ten blocks; where the size is more, that."""
+    rig = Rig()
+    assert rig.host.plug(DimmSpec("a", 4 * BLOCK, ranges=(2 * BLOCK, BLOCK, BLOCK), gap=3 * BLOCK))
+    assert rig.host.plug(DimmSpec("b", BLOCK))
+    assert rig.host.plug(DimmSpec("c", 4 * BLOCK, ranges=(BLOCK,)))
+    assert rig.host.plug(DimmSpec("d", BLOCK))
+    rig.settle()
+    assert rig.states(FIRST, 17) == "Mx2 .x3 Mx1 .x3 Mx3 .x3 Mx1 .x1"
+    assert places(rig) == [0, 5, 9, 10, 11, 15]
+
+
+def test_what_a_unit_may_be_is_settled_exactly_at_its_share() -> None:
+    """At ratio 100 a device may have as much MOVABLE memory as there is early kernel memory, to the page."""
+    rig = Rig(policy=AutoMovable(ratio=100))
+    early = rig.memory.system.early_kernel
+    assert early // PAGES == 31
+    device = rig.virtio_mem(size=8 * GIB)
+    device.resize(32 * BLOCK)
+    assert rig.states(FIRST, 32) == "Mx31 Nx1"
+
+
+def test_the_node_and_the_group_of_each_device_are_its_own() -> None:
+    rig = Rig(nodes=(4 * GIB, 2 * GIB))
+    for name, node in (("a", 1), ("b", 0)):
+        assert rig.host.plug(VirtioMemSpec(name, GIB, node=node, requested=BLOCK))
+    assert rig.host.plug(DimmSpec("c", BLOCK, node=1))
+    assert rig.host.plug(DaxSpec("d", BLOCK, node=1))
+    rig.settle()
+    first = rig.base // BLOCK
+    assert [rig.memory.blocks.node[first + block] for block in (0, 8, 16, 17)] == [1, 0, 1, 1]
+    assert rig.recorder.device_nodes == [1, 0, 1, 1]
+    assert rig.recorder.device_units == [PAGES, PAGES, 0, 0]
+
+
+# Sub-blocks ----
+
+
+def test_sub_blocks_go_from_the_top_and_come_back_from_the_bottom() -> None:
+    rig = Rig(policy=OnlineMovable())
+    device = rig.virtio_mem()
+    device.resize(BLOCK)
+    device.resize(BLOCK - 6 * MIB)
+    mode = device.mode
+    assert isinstance(mode, SubBlockMode)
+    assert mode.masks == {0: (1 << 61) - 1}
+    device.resize(BLOCK - 4 * MIB)
+    assert mode.masks == {0: (1 << 62) - 1}
+    device.resize(BLOCK)
+    assert mode.masks == {}
+
+
+def test_a_block_with_gaps_gives_its_highest_sub_blocks_first() -> None:
+    """Plugged are sub-blocks 0, 1, 3 and 40: two go, 40 and 3."""
+    guest = FakeGuest()
+    rig = Rig(guest=guest, policy=Offline())
+    device = rig.virtio_mem()
+    device.resize(BLOCK)
+    rig.core.write_state(FIRST, MOVABLE)
+    guest.keeps = {FIRST: (1 << 40) | 0b1011}
+    device.resize(0)
+    mode = device.mode
+    assert isinstance(mode, SubBlockMode)
+    assert mode.masks == {0: (1 << 40) | 0b1011}
+    rig.core.write_state(FIRST, OFFLINE)
+    device.resize(4 * MIB)
+    assert mode.masks == {0: 0b11}
+    device.resize(8 * MIB)
+    assert mode.masks == {0: 0b1111}, "the lowest free ones are plugged"
+
+
+def test_a_partly_plugged_block_in_the_middle_is_found_after_higher_ones_are_gone() -> None:
+    """The search for the highest block of a class must not remember where the last one was."""
+    guest = FakeGuest()
+    rig = Rig(guest=guest, policy=OnlineMovable())
+    device = rig.virtio_mem()
+    device.resize(5 * BLOCK)
+    full = (1 << 64) - 1
+    guest.keeps = {FIRST + block: full for block in (0, 2, 3, 4)} | {FIRST + 1: full >> 32}
+    device.resize(4 * BLOCK + BLOCK // 2)
+    guest.keeps = {FIRST + block: full for block in (0, 1, 2, 4)} | {FIRST + 3: full >> 32}
+    device.resize(4 * BLOCK)
+    mode = device.mode
+    assert isinstance(mode, SubBlockMode)
+    assert mode.masks == {1: full >> 32, 3: full >> 32}
+    guest.keeps = {}
+    gone = []
+    for left in (7, 6, 5, 4, 3, 2, 1, 0):
+        device.resize(left * BLOCK // 2)
+        gone.append(rig.states(FIRST, 5))
+    assert gone == [
+        "Mx3 .x1 Mx1",
+        "Mx1 .x1 Mx1 .x1 Mx1",
+        "Mx1 .x1 Mx1 .x1 Mx1",
+        "Mx1 .x1 Mx1 .x2",
+        "Mx1 .x1 Mx1 .x2",
+        "Mx1 .x4",
+        "Mx1 .x4",
+        ".x5",
+    ]
+    assert rig.memory.zone(0, ZONE_NORMAL).present == 8 * PAGES
