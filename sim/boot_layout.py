@@ -92,7 +92,7 @@ def lay_out(machine: MachineSpec) -> BootLayout:
     boot = BootMemory(
         runs=_block_runs(memory),
         kernel_pages=memory.system.kernel,
-        movable_pages=sum(zone.present for zone in zones if zone.zone == ZONE_MOVABLE),
+        movable_pages=memory.system.movable,
         early_kernel_pages=memory.system.early_kernel,
     )
     return BootLayout(memory, tuple(zones), boot, base)

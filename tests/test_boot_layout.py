@@ -207,10 +207,9 @@ def check(layout: BootLayout, machine: MachineSpec) -> None:
         memory.system.kernel,
         memory.system.early_kernel,
     )
-    assert layout.boot.kernel_pages + layout.boot.movable_pages == present
-    assert sum(zone.cma for zone in layout.zones) == min(
-        machine.cma // PAGE_SIZE, sum(zone.present for zone in layout.zones if zone.zone == ZONE_DMA32)
-    )
+    cma = sum(zone.cma for zone in layout.zones)
+    assert layout.boot.kernel_pages + layout.boot.movable_pages == present + cma
+    assert cma == min(machine.cma // PAGE_SIZE, sum(zone.present for zone in layout.zones if zone.zone == ZONE_DMA32))
     for zone in layout.zones:
         assert 0 < zone.present <= zone.end - zone.start
         kept = memory.zone(zone.node, zone.zone)

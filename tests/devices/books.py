@@ -29,6 +29,7 @@ def check_books(rig: Rig) -> None:
     check_record(rig)
     check_series(rig)
     check_drivers(rig)
+    check_managed(rig)
     check_guest(rig)
     for check in CHECKS.values():
         check(rig.subject)
@@ -99,6 +100,7 @@ def check_drivers(rig: Rig) -> None:
         rig.host.failed_requests
     )
     if rig.until_next() == float("inf"):
+        assert rig.core.moved == 0, "pages that were moved have become time"
         assert not rig.context.lock.held, "nothing will ever happen any more, and somebody holds the lock"
         assert not any(device.busy for device in rig.made)
 
@@ -129,6 +131,27 @@ def check_series(rig: Rig) -> None:
         assert own.plugged[-1] == plugged[device.index]
         if isinstance(device, VirtioMem):
             assert own.requested[-1] * 4096 == device.requested
+
+
+def check_managed(rig: Rig) -> None:
+    """A zone manages what boot left beside whole blocks, and of its blocks what is plugged and holds no memmap."""
+    memory, core = rig.memory, rig.core
+    managed = dict(rig.managed_at_boot)
+    for _, count, zone_type, node in rig.boot.runs:
+        if zone_type >= 0:
+            managed[node, zone_type] -= count * memory.block_pages
+    for block in memory.blocks.ids():
+        home = memory.zone_of(block)
+        if home is not None:
+            owner = core.owners.get(memory.blocks.group[block])
+            pages = memory.block_pages - (0 if owner is None else owner.unplugged_pages(block))
+            hosts = memory.blocks.flags[block] & BlockTable.SELF_HOSTED
+            managed[home.node, home.type] = (
+                managed.get((home.node, home.type), 0) + pages - (memory.altmap_pages if hosts else 0)
+            )
+    for zone in memory.zone_by_code:
+        if zone is not None:
+            assert zone.managed == managed.get((zone.node, zone.type), 0)
 
 
 def check_guest(rig: Rig) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from policies.contract import Policy
     from sim.devices.virtio_mem_mode import VirtioMemParameters
+    from sim.guest.contract import OomEvent
 
 BLOCK = 128 * MIB
 """Bytes of a block where a test asks for nothing else."""
@@ -53,8 +54,9 @@ class FakeGuest:
     ``refusing`` blocks never go offline and give up no sub-block, ``refuse_once`` blocks refuse their next request
     only; ``keeps`` holds masks of sub-blocks that a block does not give up; ``memmap_blocks`` is how many blocks'
     memmap still fits (None: any number); ``moves`` pages are migrated for every block that goes, ``moves_in_vain`` for
-    every one that refuses and ``moves_each`` for every sub-block that is given up. ``calls`` notes what was asked,
-    ``pages`` what each (node, zone) was handed, and ``with_memmap`` which blocks have one.
+    every one that refuses and ``moves_each`` for every sub-block that is given up; ``kill`` happens each time.
+    ``calls`` notes what was asked, ``pages`` what each (node, zone) was handed, and ``with_memmap`` which blocks have
+    a memmap.
     """
 
     def __init__(self) -> None:
@@ -65,6 +67,7 @@ class FakeGuest:
         self.moves = 0
         self.moves_in_vain = 0
         self.moves_each = 0
+        self.kill: OomEvent | None = None
         self.with_memmap: set[int] = set()
         self.pages: dict[tuple[int, int], int] = {}
         self.calls: list[tuple[object, ...]] = []
@@ -96,7 +99,7 @@ class FakeGuest:
             return OfflineOutcome(refused=(first_block,), moved=self.moves_in_vain)
         key = (node, zone)
         self.pages[key] = self.pages.get(key, 0) - nr_blocks * pages_per_block
-        return OfflineOutcome(moved=self.moves)
+        return OfflineOutcome(moved=self.moves, ooms=self._kills())
 
     def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
         self.calls.append(("give", block))
@@ -109,11 +112,14 @@ class FakeGuest:
             free &= ~given
         key = (node, zone)
         self.pages[key] = self.pages.get(key, 0) - given.bit_count() * sub_pages
-        return Given(given, moved=self.moves_each * given.bit_count())
+        return Given(given, self.moves_each * given.bit_count(), self._kills())
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
         key = (node, zone)
         self.pages[key] = self.pages.get(key, 0) + mask.bit_count() * sub_pages
+
+    def _kills(self) -> tuple[OomEvent, ...]:
+        return () if self.kill is None else (self.kill,)
 
     def asked(self, verb: str) -> list[int]:
         """Blocks that ``verb`` was called for, in order."""

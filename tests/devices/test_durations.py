@@ -11,6 +11,7 @@ import pytest
 
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from sim.devices.timing import Timing
+from sim.guest.contract import OomEvent, OomKind
 from sim.memory.zones import OnlineType
 from sim.observe import EventKind
 from sim.units import GIB, MIB
@@ -249,9 +250,33 @@ def test_moving_the_pages_of_two_blocks_adds_up() -> None:
     rig.run_for(1)
     assert (device.plugged, device.busy) == (6 * SUB, True)
     rig.run_for(126 * 7 - 1)
-    assert device.busy
+    busy = device.busy
     rig.run_for(1)
-    assert not device.busy
+    assert (busy, device.busy) == (True, False)
+
+
+def test_who_is_killed_on_the_way_is_recorded_when_it_happens() -> None:
+    """Sub-blocks that are given up, and blocks taken offline, may bring the out-of-memory killer."""
+    guest = FakeGuest()
+    guest.kill = OomEvent(OomKind.MIGRATION, "load", guest_died=False, done_share=0.0, zones=(), mem_available=123)
+    rig = rig_of(guest)
+    seen: list[int] = []
+    rig.core.oom_seen = lambda: seen.append(int(rig.env.now))
+    device = rig.virtio_mem(size=4 * GIB)
+    dimm = rig.unplugged_dimm("d", (at(50), BLOCK))
+    dimm.plug()
+    rig.env.run()
+    device.resize(BLOCK)
+    start = ADD + time_until_rest(rig)
+    device.resize(BLOCK // 2)
+    rig.env.run()
+    dimm.eject()
+    rig.env.run()
+    times = [start + UNPLUG // 2, start + UNPLUG // 2 + OFFLINE]
+    ooms = [tuple(row) for row in rig.recorder.table().tolist() if row[1] == EventKind.OOM]
+    assert ooms == [(time, EventKind.OOM, -1, 0, 1, OomKind.MIGRATION, 123) for time in times]
+    assert rig.core.ooms == [(time, guest.kill) for time in times]
+    assert seen == times
 
 
 def test_offline_blocks_are_unplugged_under_the_lock_in_proportion() -> None:
@@ -320,9 +345,9 @@ def test_a_refused_big_block_has_taken_its_time() -> None:
     guest.refusing, guest.moves, guest.moves_in_vain = {FIRST + 1}, 1000, 200
     device.resize(0)
     rig.run_for(2 * (2 * UNPLUG + 1000 + 200) - 1)  # the second pass and the third
-    assert device.busy
+    busy = device.busy
     rig.run_for(1)
-    assert not device.busy
+    assert (busy, device.busy) == (True, False)
     assert rig.until_next() == 50_000_000
 
 

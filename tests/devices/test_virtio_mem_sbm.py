@@ -517,6 +517,21 @@ def test_an_emptied_block_that_user_space_took_offline_is_removed_too() -> None:
     assert (device.stalled, mode_of(device).offline_pages) == (0, 0)
 
 
+def test_emptied_blocks_are_removed_movable_ones_first_then_kernel_ones_then_offline_ones() -> None:
+    guest = FakeGuest()
+    rig = by_hand("NMNMNM", guest=guest, kernel="6.6")
+    device = rig.devices["v"]
+    guest.refuse_once = {FIRST + block for block in range(6)}
+    device.resize(0)
+    assert mode_of(device).masks == dict.fromkeys(range(6), 0)
+    for block in (0, 1):
+        rig.core.write_state(FIRST + block, OFFLINE_WORD)
+    rig.run_for(50_000_000)
+    gone = [event[3] - FIRST for event in rig.events(EventKind.UNPLUG, EventKind.REMOVE)]
+    assert gone == [3, 5, 2, 4, 0, 1]
+    assert (device.stalled, rig.states(FIRST, 6)) == (0, ".x6")
+
+
 def test_a_retry_that_fails_again_doubles_the_wait() -> None:
     rig, guest = emptied_but_there("6.12")
     guest.refusing = {FIRST}
