@@ -20,6 +20,7 @@ from sim.trace_format import TraceError, read_trace
 from sim.units import MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sim.guest import GuestParameters, OomEvent
@@ -45,7 +46,10 @@ class LoadReplay(Replay):
 
     def compare(self) -> TraceComparison:
         """Replay all steps, up to the guest's death, and return how each compares."""
-        steps = []
+        return TraceComparison(self.trace.name, self.trace.kernel, list(self.follow()))
+
+    def follow(self) -> Iterator[StepComparison]:
+        """Replay step by step, up to the guest's death; yield how each compares while the guest is as it left it."""
         for number, step in enumerate(self.trace.steps):
             before = len(self.core.ooms)
             self._step = number
@@ -53,10 +57,9 @@ class LoadReplay(Replay):
             self._do(step)
             self._settle()
             self.events[number] = self._applied + tuple(event for _, event in self.core.ooms[before:])
-            steps.append(self._row(number, step))
+            yield self._row(number, step)
             if self.model.died:
-                break
-        return TraceComparison(self.trace.name, self.trace.kernel, steps)
+                return
 
     def _do_exec(self, step: Step) -> None:
         try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MIB_PAGES = 256
 _PAGE = 4096
-_MAX_ROUNDS = 2_000_000
+MAX_ROUNDS = 2_000_000
 """Loop rounds after which a line is taken to be endless."""
 _TMPFS = ("/tmp", "/dev/shm", "/run")  # noqa: S108 (paths inside the recorded guest)
 _UNITS = {"": 1, "k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -59,12 +59,12 @@ class Applied:
     demand: Demand
 
 
-def parse_command(line: str) -> list[Action]:
+def parse_command(line: str, *, max_rounds: int = MAX_ROUNDS) -> list[Action]:
     """Return the actions of a shell line, in order; files made one by one in a directory are gathered into one action.
 
-    Raises ValueError for a loop that is not closed or does not end.
+    Raises ValueError for a loop that is not closed or does not end within ``max_rounds``.
     """
-    return list(_gather(_run(_tokens(line), {})))
+    return list(_gather(_run(_tokens(line), {}, max_rounds)))
 
 
 def apply(guest: Demands, actions: Iterable[Action], node: int = 0) -> list[Applied]:
@@ -148,7 +148,7 @@ def _tokens(line: str) -> list[str]:
     return [t if t != "\n" else ";" for t in _WORD.findall(line)]
 
 
-def _run(tokens: list[str], variables: dict[str, str]) -> Iterator[Action]:
+def _run(tokens: list[str], variables: dict[str, str], rounds: int) -> Iterator[Action]:
     """Run a list of commands joined by ``;``, ``&&``, ``||`` and ``|``."""
     i, go = 0, True
     while i < len(tokens):
@@ -164,7 +164,7 @@ def _run(tokens: list[str], variables: dict[str, str]) -> Iterator[Action]:
             do = tokens.index("do", i)
             head, body = tokens[i + 1 : do], tokens[do + 1 : end]
             if go:
-                yield from _loop(word, head, body, variables)
+                yield from _loop(word, head, body, variables, rounds)
             i = end + 1
         else:
             j = i
@@ -189,17 +189,17 @@ def _matching(tokens: list[str], start: int) -> int:
     raise ValueError(f"shell line: '{tokens[start]}' without 'done'")
 
 
-def _loop(word: str, head: list[str], body: list[str], variables: dict[str, str]) -> Iterator[Action]:
+def _loop(word: str, head: list[str], body: list[str], variables: dict[str, str], rounds: int) -> Iterator[Action]:
     if word == "for":
         for value in [v for t in head[2:] if t != ";" for v in _expand(t, variables).split()]:
             variables[head[0]] = value
-            yield from _run(body, variables)
+            yield from _run(body, variables, rounds)
         return
     test = [t for t in head if t != ";"]
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(rounds):
         if not _test(test, variables):
             return
-        yield from _run(body, variables)
+        yield from _run(body, variables, rounds)
     raise ValueError(f"shell line: 'while {' '.join(test)}' does not end")
 
 

@@ -64,7 +64,14 @@ def test_lines(line: str, expected: list[Action]) -> None:
 @pytest.mark.parametrize("line", ["for k in 1 2; do load pt t 1", "while [ 1 -lt 2 ]; do true; done"])
 def test_loops_that_never_end_are_refused(line: str) -> None:
     with pytest.raises(ValueError, match="shell line"):
-        parse_command(line)
+        parse_command(line, max_rounds=100)
+
+
+def test_a_loop_may_take_as_many_rounds_as_allowed() -> None:
+    line = "i=0; while [ $i -lt 100 ]; do load pt t$i 1; i=$((i+1)); done"
+    assert len(parse_command(line, max_rounds=101)) == 100
+    with pytest.raises(ValueError, match="does not end"):
+        parse_command(line, max_rounds=100)
 
 
 def test_actions_reach_the_guest() -> None:

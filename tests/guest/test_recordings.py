@@ -1,7 +1,12 @@
-"""The guest model against recorded kernels: idle, and under load."""
+"""The guest model against recorded kernels: idle, and under load.
+
+Two kinds of tests: what is close enough to the recording, and what the model makes of it to the page
+(:mod:`tests.guest.golden` writes these figures anew).
+"""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,10 +14,20 @@ import pytest
 from sim.guest.calibration import IDLE_FREE, TraceComparison, table
 from sim.load_replay import LoadReplay
 from sim.trace_format import read_trace
+from tests.guest.golden import AMOUNTS, LOADED, follow, idle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+Amounts = dict[str, dict[str, list[object]]]
+
+
+@pytest.fixture(scope="module")
+def amounts() -> Amounts:
+    found: Amounts = json.loads(AMOUNTS.read_text("utf-8"))
+    return found
 
 
 def compare(path: Path) -> TraceComparison:
@@ -36,12 +51,34 @@ DEMAND_AT_FAILURE = {
 """The slab of the idle guest, 17 MiB, is taken off for files."""
 
 
-def test_free_memory_of_an_idle_guest(kernel_trace: Path, record_property: Callable[[str, object], None]) -> None:
-    found = compare(kernel_trace)
-    pairs = [(s.step, s.mem_free_mib) for s in found.steps if s.mem_free_mib]
+def test_free_memory_of_an_idle_guest(
+    kernel_trace: Path, record_property: Callable[[str, object], None], amounts: Amounts
+) -> None:
+    replay = LoadReplay(read_trace(kernel_trace))
+    steps, rows = zip(*idle(replay), strict=True)
+    replay.model.check()
+    pairs = [(s.step, s.mem_free_mib) for s in steps if s.mem_free_mib]
     worst, number, pair = max((IDLE_FREE.excess(pair), number, pair) for number, pair in pairs)
     record_property("worst", worst)
     assert worst <= 1.0, f"step {number}: MemFree {pair} (simulated, recorded) MiB"
+    assert list(rows) == amounts["idle"][kernel_trace.stem]
+
+
+@pytest.mark.parametrize("path", LOADED, ids=lambda path: path.stem)
+def test_amounts_of_a_guest_under_load(path: Path, amounts: Amounts) -> None:
+    """Close to the recording, and to the page what the model made of it before."""
+    replay = LoadReplay(read_trace(path))
+    steps, rows = zip(*follow(replay), strict=True)
+    replay.model.check()
+    for row, expected in zip(rows, amounts["loaded"][path.stem], strict=True):
+        assert row == expected
+    outside = [d for d in TraceComparison(path.stem, "", steps).deviations() if d.excess > 1.0]
+    assert not outside
+
+
+def test_every_recording_has_its_amounts(kernel_traces: tuple[Path, ...], amounts: Amounts) -> None:
+    assert set(amounts["loaded"]) == {path.stem for path in LOADED}
+    assert set(amounts["idle"]) == {path.stem for path in kernel_traces}
 
 
 def test_which_blocks_refuse_follows_from_the_guest(kernel_trace: Path) -> None:
@@ -57,7 +94,7 @@ def loaded(shared_dir: Path) -> dict[str, TraceComparison]:
     return {path.stem: compare(path) for path in sorted((shared_dir / "kernel-traces" / "guest-load").glob("*.json"))}
 
 
-def test_guests_under_load(loaded: dict[str, TraceComparison]) -> None:
+def test_all_guests_under_load(loaded: dict[str, TraceComparison]) -> None:
     rows = table(loaded.values())
     listing = "\n".join(f"{trace.name}: {worst}" for trace, worst, _, outside in rows if outside)
     assert not listing, listing

@@ -1,0 +1,90 @@
+"""What the guest model makes of each recording, in whole numbers: held in tests/data/guest-amounts.json.
+
+The recordings themselves only say what is close. These figures say what changed: whoever changes the model on purpose
+runs ``python -m tests.guest.golden``, reads the difference, and checks that the tolerances still hold.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.devices.virtio_mem import VirtioMem
+from sim.guest.contract import ZONE_NAMES
+from sim.load_replay import LoadReplay
+from sim.trace_format import read_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.guest.calibration import StepComparison
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+LOADED = tuple(sorted((DATA / "guest-load").glob("*.json")))
+"""Recordings of guests under load."""
+IDLE = tuple(sorted((DATA / "kernel-traces").glob("*.json")))
+"""Recordings of idle guests."""
+AMOUNTS = DATA / "guest-amounts.json"
+
+Row = dict[str, object]
+
+
+def follow(replay: LoadReplay) -> Iterator[tuple[StepComparison, Row]]:
+    """Replay a recording under load; yield how each step compares, and the step's amounts in pages."""
+    for compared in replay.follow():
+        model = replay.model
+        row: Row = {"step": f"{compared.step} {replay.trace.steps[compared.step].op}"}
+        for use in model.uses():
+            zone = model.zones[use.node, use.zone]
+            held = zone.blocks.nr_held if zone.blocks is not None else 0
+            row[f"{use.node}/{ZONE_NAMES[use.zone]}"] = {
+                "managed": use.managed,
+                "free": use.free,
+                "pcp": use.pcp,
+                "user": use.user,
+                "cache": zone.cache,
+                "kernel": use.kernel,
+                "slab": zone.slab,
+                "memmap": use.memmap,
+                "held": held,
+            }
+        row["headroom"] = model.kernel_headroom()
+        row["available"] = model.mem_available()
+        row["returnable"] = model.returnable_pages()
+        row["dirty"] = sum(load.dirty for load in model.loads.values())
+        row["plugged"] = [d.plugged for d in replay.devices.values() if isinstance(d, VirtioMem)]
+        row["kills"] = [
+            [event.kind.name, event.victim, round(event.done_share * 1_000_000), event.mem_available]
+            for event in replay.events[compared.step]
+        ]
+        yield compared, row
+
+
+def idle(replay: LoadReplay) -> Iterator[tuple[StepComparison, list[int]]]:
+    """Replay a recording of an idle guest; yield how each step compares, and pages in four sums.
+
+    Free as in MemFree, free on CPU lists, kernel pages, memmap.
+    """
+    for compared in replay.follow():
+        uses = replay.model.uses()
+        listed = sum(use.pcp for use in uses)
+        free, kernel, memmap = (sum(getattr(use, name) for use in uses) for name in ("free", "kernel", "memmap"))
+        yield compared, [free - listed, listed, kernel, memmap]
+
+
+def main() -> None:
+    """Write the amounts of all recordings, one line for each step of a loaded guest and for each idle guest."""
+    lines = []
+    for path in LOADED:
+        rows = ",\n".join(f"   {json.dumps(row)}" for _, row in follow(LoadReplay(read_trace(path))))
+        lines.append(f'  "{path.stem}": [\n{rows}\n  ]')
+    idle_lines = [
+        f'  "{path.stem}": {json.dumps([row for _, row in idle(LoadReplay(read_trace(path)))])}' for path in IDLE
+    ]
+    loaded, idles = ",\n".join(lines), ",\n".join(idle_lines)
+    AMOUNTS.write_text(f'{{\n "loaded": {{\n{loaded}\n }},\n "idle": {{\n{idles}\n }}\n}}\n', "utf-8")
+
+
+if __name__ == "__main__":
+    main()
