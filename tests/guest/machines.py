@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sim.guest import GuestModel, default_boot, parameters_for
+from dataclasses import replace
+
+from sim.guest import BootZone, GuestModel, GuestParameters, default_boot, parameters_for
 from sim.guest.contract import DMA, DMA32, NORMAL
 
 BLOCK = 32768
@@ -31,3 +33,45 @@ def plug(model: GuestModel, mib: int, zone: int, first: int, node: int = 0) -> b
         return False
     model.online(zone, node, first, blocks, BLOCK)
     return True
+
+
+ROUND = GuestParameters(
+    anon_table_share=0.0,
+    cache_slab_share=0.0,
+    tmpfs_index_share=0.0,
+    page_table_factor=1.0,
+    tmpfs_file_bytes=4096,
+    disk_file_bytes=4096,
+    disk_file_data_bytes=4096,
+    process_bytes=8192,
+    process_user_bytes=4096,
+    pipe_bytes=65536,
+    socket_bytes=4096,
+    socket_data_factor=1.0,
+    pageblock_fill=1.0,
+    block_overhead_bytes=0,
+    zone_settle_pages=0,
+    zone_settle_pageblocks=0,
+    zone_settle_pcp_pages=0,
+    thp_min_boot_bytes=1 << 40,
+)
+"""Parameters with which amounts can be worked out by hand: a page for each file, nothing on top, no huge pages."""
+
+SMALL_BLOCK = 4096
+"""Pages of a memory block of a small guest: 16 MiB, 8 pageblocks."""
+SIZE = 16 * SMALL_BLOCK
+"""Pages of each zone of a small guest: 256 MiB."""
+
+
+def small(*zones: int, **parameters: float) -> GuestModel:
+    """Return a guest with one node: DMA32 from boot, of 256 MiB and all free, and as much of each of ``zones``.
+
+    The zones' blocks are 0 to 15, then 16 to 31 and so on. There is no memmap. With MOVABLE only, every zone has the
+    watermarks 256, 321 and 386, and DMA32 keeps 256 pages from user pages: the minimum is sqrt(16 x 256 MiB in KiB) =
+    2,048 KiB or 512 pages for both, and 65,536 / 1,000 more are the steps.
+    """
+    model = GuestModel(replace(ROUND, **parameters), block_pages=SMALL_BLOCK)  # type: ignore[arg-type]
+    model.boot([BootZone(0, DMA32, SIZE, SIZE, present=SIZE, runs=((0, 16),))])
+    for number, zone in enumerate(zones, 1):
+        model.online(zone, 0, 16 * number, 16, SMALL_BLOCK)
+    return model
