@@ -5,7 +5,9 @@
 * GUEST-3: the pageblock counters of a zone are the bits of its maps.
 * GUEST-4: the kernel pages of a zone are those that its pageblocks account for.
 * GUEST-5: the loads' pages add up to the zones' user, kernel, cache and slab pages.
-* GUEST-6: the memmaps of added ranges add up to the zones' memmap.
+* GUEST-6: the memmaps of added ranges add up to the zones' memmap, and lie in the pageblocks marked for it.
+* GUEST-7: no block below the hint of a zone has a pageblock without kernel pages.
+* GUEST-8: MOVABLE holds no kernel pages, no slab and no memmap; cache is user pages, slab is kernel pages.
 """
 
 from __future__ import annotations
@@ -42,8 +44,12 @@ def check(guest: Memmaps) -> None:
         for held in (load.kernel, load.slab, load.orphans):
             kernel.update(held)
             _hold(all(n > 0 for n in held.values()), "GUEST-5", f"{load.name}: kernel pages {list(held.values())}")
-    for zone, pages, _ in guest.memmap_parts():
+    pieces: dict[Zone, Counter[int]] = {z: Counter() for z in guest.zones.values()}
+    for zone, pages, taken in guest.memmap_parts():
         memmap[zone] += pages
+        for block, mask in taken:
+            _hold(not pieces[zone][block] & mask, "GUEST-6", f"block {block}: memmap twice in {mask:b}")
+            pieces[zone][block] += mask
     for z in guest.zones.values():
         name = f"node {z.node} zone {z.zone}"
         counts = (z.free, z.user, z.kernel, z.memmap, z.reserved)
@@ -57,7 +63,11 @@ def check(guest: Memmaps) -> None:
         ):
             _hold(mine == theirs, "GUEST-5", f"{name}: {what} {mine}, loads {theirs}")
         _hold(z.memmap == memmap[z], "GUEST-6", f"{name}: memmap {z.memmap}, ranges {memmap[z]}")
-        if z.blocks is not None:
+        _hold(z.cache <= z.user and z.slab <= z.kernel, "GUEST-8", f"{name}: cache {z.cache}, slab {z.slab}")
+        if z.blocks is None:
+            _hold(not (z.kernel or z.memmap), "GUEST-8", f"{name}: kernel {z.kernel}, memmap {z.memmap} in MOVABLE")
+        else:
+            _hold(z.blocks.pieces == pieces[z], "GUEST-6", f"{name}: pieces {z.blocks.pieces}, ranges {pieces[z]}")
             _hold(z.blocks.pages == z.kernel, "GUEST-4", f"{name}: kernel {z.kernel}, pageblocks {z.blocks.pages}")
             _check_pageblocks(name, z.blocks)
 
@@ -74,6 +84,9 @@ def _check_pageblocks(name: str, blocks: KernelPages) -> None:
         together = masks[0] | masks[1] | masks[2] | masks[3]
         _hold(together.bit_count() == sum(m.bit_count() for m in masks), "GUEST-2", f"{name}: block {block}: {masks}")
         _hold(any(block in run for run in online), "GUEST-2", f"{name}: block {block} is not online")
+    for block in (b for run in online for b in run if b < blocks.hint):
+        full = sum(bits.get(block, 0) for bits in maps) == (1 << blocks.width) - 1
+        _hold(full, "GUEST-7", f"{name}: block {block} has room below the hint {blocks.hint}")
     touched = sum(bits[b].bit_count() for bits in maps for b in bits if b >= blocks.hot_from)
     hot = sum(max(0, run.stop - max(run.start, blocks.hot_from)) for run in online) * blocks.width - touched
     _hold(hot == blocks.nr_hot_free, "GUEST-3", f"{name}: {hot} pageblocks could go, counter {blocks.nr_hot_free}")

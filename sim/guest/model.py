@@ -125,7 +125,8 @@ class GuestModel(Memmaps):
             return
         pages = min(self.parameters.zone_settle_pages, z.free)
         load = self.loads.get(SETTLED) or self._load(SETTLED, LoadKind.KERNEL, self._home)
-        self._put_kernel(load, z, pages, slab=False)
+        if pages:
+            self._put_kernel(load, z, pages, slab=False)
         z.pcp = self.parameters.zone_settle_pcp_pages
         while blocks.nr_held < self.parameters.zone_settle_pageblocks and blocks.untouched():
             blocks.hold_one()

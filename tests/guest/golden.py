@@ -53,7 +53,7 @@ def follow(replay: LoadReplay) -> Iterator[tuple[StepComparison, Row]]:
         row["available"] = model.mem_available()
         row["returnable"] = model.returnable_pages()
         row["dirty"] = sum(load.dirty for load in model.loads.values())
-        row["plugged"] = [d.plugged for d in replay.devices.values() if isinstance(d, VirtioMem)]
+        row["devices"] = {name: d.plugged if isinstance(d, VirtioMem) else "in" for name, d in replay.devices.items()}
         row["kills"] = [
             [event.kind.name, event.victim, round(event.done_share * 1_000_000), event.mem_available]
             for event in replay.events[compared.step]

@@ -248,7 +248,7 @@ def test_what_counts_against_a_process() -> None:
     model.pipes("pipes", 1000)
     model.sockets("sockets", 5000)
     model.processes("processes", 2000)
-    model.tmpfs_data("/tmp/x", 9000)  # noqa: S108 - a path inside the guest
+    model.tmpfs_data("/run/x", 9000)
     model.kernel_memory("kernel", 9000)
     badness = {name: load.badness() for name, load in model.loads.items()}
     assert badness == {
@@ -258,7 +258,7 @@ def test_what_counts_against_a_process() -> None:
         "pipes": 0,
         "sockets": 0,
         "processes": 1,
-        "/tmp/x": 9000,
+        "/run/x": 9000,
         "kernel": 0,
     }
     victims = [model.starve().victim for _ in range(4)]

@@ -1,0 +1,154 @@
+"""Free pages on CPU lists: how many are believed, who fills the lists, who empties them."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.guest.contract import DMA32, MOVABLE, NORMAL
+from sim.guest.zone import Zone
+from tests.guest.machines import SIZE, SMALL_BLOCK, small
+
+
+def zone(low: int, pcp: int = 0, pcp_loads: int = 0, managed: int = 1 << 20) -> Zone:
+    z = Zone(0, DMA32, 8, 1.0)
+    z.managed = z.free = managed
+    z.low, z.pcp, z.pcp_loads = low, pcp, pcp_loads
+    return z
+
+
+@pytest.mark.parametrize(
+    ("low", "pcp", "listed"),
+    [
+        (10_000, 500, 500),
+        (10_000, 4096, 4096),
+        (10_000, 4101, 4097),  # of more than 16 MiB a fifth
+        (10_000, 9096, 5096),
+        (10_000, 12_048, 5276),  # no more than the low watermark: 4,096 and a fifth of 5,904
+        (10_000, 12_049, 2500),  # clearly overrun: a quarter of the low watermark
+        (1000, 900, 900),
+        (1000, 3048, 1000),
+        (1000, 3049, 250),
+    ],
+)
+def test_lists_of_freed_memmap(low: int, pcp: int, listed: int) -> None:
+    assert zone(low, pcp).listed_pcp() == listed
+
+
+@pytest.mark.parametrize(
+    ("low", "pcp", "listed"), [(10_000, 9096, 9096), (10_000, 12_048, 10_000), (10_000, 12_049, 2500)]
+)
+def test_a_newer_kernel_keeps_all_within_the_limit(low: int, pcp: int, listed: int) -> None:
+    assert zone(low, pcp).listed_pcp(1 / 1024) == listed
+
+
+@pytest.mark.parametrize(
+    ("pcp", "loads", "share", "listed"),
+    [
+        (0, 600, 0.0, 600),
+        (0, 700, 0.0, 625),  # five eighths of the low watermark
+        (100, 700, 0.0, 625),
+        (100, 300, 0.0, 400),
+        (800, 700, 0.0, 800),
+        (0, 700, 1 / 1024, 700),  # of 1,048,576 pages 1,024
+        (0, 2000, 1 / 1024, 1024),
+        (100, 2000, 1 / 1024, 1024),
+    ],
+)
+def test_lists_of_what_loads_freed(pcp: int, loads: int, share: float, listed: int) -> None:
+    assert zone(1000, pcp, loads).listed_pcp(share) == listed
+
+
+def test_no_more_is_listed_than_is_free() -> None:
+    z = zone(1000, 500, 100)
+    z.free = 555
+    assert z.listed_pcp() == 555
+    assert z.use().pcp == 555
+
+
+def test_lists_take_a_sixteenth_of_the_zone_and_little_more() -> None:
+    z = zone(1000)
+    for pages, expected in ((60_000, 60_000), (10_000, (1 << 16) + 2048 + 512), (1, (1 << 16) + 2048 + 512)):
+        z.fill_pcp(pages)
+        assert z.pcp == expected
+    for pages, expected in ((60_000, 60_000), (10_000, 1 << 16), (1, 1 << 16)):
+        z.fill_pcp_loads(pages)
+        assert z.pcp_loads == expected
+
+
+@pytest.mark.parametrize(
+    ("spent", "pcp", "loads"), [(50, 30, 50), (100, 30, 0), (101, 29, 0), (130, 0, 0), (200, 0, 0)]
+)
+def test_what_loads_freed_is_spent_first(spent: int, pcp: int, loads: int) -> None:
+    z = zone(1000, 30, 100)
+    z.spend_pcp(spent)
+    assert (z.pcp, z.pcp_loads) == (pcp, loads)
+
+
+def test_small_pages_come_from_the_lists_and_go_there_huge_ones_do_not() -> None:
+    model = small(MOVABLE)
+    z = model.zones[0, MOVABLE]
+    z.pcp = 1000
+    model.anonymous("huge", 300, huge=True)
+    assert (z.pcp, z.pcp_loads) == (1000, 0)
+    model.anonymous("small", 300)
+    assert (z.pcp, z.pcp_loads) == (700, 0)
+    model.kill("small")
+    assert (z.pcp, z.pcp_loads) == (700, 300)
+    dma32 = model.zones[0, DMA32]
+    dma32.pcp = 100
+    model.pin("p", 60)
+    assert (dma32.pcp, dma32.pcp_loads) == (40, 0)
+    model.kill("p")
+    assert (dma32.pcp, dma32.pcp_loads) == (40, 60)
+
+
+def test_lists_are_drained_when_memory_goes() -> None:
+    model = small(MOVABLE, NORMAL)
+    for zone_type, block in ((MOVABLE, 31), (NORMAL, 47)):
+        z = model.zones[0, zone_type]
+        for ask in (
+            lambda t=zone_type, b=block: model.offline(t, 0, b, 1, SMALL_BLOCK),
+            lambda t=zone_type, b=block: model.give_subblocks(t, 0, b - 1, 0xFF, 512, 3),
+        ):
+            z.pcp = z.pcp_loads = 50
+            ask()
+            assert (z.pcp, z.pcp_loads) == (0, 0)
+
+
+def test_memmap_takes_from_the_lists_only_what_they_have_and_fills_them_when_it_goes() -> None:
+    model = small(MOVABLE)
+    z = model.zones[0, DMA32]
+    z.pcp = 64
+    model.add_memory(0, 100, 1, altmap=False)
+    assert z.pcp == 64
+    z.pcp = 65
+    model.add_memory(0, 101, 1, altmap=False)
+    assert z.pcp == 1
+    model.remove_memory(100, 1)
+    assert z.pcp == 65
+
+
+def test_subblocks_that_were_in_use_before_come_back_through_the_lists() -> None:
+    model = small(MOVABLE)
+    z = model.zones[0, MOVABLE]
+    model.online(MOVABLE, 0, 40, 1, 4 * 512)  # sub-blocks 4 to 7 were never there
+    assert model.give_subblocks(MOVABLE, 0, 40, 0x0F, 512, 2).mask == 0x0C
+    model.take_subblocks(MOVABLE, 0, 40, 0xF0, 512)
+    assert (z.managed, z.pcp_loads) == (SIZE + 6 * 512, 0)
+    model.take_subblocks(MOVABLE, 0, 40, 0x04, 512)
+    assert (z.managed, z.pcp_loads) == (SIZE + 7 * 512, 512)
+    model.give_subblocks(MOVABLE, 0, 40, 0xF7, 512, 1)
+    assert z.pcp_loads == 0
+    model.offline(MOVABLE, 0, 40, 1, 6 * 512)
+    model.online(MOVABLE, 0, 40, 1, 6 * 512)
+    model.take_subblocks(MOVABLE, 0, 40, 0xC0, 512)
+    assert z.pcp_loads == 0  # a block that went offline starts anew
+
+
+def test_the_model_lists_as_its_series_does() -> None:
+    for share, listed in ((0.0, 200), (1 / 64, 1000)):
+        model = small(MOVABLE, pcp_adaptive_share=share)
+        model.anonymous("a", 1000)
+        model.kill("a")
+        use = next(u for u in model.uses() if u.zone == MOVABLE)
+        assert use.pcp == listed
