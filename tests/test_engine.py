@@ -22,6 +22,7 @@ from sim.observe import EventKind
 from sim.onlining import PolicyError
 from sim.streams import Streams
 from sim.units import GIB, MIB
+from tests.devices.books import check_result
 from workloads.contract import Host, Workload
 from workloads.contract import Streams as StreamsContract
 from workloads.random_mix import RandomMix
@@ -68,8 +69,19 @@ class Script(Workload):
 
 
 def run(policy: Policy, workload: Workload, **options: Any) -> RunResult:  # noqa: ANN401
+    """Run a cell and see that what it leaves behind agrees with its host, where it ends as it should."""
     machine = options.pop("machine", MACHINE)
-    return simulate(machine, policy, workload, Streams(1, 0), **options)
+    hosts: list[Host] = []
+    steps = workload.run
+
+    def seen(host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, object]:
+        hosts.append(host)
+        return steps(host, streams)
+
+    workload.run = seen  # type: ignore[method-assign]
+    result = simulate(machine, policy, workload, Streams(1, 0), **options)
+    check_result(result, hosts[-1])
+    return result
 
 
 def rows(result: RunResult, *kinds: EventKind) -> list[tuple[int, ...]]:

@@ -16,6 +16,7 @@ from tests.invariants import CHECKS
 
 if TYPE_CHECKING:
     from tests.devices.rig import Rig
+    from workloads.contract import Host
 
 _GIVES = (EventKind.PLUG, EventKind.ADD, EventKind.SUBPLUG)
 _TAKES = (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG)
@@ -61,10 +62,33 @@ def check_record(rig: Rig) -> None:
     assert zones == found
 
 
+def check_result(result: RunResult, host: Host) -> None:
+    """What a whole run leaves behind agrees with its host: plugged by events, in the series and as the host sees it.
+
+    Counters are the numbers of the events that they count.
+    """
+    plugged = _summed_up(result.events.tolist(), len(result.device_names))
+    assert run_series(result).plugged[-1] == sum(plugged)
+    for index, name in enumerate(result.device_names):
+        assert device_series(result, index).plugged[-1] == plugged[index]
+        if name not in result.device_names[index + 1 :]:
+            assert host.plugged(name) == plugged[index] * 4096, name
+    kinds = result.events[:, 1].tolist()
+    counters = result.counters
+    assert kinds.count(EventKind.FAILED) == counters["failed_requests"] + counters["failed_operations"]
+    assert kinds.count(EventKind.REFUSED) == counters["refused_offlines"]
+    assert result.events[:, 0].tolist() == sorted(result.events[:, 0].tolist())
+    assert result.events[-1:, 0].tolist() <= [result.duration_us]
+
+
 def plugged_by_events(rig: Rig) -> list[int]:
     """Pages that each device has plugged, summed up event by event."""
-    plugged = [0] * len(rig.recorder.device_names)
-    for _, number, device, _, _, _, pages in rig.recorder.table().tolist():
+    return _summed_up(rig.recorder.table().tolist(), len(rig.recorder.device_names))
+
+
+def _summed_up(events: list[list[int]], devices: int) -> list[int]:
+    plugged = [0] * devices
+    for _, number, device, _, _, _, pages in events:
         if number in _GIVES:
             plugged[device] += pages
         elif number in _TAKES:

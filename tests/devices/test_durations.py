@@ -314,6 +314,40 @@ def test_removing_an_emptied_block_later_moves_what_is_left_under_the_lock() -> 
     ]
 
 
+MOVABLE_WORD, OFFLINE_WORD = int(OnlineType.ONLINE_MOVABLE), int(OnlineType.OFFLINE)
+
+
+@pytest.mark.parametrize(
+    ("online", "block_size", "left"),
+    [
+        (True, SUB, ".x1 -x1"),
+        (False, SUB, ".x1 Mx1"),
+        (True, 2 * BLOCK, "Mx2 .x2"),  # one of its two blocks is online: still for the pass that had found it
+        (False, 2 * BLOCK, ".x2 -x1 Mx1"),
+    ],
+    ids=["taken offline", "put online", "taken offline, big blocks", "put online, big blocks"],
+)
+def test_what_user_space_changed_while_the_driver_waited_is_left_alone(
+    online: bool,  # noqa: FBT001
+    block_size: int,
+    left: str,
+) -> None:
+    """A DIMM holds the lock; before the driver gets it the block that it was after has changed, so the other goes."""
+    rig = rig_of(policy=OnlineMovable() if online else Offline())
+    device = rig.virtio_mem(size=4 * GIB, block_size=block_size)
+    unit = max(block_size, BLOCK)
+    device.resize(2 * unit)
+    rig.env.run()
+    dimm = rig.unplugged_dimm("d", (at(50), BLOCK))
+    dimm.plug()
+    device.resize(unit)
+    rig.run_for(10)
+    rig.core.write_state(FIRST + 2 * unit // BLOCK - 1, OFFLINE_WORD if online else MOVABLE_WORD)
+    rig.env.run()
+    assert rig.states(FIRST, 2 * unit // BLOCK) == left
+    assert device.plugged == unit
+
+
 @pytest.mark.parametrize("per", [1, 2], ids=["a big block of one memory block", "of two"])
 def test_big_blocks_hold_the_lock_while_pages_move(per: int) -> None:
     guest = FakeGuest()

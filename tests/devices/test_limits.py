@@ -322,6 +322,11 @@ def test_sub_blocks_go_from_the_top_and_come_back_from_the_bottom() -> None:
     assert mode.masks == {0: (1 << 62) - 1}
     device.resize(BLOCK)
     assert mode.masks == {}
+    device.resize(BLOCK + 6 * MIB)
+    device.resize(2 * MIB)
+    device.resize(0)
+    movable = rig.memory.zone(0, 3)
+    assert (rig.states(FIRST, 2), movable.present, movable.managed) == (".x2", 0, 0)
 
 
 def test_a_block_with_gaps_gives_its_highest_sub_blocks_first() -> None:

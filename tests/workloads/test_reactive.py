@@ -141,6 +141,53 @@ def test_a_shrink_that_hangs_does_not_keep_it_from_growing() -> None:
     assert sizes[-1] == stuck + GIB
 
 
+# Exactly at a limit ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("available", "grown"), [(256 * MIB, []), (256 * MIB - 1, [(0.0, 256 * MIB)])])
+def test_memory_that_is_just_the_threshold_is_enough(available: int, grown: list[tuple[float, int]]) -> None:
+    assert requests(ReactiveGrowth(duration=0.5), [(0, available)]) == grown
+
+
+@pytest.mark.parametrize(("available", "shrunk"), [(4 * GIB, []), (4 * GIB + 1, [(3.0, 0)])])
+def test_memory_that_is_just_the_upper_bound_is_not_too_much(available: int, shrunk: list[tuple[float, int]]) -> None:
+    work = ReactiveGrowth(step=GIB, shrink_above=4 * GIB, hold=2.0, period=3.0, duration=5.0)
+    assert requests(work, [(0, 0), (1, available)]) == [(0.0, GIB), *shrunk]
+
+
+@pytest.mark.parametrize(("hold", "at"), [(3.0, 3.0), (3.001, 6.0), (2.999, 3.0)])
+def test_a_hold_time_of_whole_periods_is_over_at_the_last_of_them(hold: float, at: float) -> None:
+    work = ReactiveGrowth(step=GIB, shrink_above=4 * GIB, hold=hold, period=3.0, duration=8.0)
+    assert requests(work, [(0, 0), (1, HIGH)]) == [(0.0, GIB), (at, 0)]
+
+
+@pytest.mark.parametrize(("lacking", "steps"), [(128, 1), (383, 1), (384, 2), (639, 2), (640, 3), (700, 3)], ids=str)
+def test_half_a_step_counts_as_one(lacking: int, steps: int) -> None:
+    """Steps of 256 MiB: up to a step and a half less one, one; from there on two."""
+    work = ReactiveGrowth(threshold=900 * MIB, target=GIB, step=256 * MIB, duration=0.5)
+    assert requests(work, [(0, GIB - lacking * MIB)]) == [(0.0, steps * 256 * MIB)]
+
+
+def test_without_a_target_it_shrinks_to_a_step_above_the_threshold() -> None:
+    """5 GiB are available, 1.5 are to stay: 3.5 GiB, in steps of one, are 4 of the 6 that it has."""
+    work = ReactiveGrowth(threshold=GIB // 2, step=GIB, shrink_above=4 * GIB, hold=2.0, duration=7.5)
+    grown = [(float(second), (second + 1) * GIB) for second in range(6)]
+    assert requests(work, [(0, 0), (6, 5 * GIB)]) == [*grown, (7.0, 2 * GIB)]
+
+
+def test_a_decision_made_at_the_next_observation_is_followed_by_one_at_once() -> None:
+    """Two periods pass until the request of second 2; the guest is looked at in the same second, and again."""
+    work = ReactiveGrowth(period=1.0, delay=2.0, duration=6.0)
+    assert requests(work, [(0, LOW)]) == [(2.0, 256 * MIB), (4.0, 512 * MIB), (6.0, 768 * MIB)]
+    assert requests(ReactiveGrowth(period=1.0, delay=2.0, duration=5.999), [(0, LOW)])[-1] == (4.0, 512 * MIB)
+
+
+def test_the_hold_time_runs_from_the_request_not_from_the_observation() -> None:
+    """Asked for at 2 s after a look at 0; with 3 s to hold, the look at 4 is too early and the one at 6 is not."""
+    work = ReactiveGrowth(step=GIB, shrink_above=4 * GIB, hold=3.0, period=2.0, delay=2.0, duration=9.0)
+    assert requests(work, [(0, 0), (1, HIGH)]) == [(2.0, GIB), (8.0, 0)]
+
+
 def test_without_a_guest_it_stays_as_it_is() -> None:
     assert requests(ReactiveGrowth(), [(0, None)]) == []
 
