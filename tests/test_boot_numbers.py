@@ -119,6 +119,20 @@ def test_a_large_block_ends_with_its_last_section() -> None:
     assert memory.unit_sections(unit, end) == (20, 0)
 
 
+def test_a_span_shrinks_to_the_last_section_of_the_last_boot_block() -> None:
+    """Blocks of 2 GiB, of which the last at boot has 512 MiB: what came behind it goes again, and the span with it."""
+    layout = lay_out(MachineSpec((NodeSpec(65 * GIB + 512 * MIB),), block_size=2 * GIB))
+    memory = layout.memory
+    normal = memory.zone(0, ZONE_NORMAL)
+    end = (66 * GIB + 512 * MIB) // PAGE_SIZE
+    assert normal.end == end
+    memory.add(40, 1, node=0)
+    memory.online(40, ZONE_NORMAL)
+    assert normal.end == 82 * GIB // PAGE_SIZE
+    memory.offline(40)
+    assert (normal.start, normal.end) == (HIGH, end)
+
+
 def test_cma_is_taken_from_the_nodes_dma32_in_turn() -> None:
     """1.5 GiB: all 258048 pages of the first node's DMA32, the other 135168 from the second's."""
     layout = laid_out(1024, 5120, cma=3 * GIB // 2)

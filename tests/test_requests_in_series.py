@@ -9,11 +9,14 @@ import pytest
 from policies.fixed import OnlineMovable
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.engine import simulate
+from sim.events import Events
 from sim.machine import MachineSpec, NodeSpec
 from sim.observe import EventKind
-from sim.series import run_series
+from sim.returns import returns
+from sim.series import followed_devices, run_series
 from sim.streams import Streams
 from sim.units import GIB, PAGE_SIZE, seconds_to_us
+from tests.devices.rig import BLOCK, FIRST, FakeGuest, Rig, books_agree
 from workloads.contract import Workload
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from sim.devices.specs import DeviceSpec
     from workloads.contract import Host
     from workloads.contract import Streams as StreamsContract
+
+__all__ = ["books_agree"]
 
 
 class PlugAndUnplug(Workload):
@@ -66,3 +71,50 @@ def test_a_device_is_requested_from_its_plugging_until_it_is_asked_back(spec: De
     assert series.plugged[-1] == series.not_given[-1] == 0
     assert series.requested.max() == size // PAGE_SIZE
     assert series.requested[-1] == 0
+
+
+def test_a_size_that_is_asked_for_again_while_it_is_outstanding_is_one_request() -> None:
+    """Of 6 GiB, 4, 3 and 4 again are asked for, ten seconds apart; the guest gives in at the retry 50 s after that.
+
+    The 3 was taken back before it was fulfilled, the 4 took 70 seconds from the first time that it was asked for.
+    """
+    guest = FakeGuest()
+    rig = Rig(guest=guest, policy=OnlineMovable())
+    device = rig.virtio_mem()
+    device.resize(6 * GIB)
+    guest.refusing = set(range(FIRST, FIRST + 48))
+    for size in (4, 3, 4):
+        device.resize(size * GIB)
+        rig.run_for(10_000_000)
+    guest.refusing = set()
+    rig.env.run()
+    found = returns(Events.of(rig.recorder.table()))
+    assert (found.seconds, found.unfulfilled) == ((70.0,), 1)
+    (times, plugged, requested), *others = followed_devices(Events.of(rig.recorder.table()))
+    assert others == []
+    assert (times // 1_000_000).tolist() == [0, 10, 20, 70]
+    assert (plugged * PAGE_SIZE // GIB).tolist() == [6, 6, 6, 4]
+    assert (requested * PAGE_SIZE // GIB).tolist() == [4, 3, 4, 4]
+    assert rig.states(FIRST, 48) == f"Mx{4 * GIB // BLOCK} .x16"
+
+
+def test_sizes_that_fall_are_requests_of_their_own_and_end_each_in_its_time() -> None:
+    """4, then 3, then 3 again: the guest gives half of it at first, so that 4 is met 20 s before 3."""
+    guest = FakeGuest()
+    rig = Rig(guest=guest, policy=OnlineMovable())
+    device = rig.virtio_mem()
+    device.resize(6 * GIB)
+    rig.run_for(5_000_000)
+    guest.refusing = set(range(FIRST, FIRST + 48))
+    device.resize(4 * GIB)
+    rig.run_for(10_000_000)
+    device.resize(3 * GIB)
+    rig.run_for(10_000_000)
+    guest.refusing = set(range(FIRST, FIRST + 32))
+    device.resize(3 * GIB)
+    rig.run_for(20_000_000)
+    guest.refusing = set()
+    device.resize(3 * GIB)
+    rig.env.run()
+    found = returns(Events.of(rig.recorder.table()))
+    assert (found.seconds, found.unfulfilled) == ((20.0, 30.0), 0)

@@ -266,6 +266,27 @@ def test_a_block_that_hosted_its_memmap_does_not_for_ever() -> None:
     assert counters(memory, ZONE_MOVABLE) == (B, 0, B)
 
 
+def test_a_single_block_added_where_one_hosted_its_memmap_does_not() -> None:
+    memory = machine()
+    group = memory.groups.find(memory.groups.register_dynamic(0, B))
+    assert group is not None
+    memory.add(50, 1, node=0, self_hosted=True)
+    memory.remove(50)
+    memory.add_one(50, group)
+    memory.online(50, ZONE_MOVABLE)
+    assert counters(memory, ZONE_MOVABLE) == (B, 0, B)
+
+
+def test_an_early_block_that_never_was_whole_counts_as_early_as_far_as_it_was() -> None:
+    """A boot zone says itself how many of its present pages are early: the others came by hotplug before."""
+    memory = Memory(block_pages=B, section_pages=B, nodes=[0, 1])
+    memory.boot_zone(0, ZONE_NORMAL, start=32 * B, end=40 * B, present=8 * B, managed=8 * B, present_early=6 * B)
+    assert counters(memory, ZONE_NORMAL) == (8 * B, 6 * B, 8 * B)
+    for totals in (memory.system, memory.nodes[0].totals):
+        assert (totals.kernel, totals.early_kernel, totals.movable) == (8 * B, 6 * B, 0)
+    assert memory.nodes[1].totals.kernel == 0
+
+
 # CMA ----
 
 
