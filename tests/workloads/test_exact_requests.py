@@ -320,6 +320,11 @@ def test_headroom_is_a_share_of_the_demand_and_boot_memory_is_taken_off_once(tmp
     assert list(load.node_capacity()) == [0]
 
 
+def test_a_demand_far_below_the_boot_memory_asks_for_nothing(tmp_path: Path) -> None:
+    load = demand(tmp_path, (0, 1), (60, 5), (120, 0), (180, 4.5), boot_memory=4 * GIB, hold=0.0)
+    assert sizes(load) == [(60.0, 1.0), (120.0, 0.0), (180.0, 1.0)]
+
+
 def test_the_device_is_on_the_node_that_is_told(tmp_path: Path) -> None:
     load = demand(tmp_path, (0, 1), node=3)
     assert list(load.node_capacity()) == [3]
