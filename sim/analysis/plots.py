@@ -85,7 +85,7 @@ def _duration(scenario: Scenario) -> float:
 
 
 def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
-    """Draw MOVABLE and KERNEL over time (GiB), a panel per policy, with what the host asked for."""
+    """Draw MOVABLE and KERNEL over time (GiB), a panel per policy."""
     colours = policy_colours(scenario.policies)
     duration = _duration(scenario)
     per, unit = time_axis(duration)
@@ -103,8 +103,9 @@ def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
             _draw_line(axis, line, duration, per, colour, width, dash)
         axis.set_title(policy, color=colours[policy], fontweight="bold")
         axis.set_xlim(0, duration / per)
-        axis.set_ylim(bottom=0)
         axis.yaxis.set_major_locator(MaxNLocator(5))
+    # Once all is drawn: a limit ends the scaling of all panels, and the highest may be any of them.
+    axes[0].set_ylim(bottom=0)
     figure.legend(
         handles=[
             Line2D([], [], color="#777777", lw=2.4, label="MOVABLE (in the policy's colour)"),
@@ -179,18 +180,23 @@ def _note_in(axis: Axes, x: float, y: float, text: str, side: str) -> None:
 
 
 def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
-    """Draw each block's zone over time, a panel per policy, blocks in address order. Shows the first replication."""
+    """Draw each block's zone over time, a panel per policy, blocks in address order.
+
+    Shows the first replication that all of the policies have, and the first of each where there is none.
+    """
     duration = _duration(scenario)
     per, unit = time_axis(duration)
     policies = _drawn(scenario)
     colours = policy_colours(scenario.policies)
     codes = sorted(ZONE_COLOURS)
-    first = int(scenario.runs["replication"].min())
+    of_policies = [scenario.of(policy).set_index("replication")["cell"] for policy in policies]
+    # The same traffic for all, also where a policy's first run failed.
+    shared = set.intersection(*(set(cells.index) for cells in of_policies))
     colour_map = ListedColormap([ZONE_COLOURS[code] for code in codes])
     norm = BoundaryNorm([code - 0.5 for code in [*codes, codes[-1] + 1]], colour_map.N)
     maps = []
-    for policy in policies:
-        result = store.result(str(scenario.of(policy)["cell"].iloc[0]))
+    for cells in of_policies:
+        result = store.result(str(cells.loc[min(shared)] if shared else cells.iloc[0]))
         maps.append((zone_map(result, samples=_MAP_SAMPLES), result.block_pages * PAGE_SIZE))
     blocks = np.unique(np.concatenate([found.blocks for found, _ in maps]))
     stride = -(-len(blocks) // _MAP_ROWS)
@@ -214,8 +220,9 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     if (np.diff(blocks) > 1).any():
         handles.append(Line2D([], [], color=_GAP_COLOUR, lw=0.9, label="gap in the addresses"))
     figure.legend(handles=handles, loc="outside lower center", ncols=8)
-    thinned = f"; every {stride}th is drawn" if stride > 1 else ""
-    note = f"zone of every memory block ({maps[0][1] >> 20} MiB) over time; replication {first}{thinned}"
+    thinned = f"; one in {stride} is drawn" if stride > 1 else ""
+    which = f"replication {min(shared)}" if shared else "the first replication of each policy"
+    note = f"zone of every memory block ({maps[0][1] >> 20} MiB) over time; {which}{thinned}"
     heading(figure, "Memory map", scenario, note)
     return figure
 

@@ -163,12 +163,7 @@ def test_files_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     assert hashes[0] == hashes[1]
 
 
-def test_many_policies_and_a_single_one_both_make_figures(tmp_path: Path) -> None:
-    store = ResultStore(tmp_path)
-    fill(store, tuple(f"policy {number}" for number in range(14)), 1)
-    (scenario,) = scenarios(store.runs())
-    figure = plots.plot_memory(store, scenario)
-    assert "the first 12 of 14 policies" in texts(figure)
+def test_a_single_policy_makes_figures(tmp_path: Path) -> None:
     for kind, plot in plots.PLOTS.items():
         single = ResultStore(tmp_path / kind)
         fill(single, ("alone",), 1)

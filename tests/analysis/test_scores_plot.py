@@ -1,0 +1,224 @@
+"""The figure scores, read back: which value stands in which row, in which unit, with which interval."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from sim.analysis import plots
+from sim.analysis.colours import PALETTE
+from sim.results.store import ResultStore
+from sim.units import GIB
+from tests.analysis.by_hand import (
+    OUT_OF_ORDER,
+    coloured,
+    dot_place,
+    dots,
+    panel,
+    panels,
+    points,
+    score_scenario,
+    titles,
+    words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STUDENT = 4.302652729911275
+"""Two-sided 95 % of Student's distribution with two degrees of freedom, as tables have it."""
+
+HALF = STUDENT / math.sqrt(3)
+"""Half of the interval of the mean of three values that are 1 apart."""
+
+# By score: of each policy the replications, as people read them, and by what they are stored.
+KERNEL, SHARE, ABOVE, HELD, EXCESS, FAILED = (
+    "kernel_mean", "movable_share_mean", "time_above_ratio", "not_given_byte_seconds", "auto_ratio_excess",
+    "failed_requests",
+)  # fmt: skip
+SHOWN = {
+    KERNEL: {"zeta": (11, 12, 13), "alpha": (1, 2, 3), "mid": (6, 6, 6)},
+    SHARE: {"zeta": (100, 100, 100), "alpha": (0, 0, 0), "mid": (59, 60, 61)},
+    ABOVE: {"zeta": (), "alpha": (7200, 7200, 7200), "mid": (30, 30, 30)},
+    HELD: {"zeta": (20, 21, 22), "alpha": (30, 31, 32), "mid": (40, 41, 42)},
+    EXCESS: {"zeta": (-1, -2, -3), "alpha": (-200, -200, -200), "mid": (5, 5, 5)},
+}
+STORED_PER = {KERNEL: GIB, SHARE: 1, ABOVE: 1, HELD: GIB, EXCESS: 1}
+
+
+def drawn(values: Mapping[str, Mapping[str, Sequence[float]]], scores: Sequence[str]) -> Figure:
+    """Draw ``scores``, whose ``values`` are those of each policy by replication, as stored."""
+    with plots.styled():
+        return plots.plot_scores(ResultStore("nowhere"), score_scenario(values), scores)
+
+
+@pytest.fixture(scope="module")
+def figure() -> Figure:
+    values = {
+        policy: {
+            score: [value * STORED_PER[score] for value in shown[policy]] or [math.nan] * 3
+            for score, shown in SHOWN.items()
+        }
+        for policy in OUT_OF_ORDER
+    }
+    return drawn(values, list(SHOWN))
+
+
+TITLES = {
+    KERNEL: "Kernel-zone memory, mean",
+    SHARE: "Hotplugged memory in MOVABLE, mean",
+    ABOVE: "Time above the ratio",
+    HELD: "Asked back, not given: over time",
+    EXCESS: "MV:KE, highest above the ratio",
+}
+
+
+def row_names(figure: Figure) -> dict[float, str]:
+    """Return the labels of rows by their height."""
+    axis = panels(figure)[0]
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    return dict(zip(map(float, axis.get_yticks()), labels, strict=True))
+
+
+def means(figure: Figure, score: str) -> dict[str, tuple[float, str]]:
+    """Return for the label of each row the value and the colour of its dot."""
+    names = row_names(figure)
+    large = [dot for dot in dots(panel(figure, TITLES[score])) if len(dot.get_sizes()) and dot.get_sizes()[0] > 20]
+    return {names[dot_place(dot)[1]]: (dot_place(dot)[0], coloured(dot)) for dot in large}
+
+
+def replications(figure: Figure, score: str) -> dict[str, tuple[list[float], str]]:
+    """Return for the label of each row the values of the small ticks below it, and their colour."""
+    found = {}
+    for dot in dots(panel(figure, TITLES[score])):
+        if dot.get_sizes()[0] < 20:
+            places: Any = np.asarray(dot.get_offsets(), dtype=float)
+            (height,) = set(places[:, 1].tolist())
+            # Below the row, and nearer to it than to the next one.
+            (name,) = [name for row, name in row_names(figure).items() if 0.1 < height - row < 0.45]
+            found[name] = (places[:, 0].tolist(), to_hex(np.asarray(dot.get_edgecolor())[0]))
+    return found
+
+
+@pytest.mark.parametrize("score", list(SHOWN))
+def test_under_every_label_stand_the_values_of_that_policy_in_the_unit_of_the_axis(figure: Figure, score: str) -> None:
+    expected = {
+        policy: (list(map(float, values)), colour)
+        for (policy, values), colour in zip(SHOWN[score].items(), PALETTE, strict=False)
+        if values
+    }
+    assert replications(figure, score) == expected
+    assert means(figure, score) == {policy: (sum(values) / 3, colour) for policy, (values, colour) in expected.items()}
+
+
+def test_rows_come_in_the_order_of_the_experiment_from_the_top_down(figure: Figure) -> None:
+    assert row_names(figure) == {0: "zeta", 1: "alpha", 2: "mid"}
+    bottom, top = panels(figure)[0].get_ylim()
+    assert top < 0 < 2.27 < bottom  # the last row's ticks are in sight
+    assert titles(figure) == [TITLES[score] for score in SHOWN]
+
+
+def bars(axis: Axes) -> dict[int, tuple[float, float, str]]:
+    """Return for each row the ends of its bar, and the colour."""
+    found = {}
+    for line in axis.lines:
+        (left, row), (right, same) = points(line)
+        assert row == same
+        found[int(row)] = (left, right, coloured(line))
+    return found
+
+
+def test_bars_are_the_intervals_of_the_means(figure: Figure) -> None:
+    def near(low: float, high: float, row: int) -> Any:  # noqa: ANN401  what pytest makes is not typed
+        return (pytest.approx(low), pytest.approx(high), PALETTE[row])
+
+    # What cannot be below 0 has a bar that ends there; values that are all the same have none.
+    assert bars(panel(figure, TITLES[KERNEL])) == {0: near(12 - HALF, 12 + HALF, 0), 1: near(0, 2 + HALF, 1)}
+    assert bars(panel(figure, TITLES[SHARE])) == {2: near(60 - HALF, 60 + HALF, 2)}
+    assert bars(panel(figure, TITLES[ABOVE])) == {}
+    assert bars(panel(figure, TITLES[HELD])) == {
+        row: near(middle - HALF, middle + HALF, row) for row, middle in enumerate((21, 31, 41))
+    }
+    assert bars(panel(figure, TITLES[EXCESS])) == {0: near(-2 - HALF, -2 + HALF, 0)}
+
+
+def test_axes_name_the_unit_and_the_good_direction(figure: Figure) -> None:
+    assert [axis.get_xlabel() for axis in panels(figure)] == [
+        "[GiB]   higher is better →",
+        "[%]   higher is better →",
+        "[s]   ← lower is better",
+        "[GiB s]   ← lower is better",
+        "[points]   ← lower is better",
+    ]
+
+
+def test_axes_begin_at_zero_unless_values_are_negative_and_hold_all(figure: Figure) -> None:
+    for score, highest in ((KERNEL, 12 + HALF), (SHARE, 100), (ABOVE, 7200), (HELD, 41 + HALF)):
+        left, right = panel(figure, TITLES[score]).get_xlim()
+        assert -0.05 * right < left < 0
+        assert highest < right < 1.2 * highest
+    left, right = panel(figure, TITLES[EXCESS]).get_xlim()
+    assert left < -200
+    assert right > 5
+
+
+def test_what_is_undefined_says_so_in_its_row(figure: Figure) -> None:
+    found: list[Any] = [(score, text) for score in SHOWN for text in panel(figure, TITLES[score]).texts]
+    assert [(score, text.get_text(), text.xy) for score, text in found] == [(ABOVE, "undefined", (0, 0))]
+
+
+def test_the_heading_explains_dots_bars_and_ticks(figure: Figure) -> None:
+    assert words(figure) == (
+        "Scores: w on m dot: mean of 3 replications; bar: 95 % confidence interval of the mean; "
+        "ticks below: the replications"
+    )
+
+
+def test_scores_that_tell_no_policy_from_another_stand_in_the_heading() -> None:
+    values = {
+        "zeta": {KERNEL: [2 * GIB, 4 * GIB], SHARE: [10, 10], FAILED: [1, 2], "ratio_mean": [math.nan] * 2},
+        "alpha": {KERNEL: [2 * GIB, 4 * GIB], SHARE: [10, 20], FAILED: [1, 2], "ratio_mean": [math.nan] * 2},
+    }
+    figure = drawn(values, [KERNEL, SHARE, FAILED, "ratio_mean"])
+    assert titles(figure) == [TITLES[SHARE]]
+    assert words(figure) == (
+        "Scores: w on m dot: mean of 2 replications; ticks below: the replications "
+        "the same for all policies that have it: kernel-zone memory, mean 3 GiB; failed requests 1.5"
+    )
+    assert means(figure, SHARE) == {"zeta": (10, PALETTE[0]), "alpha": (15, PALETTE[1])}
+    assert bars(panel(figure, TITLES[SHARE])) == {}  # two values have no interval
+
+
+def test_a_policy_alone_has_all_its_scores_drawn() -> None:
+    figure = drawn({"p": {KERNEL: [3 * GIB], SHARE: [10], "ratio_mean": [math.nan]}}, [KERNEL, SHARE, "ratio_mean"])
+    assert titles(figure) == [TITLES[KERNEL], TITLES[SHARE]]
+    assert means(figure, KERNEL) == {"p": (3, PALETTE[0])}
+    assert replications(figure, KERNEL) == {}
+    assert words(figure) == "Scores: w on m one replication"
+
+
+def test_replications_that_are_all_alike_have_no_ticks() -> None:
+    figure = drawn({"b": {KERNEL: [GIB] * 3}, "a": {KERNEL: [2 * GIB] * 3}}, [KERNEL])
+    assert words(figure) == "Scores: w on m 3 replications, all alike"
+    assert means(figure, KERNEL) == {"b": (1, PALETTE[0]), "a": (2, PALETTE[1])}
+    assert replications(figure, KERNEL) == {}
+
+
+def test_a_score_without_a_good_direction_names_none() -> None:
+    figure = drawn({"b": {"ratio_mean": [100]}, "a": {"ratio_mean": [200]}}, ["ratio_mean"])
+    assert titles(figure) == ["MOVABLE:KERNEL, mean"]
+    assert [axis.get_xlabel() for axis in panels(figure)] == ["[%]"]
+
+
+def test_colours_are_those_of_the_whole_experiment() -> None:
+    scenario = score_scenario({"b": {KERNEL: [GIB]}, "a": {KERNEL: [2 * GIB]}})
+    whole = type(scenario)("m", "w", ("gone", "b", "a"), scenario.runs)
+    figure = plots.plot_scores(ResultStore("nowhere"), whole, [KERNEL])
+    assert means(figure, KERNEL) == {"b": (1, PALETTE[1]), "a": (2, PALETTE[2])}

@@ -1,0 +1,261 @@
+"""The figure tradeoff, read back: where each policy's mark stands, which it is, and what is written beside it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sim.analysis.colours import PALETTE
+from sim.analysis.plots import styled
+from sim.analysis.tradeoff import plot_tradeoff
+from sim.results.store import ResultStore
+from sim.units import GIB, MIB
+from tests.analysis.by_hand import coloured, dot_place, dots, legend, panels, points, score_scenario, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    Values = Mapping[str, Mapping[str, Sequence[float]]]
+
+BLUE, ORANGE, BLACK = PALETTE[0], PALETTE[1], "#222222"
+OUT_OF_MEMORY = "the kernel ran out of memory, or memory could not be added"
+RATIOS = {"auto-movable 301": 301, "auto-movable 100": 100, "auto-movable 200": 200, "auto-movable 900": 900}
+
+
+def drawn(values: Values, ratios: Mapping[str, float] | None = None) -> Figure:
+    with styled():
+        return plot_tradeoff(ResultStore("nowhere"), score_scenario(values, ratios))
+
+
+def scores(x: float, y: float, *, ooms: int = 0, adds: int = 0) -> dict[str, list[float]]:
+    """Return the scores of a policy with ``x`` MiB of headroom and ``y`` GiB given back."""
+    return {"headroom_min": [x * MIB], "returned": [y * GIB], "kernel_ooms": [ooms], "failed_adds": [adds]}
+
+
+# The order of the ratios is neither that of the experiment nor that of the names.
+VALUES = {
+    "zeta": scores(900, 2),
+    "auto-movable 301": scores(400, 7),
+    "auto-movable 100": scores(800, 3),
+    "starved": scores(0, 9, ooms=2),
+    "auto-movable 900": scores(20, 5, adds=1),
+    "auto-movable 200": scores(600, 5),
+    "alpha": scores(100, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def figure() -> Figure:
+    return drawn(VALUES, RATIOS)
+
+
+def places(axis: Axes) -> dict[tuple[float, float], str]:
+    """Return the colour of each mark by its place."""
+    return {dot_place(dot): coloured(dot) for dot in dots(axis)}
+
+
+def corners(axis: Axes) -> dict[tuple[float, float], int]:
+    """Return of each mark how many points its outline has, which tells circles, diamonds and crosses apart."""
+    return {dot_place(dot): len(dot.get_paths()[0].vertices) for dot in dots(axis)}
+
+
+def near(*places: tuple[float, float]) -> list[Any]:
+    return [pytest.approx(place) for place in places]
+
+
+def test_every_policy_stands_at_its_headroom_in_mib_and_what_came_back_in_gib(figure: Figure) -> None:
+    (axis,) = panels(figure)
+    assert places(axis) == {
+        (900, 2): ORANGE, (100, 1): ORANGE,
+        (800, 3): BLUE, (600, 5): BLUE, (400, 7): BLUE,
+        (0, 9): BLACK, (20, 5): BLACK,
+    }  # fmt: skip
+    assert axis.get_xlabel().startswith("least kernel headroom [MiB]")
+    assert axis.get_ylabel() == "memory given back [GiB]"
+
+
+def test_starved_policies_have_a_mark_of_their_own(figure: Figure) -> None:
+    found = corners(panels(figure)[0])
+    cross, circle, diamond = found[0, 9], found[400, 7], found[900, 2]
+    assert len({cross, circle, diamond}) == 3
+    assert found == {
+        (900, 2): diamond, (100, 1): diamond,
+        (800, 3): circle, (600, 5): circle, (400, 7): circle,
+        (0, 9): cross, (20, 5): cross,
+    }  # fmt: skip
+
+
+def test_ratios_are_joined_in_their_order_and_the_curve_is_broken_where_the_kernel_starves(figure: Figure) -> None:
+    whole, broken = panels(figure)[0].lines
+    assert (points(whole), whole.is_dashed()) == ([(800, 3), (600, 5), (400, 7)], False)
+    assert (points(broken), broken.is_dashed()) == ([(400, 7), (20, 5)], True)
+    assert coloured(whole) == coloured(broken) == BLUE
+
+
+def labels(figure: Figure) -> dict[tuple[float, float], str]:
+    """Return what is written nearest to each mark; every text stands beside a mark, not on one."""
+    (axis,) = panels(figure)
+    figure.draw_without_rendering()
+    found: dict[tuple[float, float], str] = {}
+    for text in axis.texts:
+        if text.get_text() == "better":
+            continue
+        box = text.get_window_extent()
+
+        def away(place: tuple[float, float], box: Any = box) -> float:  # noqa: ANN401  a box of matplotlib
+            """Return how far a mark is from the text, in dots of the screen."""
+            x, y = axis.transData.transform(place)
+            return math.hypot(max(box.x0 - x, 0, x - box.x1), max(box.y0 - y, 0, y - box.y1))
+
+        nearest = min(places(axis), key=away)
+        assert 0 < away(nearest) < 25
+        assert nearest not in found
+        found[nearest] = text.get_text()
+        assert axis.bbox.x0 <= box.x0 < box.x1 <= axis.bbox.x1 + 1
+        assert axis.bbox.y0 <= box.y0 < box.y1 <= axis.bbox.y1 + 1
+    return found
+
+
+def test_beside_every_mark_stands_the_name_of_its_policy_or_its_ratio(figure: Figure) -> None:
+    assert labels(figure) == {
+        (900, 2): "zeta", (100, 1): "alpha", (0, 9): "starved",
+        (800, 3): "100 %", (600, 5): "200 %", (400, 7): "301 %", (20, 5): "900 %",
+    }  # fmt: skip
+
+
+def test_the_legend_shows_the_marks_that_it_names(figure: Figure) -> None:
+    handles: dict[str, Any] = legend(figure)  # type: ignore[assignment]
+    assert {label: (coloured(handle), handle.get_marker()) for label, handle in handles.items()} == {
+        "auto-movable, by ratio": (BLUE, "o"), "other policies": (ORANGE, "D"), OUT_OF_MEMORY: (BLACK, "X"),
+    }  # fmt: skip
+    assert handles["auto-movable, by ratio"].get_linestyle() == "-"
+
+
+def test_the_legend_leaves_out_what_is_not_there() -> None:
+    assert list(legend(drawn({"b": scores(900, 2), "a": scores(100, 1)}))) == ["other policies"]
+    assert list(legend(drawn({"b": scores(900, 2, ooms=1), "a": scores(10, 1, adds=1)}))) == [OUT_OF_MEMORY]
+
+
+@pytest.mark.parametrize(("ooms", "adds"), [([0, 0, 1], [0, 0, 0]), ([0, 0, 0], [1, 0, 0])])
+def test_one_failure_in_one_replication_marks_the_policy(ooms: list[float], adds: list[float]) -> None:
+    values = {
+        "b": {"headroom_min": [10 * MIB, 20 * MIB, 60 * MIB], "returned": [GIB, 2 * GIB, 6 * GIB]},
+        "a": {"headroom_min": [90 * MIB] * 3, "returned": [9 * GIB] * 3},
+    }
+    values["b"] |= {"kernel_ooms": ooms, "failed_adds": adds}
+    figure = drawn(values)
+    # A mark stands at the means.
+    assert places(panels(figure)[0]) == {(30, 3): BLACK, (90, 9): ORANGE}
+    assert "means of 3 replications" in words(figure)
+
+
+@pytest.mark.parametrize(("largest", "unit", "shown"), [(4 * GIB - MIB, "MiB", (4095, 1024)), (4 * GIB, "GiB", (4, 1))])
+def test_headroom_is_in_mib_below_four_gib_and_in_gib_from_there_on(
+    largest: float, unit: str, shown: tuple[float, float]
+) -> None:
+    figure = drawn({"b": scores(largest / MIB, 2), "a": scores(1024, 1)})
+    (axis,) = panels(figure)
+    assert sorted(places(axis)) == [(shown[1], 1), (shown[0], 2)]
+    assert axis.get_xlabel().startswith(f"least kernel headroom [{unit}]")
+
+
+def test_where_nothing_came_back_the_share_in_movable_is_shown_in_percent() -> None:
+    values = {
+        "b": {"headroom_min": [100 * MIB], "movable_share_mean": [100.0]},
+        "a": {"headroom_min": [900 * MIB], "movable_share_mean": [25.0]},
+    }
+    (axis,) = panels(drawn(values))
+    assert places(axis) == {(100, 100): ORANGE, (900, 25): ORANGE}
+    assert axis.get_ylabel() == "Hotplugged memory in MOVABLE, mean [%]"
+
+
+def test_where_one_gave_something_back_that_is_shown_of_all() -> None:
+    (axis,) = panels(drawn({"b": scores(100, 0), "a": scores(900, 1)}))
+    assert places(axis) == {(100, 0): ORANGE, (900, 1): ORANGE}
+    assert axis.get_ylabel() == "memory given back [GiB]"
+
+
+def test_a_policy_without_a_guest_or_a_share_is_left_out() -> None:
+    values = {
+        "b": {"headroom_min": [100 * MIB], "movable_share_mean": [100.0]},
+        "no guest": {"headroom_min": [math.nan], "movable_share_mean": [50.0]},
+        "no share": {"headroom_min": [500 * MIB], "movable_share_mean": [math.nan]},
+    }
+    assert places(panels(drawn(values))[0]) == {(100, 100): ORANGE}
+
+
+def test_one_ratio_makes_no_curve() -> None:
+    values = {"auto-movable": scores(900, 2), "contig-zones 100": scores(100, 1)}
+    figure = drawn(values, {"auto-movable": 301, "contig-zones 100": 100})
+    assert places(panels(figure)[0]) == {(900, 2): ORANGE, (100, 1): ORANGE}
+    assert not panels(figure)[0].lines
+    assert labels(figure) == {(900, 2): "auto-movable", (100, 1): "contig-zones 100"}
+
+
+def test_two_families_have_a_curve_each() -> None:
+    values = {
+        "one, ratio 300": scores(100, 9), "one, ratio 100": scores(900, 6),
+        "two 50 %": scores(800, 2), "two 70 %": scores(300, 4),
+    }  # fmt: skip
+    figure = drawn(values, {"one, ratio 300": 300, "one, ratio 100": 100, "two 50 %": 50, "two 70 %": 70})
+    curves = [points(line) for line in panels(figure)[0].lines if len(points(line)) > 1]
+    assert curves == [[(900, 6), (100, 9)], [(800, 2), (300, 4)]]
+    assert list(legend(figure)) == ["one and two, by ratio"]
+
+
+def test_what_lies_on_each_other_is_one_mark_with_a_common_label() -> None:
+    values = {
+        "zeta": scores(1000, 10),
+        "a 300": scores(109, 2), "a 100": scores(100, 2), "a 200": scores(100, 2.06),
+        "beside": scores(100, 2.04), "lacks": scores(100, 2, ooms=1), "corner": scores(0, 0),
+    }  # fmt: skip
+    figure = drawn(values, {"a 300": 300, "a 100": 100, "a 200": 200})
+    common = [place for place, colour in places(panels(figure)[0]).items() if colour == BLUE]
+    assert common == near(((109 + 100 + 100 + 100) / 4, (2 + 2 + 2.06 + 2.04) / 4))
+    # One that lacks memory stays apart, however near.
+    assert places(panels(figure)[0])[100, 2] == BLACK
+    found = {text.get_text() for text in panels(figure)[0].texts}
+    assert found == {"better", "zeta", "100 to 300 %\nbeside", "lacks", "corner"}
+
+
+@pytest.mark.parametrize(("x", "y"), [(130, 2.0), (100, 2.3)])
+def test_what_is_apart_on_one_axis_has_marks_of_its_own(x: float, y: float) -> None:
+    figure = drawn({"far": scores(1000, 10), "b": scores(100, 2), "a": scores(x, y), "corner": scores(0, 0)})
+    assert set(places(panels(figure)[0])) == {(1000, 10), (100, 2), (x, y), (0, 0)}
+
+
+def test_axes_begin_at_zero_unless_that_would_press_all_into_a_corner(figure: Figure) -> None:
+    (axis,) = panels(figure)
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    # A mark at 0 keeps its room.
+    assert left < 0
+    assert right > 900
+    assert bottom < 0 < 1
+    assert top > 9
+    (wide,) = panels(drawn({"b": scores(900, 9), "a": scores(500, 5)}))
+    assert (wide.get_xlim()[0], wide.get_ylim()[0]) == (0, 0)
+    (narrow,) = panels(drawn({"b": scores(1000, 10), "a": scores(980, 9.8)}))
+    assert 900 < narrow.get_xlim()[0] < 980
+    assert 9 < narrow.get_ylim()[0] < 9.8
+
+
+def test_better_points_to_the_upper_right(figure: Figure) -> None:
+    (arrow,) = [text for text in panels(figure)[0].texts if text.get_text() == "better"]
+    found: Any = arrow
+    assert found.xy[0] > found.xyann[0]
+    assert found.xy[1] > found.xyann[1]
+
+
+def test_the_heading_explains_the_bound_where_there_is_one() -> None:
+    without = words(drawn({"b": scores(900, 2), "a": scores(100, 1)}))
+    assert without == (
+        "Trade-off: w on m each point is a policy: further up, more memory comes back; further right, more was left "
+        "to the kernel"
+    )
+    known = words(drawn({"b": scores(900, 2), "clairvoyant": scores(100, 1)}))
+    assert known == (f"{without} clairvoyant knows the future and makes as much MOVABLE as the kernel can do without")
