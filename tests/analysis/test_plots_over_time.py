@@ -275,7 +275,7 @@ def test_every_figure_over_time_is_drawn_in_the_unit_that_it_names(tmp_path: Pat
         for line in step_lines(axis):
             assert [x for x, _ in points(line)] == [0, 2, 8]
         for image in axis.images:
-            assert image.get_extent()[:2] == [0, 8]
+            assert tuple(image.get_extent())[:2] == (0, 8)
             # The block is there from the sample at or after 2 of 8 on.
             there = np.asarray(image.get_array())[-1] == ZONE_MOVABLE
             assert int(there.argmax()) == 150
@@ -335,7 +335,7 @@ def test_of_many_policies_the_first_twelve_are_drawn(tmp_path: Path) -> None:
     assert colours == [*PALETTE, *PALETTE[:4]]
 
 
-def test_of_twelve_policies_all_are_drawn_and_nothing_is_said(tmp_path: Path) -> None:
+def test_of_twelve_policies_all_are_drawn_and_nothing_is_said() -> None:
     runs = {f"p{99 - number}": {"kernel_mean": [1.0]} for number in range(12)}
     figure = Figure()
     heading(figure, "Title", score_scenario(runs), "how to read it")

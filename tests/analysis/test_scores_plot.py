@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    Values = Mapping[str, Mapping[str, Sequence[float]]]
+
 STUDENT = 4.302652729911275
 """Two-sided 95 % of Student's distribution with two degrees of freedom, as tables have it."""
 
@@ -43,7 +45,7 @@ KERNEL, SHARE, ABOVE, HELD, EXCESS, FAILED = (
     "kernel_mean", "movable_share_mean", "time_above_ratio", "not_given_byte_seconds", "auto_ratio_excess",
     "failed_requests",
 )  # fmt: skip
-SHOWN = {
+SHOWN: dict[str, dict[str, tuple[int, ...]]] = {
     KERNEL: {"zeta": (11, 12, 13), "alpha": (1, 2, 3), "mid": (6, 6, 6)},
     SHARE: {"zeta": (100, 100, 100), "alpha": (0, 0, 0), "mid": (59, 60, 61)},
     ABOVE: {"zeta": (), "alpha": (7200, 7200, 7200), "mid": (30, 30, 30)},
@@ -53,7 +55,7 @@ SHOWN = {
 STORED_PER = {KERNEL: GIB, SHARE: 1, ABOVE: 1, HELD: GIB, EXCESS: 1}
 
 
-def drawn(values: Mapping[str, Mapping[str, Sequence[float]]], scores: Sequence[str]) -> Figure:
+def drawn(values: Values, scores: Sequence[str]) -> Figure:
     """Draw ``scores``, whose ``values`` are those of each policy by replication, as stored."""
     with plots.styled():
         return plots.plot_scores(ResultStore("nowhere"), score_scenario(values), scores)
@@ -61,7 +63,7 @@ def drawn(values: Mapping[str, Mapping[str, Sequence[float]]], scores: Sequence[
 
 @pytest.fixture(scope="module")
 def figure() -> Figure:
-    values = {
+    values: Values = {
         policy: {
             score: [value * STORED_PER[score] for value in shown[policy]] or [math.nan] * 3
             for score, shown in SHOWN.items()
@@ -121,7 +123,8 @@ def test_under_every_label_stand_the_values_of_that_policy_in_the_unit_of_the_ax
 def test_rows_come_in_the_order_of_the_experiment_from_the_top_down(figure: Figure) -> None:
     assert row_names(figure) == {0: "zeta", 1: "alpha", 2: "mid"}
     bottom, top = panels(figure)[0].get_ylim()
-    assert top < 0 < 2.27 < bottom  # the last row's ticks are in sight
+    assert top < 0  # the first row is the upper one
+    assert bottom > 2.27  # the last row's ticks are in sight
     assert titles(figure) == [TITLES[score] for score in SHOWN]
 
 
@@ -182,7 +185,7 @@ def test_the_heading_explains_dots_bars_and_ticks(figure: Figure) -> None:
 
 
 def test_scores_that_tell_no_policy_from_another_stand_in_the_heading() -> None:
-    values = {
+    values: Values = {
         "zeta": {KERNEL: [2 * GIB, 4 * GIB], SHARE: [10, 10], FAILED: [1, 2], "ratio_mean": [math.nan] * 2},
         "alpha": {KERNEL: [2 * GIB, 4 * GIB], SHARE: [10, 20], FAILED: [1, 2], "ratio_mean": [math.nan] * 2},
     }
