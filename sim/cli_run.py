@@ -159,7 +159,9 @@ def _report_failures(report: Report, console: Console) -> None:
         more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
         console.print(Text.assemble(("failed", "red"), f" ({stage}): {error}\n  {cells[0]}{more}"), soft_wrap=True)
     if len(reasons) > _REASONS_SHOWN:
-        console.print(f"... and {len(reasons) - _REASONS_SHOWN} more reasons; see the table runs in {report.folder}")
+        console.print(
+            f"... and {len(reasons) - _REASONS_SHOWN} more reasons; see the table runs in {report.folder}", markup=False
+        )
 
 
 def _show_results(experiment: Experiment, report: Report, *, plots: bool | None) -> None:
@@ -182,7 +184,7 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
         print_comparison(console, comparison, experiment.scenarios)
         against = bound(experiment)
         if against not in (None, experiment.baseline):
-            console.print(f"Regret: the same against {against}, which knows the future", style="bold")
+            console.print(f"Regret: the same against {against}, which knows the future", style="bold", markup=False)
             comparison = compare(runs, against, policies=experiment.policies)
             print_comparison(console, comparison, experiment.scenarios)
     else:
@@ -192,10 +194,14 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
     elif plots is None and report.done > MOST_RUNS_DRAWN:
         console.print("There are too many runs to draw without being asked to; --plots draws them.")
     elif drawn is not None:
-        console.print(f"Plots     {report.folder}/plots/ ({drawn} plots, each as PNG and SVG)", soft_wrap=True)
-    console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)", soft_wrap=True)
+        console.print(
+            f"Plots     {report.folder}/plots/ ({drawn} plots, each as PNG and SVG)", soft_wrap=True, markup=False
+        )
+    console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)", soft_wrap=True, markup=False)
     manifest = report.folder / "manifest.json"
-    console.print(f"Manifest  {manifest}; beside it experiment.toml, every default filled in", soft_wrap=True)
+    console.print(
+        f"Manifest  {manifest}; beside it experiment.toml, every default filled in", soft_wrap=True, markup=False
+    )
 
 
 def _draw(experiment: Experiment, report: Report, store: ResultStore) -> int:

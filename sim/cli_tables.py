@@ -67,14 +67,20 @@ def _same_for_all(rows: Sequence[Row]) -> dict[str, str]:
     same = {}
     for score in dict.fromkeys(row["score"] for row in rows):
         of_score = [row for row in rows if row["score"] == score]
-        texts = {_cell(row).plain for row in of_score}
-        defined = texts - {_UNDEFINED}
+        defined = [row for row in of_score if not math.isnan(row["mean"])]
+        # Means may be the same by chance, or in three digits: then policies differ all the same.
+        alike = len({row["mean"] for row in defined}) == 1 and not any(_varies(row) for row in defined)
         if not defined:
             same[score] = ""
-        elif len(of_score) > 1 and len(defined) == 1:
-            value = f"{SCORES[score].title} {defined.pop()} {SCORES[score].unit.shown_symbol}".rstrip()
-            same[score] = f"{value} (where defined)" if _UNDEFINED in texts else value
+        elif len(of_score) > 1 and alike:
+            value = f"{SCORES[score].title} {_cell(defined[0]).plain} {SCORES[score].unit.shown_symbol}".rstrip()
+            same[score] = value if len(defined) == len(of_score) else f"{value} (where defined)"
     return same
+
+
+def _varies(row: Row) -> bool:
+    """Whether the difference to the baseline is not the same in every replication."""
+    return bool(row["difference_low"] < row["difference_high"])
 
 
 def _legend(rows: Sequence[Row]) -> str:
@@ -95,7 +101,8 @@ def _tables(rows: Sequence[Row], width: int) -> Iterator[Table]:
         table = Table(box=SIMPLE_HEAD, padding=(0, _PADDING - 1, 0, 0), header_style="bold", show_edge=False)
         table.add_column("", no_wrap=True)
         for score in shown:
-            table.add_column(_title(score), justify="right", width=widths[score], vertical="top")
+            # As plain text: a unit in brackets is not markup.
+            table.add_column(Text(_title(score)), justify="right", width=widths[score], vertical="top")
         for policy in policies:
             label = Text(policy)
             if policy == rows[0]["baseline"]:
