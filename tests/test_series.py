@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from sim.blockmap import ABSENT, MIXED, OFFLINE, zone_map
 from sim.observe import EventKind
 from sim.series import SERIES_COLUMNS, device_series, run_series
+from tests.made_by_hand import made_by_hand
 from tests.plain.scores import instants
 from tests.synthetic import random_run, seeded_run
 
 if TYPE_CHECKING:
     import random
+
+    from sim.run_result import RunResult
 
 ANY_RUN = st.randoms(use_true_random=False)
 
@@ -33,22 +36,44 @@ def test_series_are_those_of_the_plain_recomputation(rng: random.Random) -> None
         assert getattr(series, column.name).tolist() == expected, column.name
 
 
+PLUGS = (EventKind.PLUG, EventKind.ADD, EventKind.SUBPLUG)
+UNPLUGS = (EventKind.UNPLUG, EventKind.REMOVE, EventKind.SUBUNPLUG)
+
+
+def device_steps(run: RunResult, device: int) -> list[list[int]]:
+    """Return the steps (time, plugged, requested, not given) of one device, row by row, one for each instant."""
+    plugged, asked, steps = 0, None, {0: [0, 0, 0, 0]}
+    for t, kind, which, _, count, _, pages in run.events.tolist():
+        if which != device:
+            continue
+        if kind in PLUGS:
+            plugged += pages
+        elif kind in UNPLUGS:
+            plugged -= pages
+        elif kind == EventKind.REQUEST:
+            asked = pages
+        elif kind == EventKind.DEVICE and count == 0:
+            asked = 0
+        steps[t] = [t, plugged, asked or 0, 0 if asked is None else max(0, plugged - asked)]
+    return list(steps.values())
+
+
 @given(ANY_RUN)
-def test_devices_add_up_to_the_whole(rng: random.Random) -> None:
+def test_the_series_of_each_device_are_those_of_a_walk_over_its_rows(rng: random.Random) -> None:
     run = random_run(rng)
-    whole = run_series(run)
-    for name in ("plugged", "requested", "not_given"):
-        parts = np.zeros(len(whole.t_us), dtype=np.int64)
-        for device in range(len(run.device_names)):
-            part = device_series(run, device)
-            at = np.searchsorted(part.t_us, whole.t_us, side="right") - 1
-            parts += getattr(part, name)[at]
-        assert parts.tolist() == getattr(whole, name).tolist()
+    for device in range(len(run.device_names)):
+        found = device_series(run, device)
+        columns = (found.t_us, found.plugged, found.requested, found.not_given)
+        assert [list(step) for step in zip(*(column.tolist() for column in columns), strict=True)] == device_steps(
+            run, device
+        )
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(IndexError, match="there is no device 9: the run has"):
-        device_series(seeded_run(1), 9)
+    for device in (5, 9, -1):
+        with pytest.raises(IndexError, match=f"there is no device {device}: the run has 5"):
+            device_series(made_by_hand(), device)
+    assert device_series(made_by_hand(), 4).requested.tolist() == [0, 2000, 2000, 0]
 
 
 @given(ANY_RUN)
@@ -65,13 +90,36 @@ def test_the_zone_map_is_the_plain_one_at_every_instant(rng: random.Random) -> N
         assert shown == {block: OFFLINE if state == "offline" else state for block, state in look.zones.items()}
 
 
-def test_a_zone_map_samples_the_whole_run_by_default() -> None:
+def test_a_zone_map_shows_every_block_as_it_is_after_the_events_of_a_time() -> None:
+    """A letter a block: kernel zones by number, ``?`` of several, M MOVABLE, ``-`` offline, ``.`` not there."""
+    seconds = (0, 9, 10, 20, 40, 69, 70, 75, 79, 80, 100)
+    found = zone_map(made_by_hand(), [second * 1_000_000 for second in seconds])
+    blocks = [*range(12), 14, 15, *range(20, 28), *range(30, 34), *range(40, 45), 46, 48, 49, 52, 53, 60, 61, 62]
+    assert found.blocks.tolist() == blocks
+    letters = {ABSENT: ".", MIXED: "?", OFFLINE: "-", 1: "1", 2: "2", 3: "M"}
+    shown = ["".join(letters[state] for state in row) for row in found.states.tolist()]
+    assert shown == [row.replace(" ", "") for row in (
+        # 0 to 11    14 20 to 27 30   40    46 48 52 60
+        "?11111112222 MM ........ .... ..... . .. .. ...",
+        "?11111112222 MM ........ .... ..... . .. .. ...",
+        "?1111111---2 MM MMMM---- .... ..... . .. .. ...",
+        "?1111111---2 MM MMMM22-- .... ..... . .. .. ...",
+        "?111111122-2 MM MMMM22-- 222M MMM22 M M2 .. MM2",
+        "?111111122-2 MM MMMM22-- 222M ...22 M .. .. M..",
+        "?111111122M2 MM --MM22-- 222M ...22 M .. .. M..",
+        "?111111122-2 MM ....22-- 222M ...22 M .. .. M..",
+        "?111111122-2 MM ....22-- 222M ...22 M .. .. M..",
+        "?111111122-2 MM ....22-- 222. ...22 M .. .. M..",
+        "?111111122-2 MM ....22-- 222. ...22 M .. .. M..",
+    )]  # fmt: skip
+
+
+def test_a_zone_map_samples_the_whole_run_in_even_steps_by_default() -> None:
+    assert zone_map(made_by_hand(), samples=5).t_us.tolist() == [0, 25_000_000, 50_000_000, 75_000_000, 100_000_000]
+    assert len(zone_map(made_by_hand()).t_us) == 400
     run = seeded_run(3)
-    found = zone_map(run, samples=50)
-    assert found.t_us[0] == 0
-    assert found.t_us[-1] == run.duration_us
-    assert len(found.t_us) == 50
-    assert MIXED in found.states
+    assert zone_map(run).t_us[[0, -1]].tolist() == [0, run.duration_us]
+    assert MIXED in zone_map(run).states
 
 
 def test_a_large_dimm_is_one_segment_and_shows_all_its_blocks() -> None:
