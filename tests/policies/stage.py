@@ -1,0 +1,62 @@
+"""A machine whose kernel memory at boot is so many pages, exactly, and devices that are put online block by block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from policies.contract import ZoneRequest
+from sim.boot_layout import lay_out
+from sim.machine import MachineSpec, NodeSpec
+from sim.memory.view import MemoryView
+from sim.units import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.memory.groups import MemoryGroup
+
+BLOCK = 32768
+"""Pages of a memory block of 128 MiB."""
+
+_FIRMWARE = 1 + 97
+"""Pages that the first node lacks at its start: page 0, the video memory and the BIOS."""
+_ACPI = 32
+"""Pages that low memory lacks at its end, which the last node has here."""
+FREE = 128
+"""A block that is there on no machine of the tests."""
+
+
+class Stage:
+    """Memory with ``kernel`` pages of early kernel memory on each node, and no device yet."""
+
+    def __init__(self, *kernel: int) -> None:
+        missing = [0] * len(kernel)
+        missing[0] += _FIRMWARE
+        missing[-1] += _ACPI
+        nodes = tuple(NodeSpec((pages + gone) * PAGE_SIZE) for pages, gone in zip(kernel, missing, strict=True))
+        self.memory = lay_out(MachineSpec(nodes)).memory
+        self.view = MemoryView(self.memory)
+        assert [totals.early_kernel for totals in self.view.nodes.values()] == list(kernel)
+        self._next = FREE
+
+    def group(self, *, node: int = 0, size: int = 0, unit: int = 0) -> MemoryGroup:
+        """Return a new static group of ``size`` pages, or a dynamic one with units of ``unit`` blocks."""
+        groups = self.memory.groups
+        number = groups.register_dynamic(node, unit * BLOCK) if unit else groups.register_static(node, size)
+        group = groups.find(number)
+        assert group is not None
+        return group
+
+    def plug(self, zones: Sequence[int], *, node: int = 0, group: MemoryGroup | None = None, span: int = 16) -> int:
+        """Put new blocks online in these zones, at a place with room for ``span``. Return the block after them."""
+        first, self._next = self._next, self._next + span
+        for block, zone in enumerate(zones, first):
+            self.memory.add(block, 1, node=node, group_id=-1 if group is None else group.id)
+            self.memory.online(block, zone)
+        return first + len(zones)
+
+    def request(
+        self, block: int, *, node: int = 0, group: MemoryGroup | None = None, pages: int = BLOCK
+    ) -> ZoneRequest:
+        """Return the question about a block."""
+        return ZoneRequest(node, block * BLOCK, pages, group)
