@@ -159,9 +159,8 @@ def _report_failures(report: Report, console: Console) -> None:
         more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
         console.print(Text.assemble(("failed", "red"), f" ({stage}): {error}\n  {cells[0]}{more}"), soft_wrap=True)
     if len(reasons) > _REASONS_SHOWN:
-        console.print(
-            f"... and {len(reasons) - _REASONS_SHOWN} more reasons; see the table runs in {report.folder}", markup=False
-        )
+        more = f"... and {len(reasons) - _REASONS_SHOWN} more reasons; see the table runs in {report.folder}"
+        console.print(more, markup=False, soft_wrap=True)
 
 
 def _show_results(experiment: Experiment, report: Report, *, plots: bool | None) -> None:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     import simpy
 
-    from policies.contract import Foresight, Policy, ZoneRequest
-    from sim.memory.view import MemoryView
+    from policies.contract import Explanation, Foresight, Policy
     from sim.run_result import RunResult
     from workloads.contract import Host
     from workloads.contract import Streams as AnyStreams
@@ -162,7 +161,11 @@ def test_what_it_knew_of_one_run_it_does_not_know_of_the_next() -> None:
 
 
 def test_what_it_says_of_a_block_is_why() -> None:
-    reasons: list[tuple[int, int, str]] = []
+    reasons: list[tuple[int, str]] = []
+
+    def log(t_us: int, _word: int, _first: int, _count: int, why: Explanation) -> None:
+        reasons.append((t_us // 1_000_000, why.reason))
+
     policy = Clairvoyant()
     simulate(
         MachineSpec((NodeSpec(GIB),)),
@@ -171,9 +174,9 @@ def test_what_it_says_of_a_block_is_why() -> None:
         Streams(1, 0),
         timing=Timing.instant(),
         guest=GuestSpec(sample_every=1.0),
-        log=lambda t_us, _, first, count, why: reasons.append((t_us // 1_000_000, count, why.reason)),
+        log=log,
     )
-    assert [(at, reason) for at, _, reason in reasons if reason.startswith("the")] == [
+    assert [(at, reason) for at, reason in reasons if reason.startswith("the")] == [
         (0, "the kernel will not need it: Movable"),
         (30, "the kernel will need it: Normal"),
     ]
