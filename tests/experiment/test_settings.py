@@ -1,0 +1,236 @@
+"""From what stands in the file to what a cell is made of, value by value."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sim.devices.timing import Timing
+from sim.engine import simulate
+from sim.experiment import build
+from sim.experiment.effective import effective_tables
+from sim.experiment.executors import InProcess
+from sim.experiment.load import load
+from sim.experiment.run import run
+from sim.faults import InputError
+from sim.guest_link import GuestSpec
+from sim.machine import MachineSpec, NodeSpec
+from sim.results.store import ResultStore
+from sim.streams import Streams
+from sim.units import GIB, MIB
+from tests.experiment.examples import small
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sim.experiment.plan import Combination
+
+TINY = {"name": "dimm-slots", "sizes": ["512MiB"], "interval": 30, "duration": 120}
+
+
+def one(**changed: Any) -> Combination:  # noqa: ANN401  whatever TOML can hold
+    """Return the first combination of an experiment with these changes."""
+    return load(small(**changed)).combinations[0]
+
+
+def faults(**changed: Any) -> list[str]:  # noqa: ANN401  whatever TOML can hold
+    with pytest.raises(InputError) as caught:
+        load(small(**changed))
+    return [str(fault) for fault in caught.value.faults]
+
+
+# What is made ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
+    machine = {
+        "label": "m",
+        "nodes": [{"boot_memory": "4GiB"}, {"boot_memory": "2GiB"}, {"boot_memory": 0}],
+        "block_size": "256MiB",
+        "section_size": "128MiB",
+        "kernel": "6.12",
+        "kernelcore": "1GiB",
+        "movable_node": True,
+        "cma": "64MiB",
+        "slots": 17,
+        "max_memory": "80GiB",
+        "memmap_on_memory": True,
+    }
+    found = build.machine(one(machines=[machine]).machine)
+    assert found == MachineSpec(
+        nodes=(NodeSpec(4 * GIB), NodeSpec(2 * GIB), NodeSpec(0)),
+        block_size=256 * MIB,
+        section_size=128 * MIB,
+        kernel="6.12",
+        kernelcore=GIB,
+        movable_node=True,
+        cma=64 * MIB,
+        slots=17,
+        max_memory=80 * GIB,
+        memmap_on_memory=True,
+    )
+    split = build.machine(one(machines=[{"boot_memory": "4GiB", "movablecore": "512MiB"}]).machine)
+    assert (split.nodes, split.movablecore) == ((NodeSpec(4 * GIB),), 512 * MIB)
+
+
+def test_every_time_is_in_seconds_in_the_file_and_in_microseconds_in_a_run() -> None:
+    names = [field.name for field in dataclasses.fields(Timing)]
+    given = {name: (number + 1) / 8 for number, name in enumerate(names)}
+    found = build.timing(one(timing=given).timing)
+    assert dataclasses.asdict(found) == {name: 125_000 * (number + 1) for number, name in enumerate(names)}
+    assert build.timing(one(timing={"offline": 0.5}).timing) == dataclasses.replace(Timing(), offline=500_000)
+    assert build.timing(one().timing) == Timing()
+
+
+def test_a_guest_has_its_parameters_and_its_period_of_samples() -> None:
+    given = {"model": "linux", "sample_every": 2.5, "idle_use_bytes": "20MiB", "lowmem_reserve_ratio": [1, 2, 3]}
+    found = build.guest(one(guest=given).guest)
+    assert found is not None
+    assert found.parameters == {"idle_use_bytes": 20 * MIB, "lowmem_reserve_ratio": (1, 2, 3)}
+    assert found.sample_every == 2.5
+    assert build.guest(one(guest={"model": "linux"}).guest) == GuestSpec()
+    assert build.guest(one().guest) is None
+
+
+def test_a_guest_is_sampled_as_often_as_the_file_says(tmp_path: Path) -> None:
+    tables = small(
+        workloads=[TINY], policies=[{"name": "headroom"}], replications=1, guest={"model": "linux", "sample_every": 50}
+    )
+    report = run(load(tables), tmp_path, workers=InProcess())
+    store = ResultStore(report.folder)
+    samples = store.result(store.runs()["cell"][0]).guest["t_us"].tolist()
+    assert [at for at in (0, 50_000_000, 100_000_000, 120_000_000) if at not in samples] == []
+    assert not {1_000_000, 25_000_000, 60_000_000} & set(samples)
+
+
+def test_devices_of_a_composition_have_the_label_of_their_part() -> None:
+    parts = [TINY | {"label": "d"}, {"name": "virtio-mem-resize", "duration": 60}]
+    cell = one(workloads=[{"label": "mix", "together": parts}])
+    workload = build.workload(cell.workload, load(small()).folder)
+    result = simulate(
+        build.machine(cell.machine), build.policy(cell.policy, load(small()).folder), workload, Streams(1, 0)
+    )
+    assert {name.partition("/")[0] for name in result.device_names} == {"d", "virtio-mem-resize"}
+
+
+@pytest.mark.parametrize("name", ["zone_settle_pages", "watermark_scale_factor", "load_oom_score_adj"])
+def test_a_guest_has_no_negative_numbers(name: str) -> None:
+    assert faults(guest={"model": "linux", name: -1}) == [f"guest.{name}: must not be negative, but is -1"]
+    assert one(guest={"model": "linux", name: 0}).guest["parameters"] == {name: 0}
+
+
+# What is combined -----------------------------------------------------------------------------------------------------
+
+
+def test_a_workload_needs_no_more_nodes_than_there_are() -> None:
+    two = [{"label": "two", "nodes": [{"boot_memory": "1GiB"}, {"boot_memory": 0}]}]
+    assert faults(machines=two, workloads=[TINY | {"nodes": [0, 2]}]) == [
+        "workloads[0]: plugs memory into node 2, but machine 'two' has nodes 0 to 1"
+    ]
+    assert len(load(small(machines=two, workloads=[TINY | {"nodes": [1]}])).combinations) == 2
+
+
+def test_without_a_word_the_first_policy_is_the_baseline() -> None:
+    assert load(small()).baseline == "contig-zones"
+    assert load(small(baseline="auto-movable")).baseline == "auto-movable"
+
+
+def test_labels_are_made_of_what_is_written() -> None:
+    machines = [{"nodes": [{"boot_memory": "1GiB"}, {"boot_memory": "512MiB"}]}, {"boot_memory": "1536MiB"}]
+    assert load(small(machines=machines)).machines == ["1GiB+512MiB", "1536MiB"]
+    policies = {"auto-movable": {"ratio": [50, 60], "numa_aware": [True, False]}}
+    assert load(small(sweep=[{"zip": {"policies": policies}}])).policies == [
+        "contig-zones",
+        "auto-movable, ratio 50, numa_aware true",
+        "auto-movable, ratio 60, numa_aware false",
+    ]
+
+
+@pytest.mark.parametrize(("length", "kept"), [(90, 90), (91, 91), (92, 100)])
+def test_a_label_that_gets_too_long_is_cut(length: int, kept: int) -> None:
+    """With ", ratio 7" behind it, nine characters."""
+    label = "x" * length
+    policies = [{"name": "auto-movable", "label": label}]
+    (found,) = load(small(policies=policies, sweep=[{"product": {"policies": {label: {"ratio": [7]}}}}])).policies
+    whole = f"{label}, ratio 7"
+    assert found == (whole if length < 92 else f"{whole[:97]}...")
+    assert len(found) == (kept + 9 if length < 92 else 100)
+
+
+def test_factors_are_what_was_meant_and_not_how_it_is_written() -> None:
+    def factors(**swept: Any) -> list[dict[str, Any]]:  # noqa: ANN401  whatever TOML can hold
+        policies = [{"name": "headroom"}]
+        mix = {"label": "mix", "together": [TINY | {"label": "d"}]}
+        experiment = load(small(policies=policies, workloads=[mix], sweep=[{"product": swept}]))
+        return [combination.factors for combination in experiment.combinations]
+
+    assert factors(policies={"headroom": {"reserve": ["1MiB", 4096]}}) == [
+        {"policy.reserve": MIB},
+        {"policy.reserve": 4096},
+    ]
+    assert factors(machines={"vm": {"cma": ["64MiB"]}}) == [{"machine.cma": 64 * MIB}]
+    assert factors(machines={"vm": {"boot_memory": ["3GiB"]}}) == [{"machine.boot_memory": 3 * GIB}]
+    assert factors(workloads={"mix": {"d": {"sizes": [["1GiB"]], "slots": [3]}}}) == [
+        {"workload.d.sizes": [GIB], "workload.d.slots": 3}
+    ]
+    assert factors(timing={"offline": [0.25, 1]}) == [{"timing.offline": 0.25}, {"timing.offline": 1}]
+    guest = load(
+        small(
+            policies=[{"name": "headroom"}],
+            workloads=[TINY],
+            guest={"model": "linux"},
+            sweep=[{"product": {"guest": {"idle_use_bytes": ["1MiB"]}}}],
+        )
+    )
+    assert [combination.factors for combination in guest.combinations] == [{"guest.idle_use_bytes": MIB}]
+
+
+def test_factors_are_columns_of_the_table_each_with_its_own_value(tmp_path: Path) -> None:
+    swept = {"product": {"policies": {"auto-movable": {"ratio": [50, 60], "numa_aware": [True, False]}}}}
+    report = run(load(small(workloads=[TINY], replications=1, sweep=[swept])), tmp_path, workers=InProcess())
+    runs = ResultStore(report.folder).runs()
+    assert json.loads(runs[["policy.ratio", "policy.numa_aware"]].to_json(orient="values")) == [
+        [50, False],
+        [50, True],
+        [60, False],
+        [60, True],
+        [None, None],
+    ]
+
+
+# What is written down -------------------------------------------------------------------------------------------------
+
+
+def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> None:
+    published = {"source": "a list", "outcome": "it failed", "figures": {"gib": 3.5}}
+    experiment = load(
+        small(description="why", replications=5, cell_timeout=9, timing={"offline": 0.5}, published=published)
+    )
+    for written in (effective_tables(experiment), effective_tables(experiment.only((7,)))):
+        assert (written["name"], written["description"], written["seed"]) == ("experiment", "why", 7)
+        assert (written["replications"], written["baseline"], written["cell_timeout"]) == (5, "contig-zones", 9)
+        assert (written["timing"]["offline"], written["timing"]["retry_most"]) == (0.5, 300.0)
+        assert written["timing"].keys() == {field.name for field in dataclasses.fields(Timing)}
+        assert written["published"] == published
+        assert written["guest"] == {"model": "none", "sample_every": 0.0}
+        assert written["policies"] == [
+            {"name": "contig-zones", "label": "contig-zones", "movable_node": False},
+            {"name": "auto-movable", "label": "auto-movable", "ratio": 301, "numa_aware": True},
+        ]
+        (machine,) = written["machines"]
+        assert machine == {
+            "label": "vm",
+            "boot_memory": "1GiB",
+            "block_size": "128MiB",
+            "section_size": "128MiB",
+            "kernel": "6.1",
+            "kernelcore": "0B",
+            "movablecore": "0B",
+            "movable_node": False,
+            "cma": "0B",
+            "slots": 256,
+            "memmap_on_memory": False,
+        }
