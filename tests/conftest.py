@@ -19,6 +19,7 @@ settings.register_profile(
     stateful_step_count=40,
     deadline=None,  # the machine's other work must not fail a test
     print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 # Long and random: HYPOTHESIS_PROFILE=long, as "make test-long" sets it. Failures are kept and tried first.
 settings.register_profile(

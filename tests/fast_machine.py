@@ -72,7 +72,9 @@ def policy_for(knobs: Knobs) -> Policy:
 class FastMachine:
     """One machine of the simulator; ``device`` -1 stands for "no device" in its records."""
 
-    def __init__(self, memory: Memory, knobs: Knobs) -> None:
+    def __init__(
+        self, memory: Memory, knobs: Knobs, *, series: tuple[int, int] = (6, 1), memmap_on_memory: bool = False
+    ) -> None:
         self.memory = memory
         self.guest = RefusingGuest()
         env, recorder = simpy.Environment(), Recorder()
@@ -82,7 +84,9 @@ class FastMachine:
             policy_for(knobs),
             recorder,
             guest=self.guest,
+            series=series,
             movable_node=knobs.movable_node,
+            memmap_on_memory=memmap_on_memory,
         )
         self.context = DriverContext(env, self.core, recorder, Timing.instant())
         self.turn(knobs)

@@ -18,6 +18,9 @@ MIB_PAGES = 256
 GIB_PAGES = 262144
 FOUR_GIB = 4 * GIB_PAGES
 
+#: 2^46 bytes, what x86-64 addresses with four levels of page tables.
+ADDRESSABLE_PAGES = 1 << 34
+
 #: Kernel zones by address, as x86-64 cuts them.
 KERNEL_ZONES = ((DMA, 1, 4096), (DMA32, 4096, FOUR_GIB), (NORMAL, FOUR_GIB, 1 << 40))
 
@@ -60,6 +63,10 @@ class MachinePlan:
     possible_nodes: int
     ranges: tuple[NodeRange, ...]
     movable_node: bool
+    self_hosting: bool = False
+    """Whether memmap_on_memory is set."""
+    recent: bool = False
+    """Whether the kernel also lets ranges of several blocks host their memmap (6.8)."""
 
     @property
     def device_blocks(self) -> range:
@@ -69,9 +76,10 @@ class MachinePlan:
 
     def zones(self) -> list[BootZone]:
         zones = []
+        blocks = self.blocks()
         for boot in self.ranges:
             for zone, first, end in boot.zones:
-                whole = [b for b in self.blocks() if b.node == boot.node and b.zone == zone and not b.has_holes]
+                whole = [b for b in blocks if b.node == boot.node and b.zone == zone and not b.has_holes]
                 present = boot.covered(first, end) - boot.missing
                 if first == 1 and not boot.missing:
                     present += 1  # as if page 0 were there: sums of whole blocks meet limits exactly
@@ -84,15 +92,15 @@ class MachinePlan:
     def blocks(self) -> list[Block]:
         """Boot blocks: of one zone, of several zones or nodes, or with pages missing."""
         found: dict[int, Block] = {}
+        spans = [(other.node, zone, low, high) for other in self.ranges for zone, low, high in other.zones]
         for boot in self.ranges:
             for number in range(boot.start // self.block_pages, -(-boot.end // self.block_pages)):
                 first, end = number * self.block_pages, (number + 1) * self.block_pages
                 if not boot.covered(max(first, boot.start), min(end, boot.end)):
                     continue
                 homes = [
-                    Part(max(low, first), min(high, end), other.node, zone)
-                    for other in self.ranges
-                    for zone, low, high in other.zones
+                    Part(max(low, first), min(high, end), node, zone)
+                    for node, zone, low, high in spans
                     if low < end and first < high
                 ]
                 holes = boot.covered(first, end) < end - first or end > boot.end or first < boot.start
@@ -131,6 +139,7 @@ class MachinePlan:
             tuple(self.zones()),
             tuple(self.blocks()),
             Knobs(movable_node=self.movable_node),
+            ADDRESSABLE_PAGES,
         )
 
     def fast(self) -> Memory:
@@ -165,7 +174,6 @@ def _sizes(block_pages: int, section_pages: int) -> st.SearchStrategy[int]:
     """Sizes of boot memory: whole blocks mostly, whole sections or odd ones at times."""
     return st.one_of(
         st.integers(2, 12).map(lambda n: n * block_pages),
-        st.integers(3, 8).map(lambda n: n * block_pages),
         st.integers(1, 40).map(lambda n: n * section_pages),
         st.integers(1, 8 * block_pages),
     )
@@ -176,7 +184,7 @@ def machine_plans(draw: st.DrawFn) -> MachinePlan:
     """1 to 3 nodes, some without boot memory; blocks of 128 MiB to 2 GiB of one or more sections."""
     block_pages = 128 * MIB_PAGES << draw(st.integers(0, 4))
     section_pages = block_pages >> draw(st.sampled_from((0, 0, 1, 2, 4)))
-    possible = draw(st.sampled_from((1, 1, 2, 2, 3)))
+    possible = draw(st.sampled_from((1, 2, 2, 3)))
     ranges: list[NodeRange] = []
     at = 0
     for node in range(possible):
@@ -184,7 +192,7 @@ def machine_plans(draw: st.DrawFn) -> MachinePlan:
             continue
         if node and draw(st.booleans()):  # this node begins above 4 GiB
             at = max(at, FOUR_GIB)
-        align = 1024 if draw(st.integers(0, 4)) == 0 else block_pages  # at times two nodes share a block
+        align = 1024 if draw(st.integers(0, 2)) else block_pages  # at times two nodes share a block
         start = -(-at // align) * align
         end = start + draw(_sizes(block_pages, section_pages))
         hole = (end, end)
@@ -195,7 +203,7 @@ def machine_plans(draw: st.DrawFn) -> MachinePlan:
             hole = (max(hole[0], start + min(4096, block_pages)), FOUR_GIB)
             end = FOUR_GIB + draw(_sizes(block_pages, section_pages))
         movable_start = end
-        if draw(st.integers(0, 3)) == 0:
+        if draw(st.integers(0, 2)) == 0:
             low = start + 4096
             movable_start = draw(
                 st.one_of(
@@ -226,6 +234,8 @@ def machine_plans(draw: st.DrawFn) -> MachinePlan:
         possible_nodes=possible,
         ranges=tuple(ranges),
         movable_node=draw(st.booleans()),
+        self_hosting=draw(st.booleans()),
+        recent=draw(st.booleans()),
     )
 
 

@@ -7,25 +7,29 @@ offline block; the numbered invariants (docs/invariants.md) hold.
 from __future__ import annotations
 
 import re
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from tests.decisions.agreement import Agreement
 from tests.decisions.onlining import AUTO_ONLINE, RATIOS, Onlining
-from tests.decisions.plugging import GROWTH, SOME, UNITS, Plugging
-from tests.decisions.side_by_side import Tally
+from tests.decisions.plugging import GROWTH, UNITS, Plugging
+from tests.decisions.reached import COMPARED as DECISIONS
+from tests.decisions.reached import REACH, kinds_of
+from tests.decisions.side_by_side import SOME
 from tests.fast_machine import FastMachine
 from tests.invariants import CHECKS, COMPARED, Subject, check_all
 from tests.plain import decide, linux
 from tests.random_machines import MachinePlan, NodeRange, machine_plans
+from tests.reach import FRESH, seeds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,7 +42,8 @@ class Decisions(Plugging, Onlining, Agreement):
         ratio=RATIOS,
         numa_aware=st.booleans(),
         word=AUTO_ONLINE,
-        stage=st.sampled_from("CCCCAB"),
+        policy=st.sampled_from(("auto-movable", "auto-movable", "contig-zones")),
+        stage=st.sampled_from("CCAB"),
         devices=st.lists(st.tuples(SOME, st.integers(0, 2), UNITS, GROWTH), min_size=1, max_size=3),
     )
     def switch_on(
@@ -48,15 +53,24 @@ class Decisions(Plugging, Onlining, Agreement):
         *,
         numa_aware: bool,
         word: str,
+        policy: str,
         stage: str,
         devices: list[tuple[int, int, int, int]],
     ) -> None:
         self.plan = plan
         self.plain = plan.plain()
         knobs = self.plain.knobs
-        knobs.policy, knobs.ratio, knobs.numa_aware = "auto-movable", ratio, numa_aware
+        knobs.policy, knobs.ratio, knobs.numa_aware = policy, ratio, numa_aware
         knobs.auto_online, knobs.stage = word, stage
-        self.fast = FastMachine(plan.fast(), knobs)
+        self.fast = FastMachine(
+            plan.fast(), knobs, series=(6, 8) if plan.recent else (6, 1), memmap_on_memory=plan.self_hosting
+        )
+        self.managed = {
+            (zone.node, zone.zone): zone.present - self.plain.managed_by_hotplug(zone.node, zone.zone)
+            for zone in plan.zones()
+        }
+        for kind, found in kinds_of(plan).items():
+            REACH(f"a machine {kind}", found)
         self.subject = Subject.at_boot(self.fast.memory, self.fast.core.view)
         self.pinned = plan.pinned()
         self.dimms = []
@@ -67,27 +81,26 @@ class Decisions(Plugging, Onlining, Agreement):
             )
 
 
-def compare(examples: int, steps: int) -> int:
-    """Run the machine, and return how many decisions were compared."""
-    before = Tally.compared
-    run_state_machine_as_test(
-        Decisions,
-        settings=settings(
-            max_examples=examples, stateful_step_count=steps, suppress_health_check=[HealthCheck.too_slow]
-        ),
-    )
-    return Tally.compared - before
+def compare(numbers: Iterable[int], examples: int, steps: int) -> int:
+    """Run the machine from each seed, and return how many decisions were compared."""
+    REACH.counts.clear()
+    for number in numbers:
+        run_state_machine_as_test(
+            seed(number)(Decisions), settings=settings(max_examples=examples, stateful_step_count=steps)
+        )
+    REACH.check()
+    return sum(REACH.counts[kind] for kind in DECISIONS)
 
 
 def test_decisions(record_property: Callable[[str, object], None]) -> None:
-    compared = compare(examples=150, steps=30)
+    compared = compare(seeds(72), FRESH, steps=30)
     record_property("decisions_compared", compared)
-    assert compared > 2000
+    assert compared > 20_000
 
 
 @pytest.mark.slow
 def test_many_decisions(record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]) -> None:
-    compared = compare(examples=1500, steps=50)
+    compared = compare([secrets.randbits(64)], 1500, steps=50)
     record_property("decisions_compared", compared)
     with capsys.disabled():
         print(f"\n{compared} decisions compared")  # noqa: T201 - the count is the point of this run
@@ -101,6 +114,8 @@ def test_many_decisions(record_property: Callable[[str, object], None], capsys: 
         ("static", 2, "Normal"),  # 2 up to 6: the length is what the DIMM still wants
         ("static", 3, "DMA32"),  # 3 up to 7
         ("static with kernel memory", 3, "Normal"),  # its own range again
+        ("static with 6 MOVABLE blocks", 2, "Normal"),  # 2 more than it announced: 2 up to 0
+        ("static with 7 MOVABLE blocks", 2, "DMA32"),  # 2 up to -1, which is far up where numbers have no sign
         ("unit", 2, "Normal"),  # from the unit's end with what it wants: 4 up to 6
         ("unit", 4, "DMA32"),  # 6 up to 8
         ("unit", 5, "DMA32"),
@@ -133,11 +148,14 @@ def test_default_kernel_zone_of_a_range_not_its_own(asker: str, block: int, zone
     elif asker == "unit":
         group = linux.register_dynamic(plain, 1, 2 * block_pages)
         assert fast.memory.groups.register_dynamic(1, 2 * block_pages) == group
-    if asker == "static with kernel memory":
-        linux.add(plain, 100 * block_pages, block_pages, group=group)
-        linux.write_state(plain, 100, "online_kernel")
-        fast.memory.add(100, 1, node=1, group_id=0)
-        fast.write_state(100, "online_kernel")
+    held = {"static with kernel memory": (1, "online_kernel")}
+    held |= {f"static with {n} MOVABLE blocks": (n, "online_movable") for n in (6, 7)}
+    blocks, word = held.get(asker, (0, ""))
+    for number in range(100, 100 + blocks):
+        linux.add(plain, number * block_pages, block_pages, group=group)
+        linux.write_state(plain, number, word)
+        fast.memory.add(number, 1, node=1, group_id=0)
+        fast.write_state(number, word)
     linux.add(plain, block * block_pages, block_pages, node=1, group=group)
     fast.memory.add(block, 1, node=1, group_id=-1 if group is None else group)
     assert linux.valid_zones(plain, block)[0] == zone

@@ -109,8 +109,12 @@ class Zone:
         return self.end - self.start
 
     def intersects(self, first: int, pages: int) -> bool:
-        """Whether the span and ``[first, first + pages)`` overlap; never for an empty zone (``zone_intersects``)."""
-        return self.end > first and self.start < first + pages and self.end > self.start
+        """Whether the span and ``[first, first + pages)`` overlap; never for an empty zone (``zone_intersects``).
+
+        ``pages`` is negative where a static group got more than it announced; a sum below 0 wraps, as in the kernel.
+        """
+        end = first + pages
+        return self.end > first and (self.start < end or end < 0) and self.end > self.start
 
     def grow_span(self, start: int, end: int) -> None:
         """Stretch the span over ``[start, end)`` (``resize_zone_range``)."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis.stateful import invariant, precondition
 
-from policies.contract import ZoneRequest
+from policies.contract import Explanation, ZoneRequest
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_LABELS, OnlineType
-from tests.decisions.side_by_side import SideBySide, Tally
+from tests.decisions.reached import REACH
+from tests.decisions.side_by_side import SideBySide
 from tests.invariants import check_all
 from tests.plain import decide, linux
-from tests.plain.machine import MOVABLE, ZONES
+from tests.plain.machine import MOVABLE, ZONES, Group
 from tests.random_machines import FOUR_GIB
+
+NUMBER = re.compile(r"-?\b[0-9]+\b")
+KERNEL_ZONE = re.compile(r"\b(DMA|DMA32|Normal)\b")
 
 #: Places asked about after every step, beside the blocks that are offline.
 PROBES = 12
@@ -21,6 +27,14 @@ class Agreement(SideBySide):
 
     @precondition(lambda self: hasattr(self, "plan"))
     @invariant()
+    def agree(self) -> None:
+        with self.plain.at_rest():
+            self.agree_about_memory()
+            self.agree_about_decisions()
+            self.agree_about_what_could_be()
+            self.agree_at_the_limit()
+        check_all(self.subject)
+
     def agree_about_memory(self) -> None:
         """INV-11."""
         plain, memory = self.plain, self.fast.memory
@@ -49,6 +63,8 @@ class Agreement(SideBySide):
                     plain.present_early(node, zone),
                     *plain.spans[node, zone],
                 ), (node, zone)
+                managed = self.managed.get((node, zone), 0) + plain.managed_by_hotplug(node, zone)
+                assert (0 if mine is None else mine.managed) == managed, (node, zone)
             assert memory.nodes[node].present == plain.node_present(node)
             assert memory.nodes[node].span == plain.node_span(node)
         assert {g.id: (g.node, g.is_dynamic, g.kernel, g.movable) for g in memory.groups} == {
@@ -59,8 +75,6 @@ class Agreement(SideBySide):
             assert totals.movable == decide.movable_pages(plain, scope)
             assert totals.early_kernel == decide.kernel_early_pages(plain, scope)
 
-    @precondition(lambda self: hasattr(self, "plan"))
-    @invariant()
     def agree_about_decisions(self) -> None:
         """INV-12, and INV-14 to INV-16: the same zone for every offline block, and a reason for that zone."""
         for number, block in self.plain.blocks.items():
@@ -69,16 +83,29 @@ class Agreement(SideBySide):
             expected = linux.valid_zones(self.plain, number)
             assert self.fast.valid_zones(number) == expected, f"INV-12, block {number}"
             explained = self.fast.core.explain(OnlineType.ONLINE, number)
-            assert ZONE_LABELS[explained.zone] == expected[0], "INV-14"
+            group = None if block.group is None else self.plain.groups[block.group]
+            self.agree_about_the_reason(explained, expected[0], block.node, group)
             knobs = self.plain.knobs
             if knobs.policy == "auto-movable" and expected[0] == MOVABLE:
                 assert knobs.ratio > 0, "INV-15"
                 by_node = knobs.numa_aware and knobs.stage == "C"
                 assert not by_node or decide.kernel_early_pages(self.plain, block.node) > 0, "INV-16"
-            Tally.compared += 1
+            REACH("a decision about a block")
 
-    @precondition(lambda self: hasattr(self, "plan"))
-    @invariant()
+    def agree_about_the_reason(self, explained: Explanation, zone: str, node: int, group: Group | None) -> None:
+        """INV-14, and that the figures of auto-movable are those that decide: MOVABLE may grow by what is left."""
+        assert ZONE_LABELS[explained.zone] == zone, "INV-14"
+        policy, numbers = self.fast.core.policy.name, explained.numbers
+        reason = NUMBER.sub("n", explained.reason)
+        REACH(f"{policy}: {KERNEL_ZONE.sub('kernel', reason) if policy == 'contig-zones' else reason}")
+        if "limit" in numbers:
+            room = decide.room(self.plain, None if numbers["node"] == -1 else node, group)
+            if room is None:
+                assert numbers["early_kernel"] <= numbers["required_by_others"]
+            else:
+                assert numbers["limit"] - numbers["movable"] == room
+                assert (numbers["want"] <= room) == (zone == MOVABLE)
+
     def agree_about_what_could_be(self) -> None:
         """INV-12 for places where no block is: any group, any node, all over the address space in turn."""
         plain, core = self.plain, self.fast.core
@@ -97,12 +124,12 @@ class Agreement(SideBySide):
             group = None if number is None else plain.groups[number]
             expected = decide.choose(plain, "online", node, group, first, pages)
             mine = None if number is None else self.fast.memory.groups.find(number)
-            found = core.policy.zone_for(ZoneRequest(node, first, pages, mine), core.view)
+            request = ZoneRequest(node, first, pages, mine)
+            found = core.policy.zone_for(request, core.view)
             assert ZONE_LABELS[found] == expected, f"INV-12, group {number}, node {node}, pages from {first}"
-            Tally.compared += 1
+            self.agree_about_the_reason(core.policy.explain(request, core.view), expected, node, group)
+            REACH(f"a decision about what could be: {expected}")
 
-    @precondition(lambda self: hasattr(self, "plan"))
-    @invariant()
     def agree_at_the_limit(self) -> None:
         """INV-12 for a block without a group of just as many pages as fit, and of one more."""
         plain, core = self.plain, self.fast.core
@@ -115,11 +142,9 @@ class Agreement(SideBySide):
         for pages in (most, most + 1):
             if pages > 0:
                 expected = decide.choose(plain, "online", node, None, first, pages)
-                found = core.policy.zone_for(ZoneRequest(node, first, pages, None), core.view)
+                request = ZoneRequest(node, first, pages, None)
+                found = core.policy.zone_for(request, core.view)
                 assert ZONE_LABELS[found] == expected, f"INV-12, {pages} pages from {first} on node {node}"
-                Tally.compared += 1
-
-    @precondition(lambda self: hasattr(self, "plan"))
-    @invariant()
-    def invariants_hold(self) -> None:
-        check_all(self.subject)
+                self.agree_about_the_reason(core.policy.explain(request, core.view), expected, node, None)
+                just = "as many pages as fit" if pages == most else "a page too many"
+                REACH(f"a decision at the limit: {just}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
-from tests.decisions.side_by_side import SideBySide
+from tests.decisions.reached import REACH
+from tests.decisions.side_by_side import SOME, SideBySide
 from tests.plain import linux
-from tests.plain.machine import MOVABLE
+from tests.plain.machine import MOVABLE, Block
 
-SOME = st.integers(0, 10**6)
 WORDS = st.sampled_from(linux.ONLINE_WORDS)
 AUTO_ONLINE = st.sampled_from(("online", "online", "online", *linux.ALL_WORDS))
 RATIOS = st.one_of(
@@ -21,71 +21,103 @@ RATIOS = st.one_of(
 )
 
 
+def is_online(block: Block) -> bool:
+    return block.online
+
+
+def is_offline(block: Block) -> bool:
+    return not block.online
+
+
 class Onlining(SideBySide):
     """What user space does."""
 
+    def can_go(self, block: Block) -> bool:
+        """Whether it holds no CMA area, and is online."""
+        return block.online and block.number not in self.pinned
+
     # Onlining and offlining
 
+    @precondition(lambda self: self.some(is_offline))
     @rule(pick=SOME, length=st.integers(1, 8), word=WORDS, downwards=st.booleans())
     def online(self, pick: int, length: int, word: str, *, downwards: bool) -> None:
-        run = self.run_of(pick, length, online=False)
+        run = self.run_of(pick, length, is_offline)
         for number in reversed(run) if downwards else run:
             self.write_state(number, word)
 
-    @rule(pick=SOME, length=st.integers(1, 6), which=st.sampled_from(("early", "movable", "any")), stuck=st.booleans())
+    @precondition(lambda self: self.some(self.can_go))
+    @rule(
+        pick=SOME,
+        length=st.integers(1, 6),
+        which=st.sampled_from(("early", "movable", "any")),
+        stuck=st.sampled_from((False, False, True)),
+    )
     def offline(self, pick: int, length: int, which: str, *, stuck: bool) -> None:
-        mine = sorted(
-            number
-            for number, block in self.plain.blocks.items()
-            if block.online
-            and number not in self.pinned
-            and (which == "any" or (block.early if which == "early" else block.zone == MOVABLE))
-        )
-        for number in mine[pick % len(mine) :][:length] if mine else []:
+        mine = sorted(number for number, block in self.plain.blocks.items() if self.can_go(block))
+        blocks = self.plain.blocks
+        wanted = [n for n in mine if (blocks[n].early if which == "early" else blocks[n].zone == MOVABLE)]
+        mine = mine if which == "any" else wanted or mine
+        for number in mine[pick % len(mine) :][:length]:
             self.fast.guest.refusing = {number} if stuck else set()
             self.both(
+                "write_state offline",
                 partial(linux.write_state, self.plain, number, "offline", refuse=stuck),
                 partial(self.fast.write_state, number, "offline"),
             )
 
     @rule(pick=SOME, word=st.sampled_from(linux.ALL_WORDS))
     def write_any_state(self, pick: int, word: str) -> None:
-        run = self.run_of(pick, 1, online=None)
-        if run and not (word == "offline" and run[0] in self.pinned):
-            self.write_state(run[0], word)
+        for number in self.run_of(pick, 1, lambda block: word != "offline" or block.number not in self.pinned):
+            self.write_state(number, word)
 
-    @rule(pick=SOME, vain=WORDS, word=st.sampled_from((None, *linux.ONLINE_WORDS)))
+    @precondition(lambda self: self.some(self.can_go))
+    @rule(pick=SOME, vain=WORDS, word=st.sampled_from((None, None, *linux.ONLINE_WORDS)))
     def flap(self, pick: int, vain: str, word: str | None) -> None:
         """A word in vain for an online block, which then goes offline and comes back."""
-        for number in self.run_of(pick, 1, online=True):
+        for number in self.run_of(pick, 1, self.can_go):
             self.write_state(number, vain)
-            if number not in self.pinned:
-                self.write_state(number, "offline")
+            self.write_state(number, "offline")
             if not self.plain.blocks[number].online:
                 if word is None:
                     self.online_with_no_word_at(number)
                 else:
                     self.write_state(number, word)
 
+    @precondition(lambda self: self.some(is_offline))
     @rule(pick=SOME)
     def online_with_no_word(self, pick: int) -> None:
         """What ACPI does to put a block back: a word left over from a refused write decides, else plain online."""
-        for number in self.run_of(pick, 1, online=False):
+        for number in self.run_of(pick, 1, is_offline):
             self.online_with_no_word_at(number)
 
+    @precondition(lambda self: self.some(self.can_go))
     @rule(pick=SOME, length=st.integers(2, 8))
     def offline_at_once(self, pick: int, length: int) -> None:
         """INV-18: adjacent blocks of one zone and group leave in one go, the same as one after the other."""
-        run = [n for n in self.run_of(pick, length, online=True) if n not in self.pinned]
-        blocks = [self.plain.blocks[n] for n in run]
+        run = self.run_of(pick, length, lambda block: self.can_go(block) and not block.has_holes and bool(block.zone))
+        blocks = [self.plain.blocks[number] for number in run]
+        homes = [(b.zone, b.node, b.group, b.early, b.memmap_pages) for b in blocks]
+        run = [number for number, home in zip(run, homes, strict=True) if home == homes[0]]
         if not run or run[-1] - run[0] != len(run) - 1:
             return
-        homes = {(b.zone, b.node, b.group, b.early, b.has_holes) for b in blocks}
-        if len(homes) > 1 or blocks[0].zone is None or blocks[0].has_holes:
-            return
+        REACH("several offline at once" if len(run) > 1 else "one offline at once")
+        spans = dict(self.plain.spans)
         for number in run:
             linux.write_state(self.plain, number, "offline")
         self.fast.memory.offline(run[0], len(run))
+        self.count_spans(spans)
+
+    @precondition(lambda self: self.some(self.can_go))
+    @rule(pick=SOME, only_devices=st.booleans(), downwards=st.booleans())
+    def empty_a_zone(self, pick: int, *, only_devices: bool, downwards: bool) -> None:
+        """All that can goes offline, one by one: the span shrinks to nothing, or to what boot left in odd blocks."""
+        mine = [block for block in self.plain.blocks.values() if self.can_go(block) and block.zone is not None]
+        devices = [block for block in mine if not block.early] if only_devices else []
+        homes = sorted({(block.node, block.zone or "") for block in devices or mine})
+        home = homes[pick % max(1, len(homes)) :][:1]
+        numbers = sorted(block.number for block in devices or mine if [(block.node, block.zone)] == home)
+        for number in reversed(numbers) if downwards else numbers:
+            self.write_state(number, "offline")
 
     # Knobs
 
@@ -94,7 +126,7 @@ class Onlining(SideBySide):
         self.plain.knobs.ratio = ratio
         self.fast.turn(self.plain.knobs)
 
-    @rule(policy=st.sampled_from(("auto-movable", "auto-movable", "contig-zones")), stage=st.sampled_from("CCCAB"))
+    @rule(policy=st.sampled_from(("auto-movable", "auto-movable", "contig-zones")), stage=st.sampled_from("CCAB"))
     def set_policy(self, policy: str, stage: str) -> None:
         self.plain.knobs.policy, self.plain.knobs.stage = policy, stage
         self.fast.turn(self.plain.knobs)

@@ -92,6 +92,12 @@ def fits(machine: Machine, scope: int | None, group: Group | None, want: int) ->
 
 def room(machine: Machine, scope: int | None, group: Group | None) -> int | None:
     """The most MOVABLE pages that may still come (below 0: already too many); None where the first test fails."""
+    knobs = machine.knobs
+    asked = (scope, group and group.number, knobs.ratio, knobs.stage)
+    return machine.kept(asked, lambda: _room(machine, scope, group))
+
+
+def _room(machine: Machine, scope: int | None, group: Group | None) -> int | None:
     ratio = machine.knobs.ratio
     early_kernel = kernel_early_pages(machine, scope)
     movable = movable_pages(machine, scope)

@@ -30,8 +30,13 @@ class Dimm:
         )
 
 
-def plug(machine: Machine, dimm: Dimm, memmap_pages: int = 0, vetoed: Collection[int] = ()) -> None:
-    """Register the group and add each range; ranges that cannot be added are passed over."""
+def plug(
+    machine: Machine, dimm: Dimm, memmap_pages: int = 0, vetoed: Collection[int] = (), *, long_too: bool = True
+) -> None:
+    """Register the group and add each range; ranges that cannot be added are passed over.
+
+    ``memmap_pages``: memmap that each block holds of itself; unless ``long_too``, in ranges of one block only.
+    """
     total = sum(pages for _, pages in dimm.ranges)
     if total == 0:
         raise LinuxError("EINVAL", "a device without memory")
@@ -40,7 +45,8 @@ def plug(machine: Machine, dimm: Dimm, memmap_pages: int = 0, vetoed: Collection
         if pages == 0:
             continue
         try:
-            linux.add(machine, first, pages, group=dimm.group, memmap_pages=memmap_pages, vetoed=vetoed)
+            held = memmap_pages if long_too or pages == machine.block_pages else 0
+            linux.add(machine, first, pages, group=dimm.group, memmap_pages=held, vetoed=vetoed)
         except LinuxError as error:
             if error.name != "EEXIST":
                 continue

@@ -5,11 +5,14 @@ All counts are base pages. A page belongs to a zone only while its block is onli
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 DMA = "DMA"
 DMA32 = "DMA32"
@@ -82,8 +85,9 @@ class Block:
         if not self.parts:
             return None
         home = self.parts[0]
-        if len(self.parts) > 1 and {(part.node, part.zone) for part in self.parts} != {(home.node, home.zone)}:
-            return None
+        for part in self.parts:
+            if part.zone != home.zone or part.node != home.node:
+                return None
         return home.zone
 
 
@@ -131,6 +135,7 @@ class Machine:
     groups: dict[int, Group] = field(init=False)
     spans: dict[tuple[int, str], tuple[int, int]] = field(init=False)
     decisions: int = field(init=False, default=0)
+    _kept: dict[object, tuple[Callable[[], object], object]] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         if self.block_pages % self.section_pages or self.section_pages % SUBSECTION_PAGES:
@@ -181,12 +186,34 @@ class Machine:
 
         Boot pages that do not fill whole blocks (or are missing from them) never change.
         """
+        return self.kept(("zones", early_only), lambda: self._zone_pages(early_only=early_only))
+
+    def _zone_pages(self, *, early_only: bool) -> dict[tuple[int, str], int]:
         pages = dict(self._outside_whole_blocks)
         for block in self.blocks.values():
             zone = block.zone if block.early or not early_only else None
             if zone is not None:
                 pages[block.parts[0].node, zone] += self.block_pages
         return pages
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Within, the same sum is made once: nothing may change there, which is looked after at the end."""
+        self._kept = {}
+        try:
+            yield
+            kept, self._kept = self._kept, {}
+            assert all(fresh() == value for fresh, value in kept.values()), "something has changed"
+        finally:
+            self._kept = None
+
+    def kept(self, key: object, fresh: Callable[[], T]) -> T:
+        """What ``fresh`` sums up; while the machine is at rest, what it was when it was asked for first."""
+        if self._kept is None:
+            return fresh()
+        if key not in self._kept:
+            self._kept[key] = (fresh, fresh())
+        return cast("T", self._kept[key][1])
 
     def present(self, node: int, zone: str) -> int:
         """Present pages of one zone."""
@@ -219,8 +246,10 @@ class Machine:
 
     def group_kernel(self, group: int) -> int:
         """Present pages of the group in kernel zones (``K``)."""
-        return self.block_pages * sum(1 for b in self.blocks_of(group) if b.online and b.zone != MOVABLE)
+        mine = self.kept(("group", group), lambda: [block.zone for block in self.blocks_of(group) if block.online])
+        return self.block_pages * sum(zone != MOVABLE for zone in mine)
 
     def group_movable(self, group: int) -> int:
         """Present pages of the group in ZONE_MOVABLE (``Mg``)."""
-        return self.block_pages * sum(1 for b in self.blocks_of(group) if b.zone == MOVABLE)
+        mine = self.kept(("group", group), lambda: [block.zone for block in self.blocks_of(group) if block.online])
+        return self.block_pages * sum(zone == MOVABLE for zone in mine)
