@@ -56,6 +56,8 @@ class Scripted(concurrent.futures.Executor):
         self.timeouts: set[object] = set()
         self.most_pending = 0
         self.pending: list[tuple[int, concurrent.futures.Future[Any], tuple[Any, ...]]] = []
+        self._lock = threading.Lock()
+        self._busy = False
 
     @contextlib.contextmanager
     def executor(self) -> Iterator[concurrent.futures.Executor]:
@@ -67,16 +69,22 @@ class Scripted(concurrent.futures.Executor):
         self.handed_out.append(number)
         self.timeouts.add(args[3])
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        self.pending.append((number, future, args))
-        self.most_pending = max(self.most_pending, len(self.pending))
-        if len(self.pending) == 1:
+        with self._lock:
+            self.pending.append((number, future, args))
+            self.most_pending = max(self.most_pending, len(self.pending))
+            idle, self._busy = not self._busy, True
+        if idle:
             threading.Timer(0.02, self.work).start()
         return future
 
     def work(self) -> None:
         """Finish everything that waits, the last first."""
-        while self.pending:
-            number, future, args = self.pending.pop()
+        while True:
+            with self._lock:
+                if not self.pending:
+                    self._busy = False
+                    return
+                number, future, args = self.pending.pop()
             if number in self.ends:
                 future.set_exception(self.ends[number])
             else:
