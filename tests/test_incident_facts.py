@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.observe import EventKind
 from sim.run_result import BootMemory, RunResult
 from sim.units import GIB, MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BLOCK = 32768
 """Pages of a memory block."""
@@ -107,7 +110,7 @@ def test_runs_are_found_by_either_label() -> None:
 # Where checks draw the line -------------------------------------------------------------------------------------------
 
 
-def agrees(name: str, figures: dict[str, float], runs: Any = None, **facts: Any) -> bool:  # noqa: ANN401  made up
+def agrees(name: str, figures: Mapping[str, float], runs: Any = None, **facts: Any) -> bool:  # noqa: ANN401  made up
     """Whether the check ``name`` agrees with one run of these facts, or with ``runs`` by label."""
     stand_in = SimpleNamespace(one=SimpleNamespace(**facts), of=(runs or {}).__getitem__)
     return bool(CHECKS[name](stand_in, figures).agrees)  # type: ignore[arg-type]
