@@ -172,6 +172,8 @@ def test_pieces_of_a_narrow_table_hold_their_own_scores() -> None:
     assert LAST_OF_THREE_PIECES in text
     assert text.count("(baseline)") == 3
     assert text.count("\n─") == 3
+    # One that is wider than the console has a table of its own all the same.
+    assert shown(of_every_unit(), 20).count("\n─") == 6
 
 
 def test_the_baseline_is_the_one_asked_for_and_differences_turn_with_it() -> None:
@@ -208,14 +210,14 @@ def test_there_is_no_verdict_where_the_interval_reaches_zero(low: float, high: f
     frame.loc[ends, ["difference_low", "difference_high"]] = [low * GIB, high * GIB]
     spread = "" if math.isnan(low) else f" ±{(high - low) / 2:g}"
 
-    assert f" {mark}+2{spread}\n" in shown(frame)
+    assert f"{mark}+2{spread}" in [line.strip() for line in shown(frame).splitlines()]
 
 
 def two_places(values: dict[str, list[float]], other: dict[str, list[float]]) -> pd.DataFrame:
     return pd.concat(
         [
             score_rows({policy: {"kernel_mean": each} for policy, each in values.items()}),
-            score_rows({policy: {"kernel_mean": each} for policy, each in other.items()}, workload="v", machine="n"),
+            score_rows({policy: {"kernel_mean": each} for policy, each in other.items()}, machine="n"),
         ]
     )
 
@@ -227,12 +229,12 @@ def test_each_machine_and_workload_has_a_table_in_the_order_asked_for() -> None:
     def order(*asked: tuple[str, str]) -> list[str]:
         stream = io.StringIO()
         print_comparison(Console(file=stream, width=80), comparison, asked)
-        lines = [line.split() for line in stream.getvalue().splitlines() if line.startswith(("v", "w", "a", "b"))]
+        lines = [line.split() for line in stream.getvalue().splitlines() if line.startswith(("w", "a", "b"))]
         return [" ".join(line[:3]) for line in lines]
 
-    first, second = ["w on m", "a 2", "b 1"], ["v on n", "a 7", "b 5"]
+    first, second = ["w on m", "a 2", "b 1"], ["w on n", "a 7", "b 5"]
     assert order() == order(("m", "w"), ("gone", "w")) == [*first, *second]
-    assert order(("n", "v")) == order(("n", "v"), ("m", "w")) == [*second, *first]
+    assert order(("n", "w")) == order(("n", "w"), ("m", "w")) == [*second, *first]
 
 
 def test_the_heading_says_of_how_many_replications() -> None:
@@ -253,6 +255,14 @@ def test_what_is_the_same_by_chance_or_in_three_digits_is_not_the_same_for_all()
     more = score_rows({"c": {"time_above_ratio": [1.2342]}})
     undefined_baseline = compare(pd.concat([rows, more]), "b", ["time_above_ratio"])
     assert "The same for all" not in shown(undefined_baseline)
+
+
+def test_a_policy_alone_has_its_scores_in_the_table() -> None:
+    alone = compare(score_rows({"p": {"kernel_mean": [3 * GIB], "failed_requests": [2]}}), None, HEADLINE)
+
+    lines = [line.split() for line in shown(alone).splitlines() if line.startswith("p ")]
+    assert lines == [["p", "0", "3", "0", "2", "0"]]
+    assert "The same for all" not in shown(alone)
 
 
 def test_without_an_interval_nothing_is_said_of_one() -> None:

@@ -225,6 +225,10 @@ def test_the_line_is_the_mean_and_the_band_reaches_from_the_least_to_the_largest
     assert "mean of 3 replications; the band is from the least to the largest" in words(three[kind])
 
 
+def test_the_axis_of_ratios_has_room_for_the_whole_band(three: dict[str, Figure]) -> None:
+    assert panel(three["ratio"], "p").get_ylim() == pytest.approx((0, 500 * 1.12))
+
+
 def test_what_does_not_differ_has_a_band_of_no_width(three: dict[str, Figure]) -> None:
     dark = coloured(legend(three["memory"])["KERNEL: DMA, DMA32 and Normal"])
     assert band_at(panel(three["memory"], "p"), dark, 2) == (1, 1)

@@ -48,7 +48,7 @@ KERNEL, SHARE, ABOVE, HELD, EXCESS, FAILED = (
 SHOWN: dict[str, dict[str, tuple[int, ...]]] = {
     KERNEL: {"zeta": (11, 12, 13), "alpha": (1, 2, 3), "mid": (6, 6, 6)},
     SHARE: {"zeta": (100, 100, 100), "alpha": (0, 0, 0), "mid": (59, 60, 61)},
-    ABOVE: {"zeta": (), "alpha": (7200, 7200, 7200), "mid": (30, 30, 30)},
+    ABOVE: {"zeta": (7200, 7200, 7200), "alpha": (), "mid": (30, 30, 30)},
     HELD: {"zeta": (20, 21, 22), "alpha": (30, 31, 32), "mid": (40, 41, 42)},
     EXCESS: {"zeta": (-1, -2, -3), "alpha": (-200, -200, -200), "mid": (5, 5, 5)},
 }
@@ -174,7 +174,7 @@ def test_axes_begin_at_zero_unless_values_are_negative_and_hold_all(figure: Figu
 
 def test_what_is_undefined_says_so_in_its_row(figure: Figure) -> None:
     found: list[Any] = [(score, text) for score in SHOWN for text in panel(figure, TITLES[score]).texts]
-    assert [(score, text.get_text(), text.xy) for score, text in found] == [(ABOVE, "undefined", (0, 0))]
+    assert [(score, text.get_text(), text.xy) for score, text in found] == [(ABOVE, "undefined", (0, 1))]
 
 
 def test_the_heading_explains_dots_bars_and_ticks(figure: Figure) -> None:
