@@ -59,7 +59,7 @@ def _look(run: RunResult, t: int, zones: dict[int, object], owner: dict[int, int
     groups: dict[object, set[bool]] = {}
     units: dict[object, set[bool]] = {}
     for block, state in zones.items():
-        if state == "offline" or block in boot:
+        if state == "offline" or block in boot or not run.device_units:
             continue
         device = owner[block]
         unit = run.device_units[device]
@@ -236,10 +236,10 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "auto_time_above_ratio": above([(look.MV, look.KE) for look in looks]),
         "movable_share_mean": _mean(share, dts),
         "movable_share_end": _number(share[-1]),
-        "mixed_groups_end": end.mixed_groups,
-        "mixed_groups_max": max(look.mixed_groups for look in looks),
-        "mixed_units_end": end.mixed_units,
-        "mixed_units_max": max(look.mixed_units for look in looks),
+        "mixed_groups_end": end.mixed_groups if run.device_units else math.nan,
+        "mixed_groups_max": max(look.mixed_groups for look in looks) if run.device_units else math.nan,
+        "mixed_units_end": end.mixed_units if run.device_units else math.nan,
+        "mixed_units_max": max(look.mixed_units for look in looks) if run.device_units else math.nan,
         "not_given_end": end.not_given * PAGE,
         "not_given_byte_seconds": float(Fraction(sum(look.not_given * look.dt for look in looks) * PAGE, 1_000_000)),
         "returned": PAGE
@@ -251,9 +251,9 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "kernel_end": end.kernel * PAGE,
         "zone_changes_end": end.zone_changes,
         "zone_changes_max": max(look.zone_changes for look in looks),
-        "decisions": run.counters["decisions"],
-        "failed_requests": run.counters["failed_requests"],
-        "failed_operations": run.counters["failed_operations"],
+        "decisions": run.counters.get("decisions", math.nan),
+        "failed_requests": run.counters.get("failed_requests", math.nan),
+        "failed_operations": run.counters.get("failed_operations", math.nan),
         "refused_offlines": sum(row[4] for row in run.events.tolist() if row[1] == EventKind.REFUSED),
         "return_time_mean": float(Fraction(sum(times), len(times) * 1_000_000)) if times else math.nan,
         "return_time_max": max(times) / 1_000_000 if times else math.nan,
