@@ -39,7 +39,7 @@ def run_of(
 
 #: What a score may be, of which every made-up run should have some; what none of them can have is left out.
 REACH = Reach(
-    {f"{name} is more than 0": 10 for name in SCORES}
+    {f"{name} is more than 0": 4 for name in SCORES}
     | {f"{name} is 0 or less": 0 for name in SCORES}
     | {f"{name} is undefined": 2 for name, score in SCORES.items() if score.undefined != "never"}
     | dict.fromkeys((f"{which}_{what} is undefined" for which in ("ratio", "auto_ratio") for what in ("max", "end")), 0)
