@@ -355,8 +355,14 @@ def test_which_series_let_a_dimm_host_its_memmap(kernel: str, blocks: int, hoste
 def test_force_rounds_the_memmap_up_to_pageblocks(word: bool | str, hidden: int) -> None:  # noqa: FBT001
     """A block of 64 MiB has 256 pages of memmap, half a pageblock: only force lets it host them, at the cost of 512."""
     rig = Rig(block=64 * MIB, section=64 * MIB, kernel="6.12", memmap_on_memory=word)
-    rig.dimm("d", (rig.base, 128 * MIB))
-    assert rig.memory.zone(0, ZONE_MOVABLE).present - rig.memory.zone(0, ZONE_MOVABLE).managed == 2 * hidden
+    dimm = rig.dimm("d", (rig.base, 128 * MIB))
+    movable = rig.memory.zone(0, ZONE_MOVABLE)
+    assert (movable.present, movable.managed) == (2 * 16_384, 2 * (16_384 - hidden))
+    rig.core.write_state(rig.base // (64 * MIB), int(OnlineType.OFFLINE))
+    assert (movable.present, movable.managed) == (16_384, 16_384 - hidden)
+    dimm.eject()
+    rig.settle()
+    assert (movable.present, movable.managed) == (0, 0)
 
 
 # Time ----

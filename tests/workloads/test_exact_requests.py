@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tests.workloads.fake_host import Call
+    from tests.workloads.fake_host import Call, Character
     from workloads.contract import Workload
 
 SECOND = 1_000_000
@@ -58,9 +58,9 @@ class Streams:
         return cast("np.random.Generator", Written(self._draws.get(name, ())))
 
 
-def asked(workload: Workload, **draws: Sequence[float]) -> list[Call]:
+def asked(workload: Workload, character: Character = "obliging", **draws: Sequence[float]) -> list[Call]:
     env = simpy.Environment()
-    host = FakeHost(env)
+    host = FakeHost(env, character)
     env.run(until=env.process(workload.run(host, Streams(**draws))))
     return host.calls
 
@@ -112,6 +112,13 @@ def test_a_random_victim_is_one_of_those_that_may_go() -> None:
     load = DimmSlots(slots=3, hold=20.0, removal="random", interval=10.0, spacing="fixed", duration=40.0)
     found = asked(load, dimm__direction=[PLUG, PLUG, PLUG, UNPLUG], dimm__victims=[0.9])
     assert short(found)[-1] == (40.0, "unplug", "dimm1")
+
+
+def test_a_dimm_that_is_wanted_again_is_not_asked_back_any_more() -> None:
+    """It was asked back at second 20 and once more at 30, when the plan came to want a DIMM in its slot."""
+    load = DimmSlots(slots=1, interval=10.0, spacing="fixed", ask_again=True, duration=60.0)
+    found = asked(load, "stubborn", dimm__direction=[PLUG, UNPLUG, PLUG, PLUG, PLUG, PLUG])
+    assert short(found) == [(10.0, "plug", "dimm0"), (20.0, "unplug", "dimm0"), (30.0, "unplug", "dimm0")]
 
 
 def test_sizes_and_nodes_come_from_streams_of_their_own() -> None:

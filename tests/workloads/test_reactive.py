@@ -89,6 +89,27 @@ def test_it_waits_until_the_last_growth_is_fulfilled() -> None:
     ]
 
 
+def test_a_growth_that_is_not_fulfilled_is_not_made_larger() -> None:
+    """Four steps are asked for; at the next looks six would be needed, but the first four are not there yet."""
+    env = simpy.Environment()
+    host = FakeHost(env)
+    host.plugged = lambda device: 0 if env.now < 3 * SECOND else GIB  # type: ignore[method-assign]  # noqa: ARG005
+    work = ReactiveGrowth(threshold=GIB, target=2 * GIB, step=256 * MIB, duration=3.5)
+
+    def guest() -> Iterator[simpy.Event]:
+        host.available = GIB - 1
+        yield env.timeout(SECOND // 2)
+        host.available = GIB // 2
+
+    env.process(guest())  # type: ignore[arg-type]  # a generator
+    env.run(until=env.process(work.run(host, Streams(1, 0))))
+
+    assert [(at / SECOND, what) for at, verb, _, what in host.calls if verb == "resize"] == [
+        (0.0, GIB),
+        (3.0, 5 * GIB // 2),
+    ]
+
+
 def test_a_decision_takes_its_time_and_the_observer_keeps_its_beat() -> None:
     work = ReactiveGrowth(period=1.0, delay=2.5, duration=9.0)
 
