@@ -62,3 +62,55 @@ def test_every_field_can_be_written_in_an_experiment() -> None:
     fields = {field.name for field in dataclasses.fields(MachineSpec)}
 
     assert fields | {"label", "boot_memory"} == set(MachineTable.model_fields)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"nodes": (NodeSpec(64 * TIB),)},
+        {"nodes": (NodeSpec(64 * TIB),), "max_memory": 64 * TIB},
+        {"nodes": (NodeSpec(GIB),) * 1024},
+        {"kernelcore": 4 * GIB, "movablecore": 4 * GIB, "cma": 4 * GIB},
+        {"max_memory": 4 * GIB},
+        {"max_memory": 64 * TIB},
+        {"slots": 0},
+        {"slots": 4096},
+        {"block_size": 2 * GIB},
+        {"block_size": 128 * MIB, "section_size": 128 * MIB},
+        {"kernel": "5.15"},
+        {"kernel": "6.0"},
+    ],
+    ids=str,
+)
+def test_what_is_exactly_at_its_limit_is_a_machine(changed: dict[str, object]) -> None:
+    fields: dict[str, object] = {"nodes": (NodeSpec(4 * GIB),), **changed}
+
+    machine = MachineSpec(**fields)  # type: ignore[arg-type]
+
+    assert {name: getattr(machine, name) for name in changed} == changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "where"),
+    [
+        ({"nodes": (NodeSpec(64 * TIB + 4096),)}, "nodes"),
+        ({"nodes": (NodeSpec(GIB),) * 1025}, "nodes"),
+        ({"kernelcore": 4 * GIB + 4096}, "kernelcore"),
+        ({"max_memory": 4 * GIB - 4096}, "max_memory"),
+        ({"max_memory": 64 * TIB + 4096}, "max_memory"),
+        ({"kernel": "5.14"}, "kernel"),
+        ({"kernel": "4.20"}, "kernel"),
+    ],
+    ids=str,
+)
+def test_what_is_a_page_beyond_is_none(changed: dict[str, object], where: str) -> None:
+    fields: dict[str, object] = {"nodes": (NodeSpec(4 * GIB),), **changed}
+
+    with pytest.raises(InputError) as caught:
+        MachineSpec(**fields)  # type: ignore[arg-type]
+
+    assert [fault.where for fault in caught.value.faults] == [where]
+
+
+def test_a_machine_has_the_slots_of_qemu_unless_told() -> None:
+    assert MachineSpec(nodes=(NodeSpec(GIB),)).slots == 256

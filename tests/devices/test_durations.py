@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from sim.devices.timing import Timing
 from sim.guest.contract import OomEvent, OomKind
@@ -202,6 +203,40 @@ def test_plugging_by_blocks_and_by_parts_of_one() -> None:
     assert time_until_rest(rig) == 50 * PLUG_SUB, "a block that is there is filled"
     device.resize(4 * BLOCK)
     assert time_until_rest(rig) == 50 * PLUG_SUB + PLUG
+
+
+def test_a_request_lowered_while_a_block_is_being_filled_stops_the_fill() -> None:
+    """The device refuses what goes beyond the new request: the time is spent, and the rest is plugged after it."""
+    rig = rig_of()
+    device = rig.virtio_mem(size=4 * GIB)
+    device.resize(10 * SUB)
+    rig.env.run()
+    device.resize(60 * SUB)
+    rig.run_for(20 * PLUG_SUB)
+    device.resize(30 * SUB)
+    assert time_until_rest(rig) == 30 * PLUG_SUB + 20 * PLUG_SUB
+    assert [event[5] for event in rig.events(EventKind.SUBPLUG)] == [20 * 512]
+    assert device.plugged == 30 * SUB
+
+
+@pytest.mark.parametrize("block_size", [SUB, BLOCK, 2 * BLOCK])
+def test_plugging_waits_for_the_lock_before_its_time_begins(block_size: int) -> None:
+    rig = rig_of(policy=AutoMovable())
+    device = rig.virtio_mem(size=4 * GIB, block_size=block_size)
+    first = rig.unplugged_dimm("first", (at(50), BLOCK))
+    first.plug()
+    device.resize(2 * BLOCK)
+    rig.run_for(1)
+    later = rig.unplugged_dimm("later", (at(60), BLOCK))
+    later.plug()
+    rig.env.run()
+    # Two blocks in turn with the later DIMM, or one of two blocks before it.
+    one = max(block_size, BLOCK) // BLOCK * PLUG
+    times = [ADD, ADD + one, ADD + one + ADD]
+    if block_size < 2 * BLOCK:
+        times.append(times[-1] + one)
+    assert [event[0] for event in rig.events(EventKind.PLUG)] == times
+    assert rig.core.decisions == 4
 
 
 def test_sub_blocks_given_back_take_time_to_move_and_the_lock_is_held_that_long() -> None:

@@ -124,6 +124,25 @@ def test_a_dax_device_gets_each_of_its_two_flags() -> None:
         assert movable.present - movable.managed == (1024 if self_host else 0)
 
 
+def test_virtio_mem_never_hosts_its_memmap_and_hands_over_what_is_plugged() -> None:
+    guest = FakeGuest()
+    rig = Rig(memmap_on_memory=True, kernel="6.8", guest=guest, policy=AutoMovable())
+    device = rig.virtio_mem()
+    device.resize(BLOCK + 10 * MIB)
+    assert guest.pages == {(0, 3): (BLOCK + 10 * MIB) // 4096}
+    assert [event[5] for event in rig.events(EventKind.PLUG)] == [PAGES, 2_560]
+    assert [call[4] for call in guest.calls if call[0] == "add"] == [False, False]
+
+
+def test_a_block_that_its_memmap_would_fill_does_not_host_it() -> None:
+    """With ``force`` a memmap takes a pageblock of 2 MiB at least, which is all of a block of 2 MiB."""
+    size = 2 * MIB
+    rig = Rig(boot=256 * MIB, block=size, section=size, kernel="6.12", memmap_on_memory="force", policy=OnlineMovable())
+    rig.dimm("d", (rig.base, 2 * size))
+    movable = rig.memory.zone(0, 3)
+    assert (movable.present, movable.managed) == (1024, 1024)
+
+
 # What a device may use ----
 
 

@@ -213,6 +213,7 @@ def test_no_memory_for_the_memmap_of_a_big_block() -> None:
     device.resize(2 * BIG)
     assert (device.plugged, device.stalled, rig.states(FIRST, 8)) == (BIG, ENOMEM, "Mx4 .x4")
     assert bytes(mode_of(device).state[:2]) == bytes([ADDED_MOVABLE, UNUSED])
+    assert [event[1:3] for event in rig.events(EventKind.FAILED)] == [("FAILED", device.index)]
     guest.memmap_blocks = None
     rig.run_for(50_000_000)
     assert (device.plugged, device.stalled) == (2 * BIG, 0)
@@ -243,6 +244,21 @@ def test_a_request_raised_while_unplugging(kernel: str, lowest: int) -> None:
     assert (seen, device.plugged) == (lowest * BIG, 4 * BIG)
 
 
+@pytest.mark.parametrize("kernel", ["6.1", "6.6"])
+def test_offline_big_blocks_go_to_the_end_whatever_is_asked_meanwhile(kernel: str) -> None:
+    """Only before an online one does a newer driver look at the request again."""
+    rig = Rig(kernel=kernel, policy=Offline(), timing=Timing(virtio_mem_plug=0, virtio_mem_unplug=250_000))
+    device = rig.virtio_mem(block_size=BIG)
+    device.resize(2 * BIG)
+    device.resize(0)
+    rig.run_for(500_000)
+    device.resize(2 * BIG)
+    rig.env.run()
+    removed = [(event[0], event[3] - FIRST) for event in rig.events(EventKind.REMOVE)]
+    assert removed == [(1_000_000, 4), (2_000_000, 0)]
+    assert device.plugged == 2 * BIG
+
+
 def test_a_request_lowered_while_plugging() -> None:
     rig = Rig(timing=Timing(virtio_mem_plug=250_000, virtio_mem_unplug=0))
     device = rig.virtio_mem(block_size=BIG)
@@ -252,6 +268,7 @@ def test_a_request_lowered_while_plugging() -> None:
     device.resize(BIG)
     rig.env.run()
     assert (device.plugged, rig.env.now, rig.states(FIRST, 8)) == (BIG, 2_000_000, "Mx4 .x4")
+    assert [event[0] for event in rig.events(EventKind.PLUG)] == [1_000_000], "what is beyond the request never came"
 
 
 def test_moved_pages_of_a_refused_big_block_take_their_time_too() -> None:

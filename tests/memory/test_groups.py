@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM
 from sim.memory.hotplug import Memory
+from sim.memory.view import MemoryView
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from tests.devices.rig import fails_with
 
@@ -212,6 +213,33 @@ def test_an_unregistered_group_leaves_no_charge_behind() -> None:
     assert (charges.total, charges.by_node) == (0, {0: 0})
     assert memory.groups.register_static(0, 1) == group_id
     assert memory.groups.charges(100).charged == {}
+
+
+def test_the_largest_ratio_that_charges_anything() -> None:
+    """2147483647 percent of a page: 2**31 - 1 MOVABLE pages, in hundreds, are charged a page; a ratio more, nothing."""
+    memory = machine()
+    group = memory.groups.find(memory.groups.register_dynamic(1, PAGES))
+    assert group is not None
+    group.movable = 2**31 - 1
+    assert [memory.groups.charges(ratio).total for ratio in (2**31 - 1, 2**31)] == [100, 0]
+    assert memory.groups.charges(2**31 - 1).by_node == {1: 100}
+
+
+def test_one_group_after_the_other_is_settled_as_others_change() -> None:
+    """Three devices of two nodes grow in turn; what the others are charged is asked for after each step."""
+    memory = machine()
+    view = MemoryView(memory)
+    groups = [memory.groups.find(memory.groups.register_dynamic(node, PAGES)) for node in (0, 1, 0)]
+    assert view.others_charge(100, None) == 0
+    for block, which in enumerate((0, 1, 2, 0, 1, 0), start=1):
+        group = groups[which]
+        assert group is not None
+        memory.add(block, 1, node=0, group_id=group.id)
+        memory.online(block, ZONE_MOVABLE)
+    # 3, 2 and 1 blocks, each charged in full at ratio 100.
+    assert [view.others_charge(100, group) // PAGES for group in (*groups, None)] == [3, 4, 5, 6]
+    assert [view.others_charge(100, group, 0) // PAGES for group in (*groups, None)] == [1, 4, 3, 4]
+    assert [view.others_charge(100, group, 1) // PAGES for group in (*groups, None)] == [2, 0, 2, 2]
 
 
 def test_ratios_beyond_those_kept_are_summed_afresh() -> None:

@@ -103,6 +103,8 @@ def test_the_errors_of_ranges_that_are_not_whole_blocks() -> None:
     memory = machine()
     assert memory.odd_range(memory.max_blocks * B, 5).errno == E2BIG
     assert memory.odd_range(39 * B + 7, B).errno == EEXIST
+    assert memory.odd_range(31 * B + 7, B).errno == EEXIST, "its last page is in block 32"
+    assert memory.odd_range(30 * B + 7, B).errno == EINVAL
     assert memory.odd_range(50 * B + 7, B).errno == EINVAL
     assert memory.odd_range(50 * B, 0).errno == EINVAL
 
@@ -373,6 +375,78 @@ def test_a_low_zone_pulls_memory_into_it_by_its_present_span() -> None:
     memory.online(7, ZONE_NORMAL)
     memory.online(4, ZONE_DMA32)
     assert (node.low_end, memory.zone(0, ZONE_DMA32).start) == (7 * B, 4 * B)
+
+
+def test_a_span_ends_and_begins_at_whole_pageblocks_of_a_block_that_zones_share() -> None:
+    """Block 40 is Normal up to page 700 and MOVABLE from there on: searches for an edge go in steps of 512 pages."""
+    memory = Memory(block_pages=B, section_pages=B, nodes=[0])
+    shared = 40 * B
+    memory.boot_zone(0, ZONE_NORMAL, start=32 * B, end=shared + 700, present=8 * B + 700, managed=8 * B + 700)
+    memory.boot_zone(0, ZONE_MOVABLE, start=shared + 700, end=41 * B, present=B - 700, managed=B - 700)
+    memory.boot_blocks(0, 32, 8, ZONE_NORMAL)
+    memory.boot_blocks(0, 40, 1, None)
+    pages = (shared - 1, shared, shared + 699, shared + 700, 41 * B - 1, 41 * B)
+    assert [memory.zone_type_at(page) for page in pages] == [2, 2, 2, 3, 3, None]
+    normal, movable = memory.zone(0, ZONE_NORMAL), memory.zone(0, ZONE_MOVABLE)
+    for block, zone in ((50, ZONE_NORMAL), (30, ZONE_MOVABLE)):
+        memory.add(block, 1, node=0)
+        memory.online(block, zone)
+    assert ((normal.start, normal.end), (movable.start, movable.end)) == ((32 * B, 51 * B), (30 * B, 41 * B))
+    assert (normal.spanned, movable.spanned) == (19 * B, 11 * B)
+    memory.offline(50)
+    assert (normal.start, normal.end) == (32 * B, shared + 512)
+    memory.offline(30)
+    assert (movable.start, movable.end) == (shared + 1024, 41 * B)
+
+
+def test_a_span_begins_with_the_shared_block_just_above() -> None:
+    """Block 31 begins with 1024 MOVABLE pages: they are what is left of the span once block 30 has gone."""
+    memory = Memory(block_pages=B, section_pages=B, nodes=[0])
+    memory.boot_zone(0, ZONE_MOVABLE, start=31 * B, end=31 * B + 1024, present=1024, managed=1024)
+    memory.boot_zone(0, ZONE_NORMAL, start=31 * B + 1024, end=33 * B, present=2 * B - 1024, managed=2 * B - 1024)
+    memory.boot_blocks(0, 31, 1, None)
+    memory.boot_blocks(0, 32, 1, ZONE_NORMAL)
+    memory.add(30, 1, node=0)
+    memory.online(30, ZONE_MOVABLE)
+    memory.offline(30)
+    movable = memory.zone(0, ZONE_MOVABLE)
+    assert (movable.start, movable.end) == (31 * B, 31 * B + 1024)
+
+
+def test_a_zone_meets_what_it_shares_a_page_with() -> None:
+    zone = machine().zone(0, ZONE_NORMAL)
+    ranges = [(31 * B, B), (31 * B, B + 1), (40 * B - 1, 1), (40 * B, 1), (0, 100 * B)]
+    assert [zone.intersects(first, pages) for first, pages in ranges] == [False, True, True, False, True]
+
+
+def test_a_low_zone_that_grows_is_known_to_reach_further() -> None:
+    memory = Memory(block_pages=B, section_pages=B, nodes=[0])
+    memory.boot_zone(0, ZONE_DMA32, start=4 * B, end=8 * B, present=4 * B, managed=4 * B)
+    memory.boot_blocks(0, 4, 4, ZONE_DMA32)
+    memory.add(10, 1, node=0)
+    memory.online(10, ZONE_DMA32)
+    node = memory.nodes[0]
+    assert node.low_end == 11 * B
+    assert [node.default_kernel_zone(block * B, B) for block in (9, 10, 11)] == [ZONE_DMA32, ZONE_DMA32, ZONE_NORMAL]
+
+
+def test_totals_of_a_node_and_of_the_system_are_counted_side_by_side() -> None:
+    memory = machine(nodes=2)
+    dynamic = memory.groups.register_dynamic(1, B)
+    memory.add(50, 3, node=1, group_id=dynamic)
+    memory.online(50, ZONE_MOVABLE, 2)
+    memory.online(52, ZONE_NORMAL)
+    memory.offline(33)
+
+    def found(node: int | None) -> tuple[int, int, int, int]:
+        totals = memory.system if node is None else memory.nodes[node].totals
+        return totals.movable // B, totals.dynamic_movable // B, totals.kernel // B, totals.early_kernel // B
+
+    assert [found(node) for node in (0, 1, None)] == [(0, 0, 7, 7), (2, 2, 1, 0), (2, 2, 8, 7)]
+    memory.offline(51)
+    memory.offline(52)
+    memory.online(33, ZONE_NORMAL)
+    assert [found(node) for node in (0, 1, None)] == [(0, 0, 8, 8), (1, 1, 0, 0), (1, 1, 8, 8)]
 
 
 # What can never go offline ----
