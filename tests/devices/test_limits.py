@@ -9,6 +9,7 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineMovable
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
+from sim.devices.timing import Timing
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.memory.errors import EINVAL, ENOSPC
@@ -48,6 +49,24 @@ def test_a_device_begins_at_a_multiple_of_its_device_block(block_size: int, firs
         assert rig.host.plug(VirtioMemSpec(name, 8 * GIB, block_size=block_size, requested=max(block_size, BLOCK)))
         rig.settle()
         assert places(rig)[-1] == {"a": first, "b": second}[name]
+
+
+@pytest.mark.parametrize(("block_size", "first"), [(2 * MIB, 0), (GIB, 0), (2 * GIB, 8), (4 * GIB, 24), (8 * GIB, 24)])
+def test_the_first_device_may_begin_above_the_end_of_boot_memory(block_size: int, first: int) -> None:
+    rig = Rig(policy=OnlineMovable())
+    assert rig.host.plug(VirtioMemSpec("v", 8 * GIB, block_size=block_size, requested=max(block_size, BLOCK)))
+    rig.settle()
+    assert places(rig)[0] == first
+
+
+def test_a_size_is_requested_from_the_moment_it_is_asked_for() -> None:
+    rig = Rig(timing=Timing(dimm_add=1_000, virtio_mem_plug=1_000))
+    specs = (DimmSpec("d", GIB), DaxSpec("x", GIB), VirtioMemSpec("v", 4 * GIB, requested=GIB))
+    for spec in specs:
+        assert rig.host.plug(spec)
+    assert [(rig.host.requested(spec.id), rig.host.plugged(spec.id)) for spec in specs] == [(GIB, 0)] * 3
+    rig.env.run()
+    assert [(rig.host.requested(spec.id), rig.host.plugged(spec.id)) for spec in specs] == [(GIB, GIB)] * 3
 
 
 def test_what_follows_a_device_begins_at_a_multiple_of_its_own_block() -> None:
