@@ -59,6 +59,20 @@ def test_a_long_run_of_blocks_is_in_every_unit_that_it_touches(first: int, count
     assert len({block // 4 for block in range(first, first + count)}) == units
 
 
+@pytest.mark.parametrize("first", [40, 44])
+def test_a_run_over_two_units_leaves_each_with_its_own_blocks(first: int) -> None:
+    """8 blocks come in one event, the 4 of one unit go in another: nothing of that unit is left to be mixed with."""
+    rows: tuple[Row, ...] = (
+        (1, PLUG, 0, 40, 8, MOVABLE),
+        (2, UNPLUG, 0, first, 4, MOVABLE),
+        (3, PLUG, 0, first, 1, NORMAL),
+    )
+    assert counted(*rows, units=(FOUR,)) == (0, 0, 0, 0)
+    assert counted(*rows, (4, PLUG, 0, first + 3, 1, MOVABLE), units=(FOUR,)) == (0, 0, 1, 1)
+    other: tuple[Row, ...] = ((4, OFFLINE, 0, 84 - first, 1, MOVABLE), (4, ONLINE, 0, 84 - first, 1, NORMAL))
+    assert counted(*rows, *other, units=(FOUR,)) == (0, 0, 1, 1)
+
+
 def test_devices_that_share_an_address_range_do_not_share_a_unit() -> None:
     """Blocks 40 and 41 of one device and 42 of another lie in one aligned stretch, and in different units."""
     rows: tuple[Row, ...] = ((1, PLUG, 0, 40, 2, MOVABLE), (2, PLUG, 1, 42, 1, NORMAL))

@@ -40,6 +40,10 @@ FULL: tuple[Step, ...] = ((0, "ask", 8), (0, "plug", 8))
         (((10, "ask", 4), (20, "ask", 3), (30, "ask", 4), (50, "take", 4)), [40], 1),
         (((10, "ask", 4), (20, "ask", 3), (30, "ask", 4)), [], 2),
         (((10, "ask", 4), (20, "ask", 3), (30, "ask", 4), (40, "ask", 3), (50, "take", 5)), [40, 10], 1),
+        # The same within an earlier request that stays open.
+        (((10, "ask", 6), (20, "ask", 4), (30, "ask", 3), (40, "ask", 4), (50, "take", 4)), [40, 30], 1),
+        (((10, "ask", 6), (20, "ask", 2)), [], 2),
+        (((10, "ask", 6), (20, "ask", 4), (30, "ask", 2)), [], 3),
         # Asked again for the same: one request, from the first time on.
         (((10, "ask", 4), (20, "ask", 4), (50, "take", 4)), [40], 0),
         # Two requests, both open at once, the larger size met first.
@@ -74,13 +78,16 @@ def test_a_device_that_was_never_asked_for_anything_gives_nothing_back() -> None
     assert followed(*events((0, "plug", 8), (10, "take", 8))) == ([], 0)
     assert followed(*events((0, "plug", 8), (10, "ask", 3), (25, "take", 5))) == ([15], 0)
     assert followed(*events((0, "ask", 0), (10, "plug", 8))) == ([], 0)
+    assert followed(*events((0, "plug", 8), (0, "ask", 3))) == ([], 1)
+    assert followed(*events((0, "plug", 8), (0, "ask", 0), (30, "take", 8))) == ([30], 0)
 
 
 def test_devices_are_followed_one_by_one_and_add_up() -> None:
     first = events(*FULL, (10, "ask", 4), (40, "take", 4), (50, "ask", 1))
     second = events((5, "ask", 3), (6, "plug", 3), (20, "ask", 0), (27, "take", 3), (60, "ask", 5), device=1)
     third = events(*FULL, (10, "ask", 5), (11, "ask", 4), (12, "ask", 7), device=3)
-    assert followed(*first, *second, *third) == ([30, 7], 1 + 3)
+    never_asked = events((1, "plug", 9), (2, "take", 9), device=4)
+    assert followed(*first, *second, *third, *never_asked) == ([30, 7], 1 + 3)
 
 
 def test_a_part_of_a_second_is_kept() -> None:

@@ -10,7 +10,24 @@ import pytest
 from sim.mixed import mixed_counts
 from sim.score import SCORES, compute_scores
 from sim.series import SERIES_COLUMNS, device_series, run_series
-from tests.made_by_hand import DIMM, KERNEL_OOM, LARGE_UNITS, OOM, ROWS, STEP_COLUMNS, STEPS, made_by_hand
+from tests.made_by_hand import (
+    ADD,
+    DIMM,
+    FULL_OOM,
+    KERNEL_OOM,
+    LARGE_UNITS,
+    MIGRATION_OOM,
+    NONE,
+    OFFLINE,
+    OOM,
+    OTHER_DIMM,
+    PLUG,
+    REQUEST,
+    ROWS,
+    STEP_COLUMNS,
+    STEPS,
+    made_by_hand,
+)
 
 PAGE = 4096
 SECOND = 1_000_000
@@ -157,8 +174,9 @@ def test_the_least_headroom_is_that_of_the_samples_where_no_kernel_request_faile
     assert math.isnan(scores["kernel_oom_first"])
 
 
-def test_the_first_kill_is_a_failure_as_the_first_failed_add_is() -> None:
-    killed = ((20, OOM, -1, 0, 1, KERNEL_OOM, 77),)
+@pytest.mark.parametrize("kind", [KERNEL_OOM, FULL_OOM, MIGRATION_OOM])
+def test_the_first_kill_is_a_failure_as_the_first_failed_add_is(kind: int) -> None:
+    killed = ((20, OOM, -1, 0, 1, kind, 77),)
     rows = tuple(sorted((*ROWS, *killed), key=lambda row: row[0]))
     assert compute_scores(made_by_hand(rows))["largest_before_failure"] == 8000 * PAGE
     without = tuple(row for row in ROWS if row[5] != 12 and row[1] != OOM)
@@ -170,3 +188,30 @@ def test_no_group_and_a_unit_of_one_block_are_never_mixed() -> None:
         found = mixed_counts(replace(made_by_hand(), device_units=units))
         assert found is not None
         assert (found.groups_end, found.groups_highest, found.units_end, found.units_highest) == (0, 0, 0, 0)
+
+
+def test_a_device_has_nothing_too_much_before_it_is_first_asked() -> None:
+    """The first device is asked for 700 pages of 1000, the other has 2000 and is asked for 500 at second 30 only."""
+    rows = (
+        (10, PLUG, DIMM, 20, 1, 3, 1000),
+        (10, REQUEST, DIMM, -1, 0, -1, 700),
+        (20, PLUG, OTHER_DIMM, 30, 2, 3, 2000),
+        (30, REQUEST, OTHER_DIMM, -1, 0, -1, 500),
+    )
+    run = made_by_hand(rows)
+    other = device_series(run, OTHER_DIMM)
+    assert [other.plugged.tolist(), other.requested.tolist()] == [[0, 2000, 2000], [0, 0, 500]]
+    assert other.not_given.tolist() == [0, 0, 1500]
+    whole = run_series(run)
+    assert whole.requested.tolist() == [0, 700, 700, 1200]
+    assert whole.not_given.tolist() == [0, 300, 300, 1800]
+
+
+def test_memory_above_boot_memory_is_hotplugged_even_if_it_belongs_to_no_device() -> None:
+    rows = ((10, PLUG, NONE, 90, 2, 2, 0), (20, ADD, NONE, 16, 1, -1, 0), (30, OFFLINE, NONE, 15, 1, 3, 0))
+    series = run_series(made_by_hand(rows))
+    assert series.hotplugged.tolist() == [0, 2000, 3000, 3000]
+    assert series.hotplugged_kernel.tolist() == [0, 2000, 2000, 2000]
+    assert series.auto_kernel.tolist() == [11403] * 4
+    assert series.kernel.tolist() == [11903, 13903, 13903, 13903]
+    assert series.movable.tolist() == [2000, 2000, 2000, 1000]
