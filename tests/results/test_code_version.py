@@ -70,6 +70,15 @@ def test_a_copy_elsewhere_has_the_same_version(version: Callable[[], str]) -> No
         assert identity.code_version() == elsewhere
 
 
+def test_the_order_in_which_a_disk_lists_files_does_not_matter(
+    version: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = version()
+    listed = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda folder, pattern: reversed(list(listed(folder, pattern))))
+    assert version() == before
+
+
 def test_every_folder_is_known_to_be_of_one_kind(copy: Path) -> None:
     assert {path.parent.relative_to(copy).as_posix() for path in sources(copy)} == COMPUTING | LOOKING
 
