@@ -203,6 +203,10 @@ def test_rows_of_several_folders_and_files_end_up_in_theirs(tmp_path: Path, writ
     writer.flush()
     table = ResultStore(tmp_path).runs()[["policy", "replication", "error"]].to_numpy().tolist()
     assert table == [[policy, number, f"{policy} {number}"] for policy in "pq" for number in (1, 3, 600, 601)]
+    # In the files they are in order, too, whoever reads them.
+    for path in (tmp_path / "runs").rglob("*.parquet"):
+        numbers = rows.read_rows(path, "runs")["replication"].to_pylist()
+        assert numbers == ([1, 3] if path.stem.endswith("0") else [600, 601])
 
 
 def test_a_later_row_of_a_cell_takes_the_place_of_the_earlier_one(tmp_path: Path, writer: Writer) -> None:
