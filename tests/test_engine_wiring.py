@@ -98,6 +98,35 @@ def test_a_rehearsal_is_the_run_that_would_have_been(guest: GuestSpec | None) ->
     assert bool(run.guest) == (guest is not None)
 
 
+def test_a_rehearsal_in_the_middle_of_the_run_begins_with_its_beginning() -> None:
+    """By then the run has drawn from its streams and its workload has taken notes: copies have done neither."""
+    later: list[RunResult] = []
+
+    class Late(AutoMovable):
+        def foresee(self, foresight: Foresight) -> None:
+            self.foresight = foresight
+
+        def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+            if not later and self.foresight.now() > 60 * SECOND:
+                later.append(self.foresight.rehearse(OnlineKernel()))
+            return super().zone_for(request, memory)
+
+        def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> None:
+            """Decide block by block."""
+
+    class Noting(DimmSlots):
+        began = 0
+
+        def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
+            assert self.began == 0
+            self.began += 1
+            yield from super().run(host, streams)
+
+    simulate(MACHINE, Late(), Noting(interval=10.0, duration=200.0), Streams(1, 0), timing=SLOW)
+    expected = simulate(MACHINE, OnlineKernel(), Noting(interval=10.0, duration=200.0), Streams(1, 0), timing=SLOW)
+    assert [same(found, expected) for found in later] == [True]
+
+
 def test_what_a_workload_notes_in_a_rehearsal_is_forgotten() -> None:
     class Once(Steps):
         def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
@@ -140,6 +169,20 @@ def test_the_guest_is_sampled_at_its_beat_and_at_the_end() -> None:
     assert times.tolist() == [*range(0, 10_000 * SECOND, 2 * SECOND), 10_000 * SECOND]
     own = simulate(MACHINE, OnlineMovable(), Steps(seconds=70), Streams(1, 0), guest=GuestSpec(sample_every=30.0))
     assert own.guest["t_us"].tolist() == [0, 30 * SECOND, 60 * SECOND, 70 * SECOND]
+
+
+def test_caches_are_dropped_each_by_its_own_flag() -> None:
+    """A file of 200 MiB is page cache: it stays when only slab is dropped, and goes when only page cache is."""
+    load = Steps(
+        lambda host: host.set_demand("file", "page-cache", 200 * MIB),
+        lambda host: host.drop_caches(cache=False, slab=True),
+        lambda host: host.drop_caches(cache=True, slab=False),
+        seconds=4,
+    )
+    samples = simulate(MACHINE, OnlineMovable(), load, Streams(1, 0), guest=GuestSpec()).guest
+    user = {int(t): int(pages) for t, pages in zip(samples["t_us"], samples["user"], strict=True)}
+    before = user[0]
+    assert [user[second * SECOND] - before for second in (1, 2, 3)] == [51_200, 51_200, 0]
 
 
 # Counters and devices ----

@@ -12,7 +12,7 @@ from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.devices.timing import Timing
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
-from sim.memory.errors import EINVAL, ENOSPC
+from sim.memory.errors import EBUSY, EINVAL, ENODEV, ENOSPC
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.memory.zones import ZONE_NORMAL, OnlineType
 from sim.observe import EventKind
@@ -32,6 +32,23 @@ def places(rig: Rig) -> list[int]:
 
 def failures(rig: Rig) -> list[int]:
     return [int(row[5]) for row in rig.recorder.table() if row[1] == EventKind.FAILED]
+
+
+def test_a_refused_request_names_the_device_that_it_was_for() -> None:
+    rig = Rig(timing=Timing(dimm_add=1_000))
+    assert rig.host.plug(DimmSpec("other", BLOCK))
+    assert rig.host.plug(DimmSpec("d", BLOCK))
+    assert rig.host.plug(VirtioMemSpec("v", GIB))
+    assert not rig.host.unplug("d"), "the guest is still at work on it"
+    assert not rig.host.resize("v", 2 * GIB)
+    assert not rig.host.unplug("nobody")
+    rig.env.run()
+    failed = [row for row in rig.recorder.table().tolist() if row[1] == EventKind.FAILED]
+    assert failed == [
+        [0, EventKind.FAILED, 1, -1, 0, EBUSY, 0],
+        [0, EventKind.FAILED, 2, -1, 0, EINVAL, 0],
+        [0, EventKind.FAILED, -1, -1, 0, ENODEV, 0],
+    ]
 
 
 # Where the host puts large device blocks ----
@@ -330,6 +347,41 @@ def test_what_a_unit_may_be_is_settled_exactly_at_its_share() -> None:
     device = rig.virtio_mem(size=8 * GIB)
     device.resize(32 * BLOCK)
     assert rig.states(FIRST, 32) == "Mx31 Nx1"
+
+
+def test_a_device_lives_on_its_own_credit_once_another_has_used_up_the_budget() -> None:
+    """The first takes all 96 blocks that 4 GiB of early memory allow; the second gets three for each kernel block."""
+    rig = Rig()
+    first = rig.virtio_mem("first", size=16 * GIB)
+    second = rig.virtio_mem("second", size=16 * GIB, address=rig.base + 16 * GIB)
+    first.resize(12 * GIB)
+    second.resize(GIB)
+    assert rig.states(FIRST, 96) == "Mx96"
+    assert rig.states(FIRST + 128, 9) == "Nx1 Mx3 Nx1 Mx3 .x1"
+
+
+def test_a_device_keeps_to_the_ratio_of_its_own_node() -> None:
+    """Node 1 has 1 GiB of early memory: 24 blocks at 301 percent, where node 0 would have had room for more."""
+    rig = Rig(nodes=(4 * GIB, GIB), policy=AutoMovable(numa_aware=True))
+    device = rig.virtio_mem(size=16 * GIB, node=1)
+    device.resize(4 * GIB)
+    assert rig.states(rig.base // BLOCK, 32) == "Mx24 Nx1 Mx3 Nx1 Mx3"
+    other = rig.virtio_mem("other", size=16 * GIB, node=0, address=rig.base + 16 * GIB)
+    other.resize(BLOCK)
+    assert rig.states(rig.base // BLOCK + 128, 1) == "Mx1"
+
+
+def test_devices_are_recorded_when_they_come_and_when_they_are_gone() -> None:
+    rig = Rig()
+    for spec in (DimmSpec("d", BLOCK), DaxSpec("x", BLOCK), VirtioMemSpec("v", GIB)):
+        assert rig.host.plug(spec)
+    rig.settle()
+    for name in ("x", "d"):
+        assert rig.host.unplug(name)
+        rig.settle()
+    assert [event[2:5] for event in rig.events(EventKind.DEVICE)] == [
+        (0, -1, 1), (1, -1, 1), (2, -1, 1), (1, -1, 0), (0, -1, 0),
+    ]  # fmt: skip
 
 
 def test_the_node_and_the_group_of_each_device_are_its_own() -> None:
