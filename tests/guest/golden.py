@@ -58,18 +58,26 @@ def follow(replay: LoadReplay) -> Iterator[tuple[StepComparison, Row]]:
             [event.kind.name, event.victim, round(event.done_share * 1_000_000), event.mem_available]
             for event in replay.events[compared.step]
         ]
+        free = compared.mem_free_mib
+        row["compared"] = compared.to_json() | {
+            "mem_free": free and [round(value, 1) for value in free],
+            "returned": compared.returned and list(compared.returned),
+            "load_gone": compared.load_gone,
+        }
         yield compared, row
 
 
 def idle(replay: LoadReplay) -> Iterator[tuple[StepComparison, list[int]]]:
     """Replay a recording of an idle guest; yield how each step compares, and pages in four sums.
 
-    Free as in MemFree, free on CPU lists, kernel pages, memmap.
+    Free as in MemFree, free on CPU lists, kernel pages, memmap. MemFree of the comparison must be the same.
     """
     for compared in replay.follow():
         uses = replay.model.uses()
         listed = sum(use.pcp for use in uses)
         free, kernel, memmap = (sum(getattr(use, name) for use in uses) for name in ("free", "kernel", "memmap"))
+        if compared.mem_free_mib is not None:
+            assert compared.mem_free_mib[0] == (free - listed) / 256
         yield compared, [free - listed, listed, kernel, memmap]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.guest import BootZone, GuestModel, ZoneUse, parameters_for
+from sim.guest import BootZone, GuestModel, GuestParameters, ZoneUse, parameters_for
 from sim.guest.contract import DMA, DMA32, MOVABLE, NORMAL
 
 # A guest with 1 GiB of boot memory, as recorded.
@@ -78,3 +78,53 @@ def test_reserves_regard_the_own_node_only() -> None:
     model.uses()
     assert model.zones[0, DMA32].reserve_user == 0
     assert model.zones[1, NORMAL].reserve_user == 16 * 32768 // 32
+
+
+def marks(series: str, kernel: int, *, movable: int = 0) -> list[tuple[int, int, int]]:
+    """Return (min, low, high) of zone Normal from boot and, if there is one, of MOVABLE."""
+    model = GuestModel(parameters_for(series))
+    model.boot([BootZone(0, NORMAL, kernel, kernel)])
+    if movable:
+        model.online(MOVABLE, 0, 1 << 20, 1, movable)
+    return [(use.min, use.low, use.high) for use in model.uses()]
+
+
+@pytest.mark.parametrize("series", ["6.1", "6.12"])
+def test_large_and_tiny_guests(series: str) -> None:
+    # 128 GiB: sqrt(16 x KiB) / 4 = 11,585 pages are more than huge pages ask for; a thousandth is more than a quarter.
+    assert marks(series, 1 << 25) == [(11_585, 45_139, 78_693)]
+    # 8 TiB: never more than 256 MiB. 512 KiB: never less than 128 KiB.
+    assert marks(series, 1 << 31) == [(65_536, 65_536 + 2_147_483, 65_536 + 2 * 2_147_483)]
+    assert marks(series, 128) == [(32, 40, 48)]
+    # 64 GiB: the square root is 8,192 pages, still more than the 5,632 of huge pages in one zone.
+    assert marks(series, 1 << 24)[0][0] == 8_192
+    # Down to 512 MiB huge pages ask for 5,632.
+    assert [marks(series, mib * 256)[0][0] for mib in (1024, 768, 600, 512)] == [5632] * 4
+
+
+def test_huge_pages_get_5_percent_at_most() -> None:
+    model = GuestModel(GuestParameters(thp_min_boot_bytes=0))
+    model.boot([BootZone(0, NORMAL, 50_000, 50_000)])
+    # Small minimum: sqrt(64 x 50,000) = 1,788 / 4 = 447; high watermark 447 + 2 x 111; 5 % of the rest.
+    assert model.uses()[0].min == (50_000 - 447 - 222) // 20 == 2466
+
+
+@pytest.mark.parametrize(("movable", "minimum"), [(10_000, 32), (40_960, 40), (131_072, 128), (262_144, 128)])
+def test_movable_on_a_newer_kernel_has_a_token_minimum(movable: int, minimum: int) -> None:
+    """A thousandth, 32 to 128 pages; the distance to the other marks is as if it had its share."""
+    kernel, found = marks("6.12", 262_144, movable=movable)
+    assert kernel[0] == 5632
+    step = max(5632 * movable // 262_144 // 4, movable // 1000)
+    assert found == (minimum, minimum + step, minimum + 2 * step)
+
+
+def test_the_minimum_is_shared_out_by_managed_pages() -> None:
+    model = GuestModel(parameters_for("6.1"))
+    model.boot([BootZone(0, DMA32, 100_000, 100_000), BootZone(1, NORMAL, 200_000, 200_000)])
+    model.online(MOVABLE, 1, 1 << 20, 1, 30_000)
+    total = 2 * 5632
+    assert [use.min for use in model.uses()] == [
+        total * 100_000 // 330_000,
+        total * 200_000 // 330_000,
+        total * 30_000 // 330_000,
+    ]
