@@ -160,12 +160,28 @@ def test_what_a_verb_takes(verb: str, asked: tuple[int, ...], user: int, kernel:
         assert sum(load.slab.values()) == times * slab
         assert load.kernel_pages() == times * (kernel + slab)
         assert load.units == times * asked[0]
+        assert load.node == 0
         movable, dma32 = model.zones[0, MOVABLE], model.zones[0, DMA32]
         assert (movable.user, dma32.kernel, dma32.slab) == (times * user, times * (kernel + slab), times * slab)
     model.check()
     assert model.kill("x") + model.remove_files("x") == 1
     assert (users(model), free(model)) == ({MOVABLE: 0, DMA32: 0}, {MOVABLE: SIZE, DMA32: SIZE})
     assert not model.loads
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "anonymous", "read_file", "write_file", "tmpfs_data", "tmpfs_files", "disk_files", "processes", "page_tables",
+        "pipes", "sockets", "pin", "kernel_memory",
+    ],
+)  # fmt: skip
+def test_a_verb_uses_the_memory_of_the_node_that_it_is_told(verb: str) -> None:
+    model = two_nodes()
+    getattr(model, verb)("x", 300, node=1)
+    assert model.loads["x"].node == 1
+    assert model.zones[0, DMA32].free == SIZE
+    assert model.zones[1, NORMAL].free + model.zones[1, MOVABLE].free < 2 * SIZE
 
 
 @pytest.mark.parametrize(

@@ -111,14 +111,14 @@ def test_other_zones_use_their_top_and_one_pageblock_at_the_bottom_of_the_highes
     found = fixed(
         BootZone(0, DMA, 3000, 2500),
         BootZone(0, DMA32, SIZE, SIZE - 512, runs=((0, 16),)),
-        BootZone(0, NORMAL, SIZE, SIZE - 9 * 512, runs=((40, 8), (32, 8))),
+        BootZone(0, NORMAL, SIZE, SIZE - 20 * 512, runs=((46, 2), (32, 14))),
         BootZone(1, NORMAL, SIZE, SIZE, runs=((64, 16),)),
         BootZone(1, MOVABLE, SIZE, SIZE, present=SIZE, runs=((80, 16),)),
     )
     assert found == {
         (0, DMA): {},
         (0, DMA32): {0: 0b1},
-        (0, NORMAL): {47: 0xFF, 46: 0b1000_0000, 32: 0b1},
+        (0, NORMAL): {47: 0xFF, 46: 0xFF, 45: 0b1111_0000, 32: 0b1},
         (1, NORMAL): {64: 0b1},
     }
 

@@ -200,6 +200,19 @@ def test_inodes_looked_up_again_are_those_that_went() -> None:
     assert model.zones[0, DMA32].slab == 1500
 
 
+def test_looking_up_may_find_no_room() -> None:
+    model = small(MOVABLE)
+    model.disk_files("/d/a", 1)
+    model.disk_files("/d/b", 500)
+    model.drop_caches(cache=False)
+    model.pin("p", SIZE - MIN - 1)
+    found = model.look_up_files("/d")
+    assert [(e.kind, e.victim) for e in found.ooms] == [(OomKind.KERNEL, "p")]
+    assert (found.pages, found.share) == (501, 1.0)
+    # The one that was there went for the others before anybody was killed.
+    assert [load.kernel_pages() for load in model.loads.values()] == [0, 500]
+
+
 # Out of memory --------------------------------------------------------------------------------------------------------
 
 

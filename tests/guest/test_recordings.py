@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.guest.calibration import IDLE_FREE, TraceComparison, table
+from sim.kernel_trace import replay as replay_zones
 from sim.load_replay import LoadReplay
 from sim.trace_format import read_trace
 from tests.guest.golden import AMOUNTS, LOADED, follow, idle
@@ -74,6 +75,24 @@ def test_amounts_of_a_guest_under_load(path: Path, amounts: Amounts) -> None:
         assert row == expected
     outside = [d for d in TraceComparison(path.stem, "", steps).deviations() if d.excess > 1.0]
     assert not outside
+
+
+REFUSED_UNDER_LOAD = {
+    "comeback-aged-kernel": {3: 6, 4: 9, 6: 9, 8: 9, 11: 9},
+    "comeback-subblock": {5: 1, 6: 3, 8: 3, 10: 3, 12: 3, 14: 3, 16: 3},
+    "grown-under-load": {14: 1},
+    "short-vmem-movable": {6: 2},
+}
+"""Blocks that refused to go in replays of the zone choice, by recording and step, read off the recordings; the last in
+MOVABLE."""
+
+
+@pytest.mark.parametrize("path", LOADED, ids=lambda path: path.stem)
+def test_zone_choices_under_load_are_those_of_the_recorded_kernel(path: Path) -> None:
+    report = replay_zones(path)
+    assert report.identical
+    assert report.blocks_compared > 100
+    assert report.refused == REFUSED_UNDER_LOAD.get(path.stem, {})
 
 
 def test_every_recording_has_its_amounts(kernel_traces: tuple[Path, ...], amounts: Amounts) -> None:
