@@ -6,7 +6,7 @@ import pytest
 
 from sim.guest import BootZone, GuestModel, GuestParameters, OomKind, parameters_for
 from sim.guest.contract import DMA32, MOVABLE, NORMAL
-from tests.guest.machines import BLOCK, FIRST, MIB, guest, plug
+from tests.guest.machines import BLOCK, FIRST, MIB, SMALL_BLOCK, guest, plug, small
 
 FULL = (1 << 64) - 1
 
@@ -278,3 +278,30 @@ def test_parameters_are_checked() -> None:
         parameters_for("5.4")
     with pytest.raises(ValueError, match="block_pages"):
         GuestModel(block_pages=1000)
+
+
+@pytest.mark.parametrize("grow", ["online", "take", "none"])
+@pytest.mark.parametrize("shrink", ["offline", "give"])
+def test_leftovers_thin_out_by_a_growth_and_the_shrink_after_it(grow: str, shrink: str) -> None:
+    model = small(NORMAL, stay_share_pipes=1.0, regrow_keep_share=0.25)
+    blocks = model.zones[0, NORMAL].blocks
+    assert blocks is not None
+    model.give_subblocks(NORMAL, 0, 31, 0xFF, 512, 2)
+    model.pipes("q", 1280)  # 20,480 pages, 40 pageblocks, and all of them stay
+    model.kill("q")
+    assert blocks.nr_held == 40
+    if grow == "online":
+        model.online(NORMAL, 0, 40, 1, SMALL_BLOCK)
+    elif grow == "take":
+        model.take_subblocks(NORMAL, 0, 31, 0x80, 512)
+    assert blocks.nr_held == 40
+    # Once, not with every shrink. What is taken back here is a growth itself.
+    for held in (40, 10, 10) if grow == "none" else (10, 10, 10):
+        if shrink == "offline":
+            model.offline(NORMAL, 0, 30, 1, SMALL_BLOCK)
+            model.online(NORMAL, 0, 30, 1, SMALL_BLOCK)
+        else:
+            model.give_subblocks(NORMAL, 0, 30, 0xFF, 512, 1)
+            model.take_subblocks(NORMAL, 0, 30, 0x80, 512)
+        assert blocks.nr_held == held
+    model.check()
