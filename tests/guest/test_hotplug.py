@@ -251,7 +251,15 @@ def test_boot_blocks_of_movable_with_boot_allocations_stay() -> None:
         ]
     )
     assert not model.can_offline(MOVABLE, 0, 39)
+    model.online(MOVABLE, 0, 40, 2, BLOCK)
+    assert model.can_offline(MOVABLE, 0, 38)
+    assert not model.can_offline(MOVABLE, 1, 38)
+    assert model.offline(MOVABLE, 0, 40, 2, BLOCK).refused == ()  # the run beside it
+    assert model.offline(MOVABLE, 0, 38, 1, BLOCK).refused == ()
+    assert model.zones[0, MOVABLE].managed == 240_000 - BLOCK
+    model.online(MOVABLE, 0, 38, 1, BLOCK)
     assert model.offline(MOVABLE, 0, 32, 8, BLOCK).refused == (39,)
+    assert model.zones[0, MOVABLE].managed == 240_000 - 7 * BLOCK
     assert model.give_subblocks(MOVABLE, 0, 39, FULL, 512, 64).mask == 0
 
 
