@@ -83,6 +83,20 @@ def test_kernel_pages_stay_out_of_movable_and_go_to_min_without_a_reserve() -> N
     assert (event.kind, event.victim, event.done_share) == (OomKind.KERNEL, "p", 0.0)
 
 
+def test_the_last_page_of_every_pass_is_used() -> None:
+    room = 2 * (SIZE - LOW) - RESERVE
+    for pages, movable in ((room, SIZE - LOW), (room + 2 * (LOW - MIN), SIZE - MIN)):
+        model = small(MOVABLE)
+        model.anonymous("a", pages - 1)
+        assert model.anonymous("b", 1) == (1, 1.0, ())
+        assert users(model) == {MOVABLE: movable, DMA32: pages - movable}
+    for mark in (LOW, MIN):
+        model = small(MOVABLE)
+        model.pin("p", SIZE - mark - 1)
+        assert model.pin("p", 1) == (1, 1.0, ())
+        assert free(model) == {MOVABLE: SIZE, DMA32: mark}
+
+
 def test_kernel_pages_take_the_highest_kernel_zone_first_and_leave_it_at_low() -> None:
     """Two kernel zones: minimum sqrt(16 x 512 MiB in KiB) = 2,896 KiB or 724 pages, 362 each, and steps of 90."""
     model = small(NORMAL)

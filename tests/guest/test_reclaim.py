@@ -182,6 +182,9 @@ def test_inodes_of_dropped_data_can_go_from_the_next_demand_on() -> None:
     assert not outcome.ooms
     assert (load.user_pages(), sum(load.kernel.values()), sum(load.orphans.values())) == (869, 869, 131)
     assert model.zones[0, DMA32].slab == 0
+    available = model.mem_available()
+    model.anonymous("a", 0)
+    assert model.mem_available() == available  # they count before and after
     model.anonymous("a", 1)
     assert (sum(load.slab.values()), sum(load.orphans.values()), model.zones[0, DMA32].slab) == (131, 0, 131)
     model.check()
