@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
@@ -22,7 +21,6 @@ from sim.score import compute_scores
 from sim.series import device_series, run_series
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
-from tests.made_by_hand import ROWS, made_by_hand
 from tests.policies.scripted import Script
 from workloads.contract import Workload
 from workloads.random_mix import RandomMix
@@ -120,19 +118,6 @@ def test_the_row_of_a_run_says_how_long_it_was() -> None:
     row = json.loads(run_row(CellId("0" * 32, "m", "w", "p", 0, 1), result, compute_scores(result)))
     assert (row["duration_s"], row["block_bytes"], row["devices"], row["configured_ratio"]) == (13.5, BLOCK, 1, None)
     assert row["events"] == len(result.events)
-
-
-def test_the_row_of_a_run_says_what_memory_there_was_at_boot() -> None:
-    run = made_by_hand()
-    row = json.loads(run_row(CellId("0" * 32, "m", "w", "p", 0, 1), run, compute_scores(run)))
-    assert row["boot_kernel_bytes"] == 11903 * PAGE_SIZE
-    assert row["boot_movable_bytes"] == 2500 * PAGE_SIZE
-    assert row["boot_early_kernel_bytes"] == 11403 * PAGE_SIZE
-    assert (row["block_bytes"], row["devices"], row["events"]) == (1000 * PAGE_SIZE, 5, len(ROWS))
-    assert (row["duration_s"], row["configured_ratio"], row["kernel_ooms"]) == (100, 63, 4)
-    bare = replace(run, guest={})
-    row = json.loads(run_row(CellId("0" * 32, "m", "w", "p", 0, 1), bare, compute_scores(bare)))
-    assert row["kernel_ooms"] is None, "what a run does not define is empty, never 0"
 
 
 @pytest.mark.parametrize(
