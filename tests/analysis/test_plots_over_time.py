@@ -266,24 +266,29 @@ def test_an_axis_of_time_has_the_largest_unit_of_which_there_are_three(
 
 
 @pytest.mark.parametrize(
-    ("unit", "seconds"), [("seconds", 1.0), ("minutes", 60.0), ("hours", 3600.0), ("days", 86400.0)]
-)
-def test_every_figure_over_time_is_drawn_in_the_unit_that_it_names(tmp_path: Path, unit: str, seconds: float) -> None:
+    ("plot", "unit", "seconds"),
+    [
+        (plots.plot_memory, "minutes", 60.0), (plots.plot_memory, "days", 86_400.0),
+        (plots.plot_ratio, "seconds", 1.0), (plots.plot_ratio, "hours", 3600.0),
+        (plots.plot_map, "hours", 3600.0), (plots.plot_map, "days", 86_400.0),
+    ],
+)  # fmt: skip
+def test_every_figure_over_time_is_drawn_in_the_unit_that_it_names(
+    tmp_path: Path, plot: Any, unit: str, seconds: float  # noqa: ANN401  one of several
+) -> None:  # fmt: skip
     run = hand_run(8 * seconds, [(2 * seconds, PLUG, 40, 8, ZONE_MOVABLE)])
-    store = stored(tmp_path, {"p": [run]})
-    (scenario,) = scenarios(store.runs())
-    for plot in (plots.plot_memory, plots.plot_ratio, plots.plot_map):
-        (axis,) = panels(plot(store, scenario))
-        assert axis.get_xlabel() == f"simulated time [{unit}]"
-        assert axis.get_xlim() == (0, 8)
-        for line in step_lines(axis):
-            assert [x for x, _ in points(line)] == [0, 2, 8]
-        for image in axis.images:
-            assert tuple(image.get_extent())[:2] == (0, 8)
-            # The block is there from the sample at or after 2 of 8 on.
-            there = np.asarray(image.get_array())[-1] == ZONE_MOVABLE
-            assert int(there.argmax()) == 150
-            assert there[150:].all()
+    (axis,) = panels(drawn(plot, tmp_path, {"p": [run]}))
+    assert axis.get_xlabel() == f"simulated time [{unit}]"
+    assert axis.get_xlim() == (0, 8)
+    for line in step_lines(axis):
+        assert [x for x, _ in points(line)] == [0, 2, 8]
+    for image in axis.images:
+        assert tuple(image.get_extent())[:2] == (0, 8)
+        # The block is there from the sample at or after 2 of 8 on.
+        there = np.asarray(image.get_array())[-1] == ZONE_MOVABLE
+        assert int(there.argmax()) == 150
+        assert there[150:].all()
+    assert len(step_lines(axis)) + len(axis.images) > 0
 
 
 def test_the_longest_run_gives_the_axis(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, BLACK = PALETTE[0], PALETTE[1], "#222222"
 OUT_OF_MEMORY = "the kernel ran out of memory, or memory could not be added"
-RATIOS = {"auto-movable 301": 301, "auto-movable 100": 100, "auto-movable 200": 200, "auto-movable 900": 900}
+RATIOS = {"auto-movable 301": 301, "auto-movable 100": 100, "auto-movable 200": 200, "auto-movable 2000": 2000}
 
 
 def drawn(values: Values, ratios: Mapping[str, float] | None = None) -> Figure:
@@ -44,7 +44,7 @@ VALUES = {
     "auto-movable 301": scores(400, 7),
     "auto-movable 100": scores(800, 3),
     "starved": scores(0, 9, ooms=2),
-    "auto-movable 900": scores(20, 5, adds=1),
+    "auto-movable 2000": scores(20, 5, adds=1),
     "auto-movable 200": scores(600, 5),
     "alpha": scores(100, 1),
 }
@@ -125,7 +125,7 @@ def labels(figure: Figure) -> dict[tuple[float, float], str]:
 def test_beside_every_mark_stands_the_name_of_its_policy_or_its_ratio(figure: Figure) -> None:
     assert labels(figure) == {
         (900, 2): "zeta", (100, 1): "alpha", (0, 9): "starved",
-        (800, 3): "100 %", (600, 5): "200 %", (400, 7): "301 %", (20, 5): "900 %",
+        (800, 3): "100 %", (600, 5): "200 %", (400, 7): "301 %", (20, 5): "2000 %",
     }  # fmt: skip
 
 
