@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from matplotlib.markers import MarkerStyle
 
 from sim.analysis.colours import PALETTE
 from sim.analysis.plots import styled
@@ -80,13 +81,16 @@ def test_every_policy_stands_at_its_headroom_in_mib_and_what_came_back_in_gib(fi
     assert axis.get_ylabel() == "memory given back [GiB]"
 
 
-def test_starved_policies_have_a_mark_of_their_own(figure: Figure) -> None:
-    found = corners(panels(figure)[0])
-    cross, circle, diamond = found[0, 9], found[400, 7], found[900, 2]
-    assert len({cross, circle, diamond}) == 3
-    assert found == {
-        (900, 2): diamond, (100, 1): diamond,
-        (800, 3): circle, (600, 5): circle, (400, 7): circle,
+def test_starved_policies_have_a_mark_of_their_own_and_each_kind_that_of_the_legend(figure: Figure) -> None:
+    handles: dict[str, Any] = dict(legend(figure))
+    curve, other, cross = (
+        len(np.asarray(MarkerStyle(handles[label].get_marker()).get_path().vertices))
+        for label in ("auto-movable, by ratio", "other policies", OUT_OF_MEMORY)
+    )
+    assert len({curve, other, cross}) == 3
+    assert corners(panels(figure)[0]) == {
+        (900, 2): other, (100, 1): other,
+        (800, 3): curve, (600, 5): curve, (400, 7): curve,
         (0, 9): cross, (20, 5): cross,
     }  # fmt: skip
 
@@ -99,10 +103,11 @@ def test_ratios_are_joined_in_their_order_and_the_curve_is_broken_where_the_kern
 
 
 def labels(figure: Figure) -> dict[tuple[float, float], str]:
-    """Return what is written nearest to each mark; every text stands beside a mark, not on one."""
+    """Return what is written nearest to each mark; every text stands beside a mark, and on no mark or other text."""
     (axis,) = panels(figure)
     figure.draw_without_rendering()
     found: dict[tuple[float, float], str] = {}
+    boxes: list[Any] = []
     for text in axis.texts:
         if text.get_text() == "better":
             continue
@@ -117,6 +122,9 @@ def labels(figure: Figure) -> dict[tuple[float, float], str]:
         assert 0 < away(nearest) < 25
         assert nearest not in found
         found[nearest] = text.get_text()
+        assert not any(box.overlaps(other) for other in boxes)
+        assert all(away(place) > 0 for place in places(axis))
+        boxes.append(box)
         assert axis.bbox.x0 <= box.x0 < box.x1 <= axis.bbox.x1 + 1
         assert axis.bbox.y0 <= box.y0 < box.y1 <= axis.bbox.y1 + 1
     return found
@@ -126,6 +134,15 @@ def test_beside_every_mark_stands_the_name_of_its_policy_or_its_ratio(figure: Fi
     assert labels(figure) == {
         (900, 2): "zeta", (100, 1): "alpha", (0, 9): "starved",
         (800, 3): "100 %", (600, 5): "200 %", (400, 7): "301 %", (20, 5): "2000 %",
+    }  # fmt: skip
+
+
+def test_a_name_gives_way_to_marks_and_other_names() -> None:
+    # To the right of the first is the second, to the right of the last the end of the axes.
+    values = {"0": scores(0, 0), "first in a row": scores(300, 5), "second in a row": scores(380, 5)}
+    values["the last, with a long name"] = scores(1000, 8)
+    assert labels(drawn(values)) == {
+        (0, 0): "0", (300, 5): "first in a row", (380, 5): "second in a row", (1000, 8): "the last, with a long name",
     }  # fmt: skip
 
 
