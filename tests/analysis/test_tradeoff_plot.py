@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, BLACK = PALETTE[0], PALETTE[1], "#222222"
 OUT_OF_MEMORY = "the kernel ran out of memory, or memory could not be added"
-RATIOS = {"auto-movable 301": 301, "auto-movable 100": 100, "auto-movable 200": 200, "auto-movable 2000": 2000}
+RATIOS = {"auto-movable 301": 301, "auto-movable 90": 90, "auto-movable 200": 200, "auto-movable 2000": 2000}
 
 
 def drawn(values: Values, ratios: Mapping[str, float] | None = None) -> Figure:
@@ -43,7 +43,7 @@ def scores(x: float, y: float, *, ooms: int = 0, adds: int = 0) -> dict[str, lis
 VALUES = {
     "zeta": scores(900, 2),
     "auto-movable 301": scores(400, 7),
-    "auto-movable 100": scores(800, 3),
+    "auto-movable 90": scores(800, 3),
     "starved": scores(0, 9, ooms=2),
     "auto-movable 2000": scores(20, 5, adds=1),
     "auto-movable 200": scores(600, 5),
@@ -133,7 +133,7 @@ def labels(figure: Figure) -> dict[tuple[float, float], str]:
 def test_beside_every_mark_stands_the_name_of_its_policy_or_its_ratio(figure: Figure) -> None:
     assert labels(figure) == {
         (900, 2): "zeta", (100, 1): "alpha", (0, 9): "starved",
-        (800, 3): "100 %", (600, 5): "200 %", (400, 7): "301 %", (20, 5): "2000 %",
+        (800, 3): "90 %", (600, 5): "200 %", (400, 7): "301 %", (20, 5): "2000 %",
     }  # fmt: skip
 
 
