@@ -70,7 +70,6 @@ def test_a_figure_that_is_asked_for_is_that_of_its_workload_and_machine(store: R
         assert movable(results.plot("memory", workload, machine), "alpha") == size
     # Without a machine, the first by name.
     assert movable(results.plot("memory", "grow"), "alpha") == 4
-    assert movable(results.plot("memory", "away"), "alpha") == 2
     assert words(results.plot("ratio", "away")).startswith("Ratio: away on small")
 
 
