@@ -158,6 +158,28 @@ def test_unplugged_pageblocks_are_left_out() -> None:
     assert (k.absent, k.nr_absent) == ({}, 0)
 
 
+def test_lower_blocks_that_come_later_are_filled_next() -> None:
+    k = blocks((10, 2))
+    k.take(10 * 512, 0)
+    k.insert(4, 1)
+    k.take(512, 0)
+    assert k.held == {4: 0b1, 10: FULL, 11: 0b11}
+    k.take(7 * 512, 0)
+    k.insert(6, 1)
+    assert k.take_pieces(1, 0) == [(6, 0b1)]
+    assert k.take_pieces(8, 0) == [(6, 0b11111110), (11, 0b100)]
+
+
+def test_a_zone_that_was_empty_starts_anew_wherever_it_is() -> None:
+    k = blocks((4, 1))
+    k.delete(4, 1)
+    k.insert(9, 1)
+    k.insert(12, 1)
+    assert k.take_pieces(1, 0) == [(9, 0b1)]
+    k.take(8 * 512, 0)
+    assert k.held == {9: 0b11111110, 12: 0b1}
+
+
 def test_which_blocks_of_a_run_are_busy() -> None:
     k = blocks((0, 8))
     k.fix(1, 0b1)
