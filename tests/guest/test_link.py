@@ -75,6 +75,8 @@ def test_demand_that_makes_no_sense_is_refused_and_changes_nothing() -> None:
     assert link.model.loads["a"].user_pages() == 10 * PAGES
     assert link.set_demand("a", "anonymous", 10 * MIB + PAGE_SIZE - 1)  # not yet a page more
     assert link.model.loads["a"].user_pages() == 10 * PAGES
+    assert link.set_demand("a", "anonymous", PAGE_SIZE - 1)  # less than a page is nothing
+    assert not link.model.loads
 
 
 # Kills ----------------------------------------------------------------------------------------------------------------

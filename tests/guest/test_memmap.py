@@ -142,6 +142,8 @@ def test_a_block_that_hosts_its_memmap_is_smaller_by_it_and_costs_nothing() -> N
         model.online(zone, 0, 100, 4, SMALL_BLOCK)
         model.online(zone, 0, 104, 1, SMALL_BLOCK)
         assert model.zones[0, zone].managed == SIZE + 4 * (SMALL_BLOCK - 64) + SMALL_BLOCK
+        tracked = model.zones[0, zone].blocks
+        assert tracked is None or tracked.nr_absent == 0
         assert model.offline(zone, 0, 101, 2, SMALL_BLOCK).refused == ()
         assert model.offline(zone, 0, 104, 1, SMALL_BLOCK).refused == ()
         assert model.zones[0, zone].managed == SIZE + 2 * (SMALL_BLOCK - 64)

@@ -102,6 +102,7 @@ def test_what_boot_took_has_room_for_a_rest() -> None:
     k.fix(0, 0b111)  # held already: nothing more to mark
     assert k.fixed == {0: 0b11}
     assert k.nr_fixed == 2
+    assert k.untouched() == 4 * 8 - 2 - 1
 
 
 def test_a_zone_that_is_full_packs_denser() -> None:
@@ -121,6 +122,17 @@ def test_kernel_pages_lie_above_what_user_pages_fill() -> None:
     assert k.held == {10: 0b1, 11: 0b1, 20: 0b1}
     k.take(512, 1_000_000)  # users fill everything: from the bottom
     assert k.held == {10: 0b11, 11: 0b1, 20: 0b1}
+
+
+def test_a_pageblock_of_users_counts_less_does_not() -> None:
+    for user, place in ((511, (0, 0b1000_0000)), (512, (1, 0b1))):
+        k = blocks((0, 2))
+        k.take(7 * 512, 0)
+        assert k.take_pieces(1, user) == [place]
+        k = blocks((0, 2))
+        k.take(7 * 512, 0)
+        k.take(512, user)
+        assert k.held[place[0]] & place[1]
 
 
 def test_what_finds_no_room_above_users_goes_below() -> None:
@@ -154,8 +166,14 @@ def test_unplugged_pageblocks_are_left_out() -> None:
     assert k.absent == {0: 0b0100}
     k.take(1, 0)
     assert k.held == {0: 0b1011}
+    k.take(4 * 512, 0)
+    assert k.held == {0: 0b11111011}  # block 0 is full
+    k.take(512, 0)
+    assert k.held[1] == 0b1
     k.add_pageblocks(0, 0b0100)
     assert (k.absent, k.nr_absent) == ({}, 0)
+    k.take(512, 0)
+    assert k.held == {0: FULL, 1: 0b1}
 
 
 def test_lower_blocks_that_come_later_are_filled_next() -> None:
@@ -187,7 +205,9 @@ def test_which_blocks_of_a_run_are_busy() -> None:
     k.take(2 * 512, 0)
     assert sorted(k.held.keys() | k.pieces.keys() | k.fixed.keys()) == [0, 1, 2]
     assert k.busy_blocks(0, 8) == [0, 1, 2]
+    assert k.busy_blocks(0, 2) == [0, 1]
     assert k.busy_blocks(1, 1) == [1]
+    assert k.busy_blocks(3, 1) == []
     assert k.busy_blocks(1, 2) == [1, 2]
     assert k.busy_blocks(2, 2) == [2]
     assert k.busy_blocks(3, 5) == []
