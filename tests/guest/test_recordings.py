@@ -13,7 +13,7 @@ import pytest
 
 from sim.guest.calibration import IDLE_FREE, TraceComparison, table
 from sim.kernel_trace import replay as replay_zones
-from sim.load_replay import LoadReplay
+from sim.load_replay import LoadReplay, replay_with_load
 from sim.trace_format import read_trace
 from tests.guest.golden import AMOUNTS, LOADED, follow, idle
 
@@ -93,6 +93,17 @@ def test_zone_choices_under_load_are_those_of_the_recorded_kernel(path: Path) ->
     assert report.identical
     assert report.blocks_compared > 100
     assert report.refused == REFUSED_UNDER_LOAD.get(path.stem, {})
+
+
+def test_a_replay_compares_the_guest_where_there_was_a_load(kernel_traces: tuple[Path, ...]) -> None:
+    report, compared = replay_with_load(next(path for path in LOADED if path.stem == "koom-stranded"))
+    assert (report.trace, report.identical) == ("koom-stranded", True)
+    assert compared is not None
+    assert (compared.name, compared.kernel.split(".")[0]) == ("koom-stranded", "6")
+    assert [step.label for step in compared.steps[:3]] == ["dimm0", "load anon a 1900 small", "load anon b 500 small"]
+    report, nothing = replay_with_load(kernel_traces[0])
+    assert report.identical
+    assert nothing is None
 
 
 def test_every_recording_has_its_amounts(kernel_traces: tuple[Path, ...], amounts: Amounts) -> None:
