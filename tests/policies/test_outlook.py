@@ -118,6 +118,7 @@ def test_what_went_wrong_is_told_by_its_kind() -> None:
             (1, PLUG, 0, 40, 3, N),
             (2, PLUG, 1, 50, 2, M),
             (3, OOM, -1, 0, 1, int(OomKind.GUEST_FULL)),
+            (3, OOM, -1, 0, 1, int(OomKind.MIGRATION)),
             (4, FAILED, 0, -1, 0, EBUSY),
             (5, FAILED, -1, -1, 0, ENOMEM),
             (6, UNPLUG, 0, 40, 1, N),
@@ -126,7 +127,7 @@ def test_what_went_wrong_is_told_by_its_kind() -> None:
             (9, FAILED, 1, -1, 0, ENOMEM),
         )
     )
-    assert (seen.kernel_failures, seen.ooms) == (2, 2)
+    assert (seen.kernel_failures, seen.ooms) == (2, 3)
     # A page more than the two kernel blocks that were there, just before it went wrong.
     assert seen.failure == Need(7 * S - 1, 2 * BLOCK + 1)
     assert Outlook(rehearsed((0, FAILED, 1, -1, 0, ENOMEM))).failure == Need(0, 1)
