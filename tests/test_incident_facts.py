@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from sim.cli import main
 from sim.guest import OomKind
 from sim.incident_checks import CHECKS
 from sim.incident_runs import FailedAdd, Oom, Request, Run, Runs
+from sim.incidents import Report
 from sim.memory.errors import EBUSY, ENOMEM
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.observe import EventKind
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 BLOCK = 32768
 """Pages of a memory block."""
 M, N = ZONE_MOVABLE, ZONE_NORMAL
+NAMES = ("wall-2g", "wall-512m", "kata-udev")
 
 
 def made(*events: tuple[float, EventKind, int, int, int, int, int], died: int = 0) -> Run:
@@ -201,3 +205,21 @@ def test_the_rule_makes_it_kernel_memory_that_was_refused_and_stays(
         for label, share, rest in zip(("with the rule", "without the rule"), shares, left, strict=True)
     }
     assert agrees("kata-udev", {}, runs) == right
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "last"),
+    [((), 0, "3 of 3 agree (4.5 s)."), (("wall-2g",), 1, "2 of 3 agree (4.5 s)."), (NAMES, 1, "0 of 3 agree (4.5 s).")],
+)
+def test_the_command_fails_as_soon_as_one_incident_does_not_agree(
+    wrong: tuple[str, ...], code: int, last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def report(name: str) -> Report:
+        return Report(name, "a list", "died", "why", "died too", "none", name not in wrong, 1.5)
+
+    monkeypatch.setattr("sim.incidents.report", report)
+    result = CliRunner().invoke(main, ["incidents", *NAMES])
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (code, last)

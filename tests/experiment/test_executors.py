@@ -21,6 +21,7 @@ from sim.experiment.executors import InProcess, LocalProcesses, WorkerDiedError,
 from sim.experiment.load import load
 from sim.experiment.run import run
 from sim.experiment.run_cell import CellTimeoutError, Outcome, run_cell, time_limit
+from sim.results.manifest import read_manifest
 from tests.experiment.examples import small
 
 if TYPE_CHECKING:
@@ -293,9 +294,17 @@ def test_the_limit_of_a_cell_holds_for_making_and_for_simulating(
     assert "CellTimeoutError" in outcome.row
 
 
-def test_the_limit_of_the_file_is_that_of_its_cells(tmp_path: Path) -> None:
-    experiment = tiny(1, cell_timeout=0.25)
+def test_the_limit_of_the_file_is_that_of_its_cells_and_workers_are_counted(tmp_path: Path) -> None:
+    experiment = tiny(2, cell_timeout=0.25)
     assert experiment.cell_timeout == 0.25
-    workers = Scripted(1)
-    run(experiment, tmp_path, workers=workers)
+    workers = Scripted(3)
+    report = run(experiment, tmp_path, workers=workers)
     assert workers.timeouts == {0.25}
+    assert read_manifest(report.folder)["timings"]["workers"] == 3
+
+
+def test_rows_stand_in_the_file_of_their_replication(tmp_path: Path) -> None:
+    report = run(tiny(1).only((3, 600, 2000)), tmp_path, workers=Scripted(1))
+    for table in ("runs", "timings"):
+        found = sorted(path.stem for path in (report.folder / table).rglob("*.parquet"))
+        assert found == [f"{table}-{number:06d}" for number in (0, 1, 3)]

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tomli_w
+from click.testing import CliRunner
 
+from sim.cli import main
 from sim.devices.timing import Timing
 from sim.engine import simulate
 from sim.experiment import build
 from sim.experiment.effective import effective_tables
 from sim.experiment.executors import InProcess
 from sim.experiment.load import load
+from sim.experiment.probe import estimated_seconds
 from sim.experiment.run import run
 from sim.faults import InputError
 from sim.guest_link import GuestSpec
+from sim.incident_runs import run_all
 from sim.machine import MachineSpec, NodeSpec
 from sim.results.store import ResultStore
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.experiment.examples import small
+from workloads.dimm_slots import DimmSlots
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sim.experiment.plan import Combination
@@ -120,6 +128,73 @@ def test_devices_of_a_composition_have_the_label_of_their_part() -> None:
 def test_a_guest_has_no_negative_numbers(name: str) -> None:
     assert faults(guest={"model": "linux", name: -1}) == [f"guest.{name}: must not be negative, but is -1"]
     assert one(guest={"model": "linux", name: 0}).guest["parameters"] == {name: 0}
+
+
+class Seen(Exception):  # noqa: N818  what simulate was asked is all that is wanted
+    pass
+
+
+def asked(call: Callable[[], object], patch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Return what ``call`` gives to every simulation, which fails at once; streams by numbers that they draw."""
+    found: list[dict[str, Any]] = []
+
+    def simulate(machine: object, policy: object, workload: object, streams: Streams, **rest: object) -> None:
+        drawn = streams("x").integers(1 << 40, size=2).tolist()
+        found.append({"machine": machine, "policy": vars(policy), "workload": type(workload), "drawn": drawn, **rest})
+        raise Seen
+
+    patch.setattr("sim.engine.simulate", simulate)
+    with contextlib.suppress(Seen):
+        call()
+    return found
+
+
+def test_all_of_a_cell_reaches_its_simulation_whoever_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To run it, to run an incident's, to estimate the time, and to explain decisions."""
+    tables = small(
+        policies=[{"name": "auto-movable", "ratio": 77}],
+        workloads=[TINY],
+        timing={"offline": 0.25},
+        guest={"model": "linux", "sample_every": 3},
+        replications=5,
+    )
+    (tmp_path / "e.toml").write_text(tomli_w.dumps(tables))
+    experiment = load(tables).only((3,))
+
+    def explain() -> None:
+        arguments = ["explain", str(tmp_path / "e.toml"), "--replication", "3"]
+        assert isinstance(CliRunner().invoke(main, arguments).exception, Seen)
+
+    callers: tuple[Callable[[], object], ...] = (
+        lambda: run(experiment, tmp_path, workers=InProcess()),
+        lambda: run_all(experiment),
+        lambda: estimated_seconds(experiment),
+        explain,
+    )
+    for call in callers:
+        (found,) = asked(call, monkeypatch)
+        found.pop("log", None)
+        assert found == {
+            "machine": MachineSpec((NodeSpec(GIB),)),
+            "policy": {"ratio": 77, "numa_aware": True},
+            "workload": DimmSlots,
+            "drawn": Streams(7, 3)("x").integers(1 << 40, size=2).tolist(),
+            "timing": dataclasses.replace(Timing(), offline=250_000),
+            "guest": GuestSpec({}, 3.0),
+        }
+
+
+def test_every_replication_has_other_traffic_and_no_policy_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(**changed: Any) -> list[list[int]]:  # noqa: ANN401  whatever TOML can hold
+        experiment = load(small(workloads=[TINY], **changed))
+        found = asked(lambda: run(experiment, tmp_path, workers=InProcess(), force=True), monkeypatch)
+        return [each["drawn"] for each in found]
+
+    first, other, second, same = drawn()
+    assert (first, second) == (other, same)
+    assert first != second
+    assert second == Streams(7, 1)("x").integers(1 << 40, size=2).tolist()
+    assert not {tuple(each) for each in drawn(seed=8)} & {tuple(first), tuple(second)}
 
 
 # What is combined -----------------------------------------------------------------------------------------------------

@@ -74,3 +74,23 @@ def test_the_commit_is_known_in_a_checkout_and_nowhere_else(tmp_path: Path) -> N
     state = git_state(source)
     assert state is not None
     assert state["commit"] == head.strip()
+
+
+def test_a_checkout_is_modified_once_a_file_of_it_differs(tmp_path: Path) -> None:
+    """A repository with one file, of the name that the program looks for."""
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "manifest.py").write_text("1")
+    assert git_state(tmp_path) is None  # a file that belongs to no repository
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    (tmp_path / "notes").write_text("not known to git")
+    head = git("rev-parse", "HEAD")
+    assert git_state(tmp_path) == {"commit": head, "modified": False}
+    (tmp_path / "manifest.py").write_text("2")
+    assert git_state(tmp_path) == {"commit": head, "modified": True}
