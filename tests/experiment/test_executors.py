@@ -114,24 +114,24 @@ def test_cells_that_were_with_a_pool_that_broke_are_run_alone_and_the_rest_as_be
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two cells' futures say that the pool is broken: nobody knows which of them broke it."""
-    alone: list[int] = []
+    alone: list[tuple[int, float | None]] = []
 
     class One(Scripted):
         def __init__(self, count: int) -> None:
             super().__init__(count, {3: concurrent.futures.BrokenExecutor()})
 
         def submit(self, fn: Any, /, *args: Any, **named: Any) -> concurrent.futures.Future[Any]:  # noqa: ANN401
-            alone.append(args[1].replication)
+            alone.append((args[1].replication, args[3]))
             return super().submit(fn, *args, **named)
 
     monkeypatch.setattr(sim.experiment.executors, "LocalProcesses", One)
     broken = concurrent.futures.BrokenExecutor()
-    workers = Scripted(1, {1: broken, 3: broken})
+    workers = Scripted(2, {1: broken, 3: broken})
 
     outcomes = list(run_all(tiny(6).tasks(), str(tmp_path), workers, 2.5))
 
     assert numbers(outcomes) == list(range(6))
-    assert alone == [1, 3]
+    assert sorted(alone) == [(1, 2.5), (3, 2.5)]
     (failed,) = (outcome for outcome in outcomes if not outcome.completed)
     assert (failed.id.replication, failed.stage) == (3, "worker")
     assert failed.error == (
