@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.contract import Demand, OomEvent, OomKind
-from sim.guest.loads import CACHED, OWNED, WHOLE_PAGES, Load, LoadKind
+from sim.guest.loads import OWNED, WHOLE_PAGES, Load, LoadKind
 from sim.guest.memory import Memory
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class Demands(Memory):
         """Write a file of a disk file system: page cache, dirty up to the limit."""
         load = self._load(name, LoadKind.PAGE_CACHE, node)
         load.units += pages
-        load.dirty += pages
-        out = self._serve(load, pages, pages * self.parameters.cache_slab_share)
+        out = self._serve(load, pages, pages * self.parameters.cache_slab_share, dirty=True)
         self._limit_dirty()
         return out
 
@@ -71,8 +70,9 @@ class Demands(Memory):
         each = (p.disk_file_data_bytes if bytes_each else p.disk_file_bytes) / _PAGE
         load.slab_per_unit = each
         data = files * -(-bytes_each // _PAGE)
-        load.dirty += data
-        out = self._serve(load, data, files * each) if data else self._serve(load, 0, 0.0, slab=files * each)
+        out = (
+            self._serve(load, data, files * each, dirty=True) if data else self._serve(load, 0, 0.0, slab=files * each)
+        )
         self._limit_dirty()
         return out
 
@@ -191,8 +191,6 @@ class Demands(Memory):
 
     def _limit_dirty(self) -> None:
         """Let the oldest dirty pages reach the disk while there are more than the limit (mm/page-writeback.c)."""
-        for load in self.loads.values():
-            load.dirty = min(load.dirty, load.user_pages())  # what was asked for need not have been met
         total = sum(x.dirty for x in self.loads.values())
         zones = self.zones.values()
         limit = int(self.parameters.dirty_share * (sum(z.free for z in zones) + sum(z.cache for z in zones)))
@@ -203,8 +201,11 @@ class Demands(Memory):
             load.dirty -= n
             total -= n
 
-    def _serve(self, load: Load, user: int, kernel: float, *, slab: float = 0.0) -> Demand:
-        """Serve a demand; kill while it cannot be met, stop when its own process is the victim or the guest dies."""
+    def _serve(self, load: Load, user: int, kernel: float, *, slab: float = 0.0, dirty: bool = False) -> Demand:
+        """Serve a demand; kill while it cannot be met, stop when its own process is the victim or the guest dies.
+
+        ``dirty``: user pages are written, and count as dirty from when they are there.
+        """
         if self.died:
             return Demand(0, 0.0)
         self._ripen()
@@ -226,6 +227,9 @@ class Demands(Memory):
                 while want > 0:
                     left = takes[i](want)
                     done[i] += want - left
+                    if dirty and i == 0:
+                        # Of more than there is room for at once, what came first may have reached the disk and gone.
+                        load.dirty = min(load.dirty + want - left, load.user_pages())
                     want = left
                     if left:
                         kind = OomKind.GUEST_FULL if i == 0 else OomKind.KERNEL
@@ -233,10 +237,8 @@ class Demands(Memory):
                         ooms.append(event)
                         if event.guest_died or load.name not in self.loads:
                             return Demand(sum(done), sum(done) / total, tuple(ooms))
-            if load.kind in CACHED:
-                load.dirty = min(load.dirty, load.user_pages())
-                if steps > 1 and load.dirty:
-                    self._limit_dirty()
+            if load.dirty and steps > 1:
+                self._limit_dirty()
         return Demand(sum(done), 1.0, tuple(ooms))
 
     def _fits(self, node: int, user: int, kernel: int) -> bool:

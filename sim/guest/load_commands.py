@@ -141,7 +141,7 @@ def _gather(actions: Iterable[Action]) -> Iterator[Action]:
 
 _COMPARE = {"-lt": op.lt, "-le": op.le, "-gt": op.gt, "-ge": op.ge, "-eq": op.eq, "-ne": op.ne}
 
-_WORD = re.compile(r"\s*(&&|\|\||;|\||\n|(?:>&\d|\$\(\(.*?\)\)|\"[^\"]*\"|'[^']*'|[^\s;&|])+|&)")
+_WORD = re.compile(r"[^\S\n]*(&&|\|\||;|\||\n|(?:>&\d|\$\(\(.*?\)\)|\"[^\"]*\"|'[^']*'|[^\s;&|])+|&)")
 
 
 def _tokens(line: str) -> list[str]:

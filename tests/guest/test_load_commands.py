@@ -90,6 +90,13 @@ if TYPE_CHECKING:
             "load pt a 1 >/dev/null 2>&1 & load pt b 2 | cat",
             [Action("pt", "a", 1), Action("pt", "b", 2), Action("unknown", "cat")],
         ),
+        ("echo > /proc/sys/vm/drop_caches; echo x >/proc/sys/vm/drop_caches", [Action("drop", "", 3)] * 2),
+        ("echo 1 2>/proc/sys/vm/drop_caches; : 2>/mnt/x; : >&2; true >", []),
+        (
+            "> /mnt/x; load pt a 1\nload pt b 2",
+            [Action("files", "/mnt", 1), Action("pt", "a", 1), Action("pt", "b", 2)],
+        ),
+        ("[ 3 -like 3 ] && load pt a 1; [ 1 -lt b ] && load pt b 1; [ a -lt 3 ] && load pt c 1", []),
         ("load socks s 5", [Action("unknown", "load socks s 5")]),
         ("load files /mnt/f 5", [Action("unknown", "load files /mnt/f 5")]),
         ("load kill", [Action("unknown", "load kill")]),

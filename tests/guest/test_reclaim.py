@@ -95,6 +95,22 @@ def test_dirty_pages_are_a_fifth_of_free_and_cache_and_the_oldest_are_cleaned() 
     assert (model.loads["/a"].dirty, model.loads["/b"].dirty) == (limit - 3000, 3000)
 
 
+def test_a_file_larger_than_memory_is_cleaned_while_it_is_written() -> None:
+    model = small(MOVABLE)
+    assert model.write_file("/f", 3 * SIZE) == (3 * SIZE, 1.0, ())
+    z = model.zones.values()
+    assert model.loads["/f"].dirty == int(0.2 * sum(x.free + x.cache for x in z)) == 2 * SIZE // 5
+    model.check()
+
+
+def test_no_more_is_dirty_than_was_written() -> None:
+    model = small(MOVABLE, dirty_share=1.0)
+    assert model.write_file("/f", 3 * SIZE).ooms[-1].guest_died
+    load = model.loads["/f"]
+    assert load.dirty == load.user_pages() == ROOM + 2 * (LOW - MIN)
+    model.check()
+
+
 def test_index_nodes_go_with_their_pages() -> None:
     model = small(MOVABLE, cache_slab_share=0.5)
     model.read_file("/f", 1000)
@@ -144,6 +160,18 @@ def test_a_shrink_drops_at_least_what_is_asked_for() -> None:
     outcome = model.pin("p", 64 * 500)
     assert outcome.ooms[0].done_share == (1500 + LOW - MIN) / (64 * 500)
     assert outcome.ooms[0].kind is OomKind.KERNEL
+
+
+def test_slab_gives_what_cache_does_not() -> None:
+    model = small(MOVABLE, first_shrink_share=0.0, shrink_batch_share=0.0)
+    model.anonymous("a", SIZE - LOW)
+    model.read_file("/f", 20)
+    model.disk_files("/d", 1000)
+    model.pin("p", SIZE - LOW - 1020)
+    model.pin("p", 1)
+    # One page, and 65 that lift DMA32 to its high watermark: 20 of cache, 46 of slab.
+    assert (model.zones[0, DMA32].cache, model.zones[0, DMA32].slab) == (0, 1000 - 46)
+    assert model.zones[0, DMA32].free == HIGH
 
 
 def test_dropping_slab_makes_the_next_shrink_a_first_one() -> None:
@@ -290,6 +318,13 @@ def test_of_many_processes_a_64th_dies_at_a_time(count: int, left: int) -> None:
     assert (event.victim, event.guest_died) == ("p", False)
     load = model.loads["p"]
     assert (load.units, load.user_pages(), load.kernel_pages()) == (left, left, 2 * left)
+
+
+def test_a_process_without_pages_of_its_own_is_better_than_none() -> None:
+    model = small(MOVABLE)
+    model.pipes("pipes", 10)
+    assert model.starve().victim == "pipes"
+    assert not model.died
 
 
 def test_the_last_process_takes_its_load_along() -> None:
