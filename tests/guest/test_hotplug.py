@@ -280,6 +280,14 @@ def test_returnable_counts_what_would_go() -> None:
 def test_parameters_are_checked() -> None:
     with pytest.raises(ValueError, match="stay_share"):
         GuestParameters(stay_share=1.5)
+    for name in ("pageblock_fill", "kernel_min_share"):
+        GuestParameters(**{name: 1.0})  # type: ignore[arg-type]
+        for value in (0.0, 1.001):
+            with pytest.raises(ValueError, match=f"{name}: {value} must lie above 0 and not above 1"):
+                GuestParameters(**{name: value})  # type: ignore[arg-type]
+    for value in (-0.001, 1.001):
+        with pytest.raises(ValueError, match=f"dirty_share: {value} must lie between 0 and 1"):
+            GuestParameters(dirty_share=value)
     with pytest.raises(ValueError, match=r"series: '5.4'"):
         GuestParameters(series="5.4")
     with pytest.raises(ValueError, match=r"5\.4.*6\.1, 6\.12"):
