@@ -11,6 +11,7 @@ RECORDINGS := $(wildcard tests/data/kernel-traces/*.json)
 # One stamp for each set of libraries: pyproject.toml changed means install again.
 DEV := $(VENV)/.installed-dev
 DOCS := $(VENV)/.installed-docs
+MUTANTS := $(VENV)/.installed-mutants
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -30,11 +31,16 @@ test: $(DEV) ## Style, types and all tests but the long ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term
 
 .PHONY: test-long
-test-long: $(DEV) ## All tests, with the long Hypothesis profile (takes much longer)
-	HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(WORKERS) -m "slow or not slow"
+test-long: $(DEV) ## All tests in random order, with the long Hypothesis profile (takes much longer)
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(WORKERS) -m "slow or not slow" -p randomly
+
+.PHONY: mutants
+mutants: $(MUTANTS) ## Mistakes put into the code one by one: do the tests notice? (takes hours, resumes)
+	$(BIN)/python -m tests.mutation.run $(AREAS)
+	$(BIN)/python -m tests.mutation.report
 
 .PHONY: bench
 bench: $(DEV) ## Speed, as ratios to bare SimPy events
@@ -65,6 +71,10 @@ $(BIN)/python:
 
 $(DEV): pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@
+
+$(MUTANTS): pyproject.toml | $(DEV)
+	$(PIP) install --quiet --editable '.[mutants]'
 	@touch $@
 
 $(DOCS): pyproject.toml | $(BIN)/python
