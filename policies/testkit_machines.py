@@ -129,17 +129,22 @@ class RandomMachine(ABC):
     def _offline(self) -> None:
         """Take a run of online blocks offline, boot memory included, and tell the policy."""
         blocks = self._memory.blocks
-        online = [block for block, code in enumerate(blocks.where) if code >= FIRST_ZONE_CODE]
+        online = self._boot_or_all([block for block, code in enumerate(blocks.where) if code >= FIRST_ZONE_CODE])
         for block in online[self._draw(len(online) or 1) :][: 1 + self._draw(8)]:
             if blocks.flags[block] & BlockTable.HAS_HOLES:
                 continue
             zone = self._memory.offline(block)
             self._tell("on_offline", zone.node, zone.type, self._memory.block_pages)
 
+    def _boot_or_all(self, found: list[int]) -> list[int]:
+        """Return half of the time only the boot memory among these blocks, if there is any: device memory is more."""
+        boot = [block for block in found if self._memory.blocks.flags[block] & BlockTable.EARLY]
+        return boot if self._draw(2) and boot else found
+
     def _put_online(self) -> None:
         """Put offline blocks online: some by a word that asks nobody, the rest as the policy says."""
         blocks = self._memory.blocks
-        offline = [block for block, code in enumerate(blocks.where) if code == OFFLINE]
+        offline = self._boot_or_all([block for block, code in enumerate(blocks.where) if code == OFFLINE])
         word = self._draw(4)
         for block in offline[self._draw(len(offline) or 1) :][: 1 + self._draw(8)]:
             if word == 0:
