@@ -239,13 +239,14 @@ def _code(cls: type) -> str:
         return ""
 
 
-def _required(cls: type) -> set[str]:
+@cache
+def _required(cls: type) -> frozenset[str]:
     """Return the keyword arguments without which ``cls`` cannot be made."""
     try:
         signature = inspect.signature(cls)
     except (TypeError, ValueError):
-        return set()
-    return {name for name, argument in signature.parameters.items() if argument.default is argument.empty}
+        return frozenset()
+    return frozenset(name for name, argument in signature.parameters.items() if argument.default is argument.empty)
 
 
 def _placed(complaint: str, where: str, parameters: Iterable[str]) -> Fault:
