@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.devices.timing import Timing
@@ -242,35 +240,3 @@ def test_without_a_guest_there_is_no_demand() -> None:
 def test_what_is_not_attached_has_nothing() -> None:
     host = Rig().host
     assert (host.present("d"), host.busy("d"), host.plugged("d"), host.requested("d")) == (False, False, 0, 0)
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(("plug", "unplug", "resize")),
-            st.integers(0, 5),
-            st.integers(1, 24).map(lambda blocks: blocks * 64 * MIB),
-        ),
-        max_size=40,
-    )
-)
-def test_devices_never_overlap_whatever_is_asked(requests: list[tuple[str, int, int]]) -> None:
-    """Any mix of requests: every block belongs to one device at most, and the host knows what each has."""
-    rig = Rig(slots=3, max_memory=12 * GIB)
-    for verb, which, size in requests:
-        if verb == "plug":
-            spec = DimmSpec(f"d{which}", size) if which % 2 else VirtioMemSpec(f"d{which}", size, requested=size)
-            rig.host.plug(spec)
-        elif verb == "unplug":
-            rig.host.unplug(f"d{which}")
-        else:
-            rig.host.resize(f"d{which}", size)
-        rig.settle()
-        assert len(failures(rig)) == rig.host.failed_requests + rig.context.failures
-    names = {name for name in rig.recorder.device_names if rig.host.present(name)}
-    blocks = [block for block in rig.memory.blocks.ids() if block >= base(rig)]
-    groups = {group.id: group.blocks for group in rig.memory.groups}
-    assert sum(groups.values()) == len(blocks)
-    dimms = sum(rig.host.plugged(name) for name in names if int(name[1:]) % 2)
-    whole = sum(-(-rig.host.plugged(name) // BLOCK) for name in names if not int(name[1:]) % 2)
-    assert dimms // BLOCK + whole == len(blocks)
