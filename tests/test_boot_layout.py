@@ -17,6 +17,7 @@ from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_LABELS, ZONE_MOVABLE, ZO
 from sim.trace_format import read_trace
 from sim.units import GIB, MIB, PAGE_SIZE, TIB, parse_size
 from tests.conftest import KERNEL_TRACES
+from tests.reach import Reach
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,8 +231,26 @@ def check(layout: BootLayout, machine: MachineSpec) -> None:
     assert kernel >= min(wanted, present)
 
 
+REACH = Reach(
+    {
+        "kernelcore": 6,
+        "movablecore": 6,
+        "both": 6,
+        "neither": 6,
+        "MOVABLE memory": 15,
+        "no MOVABLE memory": 15,
+        "CMA areas": 15,
+        "a node without memory": 3,
+        "several nodes": 20,
+        "memory above 4 GiB": 20,
+        "a mixed block": 20,
+    }
+)
+
+
+@REACH.test(examples=72)
 @given(
-    nodes=st.lists(st.integers(0, 96), min_size=1, max_size=4).filter(any),
+    nodes=st.lists(st.integers(0, 96) | st.just(0), min_size=1, max_size=4).filter(any),
     block_shift=st.integers(0, 4),
     share=st.integers(0, 100),
     words=st.sampled_from(("kernelcore", "movablecore", "both", "neither")),
@@ -247,7 +266,16 @@ def test_what_holds_for_every_machine(nodes: list[int], block_shift: int, share:
         movablecore=part if words in ("movablecore", "both") else 0,
         cma=cma,
     )
-    check(lay_out(machine), machine)
+    layout = lay_out(machine)
+    check(layout, machine)
+    kinds = {zone.zone for zone in layout.zones}
+    REACH(words)
+    REACH("MOVABLE memory" if ZONE_MOVABLE in kinds else "no MOVABLE memory")
+    REACH("CMA areas", any(zone.cma for zone in layout.zones))
+    REACH("a node without memory", any(not node.boot_memory for node in memory))
+    REACH("several nodes", len(memory) > 1)
+    REACH("memory above 4 GiB", ZONE_NORMAL in kinds)
+    REACH("a mixed block", any(zone == MIXED for _, _, zone, _ in layout.boot.runs))
 
 
 def test_the_largest_machine() -> None:

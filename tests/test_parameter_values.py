@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from sim.parameter_values import UnknownTypeError, convert, json_schema, paths_in, with_paths
 from sim.units import GIB, MIB
+from tests.reach import Reach
 
 if TYPE_CHECKING:
     from sim.faults import Fault
@@ -18,9 +20,24 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-types = st.sampled_from(
-    ["int", "float", "bool", "str", "size", "seconds", "percent", "path", "a|b", "list[size]", "ints", "[size, int]"]
+TYPES = (
+    "int",
+    "float",
+    "bool",
+    "str",
+    "size",
+    "seconds",
+    "percent",
+    "path",
+    "a|b",
+    "list[size]",
+    "ints",
+    "[size, int]",
 )
+
+#: What would do for some type, beside what does for none.
+SENSE = ("a", "b", "1GiB", "512 MiB", 5, 2.5, True, [1, 2], ["1GiB", 3], [4096, "2MiB"])
+REACH = Reach({f"{name}: {what}": 3 for name in TYPES for what in ("converted", "a fault")})
 
 
 def converted(type_name: str, value: object) -> object:
@@ -106,17 +123,20 @@ def test_every_element_has_its_fault() -> None:
     assert faults_in("list[size]", ("x", "1GiB", -1)) == ["here[0]", "here[2]"]
 
 
-@given(types, anything)
-def test_anything_is_converted_or_has_a_fault(type_name: str, value: object) -> None:
-    faults: list[Fault] = []
+@REACH.test(examples=99)
+@given(st.lists(st.sampled_from(SENSE) | anything, min_size=3, max_size=3))
+def test_anything_is_converted_or_has_a_fault(values: list[object]) -> None:
+    for type_name, value in itertools.product(TYPES, values):
+        faults: list[Fault] = []
 
-    result = convert(type_name, value, "here", faults)
+        result = convert(type_name, value, "here", faults)
 
-    assert faults or result is not None
-    assert all(fault.where.startswith("here") and "\n" not in fault.what for fault in faults)
+        assert faults or result is not None
+        assert all(fault.where.startswith("here") and "\n" not in fault.what for fault in faults)
+        REACH(f"{type_name}: {'a fault' if faults else 'converted'}")
 
 
-@given(types)
+@pytest.mark.parametrize("type_name", TYPES)
 def test_every_type_has_a_json_schema(type_name: str) -> None:
     assert json_schema(type_name)
 

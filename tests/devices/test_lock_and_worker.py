@@ -15,6 +15,7 @@ from sim.devices.worker import LOCK, HotplugLock, Worker
 from sim.observe import EventKind
 from sim.units import GIB
 from tests.devices.rig import BLOCK, FIRST, Rig
+from tests.reach import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -107,6 +108,10 @@ def test_zones_depend_on_who_was_served_before(dimm_first: bool, zones: tuple[st
 # The lock ----
 
 
+REACH = Reach({"the lock is free": 20, "the lock is held": 50, "held by whoever asks again": 5, "held for no time": 10})
+
+
+@REACH.test()
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5), st.integers(1, 4)), min_size=1, max_size=12))
 def test_one_holder_at_a_time_in_order_of_arrival(jobs: list[tuple[int, int, int]]) -> None:
     """Each job arrives, asks for the lock, and holds it for a while, several times over."""
@@ -119,6 +124,9 @@ def test_one_holder_at_a_time_in_order_of_arrival(jobs: list[tuple[int, int, int
     def work(number: int, hold: int, rounds: int) -> Generator[int, None, None]:
         for _ in range(rounds):
             asked.append(number)
+            REACH("the lock is held" if holder else "the lock is free")
+            REACH("held by whoever asks again", served[-1:] == [number])
+            REACH("held for no time", hold == 0)
             yield LOCK
             assert holder == []
             holder.append(number)

@@ -30,12 +30,12 @@ POLICIES: tuple[type[Policy], ...] = (AutoMovable, OnlineKernel, OnlineMovable)
 WORDS = (OnlineType.OFFLINE, OnlineType.ONLINE, OnlineType.ONLINE_KERNEL, OnlineType.ONLINE_MOVABLE)
 
 #: Small blocks are filled by sub-blocks; big blocks are whole memory blocks; the third unplugs nothing that is online.
-VIRTIO_MEM = {
+VIRTIO_MEM: dict[str, VirtioMemSpec] = {
     "small": VirtioMemSpec("small", 10 * BLOCK, block_size=8 * MIB),
     "big": VirtioMemSpec("big", 12 * BLOCK, block_size=2 * BLOCK),
     "shy": VirtioMemSpec("shy", 6 * BLOCK, block_size=32 * MIB, unplug_online=False),
 }
-STATIC = {
+STATIC: dict[str, DeviceSpec] = {
     "dimm0": DimmSpec("dimm0", 4 * BLOCK),
     "dimm1": DimmSpec("dimm1", 3 * BLOCK, ranges=(2 * BLOCK, BLOCK), gap=BLOCK),
     "dimm2": DimmSpec("dimm2", BLOCK),

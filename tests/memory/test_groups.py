@@ -13,6 +13,7 @@ from sim.memory.hotplug import Memory
 from sim.memory.view import MemoryView
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from tests.devices.rig import fails_with
+from tests.reach import Reach
 
 if TYPE_CHECKING:
     from sim.memory.groups import GroupRegistry, MemoryGroup
@@ -167,13 +168,30 @@ def test_the_walk_stops_at_the_first_answer_that_is_not_zero() -> None:
     assert seen == [0, 1]
 
 
+REACH = Reach(
+    {
+        "MOVABLE comes": 100,
+        "kernel memory comes": 100,
+        "memory goes": 100,
+        "a group needs early memory": 200,
+        "its own kernel memory pays for a part": 50,
+        "its own kernel memory pays for all": 50,
+        "a ratio that is no signed number": 3,
+    }
+)
+
+
+@REACH.test()
 @given(
     ratio=st.one_of(st.integers(1, 2000), st.sampled_from([2**31 - 1, 2**31, 2**32 - 1])),
-    changes=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), max_size=60),
+    changes=st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from((True, True, False)), st.booleans()), min_size=20, max_size=40
+    ),
 )
 def test_charges_are_those_of_a_walk_after_any_changes(ratio: int, changes: list[tuple[int, bool, bool]]) -> None:
     """Groups of two nodes grow and shrink in turn; the sums that are kept always equal sums made afresh."""
     memory = machine()
+    REACH("a ratio that is no signed number", ratio >= 2**31)
     ids = [memory.groups.register_dynamic(number % 2, PAGES) for number in range(4)]
     memory.groups.charges(ratio)
     held: dict[int, list[int]] = {group_id: [] for group_id in ids}
@@ -185,9 +203,11 @@ def test_charges_are_those_of_a_walk_after_any_changes(ratio: int, changes: list
             memory.online(next_block, ZONE_MOVABLE if movable else ZONE_NORMAL)
             blocks.append(next_block)
             next_block += 1
+            REACH("MOVABLE comes" if movable else "kernel memory comes")
         elif blocks:
             memory.offline(blocks[-1])
             memory.remove(blocks.pop())
+            REACH("memory goes")
         memory.groups.settle()
         charges = memory.groups.charges(ratio)
         by_node = [0, 0]
@@ -195,6 +215,9 @@ def test_charges_are_those_of_a_walk_after_any_changes(ratio: int, changes: list
             charge = max(0, 100 * group.movable // ratio - group.kernel) if ratio < 2**31 else 0
             by_node[group.node] += charge
             assert charges.charged.get(group.id, 0) == charge
+            REACH("a group needs early memory", charge > 0)
+            REACH("its own kernel memory pays for a part", charge > 0 and group.kernel > 0)
+            REACH("its own kernel memory pays for all", group.movable > 0 and group.kernel > 0 and charge == 0)
         assert charges.total == sum(by_node)
         assert [charges.by_node.get(node, 0) for node in (0, 1)] == by_node
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.units import GIB, MIB
+from tests.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls
 from workloads.checks import WorkloadInputError
 from workloads.csv_replay import SHIPPED, CsvReplay
@@ -186,27 +187,90 @@ def test_a_file_full_of_faults_is_cut_off(tmp_path: Path) -> None:
     assert found[-1] == ": and 7 more like these"
 
 
-@given(st.binary(max_size=300))
-def test_no_file_gives_anything_but_words(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    folder = tmp_path_factory.mktemp("any")
-    assert faults_of(folder, content)
-    assert faults_of(folder, HEADER.encode() + content)
-
-
-FIELDS = st.sampled_from(
-    ["", "0", "1", "plug", "unplug", "resize", "a", "b", "dimm", "virtio-mem", "1GiB", "2MiB", "4KiB", "x", '"', "1e9"]
+#: Rows that a log of a virtio-mem device, a DIMM and a load may have, at any place; and what a field may hold instead.
+ROWS = (
+    "{t},plug,v,virtio-mem,0,,2MiB,1GiB,",
+    "{t},plug,d,dimm,1GiB,1,,,x",
+    "{t},unplug,d,,,,,,",
+    "{t},resize,v,,2MiB,,,,",
+    "{t},resize,v,,1GiB,,,,",
+    "{t},demand,web,anon,4KiB,,,,",
+)
+FIELDS = (
+    "",
+    "0",
+    "1",
+    "plug",
+    "unplug",
+    "resize",
+    "a",
+    "v",
+    "d",
+    "dimm",
+    "virtio-mem",
+    "1GiB",
+    "3MiB",
+    "4KiB",
+    "x",
+    '"',
+)
+LOGS = Reach(
+    {f"accepted with a {verb}": 5 for verb in ("plug", "unplug", "resize", "set_demand")}
+    | {"accepted": 8, "refused for one fault": 10, "refused for several": 10, "a row was damaged": 20}
 )
 
 
-@given(st.lists(st.lists(FIELDS, min_size=9, max_size=9), min_size=1, max_size=6))
-def test_what_is_accepted_can_be_replayed(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
-    text = HEADER + "".join(",".join(row) + "\n" for row in rows)
+@st.composite
+def logs(draw: st.DrawFn) -> list[str]:
+    """Return a few rows, some in an order that makes no sense, some with a field of another kind."""
+    rows = []
+    for t in range(draw(st.integers(1, 6))):
+        row = ROWS[t] if t < 2 and draw(st.integers(0, 5)) else draw(st.sampled_from(ROWS[2:] * 3 + ROWS[:2]))
+        fields = row.format(t=t).split(",")
+        if draw(st.integers(0, 9)) == 0:
+            fields[draw(st.integers(0, len(fields) - 1))] = draw(st.sampled_from(FIELDS))
+            LOGS("a row was damaged")
+        rows.append(",".join(fields))
+    return rows
+
+
+BYTES = Reach({"not UTF-8": 5, "not a line of CSV": 3, "too few fields": 5, "a field of a row": 20, "anything else": 0})
+BAD_ROWS = st.lists(
+    st.lists(st.sampled_from(FIELDS) | st.text(max_size=5), min_size=9, max_size=9).map(",".join), min_size=1
+)
+
+
+@BYTES.test(examples=72)
+@given(
+    st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | BAD_ROWS.map(lambda rows: "\n".join(rows).encode())
+)
+def test_no_file_gives_anything_but_words(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    assert faults_of(folder, content)
+    for fault in faults_of(folder, HEADER.encode() + content)[:1]:
+        field = any(f": {column}: " in fault for column in HEADER.strip().split(","))
+        words = {"not UTF-8": "UTF-8", "not a line of CSV": "line of CSV", "too few fields": " fields, but there are"}
+        told = [kind for kind, word in words.items() if word in fault]
+        BYTES(told[0] if told else "a field of a row" if field else "anything else")
+
+
+@LOGS.test(examples=90)
+@given(logs())
+def test_what_is_accepted_can_be_replayed(tmp_path_factory: pytest.TempPathFactory, rows: list[str]) -> None:
+    text = HEADER + "".join(f"{row}\n" for row in rows)
     try:
         workload = CsvReplay(path=written(tmp_path_factory.mktemp("any"), text))
     except WorkloadInputError as error:
         assert all(fault.startswith("path: log.csv, line ") for fault in error.faults)  # noqa: PT017
+        LOGS("refused for one fault" if len(error.faults) == 1 else "refused for several")
     else:
-        assert len(calls(workload)) == len(rows)
+        LOGS("accepted")
+        asked = calls(workload)
+        verbs = ["set_demand" if row.split(",")[1] == "demand" else row.split(",")[1] for row in rows]
+        assert [verb for _, verb, *_ in asked] == verbs
+        assert [now for now, *_ in asked] == [int(row.split(",")[0] or 0) * 1_000_000 for row in rows]
+        for verb in set(verbs):
+            LOGS(f"accepted with a {verb}")
 
 
 def test_speed_and_repeat(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.units import GIB, MIB
+from tests.reach import Reach
 from tests.workloads.fake_host import calls, play
 from workloads.checks import WorkloadInputError
 from workloads.demand_trace import DemandTrace, held
@@ -25,8 +26,14 @@ def written(folder: Path, text: str, name: str = "demand.csv") -> str:
     return str(path)
 
 
+REACH = Reach(
+    {"an earlier one is held": 50, "nothing earlier is higher": 50, "of one moment the last stands": 10, "no hold": 1}
+)
+
+
+@REACH.test()
 @given(
-    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), min_size=1, max_size=60),
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), min_size=1, max_size=40),
     st.integers(0, 100),
 )
 def test_held_is_the_largest_of_the_last_while(steps: list[tuple[int, int]], hold: int) -> None:
@@ -40,6 +47,9 @@ def test_held_is_the_largest_of_the_last_while(steps: list[tuple[int, int]], hol
             known for number, (then, known) in enumerate(samples[: index + 1]) if number == index or then + hold > t_us
         ]
         assert (t_us, level) == (samples[index][0], max(recent))
+        REACH("an earlier one is held" if level > samples[index][1] else "nothing earlier is higher")
+        REACH("of one moment the last stands", [t for t, _ in samples[index + 1 : index + 2]] == [t_us])
+    REACH("no hold", hold == 0)
 
 
 def test_growth_at_once_and_shrinking_after_the_hold_time(tmp_path: Path) -> None:

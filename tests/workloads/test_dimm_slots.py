@@ -11,10 +11,18 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import DimmSpec
 from sim.units import GIB, MIB
+from tests.reach import Reach
 from tests.workloads.fake_host import Call, calls, play
 from workloads.dimm_slots import DimmSlots, reflect
 
+REACH = Reach(
+    {"plug": 200, "unplug": 200, "every slot is full": 30, "every slot is empty": 20, "one that is ripe of some": 100}
+    | {f"{removal} goes": 50 for removal in ("newest", "oldest", "random")}
+    | {"coin": 10, "target": 10, "exponential": 10, "fixed": 10, "held for some time": 10}
+)
 
+
+@REACH.test()
 @given(
     slots=st.integers(1, 20),
     sizes=st.lists(st.sampled_from([128 * MIB, GIB, 3 * GIB]), min_size=1, max_size=4),
@@ -58,6 +66,9 @@ def test_bounds_and_order(  # noqa: PLR0917  one for each thing that is drawn
     )
     requests = calls(workload, seed=data.draw(st.integers(0, 1000)))
     assert sum(now == 0 for now, *_ in requests) == initial
+    REACH(mode)
+    REACH(spacing)
+    REACH("held for some time", hold > 0)
     check_requests(requests, slots, sizes, nodes, hold, removal)
 
 
@@ -77,10 +88,15 @@ def check_requests(
             assert verb == "unplug"
             ripe = [name for name, since in plugged.items() if now - since >= hold * 1_000_000]
             assert device in ripe
+            REACH(f"{removal} goes", len(ripe) > 1)
+            REACH("one that is ripe of some", 0 < len(ripe) < len(plugged))
             if removal != "random":
                 assert device == ripe[-1 if removal == "newest" else 0]
             del plugged[device]
         assert len(plugged) <= slots
+        REACH(verb)
+        REACH("every slot is full", len(plugged) == slots)
+        REACH("every slot is empty", not plugged)
 
 
 def test_a_certain_coin_fills_every_slot_and_stops() -> None:

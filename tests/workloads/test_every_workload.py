@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sim import parameter_values
 from sim.units import GIB, MIB
+from tests.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls, play
 from workloads.checks import WorkloadInputError
 from workloads.csv_replay import CsvReplay
@@ -175,14 +176,27 @@ def test_each_parameter_stands_junk(cls: type[Workload], name: str) -> None:
         made_or_refused(cls, {name: value})
 
 
-@given(st.sampled_from(CLASSES), st.data())
-def test_parameters_together_stand_junk(cls: type[Workload], data: st.DataObject) -> None:
-    names = [parameter.name for parameter in cls.parameters]
-    chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
-    made_or_refused(cls, {name: data.draw(JUNK, label=name) for name in chosen})
+#: A demand or load of a file is never made here: the file is not there.
+REACH = Reach(
+    {f"{cls.name}: refused": 5 for cls in CLASSES}
+    | {f"{cls.name}: made": 0 if cls in (DemandTrace, LoadTrace) else 2 for cls in CLASSES}
+)
 
 
-def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> None:
+@REACH.test()
+@given(st.data())
+def test_parameters_together_stand_junk(data: st.DataObject) -> None:
+    for cls in CLASSES:
+        names = [parameter.name for parameter in cls.parameters]
+        chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
+        sensible = {parameter.name: parameter.default for parameter in cls.parameters}
+        values = {name: data.draw(st.just(sensible[name]) | JUNK, label=name) for name in chosen}
+        if cls is CsvReplay and data.draw(st.booleans()):
+            values["log"] = "sail-2026"
+        REACH(f"{cls.name}: {made_or_refused(cls, values)}")
+
+
+def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> str:
     """Make a workload of ``given_values``, or see each fault begin with the name of a parameter."""
     names = [parameter.name for parameter in cls.parameters]
     if cls in (DemandTrace, LoadTrace):
@@ -193,11 +207,12 @@ def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> None:
         faults = error.faults
     else:
         assert made.duration() > 0
-        return
+        return "made"
     assert faults
     for fault in faults:
         assert fault.partition(":")[0] in names
         assert len(fault) < 400, "a message stays readable whatever was written"
+    return "refused"
 
 
 WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [

@@ -15,6 +15,7 @@ from sim.guest_link import GuestSpec
 from sim.machine import MachineSpec, NodeSpec
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
+from tests.reach import Reach
 from tests.workloads.fake_host import FakeHost, calls
 from workloads.checks import WorkloadInputError
 from workloads.demand import GuestProcess, drive
@@ -191,9 +192,13 @@ def test_kernel_memory_without_an_owner_kills_the_guest() -> None:
     assert int(result.counters["guest_died"]) == 1
 
 
+REACH = Reach({"more": 30, "less": 10, "reached": 10, "not reached in time": 3, "at any rate": 3, "nothing to do": 1})
+
+
+@REACH.test()
 @given(
-    st.lists(st.tuples(st.integers(1, 5_000_000), st.integers(0, 50)), max_size=8),
-    st.integers(0, 30),
+    st.lists(st.tuples(st.integers(1, 5_000_000), st.integers(0, 50)), min_size=3, max_size=8) | st.just([]),
+    st.integers(0, 8),
     st.integers(50_000, 700_000),
 )
 def test_memory_never_comes_faster_than_the_rate_or_beyond_the_target(
@@ -220,9 +225,12 @@ def test_memory_never_comes_faster_than_the_rate_or_beyond_the_target(
         assert amount <= max(now_wanted, before_wanted)
         if rate:
             assert amount - before[1] <= rate * MIB * (at - before[0]) / SECOND + 1
+        REACH("more" if amount > before[1] else "less")
         before = (at, amount)
     if targets and (not rate or rate * 10 >= targets[-1][1] // MIB):
         assert before[1] == targets[-1][1]
+    REACH("nothing to do" if not targets else "reached" if before[1] == targets[-1][1] else "not reached in time")
+    REACH("at any rate", rate == 0)
 
 
 # From a file ----------------------------------------------------------------------------------------------

@@ -12,10 +12,17 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.units import GIB, MIB
+from tests.reach import Reach
 from tests.workloads.fake_host import calls
 from workloads.random_mix import RandomMix
 
+REACH = Reach(
+    {"dimm plug": 100, "dimm unplug": 100, "dax plug": 30, "dax unplug": 30, "vmem plug": 20, "vmem resize": 100}
+    | {"the maximum leaves no room": 100, "at the same moment": 100, "several nodes": 10}
+)
 
+
+@REACH.test()
 @given(
     nodes=st.lists(st.integers(0, 3), min_size=1, max_size=3),
     dimms=st.integers(0, 5),
@@ -52,6 +59,8 @@ def test_bounds(
         duration=300.0,
     )
     held: dict[str, int] = {}
+    last = -1
+    REACH("several nodes", len(set(nodes)) > 1)
     for now, verb, device, what in calls(workload, seed=seed):
         if verb == "plug":
             assert device not in held
@@ -72,6 +81,10 @@ def test_bounds(
             assert what != held[device]
             held[device] = what
         assert sum(held.values()) <= maximum
+        REACH(f"{device.rstrip('0123456789')} {verb}")
+        REACH("the maximum leaves no room", sum(held.values()) + step * MIB > maximum)
+        REACH("at the same moment", now == last)
+        last = now
     names = {"dimm": dimms, "vmem": virtio_mems, "dax": dax_devices}
     assert all(int(device.strip("dimvexa")) < names[device.rstrip("0123456789")] for device in held)
 

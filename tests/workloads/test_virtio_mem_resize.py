@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import VirtioMemSpec
 from sim.units import GIB, MIB
+from tests.reach import Reach
 from tests.workloads.fake_host import SLOW_US, Call, calls
 from workloads.virtio_mem_resize import SHAPES, VirtioMemResize
 
@@ -20,6 +21,13 @@ def sizes(requests: list[Call], device: str = "vmem0") -> list[tuple[int, int]]:
     return [(now // 1_000_000, what) for now, verb, name, what in requests if verb == "resize" and name == device]  # type: ignore[misc]
 
 
+REACH = Reach(
+    {f"{shape} resizes": 5 for shape in SHAPES}
+    | {"at the maximum": 10, "at the minimum": 10, "in between": 10, "several devices": 10, "a region of its own": 10}
+)
+
+
+@REACH.test(examples=72)
 @given(
     shape=st.sampled_from(SHAPES),
     block=st.sampled_from([1, 2, 4, 8, 128]),
@@ -75,8 +83,13 @@ def test_bounds_and_multiples(  # noqa: PLR0917  one for each thing that is draw
         assert minimum * unit <= what <= (minimum + extra) * unit
         assert (what - minimum * unit) % (step * unit) == 0 or what == (minimum + extra) * unit
         assert what != last[device], "the same size is not asked for twice in a row"
+        at = {minimum * unit: "at the minimum", (minimum + extra) * unit: "at the maximum"}
+        REACH(at.get(what, "in between"))
+        REACH(f"{shape} resizes")
         last[device] = what
     assert len(last) == devices
+    REACH("several devices", devices > 1)
+    REACH("a region of its own", region > 0)
 
 
 def test_ramp() -> None:
