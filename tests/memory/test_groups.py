@@ -174,7 +174,7 @@ REACH = Reach(
         "kernel memory comes": 100,
         "memory goes": 100,
         "a group needs early memory": 200,
-        "its own kernel memory pays for a part": 50,
+        "its own kernel memory pays for a part": 10,
         "its own kernel memory pays for all": 50,
         "a ratio that is no signed number": 3,
     }

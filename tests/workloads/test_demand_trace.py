@@ -27,7 +27,7 @@ def written(folder: Path, text: str, name: str = "demand.csv") -> str:
 
 
 REACH = Reach(
-    {"an earlier one is held": 50, "nothing earlier is higher": 50, "of one moment the last stands": 10, "no hold": 1}
+    {"an earlier one is held": 50, "nothing earlier is higher": 50, "of one moment the last stands": 3, "no hold": 1}
 )
 
 
