@@ -16,7 +16,7 @@ from sim.experiment.load import load
 from sim.faults import InputError
 from sim.incident_checks import CHECKS
 from sim.incident_runs import run_all
-from sim.incidents import incidents_folder, judge, load_incident, markdown, report
+from sim.incidents import incidents_folder, judge, load_incident
 from sim.units import GIB, MIB
 
 if TYPE_CHECKING:
@@ -60,11 +60,13 @@ def test_every_incident_has_a_file_and_a_check() -> None:
     assert sorted(CHECKS) == sorted(path.stem for path in incidents_folder().glob("*.toml"))
 
 
-@pytest.mark.parametrize("name", CHECKS)
-def test_the_simulation_agrees(name: str) -> None:
-    found = report(name)
+def test_every_incident_agrees_and_the_page_has_the_table_that_the_command_prints() -> None:
+    result = CliRunner().invoke(main, ["incidents", "--markdown"])
 
-    assert found.agrees, f"{found.published} / {found.simulated} / {found.margin}"
+    assert result.exit_code == 0, "an incident does not agree"
+    for name in CHECKS:
+        assert f"| {name} |" in result.output or f"`{name}`" in result.output
+    assert result.output.strip() in PAGE.read_text("utf-8"), "docs/incidents.md: put in what this command prints"
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -279,12 +281,12 @@ def test_a_failing_add_that_takes_long_hits_whoever_is_there() -> None:
 # The command ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_command_prints_every_incident_and_agrees() -> None:
-    result = CliRunner().invoke(main, ["incidents"])
+def test_the_command_prints_each_incident_and_how_many_agree() -> None:
+    result = CliRunner().invoke(main, ["incidents", "wall-2g", "cover-letter"])
 
     assert result.exit_code == 0
-    assert all(name in result.output for name in CHECKS)
-    assert f"{len(CHECKS)} of {len(CHECKS)} agree" in result.output
+    assert all(name in result.output for name in ("wall-2g", "cover-letter"))
+    assert "2 of 2 agree" in result.output
 
 
 def test_the_command_prints_json_of_those_that_are_named() -> None:
@@ -320,12 +322,3 @@ def test_without_a_published_outcome_there_is_nothing_to_compare_with(tmp_path: 
 
     with pytest.raises(InputError, match="published"):
         load_incident("wall-512m", tmp_path)
-
-
-# The page -------------------------------------------------------------------------------------------------------------
-
-
-def test_the_page_has_the_table_that_the_command_prints() -> None:
-    table = markdown(report(name) for name in CHECKS)
-
-    assert table in PAGE.read_text("utf-8"), "docs/incidents.md: put in what memhp-sim incidents --markdown prints"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,10 +21,8 @@ from sim.results.store import ResultStore
 from tests.experiment.test_run import files
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-KILLS = 20
-TABLES = {
+TABLES: dict[str, Any] = {
     "name": "sweep",
-    "replications": 150,
     "machines": [{"label": "vm", "boot_memory": "1GiB"}],
     "policies": [{"name": "contig-zones"}, {"name": "auto-movable"}],
     "workloads": [{"name": "dimm-slots", "slots": 4, "sizes": ["512MiB"], "interval": 30, "duration": 600}],
@@ -32,18 +31,25 @@ TABLES = {
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-def test_a_sweep_killed_twenty_times_ends_like_one_that_was_left_alone(tmp_path: Path) -> None:
-    calm = run(load(TABLES), tmp_path / "calm", workers=InProcess())
-    assert calm.summary() == "750 of 750 runs completed"
+@pytest.mark.parametrize(
+    ("kills", "replications"), [(4, 40), pytest.param(20, 150, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_a_sweep_killed_again_and_again_ends_like_one_that_was_left_alone(
+    tmp_path: Path, kills: int, replications: int
+) -> None:
+    tables = TABLES | {"replications": replications}
+    cells = 5 * replications
+    calm = run(load(tables), tmp_path / "calm", workers=InProcess())
+    assert calm.summary() == f"{cells} of {cells} runs completed"
     path = tmp_path / "sweep.toml"
-    path.write_text(tomli_w.dumps(TABLES))
+    path.write_text(tomli_w.dumps(tables))
     command = [sys.executable, "-c", "from sim.cli import main; main()", "run", str(path), "--out", str(tmp_path / "x")]
     rng = np.random.default_rng(4)
     store = ResultStore(tmp_path / "x" / "sweep")
     before: set[str] = set()
     at_work = 0
 
-    for attempt in range(KILLS):
+    for attempt in range(kills):
         with subprocess.Popen(
             [*command, "--workers", "2", "--no-plots"], cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
         ) as running:
@@ -67,11 +73,11 @@ def test_a_sweep_killed_twenty_times_ends_like_one_that_was_left_alone(tmp_path:
             assert len(store.series({cell})) > 0
         before = now
 
-    assert at_work == KILLS, "a sweep was over before it was killed"
-    assert 0 < len(before) < 750
-    report = run(load(TABLES), tmp_path / "x", workers=InProcess())
+    assert at_work == kills, "a sweep was over before it was killed"
+    assert 0 < len(before) < cells
+    report = run(load(tables), tmp_path / "x", workers=InProcess())
     assert report.found == len(before)
-    assert report.summary().startswith("750 of 750 runs completed")
+    assert report.summary().startswith(f"{cells} of {cells} runs completed")
     assert files(report.folder) == files(calm.folder)
 
 
