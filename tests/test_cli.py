@@ -297,8 +297,8 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
 
 
 def test_the_quickstart_runs(tmp_path: Path) -> None:
-    """Every policy, workload and replication of the shipped experiment, through the command as users start it."""
-    done = process("run", QUICKSTART, "--out", tmp_path, "--no-plots")
+    """Every policy and workload of the shipped experiment, through the command as users start it."""
+    done = process("run", QUICKSTART, "--out", tmp_path, "--no-plots", "--replication", "0")
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(" runs completed\n")

@@ -24,26 +24,18 @@ if TYPE_CHECKING:
     from sim.experiment.run_cell import Outcome
 
 
-def test_one_worker_two_workers_and_a_scheduler_write_the_same_files(tmp_path: Path) -> None:
+def test_one_worker_two_workers_and_a_scheduler_write_the_same_files_also_when_a_worker_is_killed(
+    tmp_path: Path,
+) -> None:
     tables = small(guest={"model": "linux"}, replications=3)
+    more = small(replications=20)
+    calm = run(load(more), tmp_path / "calm", workers=InProcess())
+    seen: list[Outcome] = []
 
     one = run(load(tables), tmp_path / "one", workers=InProcess())
     two = run(load(tables), tmp_path / "two", workers=LocalProcesses(2))
     with cluster(tmp_path, workers=2) as running:
-        workers = DaskWorkers(running.address)
-        dask = run(load(tables), tmp_path / "dask", workers=workers)
-
-    assert one.summary() == two.summary() == dask.summary() == "12 of 12 runs completed"
-    assert len(files(one.folder)) > 3 * 12
-    assert files(one.folder) == files(two.folder) == files(dask.folder)
-
-
-def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    tables = small(replications=30)
-    calm = run(load(tables), tmp_path / "calm", workers=InProcess())
-    seen: list[Outcome] = []
-
-    with cluster(tmp_path, workers=2) as running:
+        dask = run(load(tables), tmp_path / "dask", workers=DaskWorkers(running.address))
         victim = running.workers[0]
 
         def kill(outcome: Outcome) -> None:
@@ -51,14 +43,19 @@ def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path: Pat
             if len(seen) == 20:
                 victim.kill()
 
-        report = run(load(tables), tmp_path / "dask", workers=DaskWorkers(running.address), on_outcome=kill)
+        report = run(load(more), tmp_path / "killed", workers=DaskWorkers(running.address), on_outcome=kill)
         assert victim.wait() != 0
         assert running.workers[1].poll() is None
 
-    assert report.summary() == "120 of 120 runs completed"
-    assert len({outcome.id.key for outcome in seen}) == len(seen) == 120
+    assert one.summary() == two.summary() == dask.summary() == "12 of 12 runs completed"
+    assert len(files(one.folder)) > 3 * 12
+    assert files(one.folder) == files(two.folder) == files(dask.folder)
+
+    # The killed one loses nothing and doubles nothing.
+    assert report.summary() == "80 of 80 runs completed"
+    assert len({outcome.id.key for outcome in seen}) == len(seen) == 80
     runs = ResultStore(report.folder).runs()
-    assert len(runs) == runs["cell"].nunique() == 120
+    assert len(runs) == runs["cell"].nunique() == 80
     assert files(report.folder) == files(calm.folder)
 
 
