@@ -49,9 +49,9 @@ def reasons(path: Path = SURVIVORS) -> list[Reason]:
     return found
 
 
-def main() -> int:
+def main(survivors: Path = SURVIVORS) -> int:
     """Print the table and the survivors without a reason; return an exit code."""
-    known = reasons()
+    known = reasons(survivors)
     tried: Counter[str] = Counter()
     noticed: Counter[str] = Counter()
     typed: Counter[str] = Counter()
