@@ -71,14 +71,16 @@ def main(survivors: Path = SURVIVORS) -> int:
                 open_ones.append((mutant, text))
     for mutant, text in open_ones:
         print(f"{mutant.name}\n{text}\n")  # noqa: T201
-    print("area      mutants  tried  noticed  (by types)  equivalent  accepted  open  share")  # noqa: T201
+    print("area      mutants  by types  tried  noticed  equivalent  accepted  open  share")  # noqa: T201
     bad = bool(open_ones)
     for area in AREAS:
-        valid = tried[area] - judged[area, "equivalent"]
-        share = noticed[area] / valid if valid else 0.0
+        # A mutant whose types are wrong is noticed before any test runs, and says nothing about the tests.
+        at_test = tried[area] - typed[area]
+        valid = at_test - judged[area, "equivalent"]
+        share = (noticed[area] - typed[area]) / valid if valid else 0.0
         bad |= share < FLOOR
         print(  # noqa: T201
-            f"{area:<9} {total[area]:>7} {tried[area]:>6} {noticed[area]:>8} {typed[area]:>11}"
+            f"{area:<9} {total[area]:>7} {typed[area]:>9} {at_test:>6} {noticed[area] - typed[area]:>8}"
             f" {judged[area, 'equivalent']:>11} {judged[area, 'accepted']:>9} {judged[area, 'open']:>5} {share:>6.1%}"
         )
     return int(bad)

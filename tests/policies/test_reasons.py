@@ -55,6 +55,7 @@ def test_a_share_is_one_of_the_nodes_own_memory(node: int | None, required: int,
     """One percent of the node's memory, or of all, is just there; then a page of it is not."""
     stage, block = unequal()
     policy = Headroom(reserve=0, share=1, numa_aware=node is not None)
+    free = dict(free)  # the parameters are there for the next run too
     stage.view.free_kernel_pages = free.__getitem__
     scope = "all nodes" if node is None else f"node {node}"
     number = -1 if node is None else node
