@@ -390,8 +390,9 @@ class Memory:
             last = where.rfind(zone.code, 0, block)
             edge = self._sections_end.get(last, (last + 1) * self.block_pages)
             for part_start, part_end in zone.mixed_parts:
-                if edge < _round_down(part_end) <= start and part_start < _round_down(part_end):
-                    edge = _round_down(part_end)
+                part_edge = _round_down(part_end)
+                if max(edge, zone.start) < part_edge <= start and part_start < part_edge:
+                    edge = part_edge
             if edge:
                 zone.end = edge
             else:
@@ -407,7 +408,7 @@ class Memory:
             found.append(above * self.block_pages)
         for part_start, part_end in zone.mixed_parts:
             edge = _round_up(part_start)
-            if first_page <= edge < part_end:
+            if first_page <= edge < min(part_end, zone.end):
                 found.append(edge)
         return min(found, default=None)
 

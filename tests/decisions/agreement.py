@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hypothesis.stateful import invariant, precondition
 
@@ -10,13 +13,24 @@ from policies.contract import Explanation, ZoneRequest
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_LABELS, OnlineType
 from tests.decisions.reached import REACH
 from tests.decisions.side_by_side import SideBySide
+from tests.fast_machine import policy_for
 from tests.invariants import check_all
 from tests.plain import decide, linux
-from tests.plain.machine import MOVABLE, ZONES, Group
+from tests.plain.machine import MOVABLE, ZONES
 from tests.random_machines import FOUR_GIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from policies.contract import Policy
+    from tests.plain.machine import Group
 
 NUMBER = re.compile(r"-?\b[0-9]+\b")
 KERNEL_ZONE = re.compile(r"\b(DMA|DMA32|Normal)\b")
+
+#: Policies, at their stages, and ratios that are asked about beside the one that is set.
+POLICIES = (("auto-movable", "A"), ("auto-movable", "B"), ("auto-movable", "C"), ("contig-zones", "C"))
+RATIOS_TO_ASK = (0, 100, 301, 2**31, 30, 700, 1)
 
 #: Places asked about after every step, beside the blocks that are offline.
 PROBES = 12
@@ -84,7 +98,7 @@ class Agreement(SideBySide):
             assert self.fast.valid_zones(number) == expected, f"INV-12, block {number}"
             explained = self.fast.core.explain(OnlineType.ONLINE, number)
             group = None if block.group is None else self.plain.groups[block.group]
-            self.agree_about_the_reason(explained, expected[0], block.node, group)
+            self.agree_about_the_reason(self.fast.core.policy, explained, expected[0], block.node, group)
             knobs = self.plain.knobs
             if knobs.policy == "auto-movable" and expected[0] == MOVABLE:
                 assert knobs.ratio > 0, "INV-15"
@@ -92,12 +106,14 @@ class Agreement(SideBySide):
                 assert not by_node or decide.kernel_early_pages(self.plain, block.node) > 0, "INV-16"
             REACH("a decision about a block")
 
-    def agree_about_the_reason(self, explained: Explanation, zone: str, node: int, group: Group | None) -> None:
+    def agree_about_the_reason(
+        self, policy: Policy, explained: Explanation, zone: str, node: int, group: Group | None
+    ) -> None:
         """INV-14, and that the figures of auto-movable are those that decide: MOVABLE may grow by what is left."""
         assert ZONE_LABELS[explained.zone] == zone, "INV-14"
-        policy, numbers = self.fast.core.policy.name, explained.numbers
+        numbers = explained.numbers
         reason = NUMBER.sub("n", explained.reason)
-        REACH(f"{policy}: {KERNEL_ZONE.sub('kernel', reason) if policy == 'contig-zones' else reason}")
+        REACH(f"{policy.name}: {KERNEL_ZONE.sub('kernel', reason) if policy.name == 'contig-zones' else reason}")
         if "limit" in numbers:
             room = decide.room(self.plain, None if numbers["node"] == -1 else node, group)
             if room is None:
@@ -122,13 +138,30 @@ class Agreement(SideBySide):
             ask_about = low if self.asked % 3 == 0 else places
             first = ask_about[self.asked * 31 // len(askers) % len(ask_about)] * pages
             group = None if number is None else plain.groups[number]
-            expected = decide.choose(plain, "online", node, group, first, pages)
             mine = None if number is None else self.fast.memory.groups.find(number)
             request = ZoneRequest(node, first, pages, mine)
-            found = core.policy.zone_for(request, core.view)
-            assert ZONE_LABELS[found] == expected, f"INV-12, group {number}, node {node}, pages from {first}"
-            self.agree_about_the_reason(core.policy.explain(request, core.view), expected, node, group)
+            with self.other_knobs():
+                expected = decide.choose(plain, "online", node, group, first, pages)
+                policy = policy_for(plain.knobs)
+                assert ZONE_LABELS[policy.zone_for(request, core.view)] == expected, (
+                    f"INV-12, group {number}, node {node}, pages from {first}, {plain.knobs}"
+                )
+                self.agree_about_the_reason(policy, policy.explain(request, core.view), expected, node, group)
             REACH(f"a decision about what could be: {expected}")
+
+    @contextmanager
+    def other_knobs(self) -> Iterator[None]:
+        """Every second time, have the plain machine decide by another policy or ratio than the one that is set."""
+        knobs = self.plain.knobs
+        if self.asked % 2:
+            turn = self.asked // 2
+            policy, stage = POLICIES[turn % len(POLICIES)]
+            ratio = (RATIOS_TO_ASK[turn // len(POLICIES) % len(RATIOS_TO_ASK)], knobs.ratio)[turn % 3 > 0]
+            self.plain.knobs = replace(knobs, policy=policy, stage=stage, ratio=ratio, numa_aware=turn % 4 > 0)
+        try:
+            yield
+        finally:
+            self.plain.knobs = knobs
 
     def agree_at_the_limit(self) -> None:
         """INV-12 for a block without a group of just as many pages as fit, and of one more."""
@@ -145,6 +178,6 @@ class Agreement(SideBySide):
                 request = ZoneRequest(node, first, pages, None)
                 found = core.policy.zone_for(request, core.view)
                 assert ZONE_LABELS[found] == expected, f"INV-12, {pages} pages from {first} on node {node}"
-                self.agree_about_the_reason(core.policy.explain(request, core.view), expected, node, None)
+                self.agree_about_the_reason(core.policy, core.policy.explain(request, core.view), expected, node, None)
                 just = "as many pages as fit" if pages == most else "a page too many"
                 REACH(f"a decision at the limit: {just}")

@@ -136,8 +136,12 @@ class Plugging(SideBySide):
         number = wrong if wrong is not None else self.group(pick)
         self.add(self.free_place(place, count, 1), count, 0, number, "add_to_group")
 
-    @rule(place=SOME, count=st.integers(1, 6), node=NODES, hosted=st.booleans())
-    def add_without_group(self, place: int, count: int, node: int, *, hosted: bool) -> None:
+    @rule(place=SOME, count=st.integers(1, 6), node=NODES, hosted=st.booleans(), across=st.booleans())
+    def add_without_group(self, place: int, count: int, node: int, *, hosted: bool, across: bool) -> None:
+        """Some blocks; or as many as may go to MOVABLE and a few more, where those are not too many."""
+        if across and self.plain.knobs.ratio:
+            fitting = (decide.room(self.plain, None, None) or 0) // self.plan.block_pages
+            count = fitting + count if 0 < fitting < 24 else count
         self.add(self.free_place(place, count, 1), count, self.node(node), None, "add_without_group", hosted=hosted)
 
     @rule(

@@ -121,6 +121,7 @@ class SideBySide(RuleBasedStateMachine):
 
     def group(self, pick: int, *, dynamic: bool | None = None, empty: bool = False) -> int | None:
         ids = sorted(g.number for g in self.plain.groups.values() if dynamic in (None, g.dynamic))
+        ids = [number for number in ids if number not in {mine.group for mine, _ in self.dimms}]  # their drivers' own
         if empty:
             ids = [number for number in ids if not self.plain.blocks_of(number)] or ids
         return ids[pick % len(ids)] if ids else None

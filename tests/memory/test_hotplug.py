@@ -533,3 +533,43 @@ def test_errors_have_a_name_and_a_number() -> None:
         "EBUSY: block 7 is online", "EBUSY", 16, "block 7 is online",
     )  # fmt: skip
     assert HotplugError(5, "what the list does not hold").name == "5"
+
+
+# Boot parts smaller than a sub-section, in blocks of several zones ----
+
+
+def machine_with_parts(*parts: tuple[int, int]) -> Memory:
+    """Boot memory of Normal in nothing but parts (first page, end), each in a block that node 1 has the rest of."""
+    memory = Memory(block_pages=B, section_pages=B, nodes=range(2))
+    pages = sum(end - start for start, end in parts)
+    memory.boot_zone(0, ZONE_NORMAL, start=parts[0][0], end=parts[-1][1], present=pages, managed=pages)
+    for start, _ in parts:
+        memory.boot_blocks(0, start // B, 1, None)
+    memory.zone(0, ZONE_NORMAL).mixed_parts[:] = parts  # boot_blocks() knows of no gap within a zone
+    return memory
+
+
+def put_online(memory: Memory, *blocks: int) -> None:
+    for block in blocks:
+        memory.add(block, 1, node=0)
+        memory.online(block, ZONE_NORMAL)
+
+
+def test_a_small_part_that_the_span_has_passed_from_above_is_not_found_from_below() -> None:
+    """No last page of a sub-section lies in it, so the span ends below it; then its first page is out of the span."""
+    memory = machine_with_parts((40 * B, 40 * B + 355))
+    put_online(memory, 36, 44)
+    memory.offline(44)
+    assert span(memory, ZONE_NORMAL) == (36, 37)
+    memory.offline(36)
+    assert span(memory, ZONE_NORMAL) == (0, 0)
+
+
+def test_a_small_part_that_the_span_has_passed_from_below_is_not_found_from_above() -> None:
+    """The first holds the end of a sub-section and no start of one, the second a start and no end."""
+    memory = machine_with_parts((41 * B - 300, 41 * B), (42 * B, 42 * B + 300))
+    put_online(memory, 36, 44)
+    memory.offline(36)
+    assert span(memory, ZONE_NORMAL) == (42, 45)
+    memory.offline(44)
+    assert span(memory, ZONE_NORMAL) == (0, 0)

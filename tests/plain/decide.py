@@ -94,7 +94,7 @@ def room(machine: Machine, scope: int | None, group: Group | None) -> int | None
     """The most MOVABLE pages that may still come (below 0: already too many); None where the first test fails."""
     knobs = machine.knobs
     asked = (scope, group and group.number, knobs.ratio, knobs.stage)
-    return machine.kept(asked, lambda: _room(machine, scope, group))
+    return machine.kept(asked, lambda: _room(machine, scope, group), by_knobs=True)
 
 
 def _room(machine: Machine, scope: int | None, group: Group | None) -> int | None:

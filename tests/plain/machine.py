@@ -135,7 +135,7 @@ class Machine:
     groups: dict[int, Group] = field(init=False)
     spans: dict[tuple[int, str], tuple[int, int]] = field(init=False)
     decisions: int = field(init=False, default=0)
-    _kept: dict[object, tuple[Callable[[], object], object]] | None = field(init=False, default=None)
+    _kept: dict[object, tuple[Callable[[], object] | None, object]] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         if self.block_pages % self.section_pages or self.section_pages % SUBSECTION_PAGES:
@@ -198,21 +198,24 @@ class Machine:
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
-        """Within, the same sum is made once: nothing may change there, which is looked after at the end."""
+        """Within, the same sum is made once: no block may change there, which is looked after at the end."""
         self._kept = {}
         try:
             yield
             kept, self._kept = self._kept, {}
-            assert all(fresh() == value for fresh, value in kept.values()), "something has changed"
+            assert all(fresh is None or fresh() == value for fresh, value in kept.values()), "something has changed"
         finally:
             self._kept = None
 
-    def kept(self, key: object, fresh: Callable[[], T]) -> T:
-        """What ``fresh`` sums up; while the machine is at rest, what it was when it was asked for first."""
+    def kept(self, key: object, fresh: Callable[[], T], *, by_knobs: bool = False) -> T:
+        """What ``fresh`` sums up; while the machine is at rest, what it was when it was asked for first.
+
+        ``by_knobs``: it goes by knobs too, which ``key`` names, and which may be turned at rest.
+        """
         if self._kept is None:
             return fresh()
         if key not in self._kept:
-            self._kept[key] = (fresh, fresh())
+            self._kept[key] = (None if by_knobs else fresh, fresh())
         return cast("T", self._kept[key][1])
 
     def present(self, node: int, zone: str) -> int:
