@@ -1,0 +1,159 @@
+"""How each kind of plot looks, artist by artist: held in tests/data/looks.json.
+
+Other tests read what a plot says. This one notices that it looks different: a line that is thicker, a label elsewhere,
+something drawn over something else. Whoever changes a plot on purpose looks at it, then runs
+``python -m tests.analysis.looks`` and reads the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from matplotlib.collections import Collection
+from matplotlib.colors import to_hex
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Annotation, Text
+
+from sim.analysis.data import scenarios
+from sim.analysis.plots import plot_map, plot_memory, plot_ratio, plot_scores, styled
+from sim.analysis.tradeoff import plot_tradeoff
+from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.observe import EventKind
+from sim.results.store import ResultStore
+from sim.units import GIB, MIB
+from tests.analysis.by_hand import hand_run, score_scenario, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+
+LOOKS: Final = Path(__file__).resolve().parents[1] / "data" / "looks.json"
+
+
+def look(artist: Artist) -> dict[str, Any]:
+    """Return what can be seen of an artist, in plain values."""
+    seen: dict[str, Any] = {"kind": type(artist).__name__, "over": round(artist.get_zorder(), 2)}
+    if (alpha := artist.get_alpha()) is not None:
+        seen["alpha"] = alpha
+    thing: Any = artist  # getters take and give more kinds of value than are used here
+    match artist:
+        case Line2D():
+            # Private, as the dashes that were asked for are kept nowhere else.
+            dashes = thing._unscaled_dash_pattern  # noqa: SLF001
+            seen |= {"colour": to_hex(thing.get_color()), "width": thing.get_linewidth(), "dashes": dashes}
+            seen |= {"marker": str(thing.get_marker()), "ends": thing.get_solid_capstyle()}
+            seen |= {"points": len(thing.get_xydata()), "steps": thing.get_drawstyle(), "label": thing.get_label()}
+        case Collection():
+            seen |= {"faces": sorted({to_hex(c) for c in thing.get_facecolor()})}
+            seen |= {"edges": sorted({to_hex(c) for c in thing.get_edgecolor()})}
+            sizes: list[float] = getattr(thing, "get_sizes", list)()
+            seen |= {"widths": list(thing.get_linewidth()), "sizes": rounded(sizes)}
+            seen |= {"corners": [len(path.vertices) for path in thing.get_paths()][:3]}
+        case Text():
+            seen |= {"text": thing.get_text(), "size": thing.get_fontsize(), "colour": to_hex(thing.get_color())}
+            seen |= {"weight": thing.get_fontweight(), "ha": thing.get_ha(), "va": thing.get_va()}
+            if isinstance(artist, Annotation):
+                seen |= {"at": thing.xy, "from": thing.get_position(), "in": [thing.xycoords, thing.anncoords]}
+                if thing.arrow_patch is not None:
+                    seen["arrow"] = type(thing.arrow_patch.get_arrowstyle()).__name__
+            if (box := thing.get_bbox_patch()) is not None:
+                style = box.get_boxstyle()
+                seen["box"] = [to_hex(box.get_facecolor()), to_hex(box.get_edgecolor()), box.get_alpha(), style.pad]
+        case AxesImage():
+            seen |= {"extent": thing.get_extent(), "origin": thing.origin, "by": thing.get_interpolation()}
+        case Patch():
+            seen |= {"face": to_hex(thing.get_facecolor()), "edge": to_hex(thing.get_edgecolor())}
+            seen |= {"width": thing.get_linewidth(), "label": thing.get_label()}
+    return seen
+
+
+def figure_looks(figure: Figure) -> list[str]:
+    """Return a line for the figure and for each artist that shows, in the order in which they were put there."""
+    lines = [f"{[round(float(size), 3) for size in figure.get_size_inches()]} inches, {len(figure.axes)} panels"]
+    for axis in figure.axes:
+        limits = [rounded(axis.get_xlim()), rounded(axis.get_ylim())]
+        lines.append(f"panel {axis.get_visible()}, limits {limits}, {axis.get_xscale()}")
+        lines.append(f"ticks {rounded(axis.get_xticks())} {rounded(axis.get_yticks())}")
+    shown = figure.findobj(lambda a: isinstance(a, Line2D | Collection | Text | AxesImage | Patch) and a.get_visible())
+    return [*lines, *(json.dumps(look(artist), default=plain) for artist in shown)]
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """Return numbers without the last digits, in which versions of a library may differ."""
+    return [round(float(value), 6) for value in values]
+
+
+def plain(value: object) -> object:
+    """Return what JSON takes for a NumPy value or an enumeration."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
+    """Draw one figure of each kind, of runs that are known by hand and have something of everything."""
+    grow = [(10.0 * n, EventKind.PLUG, 40 + 8 * n, 8, ZONE_MOVABLE if n % 3 else ZONE_NORMAL) for n in range(6)]
+    long = [(600.0, EventKind.PLUG, 48, 80, ZONE_MOVABLE), (3000.0, EventKind.UNPLUG, 48, 16, ZONE_MOVABLE)]
+    store = stored(
+        folder,
+        {
+            "zeta": [hand_run(14400, grow, ratio=100), hand_run(14400, grow[:3], ratio=100)],
+            "alpha": [hand_run(14400, long, ratio=301), hand_run(14400, long[:1], ratio=301)],
+            "mid": [hand_run(14400, grow[:1]), hand_run(14400)],
+        },
+    )
+    (scenario,) = scenarios(store.runs(), ("zeta", "alpha", "mid"))
+    yield "memory", plot_memory(store, scenario)
+    yield "ratio", plot_ratio(store, scenario)
+    yield "map", plot_map(store, scenario)
+    few = {
+        "zeta": {"kernel_min": [1.0 * GIB, 2.0 * GIB, 3.0 * GIB], "movable_share_mean": [0.0, 10.0, 5.0]},
+        "alpha": {"kernel_min": [4.0 * GIB, 5.0 * GIB, 4.5 * GIB], "movable_share_mean": [70.0, 80.0, 90.0]},
+        "mid": {"kernel_min": [2.0 * GIB] * 3, "movable_share_mean": [float("nan")] * 3},
+    }
+    names = ("kernel_min", "movable_share_mean", "returned")
+    yield "scores", plot_scores(store, score_scenario(few), [name for name in names if name in few["zeta"]])
+    ratios = {f"auto-movable {ratio}": float(ratio) for ratio in (90, 200, 301, 310, 1000, 2000)}
+    marks = [(800, 3, 0), (600, 5, 0), (400, 7, 0), (396, 7.05, 0), (90, 8, 1), (20, 9, 2)]
+    values: dict[str, dict[str, list[float]]] = {
+        policy: {
+            "headroom_min": [float(x * MIB)], "returned": [float(y * GIB)], "kernel_ooms": [float(ooms)], "failed_adds": [0.0],
+        }
+        for policy, (x, y, ooms) in zip(ratios, marks, strict=True)
+    } | {
+        policy: {"headroom_min": [float(x * MIB)], "returned": [float(y * GIB)], "kernel_ooms": [0.0], "failed_adds": [failed]}
+        for policy, (x, y, failed) in {
+            "clairvoyant": (300, 9, 0.0), "online-kernel": (900, 0, 0.0), "near": (898, 0.1, 0.0),
+            "lost": (0, 9.5, 3.0),
+        }.items()
+    }  # fmt: skip
+    yield "tradeoff", plot_tradeoff(ResultStore("nowhere"), score_scenario(values, ratios))
+
+
+def looks() -> dict[str, list[str]]:
+    """Return how each kind of plot looks now."""
+    with tempfile.TemporaryDirectory() as folder, styled():
+        found = {}
+        for name, figure in figures(Path(folder)):
+            figure.draw_without_rendering()
+            found[name] = figure_looks(figure)
+        return found
+
+
+def main() -> None:
+    """Write down how plots look."""
+    LOOKS.write_text(json.dumps(looks(), indent=0) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
