@@ -125,18 +125,21 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
     yield "scores", plot_scores(store, score_scenario(few), [name for name in names if name in few["zeta"]])
     ratios = {f"auto-movable {ratio}": float(ratio) for ratio in (90, 200, 301, 310, 1000, 2000)}
     marks = [(800, 3, 0), (600, 5, 0), (400, 7, 0), (396, 7.05, 0), (90, 8, 1), (20, 9, 2)]
-    values: dict[str, dict[str, list[float]]] = {
+    marked = {policy: (*mark, 0.0) for policy, mark in zip(ratios, marks, strict=True)} | {
+        "clairvoyant": (300, 9, 0, 0.0),
+        "online-kernel": (900, 0, 0, 0.0),
+        "near": (898, 0.1, 0, 0.0),
+        "lost": (0, 9.5, 0, 3.0),
+    }
+    values = {
         policy: {
-            "headroom_min": [float(x * MIB)], "returned": [float(y * GIB)], "kernel_ooms": [float(ooms)], "failed_adds": [0.0],
+            "headroom_min": [float(x * MIB)],
+            "returned": [float(y * GIB)],
+            "kernel_ooms": [float(ooms)],
+            "failed_adds": [failed],
         }
-        for policy, (x, y, ooms) in zip(ratios, marks, strict=True)
-    } | {
-        policy: {"headroom_min": [float(x * MIB)], "returned": [float(y * GIB)], "kernel_ooms": [0.0], "failed_adds": [failed]}
-        for policy, (x, y, failed) in {
-            "clairvoyant": (300, 9, 0.0), "online-kernel": (900, 0, 0.0), "near": (898, 0.1, 0.0),
-            "lost": (0, 9.5, 3.0),
-        }.items()
-    }  # fmt: skip
+        for policy, (x, y, ooms, failed) in marked.items()
+    }
     yield "tradeoff", plot_tradeoff(ResultStore("nowhere"), score_scenario(values, ratios))
 
 

@@ -54,6 +54,12 @@ if TYPE_CHECKING:
             [Action("fill", "/tmp/big", 500)],
         ),
         ("dd if=/mnt/big of=/dev/null bs=64k count=160", [Action("cache", "/mnt/big", 10)]),
+        ("dd if=/mnt/a=b of=/dev/null bs=1M count=3", [Action("cache", "/mnt/a=b", 3)]),
+        (
+            "for k in 1 2; do load pt t$k 1; done; for k in 3; do load pt u$k 2; done",
+            [Action("pt", "t1", 1), Action("pt", "t2", 1), Action("pt", "u3", 2)],
+        ),
+        ("[ -3 -lt -2 ] && load pt t 5; [ 1 -gt -2 ] && load pt u 6", [Action("pt", "t", 5), Action("pt", "u", 6)]),
         (
             "load cache /mnt/s0 1 && load anon a 1 || load anon b 2",
             [Action("cache", "/mnt/s0", 1), Action("anon", "a", 1)],

@@ -9,6 +9,7 @@ import pytest
 
 from sim.guest import BootZone, GuestModel
 from sim.guest.contract import DMA, DMA32, MOVABLE, NORMAL
+from sim.guest.memmap import _split
 from tests.guest.machines import ROUND, SIZE, SMALL_BLOCK, guest, small
 from tests.guest.test_amounts import LOW, MIN
 
@@ -183,3 +184,15 @@ def test_a_run_costs_what_its_blocks_cost_with_and_without_a_memmap_of_its_own()
         model.remove_memory(1024, 80)
         assert model.zones[0, NORMAL].kernel == 0
         model.check()
+
+
+def test_what_is_cut_off_a_memmap_takes_whole_pageblocks_lowest_first_and_leaves_the_rest() -> None:
+    model = small(MOVABLE)
+    low, other = model.zones[0, DMA32], model.zones[0, MOVABLE]
+    parts = [(low, 0, []), (low, 1200, [(3, 0b1011)]), (other, 700, [(5, 0b10)])]
+    # All but 176 pages of the second part: two whole pageblocks, the lowest; then 76 pages, none whole.
+    assert _split(parts, 1024) == [(low, 1024, [(3, 0b0011)])]
+    assert parts == [(low, 0, []), (low, 176, [(3, 0b1000)]), (other, 700, [(5, 0b10)])]
+    assert _split(parts, 176 + 511) == [(low, 176, [(3, 0b1000)]), (other, 511, [])]
+    assert parts == [(low, 0, []), (low, 0, []), (other, 189, [(5, 0b10)])]
+    assert _split(parts, 500) == [(other, 189, [(5, 0b10)])]

@@ -1,0 +1,125 @@
+"""A guest whose books are wrong is found out, under the number of the invariant that is broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sim.guest.contract import DMA32, MOVABLE
+from sim.guest.invariants import InvariantError
+from tests.guest.machines import SIZE, small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.guest import GuestModel
+    from sim.guest.kernel_pages import KernelPages
+    from sim.guest.zone import Zone
+
+
+def lived_in() -> GuestModel:
+    """A small guest with user pages, cache, kernel pages, slab, and the memmap of eight blocks."""
+    model = small(MOVABLE)
+    model.anonymous("a", 1000)
+    model.read_file("c", 500)
+    model.page_tables("t", 700)
+    model.disk_files("f", 50)
+    assert model.add_memory(0, 100, 8, altmap=False)
+    model.check()
+    return model
+
+
+def low(model: GuestModel) -> Zone:
+    return model.zones[0, DMA32]
+
+
+def maps(model: GuestModel) -> KernelPages:
+    found = low(model).blocks
+    assert found is not None
+    return found
+
+
+def moved(model: GuestModel, name: str, to: str) -> None:
+    """Move a page of the low zone from one count to another."""
+    zone = low(model)
+    setattr(zone, name, getattr(zone, name) - 1)
+    setattr(zone, to, getattr(zone, to) + 1)
+
+
+def negative(model: GuestModel) -> None:
+    zone = low(model)
+    zone.free, zone.reserved = -1, zone.reserved + zone.free + 1
+
+
+def twice(model: GuestModel) -> None:
+    bits = maps(model)
+    block = next(iter(bits.held))
+    bits.fixed[block] = bits.fixed.get(block, 0) | bits.held[block]
+    bits.nr_fixed = sum(mask.bit_count() for mask in bits.fixed.values())
+
+
+def elsewhere(model: GuestModel) -> None:
+    bits = maps(model)
+    bits.held[99] = 1
+    bits.nr_held += 1
+
+
+def nothing_held(model: GuestModel) -> None:
+    model.loads["t"].kernel[model.zones[0, MOVABLE]] = 0
+
+
+def kernel_in_movable(model: GuestModel) -> None:
+    zone = model.zones[0, MOVABLE]
+    zone.free -= 5
+    zone.kernel += 5
+    model.loads["t"].kernel[zone] = 5
+
+
+def room_below_the_hint(model: GuestModel) -> None:
+    maps(model).hint = 16
+
+
+def wrong_pieces(model: GuestModel) -> None:
+    bits = maps(model)
+    block, mask = next(iter(bits.pieces.items()))
+    bits.pieces[block] = mask >> 1 if mask & 1 else mask << 1
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "spoil"),
+    [
+        ("GUEST-1", "do not add up", lambda g: setattr(low(g), "free", low(g).free - 1)),
+        ("GUEST-1", "negative in", negative),
+        ("GUEST-2", "block ", twice),
+        ("GUEST-2", "block 99 is not online", elsewhere),
+        ("GUEST-3", "pageblocks, counter", lambda g: setattr(maps(g), "nr_held", maps(g).nr_held + 1)),
+        ("GUEST-3", "pageblocks could go, counter", lambda g: setattr(maps(g), "nr_hot_free", -1)),
+        ("GUEST-3", "blocks, runs", lambda g: setattr(maps(g), "nr_blocks", 15)),
+        ("GUEST-4", "kernel", lambda g: setattr(maps(g), "pages", maps(g).pages + 1)),
+        ("GUEST-5", "-1 dirty of", lambda g: setattr(g.loads["a"], "dirty", -1)),
+        ("GUEST-5", "dirty of", lambda g: setattr(g.loads["a"], "dirty", g.loads["a"].user_pages() + 1)),
+        ("GUEST-5", "t: kernel pages", nothing_held),
+        ("GUEST-5", ": user ", lambda g: moved(g, "free", "user")),
+        ("GUEST-5", ": kernel ", lambda g: moved(g, "free", "kernel")),
+        ("GUEST-5", ": cache ", lambda g: setattr(low(g), "cache", low(g).cache + 1)),
+        ("GUEST-5", ": slab ", lambda g: setattr(low(g), "slab", low(g).slab + 1)),
+        ("GUEST-6", ": memmap ", lambda g: moved(g, "free", "memmap")),
+        ("GUEST-6", ": pieces ", wrong_pieces),
+        ("GUEST-7", "has room below the hint", room_below_the_hint),
+        ("GUEST-8", "in MOVABLE", kernel_in_movable),
+    ],
+)
+def test_each_broken_book_is_named(number: str, what: str, spoil: Callable[[GuestModel], None]) -> None:
+    model = lived_in()
+    assert low(model).managed == SIZE
+    spoil(model)
+    with pytest.raises(InvariantError, match=f"^{number}: .*{what}"):
+        model.check()
+
+
+def test_one_page_of_the_kernel_is_a_page() -> None:
+    model = small(MOVABLE)
+    model.pin("p", 1)
+    assert sum(model.loads["p"].kernel.values()) == 1
+    model.check()

@@ -1,0 +1,52 @@
+"""What is said of a range that cannot be added or removed: the right error, and the block that it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
+from sim.memory.zones import ZONE_MOVABLE
+from tests.memory.test_hotplug import B, machine
+
+if TYPE_CHECKING:
+    from sim.memory.hotplug import Memory
+
+
+def said(memory: Memory, first: int, count: int) -> tuple[int, str]:
+    with pytest.raises(HotplugError) as error:
+        memory.remove(first, count)
+    return error.value.errno, str(error.value).partition(": ")[2]
+
+
+def test_what_cannot_be_removed_is_named() -> None:
+    memory = machine()
+    memory.add(50, 4, node=0)
+    memory.online(52, ZONE_MOVABLE, 2)
+    table = len(memory.blocks.where)
+    assert said(memory, 50, 0) == (EINVAL, "there is nothing to remove")
+    assert said(memory, -1, 2) == (EINVAL, "there is nothing to remove")
+    assert said(memory, 50, 3) == (EBUSY, "block 52 is online")
+    assert said(memory, 51, 3) == (EBUSY, "block 52 is online")
+    assert said(memory, 48, 4) == (EINVAL, "block 48 does not exist")  # and 49 neither
+    assert said(memory, 50, 8) == (EINVAL, "block 54 does not exist")
+    assert said(memory, 32, 2) == (EBUSY, "block 32 is online")
+    assert said(memory, table + 3, 2) == (EINVAL, f"block {table + 3} does not exist")
+
+
+def test_a_range_of_odd_pages_is_odd_unless_something_is_there_or_it_lies_beyond() -> None:
+    memory = machine()
+    memory.add(50, 2, node=0)
+    for first_page, pages, errno, text in (
+        (50 * B + 1, B, EEXIST, "some of blocks 50-51 are there already"),
+        (51 * B, 1, EEXIST, "some of blocks 51-51 are there already"),
+        (49 * B + 5, B - 5, EINVAL, f"pages {49 * B + 5}+{B - 5} are not whole memory blocks of {B} pages"),
+        (52 * B, 1, EINVAL, f"pages {52 * B}+1 are not whole memory blocks of {B} pages"),
+        (50 * B, 0, EINVAL, f"pages {50 * B}+0 are not whole memory blocks of {B} pages"),
+        (memory.max_blocks * B, 1, E2BIG, f"blocks up to {memory.max_blocks} lie beyond the addressable range"),
+        (memory.max_blocks * B - 1, 1, EINVAL, f"pages {memory.max_blocks * B - 1}+1 are not whole"),
+    ):
+        error = memory.odd_range(first_page, pages)
+        assert error.errno == errno, (first_page, pages)
+        assert text in str(error)
