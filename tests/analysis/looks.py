@@ -60,8 +60,9 @@ def look(artist: Artist) -> dict[str, Any]:
         case Text():
             seen |= {"text": thing.get_text(), "size": thing.get_fontsize(), "colour": to_hex(thing.get_color())}
             seen |= {"weight": thing.get_fontweight(), "ha": thing.get_ha(), "va": thing.get_va()}
+            seen["at"] = [round(float(where), 3) for where in thing.get_position()]
             if isinstance(artist, Annotation):
-                seen |= {"at": thing.xy, "from": thing.get_position(), "in": [thing.xycoords, thing.anncoords]}
+                seen |= {"to": thing.xy, "in": [thing.xycoords, thing.anncoords]}
                 if thing.arrow_patch is not None:
                     seen["arrow"] = type(thing.arrow_patch.get_arrowstyle()).__name__
             if (box := thing.get_bbox_patch()) is not None:
@@ -82,6 +83,10 @@ def figure_looks(figure: Figure) -> list[str]:
         limits = [rounded(axis.get_xlim()), rounded(axis.get_ylim())]
         lines.append(f"panel {axis.get_visible()}, limits {limits}, {axis.get_xscale()}")
         lines.append(f"ticks {rounded(axis.get_xticks())} {rounded(axis.get_yticks())}")
+    for legend in figure.legends:
+        # Private: what was asked for; where it comes to stand depends on fonts.
+        known: Any = legend
+        lines.append(f"legend of {known._ncols} columns, {known._outside_loc} {known._loc}")  # noqa: SLF001
     shown = figure.findobj(lambda a: isinstance(a, Line2D | Collection | Text | AxesImage | Patch) and a.get_visible())
     return [*lines, *(json.dumps(look(artist), default=plain) for artist in shown)]
 

@@ -259,3 +259,10 @@ def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
 
 def test_a_sign_is_always_shown() -> None:
     assert [signed(value) for value in (1.5, -1.5, 0)] == ["+1.5", "-1.5", "±0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(math.inf, "∞"), (-math.inf, "-∞"), (math.nan, "undefined"), (0.5, "0.5"), (-0.5, "-0.5")]
+)
+def test_what_is_no_number_is_written_as_what_it_is(value: float, text: str) -> None:
+    assert number(value) == text

@@ -176,3 +176,18 @@ def test_a_run_in_which_nothing_happens_can_be_drawn(tmp_path: Path) -> None:
     store.write(CellId("0" * 32, "m", "w", "p", 0, 1), replace(run, duration_us=0, events=run.events[:0]))
     assert len(plots.save_all(store, tmp_path / "plots")) == 2 * len(plots.PLOTS | plots.GUEST_PLOTS)
     assert run.boot.kernel_pages * PAGE_SIZE == store.runs()["kernel_end"].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("plain", "plain"),
+        ("2 nodes, 1 GiB", "2-nodes-1-GiB"),
+        ("-a/b-", "a-b"),
+        ("x 1.5", "x-1.5"),
+        ("///", "x"),
+        (" ", "x"),
+    ],
+)
+def test_a_label_becomes_a_file_name(label: str, name: str) -> None:
+    assert plots._slug(label) == name  # noqa: SLF001

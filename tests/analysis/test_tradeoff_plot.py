@@ -11,7 +11,7 @@ from matplotlib.markers import MarkerStyle
 
 from sim.analysis.colours import PALETTE
 from sim.analysis.plots import styled
-from sim.analysis.tradeoff import plot_tradeoff
+from sim.analysis.tradeoff import _overlap, plot_tradeoff
 from sim.results.store import ResultStore
 from sim.units import GIB, MIB
 from tests.analysis.by_hand import coloured, dot_place, dots, legend, panels, points, score_scenario, words
@@ -274,3 +274,16 @@ def test_the_heading_explains_the_bound_where_there_is_one() -> None:
     )
     known = words(drawn({"b": scores(900, 2), "clairvoyant": scores(100, 1)}))
     assert known == (f"{without} clairvoyant knows the future and makes as much MOVABLE as the kernel can do without")
+
+
+def test_boxes_overlap_where_they_share_some_room() -> None:
+    """By points on a fine grid that lie inside of both."""
+    boxes = [(x, y, x + w, y + h) for x in (0, 2, 5) for y in (1, 3, 6) for w in (1, 3) for h in (2, 4)]
+    for one in boxes:
+        for other in boxes:
+            shared = any(
+                all(box[0] < x / 2 < box[2] and box[1] < y / 2 < box[3] for box in (one, other))
+                for x in range(1, 20)
+                for y in range(1, 24)
+            )
+            assert _overlap(one, other) == shared, (one, other)
