@@ -134,15 +134,27 @@ class Plugging(SideBySide):
     @rule(pick=SOME, place=SOME, count=st.integers(1, 3), wrong=st.sampled_from((None, None, None, 99)))
     def add_to_group(self, pick: int, place: int, count: int, wrong: int | None) -> None:
         number = wrong if wrong is not None else self.group(pick)
-        self.add(self.free_place(place, count, 1), count, 0, number, "add_to_group")
+        taken = self.run_of(place, 1, is_device_memory) if place % 5 == 0 else []
+        self.add(taken[0] if taken else self.free_place(place, count, 1), count, 0, number, "add_to_group")
 
-    @rule(place=SOME, count=st.integers(1, 6), node=NODES, hosted=st.booleans(), across=st.booleans())
-    def add_without_group(self, place: int, count: int, node: int, *, hosted: bool, across: bool) -> None:
-        """Some blocks; or as many as may go to MOVABLE and a few more, where those are not too many."""
-        if across and self.plain.knobs.ratio:
-            fitting = (decide.room(self.plain, None, None) or 0) // self.plan.block_pages
-            count = fitting + count if 0 < fitting < 24 else count
+    @rule(place=SOME, count=st.integers(1, 6), node=NODES, hosted=st.booleans())
+    def add_without_group(self, place: int, count: int, node: int, *, hosted: bool) -> None:
         self.add(self.free_place(place, count, 1), count, self.node(node), None, "add_without_group", hosted=hosted)
+
+    @precondition(lambda self: hasattr(self, "plan") and self.plain.knobs.ratio > 0)
+    @rule(place=SOME, more=st.integers(-1, 3), node=NODES)
+    def add_across_the_limit(self, place: int, more: int, node: int) -> None:
+        """As many blocks as may go to MOVABLE and some more, at once, by auto-movable."""
+        knobs, home = self.plain.knobs, node % len(self.plain.possible_nodes)
+        before = knobs.policy, knobs.auto_online
+        knobs.policy, knobs.auto_online = "auto-movable", "online"
+        self.fast.turn(knobs)
+        rooms = [decide.room(self.plain, scope, None) or 0 for scope in (None, home)[: 1 + knobs.numa_aware]]
+        count = min(rooms) // self.plan.block_pages + more
+        if 0 < count < 30:
+            self.add(self.free_place(3 * place + 1, count, 1), count, home, None, "add_across_the_limit")
+        knobs.policy, knobs.auto_online = before
+        self.fast.turn(knobs)
 
     @rule(
         place=SOME,
@@ -166,7 +178,7 @@ class Plugging(SideBySide):
     def remove(self, pick: int, length: int, anyhow: int) -> None:
         """Blocks that are offline; at times some that are not, or that are not all there."""
         run = self.run_of(pick, length, lambda block: not block.online)
-        if anyhow == 0:
+        if anyhow in {0, 3}:
             run = self.run_of(pick, length, lambda _block: True)
         first, count = run[0], len(run)
         if anyhow == 1:
