@@ -23,6 +23,14 @@ _TAKES = (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG)
 _COMES_ONLINE = (EventKind.PLUG, EventKind.ONLINE)
 _LEAVES_ZONE = (EventKind.OFFLINE, EventKind.UNPLUG)
 _COMES_OFFLINE = (EventKind.ADD, EventKind.OFFLINE)
+_WITHOUT_ZONE = (
+    EventKind.ADD,
+    EventKind.REMOVE,
+    EventKind.SUBPLUG,
+    EventKind.SUBUNPLUG,
+    EventKind.REQUEST,
+    EventKind.DEVICE,
+)
 
 
 def check_books(rig: Rig) -> None:
@@ -41,8 +49,10 @@ def check_record(rig: Rig) -> None:
     zones: dict[int, int | str] = {}
     for first, count, zone, _ in rig.boot.runs:
         zones |= dict.fromkeys(range(first, first + count), zone)
-    for _, number, _, first, count, zone, _ in rig.recorder.table().tolist():
+    for _, number, device, first, count, zone, _ in rig.recorder.table().tolist():
         kind = EventKind(number)
+        assert -1 <= device < len(rig.recorder.device_names), f"{kind.name} of device {device}, which is none"
+        assert zone == -1 or kind not in _WITHOUT_ZONE, f"{kind.name} in zone {zone}, which does not apply"
         blocks = range(first, first + count)
         if kind in _LEAVES_ZONE:
             assert {zones[block] for block in blocks} == {zone}, f"{kind.name} of block {first} names the zone it left"

@@ -230,3 +230,22 @@ def test_boot_memory_in_movable_is_known_by_its_zone() -> None:
     assert movable.managed < GIB // PAGE_SIZE
     assert movable.boot_managed == movable.managed
     assert link.model.returnable_pages() == 0
+
+
+def test_free_movable_memory_is_that_of_all_nodes() -> None:
+    link, core = linked(GIB, GIB)
+    for node, blocks in ((0, 2), (1, 3)):
+        core.add_memory(-1, (FIRST + 100 * node) * BLOCK, blocks * BLOCK, node=node)
+    link.sample()
+    free = {node: link.model.zones[node, MOVABLE].free for node in (0, 1)}
+    assert all(free.values())
+    assert free[0] != free[1]
+    assert link.series()["free_movable"].tolist() == [sum(free.values())]
+
+
+def test_a_block_of_the_boot_memory_belongs_to_no_device() -> None:
+    _, core = linked(GIB)
+    core.record = (rows := []).append
+    core.write_online(4, 0)
+    core.write_online(4, 1)
+    assert [row[2:5] for row in rows] == [(-1, 4, 1)] * 2

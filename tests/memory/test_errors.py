@@ -50,3 +50,8 @@ def test_a_range_of_odd_pages_is_odd_unless_something_is_there_or_it_lies_beyond
         error = memory.odd_range(first_page, pages)
         assert error.errno == errno, (first_page, pages)
         assert text in str(error)
+
+
+@pytest.mark.parametrize(("number", "name"), [(EBUSY, "EBUSY"), (2, "ENOENT"), (4567, "4567")])
+def test_an_error_begins_with_its_name_or_its_number(number: int, name: str) -> None:
+    assert str(HotplugError(number, "no reason")) == f"{name}: no reason"
