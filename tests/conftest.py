@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture.providers import HypothesisProvider
+from hypothesis.internal.constants_ast import Constants
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL_TRACES = tuple(sorted((ROOT / "tests" / "data" / "kernel-traces").glob("*.json")))
@@ -21,6 +23,10 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+if os.environ.get("HYPOTHESIS_PROFILE", "default") == "default":
+    # Private, and there is no other way: Hypothesis also draws from the constants of whatever local modules happen to be
+    # imported, so that other tests in the same process would change the examples.
+    HypothesisProvider._local_constants = property(lambda _: Constants())  # type: ignore[assignment]  # noqa: SLF001
 # Long and random: HYPOTHESIS_PROFILE=long, as "make test-long" sets it. Failures are kept and tried first.
 settings.register_profile(
     "long",

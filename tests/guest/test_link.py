@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import simpy
 
@@ -245,7 +247,8 @@ def test_free_movable_memory_is_that_of_all_nodes() -> None:
 
 def test_a_block_of_the_boot_memory_belongs_to_no_device() -> None:
     _, core = linked(GIB)
-    core.record = (rows := []).append
+    rows: list[Any] = []
+    core.record = rows.append
     core.write_online(4, 0)
     core.write_online(4, 1)
     assert [row[2:5] for row in rows] == [(-1, 4, 1)] * 2
