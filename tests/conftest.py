@@ -24,8 +24,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 if os.environ.get("HYPOTHESIS_PROFILE", "default") == "default":
-    # Private, and there is no other way: Hypothesis also draws from the constants of whatever local modules happen to be
-    # imported, so that other tests in the same process would change the examples.
+    # Private, and there is no other way: Hypothesis also draws from the constants of whatever local modules happen to
+    # be imported, so that other tests in the same process would change the examples.
     HypothesisProvider._local_constants = property(lambda _: Constants())  # type: ignore[assignment]  # noqa: SLF001
 # Long and random: HYPOTHESIS_PROFILE=long, as "make test-long" sets it. Failures are kept and tried first.
 settings.register_profile(
