@@ -31,15 +31,15 @@ test: $(DEV) ## Style, types and all tests but the long ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: test-long
 test-long: $(DEV) ## All tests in random order, with the long Hypothesis profile (takes much longer)
-	HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(WORKERS) -m "slow or not slow" -p randomly
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "slow or not slow" -p randomly
 
 .PHONY: coverage
 coverage: $(DEV) ## What the tests run through, with a floor (takes twice as long as the tests)
-	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 .PHONY: mutants
 mutants: $(MUTANTS) ## Mistakes put into the code one by one: do the tests notice? (takes hours, resumes)

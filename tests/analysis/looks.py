@@ -50,6 +50,7 @@ def look(artist: Artist) -> dict[str, Any]:
             dashes = thing._unscaled_dash_pattern  # noqa: SLF001
             seen |= {"colour": to_hex(thing.get_color()), "width": thing.get_linewidth(), "dashes": dashes}
             seen |= {"marker": str(thing.get_marker()), "ends": thing.get_solid_capstyle()}
+            seen |= {"marked": [thing.get_markersize(), to_hex(thing.get_markeredgecolor())]}
             seen |= {"points": len(thing.get_xydata()), "steps": thing.get_drawstyle(), "label": thing.get_label()}
         case Collection():
             seen |= {"faces": sorted({to_hex(c) for c in thing.get_facecolor()})}

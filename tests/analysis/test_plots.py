@@ -146,7 +146,7 @@ def test_zones_have_names_and_colours_of_their_own() -> None:
 
 def test_files_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
-    fill(store, POLICIES[1:], 1, "second")
+    fill(store, POLICIES[1:2], 1, "second")
     hashes = []
     for name in ("a", "b"):
         paths = plots.save_all(store, tmp_path / name, POLICIES)
