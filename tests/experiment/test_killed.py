@@ -32,7 +32,7 @@ TABLES: dict[str, Any] = {
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize(
-    ("kills", "replications"), [(3, 12), pytest.param(20, 150, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("kills", "replications"), [(3, 80), pytest.param(20, 150, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_a_sweep_killed_again_and_again_ends_like_one_that_was_left_alone(
     tmp_path: Path, kills: int, replications: int
