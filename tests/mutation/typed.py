@@ -29,13 +29,18 @@ def _spans(path: Path) -> list[tuple[int, int, str]]:
 
 
 def check() -> None:
-    """Find the mutants whose types are wrong and keep their names, unless that was done since they were written."""
+    """Find the mutants whose types are wrong and keep their names, unless that was done since they were written.
+
+    Raises RuntimeError where mypy itself fails.
+    """
     written = max(path.stat().st_mtime for path in FOLDER.rglob("*.py.spans"))
     if BY_TYPES.exists() and BY_TYPES.stat().st_mtime > written:
         return
     found = subprocess.run(
         [sys.executable, "-m", *_MYPY], cwd=FOLDER, capture_output=True, encoding="utf-8", check=False
     )
+    if found.returncode not in {0, 1}:  # 2: mypy itself failed, which must not pass for mutants of good types
+        raise RuntimeError(f"mypy could not check the mutants: {found.stdout}{found.stderr}")
     lines: dict[str, list[int]] = {}
     for line in found.stdout.splitlines():
         if line.startswith("{") and (error := json.loads(line))["severity"] == "error":
