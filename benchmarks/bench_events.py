@@ -10,14 +10,14 @@ import simpy
 from benchmarks.ratios import against_bare, ratio, timed
 from policies.auto_movable import AutoMovable
 from policies.contract import ZoneRequest
-from sim.boot_layout import lay_out
 from sim.devices.context import DriverContext
 from sim.devices.specs import DimmSpec, VirtioMemSpec
-from sim.host import MachineHost
-from sim.machine import MachineSpec, NodeSpec
+from sim.kernel.hotplug_core import HotplugCore
+from sim.machine.boot_layout import lay_out
+from sim.machine.host import MachineHost
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.view import MemoryView
-from sim.observe import Recorder
-from sim.onlining import HotplugCore
+from sim.record.recorder import Recorder
 from sim.units import GIB, MIB, TIB
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from benchmarks.ratios import ratio, timed
 from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineMovable
 from policies.headroom import Headroom
-from sim.boot_layout import lay_out
 from sim.devices.context import DriverContext
 from sim.devices.specs import DimmSpec, VirtioMemSpec
-from sim.guest_link import GuestLink, GuestSpec
-from sim.host import MachineHost
-from sim.machine import MachineSpec, NodeSpec
-from sim.observe import Recorder
-from sim.onlining import HotplugCore
+from sim.kernel.guest_link import GuestLink, GuestSpec
+from sim.kernel.hotplug_core import HotplugCore
+from sim.machine.boot_layout import lay_out
+from sim.machine.host import MachineHost
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.record.recorder import Recorder
 from sim.units import GIB, MIB, TIB, format_size
 
 if TYPE_CHECKING:

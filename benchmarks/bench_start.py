@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = [sys.executable, "-c", "from sim.cli import main; main(prog_name='memhp-sim')", "--help"]
+COMMAND = [sys.executable, "-c", "from sim.cli.main import main; main(prog_name='memhp-sim')", "--help"]
 
 
 def test_help_is_there_in_a_fifth_of_a_second(report: Callable[[str, float, float], None]) -> None:

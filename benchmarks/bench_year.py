@@ -11,7 +11,7 @@ from benchmarks.ratios import against_bare, timed
 from sim.experiment.executors import InProcess
 from sim.experiment.load import load
 from sim.experiment.run import run
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from pathlib import Path
 import pandas as pd
 
 from sim.api import open_results, run
-from sim.score import SCORES
+from sim.scores.registry import SCORES
 
 pd.set_option("display.precision", 2)
 pd.set_option("display.width", 120)
@@ -141,6 +141,6 @@ gib[["seconds", "plugged_bytes", "requested_bytes", "movable_bytes", "kernel_byt
 # %%
 from collections import Counter
 
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 
 Counter(EventKind(kind).name for kind in results.events({cell})["kind"])

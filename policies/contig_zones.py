@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from policies.contract import Explanation, Policy
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL, ZoneType
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

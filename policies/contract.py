@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
-    from sim.parameters import Parameter
-    from sim.run_result import RunResult
+    from sim.plugins.parameters import Parameter
+    from sim.record.run_result import RunResult
 
 
 class ZoneRequest:

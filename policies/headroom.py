@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from policies.contract import Explanation, Policy
-from policies.whole import one_kind, settled_by
+from policies.parts.indivisible import one_kind, settled_by
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZoneType
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:

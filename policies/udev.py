@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from policies.contig_zones import ContigZones
 from policies.contract import Explanation, UserSpaceRule
 from sim.memory.zones import ZONE_MOVABLE, OnlineType, ZoneType
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import seconds_to_us
 
 if TYPE_CHECKING:

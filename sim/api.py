@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sim.analysis.compare import Method
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
 
 __all__ = ["Results", "load", "open_results", "run"]
 

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 import simpy
 
 from policies.contract import Policy
-from sim.boot_layout import lay_out
 from sim.devices.context import DriverContext
-from sim.guest_link import GuestLink
-from sim.host import MachineHost
-from sim.observe import Recorder
-from sim.onlining import HotplugCore
-from sim.policy_answers import PolicyError
-from sim.run_result import RunResult
+from sim.kernel.guest_link import GuestLink
+from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.policy_answers import PolicyError
+from sim.kernel.user_space import UserSpace
+from sim.machine.boot_layout import lay_out
+from sim.machine.host import MachineHost
+from sim.record.recorder import Recorder
+from sim.record.run_result import RunResult
 from sim.units import seconds_to_us
-from sim.user_space import UserSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from policies.contract import Explanation
     from sim.devices.timing import Timing
-    from sim.guest_link import GuestSpec
-    from sim.machine import MachineSpec
+    from sim.kernel.guest_link import GuestSpec
+    from sim.machine.spec import MachineSpec
     from workloads.contract import Streams, Workload
 
     DecisionLog = Callable[[int, int, int, int, Explanation], None]

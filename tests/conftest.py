@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.internal.constants_ast import Constants
 
-ROOT = Path(__file__).resolve().parent.parent
-KERNEL_TRACES = tuple(sorted((ROOT / "tests" / "data" / "kernel-traces").glob("*.json")))
+from tests.support.places import DATA, ROOT
+
+KERNEL_TRACES = tuple(sorted((DATA / "kernel-traces").glob("*.json")))
 
 # Short and the same on every run: a failure is a change of the code, never luck.
 settings.register_profile(

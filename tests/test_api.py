@@ -7,7 +7,7 @@ import pytest
 
 from sim.api import Results, open_results, run
 from sim.faults import InputError
-from sim.score import SCORES
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from pathlib import Path

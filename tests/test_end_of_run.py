@@ -12,13 +12,13 @@ from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import VirtioMemSpec
 from sim.devices.timing import Timing
 from sim.engine import simulate
-from sim.guest_link import GuestSpec
-from sim.machine import MachineSpec, NodeSpec
-from sim.observe import EventKind
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.record.recorder import EventKind
+from sim.record.series import device_series, run_series
 from sim.results.frames import run_row
 from sim.results.identity import CellId
-from sim.score import compute_scores
-from sim.series import device_series, run_series
+from sim.scores.registry import compute_scores
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.policies.scripted import Script
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import simpy
 
     from policies.contract import Policy
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
     from workloads.contract import Host
     from workloads.contract import Streams as StreamsContract
 

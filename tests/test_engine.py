@@ -15,11 +15,11 @@ from policies.udev import Udev
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.devices.timing import Timing
 from sim.engine import WorkloadError, simulate
-from sim.events import Events
-from sim.machine import MachineSpec, NodeSpec
+from sim.kernel.hotplug_core import PolicyError
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
-from sim.observe import EventKind
-from sim.onlining import PolicyError
+from sim.record.events import Events
+from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.devices.books import check_result
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from policies.contract import ZoneRequest
     from sim.devices.specs import DeviceSpec
     from sim.memory.view import MemoryView
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
 
     Steps = Generator[simpy.Event, object, None]
 

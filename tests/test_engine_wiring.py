@@ -11,10 +11,10 @@ from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.devices.timing import Timing
 from sim.engine import simulate
-from sim.guest_link import GuestSpec
-from sim.machine import MachineSpec, NodeSpec
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.devices.books import check_result
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from policies.contract import Explanation, Foresight, Policy, ZoneRequest
     from sim.memory.view import MemoryView
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
     from workloads.contract import Host
     from workloads.contract import Streams as StreamsContract
 

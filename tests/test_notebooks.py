@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jupytext
@@ -8,10 +7,14 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.support.places import ROOT
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbformat import NotebookNode
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = ROOT / "notebooks"
 PAIRS = sorted(NOTEBOOKS.glob("*.ipynb"))
 
 

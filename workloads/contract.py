@@ -7,7 +7,7 @@ management layer sees too; one whose requests shall be the same for every policy
 
 A workload refuses parameters that make no sense with a ValueError: one sentence that begins with the parameter's name
 and a colon. An error that carries several such sentences has them as its attribute ``faults``, see
-:class:`workloads.checks.WorkloadInputError`.
+:class:`workloads.parts.checks.WorkloadInputError`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.devices.specs import DeviceSpec
-    from sim.parameters import Parameter
+    from sim.plugins.parameters import Parameter
 
 
 class Streams(Protocol):

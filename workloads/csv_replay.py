@@ -1,7 +1,7 @@
 """Replays a log of host requests: one that is shipped, taken from public reports of real guests, or one's own.
 
-The format of a log is described in :mod:`workloads.request_log`. Shipped, in the folder ``workloads/data`` and each
-with its source at the top:
+The format of a log is described in :mod:`workloads.parts.request_log`. Shipped, in the folder ``workloads/data``
+and each with its source at the top:
 
 ``neonvm-pr705``
     A near-idle NeonVM guest of 1 GiB whose virtio-mem device goes from 0 to 47 GiB and back twice, then to 47 GiB once
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from sim.devices.specs import VirtioMemSpec
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import us_to_seconds
-from workloads.checks import LONGEST_US, Checker
 from workloads.contract import Host, Streams, Workload
-from workloads.request_log import Request, read_request_log
+from workloads.parts.checks import LONGEST_US, Checker
+from workloads.parts.request_log import Request, read_request_log
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.faults import shown
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import GIB, MIB, PAGE_SIZE, format_size, us_to_seconds
-from workloads.checks import LARGEST_SIZE, LONGEST_US, Checker
 from workloads.contract import Host, Streams, Workload
 from workloads.dimm_slots import MOST_SLOTS
-from workloads.plan import follow
-from workloads.table import TableFaults, read_text, rows
+from workloads.parts.checks import LARGEST_SIZE, LONGEST_US, Checker
+from workloads.parts.plan import follow
+from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import simpy
 
-    from workloads.plan import Ask, Step
+    from workloads.parts.plan import Ask, Step
 
 KINDS: Final = ("virtio-mem", "dimm")
 
@@ -35,9 +35,9 @@ class DemandTrace(Workload):
     largest size that was wanted at a sample less than ``hold`` seconds ago. With kind ``virtio-mem`` that is the
     requested size of one device, with kind ``dimm`` so many DIMMs of size ``step``, the newest of which go first.
 
-    The file has a column of times and one of demands (see :mod:`workloads.table` for the rest), rows in order of time;
-    time 0 is the first row that is taken. With ``series`` only rows that have this text in the column ``series_column``
-    are taken, so that a file of many VMs serves.
+    The file has a column of times and one of demands (see :mod:`workloads.parts.table` for the rest), rows in order of
+    time; time 0 is the first row that is taken. With ``series`` only rows that have this text in the column
+    ``series_column`` are taken, so that a file of many VMs serves.
 
     Nothing is random here. Raises WorkloadInputError with all faults of the file at once, with line numbers.
     """

@@ -8,19 +8,19 @@ from itertools import repeat
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from sim.devices.specs import DimmSpec
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import GIB, us_to_seconds
-from workloads.checks import Checker
 from workloads.contract import Host, Streams, Workload
-from workloads.draws import exponential_waits, indices, signs, uniforms
-from workloads.plan import follow
+from workloads.parts.checks import Checker
+from workloads.parts.draws import exponential_waits, indices, signs, uniforms
+from workloads.parts.plan import follow
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import simpy
 
-    from workloads.plan import Ask, Step
+    from workloads.parts.plan import Ask, Step
 
 MOST_SLOTS: Final = 256
 """DIMM slots that QEMU offers at most (ACPI_MAX_RAM_SLOTS)."""

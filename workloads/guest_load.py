@@ -6,20 +6,20 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from sim.faults import shown
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import GIB, MIB, us_to_seconds
-from workloads import shapes
-from workloads.checks import Checker
 from workloads.contract import Host, Streams, Workload
-from workloads.demand import BYTE_KINDS, KINDS, PIECE_KINDS, GuestProcess, drive
-from workloads.draws import even_waits
+from workloads.parts import shapes
+from workloads.parts.checks import Checker
+from workloads.parts.demand import BYTE_KINDS, KINDS, PIECE_KINDS, GuestProcess, drive
+from workloads.parts.draws import even_waits
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     import simpy
 
-    from workloads.demand import Target
+    from workloads.parts.demand import Target
 
 SHAPES: Final = ("constant", "ramp", "steps", "bursts")
 KERNEL_KINDS: Final = ("page-tables", "pinned", "kernel")

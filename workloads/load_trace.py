@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from sim.faults import shown
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import MICROSECONDS, parse_size, us_to_seconds
-from workloads.checks import LONGEST_US, Checker
 from workloads.contract import Host, Streams, Workload
-from workloads.demand import BYTE_KINDS, KINDS, GuestProcess, drive
-from workloads.table import TableFaults, read_text, rows
+from workloads.parts.checks import LONGEST_US, Checker
+from workloads.parts.demand import BYTE_KINDS, KINDS, GuestProcess, drive
+from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     import simpy
 
-    from workloads.demand import Target
+    from workloads.parts.demand import Target
 
 DROP_CACHES: Final = "drop-caches"
 """The kind of a row that is no load: its amount is what is written to ``/proc/sys/vm/drop_caches``."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import GIB, MIB, format_size, us_to_seconds
-from workloads.checks import Checker
 from workloads.contract import Host, Streams, Workload
-from workloads.draws import exponential_waits, uniforms
-from workloads.plan import NOTHING, follow
+from workloads.parts.checks import Checker
+from workloads.parts.draws import exponential_waits, uniforms
+from workloads.parts.plan import NOTHING, follow
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import simpy
 
-    from workloads.plan import Ask, Step
+    from workloads.parts.plan import Ask, Step
 
 MOST_DEVICES: Final = 256
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from sim.devices.specs import VirtioMemSpec
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import GIB, MIB, format_size, us_to_seconds
-from workloads.checks import MOST_NODES, Checker
 from workloads.contract import Host, Streams, Workload
+from workloads.parts.checks import MOST_NODES, Checker
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from sim.devices.specs import VirtioMemSpec
-from sim.parameters import Parameter
+from sim.plugins.parameters import Parameter
 from sim.units import GIB, MIB, format_size, us_to_seconds
-from workloads import shapes
-from workloads.checks import Checker
 from workloads.contract import Host, Streams, Workload
-from workloads.draws import even_waits
-from workloads.plan import NOTHING, follow
+from workloads.parts import shapes
+from workloads.parts.checks import Checker
+from workloads.parts.draws import even_waits
+from workloads.parts.plan import NOTHING, follow
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import simpy
 
-    from workloads.plan import Step
+    from workloads.parts.plan import Step
 
 MOST_DEVICES: Final = 256
 SHAPES: Final = ("ramp", "triangle", "saw-tooth", "diurnal", "bursts")

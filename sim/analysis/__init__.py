@@ -1,1 +1,4 @@
-"""Looking at results: paired comparisons of policies as tables, and plots. Reads the result store and nothing else."""
+"""Tables and figures from stored results: comparison, regret, trade-off, plots.
+
+It must not know how cells are run, and cannot change a result.
+"""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.blockmap import ABSENT, MIXED, OFFLINE
 from sim.memory.zones import ZoneType
+from sim.record.blockmap import ABSENT, MIXED, OFFLINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,8 +24,8 @@ from sim.analysis.compare import FEWEST_FOR_INTERVAL, HEADLINE_SCORES, compare, 
 from sim.analysis.data import memory_series, ratio_series, scenarios, time_axis
 from sim.analysis.figure import MOST_POLICIES, heading
 from sim.analysis.tradeoff import plot_tradeoff
-from sim.blockmap import ABSENT, zone_map
-from sim.score import SCORES
+from sim.record.blockmap import ABSENT, zone_map
+from sim.scores.registry import SCORES
 from sim.units import GIB, PAGE_SIZE
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sim.analysis.figure import heading
-from sim.score import SCORES
+from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
 
 if TYPE_CHECKING:

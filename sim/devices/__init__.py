@@ -1,1 +1,4 @@
-"""Memory devices as state machines in simulated time: ACPI DIMM, virtio-mem, dax/kmem."""
+"""How each kind of device plugs and unplugs, in time: DIMM, virtio-mem, dax/kmem, as Linux's drivers do it.
+
+It must not know policies by name, workloads, scores.
+"""

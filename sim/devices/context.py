@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from sim.devices.timing import Timing
 from sim.devices.worker import HotplugLock
 from sim.memory.errors import EINVAL, ENOMEM, HotplugError
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import PAGE_SIZE, format_size
 
 if TYPE_CHECKING:
     import simpy
 
-    from sim.observe import Recorder
-    from sim.onlining import HotplugCore
+    from sim.kernel.hotplug_core import HotplugCore
+    from sim.record.recorder import Recorder
 
 _FAILED = int(EventKind.FAILED)
 

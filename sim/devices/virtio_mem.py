@@ -16,7 +16,7 @@ from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.devices.worker import Worker
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB, MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sim.devices.context import DriverContext
     from sim.devices.worker import Work
-    from sim.onlining import BlockOwner
+    from sim.kernel.hotplug_core import BlockOwner
 
 _REQUEST = int(EventKind.REQUEST)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sim.devices.virtio_mem_mode import ModeDevice
-    from sim.onlining import HotplugCore
+    from sim.kernel.hotplug_core import HotplugCore
 
 NEVER_USED: Final = 0
 UNUSED: Final = 1

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from sim.devices.context import DriverContext
+    from sim.kernel.hotplug_core import HotplugCore
     from sim.memory.groups import MemoryGroup
-    from sim.onlining import HotplugCore
 
 
 @dataclass(frozen=True, slots=True)

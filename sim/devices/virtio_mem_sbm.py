@@ -11,14 +11,14 @@ from sim.devices.timing import scale
 from sim.devices.worker import LOCK
 from sim.memory.errors import EAGAIN, EBUSY, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sim.devices.virtio_mem_mode import ModeDevice
-    from sim.onlining import HotplugCore
+    from sim.kernel.hotplug_core import HotplugCore
 
 _SUBPLUG: Final = int(EventKind.SUBPLUG)
 _SUBUNPLUG: Final = int(EventKind.SUBUNPLUG)

@@ -1,1 +1,4 @@
-"""Experiments: the file that describes one, the cells it stands for, and how they are run."""
+"""From an experiment file to its cells and their runs: schema, faults, plan, executors.
+
+It must not know plots or commands.
+"""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sim import plugins
 from sim.experiment import guest_settings
 from sim.faults import Fault, InputError
-from sim.machine import MachineSpec, NodeSpec
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.plugins import lookup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from policies.contract import Policy
     from sim.devices.timing import Timing
-    from sim.guest_link import GuestSpec
-    from sim.plugins import Kind
+    from sim.kernel.guest_link import GuestSpec
+    from sim.plugins.lookup import Kind
     from workloads.contract import Workload
 
 
@@ -28,20 +28,20 @@ def machine(settings: Mapping[str, Any]) -> MachineSpec:
 
 def policy(settings: Mapping[str, Any], folder: Path) -> Policy:
     """Return a fresh instance of the policy that ``settings`` describe; paths are relative to ``folder``."""
-    made: Policy = _plugin(plugins.POLICY, settings, folder)
+    made: Policy = _plugin(lookup.POLICY, settings, folder)
     return made
 
 
 def workload(settings: Mapping[str, Any], folder: Path) -> Workload:
     """Return a fresh instance of the workload that ``settings`` describe; paths are relative to ``folder``."""
     if "together" in settings:
-        from workloads.together import Together
+        from workloads.parts.together import Together
 
         parts = settings["together"]
         return Together(
-            parts=[_plugin(plugins.WORKLOAD, part, folder) for part in parts], names=[part["label"] for part in parts]
+            parts=[_plugin(lookup.WORKLOAD, part, folder) for part in parts], names=[part["label"] for part in parts]
         )
-    made: Workload = _plugin(plugins.WORKLOAD, settings, folder)
+    made: Workload = _plugin(lookup.WORKLOAD, settings, folder)
     return made
 
 
@@ -49,7 +49,7 @@ def guest(settings: Mapping[str, Any]) -> GuestSpec | None:
     """Return the guest that ``settings`` describe; None for the model ``none``."""
     if settings["model"] == "none":
         return None
-    from sim.guest_link import GuestSpec
+    from sim.kernel.guest_link import GuestSpec
 
     return GuestSpec(guest_settings.arguments(settings["parameters"]), settings["sample_every"])
 
@@ -63,8 +63,8 @@ def timing(settings: Mapping[str, int]) -> Timing:
 
 def _plugin(kind: Kind, settings: Mapping[str, Any], folder: Path) -> Any:  # noqa: ANN401  of the kind that is asked for
     faults: list[Fault] = []
-    found = plugins.find(kind, settings["plugin"], folder)
-    made = plugins.create(found, settings["parameters"], folder, settings["label"], faults)
+    found = lookup.find(kind, settings["plugin"], folder)
+    made = lookup.create(found, settings["parameters"], folder, settings["label"], faults)
     if faults:
         raise InputError(f"{kind.word} {settings['label']}", faults)
     return made

@@ -10,7 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, key_path, unknown_name
-from sim.parameter_values import convert, json_schema
+from sim.plugins.parameter_values import convert, json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ _BY_ANNOTATION: Final = {"int": "int", "float": "float", "tuple[int, int, int]":
 
 
 def parameter_types() -> dict[str, str]:
-    """Return the guest's parameters, each with its type as :mod:`sim.parameter_values` knows it."""
+    """Return the guest's parameters, each with its type as :mod:`sim.plugins.parameter_values` knows it."""
     from sim.guest import GuestParameters
 
     types = {}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from sim import plugins
 from sim.experiment import guest_settings
 from sim.experiment.schema import ExperimentTable
-from sim.parameter_values import UnknownTypeError, json_schema
+from sim.plugins import lookup
+from sim.plugins.parameter_values import UnknownTypeError, json_schema
 
 if TYPE_CHECKING:
-    from sim.parameters import Parameter
-    from sim.plugins import Kind
+    from sim.plugins.lookup import Kind
+    from sim.plugins.parameters import Parameter
 
 _FILE_PLUGIN = {"type": "string", "pattern": r"\.py:[A-Za-z_]\w*$"}
 
@@ -21,11 +21,11 @@ def experiment_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of an experiment file, as parsed TOML."""
     schema: dict[str, Any] = ExperimentTable.model_json_schema()
     definitions = schema["$defs"]
-    definitions["PolicyTable"] = _any_of(definitions["PolicyTable"], plugins.POLICY)
+    definitions["PolicyTable"] = _any_of(definitions["PolicyTable"], lookup.POLICY)
     part = definitions["PartTable"]
     composition = _closed(definitions["WorkloadTable"], without="name", required="together")
-    single = _any_of(_closed(definitions["WorkloadTable"], without="together", required="name"), plugins.WORKLOAD)
-    definitions["PartTable"] = _any_of(part, plugins.WORKLOAD)
+    single = _any_of(_closed(definitions["WorkloadTable"], without="together", required="name"), lookup.WORKLOAD)
+    definitions["PartTable"] = _any_of(part, lookup.WORKLOAD)
     definitions["WorkloadTable"] = {"anyOf": [*single["anyOf"], composition]}
     guest = definitions["GuestTable"]
     guest["properties"] |= guest_settings.parameter_schemas()
@@ -58,7 +58,7 @@ def _any_of(table: dict[str, Any], kind: Kind) -> dict[str, Any]:
             "required": ["name"],
             "additionalProperties": False,
         }
-        for listed in plugins.listing(kind)
+        for listed in lookup.listing(kind)
         if listed.plugin is not None
     ]
     from_file = {

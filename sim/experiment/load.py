@@ -11,8 +11,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from sim.experiment import sweep
-from sim.experiment.messages import faults_of
 from sim.experiment.plan import Experiment
+from sim.experiment.pydantic_faults import faults_of
 from sim.experiment.reading import frozen, read_toml
 from sim.experiment.schema import LABEL_LENGTH, ExperimentTable
 from sim.experiment.variants import Variants

@@ -39,7 +39,7 @@ def estimated_seconds(experiment: Experiment) -> float:
 
 def _time(combination: Combination, experiment: Experiment) -> float:
     from sim.engine import WorkloadError, simulate
-    from sim.policy_answers import PolicyError
+    from sim.kernel.policy_answers import PolicyError
 
     machine = build.machine(combination.machine)
     policy = build.policy(combination.policy, experiment.folder)

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sim import plugins
 from sim.experiment import guest_settings
-from sim.experiment.messages import faults_of
+from sim.experiment.pydantic_faults import faults_of
 from sim.experiment.schema import GuestTable, MachineTable
 from sim.faults import Fault, InputError, key_path, shown, unknown_name
-from sim.machine import MachineSpec, NodeSpec
-from sim.parameter_values import seconds
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.plugins import lookup
+from sim.plugins.parameter_values import seconds
 from sim.units import format_size, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sim.plugins import Kind
+    from sim.plugins.lookup import Kind
 
 Settings = dict[str, Any]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -42,7 +42,7 @@ def checked(model: type[_Model], table: object, where: str, faults: list[Fault])
 
 
 def machine(table: object, where: str, faults: list[Fault]) -> Settings | None:
-    """Return a machine's settings: its label and the fields of :class:`~sim.machine.MachineSpec`."""
+    """Return a machine's settings: its label and the fields of :class:`~sim.machine.spec.MachineSpec`."""
     read = checked(MachineTable, table, where, faults)
     if read is None:
         return None
@@ -69,7 +69,7 @@ def machine(table: object, where: str, faults: list[Fault]) -> Settings | None:
 
 def policy(table: Mapping[str, Any], where: str, folder: Path, faults: list[Fault]) -> Settings | None:
     """Return a policy's settings: label, plug-in, the code's hash and all parameters."""
-    settings, _ = _plugin(plugins.POLICY, table, where, folder, faults)
+    settings, _ = _plugin(lookup.POLICY, table, where, folder, faults)
     return settings
 
 
@@ -85,7 +85,7 @@ def workload(
     if "name" not in table:
         faults.append(Fault(where, "needs a name (of one workload) or together (several on one guest)"))
         return None
-    settings, made = _plugin(plugins.WORKLOAD, table, where, folder, faults)
+    settings, made = _plugin(lookup.WORKLOAD, table, where, folder, faults)
     nodes = _nodes(made, where, faults)
     return (settings, nodes) if settings is not None and nodes is not None else None
 
@@ -104,7 +104,7 @@ def _together(
     nodes: set[int] = set()
     for number, part in enumerate(tables):
         place = f"{where}.together[{number}]"
-        settings, made = _plugin(plugins.WORKLOAD, part, place, folder, faults)
+        settings, made = _plugin(lookup.WORKLOAD, part, place, folder, faults)
         its_nodes = _nodes(made, place, faults)
         if settings is None or its_nodes is None:
             continue
@@ -161,15 +161,15 @@ def _plugin(
     """Return the settings of the plug-in that ``table`` names, and an instance made to see whether it accepts them."""
     name = table["name"]
     try:
-        found = plugins.find(kind, name, folder)
-    except plugins.PluginError as error:
+        found = lookup.find(kind, name, folder)
+    except lookup.PluginError as error:
         faults.append(Fault(f"{where}.name", str(error)))
         return None, None
     mine: list[Fault] = []
-    given = {key: value for key, value in table.items() if key not in plugins.RESERVED_KEYS}
-    parameters = plugins.configure(found, given, where, mine)
+    given = {key: value for key, value in table.items() if key not in lookup.RESERVED_KEYS}
+    parameters = lookup.configure(found, given, where, mine)
     files = {} if mine else _files(found, parameters, where, folder, mine)
-    made = None if mine else plugins.create(found, parameters, folder, where, mine)
+    made = None if mine else lookup.create(found, parameters, folder, where, mine)
     faults.extend(mine)
     if mine:
         return None, None
@@ -181,11 +181,11 @@ def _plugin(
 
 
 def _files(
-    plugin: plugins.Plugin, parameters: Mapping[str, Any], where: str, folder: Path, faults: list[Fault]
+    plugin: lookup.Plugin, parameters: Mapping[str, Any], where: str, folder: Path, faults: list[Fault]
 ) -> dict[str, str]:
     """Return SHA-256 of every file that the ``parameters`` name: what a run depends on beside its settings."""
     hashes = {}
-    for name, path in plugins.file_paths(plugin, parameters):
+    for name, path in lookup.file_paths(plugin, parameters):
         try:
             with (folder / path).open("rb") as file:
                 hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()

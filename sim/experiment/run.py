@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.experiment.effective import effective_tables
+from sim.experiment.effective_config import effective_tables
 from sim.experiment.executors import Workers, local, run_all
 from sim.results.identity import KEY_LENGTH
 

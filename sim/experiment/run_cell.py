@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from sim.experiment.plan import Cell
+    from sim.record.run_result import RunResult
     from sim.results.identity import CellId, Failure
-    from sim.run_result import RunResult
 
 GRACE: Final = 2.0
 """Seconds that a worker process gets beyond a cell's time before it is ended, if it will not be interrupted."""
@@ -60,10 +60,10 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
     """
     import sim.engine
     import sim.experiment.build  # noqa: F401  imported here, the first cell's time is not spent on it
+    from sim.record.series import run_series
     from sim.results.cells import write_cell
     from sim.results.identity import Failure
-    from sim.score import compute_scores
-    from sim.series import run_series
+    from sim.scores.registry import compute_scores
 
     times = _Stopwatch()
     stage = _Stage()
@@ -126,7 +126,7 @@ class _Stage:
     def of(self, error: BaseException) -> str:
         """Return the stage that ``error`` belongs to: what plug-ins do wrong is theirs."""
         from sim.engine import WorkloadError
-        from sim.policy_answers import PolicyError
+        from sim.kernel.policy_answers import PolicyError
 
         if isinstance(error, PolicyError):
             return "policy"
@@ -151,7 +151,7 @@ def _simulate(cell: Cell, stage: _Stage) -> RunResult:
 def _in_one_line(error: BaseException) -> str:
     """Return what a person wants to know of ``error``; a policy's or workload's tells its kind itself."""
     from sim.engine import WorkloadError
-    from sim.policy_answers import PolicyError
+    from sim.kernel.policy_answers import PolicyError
 
     told = isinstance(error, (PolicyError, WorkloadError))
     return " ".join((str(error) if told else f"{type(error).__name__}: {error}").split())

@@ -1,7 +1,7 @@
 """The shape of an experiment file, as models that check it and from which its JSON Schema follows.
 
-What a policy or workload takes beside its name is not fixed here: the plug-in says so (see :mod:`sim.plugins`), and
-:mod:`sim.experiment.load` checks it in the same go. Sizes are bytes once they have passed through these models.
+What a policy or workload takes beside its name is not fixed here: the plug-in says so (see :mod:`sim.plugins.lookup`),
+and :mod:`sim.experiment.load` checks it in the same go. Sizes are bytes once they have passed through these models.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
-from sim import parameter_values as values
 from sim.faults import shown
+from sim.plugins import parameter_values as values
 
 MOST_REPLICATIONS: Final = 100_000
 LABEL_LENGTH: Final = 100

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sim.faults import Fault, key_path, shown, unknown_name
-from sim.plugins import RESERVED_KEYS
+from sim.plugins.lookup import RESERVED_KEYS
 
 LABELLED: Final = ("machines", "policies", "workloads")
 SINGLE: Final = ("guest", "timing")

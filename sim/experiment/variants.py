@@ -11,7 +11,7 @@ from sim.experiment.plan import Combination
 from sim.experiment.schema import LABEL_FORBIDS, LABEL_LENGTH
 from sim.experiment.sweep import LABELLED, Point, Target, Trial
 from sim.faults import Fault, key_path, shown, unknown_name
-from sim.parameter_values import size
+from sim.plugins.parameter_values import size
 from sim.units import format_size
 
 if TYPE_CHECKING:

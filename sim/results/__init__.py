@@ -1,1 +1,4 @@
-"""The result store: what the cells of an experiment leave behind, as Parquet files and a manifest."""
+"""The store: which file holds what, written whole or not at all; keys of cells; the manifest.
+
+It must not know how cells are run.
+"""

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from sim.record.run_result import RunResult
+    from sim.record.series import RunSeries
     from sim.results.identity import CellId
-    from sim.run_result import RunResult
-    from sim.series import RunSeries
 
 
 def cell_path(store: Path, table: str, cell: CellId) -> Path:

@@ -9,17 +9,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.results.manifest import MANIFEST_NAME, TIMING_FIELD
 from sim.results.rows import REPLICATIONS_IN_FILE
 from sim.results.schema import EVENTS, PARTITION_COLUMNS, RUNS, SERIES, TIMINGS
-from sim.score import SCORES
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sim.results.schema import TableLayout
-    from sim.score import Score
+    from sim.scores.registry import Score
 
 SQL_EXAMPLE: Final = (
     "SELECT workload, policy, avg(movable_share_mean) AS movable_percent, avg(kernel_mean) / 1024**3 AS kernel_gib "

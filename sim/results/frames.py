@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sim.observe import EVENT_COLUMNS
+from sim.record.recorder import EVENT_COLUMNS
+from sim.record.run_result import BootMemory, RunResult
+from sim.record.series import SERIES_COLUMNS
 from sim.results.identity import canonical_json
 from sim.results.schema import EVENTS, SERIES, TableLayout
-from sim.run_result import BootMemory, RunResult
-from sim.score import SCORES
-from sim.series import SERIES_COLUMNS
+from sim.scores.registry import SCORES
 from sim.units import MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from sim.record.series import RunSeries
     from sim.results.identity import CellId, Failure
-    from sim.series import RunSeries
 
 METADATA_KEY: Final = b"memhp_sim"
 """Under this key the metadata of an events file holds the rest of a run, as JSON."""

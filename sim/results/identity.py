@@ -18,7 +18,7 @@ KEY_LENGTH: Final = 32
 """Hexadecimal digits of a cell's key: 128 bits of a SHA-256."""
 
 _PACKAGES: Final = ("policies", "sim", "workloads")
-_WITHOUT: Final = ("sim/analysis/", "sim/cli", "sim/shipped/")
+_WITHOUT: Final = ("sim/analysis/", "sim/cli/", "sim/shipped/")
 """What only looks at results, and so cannot change them; and the experiments that an installed package brings along.
 
 Those are input like any other. In a checkout they stand beside the packages, and its version is to be the same.

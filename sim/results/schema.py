@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from sim.score import SCORES
-from sim.series import SERIES_COLUMNS
+from sim.record.series import SERIES_COLUMNS
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +88,7 @@ SERIES: Final = TableLayout(
         ),
     ),
 )
-"""The series of :mod:`sim.series`, in bytes."""
+"""The series of :mod:`sim.record.series`, in bytes."""
 
 EVENTS: Final = TableLayout(
     "events",
@@ -107,7 +107,7 @@ EVENTS: Final = TableLayout(
         ),
     ),
 )
-"""The table of :mod:`sim.observe`. The rest of the run (devices, boot memory, counters, scores) is in the metadata."""
+"""The table of :mod:`sim.record.recorder`. The rest (devices, boot memory, counters, scores) is in the metadata."""
 
 TIMINGS: Final = TableLayout(
     "timings",

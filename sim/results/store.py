@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.record.series import run_series
 from sim.results import frames
 from sim.results.cells import drop_cell, write_cell
 from sim.results.layout import CELL_TABLES, GUEST, SUFFIX, labels_of, partitions, whole_files
 from sim.results.rows import RowWriter, read_rows, unlisted
 from sim.results.schema import PARTITION_COLUMNS, RUNS, SERIES, TABLES
-from sim.score import SCORES, compute_scores
-from sim.series import run_series
+from sim.scores.registry import SCORES, compute_scores
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from sim.record.run_result import RunResult
     from sim.results.identity import CellId, Failure
-    from sim.run_result import RunResult
 
 
 class ResultStore:

@@ -13,10 +13,10 @@ from matplotlib.colors import to_hex
 
 from sim.analysis.data import Scenario
 from sim.memory.zones import ZONE_NORMAL
+from sim.record.run_result import BootMemory, RunResult
 from sim.results.identity import CellId
 from sim.results.store import ResultStore
-from sim.run_result import BootMemory, RunResult
-from sim.score import SCORES
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,10 +24,11 @@ from sim.analysis.data import scenarios
 from sim.analysis.plots import plot_map, plot_memory, plot_ratio, plot_scores, styled
 from sim.analysis.tradeoff import plot_tradeoff
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.results.store import ResultStore
 from sim.units import GIB, MIB
 from tests.analysis.by_hand import hand_run, score_scenario, stored
+from tests.support.places import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-LOOKS: Final = Path(__file__).resolve().parents[1] / "data" / "looks.json"
+LOOKS: Final = DATA / "looks.json"
 
 
 def look(artist: Artist) -> dict[str, Any]:

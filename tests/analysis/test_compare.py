@@ -16,7 +16,7 @@ from sim.analysis.compare import (
     side_by_side,
     signed,
 )
-from sim.score import SCORES
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,9 +13,9 @@ import pytest
 from sim.analysis import plots
 from sim.analysis.data import Scenario, scenarios
 from sim.api import Results
-from sim.guest_link import SERIES
+from sim.kernel.guest_link import SERIES
 from sim.memory.zones import ZONE_MOVABLE
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.results.identity import CellId
 from sim.results.store import ResultStore
 from tests.analysis.by_hand import OUT_OF_ORDER, hand_run, panel, score_rows, step_lines, titles, value_at, words

@@ -12,9 +12,9 @@ from matplotlib.colors import to_hex, to_rgb
 from sim.analysis import plots
 from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES
 from sim.analysis.data import scenarios
-from sim.blockmap import ABSENT, MIXED, OFFLINE
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.observe import EventKind
+from sim.record.blockmap import ABSENT, MIXED, OFFLINE
+from sim.record.recorder import EventKind
 from tests.analysis.by_hand import coloured, hand_run, legend, panel, panels, points, stored, titles, words
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
 
 PLUG, ADD, ONLINE, UNPLUG = EventKind.PLUG, EventKind.ADD, EventKind.ONLINE, EventKind.UNPLUG
 

@@ -13,7 +13,7 @@ from sim.analysis.data import memory_series, ratio_series, scenarios
 from sim.results.identity import CellId, Failure, cell_key
 from sim.results.store import ResultStore
 from sim.units import GIB, PAGE_SIZE
-from tests.synthetic import seeded_run
+from tests.support.synthetic import seeded_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,7 +130,7 @@ def test_figures_say_what_they_show(store: ResultStore, scenario: Scenario) -> N
 def test_a_map_shows_every_block_at_its_address(store: ResultStore, scenario: Scenario) -> None:
     figure = plots.plot_map(store, scenario)
     result = store.result(str(scenario.of(POLICIES[0])["cell"].iloc[0]))
-    from sim.blockmap import ABSENT, zone_map
+    from sim.record.blockmap import ABSENT, zone_map
 
     expected = zone_map(result, samples=600)
     image = np.asarray(figure.axes[0].images[0].get_array())

@@ -14,7 +14,7 @@ from sim.analysis.colours import PALETTE
 from sim.analysis.data import memory_series, scenarios, time_axis
 from sim.analysis.figure import heading
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.results.identity import CellId, Failure
 from tests.analysis.by_hand import (
     OUT_OF_ORDER,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
 
 HOUR = 3600.0
 PLUG, UNPLUG = EventKind.PLUG, EventKind.UNPLUG

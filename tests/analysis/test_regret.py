@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from sim.analysis.regret import bound, regret
 from sim.api import Results, load
-from sim.cli import main
-from sim.score import SCORES
+from sim.cli.main import main
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from sim.analysis.plots import save_all, styled
 from sim.analysis.regret import bound, regret
 from sim.analysis.tradeoff import plot_tradeoff
 from sim.api import Results, run
-from sim.score import SCORES
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from pathlib import Path

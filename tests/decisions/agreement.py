@@ -13,11 +13,11 @@ from policies.contract import Explanation, ZoneRequest
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_LABELS, OnlineType
 from tests.decisions.reached import REACH
 from tests.decisions.side_by_side import SideBySide
-from tests.fast_machine import policy_for
-from tests.invariants import check_all
 from tests.plain import decide, linux
 from tests.plain.machine import MOVABLE, ZONES
-from tests.random_machines import FOUR_GIB
+from tests.support.fast_machine import policy_for
+from tests.support.invariants import check_all
+from tests.support.random_machines import FOUR_GIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

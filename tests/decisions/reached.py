@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.plain.machine import MOVABLE, NORMAL
-from tests.reach import Reach
+from tests.support.reach import Reach
 
 if TYPE_CHECKING:
-    from tests.random_machines import MachinePlan
+    from tests.support.random_machines import MachinePlan
 
 REACH = Reach(
     {

@@ -12,17 +12,17 @@ from sim.memory.errors import HotplugError
 from tests.decisions.reached import REACH
 from tests.plain import linux
 from tests.plain.machine import LinuxError
-from tests.random_machines import FOUR_GIB
+from tests.support.random_machines import FOUR_GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.devices.dimm import Dimm
-    from tests.fast_machine import FastMachine
-    from tests.invariants import Subject
     from tests.plain import dimm
     from tests.plain.machine import Block, Machine
-    from tests.random_machines import MachinePlan
+    from tests.support.fast_machine import FastMachine
+    from tests.support.invariants import Subject
+    from tests.support.random_machines import MachinePlan
 
 SOME = st.integers(0, 10**6)
 NODES = st.integers(0, 11)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from sim.devices.virtio_mem import VirtioMem
 from sim.memory.blocks import BlockTable
-from sim.observe import EventKind
-from sim.run_result import RunResult
-from sim.series import device_series, run_series
-from tests.invariants import CHECKS
+from sim.record.recorder import EventKind
+from sim.record.run_result import RunResult
+from sim.record.series import device_series, run_series
+from tests.support.invariants import CHECKS
 
 if TYPE_CHECKING:
     from tests.devices.rig import Rig

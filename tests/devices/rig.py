@@ -9,22 +9,22 @@ import pytest
 import simpy
 
 from policies.auto_movable import AutoMovable
-from sim.boot_layout import lay_out
 from sim.devices.context import DriverContext
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
 from sim.devices.timing import Timing
 from sim.devices.virtio_mem import VirtioMem
-from sim.events import Events
 from sim.guest.contract import Given, OfflineOutcome
-from sim.host import MachineHost
-from sim.machine import MachineSpec, NodeSpec
+from sim.kernel.hotplug_core import HotplugCore
+from sim.machine.boot_layout import lay_out
+from sim.machine.host import MachineHost
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import HotplugError
-from sim.observe import EventKind, Recorder
-from sim.onlining import HotplugCore
+from sim.record.events import Events
+from sim.record.recorder import EventKind, Recorder
 from sim.units import GIB, MIB
 from tests.devices.books import check_books
-from tests.invariants import Subject
+from tests.support.invariants import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

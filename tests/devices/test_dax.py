@@ -12,7 +12,7 @@ from sim.devices.timing import Timing
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM
 from sim.memory.groups import NO_GROUP
 from sim.memory.zones import ZONE_MOVABLE, OnlineType
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB, MIB
 from tests.devices.rig import BLOCK, FIRST, PAGES, FakeGuest, Rig
 

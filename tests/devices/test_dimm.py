@@ -11,7 +11,7 @@ from sim.devices.timing import Timing
 from sim.memory.errors import EBUSY, EINVAL, ENODEV, ENOMEM, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB, MIB
 from tests.devices.rig import BLOCK, FIRST, PAGES, FakeGuest, Rig, fails_with
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
 from sim.devices.timing import Timing
 from sim.units import MICROSECONDS
+from tests.support.places import ROOT
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "devices.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "devices.md").read_text("utf-8")
 DOCUMENTED = {key: float(value) for key, value in re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", PAGE, re.MULTILINE)}
 
 

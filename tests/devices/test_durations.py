@@ -8,7 +8,7 @@ from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from sim.guest.contract import OomEvent, OomKind
 from sim.memory.zones import OnlineType
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB
 from tests.devices.durations import (
     ADD,

@@ -7,7 +7,7 @@ import pytest
 from policies.fixed import Offline
 from sim.devices.timing import Timing
 from sim.memory.zones import OnlineType
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB
 from tests.devices.durations import (
     ADD,

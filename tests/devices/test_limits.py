@@ -13,7 +13,7 @@ from sim.devices.timing import Timing
 from sim.memory.errors import EBUSY, EINVAL, ENODEV, ENOSPC
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.memory.zones import OnlineType
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB, MIB
 from tests.devices.rig import BLOCK, FIRST, PAGES, FakeGuest, Rig
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from sim.devices.timing import Timing, scale
 from sim.devices.worker import LOCK, HotplugLock, Worker
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB
 from tests.devices.rig import BLOCK, FIRST, Rig
-from tests.reach import Reach
+from tests.support.reach import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -16,11 +16,11 @@ from sim.devices.timing import Timing
 from sim.memory.blocks import BlockTable
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENOSPC, HotplugError
 from sim.memory.zones import OnlineType
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB, MIB
 from tests.devices.books import check_books, plugged_by_events
 from tests.devices.rig import BLOCK, FakeGuest, Rig
-from tests.reach import Reach
+from tests.support.reach import Reach
 
 if TYPE_CHECKING:
     from policies.contract import Policy

@@ -12,7 +12,7 @@ from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.memory.errors import EBUSY, ENOMEM, ENOSPC
 from sim.memory.zones import ZONE_MOVABLE, OnlineType
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB, MIB
 from tests.devices.rig import BLOCK, FIRST, PAGES, FakeGuest, Rig, fails_with
 

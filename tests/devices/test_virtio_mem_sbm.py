@@ -20,7 +20,7 @@ from sim.devices.virtio_mem_sbm import (
 )
 from sim.memory.errors import EBUSY, EEXIST, ENOMEM, ENOSPC
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.units import GIB, MIB
 from tests.devices.rig import BLOCK, FIRST, PAGES, FakeGuest, Rig, fails_with
 

@@ -6,13 +6,14 @@ import contextlib
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.support.places import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_S = 60.0
 
 

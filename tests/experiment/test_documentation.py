@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 
 from sim.experiment.load import load
 from sim.experiment.schema import ExperimentTable, GuestTable, MachineTable, PublishedTable
 from tests.experiment.examples import small
+from tests.support.places import ROOT
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "experiment-file.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "experiment-file.md").read_text("utf-8")
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 LISTED = {key for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
 

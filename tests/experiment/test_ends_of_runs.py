@@ -10,15 +10,15 @@ import pytest
 
 import sim.engine
 import sim.results.cells
-import sim.score
+import sim.scores.registry
 from sim.experiment.executors import InProcess
 from sim.experiment.load import load
 from sim.experiment.run import Report, run
 from sim.experiment.run_cell import Outcome, run_cell
-from sim.policy_answers import PolicyError
+from sim.kernel.policy_answers import PolicyError
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
-from sim.score import SCORES
+from sim.scores.registry import SCORES
 from tests.experiment.examples import BAD_POLICIES, small
 from tests.experiment.test_run import files
 
@@ -113,8 +113,8 @@ def outcome_of(experiment: Experiment, folder: Path, timeout: float | None = Non
         ("sim.engine.simulate", SystemExit("bye"), "simulate", "SystemExit: bye"),
         ("sim.engine.simulate", PolicyError("policy 'x'\nfails"), "policy", "policy 'x' fails"),
         ("sim.engine.simulate", sim.engine.WorkloadError("workload 'x' fails"), "workload", "workload 'x' fails"),
-        ("sim.series.run_series", ZeroDivisionError("no"), "score", "ZeroDivisionError: no"),
-        ("sim.score.compute_scores", ZeroDivisionError("no"), "score", "ZeroDivisionError: no"),
+        ("sim.record.series.run_series", ZeroDivisionError("no"), "score", "ZeroDivisionError: no"),
+        ("sim.scores.registry.compute_scores", ZeroDivisionError("no"), "score", "ZeroDivisionError: no"),
         ("sim.results.frames.run_row", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
         ("sim.results.frames.series_table", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
         ("sim.results.frames.events_table", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
@@ -176,7 +176,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     """Simulating takes 5 s of CPU time and 7 of real time, scoring 3 and 3, writing 2 and 4."""
     found = Clocks(monkeypatch)
     found.slow("sim.engine.simulate", sim.engine.simulate, 5, 7)
-    found.slow("sim.score.compute_scores", sim.score.compute_scores, 3, 3)
+    found.slow("sim.scores.registry.compute_scores", sim.scores.registry.compute_scores, 3, 3)
     found.slow("sim.results.cells.write_cell", sim.results.cells.write_cell, 2, 4)
     return found
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import sim.experiment.executors
 from sim.api import run as run_from_python
-from sim.cli import main
+from sim.cli.main import main
 from sim.experiment.executors import InProcess, LocalProcesses, WorkerDiedError, chosen, local, run_all
 from sim.experiment.load import load
 from sim.experiment.run import run

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sim.experiment.effective import effective_tables
+from sim.experiment.effective_config import effective_tables
 from sim.experiment.json_schema import experiment_schema
 from sim.experiment.load import load
 from tests.experiment.examples import small
+from tests.support.places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 jsonschema = pytest.importorskip("jsonschema")
-EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "experiments").rglob("*.toml"))
+EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.toml"))
 
 
 @pytest.fixture(scope="module")

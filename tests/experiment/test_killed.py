@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,8 +18,11 @@ from sim.experiment.load import load
 from sim.experiment.run import run
 from sim.results.store import ResultStore
 from tests.experiment.test_run import files
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 TABLES: dict[str, Any] = {
     "name": "sweep",
     "machines": [{"label": "vm", "boot_memory": "1GiB"}],
@@ -43,7 +45,15 @@ def test_a_sweep_killed_again_and_again_ends_like_one_that_was_left_alone(
     assert calm.summary() == f"{cells} of {cells} runs completed"
     path = tmp_path / "sweep.toml"
     path.write_text(tomli_w.dumps(tables))
-    command = [sys.executable, "-c", "from sim.cli import main; main()", "run", str(path), "--out", str(tmp_path / "x")]
+    command = [
+        sys.executable,
+        "-c",
+        "from sim.cli.main import main; main()",
+        "run",
+        str(path),
+        "--out",
+        str(tmp_path / "x"),
+    ]
     rng = np.random.default_rng(4)
     store = ResultStore(tmp_path / "x" / "sweep")
     before: set[str] = set()

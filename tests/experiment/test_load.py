@@ -1,18 +1,21 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sim import plugins
 from sim.experiment.guest_settings import parameter_types
 from sim.experiment.load import load
 from sim.experiment.schema import ExperimentTable
 from sim.faults import InputError
+from sim.plugins import lookup
 from tests.experiment.examples import BAD_POLICIES, small
+from tests.support.places import ROOT
 
-QUICKSTART = Path(__file__).resolve().parents[2] / "experiments" / "quickstart.toml"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUICKSTART = ROOT / "experiments" / "quickstart.toml"
 
 
 def faults(source: Any, folder: Path | None = None) -> list[str]:  # noqa: ANN401  a file or a dict
@@ -55,7 +58,7 @@ def test_five_faults_are_five() -> None:
         "policies[0].ratio: ratio must lie between 0 and 4294967295 (a 32-bit percentage), but is -5",
         (
             "policies[1].name: unknown policy 'auto-movabel'; did you mean 'auto-movable'?"
-            f" Valid: {', '.join(plugins.names(plugins.POLICY))}; or path/to/file.py:Class"
+            f" Valid: {', '.join(lookup.names(lookup.POLICY))}; or path/to/file.py:Class"
         ),
         "workloads[0]: needs a name (of one workload) or together (several on one guest)",
     ]

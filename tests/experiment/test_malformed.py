@@ -13,11 +13,11 @@ import tomli_w
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sim.cli import main
+from sim.cli.main import main
 from sim.experiment.load import load
 from sim.faults import InputError
 from tests.experiment.examples import small
-from tests.reach import LONG, Reach
+from tests.support.reach import LONG, Reach
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import tomli_w
 
-from sim.experiment.effective import effective_tables
+from sim.experiment.effective_config import effective_tables
 from sim.experiment.load import load
 from sim.experiment.plan import Cell, Experiment
 from tests.experiment.examples import BAD_POLICIES, small
+from tests.support.places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def keys(experiment: Experiment) -> list[str]:
@@ -26,7 +29,7 @@ def with_files(folder: Path) -> dict[str, Any]:
     """Return an experiment whose policy and one of whose workloads come from files, which are put into ``folder``."""
     folder.mkdir(parents=True)
     (folder / "my.py").write_text(BAD_POLICIES)
-    shipped = Path(__file__).resolve().parents[2] / "workloads" / "data" / "sail-2026.csv"
+    shipped = ROOT / "workloads" / "data" / "sail-2026.csv"
     (folder / "log.csv").write_bytes(shipped.read_bytes())
     return FROM_FILES
 

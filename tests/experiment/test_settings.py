@@ -11,19 +11,19 @@ import pytest
 import tomli_w
 from click.testing import CliRunner
 
-from sim.cli import main
+from sim.cli.main import main
 from sim.devices.timing import Timing
 from sim.engine import simulate
 from sim.experiment import build
-from sim.experiment.effective import effective_tables
+from sim.experiment.effective_config import effective_tables
 from sim.experiment.executors import InProcess
 from sim.experiment.load import load
 from sim.experiment.probe import estimated_seconds
 from sim.experiment.run import run
 from sim.faults import InputError
-from sim.guest_link import GuestSpec
-from sim.incident_runs import run_all
-from sim.machine import MachineSpec, NodeSpec
+from sim.incidents.runs import run_all
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.results.store import ResultStore
 from sim.streams import Streams
 from sim.units import GIB, MIB

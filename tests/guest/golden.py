@@ -7,20 +7,19 @@ runs ``python -m tests.guest.golden``, reads the difference, and checks that the
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest.contract import ZONE_NAMES
-from sim.load_replay import LoadReplay
-from sim.trace_format import read_trace
+from sim.replay.load_replay import LoadReplay
+from sim.replay.trace_format import read_trace
+from tests.support.places import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sim.guest.calibration import StepComparison
+    from sim.replay.calibration import StepComparison
 
-DATA = Path(__file__).resolve().parents[1] / "data"
 LOADED = tuple(sorted((DATA / "guest-load").glob("*.json")))
 """Recordings of guests under load."""
 IDLE = tuple(sorted((DATA / "kernel-traces").glob("*.json")))

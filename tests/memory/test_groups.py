@@ -13,7 +13,7 @@ from sim.memory.hotplug import Memory
 from sim.memory.view import MemoryView
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from tests.devices.rig import fails_with
-from tests.reach import Reach
+from tests.support.reach import Reach
 
 if TYPE_CHECKING:
     from sim.memory.groups import GroupRegistry, MemoryGroup

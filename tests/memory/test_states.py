@@ -8,7 +8,7 @@ from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from sim.memory.errors import EINVAL
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, OnlineType
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from tests.devices.rig import BLOCK, FIRST, PAGES, FakeGuest, Rig, books_agree, fails_with
 
 __all__ = ["books_agree"]

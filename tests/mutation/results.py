@@ -18,10 +18,10 @@ BY_TYPES: Final = FOLDER / "by-types.json"
 AREAS: Final = {
     "memory": ("sim/memory/*",),
     "devices": ("sim/devices/*",),
-    "core": ("sim/onlining.py", "sim/policy_answers.py", "sim/user_space.py", "sim/guest_link.py"),
-    "guest": ("sim/guest/*",),
-    "scores": ("sim/score.py", "sim/guest_score.py", "sim/score_definition.py", "sim/measure.py"),
-    "series": ("sim/series.py", "sim/mixed.py", "sim/returns.py"),
+    "core": ("sim/kernel/*",),
+    "guest": ("sim/guest/*", "sim/replay/load_commands.py", "sim/replay/calibration.py"),
+    "scores": ("sim/scores/*",),
+    "series": ("sim/record/series.py", "sim/record/mixed_groups.py", "sim/record/shrink_requests.py"),
     "analysis": ("sim/analysis/*",),
     "policies": ("policies/*",),
 }

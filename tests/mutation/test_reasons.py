@@ -27,7 +27,10 @@ def test_areas_are_what_is_mutated(pytestconfig: pytest.Config) -> None:
 
 def test_a_mutant_knows_its_function_area_and_fate() -> None:
     assert Mutant(METHOD, "sim/memory/zones.py", 0, by_types=False).function == "sim.memory.zones.Zone.intersects"
-    assert Mutant("sim.series.x__of__mutmut_12", "sim/series.py", 1, by_types=False).function == "sim.series._of"
+    assert (
+        Mutant("sim.record.series.x__of__mutmut_12", "sim/record/series.py", 1, by_types=False).function
+        == "sim.record.series._of"
+    )
     fates = {
         code: (mutant.tried, mutant.noticed, mutant.unnoticed)
         for code in (None, 0, 1, 33, 36)

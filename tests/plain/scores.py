@@ -8,10 +8,10 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 
 if TYPE_CHECKING:
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
 
 PAGE = 4096
 

@@ -8,8 +8,8 @@ from policies.contract import Explanation, Policy
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.devices.timing import Timing
 from sim.engine import simulate
-from sim.guest_link import GuestSpec
-from sim.machine import MachineSpec, NodeSpec
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, ZoneType
 from sim.streams import Streams
 from sim.units import GIB, MIB
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from policies.contract import ZoneRequest
     from sim.memory.view import MemoryView
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
     from workloads.contract import Host
     from workloads.contract import Streams as AnyStreams
 

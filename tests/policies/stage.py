@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policies.contract import ZoneRequest
-from sim.boot_layout import lay_out
-from sim.machine import MachineSpec, NodeSpec
+from sim.machine.boot_layout import lay_out
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.view import MemoryView
 from sim.units import PAGE_SIZE
 

@@ -13,23 +13,23 @@ from policies.fixed import OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from policies.testkit import check_policy
 from sim.engine import simulate
-from sim.guest_link import GuestSpec
-from sim.machine import MachineSpec, NodeSpec
-from sim.measure import integral
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE
-from sim.observe import EventKind
-from sim.score import compute_scores
-from sim.series import run_series
+from sim.record.recorder import EventKind
+from sim.record.series import run_series
+from sim.scores.measured import integral
+from sim.scores.registry import compute_scores
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.policies.scripted import BLOCK, Script, Told, play
 from workloads.guest_load import GuestLoad
+from workloads.parts.together import Together
 from workloads.reactive import ReactiveGrowth
-from workloads.together import Together
 
 if TYPE_CHECKING:
     from policies.contract import Policy
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
 
 
 def worth(result: RunResult) -> tuple[bool, int]:

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.clairvoyant_plan import Device, Future, Item, Need, Plan, best_plan
+from policies.clairvoyant.plan import Device, Future, Item, Need, Plan, best_plan
 
 END = 20
 

@@ -13,10 +13,10 @@ from sim.analysis.regret import bound
 from sim.devices.timing import Timing
 from sim.engine import simulate
 from sim.experiment.load import load
-from sim.guest_link import GuestSpec
-from sim.machine import MachineSpec, NodeSpec
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.experiment.examples import small
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import simpy
 
     from policies.contract import Explanation, Foresight, Policy
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
     from workloads.contract import Host
     from workloads.contract import Streams as AnyStreams
 

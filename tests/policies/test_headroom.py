@@ -6,12 +6,12 @@ from policies.contract import ZoneRequest
 from policies.fixed import OnlineMovable
 from policies.headroom import DEFAULT_RESERVE, Headroom
 from policies.testkit import check_policy
-from sim.boot_layout import lay_out
-from sim.machine import MachineSpec, NodeSpec
+from sim.machine.boot_layout import lay_out
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.view import MemoryView
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
-from sim.observe import EventKind
-from sim.score import compute_scores
+from sim.record.recorder import EventKind
+from sim.scores.registry import compute_scores
 from sim.units import GIB, MIB, PAGE_SIZE, parse_size
 from tests.policies.scripted import BLOCK, Script, play
 

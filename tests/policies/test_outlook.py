@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from policies.clairvoyant import Clairvoyant
-from policies.clairvoyant_future import Outlook
-from policies.clairvoyant_plan import Device, Item, Need, Plan
+from policies.clairvoyant.future import Outlook
+from policies.clairvoyant.plan import Device, Item, Need, Plan
 from policies.fixed import OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from sim.guest import OomKind
 from sim.memory.errors import EBUSY, ENOMEM
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.observe import EventKind
-from sim.run_result import BootMemory, RunResult
+from sim.record.recorder import EventKind
+from sim.record.run_result import BootMemory, RunResult
 from tests.policies.stage import BLOCK, Stage
 
 if TYPE_CHECKING:

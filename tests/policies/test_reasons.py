@@ -10,10 +10,10 @@ from policies.contig_zones import ContigZones
 from policies.contract import UserSpaceRule
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
+from policies.parts.indivisible import one_kind, settled_by
 from policies.udev import Udev
-from policies.whole import one_kind, settled_by
-from sim import plugins
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
+from sim.plugins import lookup
 from sim.units import GIB, PAGE_SIZE
 from tests.policies.stage import BLOCK, FREE, Stage
 
@@ -245,10 +245,10 @@ def test_what_user_space_writes_and_when(given: dict[str, object], rule: UserSpa
     assert Udev(**given).user_space == rule  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", plugins.names(plugins.POLICY))
+@pytest.mark.parametrize("name", lookup.names(lookup.POLICY))
 def test_the_defaults_that_are_listed_are_those_that_hold(name: str, tmp_path: Path) -> None:
     faults: list[Fault] = []
-    found = plugins.find(plugins.POLICY, name)
-    made = plugins.create(found, plugins.configure(found, {}, "x", faults), tmp_path, "x", faults)
+    found = lookup.find(lookup.POLICY, name)
+    made = lookup.create(found, lookup.configure(found, {}, "x", faults), tmp_path, "x", faults)
     assert faults == []
     assert vars(made) == vars(found.cls())

@@ -16,7 +16,7 @@ from policies.fixed import OnlineKernel, OnlineMovable
 from policies.testkit import PolicyCheckError, check_policy
 from policies.udev import Udev
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
-from sim.plugins import POLICY, find, names
+from sim.plugins.lookup import POLICY, find, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from policies.auto_movable import AutoMovable
 from policies.contract import ZoneRequest
-from policies.testkit_machines import RandomMachine
+from policies.testkit.machines import RandomMachine
 from sim.memory.blocks import OFFLINE, BlockTable
 from sim.memory.zones import ZONE_LABELS
 from sim.units import GIB, MIB
-from tests.reach import Reach
+from tests.support.reach import Reach
 
 if TYPE_CHECKING:
-    from sim.machine import MachineSpec
+    from sim.machine.spec import MachineSpec
 
 REACH = Reach(
     {

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +16,12 @@ from policies.testkit import PolicyCheckError, check_policy
 from sim.memory.groups import GroupView
 from sim.memory.view import MemoryView
 from sim.memory.zones import ScopeTotals
-from sim.plugins import POLICY, find
+from sim.plugins.lookup import POLICY, find
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PAGE = (ROOT / "docs" / "writing-a-policy.md").read_text("utf-8")
 FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
@@ -36,7 +39,7 @@ def do(command: str, folder: Path) -> str:
     """Run a command of the page in ``folder`` and return what it printed."""
     program, *arguments = command.removeprefix("$ ").split()
     line = {
-        "memhp-sim": [sys.executable, "-c", "from sim.cli import main; main()"],
+        "memhp-sim": [sys.executable, "-c", "from sim.cli.main import main; main()"],
         "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
     }[program] + arguments
     path = os.pathsep.join((str(folder), str(ROOT)))

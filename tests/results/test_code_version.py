@@ -14,11 +14,11 @@ from sim.experiment.load import load
 from sim.experiment.run import run
 from sim.results import identity
 from tests.experiment.examples import small
+from tests.support.places import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROOT = Path(__file__).resolve().parents[2]
 
 COMPUTING = {
     "policies",

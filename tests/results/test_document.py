@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
 from sim.results.document import PAGES
 from sim.results.schema import TABLES
-from sim.score import SCORES
+from sim.scores.registry import SCORES
+from tests.support.places import ROOT
 
-DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
+DOCS = ROOT / "docs"
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.observe import EventKind
+from sim.record.recorder import EventKind
+from sim.record.run_result import BootMemory, RunResult
+from sim.record.series import run_series
 from sim.results import rows
 from sim.results.cells import cell_path, drop_cell, is_completed, write_cell
 from sim.results.frames import failure_row, timing_row
@@ -17,9 +19,7 @@ from sim.results.identity import KEY_LENGTH, CellId, Failure, cell_key
 from sim.results.layout import labels_of, partition
 from sim.results.rows import REPLICATIONS_IN_FILE, RowWriter
 from sim.results.store import ResultStore
-from sim.run_result import BootMemory, RunResult
-from sim.score import SCORES, compute_scores
-from sim.series import run_series
+from sim.scores.registry import SCORES, compute_scores
 
 if TYPE_CHECKING:
     from pathlib import Path

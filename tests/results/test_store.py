@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,11 +16,13 @@ from sim.results.atomic import leftovers, write_atomically
 from sim.results.identity import CellId, Failure, cell_key
 from sim.results.schema import PARTITION_COLUMNS, RUNS, TABLES, TIMINGS
 from sim.results.store import ResultStore
-from sim.score import SCORES, compute_scores
+from sim.scores.registry import SCORES, compute_scores
 from sim.units import PAGE_SIZE
-from tests.synthetic import seeded_run
+from tests.support.places import ROOT
+from tests.support.synthetic import seeded_run
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def cell(number: int, policy: str = "auto-movable 301", factors: dict[str, object] | None = None) -> CellId:
@@ -161,7 +163,7 @@ def test_prune_leaves_the_wanted_cells_and_no_leftovers(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from tests.results.test_store import cell
-from tests.synthetic import seeded_run
+from tests.support.synthetic import seeded_run
 from sim.results.store import ResultStore
 store = ResultStore(sys.argv[1])
 print("ready", flush=True)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.units import GIB, MIB
-from tests.reach import Reach
+from tests.support.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls
-from workloads.checks import WorkloadInputError
 from workloads.csv_replay import SHIPPED, CsvReplay
-from workloads.request_log import __doc__ as format_text
-from workloads.table import MOST_FAULTS
+from workloads.parts.checks import WorkloadInputError
+from workloads.parts.request_log import __doc__ as format_text
+from workloads.parts.table import MOST_FAULTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.units import GIB, MIB
-from tests.reach import Reach
+from tests.support.reach import Reach
 from tests.workloads.fake_host import calls, play
-from workloads.checks import WorkloadInputError
 from workloads.demand_trace import DemandTrace, held
+from workloads.parts.checks import WorkloadInputError
 
 if TYPE_CHECKING:
     from pathlib import Path

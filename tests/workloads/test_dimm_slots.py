@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import DimmSpec
 from sim.units import GIB, MIB
-from tests.reach import Reach
+from tests.support.reach import Reach
 from tests.workloads.fake_host import Call, calls, play
 from workloads.dimm_slots import DimmSlots, reflect
 

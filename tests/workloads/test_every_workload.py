@@ -6,26 +6,26 @@ import importlib
 import inspect
 import pickle
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim import parameter_values
+from sim.plugins import parameter_values
 from sim.units import GIB, MIB
-from tests.reach import Reach
+from tests.support.places import ROOT
+from tests.support.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls, play
-from workloads.checks import WorkloadInputError
 from workloads.csv_replay import CsvReplay
 from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
+from workloads.parts.checks import WorkloadInputError
+from workloads.parts.together import PartHost, Together
 from workloads.random_mix import RandomMix
 from workloads.reactive import ReactiveGrowth
-from workloads.together import PartHost, Together
 from workloads.virtio_mem_resize import VirtioMemResize
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tests.workloads.fake_host import FakeHost
     from workloads.contract import Host, Workload
 
-ROOT = Path(__file__).resolve().parents[2]
 CLASSES: tuple[type[Workload], ...] = (
     DimmSlots,
     VirtioMemResize,

@@ -12,15 +12,15 @@ import simpy
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import FakeHost, calls
-from workloads.checks import WorkloadInputError
 from workloads.csv_replay import CsvReplay
 from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
-from workloads.draws import even_waits, exponential_waits
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
+from workloads.parts.checks import WorkloadInputError
+from workloads.parts.draws import even_waits, exponential_waits
+from workloads.parts.together import PartHost
 from workloads.random_mix import RandomMix
-from workloads.together import PartHost
 from workloads.virtio_mem_resize import VirtioMemResize
 
 if TYPE_CHECKING:

@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from policies.fixed import OnlineMovable
 from sim.engine import simulate
-from sim.guest_link import GuestSpec
-from sim.machine import MachineSpec, NodeSpec
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
-from tests.reach import Reach
+from tests.support.reach import Reach
 from tests.workloads.fake_host import FakeHost, calls
-from workloads.checks import WorkloadInputError
-from workloads.demand import GuestProcess, drive
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
+from workloads.parts.checks import WorkloadInputError
+from workloads.parts.demand import GuestProcess, drive
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
     from workloads.contract import Workload
 
 SECOND = 1_000_000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.units import GIB, MIB
-from tests.reach import Reach
+from tests.support.reach import Reach
 from tests.workloads.fake_host import calls
 from workloads.random_mix import RandomMix
 

@@ -12,21 +12,21 @@ import simpy
 from policies.fixed import OnlineMovable
 from sim.devices.specs import VirtioMemSpec
 from sim.engine import simulate
-from sim.guest_link import GuestSpec
-from sim.machine import MachineSpec, NodeSpec
-from sim.observe import EventKind
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.workloads.fake_host import Character, FakeHost
 from workloads.guest_load import GuestLoad
+from workloads.parts.together import Together
 from workloads.reactive import ReactiveGrowth
-from workloads.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sim.run_result import RunResult
+    from sim.record.run_result import RunResult
 
 SECOND = 1_000_000
 LOW, HIGH = 100 * MIB, 10 * GIB

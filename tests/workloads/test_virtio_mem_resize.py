@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sim.devices.specs import VirtioMemSpec
 from sim.units import GIB, MIB
-from tests.reach import Reach
+from tests.support.reach import Reach
 from tests.workloads.fake_host import SLOW_US, Call, calls
 from workloads.virtio_mem_resize import SHAPES, VirtioMemResize
 

@@ -1,0 +1,1 @@
+"""What policies share. No policy lives here."""

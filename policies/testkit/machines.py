@@ -1,0 +1,169 @@
+"""Random machines and what happens to their memory: the stage on which :mod:`policies.testkit.check` tries policies."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.machine.boot_layout import lay_out
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.memory.blocks import FIRST_ZONE_CODE, OFFLINE, BlockTable
+from sim.memory.groups import NO_GROUP
+from sim.memory.view import MemoryView
+from sim.memory.zones import ZONE_MOVABLE
+from sim.units import GIB, MIB, PAGE_SIZE, format_size
+
+if TYPE_CHECKING:
+    from sim.memory.groups import MemoryGroup
+
+_BLOCK_SIZES: Final = (128 * MIB, 128 * MIB, 256 * MIB, GIB)
+_BOOT_SIZES: Final = tuple(size * MIB for size in (0, 128, 512, 1024, 2048, 3072, 4096, 6144))
+_LONGEST_RUN: Final = 40
+_GROUPS_KEPT: Final = 12
+
+
+class RandomMachine(ABC):
+    """One machine and what happens to it.
+
+    All that is drawn comes from one generator, made from ``seed`` and ``number``, whatever is decided on the way. A
+    subclass decides zones and hears of what a policy hears of.
+    """
+
+    def __init__(self, seed: int, number: int) -> None:
+        self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,))))
+        machine = self._draw_machine()
+        layout = lay_out(machine)
+        self._memory = layout.memory
+        self._view = MemoryView(layout.memory, movable_node=machine.movable_node)
+        if self._draw(2):
+            used = self._draw(4 * GIB // PAGE_SIZE)
+            self._view.free_kernel_pages = lambda node: max(0, self._view.kernel_present(node) - used)
+        self._next = layout.device_base // machine.block_size
+        # Memory in the hole below 4 GiB, too: there a block may belong to DMA32.
+        self._low = [block for block in range(1, self._next) if not self._memory.blocks.exists(block)]
+        self._growing: list[MemoryGroup] = []
+        self._step = 0
+        nodes = ", ".join(format_size(node.boot_memory) for node in machine.nodes)
+        blocks = format_size(machine.block_size)
+        self._where = f"machine {number} of seed {seed}: boot memory {nodes}, blocks of {blocks}"
+
+    @abstractmethod
+    def _decide(self, block: int) -> int:
+        """Return the zone that an offline block shall go to."""
+
+    @abstractmethod
+    def _decide_run(self, first: int, count: int) -> None:
+        """Put a run of new blocks online."""
+
+    @abstractmethod
+    def _tell(self, hook: str, *facts: int) -> None:
+        """Tell of what has happened."""
+
+    # Drawing ----
+
+    def _draw(self, below: int) -> int:
+        return int(self._rng.integers(below))
+
+    def _draw_machine(self) -> MachineSpec:
+        sizes = [_BOOT_SIZES[1 + self._draw(len(_BOOT_SIZES) - 1)]]
+        sizes += [_BOOT_SIZES[self._draw(len(_BOOT_SIZES))] for _ in range(self._draw(3))]
+        total = sum(sizes)
+        return MachineSpec(
+            tuple(NodeSpec(size) for size in sizes),
+            block_size=_BLOCK_SIZES[self._draw(len(_BLOCK_SIZES))],
+            kernelcore=total // 2 if self._draw(4) == 0 else 0,
+            movable_node=self._draw(4) == 0,
+            cma=64 * MIB if self._draw(4) == 0 else 0,
+        )
+
+    def play(self, changes: int) -> None:
+        """Make ``changes`` changes, each of a kind that is drawn."""
+        kinds = (self._add_static, self._add_dynamic, self._grow, self._add_plain, self._offline, self._put_online)
+        for self._step in range(changes):
+            draw = self._draw(2 * len(kinds) + 1)
+            kinds[draw % len(kinds)]() if draw < 2 * len(kinds) else self._remove()
+
+    # Changes ----
+
+    def _add_static(self) -> None:
+        count = 1 + self._draw(_LONGEST_RUN)
+        pages = count * self._memory.block_pages
+        # Some devices are larger than what could be added of them, and some are smaller.
+        size = max(1, pages + (0, 0, pages, -pages // 2)[self._draw(4)])
+        group_id = self._memory.groups.register_static(self._draw(len(self._memory.nodes)), size)
+        self._add(count, group_id)
+
+    def _add_dynamic(self) -> None:
+        unit = self._memory.block_pages << self._draw(4)
+        group_id = self._memory.groups.register_dynamic(self._draw(len(self._memory.nodes)), unit)
+        group = self._memory.groups.find(group_id)
+        if group is not None:
+            self._growing.append(group)
+            self._grow()
+
+    def _grow(self) -> None:
+        """Have a dynamic device grow by some of its units, each added in one go."""
+        if not self._growing:
+            return
+        group = self._growing[self._draw(len(self._growing))]
+        count = group.unit_pages // self._memory.block_pages
+        self._next = -(-self._next // count) * count
+        for _ in range(1 + self._draw(12)):
+            self._add(count, group.id)
+
+    def _add_plain(self) -> None:
+        self._add(1 + self._draw(_LONGEST_RUN // 4), NO_GROUP, low=bool(self._low) and self._draw(2) == 0)
+
+    def _add(self, count: int, group_id: int, *, low: bool = False) -> None:
+        first, node = self._next, self._draw(len(self._memory.nodes))
+        if low:
+            first, count = self._low.pop(self._draw(len(self._low))), 1
+        else:
+            self._next += count + (self._draw(3) if group_id == NO_GROUP else 0)
+        self._memory.add(first, count, node=node, group_id=group_id)
+        if self._draw(5):
+            self._decide_run(first, count)
+
+    def _offline(self) -> None:
+        """Take a run of online blocks offline, boot memory included, and tell the policy."""
+        blocks = self._memory.blocks
+        online = self._boot_or_all([block for block, code in enumerate(blocks.where) if code >= FIRST_ZONE_CODE])
+        for block in online[self._draw(len(online) or 1) :][: 1 + self._draw(8)]:
+            if blocks.flags[block] & BlockTable.HAS_HOLES:
+                continue
+            zone = self._memory.offline(block)
+            self._tell("on_offline", zone.node, zone.type, self._memory.block_pages)
+
+    def _boot_or_all(self, found: list[int]) -> list[int]:
+        """Return half of the time only the boot memory among these blocks, if there is any: device memory is more."""
+        boot = [block for block in found if self._memory.blocks.flags[block] & BlockTable.EARLY]
+        return boot if self._draw(2) and boot else found
+
+    def _put_online(self) -> None:
+        """Put offline blocks online: some by a word that asks nobody, the rest as the policy says."""
+        blocks = self._memory.blocks
+        offline = self._boot_or_all([block for block, code in enumerate(blocks.where) if code == OFFLINE])
+        word = self._draw(4)
+        for block in offline[self._draw(len(offline) or 1) :][: 1 + self._draw(8)]:
+            if word == 0:
+                self._memory.online(block, ZONE_MOVABLE)
+            elif word == 1:
+                node = self._memory.nodes[blocks.node[block]]
+                first = block * self._memory.block_pages
+                self._memory.online(block, node.default_kernel_zone(first, self._memory.block_pages))
+            else:
+                self._memory.online(block, self._decide(block))
+
+    def _remove(self) -> None:
+        """Remove what is offline, forget groups that are empty, and tell the policy of pressure."""
+        blocks = self._memory.blocks
+        for block in range(len(blocks)):
+            if blocks.where[block] == OFFLINE and not blocks.flags[block] & BlockTable.EARLY:
+                self._memory.remove(block)
+        for group in list(self._memory.groups):
+            if not group.blocks and len(self._memory.groups) > _GROUPS_KEPT:
+                self._memory.groups.unregister(group.id)
+        self._growing = [group for group in self._growing if self._memory.groups.find(group.id) is group]
+        self._tell("on_pressure", self._draw(len(self._memory.nodes)), self._draw(1 << 20))

@@ -1,0 +1,62 @@
+"""``memhp-sim incidents``: published incidents, simulated and compared with what was reported."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from sim.cli.console import standard_console
+
+if TYPE_CHECKING:
+    from sim.incidents.report import Report
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[ID]...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table, as the documentation has it.")
+def incidents(names: tuple[str, ...], *, as_json: bool, as_markdown: bool) -> None:
+    """Simulate published incidents and compare each with what was reported.
+
+    Runs all of them, or those named by ID. Writes nothing. Exit code 0 where all agree, 1 otherwise.
+    """
+    from sim.cli.main import FAILED, BadInput
+    from sim.faults import unknown_name
+    from sim.incidents.checks import CHECKS
+    from sim.incidents.report import markdown, report
+
+    unknown = [name for name in names if name not in CHECKS]
+    if unknown:
+        raise BadInput("; ".join(unknown_name("incident", name, CHECKS) for name in unknown))
+    reports = [report(name) for name in CHECKS if name in names or not names]
+    if as_json:
+        click.echo(json.dumps([found.as_json() for found in reports], indent=2, ensure_ascii=False))
+    elif as_markdown:
+        click.echo(markdown(reports))
+    else:
+        _print(reports)
+    if not all(found.agrees for found in reports):
+        raise click.exceptions.Exit(FAILED)
+
+
+def _print(reports: list[Report]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 1, 0), header_style="bold")
+    table.add_column("incident", no_wrap=True)
+    for title in ("published", "simulated", "margin"):
+        table.add_column(title, ratio=1)
+    table.add_column("agrees")
+    for found in reports:
+        verdict = Text("yes", "green") if found.agrees else Text("no", "red")
+        # As plain text: brackets in them are not markup.
+        cells = [Text(cell) for cell in (found.id, found.published, found.simulated, found.margin)]
+        table.add_row(*cells, verdict)
+    console = standard_console()
+    console.print(table)
+    agreeing = sum(found.agrees for found in reports)
+    seconds = sum(found.seconds for found in reports)
+    console.print(f"{agreeing} of {len(reports)} agree ({seconds:.1f} s).")

@@ -1,0 +1,103 @@
+"""The command ``memhp-sim``: a table of sub-commands, each imported when it is called, so that the command starts fast.
+
+Exit codes: 0 all is well, 1 a check or a run failed, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final, NoReturn
+
+import click
+
+from sim import __version__
+
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
+
+COMMANDS: Final = {
+    "run": ("sim.cli.run:run", "Run an experiment: simulate, score, compare, plot."),
+    "rerun": ("sim.cli.run:rerun", "Run again what a manifest describes."),
+    "validate": ("sim.cli.experiment:validate", "Check an experiment file and say what it would run."),
+    "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
+    "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
+    "workloads": ("sim.cli.plugins:workloads", "List the workloads with their parameters."),
+    "replay": ("sim.cli.replay:replay", "Replay recorded kernels and compare block by block."),
+    "calibration": ("sim.cli.replay:calibration", "Compare the guest model with recordings under load."),
+    "incidents": ("sim.cli.incidents:incidents", "Simulate published incidents and compare them."),
+    "explain": ("sim.cli.replay:explain", "Show zone decisions in order, each with its reason."),
+}
+"""Sub-commands: where each is, and one line for the list of commands, which imports none of them."""
+
+
+class BadInput(click.ClickException):
+    """Bad input, reported on stderr without a traceback."""
+
+    exit_code = BAD_INPUT
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, and which turns errors into exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that ``args`` name; an unknown one gets a hint."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from sim.faults import unknown_name
+
+            ctx.fail(unknown_name("command", args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; what a user typed wrong is told in words, never as a traceback."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except ValueError as error:
+            _report(error)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise BadInput(f"{where}{error.strerror or error}") from error
+
+
+def _report(error: ValueError) -> NoReturn:
+    """Turn faults in a user's input into a message; anything else is a mistake of the program and stays an error."""
+    from sim.faults import InputError
+
+    if isinstance(error, InputError):
+        raise BadInput(str(error)) from error
+    raise error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="memhp-sim")
+def main() -> None:
+    """Simulate Linux memory hotplug: which zone should plugged memory go to?
+
+    Start with: memhp-sim run experiments/quickstart.toml
+    """

@@ -1,0 +1,325 @@
+"""``memhp-sim replay`` and ``memhp-sim explain``: recorded kernels against the model, decisions with reasons."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sim.cli.console import standard_console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from policies.contract import Explanation
+    from sim.experiment.plan import Cell
+    from sim.replay.calibration import TraceComparison
+    from sim.replay.kernel_trace import ReplayReport
+
+_SHOWN_MISMATCHES = 5
+
+
+@click.command()
+@click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a trace, one a line.")
+def replay(traces: tuple[Path, ...], *, as_json: bool) -> None:
+    """Replay recorded kernels (TRACE files) through the model and compare every block and zone after every step.
+
+    Of recordings under load the zones of all blocks are compared, and a guest model meets the recorded demand: how its
+    memory differs is reported as figures, not as mismatches.
+
+    Exit code 0 where all is identical, 1 where anything differs, 2 for a file that cannot be read.
+    """
+    from sim.cli.main import BAD_INPUT, FAILED
+    from sim.replay.load_replay import replay_with_load
+    from sim.replay.trace_format import TraceError
+
+    reports: list[ReplayReport] = []
+    loads: list[TraceComparison] = []
+    unreadable = 0
+    for path in traces:
+        try:
+            report, load = replay_with_load(path)
+        except TraceError as error:
+            unreadable += 1
+            click.echo(f"Error: {error}", err=True)
+            continue
+        reports.append(report)
+        if load is not None:
+            loads.append(load)
+        if as_json:
+            figures = {} if load is None else {"load": [step.to_json() for step in load.steps]}
+            click.echo(json.dumps(report.to_json() | figures))
+    if reports and not as_json:
+        _print_table(reports)
+    if loads and not as_json:
+        _print_calibration(loads)
+    if unreadable:
+        sys.exit(BAD_INPUT)
+    sys.exit(0 if all(report.identical for report in reports) else FAILED)
+
+
+def _print_table(reports: list[ReplayReport]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    console = standard_console()
+    table = Table(title="Recorded kernels against the model", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("trace", no_wrap=True)
+    table.add_column("kernel", no_wrap=True)
+    for name in ("steps", "blocks", "wrong", "refused"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for report in reports:
+        wrong = len(report.block_mismatches) + len(report.zone_mismatches) + len(report.size_mismatches)
+        table.add_row(
+            report.trace,
+            report.kernel.split()[0].removesuffix("-amd64"),
+            str(report.steps),
+            str(report.blocks_compared),
+            str(wrong),
+            str(report.refused_by_guest),
+            "identical" if report.identical else "[bold red]differs[/]",
+        )
+    console.print(table)
+    for report in reports:
+        for mismatch in _first_mismatches(report):
+            console.print(f"{report.trace}: {mismatch}", markup=False)
+    identical = sum(report.identical for report in reports)
+    blocks = sum(report.blocks_compared for report in reports)
+    refused = sum(report.refused_by_guest for report in reports)
+    console.print(
+        f"{identical} of {len(reports)} recordings identical, {blocks} blocks compared;"
+        f" {refused} refusals of the guest taken from the recordings."
+    )
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="FOLDER_or_TRACE...", type=click.Path(path_type=Path))
+@click.option("--steps", is_flag=True, help="Print every compared figure, not only the worst of each recording.")
+@click.option("--check", is_flag=True, help="Exit with 1 where a figure is not within its tolerance.")
+def calibration(paths: tuple[Path, ...], *, steps: bool, check: bool) -> None:
+    """Compare the guest model with recordings of guests under load, worst recording first.
+
+    FOLDERs are searched for recordings (*.json); those without load are left out. Where a kernel ran out of memory,
+    figures are compared up to that step.
+    """
+    from sim.cli.main import BadInput
+    from sim.replay.load_replay import LoadReplay
+    from sim.replay.trace_format import TraceError, read_trace
+
+    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    try:
+        traces = [trace for trace in map(read_trace, files) if trace.has_load]
+        loads = [LoadReplay(trace).compare() for trace in traces]
+    except TraceError as error:
+        raise BadInput(str(error)) from error
+    if not loads:
+        raise BadInput("there is no recording under load among the files given")
+    outside = _print_calibration(loads, steps=steps)
+    sys.exit(1 if check and outside else 0)
+
+
+def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> int:
+    """Print how the guest model compares, worst first. Returns how many figures are not within their tolerance."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from sim.replay.calibration import table as worst_first
+
+    console = standard_console()
+    grid = Table(
+        title="Guests under load against the model, MiB",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    grid.add_column("recording", no_wrap=True)
+    for name in ("all", "off", "step"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("worst", no_wrap=True)
+    for name in ("sim", "rec", "tol"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    rows = worst_first(loads)
+    for load, worst, figures, outside in rows:
+        shown = load.deviations() if steps else [worst] if worst is not None else []
+        for number, found in enumerate(shown):
+            head = (load.name, str(figures), str(outside)) if not number else ("", "", "")
+            share = f"{found.excess:.0%}" if found.excess < float("inf") else "differs"
+            grid.add_row(*head, str(found.step), found.what, f"{found.simulated:.0f}", f"{found.recorded:.0f}", share)
+    console.print(grid)
+    compared, outside = sum(row[2] for row in rows), sum(row[3] for row in rows)
+    console.print(
+        "all: figures compared; off: of these not within tolerance; step: where the worst stands;"
+        " sim, rec: simulated and recorded; tol: its difference as a share of the tolerance."
+    )
+    console.print(f"{compared} figures of {len(rows)} recordings, {outside} not within tolerance.")
+    return outside
+
+
+def _first_mismatches(report: ReplayReport) -> Iterator[str]:
+    found = [*report.block_mismatches, *report.zone_mismatches, *report.size_mismatches]
+    for mismatch in found[:_SHOWN_MISMATCHES]:
+        what = next(f"{key} {mismatch[key]}" for key in ("block", "zone", "device") if key in mismatch)
+        yield f"step {mismatch['step']}: {what}: recorded {mismatch['recorded']}, simulated {mismatch['simulated']}"
+    if len(found) > _SHOWN_MISMATCHES:
+        yield f"and {len(found) - _SHOWN_MISMATCHES} more differences"
+
+
+@click.command()
+@click.argument("file", metavar="TRACE_or_EXPERIMENT", type=click.Path(path_type=Path))
+@click.option(
+    "--policy", "policies", multiple=True, metavar="LABEL", help="Only this policy of an experiment. Repeatable."
+)
+@click.option("--workload", "workloads", multiple=True, metavar="LABEL", help="Only this workload. Repeatable.")
+@click.option(
+    "--replication", type=click.IntRange(min=0), default=0, show_default=True, help="Which replication to run."
+)
+def explain(file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...], replication: int) -> None:
+    """Show the zone decisions of a recorded kernel's replay (.json) or an experiment (.toml), in order, with reasons.
+
+    A line gives the step or the second, the block or blocks, the word that it was put online with, the zone and why.
+    Adjacent blocks that were decided alike for the same reason share a line.
+    """
+    from sim.cli.main import BadInput
+    from sim.replay.trace_format import TraceError
+
+    if file.suffix == ".toml":
+        _explain_experiment(file, policies, workloads, replication)
+        return
+    try:
+        _explain_trace(file)
+    except TraceError as error:
+        raise BadInput(str(error)) from error
+
+
+def _explain_trace(path: Path) -> None:
+    from sim.replay.kernel_trace import Replay
+    from sim.replay.trace_format import read_trace
+
+    trace = read_trace(path)
+    run = Replay(trace, explain=True)
+    click.echo(f"{trace.name}: {trace.about} (Linux {trace.kernel.split()[0]})")
+    lines = _Lines()
+    for number in run.steps():
+        step = trace.steps[number]
+        asked = " ".join(f"{key}={value}" for key, value in _said(step.model_dump(exclude_none=True)).items())
+        click.echo(f"step {number}: {step.op} {asked}")
+        for decision in run.decisions:
+            lines.add("", decision.block, 1, decision.word, decision.explanation)
+        lines.flush()
+        run.decisions.clear()
+        if number in run.report.refused:
+            click.echo(f"  {run.report.refused[number]} blocks refused to go offline (taken from the recording)")
+
+
+def _said(step: dict[str, object]) -> dict[str, object]:
+    """Return what a step asked for, without its outcome."""
+    outcome = {
+        "op",
+        "after",
+        "devices",
+        "result",
+        "detail",
+        "seconds",
+        "oom",
+        "oom_count",
+        "timeline",
+        "columns",
+        "program",
+    }
+    if "requested_size" in step:
+        outcome.add("size")  # what a virtio-mem device had plugged in the end
+    return {key: value for key, value in step.items() if key not in outcome and not isinstance(value, (dict, list))}
+
+
+def _explain_experiment(path: Path, policies: tuple[str, ...], workloads: tuple[str, ...], replication: int) -> None:
+    from sim.cli.main import BadInput
+    from sim.experiment.load import load
+    from sim.faults import unknown_name
+
+    experiment = load(str(path)).only((replication,))
+    for what, asked, known in (
+        ("policy", policies, experiment.policies),
+        ("workload", workloads, experiment.workloads),
+    ):
+        for label in asked:
+            if label not in known:
+                raise BadInput(unknown_name(what, label, known))
+    failed = False
+    for cell in experiment.cells():
+        parts = cell.combination
+        if (not policies or parts.policy["label"] in policies) and (
+            not workloads or parts.workload["label"] in workloads
+        ):
+            click.echo(str(cell))
+            failed |= not _explain_cell(cell)
+    if failed:
+        sys.exit(1)
+
+
+def _explain_cell(cell: Cell) -> bool:
+    """Run a cell and print its decisions as they are taken. Returns whether it ran to its end."""
+    from sim.engine import WorkloadError, simulate
+    from sim.experiment import build
+    from sim.kernel.hotplug_core import PolicyError
+    from sim.memory.zones import OnlineType
+    from sim.streams import Streams
+    from sim.units import us_to_seconds
+
+    parts, folder = cell.combination, Path(cell.folder)
+    lines = _Lines()
+
+    def log(time: int, online_type: int, first: int, count: int, why: Explanation) -> None:
+        lines.add(f"{us_to_seconds(time):14.6f} s  ", first, count, OnlineType(online_type).word, why)
+
+    try:
+        simulate(
+            build.machine(parts.machine),
+            build.policy(parts.policy, folder),
+            build.workload(parts.workload, folder),
+            Streams(cell.seed, cell.replication),
+            timing=build.timing(parts.timing),
+            guest=build.guest(parts.guest),
+            log=log,
+        )
+    except (PolicyError, WorkloadError) as error:
+        lines.flush()
+        click.echo(f"Error: {error}", err=True)
+        return False
+    lines.flush()
+    return True
+
+
+class _Lines:
+    """Prints decisions, adjacent blocks with the same reason on one line."""
+
+    def __init__(self) -> None:
+        self._pending: tuple[str, int, int, str, Explanation] | None = None
+
+    def add(self, when: str, first: int, count: int, word: str, why: Explanation) -> None:
+        """Print a decision, or hold it back while the next blocks are decided alike."""
+        if self._pending is not None:
+            then, start, length, last_word, last = self._pending
+            if (then, last_word, last.zone, last.reason) == (
+                when,
+                word,
+                why.zone,
+                why.reason,
+            ) and start + length == first:
+                self._pending = (then, start, length + count, word, why)
+                return
+        self.flush()
+        self._pending = (when, first, count, word, why)
+
+    def flush(self) -> None:
+        """Print what was held back."""
+        if self._pending is not None:
+            when, first, count, word, why = self._pending
+            blocks = f"block {first}" if count == 1 else f"blocks {first}-{first + count - 1}"
+            click.echo(f"  {when}{blocks}: {word} -> {why.zone.label}: {why.reason}")
+            self._pending = None

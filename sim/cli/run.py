@@ -1,0 +1,216 @@
+"""``memhp-sim run`` and ``rerun``: an experiment from its file, or a manifest, to results, tables and plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from sim.cli.console import standard_console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from sim.experiment.plan import Experiment
+    from sim.experiment.run import Report
+    from sim.results.store import ResultStore
+
+
+_Command = TypeVar("_Command", bound="Callable[..., None]")
+
+
+def _options(command: _Command) -> _Command:
+    """Add the options that everything that runs an experiment has."""
+    for option in (
+        click.option("--plots/--no-plots", default=None, help="Draw plots.  [default: unless there are very many]"),
+        click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal."),
+        click.option("--force", is_flag=True, help="Run everything again, also what is there."),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Run on the workers of the Dask scheduler at tcp://HOST:PORT; 'local' starts one on this machine.",
+        ),
+        click.option("--workers", type=click.IntRange(1, 1024), help="Processes to run in.  [default: all cores]"),
+        click.option(
+            "--out", default="results", show_default=True, type=click.Path(path_type=Path), help="Folder for results."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("file", type=click.Path())
+@click.option(
+    "--replication",
+    "replications",
+    type=click.IntRange(0, 2**32 - 1),
+    multiple=True,
+    metavar="K",
+    help="Only replication K (from 0). Can be given again.",
+)
+@_options
+def run(file: str, replications: tuple[int, ...], **options: Any) -> None:  # noqa: ANN401  see _perform
+    """Run the experiment FILE: every policy on every workload, compared and plotted.
+
+    What the results folder has already is not run again. A run that fails does not stop the others; it is reported, and
+    the exit code is 1.
+    """
+    from sim.experiment.load import load
+
+    experiment = load(file)
+    if replications:
+        experiment = experiment.only(tuple(sorted(set(replications))))
+    _perform(experiment, **options)
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(path_type=Path))
+@_options
+def rerun(manifest: Path, **options: Any) -> None:  # noqa: ANN401  see _perform
+    """Run again what a MANIFEST (or the folder that it is in) describes, with nothing but the manifest.
+
+    Says so where the manifest was written by another version of the program, as results may differ then.
+    """
+    from sim.experiment.load import load
+    from sim.faults import Fault, InputError
+    from sim.results.identity import code_version
+    from sim.results.manifest import read_manifest
+
+    try:
+        written = read_manifest(manifest)
+        replications = tuple(int(number) for number in written["seeds"]["replications"])
+        config, code = dict(written["config"]), str(written["program"]["code"])
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"has no {error}" if isinstance(error, KeyError) else str(error).removeprefix(f"{manifest} ")
+        raise InputError(str(manifest), [Fault("", what)]) from error
+    experiment = load(config, folder=manifest.parent)
+    if replications != experiment.replications:
+        experiment = experiment.only(replications)
+    if code != code_version():
+        click.echo(f"Note: written by version {code}, this is {code_version()}; results may differ.", err=True)
+    _perform(experiment, **options)
+
+
+def _perform(
+    experiment: Experiment,
+    *,
+    out: Path,
+    workers: int | None,
+    scheduler: str | None,
+    force: bool,
+    no_progress: bool,
+    plots: bool | None,
+) -> None:
+    """Run ``experiment``, show what came of it, and leave with exit code 1 where runs failed."""
+    from rich.console import Console
+
+    from sim.cli.main import FAILED, INTERRUPTED
+    from sim.cli.progress import RunProgress
+    from sim.experiment.executors import chosen
+    from sim.experiment.run import run as run_experiment
+
+    if workers is not None and scheduler not in (None, "local"):
+        raise click.UsageError("--workers says how many processes to start here; the scheduler has its own workers")
+
+    errors = Console(stderr=True, highlight=False)
+    progress = RunProgress(errors, shown=not no_progress and errors.is_terminal)
+    try:
+        with progress:
+            report = run_experiment(
+                experiment,
+                out,
+                workers=chosen(workers, scheduler, apart=experiment.cell_timeout is not None),
+                force=force,
+                on_start=progress.start,
+                on_outcome=progress.outcome,
+            )
+    except KeyboardInterrupt:
+        kept = f" {progress.report.summary()}; the same command goes on from there." if progress.report else ""
+        click.echo(f"Interrupted.{kept}", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    _report_failures(report, errors)
+    if report.done:
+        _show_results(experiment, report, plots=plots)
+    click.echo(report.summary())
+    if report.failed:
+        raise click.exceptions.Exit(FAILED)
+
+
+_REASONS_SHOWN: Final = 10
+MOST_SCENARIOS: Final = 12
+"""Pairs of machine and workload up to which tables are printed and plots drawn without being asked for."""
+
+MOST_RUNS_DRAWN: Final = 1000
+"""Runs up to which plots, for which the series of all of them are read, are drawn without being asked for."""
+
+
+def _report_failures(report: Report, console: Console) -> None:
+    """Tell what failed, each reason once with the first run that it stopped."""
+    from rich.text import Text
+
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for outcome in report.failed:
+        reasons.setdefault((outcome.stage, outcome.error), []).append(outcome.cell)
+    for (stage, error), cells in list(reasons.items())[:_REASONS_SHOWN]:
+        more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
+        console.print(Text.assemble(("failed", "red"), f" ({stage}): {error}\n  {cells[0]}{more}"), soft_wrap=True)
+    if len(reasons) > _REASONS_SHOWN:
+        more = f"... and {len(reasons) - _REASONS_SHOWN} more reasons; see the table runs in {report.folder}"
+        console.print(more, markup=False, soft_wrap=True)
+
+
+def _show_results(experiment: Experiment, report: Report, *, plots: bool | None) -> None:
+    """Print the comparison, draw the plots (where None: unless there are many), and say where everything is."""
+    from sim.analysis.compare import compare
+    from sim.analysis.regret import bound
+    from sim.cli.tables import print_comparison
+    from sim.results.store import ResultStore
+
+    console = standard_console()
+    store = ResultStore(report.folder)
+    runs = store.runs()
+    scenarios = len(runs[["machine", "workload"]].drop_duplicates())
+    # Files first: whoever reads the tables through a pipe may stop reading.
+    drawn = None
+    if plots or (plots is None and scenarios <= MOST_SCENARIOS and report.done <= MOST_RUNS_DRAWN):
+        drawn = _draw(experiment, report, store)
+    if scenarios <= MOST_SCENARIOS:
+        comparison = compare(runs, experiment.baseline, policies=experiment.policies)
+        print_comparison(console, comparison, experiment.scenarios)
+        against = bound(experiment)
+        if against not in (None, experiment.baseline):
+            console.print(f"Regret: the same against {against}, which knows the future", style="bold", markup=False)
+            comparison = compare(runs, against, policies=experiment.policies)
+            print_comparison(console, comparison, experiment.scenarios)
+    else:
+        console.print(f"{scenarios} workloads on machines are too many to print; all scores are in the table runs.")
+    if plots is None and scenarios > MOST_SCENARIOS:
+        console.print("They are too many to draw, too; --plots draws them.")
+    elif plots is None and report.done > MOST_RUNS_DRAWN:
+        console.print("There are too many runs to draw without being asked to; --plots draws them.")
+    elif drawn is not None:
+        console.print(
+            f"Plots     {report.folder}/plots/ ({drawn} plots, each as PNG and SVG)", soft_wrap=True, markup=False
+        )
+    console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)", soft_wrap=True, markup=False)
+    manifest = report.folder / "manifest.json"
+    console.print(
+        f"Manifest  {manifest}; beside it experiment.toml, every default filled in", soft_wrap=True, markup=False
+    )
+
+
+def _draw(experiment: Experiment, report: Report, store: ResultStore) -> int:
+    """Draw all plots anew and return how many there are."""
+    from rich.console import Console
+
+    folder = report.folder / "plots"
+    for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
+        old.unlink()
+    with Console(stderr=True).status("Drawing plots"):
+        from sim.analysis.plots import save_all
+
+        return len(save_all(store, folder, experiment.policies)) // 2

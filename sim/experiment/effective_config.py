@@ -1,0 +1,103 @@
+"""The effective experiment: the file with every default filled in, which runs again as it is, from anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from sim.experiment.schema import ExperimentTable
+from sim.experiment.variants import Variants
+from sim.machine.spec import MachineSpec
+from sim.plugins import lookup
+from sim.plugins.parameter_values import with_paths
+from sim.units import format_size, us_to_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sim.experiment.plan import Experiment
+    from sim.plugins.lookup import Kind
+
+_SIZES = ("block_size", "section_size", "kernelcore", "movablecore", "cma", "max_memory")
+
+
+def effective_tables(experiment: Experiment) -> dict[str, Any]:
+    """Return the tables of ``experiment`` with all defaults, labels and absolute paths, as TOML can hold them.
+
+    Loading them gives an experiment with the same cells.
+    """
+    read = ExperimentTable.model_validate(experiment.tables)
+    entries = Variants(experiment.tables, experiment.folder, []).entries
+    folder = experiment.folder
+    tables: dict[str, Any] = {
+        "name": experiment.name,
+        "description": experiment.description,
+        "seed": experiment.seed,
+        "replications": read.replications,
+        "baseline": experiment.baseline,
+    }
+    if experiment.cell_timeout is not None:
+        tables["cell_timeout"] = experiment.cell_timeout
+    tables["machines"] = [_machine(label, entry.table) for label, entry in entries["machines"].items()]
+    tables["policies"] = [
+        _plugin(lookup.POLICY, label, entry.table, folder) for label, entry in entries["policies"].items()
+    ]
+    tables["workloads"] = [_workload(label, entry.table, folder) for label, entry in entries["workloads"].items()]
+    tables["guest"] = _thawed(read.guest.model_dump())
+    tables["timing"] = {**_timing(), **experiment.tables.get("timing", {})}
+    if "sweep" in experiment.tables:
+        tables["sweep"] = _thawed(experiment.tables["sweep"])
+    if "published" in experiment.tables:
+        tables["published"] = _thawed(experiment.tables["published"])
+    return tables
+
+
+def _machine(label: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {
+        field.name: format_size(field.default) if field.name in _SIZES and field.default is not None else field.default
+        for field in dataclasses.fields(MachineSpec)
+        if field.default is not dataclasses.MISSING
+    }
+    filled: dict[str, Any] = _thawed({"label": label, **defaults, **table})
+    return {key: value for key, value in filled.items() if value is not None}
+
+
+def _workload(label: str, table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    machines = {"machines": list(table["machines"])} if "machines" in table else {}
+    if "together" not in table:
+        return {**_plugin(lookup.WORKLOAD, label, table, folder), **machines}
+    parts = [
+        _plugin(lookup.WORKLOAD, part.get("label", part["name"].rpartition(":")[2]), part, folder)
+        for part in table["together"]
+    ]
+    return {"label": label, **machines, "together": parts}
+
+
+def _plugin(kind: Kind, label: str, table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    plugin = lookup.find(kind, table["name"], folder)
+    name = table["name"]
+    if ".py:" in name:
+        path, _, class_name = name.rpartition(":")
+        name = f"{folder / path}:{class_name}"
+    filled = {"name": name, "label": label}
+    for parameter in plugin.parameters:
+        value = table.get(parameter.name, parameter.default)
+        if value is not None:
+            filled[parameter.name] = with_paths(parameter.type, _thawed(value), lambda path: str(folder / path))
+    return filled
+
+
+def _timing() -> dict[str, float]:
+    from sim.devices.timing import Timing
+
+    defaults = Timing()
+    return {field.name: us_to_seconds(getattr(defaults, field.name)) for field in dataclasses.fields(Timing)}
+
+
+def _thawed(value: Any) -> Any:  # noqa: ANN401  whatever the file holds
+    if isinstance(value, (tuple, list)):
+        return [_thawed(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _thawed(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,215 @@
+"""Connects a guest model to a run: boots it with the machine, passes demand on, and samples what it looks like inside.
+
+The guest model itself (:mod:`sim.guest`) knows neither time nor devices; this is the engine's side of it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.guest import GuestModel, default_boot, parameters_for
+from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_MOVABLE
+from sim.units import MICROSECONDS, PAGE_SIZE, seconds_to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    import numpy.typing as npt
+    import simpy
+
+    from sim.guest import Demand, GuestParameters
+    from sim.kernel.hotplug_core import HotplugCore
+    from sim.machine.boot_layout import BootLayout
+    from sim.machine.spec import MachineSpec
+
+_NEWER_SERIES: Final = (6, 12)
+"""Series from which on the guest is modelled as a recorded 6.12; before, as a recorded 6.1."""
+
+MOST_SAMPLES: Final = 5_000
+"""Periodic samples of a run, unless it asks for a period of its own."""
+
+SERIES: Final = ("headroom", "free_movable", "mem_available", "returnable", "user", "kernel", "memmap")
+"""What is sampled, in pages. ``headroom``: kernel requests may still take that much; ``free_movable``: free in
+ZONE_MOVABLE; ``mem_available``: as in /proc/meminfo; ``returnable``: hotplugged memory that could be returned now;
+``user``, ``kernel`` and ``memmap``: what is used for what."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSpec:
+    """A guest to be modelled.
+
+    ``parameters`` overrides fields of :class:`sim.guest.GuestParameters` (the set of the machine's kernel series
+    otherwise); ``sample_every`` is the period of samples in seconds, 0 for about 5,000 a run and one second at least.
+    """
+
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    sample_every: float = 0.0
+
+    def resolve(self, series: tuple[int, int]) -> GuestParameters:
+        """Return all parameters for a kernel series.
+
+        Raises ValueError or TypeError for what is no parameter or no value of it.
+        """
+        known = parameters_for("6.12" if series >= _NEWER_SERIES else "6.1")
+        return replace(known, **self.parameters)  # type: ignore[arg-type]
+
+
+class GuestLink:
+    """One guest in a run. ``model`` is the guest; ``killed`` the loads whose process the out-of-memory killer ended."""
+
+    def __init__(self, env: simpy.Environment, machine: MachineSpec, layout: BootLayout, spec: GuestSpec) -> None:
+        self._env = env
+        self._memory = layout.memory
+        parameters = spec.resolve(machine.kernel_series)
+        self.model = GuestModel(parameters, block_pages=layout.memory.block_pages)
+        boot = default_boot(_present(layout), parameters)
+        self.model.boot(boot)
+        for entry in boot:
+            layout.memory.zone(entry.node, entry.zone).managed = entry.managed
+        self._sample_us = seconds_to_us(spec.sample_every)
+        self._times = array("q")
+        self._samples = array("q")
+        self._core: HotplugCore | None = None
+        self.killed: set[str] = set()
+        self._noted = 0
+        verbs = self.model
+        self._verbs: dict[str, tuple[Callable[[str, int], Demand], int]] = {
+            "anonymous": (verbs.anonymous, PAGE_SIZE),
+            "page-cache": (verbs.read_file, PAGE_SIZE),
+            "tmpfs": (verbs.tmpfs_data, PAGE_SIZE),
+            "page-tables": (verbs.page_tables, PAGE_SIZE),
+            "pinned": (verbs.pin, PAGE_SIZE),
+            "kernel": (verbs.kernel_memory, PAGE_SIZE),
+            "tmpfs-files": (verbs.tmpfs_files, 1),
+            "disk-files": (verbs.disk_files, 1),
+            "written-files": (lambda name, files: verbs.disk_files(name, files, PAGE_SIZE), 1),
+            "processes": (verbs.processes, 1),
+            "pipes": (verbs.pipes, 1),
+            "sockets": (verbs.sockets, 1),
+        }
+
+    def attach(self, core: HotplugCore) -> None:
+        """Have ``core`` ask this guest, and let policies see how much room the kernel has."""
+        self._core = core
+        core.guest = self.model
+        core.view.free_kernel_pages = self.model.kernel_headroom
+        core.oom_seen = self._note_victims
+        core.starved = self._starve
+
+    # Demand ----------------------------------------------------------------------------------------------------------
+
+    def set_demand(self, name: str, kind: str, amount: int) -> bool:
+        """Set what load ``name`` uses to ``amount`` (bytes, or a count for files, processes, pipes and sockets).
+
+        False for an unknown kind, a negative amount, a name in use for another kind, or a load whose process was
+        killed: it stays dead until its demand is set to 0.
+        """
+        found = self._verbs.get(kind)
+        if found is None or amount < 0:
+            return False
+        if name in self.killed:
+            if amount:
+                return False
+            self.killed.discard(name)
+            return True
+        verb, unit = found
+        load = self.model.loads.get(name)
+        current = 0 if load is None else round(load.units)
+        change = amount // unit - current
+        if change > 0:
+            try:
+                outcome = verb(name, change)
+            except ValueError:
+                return False
+            if outcome.ooms and self._core is not None:
+                self._core.note_ooms(outcome.ooms)
+        elif change < 0:
+            if amount // unit == 0:
+                if not self.model.kill(name):
+                    self.model.remove_files(name)
+            else:
+                self.model.shrink(name, -change / current)
+        self.sample()
+        return name not in self.killed
+
+    def drop_caches(self, *, cache: bool, slab: bool) -> None:
+        """Drop clean page cache, reclaimable slab, or both, as an administrator does."""
+        self.model.drop_caches(cache=cache, slab=slab)
+        self.sample()
+
+    def _starve(self) -> None:
+        if self._core is not None and not self.model.died:
+            self._core.note_ooms((self.model.starve(),))
+            self.sample()
+
+    def _note_victims(self) -> None:
+        events = self.model.events
+        # Only new ones: a load that was killed once and has ended since is not killed again.
+        self.killed.update(
+            oom.victim for oom in events[self._noted :] if oom.victim is not None and oom.victim not in self.model.loads
+        )
+        self._noted = len(events)
+
+    def mem_available(self) -> int:
+        """Return MemAvailable in bytes."""
+        return self.model.mem_available() * PAGE_SIZE
+
+    # Samples ---------------------------------------------------------------------------------------------------------
+
+    def sampling(self, end_us: int) -> Generator[simpy.Event, None, None]:
+        """Sample the guest now and then until the run ends. A SimPy process."""
+        period = self._sample_us or max(MICROSECONDS, end_us // MOST_SAMPLES)
+        while True:
+            self.sample()
+            yield self._env.timeout(period)
+
+    def sample(self) -> None:
+        """Note what the guest looks like now."""
+        model = self.model
+        free_movable = user = kernel = memmap = 0
+        for zone in model.zones.values():
+            user += zone.user
+            kernel += zone.kernel
+            memmap += zone.memmap
+            if zone.zone == ZONE_MOVABLE:
+                free_movable += zone.free
+        self._times.append(int(self._env.now))
+        self._samples.extend(
+            (
+                model.kernel_headroom(),
+                free_movable,
+                model.mem_available(),
+                model.returnable_pages(),
+                user,
+                kernel,
+                memmap,
+            )
+        )
+
+    def series(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Return the samples: ``t_us`` and each of :data:`SERIES`, arrays of one length."""
+        table = np.array(self._samples, dtype=np.int64).reshape(-1, len(SERIES))
+        columns = {name: table[:, number].copy() for number, name in enumerate(SERIES)}
+        return {"t_us": np.array(self._times, dtype=np.int64), **columns}
+
+
+def _present(layout: BootLayout) -> list[tuple[int, int, int, tuple[tuple[int, int], ...]]]:
+    """Return (node, zone, present pages, block runs) of every boot zone.
+
+    A block of several zones stands with the highest of them.
+    """
+    memory = layout.memory
+    runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for first, count, zone, node in layout.boot.runs:
+        owner = zone
+        if zone < 0:
+            start, end = first * memory.block_pages, (first + count) * memory.block_pages
+            within = [entry for entry in layout.zones if entry.node == node and entry.start < end and entry.end > start]
+            owner = max((entry.zone for entry in within), default=NR_ZONES)
+        if owner != ZONE_DMA:
+            runs.setdefault((node, owner), []).append((first, count))
+    return [(zone.node, zone.zone, zone.present, tuple(runs.get((zone.node, zone.zone), ()))) for zone in layout.zones]

@@ -1,0 +1,500 @@
+"""The hotplug core of the guest's kernel: adds memory, asks the policy for zones, puts blocks online and offline.
+
+Ties together memory, policy, guest and record, so that drivers (``sim.devices``) and user space call one place. Follows
+``add_memory_resource``, ``zone_for_pfn_range``, ``online_memory_block`` and ``offline_and_remove_memory`` of
+``mm/memory_hotplug.c`` and ``state_store``, ``valid_zones_show`` and ``memory_subsys_online`` of
+``drivers/base/memory.c``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from policies.contract import Explanation, Policy, ZoneRequest
+from sim.kernel.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone, contradicts, failed
+from sim.memory.blocks import ABSENT, FIRST_ZONE_CODE, MIXED, OFFLINE
+from sim.memory.errors import EBUSY, EINVAL, ENOMEM, HotplugError
+from sim.memory.groups import NO_GROUP
+from sim.memory.view import MemoryView
+from sim.memory.zones import NR_ZONES, ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
+from sim.record.recorder import EventKind
+from sim.units import PAGEBLOCK_PAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import simpy
+
+    from sim.guest.contract import Guest, OomEvent
+    from sim.memory.groups import MemoryGroup
+    from sim.memory.hotplug import Memory
+    from sim.memory.zones import Zone
+    from sim.record.recorder import Recorder
+
+_PLUG = int(EventKind.PLUG)
+_ADD = int(EventKind.ADD)
+_ONLINE = int(EventKind.ONLINE)
+_OFFLINE = int(EventKind.OFFLINE)
+_REMOVE = int(EventKind.REMOVE)
+_UNPLUG = int(EventKind.UNPLUG)
+_REFUSED = int(EventKind.REFUSED)
+_OOM = int(EventKind.OOM)
+
+_TYPE_OFFLINE = int(OnlineType.OFFLINE)
+_TYPE_ONLINE = int(OnlineType.ONLINE)
+_TYPE_KERNEL = int(OnlineType.ONLINE_KERNEL)
+_TYPE_MOVABLE = int(OnlineType.ONLINE_MOVABLE)
+
+__all__ = ["BlockOwner", "HotplugCore", "PolicyError"]
+
+_SPLIT_SELF_HOSTED_SINCE = (6, 8)
+"""Kernel series from which on a range of several blocks can host its memmap block by block."""
+
+
+class BlockOwner(Protocol):
+    """A driver that wants to know what happens to its blocks (virtio-mem's memory notifier). Times are the core's."""
+
+    def may_online(self, block: int) -> bool:
+        """Whether the block may go online now; False vetoes it."""
+
+    def block_online(self, block: int, zone_type: int) -> None:
+        """Tell that the block has gone online."""
+
+    def block_offline(self, block: int) -> None:
+        """Tell that the block has gone offline and is still there."""
+
+    def unplugged_pages(self, block: int) -> int:
+        """Return the block's pages that the device has not plugged."""
+
+
+class HotplugCore:
+    """The kernel's side of hotplug for one guest.
+
+    ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as
+    may the policy. ``guest`` says which memory can be taken back and what adding costs; where None, everything is
+    free. ``starved`` is called when an add has failed that held all kernel memory for long. ``log`` gets an
+    (OnlineType number, first block, blocks, :class:`Explanation`) for every decision, if set. ``appeared`` is told of
+    blocks that were added and left offline.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        memory: Memory,
+        policy: Policy,
+        recorder: Recorder,
+        *,
+        guest: Guest | None = None,
+        series: tuple[int, int] = (6, 1),
+        movable_node: bool = False,
+        memmap_on_memory: bool | str = False,
+    ) -> None:
+        self.env = env
+        self.memory = memory
+        self.view = MemoryView(memory, movable_node=movable_node)
+        self.set_policy(policy)
+        self.auto_online = int(policy.auto_online)
+        self.guest = guest
+        self.series = series
+        self.memmap_on_memory = memmap_on_memory
+        if memmap_on_memory == "force":
+            memory.altmap_pages = -(-memory.memmap_pages // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
+        self.owners: dict[int, BlockOwner] = {}
+        self.device_of: dict[int, int] = {}
+        self.log: Callable[[int, int, int, Explanation], None] | None = None
+        self.appeared: Callable[[int, int], None] | None = None
+        self.decisions = 0
+        self.refusals = 0
+        self.moved = 0
+        self.ooms: list[tuple[int, OomEvent]] = []
+        self.oom_seen: Callable[[], None] | None = None
+        self.starved: Callable[[], None] | None = None
+        self.record = recorder.append
+        self._request = ZoneRequest(0, 0, memory.block_pages, None)
+
+    def set_policy(self, policy: Policy) -> None:
+        """Use another policy from now on. Blocks never move; ``auto_online`` stays as it is."""
+        self.policy = policy
+        # The hook that most policies leave alone is not called on their behalf.
+        self._tell_offline = None if type(policy).on_offline is Policy.on_offline else self._offline_hook
+
+    def _offline_hook(self, block: int, zone: Zone) -> None:
+        try:
+            self.policy.on_offline(zone.node, zone.type, self.memory.block_pages)
+        except Exception as error:
+            raise failed(self.policy, error, block, " in on_offline") from error
+
+    # Choosing a zone -------------------------------------------------------------------------------------------------
+
+    def _ask(self, block: int) -> ZoneRequest:
+        memory = self.memory
+        request = self._request
+        group_id = memory.blocks.group[block]
+        request.node = memory.blocks.node[block]
+        request.first_page = block * memory.block_pages
+        request.group = memory.groups.find(group_id) if group_id >= 0 else None
+        return request
+
+    def choose(self, online_type: int, block: int) -> int:
+        """Return the zone type that ``block`` goes to when it is put online with ``online_type`` now. No side effect.
+
+        Raises PolicyError where the policy fails.
+        """
+        if online_type == _TYPE_MOVABLE:
+            return ZONE_MOVABLE
+        memory = self.memory
+        if online_type == _TYPE_KERNEL:
+            first = block * memory.block_pages
+            return memory.nodes[memory.blocks.node[block]].default_kernel_zone(first, memory.block_pages)
+        try:
+            zone_type = self.policy.zone_for(self._ask(block), self.view)
+        except Exception as error:
+            raise failed(self.policy, error, block) from error
+        # One comparison on the hot path settles the common answers; all else is looked at closely.
+        if zone_type.__class__ is int and 0 <= zone_type < NR_ZONES:
+            return zone_type
+        return checked_zone(self.policy, zone_type, block)
+
+    def _decide(self, online_type: int, block: int) -> int:
+        """Choose, count and log: for a block that is now put online."""
+        zone_type = self.choose(online_type, block)
+        if online_type == _TYPE_ONLINE:
+            self.decisions += 1
+        if self.log is not None:
+            explanation = self.explain(online_type, block)
+            if explanation.zone != zone_type:
+                raise contradicts(self.policy, zone_type, explanation, block)
+            self.log(online_type, block, 1, explanation)
+        return zone_type
+
+    def explain(self, online_type: int, block: int) -> Explanation:
+        """Return what :meth:`choose` would return, with the reason."""
+        if online_type == _TYPE_ONLINE:
+            try:
+                explanation = self.policy.explain(self._ask(block), self.view)
+            except Exception as error:
+                raise failed(self.policy, error, block, " in explain") from error
+            return checked_explanation(self.policy, explanation, block)
+        zone = ZoneType(self.choose(online_type, block))
+        return Explanation(zone, f"{OnlineType(online_type).word}: {zone.label}", {})
+
+    def valid_zones(self, block: int) -> list[int]:
+        """Return what ``valid_zones`` of an offline block lists: the choice of ``online``, the kernel's, MOVABLE."""
+        zones = [self.choose(_TYPE_ONLINE, block)]
+        for online_type in (_TYPE_KERNEL, _TYPE_MOVABLE):
+            zone_type = self.choose(online_type, block)
+            if zone_type not in zones:
+                zones.append(zone_type)
+        return zones
+
+    # Adding and removing ---------------------------------------------------------------------------------------------
+
+    def add_memory(
+        self,
+        device: int,
+        first_page: int,
+        pages: int,
+        *,
+        node: int = 0,
+        group_id: int = NO_GROUP,
+        plugged: int | None = None,
+        self_host: bool = False,
+        online_type: int | None = None,
+    ) -> None:
+        """Add a range as blocks of ``group_id`` (or ``node``), put online as ``auto_online`` (or ``online_type``) says.
+
+        ``plugged`` pages of the range are backed by the device (all, where None); ``self_host`` asks for the memmap
+        in the block itself. Raises E2BIG, EEXIST, EINVAL (not whole blocks, unknown group, impossible node) and
+        ENOMEM (no room for the memmap); then nothing was added. That a block could not be put online does not fail
+        the call: it and those above it stay offline.
+        """
+        memory = self.memory
+        block_pages = memory.block_pages
+        if first_page % block_pages or pages % block_pages or pages <= 0:
+            raise memory.odd_range(first_page, pages)
+        first = first_page // block_pages
+        count = pages // block_pages
+        hosted = bool(self.memmap_on_memory) and self_host and self._can_self_host(count)
+        guest = self.guest
+        # The guest is asked for the memmap only once the range and the group are known to be good: an address that is
+        # taken costs it nothing.
+        memory.add(first, count, node=node, group_id=group_id, self_hosted=hosted)
+        if guest is not None and not guest.add_memory(memory.blocks.node[first], first, count, hosted):
+            memory.remove(first, count)
+            raise HotplugError(ENOMEM, f"no memory for the memmap of {count} blocks")
+        withheld = 0 if plugged is None else pages - plugged
+        if online_type is None:
+            online_type = self.auto_online
+        if online_type == _TYPE_OFFLINE:
+            self.record((self.env.now, _ADD, device, first, count, -1, pages - withheld))
+            if self.appeared is not None:
+                self.appeared(first, count)
+        elif count == 1:
+            zone_type = self._decide(online_type, first)
+            memory.online(first, zone_type, withheld=withheld)
+            if guest is not None:
+                guest.online(zone_type, memory.blocks.node[first], first, 1, pages - withheld)
+            self.record((self.env.now, _PLUG, device, first, 1, zone_type, pages - withheld))
+        else:
+            self._online_new_run(device, first, count, online_type, withheld)
+
+    def plug_block(self, device: int, block: int, group: MemoryGroup, pages: int) -> int:
+        """Add one block of a dynamic ``group``, ``pages`` of it plugged, and put it online if ``auto_online`` says so.
+
+        The same as :meth:`add_memory` for one whole block, without its checks: the hot path of virtio-mem. Returns
+        the zone type, -1 where the block stays offline. Raises E2BIG, EEXIST and ENOMEM.
+        """
+        online_type = self.auto_online
+        if not online_type or self.memmap_on_memory:
+            block_pages = self.memory.block_pages
+            self.add_memory(device, block * block_pages, block_pages, group_id=group.id, plugged=pages)
+            zone = self.memory.zone_of(block)
+            return -1 if zone is None else zone.type
+        memory = self.memory
+        guest = self.guest
+        memory.add_one(block, group)
+        if guest is not None and not guest.add_memory(group.node, block, 1, False):  # noqa: FBT003
+            memory.remove_one(block)
+            raise HotplugError(ENOMEM, f"no memory for the memmap of block {block}")
+        if online_type == _TYPE_ONLINE and self.log is None:
+            self.decisions += 1
+            request = self._request
+            request.node = group.node
+            request.first_page = block * request.pages
+            request.group = group
+            try:
+                zone_type = self.policy.zone_for(request, self.view)
+            except Exception as error:
+                raise failed(self.policy, error, block) from error
+            if zone_type.__class__ is not int or not 0 <= zone_type < NR_ZONES:
+                zone_type = checked_zone(self.policy, zone_type, block)
+        else:
+            zone_type = self._decide(online_type, block)
+        memory.online(block, zone_type, 1, memory.block_pages - pages)
+        if guest is not None:
+            guest.online(zone_type, group.node, block, 1, pages)
+        self.record((self.env._now, _PLUG, device, block, 1, zone_type, pages))  # noqa: SLF001 - env.now costs a call
+        return zone_type
+
+    def _can_self_host(self, count: int) -> bool:
+        """Whether a block's memmap can lie in the block itself (``mhp_supports_memmap_on_memory``)."""
+        if count > 1 and self.series < _SPLIT_SELF_HOSTED_SINCE:
+            return False
+        vmemmap = self.memory.altmap_pages
+        return vmemmap % PAGEBLOCK_PAGES == 0 and 0 < vmemmap < self.memory.block_pages
+
+    def _online_new_run(self, device: int, first: int, count: int, online_type: int, withheld: int) -> None:
+        """Put freshly added adjacent blocks online, as many at once as the policy can decide at once.
+
+        ``withheld`` pages are missing at the end of the run; only single blocks of virtio-mem have any.
+        """
+        memory = self.memory
+        guest = self.guest
+        node = memory.blocks.node[first]
+        end = first + count
+        for length, zone_type in self._zones_of_run(first, count, online_type):
+            memory.online(first, zone_type, length)
+            if guest is not None:
+                guest.online(zone_type, node, first, length, memory.block_pages)
+            self.record((self.env.now, _PLUG, device, first, length, zone_type, length * memory.block_pages))
+            first += length
+        while first < end:
+            zone_type = self._decide(online_type, first)
+            memory.online(first, zone_type)
+            if guest is not None:
+                guest.online(zone_type, node, first, 1, memory.block_pages)
+            self.record((self.env.now, _PLUG, device, first, 1, zone_type, memory.block_pages))
+            first += 1
+
+    def _zones_of_run(self, first: int, count: int, online_type: int) -> list[tuple[int, int]]:
+        """Return runs of (blocks, zone) that cover all ``count`` blocks, or none where each has to be decided alone."""
+        if self.log is not None:
+            return []  # somebody wants to read every single decision
+        if online_type == _TYPE_MOVABLE:
+            return [(count, ZONE_MOVABLE)]
+        request = self._ask(first)
+        if online_type == _TYPE_KERNEL:
+            above = request.first_page >= self.view.low_end(request.node)
+            return [(count, ZONE_NORMAL)] if above else []
+        try:
+            runs = self.policy.zones_for_run(request, count, self.view)
+        except Exception as error:
+            raise failed(self.policy, error, first, " in zones_for_run") from error
+        if runs is None:
+            return []
+        self.decisions += count
+        return checked_runs(self.policy, runs, first, count)
+
+    def remove(self, device: int, first: int, count: int, *, plugged: int | None = None) -> None:
+        """Remove offline blocks.
+
+        Raises EBUSY where one is online (nothing is removed), EINVAL where one does not exist.
+        """
+        self.memory.remove(first, count)
+        if self.guest is not None:
+            self.guest.remove_memory(first, count)
+        pages = count * self.memory.block_pages if plugged is None else plugged
+        self.record((self.env.now, _REMOVE, device, first, count, -1, pages))
+
+    # Online and offline ----------------------------------------------------------------------------------------------
+
+    def online_block(self, device: int, block: int, online_type: int, *, tell_owner: bool = True) -> int:
+        """Put one offline block online and return its zone type.
+
+        Raises EINVAL where it is not offline, EBUSY where its driver vetoes it.
+        """
+        memory = self.memory
+        blocks = memory.blocks
+        blocks.left_over.pop(block, None)
+        if not blocks.exists(block) or blocks.where[block] != OFFLINE:
+            raise HotplugError(EINVAL, f"block {block} is not offline")
+        owner = self.owners.get(blocks.group[block])
+        withheld = 0
+        if owner is not None:
+            if not owner.may_online(block):
+                raise HotplugError(EBUSY, f"the driver of block {block} vetoes onlining it")
+            withheld = owner.unplugged_pages(block)
+        zone_type = self._decide(online_type, block)
+        memory.online(block, zone_type, withheld=withheld)
+        if self.guest is not None:
+            self.guest.online(zone_type, blocks.node[block], block, 1, memory.block_pages - withheld)
+        self.record((self.env.now, _ONLINE, device, block, 1, zone_type, 0))
+        if owner is not None and tell_owner:
+            owner.block_online(block, zone_type)
+        return zone_type
+
+    def offline_block(self, device: int, block: int, *, tell_owner: bool = True) -> int:
+        """Take one online block offline and return the zone type it left.
+
+        Raises EINVAL (not online, spans zones, has holes) or EBUSY (something on it cannot move; recorded and counted).
+        """
+        memory = self.memory
+        blocks = memory.blocks
+        code = blocks.where[block] if blocks.exists(block) else ABSENT
+        zone = memory.zone_by_code[code]
+        owner = self.owners.get(blocks.group[block]) if code else None
+        withheld = owner.unplugged_pages(block) if owner is not None else 0
+        if zone is None:
+            raise HotplugError(EINVAL, f"block {block} is not online in a single zone")
+        if self.guest is not None and blocks.flags[block] & blocks.HAS_HOLES == 0:
+            self._empty(device, block, zone, memory.block_pages - withheld)
+        memory.offline(block, withheld=withheld)
+        if self._tell_offline is not None:
+            self._tell_offline(block, zone)
+        self.record((self.env.now, _OFFLINE, device, block, 1, zone.type, 0))
+        if owner is not None and tell_owner:
+            owner.block_offline(block)
+        return zone.type
+
+    def _empty(self, device: int, block: int, zone: Zone, pages: int) -> None:
+        """Have the guest move everything off a block of ``pages`` plugged pages.
+
+        Raises EBUSY (recorded, counted) where it cannot.
+        """
+        guest = self.guest
+        if guest is None:
+            return
+        outcome = guest.offline(zone.type, zone.node, block, 1, pages)
+        self.moved += outcome.moved
+        if outcome.ooms:
+            self.note_ooms(outcome.ooms)
+        if outcome.refused:
+            self.refusals += 1
+            self.record((self.env.now, _REFUSED, device, block, 1, zone.type, 0))
+            raise HotplugError(EBUSY, f"block {block} holds pages that cannot move")
+
+    def note_ooms(self, ooms: tuple[OomEvent, ...]) -> None:
+        """Record runs of the guest's out-of-memory killer."""
+        for oom in ooms:
+            self.ooms.append((int(self.env.now), oom))
+            self.record((self.env.now, _OOM, -1, 0, 1, int(oom.kind), oom.mem_available))
+        if self.oom_seen is not None:
+            self.oom_seen()
+
+    def take_moved(self) -> int:
+        """Return the pages that had to be migrated since the last call: a driver turns them into time."""
+        moved = self.moved
+        self.moved = 0
+        return moved
+
+    def unplug_block(self, device: int, block: int, plugged: int, withheld: int) -> None:
+        """Take one online block offline and remove it; ``plugged`` pages leave the device, ``withheld`` did before.
+
+        Raises EBUSY (recorded, counted) where something on it cannot move, and EINVAL for a block that can never go
+        offline.
+        """
+        memory = self.memory
+        guest = self.guest
+        if guest is not None:
+            zone = memory.zone_by_code[memory.blocks.where[block]]
+            if zone is not None:
+                self._empty(device, block, zone, memory.block_pages - withheld)
+        zone = memory.offline(block, 1, withheld)
+        if self._tell_offline is not None:
+            self._tell_offline(block, zone)
+        memory.remove_one(block)
+        if guest is not None:
+            guest.remove_memory(block, 1)
+        self.record((self.env._now, _UNPLUG, device, block, 1, zone.type, plugged))  # noqa: SLF001 - as above
+
+    def offline_and_remove(self, device: int, first: int, count: int, *, plugged: int) -> None:
+        """Take blocks offline, ascending, and remove them; ``plugged`` pages leave the device.
+
+        Raises what the first refused block raises; the blocks taken offline until then are back online in the kind of
+        zone they had.
+        """
+        blocks = self.memory.blocks
+        if count == 1 and blocks.where[first] >= FIRST_ZONE_CODE:
+            self.unplug_block(device, first, plugged, 0)
+            return
+        taken: list[tuple[int, int]] = []
+        for block in range(first, first + count):
+            if blocks.where[block] == OFFLINE:
+                continue
+            try:
+                taken.append((block, self.offline_block(device, block, tell_owner=False)))
+            except HotplugError:
+                for again, zone_type in taken:
+                    word = _TYPE_MOVABLE if zone_type == ZONE_MOVABLE else _TYPE_KERNEL
+                    self.online_block(device, again, word, tell_owner=False)
+                raise
+        self.remove(device, first, count, plugged=plugged)
+
+    # User space ------------------------------------------------------------------------------------------------------
+
+    def write_state(self, block: int, word: int) -> None:
+        """Write an OnlineType to ``memoryN/state``. Raises EINVAL where it has that state, EBUSY where it refuses.
+
+        A word in vain for an online block stays stored on it: see :meth:`put_back`.
+        """
+        blocks = self.memory.blocks
+        if not blocks.exists(block):
+            raise HotplugError(EINVAL, f"there is no block {block}")
+        device = self.device_of.get(blocks.group[block], -1)
+        online = blocks.where[block] >= MIXED
+        if word == _TYPE_OFFLINE:
+            if not online:
+                raise HotplugError(EINVAL, f"block {block} is offline already")
+            self.offline_block(device, block)
+        elif online:
+            blocks.left_over[block] = word
+            raise HotplugError(EINVAL, f"block {block} is online already")
+        else:
+            self.online_block(device, block, word)
+
+    def write_online(self, block: int, value: int) -> None:
+        """Write 0 or 1 to ``memoryN/online``. 1 brings no type of its own; what is so already is no error."""
+        blocks = self.memory.blocks
+        if not blocks.exists(block):
+            raise HotplugError(EINVAL, f"there is no block {block}")
+        if (blocks.where[block] >= MIXED) == bool(value):
+            return
+        device = self.device_of.get(blocks.group[block], -1)
+        if value:
+            self.put_back(device, block)
+        else:
+            self.offline_block(device, block)
+
+    def put_back(self, device: int, block: int) -> int:
+        """Put a block online with no word of one's own, as ACPI after a failed removal: left over, or ``online``."""
+        return self.online_block(device, block, self.memory.blocks.left_over.get(block, _TYPE_ONLINE))

@@ -1,0 +1,269 @@
+"""How a machine's boot memory is laid out: nodes, zones, blocks, and where hotplugged devices go.
+
+The machine is QEMU's ``pc`` with x86-64 Linux: memory below the PCI hole, the rest from 4 GiB; zones DMA, DMA32 and
+NORMAL by address; ``kernelcore=`` and ``movablecore=`` split off ZONE_MOVABLE as ``find_zone_movable_pfns_for_nodes``
+of ``mm/mm_init.c`` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sim.memory.hotplug import Memory
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.run_result import BootMemory
+from sim.units import GIB, PAGE_SIZE, bytes_to_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.machine.spec import MachineSpec
+
+_DMA_END: Final = 4096
+_DMA32_END: Final = 4 * GIB // PAGE_SIZE
+_MOVABLE_ALIGN: Final = 1024
+"""Pages that the start of a ZONE_MOVABLE at boot is rounded up to: the page allocator's largest chunk, 4 MiB."""
+
+# QEMU hw/i386/pc_piix.c: memory below 4 GiB ends at 3 GiB once there are 3.5 GiB, so that the hole is aligned.
+_HOLE_FROM: Final = 7 * GIB // 2
+_LOW_MEMORY: Final = 3 * GIB
+
+# Firmware: page 0 and the video and BIOS area up to 1 MiB are missing, and 32 pages of ACPI tables at the top of low
+# memory. As in recorded kernels, where zone DMA of this machine has 3998 pages.
+_FIRST_HOLE: Final = (0, 1)
+_VIDEO_HOLE: Final = (0x9F, 0x100)
+_ACPI_PAGES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRange:
+    """Memory of a node at boot: page frames [start, end) that are present."""
+
+    node: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class BootZone:
+    """A zone at boot: span [start, end) in page frames, present and CMA pages."""
+
+    node: int
+    zone: int
+    start: int
+    end: int
+    present: int
+    cma: int
+
+
+@dataclass(frozen=True, slots=True)
+class BootLayout:
+    """A machine's memory as it boots. ``device_base`` is the first byte address for hotplugged devices."""
+
+    memory: Memory
+    zones: tuple[BootZone, ...]
+    boot: BootMemory
+    device_base: int
+
+
+def lay_out(machine: MachineSpec) -> BootLayout:
+    """Return the machine's memory at boot. Nodes follow each other in address order."""
+    memory = Memory(
+        block_pages=machine.block_size // PAGE_SIZE,
+        section_pages=machine.section_size // PAGE_SIZE,
+        nodes=range(len(machine.nodes)),
+    )
+    ranges = _present_ranges(machine)
+    zones = _zones(machine, ranges)
+    for zone in zones:
+        memory.boot_zone(
+            zone.node,
+            zone.zone,
+            start=zone.start,
+            end=zone.end,
+            present=zone.present,
+            managed=zone.present,
+            cma=zone.cma,
+        )
+    _declare_blocks(memory, ranges, zones)
+    top = max((found.end for found in ranges), default=0) * PAGE_SIZE
+    base = max(4 * GIB, -(-top // GIB) * GIB)
+    boot = BootMemory(
+        runs=_block_runs(memory),
+        kernel_pages=memory.system.kernel,
+        movable_pages=memory.system.movable,
+        early_kernel_pages=memory.system.early_kernel,
+    )
+    return BootLayout(memory, tuple(zones), boot, base)
+
+
+def _present_ranges(machine: MachineSpec) -> list[NodeRange]:
+    """Return where each node's memory lies, ascending, without what firmware keeps."""
+    total = machine.boot_memory
+    low_end = bytes_to_pages(_LOW_MEMORY if total >= _HOLE_FROM else total)
+    ranges = []
+    position = 0
+    for node, spec in enumerate(machine.nodes):
+        left = bytes_to_pages(spec.boot_memory)
+        if position < low_end and left:
+            taken = min(left, low_end - position)
+            ranges.append(NodeRange(node, position, position + taken))
+            position += taken
+            left -= taken
+        if left:
+            position = max(position, _DMA32_END)
+            ranges.append(NodeRange(node, position, position + left))
+            position += left
+    holes = [_FIRST_HOLE, _VIDEO_HOLE]
+    if low_end > _DMA_END + _ACPI_PAGES:
+        holes.append((low_end - _ACPI_PAGES, low_end))
+    for hole in holes:
+        ranges = [piece for found in ranges for piece in _without(found, *hole)]
+    return ranges
+
+
+def _without(found: NodeRange, start: int, end: int) -> Iterator[NodeRange]:
+    """Yield what is left of a range when [start, end) is missing."""
+    if start >= found.end or end <= found.start:
+        yield found
+        return
+    if found.start < start:
+        yield NodeRange(found.node, found.start, start)
+    if end < found.end:
+        yield NodeRange(found.node, end, found.end)
+
+
+def _zones(machine: MachineSpec, ranges: list[NodeRange]) -> list[BootZone]:
+    movable_from = _movable_starts(machine, ranges)
+    bounds = ((ZONE_DMA, 0, _DMA_END), (ZONE_DMA32, _DMA_END, _DMA32_END), (ZONE_NORMAL, _DMA32_END, 1 << 62))
+    # CMA areas lie below 4 GiB where devices without long addresses reach them, so in DMA32 of the first node that
+    # has any.
+    cma_left = bytes_to_pages(machine.cma)
+    zones = []
+    for node in range(len(machine.nodes)):
+        own = [found for found in ranges if found.node == node]
+        if not own:
+            continue
+        first, last = own[0].start, own[-1].end
+        movable = movable_from.get(node, 1 << 62)
+        for zone, low, high in (*bounds, (ZONE_MOVABLE, movable, 1 << 62)):
+            start, end = max(first, low), min(last, high)
+            if zone != ZONE_MOVABLE:
+                end = min(end, movable) if movable > start else start
+            present = _present(own, start, end)
+            if start >= end or not present:
+                continue
+            cma = min(cma_left, present) if zone == ZONE_DMA32 else 0
+            cma_left -= cma
+            zones.append(BootZone(node, zone, start, end, present, cma))
+    return zones
+
+
+def _present(ranges: list[NodeRange], start: int, end: int) -> int:
+    """Return how many pages of [start, end) are there."""
+    return sum(max(0, min(end, found.end) - max(start, found.start)) for found in ranges)
+
+
+def _movable_starts(machine: MachineSpec, ranges: list[NodeRange]) -> dict[int, int]:
+    """Return, by node, the first page of a ZONE_MOVABLE made by ``kernelcore=`` or ``movablecore=``.
+
+    Kernel memory is spread evenly over the nodes, what low zones hold counts first, and what a small node cannot give
+    is asked of the others.
+    """
+    required = bytes_to_pages(machine.kernelcore)
+    total = sum(found.end - found.start for found in ranges)
+    if machine.movablecore:
+        movable = -(-bytes_to_pages(machine.movablecore) // _MOVABLE_ALIGN) * _MOVABLE_ALIGN
+        required = max(required, total - min(total, movable))
+    if not required or required >= total:
+        return {}
+    top = max(found.end for found in ranges)
+    usable_from = _DMA32_END if top > _DMA32_END else _DMA_END if top > _DMA_END else 0
+    nodes = sorted({found.node for found in ranges})
+    starts = dict.fromkeys(nodes, 0)
+    usable = len(nodes)
+    while True:
+        share = required // usable
+        for node in nodes:
+            share = min(share, required // usable) if required < share else share
+            required = _place_kernel_share(node, share, required, usable_from, ranges, starts)
+        usable -= 1
+        if not usable or required <= usable:
+            break
+    ends = {found.node: found.end for found in ranges}
+    aligned = {node: -(-start // _MOVABLE_ALIGN) * _MOVABLE_ALIGN for node, start in starts.items() if start}
+    return {node: start for node, start in aligned.items() if start < ends[node]}
+
+
+def _place_kernel_share(
+    node: int, share: int, required: int, usable_from: int, ranges: list[NodeRange], starts: dict[int, int]
+) -> int:
+    """Move ``starts[node]`` up by ``share`` pages of kernel memory. Returns what is still required of all nodes."""
+    left = share
+    for found in ranges:
+        if found.node != node:
+            continue
+        start = max(found.start, starts[node])
+        if start >= found.end:
+            continue
+        if start < usable_from:
+            low = min(found.end, usable_from) - start
+            left -= min(low, left)
+            required -= min(low, required)
+            if found.end <= usable_from:
+                starts[node] = found.end
+                continue
+            start = usable_from
+        size = min(found.end - start, left)
+        starts[node] = start + size
+        required -= min(size, required)
+        left -= size
+        if not left:
+            break
+    return required
+
+
+def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZone]) -> None:
+    """Enter the boot blocks: one of several zones or nodes as mixed, one with missing pages as never to go offline."""
+    pages = memory.block_pages
+    of_node = {node: [found for found in ranges if found.node == node] for node in memory.nodes}
+    blocks = {
+        block: found.node for found in reversed(ranges) for block in range(found.start // pages, -(-found.end // pages))
+    }
+    for block, node in sorted(blocks.items()):
+        start, end = block * pages, (block + 1) * pages
+        within = [
+            zone
+            for zone in zones
+            if zone.start < end
+            and zone.end > start
+            and _present(of_node[zone.node], max(start, zone.start), min(end, zone.end))
+        ]
+        if len(within) == 1:
+            own = [found for found in of_node[within[0].node] if found.start < end and found.end > start]
+            missing = _present(own, start, end) < pages
+            last = -(-own[-1].end // memory.section_pages) * memory.section_pages
+            memory.boot_blocks(
+                within[0].node,
+                block,
+                1,
+                within[0].zone,
+                holes=missing,
+                sections_end=last if last < end else None,
+            )
+        else:
+            memory.boot_blocks(node, block, 1, None)
+
+
+def _block_runs(memory: Memory) -> tuple[tuple[int, int, int, int], ...]:
+    """Return the boot blocks as runs (first, count, zone or -1, node)."""
+    runs: list[list[int]] = []
+    for block in memory.blocks.ids():
+        zone = memory.zone_of(block)
+        key = [-1 if zone is None else zone.type, memory.blocks.node[block]]
+        if runs and runs[-1][2:] == key and runs[-1][0] + runs[-1][1] == block:
+            runs[-1][1] += 1
+        else:
+            runs.append([block, 1, *key])
+    return tuple((first, count, zone, node) for first, count, zone, node in runs)

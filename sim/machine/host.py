@@ -1,0 +1,240 @@
+"""The host: attaches devices to a guest, finds them room, and passes requests on to their drivers.
+
+What a VMM and its management layer do: DIMM slots, the address space above boot memory (first fit, as QEMU's
+``memory_device_get_free_addr``), and who is asked for what. Implements :class:`workloads.contract.Host`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.devices.dax import Dax
+from sim.devices.dimm import Dimm
+from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
+from sim.devices.virtio_mem import VirtioMem
+from sim.devices.virtio_mem_mode import VirtioMemParameters
+from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
+from sim.memory.hotplug import MAX_PHYSICAL_BYTES
+from sim.record.recorder import EventKind
+from sim.units import MIB, PAGE_SIZE
+
+if TYPE_CHECKING:
+    import simpy
+
+    from sim.devices.context import DriverContext
+    from sim.devices.specs import DeviceSpec
+    from sim.kernel.guest_link import GuestLink
+    from sim.machine.spec import MachineSpec
+
+    Device = Dimm | VirtioMem | Dax
+
+_FAILED = int(EventKind.FAILED)
+_DEVICE = int(EventKind.DEVICE)
+_REQUEST = int(EventKind.REQUEST)
+
+
+class MachineHost:
+    """The host side of one guest. ``failed_requests`` counts what the host itself refused."""
+
+    def __init__(
+        self, context: DriverContext, machine: MachineSpec, device_base: int, *, guest: GuestLink | None = None
+    ) -> None:
+        self._context = context
+        self._machine = machine
+        self._base = device_base
+        self._guest = guest
+        self._devices: dict[str, Device] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+        """Address and bytes of every attached device."""
+        self._slots: dict[str, int] = {}
+        """Slot of every attached DIMM."""
+        self.failed_requests = 0
+
+    @property
+    def env(self) -> simpy.Environment:
+        """The simulation's clock in microseconds."""
+        return self._context.env
+
+    # Verbs -----------------------------------------------------------------------------------------------------------
+
+    def plug(self, spec: DeviceSpec) -> bool:
+        """Attach a device and have its driver begin.
+
+        False (recorded) where the id is in use, or there is no slot or no room.
+        """
+        self._context.recorder.compact()
+        if spec.id in self._devices:
+            return self._fail(EEXIST)
+        size = spec.max_size if isinstance(spec, VirtioMemSpec) else spec.size
+        if size <= 0 or spec.node not in self._context.core.memory.nodes:
+            return self._fail(EINVAL)
+        if isinstance(spec, VirtioMemSpec) and not _possible(spec):
+            return self._fail(EINVAL)
+        slot = -1
+        if isinstance(spec, DimmSpec):
+            if spec.gap < 0 or any(length < 0 for length in spec.ranges):
+                return self._fail(EINVAL)
+            size = max(size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
+            found = self._find_slot(spec.slot)
+            if found is None:
+                return self._fail(ENOSPC)
+            slot = found
+        address = self._find_room(spec, size)
+        if address is None:
+            return self._fail(ENOSPC)
+        self._places[spec.id] = (address, size)
+        if slot >= 0:
+            self._slots[spec.id] = slot
+        self._attach(spec, address)
+        return True
+
+    def unplug(self, device: str) -> bool:
+        """Ask the guest to give a DIMM or dax device back. False (recorded) where there is none, or it is busy."""
+        found = self._devices.get(device)
+        if found is None or isinstance(found, VirtioMem):
+            return self._fail(ENODEV)
+        if found.busy:
+            return self._fail(EBUSY, found.index)
+        self._context.recorder.append((self.env.now, _REQUEST, found.index, -1, 0, -1, 0))
+        found.eject()
+        return True
+
+    def resize(self, device: str, requested: int) -> bool:
+        """Set a virtio-mem device's requested bytes.
+
+        False (recorded) where there is none, or the size is not possible.
+        """
+        self._context.recorder.compact()
+        found = self._devices.get(device)
+        if not isinstance(found, VirtioMem):
+            return self._fail(ENODEV)
+        return found.resize(requested) or self._fail(EINVAL, found.index)
+
+    def set_demand(self, name: str, kind: str, amount: int) -> bool:
+        """Set what the guest's load ``name`` uses.
+
+        False where no guest is modelled or it refuses, see :meth:`GuestLink.set_demand`.
+        """
+        return self._guest is not None and self._guest.set_demand(name, kind, amount)
+
+    def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
+        """Have the guest drop clean page cache, reclaimable slab, or both. False where no guest is modelled."""
+        if self._guest is None:
+            return False
+        self._guest.drop_caches(cache=cache, slab=slab)
+        return True
+
+    # What a host sees ------------------------------------------------------------------------------------------------
+
+    def present(self, device: str) -> bool:
+        """Whether the device is attached."""
+        return device in self._devices
+
+    def busy(self, device: str) -> bool:
+        """Whether the guest still works on the last request to the device."""
+        found = self._devices.get(device)
+        return found is not None and found.busy
+
+    def plugged(self, device: str) -> int:
+        """Bytes of the device that the guest has, 0 where it is not attached."""
+        found = self._devices.get(device)
+        return 0 if found is None else found.plugged_pages * PAGE_SIZE
+
+    def requested(self, device: str) -> int:
+        """Bytes of the device that were asked for last; of a DIMM its size."""
+        found = self._devices.get(device)
+        if isinstance(found, VirtioMem):
+            return found.requested
+        return 0 if found is None else found.size
+
+    def mem_available(self) -> int | None:
+        """MemAvailable in bytes as an agent in the guest would report it; None where no guest is modelled."""
+        return None if self._guest is None else self._guest.mem_available()
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _fail(self, number: int, device: int = -1) -> bool:
+        self.failed_requests += 1
+        self._context.recorder.append((self.env.now, _FAILED, device, -1, 0, number, 0))
+        return False
+
+    def _find_slot(self, wished: int | None) -> int | None:
+        """Return the lowest free DIMM slot, or the wished one (``pc_dimm_get_free_slot``); None where there is none."""
+        taken = set(self._slots.values())
+        candidates = range(self._machine.slots)
+        if wished is None:
+            return next((slot for slot in candidates if slot not in taken), None)
+        return wished if wished in candidates and wished not in taken else None
+
+    def _find_room(self, spec: DeviceSpec, size: int) -> int | None:
+        """Return the lowest address with room for ``size`` bytes on whole blocks, or the wished one; else None."""
+        end = MAX_PHYSICAL_BYTES
+        if self._machine.max_memory is not None:
+            used = self._machine.boot_memory + sum(length for _, length in self._places.values())
+            if used + size > self._machine.max_memory:
+                return None
+        taken = sorted(self._places.values())
+        if spec.address is not None:
+            clash = any(spec.address < start + length and start < spec.address + size for start, length in taken)
+            return None if clash or spec.address < self._base or spec.address + size > end else spec.address
+        align = self._context.block_bytes
+        if isinstance(spec, VirtioMemSpec):
+            align = max(align, spec.block_size)
+        address = -(-self._base // align) * align
+        for start, length in taken:
+            if address + size <= start:
+                break
+            address = max(address, -(-(start + length) // align) * align)
+        return address if address + size <= end else None
+
+    def _attach(self, spec: DeviceSpec, address: int) -> None:
+        context = self._context
+        device: Device
+        match spec:
+            case DimmSpec():
+                ranges = []
+                for length in spec.ranges or (spec.size,):
+                    ranges.append((address, length))
+                    address += length + spec.gap
+                device = Dimm(context, spec.id, spec.node, ranges, done=self._driver_done)
+            case VirtioMemSpec():
+                parameters = VirtioMemParameters(spec.unplug_online, spec.force_bbm, spec.bbm_block_size)
+                device = VirtioMem(
+                    context, spec.id, spec.node, address, spec.max_size, spec.block_size, parameters=parameters
+                )
+            case DaxSpec():
+                device = Dax(
+                    context,
+                    spec.id,
+                    spec.node,
+                    [(address, spec.size)],
+                    bytes_for_pages=spec.bytes_for_pages,
+                    self_host=spec.self_host,
+                    done=self._driver_done,
+                )
+        self._devices[spec.id] = device
+        context.recorder.append((self.env.now, _DEVICE, device.index, -1, 1, -1, 0))
+        if isinstance(device, VirtioMem):
+            if isinstance(spec, VirtioMemSpec) and spec.requested:
+                device.resize(spec.requested)
+        else:
+            context.recorder.append((self.env.now, _REQUEST, device.index, -1, 0, -1, device.size // PAGE_SIZE))
+            device.plug()
+
+    def _driver_done(self, name: str, ok: bool) -> None:  # noqa: FBT001 - a callback's one answer
+        device = self._devices.get(name)
+        if ok and device is not None and not isinstance(device, VirtioMem) and device.gone:
+            del self._devices[name]
+            del self._places[name]
+            self._slots.pop(name, None)
+            self._context.recorder.append((self.env.now, _DEVICE, device.index, -1, 0, -1, 0))
+
+
+def _possible(spec: VirtioMemSpec) -> bool:
+    """Whether QEMU makes such a virtio-mem device: all in whole device blocks, a power of two of at least 1 MiB."""
+    block = spec.block_size
+    if block < MIB or block & (block - 1):
+        return False
+    if not 0 <= spec.requested <= spec.max_size:
+        return False
+    return not (spec.max_size | spec.requested | (spec.address or 0)) % block

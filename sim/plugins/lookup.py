@@ -1,0 +1,269 @@
+"""Policies and workloads by name: found, checked, and made from what an experiment file says.
+
+A plug-in is named either by an entry point (groups ``memhp_sim.policies`` and ``memhp_sim.workloads``; any installed
+distribution may declare some) or by its place, ``path/to/file.py:Class``, relative to the experiment file. A plug-in
+that cannot be imported spoils only the experiments that name it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.faults import Fault, key_path, shown, unknown_name
+from sim.plugins.parameter_values import UnknownTypeError, convert, paths_in, with_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from importlib.metadata import EntryPoint
+
+    from sim.plugins.parameters import Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A family of plug-ins: its ``word`` in messages, its entry-point ``group``, and where its base class is."""
+
+    word: str
+    group: str
+    base_module: str
+    base_name: str
+
+    @property
+    def base(self) -> type:
+        """The class that every plug-in of this kind derives from."""
+        return getattr(importlib.import_module(self.base_module), self.base_name)  # type: ignore[no-any-return]
+
+
+POLICY: Final = Kind("policy", "memhp_sim.policies", "policies.contract", "Policy")
+WORKLOAD: Final = Kind("workload", "memhp_sim.workloads", "workloads.contract", "Workload")
+
+
+class PluginError(Exception):
+    """A plug-in cannot be had: unknown name, import that fails, not a class of its kind, mistaken description."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plug-in that was found.
+
+    ``name`` as the experiment writes it, ``cls`` its class, ``origin`` where it comes from in words, ``code`` SHA-256
+    of the source file that defines it (empty where there is none).
+    """
+
+    name: str
+    cls: Any
+    origin: str
+    code: str
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters that the class describes."""
+        return tuple(self.cls.parameters)
+
+    @property
+    def summary(self) -> str:
+        """One line that says what it is."""
+        return str(self.cls.summary)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A line of a listing: the plug-in, or why it cannot be used."""
+
+    name: str
+    plugin: Plugin | None
+    error: str
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the names of all plug-ins of ``kind`` that are installed, in order. Imports none of them."""
+    return sorted({entry.name for entry in _declared(kind.group)})
+
+
+def listing(kind: Kind) -> list[Listed]:
+    """Return all installed plug-ins of ``kind`` by name, those that fail with their error."""
+    lines = []
+    for name in names(kind):
+        try:
+            lines.append(Listed(name, find(kind, name), ""))
+        except PluginError as error:
+            lines.append(Listed(name, None, str(error)))
+    return lines
+
+
+def find(kind: Kind, name: str, folder: Path | None = None) -> Plugin:
+    """Return the plug-in ``name`` of ``kind``.
+
+    ``folder`` is what the path in ``path/to/file.py:Class`` is relative to (the working directory where None).
+    Raises PluginError with what is wrong; for an unknown name it lists the valid ones.
+    """
+    file_name, colon, class_name = name.rpartition(":")
+    if colon and file_name.endswith(".py"):
+        path = (folder or Path()) / file_name
+        return _checked(kind, name, _from_file(path, class_name), f"file {path}")
+    entries = [entry for entry in _declared(kind.group) if entry.name == name]
+    if not entries:
+        raise PluginError(f"{unknown_name(kind.word, name, names(kind))}; or path/to/file.py:Class")
+    if len({entry.value for entry in entries}) > 1:
+        owners = ", ".join(sorted(f"{_distribution(entry)} ({entry.value})" for entry in entries))
+        raise PluginError(f"{kind.word} {name!r} is declared more than once: {owners}; uninstall one of them")
+    entry = entries[0]
+    try:
+        loaded = entry.load()
+    except (Exception, SystemExit) as error:  # whatever a third party's module does on import
+        raise PluginError(f"{kind.word} {name!r} ({entry.value}) cannot be imported: {_in_words(error)}") from error
+    return _checked(kind, name, loaded, _distribution(entry))
+
+
+def configure(plugin: Plugin, values: Mapping[str, object], where: str, faults: list[Fault]) -> dict[str, Any]:
+    """Return all parameters of ``plugin`` as plain JSON values: those of ``values`` converted, the others by default.
+
+    What is wrong is added to ``faults``, each under its key below ``where``. A parameter without default (None) that
+    is not given is left out. Paths stay as written.
+    """
+    known = {parameter.name: parameter for parameter in plugin.parameters}
+    configured: dict[str, Any] = {}
+    faults.extend(
+        Fault(key_path(key, below=where), unknown_name(f"parameter of {plugin.name}", key, known))
+        for key in values
+        if key not in known
+    )
+    required = _required(plugin.cls)
+    for name, parameter in known.items():
+        try:
+            if name in values:
+                configured[name] = convert(parameter.type, values[name], f"{where}.{name}", faults)
+            elif parameter.default is not None:
+                configured[name] = convert(parameter.type, parameter.default, f"{where}.{name} (its default)", faults)
+            elif name in required:
+                faults.append(Fault(f"{where}.{name}", f"is missing; {plugin.name} needs it: {parameter.meaning}"))
+        except UnknownTypeError as error:
+            faults.append(Fault(where, f"{plugin.name} describes its parameter {name!r} wrongly: {error}"))
+    return configured
+
+
+def create(plugin: Plugin, configured: Mapping[str, Any], folder: Path, where: str, faults: list[Fault]) -> Any:  # noqa: ANN401
+    """Return an instance of ``plugin`` made from ``configured`` values, or None with ``faults`` that say why not.
+
+    Paths among the values are taken relative to ``folder``. A plug-in that refuses its parameters (any exception of its
+    ``__init__``) is a fault; one whose exception carries ``faults``, strings such as ``"size: must be ..."``, is
+    several.
+    """
+    types = {parameter.name: parameter.type for parameter in plugin.parameters}
+    arguments = {
+        name: with_paths(types[name], value, lambda path: str(folder / path)) for name, value in configured.items()
+    }
+    try:
+        return plugin.cls(**arguments)
+    except ValueError as error:
+        complaints = getattr(error, "faults", None)
+        said = complaints if isinstance(complaints, (list, tuple)) else (error,)
+        faults.extend(_placed(str(complaint), where, types) for complaint in said)
+    except Exception as error:  # noqa: BLE001  whatever a third party's constructor does
+        faults.append(Fault(where, f"{plugin.name} cannot be made: {_in_words(error)}"))
+    return None
+
+
+def file_paths(plugin: Plugin, configured: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the paths among the ``configured`` values, as written, each with the name of its parameter."""
+    return [
+        (parameter.name, path)
+        for parameter in plugin.parameters
+        for path in paths_in(parameter.type, configured.get(parameter.name))
+    ]
+
+
+@cache
+def _declared(group: str) -> tuple[EntryPoint, ...]:
+    """Return what installed distributions declare. Kept, because a look at all of them takes milliseconds."""
+    return tuple(entry_points(group=group))
+
+
+def _from_file(path: Path, class_name: str) -> object:
+    try:
+        path = path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise PluginError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    module_name = f"memhp_sim_file_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    module = sys.modules.get(module_name)
+    if module is None:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        if spec is None or spec.loader is None:
+            raise PluginError(f"{path} is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module  # as an import does it; dataclasses look their module up
+        try:
+            spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:  # whatever a user's module does on import
+            del sys.modules[module_name]
+            raise PluginError(f"{path} cannot be imported: {_in_words(error)}") from error
+    try:
+        return getattr(module, class_name)
+    except AttributeError:
+        classes = [
+            name for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module_name
+        ]
+        raise PluginError(f"{path}: {unknown_name('class', class_name, classes)}") from None
+
+
+def _checked(kind: Kind, name: str, loaded: object, origin: str) -> Plugin:
+    """Return ``loaded`` as a plug-in if it is a usable class of its kind."""
+    if not inspect.isclass(loaded) or not issubclass(loaded, kind.base):
+        raise PluginError(f"{kind.word} {name!r} ({origin}) is not a subclass of {kind.base_module}.{kind.base_name}")
+    if inspect.isabstract(loaded):
+        missing = ", ".join(sorted(getattr(loaded, "__abstractmethods__", ())))
+        raise PluginError(f"{kind.word} {name!r} ({origin}) does not define {missing}")
+    described = [parameter.name for parameter in loaded.parameters]  # type: ignore[attr-defined]
+    if reserved := sorted(set(described) & RESERVED_KEYS):
+        raise PluginError(f"{kind.word} {name!r} ({origin}) uses a reserved word as parameter: {', '.join(reserved)}")
+    return Plugin(name, loaded, origin, _code(loaded))
+
+
+RESERVED_KEYS: Final = frozenset({"name", "label", "machines", "together"})
+"""Keys of a policy's or workload's table that are not parameters."""
+
+
+def _code(cls: type) -> str:
+    try:
+        source = inspect.getsourcefile(cls)
+        return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+    except (OSError, TypeError):
+        return ""
+
+
+@cache
+def _required(cls: type) -> frozenset[str]:
+    """Return the keyword arguments without which ``cls`` cannot be made."""
+    try:
+        signature = inspect.signature(cls)
+    except (TypeError, ValueError):
+        return frozenset()
+    return frozenset(name for name, argument in signature.parameters.items() if argument.default is argument.empty)
+
+
+def _placed(complaint: str, where: str, parameters: Iterable[str]) -> Fault:
+    """Return a plug-in's ``complaint`` as a fault of the parameter whose name it begins with, if there is one."""
+    first = complaint.split(maxsplit=1)[0].strip("`'\":") if complaint.strip() else ""
+    if first in parameters:
+        return Fault(
+            f"{where}.{first}", complaint.split(maxsplit=1)[1] if complaint.startswith(f"{first}: ") else complaint
+        )
+    return Fault(where, complaint or "is refused without a reason")
+
+
+@cache
+def _distribution(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "an unknown distribution"
+
+
+def _in_words(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {shown(text)[1:-1] if len(text) > 300 else text}" if text else type(error).__name__  # noqa: PLR2004

@@ -1,0 +1,228 @@
+"""Step series of a run, summed up from its event table: pages of each kind over simulated time.
+
+Every series is a step function. It is given by the times at which anything happened and the value that holds from
+each of these times until the next. All events of one instant count as one step: what lasted for no time is not seen.
+Everything is computed with whole-array operations, because a long run has millions of events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.memory.zones import ZONE_MOVABLE
+from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events, order_by, starts_to_rows
+from sim.record.recorder import EventKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from sim.record.run_result import RunResult
+
+    Integers = npt.NDArray[np.int64]
+    Flags = npt.NDArray[np.bool_]
+
+_NEVER_ASKED: Final = 1 << 60
+"""Stands for the requested size of a device that nothing has been asked of: it cannot have too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesColumn:
+    """One column of the series: ``name``, ``unit`` inside the simulator and ``formula`` in words."""
+
+    name: str
+    unit: str
+    formula: str
+
+
+SERIES_COLUMNS: Final = (
+    SeriesColumn("t_us", "us", "simulated time of a step; the values hold until the next step"),
+    SeriesColumn("movable", "pages", "present pages of ZONE_MOVABLE on all nodes"),
+    SeriesColumn("kernel", "pages", "present pages of the kernel zones (DMA, DMA32, Normal) on all nodes"),
+    SeriesColumn("auto_movable", "pages", "MV of the auto-movable policy: movable + CMA"),
+    SeriesColumn("auto_kernel", "pages", "KE of the auto-movable policy: present boot memory in kernel zones - CMA"),
+    SeriesColumn("hotplugged", "pages", "memory blocks added since boot, online or not"),
+    SeriesColumn("hotplugged_movable", "pages", "part of hotplugged that is online in ZONE_MOVABLE"),
+    SeriesColumn("hotplugged_kernel", "pages", "part of hotplugged that is online in kernel zones"),
+    SeriesColumn("offline", "pages", "memory blocks that exist and are offline, boot memory included"),
+    SeriesColumn("plugged", "pages", "sum over devices of what is plugged"),
+    SeriesColumn("requested", "pages", "sum over devices of what the host asked for last"),
+    SeriesColumn("not_given", "pages", "sum over devices of max(0, plugged - requested); 0 before a first request"),
+)
+"""What :class:`RunSeries` holds. Listings, the Parquet schema and the documentation derive from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeries:
+    """The step series of one run. All arrays are int64 of one length; see :data:`SERIES_COLUMNS` for their meaning.
+
+    ``t_us`` starts at 0, increases strictly and does not pass ``duration_us``.
+    """
+
+    t_us: Integers
+    movable: Integers
+    kernel: Integers
+    auto_movable: Integers
+    auto_kernel: Integers
+    hotplugged: Integers
+    hotplugged_movable: Integers
+    hotplugged_kernel: Integers
+    offline: Integers
+    plugged: Integers
+    requested: Integers
+    not_given: Integers
+    duration_us: int
+
+    @property
+    def dt_us(self) -> Integers:
+        """Microseconds that each step lasts; the last may be 0."""
+        return np.diff(self.t_us, append=self.duration_us)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSeries:
+    """Step series of one device, in pages; ``requested`` is 0 before the first request. See :class:`RunSeries`."""
+
+    t_us: Integers
+    plugged: Integers
+    requested: Integers
+    not_given: Integers
+
+
+def _steps(events: Events) -> tuple[Integers, Integers]:
+    """Return the rows after which time moves on, and the times of the steps (with a step at 0 in front if need be)."""
+    rows = np.flatnonzero(events.is_last_of_instant())
+    times = events.t_us[rows]
+    return rows, times if len(times) and times[0] == 0 else np.concatenate((np.zeros(1, dtype=np.int64), times))
+
+
+def _sum_up(deltas: Integers, rows: Integers, steps: int, start: int) -> Integers:
+    """Return ``start`` plus the running sum of ``deltas`` at each of ``steps`` steps, which end at ``rows``."""
+    sums = np.cumsum(deltas)[rows] + start
+    if len(sums) == steps:
+        return sums
+    return np.concatenate((np.array([start], dtype=np.int64), sums))
+
+
+@dataclass(frozen=True, slots=True)
+class _ByDevice:
+    """Device events in the order of their devices; each array has one entry per such event.
+
+    ``order`` is the row in the event table; ``first`` whether the event is its device's first.
+    """
+
+    order: Integers
+    first: Flags
+    plugged: Integers
+    requested: Integers
+    limit: Integers
+    """``requested``, and beyond everything before a first request."""
+    not_given: Integers
+
+    def changes(self, values: Integers) -> Integers:
+        """Return by how much ``values`` changes from the device's event before (from 0 at its first)."""
+        change = np.diff(values, prepend=0)
+        change[self.first] = values[self.first]
+        return change
+
+
+def _by_device(events: Events) -> _ByDevice:
+    """Follow each device's plugged and requested pages through its events."""
+    gone = (events.kind == EventKind.DEVICE) & (events.count == 0)
+    sign = PLUGGED_SIGN[events.kind]
+    rows = np.flatnonzero((events.device >= 0) & ((sign != 0) | (events.kind == EventKind.REQUEST) | gone))
+    device = events.device[rows]
+    order = rows[order_by(device)]
+    kind, pages = events.kind[order], events.pages[order]
+    first = np.diff(events.device[order], prepend=-1) != 0
+    start = starts_to_rows(first)
+
+    change = sign[order] * pages
+    sums = np.cumsum(change)
+    plugged = sums - (sums - change)[start]
+
+    asks = (kind == EventKind.REQUEST) | (kind == EventKind.DEVICE)
+    # A device that is gone is asked for nothing any more.
+    asked = np.where(kind == EventKind.REQUEST, pages, 0)
+    last = np.maximum.accumulate(np.where(asks, np.arange(len(order)), -1))
+    known = last >= start
+    requested = np.where(known, asked[last], 0) if len(order) else asked
+    limit = np.where(known, requested, _NEVER_ASKED)
+    return _ByDevice(order, first, plugged, requested, limit, np.maximum(plugged - limit, 0))
+
+
+def followed_devices(events: Events) -> Iterator[tuple[Integers, Integers, Integers]]:
+    """Yield, for each device that anything happened to, the instants (us) of that, and its plugged and requested pages.
+
+    Pages are those after the instant; before a first request, requested is beyond everything.
+    """
+    found = _by_device(events)
+    bounds = [*np.flatnonzero(found.first).tolist(), len(found.order)]
+    for start, stop in pairwise(bounds):
+        t_us = events.t_us[found.order[start:stop]]
+        last = start + np.flatnonzero(np.diff(t_us, append=-1) != 0)
+        yield events.t_us[found.order[last]], found.plugged[last], found.limit[last]
+
+
+def run_series(result: RunResult, events: Events | None = None) -> RunSeries:
+    """Return the step series of ``result``, each an exact sum of its events. ``events``: its columns, if at hand."""
+    if events is None:
+        events = Events.of(result.events)
+    rows, times = _steps(events)
+    pages = events.count * result.block_pages
+    online = ONLINE_SIGN[events.kind] * pages
+    offline = OFFLINE_SIGN[events.kind] * pages
+    hotplugged = ~events.in_boot_memory(result.boot)
+    to_movable = np.where(events.zone == ZONE_MOVABLE, online, 0)
+    to_kernel = online - to_movable
+    by_device = _by_device(events)
+
+    def per_event(values: Integers) -> Integers:
+        deltas = np.zeros(len(events), dtype=np.int64)
+        deltas[by_device.order] = by_device.changes(values)
+        return deltas
+
+    def series(deltas: Integers, start: int = 0) -> Integers:
+        return _sum_up(deltas, rows, len(times), start)
+
+    start = result.boot
+    # At boot every present page is early, so what KE lacks of the kernel zones is CMA, and MV has it.
+    cma = start.kernel_pages - start.early_kernel_pages
+    in_movable = series(to_movable, start.movable_pages - cma)
+    return RunSeries(
+        t_us=times,
+        movable=in_movable,
+        kernel=series(to_kernel, start.kernel_pages),
+        auto_movable=in_movable + cma,
+        auto_kernel=series(to_kernel * ~hotplugged, start.early_kernel_pages),
+        hotplugged=series((online + offline) * hotplugged),
+        hotplugged_movable=series(to_movable * hotplugged),
+        hotplugged_kernel=series(to_kernel * hotplugged),
+        offline=series(offline),
+        plugged=series(per_event(by_device.plugged)),
+        requested=series(per_event(by_device.requested)),
+        not_given=series(per_event(by_device.not_given)),
+        duration_us=result.duration_us,
+    )
+
+
+def device_series(result: RunResult, device: int) -> DeviceSeries:
+    """Return the step series of the device with index ``device``. Raises IndexError where there is none."""
+    if not 0 <= device < len(result.device_names):
+        raise IndexError(f"there is no device {device}: the run has {len(result.device_names)}")
+    everything = Events.of(result.events)
+    events = everything.take(np.flatnonzero(everything.device == device))
+    rows, times = _steps(events)
+    followed = _by_device(events)
+
+    def series(values: Integers) -> Integers:
+        deltas = np.zeros(len(events), dtype=np.int64)
+        deltas[followed.order] = followed.changes(values)
+        return _sum_up(deltas, rows, len(times), 0)
+
+    return DeviceSeries(times, series(followed.plugged), series(followed.requested), series(followed.not_given))

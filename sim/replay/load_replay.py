@@ -1,0 +1,201 @@
+"""Replays a recording under load with the guest model: its ``load`` commands become demand, and its memory is compared.
+
+Here the model, not the recording, decides what comes back. Differences are figures to report
+(:mod:`sim.replay.calibration`), not mismatches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.devices.virtio_mem import VirtioMem
+from sim.guest import BootZone, GuestModel, parameters_for
+from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
+from sim.replay.calibration import StepComparison, TraceComparison
+from sim.replay.kernel_trace import Replay, growth_samples
+from sim.replay.load_commands import apply, ooms, parse_command
+from sim.replay.trace_format import TraceError, read_trace
+from sim.units import MIB, PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sim.guest import GuestParameters, OomEvent
+    from sim.replay.kernel_trace import ReplayReport
+    from sim.replay.trace_format import Snapshot, Step, Trace, ZoneSnapshot
+
+_MIB_PAGES = MIB // PAGE_SIZE
+_NEWER_SERIES = (6, 12)
+
+
+class LoadReplay(Replay):
+    """A replay in which a guest model holds the memory. ``events`` are the out-of-memory kills by step."""
+
+    def __init__(self, trace: Trace, parameters: GuestParameters | None = None) -> None:
+        if parameters is None:
+            parameters = parameters_for("6.12" if trace.series >= _NEWER_SERIES else "6.1")
+        self.model = GuestModel(parameters, block_pages=trace.memory_block_size // PAGE_SIZE)
+        self.model.boot(boot_zones(trace, parameters))
+        super().__init__(trace, guest=self.model)
+        self.events: dict[int, tuple[OomEvent, ...]] = {}
+        self._applied: tuple[OomEvent, ...] = ()
+        self._kernel_at_boot = _kernel_pages(trace, trace.boot)
+
+    def compare(self) -> TraceComparison:
+        """Replay all steps, up to the guest's death, and return how each compares."""
+        return TraceComparison(self.trace.name, self.trace.kernel, list(self.follow()))
+
+    def follow(self) -> Iterator[StepComparison]:
+        """Replay step by step, up to the guest's death; yield how each compares while the guest is as it left it."""
+        for number, step in enumerate(self.trace.steps):
+            before = len(self.core.ooms)
+            self._step = number
+            self._applied = ()
+            self._do(step)
+            self._settle()
+            self.events[number] = self._applied + tuple(event for _, event in self.core.ooms[before:])
+            yield self._row(number, step)
+            if self.model.died:
+                return
+
+    def _do_exec(self, step: Step) -> None:
+        try:
+            self._applied = ooms(apply(self.model, parse_command(step.command or "")))
+        except ValueError as error:
+            raise TraceError(f"{self.trace.name}: step {self._step}: command: {error}") from error
+
+    def _do_reactive_growth(self, step: Step) -> None:
+        """Touch memory as the recorded program did, and make the host's requests when the recorded host made them."""
+        device = self.devices.get(step.id or "")
+        samples = list(growth_samples(step))
+        # The program wrote down its progress several times a second.
+        progress = [(0.0, 0.0), *(step.recorded("program") or [])]
+        seconds, mib = zip(*progress, strict=True)
+        load = str(step.recorded("load") or "program")
+        done = 0
+        events: list[OomEvent] = []
+
+        def touch(until: int) -> None:
+            nonlocal done
+            if until > done:
+                events.extend(self.model.anonymous(load, (until - done) * _MIB_PAGES).ooms)
+                done = until
+
+        before = 0.0
+        for at, requested in samples:
+            # A request seen in a sample was made soon after the sample before, and takes a while to be met.
+            for when in (before + (at - before) / 3, at):
+                touch(round(float(np.interp(when, seconds, mib))))
+                if requested is not None and isinstance(device, VirtioMem):
+                    device.resize(requested)
+                    self._settle()
+            before = at
+        touch(round(step.recorded("total_mib") or 0))
+        self._applied = tuple(events)
+
+    def _row(self, number: int, step: Step) -> StepComparison:
+        uses = {(use.node, use.zone): use for use in self.model.uses()}
+        kills = (len(self.events[number]), step.oom_count or 0)
+        row = StepComparison(number, step.command or step.id or step.op, oom=kills)
+        row.load_gone = not self.model.named_loads()
+        after = step.after
+        if after is None:
+            return row
+        if after.mem_free is not None:
+            listed = sum(use.free - use.pcp for use in uses.values())
+            row.mem_free_mib = (listed / _MIB_PAGES, after.mem_free / MIB)
+        kernel = _kernel_pages(self.trace, after)
+        if kernel is not None and self._kernel_at_boot is not None:
+            mine = sum(use.kernel + use.memmap for use in uses.values())
+            row.kernel_mib = (mine / _MIB_PAGES, (kernel - self._kernel_at_boot) / _MIB_PAGES)
+        for zone in after.zones:
+            if zone.free_pages is not None and zone.zone in ZONE_BY_LABEL:
+                use = uses.get((zone.node, int(ZONE_BY_LABEL[zone.zone])))
+                free = use.free - use.pcp if use else 0
+                row.free_mib[f"{zone.node}/{zone.zone}"] = (free / _MIB_PAGES, zone.free_pages / _MIB_PAGES)
+        for entry in step.devices or ():
+            device = self.devices.get(entry.id)
+            if entry.type == "virtio-mem" and entry.size is not None:
+                size = device.plugged if isinstance(device, VirtioMem) else 0
+                row.plugged_mib[entry.id] = (size / MIB, entry.size / MIB)
+        if step.op == "unplug_dimm" and "not found" not in str(step.detail):
+            left = {entry.id for entry in step.devices or ()}
+            row.returned = (step.id not in self.devices, step.id not in left)
+        return row
+
+
+def replay_with_load(path: Path) -> tuple[ReplayReport, TraceComparison | None]:
+    """Replay the recording at ``path``: its zone decisions and, where it was made under load, the guest's memory.
+
+    Raises TraceError where it cannot be read or makes no sense.
+    """
+    trace = read_trace(path)
+    report = Replay(trace).run()
+    return report, LoadReplay(trace).compare() if trace.has_load else None
+
+
+def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
+    """Return the recorded boot as the guest model takes it: free pages by zone, or spread from MemFree."""
+    boot = trace.boot
+    zones = [(zone, int(ZONE_BY_LABEL[zone.zone])) for zone in boot.zones if zone.zone in ZONE_BY_LABEL]
+    zones = [(zone, number) for zone, number in zones if zone.managed_pages]
+    if not zones:
+        raise TraceError(f"{trace.name}: boot: no zone has managed pages")
+    runs = _runs(trace, zones)
+    home = min(zone.node for zone, _ in zones)
+    first = max((number for zone, number in zones if zone.node == home and number != ZONE_MOVABLE), default=ZONE_DMA)
+    managed = sum(zone.managed_pages for zone, _ in zones)
+    used = managed - (boot.mem_free or 0) // PAGE_SIZE
+    # A CPU's list is short where the watermarks are: in a guest too small for huge pages.
+    small = managed * PAGE_SIZE < parameters.thp_min_boot_bytes
+    idle_pcp = min(parameters.idle_pcp_bytes // PAGE_SIZE, managed >> 7 if small else managed)
+    found = []
+    for zone, number in zones:
+        is_first = (zone.node, number) == (home, first)
+        if zone.free_pages is None:
+            pcp = idle_pcp if is_first else 0
+            free = zone.managed_pages - (used - pcp if is_first else 0)
+        else:
+            pcp = idle_pcp if number not in (ZONE_DMA, ZONE_MOVABLE) else 0
+            pcp = pcp if zone.pcp_pages is None else zone.pcp_pages
+            free = min(zone.managed_pages, zone.free_pages + pcp)
+        where = tuple(runs.get((zone.node, number), ()))
+        found.append(BootZone(zone.node, number, zone.managed_pages, free, pcp, zone.present_pages, where))
+    return found
+
+
+def _runs(trace: Trace, zones: list[tuple[ZoneSnapshot, int]]) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Return boot blocks as (first, count) by (node, zone); one that mixes zones counts for its highest kernel zone."""
+    block_pages = trace.memory_block_size // PAGE_SIZE
+    runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for run in trace.boot.blocks:
+        if run.state != "online" or run.node is None:
+            continue
+        if run.zone in ZONE_LABELS:
+            runs.setdefault((run.node, int(ZONE_BY_LABEL[run.zone or ""])), []).append((run.start, run.count))
+            continue
+        for block in range(run.start, run.start + run.count):
+            start, end = block * block_pages, (block + 1) * block_pages
+            inside = [
+                number
+                for zone, number in zones
+                if zone.node == run.node
+                and number != ZONE_MOVABLE
+                and zone.start_pfn < end
+                and start < zone.start_pfn + zone.spanned_pages
+            ]
+            if inside:
+                runs.setdefault((run.node, max(inside)), []).append((block, 1))
+    return runs
+
+
+def _kernel_pages(trace: Trace, snapshot: Snapshot) -> int | None:
+    """Return the slab, page-table and other kernel pages of all blocks, None where they were not recorded."""
+    columns = trace.block_use_columns
+    if snapshot.block_use is None or columns is None:
+        return None
+    wanted = [columns.index(name) for name in ("slab", "pagetable", "other") if name in columns]
+    return sum(row[column] for row in snapshot.block_use for column in wanted if column < len(row))

@@ -1,0 +1,56 @@
+"""What a score is: its name, unit, direction, formula and source. The scores stand in :mod:`sim.scores.registry`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from sim.units import GIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.scores.measured import Measured
+
+Direction = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit: ``symbol`` of what is stored; people see the value divided by ``shown_per`` with ``shown_symbol``."""
+
+    symbol: str
+    shown_symbol: str
+    shown_per: float = 1.0
+
+    def show(self, value: float) -> float:
+        """Return a stored ``value`` in the unit that people are shown."""
+        return value / self.shown_per
+
+
+PERCENT: Final = Unit("%", "%")
+POINTS: Final = Unit("percentage points", "points")
+SECONDS: Final = Unit("s", "s")
+NUMBER: Final = Unit("1", "")
+BYTES: Final = Unit("B", "GiB", GIB)
+BYTE_SECONDS: Final = Unit("B s", "GiB s", GIB)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One score.
+
+    ``name`` is its key in files and tables and ``title`` its heading; ``unit`` what it is stored and shown in;
+    ``better`` which direction is good; ``function`` computes it; ``formula`` is its definition in words; ``source``
+    what it follows; ``undefined`` when it is NaN; ``headline`` marks the few that short tables and plots show.
+    """
+
+    name: str
+    title: str
+    unit: Unit
+    better: Direction
+    function: Callable[[Measured], float]
+    formula: str
+    source: str
+    undefined: str = "never"
+    headline: bool = False

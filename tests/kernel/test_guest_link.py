@@ -1,0 +1,254 @@
+"""The guest in a run: demand by name and kind, kills and who may start again, samples, boot from the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import simpy
+
+from policies.fixed import OnlineMovable
+from sim.guest import OomKind, parameters_for
+from sim.guest.contract import DMA, DMA32, MOVABLE, NORMAL
+from sim.kernel.guest_link import GuestLink, GuestSpec
+from sim.kernel.hotplug_core import HotplugCore
+from sim.machine.boot_layout import lay_out
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.record.recorder import Recorder
+from sim.units import GIB, MIB, PAGE_SIZE
+from tests.guest.machines import BLOCK, FIRST
+
+PAGES = MIB // PAGE_SIZE
+
+
+def linked(*boot_memory: int, spec: GuestSpec | None = None, **machine: int | str) -> tuple[GuestLink, HotplugCore]:
+    """Return a guest of the given boot memory by node, and the core that it is attached to."""
+    env = simpy.Environment()
+    described = MachineSpec(nodes=tuple(map(NodeSpec, boot_memory or (GIB,))), **machine)  # type: ignore[arg-type]
+    layout = lay_out(described)
+    core = HotplugCore(env, layout.memory, OnlineMovable(), Recorder())
+    link = GuestLink(env, described, layout, spec or GuestSpec())
+    link.attach(core)
+    return link, core
+
+
+# Demand ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "what", "units", "user", "kernel"),
+    [
+        ("anonymous", 64 * MIB, "anonymous", 16_384, 16_384, 35),
+        ("page-cache", 64 * MIB, "page cache", 16_384, 16_384, 37),
+        ("tmpfs", 64 * MIB, "tmpfs data", 16_384, 16_384, 32),
+        ("page-tables", 64 * MIB, "page tables", 16_384, 0, 16_433),
+        ("pinned", 64 * MIB, "pinned", 16_384, 0, 16_384),
+        ("kernel", 64 * MIB, "kernel", 16_384, 0, 16_384),
+        ("tmpfs-files", 4096, "tmpfs files", 4096, 0, 1048),
+        ("disk-files", 4096, "disk files", 4096, 0, 1780),
+        ("written-files", 4096, "disk files", 4096, 4096, 1964),
+        ("processes", 64, "processes", 64, 256, 1104),
+        ("pipes", 4096 // 16, "pipes", 256, 0, 4273),
+        ("sockets", 4096, "sockets", 4096, 0, 4899),
+    ],
+)
+def test_every_kind_of_demand(kind: str, amount: int, what: str, units: int, user: int, kernel: int) -> None:
+    link, _ = linked()
+    assert link.set_demand("x", kind, amount)
+    load = link.model.loads["x"]
+    assert (load.kind.value, load.units, load.user_pages(), load.kernel_pages()) == (what, units, user, kernel)
+    assert link.set_demand("x", kind, amount)  # the same once more: nothing is added
+    assert (load.units, load.user_pages(), load.kernel_pages()) == (units, user, kernel)
+    assert link.set_demand("x", kind, 2 * amount)
+    assert (load.units, load.user_pages()) == (2 * units, 2 * user)
+    assert link.set_demand("x", kind, amount // 2)
+    assert (load.units, load.user_pages()) == (units // 2, user // 2)
+    assert link.set_demand("x", kind, 0)
+    assert "x" not in link.model.loads or kind == "kernel"
+    assert sum(z.user + z.kernel for z in link.model.zones.values()) == 0
+
+
+def test_demand_that_makes_no_sense_is_refused_and_changes_nothing() -> None:
+    link, _ = linked()
+    assert link.set_demand("a", "anonymous", 10 * MIB)
+    for name, kind, amount in (("b", "anonymouse", 1), ("b", "anonymous", -1), ("a", "pipes", 2561)):
+        assert not link.set_demand(name, kind, amount)
+    assert list(link.model.loads) == ["a"]
+    assert link.model.loads["a"].user_pages() == 10 * PAGES
+    assert link.set_demand("a", "anonymous", 10 * MIB + PAGE_SIZE - 1)  # not yet a page more
+    assert link.model.loads["a"].user_pages() == 10 * PAGES
+    assert link.set_demand("a", "anonymous", PAGE_SIZE - 1)  # less than a page is nothing
+    assert not link.model.loads
+
+
+# Kills ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_load_is_refused_until_it_is_set_to_nothing() -> None:
+    link, core = linked()
+    assert link.set_demand("old", "anonymous", 300 * MIB)
+    assert not link.set_demand("big", "anonymous", 2 * GIB)
+    assert link.killed == {"big"}
+    assert [(at, event.victim) for at, event in core.ooms] == [(0, "big")]
+    for _ in range(2):
+        assert not link.set_demand("big", "anonymous", MIB)
+    assert link.killed == {"big"}
+    assert "big" not in link.model.loads
+    assert link.set_demand("big", "anonymous", 0)
+    assert link.killed == set()
+    assert link.set_demand("big", "anonymous", MIB)
+    assert link.set_demand("old", "anonymous", 301 * MIB)
+
+
+def test_a_later_kill_does_not_mark_older_victims_again() -> None:
+    link, _ = linked()
+    assert not link.set_demand("first", "anonymous", 2 * GIB)
+    assert link.set_demand("first", "anonymous", 0)
+    assert link.set_demand("first", "anonymous", MIB)
+    assert link.set_demand("first", "anonymous", 0)  # ends by itself this time
+    assert not link.set_demand("second", "anonymous", 2 * GIB)
+    assert link.killed == {"second"}
+    assert link.set_demand("first", "anonymous", MIB)
+
+
+def test_a_crowd_that_lost_some_is_not_dead() -> None:
+    link, core = linked()
+    assert link.set_demand("crowd", "processes", 10_000)
+    assert link.set_demand("net", "kernel", 600 * MIB)
+    assert {event.victim for _, event in core.ooms} == {"crowd"}
+    assert link.killed == set()
+    assert 0 < link.model.loads["crowd"].units < 10_000
+
+
+def test_kernel_memory_held_for_long_fails_somebody_else() -> None:
+    link, core = linked()
+    assert link.set_demand("a", "anonymous", MIB)
+    assert core.starved is not None
+    core.starved()
+    assert [(event.kind, event.victim) for _, event in core.ooms] == [(OomKind.KERNEL, "a")]
+    assert link.killed == {"a"}
+    core.starved()
+    assert link.model.died
+    core.starved()  # nobody is left to fail
+    assert len(core.ooms) == 2
+
+
+def test_policies_see_the_room_of_the_kernel() -> None:
+    link, core = linked()
+    assert core.view.free_kernel_pages is not None
+    assert core.view.free_kernel_pages(None) == link.model.kernel_headroom() > 0
+    assert core.guest is link.model
+
+
+# Caches ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cache", "slab"), [(True, False), (False, True), (True, True)])
+def test_caches_are_dropped_as_named(cache: bool, slab: bool) -> None:  # noqa: FBT001
+    link, _ = linked()
+    link.set_demand("/c", "page-cache", 10 * MIB)
+    link.set_demand("/d", "disk-files", 5000)
+    link.drop_caches(cache=cache, slab=slab)
+    assert link.model.loads["/c"].user_pages() == (0 if cache else 10 * PAGES)
+    assert sum(link.model.loads["/d"].slab.values()) == (0 if slab else 2173)
+    assert len(link.series()["t_us"]) == 3
+
+
+# Samples --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sample_is_what_the_guest_says_and_holds() -> None:
+    link, core = linked()
+    model = link.model
+    for first, zone in ((FIRST, NORMAL), (FIRST + 8, MOVABLE)):
+        model.add_memory(0, first, 8, altmap=False)
+        model.online(zone, 0, first, 8, BLOCK)
+    link.set_demand("a", "anonymous", 100 * MIB)
+    link.set_demand("p", "pinned", 50 * MIB)
+    core.env.run(until=7_000_000)
+    link.sample()
+    found = {name: values.tolist() for name, values in link.series().items()}
+    assert found["t_us"] == [0, 0, 7_000_000]
+    assert found["user"] == [100 * PAGES] * 3
+    tables = round(100 * PAGES * 2.2 / 1024)
+    assert found["kernel"] == [180 + tables, *[180 + tables + 50 * PAGES] * 2]
+    assert found["memmap"] == [32 * PAGES] * 3
+    assert found["free_movable"] == [924 * PAGES] * 3
+    assert found["headroom"][0] - found["headroom"][1] == 50 * PAGES
+    assert found["headroom"][-1] == model.kernel_headroom()
+    assert found["mem_available"][-1] == model.mem_available()
+    assert found["returnable"][-1] == model.returnable_pages()
+    assert link.mem_available() == model.mem_available() * PAGE_SIZE
+
+
+@pytest.mark.parametrize(
+    ("every", "seconds", "period"), [(0.0, 10, 1.0), (0.0, 5000, 1.0), (0.0, 20_000, 4.0), (2.5, 20_000, 2.5)]
+)
+def test_samples_are_taken_every_second_or_5000_times(every: float, seconds: int, period: float) -> None:
+    link, core = linked(spec=GuestSpec(sample_every=every))
+    core.env.process(link.sampling(seconds * 1_000_000))
+    core.env.run(until=int(3.5 * period * 1_000_000))
+    assert link.series()["t_us"].tolist() == [int(number * period * 1_000_000) for number in range(4)]
+
+
+# Boot -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kernel", "series"), [("5.15", "6.1"), ("6.1", "6.1"), ("6.11", "6.1"), ("6.12", "6.12")])
+def test_parameters_follow_the_kernel_series(kernel: str, series: str) -> None:
+    link, _ = linked(kernel=kernel)
+    assert link.model.parameters == parameters_for(series)
+
+
+def test_parameters_can_be_set_one_by_one() -> None:
+    link, _ = linked(spec=GuestSpec(parameters={"idle_use_share": 0.01}))
+    assert link.model.parameters.idle_use_share == 0.01
+    assert link.model.parameters.boot_reserved_bytes == 130 * MIB
+    with pytest.raises(TypeError, match="no_such"):
+        linked(spec=GuestSpec(parameters={"no_such": 1}))
+
+
+def test_the_guest_boots_with_the_machine() -> None:
+    link, core = linked(8 * GIB, 2 * GIB)
+    zones = {key: z for key, z in link.model.zones.items() if z.managed}
+    assert list(zones) == [(0, DMA), (0, DMA32), (0, NORMAL), (1, NORMAL)]
+    for (node, zone), z in zones.items():
+        assert core.memory.zone(node, zone).managed == z.managed
+    # 98 pages of the first MiB and 32 below 3 GiB are not there; 130 MiB are reserved; each node keeps its memmap.
+    node0, node1 = 8 * GIB // PAGE_SIZE - 130, 2 * GIB // PAGE_SIZE
+    assert sum(z.managed for z in zones.values()) == node0 - 130 * PAGES - node0 // 64 + node1 - node1 // 64
+    runs = {key: z.blocks.runs() for key, z in zones.items() if z.blocks is not None}
+    assert runs == {
+        (0, DMA): [],
+        (0, DMA32): [(0, 24)],
+        (0, NORMAL): [(32, 40)],
+        (1, NORMAL): [(72, 16)],
+    }
+
+
+def test_boot_memory_in_movable_is_known_by_its_zone() -> None:
+    link, _ = linked(4 * GIB, movablecore=GIB)
+    movable = link.model.zones[0, MOVABLE]
+    assert movable.managed < GIB // PAGE_SIZE
+    assert movable.boot_managed == movable.managed
+    assert link.model.returnable_pages() == 0
+
+
+def test_free_movable_memory_is_that_of_all_nodes() -> None:
+    link, core = linked(GIB, GIB)
+    for node, blocks in ((0, 2), (1, 3)):
+        core.add_memory(-1, (FIRST + 100 * node) * BLOCK, blocks * BLOCK, node=node)
+    link.sample()
+    free = {node: link.model.zones[node, MOVABLE].free for node in (0, 1)}
+    assert all(free.values())
+    assert free[0] != free[1]
+    assert link.series()["free_movable"].tolist() == [sum(free.values())]
+
+
+def test_a_block_of_the_boot_memory_belongs_to_no_device() -> None:
+    _, core = linked(GIB)
+    rows: list[Any] = []
+    core.record = rows.append
+    core.write_online(4, 0)
+    core.write_online(4, 1)
+    assert [row[2:5] for row in rows] == [(-1, 4, 1)] * 2

@@ -1,0 +1,217 @@
+"""Every score of one run in which every term counts, worked out by hand from its table of steps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from sim.record.mixed_groups import mixed_counts
+from sim.record.series import SERIES_COLUMNS, device_series, run_series
+from sim.scores.registry import SCORES, compute_scores
+from tests.support.made_by_hand import (
+    ADD,
+    DIMM,
+    FULL_OOM,
+    KERNEL_OOM,
+    LARGE_UNITS,
+    MIGRATION_OOM,
+    NONE,
+    OFFLINE,
+    OOM,
+    OTHER_DIMM,
+    PLUG,
+    REQUEST,
+    ROWS,
+    STEP_COLUMNS,
+    STEPS,
+    made_by_hand,
+)
+
+PAGE = 4096
+SECOND = 1_000_000
+
+MEAN_RATIO = (
+    10 * 2000 / 11903 + 10 * 6000 / 8903 + 5 * 6000 / 10903 + 5 * 9000 / 14903 + 5 * 10000 / 17903
+    + 10 * 14000 / 19903 + 15 * 12000 / 18903 + 2 * 10000 / 18903 + 8 * 9000 / 17903 + 5 * 8000 / 17903
+    + 5 * 5000 / 17903 + 20 * 4000 / 17903
+)  # fmt: skip
+"""Seconds times MOVABLE / KERNEL: per 100 seconds and in percent, the mean is the same number."""
+
+MEAN_AUTO_RATIO = (
+    10 * 2500 / 11403 + 15 * 6500 / 8403 + 5 * 9500 / 10403 + 5 * 10500 / 10403 + 10 * 14500 / 10403
+    + 15 * 12500 / 10403 + 2 * 10500 / 10403 + 8 * 9500 / 10403 + 5 * 8500 / 10403 + 5 * 5500 / 10403
+    + 20 * 4500 / 10403
+)  # fmt: skip
+
+SHARE = (
+    15 * 4 / 8 + 5 * 7 / 13 + 5 * 8 / 17 + 10 * 12 / 23 + 15 * 10 / 20 + 2 * 8 / 18 + 8 * 7 / 16 + 5 * 5 / 16
+    + 5 * 3 / 12 + 20 * 2 / 11
+)  # fmt: skip
+"""From second 10 on, when the first memory is hotplugged: 90 seconds."""
+
+KERNEL_SECONDS = (
+    10 * 11903 + 10 * 8903 + 5 * 10903 + 5 * 14903 + 5 * 17903 + 10 * 19903 + 17 * 18903 + 38 * 17903
+)  # fmt: skip
+
+NOT_GIVEN = 5 * 11500 + 5 * 10000 + 5 * 11000 + 5 * 12000 + 2 * 10000 + 13 * 8000 + 25 * 4000
+
+RETURNED = 2000 + (1000 + 125 + 125 + 250) + 2000 + (1000 + 1000) + 4000 + 1000
+"""In the instant 40, at 45, 60, 62 and 75, and of the other DIMM at 80."""
+
+EXPECTED = {
+    "ratio_mean": MEAN_RATIO,
+    "ratio_max": 100 * 14000 / 19903,
+    "ratio_end": 100 * 4000 / 17903,
+    # 63 % of KERNEL are exceeded from 10 to 20 (67.4 %), from 35 to 45 (70.3 %) and from 45 to 60 (63.5 %).
+    "time_above_ratio": 35,
+    "auto_ratio_mean": MEAN_AUTO_RATIO,
+    "auto_ratio_max": 100 * 14500 / 10403,
+    "auto_ratio_end": 100 * 4500 / 10403,
+    "auto_ratio_excess": 100 * 14500 / 10403 - 63,
+    # From 10 to 75: 77.4 % and more; before 21.9 %, afterwards 52.9 % and less.
+    "auto_time_above_ratio": 65,
+    "movable_share_mean": 100 * SHARE / 90,
+    "movable_share_end": 100 * 2 / 11,
+    # The first DIMM from 20 to 75, the other from 30 to 80.
+    "mixed_groups_end": 0,
+    "mixed_groups_max": 2,
+    # Blocks 40 to 43 from 25 to 60, 44 to 47 from 35 on, 48 to 51 from 35 to 45.
+    "mixed_units_end": 1,
+    "mixed_units_max": 3,
+    "not_given_end": 4000 * PAGE,
+    "not_given_byte_seconds": NOT_GIVEN * PAGE,
+    "returned": RETURNED * PAGE,
+    "kernel_min": 8903 * PAGE,
+    "kernel_mean": KERNEL_SECONDS * PAGE / 100,
+    "kernel_end": 17903 * PAGE,
+    # At the end kernel up to 11, MOVABLE 14 and 15, kernel 24 to 44, MOVABLE 46 and 60. From 35 to 45: kernel to 11,
+    # MOVABLE to 23, kernel to 32, MOVABLE to 42, kernel to 44, MOVABLE to 48, kernel 49, MOVABLE to 61, kernel 62.
+    "zone_changes_end": 3,
+    "zone_changes_max": 8,
+    "decisions": 17,
+    "failed_requests": 5,
+    "failed_operations": 6,
+    "refused_offlines": 3,
+    "headroom_min": 0,
+    "headroom_mean": (12 * 900 + 18 * 650 + 34 * 40 + 26 * 300 + 10 * 800) * PAGE / 100,
+    "kernel_ooms": 4,
+    "kernel_oom_first": 50,
+    "guest_full_ooms": 3,
+    "return_ooms": 1,
+    "failed_adds": 2,
+    # The first add fails at 30, when 4000 pages more have just been plugged; the host's own failure at 10 is none.
+    "largest_before_failure": 16500 * PAGE,
+    # Of the virtio-mem devices from 40 to 60 and from 55 to 62, of the other DIMM in no time.
+    "return_time_mean": 9,
+    "return_time_max": 20,
+    # The first DIMM, and the request for 1000 at 50 that was taken back at 55.
+    "returns_unfulfilled": 2,
+    # Shares 37.5 % of 8000, all of 16500, 4 % of 15000 and 5 % of 10000 plugged pages, from second 12 on.
+    "returnable_share_mean": (18 * 37.5 + 34 * 100 + 26 * 4 + 10 * 5) / 88,
+    "returnable_share_min": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def scores() -> dict[str, float]:
+    return compute_scores(made_by_hand())
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_every_score_is_the_one_worked_out_by_hand(name: str, scores: dict[str, float]) -> None:
+    assert scores[name] == pytest.approx(EXPECTED[name], rel=1e-14, abs=0)
+
+
+def test_every_score_is_worked_out_in_the_order_in_which_they_are_shown() -> None:
+    assert list(EXPECTED) == list(SCORES) == list(compute_scores(made_by_hand()))
+
+
+@pytest.mark.parametrize("name", [column.name for column in SERIES_COLUMNS[1:]])
+def test_every_series_is_the_one_added_up_by_hand(name: str) -> None:
+    series = run_series(made_by_hand())
+    assert series.t_us.tolist() == [row[0] * SECOND for row in STEPS]
+    assert getattr(series, name).tolist() == [row[STEP_COLUMNS.index(name)] for row in STEPS]
+
+
+def test_the_last_step_lasts_until_the_end_of_the_run() -> None:
+    lasting = [10, 10, 5, 5, 5, 5, 5, 5, 5, 5, 2, 8, 5, 5, 20]
+    assert run_series(made_by_hand()).dt_us.tolist() == [seconds * SECOND for seconds in lasting]
+    at_the_end = replace(made_by_hand(), duration_us=80 * SECOND)
+    assert run_series(at_the_end).dt_us.tolist() == [seconds * SECOND for seconds in lasting[:-1]] + [0]
+
+
+def test_what_happens_in_the_last_instant_counts_at_the_end_and_in_no_mean() -> None:
+    scores = compute_scores(replace(made_by_hand(), duration_us=80 * SECOND))
+    assert scores["kernel_mean"] == pytest.approx((KERNEL_SECONDS - 20 * 17903) * PAGE / 80)
+    assert scores["ratio_mean"] == pytest.approx(100 * (MEAN_RATIO - 20 * 4000 / 17903) / 80)
+    assert scores["movable_share_mean"] == pytest.approx(100 * (SHARE - 20 * 2 / 11) / 70)
+    assert scores["not_given_byte_seconds"] == (NOT_GIVEN - 20 * 4000) * PAGE
+    for name in ("ratio_end", "auto_ratio_end", "movable_share_end", "mixed_groups_end", "not_given_end",
+                 "kernel_end", "zone_changes_end", "returned", "return_time_mean", "returns_unfulfilled"):  # fmt: skip
+        assert scores[name] == pytest.approx(EXPECTED[name], rel=1e-14), name
+
+
+def test_each_device_has_its_own_steps() -> None:
+    large = device_series(made_by_hand(), LARGE_UNITS)
+    assert large.t_us.tolist() == [second * SECOND for second in (0, 25, 35, 40, 45, 50, 55, 60)]
+    assert large.plugged.tolist() == [0, 4500, 5500, 5500, 4000, 4000, 4000, 2000]
+    assert large.requested.tolist() == [0, 6000, 6000, 2000, 2000, 1000, 2000, 2000]
+    assert large.not_given.tolist() == [0, 0, 0, 3500, 2000, 3000, 2000, 0]
+    dimm = device_series(made_by_hand(), DIMM)
+    assert dimm.t_us.tolist() == [second * SECOND for second in (0, 10, 20, 40, 70, 75)]
+    assert dimm.plugged.tolist() == [0, 8000, 8000, 8000, 8000, 4000]
+    assert dimm.requested.tolist() == [0, 8000, 8000, 0, 0, 0]
+    assert dimm.not_given.tolist() == [0, 0, 0, 8000, 8000, 4000]
+
+
+def test_the_least_headroom_is_that_of_the_samples_where_no_kernel_request_failed() -> None:
+    rows = tuple(row for row in ROWS if (row[1], row[5]) != (OOM, KERNEL_OOM))
+    scores = compute_scores(made_by_hand(rows))
+    assert scores["headroom_min"] == 30 * PAGE, "a sample counts even if another follows in the same instant"
+    assert scores["kernel_ooms"] == 0
+    assert math.isnan(scores["kernel_oom_first"])
+
+
+@pytest.mark.parametrize("kind", [KERNEL_OOM, FULL_OOM, MIGRATION_OOM])
+def test_the_first_kill_is_a_failure_as_the_first_failed_add_is(kind: int) -> None:
+    killed = ((20, OOM, -1, 0, 1, kind, 77),)
+    rows = tuple(sorted((*ROWS, *killed), key=lambda row: row[0]))
+    assert compute_scores(made_by_hand(rows))["largest_before_failure"] == 8000 * PAGE
+    without = tuple(row for row in ROWS if row[5] != 12 and row[1] != OOM)
+    assert compute_scores(made_by_hand(without))["largest_before_failure"] == 20500 * PAGE
+
+
+def test_no_group_and_a_unit_of_one_block_are_never_mixed() -> None:
+    for units in ((-1, -1, 1000, 1000, -1), (-1, -1, -1, 1000, 0)):
+        found = mixed_counts(replace(made_by_hand(), device_units=units))
+        assert found is not None
+        assert (found.groups_end, found.groups_highest, found.units_end, found.units_highest) == (0, 0, 0, 0)
+
+
+def test_a_device_has_nothing_too_much_before_it_is_first_asked() -> None:
+    """The first device is asked for 700 pages of 1000, the other has 2000 and is asked for 500 at second 30 only."""
+    rows = (
+        (10, PLUG, DIMM, 20, 1, 3, 1000),
+        (10, REQUEST, DIMM, -1, 0, -1, 700),
+        (20, PLUG, OTHER_DIMM, 30, 2, 3, 2000),
+        (30, REQUEST, OTHER_DIMM, -1, 0, -1, 500),
+    )
+    run = made_by_hand(rows)
+    other = device_series(run, OTHER_DIMM)
+    assert [other.plugged.tolist(), other.requested.tolist()] == [[0, 2000, 2000], [0, 0, 500]]
+    assert other.not_given.tolist() == [0, 0, 1500]
+    whole = run_series(run)
+    assert whole.requested.tolist() == [0, 700, 700, 1200]
+    assert whole.not_given.tolist() == [0, 300, 300, 1800]
+
+
+def test_memory_above_boot_memory_is_hotplugged_even_if_it_belongs_to_no_device() -> None:
+    rows = ((10, PLUG, NONE, 90, 2, 2, 0), (20, ADD, NONE, 16, 1, -1, 0), (30, OFFLINE, NONE, 15, 1, 3, 0))
+    series = run_series(made_by_hand(rows))
+    assert series.hotplugged.tolist() == [0, 2000, 3000, 3000]
+    assert series.hotplugged_kernel.tolist() == [0, 2000, 2000, 2000]
+    assert series.auto_kernel.tolist() == [11403] * 4
+    assert series.kernel.tolist() == [11903, 13903, 13903, 13903]
+    assert series.movable.tolist() == [2000, 2000, 2000, 1000]

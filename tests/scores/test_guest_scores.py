@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from policies.auto_movable import AutoMovable
+from policies.clairvoyant import Clairvoyant
+from policies.fixed import OnlineKernel, OnlineMovable
+from policies.headroom import Headroom
+from sim.guest.contract import OomKind
+from sim.record.recorder import EventKind
+from sim.record.run_result import BootMemory, RunResult
+from sim.scores.guest_scores import GUEST_SCORES
+from sim.scores.registry import SCORES, compute_scores
+from sim.units import GIB, MIB, PAGE_SIZE
+from tests.policies.scripted import Script, play
+
+if TYPE_CHECKING:
+    from policies.contract import Policy
+
+BLOCK = 32768
+BLOCK_BYTES = BLOCK * PAGE_SIZE
+ENOMEM = 12
+
+
+def run_of(
+    *rows: tuple[int, ...], samples: list[tuple[int, int, int]] | None = None, seconds: int = 100, devices: int = 1
+) -> RunResult:
+    """A VM with 4 GiB of boot memory; rows and samples (time, headroom, returnable) have seconds, and pages."""
+    events = np.array(rows, dtype=np.int64).reshape(-1, 7)
+    events[:, 0] *= 1_000_000
+    table = np.array([(0, 0, 0)] if samples is None else samples, dtype=np.int64)
+    return RunResult(
+        events=events,
+        device_names=tuple(f"d{i}" for i in range(devices)),
+        device_nodes=(0,) * devices,
+        device_units=(BLOCK,) * devices,
+        block_pages=BLOCK,
+        duration_us=seconds * 1_000_000,
+        boot=BootMemory(((0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
+        configured_ratio=None,
+        counters={},
+        guest={"t_us": table[:, 0] * 1_000_000, "headroom": table[:, 1], "returnable": table[:, 2]},
+    )
+
+
+def plug(t: int, blocks: int, device: int = 0) -> tuple[int, ...]:
+    return (t, EventKind.PLUG, device, 32 + 100 * device, blocks, 3, blocks * BLOCK)
+
+
+def unplug(t: int, blocks: int, device: int = 0) -> tuple[int, ...]:
+    return (t, EventKind.UNPLUG, device, 32 + 100 * device, blocks, 3, blocks * BLOCK)
+
+
+def ask(t: int, blocks: int, device: int = 0) -> tuple[int, ...]:
+    return (t, EventKind.REQUEST, device, -1, 0, -1, blocks * BLOCK)
+
+
+def oom(t: int, kind: OomKind) -> tuple[int, ...]:
+    return (t, EventKind.OOM, -1, 0, 1, int(kind), 7)
+
+
+def test_headroom_is_weighted_by_the_time_that_a_sample_holds() -> None:
+    scores = compute_scores(run_of(samples=[(0, 1000, 0), (10, 100, 0), (20, 600, 0)]))
+    assert scores["headroom_min"] == 100 * PAGE_SIZE
+    assert scores["headroom_mean"] == (10 * 1000 + 10 * 100 + 80 * 600) / 100 * PAGE_SIZE
+
+
+def test_a_kernel_request_that_failed_leaves_no_headroom_whatever_the_samples_say() -> None:
+    scores = compute_scores(run_of(oom(5, OomKind.KERNEL), samples=[(0, 1000, 0)]))
+    assert scores["headroom_min"] == 0
+    assert compute_scores(run_of(oom(5, OomKind.GUEST_FULL), samples=[(0, 1000, 0)]))["headroom_min"] > 0
+
+
+def test_each_kind_of_out_of_memory_counts_for_itself() -> None:
+    rows = [oom(7, OomKind.KERNEL), oom(8, OomKind.KERNEL), oom(9, OomKind.GUEST_FULL), oom(9, OomKind.MIGRATION)]
+    scores = compute_scores(run_of(*rows))
+    assert [scores[name] for name in ("kernel_ooms", "guest_full_ooms", "return_ooms")] == [2, 1, 1]
+    assert scores["kernel_oom_first"] == 7
+    assert math.isnan(compute_scores(run_of())["kernel_oom_first"])
+
+
+def test_only_an_add_for_want_of_memory_is_a_failed_add() -> None:
+    rows = [(5, EventKind.FAILED, 0, -1, 0, errno, 0) for errno in (ENOMEM, ENOMEM, 16)]
+    host_refuses = (6, EventKind.FAILED, -1, -1, 0, ENOMEM, 0)
+    assert compute_scores(run_of(*rows, host_refuses))["failed_adds"] == 2
+
+
+def test_the_largest_size_is_the_one_before_anything_failed() -> None:
+    grown = [plug(1, 4), plug(20, 4, device=1)]
+    assert compute_scores(run_of(*grown, devices=2))["largest_before_failure"] == 8 * BLOCK_BYTES
+    failed = [grown[0], oom(10, OomKind.KERNEL), grown[1]]
+    assert compute_scores(run_of(*failed, devices=2))["largest_before_failure"] == 4 * BLOCK_BYTES
+
+
+def test_what_is_returnable_is_a_share_of_what_is_plugged() -> None:
+    samples = [(0, 1, 9 * BLOCK), (10, 1, 4 * BLOCK), (50, 1, 2 * BLOCK)]
+    scores = compute_scores(run_of(plug(10, 4), unplug(90, 4), samples=samples))
+    # 100 % for 40 of 90 seconds (the last sample holds until the end), 50 % for the rest; nothing is plugged before.
+    assert scores["returnable_share_mean"] == pytest.approx((40 * 100 + 50 * 50) / 90)
+    assert scores["returnable_share_min"] == 50
+
+
+def test_memory_of_boot_is_not_returnable_hotplugged_memory() -> None:
+    scores = compute_scores(run_of(plug(0, 2), samples=[(0, 1, 40 * BLOCK)]))
+    assert scores["returnable_share_mean"] == 100
+
+
+def test_the_time_to_return_lasts_until_no_more_is_plugged_than_asked_for() -> None:
+    rows = [ask(0, 8), plug(0, 8), ask(10, 4), unplug(15, 2), unplug(30, 2), ask(40, 2), unplug(41, 2)]
+    scores = compute_scores(run_of(*rows))
+    assert scores["return_time_mean"] == (20 + 1) / 2
+    assert scores["return_time_max"] == 20
+    assert scores["returns_unfulfilled"] == 0
+    assert scores["returned"] == 6 * BLOCK_BYTES
+
+
+def test_a_request_that_the_host_takes_back_was_never_fulfilled() -> None:
+    scores = compute_scores(run_of(ask(0, 8), plug(0, 8), ask(10, 4), unplug(15, 2), ask(20, 8)))
+    assert scores["returns_unfulfilled"] == 1
+    assert math.isnan(scores["return_time_mean"])
+
+
+def test_a_second_request_for_less_does_not_end_the_first() -> None:
+    rows = [ask(0, 8), plug(0, 8), ask(10, 6), ask(20, 2), ask(25, 2), unplug(30, 2)]
+    scores = compute_scores(run_of(*rows))
+    assert scores["return_time_mean"] == 20
+    assert scores["returns_unfulfilled"] == 1
+
+
+def test_without_a_guest_its_scores_are_undefined_and_say_so() -> None:
+    scores = compute_scores(replace(run_of(plug(0, 2)), guest={}))
+    of_guest = {score.name for score in GUEST_SCORES if "no guest" in score.undefined}
+    assert {score.name for score in GUEST_SCORES} - of_guest == {
+        "return_time_mean",
+        "return_time_max",
+        "returns_unfulfilled",
+    }
+    assert all(math.isnan(scores[name]) for name in of_guest)
+    assert of_guest <= SCORES.keys()
+
+
+# What the scores say of policies ------------------------------------------------------------------------------------
+
+RATIOS = (50, 100, 200, 301, 500, 2000)
+
+
+def growth() -> Script:
+    """1 GiB grows to 5 GiB by DIMMs under a load with a share for the kernel; then programs exit, and DIMMs go."""
+    dimms = [(10.0 * n, "dimm", f"d{n}", 256 * MIB) for n in range(16)]
+    used = [(10.0 * n + 5, "anonymous", "programs", n * 160 * MIB) for n in range(1, 16)]
+    kernel = [(10.0 * n + 5, "kernel", "kernel", n * 64 * MIB) for n in range(1, 16)]
+    back = [(200.0 + n, "unplug", f"d{15 - n}", 0) for n in range(16)]
+    return Script([*dimms, *used, *kernel, (190.0, "anonymous", "programs", 0), *back], seconds=300)
+
+
+def scores_of(policy: Policy) -> dict[str, float]:
+    return compute_scores(play(policy, growth()))
+
+
+def test_more_movable_brings_more_memory_back_and_leaves_the_kernel_less() -> None:
+    of_ratios = [scores_of(AutoMovable(ratio=ratio)) for ratio in RATIOS]
+    holding = [scores for scores in of_ratios if not scores["kernel_ooms"] and not scores["failed_adds"]]
+    assert len(holding) >= 4
+    for less, more in pairwise(holding):
+        assert more["headroom_min"] <= less["headroom_min"]
+        assert more["headroom_mean"] <= less["headroom_mean"]
+        assert more["returned"] >= less["returned"]
+        assert more["not_given_end"] <= less["not_given_end"]
+    assert holding[-1]["returned"] > holding[0]["returned"]
+    assert holding[-1]["headroom_min"] < holding[0]["headroom_min"]
+
+
+def test_the_highest_ratio_starves_the_kernel_as_online_movable_does() -> None:
+    for policy in (AutoMovable(ratio=2000), OnlineMovable()):
+        scores = scores_of(policy)
+        assert scores["kernel_ooms"] > 0
+        assert scores["headroom_min"] == 0
+        assert scores["largest_before_failure"] < 4 * GIB
+
+
+def test_policies_that_look_at_need_beat_every_ratio_that_holds() -> None:
+    of_ratios = [scores_of(AutoMovable(ratio=ratio)) for ratio in RATIOS]
+    best = max(scores["returned"] for scores in of_ratios if not scores["kernel_ooms"] and not scores["failed_adds"])
+    headroom, clairvoyant, kernel = (scores_of(policy) for policy in (Headroom(), Clairvoyant(), OnlineKernel()))
+    for scores in (headroom, clairvoyant):
+        assert scores["kernel_ooms"] == scores["failed_adds"] == 0
+        assert scores["returned"] >= best >= kernel["returned"]
+    assert clairvoyant["movable_share_mean"] >= headroom["movable_share_mean"]

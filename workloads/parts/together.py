@@ -1,0 +1,136 @@
+"""Several workloads on one guest, side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from sim.streams import ScopedStreams
+from workloads.contract import Host, Streams, Workload
+from workloads.parts.checks import WorkloadInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    import simpy
+
+    from sim.devices.specs import DeviceSpec
+
+
+class Together(Workload):
+    """Runs ``parts`` at the same time as processes of their own; ends when the last of them has ended.
+
+    Each part has a name: the one given in ``names``, or its workload's own, with ``-2``, ``-3``, ... behind it from the
+    second part of a kind on. The part's name and a slash stand before the names of its streams, its devices and its
+    loads, so parts share no randomness and cannot get hold of each other's devices; another part shifts no draw of
+    those that are there.
+
+    Raises WorkloadInputError, a ValueError, where there are no parts or names do not fit.
+    """
+
+    name: ClassVar[str] = "together"
+    summary: ClassVar[str] = "several workloads at once on one guest"
+
+    def __init__(self, *, parts: Sequence[Workload], names: Sequence[str] = ()) -> None:
+        if not parts:
+            raise WorkloadInputError(["parts: must be a list of at least one workload"])
+        if names and len(names) != len(parts):
+            raise WorkloadInputError([f"names: must be one for each part, {len(parts)}, but there are {len(names)}"])
+        if len(set(names)) != len(names) or any(not name or "/" in name for name in names):
+            raise WorkloadInputError(["names: must all be different, not empty, and without a slash"])
+        self._parts = dict(zip(names or _own_names(parts), parts, strict=True))
+        if len(self._parts) != len(parts):
+            raise WorkloadInputError(
+                [f"names: must be given, since the parts call themselves {', '.join(_own_names(parts))}"]
+            )
+
+    @property
+    def parts(self) -> dict[str, Workload]:
+        """The parts by name, in order."""
+        return dict(self._parts)
+
+    def duration(self) -> float:
+        """Seconds of simulated time until the longest part has ended."""
+        return max(part.duration() for part in self._parts.values())
+
+    def node_capacity(self) -> Iterable[int]:
+        """The nodes that any part plugs memory into."""
+        return sorted({node for part in self._parts.values() for node in part.node_capacity()})
+
+    def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
+        """Start every part, in order, and wait for all of them."""
+        env = host.env
+        yield env.all_of(
+            [
+                env.process(part.run(PartHost(host, f"{name}/"), ScopedStreams(streams, name)))
+                for name, part in self._parts.items()
+            ]
+        )
+
+
+def _own_names(parts: Sequence[Workload]) -> list[str]:
+    seen: Counter[str] = Counter()
+    names = []
+    for part in parts:
+        seen[part.name] += 1
+        names.append(part.name if seen[part.name] == 1 else f"{part.name}-{seen[part.name]}")
+    return names
+
+
+class PartHost:
+    """The host as one part of a composition sees it: every device and load id stands behind the part's ``prefix``."""
+
+    def __init__(self, host: Host, prefix: str) -> None:
+        self._host = host
+        self._prefix = prefix
+        # Descriptions are made once by most workloads and passed again and again.
+        self._specs: dict[DeviceSpec, DeviceSpec] = {}
+
+    @property
+    def env(self) -> simpy.Environment:
+        """The simulation's clock."""
+        return self._host.env
+
+    def plug(self, spec: DeviceSpec) -> bool:
+        """Plug a device, or attach a virtio-mem device."""
+        renamed = self._specs.get(spec)
+        if renamed is None:
+            renamed = self._specs[spec] = replace(spec, id=self._prefix + spec.id)
+        return self._host.plug(renamed)
+
+    def unplug(self, device: str) -> bool:
+        """Ask for the removal of a DIMM or dax device."""
+        return self._host.unplug(self._prefix + device)
+
+    def resize(self, device: str, requested: int) -> bool:
+        """Set a virtio-mem device's requested size in bytes."""
+        return self._host.resize(self._prefix + device, requested)
+
+    def set_demand(self, name: str, kind: str, amount: int) -> bool:
+        """Set what the load ``name`` of the guest uses."""
+        return self._host.set_demand(self._prefix + name, kind, amount)
+
+    def present(self, device: str) -> bool:
+        """Whether the device is attached."""
+        return self._host.present(self._prefix + device)
+
+    def busy(self, device: str) -> bool:
+        """Whether the guest is still working on the last request to this device."""
+        return self._host.busy(self._prefix + device)
+
+    def plugged(self, device: str) -> int:
+        """Bytes of this device that the guest has now."""
+        return self._host.plugged(self._prefix + device)
+
+    def requested(self, device: str) -> int:
+        """Bytes of this device that were asked for last."""
+        return self._host.requested(self._prefix + device)
+
+    def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
+        """Have the guest, which all parts share, drop its caches."""
+        return self._host.drop_caches(cache=cache, slab=slab)
+
+    def mem_available(self) -> int | None:
+        """MemAvailable in bytes of the guest, which all parts share."""
+        return self._host.mem_available()
