@@ -220,6 +220,6 @@ def test_the_command_fails_as_soon_as_one_incident_does_not_agree(
     def report(name: str) -> Report:
         return Report(name, "a list", "died", "why", "died too", "none", name not in wrong, 1.5)
 
-    monkeypatch.setattr("sim.incidents.report", report)
+    monkeypatch.setattr("sim.incidents.report.report", report)
     result = CliRunner().invoke(main, ["incidents", *NAMES])
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (code, last)

@@ -22,18 +22,29 @@ if TYPE_CHECKING:
 
 COMPUTING = {
     "policies",
+    "policies/clairvoyant",
+    "policies/parts",
+    "policies/testkit",
     "sim",
     "sim/devices",
     "sim/experiment",
     "sim/guest",
+    "sim/incidents",
+    "sim/kernel",
+    "sim/machine",
     "sim/memory",
+    "sim/plugins",
+    "sim/record",
+    "sim/replay",
     "sim/results",
+    "sim/scores",
     "workloads",
     "workloads/data",
+    "workloads/parts",
 }
 """Folders whose files can change what a run leaves behind. Whoever adds a folder says here to which kind it belongs."""
 
-LOOKING = {"sim/analysis"}
+LOOKING = {"sim/analysis", "sim/cli"}
 """Folders that only look at results."""
 
 
