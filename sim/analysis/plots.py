@@ -353,8 +353,10 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
     with styled():
         figure.savefig(paths[0], metadata={"Software": None})
-        figure.set_layout_engine("none")  # what the first drawing has laid out stays
-        figure.savefig(paths[1], metadata={"Date": None})
+        with matplotlib.rc_context({"figure.constrained_layout.use": False}):
+            # What the first drawing has laid out stays; a figure with an engine would be drawn twice.
+            figure.set_layout_engine(None)
+            figure.savefig(paths[1], metadata={"Date": None})
     return paths
 
 
