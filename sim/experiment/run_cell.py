@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sim.record.run_result import RunResult
     from sim.results.identity import CellId, Failure
 
-GRACE: Final = 2.0
+GRACE: Final = 1.0
 """Seconds that a worker process gets beyond a cell's time before it is ended, if it will not be interrupted."""
 
 
