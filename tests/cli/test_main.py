@@ -242,17 +242,9 @@ def test_a_folder_that_cannot_be_written_is_bad_input(experiment: Path, tmp_path
     assert "Not a directory" in result.stderr
 
 
-def test_there_is_no_progress_bar_without_a_terminal(experiment: Path, tmp_path: Path) -> None:
-    done = process("run", experiment, "--out", tmp_path, "--no-plots")
-
-    assert done.returncode == 0
-    assert done.stderr == ""
-    assert "\x1b" not in done.stdout
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 def test_ctrl_c_is_no_traceback_and_keeps_what_is_finished(tmp_path: Path) -> None:
-    slowly = BAD_POLICIES.replace("while True:\n            time.sleep(0.01)", "time.sleep(0.05)\n        return 3")
+    slowly = BAD_POLICIES.replace("while True:\n            time.sleep(0.01)", "time.sleep(0.02)\n        return 3")
     (tmp_path / "slow.py").write_text(slowly)
     path = tmp_path / "slow.toml"
     policies = [{"name": "slow.py:Fine"}, {"name": "slow.py:Hanging"}]
@@ -297,12 +289,30 @@ def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     assert "Usage: " in result.stderr
 
 
-def test_the_quickstart_runs(tmp_path: Path) -> None:
-    """Every policy and workload of the shipped experiment, through the command as users start it."""
-    done = process("run", QUICKSTART, "--out", tmp_path, "--no-plots", "--replication", "0")
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], ResultStore]:
+    """The shipped experiment, run through the command as users start it, and its results."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    done = process("run", QUICKSTART, "--out", folder, "--no-plots", "--replication", "0")
+    return done, ResultStore(folder / "quickstart")
+
+
+def test_the_quickstart_runs(quickstart: tuple[subprocess.CompletedProcess[str], ResultStore]) -> None:
+    """Every policy and workload of it."""
+    done, store = quickstart
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(" runs completed\n")
-    runs = ResultStore(tmp_path / "quickstart").runs()
+    runs = store.runs()
     assert list(runs["status"].unique()) == ["completed"]
     assert len(runs) == int(done.stdout.rsplit("\n", 2)[1].split()[0])
+
+
+def test_there_is_no_progress_bar_without_a_terminal(
+    quickstart: tuple[subprocess.CompletedProcess[str], ResultStore],
+) -> None:
+    done, _ = quickstart
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout

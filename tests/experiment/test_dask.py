@@ -28,7 +28,7 @@ def test_one_worker_two_workers_and_a_scheduler_write_the_same_files_also_when_a
     tmp_path: Path,
 ) -> None:
     tables = small(guest={"model": "linux"}, replications=3)
-    more = small(replications=20)
+    more = small(replications=10)
     calm = run(load(more), tmp_path / "calm", workers=InProcess())
     seen: list[Outcome] = []
 
@@ -40,7 +40,7 @@ def test_one_worker_two_workers_and_a_scheduler_write_the_same_files_also_when_a
 
         def kill(outcome: Outcome) -> None:
             seen.append(outcome)
-            if len(seen) == 20:
+            if len(seen) == 10:
                 victim.kill()
 
         report = run(load(more), tmp_path / "killed", workers=DaskWorkers(running.address), on_outcome=kill)
@@ -52,10 +52,10 @@ def test_one_worker_two_workers_and_a_scheduler_write_the_same_files_also_when_a
     assert files(one.folder) == files(two.folder) == files(dask.folder)
 
     # The killed one loses nothing and doubles nothing.
-    assert report.summary() == "80 of 80 runs completed"
-    assert len({outcome.id.key for outcome in seen}) == len(seen) == 80
+    assert report.summary() == "40 of 40 runs completed"
+    assert len({outcome.id.key for outcome in seen}) == len(seen) == 40
     runs = ResultStore(report.folder).runs()
-    assert len(runs) == runs["cell"].nunique() == 80
+    assert len(runs) == runs["cell"].nunique() == 40
     assert files(report.folder) == files(calm.folder)
 
 

@@ -34,7 +34,7 @@ TABLES: dict[str, Any] = {
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize(
-    ("kills", "replications"), [(3, 80), pytest.param(20, 150, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("kills", "replications"), [(3, 50), pytest.param(20, 150, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_a_sweep_killed_again_and_again_ends_like_one_that_was_left_alone(
     tmp_path: Path, kills: int, replications: int
@@ -68,7 +68,7 @@ def test_a_sweep_killed_again_and_again_ends_like_one_that_was_left_alone(
                 wait_for_more_cells(store.folder, len(before))
                 time.sleep(float(rng.uniform(0, 0.08)))
             else:
-                time.sleep(float(rng.uniform(0, 1.2)))
+                time.sleep(float(rng.uniform(0, 0.8)))
             at_work += running.poll() is None
             kill_group(running.pid)
 
