@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +13,9 @@ from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.internal.constants_ast import Constants
 
 from tests.support.places import DATA, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KERNEL_TRACES = tuple(sorted((DATA / "kernel-traces").glob("*.json")))
 
