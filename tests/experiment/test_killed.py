@@ -61,7 +61,7 @@ def test_a_sweep_killed_again_and_again_ends_like_one_that_was_left_alone(
 
     for attempt in range(kills):
         with subprocess.Popen(
-            [*command, "--workers", "2", "--no-plots"], cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
+            [*command, "--workers", "2", "--no-plots"], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
         ) as running:
             # Every fourth time while it is still starting or looking for what is there, else in the midst of writing.
             if attempt % 4:
@@ -70,7 +70,7 @@ def test_a_sweep_killed_again_and_again_ends_like_one_that_was_left_alone(
             else:
                 time.sleep(float(rng.uniform(0, 0.8)))
             at_work += running.poll() is None
-            kill_group(running.pid)
+            kill_all(running)
 
         runs = store.runs()
         assert (runs["status"] == "completed").all()
@@ -91,17 +91,10 @@ def test_a_sweep_killed_again_and_again_ends_like_one_that_was_left_alone(
     assert files(report.folder) == files(calm.folder)
 
 
-def kill_group(group: int) -> None:
-    """Kill all processes of ``group`` and return once none is left."""
-    deadline = time.monotonic() + 60
-    os.killpg(group, signal.SIGKILL)
-    os.waitpid(group, 0)
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.001)
+def kill_all(running: subprocess.Popen[bytes]) -> None:
+    """Kill ``running`` with all that it has started, and return once none is left: all of them hold its output."""
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate(timeout=60)
 
 
 def wait_for_more_cells(folder: Path, there: int) -> None:
