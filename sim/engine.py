@@ -9,6 +9,7 @@ import simpy
 
 from policies.contract import Policy
 from sim.devices.context import DriverContext
+from sim.faults import MemhpSimError
 from sim.kernel.guest_link import GuestLink
 from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.policy_answers import PolicyError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     DecisionLog = Callable[[int, int, int, int, Explanation], None]
 
 
-class WorkloadError(Exception):
+class WorkloadError(MemhpSimError):
     """A workload raised, or needs what the machine does not have. Ends the run that it belongs to."""
 
 

@@ -15,6 +15,10 @@ _SHOWN_CHARACTERS: Final = 60
 _NAMES_LISTED: Final = 40
 
 
+class MemhpSimError(Exception):
+    """The base of all errors of this program that are meant to be caught; ``docs/errors.md`` draws the tree of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault: its place and what is wrong there.
@@ -30,7 +34,7 @@ class Fault:
         return f"{self.where}: {self.what}" if self.where else self.what
 
 
-class InputError(ValueError):
+class InputError(MemhpSimError, ValueError):
     """Input that cannot be used: ``source`` (a file or an option) and all of its ``faults``."""
 
     def __init__(self, source: str, faults: Sequence[Fault]) -> None:

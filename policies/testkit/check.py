@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from policies.contract import Explanation, Policy, UserSpaceRule, ZoneRequest
 from policies.testkit.machines import RandomMachine
+from sim.faults import MemhpSimError
 from sim.kernel.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone
 from sim.memory.groups import NO_GROUP
 from sim.memory.zones import ZONE_LABELS, OnlineType, ZoneType
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class PolicyCheckError(AssertionError):
+class PolicyCheckError(MemhpSimError, AssertionError):
     """A policy breaks its contract. The message says how, where, and how to see it again."""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sim.experiment.executors import WorkerDiedError, available_cores
-from sim.faults import Fault, InputError
+from sim.faults import Fault, InputError, MemhpSimError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,7 +137,7 @@ class _DaskExecutor(concurrent.futures.Executor):
 def run_there(
     code: str, fn: Callable[..., _Result], cell: object, identity: object, folder: str, timeout: float | None
 ) -> _Result:
-    """Run ``fn`` on a worker, after a look at whether it is fit for it. Raises RuntimeError where it is not."""
+    """Run ``fn`` on a worker, after a look at whether it is fit for it. Raises UnfitWorkerError where it is not."""
     import socket
 
     from sim.results.identity import code_version
@@ -151,7 +151,7 @@ def run_there(
     return fn(cell, identity, folder, timeout)
 
 
-class UnfitWorkerError(RuntimeError):
+class UnfitWorkerError(MemhpSimError, RuntimeError):
     """A worker cannot do what it is asked for: another version, or no access to the results."""
 
 

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sim.experiment.run_cell import Outcome, failed, run_cell, start_worker
+from sim.faults import MemhpSimError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +27,7 @@ _AHEAD: Final = 4
 """Cells handed out for each worker: enough that none waits, few enough that memory does not grow with the plan."""
 
 
-class WorkerDiedError(Exception):
+class WorkerDiedError(MemhpSimError):
     """The process that a cell was handed to is gone, and so are those that it was given to afterwards."""
 
 

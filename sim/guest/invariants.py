@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from sim.faults import MemhpSimError
 from sim.guest.loads import CACHED
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sim.guest.zone import Zone
 
 
-class InvariantError(AssertionError):
+class InvariantError(MemhpSimError, AssertionError):
     """An invariant does not hold; the message names it, the place and the numbers."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 from policies.contract import Explanation
+from sim.faults import MemhpSimError
 from sim.memory.zones import NR_ZONES, ZONE_LABELS, ZoneType
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _ZONES: Final = ", ".join(f"{number} ({label})" for number, label in enumerate(ZONE_LABELS))
 
 
-class PolicyError(Exception):
+class PolicyError(MemhpSimError):
     """A policy raised, or answered with something that is no zone. Ends the run that it belongs to."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from typing import Final
 
+from sim.faults import MemhpSimError
+
 # Linux numbers: errno's own constants differ on other systems, and results must not.
 EINTR: Final = 4
 EAGAIN: Final = 11
@@ -31,7 +33,7 @@ NAMES: Final = {
 }
 
 
-class HotplugError(Exception):
+class HotplugError(MemhpSimError):
     """A call failed as the kernel's would. ``errno`` is the Linux number, ``name`` its name, ``reason`` one line."""
 
     def __init__(self, number: int, reason: str) -> None:

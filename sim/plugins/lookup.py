@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.faults import Fault, key_path, shown, unknown_name
+from sim.faults import Fault, MemhpSimError, key_path, shown, unknown_name
 from sim.plugins.parameter_values import UnknownTypeError, convert, paths_in, with_paths
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ POLICY: Final = Kind("policy", "memhp_sim.policies", "policies.contract", "Polic
 WORKLOAD: Final = Kind("workload", "memhp_sim.workloads", "workloads.contract", "Workload")
 
 
-class PluginError(Exception):
+class PluginError(MemhpSimError):
     """A plug-in cannot be had: unknown name, import that fails, not a class of its kind, mistaken description."""
 
 

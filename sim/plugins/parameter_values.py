@@ -19,7 +19,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.faults import Fault, shown, unknown_name
+from sim.faults import Fault, MemhpSimError, shown, unknown_name
 from sim.machine.spec import MEMORY_LIMIT
 from sim.units import parse_size
 
@@ -37,7 +37,7 @@ _LIST = re.compile(r"list\[(.+)\]")
 _TUPLE = re.compile(r"\[(.+,.+)\]")
 
 
-class UnknownTypeError(Exception):
+class UnknownTypeError(MemhpSimError):
     """A plug-in describes a parameter with a type that is not known here: a mistake in the plug-in, not in the file."""
 
 

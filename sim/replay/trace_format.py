@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sim.faults import MemhpSimError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class TraceError(ValueError):
+class TraceError(MemhpSimError, ValueError):
     """A file is no recording that can be replayed; the message is one line that says why."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from sim.faults import shown, unknown_name
+from sim.faults import MemhpSimError, shown, unknown_name
 from sim.units import MIB, MICROSECONDS, PAGE_SIZE, TIB, format_size, seconds_to_us
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MOST_NODES: Final = 1024
 """NUMA nodes that an x86-64 kernel can be built for (CONFIG_NODES_SHIFT up to 10)."""
 
 
-class WorkloadInputError(ValueError):
+class WorkloadInputError(MemhpSimError, ValueError):
     """A workload cannot be made from what it was given. ``faults`` holds one sentence for each thing that is wrong."""
 
     def __init__(self, faults: Sequence[str]) -> None:

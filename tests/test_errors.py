@@ -1,0 +1,78 @@
+"""The page about errors says what the code says: every error, its bases, and where it is defined."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import inspect
+import pkgutil
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+import policies
+import sim
+import workloads
+from sim.cli.main import BAD_INPUT, FAILED, INTERRUPTED, BadInput
+from sim.experiment.run_cell import CellTimeoutError
+from sim.faults import MemhpSimError
+from tests.support.places import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
+TREE = PAGE.partition("```text\n")[2].partition("```")[0]
+ROWS = {name: cells for name, *cells in re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE)}
+OUTSIDE = {CellTimeoutError, BadInput}
+
+
+def defined() -> Iterator[type[BaseException]]:
+    """Yield every class of errors that the program defines."""
+    for package in (sim, policies, workloads):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            for value in vars(importlib.import_module(module.name)).values():
+                if inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == module.name:
+                    yield value
+
+
+ERRORS = {error.__name__: error for error in defined()}
+
+
+def test_every_error_has_the_one_base() -> None:
+    assert {error for error in ERRORS.values() if not issubclass(error, MemhpSimError)} == OUTSIDE
+    assert CellTimeoutError.__bases__ == (BaseException,)
+    assert BadInput.__bases__ == (click.ClickException,)
+
+
+def test_the_tree_on_the_page_is_the_codes() -> None:
+    drawn = {}
+    for name, module, second in re.findall(r"── (\w+) +([\w.]+)(?: +also an? (\w+))?$", TREE, re.MULTILINE):
+        drawn[name] = (module, second)
+    of_python = {value.__name__ for value in vars(builtins).values() if inspect.isclass(value)}
+
+    assert drawn == {
+        name: (
+            error.__module__,
+            "".join(
+                base.__name__ for base in error.__bases__ if len(error.__bases__) > 1 and base.__name__ in of_python
+            ),
+        )
+        for name, error in ERRORS.items()
+    }
+
+
+def test_the_table_has_a_row_for_each_but_the_base() -> None:
+    assert list(ROWS) == [name for name in re.findall(r"── (\w+)", TREE) if name != "MemhpSimError"]
+
+
+def test_the_exit_codes_are_the_commands() -> None:
+    given = {name: int(code[1]) for name, cells in ROWS.items() if (code := re.search(r": (\d+)$", cells[-1]))}
+
+    assert set(given.values()) == {FAILED, BAD_INPUT}
+    assert given["BadInput"] == BadInput.exit_code
+    assert given["InputError"] == given["PluginError"] == given["TraceError"] == BAD_INPUT
+    assert given["PolicyError"] == given["WorkloadError"] == given["CellTimeoutError"] == FAILED
+    assert f'0 stands for "all is well", {FAILED} for a check or a run that failed, {BAD_INPUT} for bad input,' in PAGE
+    assert f" {INTERRUPTED} for an\ninterruption" in PAGE
