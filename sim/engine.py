@@ -69,7 +69,7 @@ def simulate(
         memmap_on_memory=machine.memmap_on_memory,
     )
     if log is not None:
-        core.log = lambda online_type, first, count, why: log(int(env.now), online_type, first, count, why)
+        core.zone_choice.log = lambda online_type, first, count, why: log(int(env.now), online_type, first, count, why)
     context = DriverContext(env, core, recorder, timing)
     if policy.user_space is not None:
         UserSpace(context, policy.user_space)
@@ -99,7 +99,7 @@ def simulate(
         boot=layout.boot,
         configured_ratio=policy.configured_ratio,
         counters={
-            "decisions": core.decisions,
+            "decisions": core.zone_choice.decisions,
             "refused_offlines": core.refusals,
             "failed_requests": host.failed_requests,
             "failed_operations": context.failures,

@@ -15,7 +15,7 @@ from policies.udev import Udev
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.devices.timing import Timing
 from sim.engine import WorkloadError, simulate
-from sim.kernel.hotplug_core import PolicyError
+from sim.kernel.policy_answers import PolicyError
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
 from sim.record.events import Events

@@ -266,7 +266,7 @@ def _explain_cell(cell: Cell) -> bool:
     """Run a cell and print its decisions as they are taken. Returns whether it ran to its end."""
     from sim.engine import WorkloadError, simulate
     from sim.experiment import build
-    from sim.kernel.hotplug_core import PolicyError
+    from sim.kernel.policy_answers import PolicyError
     from sim.memory.zones import OnlineType
     from sim.streams import Streams
     from sim.units import us_to_seconds

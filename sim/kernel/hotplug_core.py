@@ -1,22 +1,28 @@
-"""The hotplug core of the guest's kernel: adds memory, asks the policy for zones, puts blocks online and offline.
+"""The hotplug core of the guest's kernel: adds memory, puts blocks online and offline, removes them.
 
-Ties together memory, policy, guest and record, so that drivers (``sim.devices``) and user space call one place. Follows
-``add_memory_resource``, ``zone_for_pfn_range``, ``online_memory_block`` and ``offline_and_remove_memory`` of
-``mm/memory_hotplug.c`` and ``state_store``, ``valid_zones_show`` and ``memory_subsys_online`` of
-``drivers/base/memory.c``.
+Ties together memory, policy (by :mod:`sim.kernel.zone_choice`), guest and record, so that drivers (``sim.devices``) and
+user space call one place. Follows ``add_memory_resource``, ``online_memory_block`` and ``offline_and_remove_memory`` of
+``mm/memory_hotplug.c`` and ``state_store`` and ``memory_subsys_online`` of ``drivers/base/memory.c``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from policies.contract import Explanation, Policy, ZoneRequest
-from sim.kernel.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone, contradicts, failed
+from sim.kernel.policy_answers import checked_zone, failed
+from sim.kernel.zone_choice import ZoneChoice
 from sim.memory.blocks import ABSENT, FIRST_ZONE_CODE, MIXED, OFFLINE
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryView
-from sim.memory.zones import NR_ZONES, ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
+from sim.memory.zones import (
+    MMOP_OFFLINE,
+    MMOP_ONLINE,
+    MMOP_ONLINE_KERNEL,
+    MMOP_ONLINE_MOVABLE,
+    NR_ZONES,
+    ZONE_MOVABLE,
+)
 from sim.record.recorder import EventKind
 from sim.units import PAGEBLOCK_PAGES
 
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
 
     import simpy
 
+    from policies.contract import Policy
     from sim.guest.contract import Guest, OomEvent
     from sim.memory.groups import MemoryGroup
     from sim.memory.hotplug import Memory
@@ -39,13 +46,6 @@ _REMOVE = int(EventKind.REMOVE)
 _UNPLUG = int(EventKind.UNPLUG)
 _REFUSED = int(EventKind.REFUSED)
 _OOM = int(EventKind.OOM)
-
-_TYPE_OFFLINE = int(OnlineType.OFFLINE)
-_TYPE_ONLINE = int(OnlineType.ONLINE)
-_TYPE_KERNEL = int(OnlineType.ONLINE_KERNEL)
-_TYPE_MOVABLE = int(OnlineType.ONLINE_MOVABLE)
-
-__all__ = ["BlockOwner", "HotplugCore", "PolicyError"]
 
 _SPLIT_SELF_HOSTED_SINCE = (6, 8)
 """Kernel series from which on a range of several blocks can host its memmap block by block."""
@@ -71,10 +71,9 @@ class HotplugCore:
     """The kernel's side of hotplug for one guest.
 
     ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as
-    may the policy. ``guest`` says which memory can be taken back and what adding costs; where None, everything is
-    free. ``starved`` is called when an add has failed that held all kernel memory for long. ``log`` gets an
-    (OnlineType number, first block, blocks, :class:`Explanation`) for every decision, if set. ``appeared`` is told of
-    blocks that were added and left offline.
+    may the policy of ``zone_choice``. ``guest`` says which memory can be taken back and what adding costs; where None,
+    everything is free. ``starved`` is called when an add has failed that held all kernel memory for long. ``appeared``
+    is told of blocks that were added and left offline.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class HotplugCore:
         self.env = env
         self.memory = memory
         self.view = MemoryView(memory, movable_node=movable_node)
-        self.set_policy(policy)
+        self.zone_choice = ZoneChoice(memory, self.view, policy)
         self.auto_online = int(policy.auto_online)
         self.guest = guest
         self.series = series
@@ -101,91 +100,13 @@ class HotplugCore:
             memory.altmap_pages = -(-memory.memmap_pages // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
         self.owners: dict[int, BlockOwner] = {}
         self.device_of: dict[int, int] = {}
-        self.log: Callable[[int, int, int, Explanation], None] | None = None
         self.appeared: Callable[[int, int], None] | None = None
-        self.decisions = 0
         self.refusals = 0
         self.moved = 0
         self.ooms: list[tuple[int, OomEvent]] = []
         self.oom_seen: Callable[[], None] | None = None
         self.starved: Callable[[], None] | None = None
         self.record = recorder.append
-        self._request = ZoneRequest(0, 0, memory.block_pages, None)
-
-    def set_policy(self, policy: Policy) -> None:
-        """Use another policy from now on. Blocks never move; ``auto_online`` stays as it is."""
-        self.policy = policy
-        # The hook that most policies leave alone is not called on their behalf.
-        self._tell_offline = None if type(policy).on_offline is Policy.on_offline else self._offline_hook
-
-    def _offline_hook(self, block: int, zone: Zone) -> None:
-        try:
-            self.policy.on_offline(zone.node, zone.type, self.memory.block_pages)
-        except Exception as error:
-            raise failed(self.policy, error, block, " in on_offline") from error
-
-    # Choosing a zone -------------------------------------------------------------------------------------------------
-
-    def _ask(self, block: int) -> ZoneRequest:
-        memory = self.memory
-        request = self._request
-        group_id = memory.blocks.group[block]
-        request.node = memory.blocks.node[block]
-        request.first_page = block * memory.block_pages
-        request.group = memory.groups.find(group_id) if group_id >= 0 else None
-        return request
-
-    def choose(self, online_type: int, block: int) -> int:
-        """Return the zone type that ``block`` goes to when it is put online with ``online_type`` now. No side effect.
-
-        Raises PolicyError where the policy fails.
-        """
-        if online_type == _TYPE_MOVABLE:
-            return ZONE_MOVABLE
-        memory = self.memory
-        if online_type == _TYPE_KERNEL:
-            first = block * memory.block_pages
-            return memory.nodes[memory.blocks.node[block]].default_kernel_zone(first, memory.block_pages)
-        try:
-            zone_type = self.policy.zone_for(self._ask(block), self.view)
-        except Exception as error:
-            raise failed(self.policy, error, block) from error
-        # One comparison on the hot path settles the common answers; all else is looked at closely.
-        if zone_type.__class__ is int and 0 <= zone_type < NR_ZONES:
-            return zone_type
-        return checked_zone(self.policy, zone_type, block)
-
-    def _decide(self, online_type: int, block: int) -> int:
-        """Choose, count and log: for a block that is now put online."""
-        zone_type = self.choose(online_type, block)
-        if online_type == _TYPE_ONLINE:
-            self.decisions += 1
-        if self.log is not None:
-            explanation = self.explain(online_type, block)
-            if explanation.zone != zone_type:
-                raise contradicts(self.policy, zone_type, explanation, block)
-            self.log(online_type, block, 1, explanation)
-        return zone_type
-
-    def explain(self, online_type: int, block: int) -> Explanation:
-        """Return what :meth:`choose` would return, with the reason."""
-        if online_type == _TYPE_ONLINE:
-            try:
-                explanation = self.policy.explain(self._ask(block), self.view)
-            except Exception as error:
-                raise failed(self.policy, error, block, " in explain") from error
-            return checked_explanation(self.policy, explanation, block)
-        zone = ZoneType(self.choose(online_type, block))
-        return Explanation(zone, f"{OnlineType(online_type).word}: {zone.label}", {})
-
-    def valid_zones(self, block: int) -> list[int]:
-        """Return what ``valid_zones`` of an offline block lists: the choice of ``online``, the kernel's, MOVABLE."""
-        zones = [self.choose(_TYPE_ONLINE, block)]
-        for online_type in (_TYPE_KERNEL, _TYPE_MOVABLE):
-            zone_type = self.choose(online_type, block)
-            if zone_type not in zones:
-                zones.append(zone_type)
-        return zones
 
     # Adding and removing ---------------------------------------------------------------------------------------------
 
@@ -225,12 +146,12 @@ class HotplugCore:
         withheld = 0 if plugged is None else pages - plugged
         if online_type is None:
             online_type = self.auto_online
-        if online_type == _TYPE_OFFLINE:
+        if online_type == MMOP_OFFLINE:
             self.record((self.env.now, _ADD, device, first, count, -1, pages - withheld))
             if self.appeared is not None:
                 self.appeared(first, count)
         elif count == 1:
-            zone_type = self._decide(online_type, first)
+            zone_type = self.zone_choice.decide(online_type, first)
             memory.online(first, zone_type, withheld=withheld)
             if guest is not None:
                 guest.online(zone_type, memory.blocks.node[first], first, 1, pages - withheld)
@@ -256,20 +177,22 @@ class HotplugCore:
         if guest is not None and not guest.add_memory(group.node, block, 1, False):  # noqa: FBT003
             memory.remove_one(block)
             raise HotplugError(ENOMEM, f"no memory for the memmap of block {block}")
-        if online_type == _TYPE_ONLINE and self.log is None:
-            self.decisions += 1
-            request = self._request
+        choice = self.zone_choice
+        if online_type == MMOP_ONLINE and choice.log is None:
+            # Inlined from ZoneChoice.decide: the group is known here.
+            choice.decisions += 1
+            request = choice.request
             request.node = group.node
             request.first_page = block * request.pages
             request.group = group
             try:
-                zone_type = self.policy.zone_for(request, self.view)
+                zone_type = choice.policy.zone_for(request, choice.view)
             except Exception as error:
-                raise failed(self.policy, error, block) from error
+                raise failed(choice.policy, error, block) from error
             if zone_type.__class__ is not int or not 0 <= zone_type < NR_ZONES:
-                zone_type = checked_zone(self.policy, zone_type, block)
+                zone_type = checked_zone(choice.policy, zone_type, block)
         else:
-            zone_type = self._decide(online_type, block)
+            zone_type = choice.decide(online_type, block)
         memory.online(block, zone_type, 1, memory.block_pages - pages)
         if guest is not None:
             guest.online(zone_type, group.node, block, 1, pages)
@@ -292,38 +215,19 @@ class HotplugCore:
         guest = self.guest
         node = memory.blocks.node[first]
         end = first + count
-        for length, zone_type in self._zones_of_run(first, count, online_type):
+        for length, zone_type in self.zone_choice.decide_run(first, count, online_type):
             memory.online(first, zone_type, length)
             if guest is not None:
                 guest.online(zone_type, node, first, length, memory.block_pages)
             self.record((self.env.now, _PLUG, device, first, length, zone_type, length * memory.block_pages))
             first += length
         while first < end:
-            zone_type = self._decide(online_type, first)
+            zone_type = self.zone_choice.decide(online_type, first)
             memory.online(first, zone_type)
             if guest is not None:
                 guest.online(zone_type, node, first, 1, memory.block_pages)
             self.record((self.env.now, _PLUG, device, first, 1, zone_type, memory.block_pages))
             first += 1
-
-    def _zones_of_run(self, first: int, count: int, online_type: int) -> list[tuple[int, int]]:
-        """Return runs of (blocks, zone) that cover all ``count`` blocks, or none where each has to be decided alone."""
-        if self.log is not None:
-            return []  # somebody wants to read every single decision
-        if online_type == _TYPE_MOVABLE:
-            return [(count, ZONE_MOVABLE)]
-        request = self._ask(first)
-        if online_type == _TYPE_KERNEL:
-            above = request.first_page >= self.view.low_end(request.node)
-            return [(count, ZONE_NORMAL)] if above else []
-        try:
-            runs = self.policy.zones_for_run(request, count, self.view)
-        except Exception as error:
-            raise failed(self.policy, error, first, " in zones_for_run") from error
-        if runs is None:
-            return []
-        self.decisions += count
-        return checked_runs(self.policy, runs, first, count)
 
     def remove(self, device: int, first: int, count: int, *, plugged: int | None = None) -> None:
         """Remove offline blocks.
@@ -354,7 +258,7 @@ class HotplugCore:
             if not owner.may_online(block):
                 raise HotplugError(EBUSY, f"the driver of block {block} vetoes onlining it")
             withheld = owner.unplugged_pages(block)
-        zone_type = self._decide(online_type, block)
+        zone_type = self.zone_choice.decide(online_type, block)
         memory.online(block, zone_type, withheld=withheld)
         if self.guest is not None:
             self.guest.online(zone_type, blocks.node[block], block, 1, memory.block_pages - withheld)
@@ -379,8 +283,8 @@ class HotplugCore:
         if self.guest is not None and blocks.flags[block] & blocks.HAS_HOLES == 0:
             self._empty(device, block, zone, memory.block_pages - withheld)
         memory.offline(block, withheld=withheld)
-        if self._tell_offline is not None:
-            self._tell_offline(block, zone)
+        if self.zone_choice.tell_offline is not None:
+            self.zone_choice.tell_offline(block, zone)
         self.record((self.env.now, _OFFLINE, device, block, 1, zone.type, 0))
         if owner is not None and tell_owner:
             owner.block_offline(block)
@@ -430,8 +334,8 @@ class HotplugCore:
             if zone is not None:
                 self._empty(device, block, zone, memory.block_pages - withheld)
         zone = memory.offline(block, 1, withheld)
-        if self._tell_offline is not None:
-            self._tell_offline(block, zone)
+        if self.zone_choice.tell_offline is not None:
+            self.zone_choice.tell_offline(block, zone)
         memory.remove_one(block)
         if guest is not None:
             guest.remove_memory(block, 1)
@@ -455,7 +359,7 @@ class HotplugCore:
                 taken.append((block, self.offline_block(device, block, tell_owner=False)))
             except HotplugError:
                 for again, zone_type in taken:
-                    word = _TYPE_MOVABLE if zone_type == ZONE_MOVABLE else _TYPE_KERNEL
+                    word = MMOP_ONLINE_MOVABLE if zone_type == ZONE_MOVABLE else MMOP_ONLINE_KERNEL
                     self.online_block(device, again, word, tell_owner=False)
                 raise
         self.remove(device, first, count, plugged=plugged)
@@ -472,7 +376,7 @@ class HotplugCore:
             raise HotplugError(EINVAL, f"there is no block {block}")
         device = self.device_of.get(blocks.group[block], -1)
         online = blocks.where[block] >= MIXED
-        if word == _TYPE_OFFLINE:
+        if word == MMOP_OFFLINE:
             if not online:
                 raise HotplugError(EINVAL, f"block {block} is offline already")
             self.offline_block(device, block)
@@ -497,4 +401,4 @@ class HotplugCore:
 
     def put_back(self, device: int, block: int) -> int:
         """Put a block online with no word of one's own, as ACPI after a failed removal: left over, or ``online``."""
-        return self.online_block(device, block, self.memory.blocks.left_over.get(block, _TYPE_ONLINE))
+        return self.online_block(device, block, self.memory.blocks.left_over.get(block, MMOP_ONLINE))

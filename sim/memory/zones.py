@@ -48,6 +48,12 @@ class OnlineType(IntEnum):
         return self.name.lower()
 
 
+MMOP_OFFLINE: Final = 0
+MMOP_ONLINE: Final = 1
+MMOP_ONLINE_KERNEL: Final = 2
+MMOP_ONLINE_MOVABLE: Final = 3
+
+
 class ScopeTotals:
     """Present pages summed over a scope (all nodes, or one node), kept up to date by the accounting primitive.
 

@@ -162,7 +162,7 @@ class Replay:
         self.devices: dict[str, Dimm | VirtioMem | Dax] = {}
         self._step = -1
         if explain:
-            self.core.log = self._log
+            self.core.zone_choice.log = self._log
 
     def _log(self, online_type: int, first: int, count: int, explanation: Explanation) -> None:
         word = OnlineType(online_type).word
@@ -285,7 +285,7 @@ class Replay:
             value = step.recorded(key)
             if value is not None:
                 self._policy[key] = value
-        self.core.set_policy(self._make_policy())
+        self.core.zone_choice.set_policy(self._make_policy())
         word = step.recorded("auto_online_blocks")
         if word is not None:
             if word not in _WORDS:
@@ -338,7 +338,7 @@ class Replay:
                 simulated: tuple[object, ...] = (state, self.memory.zone_label(block), blocks.node[block])
                 if run.state == state == "offline" and run.valid_zones:
                     recorded += (run.valid_zones.split()[0],)
-                    simulated += (ZONE_LABELS[self.core.choose(int(OnlineType.ONLINE), block)],)
+                    simulated += (ZONE_LABELS[self.core.zone_choice.choose(int(OnlineType.ONLINE), block)],)
                 if recorded != simulated:
                     self._mismatch(self.report.block_mismatches, "block", block, list(recorded), list(simulated))
         self.report.blocks_compared += seen

@@ -96,9 +96,9 @@ class Agreement(SideBySide):
                 continue
             expected = linux.valid_zones(self.plain, number)
             assert self.fast.valid_zones(number) == expected, f"INV-12, block {number}"
-            explained = self.fast.core.explain(OnlineType.ONLINE, number)
+            explained = self.fast.core.zone_choice.explain(OnlineType.ONLINE, number)
             group = None if block.group is None else self.plain.groups[block.group]
-            self.agree_about_the_reason(self.fast.core.policy, explained, expected[0], block.node, group)
+            self.agree_about_the_reason(self.fast.core.zone_choice.policy, explained, expected[0], block.node, group)
             knobs = self.plain.knobs
             if knobs.policy == "auto-movable" and expected[0] == MOVABLE:
                 assert knobs.ratio > 0, "INV-15"
@@ -176,8 +176,10 @@ class Agreement(SideBySide):
             if pages > 0:
                 expected = decide.choose(plain, "online", node, None, first, pages)
                 request = ZoneRequest(node, first, pages, None)
-                found = core.policy.zone_for(request, core.view)
+                found = core.zone_choice.policy.zone_for(request, core.view)
                 assert ZONE_LABELS[found] == expected, f"INV-12, {pages} pages from {first} on node {node}"
-                self.agree_about_the_reason(core.policy, core.policy.explain(request, core.view), expected, node, None)
+                self.agree_about_the_reason(
+                    core.zone_choice.policy, core.zone_choice.policy.explain(request, core.view), expected, node, None
+                )
                 just = "as many pages as fit" if pages == most else "a page too many"
                 REACH(f"a decision at the limit: {just}")

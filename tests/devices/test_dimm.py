@@ -245,7 +245,7 @@ def test_a_refusing_kernel_block_makes_all_that_is_put_back_kernel_memory() -> N
     dimm = rig.dimm("d", (at(0), 6 * BLOCK))
     for block, word in enumerate((3, 3, 2, 3, 3)):
         rig.core.write_state(FIRST + block, word)
-    rig.core.set_policy(AutoMovable(ratio=1000))
+    rig.core.zone_choice.set_policy(AutoMovable(ratio=1000))
     assert rig.states(FIRST, 6) == "Mx2 Nx1 Mx2 -x1"
     guest.refusing = {FIRST + 2}
     dimm.eject()
@@ -261,7 +261,7 @@ def test_contig_zones_judges_what_is_put_back_by_the_spans_of_then() -> None:
     for block in (0, 10, 11, 13, 20):
         rig.core.write_state(FIRST + block, int(OnlineType.ONLINE_MOVABLE))
     rig.core.write_state(FIRST + 12, int(OnlineType.ONLINE_KERNEL))
-    rig.core.set_policy(ContigZones())
+    rig.core.zone_choice.set_policy(ContigZones())
     dimm = rig.unplugged_dimm("again", (at(10), 4 * BLOCK))
     dimm.plug()  # binds the blocks of "d"
     rig.settle()
@@ -323,7 +323,7 @@ def test_the_first_block_decides_unless_others_go_online_in_between() -> None:
     rig = Rig(policy=Offline())
     rig.dimm("d", (at(0), 8 * GIB))
     rig.dimm("e", (at(64), 5 * GIB))
-    rig.core.set_policy(AutoMovable())
+    rig.core.zone_choice.set_policy(AutoMovable())
     for block in range(4):
         rig.core.write_state(FIRST + block, int(OnlineType.ONLINE))
     assert rig.states(FIRST, 5) == "Mx4 -x1"
@@ -331,8 +331,8 @@ def test_the_first_block_decides_unless_others_go_online_in_between() -> None:
         rig.core.write_state(FIRST + block, int(OnlineType.ONLINE_MOVABLE))
     rig.core.write_state(FIRST + 4, int(OnlineType.ONLINE))
     assert rig.states(FIRST, 6) == "Mx4 Nx1 -x1"
-    assert rig.core.choose(int(OnlineType.ONLINE), FIRST + 5) == ZONE_NORMAL
-    assert rig.core.valid_zones(FIRST + 5) == [ZONE_NORMAL, ZONE_MOVABLE]
+    assert rig.core.zone_choice.choose(int(OnlineType.ONLINE), FIRST + 5) == ZONE_NORMAL
+    assert rig.core.zone_choice.valid_zones(FIRST + 5) == [ZONE_NORMAL, ZONE_MOVABLE]
 
 
 # Self-hosted memmap ----

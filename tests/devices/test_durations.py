@@ -71,7 +71,7 @@ def test_plugging_waits_for_the_lock_before_its_time_begins(block_size: int) -> 
     if block_size < 2 * BLOCK:
         times.append(times[-1] + one)
     assert [event[0] for event in rig.events(EventKind.PLUG)] == times
-    assert rig.core.decisions == 4
+    assert rig.core.zone_choice.decisions == 4
 
 
 def test_sub_blocks_given_back_take_time_to_move_and_the_lock_is_held_that_long() -> None:

@@ -101,7 +101,7 @@ def test_a_unit_goes_to_one_zone_and_kernel_units_pay_for_three_movable_ones() -
 
 def test_a_block_of_a_unit_put_online_by_hand_binds_the_rest() -> None:
     rig = by_hand("N------M")
-    rig.core.set_policy(AutoMovable(ratio=1000))
+    rig.core.zone_choice.set_policy(AutoMovable(ratio=1000))
     for block in (1, 2, 5, 6):
         rig.core.write_state(FIRST + block, int(OnlineType.ONLINE))
     assert rig.states(FIRST, 8) == "Nx3 -x2 Mx3"
@@ -157,13 +157,13 @@ def test_blocks_taken_offline_come_back_in_the_kind_of_zone_they_had() -> None:
     guest = FakeGuest()
     rig = by_hand("MNMN", guest=guest)
     device = rig.devices["v"]
-    rig.core.set_policy(AutoMovable(ratio=0))
-    decisions = rig.core.decisions
+    rig.core.zone_choice.set_policy(AutoMovable(ratio=0))
+    decisions = rig.core.zone_choice.decisions
     guest.refusing = {FIRST + 3}
     device.resize(0)
     assert guest.asked("offline") == [FIRST + block for block in range(4)]
     assert rig.states(FIRST, 4) == "Mx1 Nx1 Mx1 Nx1"
-    assert (device.plugged, device.stalled, rig.core.decisions) == (BIG, EBUSY, decisions)
+    assert (device.plugged, device.stalled, rig.core.zone_choice.decisions) == (BIG, EBUSY, decisions)
     assert mode_of(device).state[0] == ADDED_KERNEL
 
 

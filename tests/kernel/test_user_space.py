@@ -145,10 +145,10 @@ def test_the_word_is_the_rules(word: OnlineType, states: str) -> None:
     rig = rig_with(word)
     plug(rig, 0, "d", 0, 2)
     rig.env.run(until=500)
-    rig.core.set_policy(AutoMovable(ratio=0))
+    rig.core.zone_choice.set_policy(AutoMovable(ratio=0))
     rig.env.run()
     assert rig.states(FIRST, 2) == states
-    assert rig.core.decisions == (2 if word == OnlineType.ONLINE else 0)
+    assert rig.core.zone_choice.decisions == (2 if word == OnlineType.ONLINE else 0)
 
 
 def test_a_partly_plugged_block_is_handed_over_as_far_as_it_is_plugged() -> None:

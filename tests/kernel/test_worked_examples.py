@@ -166,7 +166,7 @@ def test_rounding_slack() -> None:
 
 
 def explain(host: Host, block: int) -> Explanation:
-    return host.machine.core.explain(OnlineType.ONLINE, block)
+    return host.machine.core.zone_choice.explain(OnlineType.ONLINE, block)
 
 
 def test_integers() -> None:
@@ -255,7 +255,7 @@ def test_bytes_for_pages() -> None:
         machine = boot([example["boot_pages"]], auto_movable(example["ratio"], auto_online="offline"))
         group_id = machine.memory.groups.register_static(0, size)
         machine.memory.add(1 << 18, 1, node=0, group_id=group_id)
-        assert machine.core.choose(OnlineType.ONLINE, 1 << 18) == zone
+        assert machine.core.zone_choice.choose(OnlineType.ONLINE, 1 << 18) == zone
 
 
 def test_retry_delays() -> None:

@@ -21,7 +21,7 @@ def test_one_written_to_online_puts_a_block_back_with_the_word_left_on_it() -> N
     """Of two words written in vain the second counts, and stands for one's own."""
     rig = Rig(policy=OnlineMovable())
     rig.dimm("d", (BASE, 2 * BLOCK))
-    rig.core.set_policy(AutoMovable(ratio=0))
+    rig.core.zone_choice.set_policy(AutoMovable(ratio=0))
     for word in (KERNEL, MOVABLE):
         with fails_with(EINVAL):
             rig.core.write_state(FIRST, word)
@@ -73,8 +73,8 @@ def test_words_for_blocks_that_do_not_exist(word: int) -> None:
 def test_valid_zones_begin_with_the_choice_of_a_plain_online(ratio: int, zones: list[int]) -> None:
     rig = Rig(policy=Offline())
     rig.dimm("d", (BASE, BLOCK))
-    rig.core.set_policy(AutoMovable(ratio=ratio))
-    assert rig.core.valid_zones(FIRST) == zones
+    rig.core.zone_choice.set_policy(AutoMovable(ratio=ratio))
+    assert rig.core.zone_choice.valid_zones(FIRST) == zones
 
 
 def test_valid_zones_name_the_kernel_zone_before_movable() -> None:
@@ -86,8 +86,8 @@ def test_valid_zones_name_the_kernel_zone_before_movable() -> None:
 
     rig = Rig(policy=Offline())
     rig.dimm("d", (28 * BLOCK, BLOCK))
-    rig.core.set_policy(Normal())
-    assert rig.core.valid_zones(28) == [ZONE_NORMAL, ZONE_DMA32, ZONE_MOVABLE]
+    rig.core.zone_choice.set_policy(Normal())
+    assert rig.core.zone_choice.valid_zones(28) == [ZONE_NORMAL, ZONE_DMA32, ZONE_MOVABLE]
 
 
 def test_a_run_put_online_for_the_kernel_goes_where_each_block_lies() -> None:
@@ -98,7 +98,7 @@ def test_a_run_put_online_for_the_kernel_goes_where_each_block_lies() -> None:
     assert rig.states(28, 2) == "dx2"
     assert rig.states(FIRST, 2) == "Nx2"
     assert [event[3:5] for event in rig.events(EventKind.PLUG)] == [(28, 1), (29, 1), (FIRST, 2)]
-    assert rig.core.decisions == 0
+    assert rig.core.zone_choice.decisions == 0
 
 
 def test_memory_of_a_node_goes_to_the_zones_of_that_node() -> None:
@@ -106,7 +106,7 @@ def test_memory_of_a_node_goes_to_the_zones_of_that_node() -> None:
     rig = Rig(nodes=(4 * 1024**3, 2 * 1024**3), guest=guest)
     first = rig.base // BLOCK
     for policy, zone in ((OnlineKernel(), ZONE_NORMAL), (OnlineMovable(), ZONE_MOVABLE)):
-        rig.core.set_policy(policy)
+        rig.core.zone_choice.set_policy(policy)
         rig.core.auto_online = int(policy.auto_online)
         rig.dimm(f"d{zone}", ((first + 4 * zone) * BLOCK, 2 * BLOCK), node=1)
         assert guest.pages == {**guest.pages, (1, zone): 2 * PAGES}

@@ -93,11 +93,11 @@ class FastMachine:
 
     def turn(self, knobs: Knobs) -> None:
         """Set every knob."""
-        self.core.set_policy(policy_for(knobs))
+        self.core.zone_choice.set_policy(policy_for(knobs))
         self.core.auto_online = int(WORDS[knobs.auto_online])
 
     def valid_zones(self, block: int) -> list[str]:
-        return [ZONE_LABELS[zone] for zone in self.core.valid_zones(block)]
+        return [ZONE_LABELS[zone] for zone in self.core.zone_choice.valid_zones(block)]
 
     def write_state(self, block: int, word: str) -> None:
         self.core.write_state(block, WORDS[word])

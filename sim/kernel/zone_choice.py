@@ -1,0 +1,141 @@
+"""Which zone a block goes to when it is put online, and why: asks the policy and looks closely at its answers.
+
+Follows ``zone_for_pfn_range`` of ``mm/memory_hotplug.c`` and ``valid_zones_show`` of ``drivers/base/memory.c``. Nothing
+here changes memory: :class:`sim.kernel.hotplug_core.HotplugCore` acts on what is chosen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from policies.contract import Explanation, Policy, ZoneRequest
+from sim.kernel.policy_answers import checked_explanation, checked_runs, checked_zone, contradicts, failed
+from sim.memory.zones import (
+    MMOP_ONLINE,
+    MMOP_ONLINE_KERNEL,
+    MMOP_ONLINE_MOVABLE,
+    NR_ZONES,
+    ZONE_MOVABLE,
+    ZONE_NORMAL,
+    OnlineType,
+    ZoneType,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.memory.hotplug import Memory
+    from sim.memory.view import MemoryView
+    from sim.memory.zones import Zone
+
+
+class ZoneChoice:
+    """Chooses and explains zones of blocks, as the policy says or the online type itself does.
+
+    ``policy`` is changed by :meth:`set_policy` only. ``decisions`` counts what the policy decided for blocks that went
+    online. ``tell_offline`` tells the policy that a block has left a zone, and is None where it does not want to know.
+    ``log`` gets an (OnlineType number, first block, blocks, :class:`Explanation`) for every decision, if set.
+    ``request`` is the one object in which the policy is told of a block.
+    """
+
+    __slots__ = ("_memory", "decisions", "log", "policy", "request", "tell_offline", "view")
+
+    def __init__(self, memory: Memory, view: MemoryView, policy: Policy) -> None:
+        self._memory = memory
+        self.view = view
+        self.request = ZoneRequest(0, 0, memory.block_pages, None)
+        self.decisions = 0
+        self.log: Callable[[int, int, int, Explanation], None] | None = None
+        self.set_policy(policy)
+
+    def set_policy(self, policy: Policy) -> None:
+        """Use another policy from now on. Blocks never move."""
+        self.policy = policy
+        # The hook that most policies leave alone is not called on their behalf.
+        self.tell_offline = None if type(policy).on_offline is Policy.on_offline else self._offline_hook
+
+    def _offline_hook(self, block: int, zone: Zone) -> None:
+        try:
+            self.policy.on_offline(zone.node, zone.type, self._memory.block_pages)
+        except Exception as error:
+            raise failed(self.policy, error, block, " in on_offline") from error
+
+    def _ask(self, block: int) -> ZoneRequest:
+        memory = self._memory
+        request = self.request
+        group_id = memory.blocks.group[block]
+        request.node = memory.blocks.node[block]
+        request.first_page = block * memory.block_pages
+        request.group = memory.groups.find(group_id) if group_id >= 0 else None
+        return request
+
+    def choose(self, online_type: int, block: int) -> int:
+        """Return the zone type that ``block`` goes to when it is put online with ``online_type`` now. No side effect.
+
+        Raises PolicyError where the policy fails.
+        """
+        if online_type == MMOP_ONLINE_MOVABLE:
+            return ZONE_MOVABLE
+        memory = self._memory
+        if online_type == MMOP_ONLINE_KERNEL:
+            first = block * memory.block_pages
+            return memory.nodes[memory.blocks.node[block]].default_kernel_zone(first, memory.block_pages)
+        try:
+            zone_type = self.policy.zone_for(self._ask(block), self.view)
+        except Exception as error:
+            raise failed(self.policy, error, block) from error
+        # One comparison on the hot path settles the common answers; all else is looked at closely.
+        if zone_type.__class__ is int and 0 <= zone_type < NR_ZONES:
+            return zone_type
+        return checked_zone(self.policy, zone_type, block)
+
+    def decide(self, online_type: int, block: int) -> int:
+        """Choose, count and log: for a block that is put online now."""
+        zone_type = self.choose(online_type, block)
+        if online_type == MMOP_ONLINE:
+            self.decisions += 1
+        if self.log is not None:
+            explanation = self.explain(online_type, block)
+            if explanation.zone != zone_type:
+                raise contradicts(self.policy, zone_type, explanation, block)
+            self.log(online_type, block, 1, explanation)
+        return zone_type
+
+    def decide_run(self, first: int, count: int, online_type: int) -> list[tuple[int, int]]:
+        """Return runs of (blocks, zone) that cover all ``count`` blocks, or none where each has to be decided alone."""
+        if self.log is not None:
+            return []  # somebody wants to read every single decision
+        if online_type == MMOP_ONLINE_MOVABLE:
+            return [(count, ZONE_MOVABLE)]
+        request = self._ask(first)
+        if online_type == MMOP_ONLINE_KERNEL:
+            above = request.first_page >= self.view.low_end(request.node)
+            return [(count, ZONE_NORMAL)] if above else []
+        try:
+            runs = self.policy.zones_for_run(request, count, self.view)
+        except Exception as error:
+            raise failed(self.policy, error, first, " in zones_for_run") from error
+        if runs is None:
+            return []
+        self.decisions += count
+        return checked_runs(self.policy, runs, first, count)
+
+    def explain(self, online_type: int, block: int) -> Explanation:
+        """Return what :meth:`choose` would return, with the reason."""
+        if online_type == MMOP_ONLINE:
+            try:
+                explanation = self.policy.explain(self._ask(block), self.view)
+            except Exception as error:
+                raise failed(self.policy, error, block, " in explain") from error
+            return checked_explanation(self.policy, explanation, block)
+        zone = ZoneType(self.choose(online_type, block))
+        return Explanation(zone, f"{OnlineType(online_type).word}: {zone.label}", {})
+
+    def valid_zones(self, block: int) -> list[int]:
+        """Return what ``valid_zones`` of an offline block lists: the choice of ``online``, the kernel's, MOVABLE."""
+        zones = [self.choose(MMOP_ONLINE, block)]
+        for online_type in (MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE):
+            zone_type = self.choose(online_type, block)
+            if zone_type not in zones:
+                zones.append(zone_type)
+        return zones
