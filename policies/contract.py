@@ -119,7 +119,10 @@ class Policy(ABC):
         """Told after a block of ``pages`` left ``zone`` of ``node``. For policies that keep state."""
 
     def on_pressure(self, node: int, free_kernel_pages: int) -> None:
-        """Told when the kernel zones of ``node`` run short, with the pages left to kernel requests.
+        """Told that the kernel zones of ``node`` have run short, with the pages left to kernel requests on it.
 
-        For policies that keep state.
+        They are short when none of them has room above its low watermark, not even with page cache and reclaimable slab
+        given up, and when a kernel request has failed (then the pages are 0). Told once, and again only after there was
+        room in between. If the memmap of added memory takes the last room, this comes before :meth:`zone_for`. Without
+        a guest model nothing runs short. For policies that keep state.
         """

@@ -206,6 +206,23 @@ class Memory:
                     out += room
         return out
 
+    def kernel_nodes(self) -> list[int]:
+        """Return the nodes that have memory in kernel zones, ascending."""
+        return sorted({z.node for z in self.zones.values() if z.zone != MOVABLE and z.managed})
+
+    def nodes_short_of_kernel_memory(self) -> list[int]:
+        """Return the nodes whose kernel zones have nothing left for kernel requests above their low watermarks.
+
+        Not even once page cache and reclaimable slab would be given up. Ascending; nodes without kernel zones are out.
+        """
+        self._fresh_watermarks()
+        roomy = {
+            z.node
+            for z in self.zones.values()
+            if z.zone != MOVABLE and z.free + z.cache + z.slab > z.low + z.reserve_kernel
+        }
+        return [node for node in self.kernel_nodes() if node not in roomy]
+
     # Reclaim.
 
     def _clean(self, load: Load) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.guest import GuestModel, default_boot, parameters_for
+from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_MOVABLE
 from sim.units import MICROSECONDS, PAGE_SIZE, seconds_to_us
 
@@ -76,6 +77,7 @@ class GuestLink:
         self._core: HotplugCore | None = None
         self.killed: set[str] = set()
         self._noted = 0
+        self._pressure: KernelPressure | None = None
         verbs = self.model
         self._verbs: dict[str, tuple[Callable[[str, int], Demand], int]] = {
             "anonymous": (verbs.anonymous, PAGE_SIZE),
@@ -93,9 +95,15 @@ class GuestLink:
         }
 
     def attach(self, core: HotplugCore) -> None:
-        """Have ``core`` ask this guest, and let policies see how much room the kernel has."""
+        """Have ``core`` ask this guest, and let its policy see how much room the kernel has.
+
+        Whether the policy wants to be told when that runs short is settled here, once.
+        """
         self._core = core
         core.guest = self.model
+        if wants_to_know(core.policy):
+            self._pressure = KernelPressure(core.policy, self.model)
+            core.guest = WatchedGuest(self.model, self._pressure)
         core.view.free_kernel_pages = self.model.kernel_headroom
         core.oom_seen = self._note_victims
         core.starved = self._starve
@@ -133,26 +141,31 @@ class GuestLink:
                     self.model.remove_files(name)
             else:
                 self.model.shrink(name, -change / current)
-        self.sample()
+        self._after_a_change()
         return name not in self.killed
 
     def drop_caches(self, *, cache: bool, slab: bool) -> None:
         """Drop clean page cache, reclaimable slab, or both, as an administrator does."""
         self.model.drop_caches(cache=cache, slab=slab)
-        self.sample()
+        self._after_a_change()
 
     def _starve(self) -> None:
         if self._core is not None and not self.model.died:
             self._core.note_ooms((self.model.starve(),))
-            self.sample()
+            self._after_a_change()
 
     def _note_victims(self) -> None:
-        events = self.model.events
         # Only new ones: a load that was killed once and has ended since is not killed again.
-        self.killed.update(
-            oom.victim for oom in events[self._noted :] if oom.victim is not None and oom.victim not in self.model.loads
-        )
-        self._noted = len(events)
+        ooms = self.model.events[self._noted :]
+        self._noted = len(self.model.events)
+        self.killed.update(oom.victim for oom in ooms if oom.victim is not None and oom.victim not in self.model.loads)
+        if self._pressure is not None:
+            self._pressure.look_back(ooms)
+
+    def _after_a_change(self) -> None:
+        self.sample()
+        if self._pressure is not None:
+            self._pressure.look()
 
     def mem_available(self) -> int:
         """Return MemAvailable in bytes."""

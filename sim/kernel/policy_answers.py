@@ -73,6 +73,11 @@ def failed(policy: Policy, error: Exception, block: int, what: str = "") -> Poli
     return PolicyError(f"policy {_name(policy)} raised {type(error).__name__}{what} for block {block}: {error}")
 
 
+def failed_under_pressure(policy: Policy, error: Exception, node: int) -> PolicyError:
+    """Return the error for a policy that raised ``error`` when told that ``node`` runs short of kernel memory."""
+    return PolicyError(f"policy {_name(policy)} raised {type(error).__name__} in on_pressure for node {node}: {error}")
+
+
 def contradicts(policy: Policy, zone_type: int, explanation: Explanation, block: int) -> PolicyError:
     """Return the error for a policy that explains another zone than it chose."""
     chosen, explained = ZONE_LABELS[zone_type], ZONE_LABELS[explanation.zone]

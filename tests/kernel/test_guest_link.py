@@ -5,31 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import simpy
 
-from policies.fixed import OnlineMovable
 from sim.guest import OomKind, parameters_for
 from sim.guest.contract import DMA, DMA32, MOVABLE, NORMAL
-from sim.kernel.guest_link import GuestLink, GuestSpec
-from sim.kernel.hotplug_core import HotplugCore
-from sim.machine.boot_layout import lay_out
-from sim.machine.spec import MachineSpec, NodeSpec
-from sim.record.recorder import Recorder
+from sim.kernel.guest_link import GuestSpec
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.guest.machines import BLOCK, FIRST
+from tests.kernel.linked_guest import linked
 
 PAGES = MIB // PAGE_SIZE
-
-
-def linked(*boot_memory: int, spec: GuestSpec | None = None, **machine: int | str) -> tuple[GuestLink, HotplugCore]:
-    """Return a guest of the given boot memory by node, and the core that it is attached to."""
-    env = simpy.Environment()
-    described = MachineSpec(nodes=tuple(map(NodeSpec, boot_memory or (GIB,))), **machine)  # type: ignore[arg-type]
-    layout = lay_out(described)
-    core = HotplugCore(env, layout.memory, OnlineMovable(), Recorder())
-    link = GuestLink(env, described, layout, spec or GuestSpec())
-    link.attach(core)
-    return link, core
 
 
 # Demand ---------------------------------------------------------------------------------------------------------------
