@@ -101,8 +101,8 @@ class GuestLink:
         """
         self._core = core
         core.guest = self.model
-        if wants_to_know(core.policy):
-            self._pressure = KernelPressure(core.policy, self.model)
+        if wants_to_know(core.zone_choice.policy):
+            self._pressure = KernelPressure(core.zone_choice.policy, self.model)
             core.guest = WatchedGuest(self.model, self._pressure)
         core.view.free_kernel_pages = self.model.kernel_headroom
         core.oom_seen = self._note_victims
