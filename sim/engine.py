@@ -93,7 +93,7 @@ def simulate(
         events=recorder.table(),
         device_names=tuple(recorder.device_names),
         device_nodes=tuple(recorder.device_nodes),
-        device_units=tuple(recorder.device_units),
+        device_groups=tuple(recorder.device_groups),
         block_pages=layout.memory.block_pages,
         duration_us=end,
         boot=layout.boot,

@@ -18,6 +18,7 @@ from sim.engine import WorkloadError, simulate
 from sim.kernel.policy_answers import PolicyError
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
+from sim.record.device_group import STATIC_GROUP
 from sim.record.events import Events
 from sim.record.recorder import EventKind
 from sim.streams import Streams
@@ -97,7 +98,7 @@ def test_a_cell_and_its_record() -> None:
         (1_000_000, EventKind.DEVICE, 0, -1, 1, -1, 0),
         (1_080_000, EventKind.PLUG, 0, FIRST, 8, ZONE_MOVABLE, 8 * 32768),
     ]
-    assert (result.device_names, result.device_nodes, result.device_units) == (("d",), (0,), (0,))
+    assert (result.device_names, result.device_nodes, result.device_groups) == (("d",), (0,), (STATIC_GROUP,))
     assert (result.duration_us, result.block_pages, result.configured_ratio) == (100_000_000, 32768, 301)
     assert result.counters == {
         "decisions": 8,
@@ -147,7 +148,7 @@ def test_the_log_gets_every_decision_with_its_reason() -> None:
     assert [entry[1:5] for entry in log] == [(1, FIRST + block, 1, ZoneType.NORMAL) for block in range(8)]
     assert "MOVABLE 0 + rest of static group 0 262144 > limit" in log[0][5]
     assert told.counters == quiet.counters
-    assert Events.of(told.events).count.sum() == Events.of(quiet.events).count.sum()
+    assert Events.of(told.events).blocks.sum() == Events.of(quiet.events).blocks.sum()
 
 
 # User space ----

@@ -14,6 +14,7 @@ from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE
+from sim.record.device_group import STATIC_GROUP, dynamic_group
 from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
@@ -210,7 +211,7 @@ def test_each_counter_counts_its_own() -> None:
     }
     assert load.host is not None
     check_result(result, load.host)
-    assert (result.device_names, result.device_units) == (("kept", "odd", "odder"), (0, 0, 0))
+    assert (result.device_names, result.device_groups) == (("kept", "odd", "odder"), (STATIC_GROUP,) * 3)
 
 
 def test_what_is_known_of_devices_is_in_order() -> None:
@@ -221,7 +222,8 @@ def test_what_is_known_of_devices_is_in_order() -> None:
         host.plug(DimmSpec("d", GIB))
 
     result = simulate(machine, AutoMovable(ratio=77), Steps(plug), Streams(1, 0))
-    assert (result.device_names, result.device_nodes, result.device_units) == (("v", "d"), (1, 0), (65_536, 0))
+    assert (result.device_names, result.device_nodes) == (("v", "d"), (1, 0))
+    assert result.device_groups == (dynamic_group(65_536), STATIC_GROUP)
     assert (result.configured_ratio, result.block_pages) == (77, 32_768)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from policies.clairvoyant.plan import Device, Future, Item, Need
 from sim.guest.contract import OomKind
-from sim.memory.errors import ENOMEM
 from sim.memory.zones import ZONE_MOVABLE
+from sim.record.device_group import GroupKind
 from sim.record.events import ONLINE_SIGN
-from sim.record.recorder import EventKind
+from sim.record.recorder import NO_DEVICE
 from sim.scores.measured import Measured, integral
 from sim.units import MICROSECONDS
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _DOUBT: Final = 16
 """The need that a rehearsal shows is trusted but for a sixteenth of the smallest whole: reserves shift with the zones.
 What that is too little, a failed rehearsal shows."""
+
+
+_ALL: Final = -1
+"""Instead of the number of a unit or block: all of the device."""
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class Outlook:
         self._steps: dict[int, list[tuple[int, int]]] = {}
         self._follow()
         block_pages = result.block_pages
-        self._sizes = {device: max(result.device_units[device], block_pages) for device in self._steps}
+        self._sizes = {device: max(result.device_groups[device].unit_pages, block_pages) for device in self._steps}
         self.future = Future(
             tuple(Item(whole.begin, whole.end, len(whole.most) * block_pages) for whole in self._items),
             tuple(Device(self._sizes[device], tuple(steps)) for device, steps in self._steps.items()),
@@ -61,21 +65,23 @@ class Outlook:
         result, events = self._result, self._measured.events
         online: dict[tuple[int, int], _Whole] = {}
         signs = ONLINE_SIGN[events.kind]
-        rows = np.flatnonzero((signs != 0) & (events.device >= 0)).tolist()
+        rows = np.flatnonzero((signs != 0) & (events.device != NO_DEVICE)).tolist()
         for row in rows:
             t_us, device = int(events.t_us[row]), int(events.device[row])
-            unit = result.device_units[device]
-            per_unit = max(1, unit // result.block_pages)
+            group = result.device_groups[device]
+            in_units = group.kind is GroupKind.DYNAMIC
+            per_unit = max(1, group.unit_pages // result.block_pages)
             first = int(events.block[row])
-            for block in range(first, first + int(events.count[row])):
+            for block in range(first, first + int(events.blocks[row])):
                 # A dynamic device consists of units, a static one is whole, blocks without a group stand alone.
-                key = (device, block // per_unit if unit > 0 else -1 if unit == 0 else block)
+                number = block // per_unit if in_units else _ALL if group.kind is GroupKind.STATIC else block
+                key = (device, number)
                 whole = online.get(key)
                 if signs[row] > 0:
                     if whole is None:
                         kernel = int(events.zone[row]) != ZONE_MOVABLE
                         whole = online[key] = _Whole(device, t_us, set(), set(), kernel)
-                        if unit > 0:
+                        if in_units:
                             self._units.setdefault(device, []).append(whole)
                             self._steps.setdefault(device, []).append((t_us, 1))
                         else:
@@ -87,7 +93,7 @@ class Outlook:
                     if not whole.blocks:
                         del online[key]
                         whole.end = t_us
-                        if unit > 0:
+                        if in_units:
                             self._steps[device].append((t_us, -1))
         for whole in online.values():
             whole.end = result.duration_us
@@ -129,9 +135,7 @@ class Outlook:
     def _failures(self) -> list[int]:
         """Rows of the events in which the kernel lacked memory."""
         events = self._measured.events
-        starved = (events.kind == EventKind.OOM) & (events.zone == OomKind.KERNEL)
-        failed = (events.kind == EventKind.FAILED) & (events.device >= 0) & (events.zone == ENOMEM)
-        return [int(row) for row in np.flatnonzero(starved | failed)]
+        return [int(row) for row in np.flatnonzero(events.ooms(OomKind.KERNEL) | events.failed_adds())]
 
     @property
     def kernel_failures(self) -> int:
@@ -141,7 +145,7 @@ class Outlook:
     @property
     def ooms(self) -> int:
         """How often the out-of-memory killer ran, for whatever reason."""
-        return int((self._measured.events.kind == EventKind.OOM).sum())
+        return int(self._measured.events.ooms().sum())
 
     @property
     def failure(self) -> Need | None:
@@ -149,8 +153,9 @@ class Outlook:
         if not self._failures:
             return None
         row, events = self._failures[0], self._measured.events
-        hotplugged = (events.device[:row] >= 0) & (events.zone[:row] != ZONE_MOVABLE)
-        blocks = int((ONLINE_SIGN[events.kind[:row]] * events.count[:row] * hotplugged).sum())
+        before = events.take(np.arange(row))
+        to_kernel = (before.device != NO_DEVICE) & (before.zone != ZONE_MOVABLE)
+        blocks = int(before.online_change()[to_kernel].sum())
         # What comes in the same instant comes too late: a block's memmap is taken before the block can help.
         return Need(max(0, int(events.t_us[row]) - 1), blocks * self._result.block_pages + 1)
 

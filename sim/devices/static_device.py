@@ -9,6 +9,7 @@ from sim.devices.timing import scale
 from sim.devices.worker import LOCK, Worker
 from sim.memory.errors import HotplugError
 from sim.memory.groups import NO_GROUP
+from sim.record.device_group import STATIC_GROUP
 from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class StaticDevice(ABC):
         self.node = node
         self.ranges = ranges
         self.size = sum(length for _, length in ranges)
-        self.index = context.recorder.add_device(name, node, 0)
+        self.index = context.recorder.add_device(name, node, STATIC_GROUP)
         self.group_id = NO_GROUP
         self.gone = False
         self.error: HotplugError | None = None

@@ -16,6 +16,7 @@ from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.devices.worker import Worker
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
+from sim.record.device_group import dynamic_group
 from sim.record.recorder import EventKind
 from sim.units import GIB, MIB, PAGE_SIZE
 
@@ -79,7 +80,7 @@ class VirtioMem:
         self.mode: SubBlockMode | BigBlockMode = self._choose_mode()
         self.threshold_pages = max(GIB // PAGE_SIZE, 2 * self.mode.unit_pages)
         """Pages of the device's blocks that may be offline at a time: 1 GiB, or two units where that is more."""
-        self.index = context.recorder.add_device(name, node, self.mode.unit_pages)
+        self.index = context.recorder.add_device(name, node, dynamic_group(self.mode.unit_pages))
         self.group_id = self.core.memory.groups.register_dynamic(node, self.mode.unit_pages)
         group = self.core.memory.groups.find(self.group_id)
         if group is None:

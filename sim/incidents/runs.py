@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.guest import OomKind
-from sim.memory.errors import ENOMEM
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.events import PLUGGED_SIGN, Events
 from sim.record.recorder import EventKind
@@ -70,10 +69,12 @@ class Run:
     @cached_property
     def ooms(self) -> list[Oom]:
         """Runs of the out-of-memory killer, in order."""
-        rows = self.rows(EventKind.OOM)
+        rows = self.events.where(self.events.ooms())
         return [
-            Oom(t_us / MICROSECONDS, OomKind(zone), pages * PAGE_SIZE)
-            for t_us, zone, pages in zip(rows.t_us.tolist(), rows.zone.tolist(), rows.pages.tolist(), strict=True)
+            Oom(t_us / MICROSECONDS, OomKind(kind), pages * PAGE_SIZE)
+            for t_us, kind, pages in zip(
+                rows.t_us.tolist(), rows.oom_kind.tolist(), rows.mem_available.tolist(), strict=True
+            )
         ]
 
     @property
@@ -87,26 +88,27 @@ class Run:
         rows = self.rows(EventKind.REQUEST)
         return [
             Request(t_us / MICROSECONDS, device, pages * PAGE_SIZE)
-            for t_us, device, pages in zip(rows.t_us.tolist(), rows.device.tolist(), rows.pages.tolist(), strict=True)
+            for t_us, device, pages in zip(
+                rows.t_us.tolist(), rows.device.tolist(), rows.requested.tolist(), strict=True
+            )
         ]
 
     @property
     def first_failed_add(self) -> FailedAdd | None:
         """The first add that failed for want of memory."""
-        rows = self.rows(EventKind.FAILED)
-        found = np.flatnonzero(rows.zone == ENOMEM)
-        if not len(found):
+        rows = self.events.where(self.events.failed_adds())
+        if not len(rows):
             return None
-        at = int(rows.t_us[found[0]]) / MICROSECONDS
-        return FailedAdd(at, int(rows.device[found[0]]), self.plugged(at))
+        at = int(rows.t_us[0]) / MICROSECONDS
+        return FailedAdd(at, int(rows.device[0]), self.plugged(at))
 
     def rows(self, *kinds: EventKind) -> Events:
         """Return the events of these ``kinds``."""
-        return self.events.take(np.flatnonzero(np.isin(self.events.kind, [int(kind) for kind in kinds])))
+        return self.events.where(self.events.of_kind(*kinds))
 
     @cached_property
     def _plugged(self) -> tuple[list[int], list[int]]:
-        changes = PLUGGED_SIGN[self.events.kind] * self.events.pages * PAGE_SIZE
+        changes = self.events.plugged_change() * PAGE_SIZE
         return self.events.t_us.tolist(), np.cumsum(changes).tolist()
 
     def plugged(self, seconds: float) -> int:
@@ -131,7 +133,7 @@ class Run:
     def zones_in_order(self) -> list[int]:
         """The zone of every plugged memory block, in the order in which they went online."""
         rows = self.rows(EventKind.PLUG, EventKind.ONLINE)
-        return np.repeat(rows.zone, rows.count).tolist()
+        return np.repeat(rows.zone, rows.blocks).tolist()
 
     @property
     def movable_share(self) -> float:

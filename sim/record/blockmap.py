@@ -75,8 +75,8 @@ class _Segments:
 
 def _segments(result: RunResult, columns: Events | None) -> _Segments:
     everything = Events.of(result.events) if columns is None else columns
-    events = everything.take(np.flatnonzero(_CHANGES_STATE[everything.kind] & (everything.count > 0)))
-    last = events.block + events.count
+    events = everything.where(_CHANGES_STATE[everything.kind] & (everything.blocks > 0))
+    last = events.block + events.blocks
     runs = np.array(result.boot.runs, dtype=np.int64).reshape(-1, 4)
     boot_last = runs[:, 0] + runs[:, 1]
     edges, number = _numbered(np.concatenate((runs[:, 0], boot_last, events.block, last)))

@@ -1,17 +1,20 @@
-"""The event table of a run, column by column, and how each kind of event counts."""
+"""The event table of a run, read by what its rows mean, and how each kind of event counts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sim.record.recorder import EventKind
+from sim.memory.errors import ENOMEM
+from sim.record.recorder import NO_DEVICE, NO_ZONE, EventKind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from sim.guest.contract import OomKind
     from sim.record.run_result import BootMemory
 
     Integers = npt.NDArray[np.int64]
@@ -44,22 +47,42 @@ PLUGGED_SIGN: Final = _by_kind(
 )
 """How an event's ``pages`` change what is plugged of its device."""
 
+NO_OOM: Final = -1
+"""Among kinds of out of memory: the event is none."""
 
-@dataclass(frozen=True, slots=True)
+_LAST_ABOUT_BLOCKS: Final = EventKind.REFUSED
+"""Up to this kind the columns ``count`` and ``zone`` are blocks and their zone; beyond, they are codes."""
+
+_ATTACHED: Final = 1
+"""In the column ``count`` of a DEVICE event: the device was attached, not taken away."""
+
+
+@dataclass(frozen=True)
 class Events:
-    """The columns of an event table (see :data:`sim.record.recorder.EVENT_COLUMNS`), each contiguous in memory."""
+    """The events of a run by column, each contiguous in memory.
+
+    ``t_us`` are simulated microseconds, ``kind`` numbers of :class:`~sim.record.recorder.EventKind`, ``device`` indices
+    into the run's devices or NO_DEVICE, ``block`` the first of the memory blocks that an event is about. The last three
+    columns of the table mean different things for different kinds of events: ask for what you want to know, such as
+    :attr:`blocks`, :attr:`zone`, :attr:`errno`, :attr:`requested`, :meth:`failed_adds` or :meth:`ooms`.
+
+    All arrays have one entry per event. What is called a flag is an array of booleans for :meth:`where`.
+    """
 
     t_us: Integers
     kind: Integers
     device: Integers
     block: Integers
-    count: Integers
-    zone: Integers
-    pages: Integers
+    _count: Integers
+    _zone: Integers
+    _pages: Integers
 
     @classmethod
     def of(cls, table: Integers) -> Events:
-        """Return the columns of ``table`` (events, 7): one copy, after which a pass over a column is much faster."""
+        """Return the columns of ``table`` (events, 7): one copy, after which a pass over a column is much faster.
+
+        ``table`` has the columns :data:`sim.record.recorder.EVENT_COLUMNS`.
+        """
         return cls(*np.ascontiguousarray(table.T))
 
     def __len__(self) -> int:
@@ -72,10 +95,99 @@ class Events:
             self.kind[rows],
             self.device[rows],
             self.block[rows],
-            self.count[rows],
-            self.zone[rows],
-            self.pages[rows],
+            self._count[rows],
+            self._zone[rows],
+            self._pages[rows],
         )
+
+    def where(self, flags: Flags) -> Events:
+        """Return the events for which ``flags`` hold."""
+        # Seven times rows are picked faster by their numbers than by flags.
+        return self.take(np.flatnonzero(flags))
+
+    # What a column means for the kinds that it means it for -----------------------------------------------------------
+
+    def _only(self, column: Integers, foreign: Flags, instead: int) -> Integers:
+        """Return ``column`` with ``instead`` where it means something else. Not a copy where that is nowhere."""
+        rows = np.flatnonzero(foreign)
+        if not len(rows):
+            return column
+        own = column.copy()
+        own[rows] = instead
+        return own
+
+    @cached_property
+    def blocks(self) -> Integers:
+        """Memory blocks that an event is about, from :attr:`block` on; 0 for events that are not about blocks."""
+        return self._only(self._count, self.kind > _LAST_ABOUT_BLOCKS, 0)
+
+    @cached_property
+    def zone(self) -> Integers:
+        """Number of the zone that blocks went to, left or stay in; NO_ZONE for events that have none."""
+        return self._only(self._zone, self.kind > _LAST_ABOUT_BLOCKS, NO_ZONE)
+
+    @cached_property
+    def requested(self) -> Integers:
+        """Pages that the host asks of the device from now on; 0 for all but requests."""
+        return np.where(self.kind == EventKind.REQUEST, self._pages, 0)
+
+    @cached_property
+    def errno(self) -> Integers:
+        """Why a request of the host or an add failed, as one of :mod:`sim.memory.errors`; 0 for all other events."""
+        return np.where(self.kind == EventKind.FAILED, self._zone, 0)
+
+    @cached_property
+    def oom_kind(self) -> Integers:
+        """Why the out-of-memory killer ran, as a number of :class:`sim.guest.OomKind`; NO_OOM for all other events."""
+        return np.where(self.kind == EventKind.OOM, self._zone, NO_OOM)
+
+    @cached_property
+    def mem_available(self) -> Integers:
+        """MemAvailable in pages when the out-of-memory killer ran; 0 for all other events."""
+        return np.where(self.kind == EventKind.OOM, self._pages, 0)
+
+    # Which events are of a sort ---------------------------------------------------------------------------------------
+
+    def of_kind(self, *kinds: EventKind) -> Flags:
+        """Flag the events of any of ``kinds``."""
+        return np.isin(self.kind, [int(kind) for kind in kinds])
+
+    def failed_adds(self) -> Flags:
+        """Flag the attempts of drivers to add memory that failed for want of memory (ENOMEM).
+
+        A request of the host can fail as well, but never for that, and before it has a driver.
+        """
+        flags: Flags = (self.errno == ENOMEM) & (self.device != NO_DEVICE)
+        return flags
+
+    def ooms(self, kind: OomKind | None = None) -> Flags:
+        """Flag the runs of the out-of-memory killer, only those of one ``kind`` if given."""
+        flags: Flags = self.kind == EventKind.OOM if kind is None else self.oom_kind == kind
+        return flags
+
+    def attached(self) -> Flags:
+        """Flag the events at which a device was attached."""
+        flags: Flags = (self.kind == EventKind.DEVICE) & (self._count == _ATTACHED)
+        return flags
+
+    def gone(self) -> Flags:
+        """Flag the events at which a device was taken away."""
+        flags: Flags = (self.kind == EventKind.DEVICE) & (self._count != _ATTACHED)
+        return flags
+
+    # By how much events change what there is --------------------------------------------------------------------------
+
+    def online_change(self) -> Integers:
+        """Return by how many blocks each event changes what is online in its zone."""
+        return ONLINE_SIGN[self.kind] * self._count
+
+    def offline_change(self) -> Integers:
+        """Return by how many blocks each event changes what exists and is offline."""
+        return OFFLINE_SIGN[self.kind] * self._count
+
+    def plugged_change(self) -> Integers:
+        """Return by how many pages each event changes what is plugged of its device."""
+        return PLUGGED_SIGN[self.kind] * self._pages
 
     def is_last_of_instant(self) -> Flags:
         """Return for each event whether time moves on after it."""
@@ -86,7 +198,7 @@ class Events:
     def in_boot_memory(self, boot: BootMemory) -> Flags:
         """Return for each event whether its blocks are boot memory."""
         runs = np.array(sorted((first, count) for first, count, _, _ in boot.runs), dtype=np.int64).reshape(-1, 2)
-        of_none = self.device < 0
+        of_none = self.device == NO_DEVICE
         if not len(runs) or not of_none.any():
             return np.zeros(len(self.t_us), dtype=np.bool_)
         position = np.searchsorted(runs[:, 0], self.block, side="right") - 1

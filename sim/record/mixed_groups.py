@@ -7,12 +7,14 @@ ones spoils the group or the unit. Therefore Linux's auto-movable policy (``mm/m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
+from sim.record.device_group import GroupKind
 from sim.record.events import ONLINE_SIGN, Events, order_by, starts_to_rows
+from sim.record.recorder import NO_DEVICE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from sim.record.run_result import RunResult
 
     Integers = npt.NDArray[np.int64]
+
+
+_UNCUT: Final = 0
+"""Instead of blocks in a unit: a static group, which counts as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +39,21 @@ class MixedCounts:
 
 
 def _units_of(events: Events, unit_blocks: Integers) -> tuple[Integers, Integers, Integers]:
-    """Cut each event at the borders of units of ``unit_blocks`` blocks (one number for each event); 0 leaves it whole.
+    """Cut each event at the borders of units of ``unit_blocks`` blocks (a number for each event); _UNCUT leaves it.
 
-    Returns, for each piece, its event, its unit's number (0 for a whole group) and its blocks. Units are aligned in the
+    Returns, for each piece, its event, its unit's number (0 where uncut) and its blocks. Units are aligned in the
     address space, not to the device.
     """
-    begin, end = events.block, events.block + events.count
-    size = np.maximum(unit_blocks, 1)
-    first = np.where(unit_blocks > 0, begin // size, 0)
-    pieces = np.where(unit_blocks > 0, (end - 1) // size - first + 1, 1)
+    begin, end = events.block, events.block + events.blocks
+    size = np.maximum(unit_blocks, 1)  # any divisor will do where nothing is cut
+    cut = unit_blocks != _UNCUT
+    first = np.where(cut, begin // size, 0)
+    pieces = np.where(cut, (end - 1) // size - first + 1, 1)
     source = np.repeat(np.arange(len(events)), pieces)
+    # The number of a piece within its event: its position, less that of the event's first piece.
     unit = first[source] + np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    whole = unit_blocks[source] == 0
-    low = np.where(whole, begin[source], np.maximum(begin[source], unit * size[source]))
-    high = np.where(whole, end[source], np.minimum(end[source], (unit + 1) * size[source]))
+    low = np.where(cut[source], np.maximum(begin[source], unit * size[source]), begin[source])
+    high = np.where(cut[source], np.minimum(end[source], (unit + 1) * size[source]), end[source])
     return source, unit, high - low
 
 
@@ -56,6 +63,7 @@ def _count(events: Events, unit_blocks: Integers) -> tuple[int, int]:
         return 0, 0
     source, unit, blocks = _units_of(events, unit_blocks)
     unit -= unit.min()
+    # One number for each group or unit, so that one sort brings the events of each together.
     key = events.device[source] * (unit.max() + 1) + unit
     order = order_by(key)
     source = source[order]
@@ -65,12 +73,14 @@ def _count(events: Events, unit_blocks: Integers) -> tuple[int, int]:
     movable = np.where(events.zone[source] == ZONE_MOVABLE, change, 0)
 
     def present(deltas: Integers) -> Integers:
+        # One running sum over all groups, less what it was before each group's first event.
         sums = np.cumsum(deltas)
         return sums - (sums - deltas)[start]
 
     mixed = ((present(movable) > 0) & (present(change - movable) > 0)).astype(np.int64)
     delta = np.diff(mixed, prepend=0)
     delta[first] = mixed[first]
+    # Pieces of one event may change several units: unlike indexing, add.at counts every one of them.
     at_event = np.zeros(len(events), dtype=np.int64)
     np.add.at(at_event, source, delta)
     counts = np.cumsum(at_event)[events.is_last_of_instant()]
@@ -83,18 +93,20 @@ def mixed_counts(result: RunResult, events: Events | None = None) -> MixedCounts
     A unit of a single memory block, as virtio-mem has it for small device blocks, cannot be mixed. Only what lasts
     until time moves on counts. ``events`` are the run's columns, if at hand.
     """
-    if len(result.device_units) != len(result.device_names):
+    if len(result.device_groups) != len(result.device_names):
         return None
-    if not result.device_units:
+    if not result.device_groups:
         return MixedCounts(0, 0, 0, 0)
     if events is None:
         events = Events.of(result.events)
-    units = np.array(result.device_units, dtype=np.int64)
-    moving = (events.device >= 0) & (ONLINE_SIGN[events.kind] != 0) & (events.count > 0)
-    unit = units[np.maximum(events.device, 0)]
-    static = events.take(np.flatnonzero(moving & (unit == 0)))
-    in_units = np.flatnonzero(moving & (unit > result.block_pages))
+    is_static = np.array([group.kind is GroupKind.STATIC for group in result.device_groups])
+    unit_pages = np.array([group.unit_pages for group in result.device_groups], dtype=np.int64)
+    moving = (events.device != NO_DEVICE) & (ONLINE_SIGN[events.kind] != 0) & (events.blocks > 0)
+    device = np.maximum(events.device, 0)  # whatever stands there for none: it is not moving
+    static = events.where(moving & is_static[device])
+    # A unit of no more than one block cannot be mixed.
+    in_units = events.where(moving & (unit_pages > result.block_pages)[device])
     return MixedCounts(
-        *_count(static, np.zeros(len(static), dtype=np.int64)),
-        *_count(events.take(in_units), unit[in_units] // result.block_pages),
+        *_count(static, np.full(len(static), _UNCUT)),
+        *_count(in_units, unit_pages[in_units.device] // result.block_pages),
     )

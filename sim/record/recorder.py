@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.record.device_group import WITHOUT_GROUP
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
+
+    from sim.record.device_group import DeviceGroup
 
 
 class EventKind(IntEnum):
@@ -50,6 +54,13 @@ class EventKind(IntEnum):
     """A device was attached (``count`` 1) or is gone (``count`` 0)."""
 
 
+NO_DEVICE: Final = -1
+"""In the column ``device``: none, such as where boot memory changes."""
+NO_BLOCK: Final = -1
+"""In the column ``block``: the event is not about memory blocks."""
+NO_ZONE: Final = -1
+"""In the column ``zone``: the blocks are in no zone, or the event is not about memory blocks."""
+
 EVENT_COLUMNS: Final = ("t_us", "kind", "device", "block", "count", "zone", "pages")
 """``t_us``: simulated microseconds. ``kind``: an :class:`EventKind`. ``device``: index into the run's device names, -1
 for none, such as boot memory. ``block``: first block id. ``count``: blocks. ``zone``: zone number (see
@@ -68,7 +79,7 @@ class Recorder:
     them into eight bytes an integer and is called where time does not matter (at every request of the host).
     """
 
-    __slots__ = ("_compact", "_pending", "append", "device_names", "device_nodes", "device_units")
+    __slots__ = ("_compact", "_pending", "append", "device_groups", "device_names", "device_nodes")
 
     def __init__(self) -> None:
         self._pending: list[int] = []
@@ -77,19 +88,16 @@ class Recorder:
         self.append: Callable[[Iterable[float]], None] = self._pending.extend  # type: ignore[assignment]
         self.device_names: list[str] = []
         self.device_nodes: list[int] = []
-        self.device_units: list[int] = []
+        self.device_groups: list[DeviceGroup] = []
 
     def __len__(self) -> int:
         return (len(self._compact) + len(self._pending)) // _WIDTH
 
-    def add_device(self, name: str, node: int, unit_pages: int = -1) -> int:
-        """Return the index under which events of device ``name`` on ``node`` are to be recorded.
-
-        ``unit_pages`` is the unit of the device's dynamic memory group, 0 for a static group, -1 for none.
-        """
+    def add_device(self, name: str, node: int, group: DeviceGroup = WITHOUT_GROUP) -> int:
+        """Return the index under which events of device ``name`` on ``node``, with ``group``, are to be recorded."""
         self.device_names.append(name)
         self.device_nodes.append(node)
-        self.device_units.append(unit_pages)
+        self.device_groups.append(group)
         return len(self.device_names) - 1
 
     def compact(self, *, force: bool = False) -> None:

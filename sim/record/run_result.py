@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from sim.record.device_group import DeviceGroup
+
 
 @dataclass(frozen=True, slots=True)
 class BootMemory:
@@ -31,10 +33,9 @@ class RunResult:
     """A cell's raw outcome.
 
     ``events`` has shape (n, 7), columns :data:`sim.record.recorder.EVENT_COLUMNS`, in order of simulated time.
-    ``duration_us`` is the simulated end. ``device_units`` holds, for each device, the pages of a unit of its dynamic
-    memory group, 0 for a static group and -1 for no group; empty where that is not known. ``counters`` are totals
-    kept by the core (``decisions``, ``failed_requests``, ...). ``guest`` holds the guest's sampled series by name,
-    each an array as long as ``guest["t_us"]``; empty without a guest model.
+    ``duration_us`` is the simulated end. ``device_groups`` holds the memory group of each device; empty where that is
+    not known. ``counters`` are totals kept by the core (``decisions``, ``failed_requests``, ...). ``guest`` holds the
+    guest's sampled series by name, each an array as long as ``guest["t_us"]``; empty without a guest model.
     """
 
     events: npt.NDArray[np.int64]
@@ -46,4 +47,4 @@ class RunResult:
     configured_ratio: int | None
     counters: Mapping[str, int]
     guest: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
-    device_units: tuple[int, ...] = ()
+    device_groups: tuple[DeviceGroup, ...] = ()

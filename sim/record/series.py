@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
-from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events, order_by, starts_to_rows
-from sim.record.recorder import EventKind
+from sim.record.events import PLUGGED_SIGN, Events, order_by, starts_to_rows
+from sim.record.recorder import NO_DEVICE, EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,22 +133,20 @@ class _ByDevice:
 
 def _by_device(events: Events) -> _ByDevice:
     """Follow each device's plugged and requested pages through its events."""
-    gone = (events.kind == EventKind.DEVICE) & (events.count == 0)
-    sign = PLUGGED_SIGN[events.kind]
-    rows = np.flatnonzero((events.device >= 0) & ((sign != 0) | (events.kind == EventKind.REQUEST) | gone))
+    plugs = PLUGGED_SIGN[events.kind] != 0
+    is_request = events.kind == EventKind.REQUEST
+    rows = np.flatnonzero((events.device != NO_DEVICE) & (plugs | is_request | events.gone()))
     device = events.device[rows]
     order = rows[order_by(device)]
-    kind, pages = events.kind[order], events.pages[order]
     first = np.diff(events.device[order], prepend=-1) != 0
     start = starts_to_rows(first)
 
-    change = sign[order] * pages
+    change = events.plugged_change()[order]
     sums = np.cumsum(change)
     plugged = sums - (sums - change)[start]
 
-    asks = (kind == EventKind.REQUEST) | (kind == EventKind.DEVICE)
-    # A device that is gone is asked for nothing any more.
-    asked = np.where(kind == EventKind.REQUEST, pages, 0)
+    # A device that is gone is asked for nothing any more: its last event is a request for 0 pages.
+    asks, asked = ~plugs[order], events.requested[order]
     last = np.maximum.accumulate(np.where(asks, np.arange(len(order)), -1))
     known = last >= start
     requested = np.where(known, asked[last], 0) if len(order) else asked
@@ -174,9 +172,8 @@ def run_series(result: RunResult, events: Events | None = None) -> RunSeries:
     if events is None:
         events = Events.of(result.events)
     rows, times = _steps(events)
-    pages = events.count * result.block_pages
-    online = ONLINE_SIGN[events.kind] * pages
-    offline = OFFLINE_SIGN[events.kind] * pages
+    online = events.online_change() * result.block_pages
+    offline = events.offline_change() * result.block_pages
     hotplugged = ~events.in_boot_memory(result.boot)
     to_movable = np.where(events.zone == ZONE_MOVABLE, online, 0)
     to_kernel = online - to_movable

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, GroupKind, dynamic_group
 from sim.record.recorder import EVENT_COLUMNS
 from sim.record.run_result import BootMemory, RunResult
 from sim.record.series import SERIES_COLUMNS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from sim.record.device_group import DeviceGroup
     from sim.record.series import RunSeries
     from sim.results.identity import CellId, Failure
 
@@ -160,6 +162,22 @@ def series_table(cell: CellId, series: RunSeries) -> pa.Table:
     )
 
 
+_CODE_OF_STATIC: Final = 0
+_CODE_OF_NONE: Final = -1
+
+
+def _group_code(group: DeviceGroup) -> int:
+    """Return the number that stands for ``group`` in files: pages of a unit, or a code where there are no units."""
+    if group.kind is GroupKind.DYNAMIC:
+        return group.unit_pages
+    return _CODE_OF_STATIC if group.kind is GroupKind.STATIC else _CODE_OF_NONE
+
+
+def _group_of(code: int) -> DeviceGroup:
+    """Return the group that ``code`` stands for in a file."""
+    return {_CODE_OF_STATIC: STATIC_GROUP, _CODE_OF_NONE: WITHOUT_GROUP}.get(code) or dynamic_group(code)
+
+
 def events_table(cell: CellId, result: RunResult, row: str) -> pa.Table:
     """Return the events of a cell; its metadata holds what else there is to know of the run, and its ``row``."""
     # By column first: picking columns out of rows costs more than everything else here.
@@ -167,7 +185,7 @@ def events_table(cell: CellId, result: RunResult, row: str) -> pa.Table:
     rest = {
         "device_names": list(result.device_names),
         "device_nodes": list(result.device_nodes),
-        "device_units": list(result.device_units),
+        "device_units": [_group_code(group) for group in result.device_groups],
         "block_pages": result.block_pages,
         "duration_us": result.duration_us,
         "boot": asdict(result.boot),
@@ -196,7 +214,7 @@ def result_from(events: pa.Table, metadata: Mapping[bytes, bytes], guest: pa.Tab
         events=np.column_stack([events[name].to_numpy().astype(np.int64) for name in EVENT_COLUMNS]),
         device_names=tuple(rest["device_names"]),
         device_nodes=tuple(rest["device_nodes"]),
-        device_units=tuple(rest["device_units"]),
+        device_groups=tuple(_group_of(code) for code in rest["device_units"]),
         block_pages=rest["block_pages"],
         duration_us=rest["duration_us"],
         boot=BootMemory(

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.memory.errors import ENOMEM
 from sim.record.blockmap import ZoneChanges, zone_changes
 from sim.record.events import Events
 from sim.record.mixed_groups import MixedCounts, mixed_counts
-from sim.record.recorder import EventKind
 from sim.record.series import RunSeries, run_series
 from sim.record.shrink_requests import Returns, returns
 from sim.units import MICROSECONDS
@@ -20,6 +18,7 @@ from sim.units import MICROSECONDS
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from sim.guest.contract import OomKind
     from sim.record.run_result import RunResult
 
     Integers = npt.NDArray[np.int64]
@@ -107,19 +106,16 @@ class GuestMeasured:
         self.headroom: Integers = samples["headroom"]
         self.returnable: Integers = samples["returnable"]
 
-    def ooms(self, kind: int) -> Integers:
-        """Return the microseconds at which the killer ran for ``kind`` (of :class:`sim.guest.OomKind`)."""
+    def ooms(self, kind: OomKind) -> Integers:
+        """Return the microseconds at which the killer ran for a reason of ``kind``."""
         events = self._measured.events
-        times: Integers = events.t_us[(events.kind == EventKind.OOM) & (events.zone == kind)]
-        return times
+        return events.t_us[events.ooms(kind)]
 
     @cached_property
     def failed_adds(self) -> Integers:
         """Microseconds at which a driver failed to add memory for want of memory."""
         events = self._measured.events
-        failed = (events.kind == EventKind.FAILED) & (events.device >= 0) & (events.zone == ENOMEM)
-        times: Integers = events.t_us[failed]
-        return times
+        return events.t_us[events.failed_adds()]
 
     @cached_property
     def returnable_share(self) -> Floats:
@@ -135,8 +131,8 @@ class GuestMeasured:
     def first_failure_us(self) -> int | None:
         """When the guest first ran out of memory or could not add any; None where it never did."""
         events = self._measured.events
-        times = np.concatenate((events.t_us[events.kind == EventKind.OOM], self.failed_adds))
-        return int(times.min()) if len(times) else None
+        times = events.t_us[events.ooms() | events.failed_adds()]
+        return int(times[0]) if len(times) else None
 
 
 def percent(part: Integers, whole: Integers) -> Floats:

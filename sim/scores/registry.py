@@ -11,7 +11,8 @@ import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from sim.record.events import PLUGGED_SIGN
+import numpy as np
+
 from sim.record.recorder import EventKind
 from sim.scores.definition import BYTE_SECONDS, BYTES, NUMBER, PERCENT, POINTS, SECONDS, Direction, Score, Unit
 from sim.scores.guest_scores import GUEST_SCORES
@@ -226,7 +227,7 @@ _ALL: Final = (
         "Memory given back",
         BYTES,
         "higher",
-        lambda m: float(int(m.events.pages[PLUGGED_SIGN[m.events.kind] < 0].sum()) * PAGE_SIZE),
+        lambda m: float(-int(np.minimum(m.events.plugged_change(), 0).sum()) * PAGE_SIZE),
         formula="sum over time of everything that devices gave back, each time that they did",
         source=_OWN,
     ),
@@ -316,7 +317,7 @@ _ALL: Final = (
         "Refused offline attempts",
         NUMBER,
         "lower",
-        lambda m: float(m.events.count[m.events.kind == EventKind.REFUSED].sum()),
+        lambda m: float(m.events.blocks[m.events.of_kind(EventKind.REFUSED)].sum()),
         formula="number of blocks that were to go offline and did not, counted at every attempt",
         source=_OWN,
     ),

@@ -146,7 +146,7 @@ def check_series(rig: Rig) -> None:
         events=recorder.table(),
         device_names=tuple(recorder.device_names),
         device_nodes=tuple(recorder.device_nodes),
-        device_units=tuple(recorder.device_units),
+        device_groups=tuple(recorder.device_groups),
         block_pages=rig.memory.block_pages,
         duration_us=int(rig.env.now),
         boot=rig.boot,

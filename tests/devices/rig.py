@@ -20,7 +20,6 @@ from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import HotplugError
-from sim.record.events import Events
 from sim.record.recorder import EventKind, Recorder
 from sim.units import GIB, MIB
 from tests.devices.books import check_books
@@ -280,16 +279,8 @@ class Rig:
 
     def events(self, *kinds: EventKind) -> list[tuple[int, str, int, int, int, int]]:
         """Recorded events of ``kinds`` (all, where none): (time, kind, device, first block, blocks, pages)."""
-        columns = Events.of(self.recorder.table())
         return [
-            (
-                int(columns.t_us[row]),
-                EventKind(int(columns.kind[row])).name,
-                int(columns.device[row]),
-                int(columns.block[row]),
-                int(columns.count[row]),
-                int(columns.pages[row]),
-            )
-            for row in range(len(columns))
-            if not kinds or int(columns.kind[row]) in kinds
+            (t_us, EventKind(kind).name, device, block, count, pages)
+            for t_us, kind, device, block, count, _, pages in self.recorder.table().tolist()
+            if not kinds or kind in kinds
         ]

@@ -13,6 +13,7 @@ from sim.devices.timing import Timing
 from sim.memory.errors import EBUSY, EINVAL, ENODEV, ENOSPC
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.memory.zones import OnlineType
+from sim.record.device_group import STATIC_GROUP, dynamic_group
 from sim.record.recorder import EventKind
 from sim.units import GIB, MIB
 from tests.devices.rig import BLOCK, FIRST, PAGES, FakeGuest, Rig
@@ -143,7 +144,7 @@ def test_drivers_get_the_parameters_that_the_host_was_given() -> None:
     assert rig.host.resize("v", 0)
     rig.settle()
     assert (rig.host.plugged("v"), rig.states(FIRST, 8)) == (512 * MIB, "Mx4 .x4")
-    assert rig.recorder.device_units == [512 * MIB // 4096]
+    assert rig.recorder.device_groups == [dynamic_group(512 * MIB // 4096)]
 
 
 def test_a_dax_device_gets_each_of_its_two_flags() -> None:
@@ -280,4 +281,4 @@ def test_the_node_and_the_group_of_each_device_are_its_own() -> None:
     first = rig.base // BLOCK
     assert [rig.memory.blocks.node[first + block] for block in (0, 8, 16, 17)] == [1, 0, 1, 1]
     assert rig.recorder.device_nodes == [1, 0, 1, 1]
-    assert rig.recorder.device_units == [PAGES, PAGES, 0, 0]
+    assert rig.recorder.device_groups == [dynamic_group(PAGES)] * 2 + [STATIC_GROUP] * 2

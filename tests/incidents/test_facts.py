@@ -16,6 +16,7 @@ from sim.incidents.report import Report
 from sim.incidents.runs import FailedAdd, Oom, Request, Run, Runs
 from sim.memory.errors import EBUSY, ENOMEM
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.device_group import STATIC_GROUP
 from sim.record.recorder import EventKind
 from sim.record.run_result import BootMemory, RunResult
 from sim.units import GIB, MIB
@@ -35,7 +36,7 @@ def made(*events: tuple[float, EventKind, int, int, int, int, int], died: int = 
         events=np.array([(round(t * 1e6), *rest) for t, *rest in events], dtype=np.int64).reshape(-1, 7),
         device_names=("a", "b"),
         device_nodes=(0, 0),
-        device_units=(0, 0),
+        device_groups=(STATIC_GROUP, STATIC_GROUP),
         block_pages=BLOCK,
         duration_us=100_000_000,
         boot=BootMemory(((0, 8, N, 0),), 8 * BLOCK, 0, 8 * BLOCK),

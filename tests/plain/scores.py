@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from sim.record.device_group import GroupKind
 from sim.record.recorder import EventKind
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ def _look(run: RunResult, t: int, zones: dict[int, object], owner: dict[int, int
     groups: dict[object, set[bool]] = {}
     units: dict[object, set[bool]] = {}
     for block, state in zones.items():
-        if state == "offline" or block in boot or not run.device_units:
+        if state == "offline" or block in boot or not run.device_groups:
             continue
         device = owner[block]
-        unit = run.device_units[device]
-        if unit == 0:
+        group, unit = run.device_groups[device].kind, run.device_groups[device].unit_pages
+        if group is GroupKind.STATIC:
             groups.setdefault(device, set()).add(state == 3)
         elif unit > size:
             units.setdefault((device, block * size // unit), set()).add(state == 3)
@@ -236,10 +237,10 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "auto_time_above_ratio": above([(look.MV, look.KE) for look in looks]),
         "movable_share_mean": _mean(share, dts),
         "movable_share_end": _number(share[-1]),
-        "mixed_groups_end": end.mixed_groups if run.device_units else math.nan,
-        "mixed_groups_max": max(look.mixed_groups for look in looks) if run.device_units else math.nan,
-        "mixed_units_end": end.mixed_units if run.device_units else math.nan,
-        "mixed_units_max": max(look.mixed_units for look in looks) if run.device_units else math.nan,
+        "mixed_groups_end": end.mixed_groups if run.device_groups else math.nan,
+        "mixed_groups_max": max(look.mixed_groups for look in looks) if run.device_groups else math.nan,
+        "mixed_units_end": end.mixed_units if run.device_groups else math.nan,
+        "mixed_units_max": max(look.mixed_units for look in looks) if run.device_groups else math.nan,
         "not_given_end": end.not_given * PAGE,
         "not_given_byte_seconds": float(Fraction(sum(look.not_given * look.dt for look in looks) * PAGE, 1_000_000)),
         "returned": PAGE

@@ -16,6 +16,7 @@ from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE
+from sim.record.device_group import GroupKind
 from sim.record.recorder import EventKind
 from sim.record.series import run_series
 from sim.scores.measured import integral
@@ -46,7 +47,8 @@ def wholes(result: RunResult) -> list[set[int]]:
     for _, kind, device, block, count, _, _ in result.events.tolist():
         if kind == EventKind.PLUG and device >= 0:
             blocks = range(block, block + count)
-            found += [set(blocks)] if result.device_units[device] == 0 else [{one} for one in blocks]
+            static = result.device_groups[device].kind is GroupKind.STATIC
+            found += [set(blocks)] if static else [{one} for one in blocks]
     return found
 
 

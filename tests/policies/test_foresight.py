@@ -95,10 +95,10 @@ def test_a_rehearsal_is_the_run_as_it_will_be_down_to_its_times_and_samples() ->
         assert np.array_equal(same.events, result.events)
         assert same.guest.keys() == result.guest.keys()
         assert all(np.array_equal(same.guest[name], result.guest[name]) for name in result.guest)
-        assert (same.boot, same.duration_us, same.device_units) == (
+        assert (same.boot, same.duration_us, same.device_groups) == (
             result.boot,
             result.duration_us,
-            result.device_units,
+            result.device_groups,
         )
     other = policy.before[1]
     assert rows(other, EventKind.PLUG) == [(2_000_000, int(EventKind.PLUG), N)]

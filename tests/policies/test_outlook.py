@@ -15,6 +15,7 @@ from policies.headroom import Headroom
 from sim.guest import OomKind
 from sim.memory.errors import EBUSY, ENOMEM
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.device_group import STATIC_GROUP, dynamic_group
 from sim.record.recorder import EventKind
 from sim.record.run_result import BootMemory, RunResult
 from tests.policies.stage import BLOCK, Stage
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from policies.contract import Policy
+    from sim.record.device_group import DeviceGroup
 
 M, N = ZONE_MOVABLE, ZONE_NORMAL
 S = 1_000_000
@@ -31,20 +33,23 @@ PLUG, UNPLUG, FAILED, OOM = EventKind.PLUG, EventKind.UNPLUG, EventKind.FAILED, 
 Event = tuple[float, EventKind, int, int, int, int]
 """Second, kind, device, block, blocks, zone."""
 
+TWO_DIMMS = (STATIC_GROUP, STATIC_GROUP)
 NOTHING_USED = ((0.0, 0, 0, 0),)
 
 
 def rehearsed(
-    *events: Event, units: Sequence[int] = (0, 0), samples: Sequence[tuple[float, int, int, int]] = NOTHING_USED
+    *events: Event,
+    groups: Sequence[DeviceGroup] = TWO_DIMMS,
+    samples: Sequence[tuple[float, int, int, int]] = NOTHING_USED,
 ) -> RunResult:
     """Return a run of 100 s; ``samples`` are (second, headroom, free in MOVABLE, used by programs)."""
     rows = [(round(t * S), kind, *rest, rest[2] * BLOCK) for t, kind, *rest in events]
     table = np.array(samples, dtype=np.float64).reshape(-1, 4)
     return RunResult(
         events=np.array(rows, dtype=np.int64).reshape(-1, 7),
-        device_names=tuple(f"d{number}" for number in range(len(units))),
-        device_nodes=(0,) * len(units),
-        device_units=tuple(units),
+        device_names=tuple(f"d{number}" for number in range(len(groups))),
+        device_nodes=(0,) * len(groups),
+        device_groups=tuple(groups),
         block_pages=BLOCK,
         duration_us=END,
         boot=BootMemory(((0, 8, N, 0),), 8 * BLOCK, 0, 8 * BLOCK),
@@ -68,7 +73,7 @@ def test_what_comes_when_is_items_and_steps_of_devices() -> None:
             (3, PLUG, 1, 68, 2, N),
             (20, UNPLUG, 1, 64, 4, M),
             (30, UNPLUG, 0, 40, 2, N),
-            units=(0, 2 * BLOCK),
+            groups=(STATIC_GROUP, dynamic_group(2 * BLOCK)),
         )
     )
     assert seen.future.items == (Item(1 * S, 30 * S, 2 * BLOCK),)
@@ -100,7 +105,7 @@ def test_what_the_kernel_needs_is_what_it_has_less_what_is_free_or_borrowed() ->
         (14.0, 2 * BLOCK - 2049, BLOCK, 0),
     )
     events = (1, PLUG, 0, 40, 2, N), (2, PLUG, 1, 50, 1, M)
-    seen = Outlook(rehearsed(*events, units=(0, BLOCK), samples=samples))
+    seen = Outlook(rehearsed(*events, groups=(STATIC_GROUP, dynamic_group(BLOCK)), samples=samples))
     has = 2 * BLOCK - 2048
     assert seen.needs() == [
         Need(S // 2, 0),
@@ -228,9 +233,9 @@ def test_it_rehearses_as_often_as_it_may_and_no_more(most: int) -> None:
 
     def result(policy: Policy, plans: int) -> RunResult:
         if isinstance(policy, OnlineKernel):
-            return rehearsed(*units, units=(BLOCK,), samples=((0, 99 * BLOCK, 0, 0),))
+            return rehearsed(*units, groups=(dynamic_group(BLOCK),), samples=((0, 99 * BLOCK, 0, 0),))
         kernel = [(*unit[:5], N if n < plans else M) for n, unit in enumerate(units)]
-        return rehearsed(*kernel, fails, units=(BLOCK,))
+        return rehearsed(*kernel, fails, groups=(dynamic_group(BLOCK),))
 
     foreseen = Foreseen(result, range(200, 220))
     Clairvoyant(rehearsals=most).foresee(foreseen)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sim.guest import OomKind
+from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
 from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events, order_by, starts_to_rows
 from sim.record.recorder import EVENT_COLUMNS, EventKind, Recorder
 from sim.record.run_result import BootMemory
@@ -47,14 +49,84 @@ def test_the_numbers_of_kinds_and_the_columns_are_those_that_files_hold() -> Non
 
 
 def test_columns_and_rows_are_those_of_the_table() -> None:
-    table = np.arange(21, dtype=np.int64).reshape(3, 7)
+    table = np.array([(10 * row, 1 + row, 20 + row, 30 + row, 40 + row, 1 + row, 50 + row) for row in range(3)])
     columns = Events.of(table)
     assert len(columns) == 3
-    for number, name in enumerate(EVENT_COLUMNS):
-        assert getattr(columns, name).tolist() == [number, 7 + number, 14 + number], name
-    taken = columns.take(np.array([2, 0]))
-    for number, name in enumerate(EVENT_COLUMNS):
-        assert getattr(taken, name).tolist() == [14 + number, number], name
+    expected: dict[str, list[int]] = {
+        "t_us": [0, 10, 20],
+        "kind": [EventKind.PLUG, EventKind.ADD, EventKind.ONLINE],
+        "device": [20, 21, 22],
+        "block": [30, 31, 32],
+        "blocks": [40, 41, 42],
+        "zone": [1, 2, 3],
+    }
+    for name, values in expected.items():
+        assert getattr(columns, name).tolist() == values, name
+        assert getattr(columns.take(np.array([2, 0])), name).tolist() == [values[2], values[0]], name
+        assert getattr(columns.where(np.array([False, True, True])), name).tolist() == values[1:], name
+    assert columns.plugged_change().tolist() == [50, 51, 0]
+    assert columns.take(np.array([1, 0])).plugged_change().tolist() == [51, 50]
+    assert columns.take(np.array([1, 0])).online_change().tolist() == [0, 40]
+
+
+CODES = (
+    (1, EventKind.PLUG, 0, 5, 3, 3, 300),
+    (2, EventKind.SUBUNPLUG, 0, 5, 1, -1, 40),
+    (3, EventKind.REQUEST, 0, -1, 0, -1, 900),
+    (4, EventKind.REFUSED, 0, 6, 2, 1, 0),
+    (5, EventKind.FAILED, 0, -1, 0, 12, 0),
+    (5, EventKind.FAILED, -1, -1, 0, 12, 0),
+    (5, EventKind.FAILED, 0, -1, 0, 3, 0),
+    (6, EventKind.OOM, -1, 0, 1, 0, 70),
+    (6, EventKind.OOM, -1, 0, 1, 2, 80),
+    (7, EventKind.DEVICE, 1, -1, 1, -1, 0),
+    (8, EventKind.DEVICE, 0, -1, 0, -1, 0),
+    (9, EventKind.REMOVE, 0, 5, 2, -1, 200),
+    (9, EventKind.ADD, 1, 9, 4, -1, 400),
+    (9, EventKind.UNPLUG, 1, 9, 4, 2, 350),
+)
+"""Events whose columns mean different things: 12 is ENOMEM, 3 ZONE_MOVABLE and an errno, 0 to 2 kinds of kills."""
+
+
+def test_each_accessor_reads_only_the_events_that_a_column_means_it_for() -> None:
+    seen = Events.of(np.array(CODES, dtype=np.int64))
+    assert seen.blocks.tolist() == [3, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, 4, 4]
+    assert seen.zone.tolist() == [3, -1, -1, 1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 2]
+    assert seen.requested.tolist() == [0, 0, 900, *[0] * 11]
+    assert seen.errno.tolist() == [0, 0, 0, 0, 12, 12, 3, *[0] * 7]
+    assert seen.oom_kind.tolist() == [*[-1] * 7, OomKind.KERNEL, OomKind.MIGRATION, *[-1] * 5]
+    assert seen.mem_available.tolist() == [*[0] * 7, 70, 80, *[0] * 5]
+    assert seen.online_change().tolist() == [3, *[0] * 12, -4]
+    assert seen.offline_change().tolist() == [*[0] * 11, -2, 4, 0]
+    assert seen.plugged_change().tolist() == [300, -40, *[0] * 9, -200, 400, -350]
+
+
+def test_events_are_flagged_by_what_they_tell() -> None:
+    seen = Events.of(np.array(CODES, dtype=np.int64))
+    flagged = {
+        "failed adds, not requests of the host or other reasons": (seen.failed_adds(), [4]),
+        "all runs of the killer": (seen.ooms(), [7, 8]),
+        "runs for the kernel": (seen.ooms(OomKind.KERNEL), [7]),
+        "runs for a full guest": (seen.ooms(OomKind.GUEST_FULL), []),
+        "runs for migration": (seen.ooms(OomKind.MIGRATION), [8]),
+        "attached": (seen.attached(), [9]),
+        "gone": (seen.gone(), [10]),
+        "one kind": (seen.of_kind(EventKind.DEVICE), [9, 10]),
+        "two kinds": (seen.of_kind(EventKind.PLUG, EventKind.REFUSED), [0, 3]),
+    }
+    for what, (flags, rows) in flagged.items():
+        assert flags.dtype == np.bool_, what
+        assert np.flatnonzero(flags).tolist() == rows, what
+    assert seen.where(seen.ooms()).mem_available.tolist() == [70, 80]
+
+
+def test_the_table_itself_is_never_changed_by_reading_it() -> None:
+    table = np.array(CODES, dtype=np.int64)
+    seen = Events.of(table)
+    assert (seen.blocks.sum(), seen.zone.sum()) == (16, -5)
+    assert table.tolist() == [list(row) for row in CODES]
+    assert seen.attached().any()
+    assert seen.errno.max() == 12
 
 
 def test_the_last_event_of_an_instant_is_the_one_after_which_time_moves_on() -> None:
@@ -111,6 +183,8 @@ def test_a_recorder_keeps_rows_in_order_however_often_they_are_packed() -> None:
 
 def test_devices_are_numbered_as_they_come() -> None:
     recorder = Recorder()
-    assert [recorder.add_device("d", 1, 0), recorder.add_device("v", 0, 512), recorder.add_device("x", 2)] == [0, 1, 2]
+    unit = dynamic_group(512)
+    added = [recorder.add_device("d", 1, STATIC_GROUP), recorder.add_device("v", 0, unit), recorder.add_device("x", 2)]
+    assert added == [0, 1, 2]
     assert (recorder.device_names, recorder.device_nodes) == (["d", "v", "x"], [1, 0, 2])
-    assert recorder.device_units == [0, 512, -1]
+    assert recorder.device_groups == [STATIC_GROUP, unit, WITHOUT_GROUP]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.device_group import STATIC_GROUP
 from sim.record.recorder import EventKind
 from sim.record.run_result import BootMemory, RunResult
 from sim.record.series import run_series
@@ -40,7 +41,7 @@ RUN = RunResult(
     ),
     device_names=("a", "b"),
     device_nodes=(0, 0),
-    device_units=(0, 0),
+    device_groups=(STATIC_GROUP, STATIC_GROUP),
     block_pages=BLOCK,
     duration_us=8_500_000,
     boot=BootMemory(((0, 8, ZONE_NORMAL, 0), (10, 3, ZONE_MOVABLE, 0)), 8 * BLOCK, 3 * BLOCK + 1000, 8 * BLOCK - 1000),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
 from sim.record.mixed_groups import mixed_counts
 from sim.record.series import SERIES_COLUMNS, device_series, run_series
 from sim.scores.registry import SCORES, compute_scores
@@ -184,8 +185,9 @@ def test_the_first_kill_is_a_failure_as_the_first_failed_add_is(kind: int) -> No
 
 
 def test_no_group_and_a_unit_of_one_block_are_never_mixed() -> None:
-    for units in ((-1, -1, 1000, 1000, -1), (-1, -1, -1, 1000, 0)):
-        found = mixed_counts(replace(made_by_hand(), device_units=units))
+    none, one = WITHOUT_GROUP, dynamic_group(1000)
+    for groups in ((none, none, one, one, none), (none, none, none, one, STATIC_GROUP)):
+        found = mixed_counts(replace(made_by_hand(), device_groups=groups))
         assert found is not None
         assert (found.groups_end, found.groups_highest, found.units_end, found.units_highest) == (0, 0, 0, 0)
 

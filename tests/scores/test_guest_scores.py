@@ -13,6 +13,7 @@ from policies.clairvoyant import Clairvoyant
 from policies.fixed import OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from sim.guest.contract import OomKind
+from sim.record.device_group import dynamic_group
 from sim.record.recorder import EventKind
 from sim.record.run_result import BootMemory, RunResult
 from sim.scores.guest_scores import GUEST_SCORES
@@ -39,7 +40,7 @@ def run_of(
         events=events,
         device_names=tuple(f"d{i}" for i in range(devices)),
         device_nodes=(0,) * devices,
-        device_units=(BLOCK,) * devices,
+        device_groups=(dynamic_group(BLOCK),) * devices,
         block_pages=BLOCK,
         duration_us=seconds * 1_000_000,
         boot=BootMemory(((0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),

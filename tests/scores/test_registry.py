@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sim.record.device_group import STATIC_GROUP, DeviceGroup, dynamic_group
 from sim.record.recorder import EventKind
 from sim.record.run_result import BootMemory, RunResult
 from sim.scores.measured import integral
@@ -19,16 +20,19 @@ BLOCK = 32768
 
 
 def run_of(
-    *rows: tuple[int, ...], duration_s: int = 100, ratio: int | None = 301, units: tuple[int, ...] = (0,)
+    *rows: tuple[int, ...],
+    duration_s: int = 100,
+    ratio: int | None = 301,
+    groups: tuple[DeviceGroup, ...] = (STATIC_GROUP,),
 ) -> RunResult:
-    """A VM with 4 GiB of boot memory and devices of the given ``units``; rows have times in seconds."""
+    """A VM with 4 GiB of boot memory and devices with these ``groups``; rows have times in seconds."""
     events = np.array(rows, dtype=np.int64).reshape(-1, 7)
     events[:, 0] *= 1_000_000
     return RunResult(
         events=events,
-        device_names=tuple(f"d{i}" for i in range(len(units))),
-        device_nodes=(0,) * len(units),
-        device_units=units,
+        device_names=tuple(f"d{i}" for i in range(len(groups))),
+        device_nodes=(0,) * len(groups),
+        device_groups=groups,
         block_pages=BLOCK,
         duration_us=duration_s * 1_000_000,
         boot=BootMemory(((0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
@@ -108,7 +112,7 @@ def test_what_is_undefined_is_nan_and_never_zero() -> None:
     assert {name for name, value in nothing.items() if math.isnan(value)} == undefined
     for name in undefined:
         assert SCORES[name].undefined != "never"
-    unknown = compute_scores(replace(run_of(), device_units=(), counters={}))
+    unknown = compute_scores(replace(run_of(), device_groups=(), counters={}))
     for name in (
         "mixed_groups_end",
         "mixed_groups_max",
@@ -137,12 +141,12 @@ def test_a_dimm_in_two_zones_is_one_mixed_group_and_a_big_unit_one_mixed_unit() 
         (4, EventKind.PLUG, 1, 73, 1, 2, 0),
         (5, EventKind.UNPLUG, 0, 36, 4, 2, 0),
     )
-    scores = compute_scores(run_of(*rows, units=(0, 4 * BLOCK)))
+    scores = compute_scores(run_of(*rows, groups=(STATIC_GROUP, dynamic_group(4 * BLOCK))))
     assert (scores["mixed_groups_max"], scores["mixed_groups_end"]) == (1, 0)
     assert (scores["mixed_units_max"], scores["mixed_units_end"]) == (1, 1)
     # The same blocks in units of two: block 72 and 73 share one; in units of one block none can be mixed.
-    assert compute_scores(run_of(*rows, units=(0, 2 * BLOCK)))["mixed_units_end"] == 1
-    assert compute_scores(run_of(*rows, units=(0, BLOCK)))["mixed_units_max"] == 0
+    assert compute_scores(run_of(*rows, groups=(STATIC_GROUP, dynamic_group(2 * BLOCK))))["mixed_units_end"] == 1
+    assert compute_scores(run_of(*rows, groups=(STATIC_GROUP, dynamic_group(BLOCK))))["mixed_units_max"] == 0
 
 
 def test_memory_asked_back_counts_from_the_request_until_it_is_given() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
 from sim.record.recorder import EventKind
 from sim.record.run_result import BootMemory, RunResult
 
@@ -135,7 +136,7 @@ def made_by_hand(rows: tuple[tuple[int, ...], ...] = ROWS, *, configured_ratio: 
         events=events,
         device_names=("dimm", "other", "large", "small", "dax"),
         device_nodes=(0, 1, 1, 0, 0),
-        device_units=(0, 0, 4000, 1000, -1),
+        device_groups=(STATIC_GROUP, STATIC_GROUP, dynamic_group(4000), dynamic_group(1000), WITHOUT_GROUP),
         block_pages=BLOCK,
         duration_us=SECONDS * 1_000_000,
         boot=BootMemory(

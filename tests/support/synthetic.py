@@ -11,6 +11,7 @@ import numpy as np
 
 from sim.kernel.guest_link import SERIES
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
 from sim.record.recorder import EventKind
 from sim.record.run_result import BootMemory, RunResult
 from tests.support.reach import LONG
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 
 BLOCK_PAGES = 32768
 Run = tuple[int, int, int | str | None]  # first block, blocks, their state
-UNITS = (0, 0, BLOCK_PAGES, 4 * BLOCK_PAGES, 16 * BLOCK_PAGES, -1)
+GROUPS = (
+    STATIC_GROUP,
+    STATIC_GROUP,
+    *(dynamic_group(blocks * BLOCK_PAGES) for blocks in (1, 4, 16)),
+    WITHOUT_GROUP,
+)
 
 CHANGES = (EventKind.PLUG, EventKind.ADD, EventKind.ONLINE, EventKind.OFFLINE, EventKind.REMOVE, EventKind.UNPLUG,
            EventKind.REQUEST)  # fmt: skip
@@ -183,7 +189,7 @@ def random_run(rng: random.Random, steps: int = 80) -> RunResult:
         events=np.array(machine.rows, dtype=np.int64).reshape(-1, 7),
         device_names=tuple(f"device{i}" for i in range(len(devices))),
         device_nodes=tuple(0 for _ in devices),
-        device_units=tuple(rng.choice(UNITS) for _ in devices) if rng.randrange(10) else (),
+        device_groups=tuple(rng.choice(GROUPS) for _ in devices) if rng.randrange(10) else (),
         block_pages=BLOCK_PAGES,
         duration_us=duration_us,
         boot=BootMemory(tuple(boot_runs), kernel, movable * BLOCK_PAGES + cma, kernel - cma),
