@@ -87,7 +87,8 @@ class DaskWorkers:
                     host="127.0.0.1",
                     # No dashboard, and whichever port is free for what is left of its server.
                     dashboard_address="127.0.0.1:0",
-                    scheduler_kwargs={"dashboard": False},
+                    # A cell that ends its worker is run once more by itself, not again and again on other workers.
+                    scheduler_kwargs={"dashboard": False, "allowed_failures": 0},
                     # Cells hold next to nothing; what a policy needs is its own business.
                     memory_limit=0,
                 ) as cluster,
