@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Processes for the tests; "auto" is one for each core.
 WORKERS ?= auto
+# Where compiled modules are not kept, every process of the tests compiles all of them anew.
+unexport PYTHONDONTWRITEBYTECODE
 RECORDINGS := $(wildcard tests/data/kernel-traces/*.json)
 
 # One stamp for each set of libraries: pyproject.toml changed means install again.
