@@ -305,16 +305,17 @@ class Memory:
         Slab counts by the kind of its cache: inodes of files whose data is cached too, though none of them can go.
         """
         self._fresh_watermarks()
-        zones = self.zones.values()
-        low = sum(z.low for z in zones)
-        reserve = sum(min(z.high + max(z.reserve_user, z.reserve_kernel), z.managed) for z in zones)
-        cache = sum(z.cache for z in zones)
-        slab = sum(z.slab for z in zones) + sum(
-            sum(load.kernel.values()) + sum(load.orphans.values())
-            for load in self.loads.values()
-            if load.kind is LoadKind.DISK_FILES
-        )
-        free = sum(z.free - z.listed_pcp(self.parameters.pcp_adaptive_share) for z in zones)
+        share = self.parameters.pcp_adaptive_share
+        low = reserve = cache = slab = free = 0
+        for z in self.zones.values():  # one loop: this is looked at after every demand
+            low += z.low
+            reserve += min(z.high + max(z.reserve_user, z.reserve_kernel), z.managed)
+            cache += z.cache
+            slab += z.slab
+            free += z.free - z.listed_pcp(share)
+        for load in self.loads.values():
+            if load.kind is LoadKind.DISK_FILES:
+                slab += sum(load.kernel.values()) + sum(load.orphans.values())
         return max(0, free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low))
 
     def _oom(self, kind: OomKind, done_share: float) -> OomEvent:
