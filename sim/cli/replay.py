@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from policies.contract import Explanation
     from sim.experiment.plan import Cell
     from sim.replay.calibration import TraceComparison
-    from sim.replay.kernel_trace import ReplayReport
+    from sim.replay.report import ReplayReport
 
 _SHOWN_MISMATCHES = 5
 

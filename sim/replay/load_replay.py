@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sim.guest import GuestParameters, OomEvent
-    from sim.replay.kernel_trace import ReplayReport
+    from sim.replay.report import ReplayReport
     from sim.replay.trace_format import Snapshot, Step, Trace, ZoneSnapshot
 
 _MIB_PAGES = MIB // PAGE_SIZE
@@ -61,13 +61,13 @@ class LoadReplay(Replay):
             if self.model.died:
                 return
 
-    def _do_exec(self, step: Step) -> None:
+    def _exec(self, step: Step) -> None:
         try:
             self._applied = ooms(apply(self.model, parse_command(step.command or "")))
         except ValueError as error:
             raise TraceError(f"{self.trace.name}: step {self._step}: command: {error}") from error
 
-    def _do_reactive_growth(self, step: Step) -> None:
+    def _reactive_growth(self, step: Step) -> None:
         """Touch memory as the recorded program did, and make the host's requests when the recorded host made them."""
         device = self.devices.get(step.id or "")
         samples = list(growth_samples(step))

@@ -14,7 +14,7 @@ from sim.experiment import probe
 from sim.incidents import report as incidents
 from sim.replay import load_replay, trace_format
 from sim.replay.calibration import StepComparison, TraceComparison
-from sim.replay.kernel_trace import ReplayReport
+from sim.replay.report import ReplayReport
 from tests.experiment.examples import small
 
 if TYPE_CHECKING:

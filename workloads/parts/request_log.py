@@ -110,6 +110,12 @@ class _Reader:
         self._plugged: dict[str, DeviceSpec] = {}
         # Devices of which a row was faulty: later rows cannot be judged and are not blamed for it.
         self._unclear: set[str] = set()
+        self._requests: dict[str, Callable[[int, str, dict[str, str], Checker], Request | None]] = {
+            "plug": self._plug,
+            "unplug": self._unplug,
+            "resize": self._resize,
+            "demand": self._demand,
+        }
 
     def request(self, line: int, row: dict[str, str]) -> Request | None:
         """Return the request of a row, or None with its faults told."""
@@ -131,8 +137,7 @@ class _Reader:
         for column in OPTIONAL:
             if column != "note" and row.get(column) and column not in _USED[op]:
                 check.fault(column, f"must be empty with {op}, but is {shown(row[column])}")
-        make: Callable[[int, str, dict[str, str], Checker], Request | None] = getattr(self, f"_{op}")
-        return make(t_us, device, row, check)
+        return self._requests[op](t_us, device, row, check)
 
     def _time(self, text: str, check: Checker) -> int:
         try:

@@ -1,0 +1,69 @@
+"""How a replay compared with its recording: what was compared, what differed, which refusals were taken from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+BOOT: Final = -1
+"""Instead of a step's number: before the first step."""
+
+
+@dataclass(slots=True)
+class ReplayReport:
+    """How a replay compared.
+
+    Each mismatch is a dict with ``step`` (from 0, or BOOT), what it is about under ``block``, ``zone`` or ``device``,
+    ``recorded`` and ``simulated``.
+    """
+
+    trace: str
+    kernel: str
+    steps: int = 0
+    blocks_compared: int = 0
+    block_mismatches: list[dict[str, object]] = field(default_factory=list)
+    zone_mismatches: list[dict[str, object]] = field(default_factory=list)
+    size_mismatches: list[dict[str, object]] = field(default_factory=list)
+    refused: dict[int, int] = field(default_factory=dict)
+    """Blocks that refused to go offline, by step."""
+
+    @property
+    def refused_by_guest(self) -> int:
+        """Blocks that refused, taken from the recording."""
+        return sum(self.refused.values())
+
+    @property
+    def identical(self) -> bool:
+        """Whether nothing differed."""
+        return not (self.block_mismatches or self.zone_mismatches or self.size_mismatches)
+
+    def differs_in_block(self, step: int, block: int, recorded: object, simulated: object) -> None:
+        """Note that ``block`` is not as recorded after ``step``."""
+        _note(self.block_mismatches, step, "block", block, recorded, simulated)
+
+    def differs_in_zone(self, step: int, zone: str, recorded: object, simulated: object) -> None:
+        """Note that ``zone``, such as ``0/Normal``, is not as recorded after ``step``."""
+        _note(self.zone_mismatches, step, "zone", zone, recorded, simulated)
+
+    def differs_in_size(self, step: int, device: str, recorded: object, simulated: object) -> None:
+        """Note that ``device`` has not plugged the bytes that were recorded after ``step``."""
+        _note(self.size_mismatches, step, "device", device, recorded, simulated)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that ``memhp-sim replay --json`` prints."""
+        return {
+            "trace": self.trace,
+            "kernel": self.kernel,
+            "steps": self.steps,
+            "blocks_compared": self.blocks_compared,
+            "block_mismatches": self.block_mismatches,
+            "zone_mismatches": self.zone_mismatches,
+            "size_mismatches": self.size_mismatches,
+            "refused_by_guest": self.refused_by_guest,
+        }
+
+
+def _note(
+    mismatches: list[dict[str, object]], step: int, what: str, name: object, recorded: object, simulated: object
+) -> None:
+    mismatches.append({"step": step, what: name, "recorded": recorded, "simulated": simulated})
