@@ -10,8 +10,8 @@ import simpy
 from benchmarks.ratios import against_bare, ratio, timed
 from policies.auto_movable import AutoMovable
 from policies.contract import ZoneRequest
-from sim.devices.context import DriverContext
 from sim.devices.specs import DimmSpec, VirtioMemSpec
+from sim.kernel.context import DriverContext
 from sim.kernel.hotplug_core import HotplugCore
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost

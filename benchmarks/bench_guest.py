@@ -11,8 +11,8 @@ from benchmarks.ratios import ratio, timed
 from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineMovable
 from policies.headroom import Headroom
-from sim.devices.context import DriverContext
 from sim.devices.specs import DimmSpec, VirtioMemSpec
+from sim.kernel.context import DriverContext
 from sim.kernel.guest_link import GuestLink, GuestSpec
 from sim.kernel.hotplug_core import HotplugCore
 from sim.machine.boot_layout import lay_out
@@ -39,7 +39,7 @@ def machine(size: int, policy: Policy, *, modelled: bool) -> tuple[simpy.Environ
     core = HotplugCore(env, layout.memory, policy, recorder)
     link = None
     if modelled:
-        link = GuestLink(env, spec, layout, GuestSpec())
+        link = GuestLink(env, layout.memory, layout.present_zones(), spec.kernel_series, GuestSpec())
         link.attach(core)
     host = MachineHost(DriverContext(env, core, recorder), spec, layout.device_base, guest=link)
     host.plug(VirtioMemSpec("device", 2 * size))

@@ -17,7 +17,7 @@ from sim.analysis.compare import HEADLINE_SCORES, compare
 from sim.analysis.data import scenarios
 from sim.analysis.plots import GUEST_PLOTS, PLOTS, styled
 from sim.analysis.regret import bound, regret
-from sim.experiment.executors import chosen
+from sim.experiment.choose_workers import choose_workers
 from sim.experiment.load import load
 from sim.experiment.plan import Experiment
 from sim.experiment.run import run as run_experiment
@@ -139,7 +139,7 @@ def run(
     stop the others: it is a row with its status and error.
     """
     planned = experiment if isinstance(experiment, Experiment) else load(experiment)
-    who = chosen(
+    who = choose_workers(
         1 if workers is None and scheduler is None else workers, scheduler, apart=planned.cell_timeout is not None
     )
     report = run_experiment(planned, Path(out), workers=who, force=force)

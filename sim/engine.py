@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import simpy
 
 from policies.contract import Policy
-from sim.devices.context import DriverContext
 from sim.faults import MemhpSimError
+from sim.kernel.context import DriverContext
 from sim.kernel.guest_link import GuestLink
 from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.policy_answers import PolicyError
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from policies.contract import Explanation
-    from sim.devices.timing import Timing
     from sim.kernel.guest_link import GuestSpec
+    from sim.kernel.timing import Timing
     from sim.machine.spec import MachineSpec
     from workloads.contract import Streams, Workload
 
@@ -75,7 +75,7 @@ def simulate(
         UserSpace(context, policy.user_space)
     link = None
     if guest is not None:
-        link = GuestLink(env, machine, layout, guest)
+        link = GuestLink(env, layout.memory, layout.present_zones(), machine.kernel_series, guest)
         link.attach(core)
         env.process(link.sampling(end))
     host = MachineHost(context, machine, layout.device_base, guest=link)

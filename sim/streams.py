@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from workloads.contract import Streams as StreamsContract
+    from collections.abc import Callable
 
 _WORDS: Final = 8  # SHA-256 as 32-bit words, which is what a SeedSequence mixes
 
@@ -59,7 +59,7 @@ class ScopedStreams:
 
     __slots__ = ("_scope", "_streams")
 
-    def __init__(self, streams: StreamsContract, scope: str) -> None:
+    def __init__(self, streams: Callable[[str], np.random.Generator], scope: str) -> None:
         self._streams = streams
         self._scope = scope
 

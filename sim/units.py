@@ -18,6 +18,9 @@ MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 TIB: Final = 1 << 40
 
+MEMORY_LIMIT: Final = 64 * TIB
+"""Bytes of memory that x86-64 addresses with four-level page tables."""
+
 PAGEBLOCK_PAGES: Final = (2 * MIB) >> PAGE_SHIFT
 """Pages of a pageblock, of a sub-section and of a PMD mapping on x86-64: 2 MiB each."""
 

@@ -10,9 +10,9 @@ import pytest
 
 from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import VirtioMemSpec
-from sim.devices.timing import Timing
 from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
+from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.recorder import EventKind
 from sim.record.series import device_series, run_series

@@ -13,9 +13,9 @@ from policies.contract import Explanation, Policy, UserSpaceRule
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from policies.udev import Udev
 from sim.devices.specs import DimmSpec, VirtioMemSpec
-from sim.devices.timing import Timing
 from sim.engine import WorkloadError, simulate
 from sim.kernel.policy_answers import PolicyError
+from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
 from sim.record.device_group import STATIC_GROUP

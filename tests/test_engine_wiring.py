@@ -9,9 +9,9 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import DimmSpec, VirtioMemSpec
-from sim.devices.timing import Timing
 from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
+from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.device_group import STATIC_GROUP, dynamic_group

@@ -110,7 +110,7 @@ def _perform(
 
     from sim.cli.main import FAILED, INTERRUPTED
     from sim.cli.progress import RunProgress
-    from sim.experiment.executors import chosen
+    from sim.experiment.choose_workers import choose_workers
     from sim.experiment.run import run as run_experiment
 
     if workers is not None and scheduler not in (None, "local"):
@@ -123,7 +123,7 @@ def _perform(
             report = run_experiment(
                 experiment,
                 out,
-                workers=chosen(workers, scheduler, apart=experiment.cell_timeout is not None),
+                workers=choose_workers(workers, scheduler, apart=experiment.cell_timeout is not None),
                 force=force,
                 on_start=progress.start,
                 on_outcome=progress.outcome,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.devices.static_device import StaticDevice
-from sim.devices.timing import scale
-from sim.devices.worker import LOCK
+from sim.kernel.timing import scale
+from sim.kernel.worker import LOCK
 from sim.memory.blocks import MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
 from sim.units import bytes_to_pages
@@ -17,8 +17,8 @@ from sim.units import bytes_to_pages
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sim.devices.context import DriverContext
-    from sim.devices.worker import Work
+    from sim.kernel.context import DriverContext
+    from sim.kernel.worker import Work
 
 
 class Dax(StaticDevice):

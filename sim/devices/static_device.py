@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from sim.devices.timing import scale
-from sim.devices.worker import LOCK, Worker
+from sim.kernel.timing import scale
+from sim.kernel.worker import LOCK, Worker
 from sim.memory.errors import HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.record.device_group import STATIC_GROUP
@@ -15,8 +15,8 @@ from sim.units import bytes_to_pages
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sim.devices.context import DriverContext
-    from sim.devices.worker import Work
+    from sim.kernel.context import DriverContext
+    from sim.kernel.worker import Work
 
 
 class StaticDevice(ABC):

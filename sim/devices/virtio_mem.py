@@ -14,7 +14,7 @@ from simpy.events import Timeout
 from sim.devices.virtio_mem_bbm import BigBlockMode
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
-from sim.devices.worker import Worker
+from sim.kernel.worker import Worker
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
 from sim.record.device_group import dynamic_group
 from sim.record.recorder import EventKind
@@ -23,9 +23,9 @@ from sim.units import GIB, MIB, PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sim.devices.context import DriverContext
-    from sim.devices.worker import Work
+    from sim.kernel.context import DriverContext
     from sim.kernel.hotplug_core import BlockOwner
+    from sim.kernel.worker import Work
 
 _REQUEST = int(EventKind.REQUEST)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from sim.devices.context import DriverContext
+    from sim.kernel.context import DriverContext
     from sim.kernel.hotplug_core import HotplugCore
     from sim.memory.groups import MemoryGroup
 

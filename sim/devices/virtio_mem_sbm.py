@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.devices.timing import scale
-from sim.devices.worker import LOCK
+from sim.kernel.timing import scale
+from sim.kernel.worker import LOCK
 from sim.memory.errors import EAGAIN, EBUSY, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.recorder import EventKind

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from policies.contract import Policy
-    from sim.devices.timing import Timing
     from sim.kernel.guest_link import GuestSpec
+    from sim.kernel.timing import Timing
     from sim.plugins.lookup import Kind
     from workloads.contract import Workload
 
@@ -56,7 +56,7 @@ def guest(settings: Mapping[str, Any]) -> GuestSpec | None:
 
 def timing(settings: Mapping[str, int]) -> Timing:
     """Return the timing that ``settings`` (microseconds) describe."""
-    from sim.devices.timing import Timing
+    from sim.kernel.timing import Timing
 
     return Timing(**settings)
 

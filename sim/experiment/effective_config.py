@@ -89,7 +89,7 @@ def _plugin(kind: Kind, label: str, table: Mapping[str, Any], folder: Path) -> d
 
 
 def _timing() -> dict[str, float]:
-    from sim.devices.timing import Timing
+    from sim.kernel.timing import Timing
 
     defaults = Timing()
     return {field.name: us_to_seconds(getattr(defaults, field.name)) for field in dataclasses.fields(Timing)}

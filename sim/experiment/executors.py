@@ -95,18 +95,6 @@ def local(count: int | None = None, *, apart: bool = False) -> Workers:
     return InProcess() if count == 1 and not apart else LocalProcesses(count)
 
 
-def chosen(count: int | None, scheduler: str | None, *, apart: bool = False) -> Workers:
-    """Return the workers of the Dask ``scheduler``, or :func:`local` ones where it is None.
-
-    Raises InputError where there is something wrong with the scheduler's address, or Dask is not installed.
-    """
-    if scheduler is None:
-        return local(count, apart=apart)
-    from sim.experiment.dask_workers import DaskWorkers
-
-    return DaskWorkers(scheduler, count)
-
-
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -85,7 +85,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _timing(table: dict[str, Any]) -> dict[str, Any]:
-    from sim.devices.timing import Timing
+    from sim.kernel.timing import Timing
     from sim.units import us_to_seconds
 
     seconds = {

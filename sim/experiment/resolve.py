@@ -137,7 +137,7 @@ def guest(table: object, where: str, faults: list[Fault]) -> Settings | None:
 
 def timing(table: Mapping[str, Any], where: str, faults: list[Fault]) -> Settings | None:
     """Return the guest's times in microseconds, from what ``table`` says in seconds; the others by default."""
-    from sim.devices.timing import Timing
+    from sim.kernel.timing import Timing
 
     defaults = Timing()
     settings = {field.name: int(getattr(defaults, field.name)) for field in dataclasses.fields(Timing)}

@@ -13,19 +13,18 @@ import numpy as np
 
 from sim.guest import GuestModel, default_boot, parameters_for
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
-from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_MOVABLE
+from sim.memory.zones import ZONE_MOVABLE
 from sim.units import MICROSECONDS, PAGE_SIZE, seconds_to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     import numpy.typing as npt
     import simpy
 
     from sim.guest import Demand, GuestParameters
     from sim.kernel.hotplug_core import HotplugCore
-    from sim.machine.boot_layout import BootLayout
-    from sim.machine.spec import MachineSpec
+    from sim.memory.hotplug import Memory
 
 _NEWER_SERIES: Final = (6, 12)
 """Series from which on the guest is modelled as a recorded 6.12; before, as a recorded 6.1."""
@@ -60,17 +59,28 @@ class GuestSpec:
 
 
 class GuestLink:
-    """One guest in a run. ``model`` is the guest; ``killed`` the loads whose process the out-of-memory killer ended."""
+    """One guest in a run, on ``memory`` as it has booted.
 
-    def __init__(self, env: simpy.Environment, machine: MachineSpec, layout: BootLayout, spec: GuestSpec) -> None:
+    ``present`` has (node, zone, present pages, runs of blocks) for every zone at boot; ``series`` is the kernel's.
+    ``model`` is the guest; ``killed`` the loads whose process the out-of-memory killer ended.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        memory: Memory,
+        present: Sequence[tuple[int, int, int, tuple[tuple[int, int], ...]]],
+        series: tuple[int, int],
+        spec: GuestSpec,
+    ) -> None:
         self._env = env
-        self._memory = layout.memory
-        parameters = spec.resolve(machine.kernel_series)
-        self.model = GuestModel(parameters, block_pages=layout.memory.block_pages)
-        boot = default_boot(_present(layout), parameters)
+        self._memory = memory
+        parameters = spec.resolve(series)
+        self.model = GuestModel(parameters, block_pages=memory.block_pages)
+        boot = default_boot(present, parameters)
         self.model.boot(boot)
         for entry in boot:
-            layout.memory.zone(entry.node, entry.zone).managed = entry.managed
+            memory.zone(entry.node, entry.zone).managed = entry.managed
         self._sample_us = seconds_to_us(spec.sample_every)
         self._times = array("q")
         self._samples = array("q")
@@ -208,21 +218,3 @@ class GuestLink:
         table = np.array(self._samples, dtype=np.int64).reshape(-1, len(SERIES))
         columns = {name: table[:, number].copy() for number, name in enumerate(SERIES)}
         return {"t_us": np.array(self._times, dtype=np.int64), **columns}
-
-
-def _present(layout: BootLayout) -> list[tuple[int, int, int, tuple[tuple[int, int], ...]]]:
-    """Return (node, zone, present pages, block runs) of every boot zone.
-
-    A block of several zones stands with the highest of them.
-    """
-    memory = layout.memory
-    runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for first, count, zone, node in layout.boot.runs:
-        owner = zone
-        if zone < 0:
-            start, end = first * memory.block_pages, (first + count) * memory.block_pages
-            within = [entry for entry in layout.zones if entry.node == node and entry.start < end and entry.end > start]
-            owner = max((entry.zone for entry in within), default=NR_ZONES)
-        if owner != ZONE_DMA:
-            runs.setdefault((node, owner), []).append((first, count))
-    return [(zone.node, zone.zone, zone.present, tuple(runs.get((zone.node, zone.zone), ()))) for zone in layout.zones]

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from simpy.events import Timeout
 
-from sim.devices.timing import scale
-from sim.devices.worker import LOCK, Worker
+from sim.kernel.timing import scale
+from sim.kernel.worker import LOCK, Worker
 from sim.memory.blocks import OFFLINE
 from sim.memory.errors import HotplugError
 
 if TYPE_CHECKING:
     from policies.contract import UserSpaceRule
-    from sim.devices.context import DriverContext
-    from sim.devices.worker import Work
+    from sim.kernel.context import DriverContext
+    from sim.kernel.worker import Work
 
 
 class UserSpace:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sim.memory.hotplug import Memory
-from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.run_result import BootMemory
 from sim.units import GIB, PAGE_SIZE, bytes_to_pages
 
@@ -65,6 +65,27 @@ class BootLayout:
     zones: tuple[BootZone, ...]
     boot: BootMemory
     device_base: int
+
+    def present_zones(self) -> list[tuple[int, int, int, tuple[tuple[int, int], ...]]]:
+        """Return (node, zone, present pages, runs of whole blocks as (first, count)) of every zone.
+
+        A block of several zones stands with the highest of them; blocks of ZONE_DMA are left out.
+        """
+        block_pages = self.memory.block_pages
+        runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for first, count, zone, node in self.boot.runs:
+            owner = zone
+            if zone < 0:
+                start, end = first * block_pages, (first + count) * block_pages
+                within = [
+                    entry for entry in self.zones if entry.node == node and entry.start < end and entry.end > start
+                ]
+                owner = max((entry.zone for entry in within), default=NR_ZONES)
+            if owner != ZONE_DMA:
+                runs.setdefault((node, owner), []).append((first, count))
+        return [
+            (zone.node, zone.zone, zone.present, tuple(runs.get((zone.node, zone.zone), ()))) for zone in self.zones
+        ]
 
 
 def lay_out(machine: MachineSpec) -> BootLayout:

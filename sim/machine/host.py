@@ -21,8 +21,8 @@ from sim.units import MIB, PAGE_SIZE
 if TYPE_CHECKING:
     import simpy
 
-    from sim.devices.context import DriverContext
     from sim.devices.specs import DeviceSpec
+    from sim.kernel.context import DriverContext
     from sim.kernel.guest_link import GuestLink
     from sim.machine.spec import MachineSpec
 

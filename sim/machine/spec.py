@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from sim.faults import Fault, InputError
-from sim.units import GIB, MIB, PAGE_SIZE, TIB, format_size
+from sim.units import GIB, MEMORY_LIMIT, MIB, PAGE_SIZE, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MEMORY_LIMIT: Final = 64 * TIB
-"""Bytes of memory that x86-64 addresses with four-level page tables."""
 
 _MAX_BLOCK_SIZE: Final = 2 * GIB
 _MAX_NODES: Final = 1024  # CONFIG_NODES_SHIFT is at most 10 on x86-64

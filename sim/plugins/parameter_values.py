@@ -20,8 +20,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, MemhpSimError, shown, unknown_name
-from sim.machine.spec import MEMORY_LIMIT
-from sim.units import parse_size
+from sim.units import MEMORY_LIMIT, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

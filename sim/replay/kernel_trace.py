@@ -14,12 +14,12 @@ import simpy
 
 from policies.auto_movable import AutoMovable
 from policies.contig_zones import ContigZones
-from sim.devices.context import DriverContext
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
-from sim.devices.timing import Timing
 from sim.devices.virtio_mem import VirtioMem
+from sim.kernel.context import DriverContext
 from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.timing import Timing
 from sim.memory.errors import HotplugError
 from sim.memory.zones import OnlineType
 from sim.record.recorder import Recorder

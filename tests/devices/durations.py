@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policies.fixed import OnlineMovable
-from sim.devices.timing import Timing
+from sim.kernel.timing import Timing
 from sim.units import MIB
 from tests.devices.rig import Rig
 

@@ -9,13 +9,13 @@ import pytest
 import simpy
 
 from policies.auto_movable import AutoMovable
-from sim.devices.context import DriverContext
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
-from sim.devices.timing import Timing
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest.contract import Given, OfflineOutcome
+from sim.kernel.context import DriverContext
 from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.timing import Timing
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec

@@ -8,7 +8,7 @@ import pytest
 
 from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineMovable
-from sim.devices.timing import Timing
+from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM
 from sim.memory.groups import NO_GROUP
 from sim.memory.zones import ZONE_MOVABLE, OnlineType

@@ -7,7 +7,7 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.contig_zones import ContigZones
 from policies.fixed import Offline, OnlineMovable
-from sim.devices.timing import Timing
+from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY, EINVAL, ENODEV, ENOMEM, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType

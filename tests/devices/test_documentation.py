@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from sim.devices.timing import Timing
+from sim.kernel.timing import Timing
 from sim.units import MICROSECONDS
 from tests.support.places import ROOT
 

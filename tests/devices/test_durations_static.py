@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from policies.fixed import Offline
-from sim.devices.timing import Timing
+from sim.kernel.timing import Timing
 from sim.memory.zones import OnlineType
 from sim.record.recorder import EventKind
 from sim.units import GIB

@@ -9,7 +9,7 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineMovable
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
-from sim.devices.timing import Timing
+from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY, EINVAL, ENODEV, ENOSPC
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.memory.zones import OnlineType

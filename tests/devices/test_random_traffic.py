@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
-from sim.devices.timing import Timing
+from sim.kernel.timing import Timing
 from sim.memory.blocks import BlockTable
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOMEM, ENOSPC, HotplugError
 from sim.memory.zones import OnlineType

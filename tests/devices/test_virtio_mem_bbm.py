@@ -6,10 +6,10 @@ import pytest
 
 from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineMovable
-from sim.devices.timing import Timing
 from sim.devices.virtio_mem_bbm import ADDED_KERNEL, ADDED_MOVABLE, ADDED_OFFLINE, UNUSED, BigBlockMode
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
+from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY, ENOMEM, ENOSPC
 from sim.memory.zones import ZONE_MOVABLE, OnlineType
 from sim.record.recorder import EventKind

@@ -6,7 +6,6 @@ import pytest
 
 from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
-from sim.devices.timing import Timing
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import (
     KERNEL,
@@ -18,6 +17,7 @@ from sim.devices.virtio_mem_sbm import (
     UNUSED,
     SubBlockMode,
 )
+from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY, EEXIST, ENOMEM, ENOSPC
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
 from sim.record.recorder import EventKind

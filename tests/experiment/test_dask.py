@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sim.experiment.choose_workers import choose_workers
 from sim.experiment.dask_workers import DaskWorkers, UnfitWorkerError, run_there
-from sim.experiment.executors import InProcess, LocalProcesses, chosen, local
+from sim.experiment.executors import InProcess, LocalProcesses, local
 from sim.experiment.load import load
 from sim.experiment.run import run
 from sim.faults import InputError
@@ -62,7 +63,7 @@ def test_one_worker_two_workers_and_a_scheduler_write_the_same_files_also_when_a
 def test_a_scheduler_of_ones_own_and_a_policy_that_takes_its_workers_along(tmp_path: Path) -> None:
     tables = bad(tmp_path, "Dying", "Raising", "Fine")
 
-    report = run(load(tables, folder=tmp_path), tmp_path / "results", workers=chosen(2, "local"))
+    report = run(load(tables, folder=tmp_path), tmp_path / "results", workers=choose_workers(2, "local"))
 
     assert report.summary() == "1 of 3 runs completed, 2 failed"
     assert {outcome.cell.partition(" / ")[0]: outcome.stage for outcome in report.failed} == {
@@ -75,21 +76,21 @@ def test_a_scheduler_of_ones_own_and_a_policy_that_takes_its_workers_along(tmp_p
 @pytest.mark.parametrize("address", ["", "localhost:8786", "8786"])
 def test_what_is_no_address_is_bad_input(address: str) -> None:
     with pytest.raises(InputError, match="no address of a scheduler"):
-        chosen(None, address)
+        choose_workers(None, address)
 
 
 def test_where_nobody_answers_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sim.experiment.dask_workers.CONNECT_S", 0.5)
     with pytest.raises(InputError, match="no scheduler answers there"):
-        run(load(small()), tmp_path, workers=chosen(None, "tcp://127.0.0.1:1"))
+        run(load(small()), tmp_path, workers=choose_workers(None, "tcp://127.0.0.1:1"))
     with pytest.raises(InputError, match="no scheduler answers there"):
-        run(load(small()), tmp_path, workers=chosen(None, "nonsense://127.0.0.1:1"))
+        run(load(small()), tmp_path, workers=choose_workers(None, "nonsense://127.0.0.1:1"))
 
 
 def test_without_dask_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"pip install 'memhp-sim\[dask\]'"):
-        chosen(None, "tcp://127.0.0.1:8786")
+        choose_workers(None, "tcp://127.0.0.1:8786")
     assert local(2).count == 2
 
 

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 import sim.experiment.executors
 from sim.api import run as run_from_python
 from sim.cli.main import main
-from sim.experiment.executors import InProcess, LocalProcesses, WorkerDiedError, chosen, local, run_all
+from sim.experiment.choose_workers import choose_workers
+from sim.experiment.executors import InProcess, LocalProcesses, WorkerDiedError, local, run_all
 from sim.experiment.load import load
 from sim.experiment.run import run
 from sim.experiment.run_cell import CellTimeoutError, Outcome, run_cell, time_limit
@@ -159,12 +160,12 @@ def kind(workers: object) -> tuple[str, int]:
 
 
 def test_one_worker_is_this_process_unless_it_must_be_possible_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert kind(local(1)) == kind(chosen(1, None)) == ("InProcess", 1)
-    assert kind(local(1, apart=True)) == kind(chosen(1, None, apart=True)) == ("LocalProcesses", 1)
-    assert kind(chosen(3, None)) == ("LocalProcesses", 3)
+    assert kind(local(1)) == kind(choose_workers(1, None)) == ("InProcess", 1)
+    assert kind(local(1, apart=True)) == kind(choose_workers(1, None, apart=True)) == ("LocalProcesses", 1)
+    assert kind(choose_workers(3, None)) == ("LocalProcesses", 3)
     for cores, expected in ((1, "InProcess"), (5, "LocalProcesses")):
         monkeypatch.setattr(sim.experiment.executors, "available_cores", lambda cores=cores: cores)
-        assert kind(local()) == kind(chosen(None, None)) == (expected, cores)
+        assert kind(local()) == kind(choose_workers(None, None)) == (expected, cores)
         assert kind(local(2)) == ("LocalProcesses", 2)
 
 
@@ -187,8 +188,8 @@ def test_cells_with_a_timeout_run_apart_whoever_starts_them(
     def choose_local(count: int | None = None, *, apart: bool = False) -> InProcess:
         return choose(count, None, apart=apart)
 
-    monkeypatch.setattr(sim.experiment.executors, "chosen", choose)
-    monkeypatch.setattr("sim.api.chosen", choose)
+    monkeypatch.setattr("sim.experiment.choose_workers.choose_workers", choose)
+    monkeypatch.setattr("sim.api.choose_workers", choose)
     monkeypatch.setattr("sim.experiment.run.local", choose_local)
     tables = TINY | changed
     path = tmp_path / "tiny.toml"

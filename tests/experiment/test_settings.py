@@ -12,7 +12,6 @@ import tomli_w
 from click.testing import CliRunner
 
 from sim.cli.main import main
-from sim.devices.timing import Timing
 from sim.engine import simulate
 from sim.experiment import build
 from sim.experiment.effective_config import effective_tables
@@ -23,6 +22,7 @@ from sim.experiment.run import run
 from sim.faults import InputError
 from sim.incidents.runs import run_all
 from sim.kernel.guest_link import GuestSpec
+from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.results.store import ResultStore
 from sim.streams import Streams

@@ -26,6 +26,6 @@ def linked(
     described = MachineSpec(nodes=tuple(map(NodeSpec, boot_memory or (GIB,))), **machine)  # type: ignore[arg-type]
     layout = lay_out(described)
     core = HotplugCore(env, layout.memory, policy or OnlineMovable(), Recorder())
-    link = GuestLink(env, described, layout, spec or GuestSpec())
+    link = GuestLink(env, layout.memory, layout.present_zones(), described.kernel_series, spec or GuestSpec())
     link.attach(core)
     return link, core

@@ -7,7 +7,7 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.contract import UserSpaceRule
 from policies.fixed import Offline
-from sim.devices.timing import Timing
+from sim.kernel.timing import Timing
 from sim.kernel.user_space import UserSpace
 from sim.memory.zones import OnlineType
 from sim.record.recorder import EventKind

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
-from sim.devices.timing import Timing
+from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
 from sim.record.recorder import EventKind
 from sim.units import GIB, KIB, MIB

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from policies.contract import Explanation, Policy
 from sim.devices.specs import DimmSpec, VirtioMemSpec
-from sim.devices.timing import Timing
 from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
+from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, ZoneType
 from sim.streams import Streams

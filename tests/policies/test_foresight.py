@@ -10,10 +10,10 @@ import pytest
 from policies.clairvoyant import Clairvoyant
 from policies.fixed import OnlineKernel, OnlineMovable
 from sim.analysis.regret import bound
-from sim.devices.timing import Timing
 from sim.engine import simulate
 from sim.experiment.load import load
 from sim.kernel.guest_link import GuestSpec
+from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.recorder import EventKind

@@ -9,10 +9,10 @@ import simpy
 from policies.auto_movable import AutoMovable
 from policies.auto_movable_stages import AutoMovablePatch2, AutoMovablePatch8
 from policies.contig_zones import ContigZones
-from sim.devices.context import DriverContext
-from sim.devices.timing import Timing
 from sim.guest.contract import Given, OfflineOutcome
+from sim.kernel.context import DriverContext
 from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.timing import Timing
 from sim.memory.zones import ZONE_LABELS, OnlineType
 from sim.record.recorder import Recorder
 

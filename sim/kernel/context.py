@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.devices.timing import Timing
-from sim.devices.worker import HotplugLock
+from sim.kernel.timing import Timing
+from sim.kernel.worker import HotplugLock
 from sim.memory.errors import EINVAL, ENOMEM, HotplugError
 from sim.record.recorder import EventKind
 from sim.units import PAGE_SIZE, format_size

@@ -10,8 +10,8 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.devices.timing import Timing, scale
-from sim.devices.worker import LOCK, HotplugLock, Worker
+from sim.kernel.timing import Timing, scale
+from sim.kernel.worker import LOCK, HotplugLock, Worker
 from sim.record.recorder import EventKind
 from sim.units import GIB
 from tests.devices.rig import BLOCK, FIRST, Rig
