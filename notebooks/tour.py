@@ -25,12 +25,12 @@
 # %%
 # %matplotlib inline
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 
-from sim.api import open_results, run
-from sim.scores.registry import SCORES
+from memhp_sim import SCORES, EventKind, open_results, run, side_by_side
 
 pd.set_option("display.precision", 2)
 pd.set_option("display.width", 120)
@@ -98,8 +98,6 @@ here[here["score"] == "movable_share_mean"][
 # brackets.
 
 # %%
-from sim.analysis.compare import side_by_side
-
 side_by_side(comparison, machine, workload)
 
 # %% [markdown]
@@ -139,8 +137,4 @@ gib.insert(0, "seconds", series["t_us"] / 1e6)
 gib[["seconds", "plugged_bytes", "requested_bytes", "movable_bytes", "kernel_bytes"]].tail()
 
 # %%
-from collections import Counter
-
-from sim.record.recorder import EventKind
-
 Counter(EventKind(kind).name for kind in results.events({cell})["kind"])

@@ -13,7 +13,7 @@ import sim
 if TYPE_CHECKING:
     from pathlib import Path
 
-PACKAGES = ("sim", "policies", "workloads")
+PACKAGES = ("memhp_sim", "sim", "policies", "workloads")
 RUN_TIME_FILES = ("*.py", "py.typed", "*.csv", "*.mplstyle", "*.j2")
 
 

@@ -131,9 +131,9 @@ there. Apart from `timings`, files hold nothing that depends on when, where or b
 
 Files are written beside their place and renamed into it. Of a cell, the file of events comes last; it also holds the
 cell's row of `runs`, so a cell is either complete or not there, whenever a run was interrupted. Rows are gathered in
-`runs` every few seconds. After an interruption, `ResultStore` takes those that are not there yet from the cells, and
-the next run puts them where they belong. Nothing waits for the disk: files that a power failure leaves empty count as
-not there.
+`runs` every few seconds. After an interruption, the reader (`open_results`) takes those that are not there yet from the
+cells, and the next run puts them where they belong. Nothing waits for the disk: files that a power failure leaves empty
+count as not there.
 
 Three columns stand in the names of the folders:
 
@@ -147,10 +147,10 @@ Any tool that knows Hive partitioning reads them. With DuckDB, in one line:
 With Python:
 
 ```python
-from sim.results.store import ResultStore
+from memhp_sim import open_results
 
-store = ResultStore("results/quickstart")
-runs = store.runs()  # a pandas DataFrame, one row per cell
+results = open_results("results/quickstart")
+runs = results.runs()  # a pandas DataFrame, one row per cell
 ```
 {tables}
 The kinds of events:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ KEY_LENGTH: Final = 32
 """Hexadecimal digits of a cell's key: 128 bits of a SHA-256."""
 
 _PACKAGES: Final = ("policies", "sim", "workloads")
+_FOLDERS: Final = tuple(f"{package}/" for package in _PACKAGES)
 _WITHOUT: Final = ("sim/analysis/", "sim/cli/", "sim/shipped/")
 """What only looks at results, and so cannot change them; and the experiments that an installed package brings along.
 
@@ -37,19 +39,31 @@ def sha256(text: str) -> str:
 
 @cache
 def code_version() -> str:
-    """Return what identifies the code that results depend on: the version and a hash of all sources and data files.
+    """Return what identifies the code that results depend on: the version and a hash of its sources and data files.
 
-    Two installations with the same sources have the same version, wherever they are.
+    Two installations with the same sources have the same version, wherever they are, and whatever else lies there.
     """
     root = Path(__file__).resolve().parent.parent.parent
     digest = hashlib.sha256()
-    for package in _PACKAGES:
-        for path in sorted((root / package).rglob("*")):
-            name = path.relative_to(root).as_posix()
-            if path.suffix in {".py", ".csv"} and not name.startswith(_WITHOUT):
-                content = path.read_bytes()
-                digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    for name in _own_files(root):
+        content = (root / name).read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return f"{__version__}+{digest.hexdigest()[:16]}"
+
+
+def _own_files(root: Path) -> list[str]:
+    """Return the program's files below ``root`` that results depend on, in order of their paths.
+
+    An installed program knows its files: other distributions may have put theirs into folders of the same names. In a
+    checkout every file in the folders is the program's.
+    """
+    installed = next(iter(metadata.distributions(name="memhp-sim", path=[str(root)])), None)
+    if installed is not None:
+        paths = [path for file in installed.files or () if (path := root / str(file)).is_file()]
+    else:
+        paths = [path for package in _PACKAGES for path in (root / package).rglob("*")]
+    names = (path.relative_to(root).as_posix() for path in sorted(paths) if path.suffix in {".py", ".csv"})
+    return [name for name in names if name.startswith(_FOLDERS) and not name.startswith(_WITHOUT)]
 
 
 def cell_key(config: Mapping[str, object], code: str | None = None) -> str:

@@ -1,0 +1,144 @@
+"""What notebooks, scripts and plug-ins import: everything public, in one place.
+
+    >>> from memhp_sim import open_results, run
+    >>> results = run("experiments/quickstart.toml")
+
+The program itself lies beside this package, in ``sim``, ``policies`` and ``workloads``; where another folder or
+distribution of one of these names comes first on Python's path, importing this package says so (ShadowedError). A name
+is loaded when it is first used, so that a plug-in that needs one base class does not wait for the plots.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from policies.contract import Explanation, Foresight, Policy, UserSpaceRule, ZoneRequest
+    from policies.testkit import PolicyCheckError, check_policy
+    from sim import __version__
+    from sim.analysis.compare import side_by_side
+    from sim.api import Results, open_results, run
+    from sim.devices.specs import DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
+    from sim.experiment.load import load
+    from sim.experiment.plan import Experiment
+    from sim.faults import InputError
+    from sim.memory.groups import GroupView
+    from sim.memory.view import MemoryView
+    from sim.memory.zones import OnlineType, ZoneType
+    from sim.plugins.parameters import Parameter
+    from sim.record.recorder import EventKind
+    from sim.record.run_result import RunResult
+    from sim.scores.registry import SCORES
+    from sim.units import GIB, KIB, MIB, PAGE_SIZE, TIB, format_size, parse_size
+    from workloads.contract import Host, Streams, Workload
+    from workloads.parts.checks import WorkloadInputError
+
+_PLACES: Final = {
+    "policies.contract": ("Explanation", "Foresight", "Policy", "UserSpaceRule", "ZoneRequest"),
+    "policies.testkit": ("PolicyCheckError", "check_policy"),
+    "sim": ("__version__",),
+    "sim.analysis.compare": ("side_by_side",),
+    "sim.api": ("Results", "open_results", "run"),
+    "sim.devices.specs": ("DaxSpec", "DeviceSpec", "DimmSpec", "VirtioMemSpec"),
+    "sim.experiment.load": ("load",),
+    "sim.experiment.plan": ("Experiment",),
+    "sim.faults": ("InputError",),
+    "sim.memory.groups": ("GroupView",),
+    "sim.memory.view": ("MemoryView",),
+    "sim.memory.zones": ("OnlineType", "ZoneType"),
+    "sim.plugins.parameters": ("Parameter",),
+    "sim.record.recorder": ("EventKind",),
+    "sim.record.run_result": ("RunResult",),
+    "sim.scores.registry": ("SCORES",),
+    "sim.units": ("GIB", "KIB", "MIB", "PAGE_SIZE", "TIB", "format_size", "parse_size"),
+    "workloads.contract": ("Host", "Streams", "Workload"),
+    "workloads.parts.checks": ("WorkloadInputError",),
+}
+_PLACE_OF: Final = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "GIB",
+    "KIB",
+    "MIB",
+    "PAGE_SIZE",
+    "SCORES",
+    "TIB",
+    "DaxSpec",
+    "DeviceSpec",
+    "DimmSpec",
+    "EventKind",
+    "Experiment",
+    "Explanation",
+    "Foresight",
+    "GroupView",
+    "Host",
+    "InputError",
+    "MemoryView",
+    "OnlineType",
+    "Parameter",
+    "Policy",
+    "PolicyCheckError",
+    "Results",
+    "RunResult",
+    "ShadowedError",
+    "Streams",
+    "UserSpaceRule",
+    "VirtioMemSpec",
+    "Workload",
+    "WorkloadInputError",
+    "ZoneRequest",
+    "ZoneType",
+    "__version__",
+    "check_policy",
+    "format_size",
+    "load",
+    "open_results",
+    "parse_size",
+    "run",
+    "side_by_side",
+]
+
+
+class ShadowedError(ImportError):
+    """Something else of the name ``sim``, ``policies`` or ``workloads`` stands before the program's own."""
+
+
+def shadows() -> str:
+    """Return what stands before the program's own packages, with both paths, in one line; empty where nothing does."""
+    root = Path(__file__).resolve().parent.parent
+    found = ((name, _place_of_package(name)) for name in ("sim", "policies", "workloads"))
+    taken = [f"import {name} gives {there}, not {root / name}" for name, there in found if there != root / name]
+    advice = (
+        "rename that folder, or take what it lies in off Python's path (a script's own folder is on it, and PYTHONPATH)"
+    )
+    return f"memhp-sim cannot find its own packages: {'; '.join(taken)}; {advice}" if taken else ""
+
+
+def _place_of_package(name: str) -> Path | None:
+    """Return the folder or file that ``import name`` gives; None where there is none. Imports nothing."""
+    module = sys.modules.get(name)
+    spec = module.__spec__ if module is not None else importlib.util.find_spec(name)
+    if spec is None:
+        return None
+    return Path(next(iter(spec.submodule_search_locations or ()), spec.origin or "")).resolve()
+
+
+# The command, which imports this package too, tells it without a traceback: see __main__.py.
+if Path(sys.argv[0]).name not in {"memhp-sim", "memhp-sim.exe", "-m"} and (_SHADOWS := shadows()):
+    raise ShadowedError(_SHADOWS)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PLACE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
