@@ -7,12 +7,11 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from sim.devices.specs import DimmSpec, VirtioMemSpec
+from sim.devices.specs import MOST_DIMM_SLOTS, DimmSpec, VirtioMemSpec
 from sim.faults import shown
 from sim.plugins.parameters import Parameter
 from sim.units import GIB, MIB, PAGE_SIZE, format_size, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.dimm_slots import MOST_SLOTS
 from workloads.parts.checks import LARGEST_SIZE, LONGEST_US, Checker
 from workloads.parts.plan import follow
 from workloads.parts.table import TableFaults, read_text, rows
@@ -109,9 +108,9 @@ class DemandTrace(Workload):
                 check.fault(
                     "maximum", f"must be at least the step, {format_size(self._step)}, but is {format_size(most)}"
                 )
-            elif self._kind == "dimm" and self._top > MOST_SLOTS:
+            elif self._kind == "dimm" and self._top > MOST_DIMM_SLOTS:
                 dimms = f"{self._top} DIMMs of {format_size(self._step)}"
-                check.fault("maximum", f"makes {dimms}, but {MOST_SLOTS} is the most")
+                check.fault("maximum", f"makes {dimms}, but {MOST_DIMM_SLOTS} is the most")
         hold_us = check.time_us("hold", hold, zero=True)
         self._node = check.whole("node", node, 0, 1023)
         self._speed = check.number("speed", speed, 1e-6, 1e6)

@@ -7,7 +7,7 @@ from collections import deque
 from itertools import repeat
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from sim.devices.specs import DimmSpec
+from sim.devices.specs import MOST_DIMM_SLOTS, DimmSpec
 from sim.plugins.parameters import Parameter
 from sim.units import GIB, us_to_seconds
 from workloads.contract import Host, Streams, Workload
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     import simpy
 
     from workloads.parts.plan import Ask, Step
-
-MOST_SLOTS: Final = 256
-"""DIMM slots that QEMU offers at most (ACPI_MAX_RAM_SLOTS)."""
 
 MODES: Final = ("coin", "target")
 SPACINGS: Final = ("exponential", "fixed")
@@ -81,17 +78,17 @@ class DimmSlots(Workload):
         device: str = "dimm",
     ) -> None:
         check = Checker()
-        self._slots = check.whole("slots", slots, 1, MOST_SLOTS)
+        self._slots = check.whole("slots", slots, 1, MOST_DIMM_SLOTS)
         self._sizes = check.sizes("sizes", sizes)
         self._nodes = check.nodes("nodes", nodes)
-        self._initial = check.whole("initial", initial, 0, MOST_SLOTS)
+        self._initial = check.whole("initial", initial, 0, MOST_DIMM_SLOTS)
         if check.good("initial", "slots") and self._initial > self._slots:
             check.fault("initial", f"must be at most the number of slots, {self._slots}, but is {self._initial}")
         self._interval_us = check.time_us("interval", interval)
         self._spacing = check.choice("spacing", spacing, SPACINGS)
         self._mode = check.choice("mode", mode, MODES)
         self._grow_probability = check.number("grow_probability", grow_probability, 0.0, 1.0)
-        self._largest_step = check.whole("largest_step", largest_step, 1, MOST_SLOTS)
+        self._largest_step = check.whole("largest_step", largest_step, 1, MOST_DIMM_SLOTS)
         self._hold_us = check.time_us("hold", hold, zero=True)
         self._removal = check.choice("removal", removal, REMOVALS)
         self._ask_again = check.flag("ask_again", ask_again)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sim.units import MIB
+
+MOST_DIMM_SLOTS: Final = 256
+"""Slots for DIMMs that QEMU offers at most (ACPI_MAX_RAM_SLOTS)."""
 
 
 @dataclass(frozen=True, slots=True)

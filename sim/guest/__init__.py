@@ -1,4 +1,7 @@
-"""Who uses the memory: a model of the guest's kernel and user pages by zone."""
+"""Who uses the memory: a model of the guest's kernel and user pages by zone.
+
+It must not know devices, policies, time.
+"""
 
 from __future__ import annotations
 

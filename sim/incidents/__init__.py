@@ -1,4 +1,4 @@
 """Published incidents as experiments, and what their runs must show.
 
-It stands on experiments; only the command and the tests know it.
+It must not know how a run is made: it stands on experiments and on what they leave.
 """

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.faults import Fault, InputError
 from sim.units import GIB, MEMORY_LIMIT, MIB, PAGE_SIZE, format_size
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _MAX_BLOCK_SIZE: Final = 2 * GIB
 _MAX_NODES: Final = 1024  # CONFIG_NODES_SHIFT is at most 10 on x86-64
-_QEMU_SLOTS: Final = 256  # ACPI_MAX_RAM_SLOTS
 _MAX_SLOTS: Final = 4096  # far beyond any VMM, so that a limit of the guest can be looked for behind the machine's
 _FIRST_SERIES: Final = (5, 15)
 _SERIES = re.compile(r"(\d{1,3})\.(\d{1,3})")
@@ -54,7 +54,7 @@ class MachineSpec:
     movablecore: int = 0
     movable_node: bool = False
     cma: int = 0
-    slots: int = _QEMU_SLOTS
+    slots: int = MOST_DIMM_SLOTS
     max_memory: int | None = None
     memmap_on_memory: bool | Literal["force"] = False
 
