@@ -100,7 +100,10 @@ class Load:
         return sum(self.kernel.values()) + sum(self.slab.values()) + sum(self.orphans.values())
 
     def badness(self) -> float:
-        """Return the pages that count against one process: resident and page tables (mm/oom_kill.c, oom_badness)."""
+        """Return the pages that count against one process: resident and page tables (mm/oom_kill.c, oom_badness).
+
+        ``oom_score_adj`` is left out: the recorded loads all had the same, which cannot decide between them.
+        """
         pages = self.user_pages()
         if self.kind in (LoadKind.ANONYMOUS, LoadKind.PAGE_TABLES, LoadKind.PINNED):
             pages += self.kernel_pages()

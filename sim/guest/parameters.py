@@ -80,9 +80,8 @@ class GuestParameters:
     disk_file_bytes: int = 1780
     """Kernel bytes of an empty ext4 file: inode, dentry, its share of the inode tables in the buffer cache."""
     disk_file_data_bytes: int = 1964
-    """The same for a file with data: with extent and buffer head."""
-    disk_file_slab_bytes: int = 1500
-    """Of these, slab: gone when inodes are dropped. The rest are inode tables in the buffer cache, dropped with it."""
+    """The same for a file with data: with extent and buffer head. All of it is modelled as slab, though 280 bytes or
+    more are inode tables, which go with the cache."""
     process_bytes: int = 69 << 10
     """Kernel bytes of a sleeping process: stack, page tables, slab, other."""
     process_user_bytes: int = 16 << 10
@@ -137,10 +136,6 @@ class GuestParameters:
     """The same when it happens for the first time: file systems allocate without being able to shrink themselves,
     so shrinking piles up as deferred work (mm/vmscan.c, do_shrink_slab) and is then done at once. Ext4 inode
     recording: 153,000 of 200,000 inodes went where 53,000 were needed."""
-
-    # Victim selection: mm/oom_kill.c, oom_badness.
-    load_oom_score_adj: int = 500
-    """oom_score_adj of the loads' processes: added to their size, in thousandths of all memory."""
 
     def __post_init__(self) -> None:
         """Check what would make the model meaningless. Raises ValueError naming the field."""

@@ -124,7 +124,7 @@ def test_devices_of_a_composition_have_the_label_of_their_part() -> None:
     assert {name.partition("/")[0] for name in result.device_names} == {"d", "virtio-mem-resize"}
 
 
-@pytest.mark.parametrize("name", ["zone_settle_pages", "watermark_scale_factor", "load_oom_score_adj"])
+@pytest.mark.parametrize("name", ["zone_settle_pages", "watermark_scale_factor", "thp_pages_per_zone"])
 def test_a_guest_has_no_negative_numbers(name: str) -> None:
     assert faults(guest={"model": "linux", name: -1}) == [f"guest.{name}: must not be negative, but is -1"]
     assert one(guest={"model": "linux", name: 0}).guest["parameters"] == {name: 0}
