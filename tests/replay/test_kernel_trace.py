@@ -143,8 +143,10 @@ def test_a_truncated_recording_is_said_to_be_cut_off(
         (lambda data: data["boot"]["zones"][0].update(zone="HighMem"), "unknown zone"),
         (
             lambda data: data["steps"][0].update(op="explode"),
-            "step 0: unknown operation 'explode' (known: add_dax, add_virtio_mem, exec, plug_dimm, reactive_growth, "
-            "remove_dax, resize_virtio_mem, set_block_state, set_policy, unplug_dimm, wait)",
+            (
+                "step 0: unknown operation 'explode' (known: add_dax, add_virtio_mem, exec, plug_dimm, "
+                "reactive_growth, remove_dax, resize_virtio_mem, set_block_state, set_policy, unplug_dimm, wait)"
+            ),
         ),
         (lambda data: data["boot"]["blocks"].append({"start": -4, "count": 1, "state": "online"}), "start"),
         (
