@@ -1,4 +1,4 @@
-"""Faults in what a user wrote: collected with their place, reported together, never a traceback. A leaf."""
+"""Faults in what a user wrote: collected with their keys, reported together, never a traceback. A leaf."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_CHARACTERS: Final = 60
@@ -21,17 +21,16 @@ class MemhpSimError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: its place and what is wrong there.
+    """One fault: ``what`` is wrong at ``key``, and what would be right.
 
-    ``where`` is the key (such as ``policies[1].ratio``; empty for the whole file), ``what`` says what is wrong and what
-    would be right.
+    The key is written as in TOML, such as ``policies[1].ratio``; it is empty for a file as a whole.
     """
 
-    where: str
+    key: str
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}" if self.where else self.what
+        return f"{self.key}: {self.what}" if self.key else self.what
 
 
 class InputError(MemhpSimError, ValueError):
@@ -47,6 +46,50 @@ class InputError(MemhpSimError, ValueError):
             return f"{self.source}: {self.faults[0]}"
         lines = [f"{self.source}: {len(self.faults)} faults"]
         return "\n".join([*lines, *(f"  {fault}" for fault in self.faults)])
+
+
+class Faults:
+    """Collects what is wrong with the value at ``key`` and with everything below it.
+
+    Whoever checks a value is handed the collector for its key, asks it for those of keys below, and adds faults without
+    knowing where in the file they are. A collector is true once there are faults at its key or below.
+    """
+
+    __slots__ = ("_above", "_faults", "key")
+
+    def __init__(self, key: str = "", _above: Faults | None = None) -> None:
+        self.key = key
+        self._above = _above
+        self._faults: list[Fault] = []
+
+    def add(self, what: str) -> None:
+        """Note that ``what`` is wrong at this key."""
+        self.include([Fault(self.key, what)])
+
+    def below(self, *parts: str | int) -> Faults:
+        """Return the collector for what stands under these ``parts`` of a key; its faults are faults of this one too.
+
+        It is a new one at each call: it is true for faults that were added to itself, not to an earlier one of the key.
+        """
+        return Faults(key_path(*parts, below=self.key), self)
+
+    def include(self, faults: Iterable[Fault]) -> None:
+        """Take in ``faults`` that were found elsewhere, each with the key that it has."""
+        noted = list(faults)
+        self._faults.extend(noted)
+        if self._above is not None:
+            self._above.include(noted)
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._faults)
+
+    def __len__(self) -> int:
+        return len(self._faults)
+
+    def raise_if_any(self, source: str) -> None:
+        """Raise InputError with all of these faults of ``source``, if there are any."""
+        if self._faults:
+            raise InputError(source, self._faults)
 
 
 def key_path(*parts: str | int, below: str = "") -> str:

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from sim.faults import Fault, InputError, key_path, shown, unknown_name
+from sim.faults import Fault, Faults, InputError, key_path, shown, unknown_name
 
 
 def test_key_path_is_what_toml_writes() -> None:
@@ -51,3 +51,42 @@ def test_an_input_error_tells_all_faults_and_crosses_processes() -> None:
     assert str(error) == "f.toml: 2 faults\n  a: is wrong\n  too"
     assert str(InputError("f.toml", [Fault("a", "is wrong")])) == "f.toml: a: is wrong"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  our own bytes
+
+
+def test_a_collector_has_the_faults_at_its_key_and_below_in_the_order_in_which_they_came() -> None:
+    faults = Faults("machines")
+    machine = faults.below(0)
+    node = machine.below("nodes", 1)
+
+    node.add("is wrong")
+    faults.add("are few")
+    faults.below("a b").add("is unknown")
+
+    assert list(map(str, faults)) == [
+        "machines[0].nodes[1]: is wrong",
+        "machines: are few",
+        'machines."a b": is unknown',
+    ]
+    assert list(machine) == list(node) == [Fault("machines[0].nodes[1]", "is wrong")]
+    assert (len(faults), bool(machine), bool(faults.below(0)), bool(Faults())) == (3, True, False, False)
+
+
+def test_faults_that_come_from_elsewhere_keep_their_keys() -> None:
+    faults = Faults()
+    below = faults.below("sweep")
+
+    below.include(Fault(key, "is wrong") for key in ("policies[0].ratio", ""))
+
+    assert list(faults) == list(below) == [Fault("policies[0].ratio", "is wrong"), Fault("", "is wrong")]
+
+
+def test_collected_faults_are_raised_together_and_none_raise_nothing() -> None:
+    faults = Faults("x")
+    faults.raise_if_any("f.toml")
+    faults.add("is wrong")
+    faults.below(2).add("too")
+
+    with pytest.raises(InputError) as caught:
+        faults.raise_if_any("f.toml")
+
+    assert (caught.value.source, caught.value.faults) == ("f.toml", (Fault("x", "is wrong"), Fault("x[2]", "too")))

@@ -20,7 +20,7 @@ BOUND = "clairvoyant"
 
 def bound(experiment: Experiment) -> str | None:
     """Return the label of the experiment's clairvoyant policy (the first of several); None where it has none."""
-    labels = (each.policy["label"] for each in experiment.combinations if each.policy["plugin"] == BOUND)
+    labels = (each.policy.label for each in experiment.combinations if each.policy.plugin == BOUND)
     return next(labels, None)
 
 

@@ -253,9 +253,7 @@ def _explain_experiment(path: Path, policies: tuple[str, ...], workloads: tuple[
     failed = False
     for cell in experiment.cells():
         parts = cell.combination
-        if (not policies or parts.policy["label"] in policies) and (
-            not workloads or parts.workload["label"] in workloads
-        ):
+        if (not policies or parts.policy.label in policies) and (not workloads or parts.workload.label in workloads):
             click.echo(str(cell))
             failed |= not _explain_cell(cell)
     if failed:
@@ -279,11 +277,11 @@ def _explain_cell(cell: Cell) -> bool:
 
     try:
         simulate(
-            build.machine(parts.machine),
+            parts.machine.spec,
             build.policy(parts.policy, folder),
             build.workload(parts.workload, folder),
             Streams(cell.seed, cell.replication),
-            timing=build.timing(parts.timing),
+            timing=parts.timing,
             guest=build.guest(parts.guest),
             log=log,
         )

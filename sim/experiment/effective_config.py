@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.experiment.schema import ExperimentTable
 from sim.experiment.variants import Variants
+from sim.faults import Faults
 from sim.machine.spec import MachineSpec
 from sim.plugins import lookup
 from sim.plugins.parameter_values import with_paths
@@ -28,7 +29,7 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
     Loading them gives an experiment with the same cells.
     """
     read = ExperimentTable.model_validate(experiment.tables)
-    entries = Variants(experiment.tables, experiment.folder, []).entries
+    entries = Variants(experiment.tables, experiment.folder, Faults()).entries
     folder = experiment.folder
     tables: dict[str, Any] = {
         "name": experiment.name,

@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.faults import Fault, key_path, unknown_name
+from sim.faults import unknown_name
 from sim.plugins.parameter_values import convert, json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sim.faults import Faults
 
 MODELS: Final = ("none", "linux")
 _BY_ANNOTATION: Final = {"int": "int", "float": "float", "tuple[int, int, int]": "[int, int, int]"}
@@ -35,28 +37,26 @@ def parameter_schemas() -> dict[str, Any]:
     return {name: json_schema(type_name) for name, type_name in parameter_types().items()}
 
 
-def configure(table: Mapping[str, Any], where: str, faults: list[Fault]) -> dict[str, Any]:
+def configure(table: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
     """Return the guest's parameters in ``table``, converted; adds what is wrong with them to ``faults``."""
     from sim.guest import GuestParameters
 
     types = parameter_types()
-    found: list[Fault] = []
     configured: dict[str, Any] = {}
     for key, value in table.items():
-        place = key_path(key, below=where)
+        of_key = faults.below(key)
         if key not in types:
-            found.append(Fault(place, unknown_name(f"parameter of {where}", key, types)))
+            of_key.add(unknown_name(f"parameter of {faults.key}", key, types))
             continue
-        configured[key] = convert(types[key], value, place, found)
+        configured[key] = convert(types[key], value, of_key)
         if isinstance(configured[key], (int, float)) and configured[key] < 0:
-            found.append(Fault(place, f"must not be negative, but is {value}"))
-    if not found:
+            of_key.add(f"must not be negative, but is {value}")
+    if not faults:
         try:
             GuestParameters(**arguments(configured))
         except ValueError as error:
             name, _, what = str(error).partition(": ")
-            found.append(Fault(key_path(name, below=where), what))
-    faults.extend(found)
+            faults.below(name).add(what)
     return configured
 
 

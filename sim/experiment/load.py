@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from sim.experiment import sweep
 from sim.experiment.plan import Experiment
-from sim.experiment.pydantic_faults import faults_of
+from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.reading import frozen, read_toml
 from sim.experiment.schema import LABEL_LENGTH, ExperimentTable
 from sim.experiment.variants import Variants
-from sim.faults import Fault, InputError, unknown_name
+from sim.faults import Fault, Faults, InputError, unknown_name
 
 MOST_COMBINATIONS: Final = 200_000
 MOST_CELLS: Final = 1_000_000
@@ -36,7 +36,7 @@ def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None) 
     else:
         name, path = str(source), Path(source)
         tables, stem, folder = read_toml(path), path.stem, path.parent
-    faults: list[Fault] = []
+    faults = Faults()
     experiment = _checked(tables, folder.resolve(), stem, faults)
     if experiment is None:
         raise InputError(name, sorted(dict.fromkeys(faults), key=_in_file_order))
@@ -44,45 +44,45 @@ def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None) 
 
 
 def _in_file_order(fault: Fault) -> list[tuple[int, str]]:
-    """Return a key that sorts faults by their place: lists by number, keys of the file as people write them."""
-    section = re.match(r"\w*", fault.where)
+    """Return what sorts faults by their keys: lists by number, sections in the order in which people write them."""
+    section = re.match(r"\w*", fault.key)
     order = list(ExperimentTable.model_fields)
     known = section is not None and section[0] in order
-    parts = re.findall(r"\[(\d+)\]|([^\[]+)", fault.where)
+    parts = re.findall(r"\[(\d+)\]|([^\[]+)", fault.key)
     return [
         (order.index(section[0]) if known and section else -1, ""),
         *((int(number or 0), text) for number, text in parts),
     ]
 
 
-def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: list[Fault]) -> Experiment | None:
+def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults) -> Experiment | None:
     read: ExperimentTable | None = None
     try:
         read = ExperimentTable.model_validate(tables)
     except ValidationError as error:
-        faults.extend(faults_of(error, ExperimentTable))
+        include_faults(error, ExperimentTable, faults)
     # From here on the raw tables are looked at, so that what a plug-in refuses shows beside faults of shape.
     variants = Variants(tables, folder, faults)
     given = tables.get("sweep")
-    sweeps = sweep.read(given if isinstance(given, tuple) else (), variants.known(), faults)
+    sweeps = sweep.read(given if isinstance(given, tuple) else (), variants.known(), faults.below("sweep"))
     combinations_at_most = math.prod(each.count for each in sweeps) * variants.count()
     if combinations_at_most > MOST_COMBINATIONS:
         what = f"makes {combinations_at_most} combinations; at most {MOST_COMBINATIONS} can be run"
-        faults.append(Fault("sweep" if sweeps else "", what))
+        (faults.below("sweep") if sweeps else faults).add(what)
         return None
     combinations = variants.combinations(sweep.points(sweeps))
     if read is None or faults:
         return None
     if not combinations:
-        faults.append(Fault("workloads", "none runs on any machine"))
+        faults.below("workloads").add("none runs on any machine")
         return None
     if len(combinations) * read.replications > MOST_CELLS:
         what = f"makes {len(combinations) * read.replications} cells; at most {MOST_CELLS} can be run"
-        faults.append(Fault("replications", what))
-    policies = list(dict.fromkeys(combination.policy["label"] for combination in combinations))
+        faults.below("replications").add(what)
+    policies = list(dict.fromkeys(combination.policy.label for combination in combinations))
     baseline = read.baseline if read.baseline is not None else policies[0]
     if baseline not in policies:
-        faults.append(Fault("baseline", unknown_name("policy", baseline, policies)))
+        faults.below("baseline").add(unknown_name("policy", baseline, policies))
     if faults:
         return None
     return Experiment(

@@ -15,36 +15,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from sim.kernel.timing import Timing
+    from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, WorkloadSettings
     from sim.results.identity import CellId
-
-Settings = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """What is combined in a cell, without its replication: settings as :mod:`sim.experiment.resolve` returns them.
+    """What is combined in a cell, without its replication.
 
-    ``factors`` holds the values that the experiment sweeps, by ``section.key`` (such as ``policy.ratio``).
+    ``timing`` are the guest's times; ``factors`` holds the values that the experiment sweeps, by ``section.key`` (such
+    as ``policy.ratio``).
     """
 
-    machine: Settings
-    policy: Settings
-    workload: Settings
-    guest: Settings
-    timing: Settings
-    factors: Settings = field(default_factory=dict)
+    machine: MachineSettings
+    policy: PluginSettings
+    workload: WorkloadSettings
+    guest: GuestSettings
+    timing: Timing
+    factors: Mapping[str, Any] = field(default_factory=dict)
 
-    def identity(self) -> Settings:
-        """Return all settings, files by their content."""
-        workload = _located_nowhere(self.workload)
-        if "together" in workload:
-            workload["together"] = [_located_nowhere(part) for part in workload["together"]]
+    def identity(self) -> dict[str, Any]:
+        """Return all settings as JSON values, files by their content."""
         return {
-            "machine": self.machine,
-            "policy": _located_nowhere(self.policy),
-            "workload": workload,
-            "guest": self.guest,
-            "timing": self.timing,
+            "machine": self.machine.identity(),
+            "policy": self.policy.identity(),
+            "workload": self.workload.identity(),
+            "guest": self.guest.identity(),
+            "timing": asdict(self.timing),
         }
 
     def digest(self) -> str:
@@ -58,7 +56,7 @@ class Combination:
 class Cell:
     """One simulation: a combination, the master ``seed``, the number of the replication, and the folder of its paths.
 
-    Plain data throughout, so that it crosses to other processes and machines and can be written as JSON.
+    Plain data throughout, so that it crosses to other processes and machines.
     """
 
     combination: Combination
@@ -66,7 +64,7 @@ class Cell:
     replication: int
     folder: str
 
-    def identity(self) -> Settings:
+    def identity(self) -> dict[str, Any]:
         """Return what the cell's results depend on beside the program's code; equal for equal cells, wherever they are.
 
         Files stand in it by their content, so that moving them changes nothing and editing them does.
@@ -85,9 +83,9 @@ class Cell:
         combination = self.combination
         return CellId(
             key=cell_key({"combination": digest, "seed": self.seed, "replication": self.replication}),
-            machine=combination.machine["label"],
-            workload=combination.workload["label"],
-            policy=combination.policy["label"],
+            machine=combination.machine.label,
+            workload=combination.workload.label,
+            policy=combination.policy.label,
             replication=self.replication,
             seed=self.seed,
             factors=combination.factors,
@@ -95,17 +93,8 @@ class Cell:
 
     def __str__(self) -> str:
         combination = self.combination
-        labels = (combination.policy["label"], combination.workload["label"], combination.machine["label"])
+        labels = (combination.policy.label, combination.workload.label, combination.machine.label)
         return f"{' / '.join(labels)} / replication {self.replication}"
-
-    def as_dict(self) -> Settings:
-        """Return the cell as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Cell:
-        """Return the cell that :meth:`as_dict` gave ``values`` for."""
-        return cls(**{**values, "combination": Combination(**values["combination"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,36 +140,20 @@ class Experiment:
     @property
     def policies(self) -> list[str]:
         """Labels of the policies, in the file's order."""
-        return list(dict.fromkeys(combination.policy["label"] for combination in self.combinations))
+        return list(dict.fromkeys(combination.policy.label for combination in self.combinations))
 
     @property
     def workloads(self) -> list[str]:
         """Labels of the workloads, in the file's order."""
-        return list(dict.fromkeys(combination.workload["label"] for combination in self.combinations))
+        return list(dict.fromkeys(combination.workload.label for combination in self.combinations))
 
     @property
     def machines(self) -> list[str]:
         """Labels of the machines, in the file's order."""
-        return list(dict.fromkeys(combination.machine["label"] for combination in self.combinations))
+        return list(dict.fromkeys(combination.machine.label for combination in self.combinations))
 
     @property
     def scenarios(self) -> list[tuple[str, str]]:
         """Pairs of a machine's and a workload's label that are run, in the file's order."""
-        pairs = ((each.machine["label"], each.workload["label"]) for each in self.combinations)
+        pairs = ((each.machine.label, each.workload.label) for each in self.combinations)
         return list(dict.fromkeys(pairs))
-
-
-def _located_nowhere(settings: Mapping[str, Any]) -> Settings:
-    """Return a plug-in's settings with files named by their content instead of by their place."""
-    files: Mapping[str, str] = settings.get("files", {})
-    kept = {key: value for key, value in settings.items() if key != "files"}
-    if "plugin" in kept:
-        kept["plugin"] = kept["plugin"].rpartition(":")[2]
-        kept["parameters"] = {name: _by_content(value, files) for name, value in kept["parameters"].items()}
-    return kept
-
-
-def _by_content(value: object, files: Mapping[str, str]) -> object:
-    if isinstance(value, list):
-        return [_by_content(item, files) for item in value]
-    return f"sha256:{files[value]}" if isinstance(value, str) and value in files else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.experiment import build
@@ -30,7 +29,7 @@ def estimated_seconds(experiment: Experiment) -> float:
     took: dict[tuple[str, str], float] = {}
     total = 0.0
     for combination in experiment.combinations:
-        key = (combination.machine["label"], combination.workload["label"])
+        key = (combination.machine.label, combination.workload.label)
         if key not in took:
             took[key] = _time(combination, experiment) + _WRITING_S
         total += took[key]
@@ -41,14 +40,12 @@ def _time(combination: Combination, experiment: Experiment) -> float:
     from sim.engine import WorkloadError, simulate
     from sim.kernel.policy_answers import PolicyError
 
-    machine = build.machine(combination.machine)
     policy = build.policy(combination.policy, experiment.folder)
-    workload = build.workload(combination.workload, Path(experiment.folder))
-    timing = build.timing(combination.timing)
+    workload = build.workload(combination.workload, experiment.folder)
     guest = build.guest(combination.guest)
     streams = Streams(experiment.seed, experiment.replications[0])
     limit = experiment.cell_timeout or LONGEST_S
     start = time.process_time()
     with contextlib.suppress(PolicyError, WorkloadError, CellTimeoutError), time_limit(limit):
-        simulate(machine, policy, workload, streams, timing=timing, guest=guest)
+        simulate(combination.machine.spec, policy, workload, streams, timing=combination.timing, guest=guest)
     return time.process_time() - start

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
-from sim.faults import Fault, key_path, shown, unknown_name
+from sim.faults import key_path, shown, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+    from sim.faults import Faults
 
-def faults_of(error: ValidationError, model: type[BaseModel], *, below: str = "") -> list[Fault]:
-    """Return the faults in ``error``, which checking something against ``model`` at the key ``below`` has raised."""
-    return [_fault(details, model, below) for details in error.errors(include_url=False) if not _repeats(details)]
+
+def include_faults(error: ValidationError, model: type[BaseModel], faults: Faults) -> None:
+    """Add to ``faults`` what checking a table against ``model`` has found, which has raised ``error``."""
+    for details in error.errors(include_url=False):
+        if not _repeats(details):
+            parts = details["loc"]
+            faults.below(*parts).add(_what(details, model, key_path(*parts[:-1], below=faults.key)))
 
 
 def _repeats(details: ErrorDetails) -> bool:
@@ -25,53 +30,52 @@ def _repeats(details: ErrorDetails) -> bool:
     return details["type"] == "too_short" and bool(details["input"])
 
 
-def _fault(details: ErrorDetails, model: type[BaseModel], below: str) -> Fault:
+def _what(details: ErrorDetails, model: type[BaseModel], table: str) -> str:
+    """Return what is wrong, for people; ``table`` is the key of the table that the value in question stands in."""
     location = details["loc"]
-    place = key_path(*location, below=below)
     value = details["input"]
     match details["type"]:
         case "missing":
-            return Fault(place, f"is missing{_description(model, location)}")
+            return f"is missing{_description(model, location)}"
         case "extra_forbidden":
-            parent = key_path(*location[:-1], below=below)
-            what = f"key of {parent}" if parent else "key"
-            return Fault(place, unknown_name(what, str(location[-1]), _keys_at(model, location[:-1])))
+            name = f"key of {table}" if table else "key"
+            return unknown_name(name, str(location[-1]), _keys_at(model, location[:-1]))
         case "tuple_type":
-            return Fault(place, f"{shown(value)} is not a list")
+            return f"{shown(value)} is not a list"
         case "model_type" | "dict_type" | "model_attributes_type":
-            return Fault(place, f"{shown(value)} is not a table")
+            return f"{shown(value)} is not a table"
         case "too_short":
-            return Fault(place, "is empty; at least one is needed")
+            return "is empty; at least one is needed"
         case "literal_error":
-            return Fault(place, f"{shown(value)} is not known; valid: {details['ctx']['expected']}")
+            return f"{shown(value)} is not known; valid: {details['ctx']['expected']}"
         case "value_error":
-            return Fault(place, str(details["ctx"]["error"]))
-    return Fault(place, f"{shown(value)}: {details['msg'][0].lower()}{details['msg'][1:]}")
+            return str(details["ctx"]["error"])
+    return f"{shown(value)}: {details['msg'][0].lower()}{details['msg'][1:]}"
 
 
 def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    found = _model_at(model, location)
-    return list(found.model_fields) if found else []
+    table = _model_at(model, location)
+    return list(table.model_fields) if table else []
 
 
 def _description(model: type[BaseModel], location: Sequence[str | int]) -> str:
-    found = _model_at(model, location[:-1])
-    field = found.model_fields.get(str(location[-1])) if found else None
+    table = _model_at(model, location[:-1])
+    field = table.model_fields.get(str(location[-1])) if table else None
     return f": {field.description}" if field and field.description else ""
 
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel] | None:
     """Return the model that checks the table at ``location`` below ``model``."""
-    here: type[BaseModel] | None = model
+    table: type[BaseModel] | None = model
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int):  # the elements of a list have the list's model
             continue
-        field = here.model_fields.get(part) if here else None
-        here = _model_in(field.annotation) if field else None
-    return here
+        field = table.model_fields.get(part) if table else None
+        table = _model_in(field.annotation) if field else None
+    return table
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401  annotations are of every type
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for argument in get_args(annotation) if (found := _model_in(argument))), None)
+    return next((model for argument in get_args(annotation) if (model := _model_in(argument))), None)

@@ -66,18 +66,18 @@ def frozen(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
     return {key: _frozen(value, (key,), source) for key, value in _items(tables, (), source)}
 
 
-def _frozen(value: Any, where: tuple[str | int, ...], source: str) -> Any:  # noqa: ANN401  whatever TOML or a dict holds
-    if isinstance(value, (dict, list, tuple)) and len(where) > _DEEPEST:
-        raise InputError(source, [Fault(key_path(*where[:3]), f"is nested deeper than {_DEEPEST} levels")])
+def _frozen(value: Any, parts: tuple[str | int, ...], source: str) -> Any:  # noqa: ANN401  whatever TOML or a dict holds
+    if isinstance(value, (dict, list, tuple)) and len(parts) > _DEEPEST:
+        raise InputError(source, [Fault(key_path(*parts[:3]), f"is nested deeper than {_DEEPEST} levels")])
     if isinstance(value, dict):
-        return {key: _frozen(item, (*where, key), source) for key, item in _items(value, where, source)}
+        return {key: _frozen(item, (*parts, key), source) for key, item in _items(value, parts, source)}
     if isinstance(value, (list, tuple)):
-        return tuple(_frozen(item, (*where, number), source) for number, item in enumerate(value))
+        return tuple(_frozen(item, (*parts, number), source) for number, item in enumerate(value))
     return value
 
 
-def _items(table: Mapping[str, Any], where: tuple[str | int, ...], source: str) -> list[tuple[str, Any]]:
+def _items(table: Mapping[str, Any], parts: tuple[str | int, ...], source: str) -> list[tuple[str, Any]]:
     for key in table:
         if not isinstance(key, str):
-            raise InputError(source, [Fault(key_path(*where), f"has a key that is not a string: {key!r}")])
+            raise InputError(source, [Fault(key_path(*parts), f"has a key that is not a string: {key!r}")])
     return list(table.items())

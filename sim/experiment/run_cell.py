@@ -139,13 +139,12 @@ def _simulate(cell: Cell, stage: _Stage) -> RunResult:
     from sim.streams import Streams
 
     parts, folder = cell.combination, Path(cell.folder)
-    machine = build.machine(parts.machine)
     policy = build.policy(parts.policy, folder)
     workload = build.workload(parts.workload, folder)
-    timing = build.timing(parts.timing)
     guest = build.guest(parts.guest)
+    streams = Streams(cell.seed, cell.replication)
     stage.name = "simulate"
-    return simulate(machine, policy, workload, Streams(cell.seed, cell.replication), timing=timing, guest=guest)
+    return simulate(parts.machine.spec, policy, workload, streams, timing=parts.timing, guest=guest)
 
 
 def _in_one_line(error: BaseException) -> str:

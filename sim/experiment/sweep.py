@@ -22,10 +22,13 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sim.faults import Fault, key_path, shown, unknown_name
+from sim.faults import Fault, shown, unknown_name
 from sim.plugins.lookup import RESERVED_KEYS
+
+if TYPE_CHECKING:
+    from sim.faults import Faults
 
 LABELLED: Final = ("machines", "policies", "workloads")
 SINGLE: Final = ("guest", "timing")
@@ -41,10 +44,10 @@ class Target(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A value to try, and its place in the file."""
+    """A value to try, and the key that it stands under in the file."""
 
     value: Any
-    where: str
+    key: str
 
 
 Point = Mapping[Target, Trial]
@@ -67,36 +70,35 @@ class Sweep:
         return _combined(self.axes)
 
 
-def read(tables: Sequence[Any], known: Mapping[str, Mapping[str, Sequence[str]]], faults: list[Fault]) -> list[Sweep]:
-    """Return the sweeps that ``tables`` describe, as far as they are right; ``faults`` gets the rest.
+Known = Mapping[str, Mapping[str, Sequence[str]]]
+"""The labels of each labelled section, each with the labels of its parts (none but for compositions)."""
 
-    ``known`` maps each labelled section to its labels, and each label to the labels of its parts (none but for
-    compositions).
-    """
+
+def read(tables: Sequence[Any], known: Known, faults: Faults) -> list[Sweep]:
+    """Return the sweeps that ``tables`` describe, as far as they are right; ``faults`` gets the rest."""
     sweeps = []
     taken: dict[Target, str] = {}
     for number, table in enumerate(tables):
-        where = f"sweep[{number}]"
+        of_table = faults.below(number)
         given = [
             key for key in ("product", "zip", "points") if isinstance(table, Mapping) and table.get(key) is not None
         ]
         if len(given) != 1:
-            what = "needs one of product, zip and points" if not given else f"has {' and '.join(given)}; keep one"
-            faults.append(Fault(where, what))
+            of_table.add(
+                "needs one of product, zip and points" if not given else f"has {' and '.join(given)}; keep one"
+            )
             continue
         kind = given[0]
-        place = f"{where}.{kind}"
         if kind == "points":
-            sweep = _from_points(table[kind], place, known, faults)
+            sweep = _from_points(table[kind], known, of_table.below(kind))
         else:
-            sweep = _from_lists(table[kind], place, known, faults, side_by_side=kind == "zip")
-        mine = {target: trial.where for axis in sweep.axes for point in axis for target, trial in point.items()}
-        faults.extend(
-            Fault(mine[target], f"is swept already, by {taken[target]}") for target in mine if target in taken
-        )
-        if not any(target in taken for target in mine):
+            sweep = _from_lists(table[kind], known, of_table.below(kind), side_by_side=kind == "zip")
+        keys = {target: trial.key for axis in sweep.axes for point in axis for target, trial in point.items()}
+        again = [target for target in keys if target in taken]
+        faults.include(Fault(keys[target], f"is swept already, by {taken[target]}") for target in again)
+        if not again:
             sweeps.append(sweep)
-        taken.update(dict.fromkeys(mine, where))
+        taken.update(dict.fromkeys(keys, of_table.key))
     return sweeps
 
 
@@ -110,78 +112,69 @@ def _combined(axes: Sequence[Sequence[Point]]) -> Iterator[Point]:
         yield {target: trial for point in combination for target, trial in point.items()}
 
 
-def _from_lists(
-    table: object,
-    where: str,
-    known: Mapping[str, Mapping[str, Sequence[str]]],
-    faults: list[Fault],
-    *,
-    side_by_side: bool,
-) -> Sweep:
+def _from_lists(table: object, known: Known, faults: Faults, *, side_by_side: bool) -> Sweep:
     axes: list[tuple[Point, ...]] = []
-    for target, value, place in _targets(table, where, known, faults):
+    for target, value, of_value in _targets(table, known, faults):
         if not isinstance(value, tuple) or not value:
-            faults.append(Fault(place, f"{shown(value)} is not a list of values to try"))
+            of_value.add(f"{shown(value)} is not a list of values to try")
             continue
-        axes.append(tuple({target: Trial(item, f"{place}[{i}]")} for i, item in enumerate(value)))
+        axes.append(tuple({target: Trial(item, of_value.below(i).key)} for i, item in enumerate(value)))
     if not side_by_side or not axes:
         return Sweep(tuple(axes))
     lengths = {len(axis) for axis in axes}
     if len(lengths) > 1:
-        faults.append(Fault(where, f"has lists of different lengths: {', '.join(map(str, sorted(lengths)))}"))
+        faults.add(f"has lists of different lengths: {', '.join(map(str, sorted(lengths)))}")
     return Sweep((tuple(next(_combined([[point] for point in row])) for row in zip(*axes, strict=False)),))
 
 
-def _from_points(
-    table: object, where: str, known: Mapping[str, Mapping[str, Sequence[str]]], faults: list[Fault]
-) -> Sweep:
+def _from_points(table: object, known: Known, faults: Faults) -> Sweep:
     if not isinstance(table, tuple) or not table:
-        faults.append(Fault(where, f"{shown(table)} is not a list of points"))
+        faults.add(f"{shown(table)} is not a list of points")
         return Sweep(())
-    read_points = []
-    for number, point in enumerate(table):
-        place = f"{where}[{number}]"
-        read_points.append({target: Trial(value, at) for target, value, at in _targets(point, place, known, faults)})
+    read_points = [
+        {target: Trial(value, of_value.key) for target, value, of_value in _targets(point, known, faults.below(number))}
+        for number, point in enumerate(table)
+    ]
     return Sweep((tuple(read_points),))
 
 
-def _targets(
-    table: object, where: str, known: Mapping[str, Mapping[str, Sequence[str]]], faults: list[Fault]
-) -> Iterator[tuple[Target, Any, str]]:
-    """Yield what the nested ``table`` assigns: target, value, place in the file."""
-    for section, inside, place in _tables(table, where, faults):
+Entries = Iterator[tuple[str, Any, "Faults"]]
+"""What stands in a table: key, value, and the collector of the value's faults."""
+
+
+def _targets(table: object, known: Known, faults: Faults) -> Iterator[tuple[Target, Any, Faults]]:
+    """Yield what the nested ``table`` assigns: target, value, and the collector of the value's faults."""
+    for section, inside, of_section in _entries(table, faults):
         if section in SINGLE:
-            yield from ((Target(section, "", "", key), value, at) for key, value, at in _entries(inside, place, faults))
-            continue
-        if section not in LABELLED:
-            faults.append(Fault(place, unknown_name("section", section, [*LABELLED, *SINGLE])))
-            continue
-        for label, keys, at in _tables(inside, place, faults):
-            if label not in known.get(section, {}):
-                faults.append(Fault(at, unknown_name(f"label of {section}", label, known.get(section, {}))))
-                continue
-            for key, value, spot in _entries(keys, at, faults):
-                parts = known[section][label]
-                if key in parts:
-                    yield from (
-                        (Target(section, label, key, name), item, far)
-                        for name, item, far in _entries(value, spot, faults)
-                    )
-                elif key in RESERVED_KEYS:
-                    faults.append(Fault(spot, f"{key} cannot be swept"))
-                elif parts:
-                    faults.append(Fault(spot, unknown_name(f"part of {label}", key, parts)))
+            for key, value, of_value in _entries(inside, of_section):
+                yield Target(section, "", "", key), value, of_value
+        elif section not in LABELLED:
+            of_section.add(unknown_name("section", section, [*LABELLED, *SINGLE]))
+        else:
+            labels = known.get(section, {})
+            for label, keys, of_label in _entries(inside, of_section):
+                if label in labels:
+                    yield from _labelled(section, label, _entries(keys, of_label), labels[label])
                 else:
-                    yield Target(section, label, "", key), value, spot
+                    of_label.add(unknown_name(f"label of {section}", label, labels))
 
 
-def _entries(table: object, where: str, faults: list[Fault]) -> Iterator[tuple[str, Any, str]]:
+def _labelled(section: str, label: str, entries: Entries, parts: Sequence[str]) -> Iterator[tuple[Target, Any, Faults]]:
+    for key, value, of_value in entries:
+        if key in parts:
+            for name, item, of_item in _entries(value, of_value):
+                yield Target(section, label, key, name), item, of_item
+        elif key in RESERVED_KEYS:
+            of_value.add(f"{key} cannot be swept")
+        elif parts:
+            of_value.add(unknown_name(f"part of {label}", key, parts))
+        else:
+            yield Target(section, label, "", key), value, of_value
+
+
+def _entries(table: object, faults: Faults) -> Entries:
     if not isinstance(table, Mapping):
-        faults.append(Fault(where, f"{shown(table)} is not a table"))
+        faults.add(f"{shown(table)} is not a table")
         return
     for key, value in table.items():
-        yield key, value, key_path(key, below=where)
-
-
-def _tables(table: object, where: str, faults: list[Fault]) -> Iterator[tuple[str, Any, str]]:
-    yield from _entries(table, where, faults)
+        yield key, value, faults.below(key)

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sim.experiment import resolve
 from sim.experiment.plan import Combination
 from sim.experiment.schema import LABEL_FORBIDS, LABEL_LENGTH
+from sim.experiment.settings import MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
 from sim.experiment.sweep import LABELLED, Point, Target, Trial
-from sim.faults import Fault, key_path, shown, unknown_name
+from sim.faults import Fault, Faults, key_path, shown, unknown_name
 from sim.plugins.parameter_values import size
 from sim.units import format_size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Settings = dict[str, Any]
+_Made = TypeVar("_Made")
+_Maker = Callable[[Mapping[str, Any], Faults], _Made | None]
 _SINGULAR: Final = {"machines": "machine", "policies": "policy", "workloads": "workload"}
 
 
 class Entry(NamedTuple):
-    """A table of the file that has a label: its place, the table, and the labels of its parts (compositions only)."""
+    """A table of the file that has a label: its key, the table, and the labels of its parts (compositions only)."""
 
-    where: str
+    key: str
     table: Mapping[str, Any]
     parts: tuple[str, ...]
 
 
 class _Workload(NamedTuple):
-    settings: Settings
+    settings: WorkloadSettings
     nodes: list[int]
 
 
@@ -40,7 +43,7 @@ class Variants:
     ``tables`` may be wrong in any way; what can be looked at is, and adds its faults to ``faults``.
     """
 
-    def __init__(self, tables: Mapping[str, Any], folder: Path, faults: list[Fault]) -> None:
+    def __init__(self, tables: Mapping[str, Any], folder: Path, faults: Faults) -> None:
         self._tables = tables
         self._folder = folder
         self._faults = faults
@@ -63,133 +66,139 @@ class Variants:
 
     def combinations(self, points: Iterable[Point]) -> list[Combination]:
         """Return the different combinations at all ``points``; those with faults are left out."""
-        found: dict[object, Combination] = {}
+        combinations: dict[object, Combination] = {}
         for point in points:
             self._resolve_all(point)
-            for machine_label, machine_entry in self.entries["machines"].items():
-                for policy_label, policy_entry in self.entries["policies"].items():
-                    for workload_label, workload_entry in self.entries["workloads"].items():
-                        if machine_label not in (workload_entry.table.get("machines") or (machine_label,)):
-                            continue
-                        labels = (machine_label, policy_label, workload_label)
-                        here = _relevant(point, dict(zip(LABELLED, labels, strict=True)))
-                        key = (labels, tuple(trial.where for trial in here.values()))
-                        if key not in found:
-                            made = self._combination(labels, (machine_entry, policy_entry, workload_entry), here)
-                            if made is not None:
-                                found[key] = made
-        return list(found.values())
+            for machine, policy, workload in itertools.product(*(self.entries[section] for section in LABELLED)):
+                if machine not in (_sequence(self.entries["workloads"][workload].table.get("machines")) or (machine,)):
+                    continue
+                labels = (machine, policy, workload)
+                values = _relevant(point, dict(zip(LABELLED, labels, strict=True)))
+                key = (labels, tuple(trial.key for trial in values.values()))
+                if key not in combinations:
+                    made = self._combination(machine, policy, workload, values)
+                    if made is not None:
+                        combinations[key] = made
+        return list(combinations.values())
 
     def _resolve_all(self, point: Point) -> None:
         """Look at every entry at this ``point``, also at those that run nowhere: their faults shall show too."""
-        for section, entries in self.entries.items():
-            for label, entry in entries.items():
-                self._variant(section, label, entry, point)
+        for label in self.entries["machines"]:
+            self._machine(label, point)
+        for label in self.entries["policies"]:
+            self._policy(label, point)
+        for label in self.entries["workloads"]:
+            self._workload(label, point)
 
     def _combination(
-        self, labels: tuple[str, str, str], entries: tuple[Entry, Entry, Entry], point: Point
+        self, machine_label: str, policy_label: str, workload_label: str, point: Point
     ) -> Combination | None:
-        machine = self._variant("machines", labels[0], entries[0], point)
-        policy = self._variant("policies", labels[1], entries[1], point)
-        workload = self._variant("workloads", labels[2], entries[2], point)
+        machine = self._machine(machine_label, point)
+        policy = self._policy(policy_label, point)
+        workload = self._workload(workload_label, point)
         guest = self._single("guest", point, resolve.guest)
         timing = self._single("timing", point, resolve.timing)
         if machine is None or policy is None or workload is None or guest is None or timing is None:
             return None
-        last = len(machine["nodes"]) - 1
+        last = len(machine.spec.nodes) - 1
         if workload.nodes and workload.nodes[-1] > last:
             nodes = "node 0 only" if last == 0 else f"nodes 0 to {last}"
-            what = f"plugs memory into node {workload.nodes[-1]}, but machine {shown(machine['label'])} has {nodes}"
-            self._faults.append(Fault(entries[2].where, what))
+            what = f"plugs memory into node {workload.nodes[-1]}, but machine {shown(machine.label)} has {nodes}"
+            self._faults.include([Fault(self.entries["workloads"][workload_label].key, what)])
             return None
         # What is swept of guest and timing is told apart by the machine's label; they have none of their own.
         singles = {target: trial for target, trial in point.items() if not target.label}
         if singles:
-            machine = {**machine, "label": _variant_label(machine["label"], singles)}
+            machine = replace(machine, label=_variant_label(machine.label, singles))
         combination = Combination(machine, policy, workload.settings, guest, timing)
         factors = {_factor(target): _value(combination, target, trial) for target, trial in point.items()}
         return replace(combination, factors=factors)
 
-    def _variant(self, section: str, label: str, entry: Entry, point: Point) -> Any:  # noqa: ANN401  settings, or settings with nodes
+    def _machine(self, label: str, point: Point) -> MachineSettings | None:
+        return self._variant("machines", label, point, resolve.machine)
+
+    def _policy(self, label: str, point: Point) -> PluginSettings | None:
+        return self._variant(
+            "policies", label, point, lambda table, faults: resolve.policy(table, self._folder, faults)
+        )
+
+    def _workload(self, label: str, point: Point) -> _Workload | None:
+        def make(table: Mapping[str, Any], faults: Faults) -> _Workload | None:
+            made = resolve.workload(table, self._folder, faults)
+            return None if made is None else _Workload(*made)
+
+        return self._variant("workloads", label, point, make)
+
+    def _variant(self, section: str, label: str, point: Point, make: _Maker[_Made]) -> _Made | None:
+        """Return what becomes of the entry ``label`` of ``section`` at a ``point``; None where there are faults."""
+        entry = self.entries[section][label]
         trials = {
             target: trial for target, trial in point.items() if (target.section, target.label) == (section, label)
         }
-        key = (section, label, *(trial.where for trial in trials.values()))
-        if key not in self._made:
-            mine: list[Fault] = []
-            table = {**_with(entry.table, trials), "label": _variant_label(label, trials)}
-            self._made[key] = _MAKERS[section](table, entry.where, self._folder, mine)
-            self._faults.extend(_moved(fault, entry, trials) for fault in mine)
-        return self._made[key]
+        table = {**_with(entry.table, trials), "label": _variant_label(label, trials)}
+        return self._once((section, label), entry, trials, lambda faults: make(table, faults))
 
-    def _single(
-        self, section: str, point: Point, make: Callable[[Mapping[str, Any], str, list[Fault]], Settings | None]
-    ) -> Settings | None:
+    def _single(self, section: str, point: Point, make: _Maker[_Made]) -> _Made | None:
+        """Return what becomes of a ``section`` that has one table without a label."""
+        table = self._tables.get(section, {})
+        if not isinstance(table, Mapping):
+            return None
         trials = {target: trial for target, trial in point.items() if target.section == section}
-        key = (section, *(trial.where for trial in trials.values()))
+        return self._once(
+            (section,), Entry(section, table, ()), trials, lambda faults: make(_with(table, trials), faults)
+        )
+
+    def _once(
+        self,
+        name: tuple[str, ...],
+        entry: Entry,
+        trials: Mapping[Target, Trial],
+        make: Callable[[Faults], _Made | None],
+    ) -> _Made | None:
+        """Return what ``make`` makes of an entry with the values of ``trials``; it is called, and adds faults, once."""
+        key = (*name, *(trial.key for trial in trials.values()))
         if key not in self._made:
-            table = self._tables.get(section, {})
-            mine: list[Fault] = []
-            known = isinstance(table, Mapping)
-            self._made[key] = make(_with(table, trials), section, mine) if known else None
-            self._faults.extend(_moved(fault, Entry(section, table, ()), trials) for fault in mine)
-        return self._made[key]  # type: ignore[no-any-return]  # what make returned
+            faults = Faults(entry.key)
+            self._made[key] = make(faults)
+            self._faults.include(_moved(fault, entry, trials) for fault in faults)
+        made: _Made | None = self._made[key]
+        return made
 
     def _entries(self, section: str) -> Iterator[tuple[str, Entry]]:
         taken: dict[str, str] = {}
         for number, table in enumerate(_sequence(self._tables.get(section))):
             if not isinstance(table, Mapping):
                 continue
-            where = f"{section}[{number}]"
+            of_table = self._faults.below(section, number)
             parts = tuple(_part_labels(table)) if section == "workloads" else ()
-            label = _label(section, table, where)
+            label = _label(section, table, of_table.key)
             if label is None or not _usable(section, table, parts):
                 continue  # faults of shape, which the models have found
             if label in taken:
                 what = f"{shown(label)} is taken by {taken[label]}; give this one a label of its own"
-                self._faults.append(Fault(f"{where}.label", what))
+                of_table.below("label").add(what)
                 continue
-            taken[label] = where
-            yield label, Entry(where, table, parts)
+            taken[label] = of_table.key
+            yield label, Entry(of_table.key, table, parts)
 
     def _check_machines(self, entry: Entry) -> None:
         for number, label in enumerate(_sequence(entry.table.get("machines"))):
             if isinstance(label, str) and label not in self.entries["machines"]:
                 what = unknown_name("machine", label, self.entries["machines"])
-                self._faults.append(Fault(f"{entry.where}.machines[{number}]", what))
-
-
-def _machine(table: Mapping[str, Any], where: str, _: Path, faults: list[Fault]) -> Settings | None:
-    return resolve.machine(table, where, faults)
-
-
-def _policy(table: Mapping[str, Any], where: str, folder: Path, faults: list[Fault]) -> Settings | None:
-    return resolve.policy(table, where, folder, faults)
-
-
-def _workload(table: Mapping[str, Any], where: str, folder: Path, faults: list[Fault]) -> _Workload | None:
-    made = resolve.workload(table, where, folder, faults)
-    return None if made is None else _Workload(*made)
-
-
-_MAKERS: Final[dict[str, Callable[[Mapping[str, Any], str, Path, list[Fault]], Any]]] = {
-    "machines": _machine,
-    "policies": _policy,
-    "workloads": _workload,
-}
+                self._faults.include([Fault(key_path("machines", number, below=entry.key), what)])
 
 
 def _sequence(value: object) -> Sequence[Any]:
     return value if isinstance(value, tuple) else ()
 
 
-def _label(section: str, table: Mapping[str, Any], where: str) -> str | None:
+def _label(section: str, table: Mapping[str, Any], key: str) -> str | None:
     """Return the label of a table, its own or the one it gets; None for a table too wrong to have one."""
     label = table.get("label")
     if label is not None:
         return label if isinstance(label, str) else None
     if section == "machines":
-        return _machine_label(table, where)
+        return _machine_label(table, key)
     if "together" in table:
         parts = _part_labels(table)
         return " + ".join(parts) if parts else None
@@ -205,12 +214,12 @@ def _usable(section: str, table: Mapping[str, Any], parts: Sequence[str]) -> boo
     return isinstance(table.get("name", "" if section == "workloads" else None), str)
 
 
-def _machine_label(table: Mapping[str, Any], where: str) -> str:
+def _machine_label(table: Mapping[str, Any], key: str) -> str:
     nodes = [node.get("boot_memory") for node in _sequence(table.get("nodes")) if isinstance(node, Mapping)]
     try:
         return "+".join(format_size(size(memory)) for memory in nodes or [table.get("boot_memory")])
-    except ValueError:
-        return where
+    except ValueError:  # no size; the models find fault with it
+        return key
 
 
 def _name_label(table: Mapping[str, Any]) -> str | None:
@@ -236,7 +245,7 @@ def _relevant(point: Point, labels: Mapping[str, str]) -> Point:
     return {target: trial for target, trial in point.items() if labels.get(target.section, "") == target.label}
 
 
-def _with(table: Mapping[str, Any], trials: Mapping[Target, Trial]) -> Settings:
+def _with(table: Mapping[str, Any], trials: Mapping[Target, Trial]) -> dict[str, Any]:
     """Return ``table`` with the values of ``trials`` in their places."""
     changed = dict(table)
     for target, trial in trials.items():
@@ -251,14 +260,12 @@ def _with(table: Mapping[str, Any], trials: Mapping[Target, Trial]) -> Settings:
 
 
 def _moved(fault: Fault, entry: Entry, trials: Mapping[Target, Trial]) -> Fault:
-    """Return a ``fault`` of a table with swept values under the place where the value in question stands."""
+    """Return a ``fault`` of a table with swept values under the key where the value in question stands."""
     for target, trial in trials.items():
-        below = entry.where
-        if target.part:
-            below += f".together[{entry.parts.index(target.part)}]"
-        place = key_path(target.key, below=below)
-        if fault.where == place or fault.where.startswith((f"{place}.", f"{place}[")):
-            return Fault(trial.where + fault.where[len(place) :], fault.what)
+        part = ("together", entry.parts.index(target.part)) if target.part else ()
+        key = key_path(*part, target.key, below=entry.key)
+        if fault.key == key or fault.key.startswith((f"{key}.", f"{key}[")):
+            return replace(fault, key=trial.key + fault.key[len(key) :])
     return fault
 
 
@@ -285,12 +292,18 @@ def _factor(target: Target) -> str:
 
 def _value(combination: Combination, target: Target, trial: Trial) -> object:
     """Return a swept value as it was understood: sizes in bytes, times in seconds."""
-    if target.section == "timing":
-        return trial.value
-    settings = getattr(combination, _SINGULAR.get(target.section, target.section))
-    if target == Target("machines", target.label, "", "boot_memory"):
-        return settings["nodes"][0]["boot_memory"]
-    if target.part:
-        settings = next(part for part in settings["together"] if part["label"] == target.part)
-    parameters = settings.get("parameters", settings)
-    return parameters.get(target.key, trial.value)
+    understood: Mapping[str, object] = {}
+    if target.section == "machines":
+        spec = combination.machine.spec
+        # The short form of a machine's nodes, which the specification does not have.
+        understood = {**asdict(spec), "boot_memory": spec.nodes[0].boot_memory}
+    elif target.section == "policies":
+        understood = combination.policy.parameters
+    elif target.section == "workloads":
+        workload = combination.workload
+        if isinstance(workload, TogetherSettings):
+            workload = next(part for part in workload.together if part.label == target.part)
+        understood = workload.parameters
+    elif target.section == "guest":
+        understood = combination.guest.parameters
+    return understood.get(target.key, trial.value)

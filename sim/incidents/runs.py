@@ -190,13 +190,12 @@ def _run(cell: Cell) -> Run:
     from sim.streams import Streams
 
     parts, folder = cell.combination, Path(cell.folder)
-    machine = build.machine(parts.machine)
     result = simulate(
-        machine,
+        parts.machine.spec,
         build.policy(parts.policy, folder),
         build.workload(parts.workload, folder),
         Streams(cell.seed, cell.replication),
-        timing=build.timing(parts.timing),
+        timing=parts.timing,
         guest=build.guest(parts.guest),
     )
-    return Run(parts.policy["label"], parts.workload["label"], machine.boot_memory, result)
+    return Run(parts.policy.label, parts.workload.label, parts.machine.spec.boot_memory, result)

@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.faults import Fault, MemhpSimError, key_path, shown, unknown_name
+from sim.faults import Faults, MemhpSimError, shown, unknown_name
 from sim.plugins.parameter_values import UnknownTypeError, convert, paths_in, with_paths
 
 if TYPE_CHECKING:
@@ -123,34 +123,32 @@ def find(kind: Kind, name: str, folder: Path | None = None) -> Plugin:
     return _checked(kind, name, loaded, _distribution(entry))
 
 
-def configure(plugin: Plugin, values: Mapping[str, object], where: str, faults: list[Fault]) -> dict[str, Any]:
+def configure(plugin: Plugin, values: Mapping[str, object], faults: Faults) -> dict[str, Any]:
     """Return all parameters of ``plugin`` as plain JSON values: those of ``values`` converted, the others by default.
 
-    What is wrong is added to ``faults``, each under its key below ``where``. A parameter without default (None) that
+    What is wrong is added to ``faults``, each under its key. A parameter without default (None) that
     is not given is left out. Paths stay as written.
     """
     known = {parameter.name: parameter for parameter in plugin.parameters}
     configured: dict[str, Any] = {}
-    faults.extend(
-        Fault(key_path(key, below=where), unknown_name(f"parameter of {plugin.name}", key, known))
-        for key in values
-        if key not in known
-    )
+    for key in values:
+        if key not in known:
+            faults.below(key).add(unknown_name(f"parameter of {plugin.name}", key, known))
     required = _required(plugin.cls)
     for name, parameter in known.items():
         try:
             if name in values:
-                configured[name] = convert(parameter.type, values[name], f"{where}.{name}", faults)
+                configured[name] = convert(parameter.type, values[name], faults.below(name))
             elif parameter.default is not None:
-                configured[name] = convert(parameter.type, parameter.default, f"{where}.{name} (its default)", faults)
+                configured[name] = convert(parameter.type, parameter.default, faults.below(name))
             elif name in required:
-                faults.append(Fault(f"{where}.{name}", f"is missing; {plugin.name} needs it: {parameter.meaning}"))
+                faults.below(name).add(f"is missing; {plugin.name} needs it: {parameter.meaning}")
         except UnknownTypeError as error:
-            faults.append(Fault(where, f"{plugin.name} describes its parameter {name!r} wrongly: {error}"))
+            faults.add(f"{plugin.name} describes its parameter {name!r} wrongly: {error}")
     return configured
 
 
-def create(plugin: Plugin, configured: Mapping[str, Any], folder: Path, where: str, faults: list[Fault]) -> Any:  # noqa: ANN401
+def create(plugin: Plugin, configured: Mapping[str, Any], folder: Path, faults: Faults) -> Any:  # noqa: ANN401
     """Return an instance of ``plugin`` made from ``configured`` values, or None with ``faults`` that say why not.
 
     Paths among the values are taken relative to ``folder``. A plug-in that refuses its parameters (any exception of its
@@ -166,9 +164,10 @@ def create(plugin: Plugin, configured: Mapping[str, Any], folder: Path, where: s
     except ValueError as error:
         complaints = getattr(error, "faults", None)
         said = complaints if isinstance(complaints, (list, tuple)) else (error,)
-        faults.extend(_placed(str(complaint), where, types) for complaint in said)
+        for complaint in said:
+            _place(str(complaint), types, faults)
     except Exception as error:  # noqa: BLE001  whatever a third party's constructor does
-        faults.append(Fault(where, f"{plugin.name} cannot be made: {_in_words(error)}"))
+        faults.add(f"{plugin.name} cannot be made: {_in_words(error)}")
     return None
 
 
@@ -249,14 +248,14 @@ def _required(cls: type) -> frozenset[str]:
     return frozenset(name for name, argument in signature.parameters.items() if argument.default is argument.empty)
 
 
-def _placed(complaint: str, where: str, parameters: Iterable[str]) -> Fault:
-    """Return a plug-in's ``complaint`` as a fault of the parameter whose name it begins with, if there is one."""
+def _place(complaint: str, parameters: Iterable[str], faults: Faults) -> None:
+    """Add a plug-in's ``complaint`` as a fault of the parameter whose name it begins with, if there is one."""
     first = complaint.split(maxsplit=1)[0].strip("`'\":") if complaint.strip() else ""
     if first in parameters:
-        return Fault(
-            f"{where}.{first}", complaint.split(maxsplit=1)[1] if complaint.startswith(f"{first}: ") else complaint
-        )
-    return Fault(where, complaint or "is refused without a reason")
+        what = complaint.split(maxsplit=1)[1] if complaint.startswith(f"{first}: ") else complaint
+        faults.below(first).add(what)
+    else:
+        faults.add(complaint or "is refused without a reason")
 
 
 @cache

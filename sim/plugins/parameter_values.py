@@ -19,11 +19,13 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.faults import Fault, MemhpSimError, shown, unknown_name
+from sim.faults import MemhpSimError, shown, unknown_name
 from sim.units import MEMORY_LIMIT, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sim.faults import Faults
 
 INTEGER_LIMIT: Final = (1 << 63) - 1
 """Largest number that an experiment file may hold: what a 64-bit counter of the kernel or a column of a result can."""
@@ -128,35 +130,35 @@ _SCALARS: Final[dict[str, tuple[Callable[[object], object], dict[str, Any]]]] = 
 }
 
 
-def convert(type_name: str, value: object, where: str, faults: list[Fault]) -> object:
+def convert(type_name: str, value: object, faults: Faults) -> object:
     """Return ``value``, written for a parameter of type ``type_name``, in the plug-in's terms: plain JSON values.
 
-    What is wrong with it is added to ``faults`` under the key ``where`` (lists: under each element's key).
+    What is wrong with it is added to ``faults`` (lists: under each element's key).
     Raises UnknownTypeError for a type that is none.
     """
     if (one := _singular(type_name)) is not None:
         if isinstance(value, (list, tuple)) and not value:
-            faults.append(Fault(where, "is empty; at least one is needed"))
+            faults.add("is empty; at least one is needed")
         type_name = f"list[{one}]"
         if not isinstance(value, (list, tuple)):
-            return [convert(one, value, where, faults)]
+            return [convert(one, value, faults)]
     items = _item_types(type_name, value if isinstance(value, (list, tuple)) else ())
     if items is not None:
         if not isinstance(value, (list, tuple)):
-            faults.append(Fault(where, f"{shown(value)} is not a list ({type_name})"))
+            faults.add(f"{shown(value)} is not a list ({type_name})")
             return None
         if len(items) != len(value):
-            faults.append(Fault(where, f"has {len(value)} elements; {len(items)} are needed ({type_name})"))
+            faults.add(f"has {len(value)} elements; {len(items)} are needed ({type_name})")
             return None
         pairs = zip(items, value, strict=True)
-        return [convert(item, element, f"{where}[{i}]", faults) for i, (item, element) in enumerate(pairs)]
+        return [convert(item, element, faults.below(i)) for i, (item, element) in enumerate(pairs)]
     try:
         if _WORDS.fullmatch(type_name):
             return _word(type_name, value)
         check, _ = _scalar(type_name)
         return check(value)
     except ValueError as fault:
-        faults.append(Fault(where, str(fault)))
+        faults.add(str(fault))
         return None
 
 

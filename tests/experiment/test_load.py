@@ -119,6 +119,10 @@ def test_five_faults_are_five() -> None:
             {"workloads": [{"name": "dimm-slots", "nodes": [0, 2]}]},
             "workloads[0]: plugs memory into node 2, but machine 'vm' has node 0 only",
         ),
+        (
+            {"workloads": [{"name": "dimm-slots", "machines": 5}], "policies": [{"name": "offline"}]},
+            "workloads[0].machines: 5 is not a list",
+        ),
         ({"workloads": [{"together": []}]}, "workloads[0].together: is empty; at least one is needed"),
         (
             {"workloads": [{"together": [{"name": "dimm-slots"}], "slots": 3}]},

@@ -193,7 +193,7 @@ def test_a_fault_names_the_key_that_was_damaged() -> None:
             NAMED("loaded")
             continue
         path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).lstrip(".")
-        where = [fault.where for fault in result.faults]
+        where = [fault.key for fault in result.faults]
         # What stands elsewhere may be at fault in consequence: labels, swept keys, combinations with nodes.
         linked = ("label", "machines", "nodes", "name", "boot_memory", "together", "sweep")
         if any(one.startswith(path) for one in where):

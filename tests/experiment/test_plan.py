@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import json
+import dataclasses
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,12 +9,15 @@ import tomli_w
 
 from sim.experiment.effective_config import effective_tables
 from sim.experiment.load import load
-from sim.experiment.plan import Cell, Experiment
+from sim.experiment.plan import Cell, Combination, Experiment
 from tests.experiment.examples import BAD_POLICIES, small
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+CHECKED = [field for field in dataclasses.fields(Combination) if field.name != "factors"]
 
 
 def keys(experiment: Experiment) -> list[str]:
@@ -34,12 +38,16 @@ def with_files(folder: Path) -> dict[str, Any]:
     return FROM_FILES
 
 
-def test_a_cell_is_plain_data() -> None:
-    for cell in load(small()).cells():
-        again = Cell.from_dict(json.loads(json.dumps(cell.as_dict())))
+def test_a_cell_crosses_to_other_processes_and_does_not_change() -> None:
+    parts = [{"name": "dimm-slots"}, {"name": "random-mix"}]
+    for cell in load(small(guest={"model": "linux"}, workloads=[{"name": "dimm-slots"}, {"together": parts}])).cells():
+        again: Cell = pickle.loads(pickle.dumps(cell))  # noqa: S301  made here
 
+        assert again == cell
         assert again.id == cell.id
-        assert str(again) == str(cell)
+        for checked in (again.combination, *(getattr(again.combination, field.name) for field in CHECKED)):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(checked, dataclasses.fields(checked)[0].name, None)
 
 
 def test_every_cell_has_its_own_key_and_it_does_not_change() -> None:

@@ -31,7 +31,7 @@ from tests.experiment.examples import small
 from workloads.dimm_slots import DimmSlots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sim.experiment.plan import Combination
@@ -67,7 +67,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         "max_memory": "80GiB",
         "memmap_on_memory": True,
     }
-    found = build.machine(one(machines=[machine]).machine)
+    found = one(machines=[machine]).machine.spec
     assert found == MachineSpec(
         nodes=(NodeSpec(4 * GIB), NodeSpec(2 * GIB), NodeSpec(0)),
         block_size=256 * MIB,
@@ -80,17 +80,17 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         max_memory=80 * GIB,
         memmap_on_memory=True,
     )
-    split = build.machine(one(machines=[{"boot_memory": "4GiB", "movablecore": "512MiB"}]).machine)
+    split = one(machines=[{"boot_memory": "4GiB", "movablecore": "512MiB"}]).machine.spec
     assert (split.nodes, split.movablecore) == ((NodeSpec(4 * GIB),), 512 * MIB)
 
 
 def test_every_time_is_in_seconds_in_the_file_and_in_microseconds_in_a_run() -> None:
     names = [field.name for field in dataclasses.fields(Timing)]
     given = {name: (number + 1) / 8 for number, name in enumerate(names)}
-    found = build.timing(one(timing=given).timing)
+    found = one(timing=given).timing
     assert dataclasses.asdict(found) == {name: 125_000 * (number + 1) for number, name in enumerate(names)}
-    assert build.timing(one(timing={"offline": 0.5}).timing) == dataclasses.replace(Timing(), offline=500_000)
-    assert build.timing(one().timing) == Timing()
+    assert one(timing={"offline": 0.5}).timing == dataclasses.replace(Timing(), offline=500_000)
+    assert one().timing == Timing()
 
 
 def test_a_guest_has_its_parameters_and_its_period_of_samples() -> None:
@@ -118,16 +118,14 @@ def test_devices_of_a_composition_have_the_label_of_their_part() -> None:
     parts = [TINY | {"label": "d"}, {"name": "virtio-mem-resize", "duration": 60}]
     cell = one(workloads=[{"label": "mix", "together": parts}])
     workload = build.workload(cell.workload, load(small()).folder)
-    result = simulate(
-        build.machine(cell.machine), build.policy(cell.policy, load(small()).folder), workload, Streams(1, 0)
-    )
+    result = simulate(cell.machine.spec, build.policy(cell.policy, load(small()).folder), workload, Streams(1, 0))
     assert {name.partition("/")[0] for name in result.device_names} == {"d", "virtio-mem-resize"}
 
 
 @pytest.mark.parametrize("name", ["zone_settle_pages", "watermark_scale_factor", "thp_pages_per_zone"])
 def test_a_guest_has_no_negative_numbers(name: str) -> None:
     assert faults(guest={"model": "linux", name: -1}) == [f"guest.{name}: must not be negative, but is -1"]
-    assert one(guest={"model": "linux", name: 0}).guest["parameters"] == {name: 0}
+    assert one(guest={"model": "linux", name: 0}).guest.parameters == {name: 0}
 
 
 class Seen(Exception):  # noqa: N818  what simulate was asked is all that is wanted
@@ -236,7 +234,7 @@ def test_a_label_that_gets_too_long_is_cut(length: int, kept: int) -> None:
 
 
 def test_factors_are_what_was_meant_and_not_how_it_is_written() -> None:
-    def factors(**swept: Any) -> list[dict[str, Any]]:  # noqa: ANN401  whatever TOML can hold
+    def factors(**swept: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401  whatever TOML can hold
         policies = [{"name": "headroom"}]
         mix = {"label": "mix", "together": [TINY | {"label": "d"}]}
         experiment = load(small(policies=policies, workloads=[mix], sweep=[{"product": swept}]))

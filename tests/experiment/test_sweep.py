@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from sim.experiment.load import load
+from sim.experiment.settings import TogetherSettings
 from sim.faults import InputError
 from tests.experiment.examples import small
 
 
 def combinations(*sweeps: dict[str, Any], **changed: Any) -> list[tuple[str, str, str]]:  # noqa: ANN401
     experiment = load(small(sweep=list(sweeps), **changed))
-    return [(cell.machine["label"], cell.policy["label"], cell.workload["label"]) for cell in experiment.combinations]
+    return [(cell.machine.label, cell.policy.label, cell.workload.label) for cell in experiment.combinations]
 
 
 def faults(*sweeps: dict[str, Any]) -> list[str]:
@@ -86,8 +87,9 @@ def test_a_part_of_a_composition_and_the_timing_can_be_swept() -> None:
     assert len(experiment.combinations) == 2 * 2 * 2
     assert experiment.workloads == ["mix, d slots 2", "mix, d slots 3"]
     assert experiment.machines == ["vm, timing offline 0.001", "vm, timing offline 0.01"]
-    assert {cell.timing["offline"] for cell in experiment.combinations} == {1_000, 10_000}
-    assert {cell.workload["together"][0]["parameters"]["slots"] for cell in experiment.combinations} == {2, 3}
+    assert {cell.timing.offline for cell in experiment.combinations} == {1_000, 10_000}
+    mixes = [cell.workload for cell in experiment.combinations]
+    assert {mix.together[0].parameters["slots"] for mix in mixes if isinstance(mix, TogetherSettings)} == {2, 3}
 
 
 def test_factors_are_in_plain_units() -> None:

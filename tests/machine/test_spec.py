@@ -46,14 +46,14 @@ def test_what_no_kernel_would_boot_with_is_a_fault(changed: dict[str, object], w
     with pytest.raises(InputError) as caught:
         MachineSpec(**fields)  # type: ignore[arg-type]
 
-    assert [fault.where for fault in caught.value.faults] == [where]
+    assert [fault.key for fault in caught.value.faults] == [where]
 
 
 def test_all_faults_come_at_once() -> None:
     with pytest.raises(InputError) as caught:
         MachineSpec(nodes=(NodeSpec(-4096),), block_size=1, kernel="x", slots=-1, cma=1)
 
-    assert {fault.where for fault in caught.value.faults} == {
+    assert {fault.key for fault in caught.value.faults} == {
         "nodes[0].boot_memory", "nodes", "block_size", "kernel", "slots", "cma",
     }  # fmt: skip
 
@@ -109,7 +109,7 @@ def test_what_is_a_page_beyond_is_none(changed: dict[str, object], where: str) -
     with pytest.raises(InputError) as caught:
         MachineSpec(**fields)  # type: ignore[arg-type]
 
-    assert [fault.where for fault in caught.value.faults] == [where]
+    assert [fault.key for fault in caught.value.faults] == [where]
 
 
 def test_a_machine_has_the_slots_of_qemu_unless_told() -> None:

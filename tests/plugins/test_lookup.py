@@ -2,15 +2,13 @@ from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from sim.faults import Faults
 from sim.plugins import lookup
 from sim.plugins.lookup import POLICY, WORKLOAD, Kind, PluginError
-
-if TYPE_CHECKING:
-    from sim.faults import Fault
 
 POLICY_SOURCE = """
 from policies.contract import Explanation, Policy
@@ -77,8 +75,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def configured(folder: Path, name: str, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    faults: list[Fault] = []
-    settings = lookup.configure(lookup.find(POLICY, name, folder), values, "policies[0]", faults)
+    faults = Faults("policies[0]")
+    settings = lookup.configure(lookup.find(POLICY, name, folder), values, faults)
     return settings, [str(fault) for fault in faults]
 
 
@@ -90,11 +88,11 @@ def test_every_installed_plug_in_can_be_made_with_its_defaults(kind: Kind, tmp_p
         required = needy.get(listed.name)
         if required is None and any(parameter.default is None for parameter in listed.plugin.parameters):
             continue
-        faults: list[Fault] = []
-        settings = lookup.configure(listed.plugin, required or {}, "x", faults)
-        made = lookup.create(listed.plugin, settings, tmp_path, "x", faults)
+        faults = Faults()
+        settings = lookup.configure(listed.plugin, required or {}, faults)
+        made = lookup.create(listed.plugin, settings, tmp_path, faults)
 
-        assert faults == []
+        assert not faults
         assert isinstance(made, kind.base)
 
 
@@ -177,28 +175,28 @@ def test_a_wrongly_described_parameter_is_the_plug_ins_fault(folder: Path) -> No
 
 
 def test_what_the_constructor_refuses_is_put_to_its_parameter(folder: Path) -> None:
-    faults: list[Fault] = []
+    faults = Faults("policies[0]")
 
-    made = lookup.create(lookup.find(POLICY, "mine.py:Mine", folder), {"share": 2.0}, folder, "policies[0]", faults)
+    made = lookup.create(lookup.find(POLICY, "mine.py:Mine", folder), {"share": 2.0}, folder, faults)
 
     assert made is None
     assert [str(fault) for fault in faults] == ["policies[0].share: share must be at most 1, but is 2.0"]
 
 
 def test_a_constructor_with_several_complaints_gets_them_all_placed() -> None:
-    faults: list[Fault] = []
+    faults = Faults("w")
     found = lookup.find(WORKLOAD, "dimm-slots")
-    settings = lookup.configure(found, {"slots": 0, "interval": 0, "removal": "newest"}, "w", faults)
+    settings = lookup.configure(found, {"slots": 0, "interval": 0, "removal": "newest"}, faults)
 
-    lookup.create(found, settings, Path(), "w", faults)
+    lookup.create(found, settings, Path(), faults)
 
-    assert [fault.where for fault in faults] == ["w.slots", "w.interval"]
+    assert [fault.key for fault in faults] == ["w.slots", "w.interval"]
 
 
 def test_a_constructor_that_fails_otherwise_is_told(folder: Path) -> None:
-    faults: list[Fault] = []
+    faults = Faults("p")
 
-    lookup.create(lookup.find(POLICY, "mine.py:Angry", folder), {}, folder, "p", faults)
+    lookup.create(lookup.find(POLICY, "mine.py:Angry", folder), {}, folder, faults)
 
     assert [str(fault) for fault in faults] == ["p: mine.py:Angry cannot be made: RuntimeError: no"]
 
@@ -206,7 +204,7 @@ def test_a_constructor_that_fails_otherwise_is_told(folder: Path) -> None:
 def test_paths_are_relative_to_the_folder(folder: Path) -> None:
     found = lookup.find(POLICY, "mine.py:Mine", folder)
 
-    made = lookup.create(found, {"share": 0.5, "table": "t.csv"}, folder, "p", [])
+    made = lookup.create(found, {"share": 0.5, "table": "t.csv"}, folder, Faults())
 
     assert made.table == str(folder / "t.csv")
     assert lookup.file_paths(found, {"table": "t.csv"}) == [("table", "t.csv")]

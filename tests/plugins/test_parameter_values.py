@@ -2,18 +2,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.faults import Faults
 from sim.plugins.parameter_values import UnknownTypeError, convert, json_schema, paths_in, with_paths
 from sim.units import GIB, MIB
 from tests.support.reach import Reach
-
-if TYPE_CHECKING:
-    from sim.faults import Fault
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=50),
@@ -41,16 +38,16 @@ REACH = Reach({f"{name}: {what}": 3 for name in TYPES for what in ("converted", 
 
 
 def converted(type_name: str, value: object) -> object:
-    faults: list[Fault] = []
-    result = convert(type_name, value, "here", faults)
-    assert faults == []
+    faults = Faults("here")
+    result = convert(type_name, value, faults)
+    assert not faults
     return result
 
 
 def faults_in(type_name: str, value: object) -> list[str]:
-    faults: list[Fault] = []
-    convert(type_name, value, "here", faults)
-    return [fault.where for fault in faults]
+    faults = Faults("here")
+    convert(type_name, value, faults)
+    return [fault.key for fault in faults]
 
 
 @pytest.mark.parametrize(
@@ -127,12 +124,12 @@ def test_every_element_has_its_fault() -> None:
 @given(st.lists(st.sampled_from(SENSE) | anything, min_size=3, max_size=3))
 def test_anything_is_converted_or_has_a_fault(values: list[object]) -> None:
     for type_name, value in itertools.product(TYPES, values):
-        faults: list[Fault] = []
+        faults = Faults("here")
 
-        result = convert(type_name, value, "here", faults)
+        result = convert(type_name, value, faults)
 
         assert faults or result is not None
-        assert all(fault.where.startswith("here") and "\n" not in fault.what for fault in faults)
+        assert all(fault.key.startswith("here") and "\n" not in fault.what for fault in faults)
         REACH(f"{type_name}: {'a fault' if faults else 'converted'}")
 
 
@@ -146,7 +143,7 @@ def test_an_unknown_type_is_the_plug_ins_mistake(type_name: str) -> None:
     with pytest.raises(UnknownTypeError, match="known are int"):
         json_schema(type_name)
     with pytest.raises(UnknownTypeError):
-        convert(type_name, [1, 2], "here", [])
+        convert(type_name, [1, 2], Faults())
 
 
 def test_paths_are_found_and_rewritten_wherever_they_are() -> None:

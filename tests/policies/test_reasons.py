@@ -12,6 +12,7 @@ from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from policies.parts.indivisible import one_kind, settled_by
 from policies.udev import Udev
+from sim.faults import Faults
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
 from sim.plugins import lookup
 from sim.units import GIB, PAGE_SIZE
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from policies.contract import Policy
-    from sim.faults import Fault
 
 M, N = ZONE_MOVABLE, ZONE_NORMAL
 
@@ -247,8 +247,8 @@ def test_what_user_space_writes_and_when(given: dict[str, object], rule: UserSpa
 
 @pytest.mark.parametrize("name", lookup.names(lookup.POLICY))
 def test_the_defaults_that_are_listed_are_those_that_hold(name: str, tmp_path: Path) -> None:
-    faults: list[Fault] = []
+    faults = Faults()
     found = lookup.find(lookup.POLICY, name)
-    made = lookup.create(found, lookup.configure(found, {}, "x", faults), tmp_path, "x", faults)
-    assert faults == []
+    made = lookup.create(found, lookup.configure(found, {}, faults), tmp_path, faults)
+    assert not faults
     assert vars(made) == vars(found.cls())

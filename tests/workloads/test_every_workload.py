@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.faults import Faults
 from sim.plugins import parameter_values
 from sim.units import GIB, MIB
 from tests.support.places import ROOT
@@ -135,8 +136,8 @@ def test_parameters_are_described_as_they_are(cls: type[Workload]) -> None:
         if parameter.default is None:
             assert default in (None, inspect.Parameter.empty)
             continue
-        faults: list[Any] = []
-        converted = parameter_values.convert(parameter.type, parameter.default, parameter.name, faults)
+        faults = Faults(parameter.name)
+        converted = parameter_values.convert(parameter.type, parameter.default, faults)
         assert not faults
         assert (tuple(converted) if isinstance(converted, list) else converted) == default, parameter.name
 

@@ -1,0 +1,84 @@
+"""What an experiment file says once it has been checked: settings with every default filled in, which do not change.
+
+They are plain data throughout, so that they cross to other processes and machines. ``identity`` of each is what results
+depend on, as JSON values: it goes into the keys of cells, so a change here computes every result anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.machine.spec import MachineSpec
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSettings:
+    """A machine and what it is called in tables."""
+
+    label: str
+    spec: MachineSpec
+
+    def identity(self) -> dict[str, Any]:
+        """Return the label and all fields of the machine."""
+        return {"label": self.label, **asdict(self.spec)}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """A policy or workload: which ``plugin``, as the file names it, its ``code`` (a hash) and all its ``parameters``.
+
+    ``files`` holds the SHA-256 of every file that the parameters name, by the path as written.
+    """
+
+    label: str
+    plugin: str
+    code: str
+    parameters: Mapping[str, Any]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what it is, files by their content: moving them changes nothing and editing them does."""
+        return {
+            "label": self.label,
+            "plugin": self.plugin.rpartition(":")[2],
+            "code": self.code,
+            "parameters": {name: _by_content(value, self.files) for name, value in self.parameters.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TogetherSettings:
+    """Several workloads on one guest."""
+
+    label: str
+    together: tuple[PluginSettings, ...]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the parts are."""
+        return {"label": self.label, "together": [part.identity() for part in self.together]}
+
+
+WorkloadSettings = PluginSettings | TogetherSettings
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSettings:
+    """The ``model`` of a guest, its period of samples in seconds, and the ``parameters`` that are not the defaults."""
+
+    model: str
+    sample_every: float = 0.0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the model alone where there is nothing to set, else everything."""
+        return {"model": self.model} if self.model == "none" else asdict(self)
+
+
+def _by_content(value: object, files: Mapping[str, str]) -> object:
+    if isinstance(value, list):
+        return [_by_content(item, files) for item in value]
+    return f"sha256:{files[value]}" if isinstance(value, str) and value in files else value
