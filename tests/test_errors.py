@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import memhp_sim
 import policies
 import sim
 import workloads
@@ -25,15 +26,16 @@ if TYPE_CHECKING:
 PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
 TREE = PAGE.partition("```text\n")[2].partition("```")[0]
 ROWS = {name: cells for name, *cells in re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE)}
-OUTSIDE = {CellTimeoutError, BadInput}
+OUTSIDE = {CellTimeoutError, BadInput, memhp_sim.ShadowedError}
 
 
 def defined() -> Iterator[type[BaseException]]:
     """Yield every class of errors that the program defines."""
-    for package in (sim, policies, workloads):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            for value in vars(importlib.import_module(module.name)).values():
-                if inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == module.name:
+    for package in (memhp_sim, sim, policies, workloads):
+        modules = [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+        for name in (package.__name__, *(name for name in modules if not name.endswith("__main__"))):
+            for value in vars(importlib.import_module(name)).values():
+                if inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == name:
                     yield value
 
 
@@ -44,6 +46,7 @@ def test_every_error_has_the_one_base() -> None:
     assert {error for error in ERRORS.values() if not issubclass(error, MemhpSimError)} == OUTSIDE
     assert CellTimeoutError.__bases__ == (BaseException,)
     assert BadInput.__bases__ == (click.ClickException,)
+    assert memhp_sim.ShadowedError.__bases__ == (ImportError,)
 
 
 def test_the_tree_on_the_page_is_the_codes() -> None:

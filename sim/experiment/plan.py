@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from sim.kernel.timing import Timing
     from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, WorkloadSettings
+    from sim.kernel.timing import Timing
     from sim.results.identity import CellId
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sim.kernel.timing import Timing
     from sim.faults import Faults
+    from sim.kernel.timing import Timing
     from sim.plugins.lookup import Kind
 
 _Model = TypeVar("_Model", bound=BaseModel)
