@@ -45,6 +45,13 @@ def test_an_unknown_name_gets_a_guess_and_the_valid_ones() -> None:
     assert unknown_name("policy", "x", []) == "unknown policy 'x'; there is none"
 
 
+def test_forty_valid_names_are_listed_and_the_others_counted() -> None:
+    names = [f"n{number:02}" for number in range(42)]
+
+    assert unknown_name("name", "?", names[:40]).endswith(f" Valid: {', '.join(names[:40])}")
+    assert unknown_name("name", "?", names).endswith(f", n38, n39 and {len(names) - 40} more")
+
+
 def test_an_input_error_tells_all_faults_and_crosses_processes() -> None:
     error = InputError("f.toml", [Fault("a", "is wrong"), Fault("", "too")])
 
