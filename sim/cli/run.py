@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sim.experiment.plan import Experiment
     from sim.experiment.run import Report
+    from sim.results.failure import Stage
     from sim.results.store import ResultStore
 
 
@@ -152,12 +153,13 @@ def _report_failures(report: Report, console: Console) -> None:
     """Tell what failed, each reason once with the first run that it stopped."""
     from rich.text import Text
 
-    reasons: dict[tuple[str, str], list[str]] = {}
+    reasons: dict[tuple[Stage, str], list[str]] = {}
     for outcome in report.failed:
         reasons.setdefault((outcome.stage, outcome.error), []).append(outcome.cell)
     for (stage, error), cells in list(reasons.items())[:_REASONS_SHOWN]:
         more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
-        console.print(Text.assemble(("failed", "red"), f" ({stage}): {error}\n  {cells[0]}{more}"), soft_wrap=True)
+        where = f" ({stage.value}): {error}\n  {cells[0]}{more}"
+        console.print(Text.assemble(("failed", "red"), where), soft_wrap=True)
     if len(reasons) > _REASONS_SHOWN:
         more = f"... and {len(reasons) - _REASONS_SHOWN} more reasons; see the table runs in {report.folder}"
         console.print(more, markup=False, soft_wrap=True)

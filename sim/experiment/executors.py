@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sim.experiment.run_cell import Outcome, failed, run_cell, start_worker
 from sim.faults import MemhpSimError
+from sim.results.failure import Failure, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -158,8 +159,6 @@ def _outcome(
 
 
 def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
-    from sim.results.identity import Failure
-
     cell, identity = task
     try:
         with LocalProcesses(1).executor() as executor:
@@ -168,7 +167,7 @@ def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
         error = "the worker process died"
         if timeout is not None:
             error += f"; it was ended if the cell went on long after its cell_timeout of {timeout:g} s"
-        return failed(cell, identity, folder, Failure("worker", error))
+        return failed(cell, identity, folder, Failure(Stage.WORKER, error))
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -17,13 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sim.results.failure import Stage
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
     from sim.experiment.plan import Cell
     from sim.record.run_result import RunResult
-    from sim.results.identity import CellId, Failure
+    from sim.results.failure import Failure
+    from sim.results.identity import CellId
 
 GRACE: Final = 1.0
 """Seconds that a worker process gets beyond a cell's time before it is ended, if it will not be interrupted."""
@@ -35,7 +38,7 @@ class CellTimeoutError(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the cell ``id``, called ``cell`` for people. ``stage`` and ``error`` are empty where it completed.
+    """What became of the cell ``id``, called ``cell`` for people. ``stage`` says where it failed, ``error`` why.
 
     ``row`` is its row of the table ``runs`` as JSON, ``times`` are those of its row of ``timings``.
     """
@@ -43,14 +46,14 @@ class Outcome:
     id: CellId
     cell: str
     row: str
-    stage: str = ""
+    stage: Stage = Stage.COMPLETED
     error: str = ""
     times: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def completed(self) -> bool:
         """Whether the cell's results are there."""
-        return not self.stage
+        return self.stage is Stage.COMPLETED
 
 
 def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -> Outcome:
@@ -62,25 +65,25 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
     import sim.experiment.build  # noqa: F401  imported here, the first cell's time is not spent on it
     from sim.record.series import run_series
     from sim.results.cells import write_cell
-    from sim.results.identity import Failure
+    from sim.results.failure import Failure
     from sim.scores.registry import compute_scores
 
     times = _Stopwatch()
-    stage = _Stage()
+    progress = _Progress()
     try:
         with time_limit(timeout):
-            result = _simulate(cell, stage)
-        stage.name = "score"
+            result = _simulate(cell, progress)
+        progress.stage = Stage.SCORE
         series = run_series(result)
         scores = compute_scores(result, series)
         times.simulated()
-        stage.name = "store"
+        progress.stage = Stage.STORE
         row = write_cell(Path(folder), identity, result, series, scores)
     except CellTimeoutError as error:
         message = f"took longer than its cell_timeout of {timeout:g} s"
-        failure = Failure(stage.name, message, _traceback(error))
+        failure = Failure(progress.stage, message, _traceback(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a policy or workload does
-        failure = Failure(stage.of(error), _in_one_line(error), _traceback(error))
+        failure = Failure(progress.stage_of(error), _in_one_line(error), _traceback(error))
     else:
         return Outcome(identity, str(cell), row, times=times.read())
     return failed(cell, identity, folder, failure, times.read())
@@ -117,23 +120,23 @@ class _Stopwatch:
         return {"wall_s": time.perf_counter() - self._wall, "cpu_s": cpu, "simulation_cpu_s": simulation}
 
 
-class _Stage:
+class _Progress:
     """What is being done, so that a failure can be put to it."""
 
     def __init__(self) -> None:
-        self.name = "build"
+        self.stage = Stage.BUILD
 
-    def of(self, error: BaseException) -> str:
+    def stage_of(self, error: BaseException) -> Stage:
         """Return the stage that ``error`` belongs to: what plug-ins do wrong is theirs."""
         from sim.engine import WorkloadError
         from sim.kernel.policy_answers import PolicyError
 
         if isinstance(error, PolicyError):
-            return "policy"
-        return "workload" if isinstance(error, WorkloadError) else self.name
+            return Stage.POLICY
+        return Stage.WORKLOAD if isinstance(error, WorkloadError) else self.stage
 
 
-def _simulate(cell: Cell, stage: _Stage) -> RunResult:
+def _simulate(cell: Cell, progress: _Progress) -> RunResult:
     from sim.engine import simulate
     from sim.experiment import build
     from sim.streams import Streams
@@ -143,7 +146,7 @@ def _simulate(cell: Cell, stage: _Stage) -> RunResult:
     workload = build.workload(parts.workload, folder)
     guest = build.guest(parts.guest)
     streams = Streams(cell.seed, cell.replication)
-    stage.name = "simulate"
+    progress.stage = Stage.SIMULATE
     return simulate(parts.machine.spec, policy, workload, streams, timing=parts.timing, guest=guest)
 
 

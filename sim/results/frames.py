@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from sim.record.device_group import DeviceGroup
     from sim.record.series import RunSeries
-    from sim.results.identity import CellId, Failure
+    from sim.results.failure import Failure
+    from sim.results.identity import CellId
 
 METADATA_KEY: Final = b"memhp_sim"
 """Under this key the metadata of an events file holds the rest of a run, as JSON."""
@@ -81,7 +82,7 @@ def failure_row(cell: CellId, failure: Failure) -> str:
         cell,
         {
             "status": "failed",
-            "stage": failure.stage,
+            "stage": failure.stage.value,
             "error": failure.error,
             "traceback": failure.traceback or None,
         },

@@ -94,12 +94,3 @@ class CellId:
     def labels(self) -> tuple[str, str, str]:
         """The labels that name the folder of the cell's files, in the order of the folders."""
         return self.machine, self.workload, self.policy
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How a cell failed: in which ``stage``, the ``error`` in one line, the ``traceback`` (empty if there is none)."""
-
-    stage: str
-    error: str
-    traceback: str = ""

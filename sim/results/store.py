@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sim.record.run_result import RunResult
-    from sim.results.identity import CellId, Failure
+    from sim.results.failure import Failure
+    from sim.results.identity import CellId
 
 
 class ResultStore:

@@ -10,7 +10,8 @@ import pytest
 from sim.analysis import plots
 from sim.analysis.colours import PALETTE, ZONE_COLOURS, ZONE_NAMES, policy_colours
 from sim.analysis.data import memory_series, ratio_series, scenarios
-from sim.results.identity import CellId, Failure, cell_key
+from sim.results.failure import Failure, Stage
+from sim.results.identity import CellId, cell_key
 from sim.results.store import ResultStore
 from sim.units import GIB, PAGE_SIZE
 from tests.support.synthetic import seeded_run
@@ -40,7 +41,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
     found = ResultStore(tmp_path_factory.mktemp("results"))
     fill(found, POLICIES, 3)
     fill(found, POLICIES[1:], 1, "second")
-    found.write_failure(CellId("f" * 32, "m", "w/x", "broken", 0, 1), Failure("simulate", "no"))
+    found.write_failure(CellId("f" * 32, "m", "w/x", "broken", 0, 1), Failure(Stage.SIMULATE, "no"))
     return found
 
 

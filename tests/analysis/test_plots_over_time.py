@@ -15,7 +15,8 @@ from sim.analysis.data import memory_series, scenarios, time_axis
 from sim.analysis.figure import heading
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.recorder import EventKind
-from sim.results.identity import CellId, Failure
+from sim.results.failure import Failure, Stage
+from sim.results.identity import CellId
 from tests.analysis.by_hand import (
     OUT_OF_ORDER,
     band_at,
@@ -300,7 +301,7 @@ def test_the_longest_run_gives_the_axis(tmp_path: Path) -> None:
 
 def test_what_failed_is_not_drawn_and_what_is_left_keeps_its_colour(tmp_path: Path) -> None:
     store = stored(tmp_path, {"alpha": [ALPHA], "mid": [MID]})
-    store.write_failure(CellId("f" * 8, "m", "w", "zeta", 0, 1), Failure("simulate", "no"))
+    store.write_failure(CellId("f" * 8, "m", "w", "zeta", 0, 1), Failure(Stage.SIMULATE, "no"))
     (scenario,) = scenarios(store.runs(), OUT_OF_ORDER)
     figure = plots.plot_memory(store, scenario)
     assert titles(figure) == ["alpha", "mid"]

@@ -13,6 +13,7 @@ import sim.cli.run
 import sim.experiment.run
 from sim.cli.main import main
 from sim.experiment.run import Report
+from sim.results.failure import Stage
 from sim.results.identity import code_version
 from sim.results.store import ResultStore
 from tests.experiment.examples import small
@@ -154,7 +155,7 @@ def test_failures_with_other_reasons_are_told_apart_and_only_ten_of_them(
         report = Report(out / "e", planned=15)
         for number in range(13):
             identity = CellId(str(number), "m", "w", "p", number, 1)
-            report.count(Outcome(identity, f"cell {number}", "{}", "simulate", f"reason {min(number, 10)}"))
+            report.count(Outcome(identity, f"cell {number}", "{}", Stage.SIMULATE, f"reason {min(number, 10)}"))
         return report
 
     monkeypatch.setattr("sim.experiment.run.run", failing)

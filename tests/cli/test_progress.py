@@ -13,6 +13,7 @@ from sim.cli.console import standard_console
 from sim.cli.progress import RunProgress
 from sim.experiment.run import Report
 from sim.experiment.run_cell import Outcome
+from sim.results.failure import Stage
 from sim.results.identity import CellId
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def last_line(planned: int, found: int, outcomes: Sequence[bool], *, shown: bool
         assert progress.report is report
         for number, completed in enumerate(outcomes):
             now += 2.0
-            progress.outcome(Outcome(ID, f"run {number}", "{}", "" if completed else "simulate"))
+            progress.outcome(Outcome(ID, f"run {number}", "{}", Stage.COMPLETED if completed else Stage.SIMULATE))
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]", stream.getvalue())]
     return [line for line in lines if line][-1] if any(lines) else ""
 

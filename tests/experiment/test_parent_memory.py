@@ -12,8 +12,9 @@ from sim.experiment.load import load
 from sim.experiment.run import run
 from sim.experiment.run_cell import Outcome
 from sim.results import rows
+from sim.results.failure import Failure, Stage
 from sim.results.frames import failure_row
-from sim.results.identity import CellId, Failure
+from sim.results.identity import CellId
 from tests.experiment.examples import small
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class Pretending(concurrent.futures.Executor):
         cell, identity = args[:2]
         assert isinstance(identity, CellId)
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        row = failure_row(identity, Failure("simulate", "pretended"))
-        future.set_result(Outcome(identity, str(cell), row, "simulate", "pretended", {"cpu_s": 1.0}))
+        row = failure_row(identity, Failure(Stage.SIMULATE, "pretended"))
+        future.set_result(Outcome(identity, str(cell), row, Stage.SIMULATE, "pretended", {"cpu_s": 1.0}))
         self.most = max(self.most, sys.getallocatedblocks())
         return future
 

@@ -12,6 +12,7 @@ from sim.experiment.executors import InProcess, LocalProcesses, local
 from sim.experiment.load import load
 from sim.experiment.run import MOST_FAILURES_KEPT, Report, run
 from sim.experiment.run_cell import Outcome
+from sim.results.failure import Stage
 from sim.results.identity import CellId
 from sim.results.manifest import TIMING_FIELD, read_manifest
 from sim.results.store import ResultStore
@@ -236,6 +237,6 @@ def test_a_report_does_not_grow_with_failures() -> None:
     report = Report(Path(), planned=5000)
     identity = CellId("0" * 32, "m", "w", "p", 0, 1)
     for _ in range(5000):
-        report.count(Outcome(identity, "p / w / m", "{}", "simulate", "no"))
+        report.count(Outcome(identity, "p / w / m", "{}", Stage.SIMULATE, "no"))
     assert report.summary() == "0 of 5000 runs completed, 5000 failed"
     assert len(report.failed) == MOST_FAILURES_KEPT

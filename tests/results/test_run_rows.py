@@ -15,8 +15,9 @@ from sim.record.run_result import BootMemory, RunResult
 from sim.record.series import run_series
 from sim.results import rows
 from sim.results.cells import cell_path, drop_cell, is_completed, write_cell
+from sim.results.failure import Failure, Stage
 from sim.results.frames import failure_row, timing_row
-from sim.results.identity import KEY_LENGTH, CellId, Failure, cell_key
+from sim.results.identity import KEY_LENGTH, CellId, cell_key
 from sim.results.layout import labels_of, partition
 from sim.results.rows import REPLICATIONS_IN_FILE, RowWriter
 from sim.results.store import ResultStore
@@ -95,7 +96,7 @@ def test_the_series_is_in_microseconds_and_bytes(tmp_path: Path) -> None:
 
 
 def test_the_row_of_a_failure_and_of_times() -> None:
-    assert json.loads(failure_row(cell(3, key="k" * 32), Failure("score", "it broke", "line 3"))) == {
+    assert json.loads(failure_row(cell(3, key="k" * 32), Failure(Stage.SCORE, "it broke", "line 3"))) == {
         "cell": "k" * 32,
         "replication": 3,
         "seed": 77,
@@ -105,8 +106,9 @@ def test_the_row_of_a_failure_and_of_times() -> None:
         "error": "it broke",
         "traceback": "line 3",
     }
-    assert json.loads(failure_row(cell(3), Failure("score", "no", "")))["traceback"] is None
-    assert json.loads(failure_row(cell(3), Failure("score", "half \ud800 of a pair")))["error"] == "half ? of a pair"
+    assert json.loads(failure_row(cell(3), Failure(Stage.SCORE, "no", "")))["traceback"] is None
+    halved = Failure(Stage.SCORE, "half \ud800 of a pair")
+    assert json.loads(failure_row(cell(3), halved))["error"] == "half ? of a pair"
     assert json.loads(timing_row(cell(3, key="k" * 32), {"wall_s": 2.5})) == {
         "cell": "k" * 32,
         "replication": 3,
@@ -168,7 +170,7 @@ class Writer(RowWriter):
 
 def add(writer: Writer, replication: int, *, completed: bool = False, policy: str = "p", error: str = "no") -> CellId:
     identity = cell(replication, policy)
-    row = write(writer.store, identity) if completed else failure_row(identity, Failure("simulate", error))
+    row = write(writer.store, identity) if completed else failure_row(identity, Failure(Stage.SIMULATE, error))
     writer.add(identity.labels, replication, row, timing_row(identity, {"cpu_s": float(replication)}))
     return identity
 

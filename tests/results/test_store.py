@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from sim.results.atomic import leftovers, write_atomically
-from sim.results.identity import CellId, Failure, cell_key
+from sim.results.failure import Failure, Stage
+from sim.results.identity import CellId, cell_key
 from sim.results.schema import PARTITION_COLUMNS, RUNS, TABLES, TIMINGS
 from sim.results.store import ResultStore
 from sim.scores.registry import SCORES, compute_scores
@@ -112,11 +113,11 @@ def test_files_have_the_documented_columns_types_and_units(tmp_path: Path) -> No
 def test_a_failed_cell_is_a_row_and_leaves_nothing_else(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     store.write(cell(1), seeded_run(5))
-    store.write_failure(cell(1), Failure("simulate", "policy 'mine' raised ValueError: no", "Traceback ..."))
-    store.write_failure(cell(2), Failure("timeout", "took more than 5 s"))
+    store.write_failure(cell(1), Failure(Stage.SIMULATE, "policy 'mine' raised ValueError: no", "Traceback ..."))
+    store.write_failure(cell(2), Failure(Stage.BUILD, "took more than 5 s"))
     runs = store.runs()
     assert list(runs["status"]) == ["failed", "failed"]
-    assert list(runs["stage"]) == ["simulate", "timeout"]
+    assert list(runs["stage"]) == ["simulate", "build"]
     assert runs["traceback"].isna().tolist() == [False, True]
     assert runs[list(SCORES)].isna().all(axis=None)
     assert store.keys() == {cell(1).key, cell(2).key}
