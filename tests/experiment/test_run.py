@@ -182,13 +182,13 @@ def test_a_policy_that_takes_its_process_along_does_not_stop_the_others(tmp_path
 
 
 def test_a_policy_that_will_not_be_interrupted_is_ended(tmp_path: Path) -> None:
-    tables = bad(tmp_path, "Stubborn", "Fine", cell_timeout=0.25)
+    tables = bad(tmp_path, "Stubborn", "Fine", cell_timeout=0.5)
 
     report = run(load(tables, folder=tmp_path), tmp_path / "results", workers=LocalProcesses(2))
 
     assert report.completed == 1
     assert [outcome.stage for outcome in report.failed] == ["worker"]
-    assert "cell_timeout of 0.25 s" in report.failed[0].error
+    assert "cell_timeout of 0.5 s" in report.failed[0].error
 
 
 def test_an_interrupted_run_ends_its_processes_and_goes_on_later(tmp_path: Path) -> None:
