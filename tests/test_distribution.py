@@ -1,7 +1,10 @@
-"""What an installation contains: the built wheel has everything that the program reads at run time."""
+"""What an installation contains: the wheel has everything that the program reads, and runs without the checkout."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -9,12 +12,45 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 import sim
+from sim.results.identity import code_version
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PACKAGES = ("memhp_sim", "sim", "policies", "workloads")
-RUN_TIME_FILES = ("*.py", "py.typed", "*.csv", "*.mplstyle", "*.j2")
+RUN_TIME_FILES = ("*.py", "py.typed", "*.csv", "*.mplstyle")
+
+OWN_POLICY = """
+from memhp_sim import Policy, ZoneType
+
+
+class Even(Policy):
+    name = "even"
+    summary = "every second block MOVABLE"
+
+    def zone_for(self, request, memory):
+        return ZoneType.MOVABLE if request.first_page // memory.block_pages % 2 else ZoneType.NORMAL
+
+    def explain(self, request, memory):
+        from memhp_sim import Explanation
+
+        return Explanation(ZoneType(self.zone_for(request, memory)), "even or odd", {})
+"""
+SMALL = """
+[[machines]]
+boot_memory = "1GiB"
+
+[[policies]]
+name = "auto-movable"
+
+[[policies]]
+name = "policies/mine.py:Even"
+
+[[workloads]]
+name = "dimm-slots"
+slots = 2
+duration = 600
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +81,52 @@ def test_the_wheel_has_the_shipped_experiments(wheel: Path, pytestconfig: pytest
     packed = {name.removeprefix("sim/shipped/") for name in zipfile.ZipFile(wheel).namelist()}
     assert any(name.startswith("incidents/") for name in shipped)
     assert shipped <= packed
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the wheel was installed into; the libraries are those that run the tests."""
+    folder = tmp_path_factory.mktemp("site")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--no-compile", "--target", str(folder), str(wheel)], check=True)
+    return folder
+
+
+def run(installed: Path, cwd: Path, *arguments: str) -> str:
+    """Run Python with the installed program before the checkout on its path; return what it prints."""
+    said = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env={"PYTHONPATH": str(installed), "PATH": os.environ["PATH"]},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    return said.stdout
+
+
+def test_the_installed_program_runs_an_experiment_with_a_policy_of_ones_own(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "mine.py").write_text(OWN_POLICY, "utf-8")
+    (tmp_path / "small.toml").write_text(SMALL, "utf-8")
+
+    # As the script "memhp-sim" does it, whose own folder is first on the path.
+    command = "import sys; sys.path.remove(''); from memhp_sim.__main__ import main; main()"
+    said = run(installed, tmp_path, "-c", command, "run", "small.toml", "--workers", "1", "--no-plots")
+
+    assert said.endswith("2 of 2 runs completed\n")
+    assert run(installed, tmp_path, "-c", command, "incidents", "--help")
+
+
+def test_the_installed_program_is_the_checkout_s_code_whatever_else_is_installed_there(
+    installed: Path, tmp_path: Path
+) -> None:
+    ask = "from sim.results import identity; print(identity.__file__); print(identity.code_version())"
+    place, version = run(installed, tmp_path, "-c", ask).split()
+    foreign = installed / "policies" / "of_another_distribution.py"
+    foreign.write_text("", "utf-8")
+    _, beside_others = run(installed, tmp_path, "-c", ask).split()
+    foreign.unlink()
+
+    assert place.startswith(str(installed))
+    assert version == beside_others == code_version()
 
 
 def test_the_version_stands_in_one_place(wheel: Path) -> None:
