@@ -11,8 +11,11 @@ from policies.contract import Policy
 from sim.faults import MemhpSimError
 from sim.kernel.context import DriverContext
 from sim.kernel.guest_link import GuestLink
-from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.hotplug_core import HotplugCore, KernelSettings
+from sim.kernel.listener import CoreListener, Listeners
+from sim.kernel.oom_log import OomLog
 from sim.kernel.policy_answers import PolicyError
+from sim.kernel.timing import Timing
 from sim.kernel.user_space import UserSpace
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
     from policies.contract import Explanation
     from sim.kernel.guest_link import GuestSpec
-    from sim.kernel.timing import Timing
     from sim.machine.spec import MachineSpec
     from workloads.contract import Streams, Workload
 
@@ -59,25 +61,29 @@ def simulate(
         _let_foresee(policy, _Foresight(env, machine, workload, streams, timing, guest))
     recorder = Recorder()
     layout = lay_out(machine)
+    timing = Timing() if timing is None else timing
+    ooms = OomLog(env, recorder)
+    listeners: list[CoreListener] = [ooms]
+    if log is not None:
+        listeners.append(_Reasons(env, log))
+    if policy.user_space is not None:
+        listeners.append(UserSpace(env, timing, policy.user_space))
+    link = None
+    if guest is not None:
+        link = GuestLink(env, layout.memory, layout.present_zones(), machine.kernel_series, guest, policy, ooms)
+        listeners.append(link)
+        env.process(link.sampling(end))
     core = HotplugCore(
         env,
         layout.memory,
         policy,
         recorder,
-        series=machine.kernel_series,
-        movable_node=machine.movable_node,
-        memmap_on_memory=machine.memmap_on_memory,
+        settings=KernelSettings(machine.kernel_series, machine.movable_node, machine.memmap_on_memory),
+        guest=None if link is None else link.hotplug_side,
+        free_kernel_pages=None if link is None else link.model.kernel_headroom,
+        listener=Listeners(*listeners),
     )
-    if log is not None:
-        core.zone_choice.log = lambda online_type, first, count, why: log(int(env.now), online_type, first, count, why)
     context = DriverContext(env, core, recorder, timing)
-    if policy.user_space is not None:
-        UserSpace(context, policy.user_space)
-    link = None
-    if guest is not None:
-        link = GuestLink(env, layout.memory, layout.present_zones(), machine.kernel_series, guest)
-        link.attach(core)
-        env.process(link.sampling(end))
     host = MachineHost(context, machine, layout.device_base, guest=link)
     env.process(_guarded(workload, host, streams))
     try:
@@ -107,6 +113,20 @@ def simulate(
         },
         guest={} if link is None else link.series(),
     )
+
+
+class _Reasons(CoreListener):
+    """Hands every decision on to ``log``, with the time."""
+
+    wants_reasons = True
+
+    def __init__(self, env: simpy.Environment, log: DecisionLog) -> None:
+        self._env = env
+        self._log = log
+
+    def decided(self, online_type: int, block: int, reason: Explanation) -> None:
+        """Hand it on."""
+        self._log(int(self._env.now), online_type, block, 1, reason)
 
 
 class _Foresight:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from sim.devices.static_device import StaticDevice
 from sim.kernel.timing import scale
-from sim.kernel.worker import LOCK
 from sim.memory.blocks import MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
 from sim.units import bytes_to_pages
@@ -84,19 +83,18 @@ class Dax(StaticDevice):
         for block in blocks:
             if core.memory.blocks.where[block] < MIXED:
                 continue
-            yield LOCK
+            yield core.lock
             yield scale(context.timing.offline, core.memory.block_pages)
             try:
-                core.offline_block(self.index, block)
-            except HotplugError:
-                yield 0  # user space goes on with the next block
-            moved = core.take_moved()
+                moved = core.offline_block(self.index, block)
+            except HotplugError as error:
+                moved = error.moved  # user space goes on with the next block
             if moved:
                 yield scale(context.timing.migrate, moved)
-            context.lock.release()
-        yield LOCK
+            core.lock.release()
+        yield core.lock
         self._unbind(blocks)
-        context.lock.release()
+        core.lock.release()
         self._finish(ok=self.gone)
 
     def _unbind(self, blocks: list[int]) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from sim.devices.static_device import StaticDevice
 from sim.kernel.timing import scale
-from sim.kernel.worker import LOCK
 from sim.memory.blocks import MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
 from sim.units import bytes_to_pages
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from sim.kernel.context import DriverContext
-    from sim.kernel.worker import Work
+    from sim.kernel.worker import Wait, Work
 
 _SELF_HOST_ANY_RANGE_SINCE = (6, 6)
 """Series from which on the driver always asks for a self-hosted memmap; before, only for ranges of one block."""
@@ -104,7 +103,7 @@ class Dimm(StaticDevice):
         Two passes exist because one block may hold another block's memmap. The lock is held throughout.
         """
         context, core = self._context, self._core
-        yield LOCK
+        yield core.lock
         where = core.memory.blocks.where
         blocks = self.blocks()
         taken: list[int] = []
@@ -118,10 +117,10 @@ class Dimm(StaticDevice):
             context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
         else:
             self._remove()
-        context.lock.release()
+        core.lock.release()
         self._finish(ok=self.gone)
 
-    def _pass(self, blocks: list[int], taken: list[int], *, last: bool) -> Generator[int, None, bool]:
+    def _pass(self, blocks: list[int], taken: list[int], *, last: bool) -> Generator[Wait, None, bool]:
         """Try every block that is still online, ascending; the ``last`` pass ends with its first refusal.
 
         Returns whether a block refused.
@@ -134,13 +133,14 @@ class Dimm(StaticDevice):
                 continue
             yield scale(timing.offline, block_pages)
             try:
-                core.offline_block(self.index, block)
+                moved = core.offline_block(self.index, block)
                 taken.append(block)
-            except HotplugError:
+            except HotplugError as error:
                 refused = True
+                moved = error.moved
                 yield scale(timing.refused, block_pages)
-            if core.moved:
-                yield scale(timing.migrate, core.take_moved())
+            if moved:
+                yield scale(timing.migrate, moved)
             if refused and last:
                 break
         return refused

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from sim.kernel.timing import scale
-from sim.kernel.worker import LOCK, Worker
+from sim.kernel.worker import Worker
 from sim.memory.errors import HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.record.device_group import STATIC_GROUP
@@ -38,7 +38,7 @@ class StaticDevice(ABC):
     ) -> None:
         self._context = context
         self._core = context.core
-        self._worker = Worker(context.env, context.lock)
+        self._worker = Worker(context.env)
         self._done = done
         self.name = name
         self.node = node
@@ -68,9 +68,9 @@ class StaticDevice(ABC):
         self._worker.start(self._give_back())
 
     def _plug(self) -> Work:
-        context = self._context
+        context, core = self._context, self._core
         took = self._duration(self.size)
-        yield LOCK
+        yield core.lock
         # The whole device goes in under one hold of the lock: time passes, nobody else gets in between.
         yield took
         try:
@@ -78,7 +78,7 @@ class StaticDevice(ABC):
         except HotplugError as error:
             self.error = error
             context.note_failure(self.index, error, took)
-        context.lock.release()
+        core.lock.release()
         self._finish(ok=self.error is None)
 
     def _duration(self, size: int) -> int:

@@ -73,7 +73,7 @@ class VirtioMem:
         self.stalled = 0
         """The errno that the last run ended with; 0 when it met its request."""
         self._done = done
-        self._worker = Worker(context.env, context.lock)
+        self._worker = Worker(context.env)
         self._retry_us = context.timing.retry_first
         self._timer = 0
         self._runs = 0

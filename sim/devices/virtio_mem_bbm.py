@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.kernel.timing import scale
-from sim.kernel.worker import LOCK
 from sim.memory.blocks import FIRST_ZONE_CODE
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from sim.devices.virtio_mem_mode import ModeDevice
     from sim.kernel.hotplug_core import HotplugCore
+    from sim.kernel.worker import Wait
 
 NEVER_USED: Final = 0
 UNUSED: Final = 1
@@ -135,7 +135,7 @@ class BigBlockMode:
 
     # Plugging --------------------------------------------------------------------------------------------------------
 
-    def plug(self, amount: int) -> Generator[int, None, int]:
+    def plug(self, amount: int) -> Generator[Wait, None, int]:
         """Reuse removed big blocks, lowest first, then append new ones."""
         wanted = amount // self.granularity
         at = 0
@@ -161,22 +161,22 @@ class BigBlockMode:
         device = self._device
         self.usable_blocks = min(len(self.state), (device.address + device.usable) // self.granularity - self.first)
 
-    def _add(self, at: int) -> Generator[int, None, int]:
+    def _add(self, at: int) -> Generator[Wait, None, int]:
         """Plug and add one big block; its memory blocks go online one after the other. Returns 0 or an errno."""
-        device = self._device
+        device, core = self._device, self._core
         if self.offline_pages + self.unit_pages > device.threshold_pages:
             return ENOSPC
         if not device.admits(self.granularity):
             return EAGAIN
-        yield LOCK
+        yield core.lock
         wait = scale(device.context.timing.virtio_mem_plug, self.unit_pages)
         if wait:
             yield wait
             if not device.admits(self.granularity):
-                device.context.lock.release()
+                core.lock.release()
                 return EAGAIN
         result = self._add_now(at)
-        device.context.lock.release()
+        core.lock.release()
         return result
 
     def _add_now(self, at: int) -> int:
@@ -197,7 +197,7 @@ class BigBlockMode:
 
     # Unplugging ------------------------------------------------------------------------------------------------------
 
-    def unplug(self, amount: int) -> Generator[int, None, int]:
+    def unplug(self, amount: int) -> Generator[Wait, None, int]:
         """Unplug big blocks in three passes, highest first each time: wholly offline, nothing in a kernel zone, any."""
         device = self._device
         wanted = amount // self.granularity
@@ -221,7 +221,7 @@ class BigBlockMode:
     def _find_highest(self, states: tuple[int, ...], below: int) -> int:
         return max(self.state.rfind(state, 0, below) if self.counts[state] else -1 for state in states)
 
-    def _remove(self, at: int, states: tuple[int, ...]) -> Generator[int, None, int]:
+    def _remove(self, at: int, states: tuple[int, ...]) -> Generator[Wait, None, int]:
         """Take one big block offline, remove and unplug it.
 
         Returns 0, EBUSY where it stays, or EAGAIN for a new request.
@@ -229,18 +229,19 @@ class BigBlockMode:
         device, core = self._device, self._core
         if self._checks_config and device.config_changed and self.state[at] != ADDED_OFFLINE:
             return EAGAIN
-        yield LOCK
+        yield core.lock
         wait = scale(device.context.timing.virtio_mem_unplug, self.unit_pages)
         if wait:
             yield wait
         if self.state[at] not in states:
-            device.context.lock.release()  # user space changed it meanwhile
+            core.lock.release()  # user space changed it meanwhile
             return EBUSY
         online_before = self.online.get(at, 0)
         start = (self.first + at) * self._blocks_per_unit
         try:
-            core.offline_and_remove(device.index, start, self._blocks_per_unit, plugged=self.unit_pages)
+            moved = core.offline_and_remove(device.index, start, self._blocks_per_unit, plugged=self.unit_pages)
         except HotplugError as error:
+            moved = error.moved
             result = ENOMEM if error.errno == ENOMEM else EBUSY
         else:
             result = 0
@@ -249,13 +250,12 @@ class BigBlockMode:
             self.online.pop(at, None)
             self.kernel.pop(at, None)
             self._set(at, UNUSED)
-        moved = core.take_moved()
         if moved:
             yield scale(device.context.timing.migrate, moved)
-        device.context.lock.release()
+        core.lock.release()
         return result
 
-    def clean_up(self) -> Generator[int, None, int]:
+    def clean_up(self) -> Generator[Wait, None, int]:
         """Nothing is left over between runs in this mode."""
         yield from ()
         return 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.kernel.timing import scale
-from sim.kernel.worker import LOCK
 from sim.memory.errors import EAGAIN, EBUSY, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.recorder import EventKind
@@ -18,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sim.devices.virtio_mem_mode import ModeDevice
+    from sim.guest.contract import Guest
     from sim.kernel.hotplug_core import HotplugCore
+    from sim.kernel.worker import Wait
 
 _SUBPLUG: Final = int(EventKind.SUBPLUG)
 _SUBUNPLUG: Final = int(EventKind.SUBUNPLUG)
@@ -151,7 +152,7 @@ class SubBlockMode:
 
     # Plugging --------------------------------------------------------------------------------------------------------
 
-    def plug(self, amount: int) -> Generator[int, None, int]:  # noqa: C901, PLR0912 - the hot path, without calls
+    def plug(self, amount: int) -> Generator[Wait, None, int]:  # noqa: C901, PLR0912 - the hot path, without calls
         """Fill partly plugged blocks, then reuse removed ones, then append new ones; lowest first each time."""
         wanted = amount // self.granularity
         if self.masks:
@@ -165,8 +166,13 @@ class SubBlockMode:
         # The loop over whole blocks is written out instead of calling a generator for each: it is the simulator's hot
         # path.
         device = self._device
-        lock = device.context.lock
-        per_block = self._per_block
+        lock = self._core.lock
+        per_block, granularity, unit_pages, whole_wait = (
+            self._per_block,
+            self.granularity,
+            self.unit_pages,
+            self._plug_wait,
+        )
         at = 0
         while wanted:
             at = self.state.find(UNUSED, at) if self.counts[UNUSED] else -1
@@ -174,29 +180,23 @@ class SubBlockMode:
                 at = self.next_new
             if at >= self.usable_blocks:
                 return ENOSPC
-            if self.offline_pages + self.unit_pages > device.threshold_pages:
+            if self.offline_pages + unit_pages > device.threshold_pages:
                 return ENOSPC
             number = per_block if wanted > per_block else wanted  # noqa: FURB136 - min() costs a call
-            if device.plugged + number * self.granularity > device.requested:
+            size = number * granularity
+            if device.plugged + size > device.requested:
                 return EAGAIN
-            if lock.held:
-                yield LOCK
+            if not lock.try_take():
+                yield lock
+            if number == per_block:
+                wait = whole_wait
             else:
-                lock.held = True
-            wait = (
-                self._plug_wait
-                if number == per_block
-                else scale(device.context.timing.virtio_mem_plug, number * self._sub_pages)
-            )
+                wait = scale(device.context.timing.virtio_mem_plug, number * self._sub_pages)
             if wait:
                 yield wait
             # The request may have fallen meanwhile: then the device refuses.
-            again = device.plugged + number * self.granularity > device.requested
-            result = EAGAIN if again else self._add(at, number)
-            if lock.waiting:
-                lock.release()
-            else:
-                lock.held = False
+            result = EAGAIN if device.plugged + size > device.requested else self._add(at, number)
+            lock.release()
             if result:
                 return result
             wanted -= number
@@ -208,7 +208,7 @@ class SubBlockMode:
         end = (device.address + device.usable) // (self.unit_pages * PAGE_SIZE)
         self.usable_blocks = min(len(self.state), end - self.first)
 
-    def _fill(self, at: int, wanted: int) -> Generator[int, None, tuple[int, int]]:
+    def _fill(self, at: int, wanted: int) -> Generator[Wait, None, tuple[int, int]]:
         """Plug the lowest free sub-blocks of a block that is there. Returns (errno, sub-blocks still wanted)."""
         device, core = self._device, self._core
         mask = self.masks[at]
@@ -274,10 +274,10 @@ class SubBlockMode:
 
     # Unplugging ------------------------------------------------------------------------------------------------------
 
-    def unplug(self, amount: int) -> Generator[int, None, int]:  # noqa: C901, PLR0912 - as plug
+    def unplug(self, amount: int) -> Generator[Wait, None, int]:  # noqa: C901, PLR0912 - as plug
         """Unplug offline blocks first, then online ones class by class; highest block first each time."""
-        device, core = self._device, self._core
-        lock = device.context.lock
+        device = self._device
+        lock = self._core.lock
         wanted = amount // self.granularity
         for state in (OFFLINE_PARTIAL, OFFLINE):
             at = self._find_highest(state, len(self.state)) if self.counts[state] else -1
@@ -296,26 +296,22 @@ class SubBlockMode:
                 else:
                     plugged = self.masks.get(at, self._full_mask).bit_count()
                     wait = scale(device.context.timing.virtio_mem_unplug, min(wanted, plugged) * self._sub_pages)
-                if lock.held:
-                    yield LOCK
-                else:
-                    lock.held = True
+                if not lock.try_take():
+                    yield lock
                 if wait:
                     yield wait
-                # Below KERNEL, user space took the block offline meanwhile.
-                wanted -= self._unplug_online(at, wanted) if self.state[at] >= KERNEL else 0
-                if core.moved:
-                    yield scale(device.context.timing.migrate, core.take_moved())
-                if lock.waiting:
-                    lock.release()
-                else:
-                    lock.held = False
+                if self.state[at] >= KERNEL:  # else user space took the block offline meanwhile
+                    number, moved = self._unplug_online(at, wanted)
+                    wanted -= number
+                    if moved:
+                        yield scale(device.context.timing.migrate, moved)
+                lock.release()
                 if not wanted:
                     return 0
                 at = self._find_highest(state, at)
         return EBUSY if wanted else 0
 
-    def _unplug_offline(self, at: int, wanted: int) -> Generator[int, None, int]:
+    def _unplug_offline(self, at: int, wanted: int) -> Generator[Wait, None, int]:
         """Unplug sub-blocks of an offline block, and remove it once it is empty.
 
         Returns the sub-blocks still wanted.
@@ -324,12 +320,12 @@ class SubBlockMode:
         mask = self.masks.get(at, self._full_mask)
         taken = _highest_bits(mask, wanted)
         number = taken.bit_count()
-        yield LOCK
+        yield core.lock
         wait = scale(device.context.timing.virtio_mem_unplug, number * self._sub_pages)
         if wait:
             yield wait
         if self.state[at] not in (OFFLINE, OFFLINE_PARTIAL):
-            device.context.lock.release()  # user space put it online meanwhile
+            core.lock.release()  # user space put it online meanwhile
             return wanted
         pages = number * self._sub_pages
         device.plugged -= pages * PAGE_SIZE
@@ -342,58 +338,62 @@ class SubBlockMode:
             self.masks[at] = mask & ~taken
             self._set(at, OFFLINE_PARTIAL)
             core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
-        device.context.lock.release()
+        core.lock.release()
         return wanted - number
 
     def _forget(self, at: int) -> None:
         self.masks.pop(at, None)
         self._set(at, UNUSED)
 
-    def _unplug_online(self, at: int, wanted: int) -> int:
+    def _unplug_online(self, at: int, wanted: int) -> tuple[int, int]:
         """Unplug what an online block gives up now, and remove it once nothing of it is plugged.
 
-        Returns the sub-blocks that went.
+        Returns the sub-blocks that went and the pages that had to be moved.
         """
         device, core = self._device, self._core
         block = self.first + at
+        guest = core.guest
+        if guest is None and wanted >= self._per_block and at not in self.masks:
+            # Without a guest nothing refuses, and nearly all blocks that go are whole ones.
+            device.plugged -= self._per_block * self.granularity
+            core.unplug_block(device.index, block, self.unit_pages, 0)
+            self._set(at, UNUSED)
+            return self._per_block, 0
         mask = self.masks.get(at, self._full_mask)
-        if core.guest is None:
-            given = mask if wanted >= mask.bit_count() else _highest_bits(mask, wanted)
+        if guest is None:
+            given, moved = _highest_bits(mask, wanted), 0
         else:
-            given = self._ask_guest(block, mask, wanted)
+            given, moved = self._ask_guest(guest, block, mask, wanted)
         if not given and mask:
-            return 0
+            return 0, moved
         number = given.bit_count()
         pages = number * self._sub_pages
         device.plugged -= number * self.granularity
         if given == mask:
-            if core.guest is None and number == self._per_block:
-                core.unplug_block(device.index, block, pages, 0)  # without a guest nothing refuses
-                self._set(at, UNUSED)
-            else:
-                self._remove_emptied(at, mask, pages)
-            return number
+            return number, moved + self._remove_emptied(at, mask, pages)
         self.masks[at] = mask & ~given
         core.memory.adjust_managed(block, -pages)
         core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
         state = self.state[at]
         if state in _PARTIAL_OF:
             self._set(at, _PARTIAL_OF[state])
-        return number
+        return number, moved
 
-    def _ask_guest(self, block: int, mask: int, wanted: int) -> int:
-        core = self._core
-        zone = core.memory.zone_of(block)
-        if core.guest is None or zone is None:
-            return 0
-        outcome = core.guest.give_subblocks(zone.type, zone.node, block, mask, self._sub_pages, wanted)
-        core.moved += outcome.moved
+    def _ask_guest(self, guest: Guest, block: int, mask: int, wanted: int) -> tuple[int, int]:
+        """Return the sub-blocks that ``guest`` gives up, and the pages that it moved for that."""
+        zone = self._core.memory.zone_of(block)
+        if zone is None:
+            return 0, 0
+        outcome = guest.give_subblocks(zone.type, zone.node, block, mask, self._sub_pages, wanted)
         if outcome.ooms:
-            core.note_ooms(outcome.ooms)
-        return outcome.mask
+            self._core.listener.out_of_memory(outcome.ooms)
+        return outcome.mask, outcome.moved
 
-    def _remove_emptied(self, at: int, mask: int, pages: int) -> None:
-        """Remove a block of which nothing is plugged any more. Where it refuses it stays, present and empty."""
+    def _remove_emptied(self, at: int, mask: int, pages: int) -> int:
+        """Remove a block of which nothing is plugged any more. Where it refuses it stays, present and empty.
+
+        Returns the pages that had to be moved.
+        """
         device, core = self._device, self._core
         block = self.first + at
         if core.guest is None:
@@ -403,19 +403,20 @@ class SubBlockMode:
             core.memory.adjust_managed(block, -pages)
             withheld = self.unit_pages
         try:
-            core.unplug_block(device.index, block, pages, withheld)
-        except HotplugError:
+            moved = core.unplug_block(device.index, block, pages, withheld)
+        except HotplugError as error:
             self.masks[at] = 0
             state = self.state[at]
             if state in _PARTIAL_OF:
                 self._set(at, _PARTIAL_OF[state])
             core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
-            return
+            return error.moved
         if mask != self._full_mask:
             del self.masks[at]
         self._set(at, UNUSED)
+        return moved
 
-    def clean_up(self) -> Generator[int, None, int]:
+    def clean_up(self) -> Generator[Wait, None, int]:
         """Try again to remove blocks of which nothing is plugged: MOVABLE, kernel, offline ones, ascending.
 
         Series 6.6 and later (``virtio_mem_cleanup_pending_mb``).
@@ -423,26 +424,30 @@ class SubBlockMode:
         device, core = self._device, self._core
         for state in _CLEAN_UP_ORDER:
             for at in sorted(at for at, mask in self.masks.items() if not mask and self.state[at] == state):
-                yield LOCK
-                self._remove_unplugged(at)
-                moved = core.take_moved()
+                yield core.lock
+                moved = self._remove_unplugged(at)
                 if moved:
                     yield scale(device.context.timing.migrate, moved)
-                device.context.lock.release()
+                core.lock.release()
         return 0
 
-    def _remove_unplugged(self, at: int) -> None:
-        """Remove a block of which nothing is plugged, if it goes. User space may have taken it offline meanwhile."""
+    def _remove_unplugged(self, at: int) -> int:
+        """Remove a block of which nothing is plugged, if it goes. User space may have taken it offline meanwhile.
+
+        Returns the pages that had to be moved.
+        """
         core, block = self._core, self.first + at
+        moved = 0
         if self.state[at] == OFFLINE_PARTIAL:
             self.offline_pages -= self.unit_pages
             core.remove(self._device.index, block, 1, plugged=0)
         else:
             try:
-                core.unplug_block(self._device.index, block, 0, self.unit_pages)
-            except HotplugError:
-                return
+                moved = core.unplug_block(self._device.index, block, 0, self.unit_pages)
+            except HotplugError as error:
+                return error.moved
         self._forget(at)
+        return moved
 
 
 def _highest_bits(mask: int, number: int) -> int:

@@ -1,11 +1,10 @@
-"""What all drivers of one guest share: the clock, the core, the lock, durations and the record."""
+"""What all drivers of one guest share: the clock, the core with its lock, durations and the record."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from sim.kernel.timing import Timing
-from sim.kernel.worker import HotplugLock
 from sim.memory.errors import EINVAL, ENOMEM, HotplugError
 from sim.record.recorder import EventKind
 from sim.units import PAGE_SIZE, format_size
@@ -22,7 +21,7 @@ _FAILED = int(EventKind.FAILED)
 class DriverContext:
     """Handed to every device at its creation. ``failures`` counts failed adds and removals of drivers."""
 
-    __slots__ = ("block_bytes", "core", "env", "failures", "lock", "page_bytes", "recorder", "timing")
+    __slots__ = ("block_bytes", "core", "env", "failures", "page_bytes", "recorder", "timing")
 
     def __init__(
         self, env: simpy.Environment, core: HotplugCore, recorder: Recorder, timing: Timing | None = None
@@ -31,7 +30,6 @@ class DriverContext:
         self.core = core
         self.recorder = recorder
         self.timing = Timing() if timing is None else timing
-        self.lock = HotplugLock(env)
         self.page_bytes = PAGE_SIZE
         self.block_bytes = core.memory.block_pages * PAGE_SIZE
         self.failures = 0
@@ -49,6 +47,5 @@ class DriverContext:
         """
         self.failures += 1
         self.recorder.append((self.env.now, _FAILED, device, -1, 0, error.errno, 0))
-        starved = self.core.starved
-        if error.errno == ENOMEM and lasted >= self.timing.bystander and starved is not None:
-            starved()
+        if error.errno == ENOMEM and lasted >= self.timing.bystander:
+            self.core.listener.starved()

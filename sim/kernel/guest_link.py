@@ -13,6 +13,7 @@ import numpy as np
 
 from sim.guest import GuestModel, default_boot, parameters_for
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
+from sim.kernel.listener import CoreListener
 from sim.memory.zones import ZONE_MOVABLE
 from sim.units import MICROSECONDS, PAGE_SIZE, seconds_to_us
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import simpy
 
+    from policies.contract import Policy
     from sim.guest import Demand, GuestParameters
-    from sim.kernel.hotplug_core import HotplugCore
+    from sim.guest.contract import Guest, OomEvent
+    from sim.kernel.oom_log import OomLog
     from sim.memory.hotplug import Memory
 
 _NEWER_SERIES: Final = (6, 12)
@@ -58,11 +61,13 @@ class GuestSpec:
         return replace(known, **self.parameters)  # type: ignore[arg-type]
 
 
-class GuestLink:
-    """One guest in a run, on ``memory`` as it has booted.
+class GuestLink(CoreListener):
+    """One guest in a run, on ``memory`` as it has booted; it listens to the core.
 
     ``present`` has (node, zone, present pages, runs of blocks) for every zone at boot; ``series`` is the kernel's.
-    ``model`` is the guest; ``killed`` the loads whose process the out-of-memory killer ended.
+    ``model`` is the guest itself. ``hotplug_side`` is what the core is to ask: the model, watched where ``policy``
+    wants to be told that a node's kernel zones run short. ``ooms`` keeps all runs of the out-of-memory killer;
+    ``killed`` are the loads whose process it ended.
     """
 
     def __init__(
@@ -72,8 +77,11 @@ class GuestLink:
         present: Sequence[tuple[int, int, int, tuple[tuple[int, int], ...]]],
         series: tuple[int, int],
         spec: GuestSpec,
+        policy: Policy,
+        ooms: OomLog,
     ) -> None:
         self._env = env
+        self.ooms = ooms
         self._memory = memory
         parameters = spec.resolve(series)
         self.model = GuestModel(parameters, block_pages=memory.block_pages)
@@ -84,10 +92,10 @@ class GuestLink:
         self._sample_us = seconds_to_us(spec.sample_every)
         self._times = array("q")
         self._samples = array("q")
-        self._core: HotplugCore | None = None
         self.killed: set[str] = set()
         self._noted = 0
-        self._pressure: KernelPressure | None = None
+        self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
+        self.hotplug_side: Guest = self.model if self._pressure is None else WatchedGuest(self.model, self._pressure)
         verbs = self.model
         self._verbs: dict[str, tuple[Callable[[str, int], Demand], int]] = {
             "anonymous": (verbs.anonymous, PAGE_SIZE),
@@ -103,20 +111,6 @@ class GuestLink:
             "pipes": (verbs.pipes, 1),
             "sockets": (verbs.sockets, 1),
         }
-
-    def attach(self, core: HotplugCore) -> None:
-        """Have ``core`` ask this guest, and let its policy see how much room the kernel has.
-
-        Whether the policy wants to be told when that runs short is settled here, once.
-        """
-        self._core = core
-        core.guest = self.model
-        if wants_to_know(core.zone_choice.policy):
-            self._pressure = KernelPressure(core.zone_choice.policy, self.model)
-            core.guest = WatchedGuest(self.model, self._pressure)
-        core.view.free_kernel_pages = self.model.kernel_headroom
-        core.oom_seen = self._note_victims
-        core.starved = self._starve
 
     # Demand ----------------------------------------------------------------------------------------------------------
 
@@ -143,8 +137,9 @@ class GuestLink:
                 outcome = verb(name, change)
             except ValueError:
                 return False
-            if outcome.ooms and self._core is not None:
-                self._core.note_ooms(outcome.ooms)
+            if outcome.ooms:
+                self.ooms.out_of_memory(outcome.ooms)
+                self._note_victims()
         elif change < 0:
             if amount // unit == 0:
                 if not self.model.kill(name):
@@ -159,9 +154,21 @@ class GuestLink:
         self.model.drop_caches(cache=cache, slab=slab)
         self._after_a_change()
 
-    def _starve(self) -> None:
-        if self._core is not None and not self.model.died:
-            self._core.note_ooms((self.model.starve(),))
+    def mem_available(self) -> int:
+        """Return MemAvailable in bytes."""
+        return self.model.mem_available() * PAGE_SIZE
+
+    # What the core tells ---------------------------------------------------------------------------------------------
+
+    def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
+        """Note who was killed while memory was asked back."""
+        self._note_victims()
+
+    def starved(self) -> None:
+        """Have somebody else's allocation fail."""
+        if not self.model.died:
+            self.ooms.out_of_memory((self.model.starve(),))
+            self._note_victims()
             self._after_a_change()
 
     def _note_victims(self) -> None:
@@ -176,10 +183,6 @@ class GuestLink:
         self.sample()
         if self._pressure is not None:
             self._pressure.look()
-
-    def mem_available(self) -> int:
-        """Return MemAvailable in bytes."""
-        return self.model.mem_available() * PAGE_SIZE
 
     # Samples ---------------------------------------------------------------------------------------------------------
 

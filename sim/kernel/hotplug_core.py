@@ -7,9 +7,12 @@ user space call one place. Follows ``add_memory_resource``, ``online_memory_bloc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sim.kernel.listener import NOBODY
 from sim.kernel.policy_answers import checked_zone, failed
+from sim.kernel.worker import HotplugLock
 from sim.kernel.zone_choice import ZoneChoice
 from sim.memory.blocks import ABSENT, FIRST_ZONE_CODE, MIXED, OFFLINE
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM, HotplugError
@@ -21,7 +24,6 @@ from sim.memory.zones import (
     MMOP_ONLINE_KERNEL,
     MMOP_ONLINE_MOVABLE,
     NR_ZONES,
-    ZONE_MOVABLE,
 )
 from sim.record.recorder import EventKind
 from sim.units import PAGEBLOCK_PAGES
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     import simpy
 
     from policies.contract import Policy
-    from sim.guest.contract import Guest, OomEvent
+    from sim.guest.contract import Guest
+    from sim.kernel.listener import CoreListener
     from sim.memory.groups import MemoryGroup
     from sim.memory.hotplug import Memory
     from sim.memory.zones import Zone
@@ -45,7 +48,6 @@ _OFFLINE = int(EventKind.OFFLINE)
 _REMOVE = int(EventKind.REMOVE)
 _UNPLUG = int(EventKind.UNPLUG)
 _REFUSED = int(EventKind.REFUSED)
-_OOM = int(EventKind.OOM)
 
 _SPLIT_SELF_HOSTED_SINCE = (6, 8)
 """Kernel series from which on a range of several blocks can host its memmap block by block."""
@@ -67,13 +69,22 @@ class BlockOwner(Protocol):
         """Return the block's pages that the device has not plugged."""
 
 
+@dataclass(frozen=True, slots=True)
+class KernelSettings:
+    """Which kernel it is, and what it was booted with: ``series`` as (6, 1), the words of its command line."""
+
+    series: tuple[int, int] = (6, 1)
+    movable_node: bool = False
+    memmap_on_memory: bool | str = False
+
+
 class HotplugCore:
     """The kernel's side of hotplug for one guest.
 
     ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as
     may the policy of ``zone_choice``. ``guest`` says which memory can be taken back and what adding costs; where None,
-    everything is free. ``starved`` is called when an add has failed that held all kernel memory for long. ``appeared``
-    is told of blocks that were added and left offline.
+    everything is free. ``free_kernel_pages`` tells policies how many pages kernel requests could still take on a node
+    (None: on all). ``lock`` is taken by whoever changes blocks and takes time over it.
     """
 
     def __init__(
@@ -83,29 +94,27 @@ class HotplugCore:
         policy: Policy,
         recorder: Recorder,
         *,
+        settings: KernelSettings = KernelSettings(),
         guest: Guest | None = None,
-        series: tuple[int, int] = (6, 1),
-        movable_node: bool = False,
-        memmap_on_memory: bool | str = False,
+        free_kernel_pages: Callable[[int | None], int] | None = None,
+        listener: CoreListener = NOBODY,
     ) -> None:
         self.env = env
         self.memory = memory
-        self.view = MemoryView(memory, movable_node=movable_node)
-        self.zone_choice = ZoneChoice(memory, self.view, policy)
+        self.view = MemoryView(memory, movable_node=settings.movable_node)
+        self.view.free_kernel_pages = free_kernel_pages
+        self.zone_choice = ZoneChoice(memory, self.view, policy, listener)
         self.auto_online = int(policy.auto_online)
         self.guest = guest
-        self.series = series
-        self.memmap_on_memory = memmap_on_memory
-        if memmap_on_memory == "force":
+        self.listener = listener
+        self.lock = HotplugLock(env)
+        self.series = settings.series
+        self.memmap_on_memory = settings.memmap_on_memory
+        if settings.memmap_on_memory == "force":
             memory.altmap_pages = -(-memory.memmap_pages // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
         self.owners: dict[int, BlockOwner] = {}
         self.device_of: dict[int, int] = {}
-        self.appeared: Callable[[int, int], None] | None = None
         self.refusals = 0
-        self.moved = 0
-        self.ooms: list[tuple[int, OomEvent]] = []
-        self.oom_seen: Callable[[], None] | None = None
-        self.starved: Callable[[], None] | None = None
         self.record = recorder.append
 
     # Adding and removing ---------------------------------------------------------------------------------------------
@@ -148,8 +157,7 @@ class HotplugCore:
             online_type = self.auto_online
         if online_type == MMOP_OFFLINE:
             self.record((self.env.now, _ADD, device, first, count, -1, pages - withheld))
-            if self.appeared is not None:
-                self.appeared(first, count)
+            self.listener.left_offline(self, first, count)
         elif count == 1:
             zone_type = self.zone_choice.decide(online_type, first)
             memory.online(first, zone_type, withheld=withheld)
@@ -178,7 +186,7 @@ class HotplugCore:
             memory.remove_one(block)
             raise HotplugError(ENOMEM, f"no memory for the memmap of block {block}")
         choice = self.zone_choice
-        if online_type == MMOP_ONLINE and choice.log is None:
+        if online_type == MMOP_ONLINE and not choice.wants_reasons:
             # Inlined from ZoneChoice.decide: the group is known here.
             choice.decisions += 1
             request = choice.request
@@ -268,7 +276,7 @@ class HotplugCore:
         return zone_type
 
     def offline_block(self, device: int, block: int, *, tell_owner: bool = True) -> int:
-        """Take one online block offline and return the zone type it left.
+        """Take one online block offline and return the pages that had to be moved: time, for the caller to spend.
 
         Raises EINVAL (not online, spans zones, has holes) or EBUSY (something on it cannot move; recorded and counted).
         """
@@ -280,59 +288,44 @@ class HotplugCore:
         withheld = owner.unplugged_pages(block) if owner is not None else 0
         if zone is None:
             raise HotplugError(EINVAL, f"block {block} is not online in a single zone")
+        moved = 0
         if self.guest is not None and blocks.flags[block] & blocks.HAS_HOLES == 0:
-            self._empty(device, block, zone, memory.block_pages - withheld)
+            moved = self._empty(self.guest, device, block, zone, memory.block_pages - withheld)
         memory.offline(block, withheld=withheld)
         if self.zone_choice.tell_offline is not None:
             self.zone_choice.tell_offline(block, zone)
         self.record((self.env.now, _OFFLINE, device, block, 1, zone.type, 0))
         if owner is not None and tell_owner:
             owner.block_offline(block)
-        return zone.type
+        return moved
 
-    def _empty(self, device: int, block: int, zone: Zone, pages: int) -> None:
-        """Have the guest move everything off a block of ``pages`` plugged pages.
+    def _empty(self, guest: Guest, device: int, block: int, zone: Zone, pages: int) -> int:
+        """Have ``guest`` move everything off a block of ``pages`` plugged pages, and return the pages moved.
 
         Raises EBUSY (recorded, counted) where it cannot.
         """
-        guest = self.guest
-        if guest is None:
-            return
         outcome = guest.offline(zone.type, zone.node, block, 1, pages)
-        self.moved += outcome.moved
         if outcome.ooms:
-            self.note_ooms(outcome.ooms)
+            self.listener.out_of_memory(outcome.ooms)
         if outcome.refused:
             self.refusals += 1
             self.record((self.env.now, _REFUSED, device, block, 1, zone.type, 0))
-            raise HotplugError(EBUSY, f"block {block} holds pages that cannot move")
+            raise HotplugError(EBUSY, f"block {block} holds pages that cannot move", moved=outcome.moved)
+        return outcome.moved
 
-    def note_ooms(self, ooms: tuple[OomEvent, ...]) -> None:
-        """Record runs of the guest's out-of-memory killer."""
-        for oom in ooms:
-            self.ooms.append((int(self.env.now), oom))
-            self.record((self.env.now, _OOM, -1, 0, 1, int(oom.kind), oom.mem_available))
-        if self.oom_seen is not None:
-            self.oom_seen()
-
-    def take_moved(self) -> int:
-        """Return the pages that had to be migrated since the last call: a driver turns them into time."""
-        moved = self.moved
-        self.moved = 0
-        return moved
-
-    def unplug_block(self, device: int, block: int, plugged: int, withheld: int) -> None:
+    def unplug_block(self, device: int, block: int, plugged: int, withheld: int) -> int:
         """Take one online block offline and remove it; ``plugged`` pages leave the device, ``withheld`` did before.
 
-        Raises EBUSY (recorded, counted) where something on it cannot move, and EINVAL for a block that can never go
-        offline.
+        Returns the pages that had to be moved. Raises EBUSY (recorded, counted) where something on it cannot move, and
+        EINVAL for a block that can never go offline.
         """
         memory = self.memory
         guest = self.guest
+        moved = 0
         if guest is not None:
             zone = memory.zone_by_code[memory.blocks.where[block]]
             if zone is not None:
-                self._empty(device, block, zone, memory.block_pages - withheld)
+                moved = self._empty(guest, device, block, zone, memory.block_pages - withheld)
         zone = memory.offline(block, 1, withheld)
         if self.zone_choice.tell_offline is not None:
             self.zone_choice.tell_offline(block, zone)
@@ -340,36 +333,41 @@ class HotplugCore:
         if guest is not None:
             guest.remove_memory(block, 1)
         self.record((self.env._now, _UNPLUG, device, block, 1, zone.type, plugged))  # noqa: SLF001 - as above
+        return moved
 
-    def offline_and_remove(self, device: int, first: int, count: int, *, plugged: int) -> None:
+    def offline_and_remove(self, device: int, first: int, count: int, *, plugged: int) -> int:
         """Take blocks offline, ascending, and remove them; ``plugged`` pages leave the device.
 
-        Raises what the first refused block raises; the blocks taken offline until then are back online in the kind of
-        zone they had.
+        Returns the pages that had to be moved. Raises what the first refused block raises, ``moved`` being that of all
+        blocks; those taken offline until then are back online in the kind of zone they had.
         """
         blocks = self.memory.blocks
         if count == 1 and blocks.where[first] >= FIRST_ZONE_CODE:
-            self.unplug_block(device, first, plugged, 0)
-            return
+            return self.unplug_block(device, first, plugged, 0)
+        moved = 0
         taken: list[tuple[int, int]] = []
         for block in range(first, first + count):
             if blocks.where[block] == OFFLINE:
                 continue
+            zone = self.memory.zone_of(block)
             try:
-                taken.append((block, self.offline_block(device, block, tell_owner=False)))
-            except HotplugError:
-                for again, zone_type in taken:
-                    word = MMOP_ONLINE_MOVABLE if zone_type == ZONE_MOVABLE else MMOP_ONLINE_KERNEL
+                moved += self.offline_block(device, block, tell_owner=False)
+            except HotplugError as error:
+                for again, word in taken:
                     self.online_block(device, again, word, tell_owner=False)
+                error.moved += moved
                 raise
+            taken.append((block, MMOP_ONLINE_MOVABLE if zone is not None and zone.movable else MMOP_ONLINE_KERNEL))
         self.remove(device, first, count, plugged=plugged)
+        return moved
 
     # User space ------------------------------------------------------------------------------------------------------
 
-    def write_state(self, block: int, word: int) -> None:
-        """Write an OnlineType to ``memoryN/state``. Raises EINVAL where it has that state, EBUSY where it refuses.
+    def write_state(self, block: int, word: int) -> int:
+        """Write an OnlineType to ``memoryN/state``, and return the pages that had to be moved.
 
-        A word in vain for an online block stays stored on it: see :meth:`put_back`.
+        Raises EINVAL where the block has that state, EBUSY where it refuses. A word in vain for an online block stays
+        stored on it: see :meth:`put_back`.
         """
         blocks = self.memory.blocks
         if not blocks.exists(block):
@@ -379,25 +377,28 @@ class HotplugCore:
         if word == MMOP_OFFLINE:
             if not online:
                 raise HotplugError(EINVAL, f"block {block} is offline already")
-            self.offline_block(device, block)
-        elif online:
+            return self.offline_block(device, block)
+        if online:
             blocks.left_over[block] = word
             raise HotplugError(EINVAL, f"block {block} is online already")
-        else:
-            self.online_block(device, block, word)
+        self.online_block(device, block, word)
+        return 0
 
-    def write_online(self, block: int, value: int) -> None:
-        """Write 0 or 1 to ``memoryN/online``. 1 brings no type of its own; what is so already is no error."""
+    def write_online(self, block: int, value: int) -> int:
+        """Write 0 or 1 to ``memoryN/online``, and return the pages that had to be moved.
+
+        1 brings no type of its own; what is so already is no error.
+        """
         blocks = self.memory.blocks
         if not blocks.exists(block):
             raise HotplugError(EINVAL, f"there is no block {block}")
         if (blocks.where[block] >= MIXED) == bool(value):
-            return
+            return 0
         device = self.device_of.get(blocks.group[block], -1)
-        if value:
-            self.put_back(device, block)
-        else:
-            self.offline_block(device, block)
+        if not value:
+            return self.offline_block(device, block)
+        self.put_back(device, block)
+        return 0
 
     def put_back(self, device: int, block: int) -> int:
         """Put a block online with no word of one's own, as ACPI after a failed removal: left over, or ``online``."""

@@ -11,50 +11,55 @@ from typing import TYPE_CHECKING
 
 from simpy.events import Timeout
 
+from sim.kernel.listener import CoreListener
 from sim.kernel.timing import scale
-from sim.kernel.worker import LOCK, Worker
+from sim.kernel.worker import Worker
 from sim.memory.blocks import OFFLINE
 from sim.memory.errors import HotplugError
 
 if TYPE_CHECKING:
+    import simpy
+
     from policies.contract import UserSpaceRule
-    from sim.kernel.context import DriverContext
+    from sim.kernel.hotplug_core import HotplugCore
+    from sim.kernel.timing import Timing
     from sim.kernel.worker import Work
 
 
-class UserSpace:
+class UserSpace(CoreListener):
     """Follows ``rule`` in one guest: after its delay, its word is written to the ``state`` of every new block."""
 
-    def __init__(self, context: DriverContext, rule: UserSpaceRule) -> None:
-        self._context = context
+    def __init__(self, env: simpy.Environment, timing: Timing, rule: UserSpaceRule) -> None:
+        self._env = env
+        self._timing = timing
         self._rule = rule
         self._due: deque[tuple[int, int]] = deque()
-        self._worker = Worker(context.env, context.lock)
-        context.core.appeared = self._appeared
+        self._worker = Worker(env)
 
-    def _appeared(self, first: int, count: int) -> None:
-        event = Timeout(self._context.env, self._rule.delay_us)
-        event.callbacks.append(lambda _event: self._begin(first, count))
+    def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
+        """Act on new blocks once the rule's delay is over."""
+        event = Timeout(self._env, self._rule.delay_us)
+        event.callbacks.append(lambda _event: self._begin(core, first, count))
 
-    def _begin(self, first: int, count: int) -> None:
+    def _begin(self, core: HotplugCore, first: int, count: int) -> None:
         self._due.append((first, count))
         if not self._worker.busy:
-            self._worker.start(self._write())
+            self._worker.start(self._write(core))
 
-    def _write(self) -> Work:
-        context = self._context
-        core = context.core
-        took = scale(context.timing.online, core.memory.block_pages)
+    def _write(self, core: HotplugCore) -> Work:
+        timing = self._timing
+        took = scale(timing.online, core.memory.block_pages)
         word = int(self._rule.online_type)
         while self._due:
             first, count = self._due.popleft()
             for block in range(first, first + count):
-                yield LOCK
+                yield core.lock
                 if core.memory.blocks.exists(block) and core.memory.blocks.where[block] == OFFLINE:
                     yield took
                 try:
-                    core.write_state(block, word)
-                except HotplugError:
-                    context.lock.release()  # gone, or online already: the rule's program goes on with the next
-                    continue
-                context.lock.release()
+                    moved = core.write_state(block, word)
+                except HotplugError as error:
+                    moved = error.moved  # gone, or online already: the rule's program goes on with the next
+                if moved:
+                    yield scale(timing.migrate, moved)
+                core.lock.release()

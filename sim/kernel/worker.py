@@ -8,7 +8,7 @@ for every wait: a wait of n microseconds costs less than half a timeout and a wa
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeAlias
 
 from simpy.events import NORMAL, Event, Timeout
 
@@ -17,53 +17,58 @@ if TYPE_CHECKING:
 
     import simpy
 
-    Work = Generator[int, None, None]
+    Wait: TypeAlias = "int | HotplugLock"
+    """What work may yield: microseconds to wait, or the lock, which it holds when it goes on."""
 
-LOCK: Final = -1
-"""Yielded by work that wants the hotplug lock; it goes on once it holds it.
-
-Any other value is a wait in microseconds.
-"""
+    Work = Generator[Wait, None, None]
 
 
 class HotplugLock:
     """Linux's device hotplug lock (``device_hotplug_lock``): one holder, the others queue first come, first served.
 
-    Where nobody holds it, setting ``held`` is taking it, and clearing it is giving it back where nobody is ``waiting``.
+    Work takes it with ``yield lock`` and gives it back with :meth:`release`. Where it is taken often,
+    ``if not lock.try_take(): yield lock`` spares a turn through the worker.
     """
 
-    __slots__ = ("_env", "held", "waiting")
+    __slots__ = ("_env", "_held", "_queue")
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
-        self.waiting: deque[Callable[[object], None]] = deque()
-        self.held = False
+        self._queue: deque[Callable[[object], None]] = deque()
+        self._held = False
 
-    def acquire(self, resume: Callable[[object], None]) -> bool:
-        """Take the lock and return True, or queue ``resume``, called once the caller holds it, and return False."""
-        if self.held:
-            self.waiting.append(resume)
+    @property
+    def held(self) -> bool:
+        """Whether somebody holds the lock, or it is on its way to the next in the queue."""
+        return self._held
+
+    def try_take(self) -> bool:
+        """Take the lock if nobody holds it. Returns whether it is the caller's now."""
+        if self._held:
             return False
-        self.held = True
+        self._held = True
         return True
+
+    def take_later(self, resume: Callable[[object], None]) -> None:
+        """Queue for a lock that is held; ``resume`` is called once it is the caller's."""
+        self._queue.append(resume)
 
     def release(self) -> None:
         """Give the lock to the next in the queue, in an event of its own at the same time, or to nobody."""
-        if self.waiting:
+        if self._queue:
             handover = Timeout(self._env, 0)
-            handover.callbacks.append(self.waiting.popleft())
+            handover.callbacks.append(self._queue.popleft())
         else:
-            self.held = False
+            self._held = False
 
 
 class Worker:
     """One thread of work of a driver. ``busy`` while work is under way."""
 
-    __slots__ = ("_callbacks", "_env", "_event", "_lock", "_work", "busy")
+    __slots__ = ("_callbacks", "_env", "_event", "_work", "busy")
 
-    def __init__(self, env: simpy.Environment, lock: HotplugLock) -> None:
+    def __init__(self, env: simpy.Environment) -> None:
         self._env = env
-        self._lock = lock
         self._work: Work | None = None
         self.busy = False
         # SimPy forbids to trigger an event twice, for good reasons that do not hold here: nobody else waits for this
@@ -84,12 +89,14 @@ class Worker:
         if work is None:
             return
         for wait in work:
-            if wait > 0:
-                event = self._event
-                event.callbacks = self._callbacks  # type: ignore[assignment]
-                self._env.schedule(event, NORMAL, wait)
-                return
-            if wait == LOCK and not self._lock.acquire(self._advance):
+            if isinstance(wait, int):
+                if wait > 0:
+                    event = self._event
+                    event.callbacks = self._callbacks  # type: ignore[assignment]
+                    self._env.schedule(event, NORMAL, wait)
+                    return
+            elif not wait.try_take():
+                wait.take_later(self._advance)
                 return
         self._work = None
         self.busy = False

@@ -22,8 +22,7 @@ from sim.memory.zones import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from sim.kernel.listener import CoreListener
     from sim.memory.hotplug import Memory
     from sim.memory.view import MemoryView
     from sim.memory.zones import Zone
@@ -34,18 +33,18 @@ class ZoneChoice:
 
     ``policy`` is changed by :meth:`set_policy` only. ``decisions`` counts what the policy decided for blocks that went
     online. ``tell_offline`` tells the policy that a block has left a zone, and is None where it does not want to know.
-    ``log`` gets an (OnlineType number, first block, blocks, :class:`Explanation`) for every decision, if set.
     ``request`` is the one object in which the policy is told of a block.
     """
 
-    __slots__ = ("_memory", "decisions", "log", "policy", "request", "tell_offline", "view")
+    __slots__ = ("_memory", "_tell_reason", "decisions", "policy", "request", "tell_offline", "view", "wants_reasons")
 
-    def __init__(self, memory: Memory, view: MemoryView, policy: Policy) -> None:
+    def __init__(self, memory: Memory, view: MemoryView, policy: Policy, listener: CoreListener) -> None:
         self._memory = memory
         self.view = view
         self.request = ZoneRequest(0, 0, memory.block_pages, None)
         self.decisions = 0
-        self.log: Callable[[int, int, int, Explanation], None] | None = None
+        self.wants_reasons = listener.wants_reasons
+        self._tell_reason = listener.decided
         self.set_policy(policy)
 
     def set_policy(self, policy: Policy) -> None:
@@ -90,20 +89,20 @@ class ZoneChoice:
         return checked_zone(self.policy, zone_type, block)
 
     def decide(self, online_type: int, block: int) -> int:
-        """Choose, count and log: for a block that is put online now."""
+        """Choose, count and give the reason: for a block that is put online now."""
         zone_type = self.choose(online_type, block)
         if online_type == MMOP_ONLINE:
             self.decisions += 1
-        if self.log is not None:
+        if self.wants_reasons:
             explanation = self.explain(online_type, block)
             if explanation.zone != zone_type:
                 raise contradicts(self.policy, zone_type, explanation, block)
-            self.log(online_type, block, 1, explanation)
+            self._tell_reason(online_type, block, explanation)
         return zone_type
 
     def decide_run(self, first: int, count: int, online_type: int) -> list[tuple[int, int]]:
         """Return runs of (blocks, zone) that cover all ``count`` blocks, or none where each has to be decided alone."""
-        if self.log is not None:
+        if self.wants_reasons:
             return []  # somebody wants to read every single decision
         if online_type == MMOP_ONLINE_MOVABLE:
             return [(count, ZONE_MOVABLE)]

@@ -34,12 +34,16 @@ NAMES: Final = {
 
 
 class HotplugError(MemhpSimError):
-    """A call failed as the kernel's would. ``errno`` is the Linux number, ``name`` its name, ``reason`` one line."""
+    """A call failed as the kernel's would. ``errno`` is the Linux number, ``name`` its name, ``reason`` one line.
 
-    def __init__(self, number: int, reason: str) -> None:
+    ``moved``: pages that were moved before it failed, in vain.
+    """
+
+    def __init__(self, number: int, reason: str, *, moved: int = 0) -> None:
         super().__init__(f"{NAMES.get(number, errno.errorcode.get(number, str(number)))}: {reason}")
         self.errno = number
         self.reason = reason
+        self.moved = moved
 
     @property
     def name(self) -> str:

@@ -18,7 +18,9 @@ from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.kernel.context import DriverContext
-from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.hotplug_core import HotplugCore, KernelSettings
+from sim.kernel.listener import CoreListener, Listeners
+from sim.kernel.oom_log import OomLog
 from sim.kernel.timing import Timing
 from sim.memory.errors import HotplugError
 from sim.memory.zones import OnlineType
@@ -51,6 +53,19 @@ class LoggedDecision:
     explanation: Explanation
 
 
+class _Reasons(CoreListener):
+    """Keeps every decision of a replay."""
+
+    wants_reasons = True
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+
+    def decided(self, online_type: int, block: int, reason: Explanation) -> None:
+        """Keep it."""
+        self._replay.note_decision(block, OnlineType(online_type).word, reason)
+
+
 class Replay:
     """One replay. :meth:`steps` runs it step by step; ``decisions`` collects explanations where ``explain`` is set.
 
@@ -72,15 +87,17 @@ class Replay:
         }
         self.recorded = RecordedGuest(self.memory, trace.boot, under_load=trace.load) if guest is None else None
         recorder = Recorder()
+        self.ooms = OomLog(self.env, recorder)
         self.core = HotplugCore(
             self.env,
             self.memory,
             self._make_policy(),
             recorder,
+            settings=KernelSettings(
+                trace.series, "movable_node" in trace.kernel_cmdline.split(), trace.policy.memmap_on_memory
+            ),
             guest=self.recorded if guest is None else guest,
-            series=trace.series,
-            movable_node="movable_node" in trace.kernel_cmdline.split(),
-            memmap_on_memory=trace.policy.memmap_on_memory,
+            listener=Listeners(self.ooms, _Reasons(self)) if explain else self.ooms,
         )
         self.core.auto_online = int(_WORDS[trace.policy.auto_online_blocks])
         self.context = DriverContext(self.env, self.core, recorder, Timing.instant())
@@ -100,14 +117,10 @@ class Replay:
             "unplug_dimm": self._unplug_dimm,
             "wait": self._wait,
         }
-        if explain:
-            self.core.zone_choice.log = self._log
 
-    def _log(self, online_type: int, first: int, count: int, explanation: Explanation) -> None:
-        word = OnlineType(online_type).word
-        self.decisions += [
-            LoggedDecision(self._step, block, word, explanation) for block in range(first, first + count)
-        ]
+    def note_decision(self, block: int, word: str, reason: Explanation) -> None:
+        """Keep a decision of the step under way."""
+        self.decisions.append(LoggedDecision(self._step, block, word, reason))
 
     def _make_policy(self) -> Policy:
         if self._policy["online_policy"] == "auto-movable":

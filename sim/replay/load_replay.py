@@ -51,12 +51,12 @@ class LoadReplay(Replay):
     def follow(self) -> Iterator[StepComparison]:
         """Replay step by step, up to the guest's death; yield how each compares while the guest is as it left it."""
         for number, step in enumerate(self.trace.steps):
-            before = len(self.core.ooms)
+            before = len(self.ooms.kills)
             self._step = number
             self._applied = ()
             self._do(step)
             self._settle()
-            self.events[number] = self._applied + tuple(event for _, event in self.core.ooms[before:])
+            self.events[number] = self._applied + tuple(event for _, event in self.ooms.kills[before:])
             yield self._row(number, step)
             if self.model.died:
                 return

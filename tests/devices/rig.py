@@ -14,8 +14,11 @@ from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest.contract import Given, OfflineOutcome
 from sim.kernel.context import DriverContext
-from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.hotplug_core import HotplugCore, KernelSettings
+from sim.kernel.listener import CoreListener, Listeners
+from sim.kernel.oom_log import OomLog
 from sim.kernel.timing import Timing
+from sim.kernel.user_space import UserSpace
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -28,7 +31,7 @@ from tests.support.invariants import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from policies.contract import Policy
+    from policies.contract import Policy, UserSpaceRule
     from sim.devices.virtio_mem_mode import VirtioMemParameters
     from sim.guest.contract import OomEvent
 
@@ -125,6 +128,21 @@ class FakeGuest:
         return [call[1] for call in self.calls if call[0] == verb and isinstance(call[1], int)]
 
 
+class Told(CoreListener):
+    """Notes at which microseconds a core told of what befell the guest."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self._env = env
+        self.kills: list[tuple[int, tuple[OomEvent, ...]]] = []
+        self.starvation: list[int] = []
+
+    def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
+        self.kills.append((int(self._env.now), kills))
+
+    def starved(self) -> None:
+        self.starvation.append(int(self._env.now))
+
+
 _RIGS: list[Rig] = []
 """All that the running test has made."""
 
@@ -144,9 +162,9 @@ def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
 class Rig:
     """A machine at boot with everything that drivers need. ``timing`` None: nothing takes time but the retry timer.
 
-    ``made`` are the devices that it made, but for the host's. ``behind_the_drivers_back`` is for a test to set that
-    changes memory without the driver: then drivers are not asked what they have plugged, see
-    :mod:`tests.devices.books`.
+    ``user_space`` is a rule that acts in the guest; ``told`` what its core told, ``ooms`` the log of kills. ``made``
+    are the devices that it made, but for the host's. ``behind_the_drivers_back`` is for a test to set that changes
+    memory without the driver: then drivers are not asked what they have plugged, see :mod:`tests.devices.books`.
     """
 
     def __init__(
@@ -163,6 +181,7 @@ class Rig:
         memmap_on_memory: bool | str = False,
         slots: int = 256,
         max_memory: int | None = None,
+        user_space: UserSpaceRule | None = None,
     ) -> None:
         self.machine = MachineSpec(
             tuple(NodeSpec(size) for size in nodes or (boot,)),
@@ -177,16 +196,22 @@ class Rig:
         self.recorder = Recorder()
         self.memory = layout.memory
         self.block_bytes = block
+        timing = timing or Timing.instant()
+        self.ooms = OomLog(self.env, self.recorder)
+        self.told = Told(self.env)
+        listeners = [self.ooms, self.told]
+        if user_space is not None:
+            listeners.append(UserSpace(self.env, timing, user_space))
         self.core = HotplugCore(
             self.env,
             self.memory,
             AutoMovable() if policy is None else policy,
             self.recorder,
+            settings=KernelSettings(self.machine.kernel_series, memmap_on_memory=memmap_on_memory),
             guest=guest,
-            series=self.machine.kernel_series,
-            memmap_on_memory=memmap_on_memory,
+            listener=Listeners(*listeners),
         )
-        self.context = DriverContext(self.env, self.core, self.recorder, timing or Timing.instant())
+        self.context = DriverContext(self.env, self.core, self.recorder, timing)
         self.base = layout.device_base
         self.boot = layout.boot
         self.guest = guest

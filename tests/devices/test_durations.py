@@ -90,7 +90,7 @@ def test_sub_blocks_given_back_take_time_to_move_and_the_lock_is_held_that_long(
         (1_809, "PLUG", 100),  # 389 pages later the DIMM holds the lock
         (2_809, "SUBUNPLUG", 1),
     ]
-    assert (device.plugged, rig.core.moved) == (BLOCK + 28 * SUB, 0)
+    assert device.plugged == BLOCK + 28 * SUB
     device.resize(BLOCK + 10 * SUB)
     assert time_until_rest(rig) == 18 * (UNPLUG_SUB + 3), "18 of the 28 that were left"
     device.resize(BLOCK - 10 * SUB)
@@ -130,8 +130,6 @@ def test_who_is_killed_on_the_way_is_recorded_when_it_happens() -> None:
     guest = FakeGuest()
     guest.kill = OomEvent(OomKind.MIGRATION, "load", guest_died=False, done_share=0.0, zones=(), mem_available=123)
     rig = rig_of(guest)
-    seen: list[int] = []
-    rig.core.oom_seen = lambda: seen.append(int(rig.env.now))
     device = rig.virtio_mem(size=4 * GIB)
     dimm = rig.unplugged_dimm("d", (at(50), BLOCK))
     dimm.plug()
@@ -145,8 +143,8 @@ def test_who_is_killed_on_the_way_is_recorded_when_it_happens() -> None:
     times = [start + UNPLUG // 2, start + UNPLUG // 2 + OFFLINE]
     ooms = [tuple(row) for row in rig.recorder.table().tolist() if row[1] == EventKind.OOM]
     assert ooms == [(time, EventKind.OOM, -1, 0, 1, OomKind.MIGRATION, 123) for time in times]
-    assert rig.core.ooms == [(time, guest.kill) for time in times]
-    assert seen == times
+    assert rig.ooms.kills == [(time, guest.kill) for time in times]
+    assert rig.told.kills == [(time, (guest.kill,)) for time in times]
 
 
 def test_offline_blocks_are_unplugged_under_the_lock_in_proportion() -> None:

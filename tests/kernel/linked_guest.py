@@ -9,6 +9,8 @@ import simpy
 from policies.fixed import OnlineMovable
 from sim.kernel.guest_link import GuestLink, GuestSpec
 from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.listener import Listeners
+from sim.kernel.oom_log import OomLog
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.recorder import Recorder
@@ -21,11 +23,22 @@ if TYPE_CHECKING:
 def linked(
     *boot_memory: int, spec: GuestSpec | None = None, policy: Policy | None = None, **machine: int | str
 ) -> tuple[GuestLink, HotplugCore]:
-    """Return a guest of the given boot memory by node, and the core that it is attached to."""
+    """Return a guest of the given boot memory by node, and its core."""
     env = simpy.Environment()
     described = MachineSpec(nodes=tuple(map(NodeSpec, boot_memory or (GIB,))), **machine)  # type: ignore[arg-type]
     layout = lay_out(described)
-    core = HotplugCore(env, layout.memory, policy or OnlineMovable(), Recorder())
-    link = GuestLink(env, layout.memory, layout.present_zones(), described.kernel_series, spec or GuestSpec())
-    link.attach(core)
+    policy, recorder = policy or OnlineMovable(), Recorder()
+    ooms = OomLog(env, recorder)
+    link = GuestLink(
+        env, layout.memory, layout.present_zones(), described.kernel_series, spec or GuestSpec(), policy, ooms
+    )
+    core = HotplugCore(
+        env,
+        layout.memory,
+        policy,
+        recorder,
+        guest=link.hotplug_side,
+        free_kernel_pages=link.model.kernel_headroom,
+        listener=Listeners(ooms, link),
+    )
     return link, core

@@ -69,11 +69,11 @@ def test_demand_that_makes_no_sense_is_refused_and_changes_nothing() -> None:
 
 
 def test_a_killed_load_is_refused_until_it_is_set_to_nothing() -> None:
-    link, core = linked()
+    link, _ = linked()
     assert link.set_demand("old", "anonymous", 300 * MIB)
     assert not link.set_demand("big", "anonymous", 2 * GIB)
     assert link.killed == {"big"}
-    assert [(at, event.victim) for at, event in core.ooms] == [(0, "big")]
+    assert [(at, event.victim) for at, event in link.ooms.kills] == [(0, "big")]
     for _ in range(2):
         assert not link.set_demand("big", "anonymous", MIB)
     assert link.killed == {"big"}
@@ -96,10 +96,10 @@ def test_a_later_kill_does_not_mark_older_victims_again() -> None:
 
 
 def test_a_crowd_that_lost_some_is_not_dead() -> None:
-    link, core = linked()
+    link, _ = linked()
     assert link.set_demand("crowd", "processes", 10_000)
     assert link.set_demand("net", "kernel", 600 * MIB)
-    assert {event.victim for _, event in core.ooms} == {"crowd"}
+    assert {event.victim for _, event in link.ooms.kills} == {"crowd"}
     assert link.killed == set()
     assert 0 < link.model.loads["crowd"].units < 10_000
 
@@ -107,14 +107,13 @@ def test_a_crowd_that_lost_some_is_not_dead() -> None:
 def test_kernel_memory_held_for_long_fails_somebody_else() -> None:
     link, core = linked()
     assert link.set_demand("a", "anonymous", MIB)
-    assert core.starved is not None
-    core.starved()
-    assert [(event.kind, event.victim) for _, event in core.ooms] == [(OomKind.KERNEL, "a")]
+    core.listener.starved()
+    assert [(event.kind, event.victim) for _, event in link.ooms.kills] == [(OomKind.KERNEL, "a")]
     assert link.killed == {"a"}
-    core.starved()
+    core.listener.starved()
     assert link.model.died
-    core.starved()  # nobody is left to fail
-    assert len(core.ooms) == 2
+    core.listener.starved()  # nobody is left to fail
+    assert len(link.ooms.kills) == 2
 
 
 def test_policies_see_the_room_of_the_kernel() -> None:

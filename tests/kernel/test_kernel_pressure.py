@@ -141,10 +141,10 @@ def test_a_request_that_fails_is_told_though_its_victim_made_room() -> None:
 
 def test_several_kills_of_one_demand_are_told_once() -> None:
     policy = Listens()
-    link, core = linked(policy=policy)
+    link, _ = linked(policy=policy)
     assert link.set_demand("crowd", "processes", 10_000)
     assert link.set_demand("net", "kernel", 600 * MIB)
-    assert len(core.ooms) > 1
+    assert len(link.ooms.kills) > 1
     assert policy.heard == [(0, 0)]
 
 
@@ -152,8 +152,7 @@ def test_kernel_memory_held_for_long_is_told() -> None:
     policy = Listens()
     link, core = linked(policy=policy)
     assert link.set_demand("a", "anonymous", MIB)
-    assert core.starved is not None
-    core.starved()
+    core.listener.starved()
     assert policy.heard == [(0, 0)]
 
 
@@ -163,7 +162,7 @@ def test_a_guest_full_of_user_pages_is_told_by_its_watermarks_only() -> None:
     link, core = linked(policy=policy)
     core.add_memory(-1, FIRST * BLOCK, 16 * BLOCK)
     assert not link.set_demand("a", "anonymous", MOST)
-    assert [event.kind for _, event in core.ooms] == [OomKind.GUEST_FULL]
+    assert [event.kind for _, event in link.ooms.kills] == [OomKind.GUEST_FULL]
     assert policy.heard == []
 
 
@@ -203,7 +202,7 @@ def test_movable_that_goes_raises_the_watermarks_of_kernel_zones() -> None:
 
 def test_each_node_is_told_of_alone() -> None:
     policy = Listens()
-    link, core = linked(GIB, GIB, policy=policy)
+    link, _ = linked(GIB, GIB, policy=policy)
     link.model.kernel_headroom()
     room = above_low(link.model, 0)
     assert link.set_demand("k", "kernel", (room + 10) * PAGE_SIZE)  # from node 0, and 10 pages of node 1
@@ -213,7 +212,7 @@ def test_each_node_is_told_of_alone() -> None:
     assert policy.heard[1:] == [(1, above_min(link.model, 1))]
     assert not link.set_demand("tables", "page-tables", MOST)
     assert len(policy.heard) == 2  # both know
-    assert core.ooms
+    assert link.ooms.kills
 
 
 def test_a_node_without_kernel_zones_is_never_told_of() -> None:

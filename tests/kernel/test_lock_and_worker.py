@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.kernel.timing import Timing, scale
-from sim.kernel.worker import LOCK, HotplugLock, Worker
+from sim.kernel.worker import HotplugLock, Worker
 from sim.record.recorder import EventKind
 from sim.units import GIB
 from tests.devices.rig import BLOCK, FIRST, Rig
 from tests.support.reach import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from sim.kernel.worker import Work
 
 # Three devices at the same moment ----
 
@@ -43,7 +43,7 @@ def test_two_virtio_mem_devices_and_a_dimm_take_turns() -> None:
         (58_000, "first", 1),
         (68_000, "second", 1),
     ]
-    assert not rig.context.lock.held
+    assert not rig.core.lock.held
 
 
 def test_the_order_of_asking_is_the_order_of_being_served() -> None:
@@ -121,13 +121,13 @@ def test_one_holder_at_a_time_in_order_of_arrival(jobs: list[tuple[int, int, int
     asked: list[int] = []
     served: list[int] = []
 
-    def work(number: int, hold: int, rounds: int) -> Generator[int, None, None]:
+    def work(number: int, hold: int, rounds: int) -> Work:
         for _ in range(rounds):
             asked.append(number)
             REACH("the lock is held" if holder else "the lock is free")
             REACH("held by whoever asks again", served[-1:] == [number])
             REACH("held for no time", hold == 0)
-            yield LOCK
+            yield lock
             assert holder == []
             holder.append(number)
             served.append(number)
@@ -136,10 +136,10 @@ def test_one_holder_at_a_time_in_order_of_arrival(jobs: list[tuple[int, int, int
             holder.clear()
             lock.release()
 
-    def arrive(worker: Worker, job: Generator[int, None, None], _event: object) -> None:
+    def arrive(worker: Worker, job: Work, _event: object) -> None:
         worker.start(job)
 
-    workers = [Worker(env, lock) for _ in jobs]
+    workers = [Worker(env) for _ in jobs]
     for number, (arrival, hold, rounds) in enumerate(jobs):
         job = work(number, hold, rounds)
         env.timeout(arrival).callbacks.append(partial(arrive, workers[number], job))
@@ -150,15 +150,41 @@ def test_one_holder_at_a_time_in_order_of_arrival(jobs: list[tuple[int, int, int
     assert not any(worker.busy for worker in workers)
 
 
+def test_a_lock_is_taken_once_and_free_again_after_its_release() -> None:
+    lock = HotplugLock(simpy.Environment())
+    assert not lock.held
+    assert [lock.try_take(), lock.try_take(), lock.held] == [True, False, True]
+    lock.release()
+    assert [lock.held, lock.try_take(), lock.held] == [False, True, True]
+
+
+def test_a_released_lock_is_on_its_way_to_who_waits_longest_and_nobody_can_take_it() -> None:
+    env = simpy.Environment()
+    lock = HotplugLock(env)
+    served: list[tuple[str, float]] = []
+    lock.try_take()
+    for name in ("first", "second"):
+        lock.take_later(lambda _event, name=name: served.append((name, env.now)))  # type: ignore[misc]
+    env.timeout(5).callbacks.append(lambda _event: lock.release())
+    env.run()
+    assert served == [("first", 5)]
+    lock.release()
+    assert (lock.held, lock.try_take(), served) == (True, False, [("first", 5)])
+    env.run()
+    assert served == [("first", 5), ("second", 5)]
+    lock.release()
+    assert not lock.held
+
+
 # The worker ----
 
 
 def test_waits_of_one_worker_reuse_one_event_and_end_when_they_should() -> None:
     env = simpy.Environment()
-    worker = Worker(env, HotplugLock(env))
+    worker = Worker(env)
     times: list[float] = []
 
-    def work() -> Generator[int, None, None]:
+    def work() -> Work:
         for wait in (5, 0, 7, 0, 0, 1):
             yield wait
             times.append(env.now)
@@ -175,10 +201,10 @@ def test_waits_of_one_worker_reuse_one_event_and_end_when_they_should() -> None:
 
 def test_work_without_a_wait_is_over_at_once() -> None:
     env = simpy.Environment()
-    worker = Worker(env, HotplugLock(env))
+    worker = Worker(env)
     done: list[bool] = []
 
-    def work() -> Generator[int, None, None]:
+    def work() -> Work:
         yield 0
         done.append(worker.busy)
 
@@ -188,25 +214,24 @@ def test_work_without_a_wait_is_over_at_once() -> None:
 
 def test_workers_keep_to_the_order_of_simultaneous_events() -> None:
     env = simpy.Environment()
-    lock = HotplugLock(env)
     seen: list[str] = []
 
-    def work(name: str, waits: tuple[int, ...]) -> Generator[int, None, None]:
+    def work(name: str, waits: tuple[int, ...]) -> Work:
         for wait in waits:
             yield wait
             seen.append(name)
 
     for name, waits in (("a", (2, 2, 2)), ("b", (1, 1, 4)), ("c", (6,))):
-        Worker(env, lock).start(work(name, waits))
+        Worker(env).start(work(name, waits))
     env.run()
     assert seen == ["b", "a", "b", "a", "c", "b", "a"]
 
 
 def test_what_work_raises_reaches_who_runs_the_simulation() -> None:
     env = simpy.Environment()
-    worker = Worker(env, HotplugLock(env))
+    worker = Worker(env)
 
-    def work() -> Generator[int, None, None]:
+    def work() -> Work:
         yield 3
         raise LookupError("on purpose")
 

@@ -8,7 +8,6 @@ from policies.auto_movable import AutoMovable
 from policies.contract import UserSpaceRule
 from policies.fixed import Offline
 from sim.kernel.timing import Timing
-from sim.kernel.user_space import UserSpace
 from sim.memory.zones import OnlineType
 from sim.record.recorder import EventKind
 from sim.units import GIB, MIB
@@ -27,9 +26,8 @@ MOVABLE, KERNEL = int(OnlineType.ONLINE_MOVABLE), int(OnlineType.ONLINE_KERNEL)
 def rig_with(
     word: OnlineType = OnlineType.ONLINE_MOVABLE, delay_us: int = DELAY, guest: FakeGuest | None = None
 ) -> Rig:
-    rig = Rig(block=BLOCK, section=BLOCK, policy=Offline(), timing=TIMING, guest=guest)
-    UserSpace(rig.context, UserSpaceRule(word, delay_us))
-    return rig
+    rule = UserSpaceRule(word, delay_us)
+    return Rig(block=BLOCK, section=BLOCK, policy=Offline(), timing=TIMING, guest=guest, user_space=rule)
 
 
 def plug(rig: Rig, us: int, name: str, block: int, blocks: int) -> None:
@@ -129,7 +127,7 @@ def test_what_a_driver_vetoes_costs_the_attempt_and_the_rule_goes_on() -> None:
     assert rig.states(FIRST, 1) == "-x1"
     assert rig.states(FIRST + 20, 1) == "Mx1"
     assert [entry for entry in changes(rig) if entry[1] == "ONLINE"] == [(1_131, "ONLINE", 20, 1)]
-    assert not rig.context.lock.held
+    assert not rig.core.lock.held
 
 
 @pytest.mark.parametrize(
@@ -159,3 +157,30 @@ def test_a_partly_plugged_block_is_handed_over_as_far_as_it_is_plugged() -> None
     rig.env.run()
     assert guest.pages == {(0, 3): (BLOCK + 10 * MIB) // 4096}
     assert [event[5] for event in rig.events(EventKind.ADD)] == [65_536, 2_560]
+
+
+def test_pages_that_a_rule_has_moved_cost_its_own_time() -> None:
+    """A microsecond a page, for the block that goes and the one that refuses; the next device waits for the lock."""
+    guest = FakeGuest()
+    guest.moves, guest.moves_in_vain = 900, 90
+    guest.refusing.add(FIRST + 2)
+    rig = Rig(
+        block=BLOCK,
+        section=BLOCK,
+        policy=Offline(),
+        timing=Timing(dimm_add=50, online=ONLINE // 2, migrate=32_768),
+        guest=guest,
+        user_space=UserSpaceRule(OnlineType.OFFLINE, DELAY),
+    )
+    plug(rig, 0, "d", 0, 3)
+    rig.env.run(until=500)
+    for block in (0, 2):  # somebody is quicker than the rule
+        rig.core.write_state(FIRST + block, MOVABLE)
+    plug(rig, 2_240 - 500, "late", 10, 1)
+    rig.env.run()
+    assert changes(rig)[3:] == [
+        (1_300, "OFFLINE", 0, 1),
+        (1_300 + 900 + ONLINE, "REFUSED", 2, 1),  # between them, the attempt on a block that is offline already
+        (2_230 + 90 + ADD, "ADD", 10, 1),
+    ]
+    assert rig.env.now == 2_420 + DELAY + ONLINE

@@ -11,7 +11,7 @@ from policies.auto_movable_stages import AutoMovablePatch2, AutoMovablePatch8
 from policies.contig_zones import ContigZones
 from sim.guest.contract import Given, OfflineOutcome
 from sim.kernel.context import DriverContext
-from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.hotplug_core import HotplugCore, KernelSettings
 from sim.kernel.timing import Timing
 from sim.memory.zones import ZONE_LABELS, OnlineType
 from sim.record.recorder import Recorder
@@ -83,10 +83,8 @@ class FastMachine:
             memory,
             policy_for(knobs),
             recorder,
+            settings=KernelSettings(series, knobs.movable_node, memmap_on_memory),
             guest=self.guest,
-            series=series,
-            movable_node=knobs.movable_node,
-            memmap_on_memory=memmap_on_memory,
         )
         self.context = DriverContext(env, self.core, recorder, Timing.instant())
         self.turn(knobs)

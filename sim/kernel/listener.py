@@ -1,0 +1,64 @@
+"""Who is told what happens in a hotplug core: one listener, given to the core when it is made, or several as one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from policies.contract import Explanation
+    from sim.guest.contract import OomEvent
+    from sim.kernel.hotplug_core import HotplugCore
+
+
+class CoreListener:
+    """Is told what happens in a core, while it happens. Does nothing: a listener overrides what it wants to know.
+
+    ``wants_reasons`` is looked at when the core is made: decisions are explained, one by one, only for who asks.
+    """
+
+    wants_reasons = False
+
+    def decided(self, online_type: int, block: int, reason: Explanation) -> None:
+        """Told why ``block``, about to go online with ``online_type`` (an OnlineType number), goes where it goes."""
+
+    def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
+        """Told of ``count`` blocks from ``first`` that were added to ``core`` and left offline."""
+
+    def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
+        """Told of runs of the guest's out-of-memory killer, in their order."""
+
+    def starved(self) -> None:
+        """Told that an add has failed that held all of the kernel's memory for long."""
+
+
+NOBODY: Final = CoreListener()
+"""Does nothing."""
+
+
+class Listeners(CoreListener):
+    """Several listeners as one. Each is told everything, in the order given here."""
+
+    def __init__(self, *listeners: CoreListener) -> None:
+        self._listeners = listeners
+        self.wants_reasons = any(listener.wants_reasons for listener in listeners)
+
+    def decided(self, online_type: int, block: int, reason: Explanation) -> None:
+        """Tell those who want reasons."""
+        for listener in self._listeners:
+            if listener.wants_reasons:
+                listener.decided(online_type, block, reason)
+
+    def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.left_offline(core, first, count)
+
+    def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.out_of_memory(kills)
+
+    def starved(self) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.starved()
