@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.memory.zones import ZoneType
-from sim.record.blockmap import ABSENT, MIXED, OFFLINE
+from sim.record.blockmap import BlockState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,24 +13,24 @@ PALETTE: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e
 """After Okabe and Ito, "Color Universal Design" (2008), without yellow, which does not show on white."""
 
 ZONE_COLOURS: Final[Mapping[int, str]] = {
-    ABSENT: "#ffffff",
-    MIXED: "#8d99a6",
-    int(ZoneType.DMA): "#16324f",
-    int(ZoneType.DMA32): "#3f6a8f",
-    int(ZoneType.NORMAL): "#1f4e79",
-    int(ZoneType.MOVABLE): "#f2a93b",
-    OFFLINE: "#c9ccd1",
+    BlockState.ABSENT: "#ffffff",
+    BlockState.SEVERAL_ZONES: "#8d99a6",
+    BlockState.DMA: "#16324f",
+    BlockState.DMA32: "#3f6a8f",
+    BlockState.NORMAL: "#1f4e79",
+    BlockState.MOVABLE: "#f2a93b",
+    BlockState.OFFLINE: "#c9ccd1",
 }
 """Of a memory map: kernel zones are dark, MOVABLE is bright, which also shows in grey."""
 
 ZONE_NAMES: Final[Mapping[int, str]] = {
-    ABSENT: "not there",
-    MIXED: "several zones",
-    int(ZoneType.DMA): "DMA",
-    int(ZoneType.DMA32): "DMA32",
-    int(ZoneType.NORMAL): "Normal",
-    int(ZoneType.MOVABLE): "MOVABLE",
-    OFFLINE: "offline",
+    BlockState.ABSENT: "not there",
+    BlockState.SEVERAL_ZONES: "several zones",
+    BlockState.DMA: "DMA",
+    BlockState.DMA32: "DMA32",
+    BlockState.NORMAL: "Normal",
+    BlockState.MOVABLE: "MOVABLE",
+    BlockState.OFFLINE: "offline",
 }
 
 

@@ -24,7 +24,7 @@ from sim.analysis.compare import FEWEST_FOR_INTERVAL, HEADLINE_SCORES, compare, 
 from sim.analysis.data import memory_series, ratio_series, scenarios, time_axis
 from sim.analysis.figure import MOST_POLICIES, heading
 from sim.analysis.tradeoff import plot_tradeoff
-from sim.record.blockmap import ABSENT, zone_map
+from sim.record.blockmap import BlockState, zone_map
 from sim.scores.registry import SCORES
 from sim.units import GIB, PAGE_SIZE
 
@@ -203,7 +203,7 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     figure, axes = _panels(len(policies), 4.2, 3.1, (f"simulated time [{unit}]", "physical address [GiB]"))
     seen: set[int] = set()
     for axis, policy, (found, _) in zip(axes, policies, maps, strict=True):
-        states = np.full((len(found.t_us), len(blocks)), ABSENT, dtype=np.int8)
+        states = np.full((len(found.t_us), len(blocks)), BlockState.ABSENT, dtype=np.int8)
         states[:, np.searchsorted(blocks, found.blocks)] = found.states
         seen |= set(np.unique(states).tolist())
         axis.imshow(
@@ -215,7 +215,7 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
         _address_axis(axis, blocks, maps[0][1])
     handles: list[Any] = [
         Patch(facecolor=ZONE_COLOURS[code], edgecolor="#888888", lw=0.6, label=ZONE_NAMES[code])
-        for code in sorted(seen, key=lambda code: (code == ABSENT, code))
+        for code in sorted(seen, key=lambda code: (code == BlockState.ABSENT, code))
     ]
     if (np.diff(blocks) > 1).any():
         handles.append(Line2D([], [], color=_GAP_COLOUR, lw=0.9, label="gap in the addresses"))

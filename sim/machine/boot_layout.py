@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.memory.hotplug import Memory
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
-from sim.record.run_result import BootMemory
+from sim.record.run_result import SEVERAL_ZONES, BootMemory
 from sim.units import GIB, PAGE_SIZE, bytes_to_pages
 
 if TYPE_CHECKING:
@@ -278,11 +278,11 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
 
 
 def _block_runs(memory: Memory) -> tuple[tuple[int, int, int, int], ...]:
-    """Return the boot blocks as runs (first, count, zone or -1, node)."""
+    """Return the boot blocks as runs (first, count, zone or SEVERAL_ZONES, node)."""
     runs: list[list[int]] = []
     for block in memory.blocks.ids():
         zone = memory.zone_of(block)
-        key = [-1 if zone is None else zone.type, memory.blocks.node[block]]
+        key = [SEVERAL_ZONES if zone is None else zone.type, memory.blocks.node[block]]
         if runs and runs[-1][2:] == key and runs[-1][0] + runs[-1][1] == block:
             runs[-1][1] += 1
         else:

@@ -7,13 +7,15 @@ single block, and gaps in the address space cost nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sim.memory.zones import ZONE_MOVABLE
-from sim.record.events import ONLINE_SIGN, Events
+from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.events import ONLINE_SIGN, Events, counted_up
 from sim.record.recorder import EventKind
+from sim.record.run_result import SEVERAL_ZONES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,15 +26,25 @@ if TYPE_CHECKING:
 
     Integers = npt.NDArray[np.int64]
 
-ABSENT: Final = -2
-"""In a zone map: the block does not exist."""
-MIXED: Final = -1
-"""In a zone map: a boot block that zones share."""
-OFFLINE: Final = 4
-"""In a zone map: the block exists and is offline. 0 to 3 are the zones (``sim.memory.zones.ZoneType``)."""
 
-# One byte per segment: 0 is not online, 1 a kernel zone, 2 MOVABLE; a foreign value at both ends stops every search.
-_KERNEL, _MOVABLE, _END = 1, 2, 3
+class BlockState(IntEnum):
+    """What a zone map says of a block: the zone that it is online in, or why there is none."""
+
+    ABSENT = -2
+    """The block does not exist."""
+    SEVERAL_ZONES = SEVERAL_ZONES
+    """A boot block that zones share; it is always online."""
+    DMA = ZONE_DMA
+    DMA32 = ZONE_DMA32
+    NORMAL = ZONE_NORMAL
+    MOVABLE = ZONE_MOVABLE
+    OFFLINE = NR_ZONES
+    """The block exists and is offline."""
+
+
+# One byte per segment while turns between zones are counted. A foreign value at both ends stops every search.
+_NOT_ONLINE, _KERNEL, _MOVABLE, _END = range(4)
+_TURN = _KERNEL + _MOVABLE
 
 _WIDEST_TABLE: Final = 1 << 22
 """Blocks; the address range of 512 TiB in blocks of 128 MiB, a table of 32 MiB."""
@@ -48,7 +60,7 @@ class ZoneMap:
     """The state of every block at sampled times.
 
     ``t_us`` holds the times (n), ``blocks`` the ids of all blocks that ever existed, ascending (m), and
-    ``states`` (n, m) int8 a zone's number, or :data:`ABSENT`, :data:`MIXED` or :data:`OFFLINE`. A state that
+    ``states`` (n, m) int8 a zone's number, or another number of :class:`BlockState`. A state that
     lasted less than from one sample to the next may not show.
     """
 
@@ -80,7 +92,7 @@ def _segments(result: RunResult, columns: Events | None) -> _Segments:
     runs = np.array(result.boot.runs, dtype=np.int64).reshape(-1, 4)
     boot_last = runs[:, 0] + runs[:, 1]
     edges, number = _numbered(np.concatenate((runs[:, 0], boot_last, events.block, last)))
-    boot = np.full(max(len(edges) - 1, 0), ABSENT, dtype=np.int8)
+    boot = np.full(max(len(edges) - 1, 0), BlockState.ABSENT, dtype=np.int8)
     begins, ends, rest = number[: len(runs)], number[len(runs) : 2 * len(runs)], number[2 * len(runs) :]
     for begin, end, zone in zip(begins, ends, runs[:, 2], strict=True):
         boot[begin:end] = zone
@@ -95,7 +107,7 @@ def _numbered(blocks: Integers) -> tuple[Integers, Integers]:
     width = int(blocks.max()) - low + 1
     if width > _WIDEST_TABLE:
         return np.unique(blocks, return_inverse=True)
-    # A table over the whole range takes no sorting.
+    # A table over the whole range takes no sorting: a value's number is how many values below it are seen.
     seen = np.zeros(width, dtype=np.bool_)
     seen[blocks - low] = True
     return np.flatnonzero(seen) + low, (np.cumsum(seen) - 1)[blocks - low]
@@ -112,29 +124,27 @@ def zone_map(result: RunResult, times_us: Sequence[int] | Integers | None = None
         times = np.asarray(times_us, dtype=np.int64)
     cut = _segments(result, None)
     events = cut.events
-    becomes = np.full(len(events), ABSENT, dtype=np.int8)
+    becomes = np.full(len(events), BlockState.ABSENT, dtype=np.int8)
     entering = ONLINE_SIGN[events.kind] > 0
     becomes[entering] = events.zone[entering]
-    becomes[np.isin(events.kind, (EventKind.ADD, EventKind.OFFLINE))] = OFFLINE
+    becomes[np.isin(events.kind, (EventKind.ADD, EventKind.OFFLINE))] = BlockState.OFFLINE
 
     state = cut.boot.copy()
-    existed = state != ABSENT
+    existed = state != BlockState.ABSENT
     states = np.empty((len(times), len(state)), dtype=np.int8)
     upto = np.searchsorted(events.t_us, times, side="right")
     done = 0
     for sample, until in enumerate([*upto.tolist(), len(events)]):
         begin, width = cut.begin[done:until], (cut.end - cut.begin)[done:until]
         # Expand each event to its segments. Where one is hit twice, NumPy keeps what is assigned last.
-        offset = np.arange(int(width.sum())) - np.repeat(np.cumsum(width) - width, width)
-        target = np.repeat(begin, width) + offset
+        target = np.repeat(begin, width) + counted_up(width)
         state[target] = np.repeat(becomes[done:until], width)
         existed[target] = True
         done = until
         if sample < len(times):
             states[sample] = state
     width = np.where(existed, cut.count, 0)
-    inside = np.arange(int(width.sum())) - np.repeat(np.cumsum(width) - width, width)
-    return ZoneMap(times, np.repeat(cut.first, width) + inside, np.repeat(states, width, axis=1))
+    return ZoneMap(times, np.repeat(cut.first, width) + counted_up(width), np.repeat(states, width, axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +163,11 @@ def zone_changes(result: RunResult, events: Events | None = None) -> ZoneChanges
     columns, if at hand.
     """
     cut = _segments(result, events)
-    kinds = np.where(cut.boot == ZONE_MOVABLE, _MOVABLE, np.where(cut.boot == ABSENT, 0, _KERNEL)).astype(np.uint8)
-    changes = int(np.count_nonzero(np.diff(kinds[kinds > 0].astype(np.int16))))
+    kinds = np.full(len(cut.boot), _KERNEL, dtype=np.uint8)
+    kinds[cut.boot == BlockState.ABSENT] = _NOT_ONLINE
+    kinds[cut.boot == BlockState.MOVABLE] = _MOVABLE
+    online = kinds[kinds != _NOT_ONLINE]
+    changes = int(np.count_nonzero(online[1:] != online[:-1]))
     moves = _moves(cut)
     # What is there at boot counts unless something happens at time 0.
     highest = changes if moves.from_us > 0 else 0
@@ -167,8 +180,8 @@ def zone_changes(result: RunResult, events: Events | None = None) -> ZoneChanges
         right = state[find(1, end)]
         kind = move if move > 0 else -move
         with_run = (left != kind and left < _END) + (right != kind and right < _END)
-        # A kernel zone and MOVABLE add up to 1 + 2; an end of the axis has a neighbour of at least 1.
-        gained = with_run - (left + right == _END)
+        # Only a kernel zone and MOVABLE add up to this: an end is as much alone, and has a neighbour of at least 1.
+        gained = with_run - (left + right == _TURN)
         if move > 0:
             changes += gained
             # While a run grows, every block after its first leaves the number as it is.

@@ -218,3 +218,9 @@ def order_by(keys: Integers) -> Integers:
 def starts_to_rows(first: Flags) -> Integers:
     """Return for each position the last one before or at it where ``first`` holds; ``first[0]`` must hold."""
     return np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
+
+
+def counted_up(lengths: Integers) -> Integers:
+    """Return the numbers from 0 for each of ``lengths``, one after the other: 0, 1, 0, 1, 2 for 2 and 3."""
+    # The position in the whole, less the position at which each begins.
+    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)

@@ -13,7 +13,7 @@ import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.device_group import GroupKind
-from sim.record.events import ONLINE_SIGN, Events, order_by, starts_to_rows
+from sim.record.events import ONLINE_SIGN, Events, counted_up, order_by, starts_to_rows
 from sim.record.recorder import NO_DEVICE
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def _units_of(events: Events, unit_blocks: Integers) -> tuple[Integers, Integers
     first = np.where(cut, begin // size, 0)
     pieces = np.where(cut, (end - 1) // size - first + 1, 1)
     source = np.repeat(np.arange(len(events)), pieces)
-    # The number of a piece within its event: its position, less that of the event's first piece.
-    unit = first[source] + np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    unit = first[source] + counted_up(pieces)
     low = np.where(cut[source], np.maximum(begin[source], unit * size[source]), begin[source])
     high = np.where(cut[source], np.minimum(end[source], (unit + 1) * size[source]), end[source])
     return source, unit, high - low

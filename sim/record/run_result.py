@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from sim.record.device_group import DeviceGroup
 
 
+SEVERAL_ZONES: Final = -1
+"""Instead of a zone's number: zones share the block."""
+
+
 @dataclass(frozen=True, slots=True)
 class BootMemory:
-    """The machine's memory before hotplug. ``runs`` are (first block, blocks, zone, node), zone -1 where zones mix.
+    """The machine's memory before hotplug. ``runs`` are (first block, blocks, zone or SEVERAL_ZONES, node).
 
     ``early_kernel_pages`` is KE of the auto-movable statistics at boot (present early pages of kernel zones minus CMA),
     ``movable_pages`` MV at boot.

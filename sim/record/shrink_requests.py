@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,15 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
 
 
+class _Request(NamedTuple):
+    """A request that is outstanding: when it was made, and pages that the device shall have at most."""
+
+    t_us: int
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
-class Returns:
+class ShrinkRequests:
     """What became of the requests that asked memory back.
 
     ``seconds`` from the request until its device had no more plugged than that, of each that was fulfilled, in the
@@ -31,7 +38,7 @@ class Returns:
     unfulfilled: int
 
 
-def returns(events: Events) -> Returns:
+def follow_shrink_requests(events: Events) -> ShrinkRequests:
     """Follow every request for less than its device has plugged just before or after.
 
     Asking again for what is outstanding already is no further request; asking for less still is. All changes of one
@@ -40,20 +47,24 @@ def returns(events: Events) -> Returns:
     seconds: list[float] = []
     unfulfilled = 0
     for t_us, plugged, requested in followed_devices(events):
-        turns = np.flatnonzero(np.diff(requested, prepend=-1) != 0).tolist()
-        open_: list[tuple[int, int]] = []  # (time, size) of what is outstanding, sizes falling
-        for start, stop in pairwise([*turns, len(t_us)]):
+        # Requested sizes are never negative, so that the first row always begins a request.
+        starts = np.flatnonzero(np.diff(requested, prepend=-1) != 0).tolist()
+        outstanding: list[_Request] = []  # each for less than the one before
+        for start, stop in pairwise([*starts, len(t_us)]):
             size = int(requested[start])
-            kept = [request for request in open_ if request[1] >= size]
-            unfulfilled += len(open_) - len(kept)
-            open_ = kept
-            had = max(int(plugged[start]), int(plugged[start - 1]) if start else 0)
-            if size < had and (not open_ or open_[-1][1] > size):
-                open_.append((int(t_us[start]), size))
-            stretch = plugged[start:stop]
-            least = int(stretch.min())
-            while open_ and open_[0][1] >= least:
-                asked, wanted = open_.pop(0)
-                seconds.append((int(t_us[start + int(np.argmax(stretch <= wanted))]) - asked) / MICROSECONDS)
-        unfulfilled += len(open_)
-    return Returns(tuple(seconds), unfulfilled)
+            # Whoever asks for more than before does not want that much back any more.
+            still = [request for request in outstanding if request.size >= size]
+            unfulfilled += len(outstanding) - len(still)
+            outstanding = still
+            plugged_before = max(int(plugged[start]), int(plugged[start - 1]) if start else 0)
+            if size < plugged_before and (not outstanding or outstanding[-1].size > size):
+                outstanding.append(_Request(int(t_us[start]), size))
+            plugged_until_next = plugged[start:stop]
+            least = int(plugged_until_next.min())
+            while outstanding and outstanding[0].size >= least:
+                request = outstanding.pop(0)
+                # argmax of flags is the first that holds; the minimum says that one does.
+                fulfilled = start + int(np.argmax(plugged_until_next <= request.size))
+                seconds.append((int(t_us[fulfilled]) - request.t_us) / MICROSECONDS)
+        unfulfilled += len(outstanding)
+    return ShrinkRequests(tuple(seconds), unfulfilled)

@@ -47,7 +47,7 @@ def _largest(measured: Measured) -> float:
 
 
 def _return_seconds(measured: Measured, of: Callable[[tuple[float, ...]], float]) -> float:
-    return of(measured.returns.seconds) if measured.returns.seconds else math.nan
+    return of(measured.shrink_requests.seconds) if measured.shrink_requests.seconds else math.nan
 
 
 _NO_RETURN = "no request for memory back was fulfilled"
@@ -168,7 +168,7 @@ GUEST_SCORES: Final = (
         "Never returned",
         NUMBER,
         "lower",
-        lambda m: float(m.returns.unfulfilled),
+        lambda m: float(m.shrink_requests.unfulfilled),
         formula=f"number of {_REQUESTS_BACK} that were not fulfilled before the host asked for more again or the run "
         "ended. A DIMM that refuses stays asked for",
         source=_OWN,

@@ -12,7 +12,7 @@ from sim.record.blockmap import ZoneChanges, zone_changes
 from sim.record.events import Events
 from sim.record.mixed_groups import MixedCounts, mixed_counts
 from sim.record.series import RunSeries, run_series
-from sim.record.shrink_requests import Returns, returns
+from sim.record.shrink_requests import ShrinkRequests, follow_shrink_requests
 from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ class Measured:
         return percent(self.series.hotplugged_movable, self.series.hotplugged)
 
     @cached_property
-    def mixed(self) -> MixedCounts | None:
+    def mixed_counts(self) -> MixedCounts | None:
         """Mixed groups and units; None where the run does not know its groups."""
         return mixed_counts(self.result, self.events)
 
     @cached_property
-    def returns(self) -> Returns:
+    def shrink_requests(self) -> ShrinkRequests:
         """What became of the requests that asked memory back."""
-        return returns(self.events)
+        return follow_shrink_requests(self.events)
 
     @cached_property
     def guest(self) -> GuestMeasured | None:

@@ -13,7 +13,7 @@ from sim.analysis import plots
 from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES
 from sim.analysis.data import scenarios
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.record.blockmap import ABSENT, MIXED, OFFLINE
+from sim.record.blockmap import BlockState
 from sim.record.recorder import EventKind
 from tests.analysis.by_hand import coloured, hand_run, legend, panel, panels, points, stored, titles, words
 
@@ -127,7 +127,7 @@ def test_the_legend_names_what_is_seen_in_any_panel_and_nothing_else(figure: Fig
     assert list(legend(figure)) == [
         "several zones", "Normal", "MOVABLE", "offline", "not there", "gap in the addresses",
     ]  # fmt: skip
-    for code, name in ((MIXED, "several zones"), (ZONE_NORMAL, "Normal"), (ZONE_MOVABLE, "MOVABLE")):
+    for code, name in ((BlockState.SEVERAL_ZONES, "several zones"), (ZONE_NORMAL, "Normal"), (ZONE_MOVABLE, "MOVABLE")):
         assert coloured(legend(figure)[name]) == ZONE_COLOURS[code]
 
 
@@ -148,8 +148,8 @@ def test_a_map_is_sampled_evenly_from_the_beginning_to_the_end(figure: Figure) -
     values = np.asarray(panel(figure, "zeta").images[0].get_array())
     assert values.shape == (16, 600)
     # 600 samples are 599 steps of 100 s; the first one not before 25 s is number 150, not before 50 s number 300.
-    assert (values[8] != ABSENT).tolist() == [False] * 150 + [True] * 450
-    assert (values[12] == OFFLINE).tolist() == [False] * 300 + [True] * 300
+    assert (values[8] != BlockState.ABSENT).tolist() == [False] * 150 + [True] * 450
+    assert (values[12] == BlockState.OFFLINE).tolist() == [False] * 300 + [True] * 300
 
 
 @pytest.mark.parametrize(("blocks", "rows", "note"), [(2040, 2048, ""), (2041, 1025, "; one in 2 is drawn")])

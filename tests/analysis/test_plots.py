@@ -131,12 +131,12 @@ def test_figures_say_what_they_show(store: ResultStore, scenario: Scenario) -> N
 def test_a_map_shows_every_block_at_its_address(store: ResultStore, scenario: Scenario) -> None:
     figure = plots.plot_map(store, scenario)
     result = store.result(str(scenario.of(POLICIES[0])["cell"].iloc[0]))
-    from sim.record.blockmap import ABSENT, zone_map
+    from sim.record.blockmap import BlockState, zone_map
 
     expected = zone_map(result, samples=600)
     image = np.asarray(figure.axes[0].images[0].get_array())
-    rows = [row for row in image.tolist() if set(row) != {ABSENT}]
-    assert rows == [row for row in expected.states.T.tolist() if set(row) != {ABSENT}]
+    rows = [row for row in image.tolist() if set(row) != {BlockState.ABSENT}]
+    assert rows == [row for row in expected.states.T.tolist() if set(row) != {BlockState.ABSENT}]
 
 
 def test_zones_have_names_and_colours_of_their_own() -> None:

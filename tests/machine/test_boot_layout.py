@@ -13,7 +13,7 @@ from sim.machine.boot_layout import BootLayout, lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.blocks import BlockTable
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
-from sim.record.blockmap import MIXED
+from sim.record.run_result import SEVERAL_ZONES
 from sim.replay.trace_format import read_trace
 from sim.units import GIB, MIB, PAGE_SIZE, TIB, parse_size
 from tests.conftest import KERNEL_TRACES
@@ -83,7 +83,7 @@ def test_layouts_are_those_of_recorded_kernels(path: Path) -> None:
         else:
             assert simulated[key] == zone
     runs = tuple(
-        (run.start, run.count, MIXED if run.zone == "none" else ZONE_LABELS.index(run.zone or ""), run.node)
+        (run.start, run.count, SEVERAL_ZONES if run.zone == "none" else ZONE_LABELS.index(run.zone or ""), run.node)
         for run in trace.boot.blocks
     )
     assert layout.boot.runs == runs
@@ -192,7 +192,7 @@ def test_blocks_of_two_gibibytes_of_small_sections() -> None:
     """65.5 GiB end inside the last block of 2 GiB: there, and at the hole, sections are missing."""
     layout = lay_out(MachineSpec((NodeSpec(65 * GIB + 512 * MIB),), block_size=2 * GIB))
     memory = layout.memory
-    assert layout.boot.runs == ((0, 1, MIXED, 0), (1, 1, ZONE_DMA32, 0), (2, 32, ZONE_NORMAL, 0))
+    assert layout.boot.runs == ((0, 1, SEVERAL_ZONES, 0), (1, 1, ZONE_DMA32, 0), (2, 32, ZONE_NORMAL, 0))
     holes = [block for block in memory.blocks.ids() if memory.blocks.flags[block] & BlockTable.HAS_HOLES]
     assert holes == [1, 33]
     assert layout.device_base == 67 * GIB
@@ -275,7 +275,7 @@ def test_what_holds_for_every_machine(nodes: list[int], block_shift: int, share:
     REACH("a node without memory", any(not node.boot_memory for node in memory))
     REACH("several nodes", len(memory) > 1)
     REACH("memory above 4 GiB", ZONE_NORMAL in kinds)
-    REACH("a mixed block", any(zone == MIXED for _, _, zone, _ in layout.boot.runs))
+    REACH("a mixed block", any(zone == SEVERAL_ZONES for _, _, zone, _ in layout.boot.runs))
 
 
 def test_the_largest_machine() -> None:

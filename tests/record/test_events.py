@@ -7,7 +7,7 @@ import pytest
 
 from sim.guest import OomKind
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
-from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events, order_by, starts_to_rows
+from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events, counted_up, order_by, starts_to_rows
 from sim.record.recorder import EVENT_COLUMNS, EventKind, Recorder
 from sim.record.run_result import BootMemory
 
@@ -118,6 +118,11 @@ def test_events_are_flagged_by_what_they_tell() -> None:
         assert flags.dtype == np.bool_, what
         assert np.flatnonzero(flags).tolist() == rows, what
     assert seen.where(seen.ooms()).mem_available.tolist() == [70, 80]
+
+
+def test_numbers_are_counted_up_for_each_length() -> None:
+    assert counted_up(np.array([2, 0, 3, 1])).tolist() == [0, 1, 0, 1, 2, 0]
+    assert counted_up(np.array([], dtype=np.int64)).tolist() == []
 
 
 def test_the_table_itself_is_never_changed_by_reading_it() -> None:

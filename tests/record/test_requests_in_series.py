@@ -13,7 +13,7 @@ from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.events import Events
 from sim.record.recorder import EventKind
 from sim.record.series import followed_devices, run_series
-from sim.record.shrink_requests import returns
+from sim.record.shrink_requests import follow_shrink_requests
 from sim.streams import Streams
 from sim.units import GIB, PAGE_SIZE, seconds_to_us
 from tests.devices.rig import BLOCK, FIRST, FakeGuest, Rig, books_agree
@@ -88,7 +88,7 @@ def test_a_size_that_is_asked_for_again_while_it_is_outstanding_is_one_request()
         rig.run_for(10_000_000)
     guest.refusing = set()
     rig.env.run()
-    found = returns(Events.of(rig.recorder.table()))
+    found = follow_shrink_requests(Events.of(rig.recorder.table()))
     assert (found.seconds, found.unfulfilled) == ((70.0,), 1)
     (times, plugged, requested), *others = followed_devices(Events.of(rig.recorder.table()))
     assert others == []
@@ -116,5 +116,5 @@ def test_sizes_that_fall_are_requests_of_their_own_and_end_each_in_its_time() ->
     guest.refusing = set()
     device.resize(3 * GIB)
     rig.env.run()
-    found = returns(Events.of(rig.recorder.table()))
+    found = follow_shrink_requests(Events.of(rig.recorder.table()))
     assert (found.seconds, found.unfulfilled) == ((20.0, 30.0), 0)

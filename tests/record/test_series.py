@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from sim.record.blockmap import ABSENT, MIXED, OFFLINE, zone_map
+from sim.record.blockmap import BlockState, zone_map
 from sim.record.recorder import EventKind
 from sim.record.series import SERIES_COLUMNS, device_series, run_series
 from tests.plain.scores import instants
@@ -122,8 +122,9 @@ def test_the_zone_map_is_the_plain_one_at_every_instant(seed: int) -> None:
     assert (np.diff(found.blocks) > 0).all()
     for time, row in zip(times, found.states.tolist(), strict=True):
         look = [look for look in looks if look.t <= time][-1]
-        shown = {block: state for block, state in zip(found.blocks.tolist(), row, strict=True) if state != ABSENT}
-        assert shown == {block: OFFLINE if state == "offline" else state for block, state in look.zones.items()}
+        absent, offline = BlockState.ABSENT, BlockState.OFFLINE
+        shown = {block: state for block, state in zip(found.blocks.tolist(), row, strict=True) if state != absent}
+        assert shown == {block: offline if state == "offline" else state for block, state in look.zones.items()}
 
 
 def test_a_zone_map_shows_every_block_as_it_is_after_the_events_of_a_time() -> None:
@@ -132,7 +133,7 @@ def test_a_zone_map_shows_every_block_as_it_is_after_the_events_of_a_time() -> N
     found = zone_map(made_by_hand(), [second * 1_000_000 for second in seconds])
     blocks = [*range(12), 14, 15, *range(20, 28), *range(30, 34), *range(40, 45), 46, 48, 49, 52, 53, 60, 61, 62]
     assert found.blocks.tolist() == blocks
-    letters = {ABSENT: ".", MIXED: "?", OFFLINE: "-", 1: "1", 2: "2", 3: "M"}
+    letters = {BlockState.ABSENT: ".", BlockState.SEVERAL_ZONES: "?", BlockState.OFFLINE: "-", 1: "1", 2: "2", 3: "M"}
     shown = ["".join(letters[state] for state in row) for row in found.states.tolist()]
     assert shown == [row.replace(" ", "") for row in (
         # 0 to 11    14 20 to 27 30   40    46 48 52 60
@@ -155,7 +156,7 @@ def test_a_zone_map_samples_the_whole_run_in_even_steps_by_default() -> None:
     assert len(zone_map(made_by_hand()).t_us) == 400
     run = seeded_run(3)
     assert zone_map(run).t_us[[0, -1]].tolist() == [0, run.duration_us]
-    assert MIXED in zone_map(run).states
+    assert BlockState.SEVERAL_ZONES in zone_map(run).states
 
 
 def test_a_large_dimm_is_one_segment_and_shows_all_its_blocks() -> None:

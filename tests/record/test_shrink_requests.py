@@ -9,7 +9,7 @@ import pytest
 
 from sim.record.events import Events
 from sim.record.recorder import EventKind
-from sim.record.shrink_requests import returns
+from sim.record.shrink_requests import follow_shrink_requests
 from sim.scores.registry import compute_scores
 from tests.support.made_by_hand import made_by_hand
 
@@ -24,7 +24,7 @@ def events(*steps: Step, device: int = 0) -> list[tuple[int, ...]]:
 
 def followed(*rows: tuple[int, ...]) -> tuple[list[float], int]:
     table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.int64).reshape(-1, 7)
-    found = returns(Events.of(table))
+    found = follow_shrink_requests(Events.of(table))
     return list(found.seconds), found.unfulfilled
 
 
