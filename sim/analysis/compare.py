@@ -73,8 +73,8 @@ def interval(values: npt.NDArray[np.float64], method: Method = "t", confidence: 
     else:
         from scipy import stats
 
-        found = stats.bootstrap((values,), np.mean, confidence_level=confidence, rng=np.random.default_rng(0))
-        low, high = found.confidence_interval
+        bootstrap = stats.bootstrap((values,), np.mean, confidence_level=confidence, rng=np.random.default_rng(0))
+        low, high = bootstrap.confidence_interval
     return float(low), float(high)
 
 
@@ -111,8 +111,8 @@ def compare(
         cells = group.set_index(["replication", "policy"])
         for score in scores:
             table = cells[score].unstack("policy")  # noqa: PD010  pivot_table takes twenty times as long
-            here = (policy for policy in order if policy in table)
-            rows += [_row(str(machine), str(workload), policy, score, table, base, method) for policy in here]
+            present = (policy for policy in order if policy in table)
+            rows += [_row(str(machine), str(workload), policy, score, table, base, method) for policy in present]
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
 
 

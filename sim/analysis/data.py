@@ -41,8 +41,8 @@ class Scenario:
     @property
     def present(self) -> list[str]:
         """The policies that have runs here, in the experiment's order."""
-        here = set(self.runs["policy"])
-        return [policy for policy in self.policies if policy in here]
+        policies = set(self.runs["policy"])
+        return [policy for policy in self.policies if policy in policies]
 
     @property
     def replications(self) -> int:
@@ -102,7 +102,7 @@ def spread(series: pd.DataFrame, cells: Sequence[str], columns: Sequence[str], s
         grid = times[0]
     else:
         grid = np.linspace(0, max(int(time[-1]) for time in times), _GRID).astype(np.int64)
-    found = {}
+    spreads = {}
     for column in columns:
         rows = np.array(
             [
@@ -111,14 +111,14 @@ def spread(series: pd.DataFrame, cells: Sequence[str], columns: Sequence[str], s
             ]
         )
         rows /= scale
-        found[column] = Spread(grid / MICROSECONDS, rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0), len(rows))
-    return found
+        spreads[column] = Spread(grid / MICROSECONDS, rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0), len(rows))
+    return spreads
 
 
 def memory_series(store: ResultStore, scenario: Scenario, policy: str) -> dict[str, Spread]:
-    """Return ``movable_bytes``, ``kernel_bytes`` and ``requested_bytes`` of ``policy`` over time, in GiB."""
+    """Return ``movable_bytes`` and ``kernel_bytes`` of ``policy`` over time, in GiB."""
     cells = list(scenario.of(policy)["cell"])
-    return spread(store.series(cells), cells, ("movable_bytes", "kernel_bytes", "requested_bytes"), GIB)
+    return spread(store.series(cells), cells, ("movable_bytes", "kernel_bytes"), GIB)
 
 
 def ratio_series(store: ResultStore, scenario: Scenario, policy: str) -> Spread:

@@ -93,12 +93,12 @@ def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
     figure, axes = _panels(len(policies), 4.2, 2.5, (f"simulated time [{unit}]", "present memory [GiB]"))
     differs = False
     for axis, policy in zip(axes, policies, strict=True):
-        found = memory_series(store, scenario, policy)
+        series = memory_series(store, scenario, policy)
         for column, colour, width, dash in (
             ("movable_bytes", colours[policy], 2.0, "solid"),
             ("kernel_bytes", _KERNEL_COLOUR, 1.5, (0, (4, 1.4))),
         ):
-            line = found[column]
+            line = series[column]
             differs |= line.differs
             _draw_line(axis, line, duration, per, colour, width, dash)
         axis.set_title(policy, color=colours[policy], fontweight="bold")
@@ -137,23 +137,23 @@ def plot_ratio(store: ResultStore, scenario: Scenario) -> Figure:
     duration = _duration(scenario)
     per, unit = time_axis(duration)
     policies = _drawn(scenario)
-    found = {policy: ratio_series(store, scenario, policy) for policy in policies}
-    peaks = {policy: float(np.nanmax(line.high, initial=0.0)) for policy, line in found.items()}
-    ratios = {policy: scenario.configured_ratio(policy) for policy in policies}
-    top = _highest_ratio(list(peaks.values()), [ratio for ratio in ratios.values() if not math.isnan(ratio)])
+    lines = {policy: ratio_series(store, scenario, policy) for policy in policies}
+    peaks = {policy: float(np.nanmax(line.high, initial=0.0)) for policy, line in lines.items()}
+    configured = {policy: scenario.configured_ratio(policy) for policy in policies}
+    top = _highest_ratio(list(peaks.values()), [ratio for ratio in configured.values() if not math.isnan(ratio)])
     figure, axes = _panels(len(policies), 4.2, 2.5, (f"simulated time [{unit}]", "MOVABLE : KERNEL [%]"))
     for axis, policy in zip(axes, policies, strict=True):
-        _draw_line(axis, found[policy], duration, per, colours[policy], 1.6, "solid")
-        axis.axhline(ratios[policy], color=_KERNEL_COLOUR, lw=1.0, ls=(0, (1, 1.6)))
-        if not math.isnan(ratios[policy]) and ratios[policy] <= top:
-            _note_in(axis, 1, ratios[policy], f"configured: {ratios[policy]:g} %", "bottom")
+        _draw_line(axis, lines[policy], duration, per, colours[policy], 1.6, "solid")
+        axis.axhline(configured[policy], color=_KERNEL_COLOUR, lw=1.0, ls=(0, (1, 1.6)))
+        if not math.isnan(configured[policy]) and configured[policy] <= top:
+            _note_in(axis, 1, configured[policy], f"configured: {configured[policy]:g} %", "bottom")
         if peaks[policy] > top:
             _note_in(axis, 1, top * 1.06, f"goes up to {number(peaks[policy])} %", "top")
         axis.set_title(policy, color=colours[policy], fontweight="bold")
         axis.set_xlim(0, duration / per)
         axis.set_ylim(0, top * 1.12)
         axis.yaxis.set_major_locator(MaxNLocator(5))
-    seeds = _seeds_note(scenario, differs=any(line.differs for line in found.values()))
+    seeds = _seeds_note(scenario, differs=any(line.differs for line in lines.values()))
     heading(figure, "Ratio", scenario, f"100 * present MOVABLE / present KERNEL memory; {seeds}")
     return figure
 
@@ -198,13 +198,13 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     for cells in of_policies:
         result = store.result(str(cells.loc[min(shared)] if shared else cells.iloc[0]))
         maps.append((zone_map(result, samples=_MAP_SAMPLES), result.block_pages * PAGE_SIZE))
-    blocks = np.unique(np.concatenate([found.blocks for found, _ in maps]))
+    blocks = np.unique(np.concatenate([zones.blocks for zones, _ in maps]))
     stride = -(-len(blocks) // _MAP_ROWS)
     figure, axes = _panels(len(policies), 4.2, 3.1, (f"simulated time [{unit}]", "physical address [GiB]"))
     seen: set[int] = set()
-    for axis, policy, (found, _) in zip(axes, policies, maps, strict=True):
-        states = np.full((len(found.t_us), len(blocks)), BlockState.ABSENT, dtype=np.int8)
-        states[:, np.searchsorted(blocks, found.blocks)] = found.states
+    for axis, policy, (zones, _) in zip(axes, policies, maps, strict=True):
+        states = np.full((len(zones.t_us), len(blocks)), BlockState.ABSENT, dtype=np.int8)
+        states[:, np.searchsorted(blocks, zones.blocks)] = zones.states
         seen |= set(np.unique(states).tolist())
         axis.imshow(
             states[:, ::stride].T, extent=(0, duration / per, 0, len(blocks)), origin="lower", aspect="auto",

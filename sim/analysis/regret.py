@@ -39,10 +39,10 @@ def regret(
     left out. Raises ValueError as :func:`sim.analysis.compare.compare` does.
     """
     judged = [name for name in scores if SCORES[name].better != "neither"]
-    found = compare(runs, against, judged, policies=policies)
-    table = found[["machine", "workload", "policy", "score", "unit"]].copy()
-    gains = found["better"] == "higher"
-    table["regret"] = found["difference"].where(~gains, -found["difference"])
-    table["low"] = found["difference_low"].where(~gains, -found["difference_high"])
-    table["high"] = found["difference_high"].where(~gains, -found["difference_low"])
+    comparison = compare(runs, against, judged, policies=policies)
+    table = comparison[["machine", "workload", "policy", "score", "unit"]].copy()
+    gains = comparison["better"] == "higher"
+    table["regret"] = comparison["difference"].where(~gains, -comparison["difference"])
+    table["low"] = comparison["difference_low"].where(~gains, -comparison["difference_high"])
+    table["high"] = comparison["difference_high"].where(~gains, -comparison["difference_low"])
     return table

@@ -129,7 +129,7 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
 
 
 def _points(scenario: Scenario, score: str, per: float) -> list[_Point]:
-    found = []
+    points = []
     for policy in scenario.present:
         runs = scenario.of(policy)
         x, y = float(runs["headroom_min"].mean()), float(runs[score].mean()) / per
@@ -137,12 +137,12 @@ def _points(scenario: Scenario, score: str, per: float) -> list[_Point]:
             continue
         failed = bool((runs["kernel_ooms"] + runs["failed_adds"] > 0).any())
         family = re.sub(r"[,\s]*(ratio )?\d+( ?%)?$", "", policy)
-        found.append(_Point(policy, x, y, failed, scenario.configured_ratio(policy), family))
-    for point in found:
+        points.append(_Point(policy, x, y, failed, scenario.configured_ratio(policy), family))
+    for point in points:
         # One ratio makes no curve: the policy is written by its name.
-        if sum(other.family == point.family for other in found) == 1:
+        if sum(other.family == point.family for other in points) == 1:
             point.ratio = math.nan
-    return found
+    return points
 
 
 def _spread(values: list[float]) -> bool:
@@ -170,17 +170,17 @@ def _clusters(points: list[_Point]) -> list[_Cluster]:
         return []
     wide = max(max(p.x for p in points) - min(p.x for p in points), 1e-9)
     high = max(max(p.y for p in points) - min(p.y for p in points), 1e-9)
-    found: list[_Cluster] = []
+    clusters: list[_Cluster] = []
     for point in points:
-        for cluster in found:
+        for cluster in clusters:
             first = cluster.points[0]
             near = abs(first.x - point.x) < _SAME * wide and abs(first.y - point.y) < _SAME * high
             if near and first.failed == point.failed:
                 cluster.points.append(point)
                 break
         else:
-            found.append(_Cluster([point]))
-    return found
+            clusters.append(_Cluster([point]))
+    return clusters
 
 
 def _label(axis: Axes, clusters: list[_Cluster]) -> None:

@@ -32,12 +32,12 @@ def incidents(names: tuple[str, ...], *, as_json: bool, as_markdown: bool) -> No
         raise BadInput("; ".join(unknown_name("incident", name, CHECKS) for name in unknown))
     reports = [report(name) for name in CHECKS if name in names or not names]
     if as_json:
-        click.echo(json.dumps([found.as_json() for found in reports], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([one.as_json() for one in reports], indent=2, ensure_ascii=False))
     elif as_markdown:
         click.echo(markdown(reports))
     else:
         _print(reports)
-    if not all(found.agrees for found in reports):
+    if not all(one.agrees for one in reports):
         raise click.exceptions.Exit(FAILED)
 
 
@@ -50,13 +50,13 @@ def _print(reports: list[Report]) -> None:
     for title in ("published", "simulated", "margin"):
         table.add_column(title, ratio=1)
     table.add_column("agrees")
-    for found in reports:
-        verdict = Text("yes", "green") if found.agrees else Text("no", "red")
+    for report in reports:
+        verdict = Text("yes", "green") if report.agrees else Text("no", "red")
         # As plain text: brackets in them are not markup.
-        cells = [Text(cell) for cell in (found.id, found.published, found.simulated, found.margin)]
+        cells = [Text(cell) for cell in (report.id, report.published, report.simulated, report.margin)]
         table.add_row(*cells, verdict)
     console = standard_console()
     console.print(table)
-    agreeing = sum(found.agrees for found in reports)
-    seconds = sum(found.seconds for found in reports)
+    agreeing = sum(report.agrees for report in reports)
+    seconds = sum(report.seconds for report in reports)
     console.print(f"{agreeing} of {len(reports)} agree ({seconds:.1f} s).")

@@ -147,10 +147,11 @@ def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> 
     rows = worst_first(loads)
     for load, worst, figures, outside in rows:
         shown = load.deviations() if steps else [worst] if worst is not None else []
-        for number, found in enumerate(shown):
+        for number, deviation in enumerate(shown):
             head = (load.name, str(figures), str(outside)) if not number else ("", "", "")
-            share = f"{found.excess:.0%}" if found.excess < float("inf") else "differs"
-            grid.add_row(*head, str(found.step), found.what, f"{found.simulated:.0f}", f"{found.recorded:.0f}", share)
+            share = f"{deviation.excess:.0%}" if deviation.excess < float("inf") else "differs"
+            pair = (f"{deviation.simulated:.0f}", f"{deviation.recorded:.0f}")
+            grid.add_row(*head, str(deviation.step), deviation.what, *pair, share)
     console.print(grid)
     compared, outside = sum(row[2] for row in rows), sum(row[3] for row in rows)
     console.print(
@@ -162,12 +163,12 @@ def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> 
 
 
 def _first_mismatches(report: ReplayReport) -> Iterator[str]:
-    found = [*report.block_mismatches, *report.zone_mismatches, *report.size_mismatches]
-    for mismatch in found[:_SHOWN_MISMATCHES]:
+    mismatches = [*report.block_mismatches, *report.zone_mismatches, *report.size_mismatches]
+    for mismatch in mismatches[:_SHOWN_MISMATCHES]:
         what = next(f"{key} {mismatch[key]}" for key in ("block", "zone", "device") if key in mismatch)
         yield f"step {mismatch['step']}: {what}: recorded {mismatch['recorded']}, simulated {mismatch['simulated']}"
-    if len(found) > _SHOWN_MISMATCHES:
-        yield f"and {len(found) - _SHOWN_MISMATCHES} more differences"
+    if len(mismatches) > _SHOWN_MISMATCHES:
+        yield f"and {len(mismatches) - _SHOWN_MISMATCHES} more differences"
 
 
 @click.command()

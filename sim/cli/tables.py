@@ -31,10 +31,10 @@ def print_comparison(console: Console, comparison: pd.DataFrame, order: Sequence
     machine and workload, others after them.
     """
     rows: list[Row] = [dict(zip(comparison.columns, values, strict=True)) for values in comparison.to_numpy(object)]
-    there = dict.fromkeys((row["machine"], row["workload"]) for row in rows)
+    pairs = dict.fromkeys((row["machine"], row["workload"]) for row in rows)
     for machine, workload in [
-        *(pair for pair in order if pair in there),
-        *(pair for pair in there if pair not in order),
+        *(pair for pair in order if pair in pairs),
+        *(pair for pair in pairs if pair not in order),
     ]:
         part = [row for row in rows if (row["machine"], row["workload"]) == (machine, workload)]
         console.print(Text.assemble((str(workload), "bold"), f" on {machine}", (_replications(part), "dim")))

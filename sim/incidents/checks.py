@@ -114,10 +114,12 @@ def _archive(runs: Runs, figures: Figures) -> Verdict:
 def _movable_used_up(run: Run) -> tuple[bool, int]:
     """Return whether MOVABLE is used up while the kernel has room, and the kernel memory (bytes) taken until then."""
     free, headroom = run.sampled("free_movable"), run.sampled("headroom")
-    there = int(np.argmax(free > 0))
-    used_up = there + int(np.argmax(free[there:] < free[there] // 20))
-    taken = run.sampled("kernel")[used_up] - run.sampled("kernel")[there]
-    return bool(free[used_up] < free[there] // 20 and headroom[used_up] > headroom[there] // 5), int(taken)
+    movable_since = int(np.argmax(free > 0))
+    used_up = movable_since + int(np.argmax(free[movable_since:] < free[movable_since] // 20))
+    taken = run.sampled("kernel")[used_up] - run.sampled("kernel")[movable_since]
+    return bool(free[used_up] < free[movable_since] // 20 and headroom[used_up] > headroom[movable_since] // 5), int(
+        taken
+    )
 
 
 def _kernel_oom(run: Run) -> int:

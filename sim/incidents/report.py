@@ -94,9 +94,9 @@ def report(name: str, folder: Path | None = None) -> Report:
 def markdown(reports: Iterable[Report]) -> str:
     """Return ``reports`` as a Markdown table."""
     rows = [
-        f"| `{found.id}` | {found.source} | {found.published} | {found.simulated} | {found.margin} |"
-        f" {'yes' if found.agrees else 'no'} |"
-        for found in reports
+        f"| `{report.id}` | {report.source} | {report.published} | {report.simulated} | {report.margin} |"
+        f" {'yes' if report.agrees else 'no'} |"
+        for report in reports
     ]
     head = "| incident | source | published | simulated | margin | agrees |\n| --- | --- | --- | --- | --- | --- |"
     return "\n".join([head, *rows])

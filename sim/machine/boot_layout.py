@@ -108,7 +108,7 @@ def lay_out(machine: MachineSpec) -> BootLayout:
             cma=zone.cma,
         )
     _declare_blocks(memory, ranges, zones)
-    top = max((found.end for found in ranges), default=0) * PAGE_SIZE
+    top = max((node_range.end for node_range in ranges), default=0) * PAGE_SIZE
     base = max(4 * GIB, -(-top // GIB) * GIB)
     boot = BootMemory(
         runs=_block_runs(memory),
@@ -140,19 +140,19 @@ def _present_ranges(machine: MachineSpec) -> list[NodeRange]:
     if low_end > _DMA_END + _ACPI_PAGES:
         holes.append((low_end - _ACPI_PAGES, low_end))
     for hole in holes:
-        ranges = [piece for found in ranges for piece in _without(found, *hole)]
+        ranges = [piece for node_range in ranges for piece in _without(node_range, *hole)]
     return ranges
 
 
-def _without(found: NodeRange, start: int, end: int) -> Iterator[NodeRange]:
+def _without(node_range: NodeRange, start: int, end: int) -> Iterator[NodeRange]:
     """Yield what is left of a range when [start, end) is missing."""
-    if start >= found.end or end <= found.start:
-        yield found
+    if start >= node_range.end or end <= node_range.start:
+        yield node_range
         return
-    if found.start < start:
-        yield NodeRange(found.node, found.start, start)
-    if end < found.end:
-        yield NodeRange(found.node, end, found.end)
+    if node_range.start < start:
+        yield NodeRange(node_range.node, node_range.start, start)
+    if end < node_range.end:
+        yield NodeRange(node_range.node, end, node_range.end)
 
 
 def _zones(machine: MachineSpec, ranges: list[NodeRange]) -> list[BootZone]:
@@ -163,7 +163,7 @@ def _zones(machine: MachineSpec, ranges: list[NodeRange]) -> list[BootZone]:
     cma_left = bytes_to_pages(machine.cma)
     zones = []
     for node in range(len(machine.nodes)):
-        own = [found for found in ranges if found.node == node]
+        own = [node_range for node_range in ranges if node_range.node == node]
         if not own:
             continue
         first, last = own[0].start, own[-1].end
@@ -183,7 +183,7 @@ def _zones(machine: MachineSpec, ranges: list[NodeRange]) -> list[BootZone]:
 
 def _present(ranges: list[NodeRange], start: int, end: int) -> int:
     """Return how many pages of [start, end) are there."""
-    return sum(max(0, min(end, found.end) - max(start, found.start)) for found in ranges)
+    return sum(max(0, min(end, node_range.end) - max(start, node_range.start)) for node_range in ranges)
 
 
 def _movable_starts(machine: MachineSpec, ranges: list[NodeRange]) -> dict[int, int]:
@@ -193,15 +193,15 @@ def _movable_starts(machine: MachineSpec, ranges: list[NodeRange]) -> dict[int, 
     is asked of the others.
     """
     required = bytes_to_pages(machine.kernelcore)
-    total = sum(found.end - found.start for found in ranges)
+    total = sum(node_range.end - node_range.start for node_range in ranges)
     if machine.movablecore:
         movable = -(-bytes_to_pages(machine.movablecore) // _MOVABLE_ALIGN) * _MOVABLE_ALIGN
         required = max(required, total - min(total, movable))
     if not required or required >= total:
         return {}
-    top = max(found.end for found in ranges)
+    top = max(node_range.end for node_range in ranges)
     usable_from = _DMA32_END if top > _DMA32_END else _DMA_END if top > _DMA_END else 0
-    nodes = sorted({found.node for found in ranges})
+    nodes = sorted({node_range.node for node_range in ranges})
     starts = dict.fromkeys(nodes, 0)
     usable = len(nodes)
     while True:
@@ -212,7 +212,7 @@ def _movable_starts(machine: MachineSpec, ranges: list[NodeRange]) -> dict[int, 
         usable -= 1
         if not usable or required <= usable:
             break
-    ends = {found.node: found.end for found in ranges}
+    ends = {node_range.node: node_range.end for node_range in ranges}
     aligned = {node: -(-start // _MOVABLE_ALIGN) * _MOVABLE_ALIGN for node, start in starts.items() if start}
     return {node: start for node, start in aligned.items() if start < ends[node]}
 
@@ -222,21 +222,21 @@ def _place_kernel_share(
 ) -> int:
     """Move ``starts[node]`` up by ``share`` pages of kernel memory. Returns what is still required of all nodes."""
     left = share
-    for found in ranges:
-        if found.node != node:
+    for node_range in ranges:
+        if node_range.node != node:
             continue
-        start = max(found.start, starts[node])
-        if start >= found.end:
+        start = max(node_range.start, starts[node])
+        if start >= node_range.end:
             continue
         if start < usable_from:
-            low = min(found.end, usable_from) - start
+            low = min(node_range.end, usable_from) - start
             left -= min(low, left)
             required -= min(low, required)
-            if found.end <= usable_from:
-                starts[node] = found.end
+            if node_range.end <= usable_from:
+                starts[node] = node_range.end
                 continue
             start = usable_from
-        size = min(found.end - start, left)
+        size = min(node_range.end - start, left)
         starts[node] = start + size
         required -= min(size, required)
         left -= size
@@ -248,9 +248,11 @@ def _place_kernel_share(
 def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZone]) -> None:
     """Enter the boot blocks: one of several zones or nodes as mixed, one with missing pages as never to go offline."""
     pages = memory.block_pages
-    of_node = {node: [found for found in ranges if found.node == node] for node in memory.nodes}
+    of_node = {node: [node_range for node_range in ranges if node_range.node == node] for node in memory.nodes}
     blocks = {
-        block: found.node for found in reversed(ranges) for block in range(found.start // pages, -(-found.end // pages))
+        block: node_range.node
+        for node_range in reversed(ranges)
+        for block in range(node_range.start // pages, -(-node_range.end // pages))
     }
     for block, node in sorted(blocks.items()):
         start, end = block * pages, (block + 1) * pages
@@ -262,7 +264,11 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
             and _present(of_node[zone.node], max(start, zone.start), min(end, zone.end))
         ]
         if len(within) == 1:
-            own = [found for found in of_node[within[0].node] if found.start < end and found.end > start]
+            own = [
+                node_range
+                for node_range in of_node[within[0].node]
+                if node_range.start < end and node_range.end > start
+            ]
             missing = _present(own, start, end) < pages
             last = -(-own[-1].end // memory.section_pages) * memory.section_pages
             memory.boot_blocks(

@@ -75,10 +75,10 @@ class MachineHost:
             if spec.gap < 0 or any(length < 0 for length in spec.ranges):
                 return self._fail(EINVAL)
             size = max(size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
-            found = self._find_slot(spec.slot)
-            if found is None:
+            free_slot = self._find_slot(spec.slot)
+            if free_slot is None:
                 return self._fail(ENOSPC)
-            slot = found
+            slot = free_slot
         address = self._find_room(spec, size)
         if address is None:
             return self._fail(ENOSPC)
@@ -90,13 +90,13 @@ class MachineHost:
 
     def unplug(self, device: str) -> bool:
         """Ask the guest to give a DIMM or dax device back. False (recorded) where there is none, or it is busy."""
-        found = self._devices.get(device)
-        if found is None or isinstance(found, VirtioMem):
+        attached = self._devices.get(device)
+        if attached is None or isinstance(attached, VirtioMem):
             return self._fail(ENODEV)
-        if found.busy:
-            return self._fail(EBUSY, found.index)
-        self._context.recorder.append((self.env.now, _REQUEST, found.index, -1, 0, -1, 0))
-        found.eject()
+        if attached.busy:
+            return self._fail(EBUSY, attached.index)
+        self._context.recorder.append((self.env.now, _REQUEST, attached.index, -1, 0, -1, 0))
+        attached.eject()
         return True
 
     def resize(self, device: str, requested: int) -> bool:
@@ -105,10 +105,10 @@ class MachineHost:
         False (recorded) where there is none, or the size is not possible.
         """
         self._context.recorder.compact()
-        found = self._devices.get(device)
-        if not isinstance(found, VirtioMem):
+        attached = self._devices.get(device)
+        if not isinstance(attached, VirtioMem):
             return self._fail(ENODEV)
-        return found.resize(requested) or self._fail(EINVAL, found.index)
+        return attached.resize(requested) or self._fail(EINVAL, attached.index)
 
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
         """Set what the guest's load ``name`` uses.
@@ -132,20 +132,20 @@ class MachineHost:
 
     def busy(self, device: str) -> bool:
         """Whether the guest still works on the last request to the device."""
-        found = self._devices.get(device)
-        return found is not None and found.busy
+        attached = self._devices.get(device)
+        return attached is not None and attached.busy
 
     def plugged(self, device: str) -> int:
         """Bytes of the device that the guest has, 0 where it is not attached."""
-        found = self._devices.get(device)
-        return 0 if found is None else found.plugged_pages * PAGE_SIZE
+        attached = self._devices.get(device)
+        return 0 if attached is None else attached.plugged_pages * PAGE_SIZE
 
     def requested(self, device: str) -> int:
         """Bytes of the device that were asked for last; of a DIMM its size."""
-        found = self._devices.get(device)
-        if isinstance(found, VirtioMem):
-            return found.requested
-        return 0 if found is None else found.size
+        attached = self._devices.get(device)
+        if isinstance(attached, VirtioMem):
+            return attached.requested
+        return 0 if attached is None else attached.size
 
     def mem_available(self) -> int | None:
         """MemAvailable in bytes as an agent in the guest would report it; None where no guest is modelled."""

@@ -159,12 +159,12 @@ def followed_devices(events: Events) -> Iterator[tuple[Integers, Integers, Integ
 
     Pages are those after the instant; before a first request, requested is beyond everything.
     """
-    found = _by_device(events)
-    bounds = [*np.flatnonzero(found.first).tolist(), len(found.order)]
+    by_device = _by_device(events)
+    bounds = [*np.flatnonzero(by_device.first).tolist(), len(by_device.order)]
     for start, stop in pairwise(bounds):
-        t_us = events.t_us[found.order[start:stop]]
+        t_us = events.t_us[by_device.order[start:stop]]
         last = start + np.flatnonzero(np.diff(t_us, append=-1) != 0)
-        yield events.t_us[found.order[last]], found.plugged[last], found.limit[last]
+        yield events.t_us[by_device.order[last]], by_device.plugged[last], by_device.limit[last]
 
 
 def run_series(result: RunResult, events: Events | None = None) -> RunSeries:

@@ -111,16 +111,18 @@ class TraceComparison:
 
     def worst(self) -> Deviation | None:
         """Return the worst deviation, None where nothing was compared."""
-        found = self.deviations()
-        return found[0] if found else None
+        worst_first = self.deviations()
+        return worst_first[0] if worst_first else None
 
 
 def table(traces: Iterable[TraceComparison]) -> list[tuple[TraceComparison, Deviation | None, int, int]]:
     """Return (recording, worst deviation, figures compared, figures not within tolerance), worst recording first."""
     rows = []
     for trace in traces:
-        found = trace.deviations()
-        rows.append((trace, found[0] if found else None, len(found), sum(d.excess > 1.0 for d in found)))
+        deviations = trace.deviations()
+        rows.append(
+            (trace, deviations[0] if deviations else None, len(deviations), sum(d.excess > 1.0 for d in deviations))
+        )
     return sorted(rows, key=lambda row: (-(row[1].excess if row[1] else 0.0), row[0].name))
 
 

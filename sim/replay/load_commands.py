@@ -243,8 +243,8 @@ def _test(words: list[str], variables: dict[str, str]) -> bool:
 
 def _command(words: list[str], variables: dict[str, str]) -> Iterator[Action]:
     """Turn one simple command into actions; ``variables["?"]`` is left at "1" if it is false."""
-    if len(words) == 1 and (found := re.fullmatch(r"(\w+)=(.*)", words[0])):
-        variables[found[1]] = _expand(found[2], variables)
+    if len(words) == 1 and (match := re.fullmatch(r"(\w+)=(.*)", words[0])):
+        variables[match[1]] = _expand(match[2], variables)
         return
     if words and words[0] in {"[", "test"}:
         variables["?"] = "0" if _test(words, variables) else "1"
@@ -256,9 +256,9 @@ def _command(words: list[str], variables: dict[str, str]) -> Iterator[Action]:
     rest = [_expand(w, variables) for w in words]
     while rest:
         word = rest.pop(0)
-        found = re.fullmatch(r"\d?(>>?)(.*)", word)
-        if found:
-            file = found[2] or (rest.pop(0) if rest else "")
+        match = re.fullmatch(r"\d?(>>?)(.*)", word)
+        if match:
+            file = match[2] or (rest.pop(0) if rest else "")
             if not word.startswith("2") and not file.startswith("&"):
                 target = file
         else:
@@ -297,9 +297,9 @@ def _on_paths(name: str, args: list[str]) -> str | None:
 
 def _dd(args: list[str]) -> Iterator[Action]:
     """``dd``: a file written from zeros, or a file read."""
-    given = dict(a.split("=", 1) for a in args if "=" in a)
-    size = _size(given.get("bs", "512")) * _size(given.get("count", "0"))
-    out, source = given.get("of", ""), given.get("if", "")
+    operands = dict(a.split("=", 1) for a in args if "=" in a)
+    size = _size(operands.get("bs", "512")) * _size(operands.get("count", "0"))
+    out, source = operands.get("of", ""), operands.get("if", "")
     if out.startswith("/") and not out.startswith("/dev/"):
         yield Action("fill", out, size >> 20)
     elif source.startswith("/") and not source.startswith("/dev/"):
@@ -307,10 +307,10 @@ def _dd(args: list[str]) -> Iterator[Action]:
 
 
 def _size(text: str) -> int:
-    found = re.fullmatch(r"(\d+)([kKMG]?)i?B?", text)
-    if not found:
+    match = re.fullmatch(r"(\d+)([kKMG]?)i?B?", text)
+    if not match:
         raise ValueError(f"dd: {text!r} is not a size")
-    return int(found[1]) * _UNITS[found[2]]
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def _load(args: list[str]) -> Action:

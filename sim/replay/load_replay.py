@@ -152,7 +152,7 @@ def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
     # A CPU's list is short where the watermarks are: in a guest too small for huge pages.
     small = managed * PAGE_SIZE < parameters.thp_min_boot_bytes
     idle_pcp = min(parameters.idle_pcp_bytes // PAGE_SIZE, managed >> 7 if small else managed)
-    found = []
+    entries = []
     for zone, number in zones:
         is_first = (zone.node, number) == (home, first)
         if zone.free_pages is None:
@@ -163,8 +163,8 @@ def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
             pcp = pcp if zone.pcp_pages is None else zone.pcp_pages
             free = min(zone.managed_pages, zone.free_pages + pcp)
         where = tuple(runs.get((zone.node, number), ()))
-        found.append(BootZone(zone.node, number, zone.managed_pages, free, pcp, zone.present_pages, where))
-    return found
+        entries.append(BootZone(zone.node, number, zone.managed_pages, free, pcp, zone.present_pages, where))
+    return entries
 
 
 def _runs(trace: Trace, zones: list[tuple[ZoneSnapshot, int]]) -> dict[tuple[int, int], list[tuple[int, int]]]:
@@ -197,5 +197,5 @@ def _kernel_pages(trace: Trace, snapshot: Snapshot) -> int | None:
     columns = trace.block_use_columns
     if snapshot.block_use is None or columns is None:
         return None
-    wanted = [columns.index(name) for name in ("slab", "pagetable", "other") if name in columns]
-    return sum(row[column] for row in snapshot.block_use for column in wanted if column < len(row))
+    kernel_columns = [columns.index(name) for name in ("slab", "pagetable", "other") if name in columns]
+    return sum(row[column] for row in snapshot.block_use for column in kernel_columns if column < len(row))

@@ -124,8 +124,8 @@ def _array(values: npt.NDArray[Any], kind: str) -> pa.Array:
     """
     import pyarrow as pa
 
-    kept = np.ascontiguousarray(values, dtype=kind)
-    return pa.Array.from_buffers(_arrow_type(kind), len(kept), [None, pa.py_buffer(kept)])
+    contiguous = np.ascontiguousarray(values, dtype=kind)
+    return pa.Array.from_buffers(_arrow_type(kind), len(contiguous), [None, pa.py_buffer(contiguous)])
 
 
 def _table(layout: TableLayout, cell: CellId, columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:

@@ -72,10 +72,10 @@ class RowWriter:
         now = time.monotonic()
         self._next = now + max(2.0, _SELDOM * (now - start))
 
-    def settle(self, wanted: Callable[[str], bool] | None = None) -> int:
+    def settle(self, belongs: Callable[[str], bool] | None = None) -> int:
         """Bring the rows in line with the cells that are there. Return how many files were removed.
 
-        With ``wanted``, which tells whether a key belongs to the experiment, everything else is removed. For the start
+        With ``belongs``, which tells whether a key belongs to the experiment, everything else is removed. For the start
         of a run, when nobody else writes. One partition's keys are held in memory at a time.
         """
         removed = 0
@@ -84,26 +84,26 @@ class RowWriter:
                 path.unlink(missing_ok=True)
                 removed += 1
         for folder in partitions(self._store):
-            removed += self._settle_partition(folder, wanted)
+            removed += self._settle_partition(folder, belongs)
         for table in (*CELL_TABLES, *ROW_TABLES):
             for path in sorted((self._store / table).rglob("*/"), reverse=True):
                 if not any(path.iterdir()):
                     path.rmdir()
         return removed
 
-    def _settle_partition(self, folder: str, wanted: Callable[[str], bool] | None) -> int:
+    def _settle_partition(self, folder: str, belongs: Callable[[str], bool] | None) -> int:
         removed = 0
         completed = {path.stem for path in whole_files(self._store / "events" / folder)}
-        if wanted is not None:
+        if belongs is not None:
             # The file that says that a cell is completed goes first.
             for table in reversed(CELL_TABLES):
                 for path in _files(self._store / table / folder):
-                    if path.stem not in completed or not wanted(path.stem):
+                    if path.stem not in completed or not belongs(path.stem):
                         path.unlink(missing_ok=True)
                         removed += 1
-            completed = {key for key in completed if wanted(key)}
-        listed = self._settle_rows("runs", folder, wanted, completed)
-        self._settle_rows("timings", folder, wanted, None)
+            completed = {key for key in completed if belongs(key)}
+        listed = self._settle_rows("runs", folder, belongs, completed)
+        self._settle_rows("timings", folder, belongs, None)
         missing = sorted(completed - listed)
         rows = [row for key in missing for row in _row_in(self._store / "events" / folder / f"{key}{SUFFIX}")]
         if rows:
@@ -111,9 +111,9 @@ class RowWriter:
         return removed
 
     def _settle_rows(
-        self, table: str, folder: str, wanted: Callable[[str], bool] | None, completed: Collection[str] | None
+        self, table: str, folder: str, belongs: Callable[[str], bool] | None, completed: Collection[str] | None
     ) -> set[str]:
-        """Remove rows of cells that are not ``wanted`` or not, as they say, ``completed``; return whose are left."""
+        """Remove rows of cells that are not ``belongs`` or not, as they say, ``completed``; return whose are left."""
         left: set[str] = set()
         for path in _files(self._store / table / folder):
             if not whole(path):
@@ -121,10 +121,11 @@ class RowWriter:
                 continue
             content = read_rows(path, table)
             keys = content["cell"].to_pylist()
-            says = content["status"].to_pylist() if completed is not None else [""] * len(keys)
+            statuses = content["status"].to_pylist() if completed is not None else [""] * len(keys)
             keep = [
-                (wanted is None or wanted(key)) and (completed is None or (key in completed) == (status == "completed"))
-                for key, status in zip(keys, says, strict=True)
+                (belongs is None or belongs(key))
+                and (completed is None or (key in completed) == (status == "completed"))
+                for key, status in zip(keys, statuses, strict=True)
             ]
             left.update(key for key, kept in zip(keys, keep, strict=True) if kept)
             if not any(keep):
@@ -197,9 +198,9 @@ def _merge_file(path: Path, table: str, content: pa.Table) -> None:
     import pyarrow.compute as pc
 
     if whole(path):
-        there = read_rows(path, table)
-        older = pc.is_in(there["cell"], content["cell"].combine_chunks())
-        content = pa.concat_tables([there.filter(pc.invert(older)), content])
+        present = read_rows(path, table)
+        older = pc.is_in(present["cell"], content["cell"].combine_chunks())
+        content = pa.concat_tables([present.filter(pc.invert(older)), content])
     if len(content) > 1:
         content = content.sort_by([("replication", "ascending"), ("cell", "ascending")]).combine_chunks()
     write_rows(path, content)

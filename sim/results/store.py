@@ -94,11 +94,11 @@ class ResultStore:
         schema = pa.schema([*((name, pa.string()) for name in names), *frames.arrow_schema(layout)])
         parts = [schema.empty_table().select(columns)]
         for folder in partitions(self.folder):
-            found = [read_rows(path, table) for path in sorted(whole_files(self.folder / table / folder))]
+            tables = [read_rows(path, table) for path in sorted(whole_files(self.folder / table / folder))]
             if table == RUNS.name:
-                listed = {key for part in found for key in part["cell"].to_pylist()}
-                found.append(frames.rows_table(layout, list(unlisted(self.folder, folder, listed))))
-            for part in found:
+                listed = {key for part in tables for key in part["cell"].to_pylist()}
+                tables.append(frames.rows_table(layout, list(unlisted(self.folder, folder, listed))))
+            for part in tables:
                 labels = [pa.repeat(pa.scalar(label), len(part)) for label in labels_of(folder)]
                 full = pa.Table.from_arrays([*labels, *part.columns], schema=schema)
                 parts.append(full.select(columns))
@@ -156,12 +156,12 @@ class ResultStore:
 
         names = [column.name for column in (*PARTITION_COLUMNS, *TABLES[table].columns)]
         if table in CELL_TABLES:
-            found = self._dataset(table, cells)
-            if found is None:
+            dataset = self._dataset(table, cells)
+            if dataset is None:
                 labels = pa.schema([(column.name, pa.string()) for column in PARTITION_COLUMNS])
                 content = pa.schema([*labels, *frames.arrow_schema(TABLES[table])]).empty_table()
             else:
-                content = found.to_table(columns=names)
+                content = dataset.to_table(columns=names)
         else:
             content = self._rows(table, names)
         frame: pd.DataFrame = content.to_pandas()
@@ -173,9 +173,9 @@ class ResultStore:
         """Return the run of the completed cell with key ``cell``, as the engine gave it. Raises KeyError if none."""
         import pyarrow.parquet as pq
 
-        found = {table: next(iter((self.folder / table).rglob(f"{cell}{SUFFIX}")), None) for table in ("events", GUEST)}
-        if found["events"] is None:
+        paths = {table: next(iter((self.folder / table).rglob(f"{cell}{SUFFIX}")), None) for table in ("events", GUEST)}
+        if paths["events"] is None:
             raise KeyError(f"no completed cell {cell} in {self.folder}")
-        guest = None if found[GUEST] is None else pq.ParquetFile(found[GUEST]).read()
-        events = pq.ParquetFile(found["events"])
+        guest = None if paths[GUEST] is None else pq.ParquetFile(paths[GUEST]).read()
+        events = pq.ParquetFile(paths["events"])
         return frames.result_from(events.read(), events.metadata.metadata, guest)

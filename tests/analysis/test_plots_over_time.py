@@ -374,6 +374,7 @@ def test_all_columns_of_memory_are_in_gib(tmp_path: Path) -> None:
     (scenario,) = scenarios(store.runs())
     found = memory_series(store, scenario, "p")
     assert {name: line.mean.tolist() for name, line in found.items()} == {
-        "movable_bytes": [0, 0, 3, 3], "kernel_bytes": [1, 1, 1, 5], "requested_bytes": [0, 2, 2, 2],
-    }  # fmt: skip
+        "movable_bytes": [0, 0, 3, 3],
+        "kernel_bytes": [1, 1, 1, 5],
+    }
     assert all(line.time.tolist() == [0, 2, 3, 4] for line in found.values())
