@@ -113,7 +113,10 @@ class RowWriter:
     def _settle_rows(
         self, table: str, folder: str, belongs: Callable[[str], bool] | None, completed: Collection[str] | None
     ) -> set[str]:
-        """Remove rows of cells that are not ``belongs`` or not, as they say, ``completed``; return whose are left."""
+        """Remove rows of cells that do not belong, or whose status contradicts ``completed``; return the keys left.
+
+        ``completed`` are the keys of all cells that completed, None where rows have no status.
+        """
         left: set[str] = set()
         for path in _files(self._store / table / folder):
             if not whole(path):

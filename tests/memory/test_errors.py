@@ -8,7 +8,7 @@ import pytest
 
 from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
-from tests.memory.test_hotplug import B, machine
+from tests.memory.small_machine import B, machine
 
 if TYPE_CHECKING:
     from sim.memory.hotplug import Memory

@@ -1,0 +1,30 @@
+"""A machine of a few blocks, and what its zones count and span."""
+
+from __future__ import annotations
+
+from sim.memory.hotplug import Memory
+from sim.memory.zones import ZONE_NORMAL
+
+B = 32768
+"""Pages of a block of 128 MiB."""
+
+
+def machine(*, nodes: int = 1, cma: int = 0, block_pages: int = B) -> Memory:
+    """One node with 8 boot blocks in Normal from block 32 on, on a machine with ``nodes`` possible nodes."""
+    memory = Memory(block_pages=block_pages, section_pages=block_pages, nodes=range(nodes))
+    start, pages = 32 * block_pages, 8 * block_pages
+    memory.boot_zone(0, ZONE_NORMAL, start=start, end=start + pages, present=pages, managed=pages - 1000, cma=cma)
+    memory.boot_blocks(0, 32, 8, ZONE_NORMAL)
+    return memory
+
+
+def counters(memory: Memory, zone_type: int, node: int = 0) -> tuple[int, int, int]:
+    """(present, present_early, managed) of a zone, in pages."""
+    zone = memory.zone(node, zone_type)
+    return zone.present, zone.present_early, zone.managed
+
+
+def span(memory: Memory, zone_type: int) -> tuple[int, int]:
+    """Span of the zone in blocks (start, end)."""
+    zone = memory.zone(0, zone_type)
+    return zone.start // B, zone.end // B

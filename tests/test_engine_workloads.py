@@ -1,0 +1,103 @@
+"""Workloads that misbehave: the run ends by name, unless it is the policy that failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from policies.auto_movable import AutoMovable
+from sim.devices.specs import DimmSpec
+from sim.engine import WorkloadError
+from sim.kernel.policy_answers import PolicyError
+from sim.kernel.timing import Timing
+from sim.record.recorder import EventKind
+from sim.units import GIB
+from tests.support.cells import DEVICES, Broken, Script, rows, run
+from workloads.contract import Host, Workload
+from workloads.contract import Streams as StreamsContract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+    import simpy
+
+    Steps = Generator[simpy.Event, object, None]
+
+
+class Odd(Workload):
+    """A workload whose every part can be made to fail."""
+
+    name = "odd"
+    summary = "a workload that does something wrong"
+
+    def __init__(
+        self, steps: Callable[[Host], Any] | None = None, *, seconds: object = 10, nodes: object = (0,)
+    ) -> None:
+        self._steps, self._seconds, self._nodes = steps, seconds, nodes
+
+    def run(self, host: Host, streams: StreamsContract) -> Steps:
+        return self._steps(host) if self._steps is not None else None  # type: ignore[return-value]
+
+    def duration(self) -> float:
+        if isinstance(self._seconds, Exception):
+            raise self._seconds
+        return self._seconds  # type: ignore[return-value]
+
+    def node_capacity(self) -> Iterable[int]:
+        return self._nodes  # type: ignore[return-value]
+
+
+def failing(host: Host) -> Steps:
+    yield host.env.timeout(5)
+    raise ArithmeticError("sum of nothing")
+
+
+def yields_a_number(_host: Host) -> Steps:
+    yield 5  # type: ignore[misc]
+
+
+def fails_in_a_process_of_its_own(host: Host) -> Steps:
+    yield host.env.process(failing(host))
+
+
+NOT_ITERABLE = "raised TypeError: 'NoneType' object is not iterable"
+ODD = {
+    "raises": (Odd(failing), "raised ArithmeticError: sum of nothing"),
+    "raises in a process of its own": (Odd(fails_in_a_process_of_its_own), "raised ArithmeticError: sum of nothing"),
+    "yields a number": (Odd(yields_a_number), "yielded what is no SimPy event"),
+    "is no generator": (Odd(None), NOT_ITERABLE),
+    "no time": (Odd(failing, seconds=0), "lasts 0 seconds; a run has to last some time"),
+    "negative time": (Odd(failing, seconds=-3), "lasts -3 seconds"),
+    "no number of seconds": (Odd(failing, seconds=float("nan")), "raised ValueError: cannot convert float NaN"),
+    "endless": (Odd(failing, seconds=float("inf")), "raised OverflowError"),
+    "a word for a time": (Odd(failing, seconds="long"), "raised TypeError"),
+    "raises when asked how long": (Odd(failing, seconds=KeyError("when")), "raised KeyError: 'when'"),
+    "another node": (Odd(failing, nodes=(0, 2)), "plugs memory into node 2, but the machine has nodes 0 to 0"),
+    "a negative node": (Odd(failing, nodes=(-1,)), "plugs memory into node -1, but the machine has nodes 0 to 0"),
+    "no nodes": (Odd(failing, nodes=None), NOT_ITERABLE),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_workloads_that_fail_are_told_by_name(case: str) -> None:
+    workload, message = ODD[case]
+    with pytest.raises(WorkloadError) as caught:
+        run(AutoMovable(), workload)
+    assert str(caught.value).startswith(f"workload 'odd' {message}")
+
+
+def test_a_policys_failure_inside_a_workloads_verb_stays_the_policys() -> None:
+    with pytest.raises(PolicyError, match="answered None"):
+        run(Broken(zone=None), Script(DEVICES["a DIMM"]), timing=Timing.instant())
+
+
+def test_requests_that_are_refused_end_nothing() -> None:
+    def ask(host: Host) -> None:
+        assert not host.unplug("nobody")
+        assert not host.resize("nobody", GIB)
+        assert not host.plug(DimmSpec("d", GIB, node=5))
+
+    result = run(AutoMovable(), Script(then=ask))
+    assert result.counters["failed_requests"] == 3
+    assert len(rows(result, EventKind.FAILED)) == 3
