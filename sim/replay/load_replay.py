@@ -15,7 +15,8 @@ from sim.guest import BootZone, GuestModel, parameters_for
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.replay.calibration import StepComparison, TraceComparison
 from sim.replay.kernel_trace import Replay, growth_samples
-from sim.replay.load_commands import apply, ooms, parse_command
+from sim.replay.load_commands import apply, ooms
+from sim.replay.shell_lines import parse_command
 from sim.replay.trace_format import TraceError, read_trace
 from sim.units import MIB, PAGE_SIZE
 

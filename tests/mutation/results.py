@@ -19,7 +19,7 @@ AREAS: Final = {
     "memory": ("sim/memory/*",),
     "devices": ("sim/devices/*",),
     "core": ("sim/kernel/*",),
-    "guest": ("sim/guest/*", "sim/replay/load_commands.py", "sim/replay/calibration.py"),
+    "guest": ("sim/guest/*", "sim/replay/load_commands.py", "sim/replay/shell_lines.py", "sim/replay/calibration.py"),
     "scores": ("sim/scores/*",),
     "series": ("sim/record/series.py", "sim/record/mixed_groups.py", "sim/record/shrink_requests.py"),
     "analysis": ("sim/analysis/*",),

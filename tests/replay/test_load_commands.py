@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.guest.contract import NORMAL
-from sim.replay.load_commands import Action, apply, ooms, parse_command
+from sim.replay.load_commands import Action, Verb, apply, ooms
+from sim.replay.shell_lines import parse_command
 from tests.guest.machines import MIB, guest
 
 if TYPE_CHECKING:
@@ -19,95 +20,110 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("load anon a 256 small", [Action("anon", "a", 256)]),
-        ("load anon a 256 huge lock", [Action("anon", "a", 256, 1)]),
-        ("load cache /mnt/s0 512; load kill a", [Action("cache", "/mnt/s0", 512), Action("kill", "a")]),
-        ("load files /tmp/f 8000 4096", [Action("files", "/tmp/f", 8000, 4096)]),
-        ("load socks s 250 128", [Action("socks", "s", 250, 128 << 10)]),
-        ("load kill g3 2>/dev/null; true", [Action("kill", "g3")]),
-        ("rm -rf /tmp/a /mnt/b", [Action("remove", "/tmp/a"), Action("remove", "/mnt/b")]),
-        ("sync; echo 3 > /proc/sys/vm/drop_caches", [Action("sync"), Action("drop", "", 3)]),
-        ("echo 1 >/proc/sys/vm/drop_caches", [Action("drop", "", 1)]),
-        ("ls -lR /mnt | wc -l", [Action("look", "/mnt")]),
-        ("mkdir -p /tmp/x && touch /tmp/x/1", [Action("files", "/tmp/x", 1)]),
-        ("[ 2 -gt 3 ] && load pt t 5; load pt u 6", [Action("pt", "u", 6)]),
-        ("false || load pt t 5", [Action("pt", "t", 5)]),
-        ("for k in 1 2; do load pt t$k $((k*10)); done", [Action("pt", "t1", 10), Action("pt", "t2", 20)]),
+        ("load anon a 256 small", [Action(Verb.ANON, "a", 256)]),
+        ("load anon a 256 huge lock", [Action(Verb.ANON, "a", 256, huge=True)]),
+        ("load cache /mnt/s0 512; load kill a", [Action(Verb.CACHE, "/mnt/s0", 512), Action(Verb.KILL, "a")]),
+        ("load files /tmp/f 8000 4096", [Action(Verb.FILES, "/tmp/f", 8000, 4096)]),
+        ("load socks s 250 128", [Action(Verb.SOCKETS, "s", 250, 128 << 10)]),
+        ("load kill g3 2>/dev/null; true", [Action(Verb.KILL, "g3")]),
+        ("rm -rf /tmp/a /mnt/b", [Action(Verb.REMOVE, "/tmp/a"), Action(Verb.REMOVE, "/mnt/b")]),
+        ("sync; echo 3 > /proc/sys/vm/drop_caches", [Action(Verb.SYNC), Action(Verb.DROP, "", 3)]),
+        ("echo 1 >/proc/sys/vm/drop_caches", [Action(Verb.DROP, "", 1)]),
+        ("ls -lR /mnt | wc -l", [Action(Verb.LOOK, "/mnt")]),
+        ("mkdir -p /tmp/x && touch /tmp/x/1", [Action(Verb.FILES, "/tmp/x", 1)]),
+        ("[ 2 -gt 3 ] && load pt t 5; load pt u 6", [Action(Verb.PAGE_TABLES, "u", 6)]),
+        ("false || load pt t 5", [Action(Verb.PAGE_TABLES, "t", 5)]),
+        (
+            "for k in 1 2; do load pt t$k $((k*10)); done",
+            [Action(Verb.PAGE_TABLES, "t1", 10), Action(Verb.PAGE_TABLES, "t2", 20)],
+        ),
         (
             "for k in 1 2 3; do load procs c$k 100; [ $k -gt 1 ] && rm -rf /mnt/c$((k-1)) && load kill c$((k-1)); done",
             [
-                Action("procs", "c1", 100),
-                Action("procs", "c2", 100),
-                Action("remove", "/mnt/c1"),
-                Action("kill", "c1"),
-                Action("procs", "c3", 100),
-                Action("remove", "/mnt/c2"),
-                Action("kill", "c2"),
+                Action(Verb.PROCESSES, "c1", 100),
+                Action(Verb.PROCESSES, "c2", 100),
+                Action(Verb.REMOVE, "/mnt/c1"),
+                Action(Verb.KILL, "c1"),
+                Action(Verb.PROCESSES, "c3", 100),
+                Action(Verb.REMOVE, "/mnt/c2"),
+                Action(Verb.KILL, "c2"),
             ],
         ),
         (
             "mkdir -p /tmp/f1; i=0; while [ $i -lt 120 ]; do : > /tmp/f1/$i; i=$((i+1)); done",
-            [Action("files", "/tmp/f1", 120)],
+            [Action(Verb.FILES, "/tmp/f1", 120)],
         ),
         (
             "mount -t tmpfs -o size=90% tmpfs /tmp; dd if=/dev/zero of=/tmp/big bs=1M count=500 2>/dev/null",
-            [Action("fill", "/tmp/big", 500)],
+            [Action(Verb.FILL, "/tmp/big", 500)],
         ),
-        ("dd if=/mnt/big of=/dev/null bs=64k count=160", [Action("cache", "/mnt/big", 10)]),
-        ("dd if=/mnt/a=b of=/dev/null bs=1M count=3", [Action("cache", "/mnt/a=b", 3)]),
+        ("dd if=/mnt/big of=/dev/null bs=64k count=160", [Action(Verb.CACHE, "/mnt/big", 10)]),
+        ("dd if=/mnt/a=b of=/dev/null bs=1M count=3", [Action(Verb.CACHE, "/mnt/a=b", 3)]),
         (
             "for k in 1 2; do load pt t$k 1; done; for k in 3; do load pt u$k 2; done",
-            [Action("pt", "t1", 1), Action("pt", "t2", 1), Action("pt", "u3", 2)],
+            [Action(Verb.PAGE_TABLES, "t1", 1), Action(Verb.PAGE_TABLES, "t2", 1), Action(Verb.PAGE_TABLES, "u3", 2)],
         ),
-        ("[ -3 -lt -2 ] && load pt t 5; [ 1 -gt -2 ] && load pt u 6", [Action("pt", "t", 5), Action("pt", "u", 6)]),
+        (
+            "[ -3 -lt -2 ] && load pt t 5; [ 1 -gt -2 ] && load pt u 6",
+            [Action(Verb.PAGE_TABLES, "t", 5), Action(Verb.PAGE_TABLES, "u", 6)],
+        ),
         (
             "load cache /mnt/s0 1 && load anon a 1 || load anon b 2",
-            [Action("cache", "/mnt/s0", 1), Action("anon", "a", 1)],
+            [Action(Verb.CACHE, "/mnt/s0", 1), Action(Verb.ANON, "a", 1)],
         ),
-        ("echo 2 > /proc/sys/vm/drop_caches; ls /mnt; ls -lR", [Action("drop", "", 2), Action("unknown", "ls /mnt")]),
+        (
+            "echo 2 > /proc/sys/vm/drop_caches; ls /mnt; ls -lR",
+            [Action(Verb.DROP, "", 2), Action(Verb.UNKNOWN, "ls /mnt")],
+        ),
         (
             "sync /a /b; du -s /mnt; find /tmp -name x",
-            [Action("sync", "/a"), Action("sync", "/b"), Action("look", "/mnt"), Action("look", "/tmp")],
+            [Action(Verb.SYNC, "/a"), Action(Verb.SYNC, "/b"), Action(Verb.LOOK, "/mnt"), Action(Verb.LOOK, "/tmp")],
         ),
-        ("touch /a/1 /a/2 /b/1; : > /b/2", [Action("files", "/a", 2), Action("files", "/b", 2)]),
+        ("touch /a/1 /a/2 /b/1; : > /b/2", [Action(Verb.FILES, "/a", 2), Action(Verb.FILES, "/b", 2)]),
         (
             "dd if=/dev/zero of=/mnt/x bs=2M count=3 conv=fsync; dd if=/dev/zero of=/dev/null count=9",
-            [Action("fill", "/mnt/x", 6)],
+            [Action(Verb.FILL, "/mnt/x", 6)],
         ),
-        ("dd if=/mnt/x of=/mnt/y bs=1G count=1", [Action("fill", "/mnt/y", 1024)]),
-        ("dd if=/mnt/x of=/mnt/y bs=4096 count=1024", [Action("fill", "/mnt/y", 4)]),
-        ("dd if=/mnt/x of=/dev/null count=8192", [Action("cache", "/mnt/x", 4)]),
-        ("a=2; b=$((a*3 + 4 - 1)); load pt t $b", [Action("pt", "t", 9)]),
-        ("x=7; load pt \"t$x\" ${x}; load pt 't' 1", [Action("pt", "t7", 7), Action("pt", "t", 1)]),
+        ("dd if=/mnt/x of=/mnt/y bs=1G count=1", [Action(Verb.FILL, "/mnt/y", 1024)]),
+        ("dd if=/mnt/x of=/mnt/y bs=4096 count=1024", [Action(Verb.FILL, "/mnt/y", 4)]),
+        ("dd if=/mnt/x of=/dev/null count=8192", [Action(Verb.CACHE, "/mnt/x", 4)]),
+        ("a=2; b=$((a*3 + 4 - 1)); load pt t $b", [Action(Verb.PAGE_TABLES, "t", 9)]),
+        (
+            "x=7; load pt \"t$x\" ${x}; load pt 't' 1",
+            [Action(Verb.PAGE_TABLES, "t7", 7), Action(Verb.PAGE_TABLES, "t", 1)],
+        ),
         (
             "for v in -lt -le -eq -ne -ge -gt; do [ 3 $v 3 ] && load pt $v 3; [ 2 $v 3 ] && load pt $v 2; done",
             [
-                Action("pt", name, amount)
+                Action(Verb.PAGE_TABLES, name, amount)
                 for name, amount in (("-lt", 2), ("-le", 3), ("-le", 2), ("-eq", 3), ("-ne", 2), ("-ge", 3))
             ],
         ),
-        ("[ a = a ] && load pt a 1; test a = b || load pt b 1", [Action("pt", "a", 1), Action("pt", "b", 1)]),
+        (
+            "[ a = a ] && load pt a 1; test a = b || load pt b 1",
+            [Action(Verb.PAGE_TABLES, "a", 1), Action(Verb.PAGE_TABLES, "b", 1)],
+        ),
         (
             "for i in 1 2; do for j in 1 2; do load pt $i$j 1; done; done; load pt end 1",
-            [Action("pt", name, 1) for name in ("11", "12", "21", "22", "end")],
+            [Action(Verb.PAGE_TABLES, name, 1) for name in ("11", "12", "21", "22", "end")],
         ),
-        ("false && for i in 1 2; do load pt $i 1; done; load pt end 1", [Action("pt", "end", 1)]),
+        ("false && for i in 1 2; do load pt $i 1; done; load pt end 1", [Action(Verb.PAGE_TABLES, "end", 1)]),
         (
             "load pt a 1 >/dev/null 2>&1 & load pt b 2 | cat",
-            [Action("pt", "a", 1), Action("pt", "b", 2), Action("unknown", "cat")],
+            [Action(Verb.PAGE_TABLES, "a", 1), Action(Verb.PAGE_TABLES, "b", 2), Action(Verb.UNKNOWN, "cat")],
         ),
-        ("echo > /proc/sys/vm/drop_caches; echo x >/proc/sys/vm/drop_caches", [Action("drop", "", 3)] * 2),
+        ("echo > /proc/sys/vm/drop_caches; echo x >/proc/sys/vm/drop_caches", [Action(Verb.DROP, "", 3)] * 2),
         ("echo 1 2>/proc/sys/vm/drop_caches; : 2>/mnt/x; : >&2; true >", []),
         (
             "> /mnt/x; load pt a 1\nload pt b 2",
-            [Action("files", "/mnt", 1), Action("pt", "a", 1), Action("pt", "b", 2)],
+            [Action(Verb.FILES, "/mnt", 1), Action(Verb.PAGE_TABLES, "a", 1), Action(Verb.PAGE_TABLES, "b", 2)],
         ),
         ("[ 3 -like 3 ] && load pt a 1; [ 1 -lt b ] && load pt b 1; [ a -lt 3 ] && load pt c 1", []),
-        ("load socks s 5", [Action("unknown", "load socks s 5")]),
-        ("load files /mnt/f 5", [Action("unknown", "load files /mnt/f 5")]),
-        ("load kill", [Action("unknown", "load kill")]),
-        ("frobnicate 7", [Action("unknown", "frobnicate 7")]),
-        ("load anon a", [Action("unknown", "load anon a")]),
+        ("load socks s 5", [Action(Verb.UNKNOWN, "load socks s 5")]),
+        ("load files /mnt/f 5", [Action(Verb.UNKNOWN, "load files /mnt/f 5")]),
+        ("load kill", [Action(Verb.UNKNOWN, "load kill")]),
+        ("frobnicate 7", [Action(Verb.UNKNOWN, "frobnicate 7")]),
+        ("load anon a", [Action(Verb.UNKNOWN, "load anon a")]),
     ],
 )
 def test_lines(line: str, expected: list[Action]) -> None:
