@@ -17,7 +17,6 @@ from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.kernel.worker import Worker
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
 from sim.record.device_group import dynamic_group
-from sim.record.recorder import EventKind
 from sim.units import GIB, MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from sim.kernel.hotplug_core import BlockOwner
     from sim.kernel.worker import Work
 
-_REQUEST = int(EventKind.REQUEST)
 
 USABLE_EXTENT = 2 * 128 * MIB
 """Bytes beyond the request that QEMU lets the guest use on x86 (twice the largest section or huge page)."""
@@ -123,7 +121,7 @@ class VirtioMem:
             self.usable = -(-min(self.max_size, requested + USABLE_EXTENT) // self.block_size) * self.block_size
             self.mode.usable_grew()
         env = self.context.env
-        self.context.recorder.append((env.now, _REQUEST, self.index, -1, 0, -1, requested // PAGE_SIZE))
+        self.context.recorder.requested(env.now, self.index, requested // PAGE_SIZE)
         self.config_changed = True
         self.kick()
         return True

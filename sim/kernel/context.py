@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from sim.kernel.timing import Timing
 from sim.memory.errors import EINVAL, ENOMEM, HotplugError
-from sim.record.recorder import EventKind
 from sim.units import PAGE_SIZE, format_size
 
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from sim.kernel.hotplug_core import HotplugCore
     from sim.record.recorder import Recorder
-
-_FAILED = int(EventKind.FAILED)
 
 
 class DriverContext:
@@ -46,6 +43,6 @@ class DriverContext:
         An add that fails for want of memory has held all of the kernel's until then: that hits bystanders.
         """
         self.failures += 1
-        self.recorder.append((self.env.now, _FAILED, device, -1, 0, error.errno, 0))
+        self.recorder.failed(self.env.now, device, error.errno)
         if error.errno == ENOMEM and lasted >= self.timing.bystander:
             self.core.listener.starved()

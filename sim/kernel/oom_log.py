@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.kernel.listener import CoreListener
-from sim.record.recorder import EventKind
 
 if TYPE_CHECKING:
     import simpy
@@ -13,19 +12,17 @@ if TYPE_CHECKING:
     from sim.guest.contract import OomEvent
     from sim.record.recorder import Recorder
 
-_OOM = int(EventKind.OOM)
-
 
 class OomLog(CoreListener):
     """``kills`` are the runs of the killer so far, each with its microsecond. Kills by a demand are told to it too."""
 
     def __init__(self, env: simpy.Environment, recorder: Recorder) -> None:
         self._env = env
-        self._record = recorder.append
+        self._recorder = recorder
         self.kills: list[tuple[int, OomEvent]] = []
 
     def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
         """Keep and record them."""
         for kill in kills:
             self.kills.append((int(self._env.now), kill))
-            self._record((self._env.now, _OOM, -1, 0, 1, int(kill.kind), kill.mem_available))
+            self._recorder.out_of_memory(self._env.now, kill.kind, kill.mem_available)

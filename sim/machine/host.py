@@ -15,7 +15,7 @@ from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
-from sim.record.recorder import EventKind
+from sim.record.recorder import NO_DEVICE
 from sim.units import MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from sim.machine.spec import MachineSpec
 
     Device = Dimm | VirtioMem | Dax
-
-_FAILED = int(EventKind.FAILED)
-_DEVICE = int(EventKind.DEVICE)
-_REQUEST = int(EventKind.REQUEST)
 
 
 class MachineHost:
@@ -70,20 +66,19 @@ class MachineHost:
             return self._fail(EINVAL)
         if isinstance(spec, VirtioMemSpec) and not _possible(spec):
             return self._fail(EINVAL)
-        slot = -1
+        slot: int | None = None
         if isinstance(spec, DimmSpec):
             if spec.gap < 0 or any(length < 0 for length in spec.ranges):
                 return self._fail(EINVAL)
             size = max(size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
-            free_slot = self._find_slot(spec.slot)
-            if free_slot is None:
+            slot = self._find_slot(spec.slot)
+            if slot is None:
                 return self._fail(ENOSPC)
-            slot = free_slot
         address = self._find_room(spec, size)
         if address is None:
             return self._fail(ENOSPC)
         self._places[spec.id] = (address, size)
-        if slot >= 0:
+        if slot is not None:
             self._slots[spec.id] = slot
         self._attach(spec, address)
         return True
@@ -95,7 +90,7 @@ class MachineHost:
             return self._fail(ENODEV)
         if attached.busy:
             return self._fail(EBUSY, attached.index)
-        self._context.recorder.append((self.env.now, _REQUEST, attached.index, -1, 0, -1, 0))
+        self._context.recorder.requested(self.env.now, attached.index, 0)
         attached.eject()
         return True
 
@@ -153,9 +148,9 @@ class MachineHost:
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
-    def _fail(self, number: int, device: int = -1) -> bool:
+    def _fail(self, errno: int, device: int = NO_DEVICE) -> bool:
         self.failed_requests += 1
-        self._context.recorder.append((self.env.now, _FAILED, device, -1, 0, number, 0))
+        self._context.recorder.failed(self.env.now, device, errno)
         return False
 
     def _find_slot(self, wished: int | None) -> int | None:
@@ -213,12 +208,12 @@ class MachineHost:
                     done=self._driver_done,
                 )
         self._devices[spec.id] = device
-        context.recorder.append((self.env.now, _DEVICE, device.index, -1, 1, -1, 0))
+        context.recorder.attached(self.env.now, device.index)
         if isinstance(device, VirtioMem):
             if isinstance(spec, VirtioMemSpec) and spec.requested:
                 device.resize(spec.requested)
         else:
-            context.recorder.append((self.env.now, _REQUEST, device.index, -1, 0, -1, device.size // PAGE_SIZE))
+            context.recorder.requested(self.env.now, device.index, device.size // PAGE_SIZE)
             device.plug()
 
     def _driver_done(self, name: str, ok: bool) -> None:  # noqa: FBT001 - a callback's one answer
@@ -227,7 +222,7 @@ class MachineHost:
             del self._devices[name]
             del self._places[name]
             self._slots.pop(name, None)
-            self._context.recorder.append((self.env.now, _DEVICE, device.index, -1, 0, -1, 0))
+            self._context.recorder.gone(self.env.now, device.index)
 
 
 def _possible(spec: VirtioMemSpec) -> bool:

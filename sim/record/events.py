@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.memory.errors import ENOMEM
-from sim.record.recorder import NO_DEVICE, NO_ZONE, EventKind
+from sim.record.recorder import ATTACHED, GONE, NO_DEVICE, NO_ZONE, EventKind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,9 +52,6 @@ NO_OOM: Final = -1
 
 _LAST_ABOUT_BLOCKS: Final = EventKind.REFUSED
 """Up to this kind the columns ``count`` and ``zone`` are blocks and their zone; beyond, they are codes."""
-
-_ATTACHED: Final = 1
-"""In the column ``count`` of a DEVICE event: the device was attached, not taken away."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +164,12 @@ class Events:
 
     def attached(self) -> Flags:
         """Flag the events at which a device was attached."""
-        flags: Flags = (self.kind == EventKind.DEVICE) & (self._count == _ATTACHED)
+        flags: Flags = (self.kind == EventKind.DEVICE) & (self._count == ATTACHED)
         return flags
 
     def gone(self) -> Flags:
         """Flag the events at which a device was taken away."""
-        flags: Flags = (self.kind == EventKind.DEVICE) & (self._count != _ATTACHED)
+        flags: Flags = (self.kind == EventKind.DEVICE) & (self._count == GONE)
         return flags
 
     # By how much events change what there is --------------------------------------------------------------------------

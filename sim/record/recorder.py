@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from sim.guest.contract import OomKind
     from sim.record.device_group import DeviceGroup
 
 
@@ -49,7 +50,7 @@ class EventKind(IntEnum):
     FAILED = 11
     """A request of the host or an add failed; ``zone`` holds the errno."""
     OOM = 12
-    """The guest ran out of memory; ``zone`` holds the kind, see ``sim.guest``."""
+    """The guest ran out of memory; ``zone`` holds the kind, see :class:`sim.guest.OomKind`, ``pages`` MemAvailable."""
     DEVICE = 13
     """A device was attached (``count`` 1) or is gone (``count`` 0)."""
 
@@ -62,11 +63,15 @@ NO_ZONE: Final = -1
 """In the column ``zone``: the blocks are in no zone, or the event is not about memory blocks."""
 
 EVENT_COLUMNS: Final = ("t_us", "kind", "device", "block", "count", "zone", "pages")
-"""``t_us``: simulated microseconds. ``kind``: an :class:`EventKind`. ``device``: index into the run's device names, -1
-for none, such as boot memory. ``block``: first block id. ``count``: blocks. ``zone``: zone number (see
-:class:`sim.memory.zones.ZoneType`), -1 where it does not apply. ``pages``: change of the device's plugged pages: to be
+"""``t_us``: simulated microseconds. ``kind``: an :class:`EventKind`. ``device``: index into the run's device names, or
+NO_DEVICE. ``block``: first block id, or NO_BLOCK. ``count``: blocks. ``zone``: zone number (see
+:class:`sim.memory.zones.ZoneType`), or NO_ZONE. ``pages``: change of the device's plugged pages: to be
 added for PLUG, ADD and SUBPLUG, to be subtracted for REMOVE, UNPLUG and SUBUNPLUG, 0 for ONLINE and OFFLINE, which
 change nothing that is plugged."""
+
+ATTACHED: Final = 1
+GONE: Final = 0
+"""In the column ``count`` of a DEVICE event."""
 
 _WIDTH: Final = len(EVENT_COLUMNS)
 _COMPACT_AT: Final = 1 << 16
@@ -99,6 +104,28 @@ class Recorder:
         self.device_nodes.append(node)
         self.device_groups.append(group)
         return len(self.device_names) - 1
+
+    # Events that are about no memory block: each says in the columns of blocks what it has to say ---------------------
+
+    def attached(self, t_us: float, device: int) -> None:
+        """Record that a device was attached."""
+        self.append((t_us, EventKind.DEVICE, device, NO_BLOCK, ATTACHED, NO_ZONE, 0))
+
+    def gone(self, t_us: float, device: int) -> None:
+        """Record that a device was taken away."""
+        self.append((t_us, EventKind.DEVICE, device, NO_BLOCK, GONE, NO_ZONE, 0))
+
+    def requested(self, t_us: float, device: int, pages: int) -> None:
+        """Record that the host asks ``pages`` of a device from now on."""
+        self.append((t_us, EventKind.REQUEST, device, NO_BLOCK, 0, NO_ZONE, pages))
+
+    def failed(self, t_us: float, device: int, errno: int) -> None:
+        """Record that a request of the host, or what a driver tried, has failed; ``device`` may be NO_DEVICE."""
+        self.append((t_us, EventKind.FAILED, device, NO_BLOCK, 0, errno, 0))
+
+    def out_of_memory(self, t_us: float, kind: OomKind, mem_available: int) -> None:
+        """Record that the out-of-memory killer ran while MemAvailable was that many pages."""
+        self.append((t_us, EventKind.OOM, NO_DEVICE, 0, 1, kind, mem_available))
 
     def compact(self, *, force: bool = False) -> None:
         """Pack the rows that wait, if there are many of them (or ``force``)."""

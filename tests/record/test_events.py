@@ -8,7 +8,7 @@ import pytest
 from sim.guest import OomKind
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
 from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events, counted_up, order_by, starts_to_rows
-from sim.record.recorder import EVENT_COLUMNS, EventKind, Recorder
+from sim.record.recorder import EVENT_COLUMNS, NO_DEVICE, EventKind, Recorder
 from sim.record.run_result import BootMemory
 
 
@@ -184,6 +184,32 @@ def test_a_recorder_keeps_rows_in_order_however_often_they_are_packed() -> None:
     assert table.tolist() == [list(row) for row in rows]
     table[:] = 0
     assert recorder.table().tolist() == [list(row) for row in rows], "the table is a copy"
+
+
+def test_events_that_are_about_no_block_are_recorded_as_codes_and_read_as_what_they_tell() -> None:
+    recorder = Recorder()
+    recorder.attached(1, 4)
+    recorder.requested(2, 4, 900)
+    recorder.failed(3, NO_DEVICE, 17)
+    recorder.failed(4, 4, 12)
+    recorder.out_of_memory(5, OomKind.MIGRATION, 70)
+    recorder.gone(6, 4)
+    table = recorder.table()
+    assert table.tolist() == [
+        [1, 13, 4, -1, 1, -1, 0],
+        [2, 9, 4, -1, 0, -1, 900],
+        [3, 11, -1, -1, 0, 17, 0],
+        [4, 11, 4, -1, 0, 12, 0],
+        [5, 12, -1, 0, 1, 2, 70],
+        [6, 13, 4, -1, 0, -1, 0],
+    ]
+    seen = Events.of(table)
+    assert seen.where(seen.attached()).t_us.tolist() == [1]
+    assert seen.where(seen.gone()).t_us.tolist() == [6]
+    assert seen.requested.tolist() == [0, 900, 0, 0, 0, 0]
+    assert seen.errno.tolist() == [0, 0, 17, 12, 0, 0]
+    assert seen.where(seen.failed_adds()).t_us.tolist() == [4]
+    assert seen.where(seen.ooms(OomKind.MIGRATION)).mem_available.tolist() == [70]
 
 
 def test_devices_are_numbered_as_they_come() -> None:
