@@ -75,7 +75,7 @@ def _seeds_note(scenario: Scenario, *, differs: bool) -> str:
     return f"mean of {scenario.replications} replications; the band is from the least to the largest"
 
 
-def _drawn(scenario: Scenario) -> list[str]:
+def _policies_to_draw(scenario: Scenario) -> list[str]:
     return scenario.present[:MOST_POLICIES]
 
 
@@ -89,7 +89,7 @@ def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
     colours = policy_colours(scenario.policies)
     duration = _duration(scenario)
     per, unit = time_axis(duration)
-    policies = _drawn(scenario)
+    policies = _policies_to_draw(scenario)
     figure, axes = _panels(len(policies), 4.2, 2.5, (f"simulated time [{unit}]", "present memory [GiB]"))
     differs = False
     for axis, policy in zip(axes, policies, strict=True):
@@ -136,7 +136,7 @@ def plot_ratio(store: ResultStore, scenario: Scenario) -> Figure:
     colours = policy_colours(scenario.policies)
     duration = _duration(scenario)
     per, unit = time_axis(duration)
-    policies = _drawn(scenario)
+    policies = _policies_to_draw(scenario)
     lines = {policy: ratio_series(store, scenario, policy) for policy in policies}
     peaks = {policy: float(np.nanmax(line.high, initial=0.0)) for policy, line in lines.items()}
     configured = {policy: scenario.configured_ratio(policy) for policy in policies}
@@ -186,7 +186,7 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     """
     duration = _duration(scenario)
     per, unit = time_axis(duration)
-    policies = _drawn(scenario)
+    policies = _policies_to_draw(scenario)
     colours = policy_colours(scenario.policies)
     codes = sorted(ZONE_COLOURS)
     of_policies = [scenario.of(policy).set_index("replication")["cell"] for policy in policies]
@@ -250,7 +250,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
 
     Scores that tell no policy from another have no panel but a place in the heading, unless none does.
     """
-    policies = _drawn(scenario)
+    policies = _policies_to_draw(scenario)
     colours = policy_colours(scenario.policies)
     table = compare(scenario.runs, policies[0], scores, policies=scenario.policies)
     defined = [name for name in scores if scenario.runs[name].notna().any()]

@@ -44,7 +44,7 @@ def workloads(names: tuple[str, ...], *, as_json: bool) -> None:
 
 
 def _show(kind: Kind, names: tuple[str, ...], *, as_json: bool) -> None:
-    listed = _listed(kind, names)
+    listed = _entries(kind, names)
     if as_json:
         click.echo(json.dumps([_as_json(entry) for entry in listed], indent=2))
         return
@@ -53,7 +53,7 @@ def _show(kind: Kind, names: tuple[str, ...], *, as_json: bool) -> None:
         _print(console, entry)
 
 
-def _listed(kind: Kind, names: tuple[str, ...]) -> list[Listed]:
+def _entries(kind: Kind, names: tuple[str, ...]) -> list[Listed]:
     from sim.cli.main import BadInput
     from sim.plugins import lookup
 

@@ -128,7 +128,7 @@ def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> 
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from sim.replay.calibration import table as worst_first
+    from sim.replay.calibration import worst_first
 
     console = standard_console()
     grid = Table(
@@ -208,7 +208,7 @@ def _explain_trace(path: Path) -> None:
     lines = _Lines()
     for number in run.steps():
         step = trace.steps[number]
-        asked = " ".join(f"{key}={value}" for key, value in _said(step.model_dump(exclude_none=True)).items())
+        asked = " ".join(f"{key}={value}" for key, value in _request_of(step.model_dump(exclude_none=True)).items())
         click.echo(f"step {number}: {step.op} {asked}")
         for decision in run.decisions:
             lines.add("", decision.block, 1, decision.word, decision.explanation)
@@ -218,7 +218,7 @@ def _explain_trace(path: Path) -> None:
             click.echo(f"  {run.report.refused[number]} blocks refused to go offline (taken from the recording)")
 
 
-def _said(step: dict[str, object]) -> dict[str, object]:
+def _request_of(step: dict[str, object]) -> dict[str, object]:
     """Return what a step asked for, without its outcome."""
     outcome = {
         "op",

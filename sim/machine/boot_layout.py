@@ -140,11 +140,11 @@ def _present_ranges(machine: MachineSpec) -> list[NodeRange]:
     if low_end > _DMA_END + _ACPI_PAGES:
         holes.append((low_end - _ACPI_PAGES, low_end))
     for hole in holes:
-        ranges = [piece for node_range in ranges for piece in _without(node_range, *hole)]
+        ranges = [piece for node_range in ranges for piece in _cut_out(node_range, *hole)]
     return ranges
 
 
-def _without(node_range: NodeRange, start: int, end: int) -> Iterator[NodeRange]:
+def _cut_out(node_range: NodeRange, start: int, end: int) -> Iterator[NodeRange]:
     """Yield what is left of a range when [start, end) is missing."""
     if start >= node_range.end or end <= node_range.start:
         yield node_range
@@ -172,7 +172,7 @@ def _zones(machine: MachineSpec, ranges: list[NodeRange]) -> list[BootZone]:
             start, end = max(first, low), min(last, high)
             if zone != ZONE_MOVABLE:
                 end = min(end, movable) if movable > start else start
-            present = _present(own, start, end)
+            present = _present_pages(own, start, end)
             if start >= end or not present:
                 continue
             cma = min(cma_left, present) if zone == ZONE_DMA32 else 0
@@ -181,7 +181,7 @@ def _zones(machine: MachineSpec, ranges: list[NodeRange]) -> list[BootZone]:
     return zones
 
 
-def _present(ranges: list[NodeRange], start: int, end: int) -> int:
+def _present_pages(ranges: list[NodeRange], start: int, end: int) -> int:
     """Return how many pages of [start, end) are there."""
     return sum(max(0, min(end, node_range.end) - max(start, node_range.start)) for node_range in ranges)
 
@@ -261,7 +261,7 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
             for zone in zones
             if zone.start < end
             and zone.end > start
-            and _present(of_node[zone.node], max(start, zone.start), min(end, zone.end))
+            and _present_pages(of_node[zone.node], max(start, zone.start), min(end, zone.end))
         ]
         if len(within) == 1:
             own = [
@@ -269,7 +269,7 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
                 for node_range in of_node[within[0].node]
                 if node_range.start < end and node_range.end > start
             ]
-            missing = _present(own, start, end) < pages
+            missing = _present_pages(own, start, end) < pages
             last = -(-own[-1].end // memory.section_pages) * memory.section_pages
             memory.boot_blocks(
                 within[0].node,

@@ -91,7 +91,7 @@ def _segments(result: RunResult, columns: Events | None) -> _Segments:
     last = events.block + events.blocks
     runs = np.array(result.boot.runs, dtype=np.int64).reshape(-1, 4)
     boot_last = runs[:, 0] + runs[:, 1]
-    edges, number = _numbered(np.concatenate((runs[:, 0], boot_last, events.block, last)))
+    edges, number = _distinct(np.concatenate((runs[:, 0], boot_last, events.block, last)))
     boot = np.full(max(len(edges) - 1, 0), BlockState.ABSENT, dtype=np.int8)
     begins, ends, rest = number[: len(runs)], number[len(runs) : 2 * len(runs)], number[2 * len(runs) :]
     for begin, end, zone in zip(begins, ends, runs[:, 2], strict=True):
@@ -99,7 +99,7 @@ def _segments(result: RunResult, columns: Events | None) -> _Segments:
     return _Segments(edges[:-1], np.diff(edges), boot, events, rest[: len(events)], rest[len(events) :])
 
 
-def _numbered(blocks: Integers) -> tuple[Integers, Integers]:
+def _distinct(blocks: Integers) -> tuple[Integers, Integers]:
     """Return the different values among ``blocks``, ascending, and for each block the number of its value."""
     if not len(blocks):
         return blocks, blocks

@@ -154,7 +154,7 @@ def _by_device(events: Events) -> _ByDevice:
     return _ByDevice(order, first, plugged, requested, limit, np.maximum(plugged - limit, 0))
 
 
-def followed_devices(events: Events) -> Iterator[tuple[Integers, Integers, Integers]]:
+def device_histories(events: Events) -> Iterator[tuple[Integers, Integers, Integers]]:
     """Yield, for each device that anything happened to, the instants (us) of that, and its plugged and requested pages.
 
     Pages are those after the instant; before a first request, requested is beyond everything.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sim.record.series import followed_devices
+from sim.record.series import device_histories
 from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def follow_shrink_requests(events: Events) -> ShrinkRequests:
     """
     seconds: list[float] = []
     unfulfilled = 0
-    for t_us, plugged, requested in followed_devices(events):
+    for t_us, plugged, requested in device_histories(events):
         # Requested sizes are never negative, so that the first row always begins a request.
         starts = np.flatnonzero(np.diff(requested, prepend=-1) != 0).tolist()
         outstanding: list[_Request] = []  # each for less than the one before

@@ -111,11 +111,11 @@ class TraceComparison:
 
     def worst(self) -> Deviation | None:
         """Return the worst deviation, None where nothing was compared."""
-        worst_first = self.deviations()
-        return worst_first[0] if worst_first else None
+        deviations = self.deviations()
+        return deviations[0] if deviations else None
 
 
-def table(traces: Iterable[TraceComparison]) -> list[tuple[TraceComparison, Deviation | None, int, int]]:
+def worst_first(traces: Iterable[TraceComparison]) -> list[tuple[TraceComparison, Deviation | None, int, int]]:
     """Return (recording, worst deviation, figures compared, figures not within tolerance), worst recording first."""
     rows = []
     for trace in traces:

@@ -74,26 +74,26 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class Outcome:
     """What became of one action: pages got, share of the request met, kills."""
 
     action: Action
     demand: Demand
 
 
-def apply(guest: Demands, actions: Iterable[Action], node: int = 0) -> list[Applied]:
+def apply(guest: Demands, actions: Iterable[Action], node: int = 0) -> list[Outcome]:
     """Do the actions to a guest, in order, all on one node; return what became of each. Stops when the guest dies."""
     out = []
     for action in actions:
         if guest.died:
             break
-        out.append(Applied(action, _apply_one(guest, action, node)))
+        out.append(Outcome(action, _apply_one(guest, action, node)))
     return out
 
 
-def ooms(applied: Iterable[Applied]) -> tuple[OomEvent, ...]:
+def ooms(outcomes: Iterable[Outcome]) -> tuple[OomEvent, ...]:
     """Return all kills of a line, in order."""
-    return tuple(event for item in applied for event in item.demand.ooms)
+    return tuple(event for outcome in outcomes for event in outcome.demand.ooms)
 
 
 def _apply_one(guest: Demands, action: Action, node: int) -> Demand:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.results import frames
-from sim.results.layout import CELL_TABLES, GUEST, SUFFIX, partition, whole, write_cell_table
+from sim.results.layout import CELL_TABLES, GUEST, SUFFIX, is_whole, partition, write_cell_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ def cell_path(store: Path, table: str, cell: CellId) -> Path:
 
 def is_completed(store: Path, cell: CellId) -> bool:
     """Whether everything of ``cell`` is in the folder ``store``: one or two looks at the disk, nothing is read."""
-    return whole(cell_path(store, "events", cell)) and whole(cell_path(store, "series", cell))
+    return is_whole(cell_path(store, "events", cell)) and is_whole(cell_path(store, "series", cell))
 
 
 def write_cell(store: Path, cell: CellId, result: RunResult, series: RunSeries, scores: Mapping[str, float]) -> str:

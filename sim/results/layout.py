@@ -52,7 +52,7 @@ def partitions(store: Path) -> list[str]:
     )
 
 
-def whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
     """Whether ``path`` is there and not empty, as what is not yet on the disk can be after a power failure."""
     try:
         return path.stat().st_size > 0
@@ -63,7 +63,7 @@ def whole(path: Path) -> bool:
 def whole_files(folder: Path) -> Iterator[Path]:
     """Yield the Parquet files in ``folder``, which need not exist, that are not empty."""
     if folder.is_dir():
-        yield from (path for path in folder.iterdir() if path.suffix == SUFFIX and whole(path))
+        yield from (path for path in folder.iterdir() if path.suffix == SUFFIX and is_whole(path))
 
 
 def write_cell_table(path: Path, table: pa.Table) -> None:

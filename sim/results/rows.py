@@ -17,9 +17,9 @@ from sim.results.layout import (
     CELL_TABLES,
     ROW_TABLES,
     SUFFIX,
+    is_whole,
     partition,
     partitions,
-    whole,
     whole_files,
     write_rows,
 )
@@ -119,7 +119,7 @@ class RowWriter:
         """
         left: set[str] = set()
         for path in _files(self._store / table / folder):
-            if not whole(path):
+            if not is_whole(path):
                 path.unlink()
                 continue
             content = read_rows(path, table)
@@ -170,7 +170,7 @@ def _row_in(path: Path) -> Iterator[tuple[int, str]]:
         yield json.loads(text)["replication"], text
 
 
-def unlisted(store: Path, folder: str, listed: Collection[str]) -> Iterator[str]:
+def unlisted_rows(store: Path, folder: str, listed: Collection[str]) -> Iterator[str]:
     """Yield the rows of completed cells of a partition that no file of ``runs`` has: those of a run that was killed."""
     for path in sorted(whole_files(store / "events" / folder)):
         if path.stem not in listed:
@@ -200,7 +200,7 @@ def _merge_file(path: Path, table: str, content: pa.Table) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if whole(path):
+    if is_whole(path):
         present = read_rows(path, table)
         older = pc.is_in(present["cell"], content["cell"].combine_chunks())
         content = pa.concat_tables([present.filter(pc.invert(older)), content])

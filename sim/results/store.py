@@ -18,7 +18,7 @@ from sim.record.series import run_series
 from sim.results import frames
 from sim.results.cells import drop_cell, write_cell
 from sim.results.layout import CELL_TABLES, GUEST, SUFFIX, labels_of, partitions, whole_files
-from sim.results.rows import RowWriter, read_rows, unlisted
+from sim.results.rows import RowWriter, read_rows, unlisted_rows
 from sim.results.schema import PARTITION_COLUMNS, RUNS, SERIES, TABLES
 from sim.scores.registry import SCORES, compute_scores
 
@@ -97,7 +97,7 @@ class ResultStore:
             tables = [read_rows(path, table) for path in sorted(whole_files(self.folder / table / folder))]
             if table == RUNS.name:
                 listed = {key for part in tables for key in part["cell"].to_pylist()}
-                tables.append(frames.rows_table(layout, list(unlisted(self.folder, folder, listed))))
+                tables.append(frames.rows_table(layout, list(unlisted_rows(self.folder, folder, listed))))
             for part in tables:
                 labels = [pa.repeat(pa.scalar(label), len(part)) for label in labels_of(folder)]
                 full = pa.Table.from_arrays([*labels, *part.columns], schema=schema)

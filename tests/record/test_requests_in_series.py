@@ -12,7 +12,7 @@ from sim.engine import simulate
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.events import Events
 from sim.record.recorder import EventKind
-from sim.record.series import followed_devices, run_series
+from sim.record.series import device_histories, run_series
 from sim.record.shrink_requests import follow_shrink_requests
 from sim.streams import Streams
 from sim.units import GIB, PAGE_SIZE, seconds_to_us
@@ -90,7 +90,7 @@ def test_a_size_that_is_asked_for_again_while_it_is_outstanding_is_one_request()
     rig.env.run()
     found = follow_shrink_requests(Events.of(rig.recorder.table()))
     assert (found.seconds, found.unfulfilled) == ((70.0,), 1)
-    (times, plugged, requested), *others = followed_devices(Events.of(rig.recorder.table()))
+    (times, plugged, requested), *others = device_histories(Events.of(rig.recorder.table()))
     assert others == []
     assert (times // 1_000_000).tolist() == [0, 10, 20, 70]
     assert (plugged * PAGE_SIZE // GIB).tolist() == [6, 6, 6, 4]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sim.replay.calibration import IDLE_FREE, TraceComparison, table
+from sim.replay.calibration import IDLE_FREE, TraceComparison, worst_first
 from sim.replay.kernel_trace import replay as replay_zones
 from sim.replay.load_replay import LoadReplay, replay_with_load
 from sim.replay.trace_format import read_trace
@@ -125,7 +125,7 @@ def loaded(shared_dir: Path) -> dict[str, TraceComparison]:
 
 
 def test_all_guests_under_load(loaded: dict[str, TraceComparison]) -> None:
-    rows = table(loaded.values())
+    rows = worst_first(loaded.values())
     listing = "\n".join(f"{trace.name}: {worst}" for trace, worst, _, outside in rows if outside)
     assert not listing, listing
 
