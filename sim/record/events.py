@@ -221,3 +221,10 @@ def counted_up(lengths: Integers) -> Integers:
     """Return the numbers from 0 for each of ``lengths``, one after the other: 0, 1, 0, 1, 2 for 2 and 3."""
     # The position in the whole, less the position at which each begins.
     return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def sums_within(deltas: Integers, starts: Integers) -> Integers:
+    """Return running sums of ``deltas`` that begin anew in each group; ``starts`` has the first row of each row's."""
+    # One running sum over everything, less what it was before the group.
+    sums = np.cumsum(deltas)
+    return sums - (sums - deltas)[starts]

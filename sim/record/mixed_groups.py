@@ -13,7 +13,7 @@ import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.device_group import GroupKind
-from sim.record.events import ONLINE_SIGN, Events, counted_up, order_by, starts_to_rows
+from sim.record.events import ONLINE_SIGN, Events, counted_up, order_by, starts_to_rows, sums_within
 from sim.record.recorder import NO_DEVICE
 
 if TYPE_CHECKING:
@@ -71,12 +71,7 @@ def _count(events: Events, unit_blocks: Integers) -> tuple[int, int]:
     change = ONLINE_SIGN[events.kind[source]] * blocks[order]
     movable = np.where(events.zone[source] == ZONE_MOVABLE, change, 0)
 
-    def present(deltas: Integers) -> Integers:
-        # One running sum over all groups, less what it was before each group's first event.
-        sums = np.cumsum(deltas)
-        return sums - (sums - deltas)[start]
-
-    mixed = ((present(movable) > 0) & (present(change - movable) > 0)).astype(np.int64)
+    mixed = ((sums_within(movable, start) > 0) & (sums_within(change - movable, start) > 0)).astype(np.int64)
     delta = np.diff(mixed, prepend=0)
     delta[first] = mixed[first]
     # Pieces of one event may change several units: unlike indexing, add.at counts every one of them.

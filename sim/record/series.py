@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
-from sim.record.events import PLUGGED_SIGN, Events, order_by, starts_to_rows
+from sim.record.events import PLUGGED_SIGN, Events, order_by, starts_to_rows, sums_within
 from sim.record.recorder import NO_DEVICE, EventKind
 
 if TYPE_CHECKING:
@@ -141,12 +141,11 @@ def _by_device(events: Events) -> _ByDevice:
     first = np.diff(events.device[order], prepend=-1) != 0
     start = starts_to_rows(first)
 
-    change = events.plugged_change()[order]
-    sums = np.cumsum(change)
-    plugged = sums - (sums - change)[start]
+    plugged = sums_within(events.plugged_change()[order], start)
 
     # A device that is gone is asked for nothing any more: its last event is a request for 0 pages.
     asks, asked = ~plugs[order], events.requested[order]
+    # The row of the last request so far, which may be another device's: one before the device's first row is.
     last = np.maximum.accumulate(np.where(asks, np.arange(len(order)), -1))
     known = last >= start
     requested = np.where(known, asked[last], 0) if len(order) else asked
@@ -154,17 +153,26 @@ def _by_device(events: Events) -> _ByDevice:
     return _ByDevice(order, first, plugged, requested, limit, np.maximum(plugged - limit, 0))
 
 
-def device_histories(events: Events) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """Yield, for each device that anything happened to, the instants (us) of that, and its plugged and requested pages.
+class DeviceHistory(NamedTuple):
+    """The instants (us) at which anything happened to a device, and its plugged and requested pages after each.
 
-    Pages are those after the instant; before a first request, requested is beyond everything.
+    Before a first request, ``requested`` is beyond everything.
     """
+
+    t_us: Integers
+    plugged: Integers
+    requested: Integers
+
+
+def device_histories(events: Events) -> Iterator[DeviceHistory]:
+    """Yield the history of each device that anything happened to."""
     by_device = _by_device(events)
     bounds = [*np.flatnonzero(by_device.first).tolist(), len(by_device.order)]
     for start, stop in pairwise(bounds):
         t_us = events.t_us[by_device.order[start:stop]]
+        # Of several events of one instant the last; no time is -1, so that the very last row always counts.
         last = start + np.flatnonzero(np.diff(t_us, append=-1) != 0)
-        yield events.t_us[by_device.order[last]], by_device.plugged[last], by_device.limit[last]
+        yield DeviceHistory(events.t_us[by_device.order[last]], by_device.plugged[last], by_device.limit[last])
 
 
 def run_series(result: RunResult, events: Events | None = None) -> RunSeries:

@@ -7,7 +7,16 @@ import pytest
 
 from sim.guest import OomKind
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
-from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events, counted_up, order_by, starts_to_rows
+from sim.record.events import (
+    OFFLINE_SIGN,
+    ONLINE_SIGN,
+    PLUGGED_SIGN,
+    Events,
+    counted_up,
+    order_by,
+    starts_to_rows,
+    sums_within,
+)
 from sim.record.recorder import EVENT_COLUMNS, NO_DEVICE, EventKind, Recorder
 from sim.record.run_result import BootMemory
 
@@ -123,6 +132,11 @@ def test_events_are_flagged_by_what_they_tell() -> None:
 def test_numbers_are_counted_up_for_each_length() -> None:
     assert counted_up(np.array([2, 0, 3, 1])).tolist() == [0, 1, 0, 1, 2, 0]
     assert counted_up(np.array([], dtype=np.int64)).tolist() == []
+
+
+def test_sums_begin_anew_in_each_group() -> None:
+    starts = np.array([0, 0, 2, 3, 3, 3])
+    assert sums_within(np.array([5, -2, 7, 1, 1, -4]), starts).tolist() == [5, 3, 7, 1, 2, -2]
 
 
 def test_the_table_itself_is_never_changed_by_reading_it() -> None:
