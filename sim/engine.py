@@ -80,7 +80,7 @@ def simulate(
         recorder,
         settings=KernelSettings(machine.kernel_series, machine.movable_node, machine.memmap_on_memory),
         guest=None if link is None else link.hotplug_side,
-        free_kernel_pages=None if link is None else link.model.kernel_headroom,
+        free_kernel_pages=None if link is None else link.model.meminfo.kernel_headroom,
         listener=Listeners(*listeners),
     )
     context = DriverContext(env, core, recorder, timing)
@@ -109,7 +109,7 @@ def simulate(
             "refused_offlines": core.refusals,
             "failed_requests": host.failed_requests,
             "failed_operations": context.failures,
-            "guest_died": int(link is not None and link.model.died),
+            "guest_died": int(link is not None and link.model.killer.guest_died),
         },
         guest={} if link is None else link.series(),
     )

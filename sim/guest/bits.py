@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 
-def lowest(mask: int, nr: int) -> int:
-    """Return the lowest ``nr`` set bits of ``mask``."""
+def lowest(mask: int, count: int) -> int:
+    """Return the lowest ``count`` set bits of ``mask``."""
     out = 0
-    for _ in range(nr):
+    for _ in range(count):
         bit = mask & -mask
         out |= bit
         mask ^= bit
     return out
 
 
-def highest(mask: int, nr: int) -> int:
-    """Return the highest ``nr`` set bits of ``mask``."""
-    for _ in range(mask.bit_count() - nr):
+def highest(mask: int, count: int) -> int:
+    """Return the highest ``count`` set bits of ``mask``."""
+    for _ in range(mask.bit_count() - count):
         mask &= mask - 1
     return mask
 

@@ -1,20 +1,24 @@
-"""The guest's memory at boot: from a recording's snapshot, or by default from the machine's size."""
+"""The guest's memory at boot: from a recording's snapshot, or by default from the machine's size.
+
+Also where in it the boot kernel's own pages lie, which never come back.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sim.guest.contract import DMA, MOVABLE
+from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
+from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES, STRUCT_PAGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from sim.guest.kernel_pages import KernelPages
     from sim.guest.parameters import GuestParameters
 
-_PAGE = 4096
-_MEMMAP_DIVISOR = 64
-"""A descriptor of 64 bytes for each page of 4096: 1/64."""
+_MEMMAP_DIVISOR = PAGE_SIZE // STRUCT_PAGE_BYTES
+"""Pages whose descriptors fill one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +49,84 @@ def default_boot(
     own use, which prefers the highest kernel zone of the first node. Fitted to idle kernels from 512 MiB to 65 GiB;
     a guest too small for that keeps a sixteenth of its memory.
     """
-    total = sum(x[2] for x in present)
-    managed = {(n, z): p for n, z, p, _ in present}
-    fixed = min(parameters.boot_reserved_bytes // _PAGE, total * 15 // 16)
-    dma = sum(p // 32 for _, z, p, _ in present if z == DMA)
-    for n, z, p, _ in present:
-        if z == DMA:
-            managed[n, z] = p - p // 32
-    first_node = min(n for n, *_ in present)
-    _take(managed, [k for k in sorted(managed) if k[0] == first_node and k[1] != DMA], max(0, fixed - dma))
-    for node in sorted({n for n, *_ in present}):
-        memmap = sum(p for n, _, p, _ in present if n == node) // _MEMMAP_DIVISOR
-        _take(managed, sorted((k for k in managed if k[0] == node), reverse=True), memmap)
+    total = sum(pages for _, _, pages, _ in present)
+    managed = {(node, zone): pages for node, zone, pages, _ in present}
+    fixed = min(parameters.boot_reserved_bytes // PAGE_SIZE, total * 15 // 16)
+    for node, zone, pages, _ in present:
+        if zone == ZONE_DMA:
+            managed[node, zone] = pages - pages // 32
+            fixed -= pages // 32
+    first_node = min(node for node, *_ in present)
+    above_dma = [key for key in sorted(managed) if key[0] == first_node and key[1] != ZONE_DMA]
+    _take(managed, above_dma, max(0, fixed))
+    for node in sorted({node for node, *_ in present}):
+        memmap = sum(pages for its_node, _, pages, _ in present if its_node == node) // _MEMMAP_DIVISOR
+        _take(managed, sorted((key for key in managed if key[0] == node), reverse=True), memmap)
     total_managed = sum(managed.values())
-    idle = parameters.idle_use_bytes // _PAGE + int(parameters.idle_use_share * total_managed)
+    idle = parameters.idle_use_bytes // PAGE_SIZE + int(parameters.idle_use_share * total_managed)
     free = dict(managed)
-    kernel_first = [k for k in sorted(managed, reverse=True) if k[0] == first_node and k[1] not in (MOVABLE, DMA)]
-    _take(free, [*kernel_first, *(k for k in sorted(managed) if k[1] == DMA)], min(idle, total_managed * 9 // 10))
-    pcp = parameters.idle_pcp_bytes // _PAGE
-    first = kernel_first[0] if kernel_first else None
+    kernel_first = [key for key in reversed(above_dma) if key[1] != ZONE_MOVABLE]
+    dma = [key for key in sorted(managed) if key[1] == ZONE_DMA]
+    _take(free, [*kernel_first, *dma], min(idle, total_managed * 9 // 10))
+    pcp = parameters.idle_pcp_bytes // PAGE_SIZE
+    home = kernel_first[0] if kernel_first else None
     return [
-        BootZone(n, z, managed[n, z], free[n, z], min(pcp, free[n, z]) if (n, z) == first else 0, p, runs)
-        for n, z, p, runs in present
-    ]
+        BootZone(
+            node, zone, managed[node, zone], free[node, zone],
+            min(pcp, free[node, zone]) if (node, zone) == home else 0, pages, runs,
+        )
+        for node, zone, pages, runs in present
+    ]  # fmt: skip
 
 
 def _take(pages: dict[tuple[int, int], int], order: Iterable[tuple[int, int]], amount: int) -> None:
     """Take ``amount`` pages out of ``pages`` in ``order``, as far as there are any."""
     for key in order:
-        n = min(pages[key], amount)
-        pages[key] -= n
-        amount -= n
+        part = min(pages[key], amount)
+        pages[key] -= part
+        amount -= part
+
+
+def fix_boot_use(pageblocks: KernelPages, boot: BootZone) -> None:
+    """Place the boot kernel's own use of a zone: half in block 0 (its image), the rest at the top of the zone."""
+    width = pageblocks.width
+    used = max(0, sum(count for _, count in boot.runs) * width - boot.free // PAGEBLOCK_PAGES)
+    if any(first == 0 for first, _ in boot.runs):
+        low = min(width, -(-used // 2))
+        pageblocks.fix(0, (1 << low) - 1)
+        used -= low
+    for first, count in sorted(boot.runs, reverse=True):
+        for block in range(first + count - 1, first - 1, -1):
+            part = min(used, width)
+            if not part:
+                return
+            pageblocks.fix(block, ((1 << part) - 1) << (width - part))
+            used -= part
+
+
+def fix_node_structures(
+    pageblocks: Mapping[tuple[int, int], KernelPages | None], boot_zones: Iterable[BootZone]
+) -> None:
+    """Keep a pageblock for each node's own structures and threads: in its highest kernel zone, at the bottom.
+
+    ``pageblocks``: of each (node, zone).
+    """
+    highest: dict[int, BootZone] = {}
+    for boot in boot_zones:
+        if boot.zone not in {ZONE_DMA, ZONE_MOVABLE} and boot.runs:
+            top = highest.setdefault(boot.node, boot)
+            if boot.zone > top.zone:
+                highest[boot.node] = boot
+    for node, top in highest.items():
+        tracked = pageblocks[node, top.zone]
+        if tracked is not None:
+            tracked.fix(min(first for first, _ in top.runs), 1)
+
+
+def stuck_blocks(boot_zones: Iterable[BootZone]) -> set[int]:
+    """Return the boot blocks in MOVABLE with boot allocations: the highest of a zone that manages not all it has."""
+    return {
+        max(first + count for first, count in boot.runs) - 1
+        for boot in boot_zones
+        if boot.zone == ZONE_MOVABLE and boot.runs and boot.managed < boot.present
+    }

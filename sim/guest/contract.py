@@ -1,7 +1,7 @@
 """What a guest offers to the rest of the simulator: one protocol, and the outcomes of its verbs.
 
-A guest knows zones as (node, zone number), blocks by kernel block id, and amounts in base pages. It knows nothing
-of devices, policies or time: whoever calls turns moved pages into time and rates into amounts.
+A guest knows zones as (node, zone number of :mod:`sim.memory.zones`), blocks by kernel block id, and amounts in base
+pages. It knows nothing of devices, policies or time: whoever calls turns moved pages into time and rates into amounts.
 """
 
 from __future__ import annotations
@@ -9,12 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
-
-DMA, DMA32, NORMAL, MOVABLE = range(4)
-"""Zone numbers, in the kernel's order (include/linux/mmzone.h)."""
-
-ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable")
-"""Names of the zone numbers, as /proc/zoneinfo writes them."""
 
 
 class OomKind(IntEnum):

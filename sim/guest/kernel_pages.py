@@ -10,9 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from sim.guest.bits import lowest
-
-PAGEBLOCK = 512
-"""Pages of a pageblock."""
+from sim.units import PAGEBLOCK_PAGES
 
 
 class KernelPages:
@@ -26,17 +24,20 @@ class KernelPages:
     """
 
     __slots__ = (
-        "_ends", "_full", "_left", "_spare", "_starts", "_usable", "absent", "fixed", "floor", "fresh", "held", "hint",
-        "hot_from", "nr_absent", "nr_blocks", "nr_fixed", "nr_held", "nr_hot_free", "nr_pieces", "pages", "pieces",
-        "thinning", "width",
+        "_ends", "_full", "_left", "_left_half", "_spare", "_starts", "_usable", "absent", "fixed", "floor", "fresh",
+        "held", "hint", "hot_from", "nr_absent", "nr_blocks", "nr_fixed", "nr_held", "nr_hot_free", "nr_pieces",
+        "pages", "pieces", "thinning", "width",
     )  # fmt: skip
 
-    def __init__(self, width: int, fill: float) -> None:
-        """Make an empty one: ``width`` pageblocks in a block, ``fill`` the share of a held pageblock that gets used."""
+    def __init__(self, width: int, fill: float, left_half: float) -> None:
+        """Make an empty one: ``width`` pageblocks in a block, ``fill`` the share of a held pageblock that gets used.
+
+        With ``left_half`` pageblocks of leftovers, freed memory leaves half as much behind as with none.
+        """
         self.width = width
         self._full = (1 << width) - 1
-        self._usable = max(1, int(PAGEBLOCK * fill))
-        self._spare = PAGEBLOCK - self._usable  # room left in a pageblock of the boot kernel
+        self._usable = max(1, int(PAGEBLOCK_PAGES * fill))
+        self._spare = PAGEBLOCK_PAGES - self._usable  # room left in a pageblock of the boot kernel
         self._starts: list[int] = []
         self._ends: list[int] = []
         self.fixed: dict[int, int] = {}
@@ -55,6 +56,7 @@ class KernelPages:
         self.hint = 0
         """No block below this one has a pageblock without kernel pages."""
         self._left = 0.0
+        self._left_half = left_half
         self.fresh = False
         """Memory was freed since the last growth: its leftovers have not thinned out yet."""
         self.thinning = False
@@ -62,15 +64,15 @@ class KernelPages:
 
     # Runs of online blocks.
 
-    def insert(self, first: int, nr: int) -> None:
+    def insert(self, first: int, count: int) -> None:
         """Add a run of blocks that went online. Amortised O(log runs)."""
-        self.nr_blocks += nr
+        self.nr_blocks += count
         starts, ends = self._starts, self._ends
-        if first < self.hint or self.nr_blocks == nr:
+        if first < self.hint or self.nr_blocks == count:
             self.hint = first
-        end = first + nr
+        end = first + count
         if end > self.hot_from:
-            self.nr_hot_free += (nr if first >= self.hot_from else end - self.hot_from) * self.width
+            self.nr_hot_free += (count if first >= self.hot_from else end - self.hot_from) * self.width
         i = bisect_right(starts, first)
         if i and ends[i - 1] == first:
             ends[i - 1] = end
@@ -83,19 +85,19 @@ class KernelPages:
             starts.insert(i, first)
             ends.insert(i, end)
 
-    def delete(self, first: int, nr: int) -> None:
+    def delete(self, first: int, count: int) -> None:
         """Take out a run of blocks that went offline and hold no kernel page."""
-        self.nr_blocks -= nr
+        self.nr_blocks -= count
         if self.absent:
-            for block in [first] if nr == 1 else [b for b in self.absent if first <= b < first + nr]:
+            for block in [first] if count == 1 else [block for block in self.absent if first <= block < first + count]:
                 gone = self.absent.pop(block, 0).bit_count()
                 self.nr_absent -= gone
                 if block >= self.hot_from:
                     self.nr_hot_free += gone
         starts, ends = self._starts, self._ends
-        end = first + nr
+        end = first + count
         if end > self.hot_from:
-            self.nr_hot_free -= (nr if first >= self.hot_from else end - self.hot_from) * self.width
+            self.nr_hot_free -= (count if first >= self.hot_from else end - self.hot_from) * self.width
         i = bisect_right(starts, first) - 1
         if starts[i] == first:
             if ends[i] == end:
@@ -111,22 +113,22 @@ class KernelPages:
 
     def runs(self) -> list[tuple[int, int]]:
         """Return the online runs as (first block, blocks), ascending."""
-        return [(a, b - a) for a, b in zip(self._starts, self._ends, strict=True)]
+        return [(start, end - start) for start, end in zip(self._starts, self._ends, strict=True)]
 
     def busy(self, block: int) -> int:
         """Return the bitmap of pageblocks of ``block`` that hold a kernel page."""
         return self.held.get(block, 0) | self.pieces.get(block, 0) | self.fixed.get(block, 0)
 
-    def busy_blocks(self, first: int, nr: int) -> list[int]:
+    def busy_blocks(self, first: int, count: int) -> list[int]:
         """Return the blocks of a run that hold kernel pages, ascending.
 
         Costs the smaller of run and kernel pages' blocks.
         """
-        if nr == 1:
+        if count == 1:
             return [first] if self.busy(first) else []
-        end = first + nr
+        end = first + count
         keys = self.held.keys() | self.pieces.keys() | self.fixed.keys()
-        return sorted(b for b in keys if first <= b < end)
+        return sorted(block for block in keys if first <= block < end)
 
     def untouched(self) -> int:
         """Return the pageblocks of online blocks without kernel pages."""
@@ -140,23 +142,23 @@ class KernelPages:
 
     def _start_for(self, user_pages: int) -> int:
         """Return the block from which pages are free while user and kernel pages fill the zone from below."""
-        blocks = (user_pages // PAGEBLOCK + self.nr_held + self.nr_pieces + self.nr_fixed) // self.width
-        for a, b in zip(self._starts, self._ends, strict=True):
-            if blocks < b - a:
-                return max(self.hint, a + blocks)
-            blocks -= b - a
+        blocks = (user_pages // PAGEBLOCK_PAGES + self.nr_held + self.nr_pieces + self.nr_fixed) // self.width
+        for start, end in zip(self._starts, self._ends, strict=True):
+            if blocks < end - start:
+                return max(self.hint, start + blocks)
+            blocks -= end - start
         return self.hint
 
-    def _claim(self, into: dict[int, int], nr: int, user_pages: int) -> list[tuple[int, int]]:
-        """Claim up to ``nr`` pageblocks without kernel pages, lowest first. Return (block, mask) of each block used."""
+    def _claim(self, into: dict[int, int], count: int, user_pages: int) -> list[tuple[int, int]]:
+        """Claim up to ``count`` pageblocks without kernel pages, lowest first; return (block, mask) of each block."""
         out: list[tuple[int, int]] = []
-        if user_pages >= PAGEBLOCK:
+        if user_pages >= PAGEBLOCK_PAGES:
             start = self._start_for(user_pages)
-            nr = self._claim_from(start, into, nr, out)
-            if nr and start > self.hint:
-                self._claim_from(self.hint, into, nr, out)
+            count = self._claim_from(start, into, count, out)
+            if count and start > self.hint:
+                self._claim_from(self.hint, into, count, out)
         else:
-            self._claim_from(self.hint, into, nr, out)
+            self._claim_from(self.hint, into, count, out)
             if out:
                 self.hint = out[-1][0]
         for block, mask in out:
@@ -164,7 +166,7 @@ class KernelPages:
                 self.nr_hot_free -= mask.bit_count()
         return out
 
-    def _claim_from(self, block: int, into: dict[int, int], nr: int, out: list[tuple[int, int]]) -> int:
+    def _claim_from(self, block: int, into: dict[int, int], count: int, out: list[tuple[int, int]]) -> int:
         """Claim at or above ``block``, append to ``out``, return how many are still wanted."""
         full, starts, ends = self._full, self._starts, self._ends
         held, pieces, fixed, absent = self.held, self.pieces, self.fixed, self.absent
@@ -172,24 +174,24 @@ class KernelPages:
         if i < 0 or block >= ends[i]:
             i += 1
             if i >= len(starts):
-                return nr
+                return count
             block = starts[i]
-        while nr:
+        while count:
             left = full & ~(held.get(block, 0) | pieces.get(block, 0) | fixed.get(block, 0) | absent.get(block, 0))
             if left:
-                if nr == 1:
+                if count == 1:
                     left &= -left
-                    nr = 0
+                    count = 0
                 else:
-                    surplus = left.bit_count() - nr
+                    surplus = left.bit_count() - count
                     if surplus > 0:
-                        left = lowest(left, nr)
-                        nr = 0
+                        left = lowest(left, count)
+                        count = 0
                     else:
-                        nr = -surplus
+                        count = -surplus
                 into[block] = into.get(block, 0) | left
                 out.append((block, left))
-                if not nr:
+                if not count:
                     break
             block += 1
             if block >= ends[i]:
@@ -197,11 +199,11 @@ class KernelPages:
                 if i >= len(starts):
                     break
                 block = starts[i]
-        return nr
+        return count
 
-    def take_pieces(self, nr: int, user_pages: int) -> list[tuple[int, int]]:
-        """Claim up to ``nr`` whole pageblocks for memmap. Return (block, mask) of each block used."""
-        if nr == 1 and user_pages < PAGEBLOCK:
+    def take_pieces(self, count: int, user_pages: int) -> list[tuple[int, int]]:
+        """Claim up to ``count`` whole pageblocks for memmap. Return (block, mask) of each block used."""
+        if count == 1 and user_pages < PAGEBLOCK_PAGES:
             # A block of 128 MiB needs one: this is the hot path of plugging, so it is spared the general way.
             block, pieces = self.hint, self.pieces
             i = bisect_right(self._starts, block) - 1
@@ -215,7 +217,7 @@ class KernelPages:
                 if block >= self.hot_from:
                     self.nr_hot_free -= 1
                 return [(block, left)]
-        out = self._claim(self.pieces, nr, user_pages)
+        out = self._claim(self.pieces, count, user_pages)
         for _, mask in out:
             self.nr_pieces += mask.bit_count()
         return out
@@ -279,18 +281,18 @@ class KernelPages:
             self.nr_hot_free += number
         self.hint = min(self.hint, block)
 
-    def give(self, pages: int, stay: float, half: float) -> None:
+    def give(self, pages: int, stay: float) -> None:
         """Free kernel pages; the share ``stay`` of their pageblocks remains held, for good: a leftover.
 
         Highest pageblocks go first. Pages that lay in leftovers of earlier loads (in proportion) give nothing back.
-        The more leftovers there are, the fewer come on top: at ``half`` pageblocks of them half as many.
+        The more leftovers there are, the fewer come on top.
         """
         self.pages -= pages
         self.fresh = True
         if self.nr_held:
             new = max(0, self.nr_held - self.floor - self.nr_left) / self.nr_held
             part = pages / self._usable * new
-            stay *= half / (half + self._left)
+            stay *= self._left_half / (self._left_half + self._left)
             self._left += part * stay
             self._release(int(part * (1.0 - stay) + 0.5))
 
@@ -316,24 +318,24 @@ class KernelPages:
     def _needed(self) -> int:
         return max(self.floor, -(-(self.pages - self.nr_fixed * self._spare) // self._usable))
 
-    def _release(self, nr: int) -> None:
-        nr = min(nr, self.nr_held - self._needed())
-        if nr <= 0:
+    def _release(self, count: int) -> None:
+        count = min(count, self.nr_held - self._needed())
+        if count <= 0:
             return
-        self.nr_held -= nr
+        self.nr_held -= count
         held = self.held
         for block in sorted(held, reverse=True):
             bits = held[block]
-            before = nr
-            while bits and nr:
+            before = count
+            while bits and count:
                 bits &= ~(1 << (bits.bit_length() - 1))
-                nr -= 1
+                count -= 1
             if block >= self.hot_from:
-                self.nr_hot_free += before - nr
+                self.nr_hot_free += before - count
             self.hint = min(self.hint, block)
             if bits:
                 held[block] = bits
             else:
                 del held[block]
-            if not nr:
+            if not count:
                 return

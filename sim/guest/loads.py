@@ -1,4 +1,7 @@
-"""Who holds memory in the guest: named loads, each with its pages by zone."""
+"""Who holds memory in the guest: named loads, each with its pages by zone.
+
+A load's pages and the counters of the zones that they lie in change together, here and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sim.guest.zone import Zone
+    from sim.guest.parameters import GuestParameters
+    from sim.guest.zone import GuestZone
 
 
 class LoadKind(Enum):
@@ -81,19 +85,85 @@ class Load:
         """Files, processes, pipes, socket pairs; otherwise pages asked for."""
         self.slab_per_unit = 0.0
         """Reclaimable slab pages of each unit, as long as it is in memory."""
-        self.user: dict[Zone, int] = {}
-        self.kernel: dict[Zone, int] = {}
-        self.slab: dict[Zone, int] = {}
-        self.orphans: dict[Zone, int] = {}
+        self.user: dict[GuestZone, int] = {}
+        self.kernel: dict[GuestZone, int] = {}
+        self.slab: dict[GuestZone, int] = {}
+        self.orphans: dict[GuestZone, int] = {}
         """Kernel pages of inodes whose data has just been dropped."""
         self.huge = False
         """Made of huge pages, which do not pass through the CPU lists of small ones."""
         self.dirty = 0
         """Of the user pages: written and not yet on disk. They are the youngest."""
 
+    # Pages in and out -----------------------------------------------------------------------------------------------
+
+    def put_user(self, zone: GuestZone, pages: int) -> None:
+        """Use free pages of a zone as user pages."""
+        zone.free -= pages
+        zone.user += pages
+        if not self.huge:
+            zone.spend_pcp(pages)
+        self.user[zone] = self.user.get(zone, 0) + pages
+        if self.kind in CACHED:
+            zone.cache += pages
+
+    def drop_user(self, zone: GuestZone, pages: int) -> None:
+        """Free user pages in a zone."""
+        zone.free += pages
+        zone.user -= pages
+        zone.fill_pcp_loads(pages)
+        _take_from(self.user, zone, pages)
+        if self.kind in CACHED:
+            zone.cache -= pages
+
+    def put_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
+        """Use free pages of a kernel zone as kernel pages, ``slab``: that can be reclaimed."""
+        zone.free -= pages
+        zone.kernel += pages
+        zone.spend_pcp(pages)
+        if slab:
+            zone.slab += pages
+        held = self.slab if slab else self.kernel
+        held[zone] = held.get(zone, 0) + pages
+        if zone.pageblocks is not None:
+            zone.pageblocks.take(pages, zone.user)
+
+    def put_slab(self, zone: GuestZone, pages: int) -> None:
+        """Use free pages of a kernel zone as reclaimable slab."""
+        self.put_kernel(zone, pages, slab=True)
+
+    def drop_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
+        """Free kernel pages, ``slab``: of the reclaimable ones. A part of their pageblocks stays held."""
+        zone.free += pages
+        zone.kernel -= pages
+        zone.fill_pcp_loads(pages)
+        if slab:
+            zone.slab -= pages
+        _take_from(self.slab if slab else self.kernel, zone, pages)
+        if zone.pageblocks is not None:
+            zone.pageblocks.give(pages, self.stay)
+
+    def orphan(self, zone: GuestZone, pages: int) -> None:
+        """Note that kernel pages belong to inodes whose data has just been dropped."""
+        self.orphans[zone] = self.orphans.get(zone, 0) + pages
+        _take_from(self.kernel, zone, pages)
+
+    def ripen(self) -> None:
+        """Make the inodes of dropped data reclaimable: time has passed."""
+        for zone, pages in self.orphans.items():
+            self.slab[zone] = self.slab.get(zone, 0) + pages
+            zone.slab += pages
+        self.orphans.clear()
+
+    # Sums -----------------------------------------------------------------------------------------------------------
+
     def user_pages(self) -> int:
         """Return the user pages in all zones."""
         return sum(self.user.values())
+
+    def clean_pages(self) -> int:
+        """Return the user pages that are not dirty."""
+        return self.user_pages() - self.dirty
 
     def kernel_pages(self) -> int:
         """Return the kernel pages in all zones, reclaimable ones included."""
@@ -110,3 +180,66 @@ class Load:
         if self.kind is LoadKind.PROCESSES:
             return pages / self.units if self.units else 0.0
         return float(pages)
+
+
+def _take_from(held: dict[GuestZone, int], zone: GuestZone, pages: int) -> None:
+    """Take pages off a load's in one zone; a zone without any is left out of the table."""
+    rest = held[zone] - pages
+    if rest:
+        held[zone] = rest
+    else:
+        del held[zone]
+
+
+class Loads:
+    """The loads of a guest. ``by_name`` has the oldest first: the order of placement in the zones and of reclaim."""
+
+    def __init__(self, parameters: GuestParameters) -> None:
+        self.by_name: dict[str, Load] = {}
+        shared = dict.fromkeys(LoadKind, parameters.stay_share)
+        self._stay = (
+            shared
+            | dict.fromkeys(WHOLE_PAGES, parameters.stay_share_tables)
+            | {
+                LoadKind.PIPES: parameters.stay_share_pipes,
+                LoadKind.SOCKETS: parameters.stay_share_pipes,
+                LoadKind.PROCESSES: parameters.stay_share_processes,
+                LoadKind.TMPFS_FILES: parameters.stay_share_tmpfs,
+                LoadKind.DISK_FILES: parameters.stay_share_disk,
+            }
+        )
+        """By kind: the share of its kernel pageblocks that stay held once its pages are freed."""
+
+    def get(self, name: str, kind: LoadKind, node: int) -> Load:
+        """Return the load, made if need be. Raises ValueError where it is of another kind."""
+        load = self.by_name.get(name)
+        if load is None:
+            load = self.by_name[name] = Load(name, kind, node, self._stay[kind])
+        elif load.kind is not kind:
+            raise ValueError(f"load {name!r} is {load.kind.value} and cannot take {kind.value}")
+        return load
+
+    def ripen(self) -> None:
+        """Make the inodes of all dropped data reclaimable: time has passed."""
+        for load in self.by_name.values():
+            if load.orphans:
+                load.ripen()
+
+    def free_part(self, load: Load, share: float) -> None:
+        """Free a share (0 to 1) of a load's pages."""
+        self.ripen()
+        for zone, held in list(load.user.items()):
+            pages = round(held * share)
+            if pages:
+                load.drop_user(zone, pages)
+        for slab, by_zone in ((False, load.kernel), (True, load.slab)):
+            for zone, held in list(by_zone.items()):
+                pages = round(held * share)
+                if pages:
+                    load.drop_kernel(zone, pages, slab=slab)
+        load.dirty = min(load.dirty, load.user_pages())
+
+    def free(self, load: Load) -> None:
+        """Free all of a load and forget it."""
+        self.free_part(load, 1.0)
+        self.by_name.pop(load.name, None)

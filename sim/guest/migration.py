@@ -8,88 +8,90 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.guest.contract import MOVABLE, OomEvent, OomKind
-from sim.guest.demands import Demands
+from sim.guest.contract import OomEvent, OomKind
 from sim.guest.loads import CACHED, Load
+from sim.guest.zone import Floor, spread
+from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
-    from sim.guest.zone import Zone
+    from sim.guest.loads import Loads
+    from sim.guest.oom import OomKiller
+    from sim.guest.reclaim import Reclaim
+    from sim.guest.zone import GuestZone
+    from sim.guest.zones import GuestZones
 
 
-class Migration(Demands):
-    """Adds moving user pages out of the way of memory that is asked back."""
+class Migration:
+    """Moves user pages out of the way of memory that is asked back, and kills where they find no other place."""
 
-    def _withdraw(self, z: Zone, pages: int, *, drop_cache: bool) -> tuple[int, list[OomEvent]]:
-        """Take ``pages`` out of a zone whose user pages may be in the way; return the pages moved and the kills.
+    def __init__(self, zones: GuestZones, loads: Loads, reclaim: Reclaim, killer: OomKiller) -> None:
+        self._zones = zones
+        self._loads = loads
+        self._reclaim = reclaim
+        self._killer = killer
 
-        Used pages are packed from the bottom of the zone, so what is taken off is free first, then the youngest
-        user pages.
+    def withdraw(self, zone: GuestZone, pages: int, *, drop_cache: bool) -> tuple[int, list[OomEvent]]:
+        """Take ``pages`` out of a zone, of which user pages may be in the way; return the pages moved and the kills.
+
+        With ``drop_cache`` clean page cache in the way is dropped and not moved.
         """
-        left = z.free - pages
-        if left >= 0 and (not z.user or left > z.managed >> 3):
-            # Nothing in the way, or far above any watermark (at most a sixteenth and a thousandth of the zone): no
-            # need for them.
-            z.managed -= pages
-            z.free = left
-            z.pcp = z.pcp_loads = 0
+        left = zone.free - pages
+        # A shortcut past clear(): nothing is in the way. Above an eighth of the zone no watermark has to be computed to
+        # know it (the low one is at most a sixteenth and a thousandth).
+        if left >= 0 and (not zone.user or left > zone.managed >> 3):
+            zone.shrink(pages)
             return 0, []
-        self._fresh_watermarks()
+        return self.clear(zone, pages, drop_cache=drop_cache)
+
+    def clear(self, zone: GuestZone, pages: int, *, drop_cache: bool) -> tuple[int, list[OomEvent]]:
+        """Do what :meth:`withdraw` does, step by step."""
+        self._zones.refresh_watermarks()
         moved = 0
         ooms: list[OomEvent] = []
-        if z.zone != MOVABLE:
+        if zone.type != ZONE_MOVABLE:
             # Migration leaves a kernel zone at its low watermark while other zones have room; MOVABLE is packed to
             # the last page.
-            soft = min(z.low - (z.free - pages), z.user)
-            if soft > 0:
-                moved += self._move_out(z, soft, drop_cache=drop_cache, watermark="low")
-        while z.free < pages and z.user:
-            need = min(pages - z.free, z.user)
-            got = self._move_out(z, need, drop_cache=drop_cache, watermark="min")
-            moved += got
-            if got < need:
-                others = tuple(x for x in self.zones.values() if x is not z)
-                if not self._reclaim_cache(need - got, (z, *others)):
-                    event = self._oom(OomKind.MIGRATION, 0.0)
+            to_low = min(zone.low - (zone.free - pages), zone.user)
+            if to_low > 0:
+                moved += self._move_out(zone, to_low, Floor.USER_LOW, drop_cache=drop_cache)
+        while zone.free < pages and zone.user:
+            in_the_way = min(pages - zone.free, zone.user)
+            gone = self._move_out(zone, in_the_way, Floor.USER_MIN, drop_cache=drop_cache)
+            moved += gone
+            if gone < in_the_way:
+                others = (other for other in self._zones.by_key.values() if other is not zone)
+                if not self._reclaim.cache(in_the_way - gone, (zone, *others)):
+                    event = self._killer.kill(OomKind.MIGRATION)
                     ooms.append(event)
                     if event.guest_died:
                         break
-        taken = min(pages, z.free)
-        z.managed -= taken
-        z.free -= taken
-        z.pcp = z.pcp_loads = 0  # the CPU lists of the zone are drained first
+        zone.shrink(min(pages, zone.free))
         return moved, ooms
 
-    def _move_out(self, z: Zone, pages: int, *, drop_cache: bool, watermark: str) -> int:
+    def _move_out(self, zone: GuestZone, pages: int, floor: Floor, *, drop_cache: bool) -> int:
         """Move the youngest user pages of a zone to other zones; return how many found a place or were dropped."""
         done = 0
-        for load in list(reversed(self.loads.values())):
-            n = min(load.user.get(z, 0), pages - done)
-            if n <= 0:
+        for load in reversed(list(self._loads.by_name.values())):
+            part = min(load.user.get(zone, 0), pages - done)
+            if part <= 0:
                 continue
             if drop_cache and load.kind in CACHED:
-                clean = min(n, self._clean(load))
+                clean = min(part, load.clean_pages())
                 if clean:
-                    self._drop_cache_pages(load, z, clean)
+                    self._reclaim.drop_cache_pages(load, zone, clean)
                     done += clean
-                    n -= clean
-            if n:
-                done += self._migrate(load, z, n, watermark)
+                    part -= clean
+            if part:
+                done += self._migrate(load, zone, part, floor)
             if done >= pages:
                 break
         return done
 
-    def _migrate(self, load: Load, source: Zone, pages: int, watermark: str) -> int:
-        """Move pages of one load from a zone to others, down to their watermark; return how many."""
-        left = pages
-        for z in self._user_list(source.node):
-            if z is source:
-                continue
-            room = z.free - (z.low if watermark == "low" else z.min) - z.reserve_user
-            n = min(room, left)
-            if n > 0:
-                self._drop_user(load, source, n)
-                self._put_user(load, z, n)
-                left -= n
-                if not left:
-                    break
+    def _migrate(self, load: Load, source: GuestZone, pages: int, floor: Floor) -> int:
+        """Move pages of one load from a zone to others, down to their floor; return how many."""
+        targets = [zone for zone in self._zones.user_list(source.node) if zone is not source]
+        parts, left = spread(pages, targets, floor)
+        for zone, part in parts:
+            load.drop_user(source, part)
+            load.put_user(zone, part)
         return pages - left

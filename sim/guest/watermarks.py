@@ -10,64 +10,74 @@ from __future__ import annotations
 from math import isqrt
 from typing import TYPE_CHECKING
 
-from sim.guest.contract import MOVABLE, NORMAL
+from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sim.guest.parameters import GuestParameters
-    from sim.guest.zone import Zone
+    from sim.guest.zone import GuestZone
 
 _MIN_KB, _MAX_KB = 128, 262144
 
 
-def set_watermarks(zones: Sequence[Zone], parameters: GuestParameters, *, huge_pages: bool) -> None:
-    """Set ``min``, ``low``, ``high`` and the two reserves of every zone from the managed pages of all.
+def set_watermarks(zones: Sequence[GuestZone], parameters: GuestParameters, *, huge_pages: bool) -> None:
+    """Set watermarks, reserves and floors of every zone from the managed pages of all.
 
-    ``huge_pages``: transparent huge pages are on, which is decided once at boot.
+    ``zones``: those of a node stand together, the highest type first. ``huge_pages``: transparent huge pages are on,
+    which is decided once at boot.
     """
     # Called for single events when memory is tight: plain loops, no temporaries.
-    token = parameters.series == "6.12"
+    newer = parameters.series == "6.12"
+    total, base = _total_minimum(zones, parameters, newer=newer, huge_pages=huge_pages)
+    scale = parameters.watermark_scale_factor
+    ratio = parameters.lowmem_reserve_ratio
+    kernel_min_share = parameters.kernel_min_share
+    node = -1
+    above = above_kernel = 0
+    for zone in zones:
+        managed = zone.managed
+        zone_type = zone.type
+        share = total * managed // base
+        step, by_scale = share >> 2, managed * scale // 10_000
+        if by_scale > step:  # noqa: PLR1730 - spares a call
+            step = by_scale
+        zone.min = minimum = min(max(managed // 1024, 32), 128) if newer and zone_type == ZONE_MOVABLE else share
+        zone.low = low = minimum + step
+        zone.high = low + step
+        # What a zone keeps from requests that could have used higher zones of its node.
+        if zone.node != node:
+            node = zone.node
+            above = above_kernel = 0
+        user = kernel = 0
+        if zone_type != ZONE_MOVABLE:
+            zone.reserve_user = user = above // ratio[zone_type]
+            zone.reserve_kernel = kernel = above_kernel // ratio[zone_type]
+            above_kernel += managed
+        above += managed
+        kernel_min = minimum if kernel_min_share == 1.0 else int(minimum * kernel_min_share)
+        zone.floors = (low + user, minimum + user, low + kernel, kernel_min + kernel)  # in the order of Floor
+
+
+def _total_minimum(
+    zones: Sequence[GuestZone], parameters: GuestParameters, *, newer: bool, huge_pages: bool
+) -> tuple[int, int]:
+    """Return the minimum watermarks' sum (min_free_kbytes, in pages) and the pages over which it is shared out."""
     kernel = movable = populated = 0
-    for z in zones:
-        if z.zone == MOVABLE:
-            movable += z.managed
-        elif z.managed:
-            kernel += z.managed
+    for zone in zones:
+        if zone.type == ZONE_MOVABLE:
+            movable += zone.managed
+        elif zone.managed:
+            kernel += zone.managed
             populated += 1
     # 6.1 shares the minimum out over all zones, 6.12 over the kernel zones.
-    base = (kernel if token else kernel + movable) or 1
+    base = (kernel if newer else kernel + movable) or 1
     total = min(max(isqrt(kernel * 64), _MIN_KB), _MAX_KB) // 4
-    scale = parameters.watermark_scale_factor
     if huge_pages:
         # The recommendation is cut by what nr_free_buffer_pages() says, which leaves out the high watermarks that the
         # first, small minimum has just produced.
         share = total * kernel // base
-        high = share + 2 * max(share >> 2, kernel * scale // 10_000)
+        high = share + 2 * max(share >> 2, kernel * parameters.watermark_scale_factor // 10_000)
         most = int(parameters.thp_max_share * (kernel - high))
         total = max(total, min(parameters.thp_pages_per_zone * populated, most))
-    for z in zones:
-        managed = z.managed
-        share = total * managed // base
-        step = max(share >> 2, managed * scale // 10_000)
-        z.min = min(max(managed // 1024, 32), 128) if token and z.zone == MOVABLE else share
-        z.low = z.min + step
-        z.high = z.low + step
-    _set_reserves(zones, parameters)
-
-
-def _set_reserves(zones: Sequence[Zone], parameters: GuestParameters) -> None:
-    """Set what each zone keeps from requests that could have used higher zones of its node."""
-    ratio = parameters.lowmem_reserve_ratio
-    for z in zones:
-        number = z.zone
-        if number == MOVABLE:
-            continue
-        above = above_kernel = 0
-        for other in zones:
-            if other.zone > number and other.node == z.node:
-                above += other.managed
-                if other.zone <= NORMAL:
-                    above_kernel += other.managed
-        z.reserve_user = above // ratio[number]
-        z.reserve_kernel = above_kernel // ratio[number]
+    return total, base

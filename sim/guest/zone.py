@@ -1,9 +1,17 @@
-"""One zone's counters."""
+"""One zone of one node as the guest sees it: pages by use, watermarks, and how far down requests may fill it."""
 
 from __future__ import annotations
 
-from sim.guest.contract import MOVABLE, ZoneUse
-from sim.guest.kernel_pages import KernelPages
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from sim.guest.contract import ZoneUse
+from sim.units import PAGEBLOCK_PAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sim.guest.kernel_pages import KernelPages
 
 _KNEE = 4096
 """Pages (16 MiB) of freed memmap that a CPU list reliably keeps; of more, only a part is there later."""
@@ -12,22 +20,36 @@ _OVERRUN = 2048
 piece."""
 
 
-class Zone:
-    """Pages of a (node, zone) by use, its watermarks, and for kernel zones which pageblocks hold kernel pages.
+class Floor(IntEnum):
+    """How far down a request may fill a zone: by who asks and how hard.
+
+    User and kernel pages leave different reserves to requests that can use no other zone. At first both stop at the
+    low watermark; where nothing is left to reclaim, user pages go on to the minimum, and kernel pages to the share of
+    it at which the kernel series gives up.
+    """
+
+    USER_LOW = 0
+    USER_MIN = 1
+    KERNEL_LOW = 2
+    KERNEL_MIN = 3
+
+
+class GuestZone:
+    """Pages of a (node, zone type) by use, its watermarks, and for kernel zones which pageblocks hold kernel pages.
 
     Invariant GUEST-1: ``free + user + kernel + memmap + reserved == managed`` and none is negative.
     """
 
     __slots__ = (
-        "blocks", "boot_managed", "cache", "free", "high", "kernel", "low", "managed", "memmap", "min", "node", "pcp",
-        "pcp_loads",
-        "reserve_kernel", "reserve_user", "reserved", "slab", "user", "zone",
+        "boot_managed", "cache", "floors", "free", "high", "kernel", "low", "managed", "memmap", "min", "node",
+        "pageblocks", "pcp", "pcp_loads", "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
     )  # fmt: skip
 
-    def __init__(self, node: int, zone: int, pageblocks_per_block: int, fill: float) -> None:
-        """Make an empty zone; ``fill`` is how full kernel pageblocks get."""
+    def __init__(self, node: int, zone_type: int, pageblocks: KernelPages | None) -> None:
+        """Make an empty zone; ``pageblocks`` is where its kernel pages lie, None for MOVABLE."""
         self.node = node
-        self.zone = zone
+        self.type = zone_type
+        self.pageblocks = pageblocks
         self.managed = self.free = self.user = self.kernel = self.memmap = self.reserved = 0
         self.boot_managed = 0
         """Of ``managed`` in MOVABLE: from boot memory."""
@@ -44,7 +66,20 @@ class Zone:
         """Of ``free``: pages put on CPU lists by what loads freed."""
         self.min = self.low = self.high = 0
         self.reserve_user = self.reserve_kernel = 0
-        self.blocks = None if zone == MOVABLE else KernelPages(pageblocks_per_block, fill)
+        self.floors = (0, 0, 0, 0)
+        """Pages that requests must leave free, by :class:`Floor`: watermark plus reserve, set along with them."""
+
+    def room(self, floor: Floor) -> int:
+        """Return the pages that a request may still take; negative where the zone is below the floor already."""
+        return self.free - self.floors[floor]
+
+    def shrink(self, pages: int) -> None:
+        """Take free pages out of the zone. The CPU lists of the zone are drained first."""
+        self.managed -= pages
+        self.free -= pages
+        self.pcp = self.pcp_loads = 0
+
+    # Free pages on CPU lists ----------------------------------------------------------------------------------------
 
     def listed_pcp(self, adaptive_share: float = 0.0) -> int:
         """Return the free pages on CPU lists.
@@ -69,7 +104,7 @@ class Zone:
 
     def fill_pcp(self, pages: int) -> None:
         """Note pages freed in pieces of 2 MiB. The low watermark is at most about a sixteenth of the zone."""
-        pcp, most = self.pcp + pages, (self.managed >> 4) + _OVERRUN + 512
+        pcp, most = self.pcp + pages, (self.managed >> 4) + _OVERRUN + PAGEBLOCK_PAGES
         self.pcp = pcp if pcp < most else most  # noqa: FURB136 - called for every block that goes: spares a call
 
     def fill_pcp_loads(self, pages: int) -> None:
@@ -87,6 +122,35 @@ class Zone:
     def use(self, adaptive_share: float = 0.0) -> ZoneUse:
         """Return the counters as they are now; ``adaptive_share`` as for :meth:`listed_pcp`."""
         return ZoneUse(
-            self.node, self.zone, self.managed, self.free, self.listed_pcp(adaptive_share), self.user, self.kernel,
+            self.node, self.type, self.managed, self.free, self.listed_pcp(adaptive_share), self.user, self.kernel,
             self.memmap, self.reserved, self.min, self.low, self.high,
         )  # fmt: skip
+
+
+def spread(
+    pages: int, zonelist: Iterable[GuestZone], floor: Floor, piece: int = 1
+) -> tuple[list[tuple[GuestZone, int]], int]:
+    """Spread ``pages`` over zones in order, each filled down to ``floor``; return the parts and the pages left over.
+
+    Nothing is taken yet. A zone without room for all that is left gets whole pieces of ``piece`` pages only.
+    """
+    parts = []
+    for zone in zonelist:
+        room = zone.free - zone.floors[floor]  # inlined from room(): spares a call for each zone of each request
+        part = pages if room >= pages else room - room % piece
+        if part > 0:
+            parts.append((zone, part))
+            pages -= part
+            if not pages:
+                break
+    return parts, pages
+
+
+def total_room(zonelist: Iterable[GuestZone], floor: Floor) -> int:
+    """Return the pages that requests may still take from several zones."""
+    pages = 0
+    for zone in zonelist:
+        room = zone.free - zone.floors[floor]  # inlined from room(), as above
+        if room > 0:
+            pages += room
+    return pages

@@ -96,7 +96,7 @@ class GuestLink(CoreListener):
         self._noted = 0
         self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
         self.hotplug_side: Guest = self.model if self._pressure is None else WatchedGuest(self.model, self._pressure)
-        verbs = self.model
+        verbs = self.model.demands
         self._verbs: dict[str, tuple[Callable[[str, int], Demand], int]] = {
             "anonymous": (verbs.anonymous, PAGE_SIZE),
             "page-cache": (verbs.read_file, PAGE_SIZE),
@@ -142,21 +142,21 @@ class GuestLink(CoreListener):
                 self._note_victims()
         elif change < 0:
             if amount // unit == 0:
-                if not self.model.kill(name):
-                    self.model.remove_files(name)
+                if not self.model.demands.kill(name):
+                    self.model.demands.remove_files(name)
             else:
-                self.model.shrink(name, -change / current)
+                self.model.demands.shrink(name, -change / current)
         self._after_a_change()
         return name not in self.killed
 
     def drop_caches(self, *, cache: bool, slab: bool) -> None:
         """Drop clean page cache, reclaimable slab, or both, as an administrator does."""
-        self.model.drop_caches(cache=cache, slab=slab)
+        self.model.demands.drop_caches(cache=cache, slab=slab)
         self._after_a_change()
 
     def mem_available(self) -> int:
         """Return MemAvailable in bytes."""
-        return self.model.mem_available() * PAGE_SIZE
+        return self.model.meminfo.available() * PAGE_SIZE
 
     # What the core tells ---------------------------------------------------------------------------------------------
 
@@ -166,15 +166,15 @@ class GuestLink(CoreListener):
 
     def starved(self) -> None:
         """Have somebody else's allocation fail."""
-        if not self.model.died:
-            self.ooms.out_of_memory((self.model.starve(),))
+        if not self.model.killer.guest_died:
+            self.ooms.out_of_memory((self.model.killer.starve(),))
             self._note_victims()
             self._after_a_change()
 
     def _note_victims(self) -> None:
         # Only new ones: a load that was killed once and has ended since is not killed again.
-        ooms = self.model.events[self._noted :]
-        self._noted = len(self.model.events)
+        ooms = self.model.killer.events[self._noted :]
+        self._noted = len(self.model.killer.events)
         self.killed.update(oom.victim for oom in ooms if oom.victim is not None and oom.victim not in self.model.loads)
         if self._pressure is not None:
             self._pressure.look_back(ooms)
@@ -201,15 +201,15 @@ class GuestLink(CoreListener):
             user += zone.user
             kernel += zone.kernel
             memmap += zone.memmap
-            if zone.zone == ZONE_MOVABLE:
+            if zone.type == ZONE_MOVABLE:
                 free_movable += zone.free
         self._times.append(int(self._env.now))
         self._samples.extend(
             (
-                model.kernel_headroom(),
+                model.meminfo.kernel_headroom(),
                 free_movable,
-                model.mem_available(),
-                model.returnable_pages(),
+                model.meminfo.available(),
+                model.meminfo.returnable_pages(),
                 user,
                 kernel,
                 memmap,

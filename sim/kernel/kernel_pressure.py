@@ -33,10 +33,10 @@ class KernelPressure:
 
     def look(self) -> None:
         """Tell of the nodes that have run short since the last look, lowest first. Raises PolicyError."""
-        short = self._model.nodes_short_of_kernel_memory()
+        short = self._model.meminfo.nodes_short_of_kernel_memory()
         self._told.intersection_update(short)
         for node in short:
-            self._tell(node, self._model.kernel_headroom(node))
+            self._tell(node, self._model.meminfo.kernel_headroom(node))
 
     def look_back(self, ooms: Iterable[OomEvent]) -> None:
         """Tell of kernel requests that failed.
@@ -44,7 +44,7 @@ class KernelPressure:
         No node had a page left for them then, though the killer may have made room since: hence the events, not a look.
         """
         if any(oom.kind is OomKind.KERNEL for oom in ooms):
-            for node in self._model.kernel_nodes():
+            for node in self._model.meminfo.kernel_nodes():
                 self._tell(node, 0)
 
     def _tell(self, node: int, free_kernel_pages: int) -> None:

@@ -16,7 +16,7 @@ from sim.units import MIB, PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sim.guest.demands import Demands
+    from sim.guest import GuestModel
 
 _MIB_PAGES: Final = MIB // PAGE_SIZE
 _TMPFS = ("/tmp", "/dev/shm", "/run")  # noqa: S108 (paths inside the recorded guest)
@@ -81,11 +81,11 @@ class Outcome:
     demand: Demand
 
 
-def apply(guest: Demands, actions: Iterable[Action], node: int = 0) -> list[Outcome]:
+def apply(guest: GuestModel, actions: Iterable[Action], node: int = 0) -> list[Outcome]:
     """Do the actions to a guest, in order, all on one node; return what became of each. Stops when the guest dies."""
     out = []
     for action in actions:
-        if guest.died:
+        if guest.killer.guest_died:
             break
         out.append(Outcome(action, _apply_one(guest, action, node)))
     return out
@@ -96,42 +96,43 @@ def ooms(outcomes: Iterable[Outcome]) -> tuple[OomEvent, ...]:
     return tuple(event for outcome in outcomes for event in outcome.demand.ooms)
 
 
-def _apply_one(guest: Demands, action: Action, node: int) -> Demand:
+def _apply_one(guest: GuestModel, action: Action, node: int) -> Demand:
     """Do one action; the pages of what frees are not counted."""
     if action.verb in _FREEING:
         _free(guest, action)
         return Demand(0)
     tmpfs = action.name.startswith(_TMPFS)
     amount = action.amount * _MIB_PAGES if action.verb in _IN_MIB else action.amount
+    demands = guest.demands
     match action.verb:
         case Verb.ANON:
-            return guest.anonymous(action.name, amount, node, huge=action.huge)
+            return demands.anonymous(action.name, amount, node, huge=action.huge)
         case Verb.PAGE_TABLES:
-            return guest.page_tables(action.name, amount, node)
+            return demands.page_tables(action.name, amount, node)
         case Verb.CACHE:
-            return guest.read_file(action.name, amount, node)
+            return demands.read_file(action.name, amount, node)
         case Verb.FILL:
-            return (guest.tmpfs_data if tmpfs else guest.write_file)(action.name, amount, node)
+            return (demands.tmpfs_data if tmpfs else demands.write_file)(action.name, amount, node)
         case Verb.FILES:
-            return (guest.tmpfs_files if tmpfs else guest.disk_files)(action.name, amount, action.bytes_each, node)
+            return (demands.tmpfs_files if tmpfs else demands.disk_files)(action.name, amount, action.bytes_each, node)
         case Verb.PROCESSES | Verb.PIPES:
-            return (guest.processes if action.verb == Verb.PROCESSES else guest.pipes)(action.name, amount, node)
+            return (demands.processes if action.verb == Verb.PROCESSES else demands.pipes)(action.name, amount, node)
         case Verb.SOCKETS:
-            return guest.sockets(action.name, amount, action.bytes_each, node)
+            return demands.sockets(action.name, amount, action.bytes_each, node)
         case Verb.LOOK:
-            return guest.look_up_files(action.name)
+            return demands.look_up_files(action.name)
         case _:
             return Demand(0)
 
 
-def _free(guest: Demands, action: Action) -> None:
+def _free(guest: GuestModel, action: Action) -> None:
     if action.verb == Verb.KILL:
-        guest.kill(action.name)
+        guest.demands.kill(action.name)
     elif action.verb == Verb.SYNC:
-        guest.sync()
+        guest.demands.sync()
     elif action.verb == Verb.DROP:
-        guest.drop_caches(cache=bool(action.amount & 1), slab=bool(action.amount & 2))
+        guest.demands.drop_caches(cache=bool(action.amount & 1), slab=bool(action.amount & 2))
     else:
         wild = any(character in action.name for character in "*?[")
         for name in [load for load in guest.loads if fnmatch.fnmatchcase(load, action.name)] if wild else [action.name]:
-            guest.remove_files(name)
+            guest.demands.remove_files(name)

@@ -59,7 +59,7 @@ class LoadReplay(Replay):
             self._settle()
             self.events[number] = self._applied + tuple(event for _, event in self.ooms.kills[before:])
             yield self._row(number, step)
-            if self.model.died:
+            if self.model.killer.guest_died:
                 return
 
     def _exec(self, step: Step) -> None:
@@ -82,7 +82,7 @@ class LoadReplay(Replay):
         def touch(until: int) -> None:
             nonlocal done
             if until > done:
-                events.extend(self.model.anonymous(load, (until - done) * _MIB_PAGES).ooms)
+                events.extend(self.model.demands.anonymous(load, (until - done) * _MIB_PAGES).ooms)
                 done = until
 
         before = 0.0
@@ -98,10 +98,10 @@ class LoadReplay(Replay):
         self._applied = tuple(events)
 
     def _row(self, number: int, step: Step) -> StepComparison:
-        uses = {(use.node, use.zone): use for use in self.model.uses()}
+        uses = {(use.node, use.zone): use for use in self.model.meminfo.uses()}
         kills = (len(self.events[number]), step.oom_count or 0)
         row = StepComparison(number, step.command or step.id or step.op, oom=kills)
-        row.load_gone = not self.model.named_loads()
+        row.load_gone = not self.model.demands.named_loads()
         after = step.after
         if after is None:
             return row

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from sim.devices.virtio_mem import VirtioMem
-from sim.guest.contract import ZONE_NAMES
+from sim.memory.zones import ZONE_LABELS
 from sim.replay.load_replay import LoadReplay
 from sim.replay.trace_format import read_trace
 from tests.support.places import DATA
@@ -34,10 +34,10 @@ def follow(replay: LoadReplay) -> Iterator[tuple[StepComparison, Row]]:
     for compared in replay.follow():
         model = replay.model
         row: Row = {"step": f"{compared.step} {replay.trace.steps[compared.step].op}"}
-        for use in model.uses():
+        for use in model.meminfo.uses():
             zone = model.zones[use.node, use.zone]
-            held = zone.blocks.nr_held if zone.blocks is not None else 0
-            row[f"{use.node}/{ZONE_NAMES[use.zone]}"] = {
+            held = zone.pageblocks.nr_held if zone.pageblocks is not None else 0
+            row[f"{use.node}/{ZONE_LABELS[use.zone]}"] = {
                 "managed": use.managed,
                 "free": use.free,
                 "pcp": use.pcp,
@@ -48,9 +48,9 @@ def follow(replay: LoadReplay) -> Iterator[tuple[StepComparison, Row]]:
                 "memmap": use.memmap,
                 "held": held,
             }
-        row["headroom"] = model.kernel_headroom()
-        row["available"] = model.mem_available()
-        row["returnable"] = model.returnable_pages()
+        row["headroom"] = model.meminfo.kernel_headroom()
+        row["available"] = model.meminfo.available()
+        row["returnable"] = model.meminfo.returnable_pages()
         row["dirty"] = sum(load.dirty for load in model.loads.values())
         row["devices"] = {name: d.plugged if isinstance(d, VirtioMem) else "in" for name, d in replay.devices.items()}
         row["kills"] = [
@@ -72,7 +72,7 @@ def idle(replay: LoadReplay) -> Iterator[tuple[StepComparison, list[int]]]:
     Free as in MemFree, free on CPU lists, kernel pages, memmap. MemFree of the comparison must be the same.
     """
     for compared in replay.follow():
-        uses = replay.model.uses()
+        uses = replay.model.meminfo.uses()
         listed = sum(use.pcp for use in uses)
         free, kernel, memmap = (sum(getattr(use, name) for use in uses) for name in ("free", "kernel", "memmap"))
         if compared.mem_free_mib is not None:

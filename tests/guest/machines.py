@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sim.guest import BootZone, GuestModel, GuestParameters, default_boot, parameters_for
-from sim.guest.contract import DMA, DMA32, NORMAL
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_NORMAL
 
 BLOCK = 32768
 """Pages of a block of 128 MiB."""
@@ -19,9 +19,9 @@ def guest(boot_mib: int, series: str = "6.1") -> GuestModel:
     """Return an idle guest with one node of ``boot_mib`` MiB, laid out like a PC: below 3 GiB, the rest from 4 GiB."""
     model = GuestModel(parameters_for(series), block_pages=BLOCK)
     low = min(boot_mib, 3072) if boot_mib >= 3584 else boot_mib
-    present = [(0, DMA, 3998, ()), (0, DMA32, low * MIB - 4128, ((0, -(-low // 128)),))]
+    present = [(0, ZONE_DMA, 3998, ()), (0, ZONE_DMA32, low * MIB - 4128, ((0, -(-low // 128)),))]
     if boot_mib > low:
-        present.append((0, NORMAL, (boot_mib - low) * MIB, ((32, (boot_mib - low) // 128),)))
+        present.append((0, ZONE_NORMAL, (boot_mib - low) * MIB, ((32, (boot_mib - low) // 128),)))
     model.boot(default_boot(present, model.parameters))
     return model
 
@@ -71,7 +71,7 @@ def small(*zones: int, **parameters: float) -> GuestModel:
     2,048 KiB or 512 pages for both, and 65,536 / 1,000 more are the steps.
     """
     model = GuestModel(replace(ROUND, **parameters), block_pages=SMALL_BLOCK)  # type: ignore[arg-type]
-    model.boot([BootZone(0, DMA32, SIZE, SIZE, present=SIZE, runs=((0, 16),))])
+    model.boot([BootZone(0, ZONE_DMA32, SIZE, SIZE, present=SIZE, runs=((0, 16),))])
     for number, zone in enumerate(zones, 1):
         model.online(zone, 0, 16 * number, 16, SMALL_BLOCK)
     return model

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sim.guest.contract import DMA32, MOVABLE
 from sim.guest.invariants import InvariantError
+from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
 from tests.guest.machines import SIZE, small
 
 if TYPE_CHECKING:
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
     from sim.guest import GuestModel
     from sim.guest.kernel_pages import KernelPages
-    from sim.guest.zone import Zone
+    from sim.guest.zone import GuestZone
 
 
 def lived_in() -> GuestModel:
     """A small guest with user pages, cache, kernel pages, slab, and the memmap of eight blocks."""
-    model = small(MOVABLE)
-    model.anonymous("a", 1000)
-    model.read_file("c", 500)
-    model.page_tables("t", 700)
-    model.disk_files("f", 50)
+    model = small(ZONE_MOVABLE)
+    model.demands.anonymous("a", 1000)
+    model.demands.read_file("c", 500)
+    model.demands.page_tables("t", 700)
+    model.demands.disk_files("f", 50)
     assert model.add_memory(0, 100, 8, altmap=False)
     model.check()
     return model
 
 
-def low(model: GuestModel) -> Zone:
-    return model.zones[0, DMA32]
+def low(model: GuestModel) -> GuestZone:
+    return model.zones[0, ZONE_DMA32]
 
 
 def maps(model: GuestModel) -> KernelPages:
-    found = low(model).blocks
+    found = low(model).pageblocks
     assert found is not None
     return found
 
@@ -66,11 +66,11 @@ def elsewhere(model: GuestModel) -> None:
 
 
 def nothing_held(model: GuestModel) -> None:
-    model.loads["t"].kernel[model.zones[0, MOVABLE]] = 0
+    model.loads["t"].kernel[model.zones[0, ZONE_MOVABLE]] = 0
 
 
 def kernel_in_movable(model: GuestModel) -> None:
-    zone = model.zones[0, MOVABLE]
+    zone = model.zones[0, ZONE_MOVABLE]
     zone.free -= 5
     zone.kernel += 5
     model.loads["t"].kernel[zone] = 5
@@ -119,7 +119,7 @@ def test_each_broken_book_is_named(number: str, what: str, spoil: Callable[[Gues
 
 
 def test_one_page_of_the_kernel_is_a_page() -> None:
-    model = small(MOVABLE)
-    model.pin("p", 1)
+    model = small(ZONE_MOVABLE)
+    model.demands.pin("p", 1)
     assert sum(model.loads["p"].kernel.values()) == 1
     model.check()

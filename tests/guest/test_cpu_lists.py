@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sim.guest.contract import DMA32, MOVABLE, NORMAL
-from sim.guest.zone import Zone
+from sim.guest.zone import GuestZone
+from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import SIZE, SMALL_BLOCK, small
 
 
-def zone(low: int, pcp: int = 0, pcp_loads: int = 0, managed: int = 1 << 20) -> Zone:
-    z = Zone(0, DMA32, 8, 1.0)
+def zone(low: int, pcp: int = 0, pcp_loads: int = 0, managed: int = 1 << 20) -> GuestZone:
+    z = GuestZone(0, ZONE_DMA32, None)
     z.managed = z.free = managed
     z.low, z.pcp, z.pcp_loads = low, pcp, pcp_loads
     return z
@@ -85,26 +85,26 @@ def test_what_loads_freed_is_spent_first(spent: int, pcp: int, loads: int) -> No
 
 
 def test_small_pages_come_from_the_lists_and_go_there_huge_ones_do_not() -> None:
-    model = small(MOVABLE)
-    z = model.zones[0, MOVABLE]
+    model = small(ZONE_MOVABLE)
+    z = model.zones[0, ZONE_MOVABLE]
     z.pcp = 1000
-    model.anonymous("huge", 300, huge=True)
+    model.demands.anonymous("huge", 300, huge=True)
     assert (z.pcp, z.pcp_loads) == (1000, 0)
-    model.anonymous("small", 300)
+    model.demands.anonymous("small", 300)
     assert (z.pcp, z.pcp_loads) == (700, 0)
-    model.kill("small")
+    model.demands.kill("small")
     assert (z.pcp, z.pcp_loads) == (700, 300)
-    dma32 = model.zones[0, DMA32]
+    dma32 = model.zones[0, ZONE_DMA32]
     dma32.pcp = 100
-    model.pin("p", 60)
+    model.demands.pin("p", 60)
     assert (dma32.pcp, dma32.pcp_loads) == (40, 0)
-    model.kill("p")
+    model.demands.kill("p")
     assert (dma32.pcp, dma32.pcp_loads) == (40, 60)
 
 
 def test_lists_are_drained_when_memory_goes() -> None:
-    model = small(MOVABLE, NORMAL)
-    for zone_type, block in ((MOVABLE, 31), (NORMAL, 47)):
+    model = small(ZONE_MOVABLE, ZONE_NORMAL)
+    for zone_type, block in ((ZONE_MOVABLE, 31), (ZONE_NORMAL, 47)):
         z = model.zones[0, zone_type]
         for ask in (
             lambda t=zone_type, b=block: model.offline(t, 0, b, 1, SMALL_BLOCK),
@@ -116,8 +116,8 @@ def test_lists_are_drained_when_memory_goes() -> None:
 
 
 def test_memmap_takes_from_the_lists_only_what_they_have_and_fills_them_when_it_goes() -> None:
-    model = small(MOVABLE)
-    z = model.zones[0, DMA32]
+    model = small(ZONE_MOVABLE)
+    z = model.zones[0, ZONE_DMA32]
     z.pcp = 64
     model.add_memory(0, 100, 1, altmap=False)
     assert z.pcp == 64
@@ -129,26 +129,26 @@ def test_memmap_takes_from_the_lists_only_what_they_have_and_fills_them_when_it_
 
 
 def test_subblocks_that_were_in_use_before_come_back_through_the_lists() -> None:
-    model = small(MOVABLE)
-    z = model.zones[0, MOVABLE]
-    model.online(MOVABLE, 0, 40, 1, 4 * 512)  # sub-blocks 4 to 7 were never there
-    assert model.give_subblocks(MOVABLE, 0, 40, 0x0F, 512, 2).mask == 0x0C
-    model.take_subblocks(MOVABLE, 0, 40, 0xF0, 512)
+    model = small(ZONE_MOVABLE)
+    z = model.zones[0, ZONE_MOVABLE]
+    model.online(ZONE_MOVABLE, 0, 40, 1, 4 * 512)  # sub-blocks 4 to 7 were never there
+    assert model.give_subblocks(ZONE_MOVABLE, 0, 40, 0x0F, 512, 2).mask == 0x0C
+    model.take_subblocks(ZONE_MOVABLE, 0, 40, 0xF0, 512)
     assert (z.managed, z.pcp_loads) == (SIZE + 6 * 512, 0)
-    model.take_subblocks(MOVABLE, 0, 40, 0x04, 512)
+    model.take_subblocks(ZONE_MOVABLE, 0, 40, 0x04, 512)
     assert (z.managed, z.pcp_loads) == (SIZE + 7 * 512, 512)
-    model.give_subblocks(MOVABLE, 0, 40, 0xF7, 512, 1)
+    model.give_subblocks(ZONE_MOVABLE, 0, 40, 0xF7, 512, 1)
     assert z.pcp_loads == 0
-    model.offline(MOVABLE, 0, 40, 1, 6 * 512)
-    model.online(MOVABLE, 0, 40, 1, 6 * 512)
-    model.take_subblocks(MOVABLE, 0, 40, 0xC0, 512)
+    model.offline(ZONE_MOVABLE, 0, 40, 1, 6 * 512)
+    model.online(ZONE_MOVABLE, 0, 40, 1, 6 * 512)
+    model.take_subblocks(ZONE_MOVABLE, 0, 40, 0xC0, 512)
     assert z.pcp_loads == 0  # a block that went offline starts anew
 
 
 def test_the_model_lists_as_its_series_does() -> None:
     for share, listed in ((0.0, 200), (1 / 64, 1000)):
-        model = small(MOVABLE, pcp_adaptive_share=share)
-        model.anonymous("a", 1000)
-        model.kill("a")
-        use = next(u for u in model.uses() if u.zone == MOVABLE)
+        model = small(ZONE_MOVABLE, pcp_adaptive_share=share)
+        model.demands.anonymous("a", 1000)
+        model.demands.kill("a")
+        use = next(u for u in model.meminfo.uses() if u.zone == ZONE_MOVABLE)
         assert use.pcp == listed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.guest import BootZone, GuestModel, GuestParameters, OomKind, parameters_for
-from sim.guest.contract import DMA32, MOVABLE, NORMAL
+from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import BLOCK, FIRST, MIB, SMALL_BLOCK, guest, plug, small
 
 FULL = (1 << 64) - 1
@@ -19,7 +19,7 @@ def test_memmap_is_taken_at_once_and_comes_back() -> None:
     model = guest(1024)
     before = state(model)
     assert model.add_memory(0, FIRST, 32, altmap=False)
-    assert model.zones[0, DMA32].memmap == 64 * MIB
+    assert model.zones[0, ZONE_DMA32].memmap == 64 * MIB
     model.remove_memory(FIRST, 32)
     model.check()
     assert state(model) == before
@@ -35,29 +35,29 @@ def test_failed_add_takes_nothing() -> None:
 def test_altmap_takes_nothing_and_withholds_from_the_zone() -> None:
     model = guest(1024)
     assert model.add_memory(0, FIRST, 8, altmap=True)
-    assert model.zones[0, DMA32].memmap == 0
-    model.online(MOVABLE, 0, FIRST, 8, BLOCK)
-    assert model.zones[0, MOVABLE].managed == 8 * (BLOCK - 512)
-    assert not model.offline(MOVABLE, 0, FIRST, 8, BLOCK).refused
-    assert model.zones[0, MOVABLE].managed == 0
+    assert model.zones[0, ZONE_DMA32].memmap == 0
+    model.online(ZONE_MOVABLE, 0, FIRST, 8, BLOCK)
+    assert model.zones[0, ZONE_MOVABLE].managed == 8 * (BLOCK - 512)
+    assert not model.offline(ZONE_MOVABLE, 0, FIRST, 8, BLOCK).refused
+    assert model.zones[0, ZONE_MOVABLE].managed == 0
     model.remove_memory(FIRST, 8)
     model.check()
 
 
 def test_memmap_prefers_hotplugged_kernel_memory() -> None:
     model = guest(1024)
-    plug(model, 128, NORMAL, FIRST)
-    boot = model.zones[0, DMA32].memmap
-    plug(model, 1024, MOVABLE, FIRST + 10)
-    assert model.zones[0, DMA32].memmap == boot
-    assert model.zones[0, NORMAL].memmap == 16 * MIB
+    plug(model, 128, ZONE_NORMAL, FIRST)
+    boot = model.zones[0, ZONE_DMA32].memmap
+    plug(model, 1024, ZONE_MOVABLE, FIRST + 10)
+    assert model.zones[0, ZONE_DMA32].memmap == boot
+    assert model.zones[0, ZONE_NORMAL].memmap == 16 * MIB
 
 
 def test_memmap_reclaims_page_cache() -> None:
     model = guest(1024)
-    model.read_file("/mnt/a", 2000 * MIB)
+    model.demands.read_file("/mnt/a", 2000 * MIB)
     assert model.add_memory(0, FIRST, 8 * 20, altmap=False)
-    assert model.zones[0, DMA32].memmap == 320 * MIB
+    assert model.zones[0, ZONE_DMA32].memmap == 320 * MIB
     model.check()
 
 
@@ -75,29 +75,29 @@ def test_parts_of_a_range_can_be_removed() -> None:
 
 def test_a_run_is_as_good_as_its_blocks() -> None:
     one, many = guest(4096), guest(4096)
-    for zone, first in ((NORMAL, FIRST), (MOVABLE, FIRST + 100)):
+    for zone, first in ((ZONE_NORMAL, FIRST), (ZONE_MOVABLE, FIRST + 100)):
         one.add_memory(0, first, 40, altmap=False)
         one.online(zone, 0, first, 40, BLOCK)
         many.add_memory(0, first, 40, altmap=False)
         for block in range(first, first + 40):
             many.online(zone, 0, block, 1, BLOCK)
-    assert one.uses() == many.uses()
-    for zone, first in ((NORMAL, FIRST), (MOVABLE, FIRST + 100)):
+    assert one.meminfo.uses() == many.meminfo.uses()
+    for zone, first in ((ZONE_NORMAL, FIRST), (ZONE_MOVABLE, FIRST + 100)):
         refused = one.offline(zone, 0, first, 40, BLOCK).refused
         assert refused == tuple(
             block for block in range(first, first + 40) if many.offline(zone, 0, block, 1, BLOCK).refused
         )
-    assert one.uses() == many.uses()
+    assert one.meminfo.uses() == many.meminfo.uses()
     one.check()
     many.check()
 
 
 def test_idle_guest_keeps_two_pageblocks_of_its_first_kernel_block() -> None:
     model = guest(1024)
-    plug(model, 512, NORMAL, FIRST)
-    assert not model.can_offline(NORMAL, 0, FIRST)
-    assert all(model.can_offline(NORMAL, 0, FIRST + i) for i in (1, 2, 3))
-    given = model.give_subblocks(NORMAL, 0, FIRST, FULL, 512, 64)
+    plug(model, 512, ZONE_NORMAL, FIRST)
+    assert not model.can_offline(ZONE_NORMAL, 0, FIRST)
+    assert all(model.can_offline(ZONE_NORMAL, 0, FIRST + i) for i in (1, 2, 3))
+    given = model.give_subblocks(ZONE_NORMAL, 0, FIRST, FULL, 512, 64)
     assert given.mask.bit_count() == 62
     assert given.mask == FULL & ~0b11
     model.check()
@@ -105,139 +105,139 @@ def test_idle_guest_keeps_two_pageblocks_of_its_first_kernel_block() -> None:
 
 def test_a_guest_with_boot_memory_in_normal_keeps_nothing() -> None:
     model = guest(4096)
-    plug(model, 512, NORMAL, FIRST)
-    assert all(model.can_offline(NORMAL, 0, FIRST + i) for i in range(4))
+    plug(model, 512, ZONE_NORMAL, FIRST)
+    assert all(model.can_offline(ZONE_NORMAL, 0, FIRST + i) for i in range(4))
 
 
 def test_other_nodes_keep_nothing() -> None:
     model = guest(1024)
-    plug(model, 512, NORMAL, FIRST, node=1)
-    assert not model.offline(NORMAL, 1, FIRST, 4, BLOCK).refused
+    plug(model, 512, ZONE_NORMAL, FIRST, node=1)
+    assert not model.offline(ZONE_NORMAL, 1, FIRST, 4, BLOCK).refused
 
 
 def test_kernel_pages_hold_blocks_and_movable_never_does() -> None:
     model = guest(1024)
-    plug(model, 512, NORMAL, FIRST)
-    plug(model, 512, MOVABLE, FIRST + 4)
-    model.page_tables("t", 200 * MIB)
-    assert model.offline(NORMAL, 0, FIRST, 4, BLOCK).refused == (FIRST, FIRST + 1)
-    assert model.offline(MOVABLE, 0, FIRST + 4, 4, BLOCK).refused == ()
-    model.kill("t")
-    assert model.can_offline(NORMAL, 0, FIRST + 1)  # page tables give back all of their pageblocks
+    plug(model, 512, ZONE_NORMAL, FIRST)
+    plug(model, 512, ZONE_MOVABLE, FIRST + 4)
+    model.demands.page_tables("t", 200 * MIB)
+    assert model.offline(ZONE_NORMAL, 0, FIRST, 4, BLOCK).refused == (FIRST, FIRST + 1)
+    assert model.offline(ZONE_MOVABLE, 0, FIRST + 4, 4, BLOCK).refused == ()
+    model.demands.kill("t")
+    assert model.can_offline(ZONE_NORMAL, 0, FIRST + 1)  # page tables give back all of their pageblocks
     model.check()
 
 
 def test_subblocks_highest_first_and_busy_ones_left_out() -> None:
     model = guest(1024)
-    plug(model, 128, NORMAL, FIRST)
-    model.page_tables("t", 40 * MIB)
+    plug(model, 128, ZONE_NORMAL, FIRST)
+    model.demands.page_tables("t", 40 * MIB)
     busy = 2 * -(-40 * MIB * 1.003 // 512)
-    given = model.give_subblocks(NORMAL, 0, FIRST, FULL, 512, 10)
+    given = model.give_subblocks(ZONE_NORMAL, 0, FIRST, FULL, 512, 10)
     assert given.mask == ((1 << 10) - 1) << 54
-    given = model.give_subblocks(NORMAL, 0, FIRST, FULL & ~given.mask, 512, 64)
+    given = model.give_subblocks(ZONE_NORMAL, 0, FIRST, FULL & ~given.mask, 512, 64)
     left = 54 - given.mask.bit_count()
     assert 20 <= left <= busy
-    assert model.zones[0, NORMAL].managed == left * 512
+    assert model.zones[0, ZONE_NORMAL].managed == left * 512
     model.check()
 
 
 @pytest.mark.parametrize("per", [1, 2, 4])
 def test_a_subblock_of_several_pageblocks_is_busy_with_one_of_them(per: int) -> None:
     model = guest(1024)
-    plug(model, 128, NORMAL, FIRST)
-    model.page_tables("t", 2 * MIB)
-    held = model.zones[0, NORMAL].blocks
+    plug(model, 128, ZONE_NORMAL, FIRST)
+    model.demands.page_tables("t", 2 * MIB)
+    held = model.zones[0, ZONE_NORMAL].pageblocks
     assert held is not None
     sub = 512 * per
     nr = 64 // per
     busy = sum(1 for i in range(nr) if held.busy(FIRST) >> (i * per) & ((1 << per) - 1))
-    given = model.give_subblocks(NORMAL, 0, FIRST, (1 << nr) - 1, sub, nr)
+    given = model.give_subblocks(ZONE_NORMAL, 0, FIRST, (1 << nr) - 1, sub, nr)
     assert given.mask.bit_count() == nr - busy
-    model.take_subblocks(NORMAL, 0, FIRST, given.mask, sub)
-    assert model.zones[0, NORMAL].managed == BLOCK
+    model.take_subblocks(ZONE_NORMAL, 0, FIRST, given.mask, sub)
+    assert model.zones[0, ZONE_NORMAL].managed == BLOCK
     model.check()
 
 
 def test_partly_plugged_blocks() -> None:
     model = guest(4096)
     model.add_memory(0, FIRST, 1, altmap=False)
-    model.online(NORMAL, 0, FIRST, 1, 10 * 512)
-    before = model.zones[0, NORMAL].managed
-    model.take_subblocks(NORMAL, 0, FIRST, ((1 << 54) - 1) << 10, 512)
-    assert model.zones[0, NORMAL].managed - before == 54 * 512
-    assert model.give_subblocks(NORMAL, 0, FIRST, FULL, 512, 64).mask == FULL
-    assert not model.offline(NORMAL, 0, FIRST, 1, 0).refused
+    model.online(ZONE_NORMAL, 0, FIRST, 1, 10 * 512)
+    before = model.zones[0, ZONE_NORMAL].managed
+    model.take_subblocks(ZONE_NORMAL, 0, FIRST, ((1 << 54) - 1) << 10, 512)
+    assert model.zones[0, ZONE_NORMAL].managed - before == 54 * 512
+    assert model.give_subblocks(ZONE_NORMAL, 0, FIRST, FULL, 512, 64).mask == FULL
+    assert not model.offline(ZONE_NORMAL, 0, FIRST, 1, 0).refused
     model.remove_memory(FIRST, 1)
     model.check()
 
 
 def test_user_pages_make_room_by_moving() -> None:
     model = guest(1024)
-    plug(model, 2048, MOVABLE, FIRST)
-    model.anonymous("a", 1500 * MIB)
-    outcome = model.offline(MOVABLE, 0, FIRST + 8, 8, BLOCK)
+    plug(model, 2048, ZONE_MOVABLE, FIRST)
+    model.demands.anonymous("a", 1500 * MIB)
+    outcome = model.offline(ZONE_MOVABLE, 0, FIRST + 8, 8, BLOCK)
     assert not outcome.ooms
     assert outcome.moved == pytest.approx(476 * MIB, rel=0.1)
-    assert model.zones[0, DMA32].user == outcome.moved
+    assert model.zones[0, ZONE_DMA32].user == outcome.moved
     model.check()
 
 
 def test_free_blocks_go_without_moving_anything() -> None:
     model = guest(1024)
-    plug(model, 4096, MOVABLE, FIRST)
-    model.anonymous("a", 1000 * MIB)
-    assert model.offline(MOVABLE, 0, FIRST + 16, 16, BLOCK).moved == 0
+    plug(model, 4096, ZONE_MOVABLE, FIRST)
+    model.demands.anonymous("a", 1000 * MIB)
+    assert model.offline(ZONE_MOVABLE, 0, FIRST + 16, 16, BLOCK).moved == 0
 
 
 def test_shrinking_beyond_room_kills_instead_of_being_refused() -> None:
     model = guest(1024)
-    plug(model, 2048, MOVABLE, FIRST)
-    model.anonymous("a", 1024 * MIB)
-    model.anonymous("b", 1024 * MIB)
-    assert not model.offline(MOVABLE, 0, FIRST + 12, 4, BLOCK).ooms
-    outcome = model.offline(MOVABLE, 0, FIRST + 8, 4, BLOCK)
+    plug(model, 2048, ZONE_MOVABLE, FIRST)
+    model.demands.anonymous("a", 1024 * MIB)
+    model.demands.anonymous("b", 1024 * MIB)
+    assert not model.offline(ZONE_MOVABLE, 0, FIRST + 12, 4, BLOCK).ooms
+    outcome = model.offline(ZONE_MOVABLE, 0, FIRST + 8, 4, BLOCK)
     assert [e.kind for e in outcome.ooms] == [OomKind.MIGRATION]
     assert outcome.ooms[0].victim == "b"
     assert outcome.refused == ()
-    assert model.zones[0, MOVABLE].managed == 1024 * MIB
+    assert model.zones[0, ZONE_MOVABLE].managed == 1024 * MIB
     model.check()
 
 
 def test_clean_page_cache_in_the_way_costs_nobody() -> None:
     for drop in (True, False):
         model = guest(1024)
-        plug(model, 2048, MOVABLE, FIRST)
-        model.read_file("/mnt/a", 6000 * MIB)
+        plug(model, 2048, ZONE_MOVABLE, FIRST)
+        model.demands.read_file("/mnt/a", 6000 * MIB)
         for block in range(FIRST + 15, FIRST + 7, -1):
             if drop:
-                assert not model.give_subblocks(MOVABLE, 0, block, FULL, 512, 64).ooms
-                assert not model.offline(MOVABLE, 0, block, 1, 0).ooms
+                assert not model.give_subblocks(ZONE_MOVABLE, 0, block, FULL, 512, 64).ooms
+                assert not model.offline(ZONE_MOVABLE, 0, block, 1, 0).ooms
             else:
-                assert not model.offline(MOVABLE, 0, block, 1, BLOCK).ooms
-        assert model.zones[0, MOVABLE].managed == 1024 * MIB
+                assert not model.offline(ZONE_MOVABLE, 0, block, 1, BLOCK).ooms
+        assert model.zones[0, ZONE_MOVABLE].managed == 1024 * MIB
         model.check()
 
 
 def test_leftovers_stay_thin_out_and_are_used_again() -> None:
     model = guest(1024)
-    plug(model, 2048, NORMAL, FIRST)
-    normal = model.zones[0, NORMAL].blocks
+    plug(model, 2048, ZONE_NORMAL, FIRST)
+    normal = model.zones[0, ZONE_NORMAL].pageblocks
     assert normal is not None
     idle = normal.nr_held
-    model.pipes("q", 800)
+    model.demands.pipes("q", 800)
     under_load = normal.nr_held
     assert under_load * 2 == pytest.approx(52 * 1.05, abs=5)
-    model.kill("q")
+    model.demands.kill("q")
     left = normal.nr_held
     assert idle + 0.3 * under_load < left < idle + 0.7 * under_load
-    model.pipes("r", 800)
+    model.demands.pipes("r", 800)
     assert normal.nr_held <= under_load + 2  # leftovers are filled first
-    model.kill("r")
+    model.demands.kill("r")
     more = normal.nr_held
     assert left <= more < under_load
-    plug(model, 128, NORMAL, FIRST + 50)
-    model.can_offline(NORMAL, 0, FIRST)
-    model.offline(NORMAL, 0, FIRST + 50, 1, BLOCK)
+    plug(model, 128, ZONE_NORMAL, FIRST + 50)
+    model.can_offline(ZONE_NORMAL, 0, FIRST)
+    model.offline(ZONE_NORMAL, 0, FIRST + 50, 1, BLOCK)
     assert normal.nr_held < more
     model.check()
 
@@ -246,35 +246,35 @@ def test_boot_blocks_of_movable_with_boot_allocations_stay() -> None:
     model = GuestModel()
     model.boot(
         [
-            BootZone(0, DMA32, 200_000, 190_000, runs=((0, 8),)),
-            BootZone(0, MOVABLE, 240_000, 240_000, present=8 * BLOCK, runs=((32, 8),)),
+            BootZone(0, ZONE_DMA32, 200_000, 190_000, runs=((0, 8),)),
+            BootZone(0, ZONE_MOVABLE, 240_000, 240_000, present=8 * BLOCK, runs=((32, 8),)),
         ]
     )
-    assert not model.can_offline(MOVABLE, 0, 39)
-    model.online(MOVABLE, 0, 40, 2, BLOCK)
-    assert model.can_offline(MOVABLE, 0, 38)
-    assert not model.can_offline(MOVABLE, 1, 38)
-    assert model.offline(MOVABLE, 0, 40, 2, BLOCK).refused == ()  # the run beside it
-    assert model.offline(MOVABLE, 0, 38, 1, BLOCK).refused == ()
-    assert model.zones[0, MOVABLE].managed == 240_000 - BLOCK
-    model.online(MOVABLE, 0, 38, 1, BLOCK)
-    assert model.offline(MOVABLE, 0, 32, 8, BLOCK).refused == (39,)
-    assert model.zones[0, MOVABLE].managed == 240_000 - 7 * BLOCK
-    assert model.give_subblocks(MOVABLE, 0, 39, FULL, 512, 64).mask == 0
+    assert not model.can_offline(ZONE_MOVABLE, 0, 39)
+    model.online(ZONE_MOVABLE, 0, 40, 2, BLOCK)
+    assert model.can_offline(ZONE_MOVABLE, 0, 38)
+    assert not model.can_offline(ZONE_MOVABLE, 1, 38)
+    assert model.offline(ZONE_MOVABLE, 0, 40, 2, BLOCK).refused == ()  # the run beside it
+    assert model.offline(ZONE_MOVABLE, 0, 38, 1, BLOCK).refused == ()
+    assert model.zones[0, ZONE_MOVABLE].managed == 240_000 - BLOCK
+    model.online(ZONE_MOVABLE, 0, 38, 1, BLOCK)
+    assert model.offline(ZONE_MOVABLE, 0, 32, 8, BLOCK).refused == (39,)
+    assert model.zones[0, ZONE_MOVABLE].managed == 240_000 - 7 * BLOCK
+    assert model.give_subblocks(ZONE_MOVABLE, 0, 39, FULL, 512, 64).mask == 0
 
 
 def test_returnable_counts_what_would_go() -> None:
     model = guest(1024)
-    assert model.returnable_pages() == 0
-    plug(model, 1024, MOVABLE, FIRST)
-    plug(model, 1024, NORMAL, FIRST + 8)
-    everything = model.returnable_pages()
+    assert model.meminfo.returnable_pages() == 0
+    plug(model, 1024, ZONE_MOVABLE, FIRST)
+    plug(model, 1024, ZONE_NORMAL, FIRST + 8)
+    everything = model.meminfo.returnable_pages()
     assert everything == pytest.approx(2048 * MIB, rel=0.06)
-    assert model.returnable_blocks() == 7
-    model.page_tables("t", 100 * MIB)
-    assert everything - model.returnable_pages() == pytest.approx(100 * MIB * 1.05, rel=0.05)
-    model.anonymous("a", 1500 * MIB)
-    assert model.returnable_pages() < 1200 * MIB  # the rest would not fit anywhere
+    assert model.meminfo.returnable_blocks() == 7
+    model.demands.page_tables("t", 100 * MIB)
+    assert everything - model.meminfo.returnable_pages() == pytest.approx(100 * MIB * 1.05, rel=0.05)
+    model.demands.anonymous("a", 1500 * MIB)
+    assert model.meminfo.returnable_pages() < 1200 * MIB  # the rest would not fit anywhere
 
 
 def test_parameters_are_checked() -> None:
@@ -299,25 +299,25 @@ def test_parameters_are_checked() -> None:
 @pytest.mark.parametrize("grow", ["online", "take", "none"])
 @pytest.mark.parametrize("shrink", ["offline", "give"])
 def test_leftovers_thin_out_by_a_growth_and_the_shrink_after_it(grow: str, shrink: str) -> None:
-    model = small(NORMAL, stay_share_pipes=1.0, regrow_keep_share=0.25)
-    blocks = model.zones[0, NORMAL].blocks
+    model = small(ZONE_NORMAL, stay_share_pipes=1.0, regrow_keep_share=0.25)
+    blocks = model.zones[0, ZONE_NORMAL].pageblocks
     assert blocks is not None
-    model.give_subblocks(NORMAL, 0, 31, 0xFF, 512, 2)
-    model.pipes("q", 1280)  # 20,480 pages, 40 pageblocks, and all of them stay
-    model.kill("q")
+    model.give_subblocks(ZONE_NORMAL, 0, 31, 0xFF, 512, 2)
+    model.demands.pipes("q", 1280)  # 20,480 pages, 40 pageblocks, and all of them stay
+    model.demands.kill("q")
     assert blocks.nr_held == 40
     if grow == "online":
-        model.online(NORMAL, 0, 40, 1, SMALL_BLOCK)
+        model.online(ZONE_NORMAL, 0, 40, 1, SMALL_BLOCK)
     elif grow == "take":
-        model.take_subblocks(NORMAL, 0, 31, 0x80, 512)
+        model.take_subblocks(ZONE_NORMAL, 0, 31, 0x80, 512)
     assert blocks.nr_held == 40
     # Once, not with every shrink. What is taken back here is a growth itself.
     for held in (40, 10, 10) if grow == "none" else (10, 10, 10):
         if shrink == "offline":
-            model.offline(NORMAL, 0, 30, 1, SMALL_BLOCK)
-            model.online(NORMAL, 0, 30, 1, SMALL_BLOCK)
+            model.offline(ZONE_NORMAL, 0, 30, 1, SMALL_BLOCK)
+            model.online(ZONE_NORMAL, 0, 30, 1, SMALL_BLOCK)
         else:
-            model.give_subblocks(NORMAL, 0, 30, 0xFF, 512, 1)
-            model.take_subblocks(NORMAL, 0, 30, 0x80, 512)
+            model.give_subblocks(ZONE_NORMAL, 0, 30, 0xFF, 512, 1)
+            model.take_subblocks(ZONE_NORMAL, 0, 30, 0x80, 512)
         assert blocks.nr_held == held
     model.check()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sim.guest import GuestModel, OomKind, default_boot, parameters_for
-from sim.guest.contract import DMA, DMA32, MOVABLE, NORMAL
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import BLOCK, FIRST, MIB, guest, plug
 
 GIB = 1024 * MIB
 
 
-def wall(boot_mib: int, dimm_mib: int, series: str = "6.1", zone: int = MOVABLE) -> int:
+def wall(boot_mib: int, dimm_mib: int, series: str = "6.1", zone: int = ZONE_MOVABLE) -> int:
     """Return how many DIMMs go into an idle guest until the memmap of the next finds no room."""
     model = guest(boot_mib, series)
     number, first = 0, FIRST
@@ -36,19 +36,19 @@ def test_movable_dimms_on_512_mib() -> None:
 
 def test_one_large_dimm_on_2_gib() -> None:
     """A recorded 6.1 takes 100 GiB and not 120; kata-containers/runtime issue 1244: more than 120 fails."""
-    assert plug(guest(2048), 100 * 1024, MOVABLE, FIRST)
-    assert not plug(guest(2048), 120 * 1024, MOVABLE, FIRST)
+    assert plug(guest(2048), 100 * 1024, ZONE_MOVABLE, FIRST)
+    assert not plug(guest(2048), 120 * 1024, ZONE_MOVABLE, FIRST)
 
 
 def test_220_gib_on_a_small_guest() -> None:
     """kata-containers issue 4847."""
-    assert not plug(guest(2048), 220 * 1024, MOVABLE, FIRST)
+    assert not plug(guest(2048), 220 * 1024, ZONE_MOVABLE, FIRST)
 
 
 def test_a_guest_too_small_for_a_single_block() -> None:
     """H. Zhu, RFC of 2021-06-23: 132 MiB of boot memory cannot take 128 MiB more."""
-    assert not plug(guest(132), 128, MOVABLE, FIRST)
-    assert plug(guest(256), 128, MOVABLE, FIRST)
+    assert not plug(guest(132), 128, ZONE_MOVABLE, FIRST)
+    assert plug(guest(256), 128, ZONE_MOVABLE, FIRST)
 
 
 def test_47_gib_in_and_out_three_times() -> None:
@@ -58,13 +58,13 @@ def test_47_gib_in_and_out_three_times() -> None:
     for _ in range(3):
         for block in range(FIRST, FIRST + 47 * 8):
             assert model.add_memory(0, block, 1, altmap=False)
-            model.online(MOVABLE, 0, block, 1, BLOCK)
+            model.online(ZONE_MOVABLE, 0, block, 1, BLOCK)
         for block in range(FIRST + 47 * 8 - 1, FIRST - 1, -1):
-            assert model.give_subblocks(MOVABLE, 0, block, full, 512, 64).mask == full
-            assert not model.offline(MOVABLE, 0, block, 1, 0).refused
+            assert model.give_subblocks(ZONE_MOVABLE, 0, block, full, 512, 64).mask == full
+            assert not model.offline(ZONE_MOVABLE, 0, block, 1, 0).refused
             model.remove_memory(block, 1)
     model.check()
-    assert model.zones[0, MOVABLE].managed == 0
+    assert model.zones[0, ZONE_MOVABLE].managed == 0
 
 
 def test_more_boot_memory_moves_the_wall() -> None:
@@ -74,14 +74,14 @@ def test_more_boot_memory_moves_the_wall() -> None:
 
 
 def test_kernel_dimms_have_no_wall() -> None:
-    assert wall(1024, 1024, zone=NORMAL) == 2000
+    assert wall(1024, 1024, zone=ZONE_NORMAL) == 2000
 
 
 def test_self_hosted_memmap_has_no_wall() -> None:
     model = guest(512)
     for number in range(1000):
         assert model.add_memory(0, FIRST + number * 8, 8, altmap=True)
-        model.online(MOVABLE, 0, FIRST + number * 8, 8, BLOCK)
+        model.online(ZONE_MOVABLE, 0, FIRST + number * 8, 8, BLOCK)
 
 
 def test_a_bigger_movable_share_leaves_the_kernel_less() -> None:
@@ -89,23 +89,23 @@ def test_a_bigger_movable_share_leaves_the_kernel_less() -> None:
     for movable in (0, 4, 8, 12, 15):
         model = guest(1024)
         if movable < 15:
-            plug(model, (15 - movable) * 1024, NORMAL, FIRST)
+            plug(model, (15 - movable) * 1024, ZONE_NORMAL, FIRST)
         if movable:
-            plug(model, movable * 1024, MOVABLE, FIRST + 15 * 8)
-        rooms.append(model.kernel_headroom())
+            plug(model, movable * 1024, ZONE_MOVABLE, FIRST + 15 * 8)
+        rooms.append(model.meminfo.kernel_headroom())
     assert rooms == sorted(rooms, reverse=True)
 
 
 def unpack(drop: int | None, movable_mib: int = 3072, batch: int = 20_000) -> tuple[OomKind, int] | None:
     """Unpack an archive of 16 KiB files; return the kind of failure and MemAvailable in MiB, None for success."""
     model = guest(1024)
-    plug(model, movable_mib, MOVABLE, FIRST)
+    plug(model, movable_mib, ZONE_MOVABLE, FIRST)
     for _ in range(600_000 // batch):
-        found = model.disk_files("/data", batch, 16384).ooms
+        found = model.demands.disk_files("/data", batch, 16384).ooms
         if found:
             return found[0].kind, found[0].mem_available // MIB
         if drop is not None:
-            model.drop_caches(cache=bool(drop & 1), slab=bool(drop & 2))
+            model.demands.drop_caches(cache=bool(drop & 1), slab=bool(drop & 2))
     return None
 
 
@@ -123,13 +123,13 @@ def test_unpacking_an_archive() -> None:
 def interleaved(dram_gib: int, far_gib: int) -> tuple[int, float]:
     """Touch memory on a DRAM node and a MOVABLE-only node in turn; return GiB used and far GiB free at the kill."""
     model = GuestModel(parameters_for("6.1"))
-    present = [(0, DMA, 3998, ()), (0, DMA32, 3 * GIB - 4096, ((0, 24),))]
-    present.append((0, NORMAL, (dram_gib - 3) * GIB, ((32, (dram_gib - 3) * 8),)))
+    present = [(0, ZONE_DMA, 3998, ()), (0, ZONE_DMA32, 3 * GIB - 4096, ((0, 24),))]
+    present.append((0, ZONE_NORMAL, (dram_gib - 3) * GIB, ((32, (dram_gib - 3) * 8),)))
     model.boot(default_boot(present, model.parameters))
     assert model.add_memory(1, 20_000, far_gib * 8, altmap=False)
-    model.online(MOVABLE, 1, 20_000, far_gib * 8, BLOCK)
+    model.online(ZONE_MOVABLE, 1, 20_000, far_gib * 8, BLOCK)
     for used in range(dram_gib + far_gib):
-        ooms = (*model.anonymous("near", GIB // 2, 0).ooms, *model.anonymous("far", GIB // 2, 1).ooms)
+        ooms = (*model.demands.anonymous("near", GIB // 2, 0).ooms, *model.demands.anonymous("far", GIB // 2, 1).ooms)
         if ooms:
             assert ooms[0].kind is OomKind.KERNEL
             return used, next(z.free for z in ooms[0].zones if z.node == 1) / GIB
@@ -155,25 +155,25 @@ def test_persistent_memory_eight_times_dram() -> None:
 )
 def test_idle_guests(series: str, boot_mib: int, total: dict[str, int], free: dict[str, int]) -> None:
     """MemTotal and MemFree of recorded idle kernels."""
-    uses = guest(boot_mib, series).uses()
+    uses = guest(boot_mib, series).meminfo.uses()
     assert sum(u.managed for u in uses) / MIB == pytest.approx(total[series], abs=6)
     assert sum(u.free - u.pcp for u in uses) / MIB == pytest.approx(free[series], abs=16)
 
 
 def test_large_and_small_idle_guests() -> None:
     for boot_mib, free in ((512, 343), (640, 468), (66_560, 65_231)):
-        uses = guest(boot_mib).uses()
+        uses = guest(boot_mib).meminfo.uses()
         assert sum(u.free - u.pcp for u in uses) / MIB == pytest.approx(free, rel=0.01)
 
 
 def test_growth_in_time_saves_the_guest() -> None:
     """A logged guest of 1.93 GiB: 6 GiB at once kills it before anything is plugged, step by step it grows."""
-    assert [e.kind for e in guest(1920).anonymous("p", 6 * GIB).ooms] == [OomKind.GUEST_FULL]
+    assert [e.kind for e in guest(1920).demands.anonymous("p", 6 * GIB).ooms] == [OomKind.GUEST_FULL]
     model, growth, first = guest(1920), [28, 31], FIRST
     for _ in range(24):
-        assert not model.anonymous("p", 256 * MIB).ooms
-        if growth and model.mem_available() < 512 * MIB:
+        assert not model.demands.anonymous("p", 256 * MIB).ooms
+        if growth and model.meminfo.available() < 512 * MIB:
             blocks = growth.pop(0)
-            assert plug(model, blocks * 128, MOVABLE, first)
+            assert plug(model, blocks * 128, ZONE_MOVABLE, first)
             first += blocks
     assert not growth

@@ -12,9 +12,9 @@ from sim.guest.kernel_pages import KernelPages
 FULL = 0xFF
 
 
-def blocks(*runs: tuple[int, int], fill: float = 1.0, hot_from: int = 1 << 62) -> KernelPages:
+def blocks(*runs: tuple[int, int], fill: float = 1.0, left_half: float = 100.0, hot_from: int = 1 << 62) -> KernelPages:
     """Return the pageblocks of a zone with these runs (first block, blocks) online."""
-    out = KernelPages(8, fill)
+    out = KernelPages(8, fill, left_half)
     out.hot_from = hot_from
     for first, nr in runs:
         out.insert(first, nr)
@@ -228,7 +228,7 @@ def test_what_could_go_is_hotplugged_plugged_and_free_of_kernel_pages() -> None:
     assert k.nr_hot_free == 26
     k.add_pageblocks(11, 0b1)
     assert k.nr_hot_free == 27
-    k.give(2 * 512, 0.0, 100.0)
+    k.give(2 * 512, 0.0)
     assert k.nr_hot_free == 28
     k.give_pieces([(2, 0b10)])
     assert k.nr_hot_free == 29
@@ -242,7 +242,7 @@ def test_what_could_go_is_hotplugged_plugged_and_free_of_kernel_pages() -> None:
 def test_freed_from_the_top() -> None:
     k = blocks((0, 4))
     k.take(20 * 512, 0)
-    k.give(7 * 512, 0.0, 100.0)
+    k.give(7 * 512, 0.0)
     assert k.held == {0: FULL, 1: 0b11111}
     assert (k.nr_held, k.pages, k.nr_left) == (13, 13 * 512, 0)
     k.take(512, 0)
@@ -252,13 +252,13 @@ def test_freed_from_the_top() -> None:
 def test_leftovers_stay_add_up_and_are_filled_first() -> None:
     k = blocks((0, 20))
     k.take(100 * 512, 0)
-    k.give(100 * 512, 0.5, 100.0)
+    k.give(100 * 512, 0.5)
     assert (k.nr_held, k.nr_left, k.pages) == (50, 50, 0)
     k.take(100 * 512, 0)
     assert k.nr_held == 100
     # Half of the pages lay in leftovers and give nothing back. Of the other 50 pageblocks only a third stays this time,
     # as there are 50 leftovers already: 100 / (100 + 50) of a half.
-    k.give(100 * 512, 0.5, 100.0)
+    k.give(100 * 512, 0.5)
     assert (k.nr_held, k.nr_left) == (100 - 33, 50 + 16)
     k.take(60 * 512, 0)
     assert k.nr_held == 67
@@ -268,7 +268,7 @@ def test_leftovers_thin_out_by_the_next_growth_and_shrink() -> None:
     k = blocks((0, 20))
     k.take(100 * 512, 0)
     assert not k.fresh
-    k.give(100 * 512, 0.5, 100.0)
+    k.give(100 * 512, 0.5)
     assert (k.fresh, k.thinning) == (True, False)
     k.note_growth()
     assert (k.fresh, k.thinning) == (False, True)
@@ -288,15 +288,15 @@ def test_what_has_settled_never_goes() -> None:
     k.floor = 2
     k.take(924 + 2 * 512, 0)
     assert k.nr_held == 4
-    k.give(1024 + 1024, 0.0, 100.0)
+    k.give(1024 + 1024, 0.0)
     # Half of all pageblocks can go: those pages give back two of four.
     assert k.held == {0: 0b11}
 
 
 @pytest.mark.parametrize("stay", [0.0, 0.25, 1.0])
 def test_no_more_goes_than_the_rest_needs(stay: float) -> None:
-    k = blocks((0, 2))
+    k = blocks((0, 2), left_half=1e9)
     k.take(8 * 512, 0)
-    k.give(4 * 512 - 1, stay, 1e9)
+    k.give(4 * 512 - 1, stay)
     # 3.998 pageblocks' worth, of which the share stays: 3.998, 2.999 and 0 go, and 2,049 pages need 5.
     assert k.nr_held == {0.0: 5, 0.25: 5, 1.0: 8}[stay]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from sim.guest import GuestModel, OomKind
-from sim.guest.contract import DMA32, MOVABLE
+from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
 from tests.guest.machines import SIZE, small
 from tests.guest.test_amounts import HIGH, LOW, MIN, RESERVE
 
@@ -24,103 +24,103 @@ def caches(model: GuestModel) -> dict[int, int]:
 
 
 def test_a_user_page_drops_as_much_cache_as_lifts_all_zones_to_high() -> None:
-    model = small(MOVABLE)
-    model.read_file("/f", ROOM)
-    assert not model.anonymous("a", 1).ooms
+    model = small(ZONE_MOVABLE)
+    model.demands.read_file("/f", ROOM)
+    assert not model.demands.anonymous("a", 1).ooms
     dropped = 1 + 2 * (HIGH - LOW)
-    assert caches(model) == {MOVABLE: SIZE - LOW - dropped, DMA32: SIZE - LOW - RESERVE}
-    assert model.zones[0, MOVABLE].user == SIZE - LOW - dropped + 1
-    model.anonymous("a", dropped - 1)  # fits without dropping more
+    assert caches(model) == {ZONE_MOVABLE: SIZE - LOW - dropped, ZONE_DMA32: SIZE - LOW - RESERVE}
+    assert model.zones[0, ZONE_MOVABLE].user == SIZE - LOW - dropped + 1
+    model.demands.anonymous("a", dropped - 1)  # fits without dropping more
     assert sum(caches(model).values()) == ROOM - dropped
-    assert model.zones[0, MOVABLE].free == LOW
+    assert model.zones[0, ZONE_MOVABLE].free == LOW
 
 
 def test_a_kernel_page_drops_cache_of_kernel_zones_only() -> None:
-    model = small(MOVABLE)
-    model.read_file("/f", ROOM)
-    model.pin("p", RESERVE)
-    assert caches(model) == {MOVABLE: SIZE - LOW, DMA32: SIZE - LOW - RESERVE}
-    assert not model.pin("p", 1).ooms
-    assert caches(model) == {MOVABLE: SIZE - LOW, DMA32: SIZE - LOW - RESERVE - 1 - (HIGH - LOW)}
-    assert model.zones[0, DMA32].free == HIGH
+    model = small(ZONE_MOVABLE)
+    model.demands.read_file("/f", ROOM)
+    model.demands.pin("p", RESERVE)
+    assert caches(model) == {ZONE_MOVABLE: SIZE - LOW, ZONE_DMA32: SIZE - LOW - RESERVE}
+    assert not model.demands.pin("p", 1).ooms
+    assert caches(model) == {ZONE_MOVABLE: SIZE - LOW, ZONE_DMA32: SIZE - LOW - RESERVE - 1 - (HIGH - LOW)}
+    assert model.zones[0, ZONE_DMA32].free == HIGH
 
 
 def test_the_oldest_file_goes_first() -> None:
-    model = small(MOVABLE)
+    model = small(ZONE_MOVABLE)
     for name, pages in (("/old", 100), ("/young", 500), ("/rest", ROOM - 600)):
-        model.read_file(name, pages)
-    model.anonymous("a", 1)
+        model.demands.read_file(name, pages)
+    model.demands.anonymous("a", 1)
     assert [model.loads[name].user_pages() for name in ("/old", "/young")] == [0, 500 - (131 - 100)]
 
 
 def test_cache_cannot_be_dropped_while_it_is_dirty() -> None:
-    model = small(MOVABLE, dirty_share=1.0)
-    model.write_file("/f", ROOM)
+    model = small(ZONE_MOVABLE, dirty_share=1.0)
+    model.demands.write_file("/f", ROOM)
     assert model.loads["/f"].dirty == ROOM
-    assert model.drop_caches() == 0
-    outcome = model.anonymous("a", 1000)
+    assert model.demands.drop_caches() == 0
+    outcome = model.demands.anonymous("a", 1000)
     assert [e.victim for e in outcome.ooms] == ["a"]
     assert outcome.pages == 2 * (LOW - MIN)
-    model.sync()
+    model.demands.sync()
     assert model.loads["/f"].dirty == 0
-    assert model.drop_caches(slab=False) == ROOM
+    assert model.demands.drop_caches(slab=False) == ROOM
 
 
 def test_dirty_pages_are_the_youngest() -> None:
     """What was written last is dirty, in the zone that was used last."""
-    model = small(MOVABLE, dirty_share=1.0)
-    model.read_file("/f", SIZE - LOW + 100)
+    model = small(ZONE_MOVABLE, dirty_share=1.0)
+    model.demands.read_file("/f", SIZE - LOW + 100)
     model.loads["/f"].dirty = 40
-    assert model.drop_caches() == SIZE - LOW + 60
-    assert caches(model) == {MOVABLE: 0, DMA32: 40}
+    assert model.demands.drop_caches() == SIZE - LOW + 60
+    assert caches(model) == {ZONE_MOVABLE: 0, ZONE_DMA32: 40}
     model.loads["/f"].dirty = 0
-    model.read_file("/f", 10)
+    model.demands.read_file("/f", 10)
     assert model.loads["/f"].user_pages() == 50
 
 
 def test_dirty_pages_are_a_fifth_of_free_and_cache_and_the_oldest_are_cleaned() -> None:
-    model = small(MOVABLE)
+    model = small(ZONE_MOVABLE)
     limit = 2 * SIZE // 5
-    model.write_file("/a", limit)
+    model.demands.write_file("/a", limit)
     assert model.loads["/a"].dirty == limit
-    model.write_file("/a", 5000)
+    model.demands.write_file("/a", 5000)
     assert model.loads["/a"].dirty == limit
-    model.disk_files("/b", 3000, 4096)
+    model.demands.disk_files("/b", 3000, 4096)
     # The inodes of these files are neither free nor cache.
     limit = int(0.2 * (2 * SIZE - 3000))
     assert (model.loads["/a"].dirty, model.loads["/b"].dirty) == (limit - 3000, 3000)
-    model.anonymous("p", 2000)
-    model.write_file("/a", 0)
+    model.demands.anonymous("p", 2000)
+    model.demands.write_file("/a", 0)
     limit = int(0.2 * (2 * SIZE - 5000))
     assert (model.loads["/a"].dirty, model.loads["/b"].dirty) == (limit - 3000, 3000)
 
 
 def test_a_file_larger_than_memory_is_cleaned_while_it_is_written() -> None:
-    model = small(MOVABLE)
-    assert model.write_file("/f", 3 * SIZE) == (3 * SIZE, 1.0, ())
+    model = small(ZONE_MOVABLE)
+    assert model.demands.write_file("/f", 3 * SIZE) == (3 * SIZE, 1.0, ())
     z = model.zones.values()
     assert model.loads["/f"].dirty == int(0.2 * sum(x.free + x.cache for x in z)) == 2 * SIZE // 5
     model.check()
 
 
 def test_no_more_is_dirty_than_was_written() -> None:
-    model = small(MOVABLE, dirty_share=1.0)
-    assert model.write_file("/f", 3 * SIZE).ooms[-1].guest_died
+    model = small(ZONE_MOVABLE, dirty_share=1.0)
+    assert model.demands.write_file("/f", 3 * SIZE).ooms[-1].guest_died
     load = model.loads["/f"]
     assert load.dirty == load.user_pages() == ROOM + 2 * (LOW - MIN)
     model.check()
 
 
 def test_index_nodes_go_with_their_pages() -> None:
-    model = small(MOVABLE, cache_slab_share=0.5)
-    model.read_file("/f", 1000)
-    assert model.zones[0, DMA32].kernel == 500
-    assert model.drop_caches(slab=False) == 1500
-    model.read_file("/g", SIZE - LOW + 10_000)
+    model = small(ZONE_MOVABLE, cache_slab_share=0.5)
+    model.demands.read_file("/f", 1000)
+    assert model.zones[0, ZONE_DMA32].kernel == 500
+    assert model.demands.drop_caches(slab=False) == 1500
+    model.demands.read_file("/g", SIZE - LOW + 10_000)
     before = sum(model.loads["/g"].kernel.values())
     assert before == 37_608  # half of 75,215
-    model.anonymous("a", ROOM - (SIZE - LOW + 10_000) - before)
-    model.anonymous("a", 1)
+    model.demands.anonymous("a", ROOM - (SIZE - LOW + 10_000) - before)
+    model.demands.anonymous("a", 1)
     # 131 pages of 75,215: their share of the index nodes, rounded down.
     gone = before * 131 // (SIZE - LOW + 10_000)
     assert sum(model.loads["/g"].kernel.values()) == before - gone == before - 65
@@ -131,113 +131,113 @@ def test_index_nodes_go_with_their_pages() -> None:
 
 def full_of_inodes() -> GuestModel:
     """DMA32 at its low watermark: 10,000 inodes, the rest pinned."""
-    model = small(MOVABLE)
-    model.disk_files("/d", 10_000)
-    model.pin("p", SIZE - LOW - 10_000)
-    assert model.zones[0, DMA32].free == LOW
+    model = small(ZONE_MOVABLE)
+    model.demands.disk_files("/d", 10_000)
+    model.demands.pin("p", SIZE - LOW - 10_000)
+    assert model.zones[0, ZONE_DMA32].free == LOW
     return model
 
 
 def test_the_first_shrink_drops_most_inodes_later_ones_a_tenth() -> None:
     model = full_of_inodes()
-    assert not model.pin("p", 1).ooms
-    assert model.zones[0, DMA32].slab == 1500
-    assert model.zones[0, DMA32].free == LOW + 8500 - 1
-    model.pin("p", 8499)
-    assert model.zones[0, DMA32].slab == 1500
-    model.pin("p", 1)
-    assert model.zones[0, DMA32].slab == 1350
-    model.pin("p", 149 + 400)  # more than a tenth: all that is needed, in steps
-    assert model.zones[0, DMA32].slab < 1350 - 400
-    assert not model.events
+    assert not model.demands.pin("p", 1).ooms
+    assert model.zones[0, ZONE_DMA32].slab == 1500
+    assert model.zones[0, ZONE_DMA32].free == LOW + 8500 - 1
+    model.demands.pin("p", 8499)
+    assert model.zones[0, ZONE_DMA32].slab == 1500
+    model.demands.pin("p", 1)
+    assert model.zones[0, ZONE_DMA32].slab == 1350
+    model.demands.pin("p", 149 + 400)  # more than a tenth: all that is needed, in steps
+    assert model.zones[0, ZONE_DMA32].slab < 1350 - 400
+    assert not model.killer.events
 
 
 def test_a_shrink_drops_at_least_what_is_asked_for() -> None:
     model = full_of_inodes()
-    model.pin("p", 8500)
-    assert model.zones[0, DMA32].slab == 1500
+    model.demands.pin("p", 8500)
+    assert model.zones[0, ZONE_DMA32].slab == 1500
     # One step of a demand of 64 x 500 pages: 500 and what lifts the zone to high, more than a tenth of 1,500.
-    outcome = model.pin("p", 64 * 500)
+    outcome = model.demands.pin("p", 64 * 500)
     assert outcome.ooms[0].done_share == (1500 + LOW - MIN) / (64 * 500)
     assert outcome.ooms[0].kind is OomKind.KERNEL
 
 
 def test_slab_gives_what_cache_does_not() -> None:
-    model = small(MOVABLE, first_shrink_share=0.0, shrink_batch_share=0.0)
-    model.anonymous("a", SIZE - LOW)
-    model.read_file("/f", 20)
-    model.disk_files("/d", 1000)
-    model.pin("p", SIZE - LOW - 1020)
-    model.pin("p", 1)
+    model = small(ZONE_MOVABLE, first_shrink_share=0.0, shrink_batch_share=0.0)
+    model.demands.anonymous("a", SIZE - LOW)
+    model.demands.read_file("/f", 20)
+    model.demands.disk_files("/d", 1000)
+    model.demands.pin("p", SIZE - LOW - 1020)
+    model.demands.pin("p", 1)
     # One page, and 65 that lift DMA32 to its high watermark: 20 of cache, 46 of slab.
-    assert (model.zones[0, DMA32].cache, model.zones[0, DMA32].slab) == (0, 1000 - 46)
-    assert model.zones[0, DMA32].free == HIGH
+    assert (model.zones[0, ZONE_DMA32].cache, model.zones[0, ZONE_DMA32].slab) == (0, 1000 - 46)
+    assert model.zones[0, ZONE_DMA32].free == HIGH
 
 
 def test_dropping_slab_makes_the_next_shrink_a_first_one() -> None:
     model = full_of_inodes()
-    model.pin("p", 1)
-    assert model.drop_caches(cache=False) == 1500
-    model.disk_files("/d", 9_000)
-    model.pin("p", SIZE - LOW - model.zones[0, DMA32].kernel)
-    model.pin("p", 1)
-    assert model.zones[0, DMA32].slab == 9_000 - 7_650
+    model.demands.pin("p", 1)
+    assert model.demands.drop_caches(cache=False) == 1500
+    model.demands.disk_files("/d", 9_000)
+    model.demands.pin("p", SIZE - LOW - model.zones[0, ZONE_DMA32].kernel)
+    model.demands.pin("p", 1)
+    assert model.zones[0, ZONE_DMA32].slab == 9_000 - 7_650
 
 
 @pytest.mark.parametrize(
     ("cache", "slab", "freed"), [(True, False, 3000), (False, True, 700), (True, True, 3700), (False, False, 0)]
 )
 def test_dropping_caches_drops_what_was_named(cache: bool, slab: bool, freed: int) -> None:  # noqa: FBT001
-    model = small(MOVABLE)
-    model.read_file("/f", 3000)
-    model.disk_files("/d", 700)
-    assert model.drop_caches(cache=cache, slab=slab) == freed
+    model = small(ZONE_MOVABLE)
+    model.demands.read_file("/f", 3000)
+    model.demands.disk_files("/d", 700)
+    assert model.demands.drop_caches(cache=cache, slab=slab) == freed
     assert sum(caches(model).values()) == (0 if cache else 3000)
-    assert model.zones[0, DMA32].slab == (0 if slab else 700)
+    assert model.zones[0, ZONE_DMA32].slab == (0 if slab else 700)
     model.check()
 
 
 def test_inodes_of_dropped_data_can_go_from_the_next_demand_on() -> None:
-    model = small(MOVABLE)
-    model.disk_files("/d", 1000, 4096)
-    model.sync()
-    assert model.drop_caches(cache=False) == 0
-    model.pin("p", SIZE - LOW - 1000)
+    model = small(ZONE_MOVABLE)
+    model.demands.disk_files("/d", 1000, 4096)
+    model.demands.sync()
+    assert model.demands.drop_caches(cache=False) == 0
+    model.demands.pin("p", SIZE - LOW - 1000)
     # Data goes for a user request; its inodes are not reclaimable before the next.
-    model.anonymous("a", SIZE - LOW - 1000)
+    model.demands.anonymous("a", SIZE - LOW - 1000)
     load = model.loads["/d"]
-    outcome = model.anonymous("a", 1)
+    outcome = model.demands.anonymous("a", 1)
     assert not outcome.ooms
     assert (load.user_pages(), sum(load.kernel.values()), sum(load.orphans.values())) == (869, 869, 131)
-    assert model.zones[0, DMA32].slab == 0
-    available = model.mem_available()
-    model.anonymous("a", 0)
-    assert model.mem_available() == available  # they count before and after
-    model.anonymous("a", 1)
-    assert (sum(load.slab.values()), sum(load.orphans.values()), model.zones[0, DMA32].slab) == (131, 0, 131)
+    assert model.zones[0, ZONE_DMA32].slab == 0
+    available = model.meminfo.available()
+    model.demands.anonymous("a", 0)
+    assert model.meminfo.available() == available  # they count before and after
+    model.demands.anonymous("a", 1)
+    assert (sum(load.slab.values()), sum(load.orphans.values()), model.zones[0, ZONE_DMA32].slab) == (131, 0, 131)
     model.check()
 
 
 def test_inodes_looked_up_again_are_those_that_went() -> None:
-    model = small(MOVABLE)
-    model.disk_files("/d/a", 1000)
-    model.disk_files("/d/b", 500)
-    model.disk_files("/e", 200)
-    model.drop_caches(cache=False)
-    assert model.zones[0, DMA32].kernel == 0
-    assert model.look_up_files("/d/a") == (1000, 1.0, ())
-    assert model.look_up_files("/d") == (500, 1.0, ())
-    assert model.look_up_files("/d") == (0, 1.0, ())
-    assert model.zones[0, DMA32].slab == 1500
+    model = small(ZONE_MOVABLE)
+    model.demands.disk_files("/d/a", 1000)
+    model.demands.disk_files("/d/b", 500)
+    model.demands.disk_files("/e", 200)
+    model.demands.drop_caches(cache=False)
+    assert model.zones[0, ZONE_DMA32].kernel == 0
+    assert model.demands.look_up_files("/d/a") == (1000, 1.0, ())
+    assert model.demands.look_up_files("/d") == (500, 1.0, ())
+    assert model.demands.look_up_files("/d") == (0, 1.0, ())
+    assert model.zones[0, ZONE_DMA32].slab == 1500
 
 
 def test_looking_up_may_find_no_room() -> None:
-    model = small(MOVABLE)
-    model.disk_files("/d/a", 1)
-    model.disk_files("/d/b", 500)
-    model.drop_caches(cache=False)
-    model.pin("p", SIZE - MIN - 1)
-    found = model.look_up_files("/d")
+    model = small(ZONE_MOVABLE)
+    model.demands.disk_files("/d/a", 1)
+    model.demands.disk_files("/d/b", 500)
+    model.demands.drop_caches(cache=False)
+    model.demands.pin("p", SIZE - MIN - 1)
+    found = model.demands.look_up_files("/d")
     assert [(e.kind, e.victim) for e in found.ooms] == [(OomKind.KERNEL, "p")]
     assert (found.pages, found.share) == (501, 1.0)
     # The one that was there went for the others before anybody was killed.
@@ -248,17 +248,17 @@ def test_looking_up_may_find_no_room() -> None:
 
 
 def test_slab_that_finds_no_room_is_a_failure_of_the_kernel() -> None:
-    model = small(MOVABLE)
-    model.pin("p", SIZE - MIN)
-    outcome = model.disk_files("/d", 100)
+    model = small(ZONE_MOVABLE)
+    model.demands.pin("p", SIZE - MIN)
+    outcome = model.demands.disk_files("/d", 100)
     assert [(e.kind, e.victim) for e in outcome.ooms] == [(OomKind.KERNEL, "p")]
     assert (outcome.pages, outcome.share) == (100, 1.0)
 
 
 def test_kernel_pages_of_a_user_load_that_find_no_room_are_a_failure_of_the_kernel() -> None:
-    model = small(MOVABLE, anon_table_share=1.0)
-    model.pin("p", SIZE - MIN - 10)
-    outcome = model.anonymous("a", 20)
+    model = small(ZONE_MOVABLE, anon_table_share=1.0)
+    model.demands.pin("p", SIZE - MIN - 10)
+    outcome = model.demands.anonymous("a", 20)
     assert [(e.kind, e.victim) for e in outcome.ooms] == [(OomKind.KERNEL, "p")]
     # Steps of 1 of 64: the eleventh page of tables is the 21st or so of 40.
     assert outcome.ooms[0].done_share == 21 / 40
@@ -275,25 +275,25 @@ def test_kernel_pages_of_a_user_load_that_find_no_room_are_a_failure_of_the_kern
     ],
 )
 def test_the_biggest_process_dies_and_of_equals_the_youngest(loads: str, victim: str) -> None:
-    model = small(MOVABLE)
+    model = small(ZONE_MOVABLE)
     for name in loads:
-        model.anonymous(name, 2000 if name.isupper() else 1000)
-    assert model.starve().victim == victim
+        model.demands.anonymous(name, 2000 if name.isupper() else 1000)
+    assert model.killer.starve().victim == victim
     assert victim not in model.loads
     assert len(model.loads) == 2
 
 
 def test_what_counts_against_a_process() -> None:
     """Resident pages and page tables; not what pipes and sockets hold; one of many processes for itself."""
-    model = small(MOVABLE, anon_table_share=0.5)
-    model.anonymous("anonymous", 1000)
-    model.page_tables("tables", 1400)
-    model.pin("pins", 1300)
-    model.pipes("pipes", 1000)
-    model.sockets("sockets", 5000)
-    model.processes("processes", 2000)
-    model.tmpfs_data("/run/x", 9000)
-    model.kernel_memory("kernel", 9000)
+    model = small(ZONE_MOVABLE, anon_table_share=0.5)
+    model.demands.anonymous("anonymous", 1000)
+    model.demands.page_tables("tables", 1400)
+    model.demands.pin("pins", 1300)
+    model.demands.pipes("pipes", 1000)
+    model.demands.sockets("sockets", 5000)
+    model.demands.processes("processes", 2000)
+    model.demands.tmpfs_data("/run/x", 9000)
+    model.demands.kernel_memory("kernel", 9000)
     badness = {name: load.badness() for name, load in model.loads.items()}
     assert badness == {
         "anonymous": 1500,
@@ -305,45 +305,45 @@ def test_what_counts_against_a_process() -> None:
         "/run/x": 9000,
         "kernel": 0,
     }
-    victims = [model.starve().victim for _ in range(4)]
+    victims = [model.killer.starve().victim for _ in range(4)]
     assert victims == ["anonymous", "tables", "pins", "processes"]
-    assert not model.died
+    assert not model.killer.guest_died
 
 
 @pytest.mark.parametrize(("count", "left"), [(640, 630), (100, 99), (64, 63), (129, 127), (2, 1)])
 def test_of_many_processes_a_64th_dies_at_a_time(count: int, left: int) -> None:
-    model = small(MOVABLE)
-    model.processes("p", count)
-    event = model.starve()
+    model = small(ZONE_MOVABLE)
+    model.demands.processes("p", count)
+    event = model.killer.starve()
     assert (event.victim, event.guest_died) == ("p", False)
     load = model.loads["p"]
     assert (load.units, load.user_pages(), load.kernel_pages()) == (left, left, 2 * left)
 
 
 def test_a_process_without_pages_of_its_own_is_better_than_none() -> None:
-    model = small(MOVABLE)
-    model.pipes("pipes", 10)
-    assert model.starve().victim == "pipes"
-    assert not model.died
+    model = small(ZONE_MOVABLE)
+    model.demands.pipes("pipes", 10)
+    assert model.killer.starve().victim == "pipes"
+    assert not model.killer.guest_died
 
 
 def test_the_last_process_takes_its_load_along() -> None:
-    model = small(MOVABLE)
-    model.processes("p", 1)
-    assert model.starve().victim == "p"
+    model = small(ZONE_MOVABLE)
+    model.demands.processes("p", 1)
+    assert model.killer.starve().victim == "p"
     assert not model.loads
 
 
 def test_without_a_process_the_guest_dies_and_serves_nothing_any_more() -> None:
-    model = small(MOVABLE)
-    model.tmpfs_files("/tmp/f", 1000)  # noqa: S108 - a path inside the guest
-    event = model.starve()
+    model = small(ZONE_MOVABLE)
+    model.demands.tmpfs_files("/tmp/f", 1000)  # noqa: S108 - a path inside the guest
+    event = model.killer.starve()
     assert (event.kind, event.victim, event.guest_died, event.done_share) == (OomKind.KERNEL, None, True, 0.0)
-    assert model.died
-    assert model.anonymous("a", 5) == (0, 0.0, ())
-    assert model.events == [event]
-    assert {u.zone: u.free for u in event.zones} == {MOVABLE: SIZE, DMA32: SIZE - 1000}
-    assert event.mem_available == model.mem_available()
+    assert model.killer.guest_died
+    assert model.demands.anonymous("a", 5) == (0, 0.0, ())
+    assert model.killer.events == [event]
+    assert {u.zone: u.free for u in event.zones} == {ZONE_MOVABLE: SIZE, ZONE_DMA32: SIZE - 1000}
+    assert event.mem_available == model.meminfo.available()
 
 
 # What is available ----------------------------------------------------------------------------------------------------
@@ -354,50 +354,50 @@ LOWS = 2 * LOW
 
 
 def test_available_is_free_memory_above_the_high_watermarks() -> None:
-    model = small(MOVABLE)
-    assert model.mem_available() == 2 * SIZE - RESERVED
-    model.anonymous("a", 1000)
-    model.pin("p", 500)
-    assert model.mem_available() == 2 * SIZE - RESERVED - 1500
-    model.zones[0, DMA32].pcp = 100  # on CPU lists
-    assert model.mem_available() == 2 * SIZE - RESERVED - 1600
-    model.kernel_memory("k", SIZE - 500 - MIN)
-    model.anonymous("a", SIZE - 1000 - MIN)
-    assert model.mem_available() == 0
+    model = small(ZONE_MOVABLE)
+    assert model.meminfo.available() == 2 * SIZE - RESERVED
+    model.demands.anonymous("a", 1000)
+    model.demands.pin("p", 500)
+    assert model.meminfo.available() == 2 * SIZE - RESERVED - 1500
+    model.zones[0, ZONE_DMA32].pcp = 100  # on CPU lists
+    assert model.meminfo.available() == 2 * SIZE - RESERVED - 1600
+    model.demands.kernel_memory("k", SIZE - 500 - MIN)
+    model.demands.anonymous("a", SIZE - 1000 - MIN)
+    assert model.meminfo.available() == 0
 
 
 @pytest.mark.parametrize(("pages", "less"), [(10_000, LOWS), (1000, 500), (1284, LOWS), (1282, 641)])
 def test_of_cache_all_but_the_low_watermarks_counts_and_of_little_a_half(pages: int, less: int) -> None:
-    model = small(MOVABLE)
-    model.read_file("/f", pages)
-    assert model.mem_available() == 2 * SIZE - RESERVED - less
+    model = small(ZONE_MOVABLE)
+    model.demands.read_file("/f", pages)
+    assert model.meminfo.available() == 2 * SIZE - RESERVED - less
 
 
 @pytest.mark.parametrize(("pages", "less"), [(10_000, LOWS), (1000, 500)])
 def test_of_slab_as_much_counts(pages: int, less: int) -> None:
-    model = small(MOVABLE)
-    model.disk_files("/d", pages)
-    assert model.mem_available() == 2 * SIZE - RESERVED - less
+    model = small(ZONE_MOVABLE)
+    model.demands.disk_files("/d", pages)
+    assert model.meminfo.available() == 2 * SIZE - RESERVED - less
 
 
 def test_inodes_count_whether_they_can_go_or_not() -> None:
-    model = small(MOVABLE)
-    model.disk_files("/d", 2000, 4096)
-    assert model.mem_available() == 2 * SIZE - RESERVED - 2 * LOWS
-    model.sync()
-    model.drop_caches(slab=False)
+    model = small(ZONE_MOVABLE)
+    model.demands.disk_files("/d", 2000, 4096)
+    assert model.meminfo.available() == 2 * SIZE - RESERVED - 2 * LOWS
+    model.demands.sync()
+    model.demands.drop_caches(slab=False)
     # Free memory does not count what lies on CPU lists: now five eighths of MOVABLE's low watermark.
-    assert model.mem_available() == 2 * SIZE - RESERVED - LOWS - 200
+    assert model.meminfo.available() == 2 * SIZE - RESERVED - LOWS - 200
 
 
 def test_page_cache_counts_as_room_for_what_is_to_be_returned() -> None:
-    model = small(MOVABLE)
-    assert model.returnable_pages() == SIZE
-    model.anonymous("a", 100_000)
+    model = small(ZONE_MOVABLE)
+    assert model.meminfo.returnable_pages() == SIZE
+    model.demands.anonymous("a", 100_000)
     # 34,785 pages in DMA32. MOVABLE has 321 free.
-    assert model.returnable_pages() == (SIZE - 34_785 - MIN - RESERVE) + (LOW - MIN)
-    model.kill("a")
-    model.read_file("/f", 100_000)
-    assert model.returnable_pages() == SIZE
-    model.anonymous("a", 70_000)
-    assert model.returnable_pages() == 2 * (SIZE - MIN) - RESERVE - 70_000
+    assert model.meminfo.returnable_pages() == (SIZE - 34_785 - MIN - RESERVE) + (LOW - MIN)
+    model.demands.kill("a")
+    model.demands.read_file("/f", 100_000)
+    assert model.meminfo.returnable_pages() == SIZE
+    model.demands.anonymous("a", 70_000)
+    assert model.meminfo.returnable_pages() == 2 * (SIZE - MIN) - RESERVE - 70_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.guest import BootZone, GuestModel, GuestParameters, ZoneUse, parameters_for
-from sim.guest.contract import DMA, DMA32, MOVABLE, NORMAL
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 
 # A guest with 1 GiB of boot memory, as recorded.
 DMA_MANAGED, DMA32_MANAGED = 3840, 220912
@@ -16,27 +16,31 @@ def zones_of(series: str, dma32: int, **hotplugged: int) -> dict[int, ZoneUse]:
     model = GuestModel(parameters_for(series))
     model.boot(
         [
-            BootZone(0, DMA, DMA_MANAGED, DMA_MANAGED),
-            BootZone(0, DMA32, dma32, dma32 - 9000, runs=((0, 8),)),
+            BootZone(0, ZONE_DMA, DMA_MANAGED, DMA_MANAGED),
+            BootZone(0, ZONE_DMA32, dma32, dma32 - 9000, runs=((0, 8),)),
         ]
     )
     first = 32
     for name, pages in hotplugged.items():
-        model.online({"normal": NORMAL, "movable": MOVABLE}[name], 0, first, pages // 32768, 32768)
+        model.online({"normal": ZONE_NORMAL, "movable": ZONE_MOVABLE}[name], 0, first, pages // 32768, 32768)
         first += pages // 32768
-    return {use.zone: use for use in model.uses()}
+    return {use.zone: use for use in model.meminfo.uses()}
 
 
 @pytest.mark.parametrize(
     ("series", "hotplugged", "expected"),
     [
         # Minimum watermarks in reports of failed allocations, by zone.
-        ("6.1", {"movable": 4 * GIB}, {DMA: 33, DMA32: 1944}),
-        ("6.1", {"movable": 2 * GIB}, {DMA: 57, DMA32: 3303, MOVABLE: 7840}),
-        ("6.1", {"movable": 10 * 32768}, {DMA: 77, DMA32: 4477, MOVABLE: 6641}),
-        ("6.1", {"movable": 2 * 32768}, {DMA: 147, DMA32: 8507, MOVABLE: 2523}),
-        ("6.1", {"normal": 3 * GIB // 4, "movable": 21 * GIB // 4}, {DMA: 36, DMA32: 2076, NORMAL: 1847}),
-        ("6.12", {"movable": 4 * GIB}, {DMA: 190, DMA32: 11065, MOVABLE: 128}),
+        ("6.1", {"movable": 4 * GIB}, {ZONE_DMA: 33, ZONE_DMA32: 1944}),
+        ("6.1", {"movable": 2 * GIB}, {ZONE_DMA: 57, ZONE_DMA32: 3303, ZONE_MOVABLE: 7840}),
+        ("6.1", {"movable": 10 * 32768}, {ZONE_DMA: 77, ZONE_DMA32: 4477, ZONE_MOVABLE: 6641}),
+        ("6.1", {"movable": 2 * 32768}, {ZONE_DMA: 147, ZONE_DMA32: 8507, ZONE_MOVABLE: 2523}),
+        (
+            "6.1",
+            {"normal": 3 * GIB // 4, "movable": 21 * GIB // 4},
+            {ZONE_DMA: 36, ZONE_DMA32: 2076, ZONE_NORMAL: 1847},
+        ),
+        ("6.12", {"movable": 4 * GIB}, {ZONE_DMA: 190, ZONE_DMA32: 11065, ZONE_MOVABLE: 128}),
     ],
 )
 def test_minimum_as_reported(series: str, hotplugged: dict[str, int], expected: dict[int, int]) -> None:
@@ -47,8 +51,8 @@ def test_minimum_as_reported(series: str, hotplugged: dict[str, int], expected: 
 
 
 def test_low_of_movable() -> None:
-    assert zones_of("6.1", DMA32_MANAGED, movable=2 * GIB)[MOVABLE].low == pytest.approx(9800, abs=8)
-    assert zones_of("6.12", 222671, movable=4 * GIB)[MOVABLE].low == pytest.approx(13154, abs=20)
+    assert zones_of("6.1", DMA32_MANAGED, movable=2 * GIB)[ZONE_MOVABLE].low == pytest.approx(9800, abs=8)
+    assert zones_of("6.12", 222671, movable=4 * GIB)[ZONE_MOVABLE].low == pytest.approx(13154, abs=20)
 
 
 def test_small_guest_has_no_huge_page_minimum() -> None:
@@ -58,35 +62,35 @@ def test_small_guest_has_no_huge_page_minimum() -> None:
 
 def test_reserves() -> None:
     model = GuestModel()
-    model.boot([BootZone(0, DMA, DMA_MANAGED, DMA_MANAGED), BootZone(0, DMA32, DMA32_MANAGED, 200_000)])
-    model.online(NORMAL, 0, 32, 4, 32768)
-    model.online(MOVABLE, 0, 36, 16, 32768)
-    model.uses()
+    model.boot([BootZone(0, ZONE_DMA, DMA_MANAGED, DMA_MANAGED), BootZone(0, ZONE_DMA32, DMA32_MANAGED, 200_000)])
+    model.online(ZONE_NORMAL, 0, 32, 4, 32768)
+    model.online(ZONE_MOVABLE, 0, 36, 16, 32768)
+    model.meminfo.uses()
     zone = model.zones
     normal, movable = 4 * 32768, 16 * 32768
-    assert zone[0, DMA].reserve_user == (DMA32_MANAGED + normal + movable) // 256
-    assert zone[0, DMA].reserve_kernel == (DMA32_MANAGED + normal) // 256
-    assert zone[0, DMA32].reserve_user == (normal + movable) // 256
-    assert zone[0, NORMAL].reserve_user == movable // 32
-    assert zone[0, NORMAL].reserve_kernel == zone[0, MOVABLE].reserve_user == 0
+    assert zone[0, ZONE_DMA].reserve_user == (DMA32_MANAGED + normal + movable) // 256
+    assert zone[0, ZONE_DMA].reserve_kernel == (DMA32_MANAGED + normal) // 256
+    assert zone[0, ZONE_DMA32].reserve_user == (normal + movable) // 256
+    assert zone[0, ZONE_NORMAL].reserve_user == movable // 32
+    assert zone[0, ZONE_NORMAL].reserve_kernel == zone[0, ZONE_MOVABLE].reserve_user == 0
 
 
 def test_reserves_regard_the_own_node_only() -> None:
     model = GuestModel()
-    model.boot([BootZone(0, DMA32, DMA32_MANAGED, 200_000), BootZone(1, NORMAL, 262144, 262144)])
-    model.online(MOVABLE, 1, 64, 16, 32768)
-    model.uses()
-    assert model.zones[0, DMA32].reserve_user == 0
-    assert model.zones[1, NORMAL].reserve_user == 16 * 32768 // 32
+    model.boot([BootZone(0, ZONE_DMA32, DMA32_MANAGED, 200_000), BootZone(1, ZONE_NORMAL, 262144, 262144)])
+    model.online(ZONE_MOVABLE, 1, 64, 16, 32768)
+    model.meminfo.uses()
+    assert model.zones[0, ZONE_DMA32].reserve_user == 0
+    assert model.zones[1, ZONE_NORMAL].reserve_user == 16 * 32768 // 32
 
 
 def marks(series: str, kernel: int, *, movable: int = 0) -> list[tuple[int, int, int]]:
     """Return (min, low, high) of zone Normal from boot and, if there is one, of MOVABLE."""
     model = GuestModel(parameters_for(series))
-    model.boot([BootZone(0, NORMAL, kernel, kernel)])
+    model.boot([BootZone(0, ZONE_NORMAL, kernel, kernel)])
     if movable:
-        model.online(MOVABLE, 0, 1 << 20, 1, movable)
-    return [(use.min, use.low, use.high) for use in model.uses()]
+        model.online(ZONE_MOVABLE, 0, 1 << 20, 1, movable)
+    return [(use.min, use.low, use.high) for use in model.meminfo.uses()]
 
 
 @pytest.mark.parametrize("series", ["6.1", "6.12"])
@@ -104,9 +108,9 @@ def test_large_and_tiny_guests(series: str) -> None:
 
 def test_huge_pages_get_5_percent_at_most() -> None:
     model = GuestModel(GuestParameters(thp_min_boot_bytes=0))
-    model.boot([BootZone(0, NORMAL, 50_000, 50_000)])
+    model.boot([BootZone(0, ZONE_NORMAL, 50_000, 50_000)])
     # Small minimum: sqrt(64 x 50,000) = 1,788 / 4 = 447; high watermark 447 + 2 x 111; 5 % of the rest.
-    assert model.uses()[0].min == (50_000 - 447 - 222) // 20 == 2466
+    assert model.meminfo.uses()[0].min == (50_000 - 447 - 222) // 20 == 2466
 
 
 @pytest.mark.parametrize(("movable", "minimum"), [(10_000, 32), (40_960, 40), (131_072, 128), (262_144, 128)])
@@ -120,10 +124,10 @@ def test_movable_on_a_newer_kernel_has_a_token_minimum(movable: int, minimum: in
 
 def test_the_minimum_is_shared_out_by_managed_pages() -> None:
     model = GuestModel(parameters_for("6.1"))
-    model.boot([BootZone(0, DMA32, 100_000, 100_000), BootZone(1, NORMAL, 200_000, 200_000)])
-    model.online(MOVABLE, 1, 1 << 20, 1, 30_000)
+    model.boot([BootZone(0, ZONE_DMA32, 100_000, 100_000), BootZone(1, ZONE_NORMAL, 200_000, 200_000)])
+    model.online(ZONE_MOVABLE, 1, 1 << 20, 1, 30_000)
     total = 2 * 5632
-    assert [use.min for use in model.uses()] == [
+    assert [use.min for use in model.meminfo.uses()] == [
         total * 100_000 // 330_000,
         total * 200_000 // 330_000,
         total * 30_000 // 330_000,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sim.guest import OomKind, parameters_for
-from sim.guest.contract import DMA, DMA32, MOVABLE, NORMAL
 from sim.kernel.guest_link import GuestSpec
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.guest.machines import BLOCK, FIRST
 from tests.kernel.linked_guest import linked
@@ -111,7 +111,7 @@ def test_kernel_memory_held_for_long_fails_somebody_else() -> None:
     assert [(event.kind, event.victim) for _, event in link.ooms.kills] == [(OomKind.KERNEL, "a")]
     assert link.killed == {"a"}
     core.listener.starved()
-    assert link.model.died
+    assert link.model.killer.guest_died
     core.listener.starved()  # nobody is left to fail
     assert len(link.ooms.kills) == 2
 
@@ -119,7 +119,7 @@ def test_kernel_memory_held_for_long_fails_somebody_else() -> None:
 def test_policies_see_the_room_of_the_kernel() -> None:
     link, core = linked()
     assert core.view.free_kernel_pages is not None
-    assert core.view.free_kernel_pages(None) == link.model.kernel_headroom() > 0
+    assert core.view.free_kernel_pages(None) == link.model.meminfo.kernel_headroom() > 0
     assert core.guest is link.model
 
 
@@ -143,7 +143,7 @@ def test_caches_are_dropped_as_named(cache: bool, slab: bool) -> None:  # noqa: 
 def test_a_sample_is_what_the_guest_says_and_holds() -> None:
     link, core = linked()
     model = link.model
-    for first, zone in ((FIRST, NORMAL), (FIRST + 8, MOVABLE)):
+    for first, zone in ((FIRST, ZONE_NORMAL), (FIRST + 8, ZONE_MOVABLE)):
         model.add_memory(0, first, 8, altmap=False)
         model.online(zone, 0, first, 8, BLOCK)
     link.set_demand("a", "anonymous", 100 * MIB)
@@ -158,10 +158,10 @@ def test_a_sample_is_what_the_guest_says_and_holds() -> None:
     assert found["memmap"] == [32 * PAGES] * 3
     assert found["free_movable"] == [924 * PAGES] * 3
     assert found["headroom"][0] - found["headroom"][1] == 50 * PAGES
-    assert found["headroom"][-1] == model.kernel_headroom()
-    assert found["mem_available"][-1] == model.mem_available()
-    assert found["returnable"][-1] == model.returnable_pages()
-    assert link.mem_available() == model.mem_available() * PAGE_SIZE
+    assert found["headroom"][-1] == model.meminfo.kernel_headroom()
+    assert found["mem_available"][-1] == model.meminfo.available()
+    assert found["returnable"][-1] == model.meminfo.returnable_pages()
+    assert link.mem_available() == model.meminfo.available() * PAGE_SIZE
 
 
 @pytest.mark.parametrize(
@@ -194,27 +194,27 @@ def test_parameters_can_be_set_one_by_one() -> None:
 def test_the_guest_boots_with_the_machine() -> None:
     link, core = linked(8 * GIB, 2 * GIB)
     zones = {key: z for key, z in link.model.zones.items() if z.managed}
-    assert list(zones) == [(0, DMA), (0, DMA32), (0, NORMAL), (1, NORMAL)]
+    assert list(zones) == [(0, ZONE_DMA), (0, ZONE_DMA32), (0, ZONE_NORMAL), (1, ZONE_NORMAL)]
     for (node, zone), z in zones.items():
         assert core.memory.zone(node, zone).managed == z.managed
     # 98 pages of the first MiB and 32 below 3 GiB are not there; 130 MiB are reserved; each node keeps its memmap.
     node0, node1 = 8 * GIB // PAGE_SIZE - 130, 2 * GIB // PAGE_SIZE
     assert sum(z.managed for z in zones.values()) == node0 - 130 * PAGES - node0 // 64 + node1 - node1 // 64
-    runs = {key: z.blocks.runs() for key, z in zones.items() if z.blocks is not None}
+    runs = {key: z.pageblocks.runs() for key, z in zones.items() if z.pageblocks is not None}
     assert runs == {
-        (0, DMA): [],
-        (0, DMA32): [(0, 24)],
-        (0, NORMAL): [(32, 40)],
-        (1, NORMAL): [(72, 16)],
+        (0, ZONE_DMA): [],
+        (0, ZONE_DMA32): [(0, 24)],
+        (0, ZONE_NORMAL): [(32, 40)],
+        (1, ZONE_NORMAL): [(72, 16)],
     }
 
 
 def test_boot_memory_in_movable_is_known_by_its_zone() -> None:
     link, _ = linked(4 * GIB, movablecore=GIB)
-    movable = link.model.zones[0, MOVABLE]
+    movable = link.model.zones[0, ZONE_MOVABLE]
     assert movable.managed < GIB // PAGE_SIZE
     assert movable.boot_managed == movable.managed
-    assert link.model.returnable_pages() == 0
+    assert link.model.meminfo.returnable_pages() == 0
 
 
 def test_free_movable_memory_is_that_of_all_nodes() -> None:
@@ -222,7 +222,7 @@ def test_free_movable_memory_is_that_of_all_nodes() -> None:
     for node, blocks in ((0, 2), (1, 3)):
         core.add_memory(-1, (FIRST + 100 * node) * BLOCK, blocks * BLOCK, node=node)
     link.sample()
-    free = {node: link.model.zones[node, MOVABLE].free for node in (0, 1)}
+    free = {node: link.model.zones[node, ZONE_MOVABLE].free for node in (0, 1)}
     assert all(free.values())
     assert free[0] != free[1]
     assert link.series()["free_movable"].tolist() == [sum(free.values())]

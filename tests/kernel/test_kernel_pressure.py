@@ -8,13 +8,13 @@ import pytest
 
 from policies.fixed import OnlineMovable
 from sim.engine import simulate
-from sim.guest.contract import MOVABLE, Given, OfflineOutcome, OomKind
+from sim.guest.contract import Given, OfflineOutcome, OomKind
 from sim.kernel.guest_link import GuestSpec
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest
 from sim.kernel.policy_answers import PolicyError
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import HotplugError
-from sim.memory.zones import OnlineType
+from sim.memory.zones import ZONE_MOVABLE, OnlineType
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.guest.machines import BLOCK, FIRST
@@ -50,7 +50,7 @@ class Listens(OnlineMovable):
 
 
 def kernel_zones(model: GuestModel, node: int = 0) -> list[Any]:
-    return [z for (number, zone), z in model.zones.items() if number == node and zone != MOVABLE and z.managed]
+    return [z for (number, zone), z in model.zones.items() if number == node and zone != ZONE_MOVABLE and z.managed]
 
 
 def above_low(model: GuestModel, node: int = 0) -> int:
@@ -64,7 +64,7 @@ def above_min(model: GuestModel, node: int = 0) -> int:
 def test_a_policy_is_told_once_when_the_last_page_above_the_low_watermarks_goes() -> None:
     policy = Listens()
     link, _ = linked(policy=policy)
-    link.model.kernel_headroom()  # computes the watermarks
+    link.model.meminfo.kernel_headroom()  # computes the watermarks
     room = above_low(link.model)
     assert link.set_demand("k", "kernel", (room - 1) * PAGE_SIZE)
     assert policy.heard == []
@@ -80,7 +80,7 @@ def test_a_policy_is_told_once_when_the_last_page_above_the_low_watermarks_goes(
 def test_after_there_was_room_it_is_told_again() -> None:
     policy = Listens()
     link, _ = linked(policy=policy)
-    link.model.kernel_headroom()
+    link.model.meminfo.kernel_headroom()
     room = above_low(link.model)
     for more in (0, 7):
         assert link.set_demand("k", "kernel", (room + more) * PAGE_SIZE)
@@ -94,7 +94,7 @@ def test_after_there_was_room_it_is_told_again() -> None:
 def test_page_cache_that_can_be_given_up_is_room() -> None:
     policy = Listens()
     link, _ = linked(policy=policy)
-    link.model.kernel_headroom()
+    link.model.meminfo.kernel_headroom()
     assert link.set_demand("/files", "page-cache", 3 * above_low(link.model) // 4 * PAGE_SIZE)
     assert link.set_demand("k", "kernel", above_low(link.model) * PAGE_SIZE)
     assert above_low(link.model) == 0
@@ -107,7 +107,7 @@ def test_page_cache_that_can_be_given_up_is_room() -> None:
 def test_inodes_that_can_be_given_up_are_room() -> None:
     policy = Listens()
     link, _ = linked(policy=policy)
-    link.model.kernel_headroom()
+    link.model.meminfo.kernel_headroom()
     room = above_low(link.model)
     assert link.set_demand("/files", "disk-files", room * PAGE_SIZE // 1780)
     assert above_low(link.model) == 0
@@ -169,7 +169,7 @@ def test_a_guest_full_of_user_pages_is_told_by_its_watermarks_only() -> None:
 def test_memmap_that_takes_the_last_room_is_told_before_the_zone_is_chosen() -> None:
     policy = Listens()
     link, core = linked(policy=policy)
-    link.model.kernel_headroom()
+    link.model.meminfo.kernel_headroom()
     assert link.set_demand("k", "kernel", (above_low(link.model) - 512) * PAGE_SIZE)
     core.add_memory(-1, FIRST * BLOCK, BLOCK)
     assert policy.calls == ["pressure", "zone"]
@@ -178,7 +178,7 @@ def test_memmap_that_takes_the_last_room_is_told_before_the_zone_is_chosen() -> 
 def test_memmap_that_is_given_back_makes_room() -> None:
     policy = Listens()
     link, core = linked(policy=policy)
-    link.model.kernel_headroom()
+    link.model.meminfo.kernel_headroom()
     assert link.set_demand("k", "kernel", (above_low(link.model) - 512) * PAGE_SIZE)
     assert core.guest is not None
     for turn in (1, 2):
@@ -193,7 +193,7 @@ def test_movable_that_goes_raises_the_watermarks_of_kernel_zones() -> None:
     policy = Listens()
     link, core = linked(policy=policy)
     core.add_memory(-1, FIRST * BLOCK, 8 * BLOCK)
-    link.model.kernel_headroom()
+    link.model.meminfo.kernel_headroom()
     assert link.set_demand("k", "kernel", (above_low(link.model) - 1) * PAGE_SIZE)
     assert policy.heard == []
     core.offline_block(-1, FIRST + 7)
@@ -203,7 +203,7 @@ def test_movable_that_goes_raises_the_watermarks_of_kernel_zones() -> None:
 def test_each_node_is_told_of_alone() -> None:
     policy = Listens()
     link, _ = linked(GIB, GIB, policy=policy)
-    link.model.kernel_headroom()
+    link.model.meminfo.kernel_headroom()
     room = above_low(link.model, 0)
     assert link.set_demand("k", "kernel", (room + 10) * PAGE_SIZE)  # from node 0, and 10 pages of node 1
     assert policy.heard == [(0, above_min(link.model, 0))]
@@ -233,7 +233,7 @@ def test_a_failed_kernel_request_is_told_of_all_nodes() -> None:
 def test_an_add_that_finds_no_memmap_is_told() -> None:
     policy = Listens()
     link, core = linked(policy=policy)
-    link.model.kernel_headroom()
+    link.model.meminfo.kernel_headroom()
     assert link.set_demand("k", "kernel", (above_low(link.model) - 1) * PAGE_SIZE)
     with pytest.raises(HotplugError):
         core.add_memory(-1, FIRST * BLOCK, 800 * BLOCK)
@@ -314,6 +314,6 @@ def test_whether_a_block_would_go_is_asked_without_a_look() -> None:
     link, core = linked(policy=policy)
     core.add_memory(-1, FIRST * BLOCK, BLOCK)
     assert core.guest is not None
-    assert core.guest.can_offline(MOVABLE, 0, FIRST)
+    assert core.guest.can_offline(ZONE_MOVABLE, 0, FIRST)
     assert not core.guest.can_offline(1, 0, 0)
-    assert link.model.can_offline(MOVABLE, 0, FIRST)
+    assert link.model.can_offline(ZONE_MOVABLE, 0, FIRST)

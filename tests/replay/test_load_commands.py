@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sim.guest.contract import NORMAL
+from sim.memory.zones import ZONE_NORMAL
 from sim.replay.load_commands import Action, Verb, apply, ooms
 from sim.replay.shell_lines import parse_command
 from tests.guest.machines import MIB, guest
@@ -168,7 +168,7 @@ def test_actions_reach_the_guest() -> None:
     }
     line = "load kill a; load kill p; load kill t; load kill q; load kill s; rm -f /mnt/s* /tmp/?; rm -rf /mnt"
     apply(model, parse_command(line))
-    assert [load.name for load in model.named_loads()] == []
+    assert [load.name for load in model.demands.named_loads()] == []
 
 
 @pytest.mark.parametrize(("number", "cache", "inodes"), [(1, 0, 434), (2, 5120, 0), (3, 0, 0)])
@@ -215,14 +215,14 @@ def test_amounts_reach_the_guest() -> None:
 
 def test_a_line_acts_on_one_node_and_stops_when_the_guest_dies() -> None:
     model = guest(1024)
-    model.online(NORMAL, 1, 4096, 8, 32768)
+    model.online(ZONE_NORMAL, 1, 4096, 8, 32768)
     apply(model, parse_command("load anon a 10; load pt t 5; load pipes q 1; load socks s 1 1; load procs p 1"), 1)
     apply(
         model, parse_command("load files /tmp/f 9 0; load files /mnt/f 9 0; load fill /tmp/d 1; load cache /mnt/c 1"), 1
     )
     assert {load.node for load in model.loads.values()} == {1}
     done = apply(model, parse_command("load files /tmp/g 9000000 0; load anon b 1"))
-    assert model.died
+    assert model.killer.guest_died
     assert len(done) == 1
     assert "b" not in model.loads
 

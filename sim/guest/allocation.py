@@ -1,0 +1,72 @@
+"""Where pages that are asked for end up: which zones are filled how far, and what is given up for them on the way.
+
+Follows mm/page_alloc.c (``get_page_from_freelist``, ``__zone_watermark_ok``), reduced to page counts per zone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.guest.zone import Floor, spread, total_room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sim.guest.loads import Load
+    from sim.guest.reclaim import Reclaim
+    from sim.guest.zone import GuestZone
+    from sim.guest.zones import GuestZones
+
+
+_USER_FLOORS = (Floor.USER_LOW, Floor.USER_MIN)
+_KERNEL_FLOORS = (Floor.KERNEL_LOW, Floor.KERNEL_MIN)
+
+
+class Allocation:
+    """Places pages of loads in zones. Nobody is killed here: what finds no place is returned."""
+
+    def __init__(self, zones: GuestZones, reclaim: Reclaim) -> None:
+        self._zones = zones
+        self._reclaim = reclaim
+
+    def take_user(self, load: Load, pages: int) -> int:
+        """Place user pages, giving up page cache if need be; return how many found no place."""
+        zonelist = self._zones.user_list(load.node)
+        return self._take(zonelist, pages, _USER_FLOORS, load.put_user, self._reclaim.cache)
+
+    def take_kernel(self, load: Load, pages: int, *, slab: bool = False) -> int:
+        """Place kernel pages, giving up cache and slab in kernel zones if need be; return how many found no place."""
+        zonelist = self._zones.kernel_list(load.node)
+        put = load.put_slab if slab else load.put_kernel
+        return self._take(zonelist, pages, _KERNEL_FLOORS, put, self._reclaim.cache_and_slab)
+
+    def _take(
+        self,
+        zonelist: Sequence[GuestZone],
+        pages: int,
+        floors: tuple[Floor, Floor],
+        put: Callable[[GuestZone, int], None],
+        give_up: Callable[[int, Sequence[GuestZone]], int],
+    ) -> int:
+        """Fill zones to the first floor, time and again as long as something can be given up, then to the second."""
+        self._zones.refresh_watermarks()
+        low, minimum = floors
+        while True:
+            parts, pages = spread(pages, zonelist, low)
+            for zone, part in parts:
+                put(zone, part)
+            if not pages:
+                return 0
+            # As much is given up as lifts all zones to their high watermarks, as kswapd does.
+            if not give_up(pages + sum(zone.high - zone.low for zone in zonelist), zonelist):
+                break
+        parts, pages = spread(pages, zonelist, minimum)
+        for zone, part in parts:
+            put(zone, part)
+        return pages
+
+    def fits(self, node: int, user: int, kernel: int) -> bool:
+        """Say whether a demand finds room above the low watermarks with room to spare in the first zones it may use."""
+        self._zones.refresh_watermarks()
+        _, homeless = spread(user, self._zones.user_list(node), Floor.USER_LOW)
+        return not homeless and kernel < total_room(self._zones.kernel_list(node), Floor.KERNEL_LOW)

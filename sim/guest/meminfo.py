@@ -1,0 +1,102 @@
+"""What the guest says of its memory: /proc/zoneinfo, MemAvailable, room for kernel requests, what could be returned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.guest.loads import LoadKind
+from sim.guest.zone import Floor, total_room
+from sim.units import PAGEBLOCK_PAGES
+
+if TYPE_CHECKING:
+    from sim.guest.contract import ZoneUse
+    from sim.guest.loads import Loads
+    from sim.guest.parameters import GuestParameters
+    from sim.guest.zones import GuestZones
+
+
+class Meminfo:
+    """Reads zones and loads, and changes neither. Amounts are pages."""
+
+    def __init__(self, zones: GuestZones, loads: Loads, parameters: GuestParameters) -> None:
+        self._zones = zones
+        self._loads = loads
+        self._parameters = parameters
+
+    def uses(self) -> tuple[ZoneUse, ...]:
+        """Return all zones' counters, by node and zone type."""
+        self._zones.refresh_watermarks()
+        share = self._parameters.pcp_adaptive_share
+        return tuple(zone.use(share) for _, zone in sorted(self._zones.by_key.items()))
+
+    def available(self) -> int:
+        """Return MemAvailable: free above the reserves, half or more of cache and slab (mm/show_mem.c).
+
+        Slab counts by the kind of its cache: inodes of files whose data is cached too, though none of them can go.
+        """
+        self._zones.refresh_watermarks()
+        share = self._parameters.pcp_adaptive_share
+        low = reserve = cache = slab = free = 0
+        for zone in self._zones.by_key.values():  # one loop: this is looked at after every demand
+            low += zone.low
+            reserve += min(zone.high + max(zone.reserve_user, zone.reserve_kernel), zone.managed)
+            cache += zone.cache
+            slab += zone.slab
+            free += zone.free - zone.listed_pcp(share)
+        for load in self._loads.by_name.values():
+            if load.kind is LoadKind.DISK_FILES:
+                slab += sum(load.kernel.values()) + sum(load.orphans.values())
+        return max(0, free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low))
+
+    def kernel_headroom(self, node: int | None = None) -> int:
+        """Return the pages that a kernel allocation may still take on ``node`` (None: anywhere), nothing reclaimed."""
+        self._zones.refresh_watermarks()
+        return total_room(self._zones.kernel_zones(node), Floor.KERNEL_MIN)
+
+    def kernel_nodes(self) -> list[int]:
+        """Return the nodes that have memory in kernel zones, ascending."""
+        return sorted({zone.node for zone in self._zones.kernel_zones(None) if zone.managed})
+
+    def nodes_short_of_kernel_memory(self) -> list[int]:
+        """Return the nodes whose kernel zones have nothing left for kernel requests above their low watermarks.
+
+        Not even once page cache and reclaimable slab would be given up. Ascending; nodes without kernel zones are out.
+        """
+        self._zones.refresh_watermarks()
+        roomy = {
+            zone.node
+            for zone in self._zones.kernel_zones(None)
+            if zone.room(Floor.KERNEL_LOW) + zone.cache + zone.slab > 0
+        }
+        return [node for node in self.kernel_nodes() if node not in roomy]
+
+    def returnable_pages(self) -> int:
+        """Return the hotplugged pages that could be returned right now, piece by piece and without a kill.
+
+        Pageblocks with kernel pages stay, and user pages must fit into what is left; clean page cache would be dropped.
+        """
+        self._zones.refresh_watermarks()
+        pages = room = 0
+        for zone in self._zones.by_key.values():
+            if zone.pageblocks is None:
+                pages += zone.managed - zone.boot_managed
+            else:
+                pages += zone.pageblocks.nr_hot_free * PAGEBLOCK_PAGES
+            left = zone.room(Floor.USER_MIN) + zone.cache
+            if left > 0:
+                room += left
+        return min(pages, room)
+
+    def returnable_blocks(self) -> int:
+        """Return the hotplugged kernel blocks online that hold no kernel page: those a DIMM could give back.
+
+        The time it takes grows with the blocks that do hold one.
+        """
+        hot_from = self._zones.hot_from
+        blocks = 0
+        for zone in self._zones.by_key.values():
+            pageblocks = zone.pageblocks
+            if pageblocks is not None:
+                blocks += sum(max(0, first + count - max(first, hot_from)) for first, count in pageblocks.runs())
+                blocks -= sum(1 for block in pageblocks.held.keys() | pageblocks.pieces.keys() if block >= hot_from)
+        return blocks

@@ -1,0 +1,112 @@
+"""All zones of a guest: which there are, in which order requests try them, and when their watermarks are computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.guest.boot import fix_boot_use, fix_node_structures
+from sim.guest.kernel_pages import KernelPages
+from sim.guest.watermarks import set_watermarks
+from sim.guest.zone import GuestZone
+from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
+from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.guest.boot import BootZone
+    from sim.guest.parameters import GuestParameters
+
+
+class GuestZones:
+    """The zones by (node, zone type), made as they get their first memory.
+
+    Whoever changes what a zone manages by whole blocks sets ``watermarks_stale``.
+    """
+
+    def __init__(self, parameters: GuestParameters, block_pages: int) -> None:
+        """Make a guest without zones; ``block_pages`` pages of a memory block."""
+        self.by_key: dict[tuple[int, int], GuestZone] = {}
+        self.kernel_lists: dict[int, tuple[GuestZone, ...]] = {}
+        """What :meth:`kernel_list` has returned, by node."""
+        self.watermarks_stale = True
+        self.hot_from = 1 << 62
+        """First block above all boot memory: what lies from here on was hotplugged."""
+        self._parameters = parameters
+        self._block_pages = block_pages
+        self._user_lists: dict[int, tuple[GuestZone, ...]] = {}
+        self._kernel_zones: dict[int | None, tuple[GuestZone, ...]] = {}
+        self._huge_pages = False
+
+    def boot(self, boot_zones: Sequence[BootZone]) -> None:
+        """Make the zones that exist at boot, with the boot kernel's own use in them."""
+        boot_end = -1
+        for boot in boot_zones:
+            zone = self.get(boot.node, boot.zone)
+            zone.managed, zone.free, zone.pcp = boot.managed, boot.free, boot.pcp
+            zone.reserved = boot.managed - boot.free
+            for first, count in boot.runs:
+                boot_end = max(boot_end, first + count - 1)
+            if zone.pageblocks is not None and boot.zone != ZONE_DMA:
+                for first, count in boot.runs:
+                    zone.pageblocks.insert(first, count)
+                fix_boot_use(zone.pageblocks, boot)
+        fix_node_structures({key: zone.pageblocks for key, zone in self.by_key.items()}, boot_zones)
+        self.hot_from = boot_end + 1
+        for zone in self.by_key.values():
+            if zone.pageblocks is None:
+                zone.boot_managed = zone.managed
+            else:
+                zone.pageblocks.hot_from = self.hot_from
+        managed = sum(zone.managed for zone in self.by_key.values())
+        self._huge_pages = managed * PAGE_SIZE >= self._parameters.thp_min_boot_bytes
+        self.watermarks_stale = True
+
+    def get(self, node: int, zone_type: int) -> GuestZone:
+        """Return the zone, made if need be."""
+        zone = self.by_key.get((node, zone_type))
+        if zone is None:
+            pageblocks = None
+            if zone_type != ZONE_MOVABLE:
+                p = self._parameters
+                pageblocks = KernelPages(
+                    self._block_pages // PAGEBLOCK_PAGES, p.pageblock_fill, p.leftover_half_pageblocks
+                )
+                pageblocks.hot_from = self.hot_from
+            zone = self.by_key[node, zone_type] = GuestZone(node, zone_type, pageblocks)
+            self._user_lists.clear()
+            self.kernel_lists.clear()
+            self._kernel_zones.clear()
+        return zone
+
+    def user_list(self, node: int) -> tuple[GuestZone, ...]:
+        """Return the zones for user pages on ``node``: its own from MOVABLE down, then those of the other nodes."""
+        zonelist = self._user_lists.get(node)
+        if zonelist is None:
+            zones = self.by_key.values()
+            zonelist = tuple(sorted(zones, key=lambda zone: (zone.node != node, zone.node, -zone.type)))
+            self._user_lists[node] = zonelist
+        return zonelist
+
+    def kernel_list(self, node: int) -> tuple[GuestZone, ...]:
+        """Return the zones for kernel pages: the same without MOVABLE."""
+        zonelist = self.kernel_lists.get(node)
+        if zonelist is None:
+            zonelist = tuple(zone for zone in self.user_list(node) if zone.type != ZONE_MOVABLE)
+            self.kernel_lists[node] = zonelist
+        return zonelist
+
+    def kernel_zones(self, node: int | None) -> tuple[GuestZone, ...]:
+        """Return the kernel zones of ``node`` alone (None: of all nodes)."""
+        zones = self._kernel_zones.get(node)
+        if zones is None:
+            zonelist = self.kernel_list(0 if node is None else node)
+            zones = tuple(zone for zone in zonelist if node is None or zone.node == node)
+            self._kernel_zones[node] = zones
+        return zones
+
+    def refresh_watermarks(self) -> None:
+        """Recompute the watermarks if a block went online or offline since they were last needed."""
+        if self.watermarks_stale:
+            set_watermarks(self.user_list(0), self._parameters, huge_pages=self._huge_pages)
+            self.watermarks_stale = False
