@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
     from sim.memory.zones import OnlineType, ZoneType
-    from sim.plugins.parameters import Parameter
+    from sim.plugins.parameter_lists import ListOf
+    from sim.plugins.parameter_types import FilePath, Name, Number, Percent, Seconds, Size, Whole, Word
+    from sim.plugins.parameters import Checker, ParameterError, checked
     from sim.record.recorder import EventKind
     from sim.record.run_result import RunResult
     from sim.scores.registry import SCORES
     from sim.units import GIB, KIB, MIB, PAGE_SIZE, TIB, format_size, parse_size
     from workloads.contract import Host, Streams, Workload
-    from workloads.parts.checks import WorkloadInputError
 
 _PLACES: Final = {
     "policies.contract": ("Explanation", "Foresight", "Policy", "UserSpaceRule", "ZoneRequest"),
@@ -50,13 +51,14 @@ _PLACES: Final = {
     "sim.memory.groups": ("GroupView",),
     "sim.memory.view": ("MemoryView",),
     "sim.memory.zones": ("OnlineType", "ZoneType"),
-    "sim.plugins.parameters": ("Parameter",),
+    "sim.plugins.parameter_lists": ("ListOf",),
+    "sim.plugins.parameter_types": ("FilePath", "Name", "Number", "Percent", "Seconds", "Size", "Whole", "Word"),
+    "sim.plugins.parameters": ("Checker", "ParameterError", "checked"),
     "sim.record.recorder": ("EventKind",),
     "sim.record.run_result": ("RunResult",),
     "sim.scores.registry": ("SCORES",),
     "sim.units": ("GIB", "KIB", "MIB", "PAGE_SIZE", "TIB", "format_size", "parse_size"),
     "workloads.contract": ("Host", "Streams", "Workload"),
-    "workloads.parts.checks": ("WorkloadInputError",),
 }
 _PLACE_OF: Final = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -67,33 +69,43 @@ __all__ = [
     "PAGE_SIZE",
     "SCORES",
     "TIB",
+    "Checker",
     "DaxSpec",
     "DeviceSpec",
     "DimmSpec",
     "EventKind",
     "Experiment",
     "Explanation",
+    "FilePath",
     "Foresight",
     "GroupView",
     "Host",
     "InputError",
+    "ListOf",
     "MemoryView",
+    "Name",
+    "Number",
     "OnlineType",
-    "Parameter",
+    "ParameterError",
+    "Percent",
     "Policy",
     "PolicyCheckError",
     "Results",
     "RunResult",
+    "Seconds",
     "ShadowedError",
+    "Size",
     "Streams",
     "UserSpaceRule",
     "VirtioMemSpec",
+    "Whole",
+    "Word",
     "Workload",
-    "WorkloadInputError",
     "ZoneRequest",
     "ZoneType",
     "__version__",
     "check_policy",
+    "checked",
     "format_size",
     "load",
     "open_results",

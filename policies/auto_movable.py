@@ -6,15 +6,14 @@ Follows ``auto_movable_zone_for_pfn``, ``auto_movable_can_online_movable`` and `
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 from policies.contract import Explanation, Policy
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, ZoneType
-from sim.plugins.parameters import Parameter
+from sim.plugins.parameter_types import Whole
+from sim.plugins.parameters import Checker, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from policies.contract import ZoneRequest
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
@@ -23,23 +22,7 @@ DEFAULT_RATIO = 301
 """Percent; the default of ``memory_hotplug.auto_movable_ratio``."""
 
 _MAX_RATIO = 2**32 - 1
-
-_PARAMETERS = (
-    Parameter(
-        "ratio",
-        "int",
-        DEFAULT_RATIO,
-        "percent",
-        "most MOVABLE to early KERNEL memory (auto_movable_ratio); 0 = never MOVABLE",
-    ),
-    Parameter(
-        "numa_aware",
-        "bool",
-        default=True,
-        unit="-",
-        meaning="keep to the ratio on every node too (auto_movable_numa_aware)",
-    ),
-)
+"""The parameter is an unsigned int of 32 bits."""
 
 
 class AutoMovable(Policy):
@@ -47,11 +30,20 @@ class AutoMovable(Policy):
 
     name = "auto-movable"
     summary = "Linux's auto-movable: MOVABLE while MOVABLE:KERNEL stays within a ratio, over whole DIMMs and units"
-    parameters: ClassVar[Sequence[Parameter]] = _PARAMETERS
 
-    def __init__(self, *, ratio: int = DEFAULT_RATIO, numa_aware: bool = True) -> None:
-        if not 0 <= ratio <= _MAX_RATIO:
-            raise ValueError(f"ratio must lie between 0 and {_MAX_RATIO} (a 32-bit percentage), but is {ratio}")
+    @checked
+    def __init__(
+        self,
+        check: Checker,
+        *,
+        ratio: Annotated[
+            int,
+            Whole(0, _MAX_RATIO, unit="percent"),
+            "most MOVABLE to early KERNEL memory (auto_movable_ratio); 0 = never MOVABLE",
+        ] = DEFAULT_RATIO,
+        numa_aware: Annotated[bool, "keep to the ratio on every node too (auto_movable_numa_aware)"] = True,
+    ) -> None:
+        check.done()
         self.ratio = ratio
         self.numa_aware = numa_aware
 

@@ -5,17 +5,18 @@ Follows ``default_zone_for_pfn`` of ``mm/memory_hotplug.c``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 from policies.contract import Explanation, Policy
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL, ZoneType
-from sim.plugins.parameters import Parameter
+from sim.plugins.parameters import Checker, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from policies.contract import ZoneRequest
     from sim.memory.view import MemoryView
+
+
+MovableNode = Annotated[bool, "the kernel was booted with movable_node"]
 
 
 class ContigZones(Policy):
@@ -26,11 +27,10 @@ class ContigZones(Policy):
 
     name = "contig-zones"
     summary = "Linux's default: keep zones contiguous; everything hotplugged on a fresh guest goes to a kernel zone"
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("movable_node", "bool", default=False, unit="-", meaning="the kernel was booted with movable_node"),
-    )
 
-    def __init__(self, *, movable_node: bool = False) -> None:
+    @checked
+    def __init__(self, check: Checker, *, movable_node: MovableNode = False) -> None:
+        check.done()
         self.movable_node = movable_node
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:

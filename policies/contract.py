@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from sim.memory.zones import OnlineType, ZoneType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
-    from sim.plugins.parameters import Parameter
     from sim.record.run_result import RunResult
 
 
@@ -76,9 +75,11 @@ class Foresight(Protocol):
 
 
 class Policy(ABC):
-    """An onlining policy. A subclass takes its parameters as keyword arguments of ``__init__``.
+    """An onlining policy.
 
-    Class attributes: ``name`` (as used in experiments and listings), ``summary`` (one line), ``parameters``.
+    A subclass takes its parameters as keyword arguments of ``__init__``, each of which its annotation describes, see
+    :mod:`sim.plugins.parameters`. Class attributes: ``name`` (as used in experiments and listings) and ``summary`` (one
+    line).
     Instance attributes: ``auto_online`` is what the kernel's ``auto_online_blocks`` is set to, that is the word with
     which every new block is put online (only ONLINE asks :meth:`zone_for`), and ``user_space`` an optional rule that
     acts on blocks left offline.
@@ -86,7 +87,6 @@ class Policy(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    parameters: ClassVar[Sequence[Parameter]] = ()
 
     auto_online: OnlineType = OnlineType.ONLINE
     user_space: UserSpaceRule | None = None

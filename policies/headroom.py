@@ -6,17 +6,16 @@ what kernel requests could still take after all that kernel use and the memmap o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from policies.contract import Explanation, Policy
 from policies.parts.indivisible import one_kind, settled_by
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZoneType
-from sim.plugins.parameters import Parameter
+from sim.plugins.parameter_types import Percent, Size
+from sim.plugins.parameters import Checker, checked
 from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from policies.contract import ZoneRequest
     from sim.memory.view import MemoryView
 
@@ -25,14 +24,6 @@ DEFAULT_RESERVE: Final = 256 << 20
 
 _MEMMAP_DIVISOR: Final = 64
 """A descriptor of 64 bytes for each page of 4096."""
-
-_PARAMETERS = (
-    Parameter("reserve", "size", "256MiB", "bytes", "kernel-zone memory that shall stay free for the kernel"),
-    Parameter("share", "percent", 0, "percent", "the same as a share of all present memory; the larger one counts"),
-    Parameter(
-        "numa_aware", "bool", default=False, unit="-", meaning="keep the reserve on every node too, not over all only"
-    ),
-)
 
 
 class Headroom(Policy):
@@ -48,13 +39,21 @@ class Headroom(Policy):
 
     name = "headroom"
     summary = "MOVABLE while a stated reserve of kernel-zone memory is free, a kernel zone otherwise"
-    parameters: ClassVar[Sequence[Parameter]] = _PARAMETERS
 
-    def __init__(self, *, reserve: int = DEFAULT_RESERVE, share: int = 0, numa_aware: bool = False) -> None:
-        if reserve < 0:
-            raise ValueError(f"reserve must not be negative, but is {reserve}")
-        if not 0 <= share <= 100:  # noqa: PLR2004  percent
-            raise ValueError(f"share must lie between 0 and 100 percent of memory, but is {share}")
+    @checked
+    def __init__(
+        self,
+        check: Checker,
+        *,
+        reserve: Annotated[
+            int, Size(zero=True), "kernel-zone memory that shall stay free for the kernel"
+        ] = DEFAULT_RESERVE,
+        share: Annotated[
+            int, Percent(most=100), "the same as a share of all present memory; the larger one counts"
+        ] = 0,
+        numa_aware: Annotated[bool, "keep the reserve on every node too, not over all only"] = False,
+    ) -> None:
+        check.done()
         self.reserve_pages = -(-reserve // PAGE_SIZE)
         self.share = share
         self.numa_aware = numa_aware

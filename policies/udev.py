@@ -6,17 +6,16 @@ The kernel's own auto-onlining is off. Rules of this kind are shipped by distrib
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-from policies.contig_zones import ContigZones
+from policies.contig_zones import ContigZones, MovableNode
 from policies.contract import Explanation, UserSpaceRule
 from sim.memory.zones import ZONE_MOVABLE, OnlineType, ZoneType
-from sim.plugins.parameters import Parameter
+from sim.plugins.parameter_types import Seconds, Word
+from sim.plugins.parameters import Checker, checked
 from sim.units import seconds_to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from policies.contract import ZoneRequest
     from sim.memory.view import MemoryView
 
@@ -36,18 +35,18 @@ class Udev(ContigZones):
     name = "udev"
     summary = "user space writes online or online_movable to every block that appears, after a delay"
     auto_online = OnlineType.OFFLINE
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("state", "|".join(_WORDS), "online", "-", "word written to memoryN/state"),
-        Parameter("delay", "seconds", 0.01, "s", "time from a block's appearance to the write"),
-        *ContigZones.parameters,
-    )
 
-    def __init__(self, *, state: str = "online", delay: float = 0.01, movable_node: bool = False) -> None:
+    @checked
+    def __init__(
+        self,
+        check: Checker,
+        *,
+        state: Annotated[str, Word(tuple(_WORDS)), "word written to memoryN/state"] = "online",
+        delay: Annotated[float, Seconds(zero=True), "time from a block's appearance to the write"] = 0.01,
+        movable_node: MovableNode = False,
+    ) -> None:
+        check.done()
         super().__init__(movable_node=movable_node)
-        if state not in _WORDS:
-            raise ValueError(f"state must be one of {', '.join(_WORDS)}, but is {state!r}")
-        if not 0 <= delay < float("inf"):
-            raise ValueError(f"delay must be a number of seconds of at least 0, but is {delay}")
         self.user_space = UserSpaceRule(_WORDS[state], seconds_to_us(delay))
 
     def _written(self) -> OnlineType:

@@ -7,7 +7,7 @@ management layer sees too; one whose requests shall be the same for every policy
 
 A workload refuses parameters that make no sense with a ValueError: one sentence that begins with the parameter's name
 and a colon. An error that carries several such sentences has them as its attribute ``faults``, see
-:class:`workloads.parts.checks.WorkloadInputError`.
+:class:`sim.plugins.parameters.ParameterError`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable
 
     import numpy as np
     import simpy
 
     from sim.devices.specs import DeviceSpec
-    from sim.plugins.parameters import Parameter
 
 
 class Streams(Protocol):
@@ -84,12 +83,12 @@ class Host(Protocol):
 class Workload(ABC):
     """A source of host requests.
 
-    A subclass takes its parameters as keyword arguments of ``__init__`` (sizes in bytes, times in seconds).
+    A subclass takes its parameters as keyword arguments of ``__init__`` (sizes in bytes, times in seconds), each of
+    which its annotation describes, see :mod:`sim.plugins.parameters`.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    parameters: ClassVar[Sequence[Parameter]] = ()
 
     @abstractmethod
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, object]:

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.devices.specs import VirtioMemSpec
-from sim.plugins.parameters import Parameter
-from sim.units import us_to_seconds
+from sim.plugins.parameter_types import FilePath, Number, Seconds, Whole, Word
+from sim.plugins.parameters import Checker, checked
+from sim.plugins.values import SECONDS_LIMIT
+from sim.units import seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.checks import LONGEST_US, Checker
+from workloads.parts.parameters import LONGEST_US
 from workloads.parts.request_log import Request, read_request_log
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator
 
     import simpy
 
@@ -41,45 +43,33 @@ class CsvReplay(Workload):
     plugged stays plugged in between: a virtio-mem device is set to its first requested size again instead of being
     attached anew, a DIMM or dax device is not plugged a second time.
 
-    Nothing is random here. Raises WorkloadInputError with all faults of the log at once, with line numbers.
+    Nothing is random here. Raises ParameterError with all faults of the log at once, with line numbers.
     """
 
     name: ClassVar[str] = "csv-replay"
     summary: ClassVar[str] = "replays a log of host requests: a shipped one or a CSV file"
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("log", "|".join(SHIPPED), None, "-", "a shipped log; give this or path"),
-        Parameter("path", "path", None, "-", "a CSV file of requests; give this or log"),
-        Parameter("repeat", "int", 1, "-", "how often the log is gone through"),
-        Parameter("speed", "float", 1.0, "-", "times as fast as logged"),
-        Parameter("tail", "seconds", 60.0, "s", "simulated time after the last request, each time"),
-    )
 
+    @checked
     def __init__(
         self,
+        check: Checker,
         *,
-        log: str | None = None,
-        path: str | None = None,
-        repeat: int = 1,
-        speed: float = 1.0,
-        tail: float = 60.0,
+        log: Annotated[str | None, Word(SHIPPED), "a shipped log; give this or path"] = None,
+        path: Annotated[str | None, FilePath(), "a CSV file of requests; give this or log"] = None,
+        repeat: Annotated[int, Whole(1, _MOST_REPEATS), "how often the log is gone through"] = 1,
+        speed: Annotated[float, Number(1e-6, 1e6), "times as fast as logged"] = 1.0,
+        tail: Annotated[float, Seconds(), "simulated time after the last request, each time"] = 60.0,
     ) -> None:
-        check = Checker()
-        self._repeat = check.whole("repeat", repeat, 1, _MOST_REPEATS)
-        self._speed = check.number("speed", speed, 1e-6, 1e6)
-        self._tail_us = check.time_us("tail", tail)
         if (log is None) == (path is None):
             shipped = ", ".join(SHIPPED)
             check.fault("log", f"either this (one of {shipped}) or path must be given" + (", not both" if log else ""))
-        elif log is not None:
-            log = check.choice("log", log, SHIPPED)
-        else:
-            path = check.word("path", path)
         check.done()
+        self._repeat = repeat
+        self._speed = speed
         self._requests = _shipped(log) if log is not None else read_request_log(Path(str(path)))
-        self._cycle_us = round(self._requests[-1].t_us / self._speed) + self._tail_us
-        if self._cycle_us * self._repeat > LONGEST_US:
-            check.fault("repeat", f"makes the run longer than {LONGEST_US // 1_000_000} seconds")
-        check.done()
+        self._cycle_us = round(self._requests[-1].t_us / speed) + seconds_to_us(tail)
+        if self._cycle_us * repeat > LONGEST_US:
+            check.fault("repeat", f"makes the run longer than {SECONDS_LIMIT} seconds")
 
     def duration(self) -> float:
         """Seconds of simulated time: every pass through the log with its tail."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.devices.specs import MOST_DIMM_SLOTS, DimmSpec, VirtioMemSpec
 from sim.faults import shown
-from sim.plugins.parameters import Parameter
-from sim.units import GIB, MIB, PAGE_SIZE, format_size, us_to_seconds
+from sim.plugins.parameter_types import FilePath, Name, Number, Seconds, Size, Word
+from sim.plugins.parameters import Checker, checked
+from sim.units import GIB, MEMORY_LIMIT, MIB, PAGE_SIZE, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.checks import LARGEST_SIZE, LONGEST_US, Checker
+from workloads.parts.parameters import LONGEST_US, NODE, PAGES, DeviceBlock, check_multiples
 from workloads.parts.plan import follow
 from workloads.parts.table import TableFaults, read_text, rows
 
@@ -38,89 +39,71 @@ class DemandTrace(Workload):
     time; time 0 is the first row that is taken. With ``series`` only rows that have this text in the column
     ``series_column`` are taken, so that a file of many VMs serves.
 
-    Nothing is random here. Raises WorkloadInputError with all faults of the file at once, with line numbers.
+    Nothing is random here. Raises ParameterError with all faults of the file at once, with line numbers.
     """
 
     name: ClassVar[str] = "demand-trace"
     summary: ClassVar[str] = (
         "grows and shrinks a guest after a time series of memory demand, with headroom and hold time"
     )
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("path", "path", None, "-", "the CSV file"),
-        Parameter("time_column", "str", "t_s", "-", "the column of times"),
-        Parameter("time_unit", "seconds", 1.0, "s", "what a time of 1 stands for (hours: 3600)"),
-        Parameter("demand_column", "str", "mib", "-", "the column of demands"),
-        Parameter("demand_unit", "size", "1MiB", "bytes", "what a demand of 1 stands for"),
-        Parameter("series_column", "str", None, "-", "the column that tells series apart, if the file holds several"),
-        Parameter("series", "str", None, "-", "the series that is taken"),
-        Parameter("kind", "|".join(KINDS), "virtio-mem", "-", "what the memory is plugged as"),
-        Parameter("boot_memory", "size", "1GiB", "bytes", "demand that the guest's boot memory serves"),
-        Parameter("headroom", "float", 0.25, "-", "memory kept beyond the demand, as a share of the demand"),
-        Parameter("step", "size", "128MiB", "bytes", "sizes are multiples of this; the size of a DIMM"),
-        Parameter("maximum", "size", "16GiB", "bytes", "most memory that is asked for"),
-        Parameter("hold", "seconds", 900.0, "s", "how long a size that was wanted is kept"),
-        Parameter("device_block", "size", "2MiB", "bytes", "kind virtio-mem: block size of the device"),
-        Parameter("node", "int", 0, "-", "NUMA node"),
-        Parameter("speed", "float", 1.0, "-", "times as fast as recorded (hold times are of recorded time)"),
-        Parameter("tail", "seconds", 60.0, "s", "simulated time after the last sample"),
-    )
 
+    @checked
     def __init__(  # noqa: PLR0913  one argument for each parameter
         self,
+        check: Checker,
         *,
-        path: str,
-        time_column: str = "t_s",
-        time_unit: float = 1.0,
-        demand_column: str = "mib",
-        demand_unit: int = MIB,
-        series_column: str | None = None,
-        series: str | None = None,
-        kind: str = "virtio-mem",
-        boot_memory: int = GIB,
-        headroom: float = 0.25,
-        step: int = 128 * MIB,
-        maximum: int = 16 * GIB,
-        hold: float = 900.0,
-        device_block: int = 2 * MIB,
-        node: int = 0,
-        speed: float = 1.0,
-        tail: float = 60.0,
+        path: Annotated[str, FilePath(), "the CSV file"],
+        time_column: Annotated[str, Name(), "the column of times"] = "t_s",
+        time_unit: Annotated[float, Seconds(), "what a time of 1 stands for (hours: 3600)"] = 1.0,
+        demand_column: Annotated[str, Name(), "the column of demands"] = "mib",
+        demand_unit: Annotated[int, Size(), "what a demand of 1 stands for"] = MIB,
+        series_column: Annotated[
+            str | None, Name(), "the column that tells series apart, if the file holds several"
+        ] = None,
+        series: Annotated[str | None, Name(), "the series that is taken"] = None,
+        kind: Annotated[str, Word(KINDS), "what the memory is plugged as"] = "virtio-mem",
+        boot_memory: Annotated[
+            int, Size(zero=True, multiple_of=PAGE_SIZE), "demand that the guest's boot memory serves"
+        ] = GIB,
+        headroom: Annotated[
+            float, Number(0.0, 100.0), "memory kept beyond the demand, as a share of the demand"
+        ] = 0.25,
+        step: Annotated[int, Size(), "sizes are multiples of this; the size of a DIMM"] = 128 * MIB,
+        maximum: Annotated[int, PAGES, "most memory that is asked for"] = 16 * GIB,
+        hold: Annotated[float, Seconds(zero=True), "how long a size that was wanted is kept"] = 900.0,
+        device_block: Annotated[int, DeviceBlock(), "kind virtio-mem: block size of the device"] = 2 * MIB,
+        node: Annotated[int, NODE, "NUMA node"] = 0,
+        speed: Annotated[float, Number(1e-6, 1e6), "times as fast as recorded (hold times are of recorded time)"] = 1.0,
+        tail: Annotated[float, Seconds(), "simulated time after the last sample"] = 60.0,
     ) -> None:
-        check = Checker()
-        file = Path(check.word("path", path))
-        columns = [check.word("time_column", time_column), check.word("demand_column", demand_column)]
-        time_unit_us = check.time_us("time_unit", time_unit)
-        unit = check.size("demand_unit", demand_unit, unit=1)
+        columns = [time_column, demand_column]
         if (series is None) != (series_column is None):
             check.fault("series", "must be given together with series_column")
-        elif series is not None:
-            columns.append(check.word("series_column", series_column))
-            check.word("series", series)
-        self._kind = check.choice("kind", kind, KINDS)
-        boot = check.size("boot_memory", boot_memory, zero=True)
-        factor = 1.0 + check.number("headroom", headroom, 0.0, 100.0)
-        self._block = check.device_block("device_block", device_block)
-        self._step = check.size("step", step, unit=self._block if self._kind == "virtio-mem" else PAGE_SIZE)
-        most = check.size("maximum", maximum)
-        self._top = most // self._step
-        if check.good("step", "maximum"):
-            if self._top == 0:
-                check.fault(
-                    "maximum", f"must be at least the step, {format_size(self._step)}, but is {format_size(most)}"
-                )
-            elif self._kind == "dimm" and self._top > MOST_DIMM_SLOTS:
-                dimms = f"{self._top} DIMMs of {format_size(self._step)}"
+        elif series_column is not None:
+            columns.append(series_column)
+        if kind != "virtio-mem":
+            check_multiples(check, PAGE_SIZE, step=step)
+        elif check.good("device_block"):
+            check_multiples(check, device_block, step=step)
+        if check.good("step", "maximum", "kind"):
+            if maximum < step:
+                check.fault("maximum", f"must be at least the step, {format_size(step)}, but is {format_size(maximum)}")
+            elif kind == "dimm" and maximum // step > MOST_DIMM_SLOTS:
+                dimms = f"{maximum // step} DIMMs of {format_size(step)}"
                 check.fault("maximum", f"makes {dimms}, but {MOST_DIMM_SLOTS} is the most")
-        hold_us = check.time_us("hold", hold, zero=True)
-        self._node = check.whole("node", node, 0, 1023)
-        self._speed = check.number("speed", speed, 1e-6, 1e6)
-        self._tail_us = check.time_us("tail", tail)
         check.done()
-        samples = _samples(file, columns, series, time_unit_us)
-        wanted = ((t_us, math.ceil((demand * unit * factor - boot) / self._step)) for t_us, demand in samples)
+        self._kind = kind
+        self._block = device_block
+        self._step = step
+        self._top = maximum // step
+        self._node = node
+        self._speed = speed
+        samples = _samples(Path(path), columns, series, seconds_to_us(time_unit))
+        factor = 1.0 + headroom
+        wanted = ((t_us, math.ceil((demand * demand_unit * factor - boot_memory) / step)) for t_us, demand in samples)
         bounded = ((t_us, min(max(level, 0), self._top)) for t_us, level in wanted)
-        self._levels = list(held(bounded, hold_us))
-        self._end_us = round(samples[-1][0] / self._speed) + self._tail_us
+        self._levels = list(held(bounded, seconds_to_us(hold)))
+        self._end_us = round(samples[-1][0] / speed) + seconds_to_us(tail)
 
     def duration(self) -> float:
         """Seconds of simulated time: the series at its speed, and the tail."""
@@ -178,7 +161,7 @@ def _samples(path: Path, columns: Sequence[str], series: str | None, time_unit_u
         if series is not None and row[columns[2]] != series:
             continue
         time = _number(row, columns[0], LONGEST_US / time_unit_us, line, faults)
-        demand = _number(row, columns[1], LARGEST_SIZE, line, faults)
+        demand = _number(row, columns[1], MEMORY_LIMIT, line, faults)
         if time is None or demand is None:
             continue
         now = round(time * time_unit_us)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.devices.specs import MOST_DIMM_SLOTS, DimmSpec
-from sim.plugins.parameters import Parameter
-from sim.units import GIB, us_to_seconds
+from sim.plugins.parameter_types import Name, Number, Seconds, Whole, Word
+from sim.plugins.parameters import Checker, checked
+from sim.units import GIB, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.checks import Checker
 from workloads.parts.draws import exponential_waits, indices, signs, uniforms
+from workloads.parts.parameters import NODES, SIZES, Duration
 from workloads.parts.plan import follow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator
 
     import simpy
 
@@ -42,59 +44,46 @@ class DimmSlots(Workload):
 
     name: ClassVar[str] = "dimm-slots"
     summary: ClassVar[str] = "DIMMs plugged into and pulled from a number of slots, at random or following a target"
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("slots", "int", 16, "slots", "number of DIMM slots"),
-        Parameter("sizes", "list[size]", ("1GiB",), "bytes", "DIMM sizes; each plug draws one, repeated ones oftener"),
-        Parameter("nodes", "list[int]", (0,), "-", "NUMA nodes; each plug draws one"),
-        Parameter("initial", "int", 0, "slots", "DIMMs plugged at time 0"),
-        Parameter("interval", "seconds", 60.0, "s", "mean time between requests"),
-        Parameter("spacing", "|".join(SPACINGS), "exponential", "-", "how the times between requests are spread"),
-        Parameter("mode", "|".join(MODES), "coin", "-", "each request is a toss-up, or follows a target that walks"),
-        Parameter("grow_probability", "float", 0.5, "-", "mode coin: probability that a request is to plug"),
-        Parameter("largest_step", "int", 2, "slots", "mode target: most DIMMs that the target moves by at a time"),
-        Parameter("hold", "seconds", 0.0, "s", "a DIMM is not asked back sooner than this after its plug"),
-        Parameter("removal", "|".join(REMOVALS), "newest", "-", "which DIMM is asked back"),
-        Parameter("ask_again", "bool", default=False, unit="-", meaning="each request repeats a refused one as well"),
-        Parameter("duration", "seconds", 3600.0, "s", "simulated time"),
-        Parameter("device", "str", "dimm", "-", "slot n's DIMM is called this and n; begins the names of the streams"),
-    )
 
+    @checked
     def __init__(  # noqa: PLR0913  one argument for each parameter
         self,
+        check: Checker,
         *,
-        slots: int = 16,
-        sizes: Sequence[int] = (GIB,),
-        nodes: Sequence[int] = (0,),
-        initial: int = 0,
-        interval: float = 60.0,
-        spacing: str = "exponential",
-        mode: str = "coin",
-        grow_probability: float = 0.5,
-        largest_step: int = 2,
-        hold: float = 0.0,
-        removal: str = "newest",
-        ask_again: bool = False,
-        duration: float = 3600.0,
-        device: str = "dimm",
+        slots: Annotated[int, Whole(1, MOST_DIMM_SLOTS, unit="slots"), "number of DIMM slots"] = 16,
+        sizes: Annotated[Sequence[int], SIZES, "DIMM sizes; each plug draws one, repeated ones oftener"] = (GIB,),
+        nodes: Annotated[Sequence[int], NODES, "NUMA nodes; each plug draws one"] = (0,),
+        initial: Annotated[int, Whole(0, MOST_DIMM_SLOTS, unit="slots"), "DIMMs plugged at time 0"] = 0,
+        interval: Annotated[float, Seconds(), "mean time between requests"] = 60.0,
+        spacing: Annotated[str, Word(SPACINGS), "how the times between requests are spread"] = "exponential",
+        mode: Annotated[str, Word(MODES), "each request is a toss-up, or follows a target that walks"] = "coin",
+        grow_probability: Annotated[float, Number(0.0, 1.0), "mode coin: probability that a request is to plug"] = 0.5,
+        largest_step: Annotated[
+            int, Whole(1, MOST_DIMM_SLOTS, unit="slots"), "mode target: most DIMMs that the target moves by at a time"
+        ] = 2,
+        hold: Annotated[float, Seconds(zero=True), "a DIMM is not asked back sooner than this after its plug"] = 0.0,
+        removal: Annotated[str, Word(REMOVALS), "which DIMM is asked back"] = "newest",
+        ask_again: Annotated[bool, "each request repeats a refused one as well"] = False,
+        duration: Duration = 3600.0,
+        device: Annotated[str, Name(), "slot n's DIMM is called this and n; begins the names of the streams"] = "dimm",
     ) -> None:
-        check = Checker()
-        self._slots = check.whole("slots", slots, 1, MOST_DIMM_SLOTS)
-        self._sizes = check.sizes("sizes", sizes)
-        self._nodes = check.nodes("nodes", nodes)
-        self._initial = check.whole("initial", initial, 0, MOST_DIMM_SLOTS)
-        if check.good("initial", "slots") and self._initial > self._slots:
-            check.fault("initial", f"must be at most the number of slots, {self._slots}, but is {self._initial}")
-        self._interval_us = check.time_us("interval", interval)
-        self._spacing = check.choice("spacing", spacing, SPACINGS)
-        self._mode = check.choice("mode", mode, MODES)
-        self._grow_probability = check.number("grow_probability", grow_probability, 0.0, 1.0)
-        self._largest_step = check.whole("largest_step", largest_step, 1, MOST_DIMM_SLOTS)
-        self._hold_us = check.time_us("hold", hold, zero=True)
-        self._removal = check.choice("removal", removal, REMOVALS)
-        self._ask_again = check.flag("ask_again", ask_again)
-        self._duration_us = check.time_us("duration", duration)
-        self._device = check.word("device", device)
+        if check.good("initial", "slots") and initial > slots:
+            check.fault("initial", f"must be at most the number of slots, {slots}, but is {initial}")
         check.done()
+        self._slots = slots
+        self._sizes = tuple(sizes)
+        self._nodes = tuple(nodes)
+        self._initial = initial
+        self._interval_us = seconds_to_us(interval)
+        self._spacing = spacing
+        self._mode = mode
+        self._grow_probability = grow_probability
+        self._largest_step = largest_step
+        self._hold_us = seconds_to_us(hold)
+        self._removal = removal
+        self._ask_again = ask_again
+        self._duration_us = seconds_to_us(duration)
+        self._device = device
 
     def duration(self) -> float:
         """Seconds of simulated time."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.faults import shown
-from sim.plugins.parameters import Parameter
-from sim.units import GIB, MIB, us_to_seconds
+from sim.plugins.parameter_types import Name, Number, Seconds, Size, Whole, Word
+from sim.plugins.parameters import Checker, checked
+from sim.units import GIB, MIB, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts import shapes
-from workloads.parts.checks import Checker
 from workloads.parts.demand import BYTE_KINDS, KINDS, PIECE_KINDS, GuestProcess, drive
 from workloads.parts.draws import even_waits
+from workloads.parts.parameters import Duration
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator
 
     import simpy
 
@@ -43,104 +44,84 @@ class GuestLoad(Workload):
     1 drops clean page cache, 2 reclaimable slab, 3 both.
 
     It needs a guest that is modelled; without one it asks for nothing. Times between steps and bursts are random where
-    they are not fixed. Raises WorkloadInputError with everything that is wrong with the parameters.
+    they are not fixed. Raises ParameterError with everything that is wrong with the parameters.
     """
 
     name: ClassVar[str] = "guest-load"
     summary: ClassVar[str] = "programs in the guest that use memory: constant, ramp, steps or bursts, at a rate"
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("shape", "|".join(SHAPES), "constant", "-", "how a program's memory goes over time"),
-        Parameter("kind", "|".join(KINDS), "anonymous", "-", "what it is"),
-        Parameter("size", "size", "1GiB", "bytes", "most that a program wants (pieces for files, processes, ...)"),
-        Parameter("rate", "size", "0", "bytes/s", "how fast it takes what it wants; 0 stands for at once"),
-        Parameter("step", "size", "256MiB", "bytes", "shapes steps and bursts: amounts are multiples of this"),
-        Parameter("interval", "seconds", 1.0, "s", "shape steps: time between steps"),
-        Parameter("jitter", "float", 0.0, "-", "shape steps: intervals are spread over interval * (1 +- jitter)"),
-        Parameter("burst_gap", "seconds", 600.0, "s", "shape bursts: mean time from the end of one to the next"),
-        Parameter("burst_length", "seconds", 60.0, "s", "shape bursts: mean length"),
-        Parameter("kernel_share", "float", 0.0, "-", "share of its memory that is kernel memory"),
-        Parameter("kernel_kind", "|".join(KERNEL_KINDS), "page-tables", "-", "what that is"),
-        Parameter("cache_share", "float", 0.0, "-", "share of its memory that is page cache"),
-        Parameter("processes", "int", 1, "-", "number of such programs"),
-        Parameter("stagger", "seconds", 0.0, "s", "how much later each starts than the one before"),
-        Parameter("start", "seconds", 0.0, "s", "when the first one starts"),
-        Parameter("end", "seconds", 0.0, "s", "when all of them exit; 0 stands for never"),
-        Parameter("drop_caches", "int", 0, "-", "what is written to drop_caches: 1, 2 or 3; 0 stands for nothing"),
-        Parameter("drop_every", "seconds", 0.5, "s", "how often that is written"),
-        Parameter("tick", "seconds", 0.1, "s", "the steps of time in which memory is taken"),
-        Parameter("duration", "seconds", 3600.0, "s", "simulated time"),
-        Parameter("load", "str", "load", "-", "program n is called this and n; begins the names of the streams"),
-    )
 
+    @checked
     def __init__(  # noqa: PLR0913  one argument for each parameter
         self,
+        check: Checker,
         *,
-        shape: str = "constant",
-        kind: str = "anonymous",
-        size: int = GIB,
-        rate: int = 0,
-        step: int = 256 * MIB,
-        interval: float = 1.0,
-        jitter: float = 0.0,
-        burst_gap: float = 600.0,
-        burst_length: float = 60.0,
-        kernel_share: float = 0.0,
-        kernel_kind: str = "page-tables",
-        cache_share: float = 0.0,
-        processes: int = 1,
-        stagger: float = 0.0,
-        start: float = 0.0,
-        end: float = 0.0,
-        drop_caches: int = 0,
-        drop_every: float = 0.5,
-        tick: float = 0.1,
-        duration: float = 3600.0,
-        load: str = "load",
+        shape: Annotated[str, Word(SHAPES), "how a program's memory goes over time"] = "constant",
+        kind: Annotated[str, Word(KINDS), "what it is"] = "anonymous",
+        size: Annotated[int, Size(), "most that a program wants (pieces for files, processes, ...)"] = GIB,
+        rate: Annotated[
+            int, Size(zero=True, unit="bytes/s"), "how fast it takes what it wants; 0 stands for at once"
+        ] = 0,
+        step: Annotated[int, Size(), "shapes steps and bursts: amounts are multiples of this"] = 256 * MIB,
+        interval: Annotated[float, Seconds(), "shape steps: time between steps"] = 1.0,
+        jitter: Annotated[
+            float, Number(0.0, 1.0), "shape steps: intervals are spread over interval * (1 +- jitter)"
+        ] = 0.0,
+        burst_gap: Annotated[float, Seconds(), "shape bursts: mean time from the end of one to the next"] = 600.0,
+        burst_length: Annotated[float, Seconds(), "shape bursts: mean length"] = 60.0,
+        kernel_share: Annotated[float, Number(0.0, 1.0), "share of its memory that is kernel memory"] = 0.0,
+        kernel_kind: Annotated[str, Word(KERNEL_KINDS), "what that is"] = "page-tables",
+        cache_share: Annotated[float, Number(0.0, 1.0), "share of its memory that is page cache"] = 0.0,
+        processes: Annotated[int, Whole(1, MOST_PROCESSES), "number of such programs"] = 1,
+        stagger: Annotated[float, Seconds(zero=True), "how much later each starts than the one before"] = 0.0,
+        start: Annotated[float, Seconds(zero=True), "when the first one starts"] = 0.0,
+        end: Annotated[float, Seconds(zero=True), "when all of them exit; 0 stands for never"] = 0.0,
+        drop_caches: Annotated[
+            int, Whole(0, _DROP_CACHE | _DROP_SLAB), "what is written to drop_caches: 1, 2 or 3; 0 stands for nothing"
+        ] = 0,
+        drop_every: Annotated[float, Seconds(), "how often that is written"] = 0.5,
+        tick: Annotated[float, Seconds(), "the steps of time in which memory is taken"] = 0.1,
+        duration: Duration = 3600.0,
+        load: Annotated[str, Name(), "program n is called this and n; begins the names of the streams"] = "load",
     ) -> None:
-        check = Checker()
-        self._shape = check.choice("shape", shape, SHAPES)
-        self._kind = check.choice("kind", kind, KINDS)
-        self._size = check.size("size", size, unit=1)
-        self._rate = check.size("rate", rate, zero=True, unit=1)
-        if self._shape == "ramp" and not self._rate and check.good("rate"):
+        if check.good("shape", "rate") and shape == "ramp" and not rate:
             check.fault("rate", "must be more than 0 for the shape ramp")
-        self._step = check.size("step", step, unit=1)
-        self._interval_us = check.time_us("interval", interval)
-        self._jitter = check.number("jitter", jitter, 0.0, 1.0)
-        self._burst_gap_us = check.time_us("burst_gap", burst_gap)
-        self._burst_length_us = check.time_us("burst_length", burst_length)
-        self._kernel_share = check.number("kernel_share", kernel_share, 0.0, 1.0)
-        self._kernel_kind = check.choice("kernel_kind", kernel_kind, KERNEL_KINDS)
-        self._cache_share = check.number("cache_share", cache_share, 0.0, 1.0)
-        self._check_shares(check)
-        self._processes = check.whole("processes", processes, 1, MOST_PROCESSES)
-        self._stagger_us = check.time_us("stagger", stagger, zero=True)
-        self._start_us = check.time_us("start", start, zero=True)
-        self._end_us = check.time_us("end", end, zero=True)
-        if self._end_us and check.good("start", "end") and self._end_us <= self._start_us:
+        if check.good("kernel_share", "cache_share", "kind"):
+            shares = kernel_share + cache_share
+            if shares > 1:
+                check.fault("cache_share", f"makes more than 1 together with kernel_share, namely {shares:g}")
+            elif shares and kind in PIECE_KINDS:
+                kinds = ", ".join(BYTE_KINDS)
+                check.fault("kernel_share", f"and cache_share are shares of bytes; kind must be one of {kinds}")
+        if check.good("start", "end") and 0 < seconds_to_us(end) <= seconds_to_us(start):
             check.fault("end", f"must be after the start, {start:g}, but is {shown(end)}")
-        self._drop = check.whole("drop_caches", drop_caches, 0, _DROP_CACHE | _DROP_SLAB)
-        self._drop_us = check.time_us("drop_every", drop_every)
-        self._tick_us = check.time_us("tick", tick)
-        self._duration_us = check.time_us("duration", duration)
-        self._load = check.word("load", load)
         check.done()
+        self._shape = shape
+        self._kind = kind
+        self._size = size
+        self._rate = rate
+        self._step = step
+        self._interval_us = seconds_to_us(interval)
+        self._jitter = jitter
+        self._burst_gap_us = seconds_to_us(burst_gap)
+        self._burst_length_us = seconds_to_us(burst_length)
+        self._kernel_share = kernel_share
+        self._kernel_kind = kernel_kind
+        self._cache_share = cache_share
+        self._processes = processes
+        self._stagger_us = seconds_to_us(stagger)
+        self._start_us = seconds_to_us(start)
+        self._end_us = seconds_to_us(end)
+        self._drop = drop_caches
+        self._drop_us = seconds_to_us(drop_every)
+        self._tick_us = seconds_to_us(tick)
+        self._duration_us = seconds_to_us(duration)
+        self._load = load
         self._programs: list[GuestProcess] = []
 
     @property
     def kills(self) -> int:
         """Programs that were killed in the last run, as far as they have noticed."""
         return sum(program.kills for program in self._programs)
-
-    def _check_shares(self, check: Checker) -> None:
-        shares = self._kernel_share + self._cache_share
-        if not check.good("kernel_share", "cache_share", "kind"):
-            return
-        if shares > 1:
-            check.fault("cache_share", f"makes more than 1 together with kernel_share, namely {shares:g}")
-        elif shares and self._kind in PIECE_KINDS:
-            kinds = ", ".join(BYTE_KINDS)
-            check.fault("kernel_share", f"and cache_share are shares of bytes; kind must be one of {kinds}")
 
     def duration(self) -> float:
         """Seconds of simulated time."""

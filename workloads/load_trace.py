@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.faults import shown
-from sim.plugins.parameters import Parameter
-from sim.units import MICROSECONDS, parse_size, us_to_seconds
+from sim.plugins.parameter_types import FilePath, Number, Seconds, Size, Word
+from sim.plugins.parameters import Checker, checked
+from sim.plugins.values import SECONDS_LIMIT
+from sim.units import MICROSECONDS, parse_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.checks import LONGEST_US, Checker
 from workloads.parts.demand import BYTE_KINDS, KINDS, GuestProcess, drive
+from workloads.parts.parameters import LONGEST_US
 from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
     import simpy
 
@@ -39,34 +41,34 @@ class LoadTrace(Workload):
     ``kills`` counts them.
 
     It needs a guest that is modelled; without one it asks for nothing. Nothing is random here. Raises
-    WorkloadInputError with all faults of the file at once, with line numbers.
+    ParameterError with all faults of the file at once, with line numbers.
     """
 
     name: ClassVar[str] = "load-trace"
     summary: ClassVar[str] = "programs in the guest that use memory as a CSV file says"
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("path", "path", None, "-", "the CSV file: t_s, kind, name, amount"),
-        Parameter("rate", "size", "0", "bytes/s", "how fast a load takes what it wants; 0 stands for at once"),
-        Parameter("speed", "float", 1.0, "-", "times as fast as recorded"),
-        Parameter("tick", "seconds", 0.1, "s", "the steps of time in which memory is taken"),
-        Parameter("tail", "seconds", 60.0, "s", "simulated time after the last row"),
-    )
 
-    def __init__(self, *, path: str, rate: int = 0, speed: float = 1.0, tick: float = 0.1, tail: float = 60.0) -> None:
-        check = Checker()
-        file = Path(check.word("path", path))
-        self._rate = check.size("rate", rate, zero=True, unit=1)
-        speed = check.number("speed", speed, 1e-6, 1e6)
-        self._tick_us = check.time_us("tick", tick)
-        tail_us = check.time_us("tail", tail)
+    @checked
+    def __init__(
+        self,
+        check: Checker,
+        *,
+        path: Annotated[str, FilePath(), "the CSV file: t_s, kind, name, amount"],
+        rate: Annotated[
+            int, Size(zero=True, unit="bytes/s"), "how fast a load takes what it wants; 0 stands for at once"
+        ] = 0,
+        speed: Annotated[float, Number(1e-6, 1e6), "times as fast as recorded"] = 1.0,
+        tick: Annotated[float, Seconds(), "the steps of time in which memory is taken"] = 0.1,
+        tail: Annotated[float, Seconds(), "simulated time after the last row"] = 60.0,
+    ) -> None:
         check.done()
+        self._rate = rate
+        self._tick_us = seconds_to_us(tick)
         self._kinds: dict[str, str] = {}
         self._targets: dict[str, list[Target]] = {}
         self._drops: list[Target] = []
-        self._end_us = self._read(file, speed) + tail_us
+        self._end_us = self._read(Path(path), speed) + seconds_to_us(tail)
         if self._end_us > LONGEST_US:
-            check.fault("speed", f"makes the run longer than {LONGEST_US // MICROSECONDS} seconds")
-            check.done()
+            check.fault("speed", f"makes the run longer than {SECONDS_LIMIT} seconds")
         self._loads: dict[str, GuestProcess] = {}
 
     @property
@@ -160,11 +162,11 @@ def _amount(row: dict[str, str], line: int, faults: TableFaults) -> int | None:
     """Return the amount of a row whose kind is known, None with its faults told."""
     check = Checker()
     text = row["amount"]
-    kind = check.choice("kind", row["kind"], (*KINDS, DROP_CACHES))
+    kind = check.take("kind", row["kind"], Word((*KINDS, DROP_CACHES)), "")
     amount = None
     if not check.faults and kind in BYTE_KINDS:
         try:
-            amount = check.size("amount", parse_size(text), zero=True, unit=1)
+            amount = check.take("amount", parse_size(text), Size(zero=True), 0)
         except ValueError as error:
             check.fault("amount", str(error))
     elif not check.faults:

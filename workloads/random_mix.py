@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
-from sim.plugins.parameters import Parameter
-from sim.units import GIB, MIB, format_size, us_to_seconds
+from sim.plugins.parameter_types import Number, Seconds, Size, Whole
+from sim.plugins.parameters import Checker, checked
+from sim.units import GIB, MIB, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.checks import Checker
 from workloads.parts.draws import exponential_waits, uniforms
+from workloads.parts.parameters import NODES, PAGES, SIZES, DeviceBlock, Duration, check_multiples
 from workloads.parts.plan import NOTHING, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator
 
     import simpy
 
@@ -36,77 +38,63 @@ class RandomMix(Workload):
 
     name: ClassVar[str] = "random-mix"
     summary: ClassVar[str] = "random plugs, unplugs and resizes of DIMMs, virtio-mem and dax devices on several nodes"
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("nodes", "list[int]", (0,), "-", "NUMA nodes: drawn for each plug, dealt out to virtio-mem in turn"),
-        Parameter("dimms", "int", 8, "-", "number of DIMMs"),
-        Parameter("dimm_sizes", "list[size]", ("1GiB", "2GiB", "4GiB"), "bytes", "DIMM sizes; each plug draws one"),
-        Parameter("dimm_share", "float", 0.5, "-", "share of requests that go to DIMMs"),
-        Parameter("virtio_mems", "int", 2, "-", "number of virtio-mem devices"),
-        Parameter("virtio_mem_size", "size", "16GiB", "bytes", "largest requested size of each virtio-mem device"),
-        Parameter("virtio_mem_share", "float", 0.4, "-", "share of requests that go to virtio-mem devices"),
-        Parameter("device_block", "size", "2MiB", "bytes", "block size of the virtio-mem devices"),
-        Parameter("resize_step", "size", "256MiB", "bytes", "virtio-mem's requested sizes are multiples of this"),
-        Parameter("dax_devices", "int", 1, "-", "number of dax devices"),
-        Parameter("dax_sizes", "list[size]", ("8GiB", "16GiB"), "bytes", "dax device sizes; each plug draws one"),
-        Parameter("dax_share", "float", 0.1, "-", "share of requests that go to dax devices"),
-        Parameter("maximum", "size", "64GiB", "bytes", "most memory that is wanted at any time"),
-        Parameter("interval", "seconds", 60.0, "s", "mean time between requests that are not at the same moment"),
-        Parameter("same_moment", "float", 0.2, "-", "probability that a request comes together with the one before"),
-        Parameter("ask_again", "bool", default=False, unit="-", meaning="each request repeats a refused one as well"),
-        Parameter("wait_for_guest", "bool", default=False, unit="-", meaning="no new size before the last is reached"),
-        Parameter("duration", "seconds", 3600.0, "s", "simulated time"),
-    )
 
+    @checked
     def __init__(  # noqa: PLR0913  one argument for each parameter
         self,
+        check: Checker,
         *,
-        nodes: Sequence[int] = (0,),
-        dimms: int = 8,
-        dimm_sizes: Sequence[int] = (GIB, 2 * GIB, 4 * GIB),
-        dimm_share: float = 0.5,
-        virtio_mems: int = 2,
-        virtio_mem_size: int = 16 * GIB,
-        virtio_mem_share: float = 0.4,
-        device_block: int = 2 * MIB,
-        resize_step: int = 256 * MIB,
-        dax_devices: int = 1,
-        dax_sizes: Sequence[int] = (8 * GIB, 16 * GIB),
-        dax_share: float = 0.1,
-        maximum: int = 64 * GIB,
-        interval: float = 60.0,
-        same_moment: float = 0.2,
-        ask_again: bool = False,
-        wait_for_guest: bool = False,
-        duration: float = 3600.0,
+        nodes: Annotated[Sequence[int], NODES, "NUMA nodes: drawn for each plug, dealt out to virtio-mem in turn"] = (
+            0,
+        ),
+        dimms: Annotated[int, Whole(0, MOST_DEVICES), "number of DIMMs"] = 8,
+        dimm_sizes: Annotated[Sequence[int], SIZES, "DIMM sizes; each plug draws one"] = (GIB, 2 * GIB, 4 * GIB),
+        dimm_share: Annotated[float, Number(0.0, 1e6), "share of requests that go to DIMMs"] = 0.5,
+        virtio_mems: Annotated[int, Whole(0, MOST_DEVICES), "number of virtio-mem devices"] = 2,
+        virtio_mem_size: Annotated[int, Size(), "largest requested size of each virtio-mem device"] = 16 * GIB,
+        virtio_mem_share: Annotated[float, Number(0.0, 1e6), "share of requests that go to virtio-mem devices"] = 0.4,
+        device_block: Annotated[int, DeviceBlock(), "block size of the virtio-mem devices"] = 2 * MIB,
+        resize_step: Annotated[int, Size(), "virtio-mem's requested sizes are multiples of this"] = 256 * MIB,
+        dax_devices: Annotated[int, Whole(0, MOST_DEVICES), "number of dax devices"] = 1,
+        dax_sizes: Annotated[Sequence[int], SIZES, "dax device sizes; each plug draws one"] = (8 * GIB, 16 * GIB),
+        dax_share: Annotated[float, Number(0.0, 1e6), "share of requests that go to dax devices"] = 0.1,
+        maximum: Annotated[int, PAGES, "most memory that is wanted at any time"] = 64 * GIB,
+        interval: Annotated[float, Seconds(), "mean time between requests that are not at the same moment"] = 60.0,
+        same_moment: Annotated[
+            float, Number(0.0, 0.99), "probability that a request comes together with the one before"
+        ] = 0.2,
+        ask_again: Annotated[bool, "each request repeats a refused one as well"] = False,
+        wait_for_guest: Annotated[bool, "no new size before the last is reached"] = False,
+        duration: Duration = 3600.0,
     ) -> None:
-        check = Checker()
-        self._nodes = check.nodes("nodes", nodes)
-        self._dimms = check.whole("dimms", dimms, 0, MOST_DEVICES)
-        self._dimm_sizes = check.sizes("dimm_sizes", dimm_sizes)
-        self._virtio_mems = check.whole("virtio_mems", virtio_mems, 0, MOST_DEVICES)
-        self._block = check.device_block("device_block", device_block)
-        self._region = check.size("virtio_mem_size", virtio_mem_size, unit=self._block)
-        self._resize_step = check.size("resize_step", resize_step, unit=self._block)
-        if check.good("resize_step", "virtio_mem_size") and self._resize_step > self._region:
-            bounds = f"{format_size(self._region)}, but is {format_size(self._resize_step)}"
+        if check.good("device_block"):
+            check_multiples(check, device_block, virtio_mem_size=virtio_mem_size, resize_step=resize_step)
+        if check.good("resize_step", "virtio_mem_size") and resize_step > virtio_mem_size:
+            bounds = f"{format_size(virtio_mem_size)}, but is {format_size(resize_step)}"
             check.fault("resize_step", f"must be at most virtio_mem_size, {bounds}")
-        self._dax_devices = check.whole("dax_devices", dax_devices, 0, MOST_DEVICES)
-        self._dax_sizes = check.sizes("dax_sizes", dax_sizes)
-        # A kind of which there is no device gets no requests, whatever its share.
-        shares = (
-            check.number("dimm_share", dimm_share, 0.0, 1e6) * (self._dimms > 0),
-            check.number("virtio_mem_share", virtio_mem_share, 0.0, 1e6) * (self._virtio_mems > 0),
-            check.number("dax_share", dax_share, 0.0, 1e6) * (self._dax_devices > 0),
-        )
-        if check.good("dimm_share", "virtio_mem_share", "dax_share") and not sum(shares):
-            check.fault("dimm_share", "no kind of device has both a share above 0 and a device to ask")
-        self._maximum = check.size("maximum", maximum)
-        self._interval_us = check.time_us("interval", interval)
-        self._same_moment = check.number("same_moment", same_moment, 0.0, 0.99)
-        self._ask_again = check.flag("ask_again", ask_again)
-        self._wait_for_guest = check.flag("wait_for_guest", wait_for_guest)
-        self._duration_us = check.time_us("duration", duration)
+        shares = [0.0]
+        if check.good("dimm_share", "virtio_mem_share", "dax_share", "dimms", "virtio_mems", "dax_devices"):
+            # A kind of which there is no device gets no requests, whatever its share.
+            kinds = ((dimm_share, dimms), (virtio_mem_share, virtio_mems), (dax_share, dax_devices))
+            shares = [share * (devices > 0) for share, devices in kinds]
+            if not sum(shares):
+                check.fault("dimm_share", "no kind of device has both a share above 0 and a device to ask")
         check.done()
+        self._nodes = tuple(nodes)
+        self._dimms = dimms
+        self._dimm_sizes = tuple(dimm_sizes)
+        self._virtio_mems = virtio_mems
+        self._block = device_block
+        self._region = virtio_mem_size
+        self._resize_step = resize_step
+        self._dax_devices = dax_devices
+        self._dax_sizes = tuple(dax_sizes)
+        self._maximum = maximum
+        self._interval_us = seconds_to_us(interval)
+        self._same_moment = same_moment
+        self._ask_again = ask_again
+        self._wait_for_guest = wait_for_guest
+        self._duration_us = seconds_to_us(duration)
         self._dimms_below = shares[0] / sum(shares)
         self._virtio_mems_below = (shares[0] + shares[1]) / sum(shares)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from sim.devices.specs import VirtioMemSpec
-from sim.plugins.parameters import Parameter
-from sim.units import GIB, MIB, format_size, us_to_seconds
+from sim.plugins.parameter_types import Name, Seconds, Size
+from sim.plugins.parameters import Checker, checked
+from sim.units import GIB, MIB, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.checks import MOST_NODES, Checker
+from workloads.parts.parameters import NODE, DeviceBlock, Duration, Region, check_multiples, check_region
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable
 
     import simpy
 
@@ -28,81 +29,67 @@ class ReactiveGrowth(Workload):
     time and never below ``initial``. A shrink that the guest does not fulfil does not keep it from growing.
 
     The device is attached at time 0. Nothing is random here, but what is asked for depends on the guest. It needs a
-    guest that is modelled; without one the device stays as it is. Raises WorkloadInputError with all faults at once.
+    guest that is modelled; without one the device stays as it is. Raises ParameterError with all faults at once.
     """
 
     name: ClassVar[str] = "reactive-growth"
     summary: ClassVar[str] = "a virtio-mem device that grows when the guest's available memory falls low"
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("threshold", "size", "256MiB", "bytes", "MemAvailable under which the device grows"),
-        Parameter("step", "size", "256MiB", "bytes", "sizes change by multiples of this"),
-        Parameter("target", "size", "0", "bytes", "MemAvailable to grow to; 0 stands for one step at a time"),
-        Parameter("initial", "size", "0", "bytes", "first requested size, and the smallest"),
-        Parameter("maximum", "size", "16GiB", "bytes", "largest requested size"),
-        Parameter("period", "seconds", 1.0, "s", "time between observations"),
-        Parameter("start", "seconds", 0.0, "s", "time of the first observation"),
-        Parameter("delay", "seconds", 0.0, "s", "time from an observation to the request that it leads to"),
-        Parameter("shrink_above", "size", "0", "bytes", "MemAvailable above which it shrinks; 0 stands for never"),
-        Parameter("shrink_step", "size", "0", "bytes", "most that is asked back at a time; 0 stands for no limit"),
-        Parameter("hold", "seconds", 60.0, "s", "no shrink sooner than this after the last request"),
-        Parameter("device_block", "size", "2MiB", "bytes", "block size of the device; all sizes are multiples of it"),
-        Parameter("region", "size", "0", "bytes", "size of the device's address region; 0 stands for the maximum"),
-        Parameter("node", "int", 0, "-", "NUMA node"),
-        Parameter("duration", "seconds", 3600.0, "s", "simulated time"),
-        Parameter("device", "str", "vmem0", "-", "what the device is called"),
-    )
 
+    @checked
     def __init__(  # noqa: PLR0913  one argument for each parameter
         self,
+        check: Checker,
         *,
-        threshold: int = 256 * MIB,
-        step: int = 256 * MIB,
-        target: int = 0,
-        initial: int = 0,
-        maximum: int = 16 * GIB,
-        period: float = 1.0,
-        start: float = 0.0,
-        delay: float = 0.0,
-        shrink_above: int = 0,
-        shrink_step: int = 0,
-        hold: float = 60.0,
-        device_block: int = 2 * MIB,
-        region: int = 0,
-        node: int = 0,
-        duration: float = 3600.0,
-        device: str = "vmem0",
+        threshold: Annotated[int, Size(zero=True), "MemAvailable under which the device grows"] = 256 * MIB,
+        step: Annotated[int, Size(), "sizes change by multiples of this"] = 256 * MIB,
+        target: Annotated[int, Size(zero=True), "MemAvailable to grow to; 0 stands for one step at a time"] = 0,
+        initial: Annotated[int, Size(zero=True), "first requested size, and the smallest"] = 0,
+        maximum: Annotated[int, Size(), "largest requested size"] = 16 * GIB,
+        period: Annotated[float, Seconds(), "time between observations"] = 1.0,
+        start: Annotated[float, Seconds(zero=True), "time of the first observation"] = 0.0,
+        delay: Annotated[float, Seconds(zero=True), "time from an observation to the request that it leads to"] = 0.0,
+        shrink_above: Annotated[int, Size(zero=True), "MemAvailable above which it shrinks; 0 stands for never"] = 0,
+        shrink_step: Annotated[int, Size(zero=True), "most that is asked back at a time; 0 stands for no limit"] = 0,
+        hold: Annotated[float, Seconds(zero=True), "no shrink sooner than this after the last request"] = 60.0,
+        device_block: Annotated[int, DeviceBlock(), "block size of the device; all sizes are multiples of it"] = 2
+        * MIB,
+        region: Region = 0,
+        node: Annotated[int, NODE, "NUMA node"] = 0,
+        duration: Duration = 3600.0,
+        device: Annotated[str, Name(), "what the device is called"] = "vmem0",
     ) -> None:
-        check = Checker()
-        self._threshold = check.size("threshold", threshold, zero=True, unit=1)
-        self._block = check.device_block("device_block", device_block)
-        self._step = check.size("step", step, unit=self._block)
-        self._target = check.size("target", target, zero=True, unit=1)
-        self._check_above("target", self._target, self._threshold, "the threshold", check)
-        self._initial = check.size("initial", initial, zero=True, unit=self._block)
-        self._maximum = check.size("maximum", maximum, unit=self._block)
-        self._check_above("maximum", self._maximum, self._initial, "the initial size", check)
-        self._period_us = check.time_us("period", period)
-        self._start_us = check.time_us("start", start, zero=True)
-        self._delay_us = check.time_us("delay", delay, zero=True)
-        self._shrink_above = check.size("shrink_above", shrink_above, zero=True, unit=1)
-        self._goal = self._target or self._threshold + self._step
-        self._check_above("shrink_above", self._shrink_above, self._threshold, "the threshold", check)
-        self._shrink_step = check.size("shrink_step", shrink_step, zero=True, unit=self._block)
-        self._hold_us = check.time_us("hold", hold, zero=True)
-        self._region = check.size("region", region, zero=True, unit=self._block) or self._maximum
-        if check.good("region", "maximum") and self._region < self._maximum:
-            bounds = f"{format_size(self._maximum)}, but is {format_size(self._region)}"
-            check.fault("region", f"must hold the maximum, {bounds}")
-        self._node = check.whole("node", node, 0, MOST_NODES - 1)
-        self._duration_us = check.time_us("duration", duration)
-        self._device = check.word("device", device)
+        if check.good("device_block"):
+            check_multiples(
+                check,
+                device_block,
+                step=step,
+                initial=initial,
+                maximum=maximum,
+                shrink_step=shrink_step,
+                region=region,
+            )
+        _check_above(check, "target", target, threshold=threshold)
+        _check_above(check, "maximum", maximum, initial=initial)
+        _check_above(check, "shrink_above", shrink_above, threshold=threshold)
+        check_region(check, region, maximum)
         check.done()
-
-    @staticmethod
-    def _check_above(name: str, value: int, low: int, what: str, check: Checker) -> None:
-        """Find fault with a value that is given (not 0) and not above ``low``."""
-        if value and value <= low and check.good(name):
-            check.fault(name, f"must be more than {what}, {format_size(low)}, but is {format_size(value)}")
+        self._threshold = threshold
+        self._block = device_block
+        self._step = step
+        self._target = target
+        self._goal = target or threshold + step
+        self._initial = initial
+        self._maximum = maximum
+        self._period_us = seconds_to_us(period)
+        self._start_us = seconds_to_us(start)
+        self._delay_us = seconds_to_us(delay)
+        self._shrink_above = shrink_above
+        self._shrink_step = shrink_step
+        self._hold_us = seconds_to_us(hold)
+        self._region = region or maximum
+        self._node = node
+        self._duration_us = seconds_to_us(duration)
+        self._device = device
 
     def duration(self) -> float:
         """Seconds of simulated time."""
@@ -160,3 +147,11 @@ class ReactiveGrowth(Workload):
     def _steps(self, amount: int) -> int:
         """Return the bytes of as many steps as come nearest to ``amount``, at least one."""
         return max((2 * amount + self._step) // (2 * self._step), 1) * self._step
+
+
+def _check_above(check: Checker, name: str, value: int, **low: int) -> None:
+    """Find fault with a value that is given (not 0) and not above the ``low`` one, which has a name for people."""
+    ((other, least),) = low.items()
+    if value and check.good(name, other) and value <= least:
+        called = {"threshold": "the threshold", "initial": "the initial size"}[other]
+        check.fault(name, f"must be more than {called}, {format_size(least)}, but is {format_size(value)}")

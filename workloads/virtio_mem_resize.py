@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.devices.specs import VirtioMemSpec
-from sim.plugins.parameters import Parameter
-from sim.units import GIB, MIB, format_size, us_to_seconds
+from sim.plugins.parameter_types import Name, Number, Seconds, Size, Whole, Word
+from sim.plugins.parameters import Checker, checked
+from sim.units import GIB, MIB, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts import shapes
-from workloads.parts.checks import Checker
 from workloads.parts.draws import even_waits
+from workloads.parts.parameters import NODES, DeviceBlock, Duration, Region, check_multiples, check_region
 from workloads.parts.plan import NOTHING, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator
 
     import simpy
 
@@ -37,77 +39,61 @@ class VirtioMemResize(Workload):
 
     name: ClassVar[str] = "virtio-mem-resize"
     summary: ClassVar[str] = "virtio-mem devices resized in steps: ramp, triangle, saw-tooth, diurnal or bursts"
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter("shape", "|".join(SHAPES), "saw-tooth", "-", "how the size goes over time"),
-        Parameter("minimum", "size", "0", "bytes", "smallest requested size, and the first"),
-        Parameter("maximum", "size", "16GiB", "bytes", "largest requested size"),
-        Parameter("step", "size", "1GiB", "bytes", "requested sizes are the minimum plus multiples of this"),
-        Parameter("interval", "seconds", 300.0, "s", "time between changes of size (all shapes but bursts)"),
-        Parameter("jitter", "float", 0.0, "-", "intervals are spread evenly over interval * (1 +- jitter)"),
-        Parameter("period", "seconds", 86400.0, "s", "shape diurnal: length of the day"),
-        Parameter("noise", "float", 0.1, "-", "shape diurnal: standard deviation, as a share of maximum - minimum"),
-        Parameter("burst_gap", "seconds", 600.0, "s", "shape bursts: mean time from the end of one to the next"),
-        Parameter("burst_length", "seconds", 120.0, "s", "shape bursts: mean length"),
-        Parameter("devices", "int", 1, "-", "number of devices"),
-        Parameter("stagger", "seconds", 0.0, "s", "how much later each device starts than the one before"),
-        Parameter("nodes", "list[int]", (0,), "-", "NUMA nodes, dealt out to the devices in turn"),
-        Parameter("device_block", "size", "2MiB", "bytes", "block size of the device; all sizes are multiples of it"),
-        Parameter("region", "size", "0", "bytes", "size of the device's address region; 0 stands for the maximum"),
-        Parameter("wait_for_guest", "bool", default=False, unit="-", meaning="no new size before the last is reached"),
-        Parameter("duration", "seconds", 86400.0, "s", "simulated time"),
-        Parameter("device", "str", "vmem", "-", "device n is called this and n; begins the names of the streams"),
-    )
 
+    @checked
     def __init__(  # noqa: PLR0913  one argument for each parameter
         self,
+        check: Checker,
         *,
-        shape: str = "saw-tooth",
-        minimum: int = 0,
-        maximum: int = 16 * GIB,
-        step: int = GIB,
-        interval: float = 300.0,
-        jitter: float = 0.0,
-        period: float = 86400.0,
-        noise: float = 0.1,
-        burst_gap: float = 600.0,
-        burst_length: float = 120.0,
-        devices: int = 1,
-        stagger: float = 0.0,
-        nodes: Sequence[int] = (0,),
-        device_block: int = 2 * MIB,
-        region: int = 0,
-        wait_for_guest: bool = False,
-        duration: float = 86400.0,
-        device: str = "vmem",
+        shape: Annotated[str, Word(SHAPES), "how the size goes over time"] = "saw-tooth",
+        minimum: Annotated[int, Size(zero=True), "smallest requested size, and the first"] = 0,
+        maximum: Annotated[int, Size(), "largest requested size"] = 16 * GIB,
+        step: Annotated[int, Size(), "requested sizes are the minimum plus multiples of this"] = GIB,
+        interval: Annotated[float, Seconds(), "time between changes of size (all shapes but bursts)"] = 300.0,
+        jitter: Annotated[float, Number(0.0, 1.0), "intervals are spread evenly over interval * (1 +- jitter)"] = 0.0,
+        period: Annotated[float, Seconds(), "shape diurnal: length of the day"] = 86400.0,
+        noise: Annotated[
+            float, Number(0.0, 10.0), "shape diurnal: standard deviation, as a share of maximum - minimum"
+        ] = 0.1,
+        burst_gap: Annotated[float, Seconds(), "shape bursts: mean time from the end of one to the next"] = 600.0,
+        burst_length: Annotated[float, Seconds(), "shape bursts: mean length"] = 120.0,
+        devices: Annotated[int, Whole(1, MOST_DEVICES), "number of devices"] = 1,
+        stagger: Annotated[float, Seconds(zero=True), "how much later each device starts than the one before"] = 0.0,
+        nodes: Annotated[Sequence[int], NODES, "NUMA nodes, dealt out to the devices in turn"] = (0,),
+        device_block: Annotated[int, DeviceBlock(), "block size of the device; all sizes are multiples of it"] = 2
+        * MIB,
+        region: Region = 0,
+        wait_for_guest: Annotated[bool, "no new size before the last is reached"] = False,
+        duration: Duration = 86400.0,
+        device: Annotated[str, Name(), "device n is called this and n; begins the names of the streams"] = "vmem",
     ) -> None:
-        check = Checker()
-        self._shape = check.choice("shape", shape, SHAPES)
-        self._block = check.device_block("device_block", device_block)
-        self._minimum = check.size("minimum", minimum, zero=True, unit=self._block)
-        self._maximum = check.size("maximum", maximum, unit=self._block)
-        if check.good("minimum", "maximum") and self._maximum <= self._minimum:
-            bounds = f"{format_size(self._minimum)}, but is {format_size(self._maximum)}"
+        if check.good("device_block"):
+            check_multiples(check, device_block, minimum=minimum, maximum=maximum, step=step, region=region)
+        if check.good("minimum", "maximum") and maximum <= minimum:
+            bounds = f"{format_size(minimum)}, but is {format_size(maximum)}"
             check.fault("maximum", f"must be more than the minimum, {bounds}")
-        self._step = check.size("step", step, unit=self._block)
-        self._region = check.size("region", region, zero=True, unit=self._block) or self._maximum
-        if check.good("region", "maximum") and self._region < self._maximum:
-            bounds = f"{format_size(self._maximum)}, but is {format_size(self._region)}"
-            check.fault("region", f"must hold the maximum, {bounds}")
-        self._interval_us = check.time_us("interval", interval)
-        self._jitter = check.number("jitter", jitter, 0.0, 1.0)
-        self._period_us = check.time_us("period", period)
-        self._noise = check.number("noise", noise, 0.0, 10.0)
-        self._burst_gap_us = check.time_us("burst_gap", burst_gap)
-        self._burst_length_us = check.time_us("burst_length", burst_length)
-        self._devices = check.whole("devices", devices, 1, MOST_DEVICES)
-        self._stagger_us = check.time_us("stagger", stagger, zero=True)
-        self._nodes = check.nodes("nodes", nodes)
-        self._wait_for_guest = check.flag("wait_for_guest", wait_for_guest)
-        self._duration_us = check.time_us("duration", duration)
-        self._device = check.word("device", device)
+        check_region(check, region, maximum)
         check.done()
+        self._shape = shape
+        self._block = device_block
+        self._minimum = minimum
+        self._maximum = maximum
+        self._step = step
+        self._region = region or maximum
+        self._interval_us = seconds_to_us(interval)
+        self._jitter = jitter
+        self._period_us = seconds_to_us(period)
+        self._noise = noise
+        self._burst_gap_us = seconds_to_us(burst_gap)
+        self._burst_length_us = seconds_to_us(burst_length)
+        self._devices = devices
+        self._stagger_us = seconds_to_us(stagger)
+        self._nodes = tuple(nodes)
+        self._wait_for_guest = wait_for_guest
+        self._duration_us = seconds_to_us(duration)
+        self._device = device
         # Rounded up: the last step, to the maximum, may be a shorter one.
-        self._top = -(-(self._maximum - self._minimum) // self._step)
+        self._top = -(-(maximum - minimum) // step)
 
     def duration(self) -> float:
         """Seconds of simulated time."""

@@ -19,7 +19,7 @@ the best there is in the model of the plan; where it does (a host that reacts to
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from policies.clairvoyant.future import Outlook
 from policies.clairvoyant.plan import Need, best_plan
@@ -28,7 +28,8 @@ from policies.fixed import OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from policies.parts.indivisible import one_kind, settled_by
 from sim.memory.zones import ZONE_MOVABLE, ZoneType
-from sim.plugins.parameters import Parameter
+from sim.plugins.parameter_types import Whole
+from sim.plugins.parameters import Checker, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,15 +104,17 @@ class Clairvoyant(_Planned):
 
     name = "clairvoyant"
     summary = "upper bound: knows the future, keeps just so much kernel memory that the kernel never starves"
-    parameters: ClassVar[Sequence[Parameter]] = (
-        Parameter(
-            "rehearsals", "int", DEFAULT_REHEARSALS, "-", "most rehearsals of the run; it takes as many times as long"
-        ),
-    )
 
-    def __init__(self, *, rehearsals: int = DEFAULT_REHEARSALS) -> None:
-        if rehearsals < _FEWEST_REHEARSALS:
-            raise ValueError(f"rehearsals must be at least {_FEWEST_REHEARSALS}, but is {rehearsals}")
+    @checked
+    def __init__(
+        self,
+        check: Checker,
+        *,
+        rehearsals: Annotated[
+            int, Whole(_FEWEST_REHEARSALS), "most rehearsals of the run; it takes as many times as long"
+        ] = DEFAULT_REHEARSALS,
+    ) -> None:
+        check.done()
         super().__init__({})
         self.rehearsals = rehearsals
 

@@ -75,9 +75,9 @@ def _as_json(entry: Listed) -> dict[str, Any]:
         "parameters": [
             {
                 "name": parameter.name,
-                "type": parameter.type,
-                "default": parameter.default,
-                "unit": parameter.unit,
+                "type": parameter.type.name,
+                "default": parameter.written,
+                "unit": parameter.type.unit,
                 "meaning": parameter.meaning,
             }
             for parameter in entry.plugin.parameters
@@ -101,12 +101,12 @@ def _print(console: Console, entry: Listed) -> None:
             table.add_column(heading, overflow="fold", max_width=_WIDEST_COLUMN)
         table.add_column("meaning")
         for parameter in entry.plugin.parameters:
-            unit = "" if parameter.unit == "-" else parameter.unit
+            unit = "" if parameter.type.unit == "-" else parameter.type.unit
             row = (
                 parameter.name,
-                _as_toml(parameter.default),
+                _as_toml(parameter.written),
                 unit,
-                parameter.type.replace("|", " | "),
+                parameter.type.name.replace("|", " | "),
                 parameter.meaning,
             )
             table.add_row(*map(Text, row))

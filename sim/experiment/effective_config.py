@@ -10,7 +10,6 @@ from sim.experiment.variants import Variants
 from sim.faults import Faults
 from sim.machine.spec import MachineSpec
 from sim.plugins import lookup
-from sim.plugins.parameter_values import with_paths
 from sim.units import format_size, us_to_seconds
 
 if TYPE_CHECKING:
@@ -83,9 +82,9 @@ def _plugin(kind: Kind, label: str, table: Mapping[str, Any], folder: Path) -> d
         name = f"{folder / path}:{class_name}"
     filled = {"name": name, "label": label}
     for parameter in plugin.parameters:
-        value = table.get(parameter.name, parameter.default)
+        value = table.get(parameter.name, parameter.written)
         if value is not None:
-            filled[parameter.name] = with_paths(parameter.type, _thawed(value), lambda path: str(folder / path))
+            filled[parameter.name] = parameter.type.with_paths(_thawed(value), lambda path: str(folder / path))
     return filled
 
 

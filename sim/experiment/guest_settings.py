@@ -10,7 +10,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import unknown_name
-from sim.plugins.parameter_values import convert, json_schema
+from sim.plugins.parameter_lists import Row
+from sim.plugins.parameter_types import Number, ParameterType, Size, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,23 +19,27 @@ if TYPE_CHECKING:
     from sim.faults import Faults
 
 MODELS: Final = ("none", "linux")
-_BY_ANNOTATION: Final = {"int": "int", "float": "float", "tuple[int, int, int]": "[int, int, int]"}
+_BY_ANNOTATION: Final[dict[str, ParameterType]] = {
+    "int": Whole(),
+    "float": Number(),
+    "tuple[int, int, int]": Row((Whole(), Whole(), Whole())),
+}
 
 
-def parameter_types() -> dict[str, str]:
-    """Return the guest's parameters, each with its type as :mod:`sim.plugins.parameter_values` knows it."""
+def parameter_types() -> dict[str, ParameterType]:
+    """Return the guest's parameters, each with its type; sizes are those whose names end so."""
     from sim.guest import GuestParameters
 
-    types = {}
+    types: dict[str, ParameterType] = {}
     for field in dataclasses.fields(GuestParameters):
         if field.name != "series":  # the machine's kernel says it
-            types[field.name] = "size" if field.name.endswith("_bytes") else _BY_ANNOTATION[str(field.type)]
+            types[field.name] = Size(zero=True) if field.name.endswith("_bytes") else _BY_ANNOTATION[str(field.type)]
     return types
 
 
 def parameter_schemas() -> dict[str, Any]:
     """Return the JSON Schema of each of the guest's parameters."""
-    return {name: json_schema(type_name) for name, type_name in parameter_types().items()}
+    return {name: of_name.json_schema() for name, of_name in parameter_types().items()}
 
 
 def configure(table: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
@@ -48,7 +53,7 @@ def configure(table: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
         if key not in types:
             of_key.add(unknown_name(f"parameter of {faults.key}", key, types))
             continue
-        configured[key] = convert(types[key], value, of_key)
+        configured[key] = types[key].convert(value, of_key)
         if isinstance(configured[key], (int, float)) and configured[key] < 0:
             of_key.add(f"must not be negative, but is {value}")
     if not faults:

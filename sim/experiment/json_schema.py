@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from sim.experiment import guest_settings
 from sim.experiment.schema import ExperimentTable
 from sim.plugins import lookup
-from sim.plugins.parameter_values import UnknownTypeError, json_schema
 
 if TYPE_CHECKING:
     from sim.plugins.lookup import Kind
@@ -72,14 +71,10 @@ def _any_of(table: dict[str, Any], kind: Kind) -> dict[str, Any]:
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    unit = "" if parameter.unit == "-" else f" ({parameter.unit})"
-    try:
-        schema = json_schema(parameter.type)
-    except UnknownTypeError:
-        schema = {}
-    schema["description"] = f"{parameter.meaning}{unit}"
-    if parameter.default is not None:
-        default = parameter.default
+    unit = "" if parameter.type.unit == "-" else f" ({parameter.type.unit})"
+    schema = parameter.type.json_schema() | {"description": f"{parameter.meaning}{unit}"}
+    if parameter.written is not None:
+        default = parameter.written
         schema["default"] = list(default) if isinstance(default, tuple) else default
     return schema
 

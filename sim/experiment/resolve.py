@@ -19,7 +19,7 @@ from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettin
 from sim.faults import InputError, shown, unknown_name
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.plugins import lookup
-from sim.plugins.parameter_values import seconds
+from sim.plugins.values import seconds
 from sim.units import format_size, seconds_to_us
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from sim.faults import shown
-from sim.plugins import parameter_values as values
+from sim.plugins import parameter_types, values
 
 MOST_REPLICATIONS: Final = 100_000
 LABEL_LENGTH: Final = 100
@@ -51,7 +51,7 @@ def _between(low: int, high: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-Size = Annotated[int, BeforeValidator(values.size), WithJsonSchema(values.json_schema("size"))]
+Size = Annotated[int, BeforeValidator(values.size), WithJsonSchema(parameter_types.Size(zero=True).json_schema())]
 Integer = Annotated[int, BeforeValidator(values.integer)]
 Flag = Annotated[bool, BeforeValidator(values.boolean)]
 Text = Annotated[str, BeforeValidator(values.string)]

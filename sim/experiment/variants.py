@@ -13,7 +13,7 @@ from sim.experiment.schema import LABEL_FORBIDS, LABEL_LENGTH
 from sim.experiment.settings import MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
 from sim.experiment.sweep import LABELLED, Point, Target, Trial
 from sim.faults import Fault, Faults, key_path, shown, unknown_name
-from sim.plugins.parameter_values import size
+from sim.plugins.values import size
 from sim.units import format_size
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Faults, MemhpSimError, shown, unknown_name
-from sim.plugins.parameter_values import UnknownTypeError, convert, paths_in, with_paths
+from sim.plugins.parameters import DescriptionError, parameters_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Mapping
     from importlib.metadata import EntryPoint
 
     from sim.plugins.parameters import Parameter
@@ -65,8 +65,8 @@ class Plugin:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters that the class describes."""
-        return tuple(self.cls.parameters)
+        """The parameters that the class takes. Raises DescriptionError."""
+        return parameters_of(self.cls)
 
     @property
     def summary(self) -> str:
@@ -134,17 +134,13 @@ def configure(plugin: Plugin, values: Mapping[str, object], faults: Faults) -> d
     for key in values:
         if key not in known:
             faults.below(key).add(unknown_name(f"parameter of {plugin.name}", key, known))
-    required = _required(plugin.cls)
     for name, parameter in known.items():
-        try:
-            if name in values:
-                configured[name] = convert(parameter.type, values[name], faults.below(name))
-            elif parameter.default is not None:
-                configured[name] = convert(parameter.type, parameter.default, faults.below(name))
-            elif name in required:
-                faults.below(name).add(f"is missing; {plugin.name} needs it: {parameter.meaning}")
-        except UnknownTypeError as error:
-            faults.add(f"{plugin.name} describes its parameter {name!r} wrongly: {error}")
+        if name in values:
+            configured[name] = parameter.type.convert(values[name], faults.below(name))
+        elif parameter.default is not None:
+            configured[name] = parameter.type.convert(parameter.written, faults.below(name))
+        elif parameter.required:
+            faults.below(name).add(f"is missing; {plugin.name} needs it: {parameter.meaning}")
     return configured
 
 
@@ -153,22 +149,29 @@ def create(plugin: Plugin, configured: Mapping[str, Any], folder: Path, faults: 
 
     Paths among the values are taken relative to ``folder``. A plug-in that refuses its parameters (any exception of its
     ``__init__``) is a fault; one whose exception carries ``faults``, strings such as ``"size: must be ..."``, is
-    several.
+    several. The values are held to what the parameters say of themselves, too: a plug-in need not do it itself.
     """
-    types = {parameter.name: parameter.type for parameter in plugin.parameters}
+    parameters = {parameter.name: parameter for parameter in plugin.parameters}
     arguments = {
-        name: with_paths(types[name], value, lambda path: str(folder / path)) for name, value in configured.items()
+        name: parameters[name].type.with_paths(value, lambda path: str(folder / path))
+        for name, value in configured.items()
     }
+    refused = {name: parameters[name].complaints(value) for name, value in arguments.items()}
+    before = len(faults)
+    made = None
     try:
-        return plugin.cls(**arguments)
+        made = plugin.cls(**arguments)
     except ValueError as error:
-        complaints = getattr(error, "faults", None)
-        said = complaints if isinstance(complaints, (list, tuple)) else (error,)
-        for complaint in said:
-            _place(str(complaint), types, faults)
+        said = getattr(error, "faults", None)
+        for complaint in said if isinstance(said, (list, tuple)) else (error,):
+            refused.pop(_place(str(complaint), parameters, faults), None)
     except Exception as error:  # noqa: BLE001  whatever a third party's constructor does
-        faults.add(f"{plugin.name} cannot be made: {_in_words(error)}")
-    return None
+        if not any(refused.values()):  # else it may have failed because of what is told below
+            faults.add(f"{plugin.name} cannot be made: {_in_words(error)}")
+    for name, complaints in refused.items():
+        for what in complaints:
+            faults.below(name).add(what)
+    return None if len(faults) > before else made
 
 
 def file_paths(plugin: Plugin, configured: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -176,7 +179,7 @@ def file_paths(plugin: Plugin, configured: Mapping[str, Any]) -> list[tuple[str,
     return [
         (parameter.name, path)
         for parameter in plugin.parameters
-        for path in paths_in(parameter.type, configured.get(parameter.name))
+        for path in parameter.paths(configured.get(parameter.name))
     ]
 
 
@@ -220,10 +223,14 @@ def _checked(kind: Kind, name: str, loaded: object, origin: str) -> Plugin:
     if inspect.isabstract(loaded):
         missing = ", ".join(sorted(getattr(loaded, "__abstractmethods__", ())))
         raise PluginError(f"{kind.word} {name!r} ({origin}) does not define {missing}")
-    described = [parameter.name for parameter in loaded.parameters]  # type: ignore[attr-defined]
-    if reserved := sorted(set(described) & RESERVED_KEYS):
+    plugin = Plugin(name, loaded, origin, _code(loaded))
+    try:
+        described = {parameter.name for parameter in plugin.parameters}
+    except DescriptionError as error:
+        raise PluginError(f"{kind.word} {name!r} ({origin}) describes its parameters wrongly: {error}") from error
+    if reserved := sorted(described & RESERVED_KEYS):
         raise PluginError(f"{kind.word} {name!r} ({origin}) uses a reserved word as parameter: {', '.join(reserved)}")
-    return Plugin(name, loaded, origin, _code(loaded))
+    return plugin
 
 
 RESERVED_KEYS: Final = frozenset({"name", "label", "machines", "together"})
@@ -238,24 +245,15 @@ def _code(cls: type) -> str:
         return ""
 
 
-@cache
-def _required(cls: type) -> frozenset[str]:
-    """Return the keyword arguments without which ``cls`` cannot be made."""
-    try:
-        signature = inspect.signature(cls)
-    except (TypeError, ValueError):
-        return frozenset()
-    return frozenset(name for name, argument in signature.parameters.items() if argument.default is argument.empty)
-
-
-def _place(complaint: str, parameters: Iterable[str], faults: Faults) -> None:
-    """Add a plug-in's ``complaint`` as a fault of the parameter whose name it begins with, if there is one."""
+def _place(complaint: str, parameters: Container[str], faults: Faults) -> str:
+    """Add a plug-in's ``complaint`` as a fault of the parameter whose name it begins with. Return that, or nothing."""
     first = complaint.split(maxsplit=1)[0].strip("`'\":") if complaint.strip() else ""
     if first in parameters:
         what = complaint.split(maxsplit=1)[1] if complaint.startswith(f"{first}: ") else complaint
         faults.below(first).add(what)
-    else:
-        faults.add(complaint or "is refused without a reason")
+        return first
+    faults.add(complaint or "is refused without a reason")
+    return ""
 
 
 @cache

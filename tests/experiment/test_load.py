@@ -55,7 +55,7 @@ def test_five_faults_are_five() -> None:
             "machines[0].boot_memory: '1 banana' is not a size:"
             " write a number of bytes or a string such as '512MiB' or '4GiB'"
         ),
-        "policies[0].ratio: ratio must lie between 0 and 4294967295 (a 32-bit percentage), but is -5",
+        "policies[0].ratio: must be from 0 to 4294967295, but is -5",
         (
             "policies[1].name: unknown policy 'auto-movabel'; did you mean 'auto-movable'?"
             f" Valid: {', '.join(lookup.names(lookup.POLICY))}; or path/to/file.py:Class"

@@ -29,7 +29,17 @@ NAMES = [
     "InputError",
     "MemoryView",
     "OnlineType",
-    "Parameter",
+    "Checker",
+    "FilePath",
+    "ListOf",
+    "Name",
+    "Number",
+    "Percent",
+    "Seconds",
+    "Size",
+    "Whole",
+    "Word",
+    "checked",
     "Policy",
     "PolicyCheckError",
     "Results",
@@ -39,7 +49,7 @@ NAMES = [
     "UserSpaceRule",
     "VirtioMemSpec",
     "Workload",
-    "WorkloadInputError",
+    "ParameterError",
     "ZoneRequest",
     "ZoneType",
     "__version__",
@@ -80,7 +90,7 @@ def test_another_name_is_refused_as_by_any_module() -> None:
 def test_a_plug_in_waits_for_neither_tables_nor_plots() -> None:
     script = (
         "import sys\n"
-        "from memhp_sim import DimmSpec, Explanation, GIB, Parameter, Policy, Workload, ZoneType\n"
+        "from memhp_sim import DimmSpec, Explanation, GIB, Policy, Size, checked, Workload, ZoneType\n"
         "print([name for name in ('matplotlib', 'pandas', 'pyarrow', 'pydantic', 'scipy') if name in sys.modules])\n"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)

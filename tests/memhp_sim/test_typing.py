@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, assert_type
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, assert_type
 
 import pandas as pd
+import pytest
 from matplotlib.figure import Figure
 
 from memhp_sim import (
     GIB,
+    Checker,
     DimmSpec,
     Experiment,
     Explanation,
@@ -16,16 +18,18 @@ from memhp_sim import (
     Host,
     MemoryView,
     OnlineType,
-    Parameter,
+    ParameterError,
     Policy,
     Results,
     RunResult,
     Streams,
     UserSpaceRule,
+    Whole,
     Workload,
     ZoneRequest,
     ZoneType,
     check_policy,
+    checked,
     load,
     open_results,
     parse_size,
@@ -67,8 +71,15 @@ class OneDimm(Workload):
     name: ClassVar[str] = "one-dimm"
     summary: ClassVar[str] = "one DIMM, for a while"
 
+    @checked
+    def __init__(self, check: Checker, *, gib: Annotated[int, Whole(1, 64), "size of the DIMM"] = 2) -> None:
+        if check.good("gib") and gib % 2:
+            check.fault("gib", "must be even")
+        check.done()
+        self.gib = assert_type(gib, int)
+
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
-        assert_type(host.plug(DimmSpec("dimm0", 2 * GIB)), bool)
+        assert_type(host.plug(DimmSpec("dimm0", self.gib * GIB)), bool)
         yield host.env.timeout(round(streams("wait").uniform(1, 2) * 1e6))
         assert_type(host.unplug("dimm0"), bool)
 
@@ -96,5 +107,8 @@ def test_results_have_tables_and_figures(tmp_path: Path) -> None:
 
 def test_constants_and_parameters() -> None:
     assert assert_type(parse_size("2GiB"), int) == 2 * GIB
-    declared = Parameter("slots", "int", 4, "-", "how many")
-    assert assert_type(declared.name, str) == "slots"
+    assert assert_type(OneDimm(gib=4), OneDimm).gib == 4
+    with pytest.raises(ParameterError, match=r"^gib: must be even$"):
+        OneDimm(gib=3)
+    with pytest.raises(ParameterError, match=r"^gib: must be a whole number, but is '4'$"):
+        OneDimm(gib="4")  # type: ignore[arg-type]  # so a type checker says it, too

@@ -10,22 +10,25 @@ from sim.faults import Faults
 from sim.plugins import lookup
 from sim.plugins.lookup import POLICY, WORKLOAD, Kind, PluginError
 
-POLICY_SOURCE = """
+POLICY_SOURCE = '''
+from typing import Annotated
+
 from policies.contract import Explanation, Policy
 from sim.memory.zones import ZoneType
-from sim.plugins.parameters import Parameter
+from sim.plugins.parameter_types import FilePath, Size, Whole
 
 
 class Mine(Policy):
     name = "mine"
     summary = "a policy of one's own"
-    parameters = (
-        Parameter("reserve", "size", "64MiB", "bytes", "what to keep"),
-        Parameter("share", "float", None, "-", "needed"),
-        Parameter("table", "path", None, "-", "a file"),
-    )
 
-    def __init__(self, *, share, reserve=0, table=None):
+    def __init__(
+        self,
+        *,
+        reserve: Annotated[int, Size(multiple_of=4096), "what to keep"] = 64 << 20,
+        share: Annotated[float, "needed"],
+        table: Annotated[str | None, FilePath(), "a file"] = None,
+    ):
         if share > 1:
             raise ValueError(f"share must be at most 1, but is {share}")
         self.share, self.reserve, self.table = share, reserve, table
@@ -46,23 +49,36 @@ class Half(Policy):
 
 
 class Odd(Mine):
-    parameters = (Parameter("share", "banana", 1, "-", "of no type"),)
+    def __init__(self, *, share: "Annotated[banana, 'of no type']" = 1):
+        pass
 
 
 class Clash(Mine):
-    parameters = (Parameter("label", "str", "", "-", "a reserved word"),)
+    def __init__(self, *, label: Annotated[str, "a reserved word"] = ""):
+        pass
+
+
+class Plain(Mine):
+    """Judges nothing itself."""
+
+    def __init__(self, *, least: Annotated[int, Whole(1, 9), "a few"] = 3, other: Annotated[int, "any"] = 0):
+        self.least = 12 // least
+
+
+class Several(Mine):
+    def __init__(self, *, least: Annotated[int, Whole(1, 9), "a few"] = 3, other: Annotated[int, Whole(0), "any"] = 0):
+        if least > 9:
+            raise ValueError("least: is too much for me")
 
 
 class Angry(Mine):
-    parameters = ()
-
     def __init__(self):
         raise RuntimeError("no")
 
 
 class NotOne:
     pass
-"""
+'''
 
 
 @pytest.fixture
@@ -102,7 +118,7 @@ def test_names_are_those_the_classes_have(kind: Kind) -> None:
         assert listed.plugin is not None, listed.error
         assert listed.plugin.cls.name == listed.name
         assert listed.plugin.summary
-        assert all(parameter.meaning and parameter.unit for parameter in listed.plugin.parameters)
+        assert all(parameter.meaning and parameter.type.unit for parameter in listed.plugin.parameters)
 
 
 def test_an_unknown_name_lists_the_valid_ones() -> None:
@@ -130,6 +146,7 @@ def test_a_class_in_a_file(folder: Path) -> None:
         ("mine.py:NotOne", "is not a subclass of policies.contract.Policy"),
         ("mine.py:POLICY", "unknown class"),
         ("mine.py:Half", "does not define zone_for"),
+        ("mine.py:Odd", "describes its parameters wrongly: the annotation of parameter 'share' cannot be read: name"),
         ("mine.py:Clash", "uses a reserved word as parameter: label"),
         (".py:X", "cannot be read"),
     ],
@@ -167,11 +184,25 @@ def test_every_fault_of_the_values_is_told(folder: Path) -> None:
     ]
 
 
-def test_a_wrongly_described_parameter_is_the_plug_ins_fault(folder: Path) -> None:
-    _, faults = configured(folder, "mine.py:Odd", {})
+def test_a_plug_in_that_judges_nothing_is_held_to_its_annotations(folder: Path) -> None:
+    plain = lookup.find(POLICY, "mine.py:Plain", folder)
+    for value, said in ((0, "must be from 1 to 9, but is 0"), (10, "must be from 1 to 9, but is 10")):
+        faults = Faults("p")
 
-    assert len(faults) == 1
-    assert "describes its parameter 'share' wrongly: no parameter type 'banana'" in faults[0]
+        assert lookup.create(plain, {"least": value, "other": 5}, folder, faults) is None
+        assert [str(fault) for fault in faults] == [f"p.least: {said}"]
+    assert lookup.create(plain, {"least": 4, "other": 5}, folder, Faults()).least == 3
+
+
+def test_what_a_plug_in_says_itself_of_a_parameter_goes_before_what_its_annotation_says(folder: Path) -> None:
+    faults = Faults("p")
+
+    lookup.create(lookup.find(POLICY, "mine.py:Several", folder), {"least": 10, "other": -1}, folder, faults)
+
+    assert [str(fault) for fault in faults] == [
+        "p.least: is too much for me",
+        "p.other: must be at least 0, but is -1",
+    ]
 
 
 def test_what_the_constructor_refuses_is_put_to_its_parameter(folder: Path) -> None:

@@ -152,5 +152,5 @@ def test_where_what_comes_depends_on_the_zones_it_is_still_no_worse_than_simple_
 
 
 def test_it_needs_some_rehearsals() -> None:
-    with pytest.raises(ValueError, match="rehearsals must be at least 10"):
+    with pytest.raises(ValueError, match=r"^rehearsals: must be at least 10, but is 9$"):
         Clairvoyant(rehearsals=9)

@@ -128,5 +128,5 @@ def test_only_plain_online_asks_it() -> None:
 
 @pytest.mark.parametrize(("reserve", "share", "said"), [(-1, 0, "reserve"), (0, 101, "share"), (0, -1, "share")])
 def test_senseless_parameters_are_refused(reserve: int, share: int, said: str) -> None:
-    with pytest.raises(ValueError, match=f"^{said} must"):
+    with pytest.raises(ValueError, match=f"^{said}: must"):
         Headroom(reserve=reserve, share=share)

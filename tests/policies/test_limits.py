@@ -10,6 +10,7 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.auto_movable_stages import AutoMovablePatch2, AutoMovablePatch8
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, ZoneType
+from sim.plugins.parameters import parameters_of
 from tests.policies.stage import BLOCK, FREE, Stage
 
 M, N = ZONE_MOVABLE, ZONE_NORMAL
@@ -256,4 +257,4 @@ def test_defaults_are_the_kernels() -> None:
     for policy in (AutoMovable, AutoMovablePatch8, AutoMovablePatch2):
         made = policy()
         assert (made.ratio, made.configured_ratio, made.numa_aware) == (301, 301, True)
-        assert {each.name: each.default for each in policy.parameters} == {"ratio": 301, "numa_aware": True}
+        assert {each.name: each.default for each in parameters_of(policy)} == {"ratio": 301, "numa_aware": True}

@@ -13,10 +13,12 @@ import pytest
 
 from policies.contract import ZoneRequest
 from policies.testkit import PolicyCheckError, check_policy
+from sim.faults import Faults
 from sim.memory.groups import GroupView
 from sim.memory.view import MemoryView
 from sim.memory.zones import ScopeTotals
-from sim.plugins.lookup import POLICY, find
+from sim.plugins.lookup import POLICY, Plugin, create, find
+from sim.plugins.parameters import parameters_of
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def test_the_page_shows_files_and_commands() -> None:
         "test_kernel_first.py",
         "try.toml",
         "pyproject.toml",
+        "kernel_between.py",
         "kernel_first_runs.py",
     }
     assert len(COMMANDS) == 4
@@ -104,6 +107,39 @@ def test_deciding_runs_at_once_keeps_the_contract_and_a_wrong_rounding_does_not(
     with pytest.raises(PolicyCheckError, match="zones_for_run put block"):
         check_policy(lambda: mistaken(reserve=(4 << 30) + 4096))
     sys.modules.pop("kernel_first", None)
+
+
+def test_parameters_are_judged_alone_and_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    first, between = (
+        find(POLICY, "kernel_first.py:KernelFirst", folder),
+        find(POLICY, "kernel_between.py:KernelBetween", folder),
+    )
+    sys.modules.pop("kernel_first", None)
+
+    def refused(plugin: Plugin, **values: int) -> list[str]:
+        faults = Faults()
+        assert create(plugin, values, folder, faults) is None
+        return [str(fault) for fault in faults]
+
+    assert refused(first, reserve=-1) == ["reserve: must be no less than 0 bytes, but is -1"]
+    assert refused(between, least=0, most=-1) == [
+        "least: must be more than 0 bytes, but is 0",
+        "most: must be more than 0 bytes, but is -1",
+    ]
+    assert refused(between, least=5, most=4) == ["most: must be at least 5 bytes, but is 4"]
+    assert between.cls(least=4096, most=8192 + 4096).reserve_pages == 2
+
+
+@pytest.mark.parametrize("annotation", re.findall(r"`(Annotated\[.*?\])`", PAGE))
+def test_every_annotation_that_the_page_shows_can_be_read(annotation: str) -> None:
+    scope: dict[str, object] = {}
+    names = "FilePath, ListOf, Name, Number, Percent, Seconds, Size, Whole, Word"
+    exec(f"from collections.abc import Sequence\nfrom typing import Annotated\nfrom memhp_sim import {names}", scope)  # noqa: S102  our page
+    text = annotation.replace("str | None, ...]", 'str | None, "..."]')
+    exec(f"class Shown:\n    def __init__(self, *, shown: {text}): pass", scope)  # noqa: S102  our page
+    (parameter,) = parameters_of(scope["Shown"])
+    assert (parameter.name, parameter.meaning) == ("shown", "...")
 
 
 def test_all_that_the_page_says_a_policy_may_look_at_is_there() -> None:

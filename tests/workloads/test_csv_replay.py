@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
+from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.support.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls
 from workloads.csv_replay import SHIPPED, CsvReplay
-from workloads.parts.checks import WorkloadInputError
 from workloads.parts.request_log import __doc__ as format_text
 from workloads.parts.table import MOST_FAULTS
 
@@ -32,7 +32,7 @@ def written(folder: Path, text: str | bytes, name: str = "log.csv") -> str:
 
 
 def faults_of(folder: Path, text: str | bytes, name: str = "log.csv") -> list[str]:
-    with pytest.raises(WorkloadInputError) as caught:
+    with pytest.raises(ParameterError) as caught:
         CsvReplay(path=written(folder, text, name))
     return [fault.removeprefix(f"path: {name}") for fault in caught.value.faults]
 
@@ -173,11 +173,11 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ": is not the gzip file that its name says, or is cut short"
     ]
     assert faults_of(tmp_path, gzip.compress(HEADER.encode())[:-9], "log.csv.gz")[0].endswith("is cut short")
-    with pytest.raises(WorkloadInputError, match="No such file"):
+    with pytest.raises(ParameterError, match="No such file"):
         CsvReplay(path=str(tmp_path / "none.csv"))
-    with pytest.raises(WorkloadInputError, match="is not a file"):
+    with pytest.raises(ParameterError, match="is not a file"):
         CsvReplay(path=str(tmp_path))
-    with pytest.raises(WorkloadInputError, match=r"path: .* cannot be read: File name too long"):
+    with pytest.raises(ParameterError, match=r"path: .* cannot be read: File name too long"):
         CsvReplay(path=str(tmp_path / ("x" * 5000)))
 
 
@@ -260,7 +260,7 @@ def test_what_is_accepted_can_be_replayed(tmp_path_factory: pytest.TempPathFacto
     text = HEADER + "".join(f"{row}\n" for row in rows)
     try:
         workload = CsvReplay(path=written(tmp_path_factory.mktemp("any"), text))
-    except WorkloadInputError as error:
+    except ParameterError as error:
         assert all(fault.startswith("path: log.csv, line ") for fault in error.faults)  # noqa: PT017
         LOGS("refused for one fault" if len(error.faults) == 1 else "refused for several")
     else:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
+from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.support.reach import Reach
 from tests.workloads.fake_host import calls, play
 from workloads.demand_trace import DemandTrace, held
-from workloads.parts.checks import WorkloadInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,7 +120,7 @@ def test_one_series_of_many_in_other_units(tmp_path: Path) -> None:
 
 def test_all_faults_at_once(tmp_path: Path) -> None:
     path = written(tmp_path, "# x\nt_s,mib\n0,5\n10,1\n5,7\n12,-1\nnan,much\n20\n30,1e300\n")
-    with pytest.raises(WorkloadInputError) as caught:
+    with pytest.raises(ParameterError) as caught:
         DemandTrace(path=path)
     assert [fault.removeprefix("path: demand.csv, ").partition(", but")[0] for fault in caught.value.faults] == [
         "line 5: t_s: must not be before the row above",
@@ -142,7 +142,7 @@ def test_all_faults_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_without_the_samples(tmp_path: Path, text: str, arguments: dict[str, str], expected: str) -> None:
-    with pytest.raises(WorkloadInputError, match=expected):
+    with pytest.raises(ParameterError, match=expected):
         DemandTrace(path=written(tmp_path, text), **arguments)  # type: ignore[arg-type]  # words only
 
 

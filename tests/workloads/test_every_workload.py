@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.faults import Faults
-from sim.plugins import parameter_values
+from sim.plugins.parameters import ParameterError, parameters_of
 from sim.units import GIB, MIB
 from tests.support.places import ROOT
 from tests.support.reach import Reach
@@ -23,7 +23,6 @@ from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
-from workloads.parts.checks import WorkloadInputError
 from workloads.parts.together import PartHost, Together
 from workloads.random_mix import RandomMix
 from workloads.reactive import ReactiveGrowth
@@ -129,15 +128,15 @@ def test_nodes_are_told_beforehand(name: str) -> None:
 @pytest.mark.parametrize("cls", CLASSES)
 def test_parameters_are_described_as_they_are(cls: type[Workload]) -> None:
     arguments = inspect.signature(cls).parameters
-    assert [parameter.name for parameter in cls.parameters] == list(arguments)
-    for parameter in cls.parameters:
+    assert [parameter.name for parameter in parameters_of(cls)] == list(arguments)
+    for parameter in parameters_of(cls):
         default = arguments[parameter.name].default
         assert parameter.meaning, parameter.name
         if parameter.default is None:
             assert default in (None, inspect.Parameter.empty)
             continue
         faults = Faults(parameter.name)
-        converted = parameter_values.convert(parameter.type, parameter.default, faults)
+        converted = parameter.type.convert(parameter.written, faults)
         assert not faults
         assert (tuple(converted) if isinstance(converted, list) else converted) == default, parameter.name
 
@@ -169,7 +168,7 @@ JUNK = st.one_of(
 
 
 @pytest.mark.parametrize(
-    ("cls", "name"), [(cls, parameter.name) for cls in CLASSES for parameter in cls.parameters], ids=str
+    ("cls", "name"), [(cls, parameter.name) for cls in CLASSES for parameter in parameters_of(cls)], ids=str
 )
 def test_each_parameter_stands_junk(cls: type[Workload], name: str) -> None:
     for value in NASTY:
@@ -187,7 +186,7 @@ REACH = Reach(
 @given(st.data())
 def test_parameters_together_stand_junk(data: st.DataObject) -> None:
     for cls in CLASSES:
-        names = [parameter.name for parameter in cls.parameters]
+        names = [parameter.name for parameter in parameters_of(cls)]
         chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
         sensible = {name: argument.default for name, argument in inspect.signature(cls).parameters.items()}
         values = {name: data.draw(JUNK) if data.draw(st.booleans()) else sensible[name] for name in chosen}
@@ -198,12 +197,12 @@ def test_parameters_together_stand_junk(data: st.DataObject) -> None:
 
 def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> str:
     """Make a workload of ``given_values``, or see each fault begin with the name of a parameter."""
-    names = [parameter.name for parameter in cls.parameters]
+    names = [parameter.name for parameter in parameters_of(cls)]
     if cls in (DemandTrace, LoadTrace):
         given_values.setdefault("path", "/nowhere/at-all.csv")
     try:
         made = cls(**given_values)
-    except WorkloadInputError as error:
+    except ParameterError as error:
         faults = error.faults
     else:
         assert made.duration() > 0
@@ -259,17 +258,17 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("cls", "arguments", "named"), WRONG, ids=range(len(WRONG)))
 def test_faults_are_told_all_at_once(cls: type[Workload], arguments: dict[str, Any], named: list[str]) -> None:
-    with pytest.raises(WorkloadInputError) as caught:
+    with pytest.raises(ParameterError) as caught:
         cls(**arguments)
     assert [fault.partition(":")[0] for fault in caught.value.faults] == named
     assert str(caught.value) == "\n".join(caught.value.faults)
 
 
 def test_a_misspelt_word_is_answered_with_the_right_one() -> None:
-    with pytest.raises(WorkloadInputError, match="did you mean 'saw-tooth'"):
+    with pytest.raises(ParameterError, match="did you mean 'saw-tooth'"):
         VirtioMemResize(shape="sawtooth")
 
 
 def test_errors_survive_the_way_between_processes() -> None:
-    error = WorkloadInputError(["a: is wrong", "b: is wrong"])
+    error = ParameterError(["a: is wrong", "b: is wrong"])
     assert pickle.loads(pickle.dumps(error)).faults == error.faults  # noqa: S301  made here

@@ -15,7 +15,7 @@ from workloads.csv_replay import CsvReplay
 from workloads.demand_trace import DemandTrace
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
-from workloads.parts.checks import WorkloadInputError
+from sim.plugins.parameters import ParameterError
 from workloads.parts.together import PartHost
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def test_the_device_is_on_the_node_that_is_told(tmp_path: Path) -> None:
 def test_after_a_row_out_of_order_the_latest_time_counts(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("t_s,op,device,kind,size_bytes\n2,demand,a,tmpfs,1\n1,demand,a,tmpfs,1\n1.5,demand,a,tmpfs,1\n")
-    with pytest.raises(WorkloadInputError) as caught:
+    with pytest.raises(ParameterError) as caught:
         CsvReplay(path=str(path))
     assert [fault.partition(", line ")[2][:6] for fault in caught.value.faults] == ["3: t_s", "4: t_s"]
 

@@ -13,13 +13,13 @@ from policies.fixed import OnlineMovable
 from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
+from sim.plugins.parameters import ParameterError
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.support.reach import Reach
 from tests.workloads.fake_host import FakeHost, calls
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
-from workloads.parts.checks import WorkloadInputError
 from workloads.parts.demand import GuestProcess, drive
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def test_every_fault_of_a_file_is_told_with_its_line(tmp_path: Path) -> None:
         2,tmpfs,,1MiB
         """
 
-    with pytest.raises(WorkloadInputError) as caught:
+    with pytest.raises(ParameterError) as caught:
         trace(tmp_path, text)
 
     expected = {3: "t_s", 4: "t_s", 5: "kind", 6: "amount", 7: "amount", 8: "amount", 9: "kind", 10: "name"}
@@ -309,5 +309,5 @@ def test_every_fault_of_a_file_is_told_with_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "t_s,kind,name,amount\n", "t_s,name,amount\n0,a,1\n"])
 def test_a_file_without_rows_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(WorkloadInputError, match=r"path: load\.csv"):
+    with pytest.raises(ParameterError, match=r"path: load\.csv"):
         trace(tmp_path, text)

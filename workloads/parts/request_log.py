@@ -42,8 +42,10 @@ from typing import TYPE_CHECKING, Final
 
 from sim.devices.specs import DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
 from sim.faults import shown
-from sim.units import MIB, PAGE_SIZE, format_size, parse_size
-from workloads.parts.checks import MOST_NODES, Checker
+from sim.plugins.parameter_types import Name, Seconds, Size, Word
+from sim.plugins.parameters import Checker
+from sim.units import MIB, PAGE_SIZE, format_size, parse_size, seconds_to_us
+from workloads.parts.parameters import NODE, DeviceBlock
 from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ class Request:
 def read_request_log(path: Path, parameter: str = "path") -> list[Request]:
     """Return the requests of the log at ``path``, in order.
 
-    Raises :class:`~workloads.parts.checks.WorkloadInputError` with all faults of the file at once, each as
+    Raises :class:`~sim.plugins.parameters.ParameterError` with all faults of the file at once, each as
     "``parameter``: file, line: what is wrong".
     """
     faults = TableFaults(parameter, path.name)
@@ -130,8 +132,8 @@ class _Reader:
 
     def _checked(self, row: dict[str, str], check: Checker) -> Request | None:
         t_us = self._time(row["t_s"], check)
-        op = check.choice("op", row["op"], OPS)
-        device = check.word("device", row["device"])
+        op = check.take("op", row["op"], Word(OPS), OPS[0])
+        device = check.take("device", row["device"], Name(), "")
         if check.faults:
             return None
         for column in OPTIONAL:
@@ -141,7 +143,7 @@ class _Reader:
 
     def _time(self, text: str, check: Checker) -> int:
         try:
-            t_us = check.time_us("t_s", float(text), zero=True)
+            t_us = seconds_to_us(check.take("t_s", float(text), Seconds(zero=True), 0.0))
         except ValueError:
             check.fault("t_s", f"must be a number of seconds, but is {shown(text)}")
             return self._last_us
@@ -153,8 +155,8 @@ class _Reader:
     def _plug(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> Request | None:
         if device in self._plugged and device not in self._unclear:
             check.fault("device", f"{shown(device)} is plugged already")
-        kind = check.choice("kind", row.get("kind", ""), KINDS)
-        node = check.whole("node", _integer(row.get("node") or "0", "node", check), 0, MOST_NODES - 1)
+        kind = check.take("kind", row.get("kind", ""), Word(KINDS), KINDS[0])
+        node = check.take("node", _integer(row.get("node") or "0", "node", check), NODE, 0)
         spec: DeviceSpec
         if kind == "virtio-mem":
             spec = _virtio_mem(device, node, row, check)
@@ -197,7 +199,7 @@ class _Reader:
         return Request(t_us, "resize", device, size=size)
 
     def _demand(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> Request:
-        kind = check.word("kind", row.get("kind", ""))
+        kind = check.take("kind", row.get("kind", ""), Name(), "")
         amount = _bytes(row, "size_bytes", check, zero=True, unit=1)
         return Request(t_us, "demand", device, size=amount, kind=kind)
 
@@ -206,7 +208,7 @@ def _virtio_mem(device: str, node: int, row: dict[str, str], check: Checker) -> 
     block = 2 * MIB
     if row.get("block_bytes"):
         size = _bytes(row, "block_bytes", check, unit=1)
-        block = check.device_block("block_bytes", size) if check.good("block_bytes") else block
+        block = check.take("block_bytes", size, DeviceBlock(), block) if check.good("block_bytes") else block
     # Without a sound block size, nothing can be said about multiples of it.
     unit = block if check.good("block_bytes") else 1
     region = _bytes(row, "max_bytes", check, unit=unit)
@@ -217,7 +219,7 @@ def _virtio_mem(device: str, node: int, row: dict[str, str], check: Checker) -> 
 
 
 def _bytes(row: dict[str, str], column: str, check: Checker, *, zero: bool = False, unit: int = PAGE_SIZE) -> int:
-    """Return the size in ``column``, which must be there, as :meth:`Checker.size` wants it."""
+    """Return the size in ``column``, which must be there and a multiple of ``unit``."""
     text = row.get(column, "")
     if not text:
         check.fault(column, f"is needed with {row['op']}")
@@ -225,7 +227,7 @@ def _bytes(row: dict[str, str], column: str, check: Checker, *, zero: bool = Fal
         check.fault(column, f"{shown(text)} is too long for a size")
     else:
         try:
-            return check.size(column, parse_size(text), zero=zero, unit=unit)
+            return check.take(column, parse_size(text), Size(zero=zero, multiple_of=unit), 0 if zero else unit)
         except ValueError as error:
             check.fault(column, str(error))
     return 0

@@ -13,7 +13,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import shown, unknown_name
-from workloads.parts.checks import WorkloadInputError
+from sim.plugins.parameters import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,15 +39,15 @@ class TableFaults:
             self._faults.append(f"{self._place}, line {line}: {sentence}" if line else f"{self._place}: {sentence}")
 
     def done(self) -> None:
-        """Raise :class:`~workloads.parts.checks.WorkloadInputError` with everything that was wrong, if anything was."""
+        """Raise :class:`~sim.plugins.parameters.ParameterError` with everything that was wrong, if anything was."""
         if self._more:
-            raise WorkloadInputError([*self._faults, f"{self._place}: and {self._more} more like these"])
+            raise ParameterError([*self._faults, f"{self._place}: and {self._more} more like these"])
         if self._faults:
-            raise WorkloadInputError(self._faults)
+            raise ParameterError(self._faults)
 
 
 def read_text(path: Path, faults: TableFaults) -> str:
-    """Return the text of the file at ``path``. Raises WorkloadInputError where none is to be had."""
+    """Return the text of the file at ``path``. Raises ParameterError where none is to be had."""
     try:
         if path.exists() and not path.is_file():  # a device or a pipe might never end
             faults.add(0, "is not a file")

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from sim.plugins.parameters import ParameterError
 from sim.streams import ScopedStreams
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.checks import WorkloadInputError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -26,7 +26,7 @@ class Together(Workload):
     loads, so parts share no randomness and cannot get hold of each other's devices; another part shifts no draw of
     those that are there.
 
-    Raises WorkloadInputError, a ValueError, where there are no parts or names do not fit.
+    Raises ParameterError, a ValueError, where there are no parts or names do not fit.
     """
 
     name: ClassVar[str] = "together"
@@ -34,14 +34,14 @@ class Together(Workload):
 
     def __init__(self, *, parts: Sequence[Workload], names: Sequence[str] = ()) -> None:
         if not parts:
-            raise WorkloadInputError(["parts: must be a list of at least one workload"])
+            raise ParameterError(["parts: must be a list of at least one workload"])
         if names and len(names) != len(parts):
-            raise WorkloadInputError([f"names: must be one for each part, {len(parts)}, but there are {len(names)}"])
+            raise ParameterError([f"names: must be one for each part, {len(parts)}, but there are {len(names)}"])
         if len(set(names)) != len(names) or any(not name or "/" in name for name in names):
-            raise WorkloadInputError(["names: must all be different, not empty, and without a slash"])
+            raise ParameterError(["names: must all be different, not empty, and without a slash"])
         self._parts = dict(zip(names or _own_names(parts), parts, strict=True))
         if len(self._parts) != len(parts):
-            raise WorkloadInputError(
+            raise ParameterError(
                 [f"names: must be given, since the parts call themselves {', '.join(_own_names(parts))}"]
             )
 

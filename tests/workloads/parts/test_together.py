@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Never
 import pytest
 import simpy
 
+from sim.plugins.parameters import ParameterError
 from sim.units import GIB
 from tests.workloads.fake_host import CHARACTERS, Call, Character, FakeHost, RecordingStreams, calls, play
 from workloads.contract import Host, Streams, Workload
 from workloads.csv_replay import CsvReplay
 from workloads.dimm_slots import DimmSlots
-from workloads.parts.checks import WorkloadInputError
 from workloads.parts.together import Together
 from workloads.random_mix import RandomMix
 from workloads.virtio_mem_resize import VirtioMemResize
@@ -142,5 +142,5 @@ def test_a_part_that_fails_is_not_hidden() -> None:
     ],
 )
 def test_faults(count: int, names: list[str], expected: str) -> None:
-    with pytest.raises(WorkloadInputError, match=expected):
+    with pytest.raises(ParameterError, match=expected):
         Together(parts=[DimmSlots()] * count, names=names)

@@ -1,0 +1,58 @@
+"""What parameters of several workloads have in common: the types of nodes and device blocks, and checks of several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
+
+from sim.plugins.parameter_lists import ListOf
+from sim.plugins.parameter_types import Seconds, Size, Whole
+from sim.plugins.values import SECONDS_LIMIT
+from sim.units import MIB, MICROSECONDS, PAGE_SIZE, TIB, format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.plugins.parameters import Checker
+
+LONGEST_US: Final = SECONDS_LIMIT * MICROSECONDS
+"""Microseconds of the longest run."""
+
+NODE: Final = Whole(0, 1023)
+"""A NUMA node; an x86-64 kernel can be built for 1024 of them (CONFIG_NODES_SHIFT up to 10)."""
+
+PAGES: Final = Size(multiple_of=PAGE_SIZE)
+"""A size in whole pages."""
+
+SIZES: Final = ListOf(PAGES, "size", unit="bytes")
+NODES: Final = ListOf(NODE, "node")
+
+Duration = Annotated[float, Seconds(), "simulated time"]
+Region = Annotated[int, Size(zero=True), "size of the device's address region; 0 stands for the maximum"]
+
+
+@dataclass(frozen=True)
+class DeviceBlock(Size):
+    """The block size of a virtio-mem device; QEMU gives none a smaller one than 1 MiB."""
+
+    multiple_of: int = MIB
+
+    def complaints(self, value: object) -> Iterator[str]:
+        """Find fault with what is no power of two from 1 MiB to 1 TiB."""
+        wrong = list(super().complaints(value))
+        yield from wrong
+        if not wrong and isinstance(value, int) and (value & (value - 1) or value > TIB):
+            yield f"must be a power of two from 1MiB to 1TiB, but is {format_size(value)}"
+
+
+def check_multiples(check: Checker, unit: int, **sizes: int) -> None:
+    """Find fault with those of ``sizes``, good by themselves, that are no multiples of ``unit`` bytes."""
+    for name, size in sizes.items():
+        if check.good(name):
+            check.take(name, size, Size(zero=True, multiple_of=unit), unit)
+
+
+def check_region(check: Checker, region: int, maximum: int) -> None:
+    """Find fault with a region (0 stands for the maximum) that does not hold the ``maximum``."""
+    if check.good("region", "maximum") and 0 < region < maximum:
+        check.fault("region", f"must hold the maximum, {format_size(maximum)}, but is {format_size(region)}")
