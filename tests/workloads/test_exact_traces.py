@@ -8,6 +8,7 @@ import pytest
 import simpy
 
 from sim.devices.specs import VirtioMemSpec
+from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import FakeHost, calls
 from tests.workloads.written_draws import SECOND, short
@@ -15,7 +16,6 @@ from workloads.csv_replay import CsvReplay
 from workloads.demand_trace import DemandTrace
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
-from sim.plugins.parameters import ParameterError
 from workloads.parts.together import PartHost
 
 if TYPE_CHECKING:
