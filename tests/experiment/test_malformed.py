@@ -273,7 +273,7 @@ FAULTS = {
     "is not a number": 20,
     "cannot be negative": 5,
     "is too large": 5,
-    "are more than": 5,
+    "must be at most": 5,
     "is more than": 2,
     "must be": 5,
     "is not known": 5,
