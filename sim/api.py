@@ -67,6 +67,11 @@ class Results:
         """Label of the policy that the others are compared with; None where that is not known."""
         return self.experiment.baseline if self.experiment else None
 
+    @property
+    def bound(self) -> str | None:
+        """Label of the policy that knows the future; None where the experiment is not known or has none."""
+        return bound(self.experiment) if self.experiment else None
+
     def runs(self) -> pd.DataFrame:
         """Return one row per run: labels, replication, swept values, status and all scores. See ``docs/results.md``."""
         return self.store.runs()
@@ -92,10 +97,9 @@ class Results:
 
         Raises ValueError where the experiment is not known or has no clairvoyant policy.
         """
-        against = bound(self.experiment) if self.experiment else None
-        if against is None:
+        if self.bound is None:
             raise ValueError("regret needs the policy clairvoyant in the experiment")
-        return regret(self.runs(), against, scores, policies=self.policies)
+        return regret(self.runs(), self.bound, scores, policies=self.policies)
 
     def plot(self, kind: str, workload: str, machine: str | None = None) -> Figure:
         """Return the figure ``kind`` of a workload on a machine (the first where None).
@@ -106,7 +110,7 @@ class Results:
         plots = PLOTS | GUEST_PLOTS
         if kind not in plots:
             raise ValueError(f"there is no plot {kind!r}; there are: {', '.join(plots)}")
-        found = list(scenarios(self.runs(), self.policies))
+        found = list(scenarios(self.runs(), self.policies, self.bound))
         for scenario in found:
             if scenario.workload == workload and machine in (None, scenario.machine):
                 with styled():

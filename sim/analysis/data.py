@@ -26,12 +26,17 @@ _GRID = 1500
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The completed runs of one machine and workload. ``policies`` are those of the whole experiment, in its order."""
+    """The completed runs of one machine and workload.
+
+    ``policies`` are those of the whole experiment, in its order; ``bound`` is the label of the one among them that
+    knows the future, None where there is none.
+    """
 
     machine: str
     workload: str
     policies: tuple[str, ...]
     runs: pd.DataFrame
+    bound: str | None = None
 
     @property
     def title(self) -> str:
@@ -63,13 +68,16 @@ class Scenario:
         return float(self.of(policy)["configured_ratio"].iloc[0])
 
 
-def scenarios(runs: pd.DataFrame, policies: Sequence[str] = ()) -> Iterator[Scenario]:
-    """Yield the scenarios of ``runs`` (see :meth:`sim.results.store.ResultStore.runs`), by machine and workload."""
+def scenarios(runs: pd.DataFrame, policies: Sequence[str] = (), bound: str | None = None) -> Iterator[Scenario]:
+    """Yield the scenarios of ``runs`` (see :meth:`sim.results.store.ResultStore.runs`), by machine and workload.
+
+    ``policies`` is the experiment's order and ``bound`` the label of the policy that knows the future, if known.
+    """
     runs = named_conditions(runs)
     order = tuple(policies_in_order(runs, policies))
     done = runs[runs["status"] == "completed"]
     for (machine, workload), group in done.groupby(["machine", "workload"], sort=True):
-        yield Scenario(str(machine), str(workload), order, group)
+        yield Scenario(str(machine), str(workload), order, group, bound)
 
 
 @dataclass(frozen=True, slots=True)

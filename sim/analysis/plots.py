@@ -340,10 +340,13 @@ def styled() -> AbstractContextManager[None]:
     return matplotlib.style.context(str(STYLE))
 
 
-def figures(store: ResultStore, policies: Sequence[str] = ()) -> Iterator[tuple[str, Figure]]:
-    """Yield every plot of the experiment in ``store`` with its file's name. ``policies`` is their order, if known."""
+def figures(store: ResultStore, policies: Sequence[str] = (), bound: str | None = None) -> Iterator[tuple[str, Figure]]:
+    """Yield every plot of the experiment in ``store`` with its file's name.
+
+    ``policies`` is their order, ``bound`` the label of the one that knows the future, if known.
+    """
     with styled():
-        for scenario in scenarios(store.runs(), policies):
+        for scenario in scenarios(store.runs(), policies, bound):
             for kind, plot in (PLOTS | (GUEST_PLOTS if scenario.has_guest else {})).items():
                 yield f"{kind}-{_slug(scenario.machine)}-{_slug(scenario.workload)}", plot(store, scenario)
 
@@ -360,11 +363,11 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def save_all(store: ResultStore, folder: Path, policies: Sequence[str] = ()) -> list[Path]:
-    """Write every plot of the experiment in ``store`` into ``folder`` and return the paths."""
+def save_all(store: ResultStore, folder: Path, policies: Sequence[str] = (), bound: str | None = None) -> list[Path]:
+    """Write every plot of the experiment in ``store`` into ``folder`` and return the paths. See :func:`figures`."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, figure in figures(store, policies):
+    for name, figure in figures(store, policies, bound):
         paths += save(figure, folder / name)
     return paths
 

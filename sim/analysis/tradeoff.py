@@ -122,9 +122,10 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
     _legend(figure, points)
     seeds = "" if scenario.replications == 1 else f"; means of {scenario.replications} replications"
     note = "each point is a policy: further up, more memory comes back; further right, more was left to the kernel"
-    bound = "clairvoyant knows the future and makes as much MOVABLE as the kernel can do without"
-    known = any(point.policy == "clairvoyant" for point in points)
-    heading(figure, "Trade-off", scenario, f"{note}{seeds}", bound if known else "", most=None)
+    explained = ""
+    if any(point.policy == scenario.bound for point in points):
+        explained = f"{scenario.bound} knows the future and makes as much MOVABLE as the kernel can do without"
+    heading(figure, "Trade-off", scenario, f"{note}{seeds}", explained, most=None)
     return figure
 
 

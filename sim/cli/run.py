@@ -214,5 +214,6 @@ def _draw(experiment: Experiment, report: Report, store: ResultStore) -> int:
         old.unlink()
     with Console(stderr=True).status("Drawing plots"):
         from sim.analysis.plots import save_all
+        from sim.analysis.regret import bound
 
-        return len(save_all(store, folder, experiment.policies)) // 2
+        return len(save_all(store, folder, experiment.policies, bound(experiment))) // 2

@@ -79,13 +79,15 @@ def score_rows(values: Mapping[str, Mapping[str, Sequence[float]]], **more: Any)
 
 
 def score_scenario(
-    values: Mapping[str, Mapping[str, Sequence[float]]], ratios: Mapping[str, float] | None = None
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    ratios: Mapping[str, float] | None = None,
+    bound: str | None = None,
 ) -> Scenario:
-    """Return the scenario of such rows. ``ratios`` are what policies are configured with."""
+    """Return the scenario of such rows. ``ratios`` are what policies are set to, ``bound`` knows the future."""
     runs = score_rows(values)
     if ratios:
         runs["configured_ratio"] = runs["policy"].map(ratios).astype(float)
-    return Scenario("m", "w", tuple(values), runs)
+    return Scenario("m", "w", tuple(values), runs, bound)
 
 
 # What is read off a figure.

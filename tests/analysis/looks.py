@@ -147,7 +147,7 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
         }
         for policy, (x, y, ooms, failed) in marked.items()
     }
-    yield "tradeoff", plot_tradeoff(ResultStore("nowhere"), score_scenario(values, ratios))
+    yield "tradeoff", plot_tradeoff(ResultStore("nowhere"), score_scenario(values, ratios, "clairvoyant"))
 
 
 def looks() -> dict[str, list[str]]:

@@ -21,6 +21,8 @@ from sim.results.store import ResultStore
 from tests.analysis.by_hand import OUT_OF_ORDER, hand_run, panel, score_rows, step_lines, titles, value_at, words
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
 # GiB that each machine and workload gets in ZONE_MOVABLE at once.
@@ -48,7 +50,7 @@ def movable(figure: Figure, policy: str) -> float:
 
 
 def test_every_machine_and_workload_has_its_figures_and_those_with_a_guest_one_more(store: ResultStore) -> None:
-    drawn = list(islice(plots.figures(store, OUT_OF_ORDER), 5 + 4 + 1))
+    drawn = list(islice(plots.figures(store, OUT_OF_ORDER, "zeta"), 5 + 4 + 1))
     assert drawn[-1][0] == "memory-small-grow"  # the first of the next
     found = dict(drawn[:-1])
     headings = {"memory": "Memory by zone", "ratio": "Ratio", "map": "Memory map", "scores": "Scores"}
@@ -57,6 +59,7 @@ def test_every_machine_and_workload_has_its_figures_and_those_with_a_guest_one_m
         for machine, workload in (("large", "grow"), ("small", "away"))
         for kind, title in (headings | ({"tradeoff": "Trade-off"} if machine == "large" else {})).items()
     }
+    assert "zeta knows the future" in words(found["tradeoff-large-grow"])
     for machine, workload in (("large", "grow"), ("small", "away")):
         figure = found[f"memory-{machine}-{workload}"]
         assert words(figure).startswith(f"Memory by zone: {workload} on {machine} ")
@@ -71,6 +74,20 @@ def test_a_figure_that_is_asked_for_is_that_of_its_workload_and_machine(store: R
     # Without a machine, the first by name.
     assert movable(results.plot("memory", "grow"), "alpha") == 4
     assert words(results.plot("ratio", "away")).startswith("Ratio: away on small")
+
+
+def test_writing_all_figures_knows_the_order_and_the_bound(
+    store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def none(*given: object) -> list[tuple[str, Figure]]:
+        asked.append(given)
+        return []
+
+    monkeypatch.setattr(plots, "figures", none)
+    assert plots.save_all(store, tmp_path / "plots", OUT_OF_ORDER, "alpha") == []
+    assert asked == [(store, OUT_OF_ORDER, "alpha")]
 
 
 def test_a_guest_in_one_run_is_a_guest() -> None:

@@ -58,9 +58,10 @@ def texts(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in [*figure.axes[0].texts, *figure.texts])
 
 
-def test_the_figure_has_every_policy_and_every_ratio(results: Results) -> None:
+def test_the_figure_has_every_policy_and_every_ratio_and_tells_of_the_bound(results: Results) -> None:
     figure = results.plot("tradeoff", "grow")
     found = texts(figure)
+    assert "clairvoyant knows the future" in found
     for label in ("clairvoyant", "headroom", "online-movable", "online-kernel", "100 %", "2000 %"):
         assert label in found
     axis = figure.axes[0]

@@ -199,8 +199,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Pretend to draw three plots; note what was in their folder."""
     found: list[list[str]] = []
 
-    def draw(store: ResultStore, folder: Path, policies: list[str]) -> list[Path]:
+    def draw(store: ResultStore, folder: Path, policies: list[str], bound: str | None) -> list[Path]:
         assert policies == ["contig-zones", "auto-movable"]
+        assert bound is None
         folder.mkdir(exist_ok=True)
         found.append(sorted(path.name for path in folder.iterdir()))
         paths = [folder / f"{name}{len(found)}.{kind}" for name in "abc" for kind in ("png", "svg")]

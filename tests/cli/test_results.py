@@ -26,12 +26,12 @@ policies = [{ name = "online-movable" }, { name = "clairvoyant", label = "bound"
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Put in place of drawing, which takes long, what only takes down the policies: their order gives the colours."""
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], str | None]]:
+    """Put in place of drawing, which takes long, what only takes down the policies, in the order that gives colours."""
     found = []
 
-    def save_all(_: ResultStore, folder: Path, policies: Sequence[str] = ()) -> list[Path]:
-        found.append(tuple(policies))
+    def save_all(_: ResultStore, folder: Path, policies: Sequence[str], bound: str | None) -> list[Path]:
+        found.append((list(policies), bound))
         return [folder / f"{number}.png" for number in range(6)]
 
     monkeypatch.setattr(plots, "save_all", save_all)
@@ -39,7 +39,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 
 def test_tables_against_the_baseline_and_the_bound_and_plots_keep_the_order_of_the_experiment(
-    tmp_path: Path, drawn: list[tuple[str, ...]]
+    tmp_path: Path, drawn: list[tuple[list[str], str | None]]
 ) -> None:
     (tmp_path / "dimms.csv").write_text(DIMMS, "utf-8")
     (tmp_path / "tiny.toml").write_text(EXPERIMENT, "utf-8")
@@ -49,7 +49,7 @@ def test_tables_against_the_baseline_and_the_bound_and_plots_keep_the_order_of_t
     )
 
     assert result.exit_code == 0
-    assert drawn == [("online-movable", "bound", "online-kernel")]
+    assert drawn == [(["online-movable", "bound", "online-kernel"], "bound")]
     assert f"Plots     {out}/tiny/plots/ (3 plots, each as PNG and SVG)\n" in result.stdout
     assert f"Tables    {out}/tiny/ (" in result.stdout
     assert f"Manifest  {out}/tiny/manifest.json;" in result.stdout
