@@ -16,7 +16,6 @@ from sim.kernel.hotplug_core import HotplugCore
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec
-from sim.memory.view import MemoryView
 from sim.record.recorder import Recorder
 from sim.units import GIB, MIB, TIB
 
@@ -108,9 +107,9 @@ def test_a_decision_does_not_grow_with_groups(report: Callable[[str, float, floa
             group_id = memory.groups.register_dynamic(0, memory.block_pages)
             memory.add(first + number, 1, node=0, group_id=group_id)
             memory.online(first + number, 3 if number % 2 else 2)
-        group = memory.groups.find(group_id)
+        group = core.view.group(group_id)
         request = ZoneRequest(0, (first + groups) * memory.block_pages, memory.block_pages, group)
-        policy, view = AutoMovable(), MemoryView(memory)
+        policy, view = AutoMovable(), core.view
         decisions = 20_000
 
         def loop() -> None:
@@ -136,13 +135,13 @@ def test_a_change_and_decision_in_turn_over_many_groups_does_not_grow(
         ids = [memory.groups.register_dynamic(0, memory.block_pages) for _ in range(groups)]
         for number, group_id in enumerate(ids):
             memory.add(first + number, 1, node=0, group_id=group_id)
-        policy, view = AutoMovable(), MemoryView(memory)
+        policy, view = AutoMovable(), core.view
         turns = 4_000
 
         def loop() -> None:
             for turn in range(turns):
                 block = first + turn % groups
-                group = memory.groups.find(memory.blocks.group[block])
+                group = view.group(memory.blocks.group[block])
                 request = ZoneRequest(0, block * memory.block_pages, memory.block_pages, group)
                 memory.online(block, policy.zone_for(request, view))
                 memory.offline(block)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from policies.contract import Explanation, Foresight, Policy, UserSpaceRule, ZoneRequest
+    from policies.parts.indivisible import settled_by
     from policies.testkit import PolicyCheckError, check_policy
     from sim import __version__
     from sim.analysis.compare import side_by_side
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _PLACES: Final = {
     "policies.contract": ("Explanation", "Foresight", "Policy", "UserSpaceRule", "ZoneRequest"),
+    "policies.parts.indivisible": ("settled_by",),
     "policies.testkit": ("PolicyCheckError", "check_policy"),
     "sim": ("__version__",),
     "sim.analysis.compare": ("side_by_side",),
@@ -111,6 +113,7 @@ __all__ = [
     "open_results",
     "parse_size",
     "run",
+    "settled_by",
     "side_by_side",
 ]
 

@@ -6,16 +6,15 @@ Follows ``auto_movable_zone_for_pfn``, ``auto_movable_can_online_movable`` and `
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from policies.contract import Explanation, Policy
-from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, ZoneType
+from policies.contract import Policy
+from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.plugins.parameter_types import Whole
 from sim.plugins.parameters import Checker, checked
 
 if TYPE_CHECKING:
-    from policies.contract import ZoneRequest
-    from sim.memory.groups import GroupView
+    from policies.contract import Reason, ZoneRequest
     from sim.memory.view import MemoryView
 
 DEFAULT_RATIO = 301
@@ -24,12 +23,22 @@ DEFAULT_RATIO = 301
 _MAX_RATIO = 2**32 - 1
 """The parameter is an unsigned int of 32 bits."""
 
+_BLOCK = "block"
+_STATIC = "rest of static group {group.id}"
+_UNIT = "rest of a unit of group {group.id}"
+"""What the pages wanted are: put together only where somebody asks for the reason."""
+
 
 class AutoMovable(Policy):
     """MOVABLE as long as a ratio to early kernel memory is kept, over whole DIMMs and units; v5.15 and later."""
 
     name = "auto-movable"
     summary = "Linux's auto-movable: MOVABLE while MOVABLE:KERNEL stays within a ratio, over whole DIMMs and units"
+
+    _credits_groups: ClassVar[bool] = True
+    """Whether dynamic groups may live off their own kernel memory (since patch 9/9 of the series)."""
+    _names_scope: ClassVar[bool] = False
+    """Whether a reason says over which nodes the pages fit."""
 
     @checked
     def __init__(
@@ -46,61 +55,79 @@ class AutoMovable(Policy):
         check.done()
         self.ratio = ratio
         self.numa_aware = numa_aware
+        # Read at every decision, and quicker from the object than from its class.
+        self._with_credit = self._credits_groups
 
     @property
     def configured_ratio(self) -> int | None:
         """The ratio in percent."""
         return self.ratio
 
-    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+    def zone_for(  # noqa: C901, PLR0912, PLR0915 - without calls of its own: it runs at every block
+        self, request: ZoneRequest, memory: MemoryView
+    ) -> int:
         """Decide one block. Constant cost: totals, one group, one unit."""
         first = request.first_page
-        length = request.pages
+        length = want = request.pages
+        part = _BLOCK
         group = request.group
-        if self.ratio == 0:
+        ratio = self.ratio
+        if ratio == 0:
+            if request.why is not None:
+                request.why("the ratio is 0: never MOVABLE", ratio=0)
             return memory.default_kernel_zone(request.node, first, length)
-        want = length
         if group is not None:
             if not group.is_dynamic:
                 if group.kernel > 0:
+                    if request.why is not None:
+                        _tell_settled(request.why, f"group {group.id} (static)", group_kernel=group.kernel)
                     return memory.default_kernel_zone(request.node, first, length)
                 want = length = group.max_pages - group.movable
+                part = _STATIC
             elif group.unit_pages > length:
                 kernel, movable = memory.unit_sections(group.unit_pages, first)
                 start = first - first % group.unit_pages
                 if kernel:
+                    if request.why is not None:
+                        _tell_settled(request.why, f"unit of group {group.id}", unit_kernel_sections=kernel)
                     if start >= memory.low_end(request.node):
                         return ZONE_NORMAL
                     return memory.default_kernel_zone(request.node, _first_kernel_section(memory, start), length)
                 want = length = group.unit_pages - movable * memory.section_pages
+                part = _UNIT
                 first = start + group.unit_pages  # where the kernel's walk of the unit leaves the position
-        if self._fits(memory, group, want, None) and (
-            not self.numa_aware or not memory.several_nodes or self._fits(memory, group, want, request.node)
-        ):
-            return ZONE_MOVABLE
-        return memory.default_kernel_zone(request.node, first, length)
-
-    def _fits(self, memory: MemoryView, group: GroupView | None, want: int, node: int | None) -> bool:
-        """Whether ``want`` more MOVABLE pages keep to the ratio over ``node``, or over all nodes where None."""
-        totals = memory.system if node is None else memory.nodes[node]
-        available = totals.early_kernel
-        movable = totals.movable - totals.dynamic_movable
-        # This is memory.others_charge(), written out: it runs at every decision.
-        groups = memory.groups
-        charges = memory.charges(self.ratio)
-        if groups.touched is not group and groups.touched is not None:
-            groups.settle()
-        required = charges.total if node is None else charges.by_node.get(node, 0)
-        if group is not None and group.is_dynamic:
-            if node is None or group.node == node:
-                required -= charges.charged.get(group.id, 0)
-                movable += group.movable
-            if available <= required:
-                return False
-            available += group.kernel
-        elif available <= required:
-            return False
-        return movable + want <= self.ratio * (available - required) // 100
+        # Over all nodes first, then over the block's own, whose test is the same where it is the only one.
+        node = None
+        totals = memory.system
+        while True:
+            early = totals.early_kernel
+            movable = totals.movable
+            if self._with_credit:
+                required = memory.others_charge(ratio, group, node)
+                movable -= totals.dynamic_movable
+                if group is not None and group.is_dynamic:
+                    own_kernel = group.kernel
+                    if node is None or group.node == node:
+                        movable += group.movable
+                else:
+                    own_kernel = 0
+            else:
+                required = own_kernel = 0
+            if early > required or not self._with_credit:
+                limit = ratio * (early - required + own_kernel) // 100
+                fits = movable + want <= limit
+            else:
+                limit = 0
+                fits = False
+            if request.why is not None:
+                figures = (want, movable, early, required, own_kernel, limit)
+                self._tell(request, part, node, figures, fits=fits)
+            if not fits:
+                return memory.default_kernel_zone(request.node, first, length)
+            if node is not None or not self.numa_aware or not memory.several_nodes:
+                return ZONE_MOVABLE
+            node = request.node
+            totals = memory.nodes[node]
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide adjacent blocks of a static device, of one unit, or without a group at once; None elsewhere.
@@ -111,7 +138,7 @@ class AutoMovable(Policy):
         if request.first_page < memory.low_end(request.node):
             return None
         if group is None:
-            fitting = min(count, self._room(memory, None, request) // request.pages) if self.ratio else 0
+            fitting = min(count, self._room(request, memory) // request.pages) if self.ratio else 0
             return [run for run in ((fitting, ZONE_MOVABLE), (count - fitting, ZONE_NORMAL)) if run[0]]
         if group.is_dynamic:
             last_page = request.first_page + count * request.pages - 1
@@ -122,81 +149,53 @@ class AutoMovable(Policy):
                 return None
         return [(count, self.zone_for(request, memory))]
 
-    def _room(self, memory: MemoryView, group: GroupView | None, request: ZoneRequest) -> int:
-        """Return how many more MOVABLE pages fit, at least 0, where ``want`` does not depend on the group."""
+    def _room(self, request: ZoneRequest, memory: MemoryView) -> int:
+        """Return how many more MOVABLE pages of no group fit, at least 0."""
         scopes = (None, request.node) if self.numa_aware else (None,)
         rooms = []
         for node in scopes:
             totals = memory.system if node is None else memory.nodes[node]
-            required = memory.others_charge(self.ratio, group, node)
-            if totals.early_kernel <= required:
-                return 0
-            limit = self.ratio * (totals.early_kernel - required) // 100
-            rooms.append(limit - (totals.movable - totals.dynamic_movable))
+            required, movable = 0, totals.movable
+            if self._with_credit:
+                required = memory.others_charge(self.ratio, None, node)
+                movable -= totals.dynamic_movable
+                if totals.early_kernel <= required:
+                    return 0
+            rooms.append(self.ratio * (totals.early_kernel - required) // 100 - movable)
         return max(0, min(rooms))
 
-    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
-        """Return the decision of :meth:`zone_for` with the first test that settled it."""
-        zone = ZoneType(self.zone_for(request, memory))
-        group = request.group
-        if self.ratio == 0:
-            return Explanation(zone, "the ratio is 0: never MOVABLE", {"ratio": 0})
-        want = request.pages
-        whole = "block"
-        if group is not None and not group.is_dynamic:
-            if group.kernel > 0:
-                reason = (
-                    f"group {group.id} (static) already has {group.kernel} pages in a kernel zone: all of it goes there"
-                )
-                return Explanation(zone, reason, {"group_kernel": group.kernel})
-            want = group.max_pages - group.movable
-            whole = f"rest of static group {group.id}"
-        elif group is not None and group.unit_pages > request.pages:
-            kernel, movable = memory.unit_sections(group.unit_pages, request.first_page)
-            if kernel:
-                reason = (
-                    f"unit of group {group.id} already has {kernel} sections in a kernel zone: all of it goes there"
-                )
-                return Explanation(zone, reason, {"unit_kernel_sections": kernel})
-            want = group.unit_pages - movable * memory.section_pages
-            whole = f"rest of a unit of group {group.id}"
-        for node in (None, request.node) if self.numa_aware else (None,):
-            numbers = self._numbers(memory, group, want, node)
-            scope = "all nodes" if node is None else f"node {node}"
-            if numbers["early_kernel"] <= numbers["required_by_others"]:
-                reason = (
-                    f"{scope}: early kernel memory {numbers['early_kernel']} <= "
-                    f"{numbers['required_by_others']} required by other dynamic groups"
-                )
-                return Explanation(zone, reason, numbers)
-            if numbers["movable"] + want > numbers["limit"]:
-                reason = (
-                    f"{scope}: MOVABLE {numbers['movable']} + {whole} {want} > limit {numbers['limit']}"
-                    f" (ratio {self.ratio} %)"
-                )
-                return Explanation(zone, reason, numbers)
-        reason = (
-            f"fits: MOVABLE {numbers['movable']} + {whole} {want} <= limit {numbers['limit']} (ratio {self.ratio} %)"
+    def _tell(self, request: ZoneRequest, part: str, node: int | None, figures: tuple[int, ...], *, fits: bool) -> None:
+        """Tell what was compared over ``node``, or over all nodes where None. ``part`` is what shall fit."""
+        if request.why is None:
+            return
+        want, movable, early, required, own_kernel, limit = figures
+        if fits and self.numa_aware:
+            node = request.node  # its test is the next one, or the same where it is the only node
+        scope = "all nodes" if node is None else f"node {node}"
+        if early <= required and self._with_credit:
+            reason = f"{scope}: early kernel memory {early} <= {required} required by other dynamic groups"
+        else:
+            outcome = "fits" if fits and not self._names_scope else scope
+            part = part.format(group=request.group)
+            relation = "<=" if fits else ">"
+            reason = f"{outcome}: MOVABLE {movable} + {part} {want} {relation} limit {limit} (ratio {self.ratio} %)"
+        request.why(
+            reason,
+            node=-1 if node is None else node,
+            want=want,
+            movable=movable,
+            early_kernel=early,
+            required_by_others=required if self._with_credit else -1,
+            own_kernel=own_kernel,
+            limit=max(0, limit),
         )
-        return Explanation(zone, reason, numbers)
 
-    def _numbers(self, memory: MemoryView, group: GroupView | None, want: int, node: int | None) -> dict[str, int]:
-        """Return the figures of one fit test in pages; ``node`` is -1 for all nodes."""
-        totals = memory.system if node is None else memory.nodes[node]
-        required = memory.others_charge(self.ratio, group, node)
-        own_kernel = own_movable = 0
-        if group is not None and group.is_dynamic:
-            own_kernel = group.kernel
-            own_movable = group.movable if node is None or group.node == node else 0
-        return {
-            "node": -1 if node is None else node,
-            "want": want,
-            "movable": totals.movable - totals.dynamic_movable + own_movable,
-            "early_kernel": totals.early_kernel,
-            "required_by_others": required,
-            "own_kernel": own_kernel,
-            "limit": self.ratio * max(0, totals.early_kernel - required + own_kernel) // 100,
-        }
+
+def _tell_settled(why: Reason, who: str, **has: int) -> None:
+    """Tell that ``who`` has memory in a kernel zone already: pages of a group, sections of a unit."""
+    ((name, number),) = has.items()
+    what = "sections" if name == "unit_kernel_sections" else "pages"
+    why(f"{who} already has {number} {what} in a kernel zone: all of it goes there", **has)
 
 
 def _first_kernel_section(memory: MemoryView, start: int) -> int:

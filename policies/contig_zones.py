@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from policies.contract import Explanation, Policy
-from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL, ZoneType
+from policies.contract import Policy
+from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
 from sim.plugins.parameters import Checker, checked
 
 if TYPE_CHECKING:
-    from policies.contract import ZoneRequest
+    from policies.contract import Reason, ZoneRequest
     from sim.memory.view import MemoryView
 
 
@@ -38,11 +38,12 @@ class ContigZones(Policy):
         kernel = memory.default_kernel_zone(request.node, request.first_page, request.pages)
         in_kernel, in_movable = _inside(request, request.pages, memory, kernel)
         if in_kernel != in_movable:
-            return ZONE_MOVABLE if in_movable else kernel
-        return ZONE_MOVABLE if self._prefers_movable(memory) else kernel
-
-    def _prefers_movable(self, memory: MemoryView) -> bool:
-        return self.movable_node or memory.movable_node
+            zone = ZONE_MOVABLE if in_movable else kernel
+        else:
+            zone = ZONE_MOVABLE if self.movable_node or memory.movable_node else kernel
+        if request.why is not None:
+            _tell(request.why, kernel, zone, in_kernel=in_kernel, in_movable=in_movable)
+        return zone
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide a run that meets neither span: its first block takes the default, the others follow."""
@@ -50,27 +51,19 @@ class ContigZones(Policy):
             return None
         if any(_inside(request, count * request.pages, memory, ZONE_NORMAL)):
             return None
-        return [(count, ZONE_MOVABLE if self._prefers_movable(memory) else ZONE_NORMAL)]
+        return [(count, ZONE_MOVABLE if self.movable_node or memory.movable_node else ZONE_NORMAL)]
 
-    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
-        """Return the decision of :meth:`zone_for` with the spans that the block lies in."""
-        zone = ZoneType(self.zone_for(request, memory))
-        kernel = memory.default_kernel_zone(request.node, request.first_page, request.pages)
-        in_kernel, in_movable = _inside(request, request.pages, memory, kernel)
-        label = ZONE_LABELS[kernel]
-        if in_kernel and in_movable:
-            where = f"inside both the {label} and the Movable span"
-        elif in_kernel:
-            where = f"inside the {label} span only"
-        elif in_movable:
-            where = "inside the Movable span only"
-        else:
-            where = f"inside neither the {label} nor the Movable span"
-        if in_kernel == in_movable:
-            where += ", and movable_node is set" if self._prefers_movable(memory) else ""
-        return Explanation(
-            zone, f"{where}: {zone.label}", {"in_kernel_span": int(in_kernel), "in_movable_span": int(in_movable)}
-        )
+
+def _tell(why: Reason, kernel: int, zone: int, *, in_kernel: bool, in_movable: bool) -> None:
+    """Tell the spans that the block meets, and the zone that follows."""
+    label = ZONE_LABELS[kernel]
+    if in_kernel != in_movable:
+        where = f"inside the {label if in_kernel else 'Movable'} span only"
+    else:
+        where = f"inside {f'both the {label} and' if in_kernel else f'neither the {label} nor'} the Movable span"
+        if zone == ZONE_MOVABLE:
+            where += ", and movable_node is set"
+    why(f"{where}: {ZONE_LABELS[zone]}", in_kernel_span=int(in_kernel), in_movable_span=int(in_movable))
 
 
 def _inside(request: ZoneRequest, pages: int, memory: MemoryView, kernel: int) -> tuple[bool, bool]:

@@ -24,20 +24,39 @@ if TYPE_CHECKING:
     from sim.record.run_result import RunResult
 
 
+class Reason:
+    """Takes down why a decision is what it is: what was tested, with the numbers tested. The last word told holds."""
+
+    __slots__ = ("numbers", "text")
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.numbers: Mapping[str, int] = {}
+
+    def __call__(self, text: str, **numbers: int) -> None:
+        """Tell one line for a person, and the figures in it (pages)."""
+        self.text = text
+        self.numbers = numbers
+
+
 class ZoneRequest:
     """The block that is about to go online. Valid only during the call that it is passed to: the object is reused.
 
     Attributes: ``node`` (NUMA node id), ``first_page`` (page frame number of the block's first page), ``pages``
-    (pages of the block, self-hosted memmap included), ``group`` (the memory group that the block belongs to, or None).
+    (pages of the block, self-hosted memmap included), ``group`` (the memory group that the block belongs to, or None),
+    ``why`` (a :class:`Reason` to be told, where somebody asks; None otherwise, that is nearly always).
     """
 
-    __slots__ = ("first_page", "group", "node", "pages")
+    __slots__ = ("first_page", "group", "node", "pages", "why")
 
-    def __init__(self, node: int, first_page: int, pages: int, group: GroupView | None) -> None:
+    def __init__(
+        self, node: int, first_page: int, pages: int, group: GroupView | None, why: Reason | None = None
+    ) -> None:
         self.node = node
         self.first_page = first_page
         self.pages = pages
         self.group = group
+        self.why = why
 
     def __repr__(self) -> str:
         group = "no group" if self.group is None else f"group {self.group.id}"
@@ -93,11 +112,20 @@ class Policy(ABC):
 
     @abstractmethod
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
-        """Return the zone (a :class:`ZoneType` or its number) of the node that the block shall go to. Pure and fast."""
+        """Return the zone (a :class:`ZoneType` or its number) of the node that the block shall go to. Pure and fast.
 
-    @abstractmethod
+        Where ``request.why`` is not None, somebody wants to know the reason: tell it what was tested. Telling is up to
+        the policy, and must not change the answer.
+        """
+
     def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
-        """Return what :meth:`zone_for` returns, with a reason. Called only when somebody asks."""
+        """Return what :meth:`zone_for` returns, with the reason that it tells. Called only when somebody asks."""
+        request.why = why = Reason()
+        try:
+            zone = ZoneType(self.zone_for(request, memory))
+        finally:
+            request.why = None
+        return Explanation(zone, why.text or f"{self.name}: {zone.label}", why.numbers)
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide ``count`` adjacent blocks at once, ``request`` being the first: runs of (blocks, zone), in order.

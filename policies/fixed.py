@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policies.contig_zones import ContigZones
-from policies.contract import Explanation, Policy
-from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, OnlineType, ZoneType
+from policies.contract import Policy
+from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, OnlineType
 
 if TYPE_CHECKING:
     from policies.contract import ZoneRequest
@@ -22,18 +22,16 @@ class OnlineKernel(Policy):
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return the default kernel zone."""
-        return memory.default_kernel_zone(request.node, request.first_page, request.pages)
+        zone = memory.default_kernel_zone(request.node, request.first_page, request.pages)
+        if request.why is not None:
+            request.why(f"online_kernel: {ZONE_LABELS[zone]}")
+        return zone
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide the whole run where it lies above the low zones."""
         if request.first_page < memory.low_end(request.node):
             return None
         return [(count, self.zone_for(request, memory))]
-
-    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
-        """Name the word that was written."""
-        zone = self.zone_for(request, memory)
-        return Explanation(ZoneType(zone), f"online_kernel: {ZONE_LABELS[zone]}", {})
 
 
 class OnlineMovable(Policy):
@@ -45,15 +43,13 @@ class OnlineMovable(Policy):
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return ZONE_MOVABLE."""
+        if request.why is not None:
+            request.why(f"online_movable: {ZONE_LABELS[ZONE_MOVABLE]}")
         return ZONE_MOVABLE
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide the whole run."""
         return [(count, ZONE_MOVABLE)]
-
-    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
-        """Name the word that was written."""
-        return Explanation(ZoneType.MOVABLE, "online_movable: Movable", {})
 
 
 class Offline(ContigZones):

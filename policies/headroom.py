@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-from policies.contract import Explanation, Policy
+from policies.contract import Policy
 from policies.parts.indivisible import one_kind, settled_by
-from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZoneType
+from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE
 from sim.plugins.parameter_types import Percent, Size
 from sim.plugins.parameters import Checker, checked
 from sim.units import PAGE_SIZE
@@ -24,6 +24,8 @@ DEFAULT_RESERVE: Final = 256 << 20
 
 _MEMMAP_DIVISOR: Final = 64
 """A descriptor of 64 bytes for each page of 4096."""
+
+_WITHOUT_GUEST: Final = "of kernel zones beside the memmap"
 
 
 class Headroom(Policy):
@@ -61,16 +63,36 @@ class Headroom(Policy):
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Decide one block. Constant cost but for the guest's look at its zones."""
         settled = settled_by(request, memory)
-        movable = settled.movable if settled is not None else not self._short(request, memory)
+        if settled is not None:
+            if request.why is not None:
+                request.why(settled.reason, has=settled.pages)
+            movable = settled.movable
+        else:
+            movable = self._spared(request, memory, None) and (
+                not self.numa_aware or not memory.several_nodes or self._spared(request, memory, request.node)
+            )
         if movable:
             return ZONE_MOVABLE
         return memory.default_kernel_zone(request.node, request.first_page, request.pages)
 
-    def _scopes(self, request: ZoneRequest, memory: MemoryView) -> tuple[int | None, ...]:
-        return (None, request.node) if self.numa_aware and memory.several_nodes else (None,)
-
-    def _short(self, request: ZoneRequest, memory: MemoryView) -> bool:
-        return any(_free(memory, node) < self._required(memory, node) for node in self._scopes(request, memory))
+    def _spared(self, request: ZoneRequest, memory: MemoryView, node: int | None) -> bool:
+        """Whether the kernel zones of ``node``, or of all nodes where None, have the reserve free."""
+        free, required = _free(memory, node), self._required(memory, node)
+        spared = free >= required
+        if request.why is not None:
+            scope = "all nodes" if node is None else f"node {node}"
+            source = "free to the kernel" if memory.free_kernel_pages is not None else _WITHOUT_GUEST
+            zone = ZONE_MOVABLE
+            if not spared:
+                zone = memory.default_kernel_zone(request.node, request.first_page, request.pages)
+            relation = ">=" if spared else "<"
+            request.why(
+                f"{scope}: {free} pages {source} {relation} reserve of {required}: {ZONE_LABELS[zone]}",
+                node=-1 if node is None else node,
+                free=free,
+                required=required,
+            )
+        return spared
 
     def _required(self, memory: MemoryView, node: int | None) -> int:
         """Return the pages that shall be free in the kernel zones of ``node``, or of all nodes where None."""
@@ -80,22 +102,6 @@ class Headroom(Policy):
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide adjacent blocks of a static device or of one unit at once: they follow their first."""
         return [(count, self.zone_for(request, memory))] if one_kind(request, count, memory) else None
-
-    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
-        """Return the decision of :meth:`zone_for` with what settled it."""
-        zone = ZoneType(self.zone_for(request, memory))
-        settled = settled_by(request, memory)
-        if settled is not None:
-            return Explanation(zone, settled.reason, {"has": settled.pages})
-        source = "free to the kernel" if memory.free_kernel_pages is not None else "of kernel zones beside the memmap"
-        for node in self._scopes(request, memory):
-            free, required = _free(memory, node), self._required(memory, node)
-            scope = "all nodes" if node is None else f"node {node}"
-            numbers = {"node": -1 if node is None else node, "free": free, "required": required}
-            if free < required:
-                label = ZONE_LABELS[zone]
-                return Explanation(zone, f"{scope}: {free} pages {source} < reserve of {required}: {label}", numbers)
-        return Explanation(zone, f"{scope}: {free} pages {source} >= reserve of {required}: Movable", numbers)
 
 
 def _free(memory: MemoryView, node: int | None) -> int:

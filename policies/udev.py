@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 from policies.contig_zones import ContigZones, MovableNode
-from policies.contract import Explanation, UserSpaceRule
-from sim.memory.zones import ZONE_MOVABLE, OnlineType, ZoneType
+from policies.contract import UserSpaceRule
+from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, OnlineType
 from sim.plugins.parameter_types import Seconds, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import seconds_to_us
@@ -56,20 +56,15 @@ class Udev(ContigZones):
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return the zone that the word written leads to."""
         word = self._written()
-        if word is OnlineType.ONLINE_MOVABLE:
-            return ZONE_MOVABLE
+        if word is OnlineType.ONLINE:
+            return super().zone_for(request, memory)
+        zone: int = ZONE_MOVABLE
         if word is OnlineType.ONLINE_KERNEL:
-            return memory.default_kernel_zone(request.node, request.first_page, request.pages)
-        return super().zone_for(request, memory)
+            zone = memory.default_kernel_zone(request.node, request.first_page, request.pages)
+        if request.why is not None:
+            request.why(f"user space writes {word.word}: {ZONE_LABELS[zone]}")
+        return zone
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide a run as :class:`ContigZones` does where the word is plain; block by block otherwise."""
         return super().zones_for_run(request, count, memory) if self._written() is OnlineType.ONLINE else None
-
-    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
-        """Name the word that user space writes, or the spans that a plain ``online`` goes by."""
-        word = self._written()
-        if word is OnlineType.ONLINE:
-            return super().explain(request, memory)
-        zone = ZoneType(self.zone_for(request, memory))
-        return Explanation(zone, f"user space writes {word.word}: {zone.label}", {})

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from policies.clairvoyant.future import Outlook
 from policies.clairvoyant.plan import Need, best_plan
-from policies.contract import Explanation, Policy
+from policies.contract import Policy
 from policies.fixed import OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from policies.parts.indivisible import one_kind, settled_by
-from sim.memory.zones import ZONE_MOVABLE, ZoneType
+from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE
 from sim.plugins.parameter_types import Whole
 from sim.plugins.parameters import Checker, checked
 
@@ -67,33 +67,30 @@ class _Planned(Policy):
         """Take the clock."""
         self._now = foresight.now
 
-    def decide(self, request: ZoneRequest, memory: MemoryView) -> tuple[bool, str]:
-        """Return whether the block is to be kernel memory, and why."""
-        settled = settled_by(request, memory)
-        if settled is not None:
-            return not settled.movable, settled.reason
-        found = self._kinds.get(request.first_page // request.pages)
-        if not found:
+    def _planned(self, request: ZoneRequest) -> tuple[bool, str]:
+        """Return whether the plan has the block as kernel memory, and why."""
+        kinds = self._kinds.get(request.first_page // request.pages)
+        if not kinds:
             return False, "not foreseen"
         now = self._now() if self._now is not None else 0
-        place = bisect_left(found, (now, False))
-        nearest = min(found[max(0, place - 1) : place + 1], key=lambda kind: abs(kind[0] - now))
-        return nearest[1], "the kernel will need it" if nearest[1] else "the kernel will not need it"
+        place = bisect_left(kinds, (now, False))
+        _, kernel = min(kinds[max(0, place - 1) : place + 1], key=lambda kind: abs(kind[0] - now))
+        return kernel, "the kernel will need it" if kernel else "the kernel will not need it"
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Decide one block."""
-        if self.decide(request, memory)[0]:
-            return memory.default_kernel_zone(request.node, request.first_page, request.pages)
-        return ZONE_MOVABLE
+        settled = settled_by(request, memory)
+        kernel, reason = self._planned(request) if settled is None else (not settled.movable, settled.reason)
+        zone: int = ZONE_MOVABLE
+        if kernel:
+            zone = memory.default_kernel_zone(request.node, request.first_page, request.pages)
+        if request.why is not None:
+            request.why(f"{reason}: {ZONE_LABELS[zone]}")
+        return zone
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide adjacent blocks of a static device or of one unit at once: they follow their first."""
         return [(count, self.zone_for(request, memory))] if one_kind(request, count, memory) else None
-
-    def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
-        """Return the decision of :meth:`zone_for` with the reason."""
-        zone = ZoneType(self.zone_for(request, memory))
-        return Explanation(zone, f"{self.decide(request, memory)[1]}: {zone.label}", {})
 
 
 class Clairvoyant(_Planned):

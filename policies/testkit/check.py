@@ -166,7 +166,7 @@ class _Trial(RandomMachine):
 
     def _request(self, block: int) -> tuple[ZoneRequest, tuple[object, ...]]:
         blocks = self._memory.blocks
-        group = self._memory.groups.find(blocks.group[block]) if blocks.group[block] != NO_GROUP else None
+        group = self._view.group(blocks.group[block]) if blocks.group[block] != NO_GROUP else None
         request = ZoneRequest(blocks.node[block], block * self._memory.block_pages, self._memory.block_pages, group)
         return request, (request, *_fields(request))
 

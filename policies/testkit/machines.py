@@ -36,10 +36,12 @@ class RandomMachine(ABC):
         machine = self._draw_machine()
         layout = lay_out(machine)
         self._memory = layout.memory
-        self._view = MemoryView(layout.memory, movable_node=machine.movable_node)
-        if self._draw(2):
-            used = self._draw(4 * GIB // PAGE_SIZE)
-            self._view.free_kernel_pages = lambda node: max(0, self._view.kernel_present(node) - used)
+        used = self._draw(4 * GIB // PAGE_SIZE) if self._draw(2) else None
+        self._view = MemoryView(
+            layout.memory,
+            movable_node=machine.movable_node,
+            free_kernel_pages=None if used is None else lambda node: max(0, self._view.kernel_present(node) - used),
+        )
         self._next = layout.device_base // machine.block_size
         # Memory in the hole below 4 GiB, too: there a block may belong to DMA32.
         self._low = [block for block in range(1, self._next) if not self._memory.blocks.exists(block)]

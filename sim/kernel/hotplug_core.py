@@ -101,8 +101,7 @@ class HotplugCore:
     ) -> None:
         self.env = env
         self.memory = memory
-        self.view = MemoryView(memory, movable_node=settings.movable_node)
-        self.view.free_kernel_pages = free_kernel_pages
+        self.view = MemoryView(memory, movable_node=settings.movable_node, free_kernel_pages=free_kernel_pages)
         self.zone_choice = ZoneChoice(memory, self.view, policy, listener)
         self.auto_online = int(policy.auto_online)
         self.guest = guest
@@ -192,7 +191,7 @@ class HotplugCore:
             request = choice.request
             request.node = group.node
             request.first_page = block * request.pages
-            request.group = group
+            request.group = group.view
             try:
                 zone_type = choice.policy.zone_for(request, choice.view)
             except Exception as error:

@@ -65,7 +65,7 @@ class ZoneChoice:
         group_id = memory.blocks.group[block]
         request.node = memory.blocks.node[block]
         request.first_page = block * memory.block_pages
-        request.group = memory.groups.find(group_id) if group_id >= 0 else None
+        request.group = self.view.group(group_id) if group_id >= 0 else None
         return request
 
     def choose(self, online_type: int, block: int) -> int:

@@ -7,9 +7,10 @@ Follows ``drivers/base/memory.c`` (``memory_group_register_static`` and neighbou
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM, HotplugError
+from sim.memory.read_only import ReadOnly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
@@ -59,20 +60,33 @@ class GroupView(Protocol):
 class MemoryGroup:
     """A registered group.
 
-    ``kernel`` and ``movable`` are changed by the accounting primitive only; ``blocks`` counts members.
+    ``kernel`` and ``movable`` are changed by the accounting primitive only; ``blocks`` counts members. ``view`` is what
+    policies get of it.
     """
 
-    __slots__ = ("blocks", "id", "is_dynamic", "kernel", "max_pages", "movable", "node", "unit_pages")
+    __slots__ = ("__dict__", "blocks", "view")
+
+    id: int
+    node: int
+    is_dynamic: bool
+    max_pages: int
+    unit_pages: int
+    kernel: int
+    movable: int
 
     def __init__(self, group_id: int, node: int, *, max_pages: int = 0, unit_pages: int = 0) -> None:
-        self.id = group_id
-        self.node = node
-        self.is_dynamic = unit_pages > 0
-        self.max_pages = max_pages
-        self.unit_pages = unit_pages
-        self.kernel = 0
-        self.movable = 0
+        # A literal, not assignments: see ReadOnly.
+        self.__dict__ = {
+            "id": group_id,
+            "node": node,
+            "is_dynamic": unit_pages > 0,
+            "max_pages": max_pages,
+            "unit_pages": unit_pages,
+            "kernel": 0,
+            "movable": 0,
+        }
         self.blocks = 0
+        self.view = cast("GroupView", ReadOnly(self))
 
     def __repr__(self) -> str:
         kind = f"dynamic, unit {self.unit_pages}" if self.is_dynamic else f"static, max {self.max_pages}"
@@ -115,11 +129,12 @@ class Charges:
 class GroupRegistry:
     """All memory groups of a machine, by id. Ids are given lowest-free-first from 0.
 
-    ``touched`` is the dynamic group whose counters changed last and whose charges are not settled yet. A policy
-    leaves the deciding group out of every sum, so that a run of decisions about one device never needs to settle.
+    ``touched`` is the dynamic group whose counters changed last and whose charges are not settled yet. The deciding
+    group is left out of every sum, so that a run of decisions about one device never needs to settle. ``kept`` are the
+    charges by ratio.
     """
 
-    __slots__ = ("_block_pages", "_charges", "_free_ids", "_groups", "_next_id", "_possible_nodes", "find", "touched")
+    __slots__ = ("_block_pages", "_free_ids", "_groups", "_next_id", "_possible_nodes", "find", "kept", "touched")
 
     def __init__(self, block_pages: int, possible_nodes: Container[int]) -> None:
         self._block_pages = block_pages
@@ -127,7 +142,7 @@ class GroupRegistry:
         self._groups: dict[int, MemoryGroup] = {}
         self._free_ids: list[int] = []
         self._next_id = 0
-        self._charges: dict[int, Charges] = {}
+        self.kept: dict[int, Charges] = {}
         self.touched: MemoryGroup | None = None
         self.find: Callable[[int], MemoryGroup | None] = self._groups.get
         """Return the group with this id, or None. The dictionary's own method: asked at every change."""
@@ -180,7 +195,7 @@ class GroupRegistry:
         if group.blocks:
             raise HotplugError(EBUSY, f"memory group {group_id} still has {group.blocks} memory blocks")
         self.settle()
-        for charges in self._charges.values():
+        for charges in self.kept.values():
             charges.forget(group)
         del self._groups[group_id]
         heapq.heappush(self._free_ids, group_id)
@@ -207,21 +222,21 @@ class GroupRegistry:
         group = self.touched
         if group is not None:
             self.touched = None
-            for charges in self._charges.values():
+            for charges in self.kept.values():
                 charges.update(group)
 
     def charges(self, ratio: int) -> Charges:
         """Return the charges at ``ratio`` percent (above 0), kept from now on. The first call walks the groups once."""
-        charges = self._charges.get(ratio)
+        charges = self.kept.get(ratio)
         if charges is None:
             self.settle()
             charges = Charges(ratio)
             for group in self._groups.values():
                 if group.is_dynamic:
                     charges.update(group)
-            if len(self._charges) >= _KEPT_RATIOS:
-                del self._charges[next(iter(self._charges))]
-            self._charges[ratio] = charges
+            if len(self.kept) >= _KEPT_RATIOS:
+                del self.kept[next(iter(self.kept))]
+            self.kept[ratio] = charges
         return charges
 
 

@@ -1,34 +1,35 @@
-"""The read-only view of memory that a policy gets: totals that cost the same however much memory there is."""
+"""The view of memory that a policy gets: sums that cost the same however much memory there is; nothing to change."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn
 
 from sim.memory.zones import NR_ZONES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sim.memory.groups import Charges, GroupRegistry, GroupView
+    from sim.memory.groups import GroupRegistry, GroupView
     from sim.memory.hotplug import Memory
-    from sim.memory.zones import ScopeTotals
+    from sim.memory.zones import TotalsView
 
 
 class MemoryView:
-    """What a policy may know. All counts are pages; objects it hands out are live and must not be changed.
+    """What a policy may know, as it is now. All counts are pages. Nothing that can be reached from it can be changed.
 
     ``system`` and ``nodes[nid]`` are the totals of all nodes and of one node; ``block_pages``, ``section_pages`` the
     machine's constants; ``several_nodes`` whether the machine has more than one (else both totals are the same);
-    ``movable_node`` whether the kernel was booted with that word; ``free_kernel_pages`` asks the guest how many pages
-    kernel requests could still take on a node (None: on all), and is None itself where no guest is modelled.
+    ``movable_node`` whether the kernel was booted with that word; ``unit_sections(unit_pages, page)`` the online
+    sections of the unit around a page as (in kernel zones, in ZONE_MOVABLE); ``free_kernel_pages`` asks the guest how
+    many pages kernel requests could still take on a node (None: on all), and is None itself where no guest is modelled.
     """
 
     __slots__ = (
+        "_groups",
         "_memory",
         "block_pages",
-        "charges",
         "free_kernel_pages",
-        "groups",
         "movable_node",
         "nodes",
         "section_pages",
@@ -37,24 +38,66 @@ class MemoryView:
         "unit_sections",
     )
 
-    def __init__(self, memory: Memory, *, movable_node: bool = False) -> None:
-        self._memory = memory
-        self.block_pages = memory.block_pages
-        self.section_pages = memory.section_pages
-        self.system: ScopeTotals = memory.system
-        self.several_nodes = len(memory.nodes) > 1
-        self.nodes: Mapping[int, ScopeTotals] = {nid: node.totals for nid, node in memory.nodes.items()}
-        self.groups: GroupRegistry = memory.groups
-        self.charges: Callable[[int], Charges] = memory.groups.charges
-        self.unit_sections = memory.unit_sections
-        self.movable_node = movable_node
-        self.free_kernel_pages: Callable[[int | None], int] | None = None
+    block_pages: int
+    section_pages: int
+    system: TotalsView
+    several_nodes: bool
+    nodes: Mapping[int, TotalsView]
+    movable_node: bool
+    unit_sections: Callable[[int, int], tuple[int, int]]
+    free_kernel_pages: Callable[[int | None], int] | None
+    _memory: Memory
+    _groups: GroupRegistry
+
+    def __init__(
+        self,
+        memory: Memory,
+        *,
+        movable_node: bool = False,
+        free_kernel_pages: Callable[[int | None], int] | None = None,
+    ) -> None:
+        values = {
+            "block_pages": memory.block_pages,
+            "section_pages": memory.section_pages,
+            "system": memory.system.view,
+            "several_nodes": len(memory.nodes) > 1,
+            "nodes": MappingProxyType({nid: node.totals.view for nid, node in memory.nodes.items()}),
+            "movable_node": movable_node,
+            # The method itself: one of the view's own would cost another call, at every decision about a unit.
+            "unit_sections": memory.unit_sections,
+            "free_kernel_pages": free_kernel_pages,
+            "_memory": memory,
+            "_groups": memory.groups,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{name} may be looked at, and not set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{name} may be looked at, and not deleted")
+
+    def group(self, group_id: int) -> GroupView | None:
+        """Return the memory group with this id, None where there is none."""
+        group = self._groups.find(group_id)
+        return None if group is None else group.view
+
+    def groups(self) -> tuple[GroupView, ...]:
+        """Return all memory groups, by id."""
+        return tuple(group.view for group in sorted(self._groups, key=lambda group: group.id))
 
     def others_charge(self, ratio: int, group: GroupView | None, node: int | None = None) -> int:
-        """Return REQ: early pages that all dynamic groups but ``group`` need at ``ratio`` percent."""
-        charges = self.charges(ratio)
-        if self.groups.touched is not None and self.groups.touched is not group:
-            self.groups.settle()
+        """Return REQ: early pages that all dynamic groups but ``group`` need at ``ratio`` percent (above 0)."""
+        groups = self._groups
+        # Asked at every decision about a ratio, so the registry is called only where that changes something.
+        try:
+            charges = groups.kept[ratio]
+        except KeyError:
+            charges = groups.charges(ratio)
+        touched = groups.touched
+        if touched is not None and touched.view is not group:
+            groups.settle()
         total = charges.total if node is None else charges.by_node.get(node, 0)
         if group is not None and group.is_dynamic and (node is None or group.node == node):
             total -= charges.charged.get(group.id, 0)

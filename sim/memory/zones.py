@@ -6,7 +6,9 @@ Follows ``include/linux/mmzone.h`` and the span functions of ``mm/memory_hotplug
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, Protocol, cast
+
+from sim.memory.read_only import ReadOnly
 
 
 class ZoneType(IntEnum):
@@ -54,23 +56,40 @@ MMOP_ONLINE_KERNEL: Final = 2
 MMOP_ONLINE_MOVABLE: Final = 3
 
 
+class TotalsView(Protocol):
+    """Present pages of all nodes or of one, as they are now."""
+
+    @property
+    def movable(self) -> int:
+        """Pages of ZONE_MOVABLE, and CMA in kernel zones (MV of the auto-movable statistics)."""
+
+    @property
+    def early_kernel(self) -> int:
+        """Pages of kernel zones that were there at boot, without CMA (KE)."""
+
+    @property
+    def kernel(self) -> int:
+        """Pages of kernel zones, hotplugged ones too."""
+
+    @property
+    def dynamic_movable(self) -> int:
+        """Pages of ZONE_MOVABLE that belong to dynamic memory groups (GM, the deciding group included)."""
+
+
 class ScopeTotals:
-    """Present pages summed over a scope (all nodes, or one node), kept up to date by the accounting primitive.
+    """The sums of :class:`TotalsView`, kept up to date by the accounting primitive. ``view`` is what policies get."""
 
-    ``movable``: MV of the auto-movable statistics, present pages of ZONE_MOVABLE plus CMA in kernel zones.
-    ``early_kernel``: KE, present early pages of kernel zones minus CMA.
-    ``kernel``: present pages of kernel zones, hotplugged ones included.
-    ``dynamic_movable``: ZONE_MOVABLE pages that belong to dynamic memory groups (GM before the deciding group is left
-    out). Policies read these and must not write them.
-    """
+    __slots__ = ("__dict__", "view")
 
-    __slots__ = ("dynamic_movable", "early_kernel", "kernel", "movable")
+    movable: int
+    early_kernel: int
+    kernel: int
+    dynamic_movable: int
 
     def __init__(self) -> None:
-        self.movable = 0
-        self.early_kernel = 0
-        self.kernel = 0
-        self.dynamic_movable = 0
+        # A literal, not assignments: see ReadOnly.
+        self.__dict__ = {"movable": 0, "early_kernel": 0, "kernel": 0, "dynamic_movable": 0}
+        self.view = cast("TotalsView", ReadOnly(self))
 
 
 class Zone:

@@ -138,7 +138,7 @@ class Agreement(SideBySide):
             ask_about = low if self.asked % 3 == 0 else places
             first = ask_about[self.asked * 31 // len(askers) % len(ask_about)] * pages
             group = None if number is None else plain.groups[number]
-            mine = None if number is None else self.fast.memory.groups.find(number)
+            mine = None if number is None else core.view.group(number)
             request = ZoneRequest(node, first, pages, mine)
             with self.other_knobs():
                 expected = decide.choose(plain, "online", node, group, first, pages)

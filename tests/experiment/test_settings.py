@@ -138,7 +138,8 @@ def asked(call: Callable[[], object], patch: pytest.MonkeyPatch) -> list[dict[st
 
     def simulate(machine: object, policy: object, workload: object, streams: Streams, **rest: object) -> None:
         drawn = streams("x").integers(1 << 40, size=2).tolist()
-        found.append({"machine": machine, "policy": vars(policy), "workload": type(workload), "drawn": drawn, **rest})
+        given = {name: value for name, value in vars(policy).items() if not name.startswith("_")}
+        found.append({"machine": machine, "policy": given, "workload": type(workload), "drawn": drawn, **rest})
         raise Seen
 
     patch.setattr("sim.engine.simulate", simulate)

@@ -59,6 +59,7 @@ NAMES = [
     "open_results",
     "parse_size",
     "run",
+    "settled_by",
     "side_by_side",
 ]
 """What plug-ins, scripts and notebooks may count on. A name that goes away breaks them."""

@@ -260,9 +260,32 @@ def test_one_group_after_the_other_is_settled_as_others_change() -> None:
         memory.add(block, 1, node=0, group_id=group.id)
         memory.online(block, ZONE_MOVABLE)
     # 3, 2 and 1 blocks, each charged in full at ratio 100.
-    assert [view.others_charge(100, group) // PAGES for group in (*groups, None)] == [3, 4, 5, 6]
-    assert [view.others_charge(100, group, 0) // PAGES for group in (*groups, None)] == [1, 4, 3, 4]
-    assert [view.others_charge(100, group, 1) // PAGES for group in (*groups, None)] == [2, 0, 2, 2]
+    asking = (*view.groups(), None)
+    assert [view.others_charge(100, group) // PAGES for group in asking] == [3, 4, 5, 6]
+    assert [view.others_charge(100, group, 0) // PAGES for group in asking] == [1, 4, 3, 4]
+    assert [view.others_charge(100, group, 1) // PAGES for group in asking] == [2, 0, 2, 2]
+
+
+def test_the_group_that_changed_last_is_settled_when_another_asks_and_not_when_it_asks_itself() -> None:
+    memory = machine()
+    view = MemoryView(memory)
+    for block in (1, 2):
+        memory.add(block, 1, node=0, group_id=memory.groups.register_dynamic(0, PAGES))
+    first, second = view.groups()
+
+    def waiting() -> list[int]:
+        return [memory.groups.touched.id] if memory.groups.touched is not None else []
+
+    assert view.others_charge(100, None) == 0  # from here on, the charges at this ratio are kept
+    memory.online(2, ZONE_MOVABLE)
+    assert view.others_charge(100, second) == view.others_charge(100, second, 0) == 0
+    assert waiting() == [second.id]
+    assert view.others_charge(100, first) == PAGES
+    assert waiting() == []
+    assert view.others_charge(100, second) == 0
+    memory.online(1, ZONE_MOVABLE)
+    assert view.others_charge(100, None) == 2 * PAGES
+    assert view.others_charge(50, None) == 4 * PAGES  # a ratio that nobody has asked about before
 
 
 def test_ratios_beyond_those_kept_are_summed_afresh() -> None:

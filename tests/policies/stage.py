@@ -11,7 +11,7 @@ from sim.memory.view import MemoryView
 from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sim.memory.groups import MemoryGroup
 
@@ -27,15 +27,20 @@ FREE = 128
 
 
 class Stage:
-    """Memory with ``kernel`` pages of early kernel memory on each node, and no device yet."""
+    """Memory with ``kernel`` pages of early kernel memory on each node, and no device yet.
 
-    def __init__(self, *kernel: int) -> None:
+    ``free`` is what a guest says of the pages left to kernel requests.
+    """
+
+    def __init__(
+        self, *kernel: int, movable_node: bool = False, free: Callable[[int | None], int] | None = None
+    ) -> None:
         missing = [0] * len(kernel)
         missing[0] += _FIRMWARE
         missing[-1] += _ACPI
         nodes = tuple(NodeSpec((pages + gone) * PAGE_SIZE) for pages, gone in zip(kernel, missing, strict=True))
         self.memory = lay_out(MachineSpec(nodes)).memory
-        self.view = MemoryView(self.memory)
+        self.view = MemoryView(self.memory, movable_node=movable_node, free_kernel_pages=free)
         assert [totals.early_kernel for totals in self.view.nodes.values()] == list(kernel)
         self._next = FREE
 
@@ -59,4 +64,4 @@ class Stage:
         self, block: int, *, node: int = 0, group: MemoryGroup | None = None, pages: int = BLOCK
     ) -> ZoneRequest:
         """Return the question about a block."""
-        return ZoneRequest(node, block * BLOCK, pages, group)
+        return ZoneRequest(node, block * BLOCK, pages, None if group is None else group.view)

@@ -19,6 +19,7 @@ from sim.units import GIB, PAGE_SIZE
 from tests.policies.stage import BLOCK, FREE, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from policies.contract import Policy
@@ -37,12 +38,12 @@ def told(policy: Policy, stage: Stage, block: int, **asked: object) -> tuple[str
 # Headroom -------------------------------------------------------------------------------------------------------------
 
 
-def unequal() -> tuple[Stage, int]:
+def unequal(free: Callable[[int | None], int] | None = None) -> tuple[Stage, int]:
     """Return two nodes of other sizes, and a block that is about to go online on node 1.
 
     Node 0 has four kernel blocks and three MOVABLE ones, node 1 two and two: 229376 and 131072 pages, 360448 in all.
     """
-    stage = Stage(4 * BLOCK, 2 * BLOCK)
+    stage = Stage(4 * BLOCK, 2 * BLOCK, free=free)
     stage.plug([M, M, M])
     return stage, stage.plug([M, M], node=1)
 
@@ -53,10 +54,9 @@ def unequal() -> tuple[Stage, int]:
 )
 def test_a_share_is_one_of_the_nodes_own_memory(node: int | None, required: int, free: dict[int | None, int]) -> None:
     """One percent of the node's memory, or of all, is just there; then a page of it is not."""
-    stage, block = unequal()
-    policy = Headroom(reserve=0, share=1, numa_aware=node is not None)
     free = dict(free)  # the parameters are there for the next run too
-    stage.view.free_kernel_pages = free.__getitem__
+    stage, block = unequal(free.__getitem__)
+    policy = Headroom(reserve=0, share=1, numa_aware=node is not None)
     scope = "all nodes" if node is None else f"node {node}"
     number = -1 if node is None else node
 
@@ -153,9 +153,9 @@ def test_what_follows_its_first_block_ends_with_the_unit() -> None:
 # Policies without a ratio ---------------------------------------------------------------------------------------------
 
 
-def spans(*, normal_until: int) -> Stage:
+def spans(*, normal_until: int, movable_node: bool = False) -> Stage:
     """Return memory with ZONE_NORMAL from block 128 to ``normal_until`` and ZONE_MOVABLE from 160 to 176."""
-    stage = Stage(BLOCK)
+    stage = Stage(BLOCK, movable_node=movable_node)
     for block, zone in ((128, N), (normal_until, N), (160, M), (176, M)):
         stage.memory.add(block, 1, node=0)
         stage.memory.online(block, zone)
@@ -201,8 +201,7 @@ def test_contig_zones_goes_by_the_spans_that_a_block_lies_in(
     expected = (zone, f"{WORDS[where]}{prefers}: {zone}", numbers)
     assert told(ContigZones(movable_node=True), stage, block) == expected
     assert told(Udev(movable_node=True), stage, block) == expected
-    stage.view.movable_node = True
-    assert told(ContigZones(), stage, block) == expected
+    assert told(ContigZones(), spans(normal_until=normal_until, movable_node=True), block) == expected
 
 
 def test_the_words_of_policies_and_what_they_say_of_a_block() -> None:

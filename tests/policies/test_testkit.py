@@ -189,17 +189,22 @@ class DecidesTooFew(Good):
         return [(count // 2, 3)]
 
 
+class SetsMemory(Good):
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        memory.system.movable += 1  # type: ignore[misc]
+        return 3
+
+
 class ChangesMemory(Good):
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
-        memory.system.movable += 1
+        vars(memory.system)["movable"] += 1
         return 3
 
 
 class ChangesAGroup(Good):
     def explain(self, request: ZoneRequest, memory: MemoryView) -> Explanation:
         if request.group is not None:
-            request.group.kernel = 0  # type: ignore[misc]
-            request.group.movable = -1  # type: ignore[misc]
+            vars(request.group).update(kernel=0, movable=-1)
         return super().explain(request, memory)
 
 
@@ -256,6 +261,7 @@ BREACHES: dict[type[Policy], str] = {
     ExplainsWithANumber: "zone_for chose Movable for block .* and explain 3",
     DecidesTooMuchAtOnce: "zones_for_run put block .* in Movable; asked block by block the policy puts it in Normal",
     DecidesTooFew: "runs of .blocks, zone. that cover them",
+    SetsMemory: "zone_for raised AttributeError: movable may be looked at, and not set",
     ChangesMemory: "zone_for changed memory",
     ChangesAGroup: "explain changed memory",
     ChangesItsRequest: "zones_for_run changed its request",

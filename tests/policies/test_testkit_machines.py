@@ -81,7 +81,7 @@ class Counting(RandomMachine):
 
     def _zone(self, block: int) -> int:
         blocks, pages = self._memory.blocks, self._memory.block_pages
-        group = self._memory.groups.find(blocks.group[block]) if blocks.group[block] >= 0 else None
+        group = self._view.group(blocks.group[block]) if blocks.group[block] >= 0 else None
         zone = self.policy.zone_for(ZoneRequest(blocks.node[block], block * pages, pages, group), self._view)
         REACH(f"put in {ZONE_LABELS[zone]}")
         return zone

@@ -16,7 +16,7 @@ from policies.testkit import PolicyCheckError, check_policy
 from sim.faults import Faults
 from sim.memory.groups import GroupView
 from sim.memory.view import MemoryView
-from sim.memory.zones import ScopeTotals
+from sim.memory.zones import TotalsView
 from sim.plugins.lookup import POLICY, Plugin, create, find
 from sim.plugins.parameters import parameters_of
 from tests.support.places import ROOT
@@ -150,7 +150,7 @@ def test_all_that_the_page_says_a_policy_may_look_at_is_there() -> None:
         assert hasattr(MemoryView, name)
     for name in ("movable", "kernel", "early_kernel", "dynamic_movable"):
         assert f"`{name}`" in table
-        assert name in ScopeTotals.__slots__
+        assert hasattr(TotalsView, name)
     for name in ("is_dynamic", "max_pages", "unit_pages", "kernel", "movable"):
         assert f"`{name}`" in table
         assert hasattr(GroupView, name)

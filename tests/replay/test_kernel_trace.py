@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from policies.auto_movable import AutoMovable
+from sim.memory.zones import ZONE_MOVABLE
 from sim.replay.kernel_trace import Replay, replay
 from sim.replay.trace_format import TraceError, read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from policies.contract import ZoneRequest
+    from sim.memory.view import MemoryView
 
 REFUSALS = {
     "dimm-kernel-unplug": {7: 48},
@@ -59,13 +63,14 @@ def test_shared_recordings_replay_as_well(shared_dir: Path) -> None:
 
 def test_a_wrong_rule_is_noticed(kernel_traces: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """A replay that cannot fail proves nothing: lend surplus kernel memory, and recordings must differ."""
-    original = AutoMovable._fits  # noqa: SLF001
+    original = AutoMovable.zone_for
 
-    def lends(self: AutoMovable, memory, group, want, node):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        totals = memory.system if node is None else memory.nodes[node]
-        return original(self, memory, group, want, node) or totals.movable + want <= self.ratio * totals.kernel // 100
+    def lends(self: AutoMovable, request: ZoneRequest, memory: MemoryView) -> int:
+        if memory.system.movable + request.pages <= self.ratio * memory.system.kernel // 100:
+            return ZONE_MOVABLE
+        return original(self, request, memory)
 
-    monkeypatch.setattr(AutoMovable, "_fits", lends)
+    monkeypatch.setattr(AutoMovable, "zone_for", lends)
 
     assert any(not replay(path).identical for path in kernel_traces)
 

@@ -115,7 +115,8 @@ def inv_5(subject: Subject) -> None:
                     for g in memory.groups
                     if g.is_dynamic and g is not left_out and nid in (None, g.node)
                 )
-                assert subject.view.others_charge(ratio, left_out, nid) == walked
+                shown = None if left_out is None else left_out.view
+                assert subject.view.others_charge(ratio, shown, nid) == walked
 
 
 def inv_6(subject: Subject) -> None:
