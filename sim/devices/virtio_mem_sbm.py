@@ -7,6 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sim.devices.sub_block_states import (
+    PARTIAL_OF,
+    SBM_KERNEL,
+    SBM_KERNEL_PARTIAL,
+    SBM_MOVABLE,
+    SBM_MOVABLE_PARTIAL,
+    SBM_OFFLINE,
+    SBM_OFFLINE_PARTIAL,
+    SBM_UNUSED,
+    SubBlockStates,
+)
+from sim.guest.bits import highest, lowest
 from sim.kernel.timing import scale
 from sim.memory.errors import EAGAIN, EBUSY, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
@@ -24,51 +36,33 @@ if TYPE_CHECKING:
 _SUBPLUG: Final = int(EventKind.SUBPLUG)
 _SUBUNPLUG: Final = int(EventKind.SUBUNPLUG)
 
-NEVER_USED: Final = 0
-UNUSED: Final = 1
-PLUGGED: Final = 2
-OFFLINE: Final = 3
-OFFLINE_PARTIAL: Final = 4
-KERNEL: Final = 5
-KERNEL_PARTIAL: Final = 6
-MOVABLE: Final = 7
-MOVABLE_PARTIAL: Final = 8
-_NR_STATES: Final = 9
-
-_PARTIAL_OF: Final = {OFFLINE: OFFLINE_PARTIAL, KERNEL: KERNEL_PARTIAL, MOVABLE: MOVABLE_PARTIAL}
-_FULL_OF: Final = {partial: full for full, partial in _PARTIAL_OF.items()}
-_FILL_ORDER: Final = (KERNEL_PARTIAL, MOVABLE_PARTIAL, OFFLINE_PARTIAL)
-_CLEAN_UP_ORDER: Final = (MOVABLE_PARTIAL, KERNEL_PARTIAL, OFFLINE_PARTIAL)
-_UNPLUG_ONLINE_ORDER: Final = (MOVABLE_PARTIAL, KERNEL_PARTIAL, MOVABLE, KERNEL)
+_FILL_ORDER: Final = (SBM_KERNEL_PARTIAL, SBM_MOVABLE_PARTIAL, SBM_OFFLINE_PARTIAL)
+_CLEAN_UP_ORDER: Final = (SBM_MOVABLE_PARTIAL, SBM_KERNEL_PARTIAL, SBM_OFFLINE_PARTIAL)
+_UNPLUG_ONLINE_ORDER: Final = (SBM_MOVABLE_PARTIAL, SBM_KERNEL_PARTIAL, SBM_MOVABLE, SBM_KERNEL)
 
 _RETRY_UNPLUGGED_SINCE: Final = (6, 6)
 
 
 class SubBlockMode:
-    """States of a device's memory blocks by offset from its first usable block.
+    """Plugs and unplugs a device's memory blocks, known by their offset from ``first``, its first usable block.
 
-    ``state`` has one byte a block, so that the next block of a state is a byte search; ``masks`` holds, for blocks
-    that are there and not fully plugged only, a bit for each plugged sub-block. ``offline_pages`` counts blocks added
-    and not online.
+    ``states`` says which of them are there and online; ``offline_pages`` counts blocks added and not online.
     """
 
     __slots__ = (
         "_core",
         "_device",
         "_full_mask",
-        "_highest",
         "_per_block",
         "_plug_wait",
         "_retries_unplugged",
         "_sub_pages",
         "_unplug_wait",
-        "counts",
         "first",
         "granularity",
-        "masks",
         "next_new",
         "offline_pages",
-        "state",
+        "states",
         "unit_pages",
         "usable_blocks",
     )
@@ -86,12 +80,7 @@ class SubBlockMode:
         self._unplug_wait = scale(device.context.timing.virtio_mem_unplug, self.unit_pages)
         self.first = -(-device.address // block_bytes)
         end = (device.address + device.max_size) // block_bytes
-        self.state = bytearray(max(0, end - self.first))
-        self.counts = [0] * _NR_STATES
-        # No block of a state lies above its bound, so that looking for the highest one does not start at the device's
-        # end.
-        self._highest = [-1] * _NR_STATES
-        self.masks: dict[int, int] = {}
+        self.states = SubBlockStates(max(0, end - self.first))
         self.next_new = 0
         self.usable_blocks = 0
         self.offline_pages = 0
@@ -102,17 +91,18 @@ class SubBlockMode:
     @property
     def leftovers(self) -> bool:
         """Whether blocks are there of which nothing is plugged, and this series keeps trying to remove them."""
-        return self._retries_unplugged and bool(self.masks) and 0 in self.masks.values()
+        return self._retries_unplugged and 0 in self.states.masks.values()
 
     def may_online(self, block: int) -> bool:
         """Only blocks that the driver knows to be offline may go online."""
-        return self.state[block - self.first] in (OFFLINE, OFFLINE_PARTIAL)
+        return self.states.of_block[block - self.first] in (SBM_OFFLINE, SBM_OFFLINE_PARTIAL)
 
     def block_online(self, block: int, zone_type: int) -> None:
         """Note the zone; when enough blocks have left the offline state, the worker may add more."""
         at = block - self.first
-        online = MOVABLE if zone_type == ZONE_MOVABLE else KERNEL
-        self._set(at, online if self.state[at] == OFFLINE else _PARTIAL_OF[online])
+        states = self.states
+        online = SBM_MOVABLE if zone_type == ZONE_MOVABLE else SBM_KERNEL
+        states.set(at, online if states.of_block[at] == SBM_OFFLINE else PARTIAL_OF[online])
         self.offline_pages -= self.unit_pages
         if not self._device.busy and 2 * self.offline_pages <= self._device.threshold_pages:
             self._device.kick()
@@ -120,62 +110,39 @@ class SubBlockMode:
     def block_offline(self, block: int) -> None:
         """Note that user space took the block offline."""
         at = block - self.first
-        self._set(at, OFFLINE if at not in self.masks else OFFLINE_PARTIAL)
+        self.states.set(at, SBM_OFFLINE if at not in self.states.masks else SBM_OFFLINE_PARTIAL)
         self.offline_pages += self.unit_pages
         if not self._device.parameters.unplug_online:
             self._device.kick()
 
     def unplugged_pages(self, block: int) -> int:
         """Return the block's pages that are not plugged."""
-        mask = self.masks.get(block - self.first)
+        mask = self.states.masks.get(block - self.first)
         return 0 if mask is None else self.unit_pages - mask.bit_count() * self._sub_pages
-
-    def _set(self, at: int, state: int) -> None:
-        counts = self.counts
-        counts[self.state[at]] -= 1
-        counts[state] += 1
-        self.state[at] = state
-        if at > self._highest[state]:  # noqa: PLR1730 - max() costs a call
-            self._highest[state] = at
-
-    def _find_highest(self, state: int, below: int) -> int:
-        """Return the highest block of ``state`` below offset ``below``, -1 where there is none."""
-        if not self.counts[state]:
-            return -1
-        highest = self._highest
-        bound = highest[state] + 1
-        if below < bound:
-            return self.state.rfind(state, 0, below)
-        at = self.state.rfind(state, 0, bound)
-        highest[state] = at
-        return at
 
     # Plugging --------------------------------------------------------------------------------------------------------
 
     def plug(self, amount: int) -> Generator[Wait, None, int]:  # noqa: C901, PLR0912 - the hot path, without calls
         """Fill partly plugged blocks, then reuse removed ones, then append new ones; lowest first each time."""
         wanted = amount // self.granularity
-        if self.masks:
+        states = self.states
+        if states.masks:
             for state in _FILL_ORDER:
-                at = self.state.find(state) if self.counts[state] else -1
+                at = states.lowest(state)
                 while at >= 0 and wanted:
                     result, wanted = yield from self._fill(at, wanted)
                     if result:
                         return result
-                    at = self.state.find(state, at + 1)
+                    at = states.lowest(state, at + 1)
         # The loop over whole blocks is written out instead of calling a generator for each: it is the simulator's hot
         # path.
         device = self._device
         lock = self._core.lock
-        per_block, granularity, unit_pages, whole_wait = (
-            self._per_block,
-            self.granularity,
-            self.unit_pages,
-            self._plug_wait,
-        )
+        find, counts = states.of_block.find, states.counts
+        per_block, granularity, unit_pages = self._per_block, self.granularity, self.unit_pages
         at = 0
         while wanted:
-            at = self.state.find(UNUSED, at) if self.counts[UNUSED] else -1
+            at = find(SBM_UNUSED, at) if counts[SBM_UNUSED] else -1
             if at < 0:
                 at = self.next_new
             if at >= self.usable_blocks:
@@ -189,7 +156,7 @@ class SubBlockMode:
             if not lock.try_take():
                 yield lock
             if number == per_block:
-                wait = whole_wait
+                wait = self._plug_wait
             else:
                 wait = scale(device.context.timing.virtio_mem_plug, number * self._sub_pages)
             if wait:
@@ -206,14 +173,12 @@ class SubBlockMode:
         """Note that the device's usable region has grown."""
         device = self._device
         end = (device.address + device.usable) // (self.unit_pages * PAGE_SIZE)
-        self.usable_blocks = min(len(self.state), end - self.first)
+        self.usable_blocks = min(len(self.states.of_block), end - self.first)
 
     def _fill(self, at: int, wanted: int) -> Generator[Wait, None, tuple[int, int]]:
         """Plug the lowest free sub-blocks of a block that is there. Returns (errno, sub-blocks still wanted)."""
-        device, core = self._device, self._core
-        mask = self.masks[at]
-        missing = self._per_block - mask.bit_count()
-        number = min(wanted, missing)
+        device, core, masks = self._device, self._core, self.states.masks
+        number = min(wanted, self._per_block - masks[at].bit_count())
         pages = number * self._sub_pages
         if not device.admits(pages * PAGE_SIZE):
             return EAGAIN, wanted
@@ -222,29 +187,21 @@ class SubBlockMode:
             yield wait
             if not device.admits(pages * PAGE_SIZE):
                 return EAGAIN, wanted
-        mask = self.masks.get(at, self._full_mask)
-        added = _lowest_bits(self._full_mask & ~mask, number)
+        mask = masks[at]
+        added = lowest(self._full_mask & ~mask, number)
         device.plugged += pages * PAGE_SIZE
         block = self.first + at
-        self._plug_sub_blocks(at, mask, added)
-        core.record((core.env.now, _SUBPLUG, device.index, block, 1, -1, pages))
-        return 0, wanted - number
-
-    def _plug_sub_blocks(self, at: int, mask: int, added: int) -> None:
-        core = self._core
-        block = self.first + at
-        state = self.state[at]
         zone = core.memory.zone_of(block)
         if zone is not None:
-            core.memory.adjust_managed(block, added.bit_count() * self._sub_pages)
+            core.memory.adjust_managed(block, pages)
             if core.guest is not None:
                 core.guest.take_subblocks(zone.type, zone.node, block, added, self._sub_pages)
-        mask |= added
-        if mask == self._full_mask:
-            del self.masks[at]
-            self._set(at, _FULL_OF[state])
+        if mask | added == self._full_mask:
+            self.states.make_full(at)
         else:
-            self.masks[at] = mask
+            masks[at] = mask | added
+        core.record((core.env.now, _SUBPLUG, device.index, block, 1, -1, pages))
+        return 0, wanted - number
 
     def _add(self, at: int, number: int) -> int:
         """Plug and add one block with ``number`` sub-blocks now. Returns 0 or an errno."""
@@ -257,19 +214,19 @@ class SubBlockMode:
             zone_type = self._core.plug_block(device.index, block, device.group, pages)
         except HotplugError as error:
             # The sub-blocks that were plugged for it are unplugged again at once.
-            self._set(at, UNUSED)
+            self.states.set(at, SBM_UNUSED)
             device.context.note_failure(device.index, error)
             return error.errno
         device.plugged += number * self.granularity
         if zone_type < 0:
             self.offline_pages += self.unit_pages
-            state = OFFLINE
+            state = SBM_OFFLINE
         else:
-            state = MOVABLE if zone_type == ZONE_MOVABLE else KERNEL
+            state = SBM_MOVABLE if zone_type == ZONE_MOVABLE else SBM_KERNEL
         if number < self._per_block:
-            self.masks[at] = (1 << number) - 1
-            state = _PARTIAL_OF[state]
-        self._set(at, state)
+            self.states.masks[at] = (1 << number) - 1
+            state = PARTIAL_OF[state]
+        self.states.set(at, state)
         return 0
 
     # Unplugging ------------------------------------------------------------------------------------------------------
@@ -279,28 +236,31 @@ class SubBlockMode:
         device = self._device
         lock = self._core.lock
         wanted = amount // self.granularity
-        for state in (OFFLINE_PARTIAL, OFFLINE):
-            at = self._find_highest(state, len(self.state)) if self.counts[state] else -1
+        states = self.states
+        of_block, masks, per_block = states.of_block, states.masks, self._per_block
+        end = len(of_block)
+        for state in (SBM_OFFLINE_PARTIAL, SBM_OFFLINE):
+            at = states.highest(state, end)
             while at >= 0 and wanted:
                 wanted = yield from self._unplug_offline(at, wanted)
-                at = self._find_highest(state, at)
+                at = states.highest(state, at)
         if not device.parameters.unplug_online:
             return 0
         for state in _UNPLUG_ONLINE_ORDER:
-            at = self._find_highest(state, len(self.state)) if self.counts[state] else -1
+            at = states.highest(state, end)
             while at >= 0 and wanted:
                 if self._retries_unplugged and device.config_changed:
                     return EAGAIN
-                if wanted >= self._per_block and at not in self.masks:
+                if wanted >= per_block and at not in masks:
                     wait = self._unplug_wait
                 else:
-                    plugged = self.masks.get(at, self._full_mask).bit_count()
+                    plugged = masks.get(at, self._full_mask).bit_count()
                     wait = scale(device.context.timing.virtio_mem_unplug, min(wanted, plugged) * self._sub_pages)
                 if not lock.try_take():
                     yield lock
                 if wait:
                     yield wait
-                if self.state[at] >= KERNEL:  # else user space took the block offline meanwhile
+                if of_block[at] > SBM_OFFLINE_PARTIAL:  # else user space took the block offline meanwhile
                     number, moved = self._unplug_online(at, wanted)
                     wanted -= number
                     if moved:
@@ -308,7 +268,7 @@ class SubBlockMode:
                 lock.release()
                 if not wanted:
                     return 0
-                at = self._find_highest(state, at)
+                at = states.highest(state, at)
         return EBUSY if wanted else 0
 
     def _unplug_offline(self, at: int, wanted: int) -> Generator[Wait, None, int]:
@@ -316,34 +276,29 @@ class SubBlockMode:
 
         Returns the sub-blocks still wanted.
         """
-        device, core = self._device, self._core
-        mask = self.masks.get(at, self._full_mask)
-        taken = _highest_bits(mask, wanted)
+        device, core, states = self._device, self._core, self.states
+        mask = states.masks.get(at, self._full_mask)
+        taken = highest(mask, wanted)
         number = taken.bit_count()
         yield core.lock
         wait = scale(device.context.timing.virtio_mem_unplug, number * self._sub_pages)
         if wait:
             yield wait
-        if self.state[at] not in (OFFLINE, OFFLINE_PARTIAL):
+        if states.is_online(at):
             core.lock.release()  # user space put it online meanwhile
             return wanted
         pages = number * self._sub_pages
         device.plugged -= pages * PAGE_SIZE
         block = self.first + at
         if taken == mask:
-            self._forget(at)
+            states.remove(at)
             self.offline_pages -= self.unit_pages
             core.remove(device.index, block, 1, plugged=pages)
         else:
-            self.masks[at] = mask & ~taken
-            self._set(at, OFFLINE_PARTIAL)
+            states.make_partial(at, mask & ~taken)
             core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
         core.lock.release()
         return wanted - number
-
-    def _forget(self, at: int) -> None:
-        self.masks.pop(at, None)
-        self._set(at, UNUSED)
 
     def _unplug_online(self, at: int, wanted: int) -> tuple[int, int]:
         """Unplug what an online block gives up now, and remove it once nothing of it is plugged.
@@ -353,15 +308,15 @@ class SubBlockMode:
         device, core = self._device, self._core
         block = self.first + at
         guest = core.guest
-        if guest is None and wanted >= self._per_block and at not in self.masks:
+        if guest is None and wanted >= self._per_block and at not in self.states.masks:
             # Without a guest nothing refuses, and nearly all blocks that go are whole ones.
             device.plugged -= self._per_block * self.granularity
             core.unplug_block(device.index, block, self.unit_pages, 0)
-            self._set(at, UNUSED)
+            self.states.set(at, SBM_UNUSED)
             return self._per_block, 0
-        mask = self.masks.get(at, self._full_mask)
+        mask = self.states.masks.get(at, self._full_mask)
         if guest is None:
-            given, moved = _highest_bits(mask, wanted), 0
+            given, moved = highest(mask, wanted), 0
         else:
             given, moved = self._ask_guest(guest, block, mask, wanted)
         if not given and mask:
@@ -371,12 +326,9 @@ class SubBlockMode:
         device.plugged -= number * self.granularity
         if given == mask:
             return number, moved + self._remove_emptied(at, mask, pages)
-        self.masks[at] = mask & ~given
+        self.states.make_partial(at, mask & ~given)
         core.memory.adjust_managed(block, -pages)
         core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
-        state = self.state[at]
-        if state in _PARTIAL_OF:
-            self._set(at, _PARTIAL_OF[state])
         return number, moved
 
     def _ask_guest(self, guest: Guest, block: int, mask: int, wanted: int) -> tuple[int, int]:
@@ -405,15 +357,10 @@ class SubBlockMode:
         try:
             moved = core.unplug_block(device.index, block, pages, withheld)
         except HotplugError as error:
-            self.masks[at] = 0
-            state = self.state[at]
-            if state in _PARTIAL_OF:
-                self._set(at, _PARTIAL_OF[state])
+            self.states.make_partial(at, 0)
             core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
             return error.moved
-        if mask != self._full_mask:
-            del self.masks[at]
-        self._set(at, UNUSED)
+        self.states.remove(at)
         return moved
 
     def clean_up(self) -> Generator[Wait, None, int]:
@@ -421,9 +368,9 @@ class SubBlockMode:
 
         Series 6.6 and later (``virtio_mem_cleanup_pending_mb``).
         """
-        device, core = self._device, self._core
+        device, core, states = self._device, self._core, self.states
         for state in _CLEAN_UP_ORDER:
-            for at in sorted(at for at, mask in self.masks.items() if not mask and self.state[at] == state):
+            for at in sorted(at for at, mask in states.masks.items() if not mask and states.of_block[at] == state):
                 yield core.lock
                 moved = self._remove_unplugged(at)
                 if moved:
@@ -438,7 +385,7 @@ class SubBlockMode:
         """
         core, block = self._core, self.first + at
         moved = 0
-        if self.state[at] == OFFLINE_PARTIAL:
+        if self.states.of_block[at] == SBM_OFFLINE_PARTIAL:
             self.offline_pages -= self.unit_pages
             core.remove(self._device.index, block, 1, plugged=0)
         else:
@@ -446,26 +393,5 @@ class SubBlockMode:
                 moved = core.unplug_block(self._device.index, block, 0, self.unit_pages)
             except HotplugError as error:
                 return error.moved
-        self._forget(at)
+        self.states.remove(at)
         return moved
-
-
-def _highest_bits(mask: int, number: int) -> int:
-    """Return the ``number`` highest set bits of ``mask`` (all, where it has fewer)."""
-    surplus = mask.bit_count() - number
-    if surplus <= 0:
-        return mask
-    if mask & (mask + 1) == 0:  # the usual case: plugged from 0 without a gap
-        return mask & ~((1 << surplus) - 1)
-    return mask & ~_lowest_bits(mask, surplus)
-
-
-def _lowest_bits(mask: int, number: int) -> int:
-    """Return the ``number`` lowest set bits of ``mask`` (all, where it has fewer)."""
-    found = 0
-    while number > 0 and mask:
-        bit = mask & -mask
-        found |= bit
-        mask ^= bit
-        number -= 1
-    return found

@@ -80,7 +80,7 @@ class RecordedGuest:
         mode = device.mode
         if isinstance(mode, BigBlockMode):
             return None
-        for at, state in enumerate(mode.state):
+        for at, state in enumerate(mode.states.of_block):
             block = mode.first + at
             zone = memory.zone_of(block) if state else None
             if zone is not None and not zone.movable and block not in self._online_after:

@@ -138,11 +138,11 @@ def test_sub_blocks_go_from_the_top_and_come_back_from_the_bottom() -> None:
     device.resize(BLOCK - 6 * MIB)
     mode = device.mode
     assert isinstance(mode, SubBlockMode)
-    assert mode.masks == {0: (1 << 61) - 1}
+    assert mode.states.masks == {0: (1 << 61) - 1}
     device.resize(BLOCK - 4 * MIB)
-    assert mode.masks == {0: (1 << 62) - 1}
+    assert mode.states.masks == {0: (1 << 62) - 1}
     device.resize(BLOCK)
-    assert mode.masks == {}
+    assert mode.states.masks == {}
     device.resize(BLOCK + 6 * MIB)
     device.resize(2 * MIB)
     device.resize(0)
@@ -161,12 +161,12 @@ def test_a_block_with_gaps_gives_its_highest_sub_blocks_first() -> None:
     device.resize(0)
     mode = device.mode
     assert isinstance(mode, SubBlockMode)
-    assert mode.masks == {0: (1 << 40) | 0b1101}
+    assert mode.states.masks == {0: (1 << 40) | 0b1101}
     rig.core.write_state(FIRST, OFFLINE)
     device.resize(4 * MIB)
-    assert mode.masks == {0: 0b101}
+    assert mode.states.masks == {0: 0b101}
     device.resize(8 * MIB)
-    assert mode.masks == {0: 0b1111}, "the lowest free ones are plugged"
+    assert mode.states.masks == {0: 0b1111}, "the lowest free ones are plugged"
 
 
 def test_a_partly_plugged_block_in_the_middle_is_found_after_higher_ones_are_gone() -> None:
@@ -182,7 +182,7 @@ def test_a_partly_plugged_block_in_the_middle_is_found_after_higher_ones_are_gon
     device.resize(4 * BLOCK)
     mode = device.mode
     assert isinstance(mode, SubBlockMode)
-    assert mode.masks == {1: full >> 32, 3: full >> 32}
+    assert mode.states.masks == {1: full >> 32, 3: full >> 32}
     guest.keeps = {}
     gone = []
     for left in (7, 6, 5, 4, 3, 2, 1, 0):

@@ -6,17 +6,17 @@ import pytest
 
 from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
-from sim.devices.virtio_mem_mode import VirtioMemParameters
-from sim.devices.virtio_mem_sbm import (
-    KERNEL,
-    KERNEL_PARTIAL,
-    MOVABLE,
-    MOVABLE_PARTIAL,
-    OFFLINE,
-    OFFLINE_PARTIAL,
-    UNUSED,
-    SubBlockMode,
+from sim.devices.sub_block_states import (
+    SBM_KERNEL,
+    SBM_KERNEL_PARTIAL,
+    SBM_MOVABLE,
+    SBM_MOVABLE_PARTIAL,
+    SBM_OFFLINE,
+    SBM_OFFLINE_PARTIAL,
+    SBM_UNUSED,
 )
+from sim.devices.virtio_mem_mode import VirtioMemParameters
+from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY, EEXIST, ENOMEM, ENOSPC
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
@@ -144,12 +144,12 @@ def test_growing_block_by_block_and_its_record() -> None:
     assert device.group.movable == 3 * PAGES, "a partly plugged block counts as present"
     assert rig.memory.zone(0, ZONE_MOVABLE).managed == 2 * PAGES + 10 * 512
     assert [event[5] for event in rig.events(EventKind.PLUG)] == [PAGES, PAGES, 10 * 512]
-    assert bytes(mode_of(device).state[:4]) == bytes([MOVABLE, MOVABLE, MOVABLE_PARTIAL, 0])
-    assert mode_of(device).masks == {2: (1 << 10) - 1}
+    assert bytes(mode_of(device).states.of_block[:4]) == bytes([SBM_MOVABLE, SBM_MOVABLE, SBM_MOVABLE_PARTIAL, 0])
+    assert mode_of(device).states.masks == {2: (1 << 10) - 1}
     device.resize(3 * BLOCK)
     assert [event[1:] for event in rig.events(EventKind.SUBPLUG)] == [("SUBPLUG", device.index, FIRST + 2, 1, 54 * 512)]
     assert rig.memory.zone(0, ZONE_MOVABLE).managed == 3 * PAGES
-    assert mode_of(device).masks == {}
+    assert mode_of(device).states.masks == {}
 
 
 def test_partly_plugged_blocks_are_filled_first_kernel_then_movable_then_offline() -> None:
@@ -160,22 +160,24 @@ def test_partly_plugged_blocks_are_filled_first_kernel_then_movable_then_offline
     guest.keeps = {FIRST + block: 1 for block in range(6)}
     device.resize(2 * SUB)  # every online block keeps one sub-block; the two offline ones go
     assert device.plugged == 6 * SUB
-    assert bytes(mode.state[:8]) == bytes([MOVABLE_PARTIAL, KERNEL_PARTIAL] * 3 + [UNUSED] * 2)
+    assert bytes(mode.states.of_block[:8]) == bytes([SBM_MOVABLE_PARTIAL, SBM_KERNEL_PARTIAL] * 3 + [SBM_UNUSED] * 2)
     device.resize(7 * SUB)
     device.resize(8 * SUB)  # the fills
-    assert {at: mask.bit_count() for at, mask in mode.masks.items()} == {0: 1, 1: 3, 2: 1, 3: 1, 4: 1, 5: 1}
+    assert {at: mask.bit_count() for at, mask in mode.states.masks.items()} == {0: 1, 1: 3, 2: 1, 3: 1, 4: 1, 5: 1}
     rig.core.write_state(FIRST + 0, OFFLINE_WORD)
-    assert mode.state[0] == OFFLINE_PARTIAL
+    assert mode.states.of_block[0] == SBM_OFFLINE_PARTIAL
     fill = 61 + 63 + 63  # all three kernel blocks
     device.resize(8 * SUB + fill * SUB)
-    assert sorted(mode.masks) == [0, 2, 4]
+    assert sorted(mode.states.masks) == [0, 2, 4]
     device.resize(8 * SUB + (fill + 2 * 63 - 1) * SUB)
-    assert {at: mask.bit_count() for at, mask in mode.masks.items()} == {0: 1, 4: 63}
+    assert {at: mask.bit_count() for at, mask in mode.states.masks.items()} == {0: 1, 4: 63}
     device.resize(8 * SUB + (fill + 2 * 63 + 5) * SUB)
-    assert {at: mask.bit_count() for at, mask in mode.masks.items()} == {0: 6}
+    assert {at: mask.bit_count() for at, mask in mode.states.masks.items()} == {0: 6}
     device.resize(6 * BLOCK + SUB)
-    assert {at: mask.bit_count() for at, mask in mode.masks.items()} == {6: 1}, "then a block that was removed, anew"
-    assert mode.state[0] == OFFLINE
+    assert {at: mask.bit_count() for at, mask in mode.states.masks.items()} == {6: 1}, (
+        "then a block that was removed, anew"
+    )
+    assert mode.states.of_block[0] == SBM_OFFLINE
 
 
 def test_the_lowest_free_sub_blocks_are_filled_first() -> None:
@@ -184,9 +186,9 @@ def test_the_lowest_free_sub_blocks_are_filled_first() -> None:
     device = rig.devices["v"]
     guest.keeps = {FIRST: (1 << 40) | (1 << 3)}
     device.resize(0)
-    assert mode_of(device).masks == {0: (1 << 40) | (1 << 3)}
+    assert mode_of(device).states.masks == {0: (1 << 40) | (1 << 3)}
     device.resize(6 * SUB)
-    assert mode_of(device).masks == {0: (1 << 40) | 0b11111}
+    assert mode_of(device).states.masks == {0: (1 << 40) | 0b11111}
 
 
 def test_removed_blocks_are_reused_ascending_before_anything_is_appended() -> None:
@@ -194,7 +196,7 @@ def test_removed_blocks_are_reused_ascending_before_anything_is_appended() -> No
     device = rig.devices["v"]
     device.resize(2 * BLOCK)
     assert rig.states(FIRST, 7) == "Mx2 .x5"
-    assert bytes(mode_of(device).state[:7]) == bytes([MOVABLE] * 2 + [UNUSED] * 4 + [0])
+    assert bytes(mode_of(device).states.of_block[:7]) == bytes([SBM_MOVABLE] * 2 + [SBM_UNUSED] * 4 + [0])
     device.resize(7 * BLOCK)
     assert [event[3] for event in rig.events(EventKind.ADD)] == [
         FIRST + block for block in (0, 1, 2, 3, 4, 5, 2, 3, 4, 5, 6)
@@ -219,7 +221,7 @@ def test_no_memory_for_the_memmap_arms_the_timer() -> None:
     device = rig.virtio_mem()
     device.resize(5 * BLOCK)
     assert (device.plugged, device.stalled, device.broken) == (3 * BLOCK, ENOMEM, False)
-    assert bytes(mode_of(device).state[:5]) == bytes([MOVABLE] * 3 + [UNUSED, 0])
+    assert bytes(mode_of(device).states.of_block[:5]) == bytes([SBM_MOVABLE] * 3 + [SBM_UNUSED, 0])
     assert device.group.blocks == 3, "what could not be added has left the group again"
     assert rig.states(FIRST, 5) == "Mx3 .x2"
     guest.memmap_blocks = 1
@@ -279,7 +281,7 @@ def test_partly_plugged_blocks_count_whole_against_the_threshold() -> None:
     assert mode_of(device).offline_pages == 8 * PAGES
     device.resize(8 * BLOCK + SUB)
     assert (device.plugged, device.stalled) == (8 * BLOCK, ENOSPC)
-    assert bytes(mode_of(device).state[:9]) == bytes([OFFLINE] * 8 + [0])
+    assert bytes(mode_of(device).states.of_block[:9]) == bytes([SBM_OFFLINE] * 8 + [0])
 
 
 def test_offline_pages_rise_and_fall_with_every_change() -> None:
@@ -288,11 +290,11 @@ def test_offline_pages_rise_and_fall_with_every_change() -> None:
     mode = mode_of(device)
     assert mode.offline_pages == 2 * PAGES
     rig.core.write_state(FIRST, OFFLINE_WORD)
-    assert (mode.offline_pages, mode.state[0]) == (3 * PAGES, OFFLINE)
+    assert (mode.offline_pages, mode.states.of_block[0]) == (3 * PAGES, SBM_OFFLINE)
     device.resize(2 * BLOCK)
     assert (mode.offline_pages, rig.states(FIRST, 4)) == (PAGES, "-x1 Nx1 .x2")
     rig.core.write_state(FIRST, KERNEL_WORD)
-    assert (mode.offline_pages, mode.state[0]) == (0, KERNEL)
+    assert (mode.offline_pages, mode.states.of_block[0]) == (0, SBM_KERNEL)
 
 
 # Unplugging ----
@@ -309,14 +311,18 @@ def test_the_order_of_the_six_classes() -> None:
     half = full >> 32
     guest.keeps = {FIRST + 5: full, FIRST + 4: full, FIRST + 3: half, FIRST + 2: half, FIRST + 1: full, FIRST: full}
     device.resize(5 * BLOCK)
-    assert (mode.state[2], mode.state[3], device.plugged) == (MOVABLE_PARTIAL, KERNEL_PARTIAL, 5 * BLOCK)
+    assert (mode.states.of_block[2], mode.states.of_block[3], device.plugged) == (
+        SBM_MOVABLE_PARTIAL,
+        SBM_KERNEL_PARTIAL,
+        5 * BLOCK,
+    )
     rig.core.write_state(FIRST + 4, OFFLINE_WORD)
     guest.keeps = {}
     guest.calls.clear()
     seen = []
     for left in range(5 * PER_BLOCK - 1, -1, -1):
         device.resize(left * SUB)
-        seen.append(tuple(at for at in range(6) if mode.state[at] != UNUSED))
+        seen.append(tuple(at for at in range(6) if mode.states.of_block[at] != SBM_UNUSED))
         assert device.plugged == left * SUB
     gone = [seen[0]]
     for state in seen:
@@ -332,14 +338,14 @@ def test_offline_partial_goes_before_offline() -> None:
     device.resize(3 * BLOCK)
     mode = mode_of(device)
     device.resize(3 * BLOCK - SUB)
-    assert mode.masks == {2: (1 << 63) - 1}
+    assert mode.states.masks == {2: (1 << 63) - 1}
     device.resize(2 * BLOCK + 30 * SUB)
-    assert mode.masks == {2: (1 << 30) - 1}
+    assert mode.states.masks == {2: (1 << 30) - 1}
     rig.core.write_state(FIRST + 2, MOVABLE_WORD)
     device.resize(BLOCK + 30 * SUB)
     assert rig.states(FIRST, 3) == "-x1 .x1 Mx1", "offline before a partly plugged online block"
     rig.core.write_state(FIRST + 2, OFFLINE_WORD)
-    assert mode.state[2] == OFFLINE_PARTIAL
+    assert mode.states.of_block[2] == SBM_OFFLINE_PARTIAL
     device.resize(BLOCK)
     assert rig.states(FIRST, 3) == "-x1 .x2"
     assert [event[5] for event in rig.events(EventKind.REMOVE)] == [PAGES, 30 * 512]
@@ -364,12 +370,12 @@ def test_what_one_block_does_not_give_is_asked_of_the_next() -> None:
     device.resize(2 * BLOCK)
     mode = mode_of(device)
     assert (device.plugged, device.stalled) == (2 * BLOCK, 0)
-    assert mode.masks == {2: 1 << 10, 1: (1 << 63) - 1}
+    assert mode.states.masks == {2: 1 << 10, 1: (1 << 63) - 1}
     assert rig.states(FIRST, 3) == "Nx3"
     device.resize(2 * BLOCK + SUB)
-    assert mode.masks == {2: 1 << 10}, "block 1 lies lower, and is filled first"
+    assert mode.states.masks == {2: 1 << 10}, "block 1 lies lower, and is filled first"
     device.resize(2 * BLOCK + 2 * SUB)
-    assert mode.masks == {2: 1 << 10 | 1}
+    assert mode.states.masks == {2: 1 << 10 | 1}
 
 
 def test_a_refusing_block_keeps_everything_and_its_state() -> None:
@@ -380,7 +386,7 @@ def test_a_refusing_block_keeps_everything_and_its_state() -> None:
     device.resize(BLOCK)
     assert rig.states(FIRST, 3) == ".x1 Mx2"
     assert (device.plugged, device.stalled) == (2 * BLOCK, EBUSY)
-    assert mode_of(device).state[1] == MOVABLE
+    assert mode_of(device).states.of_block[1] == SBM_MOVABLE
 
 
 def test_what_goes_is_counted_once_in_every_place() -> None:
@@ -463,10 +469,10 @@ def test_a_partly_plugged_block_goes_online_with_what_is_plugged() -> None:
     device.resize(5 * SUB)
     rig.core.write_state(FIRST, KERNEL_WORD)
     assert guest.pages[0, ZONE_NORMAL] == 5 * 512
-    assert mode_of(device).state[0] == KERNEL_PARTIAL
+    assert mode_of(device).states.of_block[0] == SBM_KERNEL_PARTIAL
     rig.core.write_state(FIRST, OFFLINE_WORD)
     assert guest.pages[0, ZONE_NORMAL] == 0
-    assert mode_of(device).state[0] == OFFLINE_PARTIAL
+    assert mode_of(device).states.of_block[0] == SBM_OFFLINE_PARTIAL
 
 
 # Blocks of which nothing is plugged ----
@@ -480,7 +486,7 @@ def emptied_but_there(kernel: str) -> tuple[Rig, FakeGuest]:
     rig.devices["v"].resize(0)
     assert rig.states(FIRST, 2) == "Nx1 .x1"
     assert rig.devices["v"].plugged == 0
-    assert mode_of(rig.devices["v"]).masks == {0: 0}
+    assert mode_of(rig.devices["v"]).states.masks == {0: 0}
     assert rig.devices["v"].group.kernel == PAGES, "present in the group as before"
     return rig, guest
 
@@ -492,7 +498,7 @@ def test_before_6_6_an_emptied_block_is_left_alone() -> None:
     rig.env.run()
     assert (rig.env.now, rig.states(FIRST, 1)) == (0, "Nx1")
     device.resize(SUB)
-    assert mode_of(device).masks == {0: 1}, "the first to be filled by the next growth"
+    assert mode_of(device).states.masks == {0: 1}, "the first to be filled by the next growth"
     device.resize(0)
     assert rig.states(FIRST, 1) == ".x1"
 
@@ -503,8 +509,8 @@ def test_since_6_6_an_emptied_block_is_retried() -> None:
     assert device.stalled == EBUSY
     rig.run_for(50_000_000)
     assert rig.states(FIRST, 2) == ".x2"
-    assert (device.stalled, device.group.blocks, mode_of(device).masks) == (0, 0, {})
-    assert mode_of(device).state[0] == UNUSED
+    assert (device.stalled, device.group.blocks, mode_of(device).states.masks) == (0, 0, {})
+    assert mode_of(device).states.of_block[0] == SBM_UNUSED
 
 
 def test_an_emptied_block_that_user_space_took_offline_is_removed_too() -> None:
@@ -523,7 +529,7 @@ def test_emptied_blocks_are_removed_movable_ones_first_then_kernel_ones_then_off
     device = rig.devices["v"]
     guest.refuse_once = {FIRST + block for block in range(6)}
     device.resize(0)
-    assert mode_of(device).masks == dict.fromkeys(range(6), 0)
+    assert mode_of(device).states.masks == dict.fromkeys(range(6), 0)
     for block in (0, 1):
         rig.core.write_state(FIRST + block, OFFLINE_WORD)
     rig.run_for(50_000_000)
