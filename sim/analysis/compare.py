@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import pandas as pd
 
+from sim.results.failure import Status
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def compare(
     if runs.duplicated(labels).any():
         raise ValueError("several cells have the same labels and replication; policies compare only cell by cell")
     rows = []
-    done = runs[runs["status"] == "completed"]
+    done = runs[runs["status"] == Status.COMPLETED]
     for (machine, workload), group in done.groupby(["machine", "workload"], sort=False):
         cells = group.set_index(["replication", "policy"])
         for score in scores:

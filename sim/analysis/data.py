@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.analysis.compare import named_conditions, policies_in_order
+from sim.results.failure import Status
 from sim.units import GIB, MICROSECONDS
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def scenarios(runs: pd.DataFrame, policies: Sequence[str] = (), bound: str | Non
     """
     runs = named_conditions(runs)
     order = tuple(policies_in_order(runs, policies))
-    done = runs[runs["status"] == "completed"]
+    done = runs[runs["status"] == Status.COMPLETED]
     for (machine, workload), group in done.groupby(["machine", "workload"], sort=True):
         yield Scenario(str(machine), str(workload), order, group, bound)
 

@@ -144,21 +144,22 @@ def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> 
     grid.add_column("worst", no_wrap=True)
     for name in ("sim", "rec", "tol"):
         grid.add_column(name, justify="right", no_wrap=True)
-    rows = worst_first(loads)
-    for load, worst, figures, outside in rows:
+    summaries = worst_first(loads)
+    for load, worst, compared, outside in summaries:
         shown = load.deviations() if steps else [worst] if worst is not None else []
         for number, deviation in enumerate(shown):
-            head = (load.name, str(figures), str(outside)) if not number else ("", "", "")
+            head = (load.name, str(compared), str(outside)) if not number else ("", "", "")
             share = f"{deviation.excess:.0%}" if deviation.excess < float("inf") else "differs"
             pair = (f"{deviation.simulated:.0f}", f"{deviation.recorded:.0f}")
             grid.add_row(*head, str(deviation.step), deviation.what, *pair, share)
     console.print(grid)
-    compared, outside = sum(row[2] for row in rows), sum(row[3] for row in rows)
+    compared = sum(summary.compared for summary in summaries)
+    outside = sum(summary.outside for summary in summaries)
     console.print(
         "all: figures compared; off: of these not within tolerance; step: where the worst stands;"
         " sim, rec: simulated and recorded; tol: its difference as a share of the tolerance."
     )
-    console.print(f"{compared} figures of {len(rows)} recordings, {outside} not within tolerance.")
+    console.print(f"{compared} figures of {len(summaries)} recordings, {outside} not within tolerance.")
     return outside
 
 

@@ -83,9 +83,7 @@ class StepComparison:
         stuck = STUCK_AFTER_LOAD if self.load_gone else STUCK_UNDER_LOAD
         out += [Deviation(self.step, f"plugged {key}", *p, stuck.excess(p)) for key, p in self.plugged_mib.items()]
         if self.returned is not None:
-            mine, theirs = self.returned
-            excess = 0.0 if mine == theirs else float("inf")
-            out.append(Deviation(self.step, "DIMM returned", mine, theirs, excess))
+            out.append(Deviation(self.step, "DIMM returned", *self.returned, _all_or_nothing(self.returned)))
         return out
 
 
@@ -101,10 +99,11 @@ class TraceComparison:
         """Return what is compared, worst first: figures up to the first out-of-memory, and its step."""
         out: list[Deviation] = []
         for step in self.steps:
-            mine, theirs = step.oom
-            if mine or theirs:
-                same = bool(mine) == bool(theirs)
-                out.append(Deviation(step.step, "out of memory", mine, theirs, 0.0 if same else float("inf")))
+            if any(step.oom):
+                # Whether anything was killed is compared, not how often.
+                simulated, recorded = step.oom
+                excess = _all_or_nothing((simulated > 0, recorded > 0))
+                out.append(Deviation(step.step, "out of memory", simulated, recorded, excess))
                 break
             out += step.deviations()
         return sorted(out, key=lambda d: (-d.excess, d.step, d.what))
@@ -115,15 +114,32 @@ class TraceComparison:
         return deviations[0] if deviations else None
 
 
-def worst_first(traces: Iterable[TraceComparison]) -> list[tuple[TraceComparison, Deviation | None, int, int]]:
-    """Return (recording, worst deviation, figures compared, figures not within tolerance), worst recording first."""
-    rows = []
+class Summary(NamedTuple):
+    """A recording with its worst deviation, the figures compared, and those that are not within their tolerance."""
+
+    trace: TraceComparison
+    worst: Deviation | None
+    compared: int
+    outside: int
+
+
+def worst_first(traces: Iterable[TraceComparison]) -> list[Summary]:
+    """Return the summaries of recordings, the worst first."""
+    summaries = []
     for trace in traces:
         deviations = trace.deviations()
-        rows.append(
-            (trace, deviations[0] if deviations else None, len(deviations), sum(d.excess > 1.0 for d in deviations))
-        )
-    return sorted(rows, key=lambda row: (-(row[1].excess if row[1] else 0.0), row[0].name))
+        worst = deviations[0] if deviations else None
+        outside = sum(deviation.excess > 1.0 for deviation in deviations)
+        summaries.append(Summary(trace, worst, len(deviations), outside))
+    return sorted(
+        summaries, key=lambda summary: (-(summary.worst.excess if summary.worst else 0.0), summary.trace.name)
+    )
+
+
+def _all_or_nothing(pair: tuple[bool, bool]) -> float:
+    """Return the excess of what may not differ at all."""
+    simulated, recorded = pair
+    return 0.0 if simulated == recorded else float("inf")
 
 
 def _rounded(pair: Pair) -> list[float]:

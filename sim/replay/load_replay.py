@@ -110,8 +110,8 @@ class LoadReplay(Replay):
             row.mem_free_mib = (listed / _MIB_PAGES, after.mem_free / MIB)
         kernel = _kernel_pages(self.trace, after)
         if kernel is not None and self._kernel_at_boot is not None:
-            mine = sum(use.kernel + use.memmap for use in uses.values())
-            row.kernel_mib = (mine / _MIB_PAGES, (kernel - self._kernel_at_boot) / _MIB_PAGES)
+            simulated = sum(use.kernel + use.memmap for use in uses.values())
+            row.kernel_mib = (simulated / _MIB_PAGES, (kernel - self._kernel_at_boot) / _MIB_PAGES)
         for zone in after.zones:
             if zone.free_pages is not None and zone.zone in ZONE_BY_LABEL:
                 use = uses.get((zone.node, int(ZONE_BY_LABEL[zone.zone])))

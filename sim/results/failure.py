@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class Status(StrEnum):
+    """Whether a cell's results are there, as the column ``status`` of the table ``runs`` says it."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
 class Stage(StrEnum):
     """What a cell was doing when it failed, as the column ``stage`` of the table ``runs`` says it, or COMPLETED."""
 

@@ -14,6 +14,7 @@ from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, GroupKind, dyna
 from sim.record.recorder import EVENT_COLUMNS
 from sim.record.run_result import BootMemory, RunResult
 from sim.record.series import SERIES_COLUMNS
+from sim.results.failure import Status
 from sim.results.identity import canonical_json
 from sim.results.schema import EVENTS, SERIES, TableLayout
 from sim.scores.registry import SCORES
@@ -62,7 +63,7 @@ def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str
     return _row(
         cell,
         {
-            "status": "completed",
+            "status": Status.COMPLETED.value,
             "duration_s": result.duration_us / MICROSECONDS,
             "block_bytes": result.block_pages * PAGE_SIZE,
             "configured_ratio": result.configured_ratio,
@@ -81,7 +82,7 @@ def failure_row(cell: CellId, failure: Failure) -> str:
     return _row(
         cell,
         {
-            "status": "failed",
+            "status": Status.FAILED.value,
             "stage": failure.stage.value,
             "error": failure.error,
             "traceback": failure.traceback or None,

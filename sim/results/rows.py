@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from sim.results.atomic import leftovers
+from sim.results.failure import Status
 from sim.results.frames import ROW_KEY, arrow_schema, rows_table
 from sim.results.layout import (
     CELL_TABLES,
@@ -127,7 +128,7 @@ class RowWriter:
             statuses = content["status"].to_pylist() if completed is not None else [""] * len(keys)
             keep = [
                 (belongs is None or belongs(key))
-                and (completed is None or (key in completed) == (status == "completed"))
+                and (completed is None or (key in completed) == (status == Status.COMPLETED))
                 for key, status in zip(keys, statuses, strict=True)
             ]
             left.update(key for key, kept in zip(keys, keep, strict=True) if kept)

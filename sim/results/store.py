@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.record.series import run_series
 from sim.results import frames
 from sim.results.cells import drop_cell, write_cell
+from sim.results.failure import Status
 from sim.results.layout import CELL_TABLES, GUEST, SUFFIX, labels_of, partitions, whole_files
 from sim.results.rows import RowWriter, read_rows, unlisted_rows
 from sim.results.schema import PARTITION_COLUMNS, RUNS, SERIES, TABLES
@@ -83,7 +84,7 @@ class ResultStore:
         """Return the keys of the cells that completed."""
         rows = self._rows(RUNS.name, ["cell", "status"])
         pairs = zip(rows["cell"].to_pylist(), rows["status"].to_pylist(), strict=True)
-        return {key for key, status in pairs if status == "completed"}
+        return {key for key, status in pairs if status == Status.COMPLETED}
 
     def _rows(self, table: str, columns: Sequence[str]) -> pa.Table:
         """Return ``columns`` of a table with a row for each cell, by partition, replication and cell."""
