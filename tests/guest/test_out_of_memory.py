@@ -1,0 +1,112 @@
+"""Whom a failure to find memory hits: kinds of failures, the choice of a victim, the death of the guest.
+
+The small guest of test_amounts.py: DMA32 and MOVABLE of 65,536 pages, watermarks 256, 321 and 386.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.guest import OomKind
+from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
+from tests.guest.machines import SIZE, small
+from tests.guest.test_amounts import MIN
+
+
+def test_slab_that_finds_no_room_is_a_failure_of_the_kernel() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.pin("p", SIZE - MIN)
+    outcome = model.demands.disk_files("/d", 100)
+    assert [(e.kind, e.victim) for e in outcome.ooms] == [(OomKind.KERNEL, "p")]
+    assert (outcome.pages, outcome.share) == (100, 1.0)
+
+
+def test_kernel_pages_of_a_user_load_that_find_no_room_are_a_failure_of_the_kernel() -> None:
+    model = small(ZONE_MOVABLE, anon_table_share=1.0)
+    model.demands.pin("p", SIZE - MIN - 10)
+    outcome = model.demands.anonymous("a", 20)
+    assert [(e.kind, e.victim) for e in outcome.ooms] == [(OomKind.KERNEL, "p")]
+    # Steps of 1 of 64: the eleventh page of tables is the 21st or so of 40.
+    assert outcome.ooms[0].done_share == 21 / 40
+    assert (outcome.pages, outcome.share) == (40, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("loads", "victim"),
+    [
+        ("abc", "c"),  # of equals the youngest
+        ("aBc", "B"),
+        ("Abc", "A"),
+        ("aBC", "C"),
+    ],
+)
+def test_the_biggest_process_dies_and_of_equals_the_youngest(loads: str, victim: str) -> None:
+    model = small(ZONE_MOVABLE)
+    for name in loads:
+        model.demands.anonymous(name, 2000 if name.isupper() else 1000)
+    assert model.killer.starve().victim == victim
+    assert victim not in model.loads
+    assert len(model.loads) == 2
+
+
+def test_what_counts_against_a_process() -> None:
+    """Resident pages and page tables; not what pipes and sockets hold; one of many processes for itself."""
+    model = small(ZONE_MOVABLE, anon_table_share=0.5)
+    model.demands.anonymous("anonymous", 1000)
+    model.demands.page_tables("tables", 1400)
+    model.demands.pin("pins", 1300)
+    model.demands.pipes("pipes", 1000)
+    model.demands.sockets("sockets", 5000)
+    model.demands.processes("processes", 2000)
+    model.demands.tmpfs_data("/run/x", 9000)
+    model.demands.kernel_memory("kernel", 9000)
+    badness = {name: load.badness() for name, load in model.loads.items()}
+    assert badness == {
+        "anonymous": 1500,
+        "tables": 1400,
+        "pins": 1300,
+        "pipes": 0,
+        "sockets": 0,
+        "processes": 1,
+        "/run/x": 9000,
+        "kernel": 0,
+    }
+    victims = [model.killer.starve().victim for _ in range(4)]
+    assert victims == ["anonymous", "tables", "pins", "processes"]
+    assert not model.killer.guest_died
+
+
+@pytest.mark.parametrize(("count", "left"), [(640, 630), (100, 99), (64, 63), (129, 127), (2, 1)])
+def test_of_many_processes_a_64th_dies_at_a_time(count: int, left: int) -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.processes("p", count)
+    event = model.killer.starve()
+    assert (event.victim, event.guest_died) == ("p", False)
+    load = model.loads["p"]
+    assert (load.units, load.user_pages(), load.kernel_pages()) == (left, left, 2 * left)
+
+
+def test_a_process_without_pages_of_its_own_is_better_than_none() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.pipes("pipes", 10)
+    assert model.killer.starve().victim == "pipes"
+    assert not model.killer.guest_died
+
+
+def test_the_last_process_takes_its_load_along() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.processes("p", 1)
+    assert model.killer.starve().victim == "p"
+    assert not model.loads
+
+
+def test_without_a_process_the_guest_dies_and_serves_nothing_any_more() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.tmpfs_files("/tmp/f", 1000)  # noqa: S108 - a path inside the guest
+    event = model.killer.starve()
+    assert (event.kind, event.victim, event.guest_died, event.done_share) == (OomKind.KERNEL, None, True, 0.0)
+    assert model.killer.guest_died
+    assert model.demands.anonymous("a", 5) == (0, 0.0, ())
+    assert model.killer.events == [event]
+    assert {u.zone: u.free for u in event.zones} == {ZONE_MOVABLE: SIZE, ZONE_DMA32: SIZE - 1000}
+    assert event.mem_available == model.meminfo.available()
