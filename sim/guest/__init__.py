@@ -8,7 +8,7 @@ from __future__ import annotations
 from sim.guest.boot import BootZone, default_boot
 from sim.guest.contract import Demand, Given, Guest, OfflineOutcome, OomEvent, OomKind, ZoneUse
 from sim.guest.model import GuestModel
-from sim.guest.parameters import GuestParameters, parameters_for
+from sim.guest.parameters import GuestParameters, parameters_for, parameters_for_kernel
 
 __all__ = [
     "BootZone",
@@ -23,4 +23,5 @@ __all__ = [
     "ZoneUse",
     "default_boot",
     "parameters_for",
+    "parameters_for_kernel",
 ]

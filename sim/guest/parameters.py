@@ -169,6 +169,10 @@ _V6_12: Final = replace(
 )
 
 
+_SINCE_V6_12: Final = (6, 12)
+"""Kernel series from which on a guest is modelled as a recorded 6.12; before, as a recorded 6.1."""
+
+
 def parameters_for(series: str) -> GuestParameters:
     """Return the parameters of a kernel series ("6.1" or "6.12"). Raises ValueError for any other."""
     if series == "6.1":
@@ -176,3 +180,11 @@ def parameters_for(series: str) -> GuestParameters:
     if series == "6.12":
         return _V6_12
     raise ValueError(f"kernel series {series!r} has no guest parameters; known: {', '.join(SERIES)}")
+
+
+def parameters_for_kernel(series: tuple[int, int]) -> GuestParameters:
+    """Return the parameters of the newest recorded series that is no newer than a kernel's, such as (6, 6).
+
+    Kernels older than all recorded ones are taken as the oldest.
+    """
+    return _V6_12 if series >= _SINCE_V6_12 else _V6_1

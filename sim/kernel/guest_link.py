@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sim.guest import GuestModel, default_boot, parameters_for
+from sim.guest import GuestModel, default_boot, parameters_for_kernel
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
 from sim.memory.zones import ZONE_MOVABLE
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from sim.guest.contract import Guest, OomEvent
     from sim.kernel.oom_log import OomLog
     from sim.memory.hotplug import Memory
-
-_NEWER_SERIES: Final = (6, 12)
-"""Series from which on the guest is modelled as a recorded 6.12; before, as a recorded 6.1."""
 
 MOST_SAMPLES: Final = 5_000
 """Periodic samples of a run, unless it asks for a period of its own."""
@@ -57,8 +54,7 @@ class GuestSpec:
 
         Raises ValueError or TypeError for what is no parameter or no value of it.
         """
-        known = parameters_for("6.12" if series >= _NEWER_SERIES else "6.1")
-        return replace(known, **self.parameters)  # type: ignore[arg-type]
+        return replace(parameters_for_kernel(series), **self.parameters)  # type: ignore[arg-type]
 
 
 class GuestLink(CoreListener):

@@ -6,12 +6,12 @@ Here the model, not the recording, decides what comes back. Differences are figu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from sim.devices.virtio_mem import VirtioMem
-from sim.guest import BootZone, GuestModel, parameters_for
+from sim.guest import BootZone, GuestModel, parameters_for_kernel
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.replay.calibration import StepComparison, TraceComparison
 from sim.replay.kernel_trace import Replay, growth_samples
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from sim.replay.report import ReplayReport
     from sim.replay.trace_format import Snapshot, Step, Trace, ZoneSnapshot
 
-_MIB_PAGES = MIB // PAGE_SIZE
-_NEWER_SERIES = (6, 12)
+_MIB_PAGES: Final = MIB // PAGE_SIZE
 
 
 class LoadReplay(Replay):
@@ -37,7 +36,7 @@ class LoadReplay(Replay):
 
     def __init__(self, trace: Trace, parameters: GuestParameters | None = None) -> None:
         if parameters is None:
-            parameters = parameters_for("6.12" if trace.series >= _NEWER_SERIES else "6.1")
+            parameters = parameters_for_kernel(trace.series)
         self.model = GuestModel(parameters, block_pages=trace.memory_block_size // PAGE_SIZE)
         self.model.boot(boot_zones(trace, parameters))
         super().__init__(trace, guest=self.model)
