@@ -6,20 +6,20 @@ It must not know devices, policies, time.
 from __future__ import annotations
 
 from sim.guest.boot import BootZone, default_boot
-from sim.guest.contract import Demand, Given, Guest, OfflineOutcome, OomEvent, OomKind, ZoneUse
+from sim.guest.contract import Demand, Guest, OfflineOutcome, OomEvent, OomKind, SubblockOutcome, ZoneUse
 from sim.guest.model import GuestModel
 from sim.guest.parameters import GuestParameters, parameters_for, parameters_for_kernel
 
 __all__ = [
     "BootZone",
     "Demand",
-    "Given",
     "Guest",
     "GuestModel",
     "GuestParameters",
     "OfflineOutcome",
     "OomEvent",
     "OomKind",
+    "SubblockOutcome",
     "ZoneUse",
     "default_boot",
     "parameters_for",

@@ -74,8 +74,8 @@ class OfflineOutcome(NamedTuple):
     ooms: tuple[OomEvent, ...] = ()
 
 
-class Given(NamedTuple):
-    """What a block gave up: ``mask`` of sub-blocks, pages ``moved``, and the kills on the way."""
+class SubblockOutcome(NamedTuple):
+    """What became of a request for sub-blocks: ``mask`` of those given up, pages ``moved``, the kills on the way."""
 
     mask: int
     moved: int = 0
@@ -94,7 +94,7 @@ class Guest(Protocol):
     """The hotplug side of a guest: all that memory and devices call. See :class:`sim.guest.model.GuestModel`."""
 
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
-        """Take the memmap of a range that is being added; False (and nothing taken) for want of kernel memory."""
+        """Take the memmap of a range that is being added; False (and nothing taken) for most of kernel memory."""
         ...
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:
@@ -117,8 +117,10 @@ class Guest(Protocol):
         """Take a run of blocks out of their zone, all that go; ``pages_per_block`` as they are plugged now."""
         ...
 
-    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
-        """Give up at most ``want`` sub-blocks of an online block, highest first; those with kernel pages stay."""
+    def give_subblocks(
+        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, most: int
+    ) -> SubblockOutcome:
+        """Give up at most ``most`` sub-blocks of an online block, highest first; those with kernel pages stay."""
         ...
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:

@@ -227,15 +227,15 @@ class Demands:
         total = sum(whole) or 1
         for step in range(1, steps + 1):
             for i in range(3):
-                want = whole[i] * step // steps - done[i]
-                while want > 0:
-                    left = takes[i](want)
-                    done[i] += want - left
+                due = whole[i] * step // steps - done[i]
+                while due > 0:
+                    unplaced = takes[i](due)
+                    done[i] += due - unplaced
                     if dirty and i == 0:
                         # Of more than there is room for at once, what came first may have reached the disk and gone.
-                        load.dirty = min(load.dirty + want - left, load.user_pages())
-                    want = left
-                    if left:
+                        load.dirty = min(load.dirty + due - unplaced, load.user_pages())
+                    due = unplaced
+                    if unplaced:
                         kind = OomKind.GUEST_FULL if i == 0 else OomKind.KERNEL
                         event = self._killer.kill(kind, sum(done) / total)
                         ooms.append(event)

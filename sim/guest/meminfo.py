@@ -82,9 +82,9 @@ class Meminfo:
                 pages += zone.managed - zone.boot_managed
             else:
                 pages += zone.pageblocks.nr_hot_free * PAGEBLOCK_PAGES
-            left = zone.room(Floor.USER_MIN) + zone.cache
-            if left > 0:
-                room += left
+            in_zone = zone.room(Floor.USER_MIN) + zone.cache
+            if in_zone > 0:
+                room += in_zone
         return min(pages, room)
 
     def returnable_blocks(self) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sim.guest.allocation import Allocation
 from sim.guest.bits import highest, per_pageblock, per_subblock
 from sim.guest.boot import stuck_blocks
-from sim.guest.contract import Given, OfflineOutcome
+from sim.guest.contract import OfflineOutcome, SubblockOutcome
 from sim.guest.demands import Demands
 from sim.guest.invariants import check
 from sim.guest.loads import Loads
@@ -86,7 +86,7 @@ class GuestModel:
     # Memory added and removed ---------------------------------------------------------------------------------------
 
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
-        """Take the memmap of a range that is being added; False (and nothing taken) for want of kernel memory."""
+        """Take the memmap of a range that is being added; False (and nothing taken) for most of kernel memory."""
         return self.memmaps.add(node, first_block, nr_blocks, altmap)
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:
@@ -150,8 +150,8 @@ class GuestModel:
         if pageblocks is None:
             pages = nr_blocks * pages_per_block
             if its_zone.free >= pages and not self._stuck:
-                # What withdraw() below comes to where nothing refuses and nothing is in the way, inlined from
-                # GuestZone.shrink(): most blocks that go are of this kind.
+                # Inlined from what follows, where nothing refuses and nothing is in the way, because it saves 1 us:
+                # most blocks that go are of this kind.
                 its_zone.managed -= pages
                 its_zone.free -= pages
                 its_zone.pcp = its_zone.pcp_loads = 0
@@ -178,8 +178,10 @@ class GuestModel:
 
     # Sub-blocks of virtio-mem ---------------------------------------------------------------------------------------
 
-    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
-        """Give up at most ``want`` plugged sub-blocks of an online block, highest first.
+    def give_subblocks(
+        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, most: int
+    ) -> SubblockOutcome:
+        """Give up at most ``most`` plugged sub-blocks of an online block, highest first.
 
         ``plugged_mask`` has a bit for each plugged sub-block of ``sub_pages`` pages. A sub-block with a kernel page
         is busy and left out; clean page cache in the way is dropped, other user pages move.
@@ -193,23 +195,24 @@ class GuestModel:
             busy = pageblocks.busy(block)
             if busy:
                 mask &= ~per_subblock(busy, sub_pages // PAGEBLOCK_PAGES)
-            mask = highest(mask, min(want, (its_zone.free + its_zone.user) // sub_pages))
+            mask = highest(mask, min(most, (its_zone.free + its_zone.user) // sub_pages))
         else:
             if block in self._stuck:
-                return Given(0)
-            mask = highest(mask, want)
+                return SubblockOutcome(0)
+            mask = highest(mask, most)
         pages = mask.bit_count() * sub_pages
         if not pages:
-            return Given(0)
+            return SubblockOutcome(0)
         if mask != plugged_mask:  # the block stays
             self._given_up[block] = self._given_up.get(block, 0) | mask
         if pageblocks is not None:
             pageblocks.remove_pageblocks(block, per_pageblock(mask, sub_pages // PAGEBLOCK_PAGES))
         elif its_zone.free >= pages:
-            its_zone.shrink(pages)  # what withdraw() comes to where nothing is in the way
-            return Given(mask)
+            # What withdraw() comes to where nothing is in the way; watermarks need not be known for it.
+            its_zone.shrink(pages)
+            return SubblockOutcome(mask)
         moved, ooms = self._migration.withdraw(its_zone, pages, drop_cache=True)
-        return Given(mask, moved, tuple(ooms))
+        return SubblockOutcome(mask, moved, tuple(ooms))
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
         """Take sub-blocks of an online block into use."""

@@ -46,9 +46,9 @@ class OomKiller:
             self.guest_died = True
         elif victim.kind is LoadKind.PROCESSES and victim.units > 1:
             # Small processes die one by one; of a crowd of them a part goes at a time, or it would take for ever.
-            gone = max(1, int(victim.units) // _CROWD)
-            self._loads.free_part(victim, gone / victim.units)
-            victim.units -= gone
+            count = max(1, int(victim.units) // _CROWD)
+            self._loads.free_part(victim, count / victim.units)
+            victim.units -= count
         else:
             self._loads.free(victim)
         return event

@@ -36,7 +36,7 @@ class Reclaim:
         allowed = [zone for zone in zonelist if zone.cache]
         if not allowed:
             return 0
-        gone = 0
+        freed = 0
         for load in list(self._loads.by_name.values()):
             if load.kind not in CACHED or not load.user:
                 continue
@@ -44,17 +44,17 @@ class Reclaim:
             dirty = load.dirty
             clean = {}
             for zone in reversed(load.user):
-                kept = min(dirty, load.user[zone])
-                dirty -= kept
-                clean[zone] = load.user[zone] - kept
+                dirty_part = min(dirty, load.user[zone])
+                dirty -= dirty_part
+                clean[zone] = load.user[zone] - dirty_part
             for zone in list(load.user):
-                part = min(clean[zone], pages - gone) if zone in allowed else 0
+                part = min(clean[zone], pages - freed) if zone in allowed else 0
                 if part > 0:
                     self.drop_cache_pages(load, zone, part)
-                    gone += part
-            if gone >= pages:
+                    freed += part
+            if freed >= pages:
                 break
-        return gone
+        return freed
 
     def drop_cache_pages(self, load: Load, zone: GuestZone, pages: int) -> None:
         """Drop cached pages of a load: its index nodes go with them, inodes become free to go."""
@@ -83,21 +83,21 @@ class Reclaim:
         share = parameters.first_shrink_share if self._slab_rested else parameters.shrink_batch_share
         batch = min(total, max(pages, int(total * share)))
         self._slab_rested = False
-        gone = 0
+        freed = 0
         for load in list(self._loads.by_name.values()):
             for zone in list(load.slab):
-                part = min(load.slab[zone], batch - gone) if zone in allowed else 0
+                part = min(load.slab[zone], batch - freed) if zone in allowed else 0
                 if part > 0:
                     load.drop_kernel(zone, part, slab=True)
-                    gone += part
-        return gone
+                    freed += part
+        return freed
 
     def cache_and_slab(self, pages: int, zonelist: Sequence[GuestZone]) -> int:
         """Drop cache, and slab as far as that was not enough."""
-        gone = self.cache(pages, zonelist)
-        if gone < pages:
-            gone += self.slab(pages - gone, zonelist)
-        return gone
+        freed = self.cache(pages, zonelist)
+        if freed < pages:
+            freed += self.slab(pages - freed, zonelist)
+        return freed
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> int:
         """Drop clean page cache and reclaimable slab (/proc/sys/vm/drop_caches: 1, 2 and 3), all of it."""

@@ -116,15 +116,15 @@ class GuestLink(CoreListener):
         False for an unknown kind, a negative amount, a name in use for another kind, or a load whose process was
         killed: it stays dead until its demand is set to 0.
         """
-        found = self._verbs.get(kind)
-        if found is None or amount < 0:
+        verb_and_unit = self._verbs.get(kind)
+        if verb_and_unit is None or amount < 0:
             return False
         if name in self.killed:
             if amount:
                 return False
             self.killed.discard(name)
             return True
-        verb, unit = found
+        verb, unit = verb_and_unit
         load = self.model.loads.get(name)
         current = 0 if load is None else round(load.units)
         change = amount // unit - current

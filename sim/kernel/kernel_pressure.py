@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sim.guest import GuestModel
-    from sim.guest.contract import Given, OfflineOutcome, OomEvent
+    from sim.guest.contract import OfflineOutcome, OomEvent, SubblockOutcome
 
 
 def wants_to_know(policy: Policy) -> bool:
@@ -90,11 +90,13 @@ class WatchedGuest:
         self._look()
         return outcome
 
-    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
+    def give_subblocks(
+        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, most: int
+    ) -> SubblockOutcome:
         """Give up sub-blocks, and look."""
-        given = self._model.give_subblocks(zone, node, block, plugged_mask, sub_pages, want)
+        outcome = self._model.give_subblocks(zone, node, block, plugged_mask, sub_pages, most)
         self._look()
-        return given
+        return outcome
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
         """Take sub-blocks into use, and look."""

@@ -14,7 +14,7 @@ from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_bbm import BigBlockMode
 from sim.guest.bits import highest
-from sim.guest.contract import Given, OfflineOutcome
+from sim.guest.contract import OfflineOutcome, SubblockOutcome
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_MOVABLE, ZONE_NORMAL
 from sim.units import PAGE_SIZE
 
@@ -143,11 +143,13 @@ class RecordedGuest:
                 return True
         return False
 
-    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
+    def give_subblocks(
+        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, most: int
+    ) -> SubblockOutcome:
         """Give up the highest sub-blocks; a kernel block that stays keeps what the recording leaves over."""
         number = plugged_mask.bit_count()
-        if want < number or not self._may_refuse(block, zone) or zone == ZONE_MOVABLE:
-            return Given(highest(plugged_mask, min(want, number)))
+        if most < number or not self._may_refuse(block, zone) or zone == ZONE_MOVABLE:
+            return SubblockOutcome(highest(plugged_mask, min(most, number)))
         self.refused.add(block)
         if self._give_pages is not None:
             giving = min(number, self._give_pages // sub_pages)
@@ -156,7 +158,7 @@ class RecordedGuest:
             keeping = min(number, self._keep_pages // sub_pages)
             self._keep_pages -= keeping * sub_pages
             giving = number - keeping
-        return Given(highest(plugged_mask, giving))
+        return SubblockOutcome(highest(plugged_mask, giving))
 
 
 def _kernel_managed(snapshot: Snapshot) -> dict[int, int]:

@@ -12,7 +12,7 @@ from policies.auto_movable import AutoMovable
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
-from sim.guest.contract import Given, OfflineOutcome
+from sim.guest.contract import OfflineOutcome, SubblockOutcome
 from sim.kernel.context import DriverContext
 from sim.kernel.hotplug_core import HotplugCore, KernelSettings
 from sim.kernel.listener import CoreListener, Listeners
@@ -103,18 +103,20 @@ class FakeGuest:
         self.pages[key] = self.pages.get(key, 0) - nr_blocks * pages_per_block
         return OfflineOutcome(moved=self.moves, ooms=self._kills())
 
-    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
+    def give_subblocks(
+        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, most: int
+    ) -> SubblockOutcome:
         self.calls.append(("give", block))
         if block in self.refusing:
-            return Given(0)
+            return SubblockOutcome(0)
         free = plugged_mask & ~self.keeps.get(block, 0)
         given = 0
-        while free and given.bit_count() < want:
+        while free and given.bit_count() < most:
             given |= 1 << (free.bit_length() - 1)
             free &= ~given
         key = (node, zone)
         self.pages[key] = self.pages.get(key, 0) - given.bit_count() * sub_pages
-        return Given(given, self.moves_each * given.bit_count(), self._kills())
+        return SubblockOutcome(given, self.moves_each * given.bit_count(), self._kills())
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
         key = (node, zone)

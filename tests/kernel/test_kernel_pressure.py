@@ -8,7 +8,7 @@ import pytest
 
 from policies.fixed import OnlineMovable
 from sim.engine import simulate
-from sim.guest.contract import Given, OfflineOutcome, OomKind
+from sim.guest.contract import OfflineOutcome, OomKind, SubblockOutcome
 from sim.kernel.guest_link import GuestSpec
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest
 from sim.kernel.policy_answers import PolicyError
@@ -281,7 +281,7 @@ def test_a_policy_that_leaves_the_hook_alone_is_not_watched_for() -> None:
         ("remove_memory", (8, 2), None),
         ("online", (3, 0, 8, 2, 4096), None),
         ("offline", (3, 0, 8, 2, 4096), OfflineOutcome((8,), 5)),
-        ("give_subblocks", (3, 0, 8, 0b1111, 512, 2), Given(0b1100)),
+        ("give_subblocks", (3, 0, 8, 0b1111, 512, 2), SubblockOutcome(0b1100)),
         ("take_subblocks", (3, 0, 8, 0b1100, 512), None),
     ],
 )

@@ -9,7 +9,7 @@ import simpy
 from policies.auto_movable import AutoMovable
 from policies.auto_movable_stages import AutoMovablePatch2, AutoMovablePatch8
 from policies.contig_zones import ContigZones
-from sim.guest.contract import Given, OfflineOutcome
+from sim.guest.contract import OfflineOutcome, SubblockOutcome
 from sim.kernel.context import DriverContext
 from sim.kernel.hotplug_core import HotplugCore, KernelSettings
 from sim.kernel.timing import Timing
@@ -48,15 +48,17 @@ class RefusingGuest:
         run = range(first_block, first_block + nr_blocks)
         return OfflineOutcome(refused=tuple(block for block in run if block in self.refusing))
 
-    def give_subblocks(self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, want: int) -> Given:
-        """Give the highest ``want`` sub-blocks, or nothing where the block refuses."""
+    def give_subblocks(
+        self, zone: int, node: int, block: int, plugged_mask: int, sub_pages: int, most: int
+    ) -> SubblockOutcome:
+        """Give the highest ``most`` sub-blocks, or nothing where the block refuses."""
         if block in self.refusing:
-            return Given(0)
+            return SubblockOutcome(0)
         given = 0
         for bit in reversed(range(plugged_mask.bit_length())):
-            if want > given.bit_count() and plugged_mask >> bit & 1:
+            if most > given.bit_count() and plugged_mask >> bit & 1:
                 given |= 1 << bit
-        return Given(given)
+        return SubblockOutcome(given)
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
         """Nothing is held."""

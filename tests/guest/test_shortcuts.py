@@ -1,0 +1,239 @@
+"""What is written out for speed gives the same as the long way that it spares."""
+
+from __future__ import annotations
+
+import random
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sim.guest import BootZone, GuestModel, parameters_for
+from sim.guest.allocation import Allocation
+from sim.guest.kernel_pages import KernelPages
+from sim.guest.loads import Loads
+from sim.guest.memmap import Memmaps
+from sim.guest.reclaim import Reclaim
+from sim.guest.settled import SETTLED, SettledKernel
+from sim.guest.zone import Floor, spread, total_room
+from sim.guest.zones import GuestZones
+from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from tests.guest.machines import BLOCK, FIRST, MIB, guest, plug
+
+if TYPE_CHECKING:
+    from sim.guest.zone import GuestZone
+
+# ruff: noqa: S311, SLF001 - any numbers will do; the parts of a guest are its own
+
+
+def state(model: GuestModel) -> object:
+    """Return everything that a guest knows of its pages."""
+    pageblocks = [slots(zone.pageblocks) for zone in model.zones.values() if zone.pageblocks is not None]
+    loads = [(load.name, load.dirty, load.user_pages(), load.kernel_pages()) for load in model.loads.values()]
+    lists = [(zone.pcp, zone.pcp_loads, zone.cache, zone.slab) for zone in model.zones.values()]
+    return model.meminfo.uses(), pageblocks, loads, lists
+
+
+def slots(pageblocks: KernelPages) -> dict[str, object]:
+    return {name: getattr(pageblocks, name) for name in KernelPages.__slots__}
+
+
+def lived_in(draw: random.Random) -> GuestModel:
+    """Return a guest with hotplugged memory in both kinds of zone, used to any degree."""
+    model = guest(draw.choice([1024, 2048, 8192]), draw.choice(["6.1", "6.12"]))
+    plug(model, 128 * draw.randrange(1, 17), ZONE_MOVABLE, FIRST)
+    if draw.random() < 0.7:
+        plug(model, 128 * draw.randrange(1, 9), ZONE_NORMAL, FIRST + 100)
+    for number in range(draw.randrange(5)):
+        verb = draw.choice(["anonymous", "read_file", "page_tables", "pin", "tmpfs_data", "write_file"])
+        getattr(model.demands, verb)(f"{verb} {number}", draw.choice([10, 200, 700]) * MIB)
+    return model
+
+
+# Pageblocks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_single_piece_is_taken_as_a_search_would() -> None:
+    draw = random.Random(1)
+    by_hint = 0
+    for _ in range(300):
+        short = KernelPages(8, 1.0, 100.0)
+        short.hot_from = draw.choice([0, 12, 1 << 62])
+        for first in sorted(draw.sample(range(0, 40, 4), 4)):
+            short.insert(first, draw.randrange(1, 4))
+        for _ in range(draw.randrange(8)):
+            short.take(draw.randrange(1, 4000), draw.choice([0, 3000]))
+        if draw.random() < 0.5:
+            short.give_pieces(short.take_pieces(draw.randrange(2, 9), draw.choice([0, 3000])))
+        long = deepcopy(short)
+        for _ in range(10):
+            user_pages = draw.choice([0, 511, 512, 5000])
+            by_hint += user_pages < 512 and short.busy(short.hint) not in {0, 0xFF}
+            assert short.take_pieces(1, user_pages) == long.take_pieces_by_search(1, user_pages)
+            assert slots(short) == slots(long)
+    assert by_hint > 500
+
+
+# Memmap ---------------------------------------------------------------------------------------------------------------
+
+
+def first_kernel_zone(model: GuestModel) -> GuestZone:
+    return next(zone for key, zone in sorted(model.zones.items(), reverse=True) if key[1] != ZONE_MOVABLE)
+
+
+def test_memmap_goes_where_a_search_would_put_it() -> None:
+    draw = random.Random(2)
+    shortcuts = 0
+    for _ in range(150):
+        model = lived_in(draw)
+        zone = first_kernel_zone(model)
+        zonelist = [model.zones[key] for key in sorted(model.zones, reverse=True) if key[1] != ZONE_MOVABLE]
+        blocks = draw.choice([1, 8, draw.randrange(1, 300)])
+        need = blocks * BLOCK // 64
+        if zone.free - need <= zone.managed // 8:
+            continue
+        shortcuts += 1
+        assert deepcopy(model).memmaps.find(deepcopy(zonelist), need) is not None
+        assert model.memmaps.find(zonelist, need) == [(zone, need)]
+        before = zone.memmap
+        assert model.add_memory(0, FIRST + 1000, blocks, altmap=False)
+        assert zone.memmap == before + need
+    assert shortcuts > 75
+
+
+def test_no_memmap_is_too_much_for_the_shortcut_by_a_page() -> None:
+    model = GuestModel(parameters_for("6.1"))
+    model.boot([BootZone(0, ZONE_DMA32, 8 * BLOCK, 8 * BLOCK, runs=((0, 8),))])
+    zone = model.zones[0, ZONE_DMA32]
+    model.demands.pin("p", zone.free - zone.managed // 8 - 512)
+    assert model.memmaps.find([zone], 512) == [(zone, 512)]
+    assert zone.low < zone.managed // 8 == zone.free - 512
+
+
+def test_blocks_are_charged_as_one_by_one() -> None:
+    parameters = parameters_for("6.1")
+
+    def parts() -> tuple[GuestZones, Loads, Reclaim, SettledKernel]:
+        zones, loads = GuestZones(parameters, BLOCK), Loads(parameters)
+        zones.boot([BootZone(0, ZONE_DMA32, 16 * BLOCK, 16 * BLOCK, runs=((0, 16),))])
+        reclaim = Reclaim(zones, loads, parameters)
+        return zones, loads, reclaim, SettledKernel(loads, Allocation(zones, reclaim), parameters)
+
+    zones, loads, reclaim, settled = parts()
+    memmaps = Memmaps(zones, reclaim, settled, BLOCK)
+    _, charged_loads, _, charged = parts()
+    draw = random.Random(3)
+    there: list[tuple[int, int]] = []
+    lots = 0
+    for number in range(400):
+        if there and draw.random() < 0.45:
+            first, count = there.pop(draw.randrange(len(there)))
+            memmaps.remove(first, count)
+            charged.charge(-count)
+        else:
+            first, count = 1000 + 100 * number, draw.choice([1, 1, 2, 30])
+            assert memmaps.add(0, first, count, draw.random() < 0.3)
+            there.append((first, count))
+            charged.charge(count)
+        assert settled.due == charged.due
+        assert (SETTLED in loads.by_name) is (SETTLED in charged_loads.by_name)
+        if SETTLED in loads.by_name:
+            lots += 1
+            assert loads.by_name[SETTLED].kernel_pages() == charged_loads.by_name[SETTLED].kernel_pages()
+    assert lots > 300
+
+
+# Memory that goes -----------------------------------------------------------------------------------------------------
+
+
+def test_pages_are_withdrawn_as_step_by_step() -> None:
+    draw = random.Random(4)
+    untouched = 0
+    for _ in range(200):
+        short = lived_in(draw)
+        key = draw.choice([key for key, zone in short.zones.items() if zone.managed])
+        pages = draw.choice([1, 512, BLOCK // 2, short.zones[key].free, short.zones[key].free * 7 // 8])
+        drop_cache = draw.random() < 0.5
+        long = deepcopy(short)
+        outcome = short._migration.withdraw(short.zones[key], pages, drop_cache=drop_cache)
+        assert outcome == long._migration.clear(long.zones[key], pages, drop_cache=drop_cache)
+        untouched += outcome == (0, [])
+        short._zones.watermarks_stale = long._zones.watermarks_stale = True  # as with every block that goes
+        assert state(short) == state(long)
+    assert untouched > 100
+
+
+def with_movable_boot_memory(present: int) -> GuestModel:
+    """Return a guest with boot memory in MOVABLE, blocks 32 to 39: with more present than managed the last stays."""
+    model = GuestModel(parameters_for("6.1"))
+    model.boot(
+        [
+            BootZone(0, ZONE_DMA32, 8 * BLOCK, 7 * BLOCK, runs=((0, 8),)),
+            BootZone(0, ZONE_MOVABLE, 8 * BLOCK - 1, 8 * BLOCK - 1, present=present, runs=((32, 8),)),
+        ]
+    )
+    return model
+
+
+def test_movable_blocks_go_as_where_some_would_refuse() -> None:
+    short, long = with_movable_boot_memory(8 * BLOCK - 1), with_movable_boot_memory(8 * BLOCK)
+    assert short.can_offline(ZONE_MOVABLE, 0, 39)
+    assert not long.can_offline(ZONE_MOVABLE, 0, 39)
+    draw = random.Random(5)
+    online: set[int] = set()
+    moved = 0
+    for number in range(400):
+        block = FIRST + draw.randrange(12)
+        pages = draw.randrange(700 * MIB)
+        for model in (short, long):
+            model.demands.anonymous(f"{number}", pages)
+            model.demands.kill(f"{number - 5}")
+        if block in online:
+            online.remove(block)
+            outcome = short.offline(ZONE_MOVABLE, 0, block, 1, BLOCK)
+            assert outcome == long.offline(ZONE_MOVABLE, 0, block, 1, BLOCK)
+            moved += outcome.moved > 0
+        else:
+            online.add(block)
+            for model in (short, long):
+                model.online(ZONE_MOVABLE, 0, block, 1, BLOCK)
+        assert state(short) == state(long)
+    assert 10 < moved < 250
+
+
+@pytest.mark.parametrize("used", [0, 900, 1000])
+def test_subblocks_of_movable_go_as_step_by_step(used: int) -> None:
+    short = guest(1024)
+    plug(short, 1024, ZONE_MOVABLE, FIRST)
+    short.demands.anonymous("a", used * MIB)
+    zone = short.zones[0, ZONE_MOVABLE]
+    zone.pcp = 50
+    pages = min(zone.free // 512, 40) * 512
+    assert pages
+    long = deepcopy(short)
+    outcome = short.give_subblocks(ZONE_MOVABLE, 0, FIRST + 7, (1 << 64) - 1, 512, pages // 512)
+    moved, ooms = long._migration.clear(long.zones[0, ZONE_MOVABLE], pages, drop_cache=True)
+    assert (outcome.moved, outcome.ooms) == (moved, tuple(ooms)) == (0, ())
+    assert outcome.mask.bit_count() * 512 == pages
+    assert state(short) == state(long)
+    assert zone.pcp == 0
+
+
+# Room -----------------------------------------------------------------------------------------------------------------
+
+
+def test_requests_are_spread_by_the_room_of_each_zone() -> None:
+    draw = random.Random(6)
+    for _ in range(60):
+        model = lived_in(draw)
+        model.meminfo.uses()  # computes the watermarks
+        zonelist = [model.zones[key] for key in sorted(model.zones, reverse=True)]
+        for floor in Floor:
+            rooms = [max(0, zone.room(floor)) for zone in zonelist]
+            assert total_room(zonelist, floor) == sum(rooms)
+            pages = draw.randrange(2 * sum(rooms) + 2)
+            parts, unplaced = spread(pages, zonelist, floor)
+            assert sum(part for _, part in parts) == min(pages, sum(rooms)) == pages - unplaced
+            filled = dict(parts)
+            for zone, room in zip(zonelist, rooms, strict=True):
+                assert filled.get(zone, 0) in {0, room} or zone is parts[-1][0]
