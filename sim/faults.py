@@ -75,10 +75,10 @@ class Faults:
 
     def include(self, faults: Iterable[Fault]) -> None:
         """Take in ``faults`` that were found elsewhere, each with the key that it has."""
-        noted = list(faults)
-        self._faults.extend(noted)
+        added = list(faults)
+        self._faults.extend(added)
         if self._above is not None:
-            self._above.include(noted)
+            self._above.include(added)
 
     def __iter__(self) -> Iterator[Fault]:
         return iter(self._faults)
@@ -127,9 +127,9 @@ def shown(value: object, *, quote: str = "'") -> str:
 def unknown_name(what: str, name: str, valid: Iterable[str]) -> str:
     """Return the message for a name that is none of ``valid``: the nearest one if any is near, and all of them."""
     names = sorted(valid)
-    near = difflib.get_close_matches(name[:200], names, n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else "."
+    nearest = difflib.get_close_matches(name[:200], names, n=1)
+    guess = f"; did you mean {nearest[0]!r}?" if nearest else "."
     if not names:
         return f"unknown {what} {shown(name)}; there is none"
-    more = f" and {len(names) - _NAMES_LISTED} more" if len(names) > _NAMES_LISTED else ""
-    return f"unknown {what} {shown(name)}{guess} Valid: {', '.join(names[:_NAMES_LISTED])}{more}"
+    others = f" and {len(names) - _NAMES_LISTED} more" if len(names) > _NAMES_LISTED else ""
+    return f"unknown {what} {shown(name)}{guess} Valid: {', '.join(names[:_NAMES_LISTED])}{others}"

@@ -98,26 +98,26 @@ class CsvReplay(Workload):
 
     def timeline(self) -> Iterator[tuple[int, Request]]:
         """Yield every request with the microsecond at which it is made."""
-        again = self._again()
+        later = self._again()
         for number in range(self._repeat):
             start = number * self._cycle_us
-            for request in again if number else self._requests:
+            for request in later if number else self._requests:
                 yield start + round(request.t_us / self._speed), request
 
     def _again(self) -> list[Request]:
         """Return the requests of a pass that follows another one."""
-        left = set[str]()
+        left_plugged = set[str]()
         for request in self._requests:
             if request.op == "plug":
-                left.add(request.device)
+                left_plugged.add(request.device)
             elif request.op == "unplug":
-                left.discard(request.device)
+                left_plugged.discard(request.device)
         requests = []
         for request in self._requests:
-            if request.op != "plug" or request.device not in left:
+            if request.op != "plug" or request.device not in left_plugged:
                 requests.append(request)
                 continue
-            left.remove(request.device)
+            left_plugged.remove(request.device)
             if isinstance(request.spec, VirtioMemSpec):
                 requests.append(Request(request.t_us, "resize", request.device, size=request.spec.requested))
         return requests

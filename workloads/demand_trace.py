@@ -100,8 +100,8 @@ class DemandTrace(Workload):
         self._speed = speed
         samples = _samples(Path(path), columns, series, seconds_to_us(time_unit))
         factor = 1.0 + headroom
-        wanted = ((t_us, math.ceil((demand * demand_unit * factor - boot_memory) / step)) for t_us, demand in samples)
-        bounded = ((t_us, min(max(level, 0), self._top)) for t_us, level in wanted)
+        levels = ((t_us, math.ceil((demand * demand_unit * factor - boot_memory) / step)) for t_us, demand in samples)
+        bounded = ((t_us, min(max(level, 0), self._top)) for t_us, level in levels)
         self._levels = list(held(bounded, seconds_to_us(hold)))
         self._end_us = round(samples[-1][0] / speed) + seconds_to_us(tail)
 
@@ -120,15 +120,15 @@ class DemandTrace(Workload):
     def plan(self) -> Iterator[Step]:
         """Yield what is wanted and when."""
         asks = self._virtio_mem if self._kind == "virtio-mem" else self._dimm
-        now = level = 0
+        now_us = level = 0
         if self._kind == "virtio-mem":
             size = self._top * self._step
             yield 0, (("vmem0", VirtioMemSpec("vmem0", size, node=self._node, block_size=self._block)),)
-        for t_us, wanted in self._levels:
-            if wanted != level:
-                then = round(t_us / self._speed)
-                yield then - now, asks(level, wanted)
-                now, level = then, wanted
+        for t_us, next_level in self._levels:
+            if next_level != level:
+                then_us = round(t_us / self._speed)
+                yield then_us - now_us, asks(level, next_level)
+                now_us, level = then_us, next_level
 
     def _virtio_mem(self, before: int, after: int) -> Sequence[Ask]:
         return (("vmem0", after * self._step),)

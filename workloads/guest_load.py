@@ -158,14 +158,14 @@ class GuestLoad(Workload):
     def targets(self, number: int, streams: Streams) -> Iterator[Target]:
         """Yield from when on program ``number`` wants how much; drawn from ``streams`` alone."""
         start = self._start_us + number * self._stagger_us
-        for at, amount in self._wanted(f"{self._load}{number}", start, streams):
+        for at, amount in self._amounts(f"{self._load}{number}", start, streams):
             if self._end_us and at >= self._end_us:
                 break
             yield at, amount
         if self._end_us:
             yield self._end_us, 0
 
-    def _wanted(self, program: str, start: int, streams: Streams) -> Iterator[Target]:
+    def _amounts(self, program: str, start: int, streams: Streams) -> Iterator[Target]:
         top = -(-self._size // self._step)  # the last step may be a shorter one
         levels: Iterator[tuple[int, int]]
         if self._shape == "steps":

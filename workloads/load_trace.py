@@ -108,10 +108,10 @@ class LoadTrace(Workload):
         yield env.all_of(running)
 
     def _dropping(self, host: Host) -> Generator[simpy.Event, object, None]:
-        for at, what in self._drops:
+        for at, number in self._drops:
             if at > host.env.now:
                 yield host.env.timeout(at - int(host.env.now))
-            host.drop_caches(cache=bool(what & 1), slab=bool(what & 2))
+            host.drop_caches(cache=bool(number & 1), slab=bool(number & 2))
 
     def _read(self, file: Path, speed: float) -> int:
         """Read all rows; return the microsecond of the last one."""

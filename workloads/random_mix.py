@@ -127,28 +127,28 @@ class RandomMix(Workload):
 
     def _requests(self, streams: Streams) -> Iterator[Sequence[Ask]]:
         """Yield one request, or none where it falls away, without end."""
-        wanted = _Wanted(self._maximum)
+        planned = _PlannedSizes(self._maximum)
         vmems = [f"vmem{index}" for index in range(self._virtio_mems)]
         dimms = [f"dimm{index}" for index in range(self._dimms)]
         daxes = [f"dax{index}" for index in range(self._dax_devices)]
         levels = self._region // self._resize_step + 1
         # Each request takes one number of each stream, whatever comes of it.
         draws = [uniforms(streams(f"mix/{name}")) for name in ("kinds", "devices", "sizes", "nodes")]
-        for kind, which, how_much, where in zip(*draws, strict=False):
+        for kind, device_draw, size_draw, node_draw in zip(*draws, strict=False):
             if kind < self._dimms_below:
-                size = self._dimm_sizes[int(how_much * len(self._dimm_sizes))]
-                node = self._nodes[int(where * len(self._nodes))]
-                yield wanted.toggle(DimmSpec, (dimms[int(which * len(dimms))], size, node))
+                size = self._dimm_sizes[int(size_draw * len(self._dimm_sizes))]
+                node = self._nodes[int(node_draw * len(self._nodes))]
+                yield planned.toggle(DimmSpec, (dimms[int(device_draw * len(dimms))], size, node))
             elif kind < self._virtio_mems_below:
-                size = int(how_much * levels) * self._resize_step
-                yield wanted.resize(vmems[int(which * len(vmems))], size, self._resize_step)
+                size = int(size_draw * levels) * self._resize_step
+                yield planned.resize(vmems[int(device_draw * len(vmems))], size, self._resize_step)
             else:
-                size = self._dax_sizes[int(how_much * len(self._dax_sizes))]
-                node = self._nodes[int(where * len(self._nodes))]
-                yield wanted.toggle(DaxSpec, (daxes[int(which * len(daxes))], size, node))
+                size = self._dax_sizes[int(size_draw * len(self._dax_sizes))]
+                node = self._nodes[int(node_draw * len(self._nodes))]
+                yield planned.toggle(DaxSpec, (daxes[int(device_draw * len(daxes))], size, node))
 
 
-class _Wanted:
+class _PlannedSizes:
     """How much of each device is wanted, in bytes, and of all together (by the plan, not by the guest)."""
 
     __slots__ = ("_plugs", "_room", "_sizes")

@@ -118,16 +118,16 @@ class ReactiveGrowth(Workload):
         while at + self._delay_us <= self._duration_us:
             if at > env.now:
                 yield env.timeout(at - int(env.now))
-            wanted = self._wanted(host, int(env.now) - last_request)
-            if wanted is not None:
+            size = self._new_size(host, int(env.now) - last_request)
+            if size is not None:
                 if self._delay_us:
                     yield env.timeout(self._delay_us)
-                host.resize(self._device, wanted)
+                host.resize(self._device, size)
                 last_request = int(env.now)
             # The observer keeps to its beat, whatever came in between.
             at += self._period_us * max(1, -(-(int(env.now) - at) // self._period_us))
 
-    def _wanted(self, host: Host, since_us: int) -> int | None:
+    def _new_size(self, host: Host, since_us: int) -> int | None:
         """Return the size to ask for, None where all shall stay; ``since_us`` microseconds after the last request."""
         available = host.mem_available()
         if available is None or not host.present(self._device):

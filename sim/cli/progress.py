@@ -63,7 +63,7 @@ class RunProgress:
     def start(self, report: Report) -> None:
         """Show how many runs there are, and how many of them were there already."""
         self.report = report
-        self._bar.update(self._task, description="Running", total=report.planned, completed=report.found)
+        self._bar.update(self._task, description="Running", total=report.planned, completed=report.reused)
 
     def outcome(self, outcome: Outcome) -> None:
         """Count a run."""

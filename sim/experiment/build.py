@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def policy(settings: PluginSettings, folder: Path) -> Policy:
     """Return a fresh instance of the policy that ``settings`` describe; paths are relative to ``folder``."""
-    made: Policy = _plugin(lookup.POLICY, settings, folder)
-    return made
+    instance: Policy = _plugin(lookup.POLICY, settings, folder)
+    return instance
 
 
 def workload(settings: WorkloadSettings, folder: Path) -> Workload:
@@ -34,8 +34,8 @@ def workload(settings: WorkloadSettings, folder: Path) -> Workload:
             parts=[_plugin(lookup.WORKLOAD, part, folder) for part in settings.together],
             names=[part.label for part in settings.together],
         )
-    made: Workload = _plugin(lookup.WORKLOAD, settings, folder)
-    return made
+    instance: Workload = _plugin(lookup.WORKLOAD, settings, folder)
+    return instance
 
 
 def guest(settings: GuestSettings) -> GuestSpec | None:
@@ -49,6 +49,6 @@ def guest(settings: GuestSettings) -> GuestSpec | None:
 
 def _plugin(kind: Kind, settings: PluginSettings, folder: Path) -> Any:  # noqa: ANN401  of the kind that is asked for
     faults = Faults(settings.label)
-    made = lookup.create(lookup.find(kind, settings.plugin, folder), settings.parameters, folder, faults)
+    instance = lookup.create(lookup.find(kind, settings.plugin, folder), settings.parameters, folder, faults)
     faults.raise_if_any(f"{kind.word} {settings.label}")
-    return made
+    return instance

@@ -27,14 +27,14 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
 
     Loading them gives an experiment with the same cells.
     """
-    read = ExperimentTable.model_validate(experiment.tables)
+    checked = ExperimentTable.model_validate(experiment.tables)
     entries = Variants(experiment.tables, experiment.folder, Faults()).entries
     folder = experiment.folder
     tables: dict[str, Any] = {
         "name": experiment.name,
         "description": experiment.description,
         "seed": experiment.seed,
-        "replications": read.replications,
+        "replications": checked.replications,
         "baseline": experiment.baseline,
     }
     if experiment.cell_timeout is not None:
@@ -44,7 +44,7 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
         _plugin(lookup.POLICY, label, entry.table, folder) for label, entry in entries["policies"].items()
     ]
     tables["workloads"] = [_workload(label, entry.table, folder) for label, entry in entries["workloads"].items()]
-    tables["guest"] = _thawed(read.guest.model_dump())
+    tables["guest"] = _thawed(checked.guest.model_dump())
     tables["timing"] = {**_timing(), **experiment.tables.get("timing", {})}
     if "sweep" in experiment.tables:
         tables["sweep"] = _thawed(experiment.tables["sweep"])
@@ -91,8 +91,7 @@ def _plugin(kind: Kind, label: str, table: Mapping[str, Any], folder: Path) -> d
 def _timing() -> dict[str, float]:
     from sim.kernel.timing import Timing
 
-    defaults = Timing()
-    return {field.name: us_to_seconds(getattr(defaults, field.name)) for field in dataclasses.fields(Timing)}
+    return {name: us_to_seconds(time) for name, time in dataclasses.asdict(Timing()).items()}
 
 
 def _thawed(value: Any) -> Any:  # noqa: ANN401  whatever the file holds

@@ -47,51 +47,53 @@ def _in_file_order(fault: Fault) -> list[tuple[int, str]]:
     """Return what sorts faults by their keys: lists by number, sections in the order in which people write them."""
     section = re.match(r"\w*", fault.key)
     order = list(ExperimentTable.model_fields)
-    known = section is not None and section[0] in order
+    is_known = section is not None and section[0] in order
     parts = re.findall(r"\[(\d+)\]|([^\[]+)", fault.key)
     return [
-        (order.index(section[0]) if known and section else -1, ""),
+        (order.index(section[0]) if is_known and section else -1, ""),
         *((int(number or 0), text) for number, text in parts),
     ]
 
 
 def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults) -> Experiment | None:
-    read: ExperimentTable | None = None
+    checked: ExperimentTable | None = None
     try:
-        read = ExperimentTable.model_validate(tables)
+        checked = ExperimentTable.model_validate(tables)
     except ValidationError as error:
         include_faults(error, ExperimentTable, faults)
     # From here on the raw tables are looked at, so that what a plug-in refuses shows beside faults of shape.
     variants = Variants(tables, folder, faults)
-    given = tables.get("sweep")
-    sweeps = sweep.read(given if isinstance(given, tuple) else (), variants.known(), faults.below("sweep"))
+    sweep_tables = tables.get("sweep")
+    if not isinstance(sweep_tables, tuple):
+        sweep_tables = ()
+    sweeps = sweep.read(sweep_tables, variants.labels(), faults.below("sweep"))
     combinations_at_most = math.prod(each.count for each in sweeps) * variants.count()
     if combinations_at_most > MOST_COMBINATIONS:
         what = f"makes {combinations_at_most} combinations; at most {MOST_COMBINATIONS} can be run"
         (faults.below("sweep") if sweeps else faults).add(what)
         return None
     combinations = variants.combinations(sweep.points(sweeps))
-    if read is None or faults:
+    if checked is None or faults:
         return None
     if not combinations:
         faults.below("workloads").add("none runs on any machine")
         return None
-    if len(combinations) * read.replications > MOST_CELLS:
-        what = f"makes {len(combinations) * read.replications} cells; at most {MOST_CELLS} can be run"
+    if len(combinations) * checked.replications > MOST_CELLS:
+        what = f"makes {len(combinations) * checked.replications} cells; at most {MOST_CELLS} can be run"
         faults.below("replications").add(what)
     policies = list(dict.fromkeys(combination.policy.label for combination in combinations))
-    baseline = read.baseline if read.baseline is not None else policies[0]
+    baseline = checked.baseline if checked.baseline is not None else policies[0]
     if baseline not in policies:
         faults.below("baseline").add(unknown_name("policy", baseline, policies))
     if faults:
         return None
     return Experiment(
-        name=read.name or re.sub(r"[^\w. +-]", "-", stem).strip(" .")[:LABEL_LENGTH] or "experiment",
-        description=read.description,
-        seed=read.seed,
-        replications=tuple(range(read.replications)),
+        name=checked.name or re.sub(r"[^\w. +-]", "-", stem).strip(" .")[:LABEL_LENGTH] or "experiment",
+        description=checked.description,
+        seed=checked.seed,
+        replications=tuple(range(checked.replications)),
         baseline=baseline,
-        cell_timeout=read.cell_timeout,
+        cell_timeout=checked.cell_timeout,
         folder=folder,
         combinations=tuple(combinations),
         tables=tables,

@@ -26,13 +26,13 @@ def estimated_seconds(experiment: Experiment) -> float:
     The first combination of every workload on every machine is simulated for it. A policy or workload that fails is no
     reason to stop here: its runs count as the time it took to fail.
     """
-    took: dict[tuple[str, str], float] = {}
+    seconds: dict[tuple[str, str], float] = {}
     total = 0.0
     for combination in experiment.combinations:
         key = (combination.machine.label, combination.workload.label)
-        if key not in took:
-            took[key] = _time(combination, experiment) + _WRITING_S
-        total += took[key]
+        if key not in seconds:
+            seconds[key] = _time(combination, experiment) + _WRITING_S
+        total += seconds[key]
     return total * len(experiment.replications)
 
 

@@ -35,28 +35,24 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 def machine(table: object, faults: Faults) -> MachineSettings | None:
     """Return the machine that ``table`` describes."""
-    read = _as_model(MachineTable, table, faults)
-    if read is None:
+    checked = _as_model(MachineTable, table, faults)
+    if checked is None:
         return None
-    if (read.boot_memory is None) == (read.nodes is None):
+    if (checked.boot_memory is None) == (checked.nodes is None):
         missing = "needs boot_memory (for one node) or nodes"
-        faults.add(missing if read.nodes is None else "has both boot_memory and nodes; keep one")
+        faults.add(missing if checked.nodes is None else "has both boot_memory and nodes; keep one")
         return None
-    sizes = [node.boot_memory for node in read.nodes] if read.nodes is not None else [read.boot_memory or 0]
-    given = {
-        field.name: value
-        for field in dataclasses.fields(MachineSpec)
-        if field.name != "nodes" and (value := getattr(read, field.name)) is not None
-    }
+    sizes = [node.boot_memory for node in checked.nodes] if checked.nodes is not None else [checked.boot_memory or 0]
+    options = checked.model_dump(exclude={"label", "boot_memory", "nodes"}, exclude_none=True)
     try:
-        spec = MachineSpec(nodes=tuple(NodeSpec(boot_memory=size) for size in sizes), **given)
+        spec = MachineSpec(nodes=tuple(NodeSpec(boot_memory=size) for size in sizes), **options)
     except InputError as error:
         for fault in error.faults:
             # One node's memory is written as boot_memory; a fault must name the key that stands in the file.
-            short = read.nodes is None and fault.key.startswith("nodes")
+            short = checked.nodes is None and fault.key.startswith("nodes")
             faults.include([dataclasses.replace(fault, key=f"{faults.key}.{'boot_memory' if short else fault.key}")])
         return None
-    return MachineSettings(read.label or "+".join(format_size(size) for size in sizes), spec)
+    return MachineSettings(checked.label or "+".join(format_size(size) for size in sizes), spec)
 
 
 def policy(table: Mapping[str, Any], folder: Path, faults: Faults) -> PluginSettings | None:
@@ -72,8 +68,8 @@ def workload(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[Wo
     if "name" not in table:
         faults.add("needs a name (of one workload) or together (several on one guest)")
         return None
-    settings, made = _plugin(lookup.WORKLOAD, table, folder, faults)
-    nodes = _nodes(made, faults)
+    settings, instance = _plugin(lookup.WORKLOAD, table, folder, faults)
+    nodes = _nodes(instance, faults)
     return (settings, nodes) if settings is not None and nodes is not None else None
 
 
@@ -87,8 +83,8 @@ def _together(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[T
     nodes: set[int] = set()
     for number, part in enumerate(tables):
         of_part = faults.below("together", number)
-        settings, made = _plugin(lookup.WORKLOAD, part, folder, of_part)
-        its_nodes = _nodes(made, of_part)
+        settings, instance = _plugin(lookup.WORKLOAD, part, folder, of_part)
+        its_nodes = _nodes(instance, of_part)
         if settings is None or its_nodes is None:
             continue
         nodes.update(its_nodes)
@@ -103,33 +99,33 @@ def _together(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[T
 
 def guest(table: object, faults: Faults) -> GuestSettings | None:
     """Return the guest: the model, and for a real one what differs from its defaults."""
-    read = _as_model(GuestTable, table, faults)
-    if read is None:
+    checked = _as_model(GuestTable, table, faults)
+    if checked is None:
         return None
-    given = read.model_extra or {}
-    if read.model == "none":
-        for key in given:
+    others = checked.model_extra or {}
+    if checked.model == "none":
+        for key in others:
             faults.below(key).add('needs model = "linux"')
-        return None if given else GuestSettings("none")
-    parameters = guest_settings.configure(given, faults)
-    return None if faults else GuestSettings(read.model, read.sample_every, parameters)
+        return None if others else GuestSettings("none")
+    parameters = guest_settings.configure(others, faults)
+    return None if faults else GuestSettings(checked.model, checked.sample_every, parameters)
 
 
 def timing(table: Mapping[str, Any], faults: Faults) -> Timing | None:
     """Return the guest's times, from what ``table`` says in seconds; the others by default."""
     from sim.kernel.timing import Timing
 
-    known = [field.name for field in dataclasses.fields(Timing)]
-    given: dict[str, int] = {}
+    names = [field.name for field in dataclasses.fields(Timing)]
+    times: dict[str, int] = {}
     for key, value in table.items():
-        if key not in known:
-            faults.below(key).add(unknown_name(f"key of {faults.key}", key, known))
+        if key not in names:
+            faults.below(key).add(unknown_name(f"key of {faults.key}", key, names))
             continue
         try:
-            given[key] = seconds_to_us(seconds(value))
+            times[key] = seconds_to_us(seconds(value))
         except ValueError as error:
             faults.below(key).add(str(error))
-    return None if faults else Timing(**given)
+    return None if faults else Timing(**times)
 
 
 def _as_model(model: type[_Model], table: object, faults: Faults) -> _Model | None:
@@ -149,13 +145,13 @@ def _plugin(kind: Kind, table: Mapping[str, Any], folder: Path, faults: Faults) 
     except lookup.PluginError as error:
         faults.below("name").add(str(error))
         return None, None
-    given = {key: value for key, value in table.items() if key not in lookup.RESERVED_KEYS}
-    parameters = lookup.configure(plugin, given, faults)
+    values = {key: value for key, value in table.items() if key not in lookup.RESERVED_KEYS}
+    parameters = lookup.configure(plugin, values, faults)
     files = {} if faults else _files(plugin, parameters, folder, faults)
-    made = None if faults else lookup.create(plugin, parameters, folder, faults)
+    instance = None if faults else lookup.create(plugin, parameters, folder, faults)
     if faults:
         return None, None
-    return PluginSettings(table.get("label") or name.rpartition(":")[2], name, plugin.code, parameters, files), made
+    return PluginSettings(table.get("label") or name.rpartition(":")[2], name, plugin.code, parameters, files), instance
 
 
 def _files(plugin: lookup.Plugin, parameters: Mapping[str, Any], folder: Path, faults: Faults) -> dict[str, str]:
@@ -171,12 +167,12 @@ def _files(plugin: lookup.Plugin, parameters: Mapping[str, Any], folder: Path, f
     return hashes
 
 
-def _nodes(made: Any, faults: Faults) -> list[int] | None:  # noqa: ANN401  a workload, or None
-    if made is None:
+def _nodes(instance: Any, faults: Faults) -> list[int] | None:  # noqa: ANN401  a workload, or None
+    if instance is None:
         return None
     try:
-        made.duration()
-        return sorted({int(node) for node in made.node_capacity()})
+        instance.duration()
+        return sorted({int(node) for node in instance.node_capacity()})
     except Exception as error:  # noqa: BLE001  whatever a third party's code does
         faults.add(f"the workload cannot say its duration and nodes: {type(error).__name__}: {error}")
         return None

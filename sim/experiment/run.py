@@ -24,7 +24,7 @@ MOST_FAILURES_KEPT: Final = 1000
 
 @dataclass(slots=True)
 class Report:
-    """What a run has done: ``folder`` of the results, cells ``planned``, ``found`` (computed before), and outcomes.
+    """What a run has done: ``folder`` of the results, cells ``planned``, ``reused`` (computed before), and outcomes.
 
     ``failed`` holds the first thousand failures, so that it does not grow with the experiment. ``cpu_s`` is the CPU
     time of all cells, ``simulation_cpu_s`` the part of it that is not writing.
@@ -32,7 +32,7 @@ class Report:
 
     folder: Path
     planned: int
-    found: int = 0
+    reused: int = 0
     completed: int = 0
     failures: int = 0
     failed: list[Outcome] = field(default_factory=list)
@@ -42,13 +42,13 @@ class Report:
     @property
     def done(self) -> int:
         """Cells whose results are there."""
-        return self.found + self.completed
+        return self.reused + self.completed
 
     def summary(self) -> str:
         """Return one line for a person."""
         failed = f", {self.failures} failed" if self.failures else ""
-        found = f" ({self.found} of them were there already)" if self.found else ""
-        return f"{self.done} of {self.planned} runs completed{found}{failed}"
+        before = f" ({self.reused} of them were there already)" if self.reused else ""
+        return f"{self.done} of {self.planned} runs completed{before}{failed}"
 
     def count(self, outcome: Outcome) -> None:
         """Take in what became of a cell."""
@@ -95,7 +95,7 @@ def run(
         rows.settle(None if experiment.restricted else _Keys(experiment).__contains__)
     report = Report(results / experiment.name, planned=len(experiment))
     if not force:
-        report.found = sum(is_completed(folder, identity) for _, identity in experiment.tasks())
+        report.reused = sum(is_completed(folder, identity) for _, identity in experiment.tasks())
     if on_start is not None:
         on_start(report)
     # Looked up cell by cell, one after the other: nothing here grows with their number.
@@ -132,9 +132,9 @@ class _Keys:
         self._sorted = np.sort(np.fromiter(keys, dtype=f"S{KEY_LENGTH}", count=len(experiment)))
 
     def __contains__(self, key: object) -> bool:
-        wanted = str(key).encode()
-        place = int(self._sorted.searchsorted(wanted))
-        return place < len(self._sorted) and bool(self._sorted[place] == wanted)
+        name = str(key).encode()
+        index = int(self._sorted.searchsorted(name))
+        return index < len(self._sorted) and bool(self._sorted[index] == name)
 
 
 def _write_manifest(

@@ -155,8 +155,8 @@ def _in_one_line(error: BaseException) -> str:
     from sim.engine import WorkloadError
     from sim.kernel.policy_answers import PolicyError
 
-    told = isinstance(error, (PolicyError, WorkloadError))
-    return " ".join((str(error) if told else f"{type(error).__name__}: {error}").split())
+    tells_its_kind = isinstance(error, (PolicyError, WorkloadError))
+    return " ".join((str(error) if tells_its_kind else f"{type(error).__name__}: {error}").split())
 
 
 def _traceback(error: BaseException) -> str:

@@ -70,35 +70,35 @@ class Sweep:
         return _combined(self.axes)
 
 
-Known = Mapping[str, Mapping[str, Sequence[str]]]
+Labels = Mapping[str, Mapping[str, Sequence[str]]]
 """The labels of each labelled section, each with the labels of its parts (none but for compositions)."""
 
 
-def read(tables: Sequence[Any], known: Known, faults: Faults) -> list[Sweep]:
+def read(tables: Sequence[Any], labels: Labels, faults: Faults) -> list[Sweep]:
     """Return the sweeps that ``tables`` describe, as far as they are right; ``faults`` gets the rest."""
     sweeps = []
-    taken: dict[Target, str] = {}
+    swept_by: dict[Target, str] = {}
     for number, table in enumerate(tables):
         of_table = faults.below(number)
-        given = [
+        forms = [
             key for key in ("product", "zip", "points") if isinstance(table, Mapping) and table.get(key) is not None
         ]
-        if len(given) != 1:
+        if len(forms) != 1:
             of_table.add(
-                "needs one of product, zip and points" if not given else f"has {' and '.join(given)}; keep one"
+                "needs one of product, zip and points" if not forms else f"has {' and '.join(forms)}; keep one"
             )
             continue
-        kind = given[0]
+        kind = forms[0]
         if kind == "points":
-            sweep = _from_points(table[kind], known, of_table.below(kind))
+            sweep = _from_points(table[kind], labels, of_table.below(kind))
         else:
-            sweep = _from_lists(table[kind], known, of_table.below(kind), side_by_side=kind == "zip")
+            sweep = _from_lists(table[kind], labels, of_table.below(kind), side_by_side=kind == "zip")
         keys = {target: trial.key for axis in sweep.axes for point in axis for target, trial in point.items()}
-        again = [target for target in keys if target in taken]
-        faults.include(Fault(keys[target], f"is swept already, by {taken[target]}") for target in again)
-        if not again:
+        repeated = [target for target in keys if target in swept_by]
+        faults.include(Fault(keys[target], f"is swept already, by {swept_by[target]}") for target in repeated)
+        if not repeated:
             sweeps.append(sweep)
-        taken.update(dict.fromkeys(keys, of_table.key))
+        swept_by.update(dict.fromkeys(keys, of_table.key))
     return sweeps
 
 
@@ -112,9 +112,9 @@ def _combined(axes: Sequence[Sequence[Point]]) -> Iterator[Point]:
         yield {target: trial for point in combination for target, trial in point.items()}
 
 
-def _from_lists(table: object, known: Known, faults: Faults, *, side_by_side: bool) -> Sweep:
+def _from_lists(table: object, labels: Labels, faults: Faults, *, side_by_side: bool) -> Sweep:
     axes: list[tuple[Point, ...]] = []
-    for target, value, of_value in _targets(table, known, faults):
+    for target, value, of_value in _targets(table, labels, faults):
         if not isinstance(value, tuple) or not value:
             of_value.add(f"{shown(value)} is not a list of values to try")
             continue
@@ -127,22 +127,25 @@ def _from_lists(table: object, known: Known, faults: Faults, *, side_by_side: bo
     return Sweep((tuple(next(_combined([[point] for point in row])) for row in zip(*axes, strict=False)),))
 
 
-def _from_points(table: object, known: Known, faults: Faults) -> Sweep:
+def _from_points(table: object, labels: Labels, faults: Faults) -> Sweep:
     if not isinstance(table, tuple) or not table:
         faults.add(f"{shown(table)} is not a list of points")
         return Sweep(())
-    read_points = [
-        {target: Trial(value, of_value.key) for target, value, of_value in _targets(point, known, faults.below(number))}
+    axis = tuple(
+        {
+            target: Trial(value, of_value.key)
+            for target, value, of_value in _targets(point, labels, faults.below(number))
+        }
         for number, point in enumerate(table)
-    ]
-    return Sweep((tuple(read_points),))
+    )
+    return Sweep((axis,))
 
 
 Entries = Iterator[tuple[str, Any, "Faults"]]
 """What stands in a table: key, value, and the collector of the value's faults."""
 
 
-def _targets(table: object, known: Known, faults: Faults) -> Iterator[tuple[Target, Any, Faults]]:
+def _targets(table: object, labels: Labels, faults: Faults) -> Iterator[tuple[Target, Any, Faults]]:
     """Yield what the nested ``table`` assigns: target, value, and the collector of the value's faults."""
     for section, inside, of_section in _entries(table, faults):
         if section in SINGLE:
@@ -151,12 +154,12 @@ def _targets(table: object, known: Known, faults: Faults) -> Iterator[tuple[Targ
         elif section not in LABELLED:
             of_section.add(unknown_name("section", section, [*LABELLED, *SINGLE]))
         else:
-            labels = known.get(section, {})
+            parts = labels.get(section, {})
             for label, keys, of_label in _entries(inside, of_section):
-                if label in labels:
-                    yield from _labelled(section, label, _entries(keys, of_label), labels[label])
+                if label in parts:
+                    yield from _labelled(section, label, _entries(keys, of_label), parts[label])
                 else:
-                    of_label.add(unknown_name(f"label of {section}", label, labels))
+                    of_label.add(unknown_name(f"label of {section}", label, parts))
 
 
 def _labelled(section: str, label: str, entries: Entries, parts: Sequence[str]) -> Iterator[tuple[Target, Any, Faults]]:

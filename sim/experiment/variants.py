@@ -19,8 +19,8 @@ from sim.units import format_size
 if TYPE_CHECKING:
     from pathlib import Path
 
-_Made = TypeVar("_Made")
-_Maker = Callable[[Mapping[str, Any], Faults], _Made | None]
+_Resolved = TypeVar("_Resolved")
+_Maker = Callable[[Mapping[str, Any], Faults], _Resolved | None]
 _SINGULAR: Final = {"machines": "machine", "policies": "policy", "workloads": "workload"}
 
 
@@ -47,12 +47,12 @@ class Variants:
         self._tables = tables
         self._folder = folder
         self._faults = faults
-        self._made: dict[object, Any] = {}
+        self._resolved: dict[object, Any] = {}
         self.entries = {section: dict(self._entries(section)) for section in LABELLED}
         for entry in self.entries["workloads"].values():
             self._check_machines(entry)
 
-    def known(self) -> dict[str, dict[str, tuple[str, ...]]]:
+    def labels(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Return the labels of each section, each with the labels of its parts."""
         return {
             section: {label: entry.parts for label, entry in entries.items()}
@@ -76,9 +76,9 @@ class Variants:
                 values = _relevant(point, dict(zip(LABELLED, labels, strict=True)))
                 key = (labels, tuple(trial.key for trial in values.values()))
                 if key not in combinations:
-                    made = self._combination(machine, policy, workload, values)
-                    if made is not None:
-                        combinations[key] = made
+                    combination = self._combination(machine, policy, workload, values)
+                    if combination is not None:
+                        combinations[key] = combination
         return list(combinations.values())
 
     def _resolve_all(self, point: Point) -> None:
@@ -124,12 +124,12 @@ class Variants:
 
     def _workload(self, label: str, point: Point) -> _Workload | None:
         def make(table: Mapping[str, Any], faults: Faults) -> _Workload | None:
-            made = resolve.workload(table, self._folder, faults)
-            return None if made is None else _Workload(*made)
+            resolved = resolve.workload(table, self._folder, faults)
+            return None if resolved is None else _Workload(*resolved)
 
         return self._variant("workloads", label, point, make)
 
-    def _variant(self, section: str, label: str, point: Point, make: _Maker[_Made]) -> _Made | None:
+    def _variant(self, section: str, label: str, point: Point, make: _Maker[_Resolved]) -> _Resolved | None:
         """Return what becomes of the entry ``label`` of ``section`` at a ``point``; None where there are faults."""
         entry = self.entries[section][label]
         trials = {
@@ -138,7 +138,7 @@ class Variants:
         table = {**_with(entry.table, trials), "label": _variant_label(label, trials)}
         return self._once((section, label), entry, trials, lambda faults: make(table, faults))
 
-    def _single(self, section: str, point: Point, make: _Maker[_Made]) -> _Made | None:
+    def _single(self, section: str, point: Point, make: _Maker[_Resolved]) -> _Resolved | None:
         """Return what becomes of a ``section`` that has one table without a label."""
         table = self._tables.get(section, {})
         if not isinstance(table, Mapping):
@@ -153,19 +153,19 @@ class Variants:
         name: tuple[str, ...],
         entry: Entry,
         trials: Mapping[Target, Trial],
-        make: Callable[[Faults], _Made | None],
-    ) -> _Made | None:
+        make: Callable[[Faults], _Resolved | None],
+    ) -> _Resolved | None:
         """Return what ``make`` makes of an entry with the values of ``trials``; it is called, and adds faults, once."""
         key = (*name, *(trial.key for trial in trials.values()))
-        if key not in self._made:
+        if key not in self._resolved:
             faults = Faults(entry.key)
-            self._made[key] = make(faults)
+            self._resolved[key] = make(faults)
             self._faults.include(_moved(fault, entry, trials) for fault in faults)
-        made: _Made | None = self._made[key]
-        return made
+        resolved: _Resolved | None = self._resolved[key]
+        return resolved
 
     def _entries(self, section: str) -> Iterator[tuple[str, Entry]]:
-        taken: dict[str, str] = {}
+        keys: dict[str, str] = {}
         for number, table in enumerate(_sequence(self._tables.get(section))):
             if not isinstance(table, Mapping):
                 continue
@@ -174,11 +174,11 @@ class Variants:
             label = _label(section, table, of_table.key)
             if label is None or not _usable(section, table, parts):
                 continue  # faults of shape, which the models have found
-            if label in taken:
-                what = f"{shown(label)} is taken by {taken[label]}; give this one a label of its own"
+            if label in keys:
+                what = f"{shown(label)} is taken by {keys[label]}; give this one a label of its own"
                 of_table.below("label").add(what)
                 continue
-            taken[label] = of_table.key
+            keys[label] = of_table.key
             yield label, Entry(of_table.key, table, parts)
 
     def _check_machines(self, entry: Entry) -> None:

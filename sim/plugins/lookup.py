@@ -117,10 +117,10 @@ def find(kind: Kind, name: str, folder: Path | None = None) -> Plugin:
         raise PluginError(f"{kind.word} {name!r} is declared more than once: {owners}; uninstall one of them")
     entry = entries[0]
     try:
-        loaded = entry.load()
+        candidate = entry.load()
     except (Exception, SystemExit) as error:  # whatever a third party's module does on import
         raise PluginError(f"{kind.word} {name!r} ({entry.value}) cannot be imported: {_in_words(error)}") from error
-    return _checked(kind, name, loaded, _distribution(entry))
+    return _checked(kind, name, candidate, _distribution(entry))
 
 
 def configure(plugin: Plugin, values: Mapping[str, object], faults: Faults) -> dict[str, Any]:
@@ -129,12 +129,12 @@ def configure(plugin: Plugin, values: Mapping[str, object], faults: Faults) -> d
     What is wrong is added to ``faults``, each under its key. A parameter without default (None) that
     is not given is left out. Paths stay as written.
     """
-    known = {parameter.name: parameter for parameter in plugin.parameters}
+    parameters = {parameter.name: parameter for parameter in plugin.parameters}
     configured: dict[str, Any] = {}
     for key in values:
-        if key not in known:
-            faults.below(key).add(unknown_name(f"parameter of {plugin.name}", key, known))
-    for name, parameter in known.items():
+        if key not in parameters:
+            faults.below(key).add(unknown_name(f"parameter of {plugin.name}", key, parameters))
+    for name, parameter in parameters.items():
         if name in values:
             configured[name] = parameter.type.convert(values[name], faults.below(name))
         elif parameter.default is not None:
@@ -158,12 +158,12 @@ def create(plugin: Plugin, configured: Mapping[str, Any], folder: Path, faults: 
     }
     refused = {name: parameters[name].complaints(value) for name, value in arguments.items()}
     before = len(faults)
-    made = None
+    instance = None
     try:
-        made = plugin.cls(**arguments)
+        instance = plugin.cls(**arguments)
     except ValueError as error:
-        said = getattr(error, "faults", None)
-        for complaint in said if isinstance(said, (list, tuple)) else (error,):
+        sentences = getattr(error, "faults", None)
+        for complaint in sentences if isinstance(sentences, (list, tuple)) else (error,):
             refused.pop(_place(str(complaint), parameters, faults), None)
     except Exception as error:  # noqa: BLE001  whatever a third party's constructor does
         if not any(refused.values()):  # else it may have failed because of what is told below
@@ -171,7 +171,7 @@ def create(plugin: Plugin, configured: Mapping[str, Any], folder: Path, faults: 
     for name, complaints in refused.items():
         for what in complaints:
             faults.below(name).add(what)
-    return None if len(faults) > before else made
+    return None if len(faults) > before else instance
 
 
 def file_paths(plugin: Plugin, configured: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -216,14 +216,14 @@ def _from_file(path: Path, class_name: str) -> object:
         raise PluginError(f"{path}: {unknown_name('class', class_name, classes)}") from None
 
 
-def _checked(kind: Kind, name: str, loaded: object, origin: str) -> Plugin:
-    """Return ``loaded`` as a plug-in if it is a usable class of its kind."""
-    if not inspect.isclass(loaded) or not issubclass(loaded, kind.base):
+def _checked(kind: Kind, name: str, candidate: object, origin: str) -> Plugin:
+    """Return ``candidate`` as a plug-in if it is a usable class of its kind."""
+    if not inspect.isclass(candidate) or not issubclass(candidate, kind.base):
         raise PluginError(f"{kind.word} {name!r} ({origin}) is not a subclass of {kind.base_module}.{kind.base_name}")
-    if inspect.isabstract(loaded):
-        missing = ", ".join(sorted(getattr(loaded, "__abstractmethods__", ())))
+    if inspect.isabstract(candidate):
+        missing = ", ".join(sorted(getattr(candidate, "__abstractmethods__", ())))
         raise PluginError(f"{kind.word} {name!r} ({origin}) does not define {missing}")
-    plugin = Plugin(name, loaded, origin, _code(loaded))
+    plugin = Plugin(name, candidate, origin, _code(candidate))
     try:
         described = {parameter.name for parameter in plugin.parameters}
     except DescriptionError as error:

@@ -114,13 +114,13 @@ def checked(
     and then may rely on its arguments.
     """
     signature = inspect.signature(init)
-    given = [argument for argument in signature.parameters.values() if argument.kind is argument.KEYWORD_ONLY]
+    arguments = [argument for argument in signature.parameters.values() if argument.kind is argument.KEYWORD_ONLY]
     parameters: list[Parameter] = []
 
     @functools.wraps(init)
     def judging(self: Any, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:  # noqa: ANN401
         if not parameters:  # only now: on import, names that the annotations hold may not be there yet
-            parameters.extend(_described(init, given))
+            parameters.extend(_described(init, arguments))
         check = Checker(parameter.name for parameter in parameters)
         for parameter in parameters:
             for complaint in parameter.complaints(kwargs.get(parameter.name, parameter.default)):
@@ -129,7 +129,7 @@ def checked(
         check.done()
 
     me = next(iter(signature.parameters.values()))
-    judging.__signature__ = signature.replace(parameters=[me, *given])  # type: ignore[attr-defined]  # as inspect has it
+    judging.__signature__ = signature.replace(parameters=[me, *arguments])  # type: ignore[attr-defined]  # as inspect has it
     return judging
 
 
@@ -184,8 +184,8 @@ def _parameter(name: str, hint: object, *, default: object, required: bool) -> P
     if not types and plain in _PLAIN:
         types = [_PLAIN[plain]]
     if len(types) != 1:
-        known = "Size(), Seconds(), Word(...), ListOf(...)"
-        raise DescriptionError(f"parameter {name!r} needs one description of its values, such as {known}")
+        examples = "Size(), Seconds(), Word(...), ListOf(...)"
+        raise DescriptionError(f"parameter {name!r} needs one description of its values, such as {examples}")
     if not _fits(plain, types[0].takes):
         python, takes = getattr(plain, "__name__", plain), types[0].takes.__name__
         raise DescriptionError(

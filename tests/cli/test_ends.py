@@ -131,7 +131,7 @@ def test_a_rerun_says_when_another_version_wrote_the_manifest(folder: Folder) ->
 
 def test_ctrl_c_says_what_is_kept_and_is_exit_code_130(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object, out: Path, *, on_start: Callable[[Report], None], **__: object) -> None:
-        on_start(Report(out, planned=9, found=3, completed=2))
+        on_start(Report(out, planned=9, reused=3, completed=2))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sim.experiment.run.run", interrupted)

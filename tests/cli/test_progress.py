@@ -32,7 +32,7 @@ def last_line(planned: int, found: int, outcomes: Sequence[bool], *, shown: bool
         file=stream, width=100, force_terminal=True, color_system=None, get_time=lambda: now, legacy_windows=False
     )
     with RunProgress(console, shown=shown) as progress:
-        report = Report(Path("nowhere"), planned=planned, found=found)
+        report = Report(Path("nowhere"), planned=planned, reused=found)
         progress.start(report)
         assert progress.report is report
         for number, completed in enumerate(outcomes):

@@ -84,11 +84,11 @@ def test_a_cell_that_fails_after_it_had_completed_leaves_nothing_of_its_old_resu
     assert len(store.runs()) == 2
 
     again = run(experiment, tmp_path, workers=InProcess())
-    assert (again.found, again.completed, again.failures) == (1, 0, 1)
+    assert (again.reused, again.completed, again.failures) == (1, 0, 1)
     assert again.summary() == "1 of 2 runs completed (1 of them were there already), 1 failed"
     (tmp_path / "bad mood").unlink()
     last = run(experiment, tmp_path, workers=InProcess())
-    assert (last.found, last.completed, last.failures) == (1, 1, 0)
+    assert (last.reused, last.completed, last.failures) == (1, 1, 0)
     assert files(last.folder) == before
 
 
@@ -252,7 +252,7 @@ def test_who_watches_is_told_first_how_much_there_is_and_then_of_every_cell(tmp_
     told: list[object] = []
 
     def start(report: Report) -> None:
-        told.append((report.planned, report.found, report.done))
+        told.append((report.planned, report.reused, report.done))
 
     def finished(outcome: Outcome) -> None:
         told.append(outcome.cell)

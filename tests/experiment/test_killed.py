@@ -86,7 +86,7 @@ def test_a_sweep_killed_again_and_again_ends_like_one_that_was_left_alone(
     assert at_work == kills, "a sweep was over before it was killed"
     assert 0 < len(before) < cells
     report = run(load(tables), tmp_path / "x", workers=InProcess())
-    assert report.found == len(before)
+    assert report.reused == len(before)
     assert report.summary().startswith(f"{cells} of {cells} runs completed")
     assert files(report.folder) == files(calm.folder)
 

@@ -98,23 +98,23 @@ def test_a_second_run_computes_only_what_is_missing(tmp_path: Path) -> None:
     before = files(first.folder)
 
     again = run(load(small()), tmp_path, workers=InProcess())
-    assert (again.found, again.completed) == (8, 0)
+    assert (again.reused, again.completed) == (8, 0)
 
     gone, *_, empty = sorted((first.folder / "events").rglob("*.parquet"))
     gone.unlink()
     empty.write_bytes(b"")  # what a power failure makes of a file that was written just before
     third = run(load(small()), tmp_path, workers=InProcess())
-    assert (third.found, third.completed) == (6, 2)
+    assert (third.reused, third.completed) == (6, 2)
     third = run(load(small()), tmp_path, workers=InProcess())
     assert files(first.folder) == before
 
     shutil.rmtree(first.folder / "runs")  # made from the cells again
     fourth = run(load(small()), tmp_path, workers=InProcess())
-    assert (fourth.found, fourth.completed) == (8, 0)
+    assert (fourth.reused, fourth.completed) == (8, 0)
     assert files(first.folder) == before
 
     forced = run(load(small()), tmp_path, workers=InProcess(), force=True)
-    assert (forced.found, forced.completed) == (0, 8)
+    assert (forced.reused, forced.completed) == (0, 8)
     assert files(forced.folder) == before
 
 
@@ -206,7 +206,7 @@ def test_an_interrupted_run_ends_its_processes_and_goes_on_later(tmp_path: Path)
     assert not set(multiprocessing.active_children()) - before
     there = len(ResultStore(tmp_path / "experiment").completed())
     report = run(load(small()), tmp_path, workers=InProcess())
-    assert report.found == there
+    assert report.reused == there
     assert report.done == 8
 
 
@@ -215,7 +215,7 @@ def test_what_an_earlier_version_of_the_experiment_left_is_removed(tmp_path: Pat
 
     report = run(load(small(policies=[{"name": "contig-zones"}])), tmp_path, workers=InProcess())
 
-    assert (report.found, report.completed) == (4, 0)
+    assert (report.reused, report.completed) == (4, 0)
     assert set(ResultStore(report.folder).runs()["policy"]) == {"contig-zones"}
 
 
@@ -228,7 +228,7 @@ def test_workers_are_told_apart() -> None:
 
 
 def test_a_report_says_what_was_there() -> None:
-    assert Report(Path(), planned=5, found=2, completed=3).summary() == (
+    assert Report(Path(), planned=5, reused=2, completed=3).summary() == (
         "5 of 5 runs completed (2 of them were there already)"
     )
 

@@ -189,7 +189,7 @@ def test_results_of_an_older_program_are_computed_again_and_do_not_stay(
 
     new = run(load(tables), tmp_path, workers=InProcess())
 
-    assert (new.found, new.completed) == (0, 2)
+    assert (new.reused, new.completed) == (0, 2)
     there = [path.stem for path in new.folder.glob("events/*/*/*/*.parquet")]
     assert len(keys) == len(there) == 2
     assert not keys & set(there)

@@ -70,11 +70,11 @@ class Together(Workload):
 
 
 def _own_names(parts: Sequence[Workload]) -> list[str]:
-    seen: Counter[str] = Counter()
+    count: Counter[str] = Counter()
     names = []
     for part in parts:
-        seen[part.name] += 1
-        names.append(part.name if seen[part.name] == 1 else f"{part.name}-{seen[part.name]}")
+        count[part.name] += 1
+        names.append(part.name if count[part.name] == 1 else f"{part.name}-{count[part.name]}")
     return names
 
 
