@@ -43,6 +43,13 @@ test-long: $(DEV) ## All tests in random order, with the long Hypothesis profile
 coverage: $(DEV) ## What the tests run through, with a floor (takes twice as long as the tests)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
+.PHONY: lowest
+lowest: $(BIN)/python ## The tests with the oldest libraries that pyproject.toml claims to work with
+	$(BIN)/python -m venv .venv-lowest
+	$(BIN)/python -m tests.support.lowest > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[test]' -c .venv-lowest/constraints.txt
+	.venv-lowest/bin/pytest -n $(WORKERS) --dist worksteal -W ignore
+
 .PHONY: mutants
 mutants: $(MUTANTS) ## Mistakes put into the code one by one: do the tests notice? (takes hours, resumes)
 	$(BIN)/python -m tests.mutation.run $(AREAS)
@@ -63,7 +70,7 @@ pages: $(DEV) ## Write the documentation's pages that follow from the code
 
 .PHONY: clean
 clean: ## Remove the environment, caches and everything built (results stay)
-	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks *.egg-info
+	rm -rf $(VENV) .venv-lowest build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

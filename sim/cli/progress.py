@@ -35,6 +35,7 @@ class RunProgress:
     """The progress of one experiment on ``console``; nothing at all where not ``shown``."""
 
     def __init__(self, console: Console, *, shown: bool) -> None:
+        self._shown = shown
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -45,20 +46,21 @@ class RunProgress:
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not shown,
         )
         self._task = self._bar.add_task("Starting", total=None, failed="")
         self._failed = 0
         self.report: Report | None = None
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._shown:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._shown:
+            self._bar.stop()
 
     def start(self, report: Report) -> None:
         """Show how many runs there are, and how many of them were there already."""
