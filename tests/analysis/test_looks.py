@@ -9,7 +9,7 @@ from tests.analysis import looks
 
 # Older ones choose other sizes and places for what nobody sets.
 pytestmark = pytest.mark.skipif(
-    mpl.__version_info__ < (3, 11), reason="the looks are kept as matplotlib 3.11 draws them"
+    mpl.__version_info__ < (3, 11), reason="kept as matplotlib 3.11 draws"
 )
 
 
