@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.run_result import SEVERAL_ZONES, BootMemory
@@ -98,7 +99,8 @@ def lay_out(machine: MachineSpec) -> BootLayout:
     ranges = _present_ranges(machine)
     zones = _zones(machine, ranges)
     for zone in zones:
-        memory.boot_zone(
+        add_boot_zone(
+            memory,
             zone.node,
             zone.zone,
             start=zone.start,
@@ -271,7 +273,8 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
             ]
             missing = _present_pages(own, start, end) < pages
             last = -(-own[-1].end // memory.section_pages) * memory.section_pages
-            memory.boot_blocks(
+            add_boot_blocks(
+                memory,
                 within[0].node,
                 block,
                 1,
@@ -280,7 +283,7 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
                 sections_end=last if last < end else None,
             )
         else:
-            memory.boot_blocks(node, block, 1, None)
+            add_boot_blocks(memory, node, block, 1, None)
 
 
 def _block_runs(memory: Memory) -> tuple[tuple[int, int, int, int], ...]:

@@ -1,7 +1,7 @@
 """Add, online, offline, remove: the only place where blocks change state and present pages are accounted.
 
 Follows ``mm/memory_hotplug.c`` (``add_memory_resource``, ``online_pages``, ``offline_pages``, ``try_remove_memory``,
-``adjust_present_page_count``, ``shrink_zone_span``) and ``drivers/base/memory.c``. This room knows neither policies
+``adjust_present_page_count``) and ``drivers/base/memory.c``. This room knows neither policies
 nor time: callers name the zone.
 """
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from sim.memory.blocks import ABSENT, FIRST_ZONE_CODE, MAX_ZONES, MIXED, OFFLINE, BlockTable
 from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
 from sim.memory.groups import NO_GROUP, GroupRegistry, MemoryGroup
+from sim.memory.spans import Spans
 from sim.memory.units import UnitIndex
 from sim.memory.zones import ZONE_LABELS, ZONE_NORMAL, Node, ScopeTotals, Zone
-from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES, STRUCT_PAGE_BYTES
+from sim.units import PAGE_SIZE, STRUCT_PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,6 @@ class Memory:
     """
 
     __slots__ = (
-        "_sections_end",
         "_units",
         "altmap_pages",
         "block_pages",
@@ -41,6 +41,7 @@ class Memory:
         "memmap_pages",
         "nodes",
         "section_pages",
+        "spans",
         "system",
         "zone_by_code",
     )
@@ -63,73 +64,10 @@ class Memory:
         """Pages that the memmap of one block takes."""
         self.altmap_pages = self.memmap_pages
         """Pages that a block which hosts its own memmap never hands out; whole pageblocks with ``force``."""
-        self._sections_end: dict[int, int] = {}
+        self.spans = Spans(self.blocks, block_pages)
         self._units = UnitIndex(self.blocks, block_pages, section_pages, self.zone_type_at)
 
-    # Boot ------------------------------------------------------------------------------------------------------------
-
-    def boot_zone(
-        self,
-        node: int,
-        zone_type: int,
-        *,
-        start: int,
-        end: int,
-        present: int,
-        managed: int,
-        cma: int = 0,
-        present_early: int | None = None,
-    ) -> Zone:
-        """Set up a boot zone: span ``[start, end)`` in page frames, counters in pages.
-
-        Blocks follow by :meth:`boot_blocks`.
-        """
-        zone = self.zone(node, zone_type)
-        zone.start, zone.end = start, end
-        zone.cma, zone.managed = cma, managed
-        zone.present_early = present if present_early is None else present_early
-        zone.present = present
-        self.nodes[node].update_low_end()
-        for totals in self._scopes(zone):
-            if zone.movable:
-                totals.movable += present
-            else:
-                totals.kernel += present
-                totals.early_kernel += zone.present_early
-                if present:
-                    totals.movable += cma
-                    totals.early_kernel -= cma
-        return zone
-
-    def boot_blocks(
-        self,
-        node: int,
-        first: int,
-        count: int,
-        zone_type: int | None,
-        *,
-        holes: bool = False,
-        sections_end: int | None = None,
-    ) -> None:
-        """Declare ``count`` early blocks, online in ``zone_type`` or, where None, in several zones or nodes.
-
-        ``sections_end``: page after the last block's last section that has memory, where sections are missing above it.
-        """
-        blocks = self.blocks
-        blocks.reserve(first + count)
-        code = MIXED if zone_type is None else self.zone(node, zone_type).code
-        flags = BlockTable.EARLY | (BlockTable.HAS_HOLES if holes else 0)
-        for block in range(first, first + count):
-            blocks.where[block] = code
-            blocks.node[block] = node
-            blocks.flags[block] = flags
-        if zone_type is None:
-            start, end = first * self.block_pages, (first + count) * self.block_pages
-            for zone in self.zone_by_code:
-                if zone is not None and zone.intersects(start, end - start):
-                    zone.mixed_parts.append((max(zone.start, start), min(zone.end, end)))
-        elif sections_end is not None:
-            self._sections_end[first + count - 1] = sections_end
+    # Zones -----------------------------------------------------------------------------------------------------------
 
     def zone(self, node: int, zone_type: int) -> Zone:
         """Return the zone of this type on ``node``, made empty where it has never had pages."""
@@ -315,7 +253,9 @@ class Memory:
         self._account(zone, self.groups.find(group_id) if group_id >= 0 else None, early, -pages)
         start = block * self.block_pages
         if zone.start == start or zone.end == start + pages:
-            self._shrink_span(zone, block, count)
+            self.spans.shrink(zone, block, count)
+            if zone.type < ZONE_NORMAL:
+                self.nodes[zone.node].update_low_end()
         if self._units.sizes:
             self._units.change(block, count, zone, -1)
         return zone
@@ -367,50 +307,17 @@ class Memory:
                 groups.settle()
                 groups.touched = group
 
-    def _scopes(self, zone: Zone) -> tuple[ScopeTotals, ...]:
+    def scopes(self, zone: Zone) -> tuple[ScopeTotals, ...]:
+        """Return the totals that a zone's pages count in."""
         return (self.system,) if zone.totals is self.system else (self.system, zone.totals)
 
     def _account_cma(self, zone: Zone, pages: int) -> None:
         """Count CMA areas only while their zone has present pages, as the kernel's loop over populated zones does."""
         before = zone.present - pages
         change = zone.cma if before == 0 else -zone.cma if zone.present == 0 else 0
-        for totals in self._scopes(zone):
+        for totals in self.scopes(zone):
             totals.movable += change
             totals.early_kernel -= change
-
-    def _shrink_span(self, zone: Zone, block: int, count: int) -> None:
-        """Pull in the edge of the span that the blocks formed, over all holes at once (``shrink_zone_span``)."""
-        where = self.blocks.where
-        start = block * self.block_pages
-        end = start + count * self.block_pages
-        if zone.start == start:
-            edge = self._first_page_above(zone, block + count, end)
-            zone.start, zone.end = (edge, zone.end) if edge is not None else (0, 0)
-        else:
-            last = where.rfind(zone.code, 0, block)
-            edge = self._sections_end.get(last, (last + 1) * self.block_pages)
-            for part_start, part_end in zone.mixed_parts:
-                part_edge = _round_down(part_end)
-                if max(edge, zone.start) < part_edge <= start and part_start < part_edge:
-                    edge = part_edge
-            if edge:
-                zone.end = edge
-            else:
-                zone.start = zone.end = 0
-        if zone.type < ZONE_NORMAL:
-            self.nodes[zone.node].update_low_end()
-
-    def _first_page_above(self, zone: Zone, block: int, first_page: int) -> int | None:
-        """Return the zone's first page at or above ``first_page``, in steps of a sub-section within the span."""
-        found = []
-        above = self.blocks.where.find(zone.code, block)
-        if above >= 0 and above * self.block_pages < zone.end:
-            found.append(above * self.block_pages)
-        for part_start, part_end in zone.mixed_parts:
-            edge = _round_up(part_start)
-            if first_page <= edge < min(part_end, zone.end):
-                found.append(edge)
-        return min(found, default=None)
 
     # Sub-blocks, units, words ----------------------------------------------------------------------------------------
 
@@ -434,7 +341,7 @@ class Memory:
             return None
         zone = self.zone_by_code[self.blocks.where[block]]
         if zone is not None:
-            return zone.type if page < self._sections_end.get(block, page + 1) else None
+            return zone.type if page < self.spans.sections_end.get(block, page + 1) else None
         for candidate in self.zone_by_code:
             if candidate is not None and any(start <= page < end for start, end in candidate.mixed_parts):
                 return candidate.type
@@ -450,11 +357,3 @@ class Memory:
             return None
         zone = self.zone_of(block)
         return "none" if zone is None else ZONE_LABELS[zone.type]
-
-
-def _round_down(page: int) -> int:
-    return page - page % PAGEBLOCK_PAGES
-
-
-def _round_up(page: int) -> int:
-    return -(-page // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES

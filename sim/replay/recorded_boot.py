@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_LABELS
 from sim.replay.trace_format import TraceError
@@ -30,7 +31,8 @@ def build_memory(trace: Trace) -> Memory:
             raise TraceError(
                 f"{trace.name}: boot: unknown zone {zone.zone!r} (known: {', '.join(ZONE_LABELS)}, Device)"
             )
-        memory.boot_zone(
+        add_boot_zone(
+            memory,
             zone.node,
             ZONE_BY_LABEL[zone.zone],
             start=zone.start_pfn if zone.spanned_pages else 0,
@@ -45,5 +47,5 @@ def build_memory(trace: Trace) -> Memory:
         zone_type = None if run.zone == "none" else ZONE_BY_LABEL.get(run.zone or "")
         if zone_type is None and run.zone != "none":
             raise TraceError(f"{trace.name}: boot: blocks from {run.start}: unknown zone {run.zone!r}")
-        memory.boot_blocks(run.node, run.start, run.count, zone_type)
+        add_boot_blocks(memory, run.node, run.start, run.count, zone_type)
     return memory

@@ -10,6 +10,7 @@ import pytest
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
+from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.errors import HotplugError
 from sim.memory.hotplug import Memory
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, OnlineType
@@ -34,7 +35,8 @@ def boot(boot_pages: Sequence[int], knobs: Knobs, *, cma: Sequence[int] = (), bl
     block = FIRST_BOOT_BLOCK
     for node, pages in enumerate(boot_pages):
         start = block * block_pages
-        memory.boot_zone(
+        add_boot_zone(
+            memory,
             node,
             ZONE_NORMAL,
             start=start,
@@ -44,9 +46,9 @@ def boot(boot_pages: Sequence[int], knobs: Knobs, *, cma: Sequence[int] = (), bl
             cma=cma[node] if cma else 0,
         )
         whole, rest = divmod(pages, block_pages)
-        memory.boot_blocks(node, block, whole, ZONE_NORMAL)
+        add_boot_blocks(memory, node, block, whole, ZONE_NORMAL)
         if rest:
-            memory.boot_blocks(node, block + whole, 1, ZONE_NORMAL, holes=True)
+            add_boot_blocks(memory, node, block + whole, 1, ZONE_NORMAL, holes=True)
         block += whole + bool(rest)
     return FastMachine(memory, knobs)
 
@@ -375,9 +377,9 @@ def test_default_kernel_zone(case: dict[str, Any]) -> None:
     boot_blocks = [b for b in range(1, end // BLOCK) if b * BLOCK not in hole]
     memory = Memory(block_pages=BLOCK, section_pages=BLOCK, nodes=[0])
     present = len(boot_blocks) * BLOCK + BLOCK - start
-    memory.boot_zone(0, ZONE_DMA32, start=start, end=end, present=present, managed=present)
+    add_boot_zone(memory, 0, ZONE_DMA32, start=start, end=end, present=present, managed=present)
     for block in boot_blocks:
-        memory.boot_blocks(0, block, 1, ZONE_DMA32)
+        add_boot_blocks(memory, 0, block, 1, ZONE_DMA32)
     machine = FastMachine(memory, Knobs())
     memory.add(case["block"], 1, node=0)
     for word in ("online", "online_kernel"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import ZONE_NORMAL
 
@@ -13,8 +14,8 @@ def machine(*, nodes: int = 1, cma: int = 0, block_pages: int = B) -> Memory:
     """One node with 8 boot blocks in Normal from block 32 on, on a machine with ``nodes`` possible nodes."""
     memory = Memory(block_pages=block_pages, section_pages=block_pages, nodes=range(nodes))
     start, pages = 32 * block_pages, 8 * block_pages
-    memory.boot_zone(0, ZONE_NORMAL, start=start, end=start + pages, present=pages, managed=pages - 1000, cma=cma)
-    memory.boot_blocks(0, 32, 8, ZONE_NORMAL)
+    add_boot_zone(memory, 0, ZONE_NORMAL, start=start, end=start + pages, present=pages, managed=pages - 1000, cma=cma)
+    add_boot_blocks(memory, 0, 32, 8, ZONE_NORMAL)
     return memory
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sim.memory.boot import add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from tests.memory.small_machine import B, counters, machine
@@ -121,7 +122,7 @@ def test_a_single_block_added_where_one_hosted_its_memmap_does_not() -> None:
 def test_an_early_block_that_never_was_whole_counts_as_early_as_far_as_it_was() -> None:
     """A boot zone says itself how many of its present pages are early: the others came by hotplug before."""
     memory = Memory(block_pages=B, section_pages=B, nodes=[0, 1])
-    memory.boot_zone(0, ZONE_NORMAL, start=32 * B, end=40 * B, present=8 * B, managed=8 * B, present_early=6 * B)
+    add_boot_zone(memory, 0, ZONE_NORMAL, start=32 * B, end=40 * B, present=8 * B, managed=8 * B, present_early=6 * B)
     assert counters(memory, ZONE_NORMAL) == (8 * B, 6 * B, 8 * B)
     for totals in (memory.system, memory.nodes[0].totals):
         assert (totals.kernel, totals.early_kernel, totals.movable) == (8 * B, 6 * B, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.memory.blocks import BlockTable
+from sim.memory.boot import add_boot_blocks
 from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES, Memory
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
@@ -150,8 +151,8 @@ def test_removing_blocks_of_several_groups_at_once() -> None:
 
 def test_blocks_that_can_never_go_offline() -> None:
     memory = machine()
-    memory.boot_blocks(0, 40, 1, None)
-    memory.boot_blocks(0, 41, 1, ZONE_NORMAL, holes=True)
+    add_boot_blocks(memory, 0, 40, 1, None)
+    add_boot_blocks(memory, 0, 41, 1, ZONE_NORMAL, holes=True)
     for block in (40, 41):
         with fails_with(EINVAL):
             memory.offline(block)

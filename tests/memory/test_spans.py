@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.memory.small_machine import B, machine, span
@@ -56,8 +57,8 @@ def test_the_node_spans_the_hull_of_its_zones() -> None:
 def test_a_low_zone_pulls_memory_into_it_by_its_present_span() -> None:
     """Below the 4 GiB limit but outside of DMA32's span a block is NORMAL; in a hole of the span it is DMA32."""
     memory = Memory(block_pages=B, section_pages=B, nodes=[0])
-    memory.boot_zone(0, ZONE_DMA32, start=4 * B, end=8 * B, present=4 * B, managed=4 * B)
-    memory.boot_blocks(0, 4, 4, ZONE_DMA32)
+    add_boot_zone(memory, 0, ZONE_DMA32, start=4 * B, end=8 * B, present=4 * B, managed=4 * B)
+    add_boot_blocks(memory, 0, 4, 4, ZONE_DMA32)
     node = memory.nodes[0]
     assert [node.default_kernel_zone(block * B, B) for block in (3, 4, 7, 8)] == [
         ZONE_NORMAL, ZONE_DMA32, ZONE_DMA32, ZONE_NORMAL,
@@ -78,10 +79,10 @@ def test_a_span_ends_and_begins_at_whole_pageblocks_of_a_block_that_zones_share(
     """Block 40 is Normal up to page 700 and MOVABLE from there on: searches for an edge go in steps of 512 pages."""
     memory = Memory(block_pages=B, section_pages=B, nodes=[0])
     shared = 40 * B
-    memory.boot_zone(0, ZONE_NORMAL, start=32 * B, end=shared + 700, present=8 * B + 700, managed=8 * B + 700)
-    memory.boot_zone(0, ZONE_MOVABLE, start=shared + 700, end=41 * B, present=B - 700, managed=B - 700)
-    memory.boot_blocks(0, 32, 8, ZONE_NORMAL)
-    memory.boot_blocks(0, 40, 1, None)
+    add_boot_zone(memory, 0, ZONE_NORMAL, start=32 * B, end=shared + 700, present=8 * B + 700, managed=8 * B + 700)
+    add_boot_zone(memory, 0, ZONE_MOVABLE, start=shared + 700, end=41 * B, present=B - 700, managed=B - 700)
+    add_boot_blocks(memory, 0, 32, 8, ZONE_NORMAL)
+    add_boot_blocks(memory, 0, 40, 1, None)
     pages = (shared - 1, shared, shared + 699, shared + 700, 41 * B - 1, 41 * B)
     assert [memory.zone_type_at(page) for page in pages] == [2, 2, 2, 3, 3, None]
     normal, movable = memory.zone(0, ZONE_NORMAL), memory.zone(0, ZONE_MOVABLE)
@@ -99,10 +100,10 @@ def test_a_span_ends_and_begins_at_whole_pageblocks_of_a_block_that_zones_share(
 def test_a_span_begins_with_the_shared_block_just_above() -> None:
     """Block 31 begins with 1024 MOVABLE pages: they are what is left of the span once block 30 has gone."""
     memory = Memory(block_pages=B, section_pages=B, nodes=[0])
-    memory.boot_zone(0, ZONE_MOVABLE, start=31 * B, end=31 * B + 1024, present=1024, managed=1024)
-    memory.boot_zone(0, ZONE_NORMAL, start=31 * B + 1024, end=33 * B, present=2 * B - 1024, managed=2 * B - 1024)
-    memory.boot_blocks(0, 31, 1, None)
-    memory.boot_blocks(0, 32, 1, ZONE_NORMAL)
+    add_boot_zone(memory, 0, ZONE_MOVABLE, start=31 * B, end=31 * B + 1024, present=1024, managed=1024)
+    add_boot_zone(memory, 0, ZONE_NORMAL, start=31 * B + 1024, end=33 * B, present=2 * B - 1024, managed=2 * B - 1024)
+    add_boot_blocks(memory, 0, 31, 1, None)
+    add_boot_blocks(memory, 0, 32, 1, ZONE_NORMAL)
     memory.add(30, 1, node=0)
     memory.online(30, ZONE_MOVABLE)
     memory.offline(30)
@@ -118,8 +119,8 @@ def test_a_zone_meets_what_it_shares_a_page_with() -> None:
 
 def test_a_low_zone_that_grows_is_known_to_reach_further() -> None:
     memory = Memory(block_pages=B, section_pages=B, nodes=[0])
-    memory.boot_zone(0, ZONE_DMA32, start=4 * B, end=8 * B, present=4 * B, managed=4 * B)
-    memory.boot_blocks(0, 4, 4, ZONE_DMA32)
+    add_boot_zone(memory, 0, ZONE_DMA32, start=4 * B, end=8 * B, present=4 * B, managed=4 * B)
+    add_boot_blocks(memory, 0, 4, 4, ZONE_DMA32)
     memory.add(10, 1, node=0)
     memory.online(10, ZONE_DMA32)
     node = memory.nodes[0]
@@ -153,10 +154,10 @@ def machine_with_parts(*parts: tuple[int, int]) -> Memory:
     """Boot memory of Normal in nothing but parts (first page, end), each in a block that node 1 has the rest of."""
     memory = Memory(block_pages=B, section_pages=B, nodes=range(2))
     pages = sum(end - start for start, end in parts)
-    memory.boot_zone(0, ZONE_NORMAL, start=parts[0][0], end=parts[-1][1], present=pages, managed=pages)
+    add_boot_zone(memory, 0, ZONE_NORMAL, start=parts[0][0], end=parts[-1][1], present=pages, managed=pages)
     for start, _ in parts:
-        memory.boot_blocks(0, start // B, 1, None)
-    memory.zone(0, ZONE_NORMAL).mixed_parts[:] = parts  # boot_blocks() knows of no gap within a zone
+        add_boot_blocks(memory, 0, start // B, 1, None)
+    memory.zone(0, ZONE_NORMAL).mixed_parts[:] = parts  # add_boot_blocks() knows of no gap within a zone
     return memory
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.groups import GroupView
 from sim.memory.hotplug import Memory
 from sim.memory.view import MemoryView
@@ -34,8 +35,10 @@ def two_nodes() -> Memory:
     memory = Memory(block_pages=PAGES, section_pages=PAGES, nodes=(0, 1))
     for node in (0, 1):
         start = node * 8 * PAGES
-        memory.boot_zone(node, ZONE_NORMAL, start=start, end=start + 4 * PAGES, present=4 * PAGES, managed=4 * PAGES)
-        memory.boot_blocks(node, node * 8, 4, ZONE_NORMAL)
+        add_boot_zone(
+            memory, node, ZONE_NORMAL, start=start, end=start + 4 * PAGES, present=4 * PAGES, managed=4 * PAGES
+        )
+        add_boot_blocks(memory, node, node * 8, 4, ZONE_NORMAL)
     memory.add(20, 2, node=0, group_id=memory.groups.register_static(0, 2 * PAGES))
     memory.add(30, 3, node=1, group_id=memory.groups.register_dynamic(1, PAGES))
     memory.online(20, ZONE_NORMAL, 2)

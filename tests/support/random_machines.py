@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
+from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import ZONE_BY_LABEL
 from tests.plain.machine import DMA, DMA32, MOVABLE, NORMAL, Block, BootZone, Knobs, Machine, Part
@@ -147,7 +148,8 @@ class MachinePlan:
             block_pages=self.block_pages, section_pages=self.section_pages, nodes=range(self.possible_nodes)
         )
         for zone in self.zones():
-            memory.boot_zone(
+            add_boot_zone(
+                memory,
                 zone.node,
                 ZONE_BY_LABEL[zone.zone],
                 start=zone.start,
@@ -159,7 +161,8 @@ class MachinePlan:
         for block in self.blocks():
             zone_type = None if block.zone is None else ZONE_BY_LABEL[block.zone]
             last = max(part.end for part in block.parts)
-            memory.boot_blocks(
+            add_boot_blocks(
+                memory,
                 block.node,
                 block.number,
                 1,

@@ -1,0 +1,76 @@
+"""What there is at boot: zones with their counters, and the blocks that firmware's memory map has given them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.memory.blocks import MIXED, BlockTable
+
+if TYPE_CHECKING:
+    from sim.memory.hotplug import Memory
+    from sim.memory.zones import Zone
+
+
+def add_boot_zone(  # noqa: PLR0913 - all counters of a zone
+    memory: Memory,
+    node: int,
+    zone_type: int,
+    *,
+    start: int,
+    end: int,
+    present: int,
+    managed: int,
+    cma: int = 0,
+    present_early: int | None = None,
+) -> Zone:
+    """Set up a boot zone: span ``[start, end)`` in page frames, counters in pages.
+
+    Blocks follow by :func:`add_boot_blocks`.
+    """
+    zone = memory.zone(node, zone_type)
+    zone.start, zone.end = start, end
+    zone.cma, zone.managed = cma, managed
+    zone.present_early = present if present_early is None else present_early
+    zone.present = present
+    memory.nodes[node].update_low_end()
+    for totals in memory.scopes(zone):
+        if zone.movable:
+            totals.movable += present
+        else:
+            totals.kernel += present
+            totals.early_kernel += zone.present_early
+            if present:
+                totals.movable += cma
+                totals.early_kernel -= cma
+    return zone
+
+
+def add_boot_blocks(
+    memory: Memory,
+    node: int,
+    first: int,
+    count: int,
+    zone_type: int | None,
+    *,
+    holes: bool = False,
+    sections_end: int | None = None,
+) -> None:
+    """Declare ``count`` early blocks, online in ``zone_type`` or, where None, in several zones or nodes.
+
+    ``sections_end``: page after the last block's last section that has memory, where sections are missing above it.
+    """
+    blocks = memory.blocks
+    blocks.reserve(first + count)
+    code = MIXED if zone_type is None else memory.zone(node, zone_type).code
+    flags = BlockTable.EARLY | (BlockTable.HAS_HOLES if holes else 0)
+    for block in range(first, first + count):
+        blocks.where[block] = code
+        blocks.node[block] = node
+        blocks.flags[block] = flags
+    if zone_type is None:
+        start, end = first * memory.block_pages, (first + count) * memory.block_pages
+        for zone in memory.zone_by_code:
+            if zone is not None and zone.intersects(start, end - start):
+                zone.mixed_parts.append((max(zone.start, start), min(zone.end, end)))
+    elif sections_end is not None:
+        memory.spans.sections_end[first + count - 1] = sections_end
