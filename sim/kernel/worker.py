@@ -65,10 +65,10 @@ class HotplugLock:
 class Worker:
     """One thread of work of a driver. ``busy`` while work is under way."""
 
-    __slots__ = ("_callbacks", "_env", "_event", "_work", "busy")
+    __slots__ = ("_callbacks", "_event", "_schedule", "_work", "busy")
 
     def __init__(self, env: simpy.Environment) -> None:
-        self._env = env
+        self._schedule = env.schedule
         self._work: Work | None = None
         self.busy = False
         # SimPy forbids to trigger an event twice, for good reasons that do not hold here: nobody else waits for this
@@ -93,7 +93,7 @@ class Worker:
                 if wait > 0:
                     event = self._event
                     event.callbacks = self._callbacks  # type: ignore[assignment]
-                    self._env.schedule(event, NORMAL, wait)
+                    self._schedule(event, NORMAL, wait)
                     return
             elif not wait.try_take():
                 wait.take_later(self._advance)
