@@ -22,7 +22,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from policies.contract import Explanation, Policy, UserSpaceRule, ZoneRequest
-from policies.testkit.machines import RandomMachine
+from policies.testkit.machines import RandomMachine, seeded
 from sim.faults import MemhpSimError
 from sim.kernel.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone
 from sim.memory.groups import NO_GROUP
@@ -118,7 +118,8 @@ class _Trial(RandomMachine):
     """
 
     def __init__(self, policy: Policy, seed: int, number: int, report: PolicyReport, *, only_ask: bool = False) -> None:
-        super().__init__(seed, number)
+        super().__init__(seeded(seed, number))
+        self._where = f"machine {number} of seed {seed}: {self._where}"
         self._only_ask = only_ask
         self._policy = policy
         self._report = report

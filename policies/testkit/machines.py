@@ -16,6 +16,8 @@ from sim.memory.zones import ZONE_MOVABLE
 from sim.units import GIB, MIB, PAGE_SIZE, format_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sim.memory.groups import MemoryGroup
 
 _BLOCK_SIZES: Final = (128 * MIB, 128 * MIB, 256 * MIB, GIB)
@@ -24,15 +26,22 @@ _LONGEST_RUN: Final = 40
 _GROUPS_KEPT: Final = 12
 
 
+def seeded(seed: int, number: int) -> Callable[[int], int]:
+    """Return the draws of machine ``number`` of ``seed``: the same on every run."""
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,))))
+    return lambda below: int(generator.integers(below))
+
+
 class RandomMachine(ABC):
     """One machine and what happens to it.
 
-    All that is drawn comes from one generator, made from ``seed`` and ``number``, whatever is decided on the way. A
-    subclass decides zones and hears of what a policy hears of.
+    All chance comes from ``draw``, which returns a whole number from 0 to below the one that it is given: from a seed
+    (:func:`seeded`), or from a search for the simplest machine on which something fails. A subclass decides zones and
+    hears of what a policy hears of.
     """
 
-    def __init__(self, seed: int, number: int) -> None:
-        self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,))))
+    def __init__(self, draw: Callable[[int], int]) -> None:
+        self._draw = draw
         machine = self._draw_machine()
         layout = lay_out(machine)
         self._memory = layout.memory
@@ -49,7 +58,7 @@ class RandomMachine(ABC):
         self._step = 0
         nodes = ", ".join(format_size(node.boot_memory) for node in machine.nodes)
         blocks = format_size(machine.block_size)
-        self._where = f"machine {number} of seed {seed}: boot memory {nodes}, blocks of {blocks}"
+        self._where = f"boot memory {nodes}, blocks of {blocks}"
 
     @abstractmethod
     def _decide(self, block: int) -> int:
@@ -62,11 +71,6 @@ class RandomMachine(ABC):
     @abstractmethod
     def _tell(self, hook: str, *facts: int) -> None:
         """Tell of what has happened."""
-
-    # Drawing ----
-
-    def _draw(self, below: int) -> int:
-        return int(self._rng.integers(below))
 
     def _draw_machine(self) -> MachineSpec:
         sizes = [_BOOT_SIZES[1 + self._draw(len(_BOOT_SIZES) - 1)]]

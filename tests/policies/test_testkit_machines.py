@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from policies.auto_movable import AutoMovable
 from policies.contract import ZoneRequest
-from policies.testkit.machines import RandomMachine
+from policies.testkit.machines import RandomMachine, seeded
 from sim.memory.blocks import OFFLINE, BlockTable
 from sim.memory.zones import ZONE_LABELS
 from sim.units import GIB, MIB
@@ -137,5 +137,5 @@ class Counting(RandomMachine):
 def test_what_the_random_machines_reach() -> None:
     REACH.counts.clear()
     for number in range(40):
-        Counting(0, number).play(40)
+        Counting(seeded(0, number)).play(40)
     REACH.check()
