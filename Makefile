@@ -67,6 +67,7 @@ docs: $(DOCS) ## Build the documentation into docs/_build/html
 .PHONY: pages
 pages: $(DEV) ## Write the documentation's pages that follow from the code
 	$(BIN)/python -m sim.results.document docs
+	$(BIN)/python -m sim.plugins.document docs
 
 .PHONY: clean
 clean: ## Remove the environment, caches and everything built (results stay)

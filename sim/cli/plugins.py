@@ -89,6 +89,8 @@ def _print(console: Console, entry: Listed) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from sim.plugins.document import as_toml
+
     if entry.plugin is None:
         console.print(Text.assemble((entry.name, "bold"), "  ", ("cannot be used: ", "red"), entry.error))
         console.print()
@@ -104,7 +106,7 @@ def _print(console: Console, entry: Listed) -> None:
             unit = "" if parameter.type.unit == "-" else parameter.type.unit
             row = (
                 parameter.name,
-                _as_toml(parameter.written),
+                as_toml(parameter.written),
                 unit,
                 parameter.type.name.replace("|", " | "),
                 parameter.meaning,
@@ -112,12 +114,3 @@ def _print(console: Console, entry: Listed) -> None:
             table.add_row(*map(Text, row))
         console.print(table)
     console.print()
-
-
-def _as_toml(value: object) -> str:
-    """Return a default as one would write it in an experiment file; nothing for None."""
-    if value is None:
-        return ""
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_as_toml, value))}]"
-    return json.dumps(value) if isinstance(value, (bool, str)) else str(value)

@@ -29,6 +29,11 @@ class ListOf(ParameterType):
         """What listings call it."""
         return f"list[{self.item.name}]"
 
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return f"a list of at least one: {self.item.in_words}"
+
     def convert(self, value: object, faults: Faults) -> object:
         """Return the elements as a list; faults are told under each element's key."""
         if not isinstance(value, (list, tuple)):
@@ -69,6 +74,11 @@ class Row(ParameterType):
     def name(self) -> str:
         """What listings call it."""
         return f"[{', '.join(item.name for item in self.items)}]"
+
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return f"a list of {len(self.items)}: {'; '.join(item.in_words for item in self.items)}"
 
     def convert(self, value: object, faults: Faults) -> object:
         """Return the elements as a list; faults are told under each element's key."""

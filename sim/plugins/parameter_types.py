@@ -56,6 +56,11 @@ class ParameterType(ABC):
         """What listings call it."""
         return self.word
 
+    @property
+    @abstractmethod
+    def in_words(self) -> str:
+        """Which values are taken, for people; bounds that go without saying are not said."""
+
     @abstractmethod
     def convert(self, value: object, faults: Faults) -> object:
         """Return what ``value`` in a file means, as a plain JSON value; what is wrong is added to ``faults``."""
@@ -107,12 +112,20 @@ class Whole(Scalar):
         """Return a number that fits into 64 bits."""
         return values.integer(value)
 
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return f"a whole number{self._bounds()}"
+
     def complaints(self, value: object) -> Iterator[str]:
         """Find fault with what is no whole number, and with bounds that are not kept."""
         if isinstance(value, bool) or not isinstance(value, int):
             yield f"must be a whole number, but is {shown(value)}"
         elif not self.least <= value <= self.most:
             yield f"must be {self._range()}, but is {shown(value)}"
+
+    def _bounds(self) -> str:
+        return "" if (self.least, self.most) == (Whole().least, Whole().most) else f", {self._range()}"
 
     def _range(self) -> str:
         if self.most == values.INTEGER_LIMIT and self.least > -values.INTEGER_LIMIT:
@@ -134,6 +147,11 @@ class Percent(Whole):
     least: int = 0
     unit: str = "percent"
 
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return f"a whole number of percent, {self._range()}"
+
     def read(self, value: object) -> object:
         """Return a number that is not negative."""
         return values.percent(value)
@@ -152,6 +170,12 @@ class Number(Scalar):
     def read(self, value: object) -> object:
         """Return a finite float."""
         return values.number(value)
+
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        bounded = (self.least, self.most) != (Number().least, Number().most)
+        return f"a number from {self.least:g} to {self.most:g}" if bounded else "a number"
 
     def complaints(self, value: object) -> Iterator[str]:
         """Find fault with what is no number, and with bounds that are not kept."""
@@ -177,6 +201,11 @@ class Flag(Scalar):
         """Return true or false, and nothing that only looks like it."""
         return values.boolean(value)
 
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return "true or false"
+
     def complaints(self, value: object) -> Iterator[str]:
         """Find fault with anything else."""
         if not isinstance(value, bool):
@@ -198,6 +227,11 @@ class Text(Scalar):
         """Return a string."""
         return values.string(value)
 
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return "a string"
+
     def complaints(self, value: object) -> Iterator[str]:
         """Find fault with what is no string."""
         if not isinstance(value, str):
@@ -212,6 +246,11 @@ class Text(Scalar):
 class Name(Text):
     """A string that can name something: not empty, printable, without blanks around it."""
 
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return "a name"
+
     def complaints(self, value: object) -> Iterator[str]:
         """Find fault with what cannot be told from another name at a glance."""
         if not (isinstance(value, str) and value and value == value.strip() and value.isprintable()):
@@ -223,6 +262,11 @@ class FilePath(Name):
     """A file: in an experiment file, relative to its folder."""
 
     word: ClassVar[str] = "path"
+
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return "a file"
 
     def with_paths(self, value: object, rewrite: Callable[[str], str]) -> object:
         """Return the rewritten path."""
@@ -250,6 +294,11 @@ class Word(Scalar):
             raise ValueError(unknown_name("word", value, self.words))
         return value
 
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return f"one of {', '.join(self.words)}"
+
     def complaints(self, value: object) -> Iterator[str]:
         """Find fault with any other word, and with what is none."""
         if not isinstance(value, str):
@@ -276,6 +325,12 @@ class Size(Scalar):
     def read(self, value: object) -> object:
         """Return bytes, of which no machine has more than it addresses."""
         return values.size(value)
+
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        multiple = f" in multiples of {format_size(self.multiple_of)}" if self.multiple_of > 1 else ""
+        return f"a size{multiple}, {'0 as well' if self.zero else 'more than 0'}"
 
     def complaints(self, value: object) -> Iterator[str]:
         """Find fault with what is no size, is none of those that are taken, or is no multiple."""
@@ -316,6 +371,11 @@ class Seconds(Scalar):
     def read(self, value: object) -> object:
         """Return a number of seconds that is not negative."""
         return values.seconds(value)
+
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return f"seconds, {'0 as well' if self.zero else 'more than 0'}"
 
     def complaints(self, value: object) -> Iterator[str]:
         """Find fault with what is no time, is none of those that are taken, or would be rounded to none."""

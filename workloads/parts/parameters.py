@@ -37,6 +37,11 @@ class DeviceBlock(Size):
 
     multiple_of: int = MIB
 
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return "a power of two from 1MiB to 1TiB"
+
     def complaints(self, value: object) -> Iterator[str]:
         """Find fault with what is no power of two from 1 MiB to 1 TiB."""
         wrong = list(super().complaints(value))

@@ -1,0 +1,79 @@
+"""The page of the documentation that lists all shipped plug-ins with their parameters, written from their signatures.
+
+``python -m sim.plugins.document docs`` writes ``plug-ins.md`` into the folder ``docs``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sim.plugins.lookup import POLICY, WORKLOAD, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sim.plugins.lookup import Kind, Listed, Plugin
+    from sim.plugins.parameter_types import ParameterType
+    from sim.plugins.parameters import Parameter
+
+PAGE_NAME: Final = "plug-ins.md"
+_SHIPPED_WITH: Final = "memhp-sim "
+"""How the origin of a plug-in of this program begins; those of others are no part of its documentation."""
+
+_INTRODUCTION: Final = """<!-- Written by `python -m sim.plugins.document docs`. Change the code, not this file. -->
+
+# Policies and workloads
+
+All that come with the program, with the keys that an experiment file may set. `memhp-sim policies` and
+`memhp-sim workloads` list those of other distributions, too.
+"""
+
+
+def page() -> str:
+    """Return the Markdown page about the plug-ins."""
+    return "".join((_INTRODUCTION, *_section("Policies", POLICY), *_section("Workloads", WORKLOAD)))
+
+
+def as_toml(value: object) -> str:
+    """Return a default as one would write it in an experiment file; nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(as_toml, value))}]"
+    return json.dumps(value) if isinstance(value, (bool, str)) else str(value)
+
+
+def _section(title: str, kind: Kind) -> Iterator[str]:
+    yield f"\n## {title}\n"
+    for plugin in _shipped(listing(kind)):
+        yield f"\n### {plugin.name}\n\n{plugin.summary[0].upper()}{plugin.summary[1:]}.\n"
+        if plugin.parameters:
+            yield "\n| key | default | values | meaning |\n| --- | --- | --- | --- |\n"
+            yield from map(_row, plugin.parameters)
+
+
+def _shipped(listed: Iterable[Listed]) -> Iterator[Plugin]:
+    return (each.plugin for each in listed if each.plugin is not None and each.plugin.origin.startswith(_SHIPPED_WITH))
+
+
+def _row(parameter: Parameter) -> str:
+    if parameter.default is None:
+        default = "needed" if parameter.required else ""
+    else:
+        default = f"`{as_toml(parameter.written)}`"
+    values = parameter.type.in_words
+    if parameter.type.unit != _usual_unit(parameter.type):  # else the words say it
+        values += f" ({parameter.type.unit})"
+    return f"| `{parameter.name}` | {default} | {values} | {parameter.meaning} |\n"
+
+
+def _usual_unit(of: ParameterType) -> object:
+    return next(field.default for field in dataclasses.fields(of) if field.name == "unit")
+
+
+if __name__ == "__main__":
+    (Path(sys.argv[1]) / PAGE_NAME).write_text(page(), "utf-8")
