@@ -6,13 +6,14 @@ It must not know devices, policies, time.
 from __future__ import annotations
 
 from sim.guest.boot import BootZone, default_boot
-from sim.guest.contract import Demand, Guest, OfflineOutcome, OomEvent, OomKind, SubblockOutcome, ZoneUse
+from sim.guest.contract import Demand, DemandKind, Guest, OfflineOutcome, OomEvent, OomKind, SubblockOutcome, ZoneUse
 from sim.guest.model import GuestModel
 from sim.guest.parameters import GuestParameters, parameters_for, parameters_for_kernel
 
 __all__ = [
     "BootZone",
     "Demand",
+    "DemandKind",
     "Guest",
     "GuestModel",
     "GuestParameters",

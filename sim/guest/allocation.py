@@ -66,7 +66,7 @@ class Allocation:
         return pages
 
     def fits(self, node: int, user: int, kernel: int) -> bool:
-        """Say whether a demand finds room above the low watermarks with room to spare in the first zones it may use."""
+        """Whether user pages find room above the low watermarks, and kernel pages with a page to spare."""
         self._zones.refresh_watermarks()
         _, homeless = spread(user, self._zones.user_list(node), Floor.USER_LOW)
         return not homeless and kernel < total_room(self._zones.kernel_list(node), Floor.KERNEL_LOW)

@@ -7,8 +7,38 @@ pages. It knows nothing of devices, policies or time: whoever calls turns moved 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import NamedTuple, Protocol
+from enum import IntEnum, StrEnum
+from typing import Final, NamedTuple, Protocol
+
+
+class DemandKind(StrEnum):
+    """What a load can be asked to use more or less of: the words of workloads, tables of demand and request logs."""
+
+    ANONYMOUS = "anonymous"
+    PAGE_CACHE = "page-cache"
+    TMPFS = "tmpfs"
+    PAGE_TABLES = "page-tables"
+    PINNED = "pinned"
+    KERNEL = "kernel"
+    TMPFS_FILES = "tmpfs-files"
+    DISK_FILES = "disk-files"
+    WRITTEN_FILES = "written-files"
+    PROCESSES = "processes"
+    PIPES = "pipes"
+    SOCKETS = "sockets"
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether its amount is a number of pieces, and not of bytes."""
+        return self in _IN_PIECES
+
+
+_IN_PIECES: Final = frozenset(
+    {
+        DemandKind.TMPFS_FILES, DemandKind.DISK_FILES, DemandKind.WRITTEN_FILES, DemandKind.PROCESSES, DemandKind.PIPES,
+        DemandKind.SOCKETS,
+    }
+)  # fmt: skip
 
 
 class OomKind(IntEnum):

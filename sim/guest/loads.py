@@ -117,7 +117,7 @@ class Load:
             zone.cache -= pages
 
     def put_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
-        """Use free pages of a kernel zone as kernel pages, ``slab``: that can be reclaimed."""
+        """Use free pages of a kernel zone as kernel pages; as reclaimable ones with ``slab``."""
         zone.free -= pages
         zone.kernel += pages
         zone.spend_pcp(pages)
@@ -133,7 +133,7 @@ class Load:
         self.put_kernel(zone, pages, slab=True)
 
     def drop_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
-        """Free kernel pages, ``slab``: of the reclaimable ones. A part of their pageblocks stays held."""
+        """Free kernel pages, reclaimable ones with ``slab``. A part of their pageblocks stays held."""
         zone.free += pages
         zone.kernel -= pages
         zone.fill_pcp_loads(pages)
@@ -183,7 +183,7 @@ class Load:
 
 
 def _take_from(held: dict[GuestZone, int], zone: GuestZone, pages: int) -> None:
-    """Take pages off a load's in one zone; a zone without any is left out of the table."""
+    """Take off pages that a load holds in a zone; a zone where it holds none is left out."""
     rest = held[zone] - pages
     if rest:
         held[zone] = rest

@@ -68,10 +68,9 @@ class GuestZones:
         if zone is None:
             pageblocks = None
             if zone_type != ZONE_MOVABLE:
-                p = self._parameters
-                pageblocks = KernelPages(
-                    self._block_pages // PAGEBLOCK_PAGES, p.pageblock_fill, p.leftover_half_pageblocks
-                )
+                parameters = self._parameters
+                width = self._block_pages // PAGEBLOCK_PAGES
+                pageblocks = KernelPages(width, parameters.pageblock_fill, parameters.leftover_half_pageblocks)
                 pageblocks.hot_from = self.hot_from
             zone = self.by_key[node, zone_type] = GuestZone(node, zone_type, pageblocks)
             self._user_lists.clear()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.guest import GuestModel, default_boot, parameters_for_kernel
+from sim.guest.contract import DemandKind
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
 from sim.memory.zones import ZONE_MOVABLE
@@ -92,20 +93,20 @@ class GuestLink(CoreListener):
         self._noted = 0
         self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
         self.hotplug_side: Guest = self.model if self._pressure is None else WatchedGuest(self.model, self._pressure)
-        verbs = self.model.demands
-        self._verbs: dict[str, tuple[Callable[[str, int], Demand], int]] = {
-            "anonymous": (verbs.anonymous, PAGE_SIZE),
-            "page-cache": (verbs.read_file, PAGE_SIZE),
-            "tmpfs": (verbs.tmpfs_data, PAGE_SIZE),
-            "page-tables": (verbs.page_tables, PAGE_SIZE),
-            "pinned": (verbs.pin, PAGE_SIZE),
-            "kernel": (verbs.kernel_memory, PAGE_SIZE),
-            "tmpfs-files": (verbs.tmpfs_files, 1),
-            "disk-files": (verbs.disk_files, 1),
-            "written-files": (lambda name, files: verbs.disk_files(name, files, PAGE_SIZE), 1),
-            "processes": (verbs.processes, 1),
-            "pipes": (verbs.pipes, 1),
-            "sockets": (verbs.sockets, 1),
+        demands = self.model.demands
+        self._verbs: dict[str, Callable[[str, int], Demand]] = {
+            DemandKind.ANONYMOUS: demands.anonymous,
+            DemandKind.PAGE_CACHE: demands.read_file,
+            DemandKind.TMPFS: demands.tmpfs_data,
+            DemandKind.PAGE_TABLES: demands.page_tables,
+            DemandKind.PINNED: demands.pin,
+            DemandKind.KERNEL: demands.kernel_memory,
+            DemandKind.TMPFS_FILES: demands.tmpfs_files,
+            DemandKind.DISK_FILES: demands.disk_files,
+            DemandKind.WRITTEN_FILES: lambda name, files: demands.disk_files(name, files, PAGE_SIZE),
+            DemandKind.PROCESSES: demands.processes,
+            DemandKind.PIPES: demands.pipes,
+            DemandKind.SOCKETS: demands.sockets,
         }
 
     # Demand ----------------------------------------------------------------------------------------------------------
@@ -116,15 +117,15 @@ class GuestLink(CoreListener):
         False for an unknown kind, a negative amount, a name in use for another kind, or a load whose process was
         killed: it stays dead until its demand is set to 0.
         """
-        verb_and_unit = self._verbs.get(kind)
-        if verb_and_unit is None or amount < 0:
+        verb = self._verbs.get(kind)
+        if verb is None or amount < 0:
             return False
         if name in self.killed:
             if amount:
                 return False
             self.killed.discard(name)
             return True
-        verb, unit = verb_and_unit
+        unit = 1 if DemandKind(kind).in_pieces else PAGE_SIZE
         load = self.model.loads.get(name)
         current = 0 if load is None else round(load.units)
         change = amount // unit - current

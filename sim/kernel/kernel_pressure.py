@@ -41,7 +41,7 @@ class KernelPressure:
     def look_back(self, ooms: Iterable[OomEvent]) -> None:
         """Tell of kernel requests that failed.
 
-        No node had a page left for them then, though the killer may have made room since: hence the events, not a look.
+        No node had a page left when they failed. A look cannot see that: the killer may have made room since.
         """
         if any(oom.kind is OomKind.KERNEL for oom in ooms):
             for node in self._model.meminfo.kernel_nodes():

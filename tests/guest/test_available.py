@@ -64,3 +64,11 @@ def test_page_cache_counts_as_room_for_what_is_to_be_returned() -> None:
     assert model.meminfo.returnable_pages() == SIZE
     model.demands.anonymous("a", 70_000)
     assert model.meminfo.returnable_pages() == 2 * (SIZE - MIN) - RESERVE - 70_000
+
+
+def test_as_much_can_be_returned_as_user_pages_find_room_elsewhere_to_the_page() -> None:
+    model = small(ZONE_MOVABLE)
+    room = 2 * (SIZE - MIN) - RESERVE
+    for left in (2, 1, 0):
+        model.demands.anonymous("a", room - left - model.zones[0, ZONE_MOVABLE].user - model.zones[0, ZONE_DMA32].user)
+        assert model.meminfo.returnable_pages() == left

@@ -174,6 +174,16 @@ def test_slab_gives_what_cache_does_not() -> None:
     assert model.zones[0, ZONE_DMA32].free == HIGH
 
 
+def test_slab_stays_where_cache_gives_enough() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.anonymous("a", SIZE - LOW)
+    model.demands.read_file("/f", 1 + HIGH - LOW)
+    model.demands.disk_files("/d", 1000)
+    model.demands.pin("p", model.zones[0, ZONE_DMA32].free - LOW)
+    assert not model.demands.pin("q", 1).ooms
+    assert (model.zones[0, ZONE_DMA32].cache, model.zones[0, ZONE_DMA32].slab) == (0, 1000)
+
+
 def test_dropping_slab_makes_the_next_shrink_a_first_one() -> None:
     model = full_of_inodes()
     model.demands.pin("p", 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,8 +111,9 @@ def test_no_memmap_is_too_much_for_the_shortcut_by_a_page() -> None:
     assert zone.low < zone.managed // 8 == zone.free - 512
 
 
-def test_blocks_are_charged_as_one_by_one() -> None:
-    parameters = parameters_for("6.1")
+@pytest.mark.parametrize("overhead", [15 << 10, 40_960])  # of the latter ten blocks are a lot of 100 pages, exactly
+def test_blocks_are_charged_as_one_by_one(overhead: int) -> None:
+    parameters = replace(parameters_for("6.1"), block_overhead_bytes=overhead)
 
     def parts() -> tuple[GuestZones, Loads, Reclaim, SettledKernel]:
         zones, loads = GuestZones(parameters, BLOCK), Loads(parameters)
@@ -125,6 +127,18 @@ def test_blocks_are_charged_as_one_by_one() -> None:
     draw = random.Random(3)
     there: list[tuple[int, int]] = []
     lots = 0
+    for blocks in (range(1000, 1010), range(1000, 1010)):  # up to a lot, and down again
+        for block in blocks:
+            if block in {first for first, _ in there}:
+                memmaps.remove(block, 1)
+                charged.charge(-1)
+                there.remove((block, 1))
+            else:
+                assert memmaps.add(0, block, 1, hosted=False)
+                charged.charge(1)
+                there.append((block, 1))
+            assert settled.due == charged.due
+    assert settled.due == 0 or overhead == 15 << 10
     for number in range(400):
         if there and draw.random() < 0.45:
             first, count = there.pop(draw.randrange(len(there)))
@@ -136,6 +150,7 @@ def test_blocks_are_charged_as_one_by_one() -> None:
             there.append((first, count))
             charged.charge(count)
         assert settled.due == charged.due
+        assert abs(settled.due) < 100_000
         assert (SETTLED in loads.by_name) is (SETTLED in charged_loads.by_name)
         if SETTLED in loads.by_name:
             lots += 1

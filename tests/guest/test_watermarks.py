@@ -122,6 +122,26 @@ def test_movable_on_a_newer_kernel_has_a_token_minimum(movable: int, minimum: in
     assert found == (minimum, minimum + step, minimum + 2 * step)
 
 
+def test_a_reserve_is_a_share_of_the_higher_zones_of_the_node_rounded_down() -> None:
+    for pages, user, kernel in ((8191, 31, 15), (8192, 32, 16)):
+        model = GuestModel(parameters_for("6.1"))
+        model.boot(
+            [
+                BootZone(0, ZONE_DMA32, 100_000, 100_000),
+                BootZone(0, ZONE_NORMAL, pages // 2, pages // 2),
+                BootZone(0, ZONE_MOVABLE, pages - pages // 2, pages - pages // 2),
+                BootZone(1, ZONE_NORMAL, 100_000, 100_000),
+            ]
+        )
+        model.meminfo.uses()
+        dma32 = model.zones[0, ZONE_DMA32]
+        assert (dma32.reserve_user, dma32.reserve_kernel) == (user, kernel)
+        normal = model.zones[0, ZONE_NORMAL]
+        assert (normal.reserve_user, normal.reserve_kernel) == (4096 // 32, 0)
+        other = model.zones[1, ZONE_NORMAL]
+        assert (other.reserve_user, other.reserve_kernel) == (0, 0)
+
+
 def test_the_minimum_is_shared_out_by_managed_pages() -> None:
     model = GuestModel(parameters_for("6.1"))
     model.boot([BootZone(0, ZONE_DMA32, 100_000, 100_000), BootZone(1, ZONE_NORMAL, 200_000, 200_000)])

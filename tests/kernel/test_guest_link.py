@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from sim.guest import OomKind, parameters_for
+from sim.guest import DemandKind, OomKind, parameters_for
 from sim.kernel.guest_link import GuestSpec
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.guest.machines import BLOCK, FIRST
 from tests.kernel.linked_guest import linked
+from workloads.parts.demand import KINDS, PIECE_KINDS
 
 PAGES = MIB // PAGE_SIZE
 
@@ -50,6 +51,11 @@ def test_every_kind_of_demand(kind: str, amount: int, what: str, units: int, use
     assert link.set_demand("x", kind, 0)
     assert "x" not in link.model.loads or kind == "kernel"
     assert sum(z.user + z.kernel for z in link.model.zones.values()) == 0
+
+
+def test_workloads_and_the_guest_have_the_same_words_for_demand() -> None:
+    assert sorted(KINDS) == sorted(DemandKind)
+    assert set(PIECE_KINDS) == {kind for kind in DemandKind if kind.in_pieces}
 
 
 def test_demand_that_makes_no_sense_is_refused_and_changes_nothing() -> None:
