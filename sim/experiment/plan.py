@@ -8,8 +8,10 @@ memory.
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from sim.experiment.settings import by_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,7 +44,7 @@ class Combination:
             "policy": self.policy.identity(),
             "workload": self.workload.identity(),
             "guest": self.guest.identity(),
-            "timing": asdict(self.timing),
+            "timing": by_field(self.timing),
         }
 
     def digest(self) -> str:

@@ -135,8 +135,11 @@ class Variants:
         trials = {
             target: trial for target, trial in point.items() if (target.section, target.label) == (section, label)
         }
-        table = {**_with(entry.table, trials), "label": _variant_label(label, trials)}
-        return self._once((section, label), entry, trials, lambda faults: make(table, faults))
+
+        def of_entry(faults: Faults) -> _Resolved | None:
+            return make({**_with(entry.table, trials), "label": _variant_label(label, trials)}, faults)
+
+        return self._once((section, label), entry, trials, of_entry)
 
     def _single(self, section: str, point: Point, make: _Maker[_Resolved]) -> _Resolved | None:
         """Return what becomes of a ``section`` that has one table without a label."""

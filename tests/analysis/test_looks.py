@@ -8,9 +8,7 @@ import pytest
 from tests.analysis import looks
 
 # Older ones choose other sizes and places for what nobody sets.
-pytestmark = pytest.mark.skipif(
-    mpl.__version_info__ < (3, 11), reason="kept as matplotlib 3.11 draws"
-)
+pytestmark = pytest.mark.skipif(mpl.__version_info__ < (3, 11), reason="kept as matplotlib 3.11 draws")
 
 
 @pytest.fixture(scope="module")

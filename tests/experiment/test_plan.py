@@ -10,6 +10,8 @@ import tomli_w
 from sim.experiment.effective_config import effective_tables
 from sim.experiment.load import load
 from sim.experiment.plan import Cell, Combination, Experiment
+from sim.kernel.timing import Timing
+from sim.results.identity import canonical_json
 from tests.experiment.examples import BAD_POLICIES, small
 from tests.support.places import ROOT
 
@@ -48,6 +50,26 @@ def test_a_cell_crosses_to_other_processes_and_does_not_change() -> None:
         for checked in (again.combination, *(getattr(again.combination, field.name) for field in CHECKED)):
             with pytest.raises(dataclasses.FrozenInstanceError):
                 setattr(checked, dataclasses.fields(checked)[0].name, None)
+
+
+def test_results_depend_on_every_field_of_the_machine_the_times_and_the_guest() -> None:
+    nodes = [{"boot_memory": "1GiB"}, {"boot_memory": 0}]
+    tables = small(
+        machines=[{"label": "m", "nodes": nodes}],
+        guest={"model": "linux", "sample_every": 2, "stay_share": 0.5},
+        timing={"offline": 1},
+    )
+    made = load(tables).combinations[0]
+
+    identity = made.identity()
+
+    assert identity.keys() == {"machine", "policy", "workload", "guest", "timing"}
+    assert canonical_json(identity["machine"]) == canonical_json(
+        {"label": "m", **dataclasses.asdict(made.machine.spec)}
+    )
+    assert identity["machine"]["nodes"] == [{"boot_memory": 1 << 30}, {"boot_memory": 0}]
+    assert identity["guest"] == {"model": "linux", "sample_every": 2.0, "parameters": {"stay_share": 0.5}}
+    assert identity["timing"] == {**dataclasses.asdict(Timing()), "offline": 1_000_000}
 
 
 def test_every_cell_has_its_own_key_and_it_does_not_change() -> None:
