@@ -14,7 +14,7 @@ from sim.plugins.parameter_types import Whole
 from sim.plugins.parameters import Checker, checked
 
 if TYPE_CHECKING:
-    from policies.contract import Reason, ZoneRequest
+    from policies.contract import ZoneRequest
     from sim.memory.view import MemoryView
 
 DEFAULT_RATIO = 301
@@ -23,10 +23,11 @@ DEFAULT_RATIO = 301
 _MAX_RATIO = 2**32 - 1
 """The parameter is an unsigned int of 32 bits."""
 
+_ALL_THERE = " in a kernel zone: all of it goes there"
 _BLOCK = "block"
 _STATIC = "rest of static group {group.id}"
 _UNIT = "rest of a unit of group {group.id}"
-"""What the pages wanted are: put together only where somebody asks for the reason."""
+"""What the pages that shall fit are: filled in only where somebody asks for the reason."""
 
 
 class AutoMovable(Policy):
@@ -80,7 +81,8 @@ class AutoMovable(Policy):
             if not group.is_dynamic:
                 if group.kernel > 0:
                     if request.why is not None:
-                        _tell_settled(request.why, f"group {group.id} (static)", group_kernel=group.kernel)
+                        has = f"group {group.id} (static) already has {group.kernel} pages"
+                        request.why(has + _ALL_THERE, group_kernel=group.kernel)
                     return memory.default_kernel_zone(request.node, first, length)
                 want = length = group.max_pages - group.movable
                 part = _STATIC
@@ -89,7 +91,8 @@ class AutoMovable(Policy):
                 start = first - first % group.unit_pages
                 if kernel:
                     if request.why is not None:
-                        _tell_settled(request.why, f"unit of group {group.id}", unit_kernel_sections=kernel)
+                        has = f"unit of group {group.id} already has {kernel} sections"
+                        request.why(has + _ALL_THERE, unit_kernel_sections=kernel)
                     if start >= memory.low_end(request.node):
                         return ZONE_NORMAL
                     return memory.default_kernel_zone(request.node, _first_kernel_section(memory, start), length)
@@ -189,13 +192,6 @@ class AutoMovable(Policy):
             own_kernel=own_kernel,
             limit=max(0, limit),
         )
-
-
-def _tell_settled(why: Reason, who: str, **has: int) -> None:
-    """Tell that ``who`` has memory in a kernel zone already: pages of a group, sections of a unit."""
-    ((name, number),) = has.items()
-    what = "sections" if name == "unit_kernel_sections" else "pages"
-    why(f"{who} already has {number} {what} in a kernel zone: all of it goes there", **has)
 
 
 def _first_kernel_section(memory: MemoryView, start: int) -> int:

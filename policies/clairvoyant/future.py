@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sim.record.run_result import RunResult
 
 _DOUBT: Final = 16
-"""The need that a rehearsal shows is trusted but for a sixteenth of the smallest whole: reserves shift with the zones.
-What that is too little, a failed rehearsal shows."""
+"""A sixteenth of the smallest piece is taken off the need that a rehearsal shows: the kernel's reserves shift with the
+zones. Where that is too much, the plan's own rehearsal fails, and shows what was missing."""
 
 
 _ALL: Final = -1
@@ -31,7 +31,7 @@ _ALL: Final = -1
 
 
 @dataclass(slots=True)
-class _Whole:
+class _Piece:
     """A static device or unit while it is online: its device, its blocks and since when."""
 
     device: int
@@ -48,22 +48,22 @@ class Outlook:
     def __init__(self, result: RunResult) -> None:
         self._result = result
         self._measured = Measured(result)
-        self._items: list[_Whole] = []
-        self._units: dict[int, list[_Whole]] = {}
+        self._items: list[_Piece] = []
+        self._units: dict[int, list[_Piece]] = {}
         self._steps: dict[int, list[tuple[int, int]]] = {}
         self._follow()
         block_pages = result.block_pages
         self._sizes = {device: max(result.device_groups[device].unit_pages, block_pages) for device in self._steps}
         self.future = Future(
-            tuple(Item(whole.begin, whole.end, len(whole.most) * block_pages) for whole in self._items),
+            tuple(Item(piece.begin, piece.end, len(piece.most) * block_pages) for piece in self._items),
             tuple(Device(self._sizes[device], tuple(steps)) for device, steps in self._steps.items()),
             result.duration_us,
         )
 
     def _follow(self) -> None:
-        """Follow what goes online and offline: wholes with a lifetime of their own, and steps of devices with units."""
+        """Follow what goes online and offline: pieces with a lifetime of their own, and steps of devices with units."""
         result, events = self._result, self._measured.events
-        online: dict[tuple[int, int], _Whole] = {}
+        online: dict[tuple[int, int], _Piece] = {}
         signs = ONLINE_SIGN[events.kind]
         rows = np.flatnonzero((signs != 0) & (events.device != NO_DEVICE)).tolist()
         for row in rows:
@@ -73,42 +73,42 @@ class Outlook:
             per_unit = max(1, group.unit_pages // result.block_pages)
             first = int(events.block[row])
             for block in range(first, first + int(events.blocks[row])):
-                # A dynamic device consists of units, a static one is whole, blocks without a group stand alone.
+                # A dynamic device consists of units, a static one is one piece, blocks without a group stand alone.
                 number = block // per_unit if in_units else _ALL if group.kind is GroupKind.STATIC else block
                 key = (device, number)
-                whole = online.get(key)
+                piece = online.get(key)
                 if signs[row] > 0:
-                    if whole is None:
+                    if piece is None:
                         kernel = int(events.zone[row]) != ZONE_MOVABLE
-                        whole = online[key] = _Whole(device, t_us, set(), set(), kernel)
+                        piece = online[key] = _Piece(device, t_us, set(), set(), kernel)
                         if in_units:
-                            self._units.setdefault(device, []).append(whole)
+                            self._units.setdefault(device, []).append(piece)
                             self._steps.setdefault(device, []).append((t_us, 1))
                         else:
-                            self._items.append(whole)
-                    whole.blocks.add(block)
-                    whole.most.add(block)
-                elif whole is not None:
-                    whole.blocks.discard(block)
-                    if not whole.blocks:
+                            self._items.append(piece)
+                    piece.blocks.add(block)
+                    piece.most.add(block)
+                elif piece is not None:
+                    piece.blocks.discard(block)
+                    if not piece.blocks:
                         del online[key]
-                        whole.end = t_us
+                        piece.end = t_us
                         if in_units:
                             self._steps[device].append((t_us, -1))
-        for whole in online.values():
-            whole.end = result.duration_us
+        for piece in online.values():
+            piece.end = result.duration_us
 
     def kinds(self, plan: Plan | None = None) -> dict[int, list[tuple[int, bool]]]:
         """Return for each block when it is decided and whether it is then kernel memory, by ``plan`` or as it was."""
-        wholes = [*self._items, *(whole for device in self._steps for whole in self._units[device])]
-        as_planned = [whole.kernel for whole in wholes]
+        pieces = [*self._items, *(piece for device in self._steps for piece in self._units[device])]
+        kernel_memory = [piece.kernel for piece in pieces]
         if plan is not None:
-            as_planned = [*plan.items, *(kernel for device in plan.devices for kernel in device)]
-        found: dict[int, list[tuple[int, bool]]] = {}
-        for whole, kernel in zip(wholes, as_planned, strict=True):
-            for block in whole.most:
-                found.setdefault(block, []).append((whole.begin, kernel))
-        return {block: sorted(kinds) for block, kinds in found.items()}
+            kernel_memory = [*plan.items, *(kernel for device in plan.devices for kernel in device)]
+        kinds: dict[int, list[tuple[int, bool]]] = {}
+        for piece, kernel in zip(pieces, kernel_memory, strict=True):
+            for block in piece.most:
+                kinds.setdefault(block, []).append((piece.begin, kernel))
+        return {block: sorted(decided) for block, decided in kinds.items()}
 
     def needs(self) -> list[Need]:
         """Return the hotplugged kernel memory that the kernel needs over time.
@@ -124,12 +124,12 @@ class Outlook:
         kernel = np.minimum(series.hotplugged_kernel[before], series.hotplugged_kernel[after])
         borrowed = np.maximum(guest["user"] - np.maximum(movable - guest["free_movable"], 0), 0)
         need = kernel - guest["headroom"] - borrowed
-        sizes = [*(len(whole.most) * self._result.block_pages for whole in self._items), *self._sizes.values()]
+        sizes = [*(len(piece.most) * self._result.block_pages for piece in self._items), *self._sizes.values()]
         need = np.maximum(need - min(sizes, default=0) // _DOUBT, 0)
-        found: dict[int, int] = {}
+        most: dict[int, int] = {}
         for t_us, pages in zip(guest["t_us"].tolist(), need.tolist(), strict=True):
-            found[t_us] = max(found.get(t_us, 0), pages)
-        return [Need(t_us, pages) for t_us, pages in found.items()]
+            most[t_us] = max(most.get(t_us, 0), pages)
+        return [Need(t_us, pages) for t_us, pages in most.items()]
 
     @cached_property
     def _failures(self) -> list[int]:

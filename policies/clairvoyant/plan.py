@@ -2,10 +2,10 @@
 
 The model, in which :func:`best_plan` is exact:
 
-* Memory comes in wholes that are of one kind: *items*, each with its own begin and end (a DIMM, a dax device), and
+* Memory comes in pieces, each of one kind: *items*, each with its own begin and end (a DIMM, a dax device), and
   *devices* that grow and shrink by equal units (virtio-mem), and give back MOVABLE units before kernel ones.
 * The kernel needs an amount of hotplugged kernel memory, a step function of time, whoever provides it.
-* Wanted: a kind for every item and for every unit that is added, such that the need is met at all times, with the
+* Sought: a kind for every item and for every unit that is added, such that the need is met at all times, with the
   most MOVABLE memory summed over time (page-seconds). Where even kernel memory alone cannot meet the need, all that
   there is counts as meeting it.
 
@@ -76,11 +76,11 @@ class _Moment(NamedTuple):
 
 def moments(future: Future) -> list[_Moment]:
     """Return all changes in order of time; at one time items before devices, each in its own order."""
-    found = [_Moment(item.begin, number, 1, is_item=True) for number, item in enumerate(future.items)]
-    found += [_Moment(item.end, number, -1, is_item=True) for number, item in enumerate(future.items)]
+    changes = [_Moment(item.begin, number, 1, is_item=True) for number, item in enumerate(future.items)]
+    changes += [_Moment(item.end, number, -1, is_item=True) for number, item in enumerate(future.items)]
     for number, device in enumerate(future.devices):
-        found += [_Moment(t_us, number, change, is_item=False) for t_us, change in device.steps]
-    return sorted(found, key=lambda moment: moment.t_us)
+        changes += [_Moment(t_us, number, change, is_item=False) for t_us, change in device.steps]
+    return sorted(changes, key=lambda moment: moment.t_us)
 
 
 def needs_between(times: Sequence[int], end_us: int, needs: Sequence[Need]) -> list[int]:
@@ -90,35 +90,35 @@ def needs_between(times: Sequence[int], end_us: int, needs: Sequence[Need]) -> l
     """
     needs = sorted(needs)
     starts = [need.t_us for need in needs]
-    found = []
+    greatest = []
     for begin, end in pairwise([*times, end_us]):
         first, last = bisect_right(starts, begin), bisect_right(starts, end - 1)
         holding = [needs[first - 1].pages] if first else []
         inside = [need.pages for need in needs[first:last]]
-        found.append(max([0, *holding, *inside]) if end > begin else 0)
-    return found
+        greatest.append(max([0, *holding, *inside]) if end > begin else 0)
+    return greatest
 
 
 def best_plan(future: Future, needs: Sequence[Need]) -> Plan:
     """Return the plan with the most MOVABLE page-seconds that meets ``needs``: see the module's text for the model."""
     changes = moments(future)
-    wanted = needs_between([moment.t_us for moment in changes], future.end_us, needs)
-    if not any(wanted):
+    needed = needs_between([moment.t_us for moment in changes], future.end_us, needs)
+    if not any(needed):
         kinds = (tuple(False for _, change in device.steps if change > 0) for device in future.devices)
         return Plan((False,) * len(future.items), tuple(kinds))
     if not future.items and len(future.devices) == 1:
-        return Plan((), (_backwards(future.devices[0], wanted),))
-    return _program(future, changes, wanted)
+        return Plan((), (_backwards(future.devices[0], needed),))
+    return _program(future, changes, needed)
 
 
-def _backwards(device: Device, wanted: Sequence[int]) -> tuple[bool, ...]:
+def _backwards(device: Device, needed: Sequence[int]) -> tuple[bool, ...]:
     """Return which units of a single device become kernel memory: those without which a later need would not be met."""
     plugged = list(accumulate(change for _, change in device.steps))
     # Kernel units that there must be after each step, given all that can still be added later.
-    required = [0] * len(wanted)
+    required = [0] * len(needed)
     later = 0
-    for step in reversed(range(len(wanted))):
-        required[step] = min(plugged[step], max(-(-wanted[step] // device.unit), later))
+    for step in reversed(range(len(needed))):
+        required[step] = min(plugged[step], max(-(-needed[step] // device.unit), later))
         later = required[step] - 1 if device.steps[step][1] > 0 else required[step]
     kernel, kinds = 0, []
     for step, (_, change) in enumerate(device.steps):
@@ -210,28 +210,28 @@ class _Program:
         matrix: csr_array[np.float64, tuple[int, int]] = csr_array((values, columns, ends), shape=shape)
         least, most = np.array(self.bounds, dtype=np.float64).reshape(-1, 2).T
         cost = np.array(self.cost, dtype=np.float64)
-        solved = milp(
+        solution = milp(
             cost / max(1.0, float(np.abs(cost).max())),
             integrality=np.ones(self.count, dtype=np.int64),
             bounds=Bounds(0, np.array(self.most, dtype=np.float64)),
             constraints=[LinearConstraint(matrix, least, most)] if self.rows else [],
             options={"mip_rel_gap": 0.0},
         )
-        if solved.x is None:
-            raise RuntimeError(f"no plan was found: {solved.message}")
-        chosen: list[bool] = np.round(solved.x).astype(bool).tolist()
-        return chosen
+        if solution.x is None:
+            raise RuntimeError(f"no plan was found: {solution.message}")
+        kinds: list[bool] = np.round(solution.x).astype(bool).tolist()
+        return kinds
 
 
-def _program(future: Future, changes: Sequence[_Moment], wanted: Sequence[int]) -> Plan:
+def _program(future: Future, changes: Sequence[_Moment], needed: Sequence[int]) -> Plan:
     """Return the best plan by solving :class:`_Program`."""
     program = _Program(future)
     ends = [*(moment.t_us for moment in changes[1:]), future.end_us]
-    for moment, need, end in zip(changes, wanted, ends, strict=False):
+    for moment, need, end in zip(changes, needed, ends, strict=False):
         program.add(moment, need, end - moment.t_us)
-    chosen = program.solve()
-    kinds = tuple(
-        tuple(chosen[start + 2 * step] for step, (_, change) in enumerate(device.steps) if change > 0)
+    kinds = program.solve()
+    device_kinds = tuple(
+        tuple(kinds[start + 2 * step] for step, (_, change) in enumerate(device.steps) if change > 0)
         for start, device in zip(program.first, future.devices, strict=True)
     )
-    return Plan(tuple(chosen[: len(future.items)]), kinds)
+    return Plan(tuple(kinds[: len(future.items)]), device_kinds)

@@ -80,12 +80,12 @@ class _Planned(Policy):
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Decide one block."""
         settled = settled_by(request, memory)
-        kernel, reason = self._planned(request) if settled is None else (not settled.movable, settled.reason)
+        kernel, reason = self._planned(request) if settled is None else (not settled.movable, "")
         zone: int = ZONE_MOVABLE
         if kernel:
             zone = memory.default_kernel_zone(request.node, request.first_page, request.pages)
         if request.why is not None:
-            request.why(f"{reason}: {ZONE_LABELS[zone]}")
+            request.why(f"{reason if settled is None else settled.reason}: {ZONE_LABELS[zone]}")
         return zone
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
@@ -124,22 +124,22 @@ class Clairvoyant(_Planned):
             return
         # What simple policies make of it is a start, and no bound may be worse than they are.
         outlooks = [Outlook(first), *(Outlook(foresight.rehearse(policy)) for policy in _simple_policies())]
-        seen = min(outlooks, key=_judge)
-        best = (_judge(seen), seen.kinds())
-        needs, cuts = seen.needs(), list[Need]()
-        made = set[object]()
+        outlook = min(outlooks, key=_judge)
+        best = (_judge(outlook), outlook.kinds())
+        needs, cuts = outlook.needs(), list[Need]()
+        plans = set[object]()
         for _ in range(self.rehearsals - len(outlooks)):
-            plan = best_plan(seen.future, _with_cuts(needs, cuts))
-            if plan in made:
+            plan = best_plan(outlook.future, _with_cuts(needs, cuts))
+            if plan in plans:
                 break
-            made.add(plan)
-            kinds = seen.kinds(plan)
-            tried = Outlook(foresight.rehearse(_Planned(kinds)))
-            best = min(best, (_judge(tried), kinds), key=lambda pair: pair[0])
-            if tried.failure is None:
-                seen, needs = tried, tried.needs()
+            plans.add(plan)
+            kinds = outlook.kinds(plan)
+            next_outlook = Outlook(foresight.rehearse(_Planned(kinds)))
+            best = min(best, (_judge(next_outlook), kinds), key=lambda pair: pair[0])
+            if next_outlook.failure is None:
+                outlook, needs = next_outlook, next_outlook.needs()
             else:
-                cuts.append(tried.failure)
+                cuts.append(next_outlook.failure)
         self._kinds = best[1]
 
 
@@ -147,8 +147,8 @@ def _simple_policies() -> list[Policy]:
     return [OnlineMovable(), *(Headroom(reserve=reserve) for reserve in _RESERVES)]
 
 
-def _judge(seen: Outlook) -> _Judgement:
-    return _Judgement(seen.kernel_failures, seen.ooms, -seen.movable_page_seconds)
+def _judge(outlook: Outlook) -> _Judgement:
+    return _Judgement(outlook.kernel_failures, outlook.ooms, -outlook.movable_page_seconds)
 
 
 def _with_cuts(needs: Sequence[Need], cuts: Sequence[Need]) -> list[Need]:

@@ -1,7 +1,7 @@
-"""What goes together: a device that is removed as a whole, and a unit, should be all MOVABLE or all kernel.
+"""Static devices and units are kept in one kind of zone: all MOVABLE, or all kernel.
 
-For policies that decide for the first block of such a whole and let the others follow: one kernel block in a DIMM or
-in a big unit makes the rest of it unreturnable. The kernel's auto-movable has its own, wider rules.
+For policies that decide for the first block of a device or unit and let the others follow: one kernel block in a DIMM
+or in a big unit makes the rest of it unreturnable. The kernel's auto-movable has its own, wider rules.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ if TYPE_CHECKING:
 
 
 class Settled(NamedTuple):
-    """Where the rest of a device or unit goes: ``movable`` or kernel, because of ``pages`` that are there already."""
+    """Where the rest of a device or unit goes: ``movable`` or kernel, because of ``pages`` that it has there already.
+
+    ``owner`` names the device or unit.
+    """
 
     movable: bool
     pages: int
-    whole: str
+    owner: str
 
     @property
     def reason(self) -> str:
         """One line for a person."""
         where = "ZONE_MOVABLE" if self.movable else "a kernel zone"
-        return f"{self.whole} already has {self.pages} pages in {where}: all of it goes there"
+        return f"{self.owner} already has {self.pages} pages in {where}: all of it goes there"
 
 
 def settled_by(request: ZoneRequest, memory: MemoryView) -> Settled | None:
@@ -32,15 +35,15 @@ def settled_by(request: ZoneRequest, memory: MemoryView) -> Settled | None:
     group = request.group
     if group is None:
         return None
-    kernel, movable, whole = group.kernel, group.movable, f"group {group.id} (static)"
+    kernel, movable, owner = group.kernel, group.movable, f"group {group.id} (static)"
     if group.is_dynamic:
         if group.unit_pages <= request.pages:
             return None
         kernel, movable = (
             sections * memory.section_pages for sections in memory.unit_sections(group.unit_pages, request.first_page)
         )
-        whole = f"unit of group {group.id}"
-    return Settled(kernel == 0, kernel or movable, whole) if kernel or movable else None
+        owner = f"unit of group {group.id}"
+    return Settled(kernel == 0, kernel or movable, owner) if kernel or movable else None
 
 
 def one_kind(request: ZoneRequest, count: int, memory: MemoryView) -> bool:

@@ -217,5 +217,5 @@ _REQUEST: Final = attrgetter(*ZoneRequest.__slots__)
 
 
 def _fields(request: object) -> tuple[object, ...]:
-    found: tuple[object, ...] = _REQUEST(request)
-    return found
+    fields: tuple[object, ...] = _REQUEST(request)
+    return fields

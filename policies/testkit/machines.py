@@ -142,10 +142,10 @@ class RandomMachine(ABC):
             zone = self._memory.offline(block)
             self._tell("on_offline", zone.node, zone.type, self._memory.block_pages)
 
-    def _boot_or_all(self, found: list[int]) -> list[int]:
+    def _boot_or_all(self, blocks: list[int]) -> list[int]:
         """Return half of the time only the boot memory among these blocks, if there is any: device memory is more."""
-        boot = [block for block in found if self._memory.blocks.flags[block] & BlockTable.EARLY]
-        return boot if self._draw(2) and boot else found
+        boot = [block for block in blocks if self._memory.blocks.flags[block] & BlockTable.EARLY]
+        return boot if self._draw(2) and boot else blocks
 
     def _put_online(self) -> None:
         """Put offline blocks online: some by a word that asks nobody, the rest as the policy says."""
