@@ -15,6 +15,7 @@ from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.device_group import STATIC_GROUP, dynamic_group
+from sim.record.events import Events
 from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
@@ -147,8 +148,8 @@ def test_what_a_workload_notes_in_a_rehearsal_is_forgotten() -> None:
 def test_the_timing_is_the_one_that_was_given() -> None:
     result = simulate(MACHINE, OnlineMovable(), Steps(lambda host: host.plug(DimmSpec("d", GIB))), Streams(1, 0),
                       timing=SLOW)  # fmt: skip
-    plugs = result.events[result.events[:, 1] == EventKind.PLUG]
-    assert plugs[:, 0].tolist() == [9 * SECOND]
+    events = Events.of(result.events)
+    assert events.t_us[events.of_kind(EventKind.PLUG)].tolist() == [9 * SECOND]
     assert result.duration_us == 100 * SECOND
 
 

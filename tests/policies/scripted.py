@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from policies.contract import Explanation, Policy
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
@@ -11,6 +13,8 @@ from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, ZoneType
+from sim.record.events import Events
+from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from workloads.contract import Workload
@@ -83,3 +87,10 @@ def play(policy: Policy, script: Script, *, boot: int = GIB, guest: bool = True)
     machine = MachineSpec((NodeSpec(boot),))
     spec = GuestSpec(sample_every=1.0) if guest else None
     return simulate(machine, policy, script, Streams(1, 0), timing=Timing.instant(), guest=spec)
+
+
+def plugged_zones(result: RunResult) -> list[int]:
+    """The zone of every block that was plugged and put online in one go, in the order of plugging."""
+    events = Events.of(result.events)
+    plugs = events.where(events.of_kind(EventKind.PLUG))
+    return np.repeat(plugs.zone, plugs.blocks).tolist()

@@ -16,11 +16,12 @@ from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.events import Events
 from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.experiment.examples import small
-from tests.policies.scripted import BLOCK, Script, play
+from tests.policies.scripted import BLOCK, Script, play, plugged_zones
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -80,9 +81,10 @@ def look(timing: Timing | None = SLOW, sample_every: float = 7.0) -> tuple[Looki
 
 def rows(result: RunResult, *kinds: EventKind) -> list[tuple[int, int, int]]:
     """Return (microseconds after the DIMM was plugged, kind, zone) of events of these kinds."""
-    events = result.events.tolist()
-    start = next(row[0] for row in events if row[1] == EventKind.DEVICE)
-    return [(row[0] - start, row[1], row[5]) for row in events if row[1] in kinds]
+    events = Events.of(result.events)
+    start = events.t_us[events.attached()][0]
+    seen = events.where(events.of_kind(*kinds))
+    return list(zip((seen.t_us - start).tolist(), seen.kind.tolist(), seen.zone.tolist(), strict=True))
 
 
 def test_a_rehearsal_is_the_run_as_it_will_be_down_to_its_times_and_samples() -> None:
@@ -121,7 +123,8 @@ def test_a_rehearsal_samples_the_configured_guest() -> None:
 
 def test_the_clock_shows_the_time_of_the_run() -> None:
     policy, result = look()
-    offline = [row[0] for row in result.events.tolist() if row[1] == EventKind.OFFLINE]
+    events = Events.of(result.events)
+    offline = events.t_us[events.of_kind(EventKind.OFFLINE)].tolist()
     assert offline == [10_300_000, 10_600_000]
     assert policy.clock == [0, 0, *offline]
 
@@ -130,8 +133,7 @@ def test_the_clock_shows_the_time_of_the_run() -> None:
 
 
 def plugged(policy: Policy, script: Script, *, guest: bool = True) -> list[int]:
-    events = play(policy, script, guest=guest).events.tolist()
-    return [row[5] for row in events if row[1] == EventKind.PLUG for _ in range(row[4])]
+    return plugged_zones(play(policy, script, guest=guest))
 
 
 def twice(*demands: tuple[float, int]) -> Script:

@@ -10,16 +10,14 @@ from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.view import MemoryView
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
-from sim.record.recorder import EventKind
 from sim.scores.registry import compute_scores
 from sim.units import GIB, MIB, PAGE_SIZE, parse_size
-from tests.policies.scripted import BLOCK, Script, play
+from tests.policies.scripted import BLOCK, Script, play, plugged_zones
 
 
 def zones(policy: Headroom, script: Script, *, boot: int = GIB, guest: bool = True) -> list[int]:
     """The zone of every block that was plugged, in the order of plugging."""
-    events = play(policy, script, boot=boot, guest=guest).events.tolist()
-    return [row[5] for row in events if row[1] == EventKind.PLUG for _ in range(row[4])]
+    return plugged_zones(play(policy, script, boot=boot, guest=guest))
 
 
 def growing(blocks: int, *more: tuple[float, str, str, int]) -> Script:

@@ -64,8 +64,10 @@ class PlugAndUnplug(Workload):
 def test_a_device_is_requested_from_its_plugging_until_it_is_asked_back(spec: DeviceSpec) -> None:
     result = simulate(MachineSpec(nodes=(NodeSpec(4 * GIB),)), OnlineMovable(), PlugAndUnplug(spec), Streams(1, 0))
     size = spec.requested if isinstance(spec, VirtioMemSpec) else spec.size
-    asked = result.events[result.events[:, 1] == EventKind.REQUEST]
-    assert asked[:, [0, 6]].tolist()[-2:] == [[seconds_to_us(1), size // PAGE_SIZE], [seconds_to_us(10), 0]]
+    events = Events.of(result.events)
+    asked = events.where(events.of_kind(EventKind.REQUEST))
+    assert asked.t_us.tolist()[-2:] == [seconds_to_us(1), seconds_to_us(10)]
+    assert asked.requested.tolist()[-2:] == [size // PAGE_SIZE, 0]
     series = run_series(result)
     assert series.plugged.max() == size // PAGE_SIZE
     assert series.plugged[-1] == series.not_given[-1] == 0
