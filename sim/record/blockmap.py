@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
-from sim.record.events import ONLINE_SIGN, Events, counted_up
+from sim.record.arrays import counted_up
+from sim.record.events import ONLINE_SIGN, Events
 from sim.record.recorder import EventKind
 from sim.record.run_result import SEVERAL_ZONES
 

@@ -104,24 +104,15 @@ class Events:
 
     # What a column means for the kinds that it means it for -----------------------------------------------------------
 
-    def _only(self, column: Integers, foreign: Flags, instead: int) -> Integers:
-        """Return ``column`` with ``instead`` where it means something else. Not a copy where that is nowhere."""
-        rows = np.flatnonzero(foreign)
-        if not len(rows):
-            return column
-        own = column.copy()
-        own[rows] = instead
-        return own
-
     @cached_property
     def blocks(self) -> Integers:
         """Memory blocks that an event is about, from :attr:`block` on; 0 for events that are not about blocks."""
-        return self._only(self._count, self.kind > _LAST_ABOUT_BLOCKS, 0)
+        return _with(self._count, self.kind > _LAST_ABOUT_BLOCKS, 0)
 
     @cached_property
     def zone(self) -> Integers:
         """Number of the zone that blocks went to, left or stay in; NO_ZONE for events that have none."""
-        return self._only(self._zone, self.kind > _LAST_ABOUT_BLOCKS, NO_ZONE)
+        return _with(self._zone, self.kind > _LAST_ABOUT_BLOCKS, NO_ZONE)
 
     @cached_property
     def requested(self) -> Integers:
@@ -203,28 +194,11 @@ class Events:
         return inside
 
 
-def order_by(keys: Integers) -> Integers:
-    """Return the order that sorts non-negative ``keys`` and keeps equal ones in place.
-
-    A stable sort of 16-bit integers is a radix sort, whose time grows only with the number of keys.
-    """
-    narrow = not len(keys) or int(keys.max()) <= np.iinfo(np.int16).max
-    return np.argsort(keys.astype(np.int16) if narrow else keys, kind="stable")
-
-
-def starts_to_rows(first: Flags) -> Integers:
-    """Return for each position the last one before or at it where ``first`` holds; ``first[0]`` must hold."""
-    return np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
-
-
-def counted_up(lengths: Integers) -> Integers:
-    """Return the numbers from 0 for each of ``lengths``, one after the other: 0, 1, 0, 1, 2 for 2 and 3."""
-    # The position in the whole, less the position at which each begins.
-    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-
-
-def sums_within(deltas: Integers, starts: Integers) -> Integers:
-    """Return running sums of ``deltas`` that begin anew in each group; ``starts`` has the first row of each row's."""
-    # One running sum over everything, less what it was before the group.
-    sums = np.cumsum(deltas)
-    return sums - (sums - deltas)[starts]
+def _with(column: Integers, foreign: Flags, instead: int) -> Integers:
+    """Return ``column`` with ``instead`` where it means something ``foreign``. Not a copy where that is nowhere."""
+    rows = np.flatnonzero(foreign)
+    if not len(rows):
+        return column
+    own = column.copy()
+    own[rows] = instead
+    return own

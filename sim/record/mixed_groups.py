@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
+from sim.record.arrays import counted_up, order_by, starts_to_rows, sums_within
 from sim.record.device_group import GroupKind
-from sim.record.events import ONLINE_SIGN, Events, counted_up, order_by, starts_to_rows, sums_within
+from sim.record.events import ONLINE_SIGN, Events
 from sim.record.recorder import NO_DEVICE
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
-from sim.record.events import PLUGGED_SIGN, Events, order_by, starts_to_rows, sums_within
+from sim.record.arrays import order_by, starts_to_rows, sums_within
+from sim.record.events import PLUGGED_SIGN, Events
 from sim.record.recorder import NO_DEVICE, EventKind
 
 if TYPE_CHECKING:

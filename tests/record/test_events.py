@@ -7,16 +7,7 @@ import pytest
 
 from sim.guest import OomKind
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
-from sim.record.events import (
-    OFFLINE_SIGN,
-    ONLINE_SIGN,
-    PLUGGED_SIGN,
-    Events,
-    counted_up,
-    order_by,
-    starts_to_rows,
-    sums_within,
-)
+from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events
 from sim.record.recorder import EVENT_COLUMNS, NO_DEVICE, EventKind, Recorder
 from sim.record.run_result import BootMemory
 
@@ -129,16 +120,6 @@ def test_events_are_flagged_by_what_they_tell() -> None:
     assert seen.where(seen.ooms()).mem_available.tolist() == [70, 80]
 
 
-def test_numbers_are_counted_up_for_each_length() -> None:
-    assert counted_up(np.array([2, 0, 3, 1])).tolist() == [0, 1, 0, 1, 2, 0]
-    assert counted_up(np.array([], dtype=np.int64)).tolist() == []
-
-
-def test_sums_begin_anew_in_each_group() -> None:
-    starts = np.array([0, 0, 2, 3, 3, 3])
-    assert sums_within(np.array([5, -2, 7, 1, 1, -4]), starts).tolist() == [5, 3, 7, 1, 2, -2]
-
-
 def test_the_table_itself_is_never_changed_by_reading_it() -> None:
     table = np.array(CODES, dtype=np.int64)
     seen = Events.of(table)
@@ -164,19 +145,6 @@ def test_boot_memory_is_told_by_its_blocks_and_belongs_to_no_device() -> None:
     assert of_device.tolist() == [False, True, False]
     assert events((0, 0, 3)).in_boot_memory(boot).tolist() == [False]
     assert events((0, -1, 3)).in_boot_memory(BootMemory((), 0, 0, 0)).tolist() == [False]
-
-
-@pytest.mark.parametrize("largest", [5, 32767, 32768, 65535 + 3, 1 << 40])
-def test_events_are_put_in_order_by_key_and_equal_ones_stay_in_theirs(largest: int) -> None:
-    keys = [largest, 3, largest, 0, 3, 4, largest - 1, 0] * 40
-    expected = [place for _, place in sorted((key, place) for place, key in enumerate(keys))]
-    assert order_by(np.array(keys, dtype=np.int64)).tolist() == expected
-    assert order_by(np.zeros(0, dtype=np.int64)).tolist() == []
-
-
-def test_each_position_is_led_to_the_start_of_its_part() -> None:
-    first = np.array([True, False, False, True, True, False])
-    assert starts_to_rows(first).tolist() == [0, 0, 0, 3, 4, 4]
 
 
 def test_a_recorder_keeps_rows_in_order_however_often_they_are_packed() -> None:
