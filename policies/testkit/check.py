@@ -25,7 +25,6 @@ from policies.contract import Explanation, Policy, UserSpaceRule, ZoneRequest
 from policies.testkit.machines import RandomMachine, seeded
 from sim.faults import MemhpSimError
 from sim.kernel.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone
-from sim.memory.groups import NO_GROUP
 from sim.memory.zones import ZONE_LABELS, OnlineType, ZoneType
 
 if TYPE_CHECKING:
@@ -166,9 +165,8 @@ class _Trial(RandomMachine):
         return zone
 
     def _request(self, block: int) -> tuple[ZoneRequest, tuple[object, ...]]:
-        blocks = self._memory.blocks
-        group = self._view.group(blocks.group[block]) if blocks.group[block] != NO_GROUP else None
-        request = ZoneRequest(blocks.node[block], block * self._memory.block_pages, self._memory.block_pages, group)
+        """Return the question about ``block``, and a copy of what is in it."""
+        request = self._question(block)
         return request, (request, *_fields(request))
 
     def _tell(self, hook: str, *facts: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from policies.contract import ZoneRequest
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.blocks import FIRST_ZONE_CODE, OFFLINE, BlockTable
@@ -90,6 +91,12 @@ class RandomMachine(ABC):
         for self._step in range(changes):
             draw = self._draw(2 * len(kinds) + 1)
             kinds[draw % len(kinds)]() if draw < 2 * len(kinds) else self._remove()
+
+    def _question(self, block: int) -> ZoneRequest:
+        """Return what a policy is asked about ``block``."""
+        blocks, pages = self._memory.blocks, self._memory.block_pages
+        group = self._view.group(blocks.group[block]) if blocks.group[block] != NO_GROUP else None
+        return ZoneRequest(blocks.node[block], block * pages, pages, group)
 
     # Changes ----
 

@@ -17,7 +17,7 @@ from tests.plain import decide, linux
 from tests.plain.machine import MOVABLE, ZONES
 from tests.support.fast_machine import policy_for
 from tests.support.invariants import check_all
-from tests.support.random_machines import FOUR_GIB
+from tests.support.random_layouts import FOUR_GIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

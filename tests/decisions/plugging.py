@@ -14,7 +14,7 @@ from tests.decisions.reached import REACH
 from tests.decisions.side_by_side import NODES, SOME, SideBySide
 from tests.plain import decide, dimm, linux
 from tests.plain.machine import Block, LinuxError
-from tests.support.random_machines import ADDRESSABLE_PAGES
+from tests.support.random_layouts import ADDRESSABLE_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

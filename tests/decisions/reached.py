@@ -11,7 +11,7 @@ from tests.plain.machine import MOVABLE, NORMAL
 from tests.support.reach import Reach
 
 if TYPE_CHECKING:
-    from tests.support.random_machines import MachinePlan
+    from tests.support.random_layouts import MachinePlan
 
 REACH = Reach(
     {

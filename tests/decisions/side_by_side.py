@@ -12,7 +12,7 @@ from sim.memory.errors import HotplugError
 from tests.decisions.reached import REACH
 from tests.plain import linux
 from tests.plain.machine import LinuxError
-from tests.support.random_machines import FOUR_GIB
+from tests.support.random_layouts import FOUR_GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.plain.machine import Block, Machine
     from tests.support.fast_machine import FastMachine
     from tests.support.invariants import Subject
-    from tests.support.random_machines import MachinePlan
+    from tests.support.random_layouts import MachinePlan
 
 SOME = st.integers(0, 10**6)
 NODES = st.integers(0, 11)

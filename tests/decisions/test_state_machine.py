@@ -25,7 +25,7 @@ from tests.plain import decide, linux
 from tests.support.fast_machine import FastMachine
 from tests.support.invariants import CHECKS, COMPARED, Subject, check_all
 from tests.support.places import ROOT
-from tests.support.random_machines import MachinePlan, NodeRange, machine_plans
+from tests.support.random_layouts import MachinePlan, NodeRange, machine_plans
 from tests.support.reach import FRESH, seeds
 
 if TYPE_CHECKING:

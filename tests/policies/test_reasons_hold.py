@@ -253,18 +253,13 @@ class Asking(RandomMachine):
 
     def _decide(self, block: int) -> int:
         self._ask(block)
-        return self._decider.zone_for(self._request(block), self._view)
-
-    def _request(self, block: int) -> ZoneRequest:
-        blocks, pages = self._memory.blocks, self._memory.block_pages
-        group = self._view.group(blocks.group[block]) if blocks.group[block] >= 0 else None
-        return ZoneRequest(blocks.node[block], block * pages, pages, group)
+        return self._decider.zone_for(self._question(block), self._view)
 
     def _decide_run(self, first: int, count: int) -> None:
         for block in range(first, first + count):
             if block in (first, first + 1, first + count - 1):
                 self._ask(block)
-            self._memory.online(block, self._decider.zone_for(self._request(block), self._view))
+            self._memory.online(block, self._decider.zone_for(self._question(block), self._view))
 
     def _tell(self, hook: str, *facts: int) -> None:
         pass
@@ -272,7 +267,7 @@ class Asking(RandomMachine):
     def _ask(self, block: int) -> None:
         counted = Counted(self._memory)
         for policy in self._policies:
-            told = Told(policy, self._request(block), self._view, counted)
+            told = Told(policy, self._question(block), self._view, counted)
             if isinstance(policy, SETTLING) and (match := re.match(SETTLED, told.reason)):
                 device_is_settled(told, match)
             else:

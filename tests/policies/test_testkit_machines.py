@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policies.auto_movable import AutoMovable
-from policies.contract import ZoneRequest
 from policies.testkit.machines import RandomMachine, seeded
 from sim.memory.blocks import OFFLINE, BlockTable
 from sim.memory.zones import ZONE_LABELS
@@ -80,9 +79,7 @@ class Counting(RandomMachine):
         super().play(changes)
 
     def _zone(self, block: int) -> int:
-        blocks, pages = self._memory.blocks, self._memory.block_pages
-        group = self._view.group(blocks.group[block]) if blocks.group[block] >= 0 else None
-        zone = self.policy.zone_for(ZoneRequest(blocks.node[block], block * pages, pages, group), self._view)
+        zone = self.policy.zone_for(self._question(block), self._view)
         REACH(f"put in {ZONE_LABELS[zone]}")
         return zone
 

@@ -1,4 +1,8 @@
-"""Random machines for the two implementations: one description, built once as each."""
+"""Random boot layouts for the two implementations: one description, built once as each.
+
+They have what no MachineSpec asks for: missing pages, odd ends, blocks that nodes share. Machines as experiments have
+them are drawn by :mod:`policies.testkit.machines`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from sim.memory.zones import ZONE_BY_LABEL
 from tests.plain.machine import DMA, DMA32, MOVABLE, NORMAL, Block, BootZone, Knobs, Machine, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 MIB_PAGES = 256
 GIB_PAGES = 262144
@@ -240,8 +244,3 @@ def machine_plans(draw: st.DrawFn) -> MachinePlan:
         self_hosting=draw(st.booleans()),
         recent=draw(st.booleans()),
     )
-
-
-def labels(zones: Iterable[int]) -> list[str]:
-    names = {int(number): label for label, number in ZONE_BY_LABEL.items()}
-    return [names[int(zone)] for zone in zones]
