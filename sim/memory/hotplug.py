@@ -138,11 +138,12 @@ class Memory:
 
     def add_one(self, block: int, group: MemoryGroup) -> None:
         """Create one offline block of ``group``, as :meth:`add` does. Raises E2BIG or EEXIST."""
+        # Inlined from add() because it saves 150 ns a block (benchmarks/bench_written_out.py): the group is known.
         blocks = self.blocks
         where = blocks.where
+        if block >= self.max_blocks:
+            raise HotplugError(E2BIG, f"block {block} lies beyond the addressable range")
         if block >= len(where):
-            if block >= self.max_blocks:
-                raise HotplugError(E2BIG, f"block {block} lies beyond the addressable range")
             blocks.reserve(block + 1)
         elif where[block]:
             raise HotplugError(EEXIST, f"block {block} is there already")
@@ -170,7 +171,8 @@ class Memory:
                 blocks.left_over.pop(block, None)
 
     def remove_one(self, block: int) -> None:
-        """Remove one block that has just been taken offline."""
+        """Remove one block that has just been taken offline, as :meth:`remove` does."""
+        # Inlined from remove() because it saves 1,000 ns a block (benchmarks/bench_written_out.py): no slices.
         blocks = self.blocks
         blocks.where[block] = ABSENT
         group = self.groups.find(blocks.group[block])

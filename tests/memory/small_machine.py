@@ -29,3 +29,21 @@ def span(memory: Memory, zone_type: int) -> tuple[int, int]:
     """Span of the zone in blocks (start, end)."""
     zone = memory.zone(0, zone_type)
     return zone.start // B, zone.end // B
+
+
+def everything(memory: Memory) -> tuple[object, ...]:
+    """All that a memory holds about blocks, groups and zones, to be compared with another's."""
+    blocks, groups = memory.blocks, memory.groups
+    return (
+        bytes(blocks.where),
+        bytes(blocks.flags),
+        list(blocks.node),
+        list(blocks.group),
+        dict(blocks.left_over),
+        [(group.id, group.blocks, group.kernel, group.movable) for group in groups],
+        [
+            (zone.start, zone.end, zone.present, zone.present_early, zone.managed)
+            for zone in memory.zone_by_code
+            if zone is not None
+        ],
+    )
