@@ -21,6 +21,9 @@ TIB: Final = 1 << 40
 MEMORY_LIMIT: Final = 64 * TIB
 """Bytes of memory that x86-64 addresses with four-level page tables."""
 
+MOST_NODES: Final = 1024
+"""NUMA nodes that an x86-64 kernel can be built for (CONFIG_NODES_SHIFT is at most 10)."""
+
 PAGEBLOCK_PAGES: Final = (2 * MIB) >> PAGE_SHIFT
 """Pages of a pageblock, of a sub-section and of a PMD mapping on x86-64: 2 MiB each."""
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.faults import Fault, InputError
-from sim.units import GIB, MEMORY_LIMIT, MIB, PAGE_SIZE, format_size
+from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, PAGE_SIZE, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAX_BLOCK_SIZE: Final = 2 * GIB
-_MAX_NODES: Final = 1024  # CONFIG_NODES_SHIFT is at most 10 on x86-64
 _MAX_SLOTS: Final = 4096  # far beyond any VMM, so that a limit of the guest can be looked for behind the machine's
 _FIRST_SERIES: Final = (5, 15)
 _SERIES = re.compile(r"(\d{1,3})\.(\d{1,3})")
@@ -107,8 +106,8 @@ class MachineSpec:
             )
 
     def _node_faults(self) -> Iterator[Fault]:
-        if not 0 < len(self.nodes) <= _MAX_NODES:
-            yield Fault("nodes", f"a machine has 1 to {_MAX_NODES} nodes, not {len(self.nodes)}")
+        if not 0 < len(self.nodes) <= MOST_NODES:
+            yield Fault("nodes", f"a machine has 1 to {MOST_NODES} nodes, not {len(self.nodes)}")
             return
         for number, node in enumerate(self.nodes):
             if node.boot_memory < 0 or node.boot_memory % PAGE_SIZE:

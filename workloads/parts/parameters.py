@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from sim.plugins.parameter_lists import ListOf
 from sim.plugins.parameter_types import Seconds, Size, Whole
 from sim.plugins.values import SECONDS_LIMIT
-from sim.units import MIB, MICROSECONDS, PAGE_SIZE, TIB, format_size
+from sim.units import MIB, MICROSECONDS, MOST_NODES, PAGE_SIZE, TIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 LONGEST_US: Final = SECONDS_LIMIT * MICROSECONDS
 """Microseconds of the longest run."""
 
-NODE: Final = Whole(0, 1023)
-"""A NUMA node; an x86-64 kernel can be built for 1024 of them (CONFIG_NODES_SHIFT up to 10)."""
+NODE: Final = Whole(0, MOST_NODES - 1)
+"""A NUMA node."""
 
 PAGES: Final = Size(multiple_of=PAGE_SIZE)
 """A size in whole pages."""
