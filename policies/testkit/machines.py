@@ -10,7 +10,7 @@ import numpy as np
 from policies.contract import ZoneRequest
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
-from sim.memory.blocks import FIRST_ZONE_CODE, OFFLINE, BlockTable
+from sim.memory.blocks import BLOCK_OFFLINE, FIRST_ZONE_CODE, BlockTable
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryView
 from sim.memory.zones import ZONE_MOVABLE
@@ -157,7 +157,7 @@ class RandomMachine(ABC):
     def _put_online(self) -> None:
         """Put offline blocks online: some by a word that asks nobody, the rest as the policy says."""
         blocks = self._memory.blocks
-        offline = self._boot_or_all([block for block, code in enumerate(blocks.where) if code == OFFLINE])
+        offline = self._boot_or_all([block for block, code in enumerate(blocks.where) if code == BLOCK_OFFLINE])
         word = self._draw(4)
         for block in offline[self._draw(len(offline) or 1) :][: 1 + self._draw(8)]:
             if word == 0:
@@ -173,7 +173,7 @@ class RandomMachine(ABC):
         """Remove what is offline, forget groups that are empty, and tell the policy of pressure."""
         blocks = self._memory.blocks
         for block in range(len(blocks)):
-            if blocks.where[block] == OFFLINE and not blocks.flags[block] & BlockTable.EARLY:
+            if blocks.where[block] == BLOCK_OFFLINE and not blocks.flags[block] & BlockTable.EARLY:
                 self._memory.remove(block)
         for group in list(self._memory.groups):
             if not group.blocks and len(self._memory.groups) > _GROUPS_KEPT:

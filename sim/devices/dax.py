@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sim.devices.static_device import StaticDevice
 from sim.kernel.timing import scale
-from sim.memory.blocks import MIXED
+from sim.memory.blocks import BLOCK_MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
 from sim.units import bytes_to_pages
 
@@ -81,7 +81,7 @@ class Dax(StaticDevice):
         context, core = self._context, self._core
         blocks = sorted((block for first, count in self.added for block in range(first, first + count)), reverse=True)
         for block in blocks:
-            if core.memory.blocks.where[block] < MIXED:
+            if core.memory.blocks.where[block] < BLOCK_MIXED:
                 continue
             yield core.lock
             yield scale(context.timing.offline, core.memory.block_pages)
@@ -100,7 +100,7 @@ class Dax(StaticDevice):
     def _unbind(self, blocks: list[int]) -> None:
         """Remove every range, none where a block is still online: the driver never takes blocks offline itself."""
         core = self._core
-        if any(core.memory.blocks.where[block] >= MIXED for block in blocks):
+        if any(core.memory.blocks.where[block] >= BLOCK_MIXED for block in blocks):
             self._context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} has blocks that are still online"))
             return
         for first, count in self.added:

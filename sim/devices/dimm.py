@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sim.devices.static_device import StaticDevice
 from sim.kernel.timing import scale
-from sim.memory.blocks import MIXED
+from sim.memory.blocks import BLOCK_MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
 from sim.units import bytes_to_pages
 
@@ -111,7 +111,7 @@ class Dimm(StaticDevice):
             refused = yield from self._pass(blocks, taken, last=last_pass)
             if not refused:
                 break
-        if any(where[block] >= MIXED for block in blocks):
+        if any(where[block] >= BLOCK_MIXED for block in blocks):
             for block in sorted(taken):
                 core.put_back(self.index, block)
             context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
@@ -129,7 +129,7 @@ class Dimm(StaticDevice):
         where, block_pages = core.memory.blocks.where, core.memory.block_pages
         refused = False
         for block in blocks:
-            if where[block] < MIXED:
+            if where[block] < BLOCK_MIXED:
                 continue
             yield scale(timing.offline, block_pages)
             try:

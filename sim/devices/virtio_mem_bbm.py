@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from sim.kernel.hotplug_core import HotplugCore
     from sim.kernel.worker import Wait
 
-NEVER_USED: Final = 0
-UNUSED: Final = 1
+BBM_NEVER_USED: Final = 0
+BBM_UNUSED: Final = 1
 # An added big block by what is online of it: the driver tells these apart when it looks for one to unplug.
-ADDED_OFFLINE: Final = 2
-ADDED_MOVABLE: Final = 3
-ADDED_KERNEL: Final = 4
+BBM_OFFLINE: Final = 2
+BBM_MOVABLE: Final = 3
+BBM_KERNEL: Final = 4
 _NR_STATES: Final = 5
-_PASSES: Final = ((ADDED_OFFLINE,), (ADDED_OFFLINE, ADDED_MOVABLE), (ADDED_OFFLINE, ADDED_MOVABLE, ADDED_KERNEL))
+_PASSES: Final = ((BBM_OFFLINE,), (BBM_OFFLINE, BBM_MOVABLE), (BBM_OFFLINE, BBM_MOVABLE, BBM_KERNEL))
 """States that each of the three passes of an unplug takes."""
 
 _CONFIG_CHECK_SINCE: Final = (6, 6)
@@ -84,7 +84,7 @@ class BigBlockMode:
 
     def may_online(self, block: int) -> bool:
         """Only blocks of an added big block may go online."""
-        return self.state[self._at(block)] >= ADDED_OFFLINE
+        return self.state[self._at(block)] >= BBM_OFFLINE
 
     def block_online(self, block: int, zone_type: int) -> None:
         """Note the zone; when enough blocks have left the offline state, the worker may add more."""
@@ -124,9 +124,9 @@ class BigBlockMode:
 
     def _classify(self, at: int) -> None:
         if self.kernel.get(at):
-            self._set(at, ADDED_KERNEL)
+            self._set(at, BBM_KERNEL)
         else:
-            self._set(at, ADDED_MOVABLE if self.online.get(at) else ADDED_OFFLINE)
+            self._set(at, BBM_MOVABLE if self.online.get(at) else BBM_OFFLINE)
 
     def _set(self, at: int, state: int) -> None:
         self.counts[self.state[at]] -= 1
@@ -139,8 +139,8 @@ class BigBlockMode:
         """Reuse removed big blocks, lowest first, then append new ones."""
         wanted = amount // self.granularity
         at = 0
-        while wanted and self.counts[UNUSED]:
-            at = self.state.find(UNUSED, at)
+        while wanted and self.counts[BBM_UNUSED]:
+            at = self.state.find(BBM_UNUSED, at)
             if at < 0 or at >= self.usable_blocks:
                 break
             result = yield from self._add(at)
@@ -187,7 +187,7 @@ class BigBlockMode:
         try:
             core.add_memory(device.index, first_page, self.unit_pages, group_id=device.group.id)
         except HotplugError as error:
-            self._set(at, UNUSED)
+            self._set(at, BBM_UNUSED)
             device.context.note_failure(device.index, error)
             return error.errno
         device.plugged += self.granularity
@@ -227,7 +227,7 @@ class BigBlockMode:
         Returns 0, EBUSY where it stays, or EAGAIN for a new request.
         """
         device, core = self._device, self._core
-        if self._checks_config and device.config_changed and self.state[at] != ADDED_OFFLINE:
+        if self._checks_config and device.config_changed and self.state[at] != BBM_OFFLINE:
             return EAGAIN
         yield core.lock
         wait = scale(device.context.timing.virtio_mem_unplug, self.unit_pages)
@@ -249,7 +249,7 @@ class BigBlockMode:
             device.plugged -= self.granularity
             self.online.pop(at, None)
             self.kernel.pop(at, None)
-            self._set(at, UNUSED)
+            self._set(at, BBM_UNUSED)
         if moved:
             yield scale(device.context.timing.migrate, moved)
         core.lock.release()

@@ -22,7 +22,7 @@ from sim.guest.bits import highest, lowest
 from sim.kernel.timing import scale
 from sim.memory.errors import EAGAIN, EBUSY, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
-from sim.record.recorder import EventKind
+from sim.record.recorder import NO_ZONE, EventKind
 from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class SubBlockMode:
             self.states.make_full(at)
         else:
             masks[at] = mask | added
-        core.record((core.env.now, _SUBPLUG, device.index, block, 1, -1, pages))
+        core.record((core.env.now, _SUBPLUG, device.index, block, 1, NO_ZONE, pages))
         return 0, wanted - number
 
     def _add(self, at: int, number: int) -> int:
@@ -218,7 +218,7 @@ class SubBlockMode:
             device.context.note_failure(device.index, error)
             return error.errno
         device.plugged += number * self.granularity
-        if zone_type < 0:
+        if zone_type == NO_ZONE:
             self.offline_pages += self.unit_pages
             state = SBM_OFFLINE
         else:
@@ -296,7 +296,7 @@ class SubBlockMode:
             core.remove(device.index, block, 1, plugged=pages)
         else:
             states.make_partial(at, mask & ~taken)
-            core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
+            core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, NO_ZONE, pages))
         core.lock.release()
         return wanted - number
 
@@ -329,7 +329,7 @@ class SubBlockMode:
             return number, moved + self._remove_emptied(at, mask, pages)
         self.states.make_partial(at, mask & ~given)
         core.memory.adjust_managed(block, -pages)
-        core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
+        core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, NO_ZONE, pages))
         return number, moved
 
     def _ask_guest(self, guest: Guest, block: int, mask: int, wanted: int) -> tuple[int, int]:
@@ -359,7 +359,7 @@ class SubBlockMode:
             moved = core.unplug_block(device.index, block, pages, withheld)
         except HotplugError as error:
             self.states.make_partial(at, 0)
-            core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, -1, pages))
+            core.record((core.env.now, _SUBUNPLUG, device.index, block, 1, NO_ZONE, pages))
             return error.moved
         self.states.remove(at)
         return moved

@@ -14,7 +14,7 @@ from sim.kernel.listener import NOBODY
 from sim.kernel.policy_answers import checked_zone, failed
 from sim.kernel.worker import HotplugLock
 from sim.kernel.zone_choice import ZoneChoice
-from sim.memory.blocks import ABSENT, FIRST_ZONE_CODE, MIXED, OFFLINE
+from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZONE_CODE
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryView
@@ -25,7 +25,7 @@ from sim.memory.zones import (
     MMOP_ONLINE_MOVABLE,
     NR_ZONES,
 )
-from sim.record.recorder import EventKind
+from sim.record.recorder import NO_DEVICE, NO_ZONE, EventKind
 from sim.units import PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class HotplugCore:
         if online_type is None:
             online_type = self.auto_online
         if online_type == MMOP_OFFLINE:
-            self.record((self.env.now, _ADD, device, first, count, -1, pages - withheld))
+            self.record((self.env.now, _ADD, device, first, count, NO_ZONE, pages - withheld))
             self.listener.left_offline(self, first, count)
         elif count == 1:
             zone_type = self.zone_choice.decide(online_type, first)
@@ -169,17 +169,17 @@ class HotplugCore:
     def plug_block(self, device: int, block: int, group: MemoryGroup, pages: int) -> int:
         """Add one block of a dynamic ``group``, ``pages`` of it plugged, and put it online if ``auto_online`` says so.
 
-        The same as :meth:`add_memory` for one whole block: the hot path of virtio-mem. Returns the zone type, -1 where
-        the block stays offline. Raises E2BIG, EEXIST and ENOMEM.
+        The same as :meth:`add_memory` for one whole block: the hot path of virtio-mem. Returns the zone type, or
+        NO_ZONE where the block stays offline. Raises E2BIG, EEXIST and ENOMEM.
         """
         # Inlined from add_memory(), and from ZoneChoice.decide() within it, because it saves 620 ns a block, 200 of
         # them by the decision (benchmarks/bench_written_out.py): range, alignment and group need no look.
         online_type = self.auto_online
-        if not online_type or self.memmap_on_memory:
+        if online_type == MMOP_OFFLINE or self.memmap_on_memory:
             block_pages = self.memory.block_pages
             self.add_memory(device, block * block_pages, block_pages, group_id=group.id, plugged=pages)
             zone = self.memory.zone_of(block)
-            return -1 if zone is None else zone.type
+            return NO_ZONE if zone is None else zone.type
         memory = self.memory
         guest = self.guest
         memory.add_one(block, group)
@@ -246,7 +246,7 @@ class HotplugCore:
         if self.guest is not None:
             self.guest.remove_memory(first, count)
         pages = count * self.memory.block_pages if plugged is None else plugged
-        self.record((self.env.now, _REMOVE, device, first, count, -1, pages))
+        self.record((self.env.now, _REMOVE, device, first, count, NO_ZONE, pages))
 
     # Online and offline ----------------------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class HotplugCore:
         memory = self.memory
         blocks = memory.blocks
         blocks.left_over.pop(block, None)
-        if not blocks.exists(block) or blocks.where[block] != OFFLINE:
+        if not blocks.exists(block) or blocks.where[block] != BLOCK_OFFLINE:
             raise HotplugError(EINVAL, f"block {block} is not offline")
         owner = self.owners.get(blocks.group[block])
         withheld = 0
@@ -282,7 +282,7 @@ class HotplugCore:
         """
         memory = self.memory
         blocks = memory.blocks
-        code = blocks.where[block] if blocks.exists(block) else ABSENT
+        code = blocks.where[block] if blocks.exists(block) else BLOCK_ABSENT
         zone = memory.zone_by_code[code]
         owner = self.owners.get(blocks.group[block]) if code else None
         withheld = owner.unplugged_pages(block) if owner is not None else 0
@@ -349,7 +349,7 @@ class HotplugCore:
         moved = 0
         taken: list[tuple[int, int]] = []
         for block in range(first, first + count):
-            if blocks.where[block] == OFFLINE:
+            if blocks.where[block] == BLOCK_OFFLINE:
                 continue
             zone = self.memory.zone_of(block)
             try:
@@ -374,8 +374,8 @@ class HotplugCore:
         blocks = self.memory.blocks
         if not blocks.exists(block):
             raise HotplugError(EINVAL, f"there is no block {block}")
-        device = self.device_of.get(blocks.group[block], -1)
-        online = blocks.where[block] >= MIXED
+        device = self.device_of.get(blocks.group[block], NO_DEVICE)
+        online = blocks.where[block] >= BLOCK_MIXED
         if word == MMOP_OFFLINE:
             if not online:
                 raise HotplugError(EINVAL, f"block {block} is offline already")
@@ -394,9 +394,9 @@ class HotplugCore:
         blocks = self.memory.blocks
         if not blocks.exists(block):
             raise HotplugError(EINVAL, f"there is no block {block}")
-        if (blocks.where[block] >= MIXED) == bool(value):
+        if (blocks.where[block] >= BLOCK_MIXED) == bool(value):
             return 0
-        device = self.device_of.get(blocks.group[block], -1)
+        device = self.device_of.get(blocks.group[block], NO_DEVICE)
         if not value:
             return self.offline_block(device, block)
         self.put_back(device, block)

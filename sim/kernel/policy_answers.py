@@ -49,10 +49,10 @@ def checked_runs(policy: Policy, answer: object, first: int, count: int) -> list
                 runs.append((blocks, checked_zone(policy, zone, first + covered)))
                 covered += blocks
             case _:
-                covered = -1
                 break
-    if covered == count:
-        return runs
+    else:
+        if covered == count:
+            return runs
     raise PolicyError(
         f"policy {_name(policy)} decided {answer!r} for the {count} blocks from block {first};"
         f" runs of (blocks, zone) that cover them would be right"

@@ -14,7 +14,7 @@ from simpy.events import Timeout
 from sim.kernel.listener import CoreListener
 from sim.kernel.timing import scale
 from sim.kernel.worker import Worker
-from sim.memory.blocks import OFFLINE
+from sim.memory.blocks import BLOCK_OFFLINE
 from sim.memory.errors import HotplugError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class UserSpace(CoreListener):
             first, count = self._due.popleft()
             for block in range(first, first + count):
                 yield core.lock
-                if core.memory.blocks.exists(block) and core.memory.blocks.where[block] == OFFLINE:
+                if core.memory.blocks.exists(block) and core.memory.blocks.where[block] == BLOCK_OFFLINE:
                     yield took
                 try:
                     moved = core.write_state(block, word)

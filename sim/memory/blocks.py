@@ -10,9 +10,12 @@ from __future__ import annotations
 from array import array
 from typing import Final
 
-ABSENT: Final = 0
-OFFLINE: Final = 1
-MIXED: Final = 2
+from sim.memory.groups import NO_GROUP
+
+# Plain integers, not an enumeration: they are bytes of an array that is searched by ``bytearray.find``.
+BLOCK_ABSENT: Final = 0
+BLOCK_OFFLINE: Final = 1
+BLOCK_MIXED: Final = 2
 """An online boot block that spans several zones; it can never go offline."""
 FIRST_ZONE_CODE: Final = 3
 """Values of ``where`` from here on: an online block, the value names the zone (``Memory.zone_by_code``)."""
@@ -22,9 +25,9 @@ MAX_ZONES: Final = 256 - FIRST_ZONE_CODE
 class BlockTable:
     """Block attributes by block id.
 
-    ``where`` (byte): ABSENT, OFFLINE, MIXED or a zone's code. ``node`` (16 bit): the block's NUMA node. ``group`` (32
-    bit): memory group id or -1. ``flags`` (byte): see the constants. ``left_over`` holds the online type that a
-    refused write to ``state`` left on a block.
+    ``where`` (byte): BLOCK_ABSENT, BLOCK_OFFLINE, BLOCK_MIXED or a zone's code. ``node`` (16 bit): the block's NUMA
+    node. ``group`` (32 bit): memory group id or NO_GROUP. ``flags`` (byte): see the constants. ``left_over`` holds the
+    online type that a refused write to ``state`` left on a block.
     """
 
     EARLY: Final = 1
@@ -55,21 +58,21 @@ class BlockTable:
             self.where.extend(bytes(missing))
             self.flags.extend(bytes(missing))
             self.node.frombytes(bytes(2 * missing))
-            self.group.extend(array("i", [-1]) * missing)
+            self.group.extend(array("i", [NO_GROUP]) * missing)
 
     def all_absent(self, first: int, count: int) -> bool:
         """Whether none of the ``count`` blocks from ``first`` exists."""
         chunk = self.where[first : first + count]
-        return chunk.count(ABSENT) == len(chunk)
+        return chunk.count(BLOCK_ABSENT) == len(chunk)
 
     def is_online(self, block: int) -> bool:
         """Whether the block exists and is online."""
-        return block < len(self.where) and self.where[block] >= MIXED
+        return block < len(self.where) and self.where[block] >= BLOCK_MIXED
 
     def exists(self, block: int) -> bool:
         """Whether there is such a block."""
-        return 0 <= block < len(self.where) and self.where[block] != ABSENT
+        return 0 <= block < len(self.where) and self.where[block] != BLOCK_ABSENT
 
     def ids(self) -> list[int]:
         """All existing block ids, ascending. Walks the table: not for the hot path."""
-        return [block for block, code in enumerate(self.where) if code != ABSENT]
+        return [block for block, code in enumerate(self.where) if code != BLOCK_ABSENT]

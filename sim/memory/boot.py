@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.memory.blocks import MIXED, BlockTable
+from sim.memory.blocks import BLOCK_MIXED, BlockTable
 
 if TYPE_CHECKING:
     from sim.memory.hotplug import Memory
@@ -61,7 +61,7 @@ def add_boot_blocks(
     """
     blocks = memory.blocks
     blocks.reserve(first + count)
-    code = MIXED if zone_type is None else memory.zone(node, zone_type).code
+    code = BLOCK_MIXED if zone_type is None else memory.zone(node, zone_type).code
     flags = BlockTable.EARLY | (BlockTable.HAS_HOLES if holes else 0)
     for block in range(first, first + count):
         blocks.where[block] = code

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.memory.blocks import ABSENT, OFFLINE
+from sim.memory.blocks import BLOCK_ABSENT, BLOCK_OFFLINE
 from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class UnitIndex:
         block_pages = self._block_pages
         units: dict[int, list[int]] = {}
         for block, code in enumerate(self._blocks.where):
-            if code in (ABSENT, OFFLINE):
+            if code in (BLOCK_ABSENT, BLOCK_OFFLINE):
                 continue
             for page in range(block * block_pages, (block + 1) * block_pages, self._section_pages):
                 zone_type = self._zone_type_at(page)

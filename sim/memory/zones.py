@@ -29,11 +29,11 @@ ZONE_LABELS: Final = ("DMA", "DMA32", "Normal", "Movable")
 ZONE_BY_LABEL: Final = {label: ZoneType(number) for number, label in enumerate(ZONE_LABELS)}
 
 # Plain integers for the hot path: an IntEnum member costs an attribute look-up and a slower comparison.
-ZONE_DMA: Final = 0
-ZONE_DMA32: Final = 1
-ZONE_NORMAL: Final = 2
-ZONE_MOVABLE: Final = 3
-NR_ZONES: Final = 4
+ZONE_DMA: Final = int(ZoneType.DMA)
+ZONE_DMA32: Final = int(ZoneType.DMA32)
+ZONE_NORMAL: Final = int(ZoneType.NORMAL)
+ZONE_MOVABLE: Final = int(ZoneType.MOVABLE)
+NR_ZONES: Final = len(ZoneType)
 
 
 class OnlineType(IntEnum):
@@ -50,10 +50,11 @@ class OnlineType(IntEnum):
         return self.name.lower()
 
 
-MMOP_OFFLINE: Final = 0
-MMOP_ONLINE: Final = 1
-MMOP_ONLINE_KERNEL: Final = 2
-MMOP_ONLINE_MOVABLE: Final = 3
+# The same as plain integers, by the kernel's names, for the same reason as above.
+MMOP_OFFLINE: Final = int(OnlineType.OFFLINE)
+MMOP_ONLINE: Final = int(OnlineType.ONLINE)
+MMOP_ONLINE_KERNEL: Final = int(OnlineType.ONLINE_KERNEL)
+MMOP_ONLINE_MOVABLE: Final = int(OnlineType.ONLINE_MOVABLE)
 
 
 class TotalsView(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.devices.virtio_mem import VirtioMem
-from sim.memory.blocks import ABSENT
+from sim.memory.blocks import BLOCK_ABSENT
 from sim.memory.zones import ZONE_LABELS, OnlineType
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class SnapshotComparison:
                     report.differs_in_block(step, block, list(recorded), list(simulated))
         report.blocks_compared += compared
         # Counting comes first, for a set of all blocks is slow to make and is seldom needed.
-        if compared != len(blocks.where) - blocks.where.count(ABSENT):
+        if compared != len(blocks.where) - blocks.where.count(BLOCK_ABSENT):
             listed = {block for run in snapshot.blocks for block in range(run.start, run.start + run.count)}
             for block in blocks.ids():
                 if block not in listed:

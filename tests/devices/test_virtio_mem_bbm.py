@@ -6,7 +6,7 @@ import pytest
 
 from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineMovable
-from sim.devices.virtio_mem_bbm import ADDED_KERNEL, ADDED_MOVABLE, ADDED_OFFLINE, UNUSED, BigBlockMode
+from sim.devices.virtio_mem_bbm import BBM_KERNEL, BBM_MOVABLE, BBM_OFFLINE, BBM_UNUSED, BigBlockMode
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.kernel.timing import Timing
@@ -121,7 +121,7 @@ def test_the_three_passes() -> None:
     rig = by_hand("NNNN----M---NM--MMMM----")
     device = rig.devices["v"]
     assert bytes(mode_of(device).state[:6]) == bytes(
-        [ADDED_KERNEL, ADDED_OFFLINE, ADDED_MOVABLE, ADDED_KERNEL, ADDED_MOVABLE, ADDED_OFFLINE]
+        [BBM_KERNEL, BBM_OFFLINE, BBM_MOVABLE, BBM_KERNEL, BBM_MOVABLE, BBM_OFFLINE]
     )
     for left in range(5, -1, -1):
         device.resize(left * BIG)
@@ -164,7 +164,7 @@ def test_blocks_taken_offline_come_back_in_the_kind_of_zone_they_had() -> None:
     assert guest.asked("offline") == [FIRST + block for block in range(4)]
     assert rig.states(FIRST, 4) == "Mx1 Nx1 Mx1 Nx1"
     assert (device.plugged, device.stalled, rig.core.zone_choice.decisions) == (BIG, EBUSY, decisions)
-    assert mode_of(device).state[0] == ADDED_KERNEL
+    assert mode_of(device).state[0] == BBM_KERNEL
 
 
 def test_a_refusing_movable_big_block_is_tried_in_the_second_and_the_third_pass() -> None:
@@ -186,7 +186,7 @@ def test_a_refused_removal_leaves_the_threshold_as_it_was() -> None:
     assert (device.plugged, device.stalled) == (2 * BIG, EBUSY)
     assert rig.states(FIRST, 8) == "Nx1 Mx3 Nx1 -x3"
     assert mode.offline_pages == 3 * PAGES
-    assert bytes(mode.state[:2]) == bytes([ADDED_KERNEL, ADDED_KERNEL])
+    assert bytes(mode.state[:2]) == bytes([BBM_KERNEL, BBM_KERNEL])
     assert (mode.online[0], mode.kernel[0], mode.online[1], mode.kernel[1]) == (4, 1, 1, 1)
     guest.refusing = set()
     rig.run_for(50_000_000)
@@ -212,7 +212,7 @@ def test_no_memory_for_the_memmap_of_a_big_block() -> None:
     device = rig.virtio_mem(block_size=BIG)
     device.resize(2 * BIG)
     assert (device.plugged, device.stalled, rig.states(FIRST, 8)) == (BIG, ENOMEM, "Mx4 .x4")
-    assert bytes(mode_of(device).state[:2]) == bytes([ADDED_MOVABLE, UNUSED])
+    assert bytes(mode_of(device).state[:2]) == bytes([BBM_MOVABLE, BBM_UNUSED])
     assert [event[1:3] for event in rig.events(EventKind.FAILED)] == [("FAILED", device.index)]
     guest.memmap_blocks = None
     rig.run_for(50_000_000)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from policies.auto_movable import AutoMovable
 from policies.testkit.machines import RandomMachine, seeded
-from sim.memory.blocks import OFFLINE, BlockTable
+from sim.memory.blocks import BLOCK_OFFLINE, BlockTable
 from sim.memory.zones import ZONE_LABELS
 from sim.units import GIB, MIB
 from tests.support.reach import Reach
@@ -109,7 +109,7 @@ class Counting(RandomMachine):
         REACH(f"{hook} of {ZONE_LABELS[facts[1]]}" if hook == "on_offline" else hook)
 
     def _offline_blocks(self) -> int:
-        return bytes(self._memory.blocks.where).count(OFFLINE)
+        return bytes(self._memory.blocks.where).count(BLOCK_OFFLINE)
 
     def _add(self, count: int, group_id: int, *, low: bool = False) -> None:
         before = self._offline_blocks()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sim.memory.blocks import ABSENT, FIRST_ZONE_CODE, MIXED, OFFLINE, BlockTable
+from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZONE_CODE, BlockTable
 from sim.memory.zones import NR_ZONES, ZONE_DMA32, ZONE_MOVABLE
 
 if TYPE_CHECKING:
@@ -172,11 +172,11 @@ def inv_9(subject: Subject) -> None:
             assert zone is not None
             assert zone.node == blocks.node[block]
             assert zone.type < NR_ZONES
-        elif code == MIXED:
+        elif code == BLOCK_MIXED:
             assert blocks.flags[block] & BlockTable.EARLY
         else:
-            assert code in {ABSENT, OFFLINE}
-        if code == ABSENT:
+            assert code in {BLOCK_ABSENT, BLOCK_OFFLINE}
+        if code == BLOCK_ABSENT:
             assert blocks.group[block] == -1
     assert all(blocks.exists(block) for block in blocks.left_over)
 
