@@ -106,13 +106,13 @@ class Dimm(StaticDevice):
         yield core.lock
         where = core.memory.blocks.where
         blocks = self.blocks()
-        taken: list[int] = []
+        to_put_back: list[int] = []
         for last_pass in (False, True):
-            refused = yield from self._pass(blocks, taken, last=last_pass)
+            refused = yield from self._pass(blocks, to_put_back, last=last_pass)
             if not refused:
                 break
         if any(where[block] >= BLOCK_MIXED for block in blocks):
-            for block in sorted(taken):
+            for block in sorted(to_put_back):
                 core.put_back(self.index, block)
             context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
         else:
@@ -120,7 +120,7 @@ class Dimm(StaticDevice):
         core.lock.release()
         self._finish(ok=self.gone)
 
-    def _pass(self, blocks: list[int], taken: list[int], *, last: bool) -> Generator[Wait, None, bool]:
+    def _pass(self, blocks: list[int], to_put_back: list[int], *, last: bool) -> Generator[Wait, None, bool]:
         """Try every block that is still online, ascending; the ``last`` pass ends with its first refusal.
 
         Returns whether a block refused.
@@ -134,7 +134,7 @@ class Dimm(StaticDevice):
             yield scale(timing.offline, block_pages)
             try:
                 moved = core.offline_block(self.index, block)
-                taken.append(block)
+                to_put_back.append(block)
             except HotplugError as error:
                 refused = True
                 moved = error.moved

@@ -74,7 +74,6 @@ class VirtioMem:
         self._worker = Worker(context.env)
         self._retry_us = context.timing.retry_first
         self._timer = 0
-        self._runs = 0
         self.mode: SubBlockMode | BigBlockMode = self._choose_mode()
         self.threshold_pages = max(GIB // PAGE_SIZE, 2 * self.mode.unit_pages)
         """Pages of the device's blocks that may be offline at a time: 1 GiB, or two units where that is more."""
@@ -105,9 +104,9 @@ class VirtioMem:
         if sub_block < block_bytes and not self.parameters.force_bbm:
             return SubBlockMode(self, sub_block)
         big_block = max(self.block_size, block_bytes)
-        wanted = self.parameters.bbm_block_size
-        if wanted >= big_block and wanted & (wanted - 1) == 0:
-            big_block = wanted
+        parameter = self.parameters.bbm_block_size
+        if parameter >= big_block and parameter & (parameter - 1) == 0:
+            big_block = parameter
         return BigBlockMode(self, big_block)
 
     def resize(self, requested: int) -> bool:

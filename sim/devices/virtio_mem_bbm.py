@@ -137,23 +137,23 @@ class BigBlockMode:
 
     def plug(self, amount: int) -> Generator[Wait, None, int]:
         """Reuse removed big blocks, lowest first, then append new ones."""
-        wanted = amount // self.granularity
+        rest = amount // self.granularity
         at = 0
-        while wanted and self.counts[BBM_UNUSED]:
+        while rest and self.counts[BBM_UNUSED]:
             at = self.state.find(BBM_UNUSED, at)
             if at < 0 or at >= self.usable_blocks:
                 break
             result = yield from self._add(at)
             if result:
                 return result
-            wanted -= 1
-        while wanted:
+            rest -= 1
+        while rest:
             if self.next_new >= self.usable_blocks:
                 return ENOSPC
             result = yield from self._add(self.next_new)
             if result:
                 return result
-            wanted -= 1
+            rest -= 1
         return 0
 
     def usable_grew(self) -> None:
@@ -200,18 +200,18 @@ class BigBlockMode:
     def unplug(self, amount: int) -> Generator[Wait, None, int]:
         """Unplug big blocks in three passes, highest first each time: wholly offline, nothing in a kernel zone, any."""
         device = self._device
-        wanted = amount // self.granularity
-        if not wanted:
+        rest = amount // self.granularity
+        if not rest:
             return 0
         for number, states in enumerate(_PASSES):
             at = self._find_highest(states, len(self.state))
             while at >= 0:
                 result = yield from self._remove(at, states)
                 if result == 0:
-                    wanted -= 1
+                    rest -= 1
                 elif result != EBUSY:
                     return result
-                if not wanted:
+                if not rest:
                     return 0
                 at = self._find_highest(states, at)
             if number == 0 and not device.parameters.unplug_online:

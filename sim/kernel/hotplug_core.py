@@ -347,7 +347,7 @@ class HotplugCore:
         if count == 1 and blocks.where[first] >= FIRST_ZONE_CODE:
             return self.unplug_block(device, first, plugged, 0)
         moved = 0
-        taken: list[tuple[int, int]] = []
+        to_put_back: list[tuple[int, int]] = []
         for block in range(first, first + count):
             if blocks.where[block] == BLOCK_OFFLINE:
                 continue
@@ -355,11 +355,12 @@ class HotplugCore:
             try:
                 moved += self.offline_block(device, block, tell_owner=False)
             except HotplugError as error:
-                for again, word in taken:
+                for again, word in to_put_back:
                     self.online_block(device, again, word, tell_owner=False)
                 error.moved += moved
                 raise
-            taken.append((block, MMOP_ONLINE_MOVABLE if zone is not None and zone.movable else MMOP_ONLINE_KERNEL))
+            word = MMOP_ONLINE_MOVABLE if zone is not None and zone.movable else MMOP_ONLINE_KERNEL
+            to_put_back.append((block, word))
         self.remove(device, first, count, plugged=plugged)
         return moved
 

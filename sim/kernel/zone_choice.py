@@ -1,7 +1,7 @@
 """Which zone a block goes to when it is put online, and why: asks the policy and looks closely at its answers.
 
-Follows ``zone_for_pfn_range`` of ``mm/memory_hotplug.c`` and ``valid_zones_show`` of ``drivers/base/memory.c``. Nothing
-here changes memory: :class:`sim.kernel.hotplug_core.HotplugCore` acts on what is chosen.
+Follows ``zone_for_pfn_range`` of ``mm/memory_hotplug.c`` and ``valid_zones_show`` of ``drivers/base/memory.c``. This
+module changes no memory: :class:`sim.kernel.hotplug_core.HotplugCore` acts on the choice.
 """
 
 from __future__ import annotations
