@@ -260,7 +260,7 @@ class SubBlockMode:
                     yield lock
                 if wait:
                     yield wait
-                # Else user space took the block offline meanwhile. Inlined from is_online() because it saves 35 ns a block.
+                # Inlined from is_online() because it saves 35 ns a block. Else user space took it offline meanwhile.
                 if of_block[at] > SBM_OFFLINE_PARTIAL:
                     number, moved = self._unplug_online(at, rest)
                     rest -= number
