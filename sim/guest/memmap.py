@@ -61,12 +61,12 @@ class Memmaps:
         # most a sixteenth and a thousandth of the zone, and the highest kernel zone keeps no reserve from kernel
         # requests. So above an eighth neither has to be computed.
         if zone.free - need > zone.managed >> 3:
-            parts = [self._take(zone, need)]
+            parts = [take(zone, need)]
         else:
             places = self.find(zonelist, need)
             if places is None:
                 return False
-            parts = [self._take(place, pages) for place, pages in places]
+            parts = [take(place, pages) for place, pages in places]
         self._by_first[first_block] = (nr_blocks, parts)
         # Inlined from SettledKernel.charge(), because it saves 40 ns of every block.
         settled.due += settled.block_cost * nr_blocks
@@ -81,16 +81,6 @@ class Memmaps:
         if places is None and self._reclaim.cache(need, zonelist) + self._reclaim.slab(need, zonelist):
             places = _places(zonelist, need)
         return places
-
-    def _take(self, zone: GuestZone, pages: int) -> Part:
-        zone.free -= pages
-        zone.memmap += pages
-        if zone.pcp > pages:
-            zone.pcp -= pages
-        pageblocks = zone.pageblocks
-        if pageblocks is None or zone.type == ZONE_DMA:
-            return zone, pages, []
-        return zone, pages, pageblocks.take_pieces(pages // PAGEBLOCK_PAGES, zone.user)
 
     def parts(self) -> list[Part]:
         """Return where all memmap lies."""
@@ -134,6 +124,18 @@ def _places(zonelist: Sequence[GuestZone], need: int) -> list[tuple[GuestZone, i
         if not left:
             return places
     return None
+
+
+def take(zone: GuestZone, pages: int) -> Part:
+    """Use free pages of a zone as memmap, in whole pageblocks as far as they fill them."""
+    zone.free -= pages
+    zone.memmap += pages
+    if zone.pcp > pages:
+        zone.pcp -= pages
+    pageblocks = zone.pageblocks
+    if pageblocks is None or zone.type == ZONE_DMA:
+        return zone, pages, []
+    return zone, pages, pageblocks.take_pieces(pages // PAGEBLOCK_PAGES, zone.user)
 
 
 def _give_back(part: Part) -> None:

@@ -13,7 +13,7 @@ from sim.guest import BootZone, GuestModel, parameters_for
 from sim.guest.allocation import Allocation
 from sim.guest.kernel_pages import KernelPages
 from sim.guest.loads import Loads
-from sim.guest.memmap import Memmaps
+from sim.guest.memmap import Memmaps, take
 from sim.guest.reclaim import Reclaim
 from sim.guest.settled import SETTLED, SettledKernel
 from sim.guest.zone import Floor, spread, total_room
@@ -94,11 +94,14 @@ def test_memmap_goes_where_a_search_would_put_it() -> None:
         if zone.free - need <= zone.managed // 8:
             continue
         shortcuts += 1
-        assert deepcopy(model).memmaps.find(deepcopy(zonelist), need) is not None
         assert model.memmaps.find(zonelist, need) == [(zone, need)]
-        before = zone.memmap
+        long = deepcopy(model)
+        part = take(first_kernel_zone(long), need)
+        long._settled.charge(blocks)
+        already = len(model.memmaps.parts())
         assert model.add_memory(0, FIRST + 1000, blocks, altmap=False)
-        assert zone.memmap == before + need
+        assert [(pages, pieces) for _, pages, pieces in model.memmaps.parts()[already:]] == [part[1:]]
+        assert state(model) == state(long)
     assert shortcuts > 75
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from policies.fixed import OnlineMovable
 from sim.engine import simulate
-from sim.guest.contract import OfflineOutcome, OomKind, SubblockOutcome
+from sim.guest.contract import OfflineOutcome, OomEvent, OomKind, SubblockOutcome
 from sim.kernel.guest_link import GuestSpec
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest
 from sim.kernel.policy_answers import PolicyError
@@ -153,6 +153,18 @@ def test_kernel_memory_held_for_long_is_told() -> None:
     link, core = linked(policy=policy)
     assert link.set_demand("a", "anonymous", MIB)
     core.listener.starved()
+    assert policy.heard == [(0, 0)]
+
+
+def test_one_failed_kernel_request_among_other_kills_is_enough() -> None:
+    policy = Listens()
+    link, _ = linked(policy=policy)
+    full, kernel = (OomEvent(kind, "a", False, 0.0, (), 0) for kind in (OomKind.GUEST_FULL, OomKind.KERNEL))  # noqa: FBT003
+    pressure = KernelPressure(policy, link.model)
+    for kills in ((), (full,), (full, full)):
+        pressure.look_back(kills)
+    assert policy.heard == []
+    pressure.look_back((full, kernel, full))
     assert policy.heard == [(0, 0)]
 
 
