@@ -25,6 +25,8 @@ class SettledKernel:
     ``due`` is what blocks have cost since it was last charged, in thousandths of a page; ``block_cost`` what each does.
     """
 
+    __slots__ = ("_allocation", "_loads", "_parameters", "block_cost", "due", "home")
+
     def __init__(self, loads: Loads, allocation: Allocation, parameters: GuestParameters) -> None:
         self.home = 0
         self.due = 0

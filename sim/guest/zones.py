@@ -24,6 +24,11 @@ class GuestZones:
     Whoever changes what a zone manages by whole blocks sets ``watermarks_stale``.
     """
 
+    __slots__ = (
+        "_block_pages", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists", "by_key", "hot_from",
+        "kernel_lists", "watermarks_stale",
+    )  # fmt: skip
+
     def __init__(self, parameters: GuestParameters, block_pages: int) -> None:
         """Make a guest without zones; ``block_pages`` pages of a memory block."""
         self.by_key: dict[tuple[int, int], GuestZone] = {}
