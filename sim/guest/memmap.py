@@ -31,7 +31,7 @@ Memmap = tuple[int, list[Part]]
 class Memmaps:
     """``pages_per_block`` is the memmap of a block; ``hosted`` are the blocks that hold their own."""
 
-    # Slots here and in what this class looks at for each block save 300 ns of plugging one: fewer cache lines are touched.
+    # Slots here and in what is looked at for each block save 300 ns of plugging one: less memory is touched.
     __slots__ = ("_by_first", "_kernel_lists", "_reclaim", "_settled", "_zones", "hosted", "pages_per_block")
 
     def __init__(self, zones: GuestZones, reclaim: Reclaim, settled: SettledKernel, block_pages: int) -> None:
