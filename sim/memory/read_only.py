@@ -1,4 +1,4 @@
-"""What hands on the sight of an object without the object: for those who may look and not touch."""
+"""Stand-ins through which an object can be read, as it is at any moment, and not changed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NoReturn
 class ReadOnly:
     """Shows the attributes of another object as they are now, and lets nobody set or delete one.
 
-    It shares the other's dictionary, so that a look costs what it costs there: a property would take eight times as
-    long, at every decision. For the same reason the other makes its dictionary at once, from a literal: CPython reads
-    that about as fast as slots, and one that has grown by assignments four times as slowly.
+    It shares the other's dictionary, so that reading costs the same here as there: a property would take eight times as
+    long, at every decision. The other has to make its dictionary at once, from a literal: CPython reads such a one about
+    as fast as slots, and one that has grown by assignments four times as slowly.
     """
 
     __slots__ = ("__dict__",)
