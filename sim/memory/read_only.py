@@ -9,8 +9,8 @@ class ReadOnly:
     """Shows the attributes of another object as they are now, and lets nobody set or delete one.
 
     It shares the other's dictionary, so that reading costs the same here as there: a property would take eight times as
-    long, at every decision. The other has to make its dictionary at once, from a literal: CPython reads such a one about
-    as fast as slots, and one that has grown by assignments four times as slowly.
+    long, at every decision. The other has to make its dictionary at once, from a literal: CPython reads such a one
+    about as fast as slots, and one that has grown by assignments four times as slowly.
     """
 
     __slots__ = ("__dict__",)
