@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sim.units import PAGEBLOCK_PAGES
+
 SERIES: Final = ("6.1", "6.12")
 """Kernel series with parameters of their own."""
 
@@ -62,7 +64,7 @@ class GuestParameters:
     thp_min_boot_bytes: int = 512 << 20
     """Below this much managed boot memory transparent huge pages stay off and the large minimum does not apply
     (mm/huge_memory.c, hugepage_init)."""
-    thp_pages_per_zone: int = 512 * 11
+    thp_pages_per_zone: int = PAGEBLOCK_PAGES * 11
     """Recommended minimum for each populated kernel zone with huge pages on: pageblock pages times (2 + 3 x 3)
     (mm/khugepaged.c, set_recommended_min_free_kbytes)."""
     thp_max_share: float = 0.05
