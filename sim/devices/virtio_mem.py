@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.kernel.context import DriverContext
-    from sim.kernel.hotplug_core import BlockOwner
+    from sim.kernel.listener import BlockOwner
     from sim.kernel.worker import Work
 
 

@@ -8,7 +8,7 @@ user space call one place. Follows ``add_memory_resource``, ``online_memory_bloc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sim.kernel.listener import NOBODY
 from sim.kernel.policy_answers import checked_zone, failed
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from policies.contract import Policy
     from sim.guest.contract import Guest
-    from sim.kernel.listener import CoreListener
+    from sim.kernel.listener import BlockOwner, CoreListener
     from sim.memory.groups import MemoryGroup
     from sim.memory.hotplug import Memory
     from sim.memory.zones import Zone
@@ -51,22 +51,6 @@ _REFUSED = int(EventKind.REFUSED)
 
 _SPLIT_SELF_HOSTED_SINCE = (6, 8)
 """Kernel series from which on a range of several blocks can host its memmap block by block."""
-
-
-class BlockOwner(Protocol):
-    """A driver that wants to know what happens to its blocks (virtio-mem's memory notifier). Times are the core's."""
-
-    def may_online(self, block: int) -> bool:
-        """Whether the block may go online now; False vetoes it."""
-
-    def block_online(self, block: int, zone_type: int) -> None:
-        """Tell that the block has gone online."""
-
-    def block_offline(self, block: int) -> None:
-        """Tell that the block has gone offline and is still there."""
-
-    def unplugged_pages(self, block: int) -> int:
-        """Return the block's pages that the device has not plugged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
-"""Who is told what happens in a hotplug core: one listener, given to the core when it is made, or several as one."""
+"""Who is told what happens in a hotplug core: one listener, given to the core when it is made, or several as one.
+
+Beside it, each memory group may have an owner, a driver that is told of its own blocks and may veto.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from policies.contract import Explanation
@@ -62,3 +65,19 @@ class Listeners(CoreListener):
         """Tell each."""
         for listener in self._listeners:
             listener.starved()
+
+
+class BlockOwner(Protocol):
+    """A driver that wants to know what happens to its blocks (virtio-mem's memory notifier). Times are the core's."""
+
+    def may_online(self, block: int) -> bool:
+        """Whether the block may go online now; False vetoes it."""
+
+    def block_online(self, block: int, zone_type: int) -> None:
+        """Tell that the block has gone online."""
+
+    def block_offline(self, block: int) -> None:
+        """Tell that the block has gone offline and is still there."""
+
+    def unplugged_pages(self, block: int) -> int:
+        """Return the block's pages that the device has not plugged."""
