@@ -153,7 +153,10 @@ class AutoMovable(Policy):
         return [(count, self.zone_for(request, memory))]
 
     def _room(self, request: ZoneRequest, memory: MemoryView) -> int:
-        """Return how many more MOVABLE pages of no group fit, at least 0."""
+        """Return how many more MOVABLE pages of no group fit, at least 0.
+
+        The inequality of :meth:`zone_for`, solved for the pages that it asks about: both have to change together.
+        """
         scopes = (None, request.node) if self.numa_aware else (None,)
         rooms = []
         for node in scopes:

@@ -1,4 +1,7 @@
-"""The policies that decide nothing: every new block gets the same word, as ``auto_online_blocks`` sets it."""
+"""The policies that decide nothing: every new block gets the same word, as ``auto_online_blocks`` sets it.
+
+``offline`` leaves new blocks to user space; a plain ``online`` from there is decided as contig-zones does.
+"""
 
 from __future__ import annotations
 

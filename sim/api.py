@@ -1,6 +1,8 @@
-"""What a notebook or a script uses: run an experiment, or open its results, and get tables and figures.
+"""Experiments and their results from Python: run one, or open what it left, and get tables and figures.
 
-    >>> from sim.api import run
+Imported from :mod:`memhp_sim`, like all that is public:
+
+    >>> from memhp_sim import run
     >>> results = run("experiments/quickstart.toml")
     >>> results.compare()
 

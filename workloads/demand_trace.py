@@ -1,4 +1,7 @@
-"""Memory that follows a measured demand, as an autoscaler has it, from a time series such as the public VM traces."""
+"""A host whose requests follow a measured demand, as an autoscaler's do, from a time series such as the public VM traces.
+
+Nothing runs in the guest; for that see :mod:`workloads.load_trace`.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 In a test of your own, with any test runner::
 
-    from policies.testkit import check_policy
+    from memhp_sim import check_policy
 
     def test_my_policy():
         check_policy(MyPolicy)

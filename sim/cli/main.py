@@ -1,4 +1,6 @@
-"""The command ``memhp-sim``: a table of sub-commands, each imported when it is called, so that the command starts fast.
+"""The command ``memhp-sim``: the table of its sub-commands (``COMMANDS``, where one is added), and its exit codes.
+
+A sub-command is imported when it is called, so that the command starts fast.
 
 Exit codes: 0 all is well, 1 a check or a run failed, 2 bad input, 130 interrupted.
 """

@@ -1,7 +1,9 @@
 """The shape of an experiment file, as models that check it and from which its JSON Schema follows.
 
-What a policy or workload takes beside its name is not fixed here: the plug-in says so (see :mod:`sim.plugins.lookup`),
-and :mod:`sim.experiment.load` checks it in the same go. Sizes are bytes once they have passed through these models.
+Some keys are not fixed here, and are checked in the same go: what a policy or workload takes beside its name by
+:mod:`sim.plugins.lookup`, ``[guest]`` by :mod:`sim.experiment.guest_settings`, ``[timing]`` by
+:mod:`sim.experiment.resolve`, what is varied by :mod:`sim.experiment.sweep`. The JSON Schema is completed in
+:mod:`sim.experiment.json_schema`. Sizes are bytes once they have passed through these models.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What a run is worth: every score, defined once, with its unit, its formula and where it comes from.
+"""The list of all scores, each defined once with its unit, its formula and where it comes from.
 
-:data:`SCORES` is the only list of scores: the result files, the tables, the plots and the documentation derive from it.
+To add one: an entry in :data:`MEMORY_SCORES` here or in :data:`sim.scores.guest_scores.GUEST_SCORES`. :data:`SCORES` is
+both, and the result files, the tables, the plots and the documentation derive from it.
 A score that a run does not define (no ratio is configured, nothing was plugged, ...) is NaN, never a silent 0; each
 score says when that is. Means are exact integrals of step functions divided by time, not samples.
 """
@@ -43,7 +44,7 @@ def _excess(measured: Measured) -> float:
     return math.nan if configured is None else highest(measured.auto_ratio) - configured
 
 
-_ALL: Final = (
+MEMORY_SCORES: Final = (
     Score(
         "ratio_mean",
         "MOVABLE:KERNEL, mean",
@@ -323,7 +324,7 @@ _ALL: Final = (
     ),
 )
 
-SCORES: Final[Mapping[str, Score]] = MappingProxyType({score.name: score for score in (*_ALL, *GUEST_SCORES)})
+SCORES: Final[Mapping[str, Score]] = MappingProxyType({score.name: score for score in (*MEMORY_SCORES, *GUEST_SCORES)})
 """All scores by name, in the order in which they are shown."""
 
 

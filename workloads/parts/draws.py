@@ -1,4 +1,4 @@
-"""Random numbers in batches: endless iterators of plain Python numbers over one stream.
+"""Random numbers in batches: endless iterators of plain Python numbers over one stream (:mod:`sim.streams`).
 
 One draw from a NumPy generator costs about half as much as a whole simulated event; a batch of a few hundred turned
 into a list costs a fifteenth of that per number. A stream given to one of these belongs to it: the numbers drawn ahead
