@@ -66,8 +66,8 @@ docs: $(DOCS) ## Build the documentation into docs/_build/html
 
 .PHONY: pages
 pages: $(DEV) ## Write the documentation's pages that follow from the code
-	$(BIN)/python -m sim.results.document docs
-	$(BIN)/python -m sim.plugins.document docs
+	$(BIN)/python -m sim.results.docs_pages docs
+	$(BIN)/python -m sim.plugins.docs_pages docs
 
 .PHONY: clean
 clean: ## Remove the environment, caches and everything built (results stay)

@@ -2,9 +2,9 @@
 
 A policy answers one question, once for each memory block that is put online with the plain word ``online``: a kernel
 zone, or ZONE_MOVABLE? It sees the block in question (:class:`ZoneRequest`) and a read-only view of memory
-(:class:`sim.memory.view.MemoryView`), and nothing else: no clock, no device, no workload. It may be told of blocks that
-have gone (:meth:`Policy.on_offline`) and of kernel zones that run short (:meth:`Policy.on_pressure`). Only a bound looks
-ahead (:meth:`Policy.foresee`).
+(:class:`sim.memory.view.MemoryView`), and nothing else: no clock, no device, no workload. It may be told of blocks
+that have gone (:meth:`Policy.on_offline`) and of kernel zones that run short (:meth:`Policy.on_pressure`). Only a
+bound looks ahead (:meth:`Policy.foresee`).
 
 A third party adds a policy by subclassing :class:`Policy` and naming the class as an entry point of the group
 ``memhp_sim.policies``, or as ``path/to/file.py:Class`` in an experiment. It imports from :mod:`memhp_sim` alone.

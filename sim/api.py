@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.analysis.compare import HEADLINE_SCORES, compare
-from sim.analysis.data import scenarios
+from sim.analysis.plot_data import scenarios
 from sim.analysis.plots import GUEST_PLOTS, PLOTS, styled
 from sim.analysis.regret import bound, regret
 from sim.experiment.choose_workers import choose_workers

@@ -25,12 +25,12 @@ TURNED = {
     ),
     "a policy that looks at the guest": ("policies/headroom.py", "from sim.guest.model import GuestModel"),
     "a policy that knows another": ("policies/headroom.py", "from policies.auto_movable import AutoMovable"),
-    "a workload that knows a policy": ("workloads/reactive.py", "def f():\n    import policies.udev"),
-    "a workload that touches blocks": ("workloads/reactive.py", "from sim.kernel.hotplug_core import HotplugCore"),
+    "a workload that knows a policy": ("workloads/reactive_growth.py", "def f():\n    import policies.udev"),
+    "a workload that touches blocks": ("workloads/random_mix.py", "from sim.kernel.hotplug_core import HotplugCore"),
     "a kernel that knows a kind of device": ("sim/kernel/hotplug_core.py", "from sim.devices.dimm import Dimm"),
     "an experiment that knows the command": ("sim/experiment/run.py", "from sim.cli.main import main"),
     "results that know how cells are run": ("sim/results/store.py", "from sim.engine import simulate"),
-    "a circle of two modules": ("sim/units.py", "from sim.memory.units import UnitIndex"),
+    "a circle of two modules": ("sim/units.py", "from sim.memory.unit_index import UnitIndex"),
 }
 """Imports against the direction: where, and what."""
 

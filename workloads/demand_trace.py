@@ -1,4 +1,4 @@
-"""A host whose requests follow a measured demand, as an autoscaler's do, from a time series such as the public VM traces.
+"""A host whose requests follow a measured demand, as an autoscaler's do, from a series such as the public VM traces.
 
 Nothing runs in the guest; for that see :mod:`workloads.load_trace`.
 """

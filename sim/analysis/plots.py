@@ -21,8 +21,8 @@ from matplotlib.ticker import MaxNLocator
 
 from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours
 from sim.analysis.compare import FEWEST_FOR_INTERVAL, HEADLINE_SCORES, compare, number
-from sim.analysis.data import memory_series, ratio_series, scenarios, time_axis
-from sim.analysis.figure import MOST_POLICIES, heading
+from sim.analysis.figure_heading import MOST_POLICIES, heading
+from sim.analysis.plot_data import memory_series, ratio_series, scenarios, time_axis
 from sim.analysis.tradeoff import plot_tradeoff
 from sim.record.blockmap import BlockState, zone_map
 from sim.scores.registry import SCORES
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from sim.analysis.data import Scenario, Spread
+    from sim.analysis.plot_data import Scenario, Spread
     from sim.results.store import ResultStore
 
 STYLE: Final = Path(__file__).with_name("memhp.mplstyle")

@@ -25,7 +25,7 @@ def validate(file: str, *, as_json: bool, probe: bool) -> None:
     experiment = load(file)
     seconds = None
     if probe:
-        from sim.experiment.probe import estimated_seconds
+        from sim.experiment.estimate import estimated_seconds
 
         seconds = estimated_seconds(experiment)
     if as_json:

@@ -89,7 +89,7 @@ def _print(console: Console, entry: Listed) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sim.plugins.document import as_toml
+    from sim.plugins.docs_pages import as_toml
 
     if entry.plugin is None:
         console.print(Text.assemble((entry.name, "bold"), "  ", ("cannot be used: ", "red"), entry.error))

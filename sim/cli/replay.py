@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from policies.contract import Explanation
     from sim.experiment.plan import Cell
-    from sim.replay.calibration import TraceComparison
+    from sim.replay.load_comparison import TraceComparison
     from sim.replay.report import ReplayReport
 
 _SHOWN_MISMATCHES = 5
@@ -128,7 +128,7 @@ def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> 
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from sim.replay.calibration import worst_first
+    from sim.replay.load_comparison import worst_first
 
     console = standard_console()
     grid = Table(
@@ -200,7 +200,7 @@ def explain(file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...]
 
 
 def _explain_trace(path: Path) -> None:
-    from sim.replay.kernel_trace import Replay
+    from sim.replay.kernel_replay import Replay
     from sim.replay.trace_format import read_trace
 
     trace = read_trace(path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.devices.sub_block_states import (
+from sim.devices.virtio_mem_sub_blocks import (
     PARTIAL_OF,
     SBM_KERNEL,
     SBM_KERNEL_PARTIAL,

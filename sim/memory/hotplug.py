@@ -13,7 +13,7 @@ from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZO
 from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
 from sim.memory.groups import NO_GROUP, GroupRegistry, MemoryGroup
 from sim.memory.spans import Spans
-from sim.memory.units import UnitIndex
+from sim.memory.unit_index import UnitIndex
 from sim.memory.zones import ZONE_LABELS, ZONE_NORMAL, Node, ScopeTotals, Zone
 from sim.units import PAGE_SIZE, STRUCT_PAGE_BYTES
 

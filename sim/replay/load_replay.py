@@ -1,7 +1,7 @@
 """Replays a recording under load with the guest model: its ``load`` commands become demand, and its memory is compared.
 
 Here the model, not the recording, decides what comes back. Differences are figures to report
-(:mod:`sim.replay.calibration`), not mismatches.
+(:mod:`sim.replay.load_comparison`), not mismatches.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest import BootZone, GuestModel, parameters_for_kernel
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
-from sim.replay.calibration import StepComparison, TraceComparison
-from sim.replay.kernel_trace import Replay, growth_samples
+from sim.replay.kernel_replay import Replay, growth_samples
 from sim.replay.load_commands import apply, ooms
+from sim.replay.load_comparison import StepComparison, TraceComparison
 from sim.replay.shell_lines import parse_command
 from sim.replay.trace_format import TraceError, read_trace
 from sim.units import MIB, PAGE_SIZE

@@ -1,4 +1,4 @@
-"""Where the files of a result store stand, how they are encoded, and how they are written (:mod:`sim.results.atomic`)."""
+"""Where the files of a result store stand, how they are encoded and written (whole: :mod:`sim.results.atomic`)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.colors import to_hex
 
-from sim.analysis.data import Scenario
+from sim.analysis.plot_data import Scenario
 from sim.memory.zones import ZONE_NORMAL
 from sim.record.device_group import STATIC_GROUP
 from sim.record.run_result import BootMemory, RunResult

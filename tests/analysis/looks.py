@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Annotation, Text
 
-from sim.analysis.data import scenarios
+from sim.analysis.plot_data import scenarios
 from sim.analysis.plots import plot_map, plot_memory, plot_ratio, plot_scores, styled
 from sim.analysis.tradeoff import plot_tradeoff
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL

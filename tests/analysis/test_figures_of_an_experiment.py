@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sim.analysis import plots
-from sim.analysis.data import Scenario, scenarios
+from sim.analysis.plot_data import Scenario, scenarios
 from sim.api import Results
 from sim.kernel.guest_link import SERIES
 from sim.memory.zones import ZONE_MOVABLE

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from sim.analysis import plots
 from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES
-from sim.analysis.data import scenarios
+from sim.analysis.plot_data import scenarios
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.blockmap import BlockState
 from sim.record.recorder import EventKind

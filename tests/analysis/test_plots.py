@@ -9,7 +9,7 @@ import pytest
 
 from sim.analysis import plots
 from sim.analysis.colours import PALETTE, ZONE_COLOURS, ZONE_NAMES, policy_colours
-from sim.analysis.data import memory_series, ratio_series, scenarios
+from sim.analysis.plot_data import memory_series, ratio_series, scenarios
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId, cell_key
 from sim.results.store import ResultStore
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from sim.analysis.data import Scenario
+    from sim.analysis.plot_data import Scenario
 
 POLICIES = ("contig-zones", "auto-movable 301", "auto-movable 100")
 

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from sim.analysis import plots
 from sim.analysis.colours import PALETTE
-from sim.analysis.data import memory_series, scenarios, time_axis
-from sim.analysis.figure import heading
+from sim.analysis.figure_heading import heading
+from sim.analysis.plot_data import memory_series, scenarios, time_axis
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.recorder import EventKind
 from sim.results.failure import Failure, Stage

@@ -93,7 +93,7 @@ def test_it_is_drawn_with_the_others_where_there_is_a_guest(tmp_path: Path) -> N
 
 
 def test_where_nothing_was_given_back_the_share_of_movable_takes_its_place(results: Results) -> None:
-    from sim.analysis.data import scenarios
+    from sim.analysis.plot_data import scenarios
 
     runs = results.runs().assign(returned=0.0)
     (scenario,) = scenarios(runs, results.policies)

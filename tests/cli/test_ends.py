@@ -262,7 +262,7 @@ def test_very_many_runs_or_scenarios_are_drawn_only_when_asked_for(
 def test_validate_tells_the_time_in_a_fitting_unit(
     seconds: float, told: str, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sim.experiment.probe.estimated_seconds", lambda _: seconds)
+    monkeypatch.setattr("sim.experiment.estimate.estimated_seconds", lambda _: seconds)
     result = CliRunner().invoke(main, ["validate", str(folder.path / "e.toml")])
     assert result.stdout.splitlines() == [
         f"{folder.path / 'e.toml'}: no faults",

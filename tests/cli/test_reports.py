@@ -10,10 +10,10 @@ import tomli_w
 from click.testing import CliRunner
 
 from sim.cli.main import main
-from sim.experiment import probe
+from sim.experiment import estimate
 from sim.incidents import report as incidents
 from sim.replay import load_replay, trace_format
-from sim.replay.calibration import StepComparison, TraceComparison
+from sim.replay.load_comparison import StepComparison, TraceComparison
 from sim.replay.report import ReplayReport
 from tests.experiment.examples import small
 
@@ -161,7 +161,7 @@ def test_incidents_stand_under_what_was_published_and_what_was_simulated(monkeyp
 def test_validate_tells_the_time_in_a_unit_that_fits(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, told: str
 ) -> None:
-    monkeypatch.setattr(probe, "estimated_seconds", lambda _: seconds)
+    monkeypatch.setattr(estimate, "estimated_seconds", lambda _: seconds)
     path = tmp_path / "tiny.toml"
     path.write_text(tomli_w.dumps(small(replications=3)))
 

@@ -6,7 +6,7 @@ import pytest
 
 from policies.auto_movable import AutoMovable
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
-from sim.devices.sub_block_states import (
+from sim.devices.virtio_mem_sub_blocks import (
     SBM_KERNEL,
     SBM_KERNEL_PARTIAL,
     SBM_MOVABLE,

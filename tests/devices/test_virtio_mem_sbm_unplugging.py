@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from policies.fixed import Offline
-from sim.devices.sub_block_states import (
+from sim.devices.virtio_mem_mode import VirtioMemParameters
+from sim.devices.virtio_mem_sub_blocks import (
     SBM_KERNEL_PARTIAL,
     SBM_MOVABLE,
     SBM_MOVABLE_PARTIAL,
     SBM_OFFLINE_PARTIAL,
     SBM_UNUSED,
 )
-from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.memory.errors import EBUSY
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.recorder import EventKind

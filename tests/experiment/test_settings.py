@@ -15,9 +15,9 @@ from sim.cli.main import main
 from sim.engine import simulate
 from sim.experiment import build
 from sim.experiment.effective_config import effective_tables
+from sim.experiment.estimate import estimated_seconds
 from sim.experiment.executors import InProcess
 from sim.experiment.load import load
-from sim.experiment.probe import estimated_seconds
 from sim.experiment.run import run
 from sim.faults import InputError
 from sim.incidents.runs import run_all

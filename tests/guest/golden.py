@@ -18,7 +18,7 @@ from tests.support.places import DATA
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sim.replay.calibration import StepComparison
+    from sim.replay.load_comparison import StepComparison
 
 LOADED = tuple(sorted((DATA / "guest-load").glob("*.json")))
 """Recordings of guests under load."""

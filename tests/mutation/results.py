@@ -19,9 +19,20 @@ AREAS: Final = {
     "memory": ("sim/memory/*",),
     "devices": ("sim/devices/*",),
     "core": ("sim/kernel/*",),
-    "guest": ("sim/guest/*", "sim/replay/load_commands.py", "sim/replay/shell_lines.py", "sim/replay/calibration.py"),
+    "guest": (
+        "sim/guest/*",
+        "sim/replay/load_commands.py",
+        "sim/replay/shell_lines.py",
+        "sim/replay/load_comparison.py",
+    ),
     "scores": ("sim/scores/*",),
-    "series": ("sim/record/series.py", "sim/record/mixed_groups.py", "sim/record/shrink_requests.py"),
+    "series": (
+        "sim/record/arrays.py",
+        "sim/record/events.py",
+        "sim/record/mixed_groups.py",
+        "sim/record/series.py",
+        "sim/record/shrink_requests.py",
+    ),
     "analysis": ("sim/analysis/*",),
     "policies": ("policies/*",),
 }

@@ -26,7 +26,7 @@ from sim.units import GIB, MIB
 from tests.policies.scripted import BLOCK, Script, Told, play, plugged_zones
 from workloads.guest_load import GuestLoad
 from workloads.parts.together import Together
-from workloads.reactive import ReactiveGrowth
+from workloads.reactive_growth import ReactiveGrowth
 
 if TYPE_CHECKING:
     from policies.contract import Policy

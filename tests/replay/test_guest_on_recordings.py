@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sim.replay.calibration import IDLE_FREE, TraceComparison, worst_first
-from sim.replay.kernel_trace import replay as replay_zones
+from sim.replay.kernel_replay import replay as replay_zones
+from sim.replay.load_comparison import IDLE_FREE, TraceComparison, worst_first
 from sim.replay.load_replay import LoadReplay, replay_with_load
 from sim.replay.trace_format import read_trace
 from tests.guest.golden import AMOUNTS, LOADED, follow, idle

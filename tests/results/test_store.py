@@ -222,7 +222,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 def test_the_documented_line_of_sql_reads_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import duckdb
 
-    from sim.results.document import SQL_EXAMPLE
+    from sim.results.docs_pages import SQL_EXAMPLE
 
     store = ResultStore(tmp_path / "results" / "quickstart")
     for policy in ("a b", "c"):

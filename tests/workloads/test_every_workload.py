@@ -25,7 +25,7 @@ from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
 from workloads.parts.together import PartHost, Together
 from workloads.random_mix import RandomMix
-from workloads.reactive import ReactiveGrowth
+from workloads.reactive_growth import ReactiveGrowth
 from workloads.virtio_mem_resize import VirtioMemResize
 
 if TYPE_CHECKING:

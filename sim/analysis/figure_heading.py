@@ -10,7 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sim.analysis.data import Scenario
+    from sim.analysis.plot_data import Scenario
 
 MOST_POLICIES: Final = 12
 """Panels beyond which a figure cannot be read; the first ones of the experiment are drawn, and the heading says so."""

@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from sim.replay.calibration import (
+from sim.replay.load_comparison import (
     IDLE_FREE,
     STUCK_AFTER_LOAD,
     STUCK_UNDER_LOAD,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.plugins.document import PAGE_NAME, as_toml, page
+from sim.plugins.docs_pages import PAGE_NAME, as_toml, page
 from sim.plugins.lookup import POLICY, WORKLOAD, listing
 from sim.plugins.parameter_lists import ListOf, Row
 from sim.plugins.parameter_types import (

@@ -1,6 +1,6 @@
 """The page of the documentation that lists all shipped plug-ins with their parameters, written from their signatures.
 
-``python -m sim.plugins.document docs`` writes ``plug-ins.md`` into the folder ``docs``.
+``python -m sim.plugins.docs_pages docs`` writes ``plug-ins.md`` into the folder ``docs``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PAGE_NAME: Final = "plug-ins.md"
 _SHIPPED_WITH: Final = "memhp-sim "
 """How the origin of a plug-in of this program begins; those of others are no part of its documentation."""
 
-_INTRODUCTION: Final = """<!-- Written by `python -m sim.plugins.document docs`. Change the code, not this file. -->
+_INTRODUCTION: Final = """<!-- Written by `python -m sim.plugins.docs_pages docs`. Change the code, not this file. -->
 
 # Policies and workloads
 

@@ -1,6 +1,6 @@
 """The pages of the documentation that say what scores and result files mean, written from the code that defines both.
 
-``python -m sim.results.document docs`` writes ``scores.md`` and ``results.md`` into the folder ``docs``.
+``python -m sim.results.docs_pages docs`` writes ``scores.md`` and ``results.md`` into the folder ``docs``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SQL_EXAMPLE: Final = (
 )
 """One line for DuckDB; the tests run it."""
 
-_NOTE: Final = "<!-- Written by `python -m sim.results.document docs`. Change the code, not this file. -->\n"
+_NOTE: Final = "<!-- Written by `python -m sim.results.docs_pages docs`. Change the code, not this file. -->\n"
 
 _KINDS: Final[Mapping[EventKind, str]] = {
     EventKind.PLUG: "blocks were added and put online in one go",

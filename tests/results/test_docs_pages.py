@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sim.record.recorder import EventKind
-from sim.results.document import PAGES
+from sim.results.docs_pages import PAGES
 from sim.results.schema import TABLES
 from sim.scores.registry import SCORES
 from tests.support.places import ROOT

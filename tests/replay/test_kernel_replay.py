@@ -9,7 +9,7 @@ import pytest
 
 from policies.auto_movable import AutoMovable
 from sim.memory.zones import ZONE_MOVABLE
-from sim.replay.kernel_trace import Replay, replay
+from sim.replay.kernel_replay import Replay, replay
 from sim.replay.trace_format import TraceError, read_trace
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from sim.units import GIB, MIB, PAGE_SIZE
 from tests.workloads.fake_host import Character, FakeHost
 from workloads.guest_load import GuestLoad
 from workloads.parts.together import Together
-from workloads.reactive import ReactiveGrowth
+from workloads.reactive_growth import ReactiveGrowth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
