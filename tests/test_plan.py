@@ -91,3 +91,12 @@ def test_every_room_says_what_lives_there_and_every_package_what_it_must_not_kno
 
 def test_the_documentation_shows_the_plan() -> None:
     assert plan.page() == plan.PAGE.read_text("utf-8")
+
+
+def test_a_subject_has_less_than_four_hundred_lines() -> None:
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines())
+        for folder in (*PACKAGES, "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > 400} == {}

@@ -1,7 +1,8 @@
 """An ACPI memory device (DIMM): a static group, added range by range in one go, ejected as a whole or not at all.
 
 Follows ``drivers/acpi/acpi_memhotplug.c`` (``acpi_memory_enable_device``) and ``acpi_scan_hot_remove`` of
-``drivers/acpi/scan.c``.
+``drivers/acpi/scan.c``. Whether it goes or stays is decided in ``Dimm._give_back``; why a single block refuses, by the
+guest (``HotplugCore.offline_block``).
 """
 
 from __future__ import annotations

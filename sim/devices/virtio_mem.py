@@ -119,8 +119,8 @@ class VirtioMem:
             self._most_requested = requested
             self.usable = -(-min(self.max_size, requested + USABLE_EXTENT) // self.block_size) * self.block_size
             self.mode.usable_grew()
-        env = self.context.env
-        self.context.recorder.requested(env.now, self.index, requested // PAGE_SIZE)
+        context = self.context
+        context.recorder.requested(context.env.now, self.index, requested // PAGE_SIZE)
         self.config_changed = True
         self.kick()
         return True
@@ -137,18 +137,19 @@ class VirtioMem:
     def _run(self) -> Work:  # noqa: C901 - one main loop, as in the driver
         """One or more passes of ``virtio_mem_run_wq``: until the request is met, or cannot be met for now."""
         self._timer += 1  # whatever timer is running, its expiry is no longer awaited
+        mode = self.mode
         while True:
             self.config_changed = False
             result = 0
-            if self.mode.leftovers:
-                result = yield from self.mode.clean_up()
+            if mode.leftovers:
+                result = yield from mode.clean_up()
             if not result:
                 missing = self.requested - self.plugged
                 if missing > 0:
-                    result = yield from self.mode.plug(missing)
+                    result = yield from mode.plug(missing)
                 elif missing < 0:
-                    result = yield from self.mode.unplug(-missing)
-            if not result and self.mode.leftovers:
+                    result = yield from mode.unplug(-missing)
+            if not result and mode.leftovers:
                 result = EBUSY
             if result == EAGAIN:
                 continue

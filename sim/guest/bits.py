@@ -1,4 +1,4 @@
-"""Sets of pageblocks and sub-blocks as integers: bit i stands for the i-th of a memory block."""
+"""Sets of pageblocks and sub-blocks as integers: bit i stands for the i-th of a memory block. Devices use them too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guest's memory at boot: from a recording's snapshot, or by default from the machine's size.
+"""The guest's memory at boot, by default from the machine's size (a recording's: :mod:`sim.replay.load_replay`).
 
 Also where in it the boot kernel's own pages lie, which never come back.
 """

@@ -1,6 +1,8 @@
 """The out-of-memory killer: whom it takes when nothing is left to give up.
 
-Follows mm/oom_kill.c (``select_bad_process``, ``oom_badness``).
+Follows mm/oom_kill.c (``select_bad_process``, ``oom_badness``). Called where memory is asked back
+(:mod:`sim.guest.migration`), where a demand finds no room (:mod:`sim.guest.demands`), and for a bystander that an add
+has starved; who is told of it stands in :mod:`sim.kernel.guest_link`.
 """
 
 from __future__ import annotations

@@ -28,7 +28,11 @@ class CoreListener:
         """Told of ``count`` blocks from ``first`` that were added to ``core`` and left offline."""
 
     def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
-        """Told of runs of the guest's out-of-memory killer, in their order."""
+        """Told of kills while memory was asked back, in their order.
+
+        Kills by a demand that found no room, or of a bystander, go from :class:`sim.kernel.guest_link.GuestLink` to
+        :class:`sim.kernel.oom_log.OomLog`, which keeps all of them.
+        """
 
     def starved(self) -> None:
         """Told that an add has failed that held all of the kernel's memory for long."""

@@ -99,7 +99,6 @@ class MachineHost:
 
         False (recorded) where there is none, or the size is not possible.
         """
-        self._context.recorder.compact()
         attached = self._devices.get(device)
         if not isinstance(attached, VirtioMem):
             return self._fail(ENODEV)

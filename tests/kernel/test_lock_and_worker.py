@@ -240,6 +240,33 @@ def test_what_work_raises_reaches_who_runs_the_simulation() -> None:
         env.run()
 
 
+def order_of_ends(waits: list[tuple[bool, int]]) -> tuple[float, list[int]]:
+    """Let work (where True) and events of SimPy's own wait; return when and in which order they were over."""
+    env = simpy.Environment()
+    over: list[int] = []
+
+    def work(number: int, wait: int) -> Work:
+        yield wait
+        over.append(number)
+
+    def note(number: int, _event: simpy.Event) -> None:
+        over.append(number)
+
+    for number, (by_worker, wait) in enumerate(waits):
+        if by_worker:
+            Worker(env).start(work(number, wait))
+        else:
+            env.timeout(wait).callbacks.append(partial(note, number))
+    env.run()
+    return env.now, over
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 4)), min_size=1, max_size=30))
+def test_a_wait_is_queued_as_simpy_schedules_an_event(waits: list[tuple[bool, int]]) -> None:
+    """Among events of SimPy's own at the same moments, work goes on in the order in which the waits began."""
+    assert order_of_ends(waits) == order_of_ends([(False, wait) for _, wait in waits])
+
+
 # Durations ----
 
 
