@@ -178,7 +178,10 @@ class AutoMovable(Policy):
         if fits and self.numa_aware:
             node = request.node  # its test is the next one, or the same where it is the only node
         scope = "all nodes" if node is None else f"node {node}"
-        if early <= required and self._with_credit:
+        if early == 0 and node is not None and self._with_credit:
+            # Nothing is required there either: a device lives on the node that its memory is on.
+            reason = f"{scope}: no early kernel memory (numa_aware = false would ask all nodes only)"
+        elif early <= required and self._with_credit:
             reason = f"{scope}: early kernel memory {early} <= {required} required by other dynamic groups"
         else:
             outcome = "fits" if fits and not self._names_scope else scope

@@ -253,6 +253,19 @@ def test_a_device_counts_on_its_own_node_only(off: int) -> None:
     assert numbers == figures(0, 2 * BLOCK, 0, BLOCK + off, limit, own=BLOCK)
 
 
+def test_a_node_without_boot_memory_has_no_movable_memory_and_no_other_device_is_blamed() -> None:
+    stage = Stage(8 * BLOCK, 0)
+    block = stage.plug([])
+
+    zone, reason, _ = told(AutoMovable(ratio=301), stage, block, node=1)
+    assert (zone, reason) == (
+        "Normal",
+        "node 1: no early kernel memory (numa_aware = false would ask all nodes only)",
+    )
+    zone, reason, _ = told(AutoMovable(ratio=301, numa_aware=False), stage, block, node=1)
+    assert (zone, reason.partition(":")[0]) == ("Movable", "fits")
+
+
 def test_defaults_are_the_kernels() -> None:
     for policy in (AutoMovable, AutoMovablePatch8, AutoMovablePatch2):
         made = policy()

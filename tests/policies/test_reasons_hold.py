@@ -109,6 +109,17 @@ def too_little_early_memory(told: Told, match: re.Match[str]) -> None:
         REACH("nothing is required any more")
 
 
+def no_early_memory_on_the_node(told: Told, match: re.Match[str]) -> None:
+    policy = told.policy
+    assert type(policy) is AutoMovable
+    assert policy.numa_aware
+    assert int(match[1]) == told.request.node
+    assert told.counted.early_kernel(told.request.node) == told.numbers["early_kernel"] == 0
+    assert told.zone == told.kernel_zone
+    # Over all nodes it had fitted: the node is not looked at before that.
+    assert told.again(AutoMovable(ratio=policy.ratio, numa_aware=False)).zone == ZONE_MOVABLE
+
+
 def ratio_is_kept_or_not(told: Told, match: re.Match[str]) -> None:
     policy, counted, request = told.policy, told.counted, told.request
     assert isinstance(policy, AutoMovable)
@@ -231,6 +242,7 @@ READERS: Final[dict[str, Callable[[Told, re.Match[str]], None]]] = {
     "the ratio is 0: never MOVABLE": ratio_is_0,
     r"(group|unit of group) (\d+)(?: \(static\))? already has (\d+) (pages|sections) in a kernel zone: all of it"
     " goes there": kernel_memory_in_a_device,
+    r"node (\d+): no early kernel memory \(numa_aware = false would ask all nodes only\)": no_early_memory_on_the_node,
     rf"{SCOPE}: early kernel memory (-?\d+) <= (\d+) required by other dynamic groups": too_little_early_memory,
     r"(fits|all nodes|node \d+): MOVABLE (-?\d+) \+ (block|rest of static group \d+|rest of a unit of group \d+)"
     r" (-?\d+) (<=|>) limit (-?\d+) \(ratio (\d+) %\)": ratio_is_kept_or_not,
