@@ -50,6 +50,9 @@ class Host(Protocol):
     def unplug(self, device: str) -> bool:
         """Ask for the removal of a DIMM or dax device. False where it is not there or a removal is under way."""
 
+    def keep(self, device: str) -> bool:
+        """Want a DIMM or dax device again whose removal was asked for in vain. False where it is not there."""
+
     def resize(self, device: str, requested: int) -> bool:
         """Set a virtio-mem device's requested size. False where it is not there, or for no multiple of its block."""
 

@@ -44,6 +44,8 @@ class MachineHost:
         """Address and bytes of every attached device."""
         self._slots: dict[str, int] = {}
         """Slot of every attached DIMM."""
+        self._asked_back: set[str] = set()
+        """DIMMs and dax devices whose removal was asked for, which are still there."""
         self.failed_requests = 0
 
     @property
@@ -56,10 +58,12 @@ class MachineHost:
     def plug(self, spec: DeviceSpec) -> bool:
         """Attach a device and have its driver begin.
 
-        False (recorded) where the id is in use, or there is no slot or no room.
+        False (recorded) where the id is in use, or there is no slot or no room. Who plugs a DIMM or dax device that was
+        asked back and is still there wants it again: it is no longer asked back from then on.
         """
         self._context.recorder.compact()
         if spec.id in self._devices:
+            self.keep(spec.id)
             return self._fail(EEXIST)
         size = spec.max_size if isinstance(spec, VirtioMemSpec) else spec.size
         if size <= 0 or spec.node not in self._context.core.memory.nodes:
@@ -90,8 +94,22 @@ class MachineHost:
             return self._fail(ENODEV)
         if attached.busy:
             return self._fail(EBUSY, attached.index)
+        self._asked_back.add(device)
         self._context.recorder.requested(self.env.now, attached.index, 0)
         attached.eject()
+        return True
+
+    def keep(self, device: str) -> bool:
+        """Want a DIMM or dax device again whose removal was asked for: it is no longer asked back. False if not there.
+
+        A removal that is under way goes on all the same.
+        """
+        attached = self._devices.get(device)
+        if attached is None or isinstance(attached, VirtioMem):
+            return False
+        if device in self._asked_back:
+            self._asked_back.discard(device)
+            self._context.recorder.requested(self.env.now, attached.index, attached.size // PAGE_SIZE)
         return True
 
     def resize(self, device: str, requested: int) -> bool:
@@ -221,6 +239,7 @@ class MachineHost:
             del self._devices[name]
             del self._places[name]
             self._slots.pop(name, None)
+            self._asked_back.discard(name)
             self._context.recorder.gone(self.env.now, device.index)
 
 

@@ -10,7 +10,7 @@ from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
 from sim.record.recorder import EventKind
-from sim.units import GIB, KIB, MIB
+from sim.units import GIB, KIB, MIB, PAGE_SIZE
 from tests.devices.rig import BLOCK, FIRST, FakeGuest, Rig, books_agree
 
 if TYPE_CHECKING:
@@ -129,6 +129,30 @@ def test_what_the_host_refuses_to_plug(spec: DeviceSpec, number: int) -> None:
     assert rig.host.failed_requests == 1
     assert len(rig.recorder.device_names) == names, "nothing was attached"
     assert rig.host.present(spec.id) == (spec.id == "taken")
+
+
+@pytest.mark.parametrize("spec", [DimmSpec("kept", GIB), DaxSpec("kept", GIB)], ids=["dimm", "dax"])
+def test_what_was_asked_back_in_vain_and_is_plugged_again_is_wanted(spec: DeviceSpec) -> None:
+    guest = FakeGuest()
+    rig = Rig(guest=guest)
+    assert rig.host.plug(spec)
+    rig.settle()
+    guest.refusing = {FIRST + 3}
+    assert rig.host.unplug("kept")
+    rig.settle()
+
+    assert not rig.host.plug(spec), "it is there"
+    assert not rig.host.plug(spec), "and still is: nothing new"
+    rig.settle()
+
+    assert [row[-1] for row in rig.events(EventKind.REQUEST)] == [GIB // PAGE_SIZE, 0, GIB // PAGE_SIZE]
+    assert failures(rig)[-2:] == [EEXIST, EEXIST]
+    assert [rig.host.keep(name) for name in ("kept", "other")] == [True, False]
+    assert len(rig.events(EventKind.REQUEST)) == 3, "it is wanted already"
+    guest.refusing = set()
+    assert rig.host.unplug("kept")
+    rig.settle()
+    assert not rig.host.present("kept")
 
 
 def test_slots_are_those_of_dimms_only_and_come_back() -> None:

@@ -63,6 +63,10 @@ class FakeHost:
             del self.devices[device]
         return True
 
+    def keep(self, device: str) -> bool:
+        self._record("keep", device, None)
+        return self.present(device)
+
     def resize(self, device: str, requested: int) -> bool:
         self._record("resize", device, requested)
         if not self.present(device):

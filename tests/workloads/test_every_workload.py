@@ -94,7 +94,8 @@ def test_the_guest_moves_no_draw(name: str, character: Character) -> None:
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ("fixed", "mix-again")])
 @pytest.mark.parametrize("character", CHARACTERS)
 def test_the_guest_moves_and_adds_no_request(name: str, character: Character) -> None:
-    reference, requests = calls(ALL[name], "obliging"), calls(ALL[name], character)
+    reference = calls(ALL[name], "obliging")
+    requests = [call for call in calls(ALL[name], character) if call[1] != "keep"]  # asks nothing of the guest
     remaining = iter(reference)
     assert all(request in remaining for request in requests), "what is asked is what is planned, less what cannot be"
     if name in ("bursts", "several", *FIXED):

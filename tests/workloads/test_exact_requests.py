@@ -66,7 +66,12 @@ def test_a_dimm_that_is_wanted_again_is_not_asked_back_any_more() -> None:
     """It was asked back at second 20 and once more at 30, when the plan came to want a DIMM in its slot."""
     load = DimmSlots(slots=1, interval=10.0, spacing="fixed", ask_again=True, duration=60.0)
     found = asked(load, "stubborn", dimm__direction=[PLUG, UNPLUG, PLUG, PLUG, PLUG, PLUG])
-    assert short(found) == [(10.0, "plug", "dimm0"), (20.0, "unplug", "dimm0"), (30.0, "unplug", "dimm0")]
+    assert short(found) == [
+        (10.0, "plug", "dimm0"),
+        (20.0, "unplug", "dimm0"),
+        (30.0, "unplug", "dimm0"),
+        (30.0, "keep", "dimm0"),
+    ]
 
 
 def test_sizes_and_nodes_come_from_streams_of_their_own() -> None:

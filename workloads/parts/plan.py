@@ -38,7 +38,7 @@ def follow(  # noqa: C901, PLR0912  a call for each request would cost a tenth o
 
     Three things cannot be asked, and are left out without moving what follows:
 
-    * a device that the guest did not give back cannot be plugged again: it stays in the place of the new one;
+    * a device that the guest did not give back cannot be plugged again: it is kept in the place of the new one;
     * a device that is not there (refused by the host, say) cannot be asked back;
     * with ``wait_for_guest``, a device that the guest is still working on is not given a new size.
 
@@ -70,6 +70,8 @@ def follow(  # noqa: C901, PLR0912  a call for each request would cost a tenth o
                     unwanted.pop(device, None)
                 if not present(device):
                     plug(want)
+                else:
+                    host.keep(device)
 
 
 def _repeat(host: Host, unwanted: dict[str, None]) -> None:

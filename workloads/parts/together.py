@@ -103,6 +103,10 @@ class PartHost:
         """Ask for the removal of a DIMM or dax device."""
         return self._host.unplug(self._prefix + device)
 
+    def keep(self, device: str) -> bool:
+        """Want a DIMM or dax device again that was asked back in vain."""
+        return self._host.keep(self._prefix + device)
+
     def resize(self, device: str, requested: int) -> bool:
         """Set a virtio-mem device's requested size in bytes."""
         return self._host.resize(self._prefix + device, requested)
