@@ -93,9 +93,9 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Sweep]:
 def test_at_most_15_percent_is_not_simulation(
     workers: int, sweeps: dict[int, Sweep], report: Callable[[str, float, float], None]
 ) -> None:
-    found = sweeps[workers]
-    what = f"percent of CPU time outside of {found.cells} simulations, workers: {workers}"
-    report(what, found.overhead, 15)
+    sweep = sweeps[workers]
+    what = f"percent of CPU time outside of {sweep.cells} simulations, workers: {workers}"
+    report(what, sweep.overhead, 15)
 
 
 def test_a_second_worker_costs_no_cpu_time(
@@ -120,6 +120,6 @@ def test_two_workers_are_at_least_1_8_times_as_fast(
 
 
 def test_the_parent_does_not_grow(sweeps: dict[int, Sweep], report: Callable[[str, float, float], None]) -> None:
-    found = sweeps[2]
-    what = f"peak memory of the parent ({found.peak_kib / 1024:.0f} MiB) against its peak after a quarter of the cells"
-    report(what, found.peak_kib / found.peak_kib_after_a_quarter, 1.15)
+    sweep = sweeps[2]
+    what = f"peak memory of the parent ({sweep.peak_kib / 1024:.0f} MiB) against its peak after a quarter of the cells"
+    report(what, sweep.peak_kib / sweep.peak_kib_after_a_quarter, 1.15)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from policies.contract import Explanation, Foresight, Policy, UserSpaceRule, ZoneRequest
+    from policies.contract import Explanation, Foresight, Policy, Reason, UserSpaceRule, ZoneRequest
     from policies.parts.indivisible import settled_by
     from policies.testkit import PolicyCheckError, check_policy
     from sim import __version__
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
     from sim.memory.zones import OnlineType, ZoneType
-    from sim.plugins.parameter_lists import ListOf
-    from sim.plugins.parameter_types import FilePath, Name, Number, Percent, Seconds, Size, Whole, Word
+    from sim.plugins.parameter_lists import ListOf, Row
+    from sim.plugins.parameter_types import FilePath, Flag, Name, Number, Percent, Seconds, Size, Text, Whole, Word
     from sim.plugins.parameters import Checker, ParameterError, checked
     from sim.record.recorder import EventKind
     from sim.record.run_result import RunResult
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from workloads.contract import Host, Streams, Workload
 
 _PLACES: Final = {
-    "policies.contract": ("Explanation", "Foresight", "Policy", "UserSpaceRule", "ZoneRequest"),
+    "policies.contract": ("Explanation", "Foresight", "Policy", "Reason", "UserSpaceRule", "ZoneRequest"),
     "policies.parts.indivisible": ("settled_by",),
     "policies.testkit": ("PolicyCheckError", "check_policy"),
     "sim": ("__version__",),
@@ -53,8 +53,19 @@ _PLACES: Final = {
     "sim.memory.groups": ("GroupView",),
     "sim.memory.view": ("MemoryView",),
     "sim.memory.zones": ("OnlineType", "ZoneType"),
-    "sim.plugins.parameter_lists": ("ListOf",),
-    "sim.plugins.parameter_types": ("FilePath", "Name", "Number", "Percent", "Seconds", "Size", "Whole", "Word"),
+    "sim.plugins.parameter_lists": ("ListOf", "Row"),
+    "sim.plugins.parameter_types": (
+        "FilePath",
+        "Flag",
+        "Name",
+        "Number",
+        "Percent",
+        "Seconds",
+        "Size",
+        "Text",
+        "Whole",
+        "Word",
+    ),
     "sim.plugins.parameters": ("Checker", "ParameterError", "checked"),
     "sim.record.recorder": ("EventKind",),
     "sim.record.run_result": ("RunResult",),
@@ -79,6 +90,7 @@ __all__ = [
     "Experiment",
     "Explanation",
     "FilePath",
+    "Flag",
     "Foresight",
     "GroupView",
     "Host",
@@ -92,12 +104,15 @@ __all__ = [
     "Percent",
     "Policy",
     "PolicyCheckError",
+    "Reason",
     "Results",
+    "Row",
     "RunResult",
     "Seconds",
     "ShadowedError",
     "Size",
     "Streams",
+    "Text",
     "UserSpaceRule",
     "VirtioMemSpec",
     "Whole",
@@ -125,12 +140,12 @@ class ShadowedError(ImportError):
 def shadows() -> str:
     """Return what stands before the program's own packages, with both paths, in one line; empty where nothing does."""
     root = Path(__file__).resolve().parent.parent
-    found = ((name, _place_of_package(name)) for name in ("sim", "policies", "workloads"))
-    taken = [f"import {name} gives {there}, not {root / name}" for name, there in found if there != root / name]
+    places = ((name, _place_of_package(name)) for name in ("sim", "policies", "workloads"))
+    shadowed = [f"import {name} gives {place}, not {root / name}" for name, place in places if place != root / name]
     advice = (
         "rename that folder, or take what it lies in off Python's path (a script's own folder is on it, and PYTHONPATH)"
     )
-    return f"memhp-sim cannot find its own packages: {'; '.join(taken)}; {advice}" if taken else ""
+    return f"memhp-sim cannot find its own packages: {'; '.join(shadowed)}; {advice}" if shadowed else ""
 
 
 def _place_of_package(name: str) -> Path | None:

@@ -88,8 +88,8 @@ runs[["workload", "policy", "replication", "ratio_max", "movable_share_mean", "k
 workload = runs["workload"].iloc[-1]
 machine = runs["machine"].iloc[-1]
 comparison = results.compare()
-here = comparison[(comparison["workload"] == workload) & (comparison["machine"] == machine)]
-here[here["score"] == "movable_share_mean"][
+of_workload = comparison[(comparison["workload"] == workload) & (comparison["machine"] == machine)]
+of_workload[of_workload["score"] == "movable_share_mean"][
     ["policy", "unit", "mean", "low", "high", "difference", "difference_low", "difference_high", "pairs"]
 ]
 

@@ -99,11 +99,10 @@ class Policy(ABC):
     """An onlining policy.
 
     A subclass takes its parameters as keyword arguments of ``__init__``, each of which its annotation describes, see
-    :mod:`sim.plugins.parameters`. Class attributes: ``name`` (as used in experiments and listings) and ``summary`` (one
-    line).
-    Instance attributes: ``auto_online`` is what the kernel's ``auto_online_blocks`` is set to, that is the word with
-    which every new block is put online (only ONLINE asks :meth:`zone_for`), and ``user_space`` an optional rule that
-    acts on blocks left offline.
+    :mod:`sim.plugins.parameters`. Class attributes: ``name`` (as used in experiments and listings) and ``summary``, one
+    line. Instance attributes: ``auto_online`` is what the kernel's ``auto_online_blocks`` is set to, that is the word
+    with which every new block is put online (only ONLINE asks :meth:`zone_for`), and ``user_space`` an optional rule
+    that acts on blocks left offline.
     """
 
     name: ClassVar[str]

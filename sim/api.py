@@ -112,13 +112,13 @@ class Results:
         plots = PLOTS | GUEST_PLOTS
         if kind not in plots:
             raise ValueError(f"there is no plot {kind!r}; there are: {', '.join(plots)}")
-        found = list(scenarios(self.runs(), self.policies, self.bound))
-        for scenario in found:
+        drawable = list(scenarios(self.runs(), self.policies, self.bound))
+        for scenario in drawable:
             if scenario.workload == workload and machine in (None, scenario.machine):
                 with styled():
                     return plots[kind](self.store, scenario)
-        there = "; ".join(scenario.title for scenario in found) or "nothing"
-        raise ValueError(f"no completed run of {workload!r} on {machine or 'any machine'}; there are: {there}")
+        titles = "; ".join(scenario.title for scenario in drawable) or "nothing"
+        raise ValueError(f"no completed run of {workload!r} on {machine or 'any machine'}; there are: {titles}")
 
 
 def open_results(folder: Path | str) -> Results:

@@ -69,7 +69,7 @@ class Faults:
     def below(self, *parts: str | int) -> Faults:
         """Return the collector for what stands under these ``parts`` of a key; its faults are faults of this one too.
 
-        It is a new one at each call: it is true for faults that were added to itself, not to an earlier one of the key.
+        Each call returns a new collector; it does not count faults given to an earlier one of the same key.
         """
         return Faults(key_path(*parts, below=self.key), self)
 

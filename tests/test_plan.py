@@ -93,7 +93,7 @@ def test_the_documentation_shows_the_plan() -> None:
     assert plan.page() == plan.PAGE.read_text("utf-8")
 
 
-def test_a_subject_has_less_than_four_hundred_lines() -> None:
+def test_a_module_has_at_most_four_hundred_lines() -> None:
     lengths = {
         path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines())
         for folder in (*PACKAGES, "tests", "benchmarks")

@@ -11,7 +11,16 @@ from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts import shapes
-from workloads.parts.demand import BYTE_KINDS, KINDS, PIECE_KINDS, GuestProcess, drive
+from workloads.parts.demand import (
+    BYTE_KINDS,
+    DROP_CACHE,
+    DROP_SLAB,
+    KINDS,
+    PIECE_KINDS,
+    GuestProcess,
+    drive,
+    write_drop_caches,
+)
 from workloads.parts.draws import even_waits
 from workloads.parts.parameters import Duration
 
@@ -25,8 +34,6 @@ if TYPE_CHECKING:
 SHAPES: Final = ("constant", "ramp", "steps", "bursts")
 KERNEL_KINDS: Final = ("page-tables", "pinned", "kernel")
 MOST_PROCESSES: Final = 10_000
-_DROP_CACHE: Final = 1
-_DROP_SLAB: Final = 2
 
 
 class GuestLoad(Workload):
@@ -76,7 +83,7 @@ class GuestLoad(Workload):
         start: Annotated[float, Seconds(zero=True), "when the first one starts"] = 0.0,
         end: Annotated[float, Seconds(zero=True), "when all of them exit; 0 stands for never"] = 0.0,
         drop_caches: Annotated[
-            int, Whole(0, _DROP_CACHE | _DROP_SLAB), "what is written to drop_caches: 1, 2 or 3; 0 stands for nothing"
+            int, Whole(0, DROP_CACHE | DROP_SLAB), "what is written to drop_caches: 1, 2 or 3; 0 stands for nothing"
         ] = 0,
         drop_every: Annotated[float, Seconds(), "how often that is written"] = 0.5,
         tick: Annotated[float, Seconds(), "the steps of time in which memory is taken"] = 0.1,
@@ -189,4 +196,4 @@ class GuestLoad(Workload):
     def _dropping(self, host: Host) -> Generator[simpy.Event, object, None]:
         for _ in range(self._duration_us // self._drop_us):
             yield host.env.timeout(self._drop_us)
-            host.drop_caches(cache=bool(self._drop & _DROP_CACHE), slab=bool(self._drop & _DROP_SLAB))
+            write_drop_caches(host, self._drop)

@@ -12,7 +12,7 @@ from sim.plugins.parameters import Checker, checked
 from sim.plugins.values import SECONDS_LIMIT
 from sim.units import MICROSECONDS, parse_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.demand import BYTE_KINDS, KINDS, GuestProcess, drive
+from workloads.parts.demand import BYTE_KINDS, KINDS, GuestProcess, drive, write_drop_caches
 from workloads.parts.parameters import LONGEST_US
 from workloads.parts.table import TableFaults, read_text, rows
 
@@ -111,7 +111,7 @@ class LoadTrace(Workload):
         for at, number in self._drops:
             if at > host.env.now:
                 yield host.env.timeout(at - int(host.env.now))
-            host.drop_caches(cache=bool(number & 1), slab=bool(number & 2))
+            write_drop_caches(host, number)
 
     def _read(self, file: Path, speed: float) -> int:
         """Read all rows; return the microsecond of the last one."""

@@ -191,7 +191,7 @@ def _label(axis: Axes, clusters: list[_Cluster]) -> None:
     def place(cluster: _Cluster) -> tuple[float, float]:
         return (cluster.x - left) / (right - left), (cluster.y - bottom) / (top - bottom)
 
-    taken = [(x - 0.012, y - 0.018, x + 0.012, y + 0.018) for x, y in map(place, clusters)]
+    occupied = [(x - 0.012, y - 0.018, x + 0.012, y + 0.018) for x, y in map(place, clusters)]
     ratios = sorted((cluster for cluster in clusters if cluster.is_curve), key=lambda cluster: cluster.points[0].ratio)
     others = [cluster for cluster in clusters if not cluster.is_curve]
     for cluster in (*others, *ratios[:1], *ratios[:0:-1]):
@@ -205,12 +205,12 @@ def _label(axis: Axes, clusters: list[_Cluster]) -> None:
             y0 = y + 0.012 if up == 1 else y - 0.012 - high if up == 0 else y - high / 2
             box = (x0, y0, x0 + wide, y0 + high)
             inside = box[0] >= 0 and box[2] <= 1 and box[1] >= 0 and box[3] <= 1
-            if inside and not any(_overlap(box, other) for other in taken):
+            if inside and not any(_overlap(box, other) for other in occupied):
                 break
         else:
             if cluster.is_curve:
                 continue
-        taken.append(box)
+        occupied.append(box)
         axis.text(
             x0 if across else x0 + wide, y0 + high / 2, text, transform=axis.transAxes, va="center",
             ha="left" if across else "right", fontsize=9 if cluster.is_curve else 10, zorder=5,

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim import engine
 from sim.experiment import guest_settings
 from sim.experiment.settings import TogetherSettings
 from sim.faults import Faults
 from sim.plugins import lookup
+from sim.streams import Streams
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from policies.contract import Policy
+    from sim.engine import DecisionLog
+    from sim.experiment.plan import Cell
     from sim.experiment.settings import GuestSettings, PluginSettings, WorkloadSettings
     from sim.kernel.guest_link import GuestSpec
     from sim.plugins.lookup import Kind
+    from sim.record.run_result import RunResult
     from workloads.contract import Workload
+
+
+def simulation(cell: Cell, log: DecisionLog | None = None) -> Callable[[], RunResult]:
+    """Return the simulation of ``cell``, with all its parts made, to be run by calling it, once.
+
+    ``log`` is told every decision, see :func:`sim.engine.simulate`. Raises InputError where a part cannot be made.
+    """
+    parts, folder = cell.combination, Path(cell.folder)
+    return partial(
+        engine.simulate,
+        parts.machine.spec,
+        policy(parts.policy, folder),
+        workload(parts.workload, folder),
+        Streams(cell.seed, cell.replication),
+        timing=parts.timing,
+        guest=guest(parts.guest),
+        log=log,
+    )
 
 
 def policy(settings: PluginSettings, folder: Path) -> Policy:

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from sim.experiment import build
+from sim.experiment.plan import Cell
 from sim.experiment.run_cell import CellTimeoutError, time_limit
-from sim.streams import Streams
 
 if TYPE_CHECKING:
     from sim.experiment.plan import Combination, Experiment
@@ -37,15 +37,12 @@ def estimated_seconds(experiment: Experiment) -> float:
 
 
 def _time(combination: Combination, experiment: Experiment) -> float:
-    from sim.engine import WorkloadError, simulate
+    from sim.engine import WorkloadError
     from sim.kernel.policy_answers import PolicyError
 
-    policy = build.policy(combination.policy, experiment.folder)
-    workload = build.workload(combination.workload, experiment.folder)
-    guest = build.guest(combination.guest)
-    streams = Streams(experiment.seed, experiment.replications[0])
+    run = build.simulation(Cell(combination, experiment.seed, experiment.replications[0], str(experiment.folder)))
     limit = experiment.cell_timeout or LONGEST_S
     start = time.process_time()
     with contextlib.suppress(PolicyError, WorkloadError, CellTimeoutError), time_limit(limit):
-        simulate(combination.machine.spec, policy, workload, streams, timing=combination.timing, guest=guest)
+        run()
     return time.process_time() - start

@@ -137,17 +137,11 @@ class _Progress:
 
 
 def _simulate(cell: Cell, progress: _Progress) -> RunResult:
-    from sim.engine import simulate
     from sim.experiment import build
-    from sim.streams import Streams
 
-    parts, folder = cell.combination, Path(cell.folder)
-    policy = build.policy(parts.policy, folder)
-    workload = build.workload(parts.workload, folder)
-    guest = build.guest(parts.guest)
-    streams = Streams(cell.seed, cell.replication)
+    run = build.simulation(cell)
     progress.stage = Stage.SIMULATE
-    return simulate(parts.machine.spec, policy, workload, streams, timing=parts.timing, guest=guest)
+    return run()
 
 
 def _in_one_line(error: BaseException) -> str:

@@ -116,9 +116,9 @@ def _movable_used_up(run: Run) -> tuple[bool, int]:
     free, headroom = run.sampled("free_movable"), run.sampled("headroom")
     movable_since = int(np.argmax(free > 0))
     used_up = movable_since + int(np.argmax(free[movable_since:] < free[movable_since] // 20))
-    taken = run.sampled("kernel")[used_up] - run.sampled("kernel")[movable_since]
+    kernel_growth = run.sampled("kernel")[used_up] - run.sampled("kernel")[movable_since]
     first_full = free[used_up] < free[movable_since] // 20 and headroom[used_up] > headroom[movable_since] // 5
-    return bool(first_full), int(taken)
+    return bool(first_full), int(kernel_growth)
 
 
 def _kernel_oom(run: Run) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sim.experiment.load import load
+from sim.experiment.schema import PublishedTable
 from sim.faults import Fault, InputError
 from sim.incidents.checks import CHECKS
 from sim.incidents.runs import run_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from sim.experiment.plan import Experiment
     from sim.incidents.checks import Verdict
@@ -69,26 +70,29 @@ def load_incident(name: str, folder: Path | None = None) -> Experiment:
 
 def judge(name: str, experiment: Experiment) -> Verdict:
     """Run the ``experiment`` of incident ``name`` and compare it with the figures published there."""
-    published: Mapping[str, Any] = experiment.tables["published"]
-    return CHECKS[name](run_all(experiment), published.get("figures", {}))
+    return CHECKS[name](run_all(experiment), _published(experiment).figures)
 
 
 def report(name: str, folder: Path | None = None) -> Report:
     """Run incident ``name`` as it is shipped, and judge it."""
     experiment = load_incident(name, folder)
-    published: Mapping[str, Any] = experiment.tables["published"]
+    published = _published(experiment)
     start = time.perf_counter()
     verdict = judge(name, experiment)
     return Report(
         id=name,
-        source=published["source"],
-        published=published["outcome"],
-        cause=published.get("cause", ""),
+        source=published.source,
+        published=published.outcome,
+        cause=published.cause,
         simulated=verdict.simulated,
         margin=verdict.margin,
         agrees=bool(verdict.agrees),
         seconds=time.perf_counter() - start,
     )
+
+
+def _published(experiment: Experiment) -> PublishedTable:
+    return PublishedTable.model_validate(experiment.tables["published"])
 
 
 def markdown(reports: Iterable[Report]) -> str:

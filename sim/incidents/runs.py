@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -185,17 +184,7 @@ def run_all(experiment: Experiment) -> Runs:
 
 
 def _run(cell: Cell) -> Run:
-    from sim.engine import simulate
     from sim.experiment import build
-    from sim.streams import Streams
 
-    parts, folder = cell.combination, Path(cell.folder)
-    result = simulate(
-        parts.machine.spec,
-        build.policy(parts.policy, folder),
-        build.workload(parts.workload, folder),
-        Streams(cell.seed, cell.replication),
-        timing=parts.timing,
-        guest=build.guest(parts.guest),
-    )
-    return Run(parts.policy.label, parts.workload.label, parts.machine.spec.boot_memory, result)
+    parts = cell.combination
+    return Run(parts.policy.label, parts.workload.label, parts.machine.spec.boot_memory, build.simulation(cell)())

@@ -37,12 +37,10 @@ class MachineSpec:
 
     ``block_size`` is the memory block, ``section_size`` the sparse-memory section; ``kernel`` the series (``"6.1"``);
     ``kernelcore``, ``movablecore``, ``movable_node`` and ``cma`` the boot parameters of these names (0 or False: not
-    given);
-    ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and devices may add up to, None for no limit of
-    its own;
-    ``memmap_on_memory`` the parameter of that name (False, True or ``"force"``).
+    given); ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and devices may add up to, None for no
+    limit of its own; ``memmap_on_memory`` the parameter of that name (False, True or ``"force"``).
 
-    Raises InputError with all faults; the place of each is the field.
+    Raises InputError with all faults; the key of each is the field's name.
     """
 
     nodes: tuple[NodeSpec, ...]

@@ -147,9 +147,9 @@ def configure(plugin: Plugin, values: Mapping[str, object], faults: Faults) -> d
 def create(plugin: Plugin, configured: Mapping[str, Any], folder: Path, faults: Faults) -> Any:  # noqa: ANN401
     """Return an instance of ``plugin`` made from ``configured`` values, or None with ``faults`` that say why not.
 
-    Paths among the values are taken relative to ``folder``. A plug-in that refuses its parameters (any exception of its
-    ``__init__``) is a fault; one whose exception carries ``faults``, strings such as ``"size: must be ..."``, is
-    several. The values are held to what the parameters say of themselves, too: a plug-in need not do it itself.
+    Paths among the values are taken relative to ``folder``. An exception of ``__init__`` is one fault; if it carries
+    ``faults``, strings such as ``"size: must be ..."``, each of these is one.
+    The values are held to what the parameters say of themselves, too: a plug-in need not do it itself.
     """
     parameters = {parameter.name: parameter for parameter in plugin.parameters}
     arguments = {

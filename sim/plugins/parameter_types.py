@@ -17,8 +17,8 @@ in the annotation     in a listing  in a file
 ``Row(a, b)``         [a, b]        a list of exactly these
 ====================  ============  ===========================================================================
 
-Each is told apart from the others twice: by what a file may hold (:meth:`ParameterType.convert`), and by which of those
-values the plug-in takes (:meth:`ParameterType.complaints`), which holds for values from Python, too.
+Each is checked in two steps: :meth:`ParameterType.convert` says what a file may hold, :meth:`ParameterType.complaints`
+which of those values the plug-in takes. The second step is taken for values from Python, too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ParameterType(ABC):
     """A type of parameters. ``unit`` is their unit in listings, ``"-"`` for none."""
 
     takes: ClassVar[type]
-    """What Python calls the values."""
+    """The Python type of the values."""
 
     word: ClassVar[str] = ""
     """What listings call the type, unless it has parts."""

@@ -14,8 +14,8 @@ it means::
     ) -> None:
         check.done()
 
-Names, types, defaults, units, bounds, the JSON Schema, listings and all checks follow from that. A plug-in without
-:func:`checked` has all of it, too, but for the checks where it is made in Python instead of from an experiment file.
+Names, types, defaults, units, bounds, the JSON Schema, listings and all checks follow from that. Without
+:func:`checked` all of this holds as well, but nothing is checked where the plug-in is made in Python.
 """
 
 from __future__ import annotations

@@ -100,10 +100,18 @@ EVENTS: Final = TableLayout(
         Column("kind", "int8", "-", "what happened; see the kinds below"),
         Column("device", "int32", "-", "index of the device in the cell; -1 for none, such as boot memory"),
         Column("block", "int64", "-", "first memory block"),
-        Column("count", "int64", "1", "memory blocks"),
-        Column("zone", "int32", "-", "zone number: 0 DMA, 1 DMA32, 2 Normal, 3 Movable, -1 none; an errno for FAILED"),
+        Column("count", "int64", "1", "memory blocks; for DEVICE 1 where attached, 0 where gone"),
         Column(
-            "pages", "int64", "pages of 4 KiB", "change of the device's plugged memory; for REQUEST the size asked for"
+            "zone",
+            "int32",
+            "-",
+            "zone number: 0 DMA, 1 DMA32, 2 Normal, 3 Movable, -1 none; an errno for FAILED, the kind for OOM",
+        ),
+        Column(
+            "pages",
+            "int64",
+            "pages of 4 KiB",
+            "change of the device's plugged memory; for REQUEST the size asked for, for OOM MemAvailable",
         ),
     ),
 )

@@ -21,6 +21,10 @@ PIECE_KINDS: Final = ("tmpfs-files", "disk-files", "written-files", "processes",
 
 KINDS: Final = (*BYTE_KINDS, *PIECE_KINDS)
 
+DROP_CACHE: Final = 1
+DROP_SLAB: Final = 2
+"""Bits of what is written to ``/proc/sys/vm/drop_caches``."""
+
 Target = tuple[int, int]
 """Microsecond from which a process wants an amount (bytes or pieces), and the amount."""
 
@@ -28,6 +32,11 @@ _LOOK_US: Final = 10 * MICROSECONDS
 _LOOK_OFTEN_US: Final = MICROSECONDS
 """How often a process that wants nothing new looks whether it was killed; often where it has several parts, of which
 one goes with the other."""
+
+
+def write_drop_caches(host: Host, number: int) -> bool:
+    """Have the guest write ``number`` (1, 2 or 3) to ``drop_caches``. False where no guest is modelled."""
+    return host.drop_caches(cache=bool(number & DROP_CACHE), slab=bool(number & DROP_SLAB))
 
 
 class GuestProcess:
