@@ -69,6 +69,22 @@ def test_offline_partial_goes_before_offline() -> None:
     device.resize(BLOCK)
     assert rig.states(FIRST, 3) == "-x1 .x2"
     assert [event[5] for event in rig.events(EventKind.REMOVE)] == [PAGES, 30 * 512]
+    assert [event[3:] for event in rig.events(EventKind.SUBUNPLUG)][:2] == [
+        (FIRST + 2, 1, 512),
+        (FIRST + 2, 1, 33 * 512),
+    ]
+
+
+def test_every_offline_block_that_is_removed_makes_room_for_another() -> None:
+    rig = Rig(policy=Offline())
+    device = rig.virtio_mem()
+    device.resize(4 * BLOCK)
+    mode = mode_of(device)
+    offline = []
+    for blocks in (3, 2, 1, 0):
+        device.resize(blocks * BLOCK)
+        offline.append(mode.offline_pages)
+    assert offline == [3 * PAGES, 2 * PAGES, PAGES, 0]
 
 
 def test_a_block_that_a_pass_makes_partial_is_not_visited_again_in_that_run() -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sim.memory.boot import add_boot_blocks
 from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
-from sim.memory.zones import ZONE_MOVABLE
+from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from tests.memory.small_machine import B, machine
 
 if TYPE_CHECKING:
@@ -32,7 +33,25 @@ def test_what_cannot_be_removed_is_named() -> None:
     assert said(memory, 48, 4) == (EINVAL, "block 48 does not exist")  # and 49 neither
     assert said(memory, 50, 8) == (EINVAL, "block 54 does not exist")
     assert said(memory, 32, 2) == (EBUSY, "block 32 is online")
+    memory.add(0, 2, node=0)
+    memory.online(0, ZONE_MOVABLE)
+    assert said(memory, 0, 2) == (EBUSY, "block 0 is online")
     assert said(memory, table + 3, 2) == (EINVAL, f"block {table + 3} does not exist")
+
+
+def test_what_can_never_go_offline_says_why() -> None:
+    memory = machine()
+    add_boot_blocks(memory, 0, 40, 1, None)
+    add_boot_blocks(memory, 0, 41, 1, ZONE_NORMAL, holes=True)
+    memory.add(50, 1, node=0)
+    for block, text in (
+        (40, "block 40 spans several zones and can never go offline"),
+        (41, "block 41 has missing pages and can never go offline"),
+        (50, "block 50 is not online"),
+    ):
+        with pytest.raises(HotplugError) as error:
+            memory.offline(block)
+        assert (error.value.errno, str(error.value)) == (EINVAL, f"EINVAL: {text}")
 
 
 def test_a_range_of_odd_pages_is_odd_unless_something_is_there_or_it_lies_beyond() -> None:

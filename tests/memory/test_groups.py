@@ -25,6 +25,16 @@ def machine(nodes: int = 2) -> Memory:
     return Memory(block_pages=PAGES, section_pages=PAGES, nodes=range(nodes))
 
 
+def test_a_group_says_what_it_is() -> None:
+    groups = machine().groups
+    groups.register_static(1, 3 * PAGES)
+    groups.register_dynamic(0, 2 * PAGES)
+    assert [repr(group) for group in groups] == [
+        f"MemoryGroup(0: node 1, static, max {3 * PAGES}, K 0, M 0 pages)",
+        f"MemoryGroup(1: node 0, dynamic, unit {2 * PAGES}, K 0, M 0 pages)",
+    ]
+
+
 @pytest.mark.parametrize(("max_pages", "node"), [(0, 0), (-1, 0), (PAGES, 2), (PAGES, -1), (0, 9)], ids=str)
 def test_static_groups_that_are_refused(max_pages: int, node: int) -> None:
     groups = machine().groups

@@ -25,13 +25,10 @@ def test_one_written_to_online_puts_a_block_back_with_the_word_left_on_it() -> N
     for word in (KERNEL, MOVABLE):
         with fails_with(EINVAL):
             rig.core.write_state(FIRST, word)
-    for block in (FIRST, FIRST + 1):
-        rig.core.write_online(block, 0)
-        rig.core.write_online(block, 0)
+    moved = [rig.core.write_online(block, 0) for block in (FIRST, FIRST, FIRST + 1, FIRST + 1)]
     assert rig.states(FIRST, 2) == "-x2"
-    for block in (FIRST, FIRST + 1):
-        rig.core.write_online(block, 1)
-        rig.core.write_online(block, 1)
+    moved += [rig.core.write_online(block, 1) for block in (FIRST, FIRST, FIRST + 1, FIRST + 1)]
+    assert moved == [0] * 8, "nothing lay there that had to be moved"
     assert rig.states(FIRST, 2) == "Mx1 Nx1"
     assert rig.memory.blocks.left_over == {}
     assert [event[2:4] for event in rig.events(EventKind.OFFLINE, EventKind.ONLINE)] == [

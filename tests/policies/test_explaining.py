@@ -43,6 +43,15 @@ class Talking(Policy):
         return ZoneType.MOVABLE
 
 
+def test_a_request_shows_what_is_asked_about() -> None:
+    stage = Stage(8 * BLOCK)
+    group = stage.group(unit=1)
+    assert repr(stage.request(FREE)) == f"ZoneRequest(node 0, pages {FREE * BLOCK}+{BLOCK}, no group)"
+    assert (
+        repr(stage.request(FREE, group=group)) == f"ZoneRequest(node 0, pages {FREE * BLOCK}+{BLOCK}, group {group.id})"
+    )
+
+
 def test_a_policy_that_tells_nothing_is_explained_by_its_name_and_the_zone() -> None:
     stage = Stage(BLOCK, BLOCK)
     explained = [Silent().explain(stage.request(FREE, node=node), stage.view) for node in (0, 1)]

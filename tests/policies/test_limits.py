@@ -266,6 +266,16 @@ def test_a_node_without_boot_memory_has_no_movable_memory_and_no_other_device_is
     assert (zone, reason.partition(":")[0]) == ("Movable", "fits")
 
 
+def test_what_devices_of_another_node_need_counts_over_all_nodes_and_not_on_this_one() -> None:
+    """A device on node 1 needs 2 of the 16 blocks of early memory; of node 0's 8 nothing is needed."""
+    stage = Stage(8 * BLOCK, 8 * BLOCK)
+    stage.plug([M, M], node=1, group=stage.group(node=1, unit=1))
+    block = stage.plug([])
+    assert AutoMovable(ratio=100).zones_for_run(stage.request(block), 12, stage.view) == [(8, M), (4, N)]
+    everywhere = AutoMovable(ratio=100, numa_aware=False)
+    assert everywhere.zones_for_run(stage.request(block), 20, stage.view) == [(14, M), (6, N)]
+
+
 def test_defaults_are_the_kernels() -> None:
     for policy in (AutoMovable, AutoMovablePatch8, AutoMovablePatch2):
         made = policy()
