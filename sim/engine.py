@@ -14,7 +14,7 @@ from sim.kernel.guest_link import GuestLink
 from sim.kernel.hotplug_core import HotplugCore, KernelSettings
 from sim.kernel.listener import CoreListener, Listeners
 from sim.kernel.oom_log import OomLog
-from sim.kernel.policy_answers import PolicyError
+from sim.kernel.policy_answers import PolicyError, check_attributes
 from sim.kernel.timing import Timing
 from sim.kernel.user_space import UserSpace
 from sim.machine.boot_layout import lay_out
@@ -55,6 +55,7 @@ def simulate(
     Raises PolicyError where the policy fails and WorkloadError where the workload does; nothing else is expected to
     be raised. A policy that overrides ``foresee`` has the run rehearsed first, as often as it likes.
     """
+    check_attributes(policy)
     end = _checked_duration(machine, workload)
     env = simpy.Environment()
     if type(policy).foresee is not Policy.foresee:
@@ -164,7 +165,7 @@ def _let_foresee(policy: Policy, foresight: _Foresight) -> None:
         policy.foresee(foresight)
     except (PolicyError, WorkloadError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PolicyError(f"policy {policy.name!r} raised {type(error).__name__} in foresee: {error}") from error
 
 
@@ -174,7 +175,7 @@ def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
         nodes = sorted(workload.node_capacity())
         seconds = workload.duration()
         end = seconds_to_us(seconds)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise WorkloadError(f"workload {workload.name!r} raised {type(error).__name__}: {error}") from error
     lacking = [node for node in nodes if not 0 <= node < len(machine.nodes)]
     if lacking:
@@ -193,5 +194,5 @@ def _guarded(workload: Workload, host: MachineHost, streams: Streams):  # type: 
         yield from workload.run(host, streams)
     except (PolicyError, WorkloadError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise WorkloadError(f"workload {workload.name!r} raised {type(error).__name__}: {error}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ from sim.memory.zones import ZONE_MOVABLE, OnlineType, ZoneType
 from sim.record.recorder import EventKind
 from tests.support.cells import DEVICES, FIRST, Broken, Script, rows, run
 
+NO_RULE = "user_space must be None or a UserSpaceRule, but is "
+ANYTHING: list[Any] = [1.5, "online"]
 NONSENSE = [
     None,
     7,
@@ -49,6 +53,36 @@ def test_what_zone_for_raises_is_told_with_name_and_block(device: str) -> None:
     with pytest.raises(PolicyError, match=rf"policy 'broken' raised KeyError for block {FIRST}: 'lost'") as caught:
         run(Broken(zone=KeyError("lost")), Script(DEVICES[device]))
     assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_policy_that_would_end_the_program_ends_its_run() -> None:
+    with pytest.raises(PolicyError, match=rf"policy 'broken' raised SystemExit for block {FIRST}: 3"):
+        run(Broken(zone=SystemExit(3)), Script(DEVICES["a DIMM"]))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "said"),
+    [
+        ("auto_online", "online_movable", "auto_online must be an OnlineType, but is 'online_movable'"),
+        ("auto_online", 7, "auto_online must be an OnlineType, but is 7"),
+        ("user_space", ("online", 5), "user_space must be None or a UserSpaceRule, but is ('online', 5)"),
+        ("user_space", UserSpaceRule(OnlineType.ONLINE, -5), NO_RULE),
+        (
+            "user_space",
+            UserSpaceRule(OnlineType.ONLINE, ANYTHING[0]),
+            NO_RULE,
+        ),
+        ("user_space", UserSpaceRule(ANYTHING[1], 5), NO_RULE),
+    ],
+)
+def test_attributes_that_are_read_before_the_first_question_are_looked_at(
+    attribute: str, value: object, said: str
+) -> None:
+    policy = Broken(zone=3)
+    setattr(policy, attribute, value)
+    with pytest.raises(PolicyError) as caught:
+        run(policy, Script())
+    assert str(caught.value).startswith(f"policy 'broken': {said}")
 
 
 @pytest.mark.parametrize(

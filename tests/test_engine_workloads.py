@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from policies.auto_movable import AutoMovable
-from sim.devices.specs import DimmSpec
+from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.engine import WorkloadError
 from sim.kernel.policy_answers import PolicyError
 from sim.kernel.timing import Timing
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
     import simpy
+
+    from sim.devices.specs import DeviceSpec
 
     Steps = Generator[simpy.Event, object, None]
 
@@ -101,3 +105,35 @@ def test_requests_that_are_refused_end_nothing() -> None:
     result = run(AutoMovable(), Script(then=ask))
     assert result.counters["failed_requests"] == 3
     assert len(rows(result, EventKind.FAILED)) == 3
+
+
+def test_a_workload_that_would_end_the_program_ends_its_run() -> None:
+    script = Script(then=lambda _: sys.exit(0))
+    with pytest.raises(WorkloadError, match="workload 'script' raised SystemExit: 0"):
+        run(AutoMovable(), script)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """As a workload draws them from its streams."""
+    gib: Any = np.int64(GIB)
+    node: Any = np.int64(0)
+    specs: list[DeviceSpec] = [
+        DimmSpec("d", gib, node=node),
+        DaxSpec("x", gib, node=node),
+        VirtioMemSpec("v", 2 * gib, requested=gib),
+    ]
+    plain: list[DeviceSpec] = [DimmSpec("d", GIB), DaxSpec("x", GIB), VirtioMemSpec("v", 2 * GIB, requested=GIB)]
+    assert specs == plain
+    assert [type(spec.node) for spec in specs] == [int] * 3
+    result = run(AutoMovable(), Script(*specs, then=lambda host: host.resize("v", 2 * gib)))
+    expected = run(AutoMovable(), Script(*plain, then=lambda host: host.resize("v", 2 * GIB)))
+    assert rows(result) == rows(expected)
+
+
+@pytest.mark.parametrize("size", [1.5 * GIB, "1GiB"])
+def test_what_is_no_whole_number_is_the_workload_s_fault(size: Any) -> None:  # noqa: ANN401
+    attempts: list[Callable[[Host], object]] = [lambda _: DimmSpec("d", size), lambda host: host.resize("v", size)]
+    for what in attempts:
+        script = Script(VirtioMemSpec("v", 2 * GIB), then=what)
+        with pytest.raises(WorkloadError, match="workload 'script' raised TypeError: "):
+            run(AutoMovable(), script)

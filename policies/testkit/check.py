@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from policies.contract import Explanation, Policy, UserSpaceRule, ZoneRequest
+from policies.contract import Explanation, Policy, ZoneRequest
 from policies.testkit.machines import RandomMachine, seeded
 from sim.faults import MemhpSimError
-from sim.kernel.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone
-from sim.memory.zones import ZONE_LABELS, OnlineType, ZoneType
+from sim.kernel.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone, flaws_of
+from sim.memory.zones import ZONE_LABELS, ZoneType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,15 +99,8 @@ def _check_description(policy: Policy) -> None:
         text = getattr(policy, attribute, None)
         if not isinstance(text, str) or not text.strip() or "\n" in text:
             raise PolicyCheckError(f"{_name(policy)}: {attribute} must be one line of text, but is {text!r}")
-    word: object = policy.auto_online
-    if not isinstance(word, OnlineType):
-        raise PolicyCheckError(f"{_name(policy)}: auto_online must be an OnlineType, but is {word!r}")
-    rule: object = policy.user_space
-    if rule is not None and not (isinstance(rule, UserSpaceRule) and rule.delay_us >= 0):
-        raise PolicyCheckError(f"{_name(policy)}: user_space must be None or a UserSpaceRule, but is {rule!r}")
-    ratio: object = policy.configured_ratio
-    if ratio is not None and not (type(ratio) is int and ratio >= 0):
-        raise PolicyCheckError(f"{_name(policy)}: configured_ratio must be None or a percentage, but is {ratio!r}")
+    for flaw in flaws_of(policy):
+        raise PolicyCheckError(f"{_name(policy)}: {flaw}")
 
 
 class _Trial(RandomMachine):
@@ -177,7 +170,7 @@ class _Trial(RandomMachine):
         before = None if self._only_ask else self._fingerprint()
         try:
             answer = getattr(self._policy, verb)(*arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._breach(f"{verb} raised {type(error).__name__}: {error}") from error
         if before is not None and self._fingerprint() != before:
             self._fail(f"{verb} changed memory: a policy may only look at it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
 from typing import Final
 
 from sim.units import MIB
@@ -27,6 +28,10 @@ class DimmSpec:
     ranges: tuple[int, ...] = ()
     gap: int = 0
 
+    def __post_init__(self) -> None:
+        _make_whole(self, "size", "node", "address", "slot", "gap")
+        object.__setattr__(self, "ranges", tuple(map(index, self.ranges)))
+
 
 @dataclass(frozen=True, slots=True)
 class VirtioMemSpec:
@@ -46,6 +51,9 @@ class VirtioMemSpec:
     force_bbm: bool = False
     bbm_block_size: int = 0
 
+    def __post_init__(self) -> None:
+        _make_whole(self, "max_size", "node", "block_size", "requested", "address", "bbm_block_size")
+
 
 @dataclass(frozen=True, slots=True)
 class DaxSpec:
@@ -62,6 +70,20 @@ class DaxSpec:
     address: int | None = None
     bytes_for_pages: bool = False
     self_host: bool = False
+
+    def __post_init__(self) -> None:
+        _make_whole(self, "size", "node", "address")
+
+
+def _make_whole(spec: object, *names: str) -> None:
+    """Make plain integers of fields: a size drawn by NumPy is one of its numbers, which go wrong far from here.
+
+    Raises TypeError for what is no whole number.
+    """
+    for name in names:
+        value = getattr(spec, name)
+        if value is not None and type(value) is not int:
+            object.__setattr__(spec, name, index(value))
 
 
 DeviceSpec = DimmSpec | VirtioMemSpec | DaxSpec

@@ -37,12 +37,10 @@ def estimated_seconds(experiment: Experiment) -> float:
 
 
 def _time(combination: Combination, experiment: Experiment) -> float:
-    from sim.engine import WorkloadError
-    from sim.kernel.policy_answers import PolicyError
-
     run = build.simulation(Cell(combination, experiment.seed, experiment.replications[0], str(experiment.folder)))
     limit = experiment.cell_timeout or LONGEST_S
     start = time.process_time()
-    with contextlib.suppress(PolicyError, WorkloadError, CellTimeoutError), time_limit(limit):
+    # Whatever a plug-in does wrong is told when it is run.
+    with contextlib.suppress(Exception, SystemExit, CellTimeoutError), time_limit(limit):
         run()
     return time.process_time() - start

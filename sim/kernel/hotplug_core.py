@@ -179,7 +179,7 @@ class HotplugCore:
             request.group = group.view
             try:
                 zone_type = choice.policy.zone_for(request, choice.view)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise failed(choice.policy, error, block) from error
             if zone_type.__class__ is not int or not 0 <= zone_type < NR_ZONES:
                 zone_type = checked_zone(choice.policy, zone_type, block)

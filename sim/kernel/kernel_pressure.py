@@ -53,7 +53,7 @@ class KernelPressure:
         self._told.add(node)
         try:
             self._policy.on_pressure(node, free_kernel_pages)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise failed_under_pressure(self._policy, error, node) from error
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeGuard
 
-from policies.contract import Explanation
+from policies.contract import Explanation, UserSpaceRule
 from sim.faults import MemhpSimError
-from sim.memory.zones import NR_ZONES, ZONE_LABELS, ZoneType
+from sim.memory.zones import NR_ZONES, ZONE_LABELS, OnlineType, ZoneType
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from policies.contract import Policy
 
 _ZONES: Final = ", ".join(f"{number} ({label})" for number, label in enumerate(ZONE_LABELS))
@@ -19,6 +21,36 @@ _ZONES: Final = ", ".join(f"{number} ({label})" for number, label in enumerate(Z
 
 class PolicyError(MemhpSimError):
     """A policy raised, or answered with something that is no zone. Ends the run that it belongs to."""
+
+
+def flaws_of(policy: Policy) -> Iterator[str]:
+    """Yield what is wrong with the attributes of a policy that are read before it is asked anything."""
+    word: object = policy.auto_online
+    if not isinstance(word, OnlineType):
+        yield f"auto_online must be an OnlineType, but is {word!r}"
+    rule: object = policy.user_space
+    if rule is not None and not _is_rule(rule):
+        yield f"user_space must be None or a UserSpaceRule, but is {rule!r}"
+    ratio: object = policy.configured_ratio
+    if ratio is not None and not (type(ratio) is int and ratio >= 0):
+        yield f"configured_ratio must be None or a percentage, but is {ratio!r}"
+
+
+def _is_rule(rule: object) -> bool:
+    if not isinstance(rule, UserSpaceRule):
+        return False
+    word: object = rule.online_type
+    return isinstance(word, OnlineType) and type(rule.delay_us) is int and rule.delay_us >= 0
+
+
+def check_attributes(policy: Policy) -> None:
+    """Raise PolicyError with the first of :func:`flaws_of`, or where reading an attribute fails."""
+    try:
+        flaw = next(flaws_of(policy), "")
+    except (Exception, SystemExit) as error:
+        raise PolicyError(f"policy {_name(policy)} raised {type(error).__name__}: {error}") from error
+    if flaw:
+        raise PolicyError(f"policy {_name(policy)}: {flaw}")
 
 
 def is_zone(answer: object) -> TypeGuard[int]:
@@ -68,12 +100,12 @@ def checked_explanation(policy: Policy, answer: object, block: int) -> Explanati
     )
 
 
-def failed(policy: Policy, error: Exception, block: int, what: str = "") -> PolicyError:
+def failed(policy: Policy, error: BaseException, block: int, what: str = "") -> PolicyError:
     """Return the error for a policy that raised ``error`` about ``block``, when asked to do ``what``."""
     return PolicyError(f"policy {_name(policy)} raised {type(error).__name__}{what} for block {block}: {error}")
 
 
-def failed_under_pressure(policy: Policy, error: Exception, node: int) -> PolicyError:
+def failed_under_pressure(policy: Policy, error: BaseException, node: int) -> PolicyError:
     """Return the error for a policy that raised ``error`` when told that ``node`` runs short of kernel memory."""
     return PolicyError(f"policy {_name(policy)} raised {type(error).__name__} in on_pressure for node {node}: {error}")
 

@@ -56,7 +56,7 @@ class ZoneChoice:
     def _offline_hook(self, block: int, zone: Zone) -> None:
         try:
             self.policy.on_offline(zone.node, zone.type, self._memory.block_pages)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise failed(self.policy, error, block, " in on_offline") from error
 
     def _ask(self, block: int) -> ZoneRequest:
@@ -81,7 +81,7 @@ class ZoneChoice:
             return memory.nodes[memory.blocks.node[block]].default_kernel_zone(first, memory.block_pages)
         try:
             zone_type = self.policy.zone_for(self._ask(block), self.view)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise failed(self.policy, error, block) from error
         # One comparison on the hot path settles the common answers; all else is looked at closely.
         if zone_type.__class__ is int and 0 <= zone_type < NR_ZONES:
@@ -112,7 +112,7 @@ class ZoneChoice:
             return [(count, ZONE_NORMAL)] if above else []
         try:
             runs = self.policy.zones_for_run(request, count, self.view)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise failed(self.policy, error, first, " in zones_for_run") from error
         if runs is None:
             return []
@@ -124,7 +124,7 @@ class ZoneChoice:
         if online_type == MMOP_ONLINE:
             try:
                 explanation = self.policy.explain(self._ask(block), self.view)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise failed(self.policy, error, block, " in explain") from error
             return checked_explanation(self.policy, explanation, block)
         zone = ZoneType(self.choose(online_type, block))

@@ -6,6 +6,7 @@ What a VMM and its management layer do: DIMM slots, the address space above boot
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING
 
 from sim.devices.dax import Dax
@@ -120,12 +121,12 @@ class MachineHost:
         attached = self._devices.get(device)
         if not isinstance(attached, VirtioMem):
             return self._fail(ENODEV)
-        return attached.resize(requested) or self._fail(EINVAL, attached.index)
+        return attached.resize(index(requested)) or self._fail(EINVAL, attached.index)
 
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
         """Set what the guest's load ``name`` uses.
 
-        False where no guest is modelled or it refuses, see :meth:`GuestLink.set_demand`.
+        False where no guest is modelled or it refuses, see :meth:`sim.kernel.guest_link.GuestLink.set_demand`.
         """
         return self._guest is not None and self._guest.set_demand(name, kind, amount)
 

@@ -55,7 +55,7 @@ class Plugin:
     """A plug-in that was found.
 
     ``name`` as the experiment writes it, ``cls`` its class, ``origin`` where it comes from in words, ``code`` SHA-256
-    of the source file that defines it (empty where there is none).
+    of the source that defines it, see :func:`_code` (empty where there is none).
     """
 
     name: str
@@ -202,11 +202,15 @@ def _from_file(path: Path, class_name: str) -> object:
             raise PluginError(f"{path} is not a Python file")
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module  # as an import does it; dataclasses look their module up
+        # It may import what lies beside it; last on the path, so that nothing there is taken for what others import.
+        sys.path.append(str(path.parent))
         try:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:  # whatever a user's module does on import
             del sys.modules[module_name]
             raise PluginError(f"{path} cannot be imported: {_in_words(error)}") from error
+        finally:
+            sys.path.remove(str(path.parent))
     try:
         return getattr(module, class_name)
     except AttributeError:
@@ -223,6 +227,12 @@ def _checked(kind: Kind, name: str, candidate: object, origin: str) -> Plugin:
     if inspect.isabstract(candidate):
         missing = ", ".join(sorted(getattr(candidate, "__abstractmethods__", ())))
         raise PluginError(f"{kind.word} {name!r} ({origin}) does not define {missing}")
+    for attribute in ("name", "summary"):
+        text = getattr(candidate, attribute, None)
+        if not isinstance(text, str) or not text.strip() or not text.isprintable():
+            raise PluginError(
+                f"{kind.word} {name!r} ({origin}) needs a {attribute}, one line of text, but has {text!r}"
+            )
     plugin = Plugin(name, candidate, origin, _code(candidate))
     try:
         described = {parameter.name for parameter in plugin.parameters}
@@ -238,6 +248,17 @@ RESERVED_KEYS: Final = frozenset({"name", "label", "machines", "together"})
 
 
 def _code(cls: type) -> str:
+    """Return what identifies the source of ``cls`` and of the classes of third parties that it is derived from.
+
+    The program's own are known by :func:`sim.results.identity.code_version`.
+    """
+    own = {"sim", "policies", "workloads"}
+    bases = [base for base in cls.__mro__[1:] if base.__module__.partition(".")[0] not in own | sys.stdlib_module_names]
+    digests = [_digest(each) for each in (cls, *bases)]
+    return digests[0] if not bases else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _digest(cls: type) -> str:
     try:
         source = inspect.getsourcefile(cls)
         return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""

@@ -14,7 +14,7 @@ in the annotation     in a listing  in a file
 ``FilePath()``        path          a file, relative to the folder of the experiment file
 ``Word(("a", "b"))``  a|b           one of these words
 ``ListOf(Size())``    list[size]    a list of at least one
-``Row(a, b)``         [a, b]        a list of exactly these
+``Row((a, b))``       [a, b]        a list of exactly these
 ====================  ============  ===========================================================================
 
 Each is checked in two steps: :meth:`ParameterType.convert` says what a file may hold, :meth:`ParameterType.complaints`
@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 import sys
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.faults import shown, unknown_name
@@ -145,7 +145,7 @@ class Percent(Whole):
     word: ClassVar[str] = "percent"
 
     least: int = 0
-    unit: str = "percent"
+    unit: str = field(default="percent", kw_only=True)
 
     @property
     def in_words(self) -> str:
@@ -320,7 +320,7 @@ class Size(Scalar):
 
     zero: bool = False
     multiple_of: int = 1
-    unit: str = "bytes"
+    unit: str = field(default="bytes", kw_only=True)
 
     def read(self, value: object) -> object:
         """Return bytes, of which no machine has more than it addresses."""
@@ -366,7 +366,7 @@ class Seconds(Scalar):
     word: ClassVar[str] = "seconds"
 
     zero: bool = False
-    unit: str = "s"
+    unit: str = field(default="s", kw_only=True)
 
     def read(self, value: object) -> object:
         """Return a number of seconds that is not negative."""

@@ -41,6 +41,7 @@ from typing import (
 )
 
 from sim.faults import MemhpSimError
+from sim.plugins.description_flaws import flaws
 from sim.plugins.parameter_types import Flag, Number, ParameterType, Text, Whole
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ def _parameter(name: str, hint: object, *, default: object, required: bool) -> P
     if len(types) != 1:
         examples = "Size(), Seconds(), Word(...), ListOf(...)"
         raise DescriptionError(f"parameter {name!r} needs one description of its values, such as {examples}")
+    if flaw := next(flaws(types[0]), ""):
+        raise DescriptionError(f"parameter {name!r}: {flaw}")
     if not _fits(plain, types[0].takes):
         python, takes = getattr(plain, "__name__", plain), types[0].takes.__name__
         raise DescriptionError(

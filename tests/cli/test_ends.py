@@ -295,3 +295,62 @@ def test_the_estimate_takes_a_cell_of_each_workload_for_all_its_runs(
     result = CliRunner().invoke(main, ["validate", "--json", str(folder.path / "e.toml")])
     assert json.loads(result.stdout)["estimated_seconds"] == pytest.approx(4 * 3 * (2.005 + 5.005))
     assert clock == [107.0]
+
+
+MISTAKEN = """
+from memhp_sim import OnlineType, Policy, Workload
+
+
+class Leaves(Policy):
+    name = "leaves"
+    summary = "ends the program"
+
+    def zone_for(self, request, memory):
+        raise SystemExit(0)
+
+
+class Speaks(Policy):
+    name = "speaks"
+    summary = "has a word that is none"
+    auto_online = "online_movable"
+
+    def zone_for(self, request, memory):
+        return 3
+
+
+class Fails(Workload):
+    name = "fails"
+    summary = "has a process that fails"
+
+    def run(self, host, streams):
+        def process():
+            yield host.env.timeout(1)
+            raise LookupError("on purpose")
+
+        yield host.env.process(process())
+
+    def duration(self):
+        return 10.0
+"""
+
+
+@pytest.mark.parametrize("plug_in", ["Leaves", "Speaks", "Fails"])
+def test_no_plug_in_ends_validate_or_run_with_a_traceback_or_silently(plug_in: str, tmp_path: Path) -> None:
+    (tmp_path / "mistaken.py").write_text(MISTAKEN, "utf-8")
+    policy = "auto-movable" if plug_in == "Fails" else f"mistaken.py:{plug_in}"
+    workload = "mistaken.py:Fails" if plug_in == "Fails" else "dimm-slots"
+    tables = {
+        "machines": [{"boot_memory": "1GiB"}],
+        "policies": [{"name": policy}],
+        "workloads": [{"name": workload} if plug_in == "Fails" else {"name": workload, "duration": 600}],
+    }
+    path = tmp_path / "mistaken.toml"
+    path.write_text(tomli_w.dumps(tables), "utf-8")
+
+    validated = CliRunner().invoke(main, ["validate", str(path)])
+    done = CliRunner().invoke(main, ["run", str(path), "--out", str(tmp_path), "--workers", "1", "--no-plots"])
+
+    assert validated.exit_code == 0
+    assert "no faults" in validated.stdout
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[-1] == "0 of 1 runs completed, 1 failed"

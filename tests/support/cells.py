@@ -96,7 +96,7 @@ class Broken(Policy):
         return self._given(self.explanation)  # type: ignore[no-any-return]
 
     def _given(self, answer: object) -> Any:  # noqa: ANN401
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
