@@ -12,7 +12,7 @@ from sim.faults import MemhpSimError
 from sim.kernel.context import DriverContext
 from sim.kernel.guest_link import GuestLink
 from sim.kernel.hotplug_core import HotplugCore, KernelSettings
-from sim.kernel.listener import CoreListener, Listeners
+from sim.kernel.listener import CoreListener, Listeners, Reasons
 from sim.kernel.oom_log import OomLog
 from sim.kernel.policy_answers import PolicyError, check_attributes
 from sim.kernel.timing import Timing
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sim.machine.spec import MachineSpec
     from workloads.contract import Streams, Workload
 
-    DecisionLog = Callable[[int, int, int, int, Explanation], None]
+    DecisionLog = Callable[[int, int, int, Explanation], None]
 
 
 class WorkloadError(MemhpSimError):
@@ -51,7 +51,7 @@ def simulate(
     """Run ``workload`` against ``machine`` under ``policy`` and return what happened.
 
     ``guest`` is who uses the memory; without one, all memory can always be taken back and nothing ever runs short.
-    ``log`` is called with (microsecond, OnlineType number, first block, blocks, Explanation) for every zone decision.
+    ``log`` is called with (microsecond, OnlineType number, block, Explanation) for every zone decision.
     Raises PolicyError where the policy fails and WorkloadError where the workload does; nothing else is expected to
     be raised. A policy that overrides ``foresee`` has the run rehearsed first, as often as it likes.
     """
@@ -66,7 +66,7 @@ def simulate(
     ooms = OomLog(env, recorder)
     listeners: list[CoreListener] = [ooms]
     if log is not None:
-        listeners.append(_Reasons(env, log))
+        listeners.append(Reasons(lambda word, block, why: log(int(env.now), word, block, why)))
     if policy.user_space is not None:
         listeners.append(UserSpace(env, timing, policy.user_space))
     link = None
@@ -114,20 +114,6 @@ def simulate(
         },
         guest={} if link is None else link.series(),
     )
-
-
-class _Reasons(CoreListener):
-    """Hands every decision on to ``log``, with the time."""
-
-    wants_reasons = True
-
-    def __init__(self, env: simpy.Environment, log: DecisionLog) -> None:
-        self._env = env
-        self._log = log
-
-    def decided(self, online_type: int, block: int, reason: Explanation) -> None:
-        """Hand it on."""
-        self._log(int(self._env.now), online_type, block, 1, reason)
 
 
 class _Foresight:

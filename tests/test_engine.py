@@ -79,15 +79,15 @@ def test_two_policies_see_the_same_requests() -> None:
 
 
 def test_the_log_gets_every_decision_with_its_reason() -> None:
-    log: list[tuple[int, int, int, int, ZoneType, str]] = []
+    log: list[tuple[int, int, int, ZoneType, str]] = []
 
-    def note(t_us: int, word: int, first: int, count: int, why: Explanation) -> None:
-        log.append((t_us, word, first, count, why.zone, why.reason))
+    def note(t_us: int, word: int, block: int, why: Explanation) -> None:
+        log.append((t_us, word, block, why.zone, why.reason))
 
     quiet = run(AutoMovable(ratio=20), Script(DimmSpec("d", 8 * 128 * MIB)))
     told = run(AutoMovable(ratio=20), Script(DimmSpec("d", 8 * 128 * MIB)), log=note)
-    assert [entry[1:5] for entry in log] == [(1, FIRST + block, 1, ZoneType.NORMAL) for block in range(8)]
-    assert "MOVABLE 0 + rest of static group 0 262144 > limit" in log[0][5]
+    assert [entry[1:4] for entry in log] == [(1, FIRST + block, ZoneType.NORMAL) for block in range(8)]
+    assert "MOVABLE 0 + rest of static group 0 262144 > limit" in log[0][4]
     assert told.counters == quiet.counters
     assert Events.of(told.events).blocks.sum() == Events.of(quiet.events).blocks.sum()
 

@@ -156,8 +156,8 @@ def test_the_timing_is_the_one_that_was_given() -> None:
 def test_the_log_tells_the_time_of_each_decision() -> None:
     times: list[tuple[int, int]] = []
 
-    def note(t_us: int, _word: int, first: int, _count: int, _why: Explanation) -> None:
-        times.append((t_us, first))
+    def note(t_us: int, _word: int, block: int, _why: Explanation) -> None:
+        times.append((t_us, block))
 
     load = Steps(lambda host: host.plug(VirtioMemSpec("v", GIB, requested=256 * MIB)))
     simulate(MACHINE, AutoMovable(), load, Streams(1, 0), timing=Timing(virtio_mem_plug=7), log=note)

@@ -212,7 +212,7 @@ def _explain_trace(path: Path) -> None:
         asked = " ".join(f"{key}={value}" for key, value in _request_of(step.model_dump(exclude_none=True)).items())
         click.echo(f"step {number}: {step.op} {asked}")
         for decision in run.decisions:
-            lines.add("", decision.block, 1, decision.word, decision.explanation)
+            lines.add("", decision.block, decision.word, decision.explanation)
         lines.flush()
         run.decisions.clear()
         if number in run.report.refused:
@@ -274,8 +274,8 @@ def _explain_cell(cell: Cell) -> bool:
     parts, folder = cell.combination, Path(cell.folder)
     lines = _Lines()
 
-    def log(time: int, online_type: int, first: int, count: int, why: Explanation) -> None:
-        lines.add(f"{us_to_seconds(time):14.6f} s  ", first, count, OnlineType(online_type).word, why)
+    def log(time: int, online_type: int, block: int, why: Explanation) -> None:
+        lines.add(f"{us_to_seconds(time):14.6f} s  ", block, OnlineType(online_type).word, why)
 
     try:
         simulate(
@@ -301,7 +301,7 @@ class _Lines:
     def __init__(self) -> None:
         self._pending: tuple[str, int, int, str, Explanation] | None = None
 
-    def add(self, when: str, first: int, count: int, word: str, why: Explanation) -> None:
+    def add(self, when: str, block: int, word: str, why: Explanation) -> None:
         """Print a decision, or hold it back while the next blocks are decided alike."""
         if self._pending is not None:
             then, start, length, last_word, last = self._pending
@@ -310,11 +310,11 @@ class _Lines:
                 word,
                 why.zone,
                 why.reason,
-            ) and start + length == first:
-                self._pending = (then, start, length + count, word, why)
+            ) and start + length == block:
+                self._pending = (then, start, length + 1, word, why)
                 return
         self.flush()
-        self._pending = (when, first, count, word, why)
+        self._pending = (when, block, 1, word, why)
 
     def flush(self) -> None:
         """Print what was held back."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from policies.contract import Explanation
     from sim.guest.contract import OomEvent
     from sim.kernel.hotplug_core import HotplugCore
@@ -69,6 +71,19 @@ class Listeners(CoreListener):
         """Tell each."""
         for listener in self._listeners:
             listener.starved()
+
+
+class Reasons(CoreListener):
+    """Has every decision explained, and calls ``tell`` with (OnlineType number, block, Explanation) for each."""
+
+    wants_reasons = True
+
+    def __init__(self, tell: Callable[[int, int, Explanation], None]) -> None:
+        self._tell = tell
+
+    def decided(self, online_type: int, block: int, reason: Explanation) -> None:
+        """Hand it on."""
+        self._tell(online_type, block, reason)
 
 
 class BlockOwner(Protocol):

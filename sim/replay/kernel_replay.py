@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import simpy
+from pydantic import ValidationError
 
 from policies.auto_movable import AutoMovable
 from policies.contig_zones import ContigZones
@@ -19,7 +20,7 @@ from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.kernel.context import DriverContext
 from sim.kernel.hotplug_core import HotplugCore, KernelSettings
-from sim.kernel.listener import CoreListener, Listeners
+from sim.kernel.listener import Listeners, Reasons
 from sim.kernel.oom_log import OomLog
 from sim.kernel.timing import Timing
 from sim.memory.errors import HotplugError
@@ -29,7 +30,7 @@ from sim.replay.recorded_boot import build_memory
 from sim.replay.recorded_guest import RecordedGuest
 from sim.replay.report import BOOT, ReplayReport
 from sim.replay.snapshot_comparison import SnapshotComparison
-from sim.replay.trace_format import TraceError, read_trace
+from sim.replay.trace_format import PolicyEntry, TraceError, read_trace
 from sim.units import MIB
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 _WORDS = {kind.word: kind for kind in OnlineType}
 
+_CHANGED_AT_RUN_TIME = ("online_policy", "auto_movable_ratio", "auto_movable_numa_aware", "auto_online_blocks")
+"""Of a :class:`PolicyEntry`; ``memmap_on_memory`` is fixed at boot."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedDecision:
@@ -51,19 +55,6 @@ class LoggedDecision:
     block: int
     word: str
     explanation: Explanation
-
-
-class _Reasons(CoreListener):
-    """Keeps every decision of a replay."""
-
-    wants_reasons = True
-
-    def __init__(self, replay: Replay) -> None:
-        self._replay = replay
-
-    def decided(self, online_type: int, block: int, reason: Explanation) -> None:
-        """Keep it."""
-        self._replay.note_decision(block, OnlineType(online_type).word, reason)
 
 
 class Replay:
@@ -80,11 +71,7 @@ class Replay:
         self.env = simpy.Environment()
         self.memory = build_memory(trace)
         self.decisions: list[LoggedDecision] = []
-        self._policy = {
-            "online_policy": trace.policy.online_policy,
-            "auto_movable_ratio": trace.policy.auto_movable_ratio,
-            "auto_movable_numa_aware": trace.policy.auto_movable_numa_aware,
-        }
+        self._policy = trace.policy
         self.recorded = RecordedGuest(self.memory, trace.boot, under_load=trace.load) if guest is None else None
         recorder = Recorder()
         self.ooms = OomLog(self.env, recorder)
@@ -97,7 +84,7 @@ class Replay:
                 trace.series, "movable_node" in trace.kernel_cmdline.split(), trace.policy.memmap_on_memory
             ),
             guest=self.recorded if guest is None else guest,
-            listener=Listeners(self.ooms, _Reasons(self)) if explain else self.ooms,
+            listener=Listeners(self.ooms, Reasons(self._note_decision)) if explain else self.ooms,
         )
         self.core.auto_online = int(_WORDS[trace.policy.auto_online_blocks])
         self.context = DriverContext(self.env, self.core, recorder, Timing.instant())
@@ -118,15 +105,14 @@ class Replay:
             "wait": self._wait,
         }
 
-    def note_decision(self, block: int, word: str, reason: Explanation) -> None:
+    def _note_decision(self, online_type: int, block: int, reason: Explanation) -> None:
         """Keep a decision of the step under way."""
-        self.decisions.append(LoggedDecision(self._step, block, word, reason))
+        self.decisions.append(LoggedDecision(self._step, block, OnlineType(online_type).word, reason))
 
     def _make_policy(self) -> Policy:
-        if self._policy["online_policy"] == "auto-movable":
-            return AutoMovable(
-                ratio=int(self._policy["auto_movable_ratio"]), numa_aware=bool(self._policy["auto_movable_numa_aware"])
-            )
+        policy = self._policy
+        if policy.online_policy == "auto-movable":
+            return AutoMovable(ratio=policy.auto_movable_ratio, numa_aware=policy.auto_movable_numa_aware)
         return ContigZones()
 
     def run(self) -> ReplayReport:
@@ -232,16 +218,14 @@ class Replay:
                 del self.devices[device.name]
 
     def _set_policy(self, step: Step) -> None:
-        for key in self._policy:
-            value = step.recorded(key)
-            if value is not None:
-                self._policy[key] = value
+        changes = {key: value for key in _CHANGED_AT_RUN_TIME if (value := step.recorded(key)) is not None}
+        try:
+            self._policy = PolicyEntry.model_validate(self._policy.model_dump() | changes)
+        except ValidationError as error:
+            key, says = str(error.errors()[0]["loc"][0]), error.errors()[0]["msg"]
+            raise TraceError(f"{self.trace.name}: step {self._step}: {key} {changes[key]!r}: {says}") from error
         self.core.zone_choice.set_policy(self._make_policy())
-        word = step.recorded("auto_online_blocks")
-        if word is not None:
-            if word not in _WORDS:
-                raise TraceError(f"{self.trace.name}: step {self._step}: unknown auto_online_blocks {word!r}")
-            self.core.auto_online = int(_WORDS[word])
+        self.core.auto_online = int(_WORDS[self._policy.auto_online_blocks])
 
     def _set_block_state(self, step: Step) -> None:
         if step.block is None or step.state not in _WORDS:

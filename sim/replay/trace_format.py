@@ -124,10 +124,10 @@ class MachineEntry(_Model):
 
 
 class PolicyEntry(_Model):
-    """The policy at boot."""
+    """The policy at boot, or after a step that changed it."""
 
     online_policy: Literal["auto-movable", "contig-zones"] = "contig-zones"
-    auto_movable_ratio: int = Field(default=301, ge=0)
+    auto_movable_ratio: int = Field(default=301, ge=0, lt=1 << 32)
     auto_movable_numa_aware: bool = True
     auto_online_blocks: Literal["offline", "online", "online_kernel", "online_movable"] = "online"
     memmap_on_memory: bool | Literal["force"] = False

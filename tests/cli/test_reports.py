@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,23 @@ def test_replay_tells_steps_blocks_differences_and_refusals_of_each_recording(re
         ["wild: and 1 more differences"],
     ]
     assert "1 of 2 recordings identical, 421 blocks compared; 11 refusals of the guest" in result.stdout
+
+
+@pytest.mark.parametrize(("key", "value"), [("auto_movable_ratio", "abc"), ("online_policy", "nonsense")])
+def test_replay_says_which_step_of_a_recording_sets_what_is_no_policy(
+    key: str, value: str, kernel_traces: tuple[Path, ...], tmp_path: Path
+) -> None:
+    data = json.loads(kernel_traces[0].read_text())
+    data["steps"][1] |= {"op": "set_policy", key: value}
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps(data))
+
+    result = invoke("replay", path)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: odd: step 1: {key} {value!r}: Input should be ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
 
 
 def test_calibration_shows_the_worst_figure_of_each_recording_and_counts_the_others(

@@ -165,7 +165,7 @@ def test_what_it_knew_of_one_run_it_does_not_know_of_the_next() -> None:
 def test_what_it_says_of_a_block_is_why() -> None:
     reasons: list[tuple[int, str]] = []
 
-    def log(t_us: int, _word: int, _first: int, _count: int, why: Explanation) -> None:
+    def log(t_us: int, _word: int, _block: int, why: Explanation) -> None:
         reasons.append((t_us // 1_000_000, why.reason))
 
     policy = Clairvoyant()

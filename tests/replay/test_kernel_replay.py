@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from policies.auto_movable import AutoMovable
-from sim.memory.zones import ZONE_MOVABLE
+from sim.memory.zones import ZONE_MOVABLE, OnlineType
 from sim.replay.kernel_replay import Replay, replay
-from sim.replay.trace_format import TraceError, read_trace
+from sim.replay.trace_format import PolicyEntry, Step, TraceError, read_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +174,53 @@ def test_a_recording_that_makes_no_sense_is_refused_in_words(
         replay(path)
 
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("auto_movable_ratio", "abc", "'abc': Input should be a valid integer"),
+        ("auto_movable_ratio", -1, "-1: Input should be greater than or equal to 0"),
+        ("auto_movable_ratio", 1 << 32, "4294967296: Input should be less than 4294967296"),
+        ("auto_movable_numa_aware", 7, "7: Input should be a valid boolean"),
+        ("online_policy", "nonsense", "'nonsense': Input should be 'auto-movable' or 'contig-zones'"),
+        ("auto_online_blocks", "on", "'on': Input should be 'offline', 'online', 'online_kernel' or 'online_movable'"),
+    ],
+)
+def test_a_step_that_sets_what_is_no_policy_is_refused_in_words(
+    key: str, value: object, says: str, kernel_traces: tuple[Path, ...]
+) -> None:
+    trace = read_trace(kernel_traces[0])
+    step = Step.model_validate({**trace.steps[1].model_dump(), "op": "set_policy", key: value})
+
+    with pytest.raises(TraceError) as caught:
+        Replay(trace.model_copy(update={"steps": [trace.steps[0], step]})).run()
+
+    assert str(caught.value).startswith(f"{trace.name}: step 1: {key} {says}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_step_changes_what_it_names_of_the_policy_and_leaves_the_rest(kernel_traces: tuple[Path, ...]) -> None:
+    trace = read_trace(kernel_traces[0])
+    before = PolicyEntry(online_policy="auto-movable", auto_movable_ratio=7, auto_movable_numa_aware=False)
+    step = {"op": "set_policy", "after": trace.boot, "memmap_on_memory": True}
+    steps = [
+        Step.model_validate(step | changes)
+        for changes in ({"auto_movable_ratio": 9}, {"auto_online_blocks": "offline"}, {"online_policy": "contig-zones"})
+    ]
+    run = Replay(trace.model_copy(update={"policy": before, "steps": steps}))
+
+    seen = []
+    for _ in run.steps():
+        policy = run.core.zone_choice.policy
+        figures = (policy.ratio, policy.numa_aware) if isinstance(policy, AutoMovable) else ()
+        seen.append((policy.name, *figures, run.core.auto_online, run.core.memmap_on_memory))
+
+    assert seen == [
+        ("auto-movable", 9, False, OnlineType.ONLINE, False),
+        ("auto-movable", 9, False, OnlineType.OFFLINE, False),
+        ("contig-zones", OnlineType.OFFLINE, False),
+    ]
 
 
 def test_a_number_too_long_to_read_is_said_to_be_one(tmp_path: Path) -> None:
