@@ -14,7 +14,7 @@ from sim.plugins.parameter_types import Whole
 from sim.plugins.parameters import Checker, checked
 
 if TYPE_CHECKING:
-    from policies.contract import ZoneRequest
+    from policies.contract import Reason, ZoneRequest
     from sim.memory.view import MemoryView
 
 DEFAULT_RATIO = 301
@@ -123,8 +123,10 @@ class AutoMovable(Policy):
                 limit = 0
                 fits = False
             if request.why is not None:
+                # Where it fits, the node's own test is the next one, or the same where it is the only node.
+                told = request.node if fits and self.numa_aware else node
                 figures = (want, movable, early, required, own_kernel, limit)
-                self._tell(request, part, node, figures, fits=fits)
+                self._tell(request.why, part.format(group=group), told, figures, fits=fits)
             if not fits:
                 return memory.default_kernel_zone(request.node, first, length)
             if node is not None or not self.numa_aware or not memory.several_nodes:
@@ -155,7 +157,8 @@ class AutoMovable(Policy):
     def _room(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return how many more MOVABLE pages of no group fit, at least 0.
 
-        The inequality of :meth:`zone_for`, solved for the pages that it asks about: both have to change together.
+        The inequality of :meth:`zone_for`, solved for the pages that it asks about: both have to change together, which
+        ``test_a_run_goes_to_movable_just_so_far_as_it_fits`` in ``tests/policies/test_limits.py`` sees to.
         """
         scopes = (None, request.node) if self.numa_aware else (None,)
         rooms = []
@@ -170,13 +173,9 @@ class AutoMovable(Policy):
             rooms.append(self.ratio * (totals.early_kernel - required) // 100 - movable)
         return max(0, min(rooms))
 
-    def _tell(self, request: ZoneRequest, part: str, node: int | None, figures: tuple[int, ...], *, fits: bool) -> None:
+    def _tell(self, why: Reason, part: str, node: int | None, figures: tuple[int, ...], *, fits: bool) -> None:
         """Tell what was compared over ``node``, or over all nodes where None. ``part`` is what shall fit."""
-        if request.why is None:
-            return
         want, movable, early, required, own_kernel, limit = figures
-        if fits and self.numa_aware:
-            node = request.node  # its test is the next one, or the same where it is the only node
         scope = "all nodes" if node is None else f"node {node}"
         if early == 0 and node is not None and self._with_credit:
             # Nothing is required there either: a device lives on the node that its memory is on.
@@ -185,19 +184,14 @@ class AutoMovable(Policy):
             reason = f"{scope}: early kernel memory {early} <= {required} required by other dynamic groups"
         else:
             outcome = "fits" if fits and not self._names_scope else scope
-            part = part.format(group=request.group)
             relation = "<=" if fits else ">"
             reason = f"{outcome}: MOVABLE {movable} + {part} {want} {relation} limit {limit} (ratio {self.ratio} %)"
-        request.why(
-            reason,
-            node=-1 if node is None else node,
-            want=want,
-            movable=movable,
-            early_kernel=early,
-            required_by_others=required if self._with_credit else -1,
-            own_kernel=own_kernel,
-            limit=max(0, limit),
-        )
+        numbers = {"want": want, "movable": movable, "early_kernel": early, "own_kernel": own_kernel}
+        if node is not None:
+            numbers["node"] = node
+        if self._with_credit:
+            numbers["required_by_others"] = required
+        why(reason, limit=max(0, limit), **numbers)
 
 
 def _first_kernel_section(memory: MemoryView, start: int) -> int:

@@ -12,7 +12,7 @@ from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
 from sim.plugins.parameters import Checker, checked
 
 if TYPE_CHECKING:
-    from policies.contract import Reason, ZoneRequest
+    from policies.contract import ZoneRequest
     from sim.memory.view import MemoryView
 
 
@@ -37,12 +37,21 @@ class ContigZones(Policy):
         """Decide by the spans as they are now."""
         kernel = memory.default_kernel_zone(request.node, request.first_page, request.pages)
         in_kernel, in_movable = _inside(request, request.pages, memory, kernel)
+        why = request.why
+        where = ""
         if in_kernel != in_movable:
             zone = ZONE_MOVABLE if in_movable else kernel
+            if why is not None:
+                where = f"inside the {ZONE_LABELS[zone]} span only"
         else:
-            zone = ZONE_MOVABLE if self.movable_node or memory.movable_node else kernel
-        if request.why is not None:
-            _tell(request.why, kernel, zone, in_kernel=in_kernel, in_movable=in_movable)
+            zone = self._default(kernel, memory)
+            if why is not None:
+                which, joined = ("both", "and") if in_kernel else ("neither", "nor")
+                where = f"inside {which} the {ZONE_LABELS[kernel]} {joined} the Movable span"
+                if zone == ZONE_MOVABLE:
+                    where += ", and movable_node is set"
+        if why is not None:
+            why(f"{where}: {ZONE_LABELS[zone]}", in_kernel_span=int(in_kernel), in_movable_span=int(in_movable))
         return zone
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
@@ -51,19 +60,11 @@ class ContigZones(Policy):
             return None
         if any(_inside(request, count * request.pages, memory, ZONE_NORMAL)):
             return None
-        return [(count, ZONE_MOVABLE if self.movable_node or memory.movable_node else ZONE_NORMAL)]
+        return [(count, self._default(ZONE_NORMAL, memory))]
 
-
-def _tell(why: Reason, kernel: int, zone: int, *, in_kernel: bool, in_movable: bool) -> None:
-    """Tell the spans that the block meets, and the zone that follows."""
-    label = ZONE_LABELS[kernel]
-    if in_kernel != in_movable:
-        where = f"inside the {label if in_kernel else 'Movable'} span only"
-    else:
-        where = f"inside {f'both the {label} and' if in_kernel else f'neither the {label} nor'} the Movable span"
-        if zone == ZONE_MOVABLE:
-            where += ", and movable_node is set"
-    why(f"{where}: {ZONE_LABELS[zone]}", in_kernel_span=int(in_kernel), in_movable_span=int(in_movable))
+    def _default(self, kernel: int, memory: MemoryView) -> int:
+        """Return the zone where the spans do not tell: ``kernel``, or MOVABLE with ``movable_node``."""
+        return ZONE_MOVABLE if self.movable_node or memory.movable_node else kernel
 
 
 def _inside(request: ZoneRequest, pages: int, memory: MemoryView, kernel: int) -> tuple[bool, bool]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Reason:
-    """Takes down why a decision is what it is: what was tested, with the numbers tested. The last word told holds."""
+    """Collects why a policy decided as it did. Told more than once, the last line counts."""
 
     __slots__ = ("numbers", "text")
 
@@ -36,7 +36,7 @@ class Reason:
         self.numbers: Mapping[str, int] = {}
 
     def __call__(self, text: str, **numbers: int) -> None:
-        """Tell one line for a person, and the figures in it (pages)."""
+        """Tell one line for a person, and the figures in it (pages). A figure that does not apply is left out."""
         self.text = text
         self.numbers = numbers
 

@@ -63,36 +63,29 @@ class Headroom(Policy):
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Decide one block. Constant cost but for the guest's look at its zones."""
         settled = settled_by(request, memory)
+        node, free, required = None, 0, 0
         if settled is not None:
-            if request.why is not None:
-                request.why(settled.reason, has=settled.pages)
             movable = settled.movable
         else:
-            movable = self._spared(request, memory, None) and (
-                not self.numa_aware or not memory.several_nodes or self._spared(request, memory, request.node)
-            )
-        if movable:
-            return ZONE_MOVABLE
-        return memory.default_kernel_zone(request.node, request.first_page, request.pages)
-
-    def _spared(self, request: ZoneRequest, memory: MemoryView, node: int | None) -> bool:
-        """Whether the kernel zones of ``node``, or of all nodes where None, have the reserve free."""
-        free, required = _free(memory, node), self._required(memory, node)
-        spared = free >= required
-        if request.why is not None:
-            scope = "all nodes" if node is None else f"node {node}"
-            source = "free to the kernel" if memory.free_kernel_pages is not None else _WITHOUT_GUEST
-            zone = ZONE_MOVABLE
-            if not spared:
-                zone = memory.default_kernel_zone(request.node, request.first_page, request.pages)
-            relation = ">=" if spared else "<"
-            request.why(
-                f"{scope}: {free} pages {source} {relation} reserve of {required}: {ZONE_LABELS[zone]}",
-                node=-1 if node is None else node,
-                free=free,
-                required=required,
-            )
-        return spared
+            free, required = _free(memory, None), self._required(memory, None)
+            movable = free >= required
+            if movable and self.numa_aware and memory.several_nodes:
+                node = request.node
+                free, required = _free(memory, node), self._required(memory, node)
+                movable = free >= required
+        zone = ZONE_MOVABLE
+        if not movable:
+            zone = memory.default_kernel_zone(request.node, request.first_page, request.pages)
+        why = request.why
+        if why is not None and settled is not None:
+            why(settled.reason, has=settled.pages)
+        elif why is not None:
+            scope, numbers = ("all nodes", {}) if node is None else (f"node {node}", {"node": node})
+            source = _WITHOUT_GUEST if memory.free_kernel_pages is None else "free to the kernel"
+            relation = ">=" if movable else "<"
+            text = f"{scope}: {free} pages {source} {relation} reserve of {required}: {ZONE_LABELS[zone]}"
+            why(text, free=free, required=required, **numbers)
+        return zone
 
     def _required(self, memory: MemoryView, node: int | None) -> int:
         """Return the pages that shall be free in the kernel zones of ``node``, or of all nodes where None."""

@@ -115,7 +115,7 @@ class Agreement(SideBySide):
         reason = NUMBER.sub("n", explained.reason)
         REACH(f"{policy.name}: {KERNEL_ZONE.sub('kernel', reason) if policy.name == 'contig-zones' else reason}")
         if "limit" in numbers:
-            room = decide.room(self.plain, None if numbers["node"] == -1 else node, group)
+            room = decide.room(self.plain, node if "node" in numbers else None, group)
             if room is None:
                 assert numbers["early_kernel"] <= numbers["required_by_others"]
             else:

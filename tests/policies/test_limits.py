@@ -29,15 +29,12 @@ def told(policy: AutoMovable, stage: Stage, block: int, **asked: object) -> tupl
     return explained.zone.label, explained.reason, dict(explained.numbers)
 
 
-def figures(node: int, want: int, movable: int, early: int, limit: int, *, others: int = 0, own: int = 0) -> object:
-    return {
-        "node": node,
-        "want": want,
-        "movable": movable,
-        "early_kernel": early,
-        "required_by_others": others,
-        "own_kernel": own,
-        "limit": limit,
+def figures(
+    node: int | None, want: int, movable: int, early: int, limit: int, *, others: int | None = 0, own: int = 0
+) -> object:
+    """Return the figures of a reason: without a node for all of them, without others where nothing is required."""
+    return {"want": want, "movable": movable, "early_kernel": early, "own_kernel": own, "limit": limit} | {
+        name: number for name, number in (("node", node), ("required_by_others", others)) if number is not None
     }
 
 
@@ -47,7 +44,7 @@ def test_a_block_that_meets_the_ratio_exactly_still_fits(policy: type[AutoMovabl
     """Four blocks of kernel memory, give or take a page; three MOVABLE ones are there, the fourth is asked about."""
     stage = Stage(4 * BLOCK + off)
     block = stage.plug([M, M, M])
-    others = 0 if policy is AutoMovable else -1
+    others = 0 if policy is AutoMovable else None
     plain = policy is AutoMovablePatch2
 
     zone, reason, numbers = told(policy(ratio=100), stage, block)
@@ -55,7 +52,7 @@ def test_a_block_that_meets_the_ratio_exactly_still_fits(policy: type[AutoMovabl
     limit = 4 * BLOCK + off
     if off < 0:
         assert (zone, reason) == ("Normal", "all nodes: MOVABLE 98304 + block 32768 > limit 131071 (ratio 100 %)")
-        assert numbers == figures(-1, BLOCK, 3 * BLOCK, limit, limit, others=others)
+        assert numbers == figures(None, BLOCK, 3 * BLOCK, limit, limit, others=others)
     else:
         scope = "node 0" if plain else "fits"
         assert (zone, reason) == ("Movable", f"{scope}: MOVABLE 98304 + block 32768 <= limit {limit} (ratio 100 %)")
@@ -95,7 +92,7 @@ def test_each_node_keeps_to_the_ratio_where_that_is_asked_for(policy: type[AutoM
     stage = Stage(4 * BLOCK, 2 * BLOCK + off)
     stage.plug([M, M])
     block = stage.plug([M], node=1)
-    others = 0 if policy is AutoMovable else -1
+    others = 0 if policy is AutoMovable else None
     plain = policy is AutoMovablePatch2
 
     zone, reason, numbers = told(policy(ratio=100), stage, block, node=1)
@@ -113,7 +110,7 @@ def test_each_node_keeps_to_the_ratio_where_that_is_asked_for(policy: type[AutoM
     zone, reason, numbers = told(everywhere, stage, block, node=1)
     scope = "all nodes" if plain else "fits"
     assert (zone, reason) == ("Movable", f"{scope}: MOVABLE 98304 + block 32768 <= limit {whole} (ratio 100 %)")
-    assert numbers == figures(-1, BLOCK, 3 * BLOCK, whole, whole, others=others)
+    assert numbers == figures(None, BLOCK, 3 * BLOCK, whole, whole, others=others)
     assert everywhere.zones_for_run(stage.request(block, node=1), 4, stage.view) == (
         [(2, M), (2, N)] if off < 0 else [(3, M), (1, N)]
     )
@@ -126,7 +123,7 @@ def test_where_both_limits_are_passed_that_of_all_nodes_is_told(policy: type[Aut
     block = stage.plug([M], node=1)
     zone, reason, numbers = told(policy(ratio=100), stage, block, node=1)
     assert (zone, reason) == ("Normal", "all nodes: MOVABLE 98304 + block 32768 > limit 98304 (ratio 100 %)")
-    assert numbers["node"] == -1
+    assert "node" not in numbers
 
 
 @pytest.mark.parametrize("policy", [AutoMovable, AutoMovablePatch8], ids=lambda p: p.name)
@@ -137,14 +134,14 @@ def test_the_rest_of_a_static_group_has_to_fit(policy: type[AutoMovable], off: i
     group = stage.group(size=5 * BLOCK - off)
     block = stage.plug([M, M, M], group=group)
     want = 2 * BLOCK - off
-    others = 0 if policy is AutoMovable else -1
+    others = 0 if policy is AutoMovable else None
 
     zone, reason, numbers = told(policy(ratio=100), stage, block, group=group)
 
     scope, relation = ("all nodes", ">") if off < 0 else ("fits", "<=")
     assert zone == ("Normal" if off < 0 else "Movable")
     assert reason == f"{scope}: MOVABLE 98304 + rest of static group 0 {want} {relation} limit 163840 (ratio 100 %)"
-    assert numbers == figures(-1 if off < 0 else 0, want, 3 * BLOCK, 5 * BLOCK, 5 * BLOCK, others=others)
+    assert numbers == figures(None if off < 0 else 0, want, 3 * BLOCK, 5 * BLOCK, 5 * BLOCK, others=others)
     # To the first stage it is a block like any other.
     assert told(AutoMovablePatch2(ratio=100), stage, block, group=group)[:2] == (
         "Movable",
@@ -187,7 +184,7 @@ def test_the_rest_of_a_unit_has_to_fit(off: int) -> None:
     scope, relation = ("all nodes", ">") if off < 0 else ("fits", "<=")
     assert zone == ("Normal" if off < 0 else "Movable")
     assert reason == f"{scope}: MOVABLE 65536 + rest of a unit of group 0 98304 {relation} limit {limit} (ratio 100 %)"
-    assert numbers == figures(-1 if off < 0 else 0, 3 * BLOCK, 2 * BLOCK, limit, limit)
+    assert numbers == figures(None if off < 0 else 0, 3 * BLOCK, 2 * BLOCK, limit, limit)
 
 
 @ONE_MORE_OR_LESS
@@ -203,14 +200,14 @@ def test_own_kernel_memory_pays_for_movable_memory_in_the_last_stage_only(off: i
     scope, relation = ("all nodes", ">") if off < 0 else ("fits", "<=")
     assert zone == ("Normal" if off < 0 else "Movable")
     assert reason == f"{scope}: MOVABLE 131072 + block 32768 {relation} limit {limit} (ratio 100 %)"
-    assert numbers == figures(-1 if off < 0 else 0, BLOCK, 4 * BLOCK, early, limit, own=2 * BLOCK)
+    assert numbers == figures(None if off < 0 else 0, BLOCK, 4 * BLOCK, early, limit, own=2 * BLOCK)
     for earlier in (AutoMovablePatch8, AutoMovablePatch2):
         zone, reason, numbers = told(earlier(ratio=100), stage, block, group=group)
         assert (zone, reason) == (
             "Normal",
             f"all nodes: MOVABLE 131072 + block 32768 > limit {early} (ratio 100 %)",
         )
-        assert numbers == figures(-1, BLOCK, 4 * BLOCK, early, early, others=-1)
+        assert numbers == figures(None, BLOCK, 4 * BLOCK, early, early, others=None)
 
 
 @ONE_MORE_OR_LESS
@@ -229,7 +226,7 @@ def test_what_other_devices_need_of_boot_memory_is_not_there_for_this_one(off: i
             assert reason == f"all nodes: early kernel memory {early} <= 131072 required by other dynamic groups"
         else:
             assert reason == "all nodes: MOVABLE 0 + block 32768 > limit 1 (ratio 100 %)"
-        assert numbers == figures(-1, BLOCK, 0, early, max(0, off), others=4 * BLOCK)
+        assert numbers == figures(None, BLOCK, 0, early, max(0, off), others=4 * BLOCK)
     policy = AutoMovable(ratio=100)
     assert policy.zones_for_run(stage.request(block), 3, stage.view) == [(3, N)]
     assert told(policy, stage, block, pages=1)[0] == ("Movable" if off > 0 else "Normal")

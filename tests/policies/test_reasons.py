@@ -58,18 +58,18 @@ def test_a_share_is_one_of_the_nodes_own_memory(node: int | None, required: int,
     stage, block = unequal(free.__getitem__)
     policy = Headroom(reserve=0, share=1, numa_aware=node is not None)
     scope = "all nodes" if node is None else f"node {node}"
-    number = -1 if node is None else node
+    its_node = {} if node is None else {"node": node}
 
     assert told(policy, stage, block, node=node or 0) == (
         "Movable",
         f"{scope}: {required} pages free to the kernel >= reserve of {required}: Movable",
-        {"node": number, "free": required, "required": required},
+        its_node | {"free": required, "required": required},
     )
     free[node] -= 1
     assert told(policy, stage, block, node=node or 0) == (
         "Normal",
         f"{scope}: {required - 1} pages free to the kernel < reserve of {required}: Normal",
-        {"node": number, "free": required - 1, "required": required},
+        its_node | {"free": required - 1, "required": required},
     )
     if node is not None:
         # It keeps to all nodes' share as well, and tells of that first.
@@ -82,13 +82,13 @@ def test_without_a_guest_the_memmap_of_the_nodes_own_memory_counts(node: int | N
     """Kernel zones less a 64th of the memory: 196608 - 5632, 131072 - 3584 and 65536 - 2048 pages."""
     stage, block = unequal()
     scope = "all nodes" if node is None else f"node {node}"
-    number = -1 if node is None else node
+    its_node = {} if node is None else {"node": node}
     for more, zone, relation in ((0, "Movable", ">="), (1, "Normal", "<")):
         policy = Headroom(reserve=(free + more) * PAGE_SIZE, numa_aware=node is not None)
         assert told(policy, stage, block, node=node or 0) == (
             zone,
             f"{scope}: {free} pages of kernel zones beside the memmap {relation} reserve of {free + more}: {zone}",
-            {"node": number, "free": free, "required": free + more},
+            its_node | {"free": free, "required": free + more},
         )
 
 

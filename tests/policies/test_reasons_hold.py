@@ -125,7 +125,7 @@ def ratio_is_kept_or_not(told: Told, match: re.Match[str]) -> None:
     assert isinstance(policy, AutoMovable)
     words, movable, what, want, relation, limit, ratio = match.groups()
     node = (request.node if policy.numa_aware else None) if words == "fits" else told.scope(words)
-    assert told.numbers["node"] == (-1 if node is None else node)
+    assert told.numbers.get("node") == node
     group = request.group if type(policy) is not AutoMovablePatch2 else None
     early, own_kernel, required = counted.early_kernel(node), 0, 0
     expected = counted.movable(node)
