@@ -5,7 +5,7 @@ It must not know devices, policies, time.
 
 from __future__ import annotations
 
-from sim.guest.boot import BootZone, default_boot
+from sim.guest.boot import BootZone, PresentZone, default_boot
 from sim.guest.contract import Demand, DemandKind, Guest, OfflineOutcome, OomEvent, OomKind, SubblockOutcome, ZoneUse
 from sim.guest.model import GuestModel
 from sim.guest.parameters import GuestParameters, parameters_for, parameters_for_kernel
@@ -20,6 +20,7 @@ __all__ = [
     "OfflineOutcome",
     "OomEvent",
     "OomKind",
+    "PresentZone",
     "SubblockOutcome",
     "ZoneUse",
     "default_boot",

@@ -6,7 +6,7 @@ Also where in it the boot kernel's own pages lie, which never come back.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
 from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES, STRUCT_PAGE_BYTES
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 _MEMMAP_DIVISOR = PAGE_SIZE // STRUCT_PAGE_BYTES
 """Pages whose descriptors fill one page."""
+
+
+class PresentZone(NamedTuple):
+    """A zone as firmware and command line leave it: its present pages, and its ``runs`` as in :class:`BootZone`."""
+
+    node: int
+    zone: int
+    pages: int
+    runs: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +48,25 @@ class BootZone:
     runs: tuple[tuple[int, int], ...] = ()
 
 
-def default_boot(
-    present: Sequence[tuple[int, int, int, tuple[tuple[int, int], ...]]], parameters: GuestParameters
-) -> list[BootZone]:
-    """Return what an idle kernel leaves of boot memory.
+def default_boot(present: Sequence[PresentZone], parameters: GuestParameters) -> list[BootZone]:
+    """Return what an idle kernel leaves of boot memory, ``present`` being all zones.
 
-    ``present``: (node, zone, present pages, runs) of each zone. Reserved: a fixed part for the kernel image and the
-    like in the zones of the first node, from the bottom, and each node's memmap at its top; then the idle kernel's
-    own use, which prefers the highest kernel zone of the first node. Fitted to idle kernels from 512 MiB to 65 GiB;
-    a guest too small for that keeps a sixteenth of its memory.
+    Reserved: a fixed part for the kernel image and the like in the zones of the first node, from the bottom, and each
+    node's memmap at its top; then the idle kernel's own use, which prefers the highest kernel zone of the first node.
+    Fitted to idle kernels from 512 MiB to 65 GiB; a guest too small for that keeps a sixteenth of its memory.
     """
-    total = sum(pages for _, _, pages, _ in present)
-    managed = {(node, zone): pages for node, zone, pages, _ in present}
+    total = sum(zone.pages for zone in present)
+    managed = {(zone.node, zone.zone): zone.pages for zone in present}
     fixed = min(parameters.boot_reserved_bytes // PAGE_SIZE, total * 15 // 16)
-    for node, zone, pages, _ in present:
-        if zone == ZONE_DMA:
-            managed[node, zone] = pages - pages // 32
-            fixed -= pages // 32
-    first_node = min(node for node, *_ in present)
+    for zone in present:
+        if zone.zone == ZONE_DMA:
+            managed[zone.node, zone.zone] -= zone.pages // 32
+            fixed -= zone.pages // 32
+    first_node = min(zone.node for zone in present)
     above_dma = [key for key in sorted(managed) if key[0] == first_node and key[1] != ZONE_DMA]
     _take(managed, above_dma, max(0, fixed))
-    for node in sorted({node for node, *_ in present}):
-        memmap = sum(pages for its_node, _, pages, _ in present if its_node == node) // _MEMMAP_DIVISOR
+    for node in sorted({zone.node for zone in present}):
+        memmap = sum(zone.pages for zone in present if zone.node == node) // _MEMMAP_DIVISOR
         _take(managed, sorted((key for key in managed if key[0] == node), reverse=True), memmap)
     total_managed = sum(managed.values())
     idle = parameters.idle_use_bytes // PAGE_SIZE + int(parameters.idle_use_share * total_managed)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import simpy
 
     from policies.contract import Policy
-    from sim.guest import Demand, GuestParameters
+    from sim.guest import Demand, GuestParameters, PresentZone
     from sim.guest.contract import Guest, OomEvent
     from sim.kernel.oom_log import OomLog
     from sim.memory.hotplug import Memory
@@ -61,17 +61,16 @@ class GuestSpec:
 class GuestLink(CoreListener):
     """One guest in a run, on ``memory`` as it has booted; it listens to the core.
 
-    ``present`` has (node, zone, present pages, runs of blocks) for every zone at boot; ``series`` is the kernel's.
-    ``model`` is the guest itself. ``hotplug_side`` is what the core is to ask: the model, watched where ``policy``
-    wants to be told that a node's kernel zones run short. ``ooms`` keeps all runs of the out-of-memory killer;
-    ``killed`` are the loads whose process it ended.
+    ``present`` has every zone at boot; ``series`` is the kernel's. ``model`` is the guest itself. ``hotplug_side`` is
+    what the core is to ask: the model, watched where ``policy`` wants to be told that a node's kernel zones run short.
+    ``ooms`` keeps all runs of the out-of-memory killer; ``killed`` are the loads whose process it ended.
     """
 
     def __init__(
         self,
         env: simpy.Environment,
         memory: Memory,
-        present: Sequence[tuple[int, int, int, tuple[tuple[int, int], ...]]],
+        present: Sequence[PresentZone],
         series: tuple[int, int],
         spec: GuestSpec,
         policy: Policy,

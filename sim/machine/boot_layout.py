@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sim.guest.boot import PresentZone
 from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
-from sim.record.run_result import SEVERAL_ZONES, BootMemory
+from sim.record.run_result import SEVERAL_ZONES, BootMemory, BootRun
 from sim.units import GIB, PAGE_SIZE, bytes_to_pages
 
 if TYPE_CHECKING:
@@ -67,25 +68,23 @@ class BootLayout:
     boot: BootMemory
     device_base: int
 
-    def present_zones(self) -> list[tuple[int, int, int, tuple[tuple[int, int], ...]]]:
-        """Return (node, zone, present pages, runs of whole blocks as (first, count)) of every zone.
-
-        A block of several zones stands with the highest of them; blocks of ZONE_DMA are left out.
-        """
+    def present_zones(self) -> list[PresentZone]:
+        """Return every zone. A block of several zones stands with the highest; blocks of ZONE_DMA are left out."""
         block_pages = self.memory.block_pages
         runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for first, count, zone, node in self.boot.runs:
-            owner = zone
-            if zone < 0:
-                start, end = first * block_pages, (first + count) * block_pages
+        for run in self.boot.runs:
+            owner = run.zone
+            if owner == SEVERAL_ZONES:
+                start, end = run.first * block_pages, (run.first + run.blocks) * block_pages
                 within = [
-                    entry for entry in self.zones if entry.node == node and entry.start < end and entry.end > start
+                    zone for zone in self.zones if zone.node == run.node and zone.start < end and zone.end > start
                 ]
-                owner = max((entry.zone for entry in within), default=NR_ZONES)
+                owner = max((zone.zone for zone in within), default=NR_ZONES)
             if owner != ZONE_DMA:
-                runs.setdefault((node, owner), []).append((first, count))
+                runs.setdefault((run.node, owner), []).append((run.first, run.blocks))
         return [
-            (zone.node, zone.zone, zone.present, tuple(runs.get((zone.node, zone.zone), ()))) for zone in self.zones
+            PresentZone(zone.node, zone.zone, zone.present, tuple(runs.get((zone.node, zone.zone), ())))
+            for zone in self.zones
         ]
 
 
@@ -286,14 +285,19 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
             add_boot_blocks(memory, node, block, 1, None)
 
 
-def _block_runs(memory: Memory) -> tuple[tuple[int, int, int, int], ...]:
-    """Return the boot blocks as runs (first, count, zone or SEVERAL_ZONES, node)."""
-    runs: list[list[int]] = []
+def _block_runs(memory: Memory) -> tuple[BootRun, ...]:
+    """Return the boot blocks, adjacent ones that are alike as one run."""
+    runs: list[BootRun] = []
     for block in memory.blocks.ids():
         zone = memory.zone_of(block)
-        key = [SEVERAL_ZONES if zone is None else zone.type, memory.blocks.node[block]]
-        if runs and runs[-1][2:] == key and runs[-1][0] + runs[-1][1] == block:
-            runs[-1][1] += 1
+        alone = BootRun(block, 1, SEVERAL_ZONES if zone is None else zone.type, memory.blocks.node[block])
+        last = runs[-1] if runs else None
+        if (
+            last is not None
+            and (last.zone, last.node) == (alone.zone, alone.node)
+            and last.first + last.blocks == block
+        ):
+            runs[-1] = last._replace(blocks=last.blocks + 1)
         else:
-            runs.append([block, 1, *key])
-    return tuple((first, count, zone, node) for first, count, zone, node in runs)
+            runs.append(alone)
+    return tuple(runs)

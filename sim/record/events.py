@@ -185,7 +185,7 @@ class Events:
 
     def in_boot_memory(self, boot: BootMemory) -> Flags:
         """Return for each event whether its blocks are boot memory."""
-        runs = np.array(sorted((first, count) for first, count, _, _ in boot.runs), dtype=np.int64).reshape(-1, 2)
+        runs = np.array(sorted((run.first, run.blocks) for run in boot.runs), dtype=np.int64).reshape(-1, 2)
         of_none = self.device == NO_DEVICE
         if not len(runs) or not of_none.any():
             return np.zeros(len(self.t_us), dtype=np.bool_)

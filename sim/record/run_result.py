@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,15 +18,24 @@ SEVERAL_ZONES: Final = -1
 """Instead of a zone's number: zones share the block."""
 
 
+class BootRun(NamedTuple):
+    """Adjacent boot blocks that are alike: ``blocks`` from ``first``, in ``zone`` (or SEVERAL_ZONES) of ``node``."""
+
+    first: int
+    blocks: int
+    zone: int
+    node: int
+
+
 @dataclass(frozen=True, slots=True)
 class BootMemory:
-    """The machine's memory before hotplug. ``runs`` are (first block, blocks, zone or SEVERAL_ZONES, node).
+    """The machine's memory before hotplug.
 
     ``early_kernel_pages`` is KE of the auto-movable statistics at boot (present early pages of kernel zones minus CMA),
     ``movable_pages`` MV at boot.
     """
 
-    runs: tuple[tuple[int, int, int, int], ...]
+    runs: tuple[BootRun, ...]
     kernel_pages: int
     movable_pages: int
     early_kernel_pages: int

@@ -12,7 +12,7 @@ import numpy as np
 
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, GroupKind, dynamic_group
 from sim.record.recorder import EVENT_COLUMNS
-from sim.record.run_result import BootMemory, RunResult
+from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.record.series import SERIES_COLUMNS
 from sim.results.failure import Status
 from sim.results.identity import canonical_json
@@ -220,7 +220,7 @@ def result_from(events: pa.Table, metadata: Mapping[bytes, bytes], guest: pa.Tab
         block_pages=rest["block_pages"],
         duration_us=rest["duration_us"],
         boot=BootMemory(
-            tuple((first, count, zone, node) for first, count, zone, node in boot["runs"]),
+            tuple(BootRun(*run) for run in boot["runs"]),
             boot["kernel_pages"],
             boot["movable_pages"],
             boot["early_kernel_pages"],

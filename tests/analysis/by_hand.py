@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from sim.analysis.plot_data import Scenario
 from sim.memory.zones import ZONE_NORMAL
 from sim.record.device_group import STATIC_GROUP
-from sim.record.run_result import BootMemory, RunResult
+from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.results.identity import CellId
 from sim.results.store import ResultStore
 from sim.scores.registry import SCORES
@@ -51,7 +51,7 @@ def hand_run(duration_s: float, events: Sequence[Event] = (), ratio: int | None 
         device_groups=(STATIC_GROUP,),
         block_pages=BLOCK_PAGES,
         duration_us=round(duration_s * 1_000_000),
-        boot=BootMemory(((0, 1, -1, 0), (1, BOOT_BLOCKS - 1, ZONE_NORMAL, 0)), kernel, 0, kernel),
+        boot=BootMemory((BootRun(0, 1, -1, 0), BootRun(1, BOOT_BLOCKS - 1, ZONE_NORMAL, 0)), kernel, 0, kernel),
         configured_ratio=ratio,
         counters={},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sim.guest import BootZone, GuestModel, GuestParameters, default_boot, parameters_for
+from sim.guest import BootZone, GuestModel, GuestParameters, PresentZone, default_boot, parameters_for
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_NORMAL
 
 BLOCK = 32768
@@ -19,9 +19,12 @@ def guest(boot_mib: int, series: str = "6.1") -> GuestModel:
     """Return an idle guest with one node of ``boot_mib`` MiB, laid out like a PC: below 3 GiB, the rest from 4 GiB."""
     model = GuestModel(parameters_for(series), block_pages=BLOCK)
     low = min(boot_mib, 3072) if boot_mib >= 3584 else boot_mib
-    present = [(0, ZONE_DMA, 3998, ()), (0, ZONE_DMA32, low * MIB - 4128, ((0, -(-low // 128)),))]
+    present = [
+        PresentZone(0, ZONE_DMA, 3998, ()),
+        PresentZone(0, ZONE_DMA32, low * MIB - 4128, ((0, -(-low // 128)),)),
+    ]
     if boot_mib > low:
-        present.append((0, ZONE_NORMAL, (boot_mib - low) * MIB, ((32, (boot_mib - low) // 128),)))
+        present.append(PresentZone(0, ZONE_NORMAL, (boot_mib - low) * MIB, ((32, (boot_mib - low) // 128),)))
     model.boot(default_boot(present, model.parameters))
     return model
 

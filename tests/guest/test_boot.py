@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.guest import BootZone, GuestModel, GuestParameters, default_boot, parameters_for
+from sim.guest import BootZone, GuestModel, GuestParameters, PresentZone, default_boot, parameters_for
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import ROUND, SIZE, SMALL_BLOCK
 
@@ -14,9 +14,9 @@ Present = list[tuple[int, int, int, tuple[tuple[int, int], ...]]]
 
 def booted(present: Present, parameters: GuestParameters) -> dict[tuple[int, int], tuple[int, int, int]]:
     """Return (managed, free, pcp) by zone; what is passed on must be as it was given."""
-    found = default_boot(present, parameters)
-    assert [(b.node, b.zone, b.present, b.runs) for b in found] == present
-    return {(b.node, b.zone): (b.managed, b.free, b.pcp) for b in found}
+    left = default_boot([PresentZone(*zone) for zone in present], parameters)
+    assert [(b.node, b.zone, b.present, b.runs) for b in left] == present
+    return {(b.node, b.zone): (b.managed, b.free, b.pcp) for b in left}
 
 
 def test_one_gib() -> None:

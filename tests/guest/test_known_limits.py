@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.guest import GuestModel, OomKind, default_boot, parameters_for
+from sim.guest import GuestModel, OomKind, PresentZone, default_boot, parameters_for
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import BLOCK, FIRST, MIB, guest, plug
 
@@ -123,8 +123,11 @@ def test_unpacking_an_archive() -> None:
 def interleaved(dram_gib: int, far_gib: int) -> tuple[int, float]:
     """Touch memory on a DRAM node and a MOVABLE-only node in turn; return GiB used and far GiB free at the kill."""
     model = GuestModel(parameters_for("6.1"))
-    present = [(0, ZONE_DMA, 3998, ()), (0, ZONE_DMA32, 3 * GIB - 4096, ((0, 24),))]
-    present.append((0, ZONE_NORMAL, (dram_gib - 3) * GIB, ((32, (dram_gib - 3) * 8),)))
+    present = [
+        PresentZone(0, ZONE_DMA, 3998, ()),
+        PresentZone(0, ZONE_DMA32, 3 * GIB - 4096, ((0, 24),)),
+        PresentZone(0, ZONE_NORMAL, (dram_gib - 3) * GIB, ((32, (dram_gib - 3) * 8),)),
+    ]
     model.boot(default_boot(present, model.parameters))
     assert model.add_memory(1, 20_000, far_gib * 8, altmap=False)
     model.online(ZONE_MOVABLE, 1, 20_000, far_gib * 8, BLOCK)

@@ -18,7 +18,7 @@ from sim.memory.errors import EBUSY, ENOMEM
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.device_group import STATIC_GROUP
 from sim.record.recorder import EventKind
-from sim.record.run_result import BootMemory, RunResult
+from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.units import GIB, MIB
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def made(*events: tuple[float, EventKind, int, int, int, int, int], died: int = 
         device_groups=(STATIC_GROUP, STATIC_GROUP),
         block_pages=BLOCK,
         duration_us=100_000_000,
-        boot=BootMemory(((0, 8, N, 0),), 8 * BLOCK, 0, 8 * BLOCK),
+        boot=BootMemory((BootRun(0, 8, N, 0),), 8 * BLOCK, 0, 8 * BLOCK),
         configured_ratio=None,
         counters={"guest_died": died},
         guest={"t_us": np.array([0, 10_000_000, 20_000_000]), "user": np.array([1, 2, 3])},

@@ -17,7 +17,7 @@ from sim.memory.errors import EBUSY, ENOMEM
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.device_group import STATIC_GROUP, dynamic_group
 from sim.record.recorder import EventKind
-from sim.record.run_result import BootMemory, RunResult
+from sim.record.run_result import BootMemory, BootRun, RunResult
 from tests.policies.stage import BLOCK, Stage
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def rehearsed(
         device_groups=tuple(groups),
         block_pages=BLOCK,
         duration_us=END,
-        boot=BootMemory(((0, 8, N, 0),), 8 * BLOCK, 0, 8 * BLOCK),
+        boot=BootMemory((BootRun(0, 8, N, 0),), 8 * BLOCK, 0, 8 * BLOCK),
         configured_ratio=None,
         counters={},
         guest={

@@ -9,7 +9,7 @@ from sim.guest import OomKind
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
 from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events
 from sim.record.recorder import EVENT_COLUMNS, NO_DEVICE, EventKind, Recorder
-from sim.record.run_result import BootMemory
+from sim.record.run_result import BootMemory, BootRun
 
 
 def events(*rows: tuple[int, int, int]) -> Events:
@@ -137,7 +137,7 @@ def test_the_last_event_of_an_instant_is_the_one_after_which_time_moves_on() -> 
 
 def test_boot_memory_is_told_by_its_blocks_and_belongs_to_no_device() -> None:
     # Blocks 2 to 4 and 8 to 9, the runs in no order.
-    boot = BootMemory(((8, 2, 3, 0), (2, 3, 2, 0)), 0, 0, 0)
+    boot = BootMemory((BootRun(8, 2, 3, 0), BootRun(2, 3, 2, 0)), 0, 0, 0)
     blocks = [0, 1, 2, 4, 5, 7, 8, 9, 10, 99]
     found = events(*((0, -1, block) for block in blocks)).in_boot_memory(boot)
     assert [block for block, inside in zip(blocks, found.tolist(), strict=True) if inside] == [2, 4, 8, 9]

@@ -11,7 +11,7 @@ import pytest
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.device_group import STATIC_GROUP
 from sim.record.recorder import EventKind
-from sim.record.run_result import BootMemory, RunResult
+from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.record.series import run_series
 from sim.results import rows
 from sim.results.cells import cell_path, drop_cell, is_completed, write_cell
@@ -45,7 +45,9 @@ RUN = RunResult(
     device_groups=(STATIC_GROUP, STATIC_GROUP),
     block_pages=BLOCK,
     duration_us=8_500_000,
-    boot=BootMemory(((0, 8, ZONE_NORMAL, 0), (10, 3, ZONE_MOVABLE, 0)), 8 * BLOCK, 3 * BLOCK + 1000, 8 * BLOCK - 1000),
+    boot=BootMemory(
+        (BootRun(0, 8, ZONE_NORMAL, 0), BootRun(10, 3, ZONE_MOVABLE, 0)), 8 * BLOCK, 3 * BLOCK + 1000, 8 * BLOCK - 1000
+    ),
     configured_ratio=301,
     counters={"decisions": 3, "failed_requests": 0, "failed_operations": 0},
     guest={"t_us": np.array([0, 5]), "headroom": np.array([7, 9])},

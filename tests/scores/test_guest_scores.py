@@ -15,7 +15,7 @@ from policies.headroom import Headroom
 from sim.guest.contract import OomKind
 from sim.record.device_group import dynamic_group
 from sim.record.recorder import EventKind
-from sim.record.run_result import BootMemory, RunResult
+from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.scores.guest_scores import GUEST_SCORES
 from sim.scores.registry import SCORES, compute_scores
 from sim.units import GIB, MIB, PAGE_SIZE
@@ -43,7 +43,7 @@ def run_of(
         device_groups=(dynamic_group(BLOCK),) * devices,
         block_pages=BLOCK,
         duration_us=seconds * 1_000_000,
-        boot=BootMemory(((0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
+        boot=BootMemory((BootRun(0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
         configured_ratio=None,
         counters={},
         guest={"t_us": table[:, 0] * 1_000_000, "headroom": table[:, 1], "returnable": table[:, 2]},

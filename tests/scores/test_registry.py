@@ -8,7 +8,7 @@ import pytest
 
 from sim.record.device_group import STATIC_GROUP, DeviceGroup, dynamic_group
 from sim.record.recorder import EventKind
-from sim.record.run_result import BootMemory, RunResult
+from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.scores.measured import integral
 from sim.scores.registry import SCORES, compute_scores
 from tests.plain.scores import plain_scores
@@ -35,7 +35,7 @@ def run_of(
         device_groups=groups,
         block_pages=BLOCK,
         duration_us=duration_s * 1_000_000,
-        boot=BootMemory(((0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
+        boot=BootMemory((BootRun(0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
         configured_ratio=ratio,
         counters={"decisions": 1, "failed_requests": 0, "failed_operations": 0},
     )

@@ -12,7 +12,7 @@ import numpy as np
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
 from sim.record.recorder import EventKind
-from sim.record.run_result import BootMemory, RunResult
+from sim.record.run_result import SEVERAL_ZONES, BootMemory, BootRun, RunResult
 
 BLOCK = 1000
 NONE = -1
@@ -140,7 +140,12 @@ def made_by_hand(rows: tuple[tuple[int, ...], ...] = ROWS, *, configured_ratio: 
         block_pages=BLOCK,
         duration_us=SECONDS * 1_000_000,
         boot=BootMemory(
-            ((0, 1, -1, 0), (1, 7, ZONE_DMA32, 0), (8, 4, ZONE_NORMAL, 1), (14, 2, ZONE_MOVABLE, 1)),
+            (
+                BootRun(0, 1, SEVERAL_ZONES, 0),
+                BootRun(1, 7, ZONE_DMA32, 0),
+                BootRun(8, 4, ZONE_NORMAL, 1),
+                BootRun(14, 2, ZONE_MOVABLE, 1),
+            ),
             kernel_pages=11_903,
             movable_pages=2_500,
             early_kernel_pages=11_403,

@@ -13,7 +13,7 @@ from sim.kernel.guest_link import SERIES
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
 from sim.record.recorder import EventKind
-from sim.record.run_result import BootMemory, RunResult
+from sim.record.run_result import SEVERAL_ZONES, BootMemory, BootRun, RunResult
 from tests.support.reach import LONG
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Machine:
     """The blocks of boot memory and devices, and a way to let something valid happen to them."""
 
     rng: random.Random
-    boot_runs: list[tuple[int, int, int, int]]
+    boot_runs: list[BootRun]
     devices: list[tuple[int, int]]
     state: dict[int, int | str] = field(default_factory=dict)
     plugged: Counter[int] = field(default_factory=Counter)
@@ -73,7 +73,7 @@ class Machine:
         if device >= 0:
             first, count = self.devices[device]
             return range(first, first + count)
-        return [first + i for first, count, _, _ in self.boot_runs for i in range(count)]
+        return [run.first + i for run in self.boot_runs for i in range(run.blocks)]
 
     def change(
         self, kind: EventKind, device: int, run: tuple[int, int, int | str | None], state: int | str | None
@@ -168,9 +168,9 @@ def random_run(rng: random.Random, steps: int = 80) -> RunResult:
     """Return a run in which up to ``steps`` random but valid things happen to random devices."""
     normal = rng.randrange(1, 8)
     movable = rng.choice((0, 0, 3))
-    boot_runs = [(0, 1, -1, 0), (1, normal, ZONE_NORMAL, 0)]
+    boot_runs = [BootRun(0, 1, SEVERAL_ZONES, 0), BootRun(1, normal, ZONE_NORMAL, 0)]
     if movable:
-        boot_runs.append((1 + normal + 2, movable, ZONE_MOVABLE, 0))
+        boot_runs.append(BootRun(1 + normal + 2, movable, ZONE_MOVABLE, 0))
     cma = rng.choice((0, 0, 4096))
     first = 40
     devices = []
@@ -179,7 +179,7 @@ def random_run(rng: random.Random, steps: int = 80) -> RunResult:
         devices.append((first, count))
         first += count + rng.choice((0, 8))
     machine = Machine(rng, boot_runs, devices, lasts=rng.randrange(20) > 0)
-    machine.state = {first + i: zone for first, count, zone, _ in boot_runs for i in range(count)}
+    machine.state = {run.first + i: run.zone for run in boot_runs for i in range(run.blocks)}
     for _ in range(rng.randrange(steps + 1)):
         machine.step()
     duration_us = machine.t_us + machine.lasts * rng.choice((0, 1, 5_000_000))
