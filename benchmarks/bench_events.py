@@ -104,7 +104,7 @@ def test_a_decision_does_not_grow_with_groups(report: Callable[[str, float, floa
         memory = core.memory
         first = memory.max_blocks // 2
         for number in range(groups):
-            group_id = memory.groups.register_dynamic(0, memory.block_pages)
+            group_id = memory.groups.register_dynamic(0, memory.block_pages).id
             memory.add(first + number, 1, node=0, group_id=group_id)
             memory.online(first + number, 3 if number % 2 else 2)
         group = core.view.group(group_id)
@@ -132,7 +132,7 @@ def test_a_change_and_decision_in_turn_over_many_groups_does_not_grow(
         _, _, core = guest(boot_memory=64 * GIB)
         memory = core.memory
         first = memory.max_blocks // 2
-        ids = [memory.groups.register_dynamic(0, memory.block_pages) for _ in range(groups)]
+        ids = [memory.groups.register_dynamic(0, memory.block_pages).id for _ in range(groups)]
         for number, group_id in enumerate(ids):
             memory.add(first + number, 1, node=0, group_id=group_id)
         policy, view = AutoMovable(), core.view

@@ -22,7 +22,6 @@ from sim.units import GIB
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sim.memory.groups import MemoryGroup
 
 BLOCKS = range(100, 500)
 ROUNDS = 60
@@ -36,14 +35,11 @@ class Machine:
         self.memory = layout.memory
         self.core = HotplugCore(simpy.Environment(), self.memory, AutoMovable(), Recorder())
         self.pages = self.memory.block_pages
-        self.id = self.memory.groups.register_dynamic(0, self.pages)
-        group = self.memory.groups.find(self.id)
-        assert group is not None
-        self.group: MemoryGroup = group
+        self.group = self.memory.groups.register_dynamic(0, self.pages)
 
     def add(self) -> None:
         for block in BLOCKS:
-            self.memory.add(block, 1, node=0, group_id=self.id)
+            self.memory.add(block, 1, node=0, group_id=self.group.id)
 
     def add_one(self) -> None:
         for block in BLOCKS:
@@ -59,7 +55,7 @@ class Machine:
 
     def add_memory(self) -> None:
         for block in BLOCKS:
-            self.core.add_memory(0, block * self.pages, self.pages, group_id=self.id, plugged=self.pages)
+            self.core.add_memory(0, block * self.pages, self.pages, group_id=self.group.id, plugged=self.pages)
 
     def plug_block(self) -> None:
         for block in BLOCKS:

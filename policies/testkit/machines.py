@@ -105,16 +105,13 @@ class RandomMachine(ABC):
         pages = count * self._memory.block_pages
         # Some devices are larger than what could be added of them, and some are smaller.
         size = max(1, pages + (0, 0, pages, -pages // 2)[self._draw(4)])
-        group_id = self._memory.groups.register_static(self._draw(len(self._memory.nodes)), size)
-        self._add(count, group_id)
+        group = self._memory.groups.register_static(self._draw(len(self._memory.nodes)), size)
+        self._add(count, group.id)
 
     def _add_dynamic(self) -> None:
         unit = self._memory.block_pages << self._draw(4)
-        group_id = self._memory.groups.register_dynamic(self._draw(len(self._memory.nodes)), unit)
-        group = self._memory.groups.find(group_id)
-        if group is not None:
-            self._growing.append(group)
-            self._grow()
+        self._growing.append(self._memory.groups.register_dynamic(self._draw(len(self._memory.nodes)), unit))
+        self._grow()
 
     def _grow(self) -> None:
         """Have a dynamic device grow by some of its units, each added in one go."""

@@ -94,14 +94,14 @@ class StaticDevice(ABC):
         """Take all blocks offline and remove them, if they let themselves be."""
 
     def _register(self, max_pages: int) -> None:
-        self.group_id = self._core.memory.groups.register_static(self.node, max_pages)
-        self._core.device_of[self.group_id] = self.index
+        self.group_id = self._core.memory.groups.register_static(self.node, max_pages).id
+        self._core.register(self.group_id, self.index)
 
     def _unregister(self) -> None:
         """Let the group go. Raises EBUSY where blocks are left in it."""
         if self.group_id != NO_GROUP:
             self._core.memory.groups.unregister(self.group_id)
-            self._core.device_of.pop(self.group_id, None)
+            self._core.unregister(self.group_id)
             self.group_id = NO_GROUP
 
     def _finish(self, *, ok: bool) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.kernel.context import DriverContext
-    from sim.kernel.listener import BlockOwner
     from sim.kernel.worker import Work
 
 
@@ -78,14 +77,8 @@ class VirtioMem:
         self.threshold_pages = max(GIB // PAGE_SIZE, 2 * self.mode.unit_pages)
         """Pages of the device's blocks that may be offline at a time: 1 GiB, or two units where that is more."""
         self.index = context.recorder.add_device(name, node, dynamic_group(self.mode.unit_pages))
-        self.group_id = self.core.memory.groups.register_dynamic(node, self.mode.unit_pages)
-        group = self.core.memory.groups.find(self.group_id)
-        if group is None:
-            raise AssertionError("a group that was just registered is there")
-        self.group = group
-        owner: BlockOwner = self.mode
-        self.core.owners[self.group_id] = owner
-        self.core.device_of[self.group_id] = self.index
+        self.group = self.core.memory.groups.register_dynamic(node, self.mode.unit_pages)
+        self.core.register(self.group.id, self.index, self.mode)
 
     @property
     def busy(self) -> bool:

@@ -18,13 +18,7 @@ from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZO
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryView
-from sim.memory.zones import (
-    MMOP_OFFLINE,
-    MMOP_ONLINE,
-    MMOP_ONLINE_KERNEL,
-    MMOP_ONLINE_MOVABLE,
-    NR_ZONES,
-)
+from sim.memory.zones import MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, NR_ZONES
 from sim.record.recorder import NO_DEVICE, NO_ZONE, EventKind
 from sim.units import PAGEBLOCK_PAGES
 
@@ -99,6 +93,17 @@ class HotplugCore:
         self.device_of: dict[int, int] = {}
         self.refusals = 0
         self.record = recorder.append
+
+    def register(self, group_id: int, device: int, owner: BlockOwner | None = None) -> None:
+        """Note whose a group's blocks are: ``device`` in what is recorded, and ``owner``, who is told and may veto."""
+        self.device_of[group_id] = device
+        if owner is not None:
+            self.owners[group_id] = owner
+
+    def unregister(self, group_id: int) -> None:
+        """Forget a group that is gone: its id may be given again."""
+        del self.device_of[group_id]
+        self.owners.pop(group_id, None)
 
     # Adding and removing ---------------------------------------------------------------------------------------------
 

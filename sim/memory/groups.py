@@ -153,8 +153,8 @@ class GroupRegistry:
     def __iter__(self) -> Iterator[MemoryGroup]:
         return iter(self._groups.values())
 
-    def register_static(self, node: int, max_pages: int) -> int:
-        """Register a device that is added and removed in one go, and return the group's id.
+    def register_static(self, node: int, max_pages: int) -> MemoryGroup:
+        """Register a device that is added and removed in one go, and return its group.
 
         Raises EINVAL where ``max_pages`` is 0 or the node is impossible, ENOMEM where ids have run out.
         """
@@ -162,8 +162,8 @@ class GroupRegistry:
             raise HotplugError(EINVAL, "a static memory group needs max_pages above 0")
         return self._register(node, max_pages=max_pages)
 
-    def register_dynamic(self, node: int, unit_pages: int) -> int:
-        """Register a device that grows and shrinks by ``unit_pages``, and return the group's id.
+    def register_dynamic(self, node: int, unit_pages: int) -> MemoryGroup:
+        """Register a device that grows and shrinks by ``unit_pages``, and return its group.
 
         Raises EINVAL where the unit is 0, no power of two or smaller than a memory block, or the node is impossible.
         """
@@ -174,7 +174,7 @@ class GroupRegistry:
             )
         return self._register(node, unit_pages=unit_pages)
 
-    def _register(self, node: int, *, max_pages: int = 0, unit_pages: int = 0) -> int:
+    def _register(self, node: int, *, max_pages: int = 0, unit_pages: int = 0) -> MemoryGroup:
         if node not in self._possible_nodes:
             raise HotplugError(EINVAL, f"node {node} is not possible on this machine")
         if self._free_ids:
@@ -184,8 +184,8 @@ class GroupRegistry:
             self._next_id += 1
         else:
             raise HotplugError(ENOMEM, "no memory group id is left")
-        self._groups[group_id] = MemoryGroup(group_id, node, max_pages=max_pages, unit_pages=unit_pages)
-        return group_id
+        group = self._groups[group_id] = MemoryGroup(group_id, node, max_pages=max_pages, unit_pages=unit_pages)
+        return group
 
     def unregister(self, group_id: int) -> None:
         """Forget a group. Raises EINVAL for a negative or unknown id, EBUSY while blocks belong to it."""

@@ -49,7 +49,7 @@ class Plugging(SideBySide):
         self.both(
             "register_static",
             lambda: linux.register_static(self.plain, self.node(node), pages),
-            lambda: self.fast.memory.groups.register_static(self.node(node), pages),
+            lambda: self.fast.memory.groups.register_static(self.node(node), pages).id,
         )
 
     @rule(node=NODES, blocks=st.sampled_from((0, 1, 1, 1, 2, 2, 4, 4, 8, 16, 3)), odd=st.integers(0, 9))
@@ -60,7 +60,7 @@ class Plugging(SideBySide):
         return self.both(
             "register_dynamic",
             lambda: linux.register_dynamic(self.plain, node, unit),
-            lambda: self.fast.memory.groups.register_dynamic(node, unit),
+            lambda: self.fast.memory.groups.register_dynamic(node, unit).id,
         )
 
     @rule(pick=SOME, empty=st.booleans(), wrong=st.sampled_from((None, None, None, None, -1, 77)))
@@ -81,7 +81,7 @@ class Plugging(SideBySide):
         pages = count * self.plan.block_pages + slack * self.plan.block_pages // 2
         home = node % len(self.plain.possible_nodes)
         number = linux.register_static(self.plain, home, pages)
-        assert self.fast.memory.groups.register_static(home, pages) == number
+        assert self.fast.memory.groups.register_static(home, pages).id == number
         self.add(self.free_place(pick, count, 1), count, home, number, "plug_static")
 
     @rule(
@@ -128,7 +128,7 @@ class Plugging(SideBySide):
             REACH("a DIMM at the limit: nothing fits")
             return
         number = linux.register_static(plain, home, most)
-        assert self.fast.memory.groups.register_static(home, most) == number
+        assert self.fast.memory.groups.register_static(home, most).id == number
         self.add(self.free_place(pick, count, 1), count, home, number, "a DIMM at the limit")
 
     @rule(pick=SOME, place=SOME, count=st.integers(1, 3), wrong=st.sampled_from((None, None, None, 99)))

@@ -142,10 +142,10 @@ def test_default_kernel_zone_of_a_range_not_its_own(asker: str, block: int, zone
     group = None
     if asker.startswith("static"):
         group = linux.register_static(plain, 1, 4 * block_pages)
-        assert fast.memory.groups.register_static(1, 4 * block_pages) == group
+        assert fast.memory.groups.register_static(1, 4 * block_pages).id == group
     elif asker == "unit":
         group = linux.register_dynamic(plain, 1, 2 * block_pages)
-        assert fast.memory.groups.register_dynamic(1, 2 * block_pages) == group
+        assert fast.memory.groups.register_dynamic(1, 2 * block_pages).id == group
     held = {"static with kernel memory": (1, "online_kernel")}
     held |= {f"static with {n} MOVABLE blocks": (n, "online_movable") for n in (6, 7)}
     blocks, word = held.get(asker, (0, ""))
@@ -170,7 +170,7 @@ def test_ratio_beyond_a_signed_number() -> None:
     plain.knobs.auto_online = "online_movable"
     fast = FastMachine(plan.fast(), plain.knobs)
     subject = Subject.at_boot(fast.memory, fast.core.view)
-    group = fast.memory.groups.register_dynamic(0, block_pages)
+    group = fast.memory.groups.register_dynamic(0, block_pages).id
     assert linux.register_dynamic(plain, 0, block_pages) == group
     linux.add(plain, 8 * block_pages, 48 * block_pages, group=group)
     fast.core.add_memory(-1, 8 * block_pages, 48 * block_pages, group_id=group)

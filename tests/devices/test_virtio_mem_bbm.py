@@ -223,7 +223,7 @@ def test_blocks_of_big_blocks_that_are_not_added_may_not_go_online() -> None:
     rig = Rig(policy=Offline())
     rig.behind_the_drivers_back = True
     device = rig.virtio_mem(block_size=BIG)
-    rig.core.add_memory(device.index, FIRST * PAGES, PER * PAGES, group_id=device.group_id)
+    rig.core.add_memory(device.index, FIRST * PAGES, PER * PAGES, group_id=device.group.id)
     with fails_with(EBUSY):
         rig.core.write_state(FIRST, int(OnlineType.ONLINE_MOVABLE))
 

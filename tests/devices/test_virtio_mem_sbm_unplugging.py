@@ -179,7 +179,7 @@ def test_blocks_that_the_driver_does_not_know_to_be_offline_may_not_go_online() 
     rig.behind_the_drivers_back = True
     device = rig.virtio_mem()
     device.resize(BLOCK)
-    rig.core.add_memory(device.index, (FIRST + 1) * PAGES, PAGES, group_id=device.group_id)
+    rig.core.add_memory(device.index, (FIRST + 1) * PAGES, PAGES, group_id=device.group.id)
     with fails_with(EBUSY):
         rig.core.write_state(FIRST + 1, MOVABLE_WORD)
     assert rig.states(FIRST, 2) == "-x2"
@@ -191,7 +191,7 @@ def test_a_vetoed_attempt_uses_up_the_left_over_word() -> None:
     rig = Rig(policy=Offline())
     rig.behind_the_drivers_back = True
     device = rig.virtio_mem()
-    rig.core.add_memory(device.index, FIRST * PAGES, PAGES, group_id=device.group_id)
+    rig.core.add_memory(device.index, FIRST * PAGES, PAGES, group_id=device.group.id)
     rig.memory.blocks.left_over[FIRST] = MOVABLE_WORD
     with fails_with(EBUSY):
         rig.core.put_back(device.index, FIRST)

@@ -16,6 +16,7 @@ from sim.kernel.listener import NOBODY, CoreListener, Listeners
 from sim.kernel.oom_log import OomLog
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
+from sim.memory.errors import EBUSY, HotplugError
 from sim.memory.zones import OnlineType, ZoneType
 from sim.record.recorder import EventKind, Recorder
 from sim.units import GIB
@@ -110,3 +111,40 @@ def test_kills_are_recorded_with_their_time_and_kept_in_full() -> None:
     assert log.kills == [(5, KILL), (5, other), (9, KILL)]
     rows = [(5, OomKind.GUEST_FULL, 77), (5, OomKind.MIGRATION, 0), (9, OomKind.GUEST_FULL, 77)]
     assert recorder.table().tolist() == [[t, EventKind.OOM, -1, 0, 1, kind, pages] for t, kind, pages in rows]
+
+
+class Jealous:
+    """An owner that never lets a block go online."""
+
+    def may_online(self, block: int) -> bool:
+        del block
+        return False
+
+    def block_online(self, block: int, zone_type: int) -> None:
+        raise AssertionError
+
+    def block_offline(self, block: int) -> None:
+        raise AssertionError
+
+    def unplugged_pages(self, block: int) -> int:
+        del block
+        return 0
+
+
+def test_an_owner_vetoes_for_its_own_group_and_only_while_that_is_registered() -> None:
+    core = core_told_to(NOBODY, Offline())
+    groups = [core.memory.groups.register_dynamic(0, BLOCK) for _ in range(2)]
+    core.register(groups[0].id, 3, Jealous())
+    core.register(groups[1].id, 4)
+    assert core.device_of == {0: 3, 1: 4}
+    for number, group in enumerate(groups):
+        core.add_memory(3, (FIRST + number) * BLOCK, BLOCK, group_id=group.id)
+    with pytest.raises(HotplugError, match=f"the driver of block {FIRST} vetoes") as caught:
+        core.write_state(FIRST, OnlineType.ONLINE_MOVABLE)
+    assert caught.value.errno == EBUSY
+    core.write_state(FIRST + 1, OnlineType.ONLINE_MOVABLE)
+
+    core.unregister(groups[0].id)
+    assert core.device_of == {1: 4}
+    core.write_state(FIRST, OnlineType.ONLINE_MOVABLE)
+    assert [core.memory.zone_label(FIRST + number) for number in range(2)] == ["Movable", "Movable"]

@@ -121,7 +121,7 @@ def test_what_a_driver_vetoes_costs_the_attempt_and_the_rule_goes_on() -> None:
     rig = rig_with()
     device = rig.virtio_mem(size=4 * GIB)
     rig.behind_the_drivers_back = True
-    rig.core.add_memory(device.index, FIRST * rig.memory.block_pages, rig.memory.block_pages, group_id=device.group_id)
+    rig.core.add_memory(device.index, FIRST * rig.memory.block_pages, rig.memory.block_pages, group_id=device.group.id)
     plug(rig, 1, "d", 20, 1)  # due at 1101
     rig.env.run()
     assert rig.states(FIRST, 1) == "-x1"

@@ -255,7 +255,7 @@ def test_bytes_for_pages() -> None:
     assert example["limit_pages"] == example["largest_movable_device_bytes_before"]
     for size, zone in ((example["limit_pages"], ZONE_MOVABLE), (example["limit_pages"] + 1, ZONE_NORMAL)):
         machine = boot([example["boot_pages"]], auto_movable(example["ratio"], auto_online="offline"))
-        group_id = machine.memory.groups.register_static(0, size)
+        group_id = machine.memory.groups.register_static(0, size).id
         machine.memory.add(1 << 18, 1, node=0, group_id=group_id)
         assert machine.core.zone_choice.choose(OnlineType.ONLINE, 1 << 18) == zone
 

@@ -17,7 +17,7 @@ from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import HotplugError
 from sim.memory.zones import OnlineType
-from sim.record.recorder import EventKind, Recorder
+from sim.record.recorder import NO_DEVICE, EventKind, Recorder
 from sim.units import GIB
 from tests.devices.rig import FakeGuest
 from tests.memory.small_machine import everything
@@ -89,7 +89,7 @@ class Side:
         self.memory = layout.memory
         self.owner = Owner()
         for unit in (1, 4):
-            self.core.owners[self.memory.groups.register_dynamic(0, unit * B)] = self.owner
+            self.core.register(self.memory.groups.register_dynamic(0, unit * B).id, NO_DEVICE, self.owner)
 
     def rows(self) -> list[tuple[int, ...]]:
         """What is recorded; a block unplugged in one go counts as one that goes offline and is then removed."""

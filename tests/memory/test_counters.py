@@ -14,10 +14,8 @@ from tests.memory.small_machine import B, counters, machine
 
 def test_onlining_and_offlining_count_everywhere_at_once() -> None:
     memory = machine()
-    group_id = memory.groups.register_static(0, 4 * B)
-    group = memory.groups.find(group_id)
-    assert group is not None
-    memory.add(50, 4, node=0, group_id=group_id)
+    group = memory.groups.register_static(0, 4 * B)
+    memory.add(50, 4, node=0, group_id=group.id)
     memory.online(50, ZONE_MOVABLE)
     memory.online(51, ZONE_NORMAL)
     assert (group.movable, group.kernel) == (B, B)
@@ -57,8 +55,8 @@ def test_a_removed_and_added_boot_block_is_early_no_more() -> None:
 
 def test_only_dynamic_groups_count_as_lendable_movable() -> None:
     memory = machine()
-    dynamic = memory.groups.register_dynamic(0, B)
-    static = memory.groups.register_static(0, B)
+    dynamic = memory.groups.register_dynamic(0, B).id
+    static = memory.groups.register_static(0, B).id
     for block, group_id in ((50, dynamic), (51, static), (52, -1)):
         memory.add(block, 1, node=0, group_id=group_id)
         memory.online(block, ZONE_MOVABLE)
@@ -69,15 +67,13 @@ def test_only_dynamic_groups_count_as_lendable_movable() -> None:
 
 def test_sub_blocks_change_managed_pages_only() -> None:
     memory = machine()
-    group_id = memory.groups.register_dynamic(0, B)
-    memory.add(50, 1, node=0, group_id=group_id)
+    group = memory.groups.register_dynamic(0, B)
+    memory.add(50, 1, node=0, group_id=group.id)
     memory.online(50, ZONE_MOVABLE, withheld=B - 512)
     assert counters(memory, ZONE_MOVABLE) == (B, 0, 512)
     memory.adjust_managed(50, 1024)
     assert counters(memory, ZONE_MOVABLE) == (B, 0, 1536)
     memory.adjust_managed(50, -512)
-    group = memory.groups.find(group_id)
-    assert group is not None
     assert (counters(memory, ZONE_MOVABLE), group.movable) == ((B, 0, 1024), B)
     memory.offline(50, withheld=B - 1024)
     assert counters(memory, ZONE_MOVABLE) == (0, 0, 0)
@@ -110,8 +106,7 @@ def test_a_block_that_hosted_its_memmap_does_not_for_ever() -> None:
 
 def test_a_single_block_added_where_one_hosted_its_memmap_does_not() -> None:
     memory = machine()
-    group = memory.groups.find(memory.groups.register_dynamic(0, B))
-    assert group is not None
+    group = memory.groups.register_dynamic(0, B)
     memory.add(50, 1, node=0, self_hosted=True)
     memory.remove(50)
     memory.add_one(50, group)

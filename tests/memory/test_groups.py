@@ -59,25 +59,31 @@ def test_a_refused_registration_uses_up_no_id() -> None:
     groups = machine().groups
     with fails_with(EINVAL):
         groups.register_dynamic(0, 3 * PAGES)
-    assert groups.register_static(0, 1) == 0
+    assert groups.register_static(0, 1).id == 0
 
 
 def test_a_unit_may_be_one_block_or_any_larger_power_of_two() -> None:
     groups = machine().groups
-    assert [groups.register_dynamic(1, PAGES << shift) for shift in range(5)] == [0, 1, 2, 3, 4]
+    assert [groups.register_dynamic(1, PAGES << shift).id for shift in range(5)] == [0, 1, 2, 3, 4]
 
 
 def test_a_static_group_need_not_be_whole_blocks() -> None:
     groups = machine().groups
-    group = groups.find(groups.register_static(1, 1))
-    assert group is not None
+    group = groups.register_static(1, 1)
     assert (group.max_pages, group.unit_pages, group.is_dynamic, group.node) == (1, 0, False, 1)
     assert (group.kernel, group.movable, group.blocks) == (0, 0, 0)
 
 
+def test_a_group_that_is_registered_is_the_one_with_its_id() -> None:
+    groups = machine().groups
+    both = groups.register_static(1, 1), groups.register_dynamic(0, PAGES)
+    assert [groups.find(group.id) for group in both] == [*both] == [*groups]
+    assert [group.is_dynamic for group in both] == [False, True]
+
+
 def test_zero_is_the_first_id_and_valid() -> None:
     memory = machine()
-    assert memory.groups.register_static(0, PAGES) == 0
+    assert memory.groups.register_static(0, PAGES).id == 0
     memory.add(10, 1, node=1, group_id=0)
     assert memory.blocks.node[10] == 0
     assert memory.blocks.group[10] == 0
@@ -86,10 +92,10 @@ def test_zero_is_the_first_id_and_valid() -> None:
 def test_ids_are_given_lowest_free_first() -> None:
     groups = machine().groups
     for expected in range(6):
-        assert groups.register_static(0, 1) == expected
+        assert groups.register_static(0, 1).id == expected
     for freed in (4, 1, 3):
         groups.unregister(freed)
-    assert [groups.register_dynamic(0, PAGES) for _ in range(4)] == [1, 3, 4, 6]
+    assert [groups.register_dynamic(0, PAGES).id for _ in range(4)] == [1, 3, 4, 6]
 
 
 @pytest.mark.parametrize("group_id", [-1, -5, 0, 7])
@@ -100,14 +106,14 @@ def test_unregistering_what_is_not_there(group_id: int) -> None:
 
 def test_unregistering_twice_is_refused() -> None:
     groups = machine().groups
-    groups.unregister(groups.register_static(0, 1))
+    groups.unregister(groups.register_static(0, 1).id)
     with fails_with(EINVAL):
         groups.unregister(0)
 
 
 def test_a_group_with_blocks_stays_even_where_all_are_offline() -> None:
     memory = machine()
-    group_id = memory.groups.register_static(0, 2 * PAGES)
+    group_id = memory.groups.register_static(0, 2 * PAGES).id
     memory.add(10, 2, node=0, group_id=group_id)
     with fails_with(EBUSY):
         memory.groups.unregister(group_id)
@@ -122,11 +128,11 @@ def test_a_group_with_blocks_stays_even_where_all_are_offline() -> None:
 def test_ids_run_out_with_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = machine().groups
     monkeypatch.setattr("sim.memory.groups._MAX_ID", 1)
-    assert (groups.register_static(0, 1), groups.register_static(0, 1)) == (0, 1)
+    assert (groups.register_static(0, 1).id, groups.register_static(0, 1).id) == (0, 1)
     with fails_with(ENOMEM):
         groups.register_static(0, 1)
     groups.unregister(0)
-    assert groups.register_static(0, 1) == 0
+    assert groups.register_static(0, 1).id == 0
 
 
 def visited(groups: GroupRegistry, node: int | None = None, excluded: int | None = None) -> list[int]:
@@ -202,7 +208,7 @@ def test_charges_are_those_of_a_walk_after_any_changes(ratio: int, changes: list
     """Groups of two nodes grow and shrink in turn; the sums that are kept always equal sums made afresh."""
     memory = machine()
     REACH("a ratio that is no signed number", ratio >= 2**31)
-    ids = [memory.groups.register_dynamic(number % 2, PAGES) for number in range(4)]
+    ids = [memory.groups.register_dynamic(number % 2, PAGES).id for number in range(4)]
     memory.groups.charges(ratio)
     held: dict[int, list[int]] = {group_id: [] for group_id in ids}
     next_block = 1
@@ -235,7 +241,7 @@ def test_charges_are_those_of_a_walk_after_any_changes(ratio: int, changes: list
 def test_an_unregistered_group_leaves_no_charge_behind() -> None:
     memory = machine()
     charges = memory.groups.charges(100)
-    group_id = memory.groups.register_dynamic(0, PAGES)
+    group_id = memory.groups.register_dynamic(0, PAGES).id
     memory.add(5, 1, node=0, group_id=group_id)
     memory.online(5, ZONE_MOVABLE)
     memory.groups.settle()
@@ -244,15 +250,14 @@ def test_an_unregistered_group_leaves_no_charge_behind() -> None:
     memory.remove(5)
     memory.groups.unregister(group_id)
     assert (charges.total, charges.by_node) == (0, {0: 0})
-    assert memory.groups.register_static(0, 1) == group_id
+    assert memory.groups.register_static(0, 1).id == group_id
     assert memory.groups.charges(100).charged == {}
 
 
 def test_the_largest_ratio_that_charges_anything() -> None:
     """2147483647 percent of a page: 2**31 - 1 MOVABLE pages, in hundreds, are charged a page; a ratio more, nothing."""
     memory = machine()
-    group = memory.groups.find(memory.groups.register_dynamic(1, PAGES))
-    assert group is not None
+    group = memory.groups.register_dynamic(1, PAGES)
     group.movable = 2**31 - 1
     assert [memory.groups.charges(ratio).total for ratio in (2**31 - 1, 2**31)] == [100, 0]
     assert memory.groups.charges(2**31 - 1).by_node == {1: 100}
@@ -262,11 +267,10 @@ def test_one_group_after_the_other_is_settled_as_others_change() -> None:
     """Three devices of two nodes grow in turn; what the others are charged is asked for after each step."""
     memory = machine()
     view = MemoryView(memory)
-    groups = [memory.groups.find(memory.groups.register_dynamic(node, PAGES)) for node in (0, 1, 0)]
+    groups = [memory.groups.register_dynamic(node, PAGES) for node in (0, 1, 0)]
     assert view.others_charge(100, None) == 0
     for block, which in enumerate((0, 1, 2, 0, 1, 0), start=1):
         group = groups[which]
-        assert group is not None
         memory.add(block, 1, node=0, group_id=group.id)
         memory.online(block, ZONE_MOVABLE)
     # 3, 2 and 1 blocks, each charged in full at ratio 100.
@@ -280,7 +284,7 @@ def test_the_group_that_changed_last_is_settled_when_another_asks_and_not_when_i
     memory = machine()
     view = MemoryView(memory)
     for block in (1, 2):
-        memory.add(block, 1, node=0, group_id=memory.groups.register_dynamic(0, PAGES))
+        memory.add(block, 1, node=0, group_id=memory.groups.register_dynamic(0, PAGES).id)
     first, second = view.groups()
 
     def waiting() -> list[int]:
@@ -300,7 +304,7 @@ def test_the_group_that_changed_last_is_settled_when_another_asks_and_not_when_i
 
 def test_ratios_beyond_those_kept_are_summed_afresh() -> None:
     memory = machine()
-    group_id = memory.groups.register_dynamic(0, PAGES)
+    group_id = memory.groups.register_dynamic(0, PAGES).id
     memory.add(5, 1, node=0, group_id=group_id)
     memory.online(5, ZONE_MOVABLE)
     for ratio in (*range(1, 30), 1, 2):

@@ -19,11 +19,9 @@ from tests.memory.small_machine import B, counters, machine, span
 def test_adding_changes_membership_and_nothing_else() -> None:
     memory = machine()
     before = counters(memory, ZONE_NORMAL), span(memory, ZONE_NORMAL), memory.system.kernel
-    group_id = memory.groups.register_static(0, 4 * B)
-    memory.add(50, 4, node=0, group_id=group_id)
+    group = memory.groups.register_static(0, 4 * B)
+    memory.add(50, 4, node=0, group_id=group.id)
     assert (counters(memory, ZONE_NORMAL), span(memory, ZONE_NORMAL), memory.system.kernel) == before
-    group = memory.groups.find(group_id)
-    assert group is not None
     assert (group.blocks, group.kernel, group.movable) == (4, 0, 0)
     assert [memory.blocks.is_online(block) for block in range(50, 54)] == [False] * 4
     assert memory.blocks.ids() == [*range(32, 40), *range(50, 54)]
@@ -63,8 +61,7 @@ def test_the_last_addressable_block_can_be_added() -> None:
 
 def test_a_single_block_is_refused_like_a_run() -> None:
     memory = machine()
-    group = memory.groups.find(memory.groups.register_dynamic(0, B))
-    assert group is not None
+    group = memory.groups.register_dynamic(0, B)
     with fails_with(EEXIST):
         memory.add_one(33, group)
     with fails_with(E2BIG):
@@ -88,7 +85,7 @@ def test_the_errors_of_ranges_that_are_not_whole_blocks() -> None:
 
 def test_the_node_comes_from_the_group() -> None:
     memory = machine(nodes=2)
-    group_id = memory.groups.register_static(1, B)
+    group_id = memory.groups.register_static(1, B).id
     memory.add(50, 1, node=0, group_id=group_id)
     memory.online(50, ZONE_NORMAL)
     assert memory.blocks.node[50] == 1
@@ -121,13 +118,11 @@ def test_what_cannot_be_removed(first: int, count: int, number: int) -> None:
 
 def test_a_run_with_one_online_block_is_not_removed_at_all() -> None:
     memory = machine()
-    group_id = memory.groups.register_static(0, 3 * B)
-    memory.add(50, 3, node=0, group_id=group_id)
+    group = memory.groups.register_static(0, 3 * B)
+    memory.add(50, 3, node=0, group_id=group.id)
     memory.online(51, ZONE_MOVABLE)
     with fails_with(EBUSY):
         memory.remove(50, 3)
-    group = memory.groups.find(group_id)
-    assert group is not None
     assert group.blocks == 3
     memory.offline(51)
     memory.remove(50, 3)
@@ -136,7 +131,7 @@ def test_a_run_with_one_online_block_is_not_removed_at_all() -> None:
 
 def test_removing_blocks_of_several_groups_at_once() -> None:
     memory = machine()
-    ids = [memory.groups.register_static(0, 2 * B) for _ in range(2)]
+    ids = [memory.groups.register_static(0, 2 * B).id for _ in range(2)]
     memory.add(50, 2, node=0, group_id=ids[0])
     memory.add(52, 2, node=0, group_id=ids[1])
     memory.add(54, 1, node=0)

@@ -130,7 +130,7 @@ def test_a_low_zone_that_grows_is_known_to_reach_further() -> None:
 
 def test_totals_of_a_node_and_of_the_system_are_counted_side_by_side() -> None:
     memory = machine(nodes=2)
-    dynamic = memory.groups.register_dynamic(1, B)
+    dynamic = memory.groups.register_dynamic(1, B).id
     memory.add(50, 3, node=1, group_id=dynamic)
     memory.online(50, ZONE_MOVABLE, 2)
     memory.online(52, ZONE_NORMAL)

@@ -39,8 +39,8 @@ def two_nodes() -> Memory:
             memory, node, ZONE_NORMAL, start=start, end=start + 4 * PAGES, present=4 * PAGES, managed=4 * PAGES
         )
         add_boot_blocks(memory, node, node * 8, 4, ZONE_NORMAL)
-    memory.add(20, 2, node=0, group_id=memory.groups.register_static(0, 2 * PAGES))
-    memory.add(30, 3, node=1, group_id=memory.groups.register_dynamic(1, PAGES))
+    memory.add(20, 2, node=0, group_id=memory.groups.register_static(0, 2 * PAGES).id)
+    memory.add(30, 3, node=1, group_id=memory.groups.register_dynamic(1, PAGES).id)
     memory.online(20, ZONE_NORMAL, 2)
     memory.online(30, ZONE_MOVABLE, 3)
     return memory
@@ -133,7 +133,7 @@ def test_groups_are_found_by_their_id_and_listed_by_it() -> None:
     memory.groups.unregister(2)
     memory.groups.unregister(3)
     assert [group.id for group in view.groups()] == [0, 1, 4]
-    assert memory.groups.register_static(1, 5 * PAGES) == 2
+    assert memory.groups.register_static(1, 5 * PAGES).id == 2
     assert [group.id for group in view.groups()] == [0, 1, 2, 4]
     found = view.group(2)
     assert found is not None

@@ -47,10 +47,7 @@ class Stage:
     def group(self, *, node: int = 0, size: int = 0, unit: int = 0) -> MemoryGroup:
         """Return a new static group of ``size`` pages, or a dynamic one with units of ``unit`` blocks."""
         groups = self.memory.groups
-        number = groups.register_dynamic(node, unit * BLOCK) if unit else groups.register_static(node, size)
-        group = groups.find(number)
-        assert group is not None
-        return group
+        return groups.register_dynamic(node, unit * BLOCK) if unit else groups.register_static(node, size)
 
     def plug(self, zones: Sequence[int], *, node: int = 0, group: MemoryGroup | None = None, span: int = 16) -> int:
         """Put new blocks online in these zones, at a place with room for ``span``. Return the block after them."""

@@ -74,7 +74,7 @@ def test_a_unit_is_all_of_one_kind() -> None:
     memory = layout.memory
     view = MemoryView(memory)
     unit = 4 * memory.block_pages
-    group = view.group(memory.groups.register_dynamic(0, unit))
+    group = view.group(memory.groups.register_dynamic(0, unit).id)
     first = memory.max_blocks // 2
     memory.add(first, 8, node=0, group_id=group.id if group else -1)
     memory.online(first, ZONE_NORMAL)

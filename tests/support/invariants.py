@@ -187,7 +187,7 @@ def inv_10(subject: Subject) -> None:
     ids = [group.id for group in memory.groups]
     assert len(set(ids)) == len(ids)
     assert all(memory.groups.find(number) is not None for number in ids)
-    new = memory.groups.register_static(next(iter(memory.nodes)), 1)
+    new = memory.groups.register_static(next(iter(memory.nodes)), 1).id
     assert new == next(n for n in range(len(ids) + 1) if n not in ids)
     memory.groups.unregister(new)
 
