@@ -1,7 +1,6 @@
 """What the ways that are written out for one block save against the way for any memory: nanoseconds, and that they do.
 
-The comments "inlined from ... because it saves ..." in ``sim/memory/hotplug.py`` and ``sim/kernel/hotplug_core.py``
-quote these figures.
+What ``sim/memory/hotplug.py`` and ``sim/kernel/hotplug_core.py`` say that it saves is quoted from here.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from policies.auto_movable import AutoMovable
 from sim.kernel.hotplug_core import HotplugCore
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
+from sim.memory.blocks import BLOCK_OFFLINE
 from sim.memory.zones import MMOP_ONLINE
 from sim.record.recorder import Recorder
 from sim.units import GIB
@@ -70,6 +70,26 @@ class Machine:
         for block in BLOCKS:
             self.core.unplug_block(0, block, self.pages, 0)
 
+    def set_bytes(self) -> None:
+        where = self.memory.blocks.where
+        for block in BLOCKS:
+            where[block] = BLOCK_OFFLINE
+
+    def set_slices(self) -> None:
+        where, count = self.memory.blocks.where, 1
+        for block in BLOCKS:
+            where[block : block + count] = bytes([BLOCK_OFFLINE]) * count
+
+    def look_at_bytes(self) -> None:
+        where = self.memory.blocks.where
+        for block in BLOCKS:
+            assert where[block]
+
+    def look_at_slices(self) -> None:
+        blocks, count = self.memory.blocks, 1
+        for block in BLOCKS:
+            assert not blocks.all_absent(block, count)
+
     def add_and_decide(self) -> None:
         self.add_one()
         for block in BLOCKS:
@@ -92,6 +112,8 @@ def test_what_one_block_written_out_saves(report: Callable[[str, float, float], 
     adding = nanoseconds(machine.add_one, machine.remove), nanoseconds(machine.add, machine.remove)
     deciding = nanoseconds(machine.add_and_decide, machine.remove) - adding[0]
     machine.add()
+    setting = nanoseconds(machine.set_bytes, lambda: None), nanoseconds(machine.set_slices, lambda: None)
+    looking = nanoseconds(machine.look_at_bytes, lambda: None), nanoseconds(machine.look_at_slices, lambda: None)
     removing = nanoseconds(machine.remove_one, machine.add), nanoseconds(machine.remove, machine.add)
     machine.remove()
     plug = nanoseconds(machine.plug_block, machine.unplug_block), nanoseconds(machine.add_memory, machine.unplug_block)
@@ -102,6 +124,8 @@ def test_what_one_block_written_out_saves(report: Callable[[str, float, float], 
     )
     report("a decision by ZoneChoice.decide, in ns", deciding, float("inf"))
     for what, (short, long) in {
+        "a byte set against a slice of one": setting,
+        "a byte looked at against a slice of one": looking,
         "add_one against add": adding,
         "remove_one against remove": removing,
         "plug_block against add_memory": plug,

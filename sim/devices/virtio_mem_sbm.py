@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sim.kernel.hotplug_core import HotplugCore
     from sim.kernel.worker import Wait
 
-_SUBPLUG: Final = int(EventKind.SUBPLUG)
+_SUBPLUG: Final = int(EventKind.SUBPLUG)  # plain integers are quicker to find and to pack
 _SUBUNPLUG: Final = int(EventKind.SUBUNPLUG)
 
 _FILL_ORDER: Final = (SBM_KERNEL_PARTIAL, SBM_MOVABLE_PARTIAL, SBM_OFFLINE_PARTIAL)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sim.memory.zones import Zone
     from sim.record.recorder import Recorder
 
+# Plain integers: a member of an enumeration takes longer to find and to pack.
 _PLUG = int(EventKind.PLUG)
 _ADD = int(EventKind.ADD)
 _ONLINE = int(EventKind.ONLINE)
@@ -333,7 +334,7 @@ class HotplugCore:
         blocks; those taken offline until then are back online in the kind of zone they had.
         """
         blocks = self.memory.blocks
-        if count == 1 and blocks.where[first] >= FIRST_ZONE_CODE:
+        if count == 1 and blocks.where[first] >= FIRST_ZONE_CODE:  # nothing to put back, and one row says it all
             return self.unplug_block(device, first, plugged, 0)
         moved = 0
         to_put_back: list[tuple[int, int]] = []
@@ -358,8 +359,8 @@ class HotplugCore:
     def write_state(self, block: int, word: int) -> int:
         """Write an OnlineType to ``memoryN/state``, and return the pages that had to be moved.
 
-        Raises EINVAL where the block has that state, EBUSY where it refuses. A word in vain for an online block stays
-        stored on it: see :meth:`put_back`.
+        Raises EINVAL where the block has that state, EBUSY where it refuses. A word that is refused
+        because the block is online already stays stored on it: see :meth:`put_back`.
         """
         blocks = self.memory.blocks
         if not blocks.exists(block):
@@ -393,5 +394,5 @@ class HotplugCore:
         return 0
 
     def put_back(self, device: int, block: int) -> int:
-        """Put a block online with no word of one's own, as ACPI after a failed removal: left over, or ``online``."""
+        """Put a block online and name no type, as ACPI after a failed removal: the word stored on it, or ``online``."""
         return self.online_block(device, block, self.memory.blocks.left_over.get(block, MMOP_ONLINE))

@@ -5,6 +5,9 @@ counters only: who calls it, and in which order, is :mod:`sim.kernel.hotplug_cor
 Follows ``mm/memory_hotplug.c`` (``add_memory_resource``, ``online_pages``, ``offline_pages``, ``try_remove_memory``,
 ``adjust_present_page_count``) and ``drivers/base/memory.c``. This room knows neither policies
 nor time: callers name the zone.
+
+Where ``count == 1`` is set apart, it is because a byte is set 300 ns, and looked at 160 ns, faster than a slice of one
+(``benchmarks/bench_written_out.py``).
 """
 
 from __future__ import annotations
