@@ -120,8 +120,9 @@ class _Trial(RandomMachine):
 
     def _decide_run(self, first: int, count: int) -> None:
         """Ask about a run at once, then block by block while they go online, and compare."""
+        policy, view = self._policy, self._view
         request, asked = self._request(first)
-        answer = self._call("zones_for_run", request, count, self._view, asked=asked)
+        answer = self._call("zones_for_run", lambda: policy.zones_for_run(request, count, view), asked)
         expected: list[int] | None = None
         if answer is not None:
             runs = self._checked(checked_runs, answer, first, count)
@@ -139,13 +140,18 @@ class _Trial(RandomMachine):
             )
 
     def _decide(self, block: int) -> int:
+        policy, view = self._policy, self._view
         request, asked = self._request(block)
-        zone: int = self._checked(checked_zone, self._call("zone_for", request, self._view, asked=asked), block)
-        again: int = self._checked(checked_zone, self._call("zone_for", request, self._view, asked=asked), block)
+
+        def ask() -> int:
+            answer = self._call("zone_for", lambda: policy.zone_for(request, view), asked)
+            return int(self._checked(checked_zone, answer, block))
+
+        zone, again = ask(), ask()
         if again != zone:
             self._fail(f"zone_for said {ZONE_LABELS[zone]} and then {ZONE_LABELS[again]} of the same block {block}")
         explanation: Explanation = self._checked(
-            checked_explanation, self._call("explain", request, self._view, asked=asked), block
+            checked_explanation, self._call("explain", lambda: policy.explain(request, view), asked), block
         )
         if explanation.zone != zone or not isinstance(explanation.zone, ZoneType):
             self._fail(f"zone_for chose {ZONE_LABELS[zone]} for block {block} and explain {explanation.zone!r}")
@@ -162,14 +168,17 @@ class _Trial(RandomMachine):
         request = self._question(block)
         return request, (request, *_fields(request))
 
-    def _tell(self, hook: str, *facts: int) -> None:
-        self._call(hook, *facts)
+    def _tell_offline(self, node: int, zone: int, pages: int) -> None:
+        self._call("on_offline", lambda: self._policy.on_offline(node, zone, pages))
 
-    def _call(self, verb: str, *arguments: object, asked: tuple[object, ...] = ()) -> Any:  # noqa: ANN401
-        """Call the policy and see that neither memory nor the request has changed."""
+    def _tell_pressure(self, node: int, free_kernel_pages: int) -> None:
+        self._call("on_pressure", lambda: self._policy.on_pressure(node, free_kernel_pages))
+
+    def _call(self, verb: str, ask: Callable[[], object], asked: tuple[object, ...] = ()) -> Any:  # noqa: ANN401
+        """Ask the policy, and see that neither memory nor the request has changed."""
         before = None if self._only_ask else self._fingerprint()
         try:
-            answer = getattr(self._policy, verb)(*arguments)
+            answer = ask()
         except (Exception, SystemExit) as error:
             raise self._breach(f"{verb} raised {type(error).__name__}: {error}") from error
         if before is not None and self._fingerprint() != before:

@@ -70,8 +70,12 @@ class RandomMachine(ABC):
         """Put a run of new blocks online."""
 
     @abstractmethod
-    def _tell(self, hook: str, *facts: int) -> None:
-        """Tell of what has happened."""
+    def _tell_offline(self, node: int, zone: int, pages: int) -> None:
+        """Tell of a block that has gone offline: see :meth:`policies.contract.Policy.on_offline`."""
+
+    @abstractmethod
+    def _tell_pressure(self, node: int, free_kernel_pages: int) -> None:
+        """Tell of kernel zones that have run short: see :meth:`policies.contract.Policy.on_pressure`."""
 
     def _draw_machine(self) -> MachineSpec:
         sizes = [_BOOT_SIZES[1 + self._draw(len(_BOOT_SIZES) - 1)]]
@@ -144,7 +148,7 @@ class RandomMachine(ABC):
             if blocks.flags[block] & BlockTable.HAS_HOLES:
                 continue
             zone = self._memory.offline(block)
-            self._tell("on_offline", zone.node, zone.type, self._memory.block_pages)
+            self._tell_offline(zone.node, zone.type, self._memory.block_pages)
 
     def _boot_or_all(self, blocks: list[int]) -> list[int]:
         """Return half of the time only the boot memory among these blocks, if there is any: device memory is more."""
@@ -176,4 +180,4 @@ class RandomMachine(ABC):
             if not group.blocks and len(self._memory.groups) > _GROUPS_KEPT:
                 self._memory.groups.unregister(group.id)
         self._growing = [group for group in self._growing if self._memory.groups.find(group.id) is group]
-        self._tell("on_pressure", self._draw(len(self._memory.nodes)), self._draw(1 << 20))
+        self._tell_pressure(self._draw(len(self._memory.nodes)), self._draw(1 << 20))

@@ -273,7 +273,10 @@ class Asking(RandomMachine):
                 self._ask(block)
             self._memory.online(block, self._decider.zone_for(self._question(block), self._view))
 
-    def _tell(self, hook: str, *facts: int) -> None:
+    def _tell_offline(self, node: int, zone: int, pages: int) -> None:
+        pass
+
+    def _tell_pressure(self, node: int, free_kernel_pages: int) -> None:
         pass
 
     def _ask(self, block: int) -> None:

@@ -104,9 +104,15 @@ class Counting(RandomMachine):
         for block in range(first, first + count):
             memory.online(block, self._zone(block))
 
-    def _tell(self, hook: str, *facts: int) -> None:
-        assert hook in {"on_offline", "on_pressure"}
-        REACH(f"{hook} of {ZONE_LABELS[facts[1]]}" if hook == "on_offline" else hook)
+    def _tell_offline(self, node: int, zone: int, pages: int) -> None:
+        assert node in self._memory.nodes
+        assert pages == self._memory.block_pages
+        REACH(f"on_offline of {ZONE_LABELS[zone]}")
+
+    def _tell_pressure(self, node: int, free_kernel_pages: int) -> None:
+        assert node in self._memory.nodes
+        assert 0 <= free_kernel_pages < 1 << 20
+        REACH("on_pressure")
 
     def _offline_blocks(self) -> int:
         return bytes(self._memory.blocks.where).count(BLOCK_OFFLINE)
