@@ -6,7 +6,7 @@ Follows ``mm/memory_hotplug.c`` (``add_memory_resource``, ``online_pages``, ``of
 ``adjust_present_page_count``) and ``drivers/base/memory.c``. This room knows neither policies
 nor time: callers name the zone.
 
-Where ``count == 1`` is set apart, it is because a byte is set 300 ns, and looked at 160 ns, faster than a slice of one
+Where ``count == 1`` is set apart, it is because a byte is set 300 ns, and looked at 200 ns, faster than a slice of one
 (``benchmarks/bench_written_out.py``).
 """
 

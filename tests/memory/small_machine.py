@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import ZONE_NORMAL
@@ -32,7 +34,7 @@ def span(memory: Memory, zone_type: int) -> tuple[int, int]:
 
 
 def everything(memory: Memory) -> tuple[object, ...]:
-    """All that a memory holds about blocks, groups and zones, to be compared with another's."""
+    """Return a copy of all that a memory holds, totals and sums kept for policies included: to compare with another."""
     blocks, groups = memory.blocks, memory.groups
     return (
         bytes(blocks.where),
@@ -46,4 +48,12 @@ def everything(memory: Memory) -> tuple[object, ...]:
             for zone in memory.zone_by_code
             if zone is not None
         ],
+        vars(memory.system).copy(),
+        {node.id: vars(node.totals).copy() for node in memory.nodes.values()},
+        {
+            ratio: (charges.total, charges.by_node.copy(), charges.charged.copy())
+            for ratio, charges in groups.kept.items()
+        },
+        None if groups.touched is None else groups.touched.id,
+        deepcopy(memory._units.sizes),  # noqa: SLF001 - it follows from the rest, if every way keeps it so
     )
