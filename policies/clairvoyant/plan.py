@@ -66,7 +66,7 @@ class Plan:
 
 
 class _Moment(NamedTuple):
-    """What changes at one point of the sequence: item or device ``number``, by ``change``; then it stays for ``dt``."""
+    """What changes at ``t_us``: item or device ``number`` by ``change`` (1 comes, -1 goes)."""
 
     t_us: int
     number: int
@@ -154,7 +154,7 @@ class _Program:
         self.bounds: list[tuple[float, float]] = []
         """Of each row's sum: least and most."""
         self._alive: set[int] = set()
-        self._taken = [0] * len(future.devices)
+        self._steps_done = [0] * len(future.devices)
         self._plugged = [0] * len(future.devices)
 
     def add(self, moment: _Moment, need: int, lasts_us: int) -> None:
@@ -168,7 +168,7 @@ class _Program:
         supply = {item: self.future.items[item].pages for item in self._alive}
         total = sum(supply.values())
         for number, device in enumerate(self.future.devices):
-            if self._taken[number]:
+            if self._steps_done[number]:
                 supply[self._units_after(number)] = device.unit
                 total += self._plugged[number] * device.unit
         for variable, pages in supply.items():
@@ -178,14 +178,14 @@ class _Program:
 
     def _units_after(self, number: int) -> int:
         """Return the variable for the kernel units of a device after its last step."""
-        return self.first[number] + 2 * self._taken[number] - 1
+        return self.first[number] + 2 * self._steps_done[number] - 1
 
     def _step(self, number: int, change: int) -> None:
-        kind = self.first[number] + 2 * self._taken[number]
-        before = {self._units_after(number): 1} if self._taken[number] else {}
+        kind = self.first[number] + 2 * self._steps_done[number]
+        before = {self._units_after(number): 1} if self._steps_done[number] else {}
         if change < 0:
             self._constrain({**before, kind: -self._plugged[number]}, 0, math.inf)
-        self._taken[number] += 1
+        self._steps_done[number] += 1
         self._plugged[number] += change
         after = self._units_after(number)
         self.most[after] = self._plugged[number]

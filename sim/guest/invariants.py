@@ -49,9 +49,9 @@ def check(zones: Collection[GuestZone], loads: Iterable[Load], memmap_parts: Ite
             kernel.update(held)
             _hold(all(n > 0 for n in held.values()), "GUEST-5", f"{load.name}: kernel pages {list(held.values())}")
     pieces: dict[GuestZone, Counter[int]] = {zone: Counter() for zone in zones}
-    for zone, pages, taken in memmap_parts:
+    for zone, pages, pageblocks in memmap_parts:
         memmap[zone] += pages
-        for block, mask in taken:
+        for block, mask in pageblocks:
             _hold(not pieces[zone][block] & mask, "GUEST-6", f"block {block}: memmap twice in {mask:b}")
             pieces[zone][block] += mask
     for zone in zones:

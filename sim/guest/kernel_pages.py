@@ -204,13 +204,13 @@ class KernelPages:
     def take_pieces(self, count: int, user_pages: int) -> list[tuple[int, int]]:
         """Claim up to ``count`` whole pageblocks for memmap. Return (block, mask) of each block used."""
         if count == 1 and user_pages < PAGEBLOCK_PAGES:
-            # Inlined from take_pieces_by_search(), which it saves 300 ns: a block of 128 MiB needs just one piece, and
+            # Inlined from take_pieces_by_search() because it saves 300 ns: a block of 128 MiB needs just one piece, and
             # the block of the hint mostly has one.
             block, pieces = self.hint, self.pieces
             i = bisect_right(self._starts, block) - 1
             mine = pieces.get(block, 0)
-            taken = mine | self.held.get(block, 0) | self.fixed.get(block, 0) | self.absent.get(block, 0)
-            free = self._full & ~taken
+            unfree = mine | self.held.get(block, 0) | self.fixed.get(block, 0) | self.absent.get(block, 0)
+            free = self._full & ~unfree
             if free and i >= 0 and block < self._ends[i]:
                 free &= -free
                 pieces[block] = mine | free
@@ -229,13 +229,13 @@ class KernelPages:
 
     def give_pieces(self, pieces: list[tuple[int, int]]) -> None:
         """Give memmap pageblocks back."""
-        taken = self.pieces
+        owned = self.pieces
         for block, mask in pieces:
-            rest = taken[block] & ~mask
+            rest = owned[block] & ~mask
             if rest:
-                taken[block] = rest
+                owned[block] = rest
             else:
-                del taken[block]
+                del owned[block]
             self.hint = min(self.hint, block)
             number = mask.bit_count()
             self.nr_pieces -= number

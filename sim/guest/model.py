@@ -86,7 +86,7 @@ class GuestModel:
     # Memory added and removed ---------------------------------------------------------------------------------------
 
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
-        """Take the memmap of a range that is being added; False (and nothing taken) for most of kernel memory."""
+        """Take the memmap of a range being added; False (and nothing taken) where kernel memory does not suffice."""
         return self.memmaps.add(node, first_block, nr_blocks, altmap)
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:

@@ -56,7 +56,7 @@ class OomKiller:
         return event
 
     def starve(self) -> OomEvent:
-        """Tell that all kernel memory was in use for so long that somebody's allocation failed; return the kill."""
+        """Kill because somebody else's allocation failed while an add held all kernel memory."""
         return self.kill(OomKind.KERNEL)
 
     def _worst(self) -> Load | None:

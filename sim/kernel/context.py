@@ -40,8 +40,8 @@ class DriverContext:
     def note_failure(self, device: int, error: HotplugError, lasted: int = 0) -> None:
         """Record that something a driver tried, for ``lasted`` microseconds, has failed for good.
 
-        An add that fails for want of memory has held all of the kernel's until then. Where it has held it for long,
-        a bystander is starved.
+        An add that fails for want of memory has held all of the kernel's memory until then. Where it has held it for
+        long, a bystander is starved.
         """
         self.failures += 1
         self.recorder.failed(self.env.now, device, error.errno)

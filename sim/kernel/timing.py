@@ -35,10 +35,8 @@ class Timing:
     online: int = 5_000
     """User space puts a 128 MiB block online by hand. No published figure: about what taking it offline takes."""
     offline: int = 4_000
-    """Take a free 128 MiB block offline. 3 to 5 ms a block: intel/nemu issue 71; 2 to 12 ms: T.
-
-    Chen, linux-mm, 2013-06-19.
-    """
+    """Take a free 128 MiB block offline. 3 to 5 ms a block: intel/nemu issue 71; 2 to 12 ms: T. Chen, linux-mm,
+    2013-06-19."""
     refused: int = 0
     """What an attempt that is refused takes beyond ``offline``.
 

@@ -129,10 +129,10 @@ def _present_ranges(machine: MachineSpec) -> list[NodeRange]:
     for node, spec in enumerate(machine.nodes):
         left = bytes_to_pages(spec.boot_memory)
         if position < low_end and left:
-            taken = min(left, low_end - position)
-            ranges.append(NodeRange(node, position, position + taken))
-            position += taken
-            left -= taken
+            low_part = min(left, low_end - position)
+            ranges.append(NodeRange(node, position, position + low_part))
+            position += low_part
+            left -= low_part
         if left:
             position = max(position, _DMA32_END)
             ranges.append(NodeRange(node, position, position + left))

@@ -173,11 +173,11 @@ class MachineHost:
 
     def _find_slot(self, wished: int | None) -> int | None:
         """Return the lowest free DIMM slot, or the wished one (``pc_dimm_get_free_slot``); None where there is none."""
-        taken = set(self._slots.values())
+        used_slots = set(self._slots.values())
         candidates = range(self._machine.slots)
         if wished is None:
-            return next((slot for slot in candidates if slot not in taken), None)
-        return wished if wished in candidates and wished not in taken else None
+            return next((slot for slot in candidates if slot not in used_slots), None)
+        return wished if wished in candidates and wished not in used_slots else None
 
     def _find_room(self, spec: DeviceSpec, size: int) -> int | None:
         """Return the lowest address with room for ``size`` bytes on whole blocks, or the wished one; else None."""
@@ -186,15 +186,15 @@ class MachineHost:
             used = self._machine.boot_memory + sum(length for _, length in self._places.values())
             if used + size > self._machine.max_memory:
                 return None
-        taken = sorted(self._places.values())
+        used_ranges = sorted(self._places.values())
         if spec.address is not None:
-            clash = any(spec.address < start + length and start < spec.address + size for start, length in taken)
+            clash = any(spec.address < start + length and start < spec.address + size for start, length in used_ranges)
             return None if clash or spec.address < self._base or spec.address + size > end else spec.address
         align = self._context.block_bytes
         if isinstance(spec, VirtioMemSpec):
             align = max(align, spec.block_size)
         address = -(-self._base // align) * align
-        for start, length in taken:
+        for start, length in used_ranges:
             if address + size <= start:
                 break
             address = max(address, -(-(start + length) // align) * align)

@@ -133,6 +133,7 @@ class Recorder:
 
     def out_of_memory(self, t_us: float, kind: OomKind, mem_available: int) -> None:
         """Record that the out-of-memory killer ran while MemAvailable was that many pages."""
+        # 0 and 1, not NO_BLOCK and 0: that is what files hold.
         self.append((t_us, _OOM, NO_DEVICE, 0, 1, int(kind), mem_available))
 
     def compact(self, *, force: bool = False) -> None:

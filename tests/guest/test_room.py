@@ -32,7 +32,7 @@ def test_each_kind_of_request_has_its_floor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pages", "piece", "taken", "unplaced"),
+    ("pages", "piece", "placed", "unplaced"),
     [
         (0, 1, [], 0),
         (500, 1, [500], 0),
@@ -46,10 +46,10 @@ def test_each_kind_of_request_has_its_floor() -> None:
         (812, 512, [512, 300], 0),
     ],
 )
-def test_zones_are_filled_in_order(pages: int, piece: int, taken: list[int], unplaced: int) -> None:
+def test_zones_are_filled_in_order(pages: int, piece: int, placed: list[int], unplaced: int) -> None:
     first, full, below, last = zonelist = [zone(700, 0), zone(0, 0), zone(-600, 0), zone(300, 0)]
-    places = [first, last][: len(taken)]
-    assert spread(pages, zonelist, Floor.USER_LOW, piece) == (list(zip(places, taken, strict=True)), unplaced)
+    places = [first, last][: len(placed)]
+    assert spread(pages, zonelist, Floor.USER_LOW, piece) == (list(zip(places, placed, strict=True)), unplaced)
     assert [z.free for z in zonelist] == [10_000] * 4
     assert (full.room(Floor.USER_LOW), below.room(Floor.USER_LOW)) == (0, -600)
 

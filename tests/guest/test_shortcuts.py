@@ -128,29 +128,29 @@ def test_blocks_are_charged_as_one_by_one(overhead: int) -> None:
     memmaps = Memmaps(zones, reclaim, settled, BLOCK)
     _, charged_loads, _, charged = parts()
     draw = random.Random(3)
-    there: list[tuple[int, int]] = []
+    added: list[tuple[int, int]] = []
     lots = 0
     for blocks in (range(1000, 1010), range(1000, 1010)):  # up to a lot, and down again
         for block in blocks:
-            if block in {first for first, _ in there}:
+            if block in {first for first, _ in added}:
                 memmaps.remove(block, 1)
                 charged.charge(-1)
-                there.remove((block, 1))
+                added.remove((block, 1))
             else:
                 assert memmaps.add(0, block, 1, hosted=False)
                 charged.charge(1)
-                there.append((block, 1))
+                added.append((block, 1))
             assert settled.due == charged.due
     assert settled.due == 0 or overhead == 15 << 10
     for number in range(400):
-        if there and draw.random() < 0.45:
-            first, count = there.pop(draw.randrange(len(there)))
+        if added and draw.random() < 0.45:
+            first, count = added.pop(draw.randrange(len(added)))
             memmaps.remove(first, count)
             charged.charge(-count)
         else:
             first, count = 1000 + 100 * number, draw.choice([1, 1, 2, 30])
             assert memmaps.add(0, first, count, draw.random() < 0.3)
-            there.append((first, count))
+            added.append((first, count))
             charged.charge(count)
         assert settled.due == charged.due
         assert abs(settled.due) < 100_000

@@ -136,15 +136,15 @@ def test_totals_of_a_node_and_of_the_system_are_counted_side_by_side() -> None:
     memory.online(52, ZONE_NORMAL)
     memory.offline(33)
 
-    def found(node: int | None) -> tuple[int, int, int, int]:
+    def totals_of(node: int | None) -> tuple[int, int, int, int]:
         totals = memory.system if node is None else memory.nodes[node].totals
         return totals.movable // B, totals.dynamic_movable // B, totals.kernel // B, totals.early_kernel // B
 
-    assert [found(node) for node in (0, 1, None)] == [(0, 0, 7, 7), (2, 2, 1, 0), (2, 2, 8, 7)]
+    assert [totals_of(node) for node in (0, 1, None)] == [(0, 0, 7, 7), (2, 2, 1, 0), (2, 2, 8, 7)]
     memory.offline(51)
     memory.offline(52)
     memory.online(33, ZONE_NORMAL)
-    assert [found(node) for node in (0, 1, None)] == [(0, 0, 8, 8), (1, 1, 0, 0), (1, 1, 8, 8)]
+    assert [totals_of(node) for node in (0, 1, None)] == [(0, 0, 8, 8), (1, 1, 0, 0), (1, 1, 8, 8)]
 
 
 # Boot parts smaller than a sub-section, in blocks of several zones ----

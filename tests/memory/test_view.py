@@ -77,11 +77,11 @@ def test_nothing_that_can_be_reached_from_the_view_can_be_changed() -> None:
     memory = two_nodes()
     view = MemoryView(memory, free_kernel_pages=Guest().left)
     before = state(memory)
-    found = dict(reachable(view, "view", set()))
+    reached = dict(reachable(view, "view", set()))
     assert {"view", "view.system", "view.nodes[0]", "view.nodes[1]", "view.groups()[0]", "view.groups()[1]"} <= set(
-        found
+        reached
     )
-    for path, thing in found.items():
+    for path, thing in reached.items():
         for name in (*public(thing), "something_new"):
             with pytest.raises(AttributeError):
                 setattr(thing, name, 5)
@@ -135,10 +135,10 @@ def test_groups_are_found_by_their_id_and_listed_by_it() -> None:
     assert [group.id for group in view.groups()] == [0, 1, 4]
     assert memory.groups.register_static(1, 5 * PAGES).id == 2
     assert [group.id for group in view.groups()] == [0, 1, 2, 4]
-    found = view.group(2)
-    assert found is not None
-    assert (found.id, found.node, found.max_pages) == (2, 1, 5 * PAGES)
-    assert view.group(2) is found is view.groups()[2]
+    group = view.group(2)
+    assert group is not None
+    assert (group.id, group.node, group.max_pages) == (2, 1, 5 * PAGES)
+    assert view.group(2) is group is view.groups()[2]
     assert view.group(3) is view.group(-1) is None
 
 

@@ -60,8 +60,8 @@ class Counted:
 
     def required(self, node: int | None, but: int | None, ratio: int) -> int:
         """Early pages that the other dynamic groups need."""
-        found = [self.of_group[group.id] for group in self.dynamic(node, but)]
-        return sum(max(0, 100 * movable // ratio - kernel) for kernel, movable in found)
+        others = [self.of_group[group.id] for group in self.dynamic(node, but)]
+        return sum(max(0, 100 * movable // ratio - kernel) for kernel, movable in others)
 
     def sections(self, unit_pages: int, page: int) -> tuple[int, int]:
         """Online sections of the unit around a page: in kernel zones, in ZONE_MOVABLE."""

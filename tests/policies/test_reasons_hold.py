@@ -142,13 +142,13 @@ def ratio_is_kept_or_not(told: Told, match: re.Match[str]) -> None:
     sections = (0, 0)
     if group is not None and group.is_dynamic and group.unit_pages > request.pages:
         sections = counted.sections(group.unit_pages, request.first_page)
-        wanted = ("rest of a unit of group", group.unit_pages - sections[1] * told.view.section_pages)
+        asked_about = ("rest of a unit of group", group.unit_pages - sections[1] * told.view.section_pages)
     elif group is not None and not group.is_dynamic:
-        wanted = ("rest of static group", group.max_pages - counted.of_group[group.id][1])
+        asked_about = ("rest of static group", group.max_pages - counted.of_group[group.id][1])
     else:
-        wanted = ("block", request.pages)
+        asked_about = ("block", request.pages)
     assert sections[0] == 0, "or that would be the reason"
-    assert (what.rstrip("0123456789 "), int(want)) == wanted
+    assert (what.rstrip("0123456789 "), int(want)) == asked_about
     assert what == "block" or what.endswith(f" {told.group}")
     assert (int(movable) + int(want) <= int(limit)) == (relation == "<=") == (told.zone == ZONE_MOVABLE)
     room = int(limit) - int(movable)
@@ -293,9 +293,9 @@ class Asking(RandomMachine):
 def read(told: Told) -> None:
     """Hold a reason against memory: every one has words that are known, and exactly one reader."""
     matches = ((reader, re.fullmatch(words, told.reason)) for words, reader in READERS.items())
-    found = [(reader, match) for reader, match in matches if match is not None]
-    assert len(found) == 1, f"nobody reads, or several do: {told.reason}"
-    reader, match = found[0]
+    readers = [(reader, match) for reader, match in matches if match is not None]
+    assert len(readers) == 1, f"nobody reads, or several do: {told.reason}"
+    reader, match = readers[0]
     reader(told, match)
 
 

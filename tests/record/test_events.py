@@ -130,8 +130,8 @@ def test_the_table_itself_is_never_changed_by_reading_it() -> None:
 
 
 def test_the_last_event_of_an_instant_is_the_one_after_which_time_moves_on() -> None:
-    found = events((0, 0, 1), (0, 0, 1), (3, 0, 1), (5, 0, 1), (5, 0, 1), (5, 0, 1)).is_last_of_instant()
-    assert found.tolist() == [False, True, True, False, False, True]
+    is_last = events((0, 0, 1), (0, 0, 1), (3, 0, 1), (5, 0, 1), (5, 0, 1), (5, 0, 1)).is_last_of_instant()
+    assert is_last.tolist() == [False, True, True, False, False, True]
     assert events((4, 0, 1)).is_last_of_instant().tolist() == [True]
 
 
@@ -139,8 +139,8 @@ def test_boot_memory_is_told_by_its_blocks_and_belongs_to_no_device() -> None:
     # Blocks 2 to 4 and 8 to 9, the runs in no order.
     boot = BootMemory((BootRun(8, 2, 3, 0), BootRun(2, 3, 2, 0)), 0, 0, 0)
     blocks = [0, 1, 2, 4, 5, 7, 8, 9, 10, 99]
-    found = events(*((0, -1, block) for block in blocks)).in_boot_memory(boot)
-    assert [block for block, inside in zip(blocks, found.tolist(), strict=True) if inside] == [2, 4, 8, 9]
+    inside = events(*((0, -1, block) for block in blocks)).in_boot_memory(boot)
+    assert [block for block, is_inside in zip(blocks, inside.tolist(), strict=True) if is_inside] == [2, 4, 8, 9]
     of_device = events((0, 0, 3), (0, -1, 3), (0, 5, 8)).in_boot_memory(boot)
     assert of_device.tolist() == [False, True, False]
     assert events((0, 0, 3)).in_boot_memory(boot).tolist() == [False]
