@@ -175,8 +175,8 @@ def zone_changes(result: RunResult, events: Events | None = None) -> ZoneChanges
     state = bytearray((_END, *kinds.tobytes(), _END))
     occupied = bytearray((1, *(kinds > 0).tobytes(), 1))
     find, rfind = occupied.find, occupied.rfind
-    # A plain loop: each step depends on the one before, and the two searches are memchr and memrchr. Most runs are one
-    # segment, and two bytes are set 400 ns faster than two slices of one.
+    # A plain loop: each step depends on the one before, and the two searches are memchr and memrchr. One
+    # segment is set apart because two bytes are set 400 ns faster than two slices of one.
     for move, begin, end, in_between, afterwards in moves.rows:
         left = state[rfind(1, 0, begin)]
         right = state[find(1, end)]
