@@ -264,29 +264,19 @@ def _explain_experiment(path: Path, policies: tuple[str, ...], workloads: tuple[
 
 def _explain_cell(cell: Cell) -> bool:
     """Run a cell and print its decisions as they are taken. Returns whether it ran to its end."""
-    from sim.engine import WorkloadError, simulate
+    from sim.engine import WorkloadError
     from sim.experiment import build
     from sim.kernel.policy_answers import PolicyError
     from sim.memory.zones import OnlineType
-    from sim.streams import Streams
     from sim.units import us_to_seconds
 
-    parts, folder = cell.combination, Path(cell.folder)
     lines = _Lines()
 
     def log(time: int, online_type: int, block: int, why: Explanation) -> None:
         lines.add(f"{us_to_seconds(time):14.6f} s  ", block, OnlineType(online_type).word, why)
 
     try:
-        simulate(
-            parts.machine.spec,
-            build.policy(parts.policy, folder),
-            build.workload(parts.workload, folder),
-            Streams(cell.seed, cell.replication),
-            timing=parts.timing,
-            guest=build.guest(parts.guest),
-            log=log,
-        )
+        build.simulation(cell, log)()
     except (PolicyError, WorkloadError) as error:
         lines.flush()
         click.echo(f"Error: {error}", err=True)
