@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,10 +32,12 @@ from tests.analysis.by_hand import hand_run, score_scenario, stored
 from tests.support.places import DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
+
+    from sim.analysis.plot_data import Scenario
 
 LOOKS: Final = DATA / "looks.json"
 
@@ -107,29 +110,38 @@ def plain(value: object) -> object:
     return str(value)
 
 
-def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
-    """Draw one figure of each kind, of runs that are known by hand and have something of everything."""
+# One figure of each kind, of runs that are known by hand and have something of everything. ----------------------------
+
+
+def over_time(plot: Callable[[ResultStore, Scenario], Figure]) -> Figure:
+    """Draw a plot of what happens over time."""
     grow = [(10.0 * n, EventKind.PLUG, 40 + 8 * n, 8, ZONE_MOVABLE if n % 3 else ZONE_NORMAL) for n in range(6)]
     long = [(600.0, EventKind.PLUG, 48, 80, ZONE_MOVABLE), (3000.0, EventKind.UNPLUG, 48, 16, ZONE_MOVABLE)]
-    store = stored(
-        folder,
-        {
-            "zeta": [hand_run(14400, grow, ratio=100), hand_run(14400, grow[:3], ratio=100)],
-            "alpha": [hand_run(14400, long, ratio=301), hand_run(14400, long[:1], ratio=301)],
-            "mid": [hand_run(14400, grow[:1]), hand_run(14400)],
-        },
-    )
-    (scenario,) = scenarios(store.runs(), ("zeta", "alpha", "mid"))
-    yield "memory", plot_memory(store, scenario)
-    yield "ratio", plot_ratio(store, scenario)
-    yield "map", plot_map(store, scenario)
+    runs = {
+        "zeta": [hand_run(14400, grow, ratio=100), hand_run(14400, grow[:3], ratio=100)],
+        "alpha": [hand_run(14400, long, ratio=301), hand_run(14400, long[:1], ratio=301)],
+        "mid": [hand_run(14400, grow[:1]), hand_run(14400)],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        store = stored(Path(folder), runs)
+        (scenario,) = scenarios(store.runs(), ("zeta", "alpha", "mid"))
+        return plot(store, scenario)
+
+
+def scores() -> Figure:
+    """Draw some scores of three replications."""
     few = {
         "zeta": {"kernel_min": [1.0 * GIB, 2.0 * GIB, 3.0 * GIB], "movable_share_mean": [0.0, 10.0, 5.0]},
         "alpha": {"kernel_min": [4.0 * GIB, 5.0 * GIB, 4.5 * GIB], "movable_share_mean": [70.0, 80.0, 90.0]},
         "mid": {"kernel_min": [2.0 * GIB] * 3, "movable_share_mean": [float("nan")] * 3},
     }
     names = ("kernel_min", "movable_share_mean", "returned")
-    yield "scores", plot_scores(store, score_scenario(few), [name for name in names if name in few["zeta"]])
+    shown = [name for name in names if name in few["zeta"]]
+    return plot_scores(ResultStore("nowhere"), score_scenario(few), shown)
+
+
+def tradeoff() -> Figure:
+    """Draw a curve of ratios, two of which lie on each other and two of which fail, among other policies."""
     ratios = {f"auto-movable {ratio}": float(ratio) for ratio in (90, 200, 301, 310, 1000, 2000)}
     marks = [(800, 3, 0), (600, 5, 0), (400, 7, 0), (396, 7.05, 0), (90, 8, 1), (20, 9, 2)]
     marked = {policy: (*mark, 0.0) for policy, mark in zip(ratios, marks, strict=True)} | {
@@ -147,22 +159,29 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
         }
         for policy, (x, y, ooms, failed) in marked.items()
     }
-    yield "tradeoff", plot_tradeoff(ResultStore("nowhere"), score_scenario(values, ratios, "clairvoyant"))
+    return plot_tradeoff(ResultStore("nowhere"), score_scenario(values, ratios, "clairvoyant"))
 
 
-def looks() -> dict[str, list[str]]:
-    """Return how each kind of plot looks now."""
-    with tempfile.TemporaryDirectory() as folder, styled():
-        found = {}
-        for name, figure in figures(Path(folder)):
-            figure.draw_without_rendering()
-            found[name] = figure_looks(figure)
-        return found
+FIGURES: Final[dict[str, Callable[[], Figure]]] = {
+    "memory": partial(over_time, plot_memory),
+    "ratio": partial(over_time, plot_ratio),
+    "map": partial(over_time, plot_map),
+    "scores": scores,
+    "tradeoff": tradeoff,
+}
+
+
+def looks(kind: str) -> list[str]:
+    """Return how a kind of plot looks now."""
+    with styled():
+        figure = FIGURES[kind]()
+        figure.draw_without_rendering()
+        return figure_looks(figure)
 
 
 def main() -> None:
     """Write down how plots look."""
-    LOOKS.write_text(json.dumps(looks(), indent=0) + "\n", encoding="utf-8")
+    LOOKS.write_text(json.dumps({kind: looks(kind) for kind in FIGURES}, indent=0) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
