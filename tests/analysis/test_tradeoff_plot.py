@@ -51,8 +51,9 @@ VALUES = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def figure() -> Figure:
+    """Each test draws its own, or only the first would be known to run through the code that draws."""
     return drawn(VALUES, RATIOS)
 
 
@@ -204,7 +205,8 @@ def test_a_policy_without_a_guest_or_a_share_is_left_out() -> None:
         "no guest": {"headroom_min": [math.nan], "movable_share_mean": [50.0]},
         "no share": {"headroom_min": [500 * MIB], "movable_share_mean": [math.nan]},
     }
-    assert places(panels(drawn(values))[0]) == {(100, 100): ORANGE}
+    values["a"] = {"headroom_min": [200 * MIB], "movable_share_mean": [80.0]}
+    assert places(panels(drawn(values))[0]) == {(100, 100): ORANGE, (200, 80): ORANGE}
 
 
 def test_one_ratio_makes_no_curve() -> None:
@@ -241,10 +243,18 @@ def test_what_lies_on_each_other_is_one_mark_with_a_common_label() -> None:
     assert found == {"better", "zeta", "100 to 300 %\nbeside", "lacks", "corner"}
 
 
-@pytest.mark.parametrize(("x", "y"), [(130, 2.0), (100, 2.3)])
+@pytest.mark.parametrize(("x", "y"), [(130, 200), (100, 230), (122, 200), (100, 222)])
 def test_what_is_apart_on_one_axis_has_marks_of_its_own(x: float, y: float) -> None:
-    figure = drawn({"far": scores(1000, 10), "b": scores(100, 2), "a": scores(x, y), "corner": scores(0, 0)})
-    assert set(places(panels(figure)[0])) == {(1000, 10), (100, 2), (x, y), (0, 0)}
+    """2.2 % of what lies between the outermost are apart."""
+    figure = drawn({"far": scores(1000, 1000), "b": scores(100, 200), "a": scores(x, y), "corner": scores(0, 0)})
+    assert set(places(panels(figure)[0])) == {(1000, 1000), (100, 200), (x, y), (0, 0)}
+
+
+def test_how_near_is_the_same_is_a_share_of_what_lies_between_the_outermost() -> None:
+    """Of half a GiB here, on both axes: not of how far they are from 0, nor of a GiB."""
+    apart = [(8.0, 8.0), (8.5, 8.5), (8.25, 8.25), (8.265, 8.25), (8.25, 8.265)]
+    axis = panels(drawn({f"{x} and {y}": scores(1024 * x, y) for x, y in apart}))[0]
+    assert sorted(places(axis)) == near(*sorted(apart))
 
 
 def test_axes_begin_at_zero_unless_that_would_press_all_into_a_corner(figure: Figure) -> None:
@@ -254,6 +264,10 @@ def test_axes_begin_at_zero_unless_that_would_press_all_into_a_corner(figure: Fi
     assert axis.get_ylim() == pytest.approx((1 - 0.2 * 8, 9 + 0.2 * 8))
     (wide,) = panels(drawn({"b": scores(900, 9), "a": scores(500, 5)}))
     assert (wide.get_xlim()[0], wide.get_ylim()[0]) == (0, 0)
+    # A quarter of the largest is not enough.
+    (quarter,) = panels(drawn({"b": scores(1000, 8), "a": scores(750, 6)}))
+    assert 0 < quarter.get_xlim()[0] < 750
+    assert 0 < quarter.get_ylim()[0] < 6
     (narrow,) = panels(drawn({"b": scores(1000, 10), "a": scores(980, 9.8)}))
     assert 900 < narrow.get_xlim()[0] < 980
     assert 9 < narrow.get_ylim()[0] < 9.8
@@ -277,6 +291,11 @@ def test_the_heading_explains_the_bound_where_there_is_one() -> None:
     called_so = words(drawn({"b": scores(900, 2), "clairvoyant": scores(100, 1)}))
     assert called_so == without, "a label says nothing of the policy"
     assert words(drawn({"b": scores(900, 2), "a": scores(100, 1)}, bound="oracle")) == without, "it has no point"
+
+
+def test_the_heading_leaves_no_policy_out_however_many_there_are() -> None:
+    many = words(drawn({f"p{number}": scores(10 * number, number) for number in range(13)}))
+    assert many == words(drawn({"b": scores(900, 2), "a": scores(100, 1)}))
 
 
 def test_boxes_overlap_where_they_share_some_room() -> None:
