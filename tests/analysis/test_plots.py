@@ -189,6 +189,7 @@ def test_a_run_in_which_nothing_happens_can_be_drawn(tmp_path: Path) -> None:
         ("2 nodes, 1 GiB", "2-nodes-1-GiB"),
         ("-a/b-", "a-b"),
         ("x 1.5", "x-1.5"),
+        ("X86 on XX", "X86-on-XX"),
         ("///", "x"),
         (" ", "x"),
     ],
