@@ -250,12 +250,13 @@ def test_a_share_is_freed_of_every_zone_and_use() -> None:
 
 def test_files_go_by_path_and_processes_by_name() -> None:
     model = small(ZONE_MOVABLE)
-    for path in ("/d", "/d/a", "/d/a/b", "/dd", "/e"):
+    for path in ("/d", "/d/a", "/d/a/b", "/dd", "/e", "/d/X"):
         model.demands.read_file(path, 10)
     model.demands.anonymous("/d/process", 10)
     assert not model.demands.kill("/d")
     assert not model.demands.kill("nobody")
     assert model.demands.remove_files("/d/a/") == 2
+    assert model.demands.remove_files("/d/X/") == 1
     assert model.demands.remove_files("/d") == 1
     assert list(model.loads) == ["/dd", "/e", "/d/process"]
     assert model.demands.kill("/d/process")

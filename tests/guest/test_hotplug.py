@@ -277,6 +277,12 @@ def test_returnable_counts_what_would_go() -> None:
     assert model.meminfo.returnable_pages() < 1200 * MIB  # the rest would not fit anywhere
 
 
+def test_returnable_blocks_are_those_of_all_kernel_zones() -> None:
+    model = small(ZONE_NORMAL)
+    model.online(ZONE_NORMAL, 1, 48, 2, SMALL_BLOCK)
+    assert model.meminfo.returnable_blocks() == 16 + 2
+
+
 def test_parameters_are_checked() -> None:
     with pytest.raises(ValueError, match="stay_share"):
         GuestParameters(stay_share=1.5)

@@ -200,3 +200,10 @@ def test_what_is_cut_off_a_memmap_takes_whole_pageblocks_lowest_first_and_leaves
     assert split(parts, 176 + 511) == [(low, 176, [(3, 0b1000)]), (other, 511, [])]
     assert parts == [(low, 0, []), (low, 0, []), (other, 189, [(5, 0b10)])]
     assert split(parts, 500) == [(other, 189, [(5, 0b10)])]
+
+
+def test_what_is_cut_off_takes_as_many_whole_pageblocks_as_it_fills_wherever_they_lie() -> None:
+    low = small(ZONE_MOVABLE).zones[0, ZONE_DMA32]
+    parts = [(low, 6 * 512, [(3, 0b11), (4, 0b11), (5, 0b11)])]
+    assert split(parts, 3 * 512) == [(low, 3 * 512, [(3, 0b11), (4, 0b01)])]
+    assert parts == [(low, 3 * 512, [(4, 0b10), (5, 0b11)])]

@@ -112,6 +112,14 @@ def test_a_kernel_zone_is_left_at_its_low_watermark_while_there_is_room_elsewher
     assert users(model) == {ZONE_NORMAL: 60_000 - moved, ZONE_DMA32: moved}
 
 
+def test_one_page_below_the_low_watermark_is_moved_too() -> None:
+    model = small(ZONE_NORMAL)
+    low = watermarks(model, ZONE_NORMAL)[1]
+    model.demands.anonymous("a", SIZE - SMALL_BLOCK - low + 1)
+    assert model.offline(ZONE_NORMAL, 0, 31, 1, SMALL_BLOCK) == ((), 1, ())
+    assert (free(model)[ZONE_NORMAL], users(model)[ZONE_DMA32]) == (low, 1)
+
+
 def test_other_zones_are_filled_to_low_for_the_watermark_and_to_min_for_the_pages() -> None:
     model = small(ZONE_NORMAL)
     model.demands.anonymous("a", SIZE - 452)  # Normal at low

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from sim.guest import GuestModel, OomKind
-from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
+from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import SIZE, small
 from tests.guest.test_amounts import HIGH, LOW, MIN, RESERVE
 
@@ -93,6 +93,17 @@ def test_dirty_pages_are_a_fifth_of_free_and_cache_and_the_oldest_are_cleaned() 
     model.demands.write_file("/a", 0)
     limit = int(0.2 * (2 * SIZE - 5000))
     assert (model.loads["/a"].dirty, model.loads["/b"].dirty) == (limit - 3000, 3000)
+
+
+def test_of_dirty_files_the_oldest_is_cleaned_and_then_the_next_as_far_as_need_be() -> None:
+    model = small(ZONE_MOVABLE)
+    for name, pages in (("/a", 1000), ("/b", 20_000), ("/c", 3000)):
+        model.demands.write_file(name, pages)
+    assert [load.dirty for load in model.loads.values()] == [1000, 20_000, 3000]
+    model.demands.anonymous("p", 60_000)
+    model.demands.write_file("/c", 0)
+    limit = int(0.2 * (2 * SIZE - 60_000))
+    assert [load.dirty for load in model.loads.values()] == [0, limit - 3000, 3000, 0]
 
 
 def test_a_file_larger_than_memory_is_cleaned_while_it_is_written() -> None:
@@ -226,6 +237,21 @@ def test_inodes_of_dropped_data_can_go_from_the_next_demand_on() -> None:
     model.demands.anonymous("a", 1)
     assert (sum(load.slab.values()), sum(load.orphans.values()), model.zones[0, ZONE_DMA32].slab) == (131, 0, 131)
     model.check()
+
+
+def test_inodes_of_dropped_data_are_freed_in_every_zone_that_holds_their_share() -> None:
+    """One of them in Normal, of which half is less than a page, and 99 in DMA32."""
+    model = small(ZONE_NORMAL, ZONE_MOVABLE)
+    model.meminfo.uses()
+    normal, dma32 = model.zones[0, ZONE_NORMAL], model.zones[0, ZONE_DMA32]
+    model.demands.pin("p", normal.free - normal.low - 1)
+    model.demands.disk_files("/d", 100, 4096)
+    load = model.loads["/d"]
+    load.dirty = 50
+    assert load.kernel == {normal: 1, dma32: 99}
+    assert model.demands.drop_caches(slab=False) == 50
+    assert load.kernel == {normal: 1, dma32: 50}
+    assert load.slab == {dma32: 49}
 
 
 def test_inodes_looked_up_again_are_those_that_went() -> None:
