@@ -217,6 +217,14 @@ def test_one_ratio_makes_no_curve() -> None:
     assert labels(figure) == {(900, 2): "auto-movable", (100, 1): "contig-zones 100"}
 
 
+def test_beside_a_curve_one_ratio_of_another_policy_is_written_by_its_name() -> None:
+    values = {"one 100": scores(900, 2), "other 100": scores(400, 9), "one 300": scores(100, 5)}
+    figure = drawn(values, {"one 100": 100, "other 100": 100, "one 300": 300})
+    assert places(panels(figure)[0]) == {(900, 2): BLUE, (100, 5): BLUE, (400, 9): ORANGE}
+    assert labels(figure) == {(900, 2): "100 %", (100, 5): "300 %", (400, 9): "other 100"}
+    assert list(legend(figure)) == ["one, by ratio", "other policies"]
+
+
 def test_two_families_have_a_curve_each() -> None:
     values = {
         "one, ratio 300": scores(100, 9), "one, ratio 100": scores(900, 6),
