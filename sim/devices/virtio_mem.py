@@ -113,7 +113,7 @@ class VirtioMem:
             self.usable = -(-min(self.max_size, requested + USABLE_EXTENT) // self.block_size) * self.block_size
             self.mode.usable_grew()
         context = self.context
-        context.recorder.requested(context.env.now, self.index, requested // PAGE_SIZE)
+        context.recorder.requested(context.env._now, self.index, requested // PAGE_SIZE)  # noqa: SLF001 - as in plug_block
         self.config_changed = True
         self.kick()
         return True

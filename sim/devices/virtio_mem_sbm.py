@@ -240,7 +240,7 @@ class SubBlockMode:
         counts = states.counts
         end = len(states.of_block)
         # Asking the counts first spares a call for each state that no block is in: most of them, at every request.
-        for state in (SBM_OFFLINE_PARTIAL, SBM_OFFLINE):
+        for state in (SBM_OFFLINE_PARTIAL, SBM_OFFLINE) if self.offline_pages else ():
             at = states.highest(state, end) if counts[state] else -1
             while at >= 0 and rest:
                 rest = yield from self._unplug_offline(at, rest)
