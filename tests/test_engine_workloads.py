@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,6 +129,14 @@ def test_numbers_of_numpy_are_numbers() -> None:
     result = run(AutoMovable(), Script(*specs, then=lambda host: host.resize("v", 2 * gib)))
     expected = run(AutoMovable(), Script(*plain, then=lambda host: host.resize("v", 2 * GIB)))
     assert rows(result) == rows(expected)
+
+
+@pytest.mark.parametrize("spec", [DimmSpec, VirtioMemSpec, DaxSpec])
+def test_every_number_of_a_description_is_made_a_plain_one(spec: type) -> None:
+    names = [each.name for each in fields(spec) if str(each.type).startswith("int")]
+    made = spec("d", **{name: np.int64(number) for number, name in enumerate(names, 1)})
+    assert [getattr(made, name) for name in names] == list(range(1, len(names) + 1))
+    assert {type(getattr(made, name)) for name in names} == {int}
 
 
 @pytest.mark.parametrize("size", [1.5 * GIB, "1GiB"])

@@ -168,6 +168,9 @@ def test_a_sample_is_what_the_guest_says_and_holds() -> None:
     assert found["mem_available"][-1] == model.meminfo.available()
     assert found["returnable"][-1] == model.meminfo.returnable_pages()
     assert link.mem_available() == model.meminfo.available() * PAGE_SIZE
+    link.set_demand("b", "anonymous", 1100 * MIB)
+    assert sum(zone.user > 0 for zone in model.zones.values()) == 2
+    assert link.series()["user"][-1] == 1200 * PAGES, "those of all zones"
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,13 @@ def test_the_view_follows_memory() -> None:
     assert (view.movable_node, view.several_nodes, view.free_kernel_pages) == (True, True, None)
 
 
+def test_a_zone_that_is_not_there_has_no_span_and_no_pages() -> None:
+    view = MemoryView(Memory(block_pages=PAGES, section_pages=PAGES, nodes=range(1)))
+    assert [view.span(0, zone) for zone in (ZONE_NORMAL, ZONE_MOVABLE)] == [(0, 0)] * 2
+    assert view.zones_present(0) == (0, 0, 0, 0)
+    assert view.managed(0, ZONE_MOVABLE) == 0
+
+
 def test_groups_are_found_by_their_id_and_listed_by_it() -> None:
     memory = two_nodes()
     view = MemoryView(memory)
