@@ -107,7 +107,7 @@ def calibration(paths: tuple[Path, ...], *, steps: bool, check: bool) -> None:
     FOLDERs are searched for recordings (*.json); those without load are left out. Where a kernel ran out of memory,
     figures are compared up to that step.
     """
-    from sim.cli.main import BadInput
+    from sim.cli.main import FAILED, BadInput
     from sim.replay.load_replay import LoadReplay
     from sim.replay.trace_format import TraceError, read_trace
 
@@ -120,7 +120,7 @@ def calibration(paths: tuple[Path, ...], *, steps: bool, check: bool) -> None:
     if not loads:
         raise BadInput("there is no recording under load among the files given")
     outside = _print_calibration(loads, steps=steps)
-    sys.exit(1 if check and outside else 0)
+    sys.exit(FAILED if check and outside else 0)
 
 
 def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> int:
@@ -240,7 +240,7 @@ def _request_of(step: dict[str, object]) -> dict[str, object]:
 
 
 def _explain_experiment(path: Path, policies: tuple[str, ...], workloads: tuple[str, ...], replication: int) -> None:
-    from sim.cli.main import BadInput
+    from sim.cli.main import FAILED, BadInput
     from sim.experiment.load import load
     from sim.faults import unknown_name
 
@@ -259,7 +259,7 @@ def _explain_experiment(path: Path, policies: tuple[str, ...], workloads: tuple[
             click.echo(str(cell))
             failed |= not _explain_cell(cell)
     if failed:
-        sys.exit(1)
+        sys.exit(FAILED)
 
 
 def _explain_cell(cell: Cell) -> bool:

@@ -203,14 +203,16 @@ def _from_file(path: Path, class_name: str) -> object:
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module  # as an import does it; dataclasses look their module up
         # It may import what lies beside it; last on the path, so that nothing there is taken for what others import.
-        sys.path.append(str(path.parent))
+        beside = [] if str(path.parent) in sys.path else [str(path.parent)]
+        sys.path += beside
         try:
             spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:  # whatever a user's module does on import
             del sys.modules[module_name]
             raise PluginError(f"{path} cannot be imported: {_in_words(error)}") from error
         finally:
-            sys.path.remove(str(path.parent))
+            for folder in beside:
+                sys.path.remove(folder)
     try:
         return getattr(module, class_name)
     except AttributeError:

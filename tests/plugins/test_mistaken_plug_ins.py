@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,3 +114,12 @@ def test_a_file_may_import_its_neighbours_and_their_code_counts_with_it(tmp_path
 
     assert first.parameters == alone.parameters
     assert len({first.code, second.code, alone.code}) == 3
+
+
+def test_python_s_path_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = written(tmp_path)
+    for path in ([str(tmp_path), "/somewhere"], ["/somewhere"]):
+        monkeypatch.setattr("sys.path", [*path, *sys.path])
+        before = list(sys.path)
+        lookup.find(POLICY, name, tmp_path)
+        assert sys.path == before
