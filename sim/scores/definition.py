@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal
 
 from sim.units import GIB
@@ -13,6 +14,24 @@ if TYPE_CHECKING:
     from sim.scores.measured import Measured
 
 Direction = Literal["higher", "lower", "neither"]
+
+
+OWN: Final = "this project"
+DOCUMENT: Final = "Linux admin guide, memory hotplug: MOVABLE:KERNEL ratios"
+"""Sources of several scores."""
+
+NO_GUEST: Final = "no guest is modelled"
+"""Why several scores may be undefined."""
+
+
+class Question(StrEnum):
+    """What people ask, in the order in which they ask it; each score helps to answer one."""
+
+    FAILURES = "Did anything die?"
+    ARRIVALS = "Did all arrive that was asked for?"
+    RETURNS = "How much came back of what was asked back, and how fast?"
+    WALL = "How near was the kernel to the wall?"
+    ZONES = "Where did the memory go?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +60,16 @@ class Score:
     """One score.
 
     ``name`` is its key in files and tables and ``title`` its heading; ``unit`` what it is stored and shown in;
-    ``better`` which direction is good; ``function`` computes it; ``formula`` is its definition in words; ``source``
-    what it follows; ``undefined`` when it is NaN; ``headline`` marks the few that short tables and plots show.
+    ``better`` which direction is good; ``question`` what it helps to answer; ``function`` computes it; ``formula`` is
+    its definition in words; ``source`` what it follows; ``undefined`` when it is NaN; ``headline`` marks the few that
+    short tables and plots show.
     """
 
     name: str
     title: str
     unit: Unit
     better: Direction
+    question: Question
     function: Callable[[Measured], float]
     formula: str
     source: str

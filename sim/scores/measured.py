@@ -16,6 +16,8 @@ from sim.record.shrink_requests import ShrinkRequests, follow_shrink_requests
 from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from sim.guest.contract import OomKind
@@ -133,6 +135,11 @@ class GuestMeasured:
         events = self._measured.events
         times = events.t_us[events.ooms() | events.failed_adds()]
         return int(times[0]) if len(times) else None
+
+
+def of_guest(function: Callable[[GuestMeasured], float]) -> Callable[[Measured], float]:
+    """Return ``function`` as a score's: NaN where no guest is modelled."""
+    return lambda measured: math.nan if measured.guest is None else function(measured.guest)
 
 
 def percent(part: Integers, whole: Integers) -> Floats:

@@ -126,7 +126,8 @@ def test_every_score_is_the_one_worked_out_by_hand(name: str, scores: dict[str, 
 
 
 def test_every_score_is_worked_out_in_the_order_in_which_they_are_shown() -> None:
-    assert list(EXPECTED) == list(SCORES) == list(compute_scores(made_by_hand()))
+    assert EXPECTED.keys() == SCORES.keys()
+    assert list(SCORES) == list(compute_scores(made_by_hand()))
 
 
 @pytest.mark.parametrize("name", [column.name for column in SERIES_COLUMNS[1:]])

@@ -1,0 +1,108 @@
+"""What went wrong: who died, who was killed and why, which memory could not be added."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from sim.guest.contract import OomKind
+from sim.scores.definition import BYTES, NO_GUEST, NUMBER, OWN, SECONDS, Question, Score
+from sim.scores.measured import of_guest
+from sim.units import MICROSECONDS, PAGE_SIZE
+
+if TYPE_CHECKING:
+    from sim.scores.measured import GuestMeasured, Measured
+
+_OOM = "out_of_memory() in mm/oom_kill.c"
+
+
+def _first_kernel_oom(guest: GuestMeasured) -> float:
+    times = guest.ooms(OomKind.KERNEL)
+    return int(times[0]) / MICROSECONDS if len(times) else math.nan
+
+
+def _largest(measured: Measured) -> float:
+    if measured.guest is None:
+        return math.nan
+    plugged, failure = measured.series.plugged, measured.guest.first_failure_us
+    if failure is not None:
+        plugged = plugged[measured.series.t_us <= failure]
+    return float(int(plugged.max()) * PAGE_SIZE)
+
+
+FAILURE_SCORES: Final = (
+    Score(
+        "kernel_ooms",
+        "Kernel out of memory",
+        NUMBER,
+        "lower",
+        Question.FAILURES,
+        of_guest(lambda guest: float(len(guest.ooms(OomKind.KERNEL)))),
+        formula="number of times that the out-of-memory killer ran because a kernel request found no page in any "
+        "kernel zone, however much is free in ZONE_MOVABLE",
+        source=_OOM,
+        undefined=NO_GUEST,
+        headline=True,
+    ),
+    Score(
+        "kernel_oom_first",
+        "Kernel out of memory, first",
+        SECONDS,
+        "higher",
+        Question.FAILURES,
+        of_guest(_first_kernel_oom),
+        formula="simulated time at which that happened first",
+        source=_OOM,
+        undefined=f"{NO_GUEST}, or it never happened",
+    ),
+    Score(
+        "guest_full_ooms",
+        "Guest full",
+        NUMBER,
+        "lower",
+        Question.FAILURES,
+        of_guest(lambda guest: float(len(guest.ooms(OomKind.GUEST_FULL)))),
+        formula="number of times that the out-of-memory killer ran because a user page found no place in any zone: "
+        "the host gave too little or too late",
+        source=_OOM,
+        undefined=NO_GUEST,
+    ),
+    Score(
+        "return_ooms",
+        "Killed for memory asked back",
+        NUMBER,
+        "lower",
+        Question.FAILURES,
+        of_guest(lambda guest: float(len(guest.ooms(OomKind.MIGRATION)))),
+        formula="number of times that the out-of-memory killer ran because pages of memory that was asked back found "
+        "no place elsewhere",
+        source=_OOM,
+        undefined=NO_GUEST,
+    ),
+    Score(
+        "failed_adds",
+        "Failed adds",
+        NUMBER,
+        "lower",
+        Question.FAILURES,
+        of_guest(lambda guest: float(len(guest.failed_adds))),
+        formula="number of times that a driver could not add memory because there was no room for its memmap (ENOMEM), "
+        "counted at every attempt",
+        source="add_memory_resource() in mm/memory_hotplug.c",
+        undefined=NO_GUEST,
+        headline=True,
+    ),
+    Score(
+        "largest_before_failure",
+        "Largest size before a failure",
+        BYTES,
+        "higher",
+        Question.FAILURES,
+        _largest,
+        formula="largest sum over devices of what is plugged, up to the moment at which an add failed or the "
+        "out-of-memory killer ran for the first time; of the whole run where neither happened",
+        source=OWN,
+        undefined=NO_GUEST,
+    ),
+)
+"""In the order in which they are shown."""
