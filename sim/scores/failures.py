@@ -30,6 +30,9 @@ def _largest(measured: Measured) -> float:
     return float(int(plugged.max()) * PAGE_SIZE)
 
 
+FAILING: Final = ("kernel_ooms", "failed_adds")
+"""A run fails where any of these is above 0."""
+
 FAILURE_SCORES: Final = (
     Score(
         "kernel_ooms",
@@ -106,3 +109,8 @@ FAILURE_SCORES: Final = (
     ),
 )
 """In the order in which they are shown."""
+
+
+def fails(measured: Measured) -> bool:
+    """Whether the run fails: see :data:`FAILING`. Never without a guest model."""
+    return any(score.function(measured) > 0 for score in FAILURE_SCORES if score.name in FAILING)

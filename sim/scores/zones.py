@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from sim.scores.definition import DOCUMENT, NUMBER, OWN, PERCENT, POINTS, SECONDS, Question, Score
-from sim.scores.measured import highest, mean_where_defined
+import numpy as np
+
+from sim.record.wanted_movable import wanted_movable
+from sim.scores.definition import BYTE_SECONDS, DOCUMENT, NUMBER, OWN, PERCENT, POINTS, SECONDS, Question, Score
+from sim.scores.failures import fails
+from sim.scores.measured import highest, integral, mean_where_defined
+from sim.units import MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
     from sim.scores.measured import Measured
@@ -25,7 +30,29 @@ def _excess(measured: Measured) -> float:
     return math.nan if configured is None else highest(measured.auto_ratio) - configured
 
 
+def movable_byte_seconds(measured: Measured) -> float:
+    """Return the objective that policies are held against: memory that could be given back, over time."""
+    if fails(measured):
+        return 0.0
+    t_us, pages = wanted_movable(measured.events, measured.result.block_pages)
+    lasting = np.diff(t_us, append=measured.result.duration_us)
+    return integral(pages, lasting) * PAGE_SIZE / MICROSECONDS
+
+
 ZONE_SCORES: Final = (
+    Score(
+        "movable_byte_seconds",
+        "MOVABLE while wanted, over time",
+        BYTE_SECONDS,
+        "higher",
+        Question.ZONES,
+        movable_byte_seconds,
+        formula="integral over time of the sum over devices of min(memory online in ZONE_MOVABLE, what the host asks "
+        "of the device): memory that it has asked back and that refuses to leave is no gain. 0 where the run fails: "
+        "where the guest died, a kernel request found no memory, or an add failed",
+        source=OWN,
+        headline=True,
+    ),
     Score(
         "ratio_mean",
         "MOVABLE:KERNEL, mean",

@@ -35,6 +35,7 @@ class Instant:
     plugged: int
     requested: int
     not_given: int
+    wanted_movable: int
     mixed_groups: int
     mixed_units: int
     zone_changes: int
@@ -42,6 +43,11 @@ class Instant:
 
 def _is_kernel(state: object) -> bool:
     return isinstance(state, int) and state != 3
+
+
+def _blocks_by_device(owner: dict[int, int]) -> dict[int, list[int]]:
+    devices = sorted({device for device in owner.values() if device >= 0})
+    return {device: [block for block, whose in owner.items() if whose == device] for device in devices}
 
 
 def _look(run: RunResult, t: int, zones: dict[int, object], owner: dict[int, int], boot: set[int],
@@ -77,6 +83,10 @@ def _look(run: RunResult, t: int, zones: dict[int, object], owner: dict[int, int
         offline=size * sum(state == "offline" for state in zones.values()),
         plugged=sum(plugged.values()), requested=sum(asked.values()),
         not_given=sum(max(0, plugged.get(device, 0) - size) for device, size in asked.items()),
+        wanted_movable=sum(
+            min(size * sum(zones.get(block) == 3 for block in mine), asked.get(device, 1 << 60))
+            for device, mine in _blocks_by_device(owner).items()
+        ),
         mixed_groups=sum(len(kinds) == 2 for kinds in groups.values()),
         mixed_units=sum(len(kinds) == 2 for kinds in units.values()),
         zone_changes=sum(a != b for a, b in pairwise(online)),
@@ -225,7 +235,11 @@ def plain_scores(run: RunResult) -> dict[str, float]:
             return math.nan
         return sum(dt for (M, K), dt in zip(values, dts, strict=True) if M > R * K // 100) / 1_000_000
 
+    inside = guest_scores(run, looks)
+    fails = any(inside[name] > 0 for name in ("kernel_ooms", "failed_adds"))
+    wanted = 0 if fails else sum(look.wanted_movable * look.dt for look in looks)
     return {
+        "movable_byte_seconds": float(Fraction(wanted * PAGE, 1_000_000)),
         "ratio_mean": _mean(ratio, dts),
         "ratio_max": top(ratio),
         "ratio_end": _number(ratio[-1]),
@@ -259,5 +273,5 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "return_time_mean": float(Fraction(sum(times), len(times) * 1_000_000)) if times else math.nan,
         "return_time_max": max(times) / 1_000_000 if times else math.nan,
         "returns_unfulfilled": never,
-        **guest_scores(run, looks),
+        **inside,
     }

@@ -14,6 +14,7 @@ from sim.scores.registry import SCORES, compute_scores
 from tests.support.made_by_hand import (
     ADD,
     DIMM,
+    FAILED,
     FULL_OOM,
     KERNEL_OOM,
     LARGE_UNITS,
@@ -61,7 +62,14 @@ NOT_GIVEN = 5 * 11500 + 5 * 10000 + 5 * 11000 + 5 * 12000 + 2 * 10000 + 13 * 800
 RETURNED = 2000 + (1000 + 125 + 125 + 250) + 2000 + (1000 + 1000) + 4000 + 1000
 """In the instant 40, at 45, 60, 62 and 75, and of the other DIMM at 80."""
 
+WANTED_MOVABLE = (
+    15 * 4000 + 5 * 7000 + 5 * 8000 + 5 * 12000 + 10 * 5000 + 10 * 4000 + 20 * 3000 + 20 * 2000
+)  # fmt: skip
+"""From second 10 on. At 40 the DIMM's 4000 pages are asked back, and 3000 of 5000 of the device with large units."""
+
 EXPECTED = {
+    # The kernel found no memory four times.
+    "movable_byte_seconds": 0,
     "ratio_mean": MEAN_RATIO,
     "ratio_max": 100 * 14000 / 19903,
     "ratio_end": 100 * 4000 / 17903,
@@ -135,6 +143,16 @@ def test_every_series_is_the_one_added_up_by_hand(name: str) -> None:
     series = run_series(made_by_hand())
     assert series.t_us.tolist() == [row[0] * SECOND for row in STEPS]
     assert getattr(series, name).tolist() == [row[STEP_COLUMNS.index(name)] for row in STEPS]
+
+
+def test_memory_in_movable_counts_as_far_as_the_host_wants_it_and_where_nothing_fails() -> None:
+    harmless = tuple(
+        row for row in ROWS if (row[1], row[5]) != (OOM, KERNEL_OOM) and not (row[1] == FAILED and row[5] == 12)
+    )
+    assert compute_scores(made_by_hand(harmless))["movable_byte_seconds"] == WANTED_MOVABLE * PAGE
+    for failure in ((50, OOM, NONE, 0, 1, KERNEL_OOM, 77), (30, FAILED, DIMM, -1, 0, 12, 0)):
+        rows = tuple(sorted((*harmless, failure), key=lambda row: row[0]))
+        assert compute_scores(made_by_hand(rows))["movable_byte_seconds"] == 0
 
 
 def test_the_last_step_lasts_until_the_end_of_the_run() -> None:
