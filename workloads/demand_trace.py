@@ -10,13 +10,13 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from sim.devices.specs import MOST_DIMM_SLOTS, DimmSpec, VirtioMemSpec
+from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.faults import shown
 from sim.plugins.parameter_types import FilePath, Name, Number, Seconds, Size, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MEMORY_LIMIT, MIB, PAGE_SIZE, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.parameters import LONGEST_US, NODE, PAGES, DeviceBlock, check_multiples
+from workloads.parts.parameters import LONGEST_US, NODE, PAGES, DeviceBlock, check_multiples, check_slots
 from workloads.parts.plan import follow
 from workloads.parts.table import TableFaults, read_text, rows
 
@@ -88,12 +88,10 @@ class DemandTrace(Workload):
             check_multiples(check, PAGE_SIZE, step=step)
         elif check.good("device_block"):
             check_multiples(check, device_block, step=step)
-        if check.good("step", "maximum", "kind"):
-            if maximum < step:
-                check.fault("maximum", f"must be at least the step, {format_size(step)}, but is {format_size(maximum)}")
-            elif kind == "dimm" and maximum // step > MOST_DIMM_SLOTS:
-                dimms = f"{maximum // step} DIMMs of {format_size(step)}"
-                check.fault("maximum", f"makes {dimms}, but {MOST_DIMM_SLOTS} is the most")
+        if check.good("step", "maximum") and maximum < step:
+            check.fault("maximum", f"must be at least the step, {format_size(step)}, but is {format_size(maximum)}")
+        if kind == "dimm":
+            check_slots(check, step, maximum=maximum)
         check.done()
         self._kind = kind
         self._block = device_block

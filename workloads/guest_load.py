@@ -15,6 +15,7 @@ from workloads.parts.demand import (
     BYTE_KINDS,
     DROP_CACHE,
     DROP_SLAB,
+    KERNEL_KINDS,
     KINDS,
     PIECE_KINDS,
     GuestProcess,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from workloads.parts.demand import Target
 
 SHAPES: Final = ("constant", "ramp", "steps", "bursts")
-KERNEL_KINDS: Final = ("page-tables", "pinned", "kernel")
 MOST_PROCESSES: Final = 10_000
 
 

@@ -21,6 +21,7 @@ from tests.workloads.fake_host import CHARACTERS, Character, calls, play
 from workloads.csv_replay import CsvReplay
 from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
+from workloads.grow_and_return import GrowAndReturn
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
 from workloads.parts.together import PartHost, Together
@@ -40,6 +41,7 @@ CLASSES: tuple[type[Workload], ...] = (
     RandomMix,
     CsvReplay,
     DemandTrace,
+    GrowAndReturn,
     GuestLoad,
     LoadTrace,
     ReactiveGrowth,
@@ -53,6 +55,8 @@ RANDOM: dict[str, Workload] = {
     "bursts": VirtioMemResize(shape="bursts"),
     "load": GuestLoad(shape="bursts", rate=64 * MIB, processes=3, tick=1.0, kernel_share=0.1),
     "load in steps": GuestLoad(shape="steps", size=4 * GIB, rate=300 * MIB, jitter=0.5),
+    "grow and return": GrowAndReturn(spread=2.0),
+    "grow and return by blocks": GrowAndReturn(device="virtio-mem-big-blocks", spread=2.0),
     "mix": RandomMix(nodes=[0, 1], duration=20_000.0),
     "mix-again": RandomMix(ask_again=True, wait_for_guest=True, duration=20_000.0),
 }
@@ -247,6 +251,16 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (GuestLoad, {"kind": "processes", "kernel_share": 0.1}, ["kernel_share"]),
     (GuestLoad, {"start": 10.0, "end": 10.0}, ["end"]),
     (GuestLoad, {"processes": 0, "drop_caches": 4, "jitter": 2}, ["jitter", "processes", "drop_caches"]),
+    (GrowAndReturn, {"device": "dim", "size": 0, "pace": 0, "spread": 0.5}, ["device", "size", "pace", "spread"]),
+    (GrowAndReturn, {"size": 65 * GIB, "step": 256 * MIB}, ["size"]),
+    (GrowAndReturn, {"size": GIB + 128 * MIB}, ["size"]),
+    (GrowAndReturn, {"step": GIB + 1, "device_block": 3 * MIB}, ["step", "device_block"]),
+    (GrowAndReturn, {"device": "virtio-mem", "step": 3 * MIB, "size": 3 * GIB}, ["step"]),
+    (GrowAndReturn, {"device": "virtio-mem-big-blocks", "big_block": GIB}, ["step"]),
+    (GrowAndReturn, {"device": "virtio-mem-big-blocks", "big_block": 3 * MIB}, ["big_block"]),
+    (GrowAndReturn, {"kernel_start": 1500.0}, ["leave"]),
+    (GrowAndReturn, {"ask_back": 1500.0}, ["ask_back"]),
+    (GrowAndReturn, {"duration": 1800.0, "kernel_leaves": 1.5}, ["kernel_leaves", "duration"]),
     (LoadTrace, {"path": "/nowhere/at-all.csv"}, ["path"]),
     (LoadTrace, {"path": "x.csv", "speed": 0, "tick": -1}, ["speed", "tick"]),
     (ReactiveGrowth, {"step": 3 * MIB, "period": 0}, ["step", "period"]),

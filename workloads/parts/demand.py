@@ -19,6 +19,9 @@ BYTE_KINDS: Final = ("anonymous", "page-cache", "tmpfs", "page-tables", "pinned"
 PIECE_KINDS: Final = ("tmpfs-files", "disk-files", "written-files", "processes", "pipes", "sockets")
 """Kinds of load whose amount is a number of pieces."""
 
+KERNEL_KINDS: Final = ("page-tables", "pinned", "kernel")
+"""Those of them that are kernel memory, or lie where the kernel's memory does."""
+
 KINDS: Final = (*BYTE_KINDS, *PIECE_KINDS)
 
 DROP_CACHE: Final = 1

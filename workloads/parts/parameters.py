@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
+from sim.devices.specs import MOST_DIMM_SLOTS
+from sim.faults import shown
 from sim.plugins.parameter_lists import ListOf
 from sim.plugins.parameter_types import Seconds, Size, Whole
 from sim.plugins.values import SECONDS_LIMIT
-from sim.units import MIB, MICROSECONDS, MOST_NODES, PAGE_SIZE, TIB, format_size
+from sim.units import MIB, MICROSECONDS, MOST_NODES, PAGE_SIZE, TIB, format_size, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,14 +42,14 @@ class DeviceBlock(Size):
     @property
     def in_words(self) -> str:
         """Which values are taken."""
-        return "a power of two from 1MiB to 1TiB"
+        return "a power of two from 1MiB to 1TiB" + (", or 0" if self.zero else "")
 
     def complaints(self, value: object) -> Iterator[str]:
-        """Find fault with what is no power of two from 1 MiB to 1 TiB."""
+        """Find fault with what is no power of two from 1 MiB to 1 TiB, nor 0 where that may be."""
         wrong = list(super().complaints(value))
         yield from wrong
         if not wrong and isinstance(value, int) and (value & (value - 1) or value > TIB):
-            yield f"must be a power of two from 1MiB to 1TiB, but is {format_size(value)}"
+            yield f"must be {self.in_words}, but is {format_size(value)}"
 
 
 def check_multiples(check: Checker, unit: int, **sizes: int) -> None:
@@ -61,3 +63,18 @@ def check_region(check: Checker, region: int, maximum: int) -> None:
     """Find fault with a region (0 stands for the maximum) that does not hold the ``maximum``."""
     if check.good("region", "maximum") and 0 < region < maximum:
         check.fault("region", f"must hold the maximum, {format_size(maximum)}, but is {format_size(region)}")
+
+
+def check_slots(check: Checker, step: int, **whole: int) -> None:
+    """Find fault with a ``whole``, which has a name for people, that makes more DIMMs of ``step`` bytes than fit in."""
+    ((name, size),) = whole.items()
+    if check.good(name, "step") and size // step > MOST_DIMM_SLOTS:
+        dimms = f"{size // step} DIMMs of {format_size(step)}"
+        check.fault(name, f"makes {dimms}, but {MOST_DIMM_SLOTS} is the most")
+
+
+def check_after(check: Checker, **times: float) -> None:
+    """Find fault with the second of two ``times`` (seconds by name) that does not come after the first."""
+    (first, before), (second, after) = times.items()
+    if check.good(first, second) and seconds_to_us(after) <= seconds_to_us(before):
+        check.fault(second, f"must be after {first}, {before:g}, but is {shown(after)}")
