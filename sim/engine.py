@@ -110,7 +110,6 @@ def simulate(
             "refused_offlines": core.refusals,
             "failed_requests": host.failed_requests,
             "failed_operations": context.failures,
-            "guest_died": int(link is not None and link.model.killer.guest_died),
         },
         guest={} if link is None else link.series(),
     )

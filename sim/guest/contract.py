@@ -51,6 +51,14 @@ class OomKind(IntEnum):
     MIGRATION = 2
     """Pages of memory that was asked back found no place elsewhere."""
 
+    @property
+    def shown(self) -> str:
+        """What people call it, in tables and files."""
+        return _SHOWN[self]
+
+
+_SHOWN: Final = {OomKind.KERNEL: "kernel", OomKind.GUEST_FULL: "guest full", OomKind.MIGRATION: "return"}
+
 
 class ZoneUse(NamedTuple):
     """Pages of one zone by use, at one moment.

@@ -79,7 +79,7 @@ class Run:
     @property
     def died(self) -> bool:
         """Whether the out-of-memory killer found nobody to kill."""
-        return bool(self.result.counters["guest_died"])
+        return self.events.death is not None
 
     @property
     def requests(self) -> list[Request]:

@@ -26,3 +26,5 @@ class OomLog(CoreListener):
         for kill in kills:
             self.kills.append((int(self._env.now), kill))
             self._recorder.out_of_memory(self._env.now, kill.kind, kill.mem_available)
+            if kill.guest_died:
+                self._recorder.died(self._env.now, kill.kind, kill.mem_available)

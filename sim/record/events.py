@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from sim.guest.contract import OomKind
 from sim.memory.errors import ENOMEM
 from sim.record.recorder import ATTACHED, GONE, NO_DEVICE, NO_ZONE, EventKind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from sim.guest.contract import OomKind
     from sim.record.run_result import BootMemory
 
     Integers = npt.NDArray[np.int64]
@@ -52,6 +52,13 @@ NO_OOM: Final = -1
 
 _LAST_ABOUT_BLOCKS: Final = EventKind.REFUSED
 """Up to this kind the columns ``count`` and ``zone`` are blocks and their zone; beyond, they are codes."""
+
+
+class Death(NamedTuple):
+    """When a guest died, in microseconds, and of what."""
+
+    t_us: int
+    cause: OomKind
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,12 @@ class Events:
     def mem_available(self) -> Integers:
         """MemAvailable in pages when the out-of-memory killer ran; 0 for all other events."""
         return np.where(self.kind == EventKind.OOM, self._pages, 0)
+
+    @cached_property
+    def death(self) -> Death | None:
+        """When the guest died, and of what; None where it lives."""
+        rows = np.flatnonzero(self.kind == EventKind.DEATH)
+        return Death(int(self.t_us[rows[0]]), OomKind(int(self._zone[rows[0]]))) if len(rows) else None
 
     # Which events are of a sort ---------------------------------------------------------------------------------------
 

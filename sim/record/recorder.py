@@ -53,6 +53,8 @@ class EventKind(IntEnum):
     """The guest ran out of memory; ``zone`` holds the kind, see :class:`sim.guest.OomKind`, ``pages`` MemAvailable."""
     DEVICE = 13
     """A device was attached (``count`` 1) or is gone (``count`` 0)."""
+    DEATH = 14
+    """The guest died: the out-of-memory killer, in the row before, found nobody. ``zone`` and ``pages`` as for OOM."""
 
 
 NO_DEVICE: Final = -1
@@ -74,6 +76,7 @@ _DEVICE: Final = int(EventKind.DEVICE)
 _REQUEST: Final = int(EventKind.REQUEST)
 _FAILED: Final = int(EventKind.FAILED)
 _OOM: Final = int(EventKind.OOM)
+_DEATH: Final = int(EventKind.DEATH)
 
 ATTACHED: Final = 1
 GONE: Final = 0
@@ -135,6 +138,10 @@ class Recorder:
         """Record that the out-of-memory killer ran while MemAvailable was that many pages."""
         # 0 and 1, not NO_BLOCK and 0: that is what files hold.
         self.append((t_us, _OOM, NO_DEVICE, 0, 1, int(kind), mem_available))
+
+    def died(self, t_us: float, cause: OomKind, mem_available: int) -> None:
+        """Record that the guest died, because the killer found nobody when MemAvailable was that many pages."""
+        self.append((t_us, _DEATH, NO_DEVICE, NO_BLOCK, 0, int(cause), mem_available))
 
     def compact(self, *, force: bool = False) -> None:
         """Pack the rows that wait, if there are many of them (or ``force``)."""

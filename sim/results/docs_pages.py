@@ -44,6 +44,7 @@ _KINDS: Final[Mapping[EventKind, str]] = {
     EventKind.FAILED: "a request or an addition failed",
     EventKind.OOM: "the guest ran out of memory",
     EventKind.DEVICE: "a device was attached (count 1) or is gone (count 0)",
+    EventKind.DEATH: "the guest died: the row before says of which out of memory",
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, GroupKind, dynamic_group
+from sim.record.events import Events
 from sim.record.recorder import EVENT_COLUMNS
 from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.record.series import SERIES_COLUMNS
@@ -60,6 +61,7 @@ def _arrow_type(name: str) -> Any:  # noqa: ANN401  pyarrow has no types
 def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str:
     """Return the row of a completed cell as a JSON object of the columns in ``RUNS``; undefined scores are null."""
     boot = result.boot
+    death = Events.of(result.events).death if scores["died"] == 1 else None
     return _row(
         cell,
         {
@@ -72,6 +74,7 @@ def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str
             "boot_early_kernel_bytes": boot.early_kernel_pages * PAGE_SIZE,
             "devices": len(result.device_names),
             "events": len(result.events),
+            "death_cause": death and death.cause.shown,
             **{name: None if math.isnan(scores[name]) else scores[name] for name in SCORES},
         },
     )

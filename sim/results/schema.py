@@ -62,6 +62,7 @@ _RUN_HEAD: Final = (
     Column("boot_early_kernel_bytes", "int64", "B", "KE at boot: memory in kernel zones without CMA"),
     Column("devices", "int64", "1", "devices that were attached"),
     Column("events", "int64", "1", "rows of the events table"),
+    Column("death_cause", "string", "-", "what the guest died of: kernel, guest full or return; null where it lives"),
 )
 
 RUNS: Final = TableLayout(
@@ -105,13 +106,14 @@ EVENTS: Final = TableLayout(
             "zone",
             "int32",
             "-",
-            "zone number: 0 DMA, 1 DMA32, 2 Normal, 3 Movable, -1 none; an errno for FAILED, the kind for OOM",
+            "zone number: 0 DMA, 1 DMA32, 2 Normal, 3 Movable, -1 none; an errno for FAILED, the kind of out of memory "
+            "for OOM and DEATH",
         ),
         Column(
             "pages",
             "int64",
             "pages of 4 KiB",
-            "change of the device's plugged memory; for REQUEST the size asked for, for OOM MemAvailable",
+            "change of the device's plugged memory; for REQUEST the size asked for, for OOM and DEATH MemAvailable",
         ),
     ),
 )

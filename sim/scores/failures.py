@@ -21,6 +21,10 @@ def _first_kernel_oom(guest: GuestMeasured) -> float:
     return int(times[0]) / MICROSECONDS if len(times) else math.nan
 
 
+def _death_time(guest: GuestMeasured) -> float:
+    return math.nan if guest.death is None else guest.death.t_us / MICROSECONDS
+
+
 def _largest(measured: Measured) -> float:
     if measured.guest is None:
         return math.nan
@@ -30,10 +34,34 @@ def _largest(measured: Measured) -> float:
     return float(int(plugged.max()) * PAGE_SIZE)
 
 
-FAILING: Final = ("kernel_ooms", "failed_adds")
+FAILING: Final = ("died", "kernel_ooms", "failed_adds")
 """A run fails where any of these is above 0."""
 
 FAILURE_SCORES: Final = (
+    Score(
+        "died",
+        "Guest died",
+        NUMBER,
+        "lower",
+        Question.FAILURES,
+        of_guest(lambda guest: float(guest.death is not None)),
+        formula="1 where the guest died, because the out-of-memory killer found no process to kill, 0 where it lives "
+        "to the end; a mean of it is the share of runs in which the guest dies",
+        source=_OOM,
+        undefined=NO_GUEST,
+        headline=True,
+    ),
+    Score(
+        "death_time",
+        "Guest died at",
+        SECONDS,
+        "higher",
+        Question.FAILURES,
+        of_guest(_death_time),
+        formula="simulated time at which the guest died; of what, says the column `death_cause` of the table `runs`",
+        source=_OOM,
+        undefined=f"{NO_GUEST}, or it lives to the end",
+    ),
     Score(
         "kernel_ooms",
         "Kernel out of memory",
@@ -69,10 +97,11 @@ FAILURE_SCORES: Final = (
         "the host gave too little or too late",
         source=_OOM,
         undefined=NO_GUEST,
+        headline=True,
     ),
     Score(
         "return_ooms",
-        "Killed for memory asked back",
+        "Killed by a return",
         NUMBER,
         "lower",
         Question.FAILURES,
@@ -81,6 +110,7 @@ FAILURE_SCORES: Final = (
         "no place elsewhere",
         source=_OOM,
         undefined=NO_GUEST,
+        headline=True,
     ),
     Score(
         "failed_adds",
@@ -93,7 +123,6 @@ FAILURE_SCORES: Final = (
         "counted at every attempt",
         source="add_memory_resource() in mm/memory_hotplug.c",
         undefined=NO_GUEST,
-        headline=True,
     ),
     Score(
         "largest_before_failure",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.record.blockmap import ZoneChanges, zone_changes
-from sim.record.events import Events
+from sim.record.events import Death, Events
 from sim.record.mixed_groups import MixedCounts, mixed_counts
 from sim.record.series import RunSeries, run_series
 from sim.record.shrink_requests import ShrinkRequests, follow_shrink_requests
@@ -107,6 +107,11 @@ class GuestMeasured:
         self.dt_us: Integers = np.diff(self.t_us, append=measured.result.duration_us)
         self.headroom: Integers = samples["headroom"]
         self.returnable: Integers = samples["returnable"]
+
+    @property
+    def death(self) -> Death | None:
+        """When the guest died, and of what; None where it lives."""
+        return self._measured.events.death
 
     def ooms(self, kind: OomKind) -> Integers:
         """Return the microseconds at which the killer ran for a reason of ``kind``."""

@@ -30,7 +30,7 @@ M, N = ZONE_MOVABLE, ZONE_NORMAL
 NAMES = ("wall-2g", "wall-512m", "kata-udev")
 
 
-def made(*events: tuple[float, EventKind, int, int, int, int, int], died: int = 0) -> Run:
+def made(*events: tuple[float, EventKind, int, int, int, int, int]) -> Run:
     """Return a run with these events, their times in seconds, on a machine of 1 GiB; samples at 0, 10 and 20 s."""
     result = RunResult(
         events=np.array([(round(t * 1e6), *rest) for t, *rest in events], dtype=np.int64).reshape(-1, 7),
@@ -41,7 +41,7 @@ def made(*events: tuple[float, EventKind, int, int, int, int, int], died: int = 
         duration_us=100_000_000,
         boot=BootMemory((BootRun(0, 8, N, 0),), 8 * BLOCK, 0, 8 * BLOCK),
         configured_ratio=None,
-        counters={"guest_died": died},
+        counters={},
         guest={"t_us": np.array([0, 10_000_000, 20_000_000]), "user": np.array([1, 2, 3])},
     )
     return Run("p", "w", GIB, result)
@@ -56,10 +56,10 @@ FULL = made(
     (5.0, EventKind.FAILED, 1, -1, 0, ENOMEM, 0),
     (6.0, EventKind.FAILED, 0, -1, 0, ENOMEM, 0),
     (7.5, EventKind.OOM, -1, 0, 1, int(OomKind.KERNEL), 1000),
+    (7.5, EventKind.DEATH, -1, -1, 0, int(OomKind.KERNEL), 1000),
     (8.0, EventKind.SUBUNPLUG, 0, 41, 1, -1, 512),
     (9.0, EventKind.REQUEST, 0, -1, 0, -1, 0),
     (9.5, EventKind.UNPLUG, 0, 40, 1, M, BLOCK),
-    died=1,
 )
 
 

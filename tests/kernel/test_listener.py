@@ -109,8 +109,12 @@ def test_kills_are_recorded_with_their_time_and_kept_in_full() -> None:
     env.run(until=9)
     log.out_of_memory((KILL,))
     assert log.kills == [(5, KILL), (5, other), (9, KILL)]
-    rows = [(5, OomKind.GUEST_FULL, 77), (5, OomKind.MIGRATION, 0), (9, OomKind.GUEST_FULL, 77)]
-    assert recorder.table().tolist() == [[t, EventKind.OOM, -1, 0, 1, kind, pages] for t, kind, pages in rows]
+    assert recorder.table().tolist() == [
+        [5, EventKind.OOM, -1, 0, 1, OomKind.GUEST_FULL, 77],
+        [5, EventKind.OOM, -1, 0, 1, OomKind.MIGRATION, 0],
+        [5, EventKind.DEATH, -1, -1, 0, OomKind.MIGRATION, 0],
+        [9, EventKind.OOM, -1, 0, 1, OomKind.GUEST_FULL, 77],
+    ]
 
 
 class Jealous:

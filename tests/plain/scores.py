@@ -186,13 +186,15 @@ def return_times(run: RunResult) -> tuple[list[int], int]:
 def guest_scores(run: RunResult, looks: list[Instant]) -> dict[str, float]:
     """Return the scores of the guest's samples, sample by sample; NaN for all of them where there are none."""
     names = (
-        "headroom_min", "headroom_mean", "kernel_ooms", "kernel_oom_first", "guest_full_ooms", "return_ooms",
-        "failed_adds", "largest_before_failure", "returnable_share_mean", "returnable_share_min",
+        "headroom_min", "headroom_mean", "died", "death_time", "kernel_ooms", "kernel_oom_first",
+        "guest_full_ooms", "return_ooms", "failed_adds", "largest_before_failure",
+        "returnable_share_mean", "returnable_share_min",
     )  # fmt: skip
     if not run.guest:
         return dict.fromkeys(names, math.nan)
     rows = run.events.tolist()
     ooms = [[row[0] for row in rows if row[1] == EventKind.OOM and row[5] == kind] for kind in range(3)]
+    deaths = [row[0] for row in rows if row[1] == EventKind.DEATH]
     adds = [row[0] for row in rows if row[1] == EventKind.FAILED and row[2] >= 0 and row[5] == 12]
     failed = min((t for times in (*ooms, adds) for t in times), default=math.inf)
     times = [int(t) for t in run.guest["t_us"]]
@@ -205,6 +207,8 @@ def guest_scores(run: RunResult, looks: list[Instant]) -> dict[str, float]:
     return {
         "headroom_min": 0 if ooms[0] else min(free) * PAGE,
         "headroom_mean": _mean([Fraction(pages) for pages in free], dts) * PAGE,
+        "died": len(deaths),
+        "death_time": deaths[0] / 1_000_000 if deaths else math.nan,
         "kernel_ooms": len(ooms[0]),
         "kernel_oom_first": ooms[0][0] / 1_000_000 if ooms[0] else math.nan,
         "guest_full_ooms": len(ooms[1]),

@@ -33,6 +33,7 @@ def events(*rows: tuple[int, int, int]) -> Events:
         (EventKind.FAILED, 0, 0, 0),
         (EventKind.OOM, 0, 0, 0),
         (EventKind.DEVICE, 0, 0, 0),
+        (EventKind.DEATH, 0, 0, 0),
     ],
 )
 def test_each_kind_counts_as_its_meaning_says(kind: EventKind, online: int, offline: int, plugged: int) -> None:
@@ -42,9 +43,9 @@ def test_each_kind_counts_as_its_meaning_says(kind: EventKind, online: int, offl
 def test_the_numbers_of_kinds_and_the_columns_are_those_that_files_hold() -> None:
     assert [kind.name for kind in sorted(EventKind)] == [
         "PLUG", "ADD", "ONLINE", "OFFLINE", "REMOVE", "UNPLUG", "SUBPLUG", "SUBUNPLUG", "REQUEST", "REFUSED", "FAILED",
-        "OOM", "DEVICE",
+        "OOM", "DEVICE", "DEATH",
     ]  # fmt: skip
-    assert [int(kind) for kind in sorted(EventKind)] == list(range(1, 14))
+    assert [int(kind) for kind in sorted(EventKind)] == list(range(1, 15))
     assert EVENT_COLUMNS == ("t_us", "kind", "device", "block", "count", "zone", "pages")
 
 
@@ -79,6 +80,7 @@ CODES = (
     (5, EventKind.FAILED, 0, -1, 0, 3, 0),
     (6, EventKind.OOM, -1, 0, 1, 0, 70),
     (6, EventKind.OOM, -1, 0, 1, 2, 80),
+    (6, EventKind.DEATH, -1, -1, 0, 2, 80),
     (7, EventKind.DEVICE, 1, -1, 1, -1, 0),
     (8, EventKind.DEVICE, 0, -1, 0, -1, 0),
     (9, EventKind.REMOVE, 0, 5, 2, -1, 200),
@@ -90,15 +92,15 @@ CODES = (
 
 def test_each_accessor_reads_only_the_events_that_a_column_means_it_for() -> None:
     seen = Events.of(np.array(CODES, dtype=np.int64))
-    assert seen.blocks.tolist() == [3, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, 4, 4]
-    assert seen.zone.tolist() == [3, -1, -1, 1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 2]
-    assert seen.requested.tolist() == [0, 0, 900, *[0] * 11]
-    assert seen.errno.tolist() == [0, 0, 0, 0, 12, 12, 3, *[0] * 7]
-    assert seen.oom_kind.tolist() == [*[-1] * 7, OomKind.KERNEL, OomKind.MIGRATION, *[-1] * 5]
-    assert seen.mem_available.tolist() == [*[0] * 7, 70, 80, *[0] * 5]
-    assert seen.online_change().tolist() == [3, *[0] * 12, -4]
-    assert seen.offline_change().tolist() == [*[0] * 11, -2, 4, 0]
-    assert seen.plugged_change().tolist() == [300, -40, *[0] * 9, -200, 400, -350]
+    assert seen.blocks.tolist() == [3, 1, 0, 2, *[0] * 8, 2, 4, 4]
+    assert seen.zone.tolist() == [3, -1, -1, 1, *[-1] * 10, 2]
+    assert seen.requested.tolist() == [0, 0, 900, *[0] * 12]
+    assert seen.errno.tolist() == [0, 0, 0, 0, 12, 12, 3, *[0] * 8]
+    assert seen.oom_kind.tolist() == [*[-1] * 7, OomKind.KERNEL, OomKind.MIGRATION, *[-1] * 6]
+    assert seen.mem_available.tolist() == [*[0] * 7, 70, 80, *[0] * 6]
+    assert seen.online_change().tolist() == [3, *[0] * 13, -4]
+    assert seen.offline_change().tolist() == [*[0] * 12, -2, 4, 0]
+    assert seen.plugged_change().tolist() == [300, -40, *[0] * 10, -200, 400, -350]
 
 
 def test_events_are_flagged_by_what_they_tell() -> None:
@@ -109,21 +111,23 @@ def test_events_are_flagged_by_what_they_tell() -> None:
         "runs for the kernel": (seen.ooms(OomKind.KERNEL), [7]),
         "runs for a full guest": (seen.ooms(OomKind.GUEST_FULL), []),
         "runs for migration": (seen.ooms(OomKind.MIGRATION), [8]),
-        "attached": (seen.attached(), [9]),
-        "gone": (seen.gone(), [10]),
-        "one kind": (seen.of_kind(EventKind.DEVICE), [9, 10]),
+        "attached": (seen.attached(), [10]),
+        "gone": (seen.gone(), [11]),
+        "one kind": (seen.of_kind(EventKind.DEVICE), [10, 11]),
         "two kinds": (seen.of_kind(EventKind.PLUG, EventKind.REFUSED), [0, 3]),
     }
     for what, (flags, rows) in flagged.items():
         assert flags.dtype == np.bool_, what
         assert np.flatnonzero(flags).tolist() == rows, what
     assert seen.where(seen.ooms()).mem_available.tolist() == [70, 80]
+    assert seen.death == (6, OomKind.MIGRATION)
+    assert seen.where(seen.ooms()).death is None
 
 
 def test_the_table_itself_is_never_changed_by_reading_it() -> None:
     table = np.array(CODES, dtype=np.int64)
     seen = Events.of(table)
-    assert (seen.blocks.sum(), seen.zone.sum()) == (16, -5)
+    assert (seen.blocks.sum(), seen.zone.sum()) == (16, -6)
     assert table.tolist() == [list(row) for row in CODES]
     assert seen.attached().any()
     assert seen.errno.max() == 12

@@ -36,7 +36,7 @@ def test_series_are_those_of_the_plain_recomputation(seed: int) -> None:
 
 def test_the_made_up_runs_reach_every_kind_of_event() -> None:
     """And what they do to the devices: asked for less than they have, again, and gone with a wish unfulfilled."""
-    reach = Reach({kind.name: 100 for kind in EventKind} | dict.fromkeys(WISHES, 20))
+    reach = Reach({kind.name: 100 for kind in EventKind} | {"DEATH": 20} | dict.fromkeys(WISHES, 20))
     for seed in SEEDS:
         run = seeded_run(seed)
         plugged, asked = Counter[int](), dict[int, int]()

@@ -80,6 +80,7 @@ def test_the_row_of_a_run_is_in_seconds_and_bytes(tmp_path: Path) -> None:
         "boot_early_kernel_bytes": 8 * BYTES - 1000 * 4096,
         "devices": 2,
         "events": 3,
+        "death_cause": None,
     }
     assert scores["kernel_min"] == 8 * BYTES
     # What no run defines is null and never 0; see the scores' own tests for the rest.

@@ -105,6 +105,8 @@ EXPECTED = {
     "refused_offlines": 3,
     "headroom_min": 0,
     "headroom_mean": (12 * 900 + 18 * 650 + 34 * 40 + 26 * 300 + 10 * 800) * PAGE / 100,
+    "died": 1,
+    "death_time": 80,
     "kernel_ooms": 4,
     "kernel_oom_first": 50,
     "guest_full_ooms": 3,

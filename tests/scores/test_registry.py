@@ -100,6 +100,8 @@ def test_what_is_undefined_is_nan_and_never_zero() -> None:
         "return_time_max",
         "headroom_min",
         "headroom_mean",
+        "died",
+        "death_time",
         "kernel_ooms",
         "kernel_oom_first",
         "guest_full_ooms",

@@ -23,7 +23,7 @@ EBUSY, ENOMEM = 16, 12
 PLUG, ADD, ONLINE, OFFLINE = EventKind.PLUG, EventKind.ADD, EventKind.ONLINE, EventKind.OFFLINE
 REMOVE, UNPLUG, SUBPLUG, SUBUNPLUG = EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBPLUG, EventKind.SUBUNPLUG
 REQUEST, REFUSED, FAILED = EventKind.REQUEST, EventKind.REFUSED, EventKind.FAILED
-OOM, DEVICE = EventKind.OOM, EventKind.DEVICE
+OOM, DEVICE, DEATH = EventKind.OOM, EventKind.DEVICE, EventKind.DEATH
 N, M = ZONE_NORMAL, ZONE_MOVABLE
 
 SECONDS = 100
@@ -92,6 +92,7 @@ ROWS: tuple[tuple[int, ...], ...] = (
     (75, OFFLINE, NONE, 10, 1, M, 0),
     (80, UNPLUG, OTHER_DIMM, 33, 1, M, 1000),
     (80, REQUEST, OTHER_DIMM, -1, 0, -1, 3000),
+    (80, DEATH, NONE, -1, 0, FULL_OOM, 77),
 )  # fmt: skip
 
 STEP_COLUMNS = (

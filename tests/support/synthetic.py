@@ -32,6 +32,9 @@ CHANGES = (EventKind.PLUG, EventKind.ADD, EventKind.ONLINE, EventKind.OFFLINE, E
            EventKind.REQUEST)  # fmt: skip
 """What happens twice as often as the rest."""
 
+ASKED = (EventKind.REQUEST, EventKind.FAILED, EventKind.DEVICE)
+"""What the host alone does."""
+
 SEEDS = range(2000 if LONG else 100)
 """Of the runs on which whatever reads events is compared with something plainer."""
 
@@ -50,6 +53,8 @@ class Machine:
     t_us: int = 0
     lasts: bool = True
     """Whether time goes on at all."""
+    lives: bool = True
+    """Whether the guest does: a dead one is asked, and does nothing."""
 
     def emit(
         self, kind: EventKind, device: int, block: int = -1, count: int = 0, zone: int = -1, pages: int = 0
@@ -94,7 +99,8 @@ class Machine:
     def step(self) -> None:
         """Let one thing happen: of any kind, to any device, where it can."""
         self.t_us += self.lasts * self.rng.choice((0, 0, 1, 7, 1000, 3_000_000))
-        kinds, devices = [*EventKind, *CHANGES], [-1, *range(len(self.devices))]
+        kinds: list[EventKind] = [*EventKind, *CHANGES] if self.lives else list(ASKED)
+        devices = [-1, *range(len(self.devices))]
         for kind in self.rng.sample(kinds, len(kinds)):
             for device in self.rng.sample(devices, len(devices)):
                 if self.happens(kind, device):
@@ -117,7 +123,7 @@ class Machine:
             if kind in wanted:
                 run = self.run_of(device, wanted[kind])
                 return run is not None and self.blocks_change(kind, device, run)
-        if kind in (EventKind.FAILED, EventKind.OOM) or device >= 0:
+        if kind in (EventKind.FAILED, EventKind.OOM, EventKind.DEATH) or device >= 0:
             return self.no_block_changes(kind, device)
         return False
 
@@ -154,8 +160,15 @@ class Machine:
             self.emit(kind, device, zone=rng.choice((12, 16)))
         elif kind == EventKind.OOM:
             self.emit(kind, -1, 0, 1, rng.randrange(3), rng.randrange(1000))
+        elif kind == EventKind.DEATH:
+            if rng.randrange(20):
+                return False
+            cause, available = rng.randrange(3), rng.randrange(1000)
+            self.emit(EventKind.OOM, -1, 0, 1, cause, available)
+            self.emit(kind, -1, zone=cause, pages=available)
+            self.lives = False
         elif kind == EventKind.DEVICE:
-            self.emit(kind, device, count=rng.randrange(2))
+            self.emit(kind, device, count=rng.randrange(2) if self.lives else 1)
         return True
 
 

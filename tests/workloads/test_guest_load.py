@@ -14,6 +14,7 @@ from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.plugins.parameters import ParameterError
+from sim.record.events import Events
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.support.reach import Reach
@@ -183,13 +184,13 @@ def test_a_burst_starts_a_killed_program_anew() -> None:
     result = in_guest(load)
 
     assert load.kills > 5
-    assert int(result.counters["guest_died"]) == 0
+    assert Events.of(result.events).death is None
 
 
 def test_kernel_memory_without_an_owner_kills_the_guest() -> None:
     result = in_guest(GuestLoad(kind="kernel", shape="ramp", size=2 * GIB, rate=100 * MIB, duration=60.0))
 
-    assert int(result.counters["guest_died"]) == 1
+    assert Events.of(result.events).death is not None
 
 
 REACH = Reach({"more": 30, "less": 10, "reached": 10, "not reached in time": 1, "at any rate": 3, "nothing to do": 1})
