@@ -240,7 +240,7 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         return sum(dt for (M, K), dt in zip(values, dts, strict=True) if M > R * K // 100) / 1_000_000
 
     inside = guest_scores(run, looks)
-    fails = any(inside[name] > 0 for name in ("kernel_ooms", "failed_adds"))
+    fails = any(inside[name] > 0 for name in ("died", "kernel_ooms", "failed_adds"))
     wanted = 0 if fails else sum(look.wanted_movable * look.dt for look in looks)
     return {
         "movable_byte_seconds": float(Fraction(wanted * PAGE, 1_000_000)),

@@ -13,6 +13,7 @@ from sim.record.series import SERIES_COLUMNS, device_series, run_series
 from sim.scores.registry import SCORES, compute_scores
 from tests.support.made_by_hand import (
     ADD,
+    DEATH,
     DIMM,
     FAILED,
     FULL_OOM,
@@ -149,10 +150,13 @@ def test_every_series_is_the_one_added_up_by_hand(name: str) -> None:
 
 def test_memory_in_movable_counts_as_far_as_the_host_wants_it_and_where_nothing_fails() -> None:
     harmless = tuple(
-        row for row in ROWS if (row[1], row[5]) != (OOM, KERNEL_OOM) and not (row[1] == FAILED and row[5] == 12)
+        row
+        for row in ROWS
+        if (row[1], row[5]) != (OOM, KERNEL_OOM) and not (row[1] == FAILED and row[5] == 12) and row[1] != DEATH
     )
     assert compute_scores(made_by_hand(harmless))["movable_byte_seconds"] == WANTED_MOVABLE * PAGE
-    for failure in ((50, OOM, NONE, 0, 1, KERNEL_OOM, 77), (30, FAILED, DIMM, -1, 0, 12, 0)):
+    failures = ((50, OOM, NONE, 0, 1, KERNEL_OOM, 77), (30, FAILED, DIMM, -1, 0, 12, 0), ROWS[-1])
+    for failure in failures:
         rows = tuple(sorted((*harmless, failure), key=lambda row: row[0]))
         assert compute_scores(made_by_hand(rows))["movable_byte_seconds"] == 0
 
