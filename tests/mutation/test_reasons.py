@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mutation import report, results
+from tests.mutation import report, results, typed
 from tests.mutation.results import AREAS, Mutant
 from tests.mutation.run import chosen
 
@@ -53,6 +53,25 @@ def test_a_sample_is_the_same_every_time_and_about_its_share() -> None:
     assert drawn == [mutant.name for mutant in many if chosen(mutant, 10.0)]
     assert 160 < len(drawn) < 240
     assert all(chosen(mutant, 100.0) for mutant in many)
+
+
+def test_types_give_away_what_is_wrong_of_the_mutant_alone() -> None:
+    """Every copy of an __init__ defines the attributes anew, and one function has the same fault without a change."""
+    source = "\n".join(
+        f"def {name}():\n    return 1"
+        for name in ("xǁCǁ__init____mutmut_orig", "xǁCǁ__init____mutmut_1", "x_f__mutmut_orig", "x_f__mutmut_1")
+    )
+    redefined = 'Attribute "zones" already defined on line 842'
+    errors = [
+        (2, "no-redef", redefined),
+        (4, "no-redef", redefined),
+        (6, "arg-type", "Argument 2 is wrong"),
+        (8, "arg-type", "Argument 2 is wrong"),
+    ]
+    assert typed.given_away(source, errors) == set()
+    assert typed.given_away(source, [*errors, (4, "operator", "No +")]) == {"xǁCǁ__init____mutmut_1"}
+    assert typed.given_away(source, [*errors, (7, "operator", "No +")]) == {"x_f__mutmut_1"}
+    assert typed.given_away(source, [(9, "operator", "No +")]) == set()
 
 
 def test_every_reason_is_complete_and_one_that_is_not_is_a_fault(tmp_path: Path) -> None:
