@@ -85,6 +85,15 @@ def test_attributes_that_are_read_before_the_first_question_are_looked_at(
     assert str(caught.value).startswith(f"policy 'broken': {said}")
 
 
+def test_user_space_may_act_at_once() -> None:
+    class Prompt(Broken):
+        auto_online = OnlineType.OFFLINE
+        user_space = UserSpaceRule(OnlineType.ONLINE, 0)
+
+    result = run(Prompt(zone=3), Script(DEVICES["a DIMM"]))
+    assert [row[5] for row in rows(result, EventKind.ONLINE)] == [ZONE_MOVABLE] * 8
+
+
 @pytest.mark.parametrize(
     "runs",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from policies.fixed import Offline
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sub_blocks import (
@@ -11,6 +13,7 @@ from sim.devices.virtio_mem_sub_blocks import (
     SBM_OFFLINE_PARTIAL,
     SBM_UNUSED,
 )
+from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.recorder import EventKind
@@ -254,8 +257,10 @@ def test_an_emptied_block_that_user_space_took_offline_is_removed_too() -> None:
     device = rig.devices["v"]
     rig.core.write_state(FIRST, OFFLINE_WORD)
     assert mode_of(device).offline_pages == PAGES
+    rig.context.timing = Timing(migrate=PAGES)
     rig.run_for(50_000_000)
     assert rig.states(FIRST, 2) == ".x2"
+    assert rig.until_next() == math.inf, "nothing had to be moved"
     assert (device.stalled, mode_of(device).offline_pages) == (0, 0)
 
 

@@ -44,6 +44,14 @@ def test_altmap_takes_nothing_and_withholds_from_the_zone() -> None:
     model.check()
 
 
+def test_what_is_not_plugged_of_a_kernel_block_is_no_room_for_kernel_pages() -> None:
+    model = small(ZONE_NORMAL)
+    model.online(ZONE_NORMAL, 0, 40, 1, 3 * 512)
+    pageblocks = model.zones[0, ZONE_NORMAL].pageblocks
+    assert pageblocks is not None
+    assert (pageblocks.absent, pageblocks.nr_absent) == ({40: 0b1111_1000}, 5)
+
+
 def test_memmap_prefers_hotplugged_kernel_memory() -> None:
     model = guest(1024)
     plug(model, 128, ZONE_NORMAL, FIRST)

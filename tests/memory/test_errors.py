@@ -36,6 +36,8 @@ def test_what_cannot_be_removed_is_named() -> None:
     memory.add(0, 2, node=0)
     memory.online(0, ZONE_MOVABLE)
     assert said(memory, 0, 2) == (EBUSY, "block 0 is online")
+    add_boot_blocks(memory, 0, 40, 1, None)
+    assert said(memory, 40, 1) == (EBUSY, "block 40 is online")  # in several zones
     assert said(memory, table + 3, 2) == (EINVAL, f"block {table + 3} does not exist")
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 BLOCK = 32768
 """Pages of a memory block of 128 MiB."""
 
-_FIRMWARE = 1 + 97
+FIRMWARE = 1 + 97
 """Pages that the first node lacks at its start: page 0, the video memory and the BIOS."""
-_ACPI = 32
+ACPI = 32
 """Pages that low memory lacks at its end, which the last node has here."""
 FREE = 128
 """A block that is there on no machine of the tests."""
@@ -36,8 +36,8 @@ class Stage:
         self, *kernel: int, movable_node: bool = False, free: Callable[[int | None], int] | None = None
     ) -> None:
         missing = [0] * len(kernel)
-        missing[0] += _FIRMWARE
-        missing[-1] += _ACPI
+        missing[0] += FIRMWARE
+        missing[-1] += ACPI
         nodes = tuple(NodeSpec((pages + gone) * PAGE_SIZE) for pages, gone in zip(kernel, missing, strict=True))
         self.memory = lay_out(MachineSpec(nodes)).memory
         self.view = MemoryView(self.memory, movable_node=movable_node, free_kernel_pages=free)

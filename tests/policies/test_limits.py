@@ -11,7 +11,7 @@ from policies.auto_movable import AutoMovable
 from policies.auto_movable_stages import AutoMovablePatch2, AutoMovablePatch8
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, ZoneType
 from sim.plugins.parameters import parameters_of
-from tests.policies.stage import BLOCK, FREE, Stage
+from tests.policies.stage import ACPI, BLOCK, FIRMWARE, FREE, Stage
 
 M, N = ZONE_MOVABLE, ZONE_NORMAL
 ONE_MORE_OR_LESS = pytest.mark.parametrize("off", [-1, 0, 1], ids=["below", "at", "above"])
@@ -168,6 +168,20 @@ def test_kernel_memory_in_a_static_group_or_a_unit_settles_the_rest(policy: type
     )
     # The next unit is another one.
     assert told(policy(), stage, block + 1, group=growing)[0] == "Movable"
+
+
+def test_a_unit_that_begins_in_a_low_zone_follows_its_first_kernel_block() -> None:
+    """The second node's boot memory is blocks 8 and 9, of which 8 has become MOVABLE; the device has 10 and 11."""
+    stage = Stage(8 * BLOCK - FIRMWARE, 2 * BLOCK - ACPI)
+    stage.memory.offline(8)
+    stage.memory.online(8, M)
+    group = stage.group(node=1, unit=4)
+    for block in (10, 11):
+        assert told(AutoMovable(), stage, block, node=1, group=group) == (
+            "DMA32",
+            "unit of group 0 already has 1 sections in a kernel zone: all of it goes there",
+            {"unit_kernel_sections": 1},
+        )
 
 
 @ONE_MORE_OR_LESS
