@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.plugins.parameter_types import Number, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
-from sim.units import GIB, KIB, MIB, MICROSECONDS, PAGE_SIZE, seconds_to_us, us_to_seconds
+from sim.units import GIB, MIB, MICROSECONDS, PAGE_SIZE, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import KERNEL_KINDS, GuestProcess, drive
 from workloads.parts.parameters import DeviceBlock, Duration, check_after, check_multiples, check_slots
@@ -75,22 +75,22 @@ class GrowAndReturn(Workload):
         big_block: Annotated[
             int, DeviceBlock(zero=True), "virtio-mem-big-blocks: their size; 0 stands for the smallest possible"
         ] = 0,
-        programs: Annotated[int, Whole(1, MOST_PROGRAMS), "number of programs, which are alike"] = 8,
-        user: Annotated[int, Size(zero=True), "anonymous memory of all programs together"] = 10 * GIB,
-        user_rate: Annotated[int, Size(unit="bytes/s"), "how fast all programs together take it"] = 11 * MIB,
-        kernel: Annotated[int, Size(zero=True), "the kernel's own memory"] = 1536 * MIB,
-        kernel_rate: Annotated[int, Size(unit="bytes/s"), "how fast the kernel takes it"] = 1700 * KIB,
+        programs: Annotated[int, Whole(1, MOST_PROGRAMS), "number of programs, which are alike"] = 2,
+        user: Annotated[int, Size(zero=True), "anonymous memory of all programs together"] = 5 * GIB,
+        user_rate: Annotated[int, Size(unit="bytes/s"), "how fast all programs together take it"] = 4 * MIB,
+        kernel: Annotated[int, Size(zero=True), "the kernel's own memory"] = GIB,
+        kernel_rate: Annotated[int, Size(unit="bytes/s"), "how fast the kernel takes it"] = 2 * MIB,
         kernel_kind: Annotated[str, Word(KERNEL_KINDS), "what it is"] = "kernel",
         kernel_start: Annotated[float, Seconds(zero=True), "when the kernel begins to take it"] = 0.0,
         kernel_leaves: Annotated[float, Number(0.0, 1.0), "share of it that goes when programs exit"] = 0.0,
-        leave: Annotated[float, Seconds(), "when programs exit"] = 1500.0,
-        ask_back: Annotated[float, Seconds(), "when memory is asked back, from then on"] = 1800.0,
+        leave: Annotated[float, Seconds(), "when programs exit"] = 2000.0,
+        ask_back: Annotated[float, Seconds(), "when memory is asked back, from then on"] = 2100.0,
         return_pace: Annotated[int, Size(zero=True, unit="bytes/s"), "how fast; 0 stands for all at once"] = 64 * MIB,
         spread: Annotated[
             float, Number(1.0, 100.0), "pace, amounts and rates are from 1/spread to spread times as much, at random"
         ] = 1.0,
-        tick: Annotated[float, Seconds(), "the steps of time in which the guest takes memory"] = 1.0,
-        duration: Duration = 2400.0,
+        tick: Annotated[float, Seconds(), "the steps of time in which the guest takes memory"] = 5.0,
+        duration: Duration = 2700.0,
     ) -> None:
         if device == DIMM:
             check_multiples(check, PAGE_SIZE, step=step)

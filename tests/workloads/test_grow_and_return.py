@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from sim.record.run_result import RunResult
 
 SECOND = 1_000_000
-SMALL = {"size": 512 * MIB, "step": 128 * MIB, "pace": 32 * MIB, "leave": 20.0, "ask_back": 30.0, "duration": 60.0}
+SMALL = {
+    "size": 512 * MIB,
+    "step": 128 * MIB,
+    "pace": 32 * MIB,
+    "tick": 1.0,
+    "leave": 20.0,
+    "ask_back": 30.0,
+    "duration": 60.0,
+}
 """Four steps, 4 s from one to the next."""
 
 
@@ -91,7 +99,7 @@ def test_a_pace_that_is_no_whole_time_does_not_add_up_its_rounding() -> None:
 
 
 def test_programs_grow_together_and_leave() -> None:
-    workload = small(programs=2, user=100 * MIB, user_rate=20 * MIB, tick=1.0)
+    workload = small(programs=2, user=100 * MIB, user_rate=20 * MIB)
     for load in ("program0", "program1"):
         found = demands(workload, load)
         assert found[:5] == [(float(second), ("anonymous", second * 10 * MIB)) for second in (1, 2, 3, 4, 5)]
@@ -129,7 +137,7 @@ def test_without_a_spread_nothing_is_drawn() -> None:
     workload = GrowAndReturn()
     _, streams = play(workload)
     assert streams.names == []
-    assert workload.drawn == Amounts(16 * MIB, 10 * GIB, 11 * MIB, 1536 * MIB, 1700 * 1024)
+    assert workload.drawn == Amounts(16 * MIB, 5 * GIB, 4 * MIB, GIB, 2 * MIB)
 
 
 def test_each_factor_is_the_first_number_of_a_stream_of_its_own() -> None:
@@ -164,7 +172,14 @@ def test_a_relative_is_asked_for_at_its_own_pace() -> None:
 
 
 def run(policy: Policy, **more: object) -> tuple[RunResult, Amounts | None]:
-    size: dict[str, object] = {"size": 2 * GIB, "user": GIB, "kernel": 128 * MIB, "leave": 200.0, "ask_back": 250.0}
+    size: dict[str, object] = {
+        "size": 2 * GIB,
+        "user": GIB,
+        "user_rate": 8 * MIB,
+        "kernel": 128 * MIB,
+        "leave": 200.0,
+        "ask_back": 250.0,
+    }
     workload = small(**(size | {"duration": 400.0} | more))
     machine = MachineSpec(nodes=(NodeSpec(GIB),))
     return simulate(machine, policy, workload, Streams(5, 2), guest=GuestSpec()), workload.drawn
