@@ -45,18 +45,19 @@ def _print(reports: list[Report]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from sim.incidents.report import count
+
     table = Table(box=None, padding=(0, 2, 1, 0), header_style="bold")
     table.add_column("incident", no_wrap=True)
     for title in ("published", "simulated", "margin"):
         table.add_column(title, ratio=1)
     table.add_column("agrees")
     for report in reports:
-        verdict = Text("yes", "green") if report.agrees else Text("no", "red")
+        verdict = Text(report.word, "green" if report.agrees else "red")
         # As plain text: brackets in them are not markup.
         cells = [Text(cell) for cell in (report.id, report.published, report.simulated, report.margin)]
         table.add_row(*cells, verdict)
     console = standard_console()
     console.print(table)
-    agreeing = sum(report.agrees for report in reports)
     seconds = sum(report.seconds for report in reports)
-    console.print(f"{agreeing} of {len(reports)} agree ({seconds:.1f} s).")
+    console.print(f"{count(reports)} ({seconds:.1f} s).")

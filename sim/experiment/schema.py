@@ -162,6 +162,9 @@ class PublishedTable(Table):
     outcome: Text = Field(description="What happened.")
     cause: Text = Field("", description="Why, as the source or its reader has it.")
     figures: dict[str, float] = Field(default_factory=dict, description="The outcome's figures by name, units in them.")
+    fitted: tuple[Text, ...] = Field(
+        (), description="Settings whose values were read off the outcome, so that agreement shows less."
+    )
 
 
 class ExperimentTable(Table):

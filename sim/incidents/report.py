@@ -14,7 +14,7 @@ from sim.incidents.checks import CHECKS
 from sim.incidents.runs import run_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sim.experiment.plan import Experiment
     from sim.incidents.checks import Verdict
@@ -24,7 +24,10 @@ _SIM = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An incident's published and simulated outcome. ``seconds`` is the real time that its runs took."""
+    """An incident's published and simulated outcome.
+
+    ``fitted`` are settings whose values were read off the published outcome; ``seconds`` is the real time of the runs.
+    """
 
     id: str
     source: str
@@ -34,6 +37,12 @@ class Report:
     margin: str
     agrees: bool
     seconds: float
+    fitted: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word or two."""
+        return ("yes" if self.agrees else "no") + (", fitted" if self.fitted else "")
 
     def as_json(self) -> dict[str, object]:
         """Return the report as JSON values."""
@@ -45,6 +54,7 @@ class Report:
             "simulated": self.simulated,
             "margin": self.margin,
             "agrees": self.agrees,
+            "fitted": list(self.fitted),
             "seconds": round(self.seconds, 3),
         }
 
@@ -88,6 +98,7 @@ def report(name: str, folder: Path | None = None) -> Report:
         margin=verdict.margin,
         agrees=bool(verdict.agrees),
         seconds=time.perf_counter() - start,
+        fitted=published.fitted,
     )
 
 
@@ -95,11 +106,23 @@ def _published(experiment: Experiment) -> PublishedTable:
     return PublishedTable.model_validate(experiment.tables["published"])
 
 
+def count(reports: Sequence[Report]) -> str:
+    """Say in words how many of ``reports`` agree; those that a setting was fitted to are counted apart."""
+    foretold = [one.agrees for one in reports if not one.fitted]
+    fitted = [one.agrees for one in reports if one.fitted]
+    words = []
+    if foretold or not fitted:
+        words.append(f"{sum(foretold)} of {len(foretold)} agree")
+    if fitted:
+        words.append(f"{sum(fitted)} of {len(fitted)} agree that a setting was fitted to")
+    return "; ".join(words)
+
+
 def markdown(reports: Iterable[Report]) -> str:
     """Return ``reports`` as a Markdown table."""
     rows = [
         f"| `{report.id}` | {report.source} | {report.published} | {report.simulated} | {report.margin} |"
-        f" {'yes' if report.agrees else 'no'} |"
+        f" {report.word} |"
         for report in reports
     ]
     head = "| incident | source | published | simulated | margin | agrees |\n| --- | --- | --- | --- | --- | --- |"

@@ -24,9 +24,9 @@ class Timing:
 
     virtio_mem_plug: int = 26_500
     """Plug, add and online 128 MiB by virtio-mem. 47 GiB were there when the next request came, 10.06 s after the
-    first: neondatabase/autoscaling PR 705."""
+    first: neondatabase/autoscaling PR 705, the incident ``neon-vmem-48g``."""
     virtio_mem_unplug: int = 18_000
-    """Offline, remove and unplug a free 128 MiB by virtio-mem. 47 GiB in 6.8 s: same source."""
+    """Offline, remove and unplug a free 128 MiB by virtio-mem. 47 GiB in 6.8 s: same source, ``neon-vmem-48g``."""
     dimm_add: int = 9_000
     """Add and online 128 MiB of a DIMM or dax device.
 
@@ -47,7 +47,7 @@ class Timing:
     bystander: int = 1_000_000
     """How often an idle guest allocates something, at least: an add that runs out of memory and takes longer than this
     meets somebody else's allocation, which brings the out-of-memory killer. Between recorded adds that failed: of
-    1 GiB (72 ms), which hurt nobody, and of 120 GiB (8.6 s), which killed the guest."""
+    1 GiB (72 ms), which hurt nobody, and of 120 GiB (8.6 s), which killed the guest: the incident ``wall-2g``."""
     retry_first: int = 50_000_000
     """virtio-mem: wait before the first retry (``VIRTIO_MEM_RETRY_TIMER_MIN_MS``)."""
     retry_most: int = 300_000_000

@@ -144,6 +144,8 @@ def test_calibration_shows_every_figure_where_asked(recordings: Mapping[str, Pat
 
 
 def test_incidents_stand_under_what_was_published_and_what_was_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: dict[str, tuple[str, ...]] = {}
+
     def report(name: str) -> incidents.Report:
         return incidents.Report(
             name,
@@ -153,6 +155,7 @@ def test_incidents_stand_under_what_was_published_and_what_was_simulated(monkeyp
             f"{name} found",
             "[any] margin",
             agrees=name == "wall-2g",
+            fitted=fitted.get(name, ()),
             seconds=1.5,
         )
 
@@ -167,6 +170,15 @@ def test_incidents_stand_under_what_was_published_and_what_was_simulated(monkeyp
         ["wall-2g", "wall-2g told", "wall-2g found", "[any] margin", "yes"],
     ]
     assert found[3] == ["1 of 2 agree (3.0 s)."]
+
+    fitted["wall-2g"] = ("timing.bystander",)
+    found = rows(invoke("incidents", "wall-2g", "cover-letter").stdout)
+    assert sorted(line[4] for line in found[1:3]) == ["no", "yes, fitted"]
+    assert found[3] == ["0 of 1 agree; 1 of 1 agree that a setting was fitted to (3.0 s)."]
+    fitted["cover-letter"] = ("guest.idle_use_bytes",)
+    assert rows(invoke("incidents", "wall-2g", "cover-letter").stdout)[3] == [
+        "1 of 2 agree that a setting was fitted to (3.0 s)."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import tomllib
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,6 +77,60 @@ def test_an_incident_has_default_guest_parameters_and_times(name: str) -> None:
 
     assert given["guest"] == {"model": "linux"}
     assert "timing" not in given
+
+
+def defaults() -> dict[str, str]:
+    """Return what is said of the source of each time and each parameter of the guest, by its key."""
+    found = {}
+    for room, module in (("timing", "kernel/timing"), ("guest", "guest/parameters")):
+        tree = ast.parse((ROOT / "sim" / f"{module}.py").read_text("utf-8"))
+        table = next(node for node in tree.body if isinstance(node, ast.ClassDef))
+        for field, text in pairwise(table.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                assert isinstance(text, ast.Expr), f"{field.target.id} does not say where it comes from"
+                found[f"{room}.{field.target.id}"] = " ".join(ast.literal_eval(text.value).split())
+    return found
+
+
+def fitted(name: str) -> list[str]:
+    keys: list[str] = tables(name)["published"].get("fitted", [])
+    return keys
+
+
+def test_incidents_that_a_default_was_taken_from_are_marked_and_no_others() -> None:
+    told = {(key, name) for key, text in defaults().items() for name in CHECKS if f"``{name}``" in text}
+    marked = {(key, name) for name in CHECKS for key in fitted(name) if not key.startswith("workloads.")}
+
+    assert told == marked
+    assert {name for _, name in told} == {"neon-vmem-48g", "wall-2g"}
+
+
+def test_a_default_that_names_the_source_of_an_incident_names_the_incident() -> None:
+    for key, text in defaults().items():
+        for name in CHECKS:
+            source = tables(name)["published"]["source"].split(" (")[0]
+            assert source not in text or key in fitted(name), f"{key} comes from {source}; mark {name}"
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKS if fitted(name)])
+def test_what_was_fitted_is_there_and_decides(name: str) -> None:
+    given = tables(name)
+    parts = {
+        f"workloads.{workload['label']}.{part['label']}": part
+        for workload in given["workloads"]
+        for part in workload.get("together", ())
+    }
+    for key in fitted(name):
+        place, _, parameter = key.rpartition(".")
+        assert key in defaults() or parameter in parts[place]
+    outcome = judge(name, load(given, folder=incidents_folder()))
+    if "workloads" in fitted(name)[0]:
+        place, _, parameter = fitted(name)[0].rpartition(".")
+        parts[place][parameter] = "3GiB"
+    else:
+        given["timing"] = {fitted(name)[0].partition(".")[2]: 10.0}
+    assert outcome.agrees
+    assert not judge(name, load(given, folder=incidents_folder())).agrees
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -286,7 +342,7 @@ def test_the_command_prints_each_incident_and_how_many_agree() -> None:
 
     assert result.exit_code == 0
     assert all(name in result.output for name in ("wall-2g", "cover-letter"))
-    assert "2 of 2 agree" in result.output
+    assert "1 of 1 agree; 1 of 1 agree that a setting was fitted to" in result.output
 
 
 def test_the_command_prints_json_of_those_that_are_named() -> None:
@@ -296,6 +352,7 @@ def test_the_command_prints_json_of_those_that_are_named() -> None:
     assert [entry["id"] for entry in found] == ["wall-2g", "cover-letter"]
     assert all(entry["agrees"] for entry in found)
     assert {"published", "simulated", "margin", "source", "cause", "seconds"} <= set(found[0])
+    assert [entry["fitted"] for entry in found] == [["timing.bystander"], []]
 
 
 def test_an_unknown_incident_is_bad_input() -> None:
