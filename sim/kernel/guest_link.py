@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 MOST_SAMPLES: Final = 5_000
 """Periodic samples of a run, unless it asks for a period of its own."""
 
-SERIES: Final = ("headroom", "free_movable", "mem_available", "returnable", "user", "kernel", "memmap")
+SERIES: Final = ("headroom", "free_movable", "mem_available", "mem_total", "returnable", "user", "kernel", "memmap")
 """What is sampled, in pages. ``headroom``: kernel requests may still take that much; ``free_movable``: free in
-ZONE_MOVABLE; ``mem_available``: as in /proc/meminfo; ``returnable``: hotplugged memory that could be returned now;
-``user``, ``kernel`` and ``memmap``: what is used for what."""
+ZONE_MOVABLE; ``mem_available`` and ``mem_total``: as in /proc/meminfo; ``returnable``: hotplugged memory that could be
+returned now; ``user``, ``kernel`` and ``memmap``: what is used for what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +192,9 @@ class GuestLink(CoreListener):
     def sample(self) -> None:
         """Note what the guest looks like now."""
         model = self.model
-        free_movable = user = kernel = memmap = 0
+        free_movable = managed = user = kernel = memmap = 0
         for zone in model.zones.values():
+            managed += zone.managed
             user += zone.user
             kernel += zone.kernel
             memmap += zone.memmap
@@ -205,6 +206,7 @@ class GuestLink(CoreListener):
                 model.meminfo.kernel_headroom(),
                 free_movable,
                 model.meminfo.available(),
+                managed,
                 model.meminfo.returnable_pages(),
                 user,
                 kernel,

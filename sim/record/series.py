@@ -15,7 +15,8 @@ import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.arrays import order_by, starts_to_rows, sums_within
-from sim.record.events import PLUGGED_SIGN, Events
+from sim.record.events import ONLINE_SIGN, PLUGGED_SIGN, Events
+from sim.record.online_pages import online_pages_change
 from sim.record.recorder import NO_DEVICE, EventKind
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
-_NEVER_ASKED: Final = 1 << 60
+NEVER_ASKED: Final = 1 << 60
 """Stands for the requested size of a device that nothing has been asked of: it cannot have too much."""
 
 
@@ -52,7 +53,9 @@ SERIES_COLUMNS: Final = (
     SeriesColumn("hotplugged_kernel", "pages", "part of hotplugged that is online in kernel zones"),
     SeriesColumn("offline", "pages", "memory blocks that exist and are offline, boot memory included"),
     SeriesColumn("plugged", "pages", "sum over devices of what is plugged"),
+    SeriesColumn("online", "pages", "sum over devices of what is plugged and online"),
     SeriesColumn("requested", "pages", "sum over devices of what the host asked for last"),
+    SeriesColumn("arrived", "pages", "sum over devices of min(online, requested): what is there of what was asked for"),
     SeriesColumn("not_given", "pages", "sum over devices of max(0, plugged - requested); 0 before a first request"),
 )
 """What :class:`RunSeries` holds. Listings, the Parquet schema and the documentation derive from it."""
@@ -75,7 +78,9 @@ class RunSeries:
     hotplugged_kernel: Integers
     offline: Integers
     plugged: Integers
+    online: Integers
     requested: Integers
+    arrived: Integers
     not_given: Integers
     duration_us: int
 
@@ -118,6 +123,8 @@ class _ByDevice:
     """
 
     order: Integers
+    start: Integers
+    """For each event, its device's first."""
     first: Flags
     plugged: Integers
     requested: Integers
@@ -133,10 +140,10 @@ class _ByDevice:
 
 
 def _by_device(events: Events) -> _ByDevice:
-    """Follow each device's plugged and requested pages through its events."""
-    plugs = PLUGGED_SIGN[events.kind] != 0
-    is_request = events.kind == EventKind.REQUEST
-    rows = np.flatnonzero((events.device != NO_DEVICE) & (plugs | is_request | events.gone()))
+    """Follow each device's plugged and requested pages through the events that change these, or what is online."""
+    asks = (events.kind == EventKind.REQUEST) | events.gone()
+    changes = (PLUGGED_SIGN[events.kind] != 0) | (ONLINE_SIGN[events.kind] != 0)
+    rows = np.flatnonzero((events.device != NO_DEVICE) & (asks | changes))
     device = events.device[rows]
     order = rows[order_by(device)]
     first = np.diff(events.device[order], prepend=-1) != 0
@@ -145,13 +152,13 @@ def _by_device(events: Events) -> _ByDevice:
     plugged = sums_within(events.plugged_change()[order], start)
 
     # A device that is gone is asked for nothing any more: its last event is a request for 0 pages.
-    asks, asked = ~plugs[order], events.requested[order]
+    asks, asked = asks[order], events.requested[order]
     # The row of the last request so far, which may be another device's: one before the device's first row is.
     last = np.maximum.accumulate(np.where(asks, np.arange(len(order)), -1))
     known = last >= start
     requested = np.where(known, asked[last], 0) if len(order) else asked
-    limit = np.where(known, requested, _NEVER_ASKED)
-    return _ByDevice(order, first, plugged, requested, limit, np.maximum(plugged - limit, 0))
+    limit = np.where(known, requested, NEVER_ASKED)
+    return _ByDevice(order, start, first, plugged, requested, limit, np.maximum(plugged - limit, 0))
 
 
 class DeviceHistory(NamedTuple):
@@ -187,6 +194,8 @@ def run_series(result: RunResult, events: Events | None = None) -> RunSeries:
     to_movable = np.where(events.zone == ZONE_MOVABLE, online, 0)
     to_kernel = online - to_movable
     by_device = _by_device(events)
+    online_changes = online_pages_change(events, result.block_pages, result.boot)[by_device.order]
+    device_online = sums_within(online_changes, by_device.start)
 
     def per_event(values: Integers) -> Integers:
         deltas = np.zeros(len(events), dtype=np.int64)
@@ -211,7 +220,9 @@ def run_series(result: RunResult, events: Events | None = None) -> RunSeries:
         hotplugged_kernel=series(to_kernel * hotplugged),
         offline=series(offline),
         plugged=series(per_event(by_device.plugged)),
+        online=series(per_event(device_online)),
         requested=series(per_event(by_device.requested)),
+        arrived=series(per_event(np.minimum(device_online, by_device.requested))),
         not_given=series(per_event(by_device.not_given)),
         duration_us=result.duration_us,
     )

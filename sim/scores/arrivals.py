@@ -2,11 +2,87 @@
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from typing import TYPE_CHECKING, Final
 
-from sim.scores.definition import NUMBER, OWN, Question, Score
+from sim.scores.definition import BYTE_SECONDS, BYTES, NO_GUEST, NUMBER, OWN, PERCENT, Question, Score
+from sim.scores.measured import integral, of_guest
+from sim.units import MICROSECONDS, PAGE_SIZE
+
+if TYPE_CHECKING:
+    from sim.scores.measured import Measured
+
+
+def _arrived_share(measured: Measured) -> float:
+    asked = integral(measured.series.requested, measured.dt_us)
+    return 100.0 * integral(measured.series.arrived, measured.alive_us) / asked if asked else math.nan
+
 
 ARRIVAL_SCORES: Final = (
+    Score(
+        "arrived_share",
+        "Arrived",
+        PERCENT,
+        "higher",
+        Question.ARRIVALS,
+        _arrived_share,
+        formula="100 * integral over time, while the guest lives, of the sum over devices of min(online, requested) / "
+        "integral over time of the sum over devices of requested",
+        source=OWN,
+        undefined="nothing was asked for",
+        headline=True,
+    ),
+    Score(
+        "plugged_max",
+        "Plugged, most",
+        BYTES,
+        "higher",
+        Question.ARRIVALS,
+        lambda m: float(int(m.series.plugged.max()) * PAGE_SIZE),
+        formula="maximum over time of the sum over devices of what is plugged",
+        source=OWN,
+    ),
+    Score(
+        "online_max",
+        "Online, most",
+        BYTES,
+        "higher",
+        Question.ARRIVALS,
+        lambda m: float(int(m.series.online.max()) * PAGE_SIZE),
+        formula="maximum over time of the sum over devices of what is plugged and online",
+        source=OWN,
+    ),
+    Score(
+        "mem_total_max",
+        "MemTotal, most",
+        BYTES,
+        "higher",
+        Question.ARRIVALS,
+        of_guest(lambda guest: float(int(guest.mem_total.max()) * PAGE_SIZE)),
+        formula="maximum over the samples of MemTotal: the managed pages of all zones, boot memory included",
+        source="totalram_pages() in mm/show_mem.c",
+        undefined=NO_GUEST,
+    ),
+    Score(
+        "asked_max",
+        "Asked for, most",
+        BYTES,
+        "neither",
+        Question.ARRIVALS,
+        lambda m: float(int(m.series.requested.max()) * PAGE_SIZE),
+        formula="maximum over time of the sum over devices of what the host asked for last",
+        source=OWN,
+    ),
+    Score(
+        "asked_byte_seconds",
+        "Asked for: over time",
+        BYTE_SECONDS,
+        "neither",
+        Question.ARRIVALS,
+        lambda m: integral(m.series.requested, m.dt_us) * PAGE_SIZE / MICROSECONDS,
+        formula="integral over time of the sum over devices of what the host asked for last",
+        source=OWN,
+    ),
     Score(
         "decisions",
         "Decisions",
@@ -28,7 +104,6 @@ ARRIVAL_SCORES: Final = (
         formula="number of requests of the host that were impossible to begin with (no such device, no free slot, ...)",
         source=OWN,
         undefined="the core kept no such counter",
-        headline=True,
     ),
     Score(
         "failed_operations",
@@ -40,7 +115,6 @@ ARRIVAL_SCORES: Final = (
         formula="number of additions and removals of memory that the guest's drivers tried in vain",
         source=OWN,
         undefined="the core kept no such counter",
-        headline=True,
     ),
 )
 """In the order in which they are shown."""

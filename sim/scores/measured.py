@@ -41,6 +41,14 @@ class Measured:
         return self.series.dt_us
 
     @cached_property
+    def alive_us(self) -> Integers:
+        """Microseconds of each step in which the guest, if one is modelled, is alive."""
+        death = self.events.death
+        if death is None:
+            return self.dt_us
+        return np.diff(np.minimum(self.series.t_us, death.t_us), append=death.t_us)
+
+    @cached_property
     def ratio(self) -> Floats:
         """MOVABLE : KERNEL at each step, in percent of present pages."""
         return percent(self.series.movable, self.series.kernel)
@@ -63,12 +71,13 @@ class Measured:
     @cached_property
     def shrink_requests(self) -> ShrinkRequests:
         """What became of the requests that asked memory back."""
-        return follow_shrink_requests(self.events)
+        return follow_shrink_requests(self.events, self.result.duration_us)
 
     @cached_property
     def guest(self) -> GuestMeasured | None:
         """What the guest looked like inside; None where none was modelled."""
-        known = self.result.guest.keys() >= {"t_us", "headroom", "returnable"} and len(self.result.guest["t_us"])
+        samples = self.result.guest
+        known = samples.keys() >= {"t_us", "headroom", "returnable", "mem_total"} and len(samples["t_us"])
         return GuestMeasured(self) if known else None
 
     @cached_property
@@ -107,6 +116,7 @@ class GuestMeasured:
         self.dt_us: Integers = np.diff(self.t_us, append=measured.result.duration_us)
         self.headroom: Integers = samples["headroom"]
         self.returnable: Integers = samples["returnable"]
+        self.mem_total: Integers = samples["mem_total"]
 
     @property
     def death(self) -> Death | None:

@@ -8,21 +8,31 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.record.recorder import EventKind
+from sim.record.shrink_requests import MOST_OF_IT
 from sim.scores.definition import BYTE_SECONDS, BYTES, NO_GUEST, NUMBER, OWN, PERCENT, SECONDS, Question, Score
 from sim.scores.measured import integral, lowest, mean_where_defined, of_guest
+from sim.scores.survival import restricted_mean
 from sim.units import MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sim.scores.measured import Measured
 
-_NO_RETURN = "no request for memory back was fulfilled"
+_NOTHING_ASKED_BACK = "nothing was asked back"
 _REQUESTS_BACK = "requests for less than the device had plugged"
+_AFTER_DEATH = "What is asked for after the guest's death counts as if it had come, and stayed"
 
 
-def _return_seconds(measured: Measured, of: Callable[[tuple[float, ...]], float]) -> float:
-    return of(measured.shrink_requests.seconds) if measured.shrink_requests.seconds else math.nan
+def _returned_share(measured: Measured) -> float:
+    requests = measured.shrink_requests
+    return 100.0 * requests.returned / requests.asked if requests.asked else math.nan
+
+
+def _return_time(measured: Measured) -> float:
+    requests = measured.shrink_requests
+    if requests.first_us is None:
+        return math.nan
+    horizon_us = measured.result.duration_us - requests.first_us
+    return restricted_mean(requests.waits, horizon_us) / MICROSECONDS if requests.asked else math.nan
 
 
 RETURN_SCORES: Final = (
@@ -37,27 +47,43 @@ RETURN_SCORES: Final = (
         source=OWN,
     ),
     Score(
-        "return_time_mean",
-        "Time to return, mean",
-        SECONDS,
-        "lower",
+        "asked_back",
+        "Memory asked back",
+        BYTES,
+        "neither",
         Question.RETURNS,
-        lambda m: _return_seconds(m, lambda times: math.fsum(times) / len(times)),
-        formula=f"mean, over the {_REQUESTS_BACK} that were fulfilled, of the time from the request until no more was "
-        "plugged than it asked for",
+        lambda m: float(m.shrink_requests.asked * PAGE_SIZE),
+        formula=f"sum over the {_REQUESTS_BACK} of what each asks for beyond those before it. {_AFTER_DEATH}",
         source=OWN,
-        undefined=_NO_RETURN,
     ),
     Score(
-        "return_time_max",
-        "Time to return, longest",
+        "returned_share",
+        "Came back",
+        PERCENT,
+        "higher",
+        Question.RETURNS,
+        _returned_share,
+        formula="100 * part of asked_back that came back by the end of the run, and before the host wanted it again / "
+        "asked_back",
+        source=OWN,
+        undefined=_NOTHING_ASKED_BACK,
+        headline=True,
+    ),
+    Score(
+        "return_time",
+        "Time to return",
         SECONDS,
         "lower",
         Question.RETURNS,
-        lambda m: _return_seconds(m, max),
-        formula="longest of these times",
-        source=OWN,
-        undefined=_NO_RETURN,
+        _return_time,
+        formula=f"restricted mean of the time until {MOST_OF_IT} % of what a request asks back is back, each weighted "
+        "by its bytes: the area under their Kaplan-Meier curve from 0 to the time between the first request for memory "
+        "back and the end of the run. Memory that the host wants again, and what is held at the end, is censored then; "
+        "what a dead guest holds never comes back. The curve holds beyond the last of them, so that who returns "
+        "nothing has that whole time",
+        source="Kaplan and Meier (1958), Nonparametric estimation from incomplete observations",
+        undefined=_NOTHING_ASKED_BACK,
+        headline=True,
     ),
     Score(
         "returns_unfulfilled",
@@ -66,8 +92,8 @@ RETURN_SCORES: Final = (
         "lower",
         Question.RETURNS,
         lambda m: float(m.shrink_requests.unfulfilled),
-        formula=f"number of {_REQUESTS_BACK} that were not fulfilled before the host asked for more again or the run "
-        "ended. A DIMM that refuses stays asked for",
+        formula=f"number of {_REQUESTS_BACK} of which less than {MOST_OF_IT} % was back before the host wanted some of "
+        "it again or the run ended. A DIMM that refuses stays asked for",
         source=OWN,
     ),
     Score(
@@ -76,10 +102,9 @@ RETURN_SCORES: Final = (
         BYTES,
         "lower",
         Question.RETURNS,
-        lambda m: float(int(m.series.not_given[-1]) * PAGE_SIZE),
-        formula="at the end, sum over devices of max(0, plugged - requested)",
+        lambda m: float(m.shrink_requests.held * PAGE_SIZE),
+        formula=f"at the end, sum over devices of max(0, plugged - requested). {_AFTER_DEATH}",
         source=OWN,
-        headline=True,
     ),
     Score(
         "not_given_byte_seconds",
@@ -87,8 +112,8 @@ RETURN_SCORES: Final = (
         BYTE_SECONDS,
         "lower",
         Question.RETURNS,
-        lambda m: integral(m.series.not_given, m.dt_us) * PAGE_SIZE / MICROSECONDS,
-        formula="integral over time of the sum over devices of max(0, plugged - requested)",
+        lambda m: sum(integral(*excess) for excess in m.shrink_requests.excess) * PAGE_SIZE / MICROSECONDS,
+        formula=f"integral over time of the sum over devices of max(0, plugged - requested). {_AFTER_DEATH}",
         source=OWN,
         headline=True,
     ),
@@ -103,7 +128,6 @@ RETURN_SCORES: Final = (
         "moment without a kill / plugged memory: pageblocks without kernel pages, as far as user pages fit elsewhere",
         source=OWN,
         undefined=f"{NO_GUEST}, or nothing is plugged",
-        headline=True,
     ),
     Score(
         "returnable_share_min",

@@ -65,7 +65,6 @@ WALL_SCORES: Final = (
         formula="time-weighted mean of the present memory of the kernel zones on all nodes",
         source=DOCUMENT,
         undefined="the run has no length",
-        headline=True,
     ),
     Score(
         "kernel_end",

@@ -63,7 +63,6 @@ ZONE_SCORES: Final = (
         formula=f"time-weighted mean of {_RATIO}",
         source=DOCUMENT,
         undefined=_NO_KERNEL,
-        headline=True,
     ),
     Score(
         "ratio_max",
@@ -97,7 +96,6 @@ ZONE_SCORES: Final = (
         formula="time during which MOVABLE > floor(configured ratio * KERNEL / 100), present pages",
         source=DOCUMENT,
         undefined=_NO_RATIO,
-        headline=True,
     ),
     Score(
         "auto_ratio_mean",
@@ -166,7 +164,6 @@ ZONE_SCORES: Final = (
         "hotplugged memory, online or not",
         source=_SERIES,
         undefined=_NO_HOTPLUG,
-        headline=True,
     ),
     Score(
         "movable_share_end",
@@ -200,7 +197,6 @@ ZONE_SCORES: Final = (
         formula="maximum over time of the number of such groups",
         source=_SERIES,
         undefined="the run does not say which devices have which groups",
-        headline=True,
     ),
     Score(
         "mixed_units_end",
@@ -224,7 +220,6 @@ ZONE_SCORES: Final = (
         formula="maximum over time of the number of such units",
         source=_SERIES,
         undefined="the run does not say which devices have which groups",
-        headline=True,
     ),
     Score(
         "zone_changes_end",
@@ -236,7 +231,6 @@ ZONE_SCORES: Final = (
         formula="at the end, number of neighbours among the online blocks in address order, boot memory included, of "
         "which one is in ZONE_MOVABLE and the other in a kernel zone; missing and offline blocks are passed over",
         source=OWN,
-        headline=True,
     ),
     Score(
         "zone_changes_max",

@@ -71,7 +71,7 @@ def test_every_score_knows_which_direction_is_worse(name: str) -> None:
         "time_above_ratio", "auto_ratio_excess", "auto_time_above_ratio", "mixed_groups_end", "mixed_groups_max",
         "mixed_units_end", "mixed_units_max", "not_given_end", "not_given_byte_seconds", "zone_changes_end",
         "zone_changes_max", "failed_requests", "failed_operations", "refused_offlines", "died", "kernel_ooms",
-        "guest_full_ooms", "return_ooms", "failed_adds", "return_time_mean", "return_time_max", "returns_unfulfilled",
+        "guest_full_ooms", "return_ooms", "failed_adds", "return_time", "returns_unfulfilled",
     }  # fmt: skip
     mean = -2 if low_is_good else 2
     assert (row["regret"], row["low"], row["high"]) == pytest.approx((mean, mean - half, mean + half), rel=1e-6)

@@ -33,7 +33,9 @@ class Instant:
     hotplugged_kernel: int
     offline: int
     plugged: int
+    online: int
     requested: int
+    arrived: int
     not_given: int
     wanted_movable: int
     mixed_groups: int
@@ -51,8 +53,12 @@ def _blocks_by_device(owner: dict[int, int]) -> dict[int, list[int]]:
 
 
 def _look(run: RunResult, t: int, zones: dict[int, object], owner: dict[int, int], boot: set[int],
-          plugged: dict[int, int], asked: dict[int, int]) -> Instant:  # fmt: skip
+          plugged: dict[int, int], asked: dict[int, int], held: dict[int, int]) -> Instant:  # fmt: skip
     size = run.block_pages
+    online_of: dict[int, int] = {}
+    for block, pages in held.items():
+        if zones[block] != "offline":
+            online_of[owner[block]] = online_of.get(owner[block], 0) + pages
     # What boot memory lacks of whole blocks (holes, zones that share a block) is the same at all times.
     boot_blocks = [zone for _, count, zone, _ in run.boot.runs for _ in range(count)]
     cma = run.boot.kernel_pages - run.boot.early_kernel_pages
@@ -81,7 +87,8 @@ def _look(run: RunResult, t: int, zones: dict[int, object], owner: dict[int, int
         hotplugged=size * len(hot), hotplugged_movable=size * hot.count(3),
         hotplugged_kernel=size * sum(map(_is_kernel, hot)),
         offline=size * sum(state == "offline" for state in zones.values()),
-        plugged=sum(plugged.values()), requested=sum(asked.values()),
+        plugged=sum(plugged.values()), online=sum(online_of.values()), requested=sum(asked.values()),
+        arrived=sum(min(size, online_of.get(device, 0)) for device, size in asked.items()),
         not_given=sum(max(0, plugged.get(device, 0) - size) for device, size in asked.items()),
         wanted_movable=sum(
             min(size * sum(zones.get(block) == 3 for block in mine), asked.get(device, 1 << 60))
@@ -103,7 +110,9 @@ def instants(run: RunResult) -> list[Instant]:  # noqa: C901, PLR0912  one branc
     owner: dict[int, int] = {}
     plugged: dict[int, int] = {}
     asked: dict[int, int] = {}
-    found = [_look(run, 0, zones, owner, boot, plugged, asked)]
+    held: dict[int, int] = {}
+    """Pages of each block that its device has plugged."""
+    found = [_look(run, 0, zones, owner, boot, plugged, asked, held)]
     for t, number, device, block, count, zone, pages in run.events.tolist():
         kind = EventKind(number)
         blocks = range(block, block + count)
@@ -114,16 +123,20 @@ def instants(run: RunResult) -> list[Instant]:  # noqa: C901, PLR0912  one branc
         elif kind in (EventKind.REMOVE, EventKind.UNPLUG):
             for gone in blocks:
                 del zones[gone]
+                held.pop(gone, None)
         owner |= dict.fromkeys(blocks, device)
         if kind in (EventKind.PLUG, EventKind.ADD, EventKind.SUBPLUG):
             plugged[device] = plugged.get(device, 0) + pages
+            held |= {block: held.get(block, 0) + pages // count for block in blocks if device >= 0}
         elif kind in (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG):
             plugged[device] = plugged.get(device, 0) - pages
+            if kind == EventKind.SUBUNPLUG:
+                held[block] -= pages
         elif kind == EventKind.REQUEST:
             asked[device] = pages
         elif kind == EventKind.DEVICE and count == 0:
             asked[device] = 0
-        look = _look(run, t, zones, owner, boot, plugged, asked)
+        look = _look(run, t, zones, owner, boot, plugged, asked, held)
         if found[-1].t == t:
             found[-1] = look
         else:
@@ -149,44 +162,133 @@ def _number(value: Fraction | float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def return_times(run: RunResult) -> tuple[list[int], int]:
-    """Return the microseconds after which each request for memory back was fulfilled, and how many never were."""
-    times: list[int] = []
-    never = 0
-    rows = run.events.tolist()
-    for device in range(len(run.device_names)):
-        plugged = 0
-        asked: int | None = None
-        pending: list[tuple[int, int]] = []
+@dataclass
+class Returns:
+    """What was asked back: ``waits`` are of requests (pages, microseconds or None for never, whether fulfilled)."""
+
+    asked: int
+    returned: int
+    unfulfilled: int
+    held: int
+    held_times_us: int
+    first: int | None
+    waits: list[tuple[int, int | None, bool]]
+
+
+def follow_returns(rows: list[list[int]], devices: int, end: int) -> Returns:
+    """Follow what is asked back, device by device and instant by instant."""
+    death = min((row[0] for row in rows if row[1] == EventKind.DEATH), default=None)
+    found = Returns(0, 0, 0, 0, 0, None, [])
+    for device in range(devices):
         mine = [row for row in rows if row[2] == device]
-        for t in sorted({row[0] for row in mine}):
-            had: int = plugged
-            wanted: int | None = asked
-            for _, number, _, _, count, _, pages in (row for row in mine if row[0] == t):
-                kind = EventKind(number)
-                if kind in (EventKind.PLUG, EventKind.ADD, EventKind.SUBPLUG):
-                    plugged += pages
-                elif kind in (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG):
-                    plugged -= pages
-                elif kind == EventKind.REQUEST:
-                    asked = pages
-                elif kind == EventKind.DEVICE and count == 0:
-                    asked = 0
-            if asked is not None and asked != wanted:
-                never += sum(size < asked for _, size in pending)
-                pending = [(since, size) for since, size in pending if size >= asked]
-                if asked < max(had, plugged) and all(size > asked for _, size in pending):
-                    pending.append((t, asked))
-            times += [t - since for since, size in pending if plugged <= size]
-            pending = [(since, size) for since, size in pending if plugged > size]
-        never += len(pending)
-    return times, never
+        _follow_device(found, mine, end, death)
+    return found
+
+
+def _follow_device(found: Returns, mine: list[list[int]], end: int, death: int | None) -> None:  # noqa: C901, PLR0912, PLR0915
+    asked: int | None = None
+    last_request: int | None = None
+    plugged = before = after = 0
+    requests: list[dict[str, int]] = []
+    queue: list[list[int]] = []  # number of the request, pages still there; the oldest first
+    log: list[list[tuple[int, int]]] = []  # of each request, what came back when
+
+    for t in sorted({row[0] for row in mine}):
+        found.held_times_us += after * (t - before)
+        before = t
+        had: int = plugged
+        wanted: int | None = asked
+        for _, number, _, _, count, _, pages in (row for row in mine if row[0] == t):
+            kind = EventKind(number)
+            if kind in (EventKind.PLUG, EventKind.ADD, EventKind.SUBPLUG):
+                plugged += pages
+            elif kind in (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG):
+                plugged -= pages
+            elif kind == EventKind.REQUEST:
+                asked = pages
+                if last_request is not None and pages < last_request:
+                    found.first = t if found.first is None else min(found.first, t)
+                last_request = pages
+            elif kind == EventKind.DEVICE and count == 0:
+                asked = 0
+        if death is not None and t > death:
+            # A dead guest has for ever what it had, and what it was asked for.
+            had = max(had, wanted or 0)
+            plugged = max(had, asked or 0)
+        too_much = 0 if wanted is None else max(0, had - wanted)
+        between = 0 if asked is None else max(0, had - asked)
+        after = 0 if asked is None else max(0, plugged - asked)
+        rest = max(0, too_much - between)
+        while rest:
+            number, there = queue[-1]
+            some = min(rest, there)
+            rest -= some
+            queue[-1][1] -= some
+            if queue[-1][1] == 0:
+                queue.pop()
+            request = requests[number]
+            if _is_back(request, log[number]) is None:
+                dead = death is not None and t > death
+                found.waits.append((some, None if dead else t - request["since"], False))
+                found.unfulfilled += not request["failed"]
+                request["failed"] = 1
+                request["asked"] -= some
+        new = max(0, between - too_much) + max(0, after - between)
+        if new:
+            found.first = t if found.first is None else min(found.first, t)
+            found.asked += new
+            queue.append([len(requests), new])
+            requests.append({"since": t, "asked": new, "failed": 0})
+            log.append([])
+        rest = max(0, between - after)
+        found.returned += rest
+        while rest:
+            some = min(rest, queue[0][1])
+            rest -= some
+            queue[0][1] -= some
+            log[queue[0][0]].append((t, some))
+            if queue[0][1] == 0:
+                queue.pop(0)
+    found.held += after
+    found.held_times_us += after * (end - before)
+    for request, back in zip(requests, log, strict=True):
+        when = _is_back(request, back)
+        if when is not None:
+            found.waits.append((request["asked"], when - request["since"], True))
+        elif request["asked"]:
+            dead = death is not None and end > death
+            found.waits.append((request["asked"], None if dead else end - request["since"], False))
+            found.unfulfilled += not request["failed"]
+
+
+def _is_back(request: dict[str, int], back: list[tuple[int, int]]) -> int | None:
+    """Return when 95 % of what the request asks was back; None where it is not."""
+    total = 0
+    for t, pages in back:
+        total += pages
+        if request["asked"] and 100 * total >= 95 * request["asked"]:
+            return t
+    return None
+
+
+def restricted_mean(waits: list[tuple[int, int | None, bool]], horizon: int) -> float:
+    """Return the area under the product-limit curve, instant by instant, each wait looked at anew every time."""
+    known = [(pages, horizon if after is None else after, back) for pages, after, back in waits]
+    still = Fraction(1)
+    area = Fraction(0)
+    for then, now in pairwise([0, *sorted({after for _, after, _ in known} | {horizon})]):
+        area += still * (now - then)
+        at_risk = sum(pages for pages, after, _ in known if after >= now)
+        back = sum(pages for pages, after, done in known if after == now and done)
+        if at_risk:
+            still *= Fraction(at_risk - back, at_risk)
+    return float(area)
 
 
 def guest_scores(run: RunResult, looks: list[Instant]) -> dict[str, float]:
     """Return the scores of the guest's samples, sample by sample; NaN for all of them where there are none."""
     names = (
-        "headroom_min", "headroom_mean", "died", "death_time", "kernel_ooms", "kernel_oom_first",
+        "mem_total_max", "headroom_min", "headroom_mean", "died", "death_time", "kernel_ooms", "kernel_oom_first",
         "guest_full_ooms", "return_ooms", "failed_adds", "largest_before_failure",
         "returnable_share_mean", "returnable_share_min",
     )  # fmt: skip
@@ -205,6 +307,7 @@ def guest_scores(run: RunResult, looks: list[Instant]) -> dict[str, float]:
         plugged = next(look.plugged for look in reversed(looks) if look.t <= t)
         share.append(_percent(min(pages, plugged), plugged) if dt else None)
     return {
+        "mem_total_max": int(run.guest["mem_total"].max()) * PAGE,
         "headroom_min": 0 if ooms[0] else min(free) * PAGE,
         "headroom_mean": _mean([Fraction(pages) for pages in free], dts) * PAGE,
         "died": len(deaths),
@@ -229,7 +332,11 @@ def plain_scores(run: RunResult) -> dict[str, float]:
     share = [_percent(look.hotplugged_movable, look.hotplugged) for look in looks]
     R = run.configured_ratio
     end = looks[-1]
-    times, never = return_times(run)
+    back = follow_returns(run.events.tolist(), len(run.device_names), run.duration_us)
+    horizon = run.duration_us - (back.first or 0)
+    death = min((row[0] for row in run.events.tolist() if row[1] == EventKind.DEATH), default=run.duration_us)
+    asked = sum(look.requested * look.dt for look in looks)
+    arrived = sum(look.arrived * max(0, min(look.t + look.dt, death) - look.t) for look in looks)
 
     def top(values: list[Fraction | float | None]) -> float:
         return max((float(value) for value in values if value is not None), default=math.nan)
@@ -259,8 +366,8 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "mixed_groups_max": max(look.mixed_groups for look in looks) if run.device_groups else math.nan,
         "mixed_units_end": end.mixed_units if run.device_groups else math.nan,
         "mixed_units_max": max(look.mixed_units for look in looks) if run.device_groups else math.nan,
-        "not_given_end": end.not_given * PAGE,
-        "not_given_byte_seconds": float(Fraction(sum(look.not_given * look.dt for look in looks) * PAGE, 1_000_000)),
+        "not_given_end": back.held * PAGE,
+        "not_given_byte_seconds": float(Fraction(back.held_times_us * PAGE, 1_000_000)),
         "returned": PAGE
         * sum(
             row[6] for row in run.events.tolist() if row[1] in (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG)
@@ -274,8 +381,14 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "failed_requests": run.counters.get("failed_requests", math.nan),
         "failed_operations": run.counters.get("failed_operations", math.nan),
         "refused_offlines": sum(row[4] for row in run.events.tolist() if row[1] == EventKind.REFUSED),
-        "return_time_mean": float(Fraction(sum(times), len(times) * 1_000_000)) if times else math.nan,
-        "return_time_max": max(times) / 1_000_000 if times else math.nan,
-        "returns_unfulfilled": never,
+        "arrived_share": _number(_percent(arrived, asked)),
+        "plugged_max": max(look.plugged for look in looks) * PAGE,
+        "online_max": max(look.online for look in looks) * PAGE,
+        "asked_max": max(look.requested for look in looks) * PAGE,
+        "asked_byte_seconds": float(Fraction(asked * PAGE, 1_000_000)),
+        "asked_back": back.asked * PAGE,
+        "returned_share": _number(_percent(back.returned, back.asked)),
+        "return_time": restricted_mean(back.waits, horizon) / 1_000_000 if back.asked else math.nan,
+        "returns_unfulfilled": back.unfulfilled,
         **inside,
     }

@@ -90,8 +90,9 @@ def test_a_size_that_is_asked_for_again_while_it_is_outstanding_is_one_request()
         rig.run_for(10_000_000)
     guest.refusing = set()
     rig.env.run()
-    found = follow_shrink_requests(Events.of(rig.recorder.table()))
-    assert (found.seconds, found.unfulfilled) == ((70.0,), 1)
+    found = follow_shrink_requests(Events.of(rig.recorder.table()), int(rig.env.now))
+    waits = [(wait.pages * PAGE_SIZE // GIB, wait.after_us, wait.fulfilled) for wait in found.waits]
+    assert (waits, found.unfulfilled) == ([(1, 10_000_000, False), (2, 70_000_000, True)], 1)
     (times, plugged, requested), *others = device_histories(Events.of(rig.recorder.table()))
     assert others == []
     assert (times // 1_000_000).tolist() == [0, 10, 20, 70]
@@ -118,5 +119,6 @@ def test_sizes_that_fall_are_requests_of_their_own_and_end_each_in_its_time() ->
     guest.refusing = set()
     device.resize(3 * GIB)
     rig.env.run()
-    found = follow_shrink_requests(Events.of(rig.recorder.table()))
-    assert (found.seconds, found.unfulfilled) == ((20.0, 30.0), 0)
+    found = follow_shrink_requests(Events.of(rig.recorder.table()), int(rig.env.now))
+    waits = [(wait.pages * PAGE_SIZE // GIB, wait.after_us, wait.fulfilled) for wait in found.waits]
+    assert (waits, found.unfulfilled) == ([(2, 20_000_000, True), (1, 30_000_000, True)], 0)

@@ -46,7 +46,12 @@ def run_of(
         boot=BootMemory((BootRun(0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
         configured_ratio=None,
         counters={},
-        guest={"t_us": table[:, 0] * 1_000_000, "headroom": table[:, 1], "returnable": table[:, 2]},
+        guest={
+            "t_us": table[:, 0] * 1_000_000,
+            "headroom": table[:, 1],
+            "returnable": table[:, 2],
+            "mem_total": table[:, 1] + 7,
+        },
     )
 
 
@@ -112,26 +117,89 @@ def test_memory_of_boot_is_not_returnable_hotplugged_memory() -> None:
     assert scores["returnable_share_mean"] == 100
 
 
-def test_the_time_to_return_lasts_until_no_more_is_plugged_than_asked_for() -> None:
+def test_who_returns_everything_at_once_needs_the_mean_of_its_times() -> None:
     rows = [ask(0, 8), plug(0, 8), ask(10, 4), unplug(15, 2), unplug(30, 2), ask(40, 2), unplug(41, 2)]
     scores = compute_scores(run_of(*rows))
-    assert scores["return_time_mean"] == (20 + 1) / 2
-    assert scores["return_time_max"] == 20
+    # Four blocks after 20 s, two after 1 s.
+    assert scores["return_time"] == pytest.approx((4 * 20 + 2 * 1) / 6)
+    assert scores["returned_share"] == 100
+    assert scores["asked_back"] == scores["returned"] == 6 * BLOCK_BYTES
     assert scores["returns_unfulfilled"] == 0
-    assert scores["returned"] == 6 * BLOCK_BYTES
 
 
-def test_a_request_that_the_host_takes_back_was_never_fulfilled() -> None:
-    scores = compute_scores(run_of(ask(0, 8), plug(0, 8), ask(10, 4), unplug(15, 2), ask(20, 8)))
-    assert scores["returns_unfulfilled"] == 1
-    assert math.isnan(scores["return_time_mean"])
+def test_who_returns_nothing_needs_all_the_time_there_is() -> None:
+    for rows in ([ask(0, 8), plug(0, 8), ask(10, 4)], [ask(0, 8), plug(0, 8), ask(10, 4), ask(20, 8)]):
+        scores = compute_scores(run_of(*rows))
+        assert scores["return_time"] == 90
+        assert scores["returned_share"] == 0
+        assert scores["returns_unfulfilled"] == 1
 
 
-def test_a_second_request_for_less_does_not_end_the_first() -> None:
-    rows = [ask(0, 8), plug(0, 8), ask(10, 6), ask(20, 2), ask(25, 2), unplug(30, 2)]
-    scores = compute_scores(run_of(*rows))
-    assert scores["return_time_mean"] == 20
-    assert scores["returns_unfulfilled"] == 1
+def test_few_fast_returns_among_many_refusals_are_no_short_time() -> None:
+    """Of 60 requests for a block, one a second, 46 are refused until the end: the others take 8 ms each."""
+    rows = [row for n in range(60) for row in (ask(0, 1, n), plug(0, 1, n), ask(30 + n, 0, n))]
+    run = run_of(*rows, *(unplug(30 + n, 1, n) for n in range(14)), devices=60)
+    run.events[-14:, 0] += 8_000
+    scores = compute_scores(replace(run, events=run.events[run.events[:, 0].argsort(kind="stable")]))
+    assert scores["return_time"] == pytest.approx(0.008 + (70 - 0.008) * 46 / 60)
+    assert scores["returned_share"] == pytest.approx(100 * 14 / 60)
+
+
+def test_refusing_first_and_giving_when_asked_again_is_half_of_giving_each_time() -> None:
+    before, again = [ask(0, 8), plug(0, 8), ask(10, 0)], [ask(40, 8), ask(60, 0), unplug(61, 8)]
+    refused_once = compute_scores(run_of(*before, *again))
+    gave_twice = compute_scores(run_of(*before, unplug(11, 8), again[0], plug(41, 8), *again[1:]))
+    assert refused_once["asked_back"] == gave_twice["asked_back"] == 16 * BLOCK_BYTES
+    assert (refused_once["returned_share"], gave_twice["returned_share"]) == (50, 100)
+    assert refused_once["return_time"] > gave_twice["return_time"] == 1
+
+
+def test_what_was_there_when_asked_for_has_arrived() -> None:
+    scores = compute_scores(run_of(ask(0, 4), plug(25, 1), ask(50, 0, 1), plug(50, 3, 1), devices=2))
+    # 1 of 4 blocks from 25 s on: 75 of 400 block-seconds. Nobody asks for the other device's.
+    assert scores["arrived_share"] == 100 * 75 / 400
+    assert scores["plugged_max"] == scores["online_max"] == 4 * BLOCK_BYTES
+    assert scores["asked_max"] == 4 * BLOCK_BYTES
+    assert scores["asked_byte_seconds"] == 400 * BLOCK_BYTES
+    assert math.isnan(compute_scores(run_of(plug(0, 1)))["arrived_share"])
+
+
+def test_memory_that_waits_offline_is_plugged_and_has_not_arrived() -> None:
+    added = (10, EventKind.ADD, 0, 32, 2, -1, 2 * BLOCK)
+    scores = compute_scores(run_of(ask(0, 2), added, (60, EventKind.ONLINE, 0, 32, 1, 3, 0)))
+    assert scores["plugged_max"] == 2 * BLOCK_BYTES
+    assert scores["online_max"] == BLOCK_BYTES
+    assert scores["arrived_share"] == 100 * 40 / 200
+
+
+def death(t: int) -> tuple[int, ...]:
+    return (t, EventKind.DEATH, -1, -1, 0, int(OomKind.KERNEL), 7)
+
+
+def test_what_is_online_in_a_dead_guest_is_there_for_nobody() -> None:
+    rows = [ask(0, 2), plug(0, 2)]
+    assert compute_scores(run_of(*rows))["arrived_share"] == 100
+    assert compute_scores(run_of(*rows, death(30)))["arrived_share"] == 30
+
+
+def test_it_is_never_better_to_be_dead_when_the_host_asks_for_memory_back() -> None:
+    """Devices come and go one by one; the guest gives back all but every fourth, until it dies, if it does."""
+    wishes = [row for n in range(8) for row in (ask(5 * n, 2, n), ask(40 + 5 * n, 0, n))]
+
+    def scores_when(dies: int) -> dict[str, float]:
+        done = [plug(5 * n + 1, 2, n) for n in range(8)] + [unplug(43 + 5 * n, 2, n) for n in range(8) if n % 4]
+        rows = [*wishes, *(row for row in done if row[0] <= dies), *([death(dies)] if dies < 100 else [])]
+        return compute_scores(run_of(*sorted(rows, key=lambda row: row[0]), devices=8))
+
+    of_all = [scores_when(dies) for dies in (*range(2, 100, 7), 100)]
+    assert {scores["asked_back"] for scores in of_all} == {16 * BLOCK_BYTES}
+    assert of_all[0]["return_time"] == 60
+    for dead, longer in pairwise(of_all):
+        assert dead["return_time"] >= longer["return_time"]
+        assert dead["returned_share"] <= longer["returned_share"]
+        assert dead["arrived_share"] <= longer["arrived_share"]
+        assert dead["not_given_byte_seconds"] >= longer["not_given_byte_seconds"]
+        assert dead["not_given_end"] >= longer["not_given_end"]
 
 
 def test_without_a_guest_its_scores_are_undefined_and_say_so() -> None:

@@ -29,7 +29,7 @@ GROUPS = (
 )
 
 CHANGES = (EventKind.PLUG, EventKind.ADD, EventKind.ONLINE, EventKind.OFFLINE, EventKind.REMOVE, EventKind.UNPLUG,
-           EventKind.REQUEST)  # fmt: skip
+           EventKind.REQUEST, EventKind.SUBPLUG)  # fmt: skip
 """What happens twice as often as the rest."""
 
 ASKED = (EventKind.REQUEST, EventKind.FAILED, EventKind.DEVICE)
@@ -48,6 +48,9 @@ class Machine:
     devices: list[tuple[int, int]]
     state: dict[int, int | str] = field(default_factory=dict)
     plugged: Counter[int] = field(default_factory=Counter)
+    """Pages by device."""
+    held: Counter[int] = field(default_factory=Counter)
+    """Plugged pages by block; boot memory has none."""
     asked: dict[int, int] = field(default_factory=dict)
     rows: list[tuple[int, ...]] = field(default_factory=list)
     t_us: int = 0
@@ -85,9 +88,14 @@ class Machine:
     ) -> None:
         first, count, _ = run
         zone = state if kind in (EventKind.PLUG, EventKind.ONLINE) else run[2]
-        pages = 0 if kind in (EventKind.ONLINE, EventKind.OFFLINE) else count * BLOCK_PAGES
-        if kind in (EventKind.REMOVE, EventKind.UNPLUG):
-            pages = min(pages, self.plugged[device])  # some of it may have gone page by page before
+        pages = 0
+        in_each = BLOCK_PAGES if count > 1 else self.rng.choice((BLOCK_PAGES, BLOCK_PAGES // 4, 512))
+        for block in range(first, first + count):
+            if kind in (EventKind.PLUG, EventKind.ADD):
+                pages += in_each
+                self.held[block] = in_each
+            elif kind in (EventKind.REMOVE, EventKind.UNPLUG):
+                pages += self.held.pop(block, 0)  # some of it may have gone page by page before
         self.emit(kind, device, first, count, zone if isinstance(zone, int) else -1, pages)
         self.plugged[device] += pages if kind in (EventKind.PLUG, EventKind.ADD) else -pages
         for block in range(first, first + count):
@@ -133,10 +141,13 @@ class Machine:
         if kind == EventKind.REFUSED:
             self.emit(kind, device, run[0], run[1], int(run[2] or 0))
         elif kind in (EventKind.SUBPLUG, EventKind.SUBUNPLUG):
-            pages = rng.randrange(1, 512)
-            if kind == EventKind.SUBUNPLUG and pages > self.plugged[device]:
+            block = rng.randrange(run[0], run[0] + run[1])
+            most = BLOCK_PAGES - self.held[block] if kind == EventKind.SUBPLUG else self.held[block]
+            if not most:
                 return False
-            self.emit(kind, device, run[0], 1, -1, pages)
+            pages = rng.choice((most, rng.randrange(most) + 1))
+            self.emit(kind, device, block, 1, -1, pages)
+            self.held[block] += pages if kind == EventKind.SUBPLUG else -pages
             self.plugged[device] += pages if kind == EventKind.SUBPLUG else -pages
         else:
             new: dict[EventKind, int | str] = {
