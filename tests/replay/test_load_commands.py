@@ -72,8 +72,8 @@ if TYPE_CHECKING:
             [Action(Verb.CACHE, "/mnt/s0", 1), Action(Verb.ANON, "a", 1)],
         ),
         (
-            "echo 2 > /proc/sys/vm/drop_caches; ls /mnt; ls -lR",
-            [Action(Verb.DROP, "", 2), Action(Verb.UNKNOWN, "ls /mnt")],
+            "echo 2 > /proc/sys/vm/drop_caches; ls /mnt; ls -l /mnt; ls -lR",
+            [Action(Verb.DROP, "", 2), Action(Verb.UNKNOWN, "ls /mnt"), Action(Verb.UNKNOWN, "ls -l /mnt")],
         ),
         (
             "sync /a /b; du -s /mnt; find /tmp -name x",
@@ -88,6 +88,11 @@ if TYPE_CHECKING:
         ("dd if=/mnt/x of=/mnt/y bs=4096 count=1024", [Action(Verb.FILL, "/mnt/y", 4)]),
         ("dd if=/mnt/x of=/dev/null count=8192", [Action(Verb.CACHE, "/mnt/x", 4)]),
         ("a=2; b=$((a*3 + 4 - 1)); load pt t $b", [Action(Verb.PAGE_TABLES, "t", 9)]),
+        ("N=3; load pt t $((N*2))", [Action(Verb.PAGE_TABLES, "t", 6)]),
+        (
+            'names="a b"; for k in $names; do load pt $k 1; done',
+            [Action(Verb.PAGE_TABLES, "a", 1), Action(Verb.PAGE_TABLES, "b", 1)],
+        ),
         (
             "x=7; load pt \"t$x\" ${x}; load pt 't' 1",
             [Action(Verb.PAGE_TABLES, "t7", 7), Action(Verb.PAGE_TABLES, "t", 1)],
@@ -100,8 +105,8 @@ if TYPE_CHECKING:
             ],
         ),
         (
-            "[ a = a ] && load pt a 1; test a = b || load pt b 1",
-            [Action(Verb.PAGE_TABLES, "a", 1), Action(Verb.PAGE_TABLES, "b", 1)],
+            "[ a = a ] && load pt a 1; test a = b || load pt b 1; test a = a && load pt c 1",
+            [Action(Verb.PAGE_TABLES, "a", 1), Action(Verb.PAGE_TABLES, "b", 1), Action(Verb.PAGE_TABLES, "c", 1)],
         ),
         (
             "for i in 1 2; do for j in 1 2; do load pt $i$j 1; done; done; load pt end 1",
@@ -130,7 +135,9 @@ def test_lines(line: str, expected: list[Action]) -> None:
     assert parse_command(line) == expected
 
 
-@pytest.mark.parametrize("line", ["for k in 1 2; do load pt t 1", "while [ 1 -lt 2 ]; do true; done"])
+@pytest.mark.parametrize(
+    "line", ["for k in 1 2; do load pt t 1", "while [ 1 -lt 2 ]; do true; done", "while true; do load pt t 1; done"]
+)
 def test_loops_that_never_end_are_refused(line: str) -> None:
     with pytest.raises(ValueError, match="shell line"):
         parse_command(line, max_rounds=100)
@@ -208,7 +215,7 @@ def test_amounts_reach_the_guest() -> None:
     assert done[-2].demand.pages == 0
     assert [name for name, load in model.loads.items() if load.huge] == ["a"]
     assert model.loads["/mnt/w"].dirty == 40 * MIB
-    apply(model, parse_command("sync; rm /mnt/w"))
+    assert [item.demand.pages for item in apply(model, parse_command("sync; rm /mnt/w"))] == [0, 0]
     assert "/mnt/w" not in model.loads
     assert sum(load.dirty for load in model.loads.values()) == 0
 
@@ -221,6 +228,8 @@ def test_a_line_acts_on_one_node_and_stops_when_the_guest_dies() -> None:
         model, parse_command("load files /tmp/f 9 0; load files /mnt/f 9 0; load fill /tmp/d 1; load cache /mnt/c 1"), 1
     )
     assert {load.node for load in model.loads.values()} == {1}
+    apply(model, parse_command("load anon c 1"))
+    assert model.loads["c"].node == 0
     done = apply(model, parse_command("load files /tmp/g 9000000 0; load anon b 1"))
     assert model.killer.guest_died
     assert len(done) == 1

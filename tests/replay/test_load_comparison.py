@@ -93,11 +93,13 @@ def test_the_table_has_the_worst_recording_first() -> None:
         TraceComparison("none", "6.1", []),
         TraceComparison("bad", "6.1", [step(0, 32.1), step(1, 64.0), step(2, 0.0)]),
         TraceComparison("also good", "6.1", [step(0, 32.0)]),
+        TraceComparison("exact", "6.1", [step(0, 0.0)]),
     ]
     assert [(t.name, w and w.excess, n, outside) for t, w, n, outside in worst_first(traces)] == [
         ("bad", 2.0, 3, 2),
         ("also good", 1.0, 1, 0),
         ("good", 1.0, 2, 0),
+        ("exact", 0.0, 1, 0),
         ("none", None, 0, 0),
     ]
 
