@@ -61,6 +61,7 @@ class Load:
     """
 
     __slots__ = (
+        "cached",
         "dirty",
         "huge",
         "kernel",
@@ -79,6 +80,8 @@ class Load:
         """Make an empty load; ``stay`` is the share of its kernel pageblocks that stay held once freed."""
         self.name = name
         self.kind = kind
+        self.cached = kind in CACHED
+        """Its user pages are page cache."""
         self.node = node
         self.stay = stay
         self.units = 0.0
@@ -104,7 +107,7 @@ class Load:
         if not self.huge:
             zone.spend_pcp(pages)
         self.user[zone] = self.user.get(zone, 0) + pages
-        if self.kind in CACHED:
+        if self.cached:
             zone.cache += pages
 
     def drop_user(self, zone: GuestZone, pages: int) -> None:
@@ -113,7 +116,7 @@ class Load:
         zone.user -= pages
         zone.fill_pcp_loads(pages)
         _take_from(self.user, zone, pages)
-        if self.kind in CACHED:
+        if self.cached:
             zone.cache -= pages
 
     def put_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
@@ -164,6 +167,15 @@ class Load:
     def clean_pages(self) -> int:
         """Return the user pages that are not dirty."""
         return self.user_pages() - self.dirty
+
+    def clean_by_zone(self) -> dict[GuestZone, int]:
+        """Return the user pages by zone that are not dirty: dirty ones lie in the zones that were used last."""
+        dirty, clean = self.dirty, {}
+        for zone in reversed(self.user):
+            dirty_part = min(dirty, self.user[zone])
+            dirty -= dirty_part
+            clean[zone] = self.user[zone] - dirty_part
+        return clean
 
     def kernel_pages(self) -> int:
         """Return the kernel pages in all zones, reclaimable ones included."""

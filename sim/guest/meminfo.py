@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from sim.guest.loads import LoadKind
 from sim.guest.zone import Floor, total_room
+from sim.memory.zones import ZONE_MOVABLE
 from sim.units import PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
     from sim.guest.contract import ZoneUse
-    from sim.guest.loads import Loads
+    from sim.guest.loads import Load, Loads
     from sim.guest.parameters import GuestParameters
+    from sim.guest.zone import GuestZone
     from sim.guest.zones import GuestZones
 
 
@@ -49,7 +51,46 @@ class Meminfo:
         return max(0, free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low))
 
     def kernel_headroom(self, node: int | None = None) -> int:
-        """Return the pages that a kernel allocation may still take on ``node`` (None: anywhere), nothing reclaimed."""
+        """Return the pages that kernel requests could still get in the kernel zones of ``node`` (None: of all).
+
+        What is free down to the limit of kernel requests, and what :class:`~sim.guest.reclaim.Reclaim` would give up
+        for them before one fails: clean page cache in these zones with its index nodes, and slab, the inodes of files
+        whose data could be dropped among it. Where cache goes in part only, reclaim rounds index nodes and inodes down
+        with every batch, so that a page less for each batch may be had.
+        """
+        self._zones.refresh_watermarks()
+        zones = self._zones.kernel_zones(node)
+        held: dict[GuestZone, int] | None = None
+        for load in self._loads.by_name.values():
+            if load.cached:
+                held = {} if held is None else held
+                self._count_what_could_go(load, held)
+        pages = 0
+        for zone in zones:
+            room = zone.free + zone.slab - zone.floors[Floor.KERNEL_MIN]
+            if held is not None:
+                room += held.get(zone, 0)
+            if room > 0:
+                pages += room
+        return pages
+
+    @staticmethod
+    def _count_what_could_go(load: Load, by_zone: dict[GuestZone, int]) -> None:
+        """Add the pages of a cached load that kernel requests could have, by kernel zone; slab is counted already."""
+        for zone, pages in load.orphans.items():
+            by_zone[zone] = by_zone.get(zone, 0) + pages
+        dropped = 0
+        for zone, pages in load.clean_by_zone().items():
+            if zone.type != ZONE_MOVABLE:
+                by_zone[zone] = by_zone.get(zone, 0) + pages
+                dropped += pages
+        if dropped and load.kernel:
+            before = load.user_pages()
+            for zone, pages in load.kernel.items():
+                by_zone[zone] = by_zone.get(zone, 0) + pages * dropped // before
+
+    def kernel_headroom_free(self, node: int | None = None) -> int:
+        """Return the part of :meth:`kernel_headroom` that is free: what can be had with nothing given up."""
         self._zones.refresh_watermarks()
         return total_room(self._zones.kernel_zones(node), Floor.KERNEL_MIN)
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.contract import OomEvent, OomKind
-from sim.guest.loads import CACHED, Load
 from sim.guest.zone import Floor, spread
 from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
-    from sim.guest.loads import Loads
+    from sim.guest.loads import Load, Loads
     from sim.guest.oom import OomKiller
     from sim.guest.reclaim import Reclaim
     from sim.guest.zone import GuestZone
@@ -76,7 +75,7 @@ class Migration:
             part = min(load.user.get(zone, 0), pages - done)
             if part <= 0:
                 continue
-            if drop_cache and load.kind in CACHED:
+            if drop_cache and load.cached:
                 clean = min(part, load.clean_pages())
                 if clean:
                     self._reclaim.drop_cache_pages(load, zone, clean)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.guest.loads import CACHED, LoadKind
+from sim.guest.loads import LoadKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,15 +38,9 @@ class Reclaim:
             return 0
         freed = 0
         for load in list(self._loads.by_name.values()):
-            if load.kind not in CACHED or not load.user:
+            if not load.cached or not load.user:
                 continue
-            # Dirty pages are the youngest, those in the zones that were used last.
-            dirty = load.dirty
-            clean = {}
-            for zone in reversed(load.user):
-                dirty_part = min(dirty, load.user[zone])
-                dirty -= dirty_part
-                clean[zone] = load.user[zone] - dirty_part
+            clean = load.clean_by_zone()
             for zone in list(load.user):
                 part = min(clean[zone], pages - freed) if zone in allowed else 0
                 if part > 0:
