@@ -147,7 +147,7 @@ class Policy(ABC):
     def on_offline(self, node: int, zone: int, pages: int) -> None:
         """Told after a block of ``pages`` left ``zone`` of ``node``. For policies that keep state."""
 
-    def on_pressure(self, node: int, free_kernel_pages: int) -> None:
+    def on_pressure(self, node: int, kernel_headroom: int) -> None:
         """Told that the kernel zones of ``node`` have run short, with the pages left to kernel requests on it.
 
         They are short when none of them has room above its low watermark, not even with page cache and reclaimable slab

@@ -81,7 +81,7 @@ class Headroom(Policy):
             why(settled.reason, has=settled.pages)
         elif why is not None:
             scope, numbers = ("all nodes", {}) if node is None else (f"node {node}", {"node": node})
-            source = _WITHOUT_GUEST if memory.free_kernel_pages is None else "free to the kernel"
+            source = _WITHOUT_GUEST if memory.kernel_headroom is None else "free to the kernel"
             relation = ">=" if movable else "<"
             text = f"{scope}: {free} pages {source} {relation} reserve of {required}: {ZONE_LABELS[zone]}"
             why(text, free=free, required=required, **numbers)
@@ -99,7 +99,7 @@ class Headroom(Policy):
 
 def _free(memory: MemoryView, node: int | None) -> int:
     """Return the pages of kernel zones that the kernel can still take on ``node``, or on all nodes where None."""
-    if memory.free_kernel_pages is not None:
-        return memory.free_kernel_pages(node)
+    if memory.kernel_headroom is not None:
+        return memory.kernel_headroom(node)
     totals = memory.system if node is None else memory.nodes[node]
     return totals.kernel - (totals.kernel + totals.movable) // _MEMMAP_DIVISOR

@@ -81,7 +81,7 @@ def simulate(
         recorder,
         settings=KernelSettings(machine.kernel_series, machine.movable_node, machine.memmap_on_memory),
         guest=None if link is None else link.hotplug_side,
-        free_kernel_pages=None if link is None else link.model.meminfo.kernel_headroom,
+        kernel_headroom=None if link is None else link.model.meminfo.kernel_headroom,
         listener=Listeners(*listeners),
     )
     context = DriverContext(env, core, recorder, timing)

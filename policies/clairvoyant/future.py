@@ -113,7 +113,7 @@ class Outlook:
     def needs(self) -> list[Need]:
         """Return the hotplugged kernel memory that the kernel needs over time.
 
-        That is what there is, less what kernel requests could still take, less what user pages have borrowed: they are
+        That is what there is, less what is free for kernel requests, less what user pages have borrowed: they are
         in kernel zones because ZONE_MOVABLE is full, and more of that instead would hold as many.
         """
         guest, series = self._result.guest, self._measured.series
@@ -123,7 +123,7 @@ class Outlook:
         movable = np.minimum(series.movable[before], series.movable[after])
         kernel = np.minimum(series.hotplugged_kernel[before], series.hotplugged_kernel[after])
         borrowed = np.maximum(guest["user"] - np.maximum(movable - guest["free_movable"], 0), 0)
-        need = kernel - guest["headroom"] - borrowed
+        need = kernel - guest["headroom_free"] - borrowed
         sizes = [*(len(piece.most) * self._result.block_pages for piece in self._items), *self._sizes.values()]
         need = np.maximum(need - min(sizes, default=0) // _DOUBT, 0)
         most: dict[int, int] = {}

@@ -171,8 +171,8 @@ class _Trial(RandomMachine):
     def _tell_offline(self, node: int, zone: int, pages: int) -> None:
         self._call("on_offline", lambda: self._policy.on_offline(node, zone, pages))
 
-    def _tell_pressure(self, node: int, free_kernel_pages: int) -> None:
-        self._call("on_pressure", lambda: self._policy.on_pressure(node, free_kernel_pages))
+    def _tell_pressure(self, node: int, kernel_headroom: int) -> None:
+        self._call("on_pressure", lambda: self._policy.on_pressure(node, kernel_headroom))
 
     def _call(self, verb: str, ask: Callable[[], object], asked: tuple[object, ...] = ()) -> Any:  # noqa: ANN401
         """Ask the policy, and see that neither memory nor the request has changed."""

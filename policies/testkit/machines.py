@@ -50,7 +50,7 @@ class RandomMachine(ABC):
         self._view = MemoryView(
             layout.memory,
             movable_node=machine.movable_node,
-            free_kernel_pages=None if used is None else lambda node: max(0, self._view.kernel_present(node) - used),
+            kernel_headroom=None if used is None else lambda node: max(0, self._view.kernel_present(node) - used),
         )
         self._next = layout.device_base // machine.block_size
         # Memory in the hole below 4 GiB, too: there a block may belong to DMA32.
@@ -74,7 +74,7 @@ class RandomMachine(ABC):
         """Tell of a block that has gone offline: see :meth:`policies.contract.Policy.on_offline`."""
 
     @abstractmethod
-    def _tell_pressure(self, node: int, free_kernel_pages: int) -> None:
+    def _tell_pressure(self, node: int, kernel_headroom: int) -> None:
         """Tell of kernel zones that have run short: see :meth:`policies.contract.Policy.on_pressure`."""
 
     def _draw_machine(self) -> MachineSpec:

@@ -113,7 +113,7 @@ def _archive(runs: Runs, figures: Figures) -> Verdict:
 
 def _movable_used_up(run: Run) -> tuple[bool, int]:
     """Return whether MOVABLE is used up while the kernel has room, and the kernel memory (bytes) taken until then."""
-    free, headroom = run.sampled("free_movable"), run.sampled("headroom")
+    free, headroom = run.sampled("free_movable"), run.sampled("headroom_free")
     movable_since = int(np.argmax(free > 0))
     used_up = movable_since + int(np.argmax(free[movable_since:] < free[movable_since] // 20))
     kernel_growth = run.sampled("kernel")[used_up] - run.sampled("kernel")[movable_since]

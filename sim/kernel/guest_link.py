@@ -33,10 +33,14 @@ if TYPE_CHECKING:
 MOST_SAMPLES: Final = 5_000
 """Periodic samples of a run, unless it asks for a period of its own."""
 
-SERIES: Final = ("headroom", "free_movable", "mem_available", "mem_total", "returnable", "user", "kernel", "memmap")
-"""What is sampled, in pages. ``headroom``: kernel requests may still take that much; ``free_movable``: free in
-ZONE_MOVABLE; ``mem_available`` and ``mem_total``: as in /proc/meminfo; ``returnable``: hotplugged memory that could be
-returned now; ``user``, ``kernel`` and ``memmap``: what is used for what."""
+SERIES: Final = (
+    "headroom", "headroom_free", "free_movable", "mem_available", "mem_total", "returnable", "user", "kernel",
+    "memmap",
+)  # fmt: skip
+"""What is sampled, in pages. ``headroom``: kernel requests could still get that much, clean page cache and reclaimable
+slab given up for them; ``headroom_free``: the part of it that is free; ``free_movable``: free in ZONE_MOVABLE;
+``mem_available`` and ``mem_total``: as in /proc/meminfo; ``returnable``: hotplugged memory that could be returned
+now; ``user``, ``kernel`` and ``memmap``: what is used for what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,14 @@ class GuestLink(CoreListener):
             self._note_victims()
             self._after_a_change()
 
+    def memmap_taken(self) -> None:
+        """Look at the guest when it has the least, and does not have yet what the memmap was taken for."""
+        self.sample()
+
+    def added(self) -> None:
+        """Look at the guest again, so that the sample before holds for no time."""
+        self.sample()
+
     def _note_victims(self) -> None:
         # Only new ones: a load that was killed once and has ended since is not killed again.
         ooms = self.model.killer.events[self._noted :]
@@ -204,6 +216,7 @@ class GuestLink(CoreListener):
         self._samples.extend(
             (
                 model.meminfo.kernel_headroom(),
+                model.meminfo.kernel_headroom_free(),
                 free_movable,
                 model.meminfo.available(),
                 managed,

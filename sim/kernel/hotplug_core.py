@@ -61,9 +61,8 @@ class HotplugCore:
     """The kernel's side of hotplug for one guest.
 
     ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as
-    may the policy of ``zone_choice``. ``guest`` says which memory can be taken back and what adding costs; where None,
-    everything is free. ``free_kernel_pages`` tells policies how many pages kernel requests could still take on a node
-    (None: on all). ``lock`` is taken by whoever changes blocks and takes time over it.
+    may the policy of ``zone_choice``. ``guest`` says which memory can be taken back and what adding costs (where None,
+    nothing), ``kernel_headroom`` what policies see of it. Whoever changes blocks and takes time over it takes ``lock``.
     """
 
     def __init__(
@@ -75,12 +74,12 @@ class HotplugCore:
         *,
         settings: KernelSettings = KernelSettings(),
         guest: Guest | None = None,
-        free_kernel_pages: Callable[[int | None], int] | None = None,
+        kernel_headroom: Callable[[int | None], int] | None = None,
         listener: CoreListener = NOBODY,
     ) -> None:
         self.env = env
         self.memory = memory
-        self.view = MemoryView(memory, movable_node=settings.movable_node, free_kernel_pages=free_kernel_pages)
+        self.view = MemoryView(memory, movable_node=settings.movable_node, kernel_headroom=kernel_headroom)
         self.zone_choice = ZoneChoice(memory, self.view, policy, listener)
         self.auto_online = int(policy.auto_online)
         self.guest = guest
@@ -141,6 +140,7 @@ class HotplugCore:
         if guest is not None and not guest.add_memory(memory.blocks.node[first], first, count, hosted):
             memory.remove(first, count)
             raise HotplugError(ENOMEM, f"no memory for the memmap of {count} blocks")
+        self.listener.memmap_taken()
         withheld = 0 if plugged is None else pages - plugged
         if online_type is None:
             online_type = self.auto_online
@@ -155,6 +155,7 @@ class HotplugCore:
             self.record((self.env.now, _PLUG, device, first, 1, zone_type, pages - withheld))
         else:
             self._online_new_run(device, first, count, online_type, withheld)
+        self.listener.added()
 
     def plug_block(self, device: int, block: int, group: MemoryGroup, pages: int) -> int:
         """Add one block of a dynamic ``group``, ``pages`` of it plugged, and put it online if ``auto_online`` says so.
@@ -235,8 +236,8 @@ class HotplugCore:
         self.memory.remove(first, count)
         if self.guest is not None:
             self.guest.remove_memory(first, count)
-        pages = count * self.memory.block_pages if plugged is None else plugged
-        self.record((self.env.now, _REMOVE, device, first, count, NO_ZONE, pages))
+        plugged = count * self.memory.block_pages if plugged is None else plugged
+        self.record((self.env.now, _REMOVE, device, first, count, NO_ZONE, plugged))
 
     # Online and offline ----------------------------------------------------------------------------------------------
 

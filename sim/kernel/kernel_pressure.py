@@ -47,12 +47,12 @@ class KernelPressure:
             for node in self._model.meminfo.kernel_nodes():
                 self._tell(node, 0)
 
-    def _tell(self, node: int, free_kernel_pages: int) -> None:
+    def _tell(self, node: int, kernel_headroom: int) -> None:
         if node in self._told:
             return
         self._told.add(node)
         try:
-            self._policy.on_pressure(node, free_kernel_pages)
+            self._policy.on_pressure(node, kernel_headroom)
         except (Exception, SystemExit) as error:
             raise failed_under_pressure(self._policy, error, node) from error
 

@@ -26,6 +26,15 @@ class CoreListener:
     def decided(self, online_type: int, block: int, reason: Explanation) -> None:
         """Told why ``block``, about to go online with ``online_type`` (an OnlineType number), goes where it goes."""
 
+    def memmap_taken(self) -> None:
+        """Told that the memmap of memory that is being added was taken, before any of that memory goes online.
+
+        Not told of single blocks of a dynamic device that go online at once, with their hot path: they take little.
+        """
+
+    def added(self) -> None:
+        """Told that all of the memory is there whose memmap :meth:`memmap_taken` told of."""
+
     def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
         """Told of ``count`` blocks from ``first`` that were added to ``core`` and left offline."""
 
@@ -56,6 +65,16 @@ class Listeners(CoreListener):
         for listener in self._listeners:
             if listener.wants_reasons:
                 listener.decided(online_type, block, reason)
+
+    def memmap_taken(self) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.memmap_taken()
+
+    def added(self) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.added()
 
     def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
         """Tell each."""

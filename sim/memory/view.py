@@ -21,15 +21,16 @@ class MemoryView:
     ``system`` and ``nodes[nid]`` are the totals of all nodes and of one node; ``block_pages``, ``section_pages`` the
     machine's constants; ``several_nodes`` whether the machine has more than one (else both totals are the same);
     ``movable_node`` whether the kernel was booted with that word; ``unit_sections(unit_pages, page)`` the online
-    sections of the unit around a page as (in kernel zones, in ZONE_MOVABLE); ``free_kernel_pages`` asks the guest how
-    many pages kernel requests could still take on a node (None: on all), and is None itself where no guest is modelled.
+    sections of the unit around a page as (in kernel zones, in ZONE_MOVABLE); ``kernel_headroom`` asks the guest how
+    many pages kernel requests could still get on a node (None: on all), caches given up for them, and is None itself
+    where no guest is modelled.
     """
 
     __slots__ = (
         "_groups",
         "_memory",
         "block_pages",
-        "free_kernel_pages",
+        "kernel_headroom",
         "movable_node",
         "nodes",
         "section_pages",
@@ -45,7 +46,7 @@ class MemoryView:
     nodes: Mapping[int, TotalsView]
     movable_node: bool
     unit_sections: Callable[[int, int], tuple[int, int]]
-    free_kernel_pages: Callable[[int | None], int] | None
+    kernel_headroom: Callable[[int | None], int] | None
     _memory: Memory
     _groups: GroupRegistry
 
@@ -54,7 +55,7 @@ class MemoryView:
         memory: Memory,
         *,
         movable_node: bool = False,
-        free_kernel_pages: Callable[[int | None], int] | None = None,
+        kernel_headroom: Callable[[int | None], int] | None = None,
     ) -> None:
         values = {
             "block_pages": memory.block_pages,
@@ -65,7 +66,7 @@ class MemoryView:
             "movable_node": movable_node,
             # The method itself: one of the view's own would cost another call, at every decision about a unit.
             "unit_sections": memory.unit_sections,
-            "free_kernel_pages": free_kernel_pages,
+            "kernel_headroom": kernel_headroom,
             "_memory": memory,
             "_groups": memory.groups,
         }

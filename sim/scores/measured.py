@@ -77,7 +77,8 @@ class Measured:
     def guest(self) -> GuestMeasured | None:
         """What the guest looked like inside; None where none was modelled."""
         samples = self.result.guest
-        known = samples.keys() >= {"t_us", "headroom", "returnable", "mem_total"} and len(samples["t_us"])
+        needed = {"t_us", "headroom", "headroom_free", "returnable", "mem_total"}
+        known = samples.keys() >= needed and len(samples["t_us"])
         return GuestMeasured(self) if known else None
 
     @cached_property
@@ -115,6 +116,7 @@ class GuestMeasured:
         self.t_us = samples["t_us"]
         self.dt_us: Integers = np.diff(self.t_us, append=measured.result.duration_us)
         self.headroom: Integers = samples["headroom"]
+        self.headroom_free: Integers = samples["headroom_free"]
         self.returnable: Integers = samples["returnable"]
         self.mem_total: Integers = samples["mem_total"]
 

@@ -49,6 +49,7 @@ def follow(replay: LoadReplay) -> Iterator[tuple[StepComparison, Row]]:
                 "held": held,
             }
         row["headroom"] = model.meminfo.kernel_headroom()
+        row["headroom_free"] = model.meminfo.kernel_headroom_free()
         row["available"] = model.meminfo.available()
         row["returnable"] = model.meminfo.returnable_pages()
         row["dirty"] = sum(load.dirty for load in model.loads.values())

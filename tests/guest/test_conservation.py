@@ -273,7 +273,7 @@ class GuestLife(RuleBasedStateMachine):
         room = sum(max(0, z.free + z.cache - z.min - z.reserve_user) for z in model.zones.values())
         if not model.killer.guest_died:
             assert model.meminfo.returnable_pages() == min(returnable, room)
-        assert model.meminfo.kernel_headroom() == sum(
+        assert model.meminfo.kernel_headroom_free() == sum(
             max(0, z.free - int(z.min * model.parameters.kernel_min_share) - z.reserve_kernel)
             for z in model.zones.values()
             if z.pageblocks is not None

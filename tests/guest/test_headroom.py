@@ -27,7 +27,10 @@ def taken(model: GuestModel) -> int:
     for step in STEPS:
         while True:
             trial = deepcopy(model)
-            if trial.demands.kernel_memory("asked for", step).pages < step or trial.killer.events != model.killer.events:
+            if (
+                trial.demands.kernel_memory("asked for", step).pages < step
+                or trial.killer.events != model.killer.events
+            ):
                 break
             model, got = trial, got + step
     return got
@@ -135,32 +138,21 @@ def act(model: GuestModel, data: st.DataObject, number: int) -> None:
     """Have something happen in the guest."""
     name = f"/d/{number}"
     demands, pages, node = model.demands, data.draw(st.sampled_from(PAGES)), data.draw(st.sampled_from([0, 0, 1]))
-    match data.draw(st.sampled_from((*KINDS, *KINDS, "sync", "drop", "end", "plug"))):
-        case "anonymous":
-            demands.anonymous(name, pages, node)
-        case "read":
-            demands.read_file(name, pages, node)
-        case "write":
-            demands.write_file(name, pages, node)
-        case "tmpfs":
-            demands.tmpfs_data(name, pages, node)
-        case "disk files":
-            demands.disk_files(name, pages, 4096, node)
-        case "empty files":
-            demands.disk_files(name, pages, 0, node)
-        case "pins":
-            demands.pin(name, pages // 2, node)
-        case "kernel":
-            demands.kernel_memory(name, pages // 2, node)
-        case "sync":
-            demands.sync()
-        case "drop":
-            demands.drop_caches(slab=pages > 100_000)
-        case "plug":
-            model.online(ZONE_NORMAL, 0, 100 + 20 * number, 16, SMALL_BLOCK)
-        case "end":
-            for load in demands.named_loads()[:1]:
-                demands.shrink(load.name, 0.5)
+    acts = {
+        "anonymous": lambda: demands.anonymous(name, pages, node),
+        "read": lambda: demands.read_file(name, pages, node),
+        "write": lambda: demands.write_file(name, pages, node),
+        "tmpfs": lambda: demands.tmpfs_data(name, pages, node),
+        "disk files": lambda: demands.disk_files(name, pages, 4096, node),
+        "empty files": lambda: demands.disk_files(name, pages, 0, node),
+        "pins": lambda: demands.pin(name, pages // 2, node),
+        "kernel": lambda: demands.kernel_memory(name, pages // 2, node),
+        "sync": demands.sync,
+        "drop": lambda: demands.drop_caches(slab=pages > 100_000),
+        "plug": lambda: model.online(ZONE_NORMAL, 0, 100 + 20 * number, 16, SMALL_BLOCK),
+        "shrink": lambda: [demands.shrink(load.name, 0.5) for load in demands.named_loads()[:1]],
+    }
+    acts[data.draw(st.sampled_from((*acts, *KINDS)))]()
 
 
 def test_an_empty_guest_has_none() -> None:

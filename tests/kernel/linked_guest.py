@@ -38,7 +38,7 @@ def linked(
         policy,
         recorder,
         guest=link.hotplug_side,
-        free_kernel_pages=link.model.meminfo.kernel_headroom,
+        kernel_headroom=link.model.meminfo.kernel_headroom,
         listener=Listeners(ooms, link),
     )
     return link, core

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from policies.fixed import OnlineKernel, OnlineMovable
 from sim.guest import DemandKind, OomKind, parameters_for
 from sim.kernel.guest_link import GuestSpec
+from sim.memory.errors import HotplugError
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.guest.machines import BLOCK, FIRST
 from tests.kernel.linked_guest import linked
 from workloads.parts.demand import KINDS, PIECE_KINDS
+
+if TYPE_CHECKING:
+    from policies.contract import Policy
 
 PAGES = MIB // PAGE_SIZE
 
@@ -124,8 +129,8 @@ def test_kernel_memory_held_for_long_fails_somebody_else() -> None:
 
 def test_policies_see_the_room_of_the_kernel() -> None:
     link, core = linked()
-    assert core.view.free_kernel_pages is not None
-    assert core.view.free_kernel_pages(None) == link.model.meminfo.kernel_headroom() > 0
+    assert core.view.kernel_headroom is not None
+    assert core.view.kernel_headroom(None) == link.model.meminfo.kernel_headroom() > 0
     assert core.guest is link.model
 
 
@@ -171,6 +176,29 @@ def test_a_sample_is_what_the_guest_says_and_holds() -> None:
     link.set_demand("b", "anonymous", 1100 * MIB)
     assert sum(zone.user > 0 for zone in model.zones.values()) == 2
     assert link.series()["user"][-1] == 1200 * PAGES, "those of all zones"
+
+
+@pytest.mark.parametrize(("policy", "blocks"), [(OnlineKernel(), 104), (OnlineMovable(), 104), (OnlineKernel(), 1)])
+def test_the_dip_while_an_add_has_taken_its_memmap_is_sampled(policy: Policy, blocks: int) -> None:
+    """13 GiB are 104 blocks, whose memmap takes 208 MiB. In a kernel zone they bring more than that at once."""
+    link, core = linked(GIB, policy=policy)
+    link.sample()
+    core.add_memory(-1, FIRST * BLOCK, blocks * BLOCK)
+    assert link.series()["t_us"].tolist() == [0, 0, 0]
+    headroom = link.series()["headroom"].tolist()
+    overhead = link.series()["kernel"].tolist()
+    assert headroom[0] - headroom[1] == blocks * 2 * PAGES + overhead[1] - overhead[0]
+    assert headroom[2] == link.model.meminfo.kernel_headroom()
+    if isinstance(policy, OnlineKernel):
+        assert headroom[2] > headroom[0]
+    assert link.series()["memmap"].tolist() == [0, blocks * 2 * PAGES, blocks * 2 * PAGES]
+
+
+def test_nothing_is_sampled_of_an_add_that_takes_no_memmap() -> None:
+    link, core = linked(132 * MIB)
+    with pytest.raises(HotplugError, match="no memory for the memmap"):
+        core.add_memory(-1, FIRST * BLOCK, BLOCK)
+    assert not len(link.series()["t_us"])
 
 
 @pytest.mark.parametrize(
@@ -234,7 +262,7 @@ def test_free_movable_memory_is_that_of_all_nodes() -> None:
     free = {node: link.model.zones[node, ZONE_MOVABLE].free for node in (0, 1)}
     assert all(free.values())
     assert free[0] != free[1]
-    assert link.series()["free_movable"].tolist() == [sum(free.values())]
+    assert link.series()["free_movable"].tolist()[-1] == sum(free.values())
 
 
 def test_a_block_of_the_boot_memory_belongs_to_no_device() -> None:

@@ -40,8 +40,8 @@ class Listens(OnlineMovable):
         self.heard: list[tuple[int, int]] = []
         self.calls: list[str] = []
 
-    def on_pressure(self, node: int, free_kernel_pages: int) -> None:
-        self.heard.append((node, free_kernel_pages))
+    def on_pressure(self, node: int, kernel_headroom: int) -> None:
+        self.heard.append((node, kernel_headroom))
         self.calls.append("pressure")
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
@@ -258,8 +258,8 @@ def test_what_the_hook_raises_is_an_error_of_the_policy() -> None:
     class Overwhelmed(Listens):
         name = "overwhelmed"
 
-        def on_pressure(self, node: int, free_kernel_pages: int) -> None:
-            raise ArithmeticError(f"{free_kernel_pages} on {node}")
+        def on_pressure(self, node: int, kernel_headroom: int) -> None:
+            raise ArithmeticError(f"{kernel_headroom} on {node}")
 
     with pytest.raises(
         PolicyError, match=r"^policy 'overwhelmed' raised ArithmeticError in on_pressure for node 0: 0 on 0$"

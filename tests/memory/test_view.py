@@ -75,7 +75,7 @@ def state(memory: Memory) -> object:
 
 def test_nothing_that_can_be_reached_from_the_view_can_be_changed() -> None:
     memory = two_nodes()
-    view = MemoryView(memory, free_kernel_pages=Guest().left)
+    view = MemoryView(memory, kernel_headroom=Guest().left)
     before = state(memory)
     reached = dict(reachable(view, "view", set()))
     assert {"view", "view.system", "view.nodes[0]", "view.nodes[1]", "view.groups()[0]", "view.groups()[1]"} <= set(
@@ -122,7 +122,7 @@ def test_the_view_follows_memory() -> None:
     assert (dimm.kernel, dimm.movable, dimm.max_pages, dimm.unit_pages) == (2 * PAGES, 0, 2 * PAGES, 0)
     assert (device.kernel, device.movable, device.max_pages, device.unit_pages) == (PAGES, 2 * PAGES, 0, PAGES)
     assert [(group.id, group.node, group.is_dynamic) for group in view.groups()] == [(0, 0, False), (1, 1, True)]
-    assert (view.movable_node, view.several_nodes, view.free_kernel_pages) == (True, True, None)
+    assert (view.movable_node, view.several_nodes, view.kernel_headroom) == (True, True, None)
 
 
 def test_a_zone_that_is_not_there_has_no_span_and_no_pages() -> None:

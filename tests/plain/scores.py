@@ -288,8 +288,9 @@ def restricted_mean(waits: list[tuple[int, int | None, bool]], horizon: int) -> 
 def guest_scores(run: RunResult, looks: list[Instant]) -> dict[str, float]:
     """Return the scores of the guest's samples, sample by sample; NaN for all of them where there are none."""
     names = (
-        "mem_total_max", "headroom_min", "headroom_mean", "died", "death_time", "kernel_ooms", "kernel_oom_first",
-        "guest_full_ooms", "return_ooms", "failed_adds", "largest_before_failure",
+        "mem_total_max", "headroom_min", "headroom_mean", "headroom_free_min", "headroom_free_mean", "died",
+        "death_time", "kernel_ooms", "kernel_oom_first", "guest_full_ooms", "return_ooms", "failed_adds",
+        "largest_before_failure",
         "returnable_share_mean", "returnable_share_min",
     )  # fmt: skip
     if not run.guest:
@@ -300,7 +301,7 @@ def guest_scores(run: RunResult, looks: list[Instant]) -> dict[str, float]:
     adds = [row[0] for row in rows if row[1] == EventKind.FAILED and row[2] >= 0 and row[5] == 12]
     failed = min((t for times in (*ooms, adds) for t in times), default=math.inf)
     times = [int(t) for t in run.guest["t_us"]]
-    free = [int(pages) for pages in run.guest["headroom"]]
+    room, free = ([int(pages) for pages in run.guest[name]] for name in ("headroom", "headroom_free"))
     dts = [then - now for now, then in pairwise([*times, run.duration_us])]
     share: list[Fraction | float | None] = []
     for t, dt, pages in zip(times, dts, run.guest["returnable"].tolist(), strict=True):
@@ -308,8 +309,10 @@ def guest_scores(run: RunResult, looks: list[Instant]) -> dict[str, float]:
         share.append(_percent(min(pages, plugged), plugged) if dt else None)
     return {
         "mem_total_max": int(run.guest["mem_total"].max()) * PAGE,
-        "headroom_min": 0 if ooms[0] else min(free) * PAGE,
-        "headroom_mean": _mean([Fraction(pages) for pages in free], dts) * PAGE,
+        "headroom_min": 0 if ooms[0] or adds else min(room) * PAGE,
+        "headroom_mean": _mean([Fraction(pages) for pages in room], dts) * PAGE,
+        "headroom_free_min": 0 if ooms[0] or adds else min(free) * PAGE,
+        "headroom_free_mean": _mean([Fraction(pages) for pages in free], dts) * PAGE,
         "died": len(deaths),
         "death_time": deaths[0] / 1_000_000 if deaths else math.nan,
         "kernel_ooms": len(ooms[0]),

@@ -40,7 +40,7 @@ class Stage:
         missing[-1] += ACPI
         nodes = tuple(NodeSpec((pages + gone) * PAGE_SIZE) for pages, gone in zip(kernel, missing, strict=True))
         self.memory = lay_out(MachineSpec(nodes)).memory
-        self.view = MemoryView(self.memory, movable_node=movable_node, free_kernel_pages=free)
+        self.view = MemoryView(self.memory, movable_node=movable_node, kernel_headroom=free)
         assert [totals.early_kernel for totals in self.view.nodes.values()] == list(kernel)
         self._next = FREE
 

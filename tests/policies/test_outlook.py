@@ -42,7 +42,7 @@ def rehearsed(
     groups: Sequence[DeviceGroup] = TWO_DIMMS,
     samples: Sequence[tuple[float, int, int, int]] = NOTHING_USED,
 ) -> RunResult:
-    """Return a run of 100 s; ``samples`` are (second, headroom, free in MOVABLE, used by programs)."""
+    """Return a run of 100 s; ``samples`` are (second, free for the kernel, free in MOVABLE, used by programs)."""
     rows = [(round(t * S), kind, *rest, rest[2] * BLOCK) for t, kind, *rest in events]
     table = np.array(samples, dtype=np.float64).reshape(-1, 4)
     return RunResult(
@@ -57,7 +57,10 @@ def rehearsed(
         counters={},
         guest={
             "t_us": np.round(table[:, 0] * S).astype(np.int64),
-            **{name: table[:, n].astype(np.int64) for n, name in enumerate(("headroom", "free_movable", "user"), 1)},
+            **{
+                name: table[:, n].astype(np.int64)
+                for n, name in enumerate(("headroom_free", "free_movable", "user"), 1)
+            },
         },
     )
 

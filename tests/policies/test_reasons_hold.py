@@ -183,7 +183,7 @@ def reserve_is_free_or_not(told: Told, match: re.Match[str]) -> None:
     assert isinstance(policy, Headroom)
     words, free, source, relation, required, _ = match.groups()
     node = told.scope(words)
-    asked = told.view.free_kernel_pages
+    asked = told.view.kernel_headroom
     assert (source == "free to the kernel") == (asked is not None)
     all_pages = counted.kernel(node) + counted.movable(node)
     expected = counted.kernel(node) - all_pages // 64 if asked is None else asked(node)
@@ -276,7 +276,7 @@ class Asking(RandomMachine):
     def _tell_offline(self, node: int, zone: int, pages: int) -> None:
         pass
 
-    def _tell_pressure(self, node: int, free_kernel_pages: int) -> None:
+    def _tell_pressure(self, node: int, kernel_headroom: int) -> None:
         pass
 
     def _ask(self, block: int) -> None:

@@ -220,13 +220,13 @@ class FailsInAHook(Good):
 
 
 class FailsUnderPressure(Good):
-    def on_pressure(self, node: int, free_kernel_pages: int) -> None:
-        raise ValueError(f"{free_kernel_pages} is little")
+    def on_pressure(self, node: int, kernel_headroom: int) -> None:
+        raise ValueError(f"{kernel_headroom} is little")
 
 
 class CountsOnAGuest(Good):
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
-        return 3 if memory.free_kernel_pages(None) > 0 else 2  # type: ignore[misc]
+        return 3 if memory.kernel_headroom(None) > 0 else 2  # type: ignore[misc]
 
 
 class HasNoSummary(Good):

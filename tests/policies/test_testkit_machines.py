@@ -75,7 +75,7 @@ class Counting(RandomMachine):
         return spec
 
     def play(self, changes: int) -> None:
-        REACH("no guest" if self._view.free_kernel_pages is None else "a guest")
+        REACH("no guest" if self._view.kernel_headroom is None else "a guest")
         super().play(changes)
 
     def _zone(self, block: int) -> int:
@@ -109,9 +109,9 @@ class Counting(RandomMachine):
         assert pages == self._memory.block_pages
         REACH(f"on_offline of {ZONE_LABELS[zone]}")
 
-    def _tell_pressure(self, node: int, free_kernel_pages: int) -> None:
+    def _tell_pressure(self, node: int, kernel_headroom: int) -> None:
         assert node in self._memory.nodes
-        assert 0 <= free_kernel_pages < 1 << 20
+        assert 0 <= kernel_headroom < 1 << 20
         REACH("on_pressure")
 
     def _offline_blocks(self) -> int:

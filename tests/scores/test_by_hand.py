@@ -117,6 +117,8 @@ EXPECTED = {
     "refused_offlines": 3,
     "headroom_min": 0,
     "headroom_mean": (12 * 900 + 18 * 650 + 34 * 40 + 26 * 300 + 10 * 800) * PAGE / 100,
+    "headroom_free_min": 0,
+    "headroom_free_mean": (12 * 800 + 18 * 640 + 34 * 40 + 10 * 700) * PAGE / 100,
     "died": 1,
     "death_time": 80,
     "kernel_ooms": 4,
@@ -213,10 +215,11 @@ def test_each_device_has_its_own_steps() -> None:
     assert dimm.not_given.tolist() == [0, 0, 0, 8000, 8000, 4000]
 
 
-def test_the_least_headroom_is_that_of_the_samples_where_no_kernel_request_failed() -> None:
-    rows = tuple(row for row in ROWS if (row[1], row[5]) != (OOM, KERNEL_OOM))
+def test_the_least_headroom_is_that_of_the_samples_where_no_kernel_request_and_no_add_failed() -> None:
+    rows = tuple(row for row in ROWS if (row[1], row[5]) not in ((OOM, KERNEL_OOM), (FAILED, 12)))
     scores = compute_scores(made_by_hand(rows))
     assert scores["headroom_min"] == 30 * PAGE, "a sample counts even if another follows in the same instant"
+    assert scores["headroom_free_min"] == 0
     assert scores["kernel_ooms"] == 0
     assert math.isnan(scores["kernel_oom_first"])
 

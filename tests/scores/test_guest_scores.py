@@ -49,6 +49,7 @@ def run_of(
         guest={
             "t_us": table[:, 0] * 1_000_000,
             "headroom": table[:, 1],
+            "headroom_free": table[:, 1] // 2,
             "returnable": table[:, 2],
             "mem_total": table[:, 1] + 7,
         },
@@ -75,11 +76,15 @@ def test_headroom_is_weighted_by_the_time_that_a_sample_holds() -> None:
     scores = compute_scores(run_of(samples=[(0, 1000, 0), (10, 100, 0), (20, 600, 0)]))
     assert scores["headroom_min"] == 100 * PAGE_SIZE
     assert scores["headroom_mean"] == (10 * 1000 + 10 * 100 + 80 * 600) / 100 * PAGE_SIZE
+    assert scores["headroom_free_min"] == 50 * PAGE_SIZE
+    assert scores["headroom_free_mean"] == scores["headroom_mean"] / 2
 
 
-def test_a_kernel_request_that_failed_leaves_no_headroom_whatever_the_samples_say() -> None:
-    scores = compute_scores(run_of(oom(5, OomKind.KERNEL), samples=[(0, 1000, 0)]))
-    assert scores["headroom_min"] == 0
+def test_a_kernel_request_or_an_add_that_failed_leaves_no_headroom_whatever_the_samples_say() -> None:
+    for failure in (oom(5, OomKind.KERNEL), (5, EventKind.FAILED, 0, -1, 0, ENOMEM, 0)):
+        scores = compute_scores(run_of(failure, samples=[(0, 1000, 0)]))
+        assert scores["headroom_min"] == scores["headroom_free_min"] == 0
+    assert compute_scores(run_of((5, EventKind.FAILED, 0, -1, 0, 16, 0), samples=[(0, 1000, 0)]))["headroom_min"] > 0
     assert compute_scores(run_of(oom(5, OomKind.GUEST_FULL), samples=[(0, 1000, 0)]))["headroom_min"] > 0
 
 

@@ -102,6 +102,8 @@ def test_what_is_undefined_is_nan_and_never_zero() -> None:
         "return_time",
         "headroom_min",
         "headroom_mean",
+        "headroom_free_min",
+        "headroom_free_mean",
         "died",
         "death_time",
         "kernel_ooms",

@@ -120,10 +120,11 @@ STEPS: tuple[tuple[int, ...], ...] = (
 """What there is from each second to the next, and from the last until the end: the columns of the series."""
 
 SAMPLES = {
-    "t_us":       (  0,   12,   12,    30,  64,  90),
-    "headroom":   (900,   30,  650,    40, 300, 800),
-    "returnable": (  0,  160, 3000, 20000, 600, 500),
-    "mem_total":  (5000, 7000, 9000, 30000, 25000, 24000),
+    "t_us":          (  0,   12,   12,    30,  64,  90),
+    "headroom":      (900,   30,  650,    40, 300, 800),
+    "headroom_free": (800,   20,  640,    40,   0, 700),
+    "returnable":    (  0,  160, 3000, 20000, 600, 500),
+    "mem_total":     (5000, 7000, 9000, 30000, 25000, 24000),
 }  # fmt: skip
 """Seconds and pages. The second sample lasts for no time: its headroom counts as the least, its share does not."""
 
