@@ -8,7 +8,6 @@ Everything is computed with whole-array operations, because a long run has milli
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -20,8 +19,6 @@ from sim.record.online_pages import online_pages_change
 from sim.record.recorder import NO_DEVICE, EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
 
     from sim.record.run_result import RunResult
@@ -161,26 +158,28 @@ def _by_device(events: Events) -> _ByDevice:
     return _ByDevice(order, start, first, plugged, requested, limit, np.maximum(plugged - limit, 0))
 
 
-class DeviceHistory(NamedTuple):
-    """The instants (us) at which anything happened to a device, and its plugged and requested pages after each.
+class DeviceInstants(NamedTuple):
+    """The instants (us) at which anything happened to a device, device by device: four arrays of one length.
 
-    Before a first request, ``requested`` is beyond everything.
+    ``first`` is true at each device's first; ``plugged`` and ``requested`` are its pages after the instant. Before a
+    first request, ``requested`` is :data:`NEVER_ASKED`.
     """
 
+    first: Flags
     t_us: Integers
     plugged: Integers
     requested: Integers
 
 
-def device_histories(events: Events) -> Iterator[DeviceHistory]:
-    """Yield the history of each device that anything happened to."""
+def device_instants(events: Events) -> DeviceInstants:
+    """Return the instants of all devices that anything happened to, one device after the other."""
     by_device = _by_device(events)
-    bounds = [*np.flatnonzero(by_device.first).tolist(), len(by_device.order)]
-    for start, stop in pairwise(bounds):
-        t_us = events.t_us[by_device.order[start:stop]]
-        # Of several events of one instant the last; no time is -1, so that the very last row always counts.
-        last = start + np.flatnonzero(np.diff(t_us, append=-1) != 0)
-        yield DeviceHistory(events.t_us[by_device.order[last]], by_device.plugged[last], by_device.limit[last])
+    t_us = events.t_us[by_device.order]
+    last = np.ones(len(t_us), dtype=np.bool_)
+    last[:-1] = by_device.first[1:] | (t_us[1:] != t_us[:-1])
+    rows = np.flatnonzero(last)
+    first = np.diff(by_device.start[rows], prepend=-1) != 0
+    return DeviceInstants(first, t_us[rows], by_device.plugged[rows], by_device.limit[rows])
 
 
 def run_series(result: RunResult, events: Events | None = None) -> RunSeries:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from sim.record.recorder import EventKind
-from sim.record.series import NEVER_ASKED, device_histories
+from sim.record.series import NEVER_ASKED, device_instants
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sim.record.events import Events
-    from sim.record.series import DeviceHistory
 
     Integers = npt.NDArray[np.int64]
+    Flags = npt.NDArray[np.bool_]
 
 MOST_OF_IT: Final = 95
 """Percent of what a request asks back that must be back for the request to count as fulfilled."""
@@ -37,7 +37,7 @@ class Wait:
 
 
 class Excess(NamedTuple):
-    """What a device has beyond what is asked for: ``pages`` for ``dt_us`` microseconds each, two arrays of a length."""
+    """What devices have beyond what is asked for: ``pages`` for ``dt_us`` microseconds each, two arrays of a length."""
 
     pages: Integers
     dt_us: Integers
@@ -50,16 +50,16 @@ class ShrinkRequests:
     ``asked`` pages in all; ``returned`` of them came back by the end, ``wanted_again`` were before they could; the rest
     is :attr:`held`. ``unfulfilled`` counts the requests of which not enough came back before the host wanted any of it
     again or the run ended. ``first_us`` is when the host first asked any device for less than before, None where it
-    never did. ``waits`` says how long the requests took, ``excess`` what each device held over time.
+    never did. ``waits`` says how long the requests took, ``excess`` what was held over time, device by device.
     """
 
-    asked: int = 0
-    returned: int = 0
-    wanted_again: int = 0
+    asked: int
+    returned: int
+    wanted_again: int
+    first_us: int | None
+    excess: Excess
     unfulfilled: int = 0
-    first_us: int | None = None
     waits: list[Wait] = field(default_factory=list)
-    excess: list[Excess] = field(default_factory=list)
 
     @property
     def held(self) -> int:
@@ -77,11 +77,45 @@ def follow_shrink_requests(events: Events, duration_us: int) -> ShrinkRequests:
     A dead guest gives nothing back. What is asked for after its death, and asked back later, counts as if it had come
     and stayed: it must not be better to be dead when the host asks.
     """
-    death = events.death
-    found = ShrinkRequests(first_us=_first_shrink(events))
-    for history in device_histories(events):
-        _Device(found, history, duration_us, None if death is None else death.t_us).follow()
+    death_us = None if events.death is None else events.death.t_us
+    first, t_us, plugged, requested = device_instants(events)
+    if death_us is not None:
+        plugged = _kept_by_the_dead(death_us, first, t_us, plugged, requested)
+    # What is there beyond what is asked for: before an instant, after its request, and after all of it.
+    after = np.maximum(plugged - requested, 0)
+    before = _the_one_before(after, first)
+    between = np.maximum(_the_one_before(plugged, first) - requested, 0)
+    asked = np.maximum(between - before, 0) + np.maximum(after - between, 0)
+    wanted = np.maximum(before - between, 0)
+    given = np.cumsum(np.maximum(between - after, 0))
+
+    dt_us = np.diff(t_us, append=duration_us)
+    dt_us[:-1][first[1:]] = duration_us - t_us[:-1][first[1:]]
+    times = [_first_shrink(events), int(t_us[asked > 0].min()) if asked.any() else None]
+    found = ShrinkRequests(
+        asked=int(asked.sum()),
+        returned=int(given[-1]) if len(given) else 0,
+        wanted_again=int(wanted.sum()),
+        first_us=min((time for time in times if time is not None), default=None),
+        excess=Excess(after, dt_us),
+    )
+    follower = _Follower(found, t_us, given, duration_us, death_us)
+    marks = np.flatnonzero(first | (asked > 0) | (wanted > 0))
+    rows = zip(marks.tolist(), first[marks].tolist(), asked[marks].tolist(), wanted[marks].tolist(), strict=True)
+    for (start, anew, more, less), (stop, *_) in pairwise([*rows, (len(t_us),)]):
+        if anew:
+            follower.end_of_device()
+        follower.look(start, stop, more, less)
+    follower.end_of_device()
     return found
+
+
+def _the_one_before(values: Integers, first: Flags) -> Integers:
+    """Return each device's value at the instant before: 0 at its first."""
+    shifted = np.zeros(len(values), dtype=np.int64)
+    shifted[1:] = values[:-1]
+    shifted[first] = 0
+    return shifted
 
 
 def _first_shrink(events: Events) -> int | None:
@@ -111,45 +145,38 @@ class _Request:
         return -(-self.pages * MOST_OF_IT // 100)
 
 
-class _Device:
-    """One device's requests, the oldest first, while its history goes by."""
+class _Follower:
+    """Follows the requests of one device after the other; those that are open are kept with the oldest first."""
 
-    def __init__(self, found: ShrinkRequests, history: DeviceHistory, duration_us: int, death_us: int | None) -> None:
+    def __init__(
+        self, found: ShrinkRequests, t_us: Integers, given: Integers, duration_us: int, death_us: int | None
+    ) -> None:
         self._found = found
-        self._t_us = history.t_us
+        self._t_us = t_us
+        self._given = given
         self._end_us = duration_us
         self._death_us = duration_us if death_us is None else death_us
-        plugged = history.plugged if death_us is None else _kept_by_the_dead(history, death_us)
-        # What is there beyond what is asked for: before an instant, after its request, and after all of it.
-        after = np.maximum(plugged - history.requested, 0)
-        before = np.concatenate((np.zeros(1, dtype=np.int64), after[:-1]))
-        between = np.maximum(np.concatenate((np.zeros(1, dtype=np.int64), plugged[:-1])) - history.requested, 0)
-        self._asked = np.maximum(between - before, 0) + np.maximum(after - between, 0)
-        self._wanted = np.maximum(before - between, 0)
-        self._excess = after
-        self._given = np.cumsum(np.maximum(between - after, 0))
         self._open: deque[_Request] = deque()
 
-    def follow(self) -> None:
-        """Add what becomes of all requests to what was found."""
-        found, given = self._found, self._given
-        found.asked += int(self._asked.sum())
-        found.wanted_again += int(self._wanted.sum())
-        found.returned += int(given[-1])
-        found.excess.append(Excess(self._excess, np.diff(self._t_us, append=self._end_us)))
-        if self._asked.any():
-            since_us = int(self._t_us[np.argmax(self._asked > 0)])
-            found.first_us = since_us if found.first_us is None else min(found.first_us, since_us)
-        marks = np.flatnonzero((self._asked > 0) | (self._wanted > 0)).tolist()
-        for start, stop in pairwise([*marks, len(self._t_us)]):
-            now_us = int(self._t_us[start])
-            self._want_again(int(self._wanted[start]), now_us)
-            if self._asked[start]:
-                self._open.append(_Request(now_us, int(self._asked[start]), int(self._asked[start]), 0))
-            self._give(int(given[start - 1]) if start else 0, int(given[stop - 1]))
+    def look(self, start: int, stop: int, more: int, less: int) -> None:
+        """Ask for ``more`` pages back and ``less`` no more in the instant ``start``, and see what is given to ``stop``.
+
+        Both are rows; in between, nothing else is asked.
+        """
+        now_us = int(self._t_us[start])
+        if less:
+            self._want_again(less, now_us)
+        if more:
+            self._open.append(_Request(now_us, more, more, 0))
+        if self._open:
+            self._give(int(self._given[start - 1]) if start else 0, int(self._given[stop - 1]))
+
+    def end_of_device(self) -> None:
+        """Give up what the device still holds when the run ends."""
         for request in self._open:
             if not request.done:
                 self._give_up(request, request.pages, self._end_us)
+        self._open.clear()
 
     def _give(self, given: int, until: int) -> None:
         """Have the device, which has ``given`` so many pages back, give until it has given ``until``."""
@@ -194,10 +221,11 @@ class _Device:
         request.failed = True
 
 
-def _kept_by_the_dead(history: DeviceHistory, death_us: int) -> Integers:
-    """Return what the device has plugged, and from the guest's death on whatever was ever asked for since."""
-    plugged = history.plugged.copy()
-    asked = np.where(history.requested == NEVER_ASKED, 0, history.requested)
-    last = max(int(np.searchsorted(history.t_us, death_us, side="right")) - 1, 0)
-    plugged[last:] = np.maximum.accumulate(np.maximum(plugged, asked)[last:])
-    return plugged
+def _kept_by_the_dead(death_us: int, first: Flags, t_us: Integers, plugged: Integers, requested: Integers) -> Integers:
+    """Return what each device has plugged, and from the guest's death on whatever was ever asked for since."""
+    kept = plugged.copy()
+    most = np.maximum(plugged, np.where(requested == NEVER_ASKED, 0, requested))
+    for start, stop in pairwise([*np.flatnonzero(first).tolist(), len(t_us)]):
+        last = max(start + int(np.searchsorted(t_us[start:stop], death_us, side="right")) - 1, start)
+        kept[last:stop] = np.maximum.accumulate(most[last:stop])
+    return kept

@@ -112,7 +112,7 @@ RETURN_SCORES: Final = (
         BYTE_SECONDS,
         "lower",
         Question.RETURNS,
-        lambda m: sum(integral(*excess) for excess in m.shrink_requests.excess) * PAGE_SIZE / MICROSECONDS,
+        lambda m: integral(*m.shrink_requests.excess) * PAGE_SIZE / MICROSECONDS,
         formula=f"integral over time of the sum over devices of max(0, plugged - requested). {_AFTER_DEATH}",
         source=OWN,
         headline=True,

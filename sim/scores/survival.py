@@ -20,7 +20,11 @@ def restricted_mean(waits: Iterable[Wait], horizon_us: int) -> float:
     (2013), BMC Med. Res. Methodol. 13, 152, on the restricted mean.
     """
     rows = sorted(
-        (horizon_us if wait.after_us is None else wait.after_us, wait.pages, wait.pages * wait.fulfilled)
+        (
+            horizon_us if wait.after_us is None else min(wait.after_us, horizon_us),
+            wait.pages,
+            wait.pages * wait.fulfilled,
+        )
         for wait in waits
     )
     waiting = sum(pages for _, pages, _ in rows)

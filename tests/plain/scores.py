@@ -273,7 +273,7 @@ def _is_back(request: dict[str, int], back: list[tuple[int, int]]) -> int | None
 
 def restricted_mean(waits: list[tuple[int, int | None, bool]], horizon: int) -> float:
     """Return the area under the product-limit curve, instant by instant, each wait looked at anew every time."""
-    known = [(pages, horizon if after is None else after, back) for pages, after, back in waits]
+    known = [(pages, horizon if after is None else min(after, horizon), back) for pages, after, back in waits]
     still = Fraction(1)
     area = Fraction(0)
     for then, now in pairwise([0, *sorted({after for _, after, _ in known} | {horizon})]):

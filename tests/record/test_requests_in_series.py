@@ -12,7 +12,7 @@ from sim.engine import simulate
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.events import Events
 from sim.record.recorder import EventKind
-from sim.record.series import device_histories, run_series
+from sim.record.series import device_instants, run_series
 from sim.record.shrink_requests import follow_shrink_requests
 from sim.streams import Streams
 from sim.units import GIB, PAGE_SIZE, seconds_to_us
@@ -93,8 +93,8 @@ def test_a_size_that_is_asked_for_again_while_it_is_outstanding_is_one_request()
     found = follow_shrink_requests(Events.of(rig.recorder.table()), int(rig.env.now))
     waits = [(wait.pages * PAGE_SIZE // GIB, wait.after_us, wait.fulfilled) for wait in found.waits]
     assert (waits, found.unfulfilled) == ([(1, 10_000_000, False), (2, 70_000_000, True)], 1)
-    (times, plugged, requested), *others = device_histories(Events.of(rig.recorder.table()))
-    assert others == []
+    first, times, plugged, requested = device_instants(Events.of(rig.recorder.table()))
+    assert first.tolist() == [True, False, False, False]
     assert (times // 1_000_000).tolist() == [0, 10, 20, 70]
     assert (plugged * PAGE_SIZE // GIB).tolist() == [6, 6, 6, 4]
     assert (requested * PAGE_SIZE // GIB).tolist() == [4, 3, 4, 4]
