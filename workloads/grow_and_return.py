@@ -76,8 +76,8 @@ class GrowAndReturn(Workload):
             int, DeviceBlock(zero=True), "virtio-mem-big-blocks: their size; 0 stands for the smallest possible"
         ] = 0,
         programs: Annotated[int, Whole(1, MOST_PROGRAMS), "number of programs, which are alike"] = 2,
-        user: Annotated[int, Size(zero=True), "anonymous memory of all programs together"] = 5 * GIB,
-        user_rate: Annotated[int, Size(unit="bytes/s"), "how fast all programs together take it"] = 4 * MIB,
+        user: Annotated[int, Size(zero=True), "anonymous memory of all programs together"] = 8 * GIB,
+        user_rate: Annotated[int, Size(unit="bytes/s"), "how fast all programs together take it"] = 6 * MIB,
         kernel: Annotated[int, Size(zero=True), "the kernel's own memory"] = GIB,
         kernel_rate: Annotated[int, Size(unit="bytes/s"), "how fast the kernel takes it"] = 2 * MIB,
         kernel_kind: Annotated[str, Word(KERNEL_KINDS), "what it is"] = "kernel",

@@ -137,7 +137,7 @@ def test_without_a_spread_nothing_is_drawn() -> None:
     workload = GrowAndReturn()
     _, streams = play(workload)
     assert streams.names == []
-    assert workload.drawn == Amounts(16 * MIB, 5 * GIB, 4 * MIB, GIB, 2 * MIB)
+    assert workload.drawn == Amounts(16 * MIB, 8 * GIB, 6 * MIB, GIB, 2 * MIB)
 
 
 def test_each_factor_is_the_first_number_of_a_stream_of_its_own() -> None:
