@@ -17,6 +17,7 @@ from sim.kernel.guest_link import GuestLink, GuestSpec
 from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.listener import NOBODY, Listeners
 from sim.kernel.oom_log import OomLog
+from sim.kernel.worker import Threads
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -38,7 +39,8 @@ def machine(size: int, policy: Policy, *, modelled: bool) -> tuple[simpy.Environ
     """Return a guest of ``size``: a quarter at boot, the rest on a virtio-mem device, all of it in use to one half."""
     spec = MachineSpec((NodeSpec(size // 4),))
     env, recorder, layout = simpy.Environment(), Recorder(), lay_out(spec)
-    ooms = OomLog(env, recorder)
+    threads = Threads()
+    ooms = OomLog(env, recorder, threads)
     link = None
     if modelled:
         link = GuestLink(env, layout.memory, layout.present_zones(), spec.kernel_series, GuestSpec(), policy, ooms)
@@ -49,6 +51,7 @@ def machine(size: int, policy: Policy, *, modelled: bool) -> tuple[simpy.Environ
         recorder,
         guest=None if link is None else link.hotplug_side,
         listener=NOBODY if link is None else Listeners(ooms, link),
+        threads=threads,
     )
     host = MachineHost(DriverContext(env, core, recorder), spec, layout.device_base, guest=link)
     host.plug(VirtioMemSpec("device", 2 * size))

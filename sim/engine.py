@@ -17,6 +17,7 @@ from sim.kernel.oom_log import OomLog
 from sim.kernel.policy_answers import PolicyError, check_attributes
 from sim.kernel.timing import Timing
 from sim.kernel.user_space import UserSpace
+from sim.kernel.worker import Threads
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
 from sim.record.recorder import Recorder
@@ -63,12 +64,13 @@ def simulate(
     recorder = Recorder()
     layout = lay_out(machine)
     timing = Timing() if timing is None else timing
-    ooms = OomLog(env, recorder)
+    threads = Threads()
+    ooms = OomLog(env, recorder, threads)
     listeners: list[CoreListener] = [ooms]
     if log is not None:
         listeners.append(Reasons(lambda word, block, why: log(int(env.now), word, block, why)))
     if policy.user_space is not None:
-        listeners.append(UserSpace(env, timing, policy.user_space))
+        listeners.append(UserSpace(env, threads, timing, policy.user_space))
     link = None
     if guest is not None:
         link = GuestLink(env, layout.memory, layout.present_zones(), machine.kernel_series, guest, policy, ooms)
@@ -83,6 +85,7 @@ def simulate(
         guest=None if link is None else link.hotplug_side,
         kernel_headroom=None if link is None else link.model.meminfo.kernel_headroom,
         listener=Listeners(*listeners),
+        threads=threads,
     )
     context = DriverContext(env, core, recorder, timing)
     host = MachineHost(context, machine, layout.device_base, guest=link)

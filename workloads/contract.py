@@ -61,15 +61,19 @@ class Host(Protocol):
 
         Kinds in bytes: ``anonymous``, ``page-cache``, ``tmpfs``, ``page-tables``, ``pinned``, ``kernel``; in pieces:
         ``tmpfs-files`` and ``disk-files`` (empty), ``written-files`` (of a disk file system, 4 KiB each),
-        ``processes``, ``pipes``, ``sockets``. False where no guest is modelled or the load's process was killed; it
-        stays dead until its demand is set to 0.
+        ``processes``, ``pipes``, ``sockets``. False where no guest is modelled or alive, or the load's process was
+        killed; it stays dead until its demand is set to 0.
         """
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
-        """Have the guest drop clean page cache, reclaimable slab, or both; False where no guest is modelled."""
+        """Have the guest drop clean page cache, reclaimable slab, or both; False where none is modelled or alive."""
 
     def mem_available(self) -> int | None:
-        """MemAvailable in bytes, as an agent in the guest reports it; None where no guest is modelled."""
+        """MemAvailable in bytes, as an agent in the guest reports it; None where no guest is modelled or alive."""
+
+    @property
+    def died(self) -> bool:
+        """Whether the guest has died: what is asked of it from then on is recorded, and nothing ever answers it."""
 
     def present(self, device: str) -> bool:
         """Whether the device is attached."""

@@ -38,7 +38,7 @@ class StaticDevice(ABC):
     ) -> None:
         self._context = context
         self._core = context.core
-        self._worker = Worker(context.env)
+        self._worker = Worker(context.env, context.core.threads)
         self._done = done
         self.name = name
         self.node = node

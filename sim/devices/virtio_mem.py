@@ -70,7 +70,7 @@ class VirtioMem:
         self.stalled = 0
         """The errno that the last run ended with; 0 when it met its request."""
         self._done = done
-        self._worker = Worker(context.env)
+        self._worker = Worker(context.env, context.core.threads)
         self._retry_us = context.timing.retry_first
         self._timer = 0
         self.mode: SubBlockMode | BigBlockMode = self._choose_mode()
@@ -167,6 +167,6 @@ class VirtioMem:
         expiry.callbacks.append(lambda _event: self._expired(armed))
 
     def _expired(self, armed: int) -> None:
-        if armed == self._timer and not self._worker.busy:
+        if armed == self._timer and not self._worker.busy and not self.core.threads.ended:
             self._retry_us = min(2 * self._retry_us, self.context.timing.retry_most)
             self.kick()

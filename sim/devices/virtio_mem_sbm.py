@@ -274,10 +274,7 @@ class SubBlockMode:
         return EBUSY if rest else 0
 
     def _unplug_offline(self, at: int, rest: int) -> Generator[Wait, None, int]:
-        """Unplug sub-blocks of an offline block, and remove it once it is empty.
-
-        Returns the sub-blocks that are left to unplug.
-        """
+        """Unplug sub-blocks of an offline block, remove it once it is empty; return the sub-blocks left to unplug."""
         device, core, states = self._device, self._core, self.states
         mask = states.masks.get(at, self._full_mask)
         bits = highest(mask, rest)
@@ -342,6 +339,7 @@ class SubBlockMode:
         outcome = guest.give_subblocks(zone.type, zone.node, block, mask, self._sub_pages, rest)
         if outcome.ooms:
             self._core.listener.out_of_memory(outcome.ooms)
+            self._core.threads.go_on()
         return outcome.mask, outcome.moved
 
     def _remove_emptied(self, at: int, mask: int, pages: int) -> int:

@@ -41,9 +41,10 @@ class DriverContext:
         """Record that something a driver tried, for ``lasted`` microseconds, has failed for good.
 
         An add that fails for want of memory has held all of the kernel's memory until then. Where it has held it for
-        long, a bystander is starved.
+        long, a bystander is starved. Raises GuestDied where there is none.
         """
         self.failures += 1
         self.recorder.failed(self.env.now, device, error.errno)
         if error.errno == ENOMEM and lasted >= self.timing.bystander:
             self.core.listener.starved()
+            self.core.threads.go_on()

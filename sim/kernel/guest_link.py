@@ -112,16 +112,21 @@ class GuestLink(CoreListener):
             DemandKind.SOCKETS: demands.sockets,
         }
 
+    @property
+    def died(self) -> bool:
+        """Whether the guest is dead: nothing in it changes any more, and nobody answers."""
+        return self.model.killer.guest_died
+
     # Demand ----------------------------------------------------------------------------------------------------------
 
     def set_demand(self, name: str, kind: str, amount: int) -> bool:
         """Set what load ``name`` uses to ``amount`` (bytes, or a count for files, processes, pipes and sockets).
 
-        False for an unknown kind, a negative amount, a name in use for another kind, or a load whose process was
-        killed: it stays dead until its demand is set to 0.
+        False for an unknown kind, a negative amount, a name in use for another kind, a load whose process was killed
+        (it stays dead until its demand is set to 0), and always in a dead guest.
         """
         verb = self._verbs.get(kind)
-        if verb is None or amount < 0:
+        if verb is None or amount < 0 or self.died:
             return False
         if name in self.killed:
             if amount:
@@ -147,26 +152,30 @@ class GuestLink(CoreListener):
             else:
                 self.model.demands.shrink(name, -change / current)
         self._after_a_change()
-        return name not in self.killed
+        return name not in self.killed and not self.died
 
-    def drop_caches(self, *, cache: bool, slab: bool) -> None:
-        """Drop clean page cache, reclaimable slab, or both, as an administrator does."""
+    def drop_caches(self, *, cache: bool, slab: bool) -> bool:
+        """Drop clean page cache, reclaimable slab, or both, as an administrator does. False in a dead guest."""
+        if self.died:
+            return False
         self.model.demands.drop_caches(cache=cache, slab=slab)
         self._after_a_change()
+        return True
 
-    def mem_available(self) -> int:
-        """Return MemAvailable in bytes."""
-        return self.model.meminfo.available() * PAGE_SIZE
+    def mem_available(self) -> int | None:
+        """Return MemAvailable in bytes; None from a dead guest."""
+        return None if self.died else self.model.meminfo.available() * PAGE_SIZE
 
     # What the core tells ---------------------------------------------------------------------------------------------
 
     def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
         """Note who was killed while memory was asked back."""
         self._note_victims()
+        self.sample()
 
     def starved(self) -> None:
         """Have somebody else's allocation fail."""
-        if not self.model.killer.guest_died:
+        if not self.died:
             self.ooms.out_of_memory((self.model.killer.starve(),))
             self._note_victims()
             self._after_a_change()
@@ -202,7 +211,7 @@ class GuestLink(CoreListener):
             yield self._env.timeout(period)
 
     def sample(self) -> None:
-        """Note what the guest looks like now."""
+        """Note what the guest looks like now. In a dead one nothing is free and nothing returns."""
         model = self.model
         free_movable = managed = user = kernel = memmap = 0
         for zone in model.zones.values():
@@ -213,6 +222,9 @@ class GuestLink(CoreListener):
             if zone.type == ZONE_MOVABLE:
                 free_movable += zone.free
         self._times.append(int(self._env.now))
+        if self.died:
+            self._samples.extend((0, 0, 0, 0, user, kernel, memmap))
+            return
         self._samples.extend(
             (
                 model.meminfo.kernel_headroom(),

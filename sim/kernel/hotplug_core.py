@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sim.kernel.listener import NOBODY
 from sim.kernel.policy_answers import checked_zone, failed
-from sim.kernel.worker import HotplugLock
+from sim.kernel.worker import HotplugLock, Threads
 from sim.kernel.zone_choice import ZoneChoice
 from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZONE_CODE
 from sim.memory.errors import EBUSY, EINVAL, ENOMEM, HotplugError
@@ -62,10 +62,10 @@ class HotplugCore:
 
     ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as
     may the policy of ``zone_choice``. ``guest`` says which memory can be taken back and what adding costs (where None,
-    nothing), ``kernel_headroom`` what policies see of it. Whoever changes blocks and takes time over it takes ``lock``.
+    nothing), ``kernel_headroom`` what policies see of it. ``threads`` do all work, and take ``lock`` where it takes time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that a kernel is connected to
         self,
         env: simpy.Environment,
         memory: Memory,
@@ -76,6 +76,7 @@ class HotplugCore:
         guest: Guest | None = None,
         kernel_headroom: Callable[[int | None], int] | None = None,
         listener: CoreListener = NOBODY,
+        threads: Threads | None = None,
     ) -> None:
         self.env = env
         self.memory = memory
@@ -84,6 +85,7 @@ class HotplugCore:
         self.auto_online = int(policy.auto_online)
         self.guest = guest
         self.listener = listener
+        self.threads = Threads() if threads is None else threads
         self.lock = HotplugLock(env)
         self.series = settings.series
         self.memmap_on_memory = settings.memmap_on_memory
@@ -291,13 +293,11 @@ class HotplugCore:
         return moved
 
     def _empty(self, guest: Guest, device: int, block: int, zone: Zone, pages: int) -> int:
-        """Have ``guest`` move everything off a block of ``pages`` plugged pages, and return the pages moved.
-
-        Raises EBUSY (recorded, counted) where it cannot.
-        """
+        """Have ``guest`` clear a block; return the pages moved. Raises EBUSY (recorded, counted) and GuestDied."""
         outcome = guest.offline(zone.type, zone.node, block, 1, pages)
         if outcome.ooms:
             self.listener.out_of_memory(outcome.ooms)
+            self.threads.go_on()
         if outcome.refused:
             self.refusals += 1
             self.record((self.env.now, _REFUSED, device, block, 1, zone.type, 0))

@@ -48,7 +48,7 @@ class KernelPressure:
                 self._tell(node, 0)
 
     def _tell(self, node: int, kernel_headroom: int) -> None:
-        if node in self._told:
+        if node in self._told or self._model.killer.guest_died:
             return
         self._told.add(node)
         try:

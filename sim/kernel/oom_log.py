@@ -1,4 +1,7 @@
-"""Keeps every run of the guest's out-of-memory killer: as a row of the record, and with all that is known of it."""
+"""Keeps every run of the guest's out-of-memory killer: as a row of the record, and with all that is known of it.
+
+Here all kills come together, so it is here that a guest's life ends when one of them finds nobody.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,20 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.guest.contract import OomEvent
+    from sim.kernel.worker import Threads
     from sim.record.recorder import Recorder
 
 
 class OomLog(CoreListener):
-    """``kills`` are the runs of the killer so far, each with its microsecond. Kills by a demand are told to it too."""
+    """``kills`` are the runs of the killer so far, each with its microsecond. Kills by a demand are told to it too.
 
-    def __init__(self, env: simpy.Environment, recorder: Recorder) -> None:
+    ``threads`` end when the guest dies.
+    """
+
+    def __init__(self, env: simpy.Environment, recorder: Recorder, threads: Threads) -> None:
         self._env = env
         self._recorder = recorder
+        self._threads = threads
         self.kills: list[tuple[int, OomEvent]] = []
 
     def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
@@ -28,3 +36,4 @@ class OomLog(CoreListener):
             self._recorder.out_of_memory(self._env.now, kill.kind, kill.mem_available)
             if kill.guest_died:
                 self._recorder.died(self._env.now, kill.kind, kill.mem_available)
+                self._threads.end()

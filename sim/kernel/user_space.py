@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from policies.contract import UserSpaceRule
     from sim.kernel.hotplug_core import HotplugCore
     from sim.kernel.timing import Timing
-    from sim.kernel.worker import Work
+    from sim.kernel.worker import Threads, Work
 
 
 class UserSpace(CoreListener):
     """Follows ``rule`` in one guest: after its delay, its word is written to the ``state`` of every new block."""
 
-    def __init__(self, env: simpy.Environment, timing: Timing, rule: UserSpaceRule) -> None:
+    def __init__(self, env: simpy.Environment, threads: Threads, timing: Timing, rule: UserSpaceRule) -> None:
         self._env = env
         self._timing = timing
         self._rule = rule
         self._due: deque[tuple[int, int]] = deque()
-        self._worker = Worker(env)
+        self._worker = Worker(env, threads)
 
     def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
         """Act on new blocks once the rule's delay is over."""

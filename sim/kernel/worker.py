@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from heapq import heappush
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakSet
 
 from simpy.events import NORMAL, Event, Timeout
 
@@ -22,6 +23,39 @@ if TYPE_CHECKING:
     """What work may yield: microseconds to wait, or the lock, which it holds when it goes on."""
 
     Work = Generator[Wait, None, None]
+
+
+class GuestDied(BaseException):
+    """Raised inside the work in which the guest dies, and caught by its worker: not one step more is done.
+
+    No Exception, because nothing on the way may take it for an error of its own and go on.
+    """
+
+
+class Threads:
+    """All threads of one guest. Once it has ``ended`` (the guest died), no work goes on and none begins."""
+
+    __slots__ = ("_workers", "ended")
+
+    def __init__(self) -> None:
+        # Held weakly: devices come and go, and their workers with them.
+        self._workers: WeakSet[Worker] = WeakSet()
+        self.ended = False
+
+    def join(self, worker: Worker) -> None:
+        """Have ``worker`` be one of them."""
+        self._workers.add(worker)
+
+    def go_on(self) -> None:
+        """Raise GuestDied where they have ended. For work that may just have brought that about."""
+        if self.ended:
+            raise GuestDied
+
+    def end(self) -> None:
+        """End all work. Who is at work looks busy for ever; the lock stays with who has it."""
+        self.ended = True
+        for worker in self._workers:
+            worker.halt()
 
 
 class HotplugLock:
@@ -64,12 +98,13 @@ class HotplugLock:
 
 
 class Worker:
-    """One thread of work of a driver. ``busy`` while work is under way."""
+    """One thread of work of a driver, one of ``threads``. ``busy`` while work is under way."""
 
-    __slots__ = ("_callbacks", "_env", "_event", "_numbers", "_queue", "_work", "busy")
+    __slots__ = ("__weakref__", "_callbacks", "_env", "_event", "_numbers", "_queue", "_threads", "_work", "busy")
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: simpy.Environment, threads: Threads) -> None:
         self._env = env
+        self._threads = threads
         self._queue = env._queue  # noqa: SLF001 - see _advance
         self._numbers = env._eid  # noqa: SLF001
         self._work: Work | None = None
@@ -80,28 +115,38 @@ class Worker:
         self._event._ok = True  # noqa: SLF001
         self._event._value = None  # noqa: SLF001
         self._callbacks = [self._advance]
+        threads.join(self)
 
     def start(self, work: Work) -> None:
-        """Begin ``work`` now. There must be none under way."""
-        self._work = work
+        """Begin ``work`` now. There must be none under way. In a dead guest it is never begun, and never over."""
         self.busy = True
-        self._advance(None)
+        if not self._threads.ended:
+            self._work = work
+            self._advance(None)
+
+    def halt(self) -> None:
+        """Do not go on with the work that is under way, whatever it waits for."""
+        self._work = None
 
     def _advance(self, _event: object) -> None:
         work = self._work
         if work is None:
             return
-        for wait in work:
-            if isinstance(wait, int):
-                if wait > 0:
-                    event = self._event
-                    event.callbacks = self._callbacks  # type: ignore[assignment]
-                    # Inlined from simpy.Environment.schedule() because it saves 50 ns a wait
-                    # (benchmarks/bench_events.py, plugging).
-                    heappush(self._queue, (self._env._now + wait, NORMAL, next(self._numbers), event))  # noqa: SLF001
+        try:
+            for wait in work:
+                if isinstance(wait, int):
+                    if wait > 0:
+                        event = self._event
+                        event.callbacks = self._callbacks  # type: ignore[assignment]
+                        # Inlined from simpy.Environment.schedule() because it saves 50 ns a wait
+                        # (benchmarks/bench_events.py, plugging).
+                        at = self._env._now + wait  # noqa: SLF001
+                        heappush(self._queue, (at, NORMAL, next(self._numbers), event))
+                        return
+                elif not wait.try_take():
+                    wait.take_later(self._advance)
                     return
-            elif not wait.try_take():
-                wait.take_later(self._advance)
-                return
+        except GuestDied:
+            return
         self._work = None
         self.busy = False

@@ -89,11 +89,14 @@ class MachineHost:
         return True
 
     def unplug(self, device: str) -> bool:
-        """Ask the guest to give a DIMM or dax device back. False (recorded) where there is none, or it is busy."""
+        """Ask the guest to give a DIMM or dax device back. False (recorded) where there is none, or it is busy.
+
+        Of a dead guest, where what is busy stays so, each can be asked back once.
+        """
         attached = self._devices.get(device)
         if attached is None or isinstance(attached, VirtioMem):
             return self._fail(ENODEV)
-        if attached.busy:
+        if attached.busy and (device in self._asked_back or not self.died):
             return self._fail(EBUSY, attached.index)
         self._asked_back.add(device)
         self._context.recorder.requested(self.env.now, attached.index, 0)
@@ -131,13 +134,15 @@ class MachineHost:
         return self._guest is not None and self._guest.set_demand(name, kind, amount)
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
-        """Have the guest drop clean page cache, reclaimable slab, or both. False where no guest is modelled."""
-        if self._guest is None:
-            return False
-        self._guest.drop_caches(cache=cache, slab=slab)
-        return True
+        """Have the guest drop clean page cache, reclaimable slab, or both. False where none is modelled or alive."""
+        return self._guest is not None and self._guest.drop_caches(cache=cache, slab=slab)
 
     # What a host sees ------------------------------------------------------------------------------------------------
+
+    @property
+    def died(self) -> bool:
+        """Whether the guest has died. It stays dead, whatever is asked of it."""
+        return self._guest is not None and self._guest.died
 
     def present(self, device: str) -> bool:
         """Whether the device is attached."""
@@ -161,7 +166,7 @@ class MachineHost:
         return 0 if attached is None else attached.size
 
     def mem_available(self) -> int | None:
-        """MemAvailable in bytes as an agent in the guest would report it; None where no guest is modelled."""
+        """MemAvailable in bytes as an agent in the guest would report it; None where no guest is modelled or alive."""
         return None if self._guest is None else self._guest.mem_available()
 
     # Inside ----------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from sim.kernel.hotplug_core import HotplugCore, KernelSettings
 from sim.kernel.listener import Listeners, Reasons
 from sim.kernel.oom_log import OomLog
 from sim.kernel.timing import Timing
+from sim.kernel.worker import GuestDied, Threads
 from sim.memory.errors import HotplugError
 from sim.memory.zones import OnlineType
 from sim.record.recorder import Recorder
@@ -73,8 +74,8 @@ class Replay:
         self.decisions: list[LoggedDecision] = []
         self._policy = trace.policy
         self.recorded = RecordedGuest(self.memory, trace.boot, under_load=trace.load) if guest is None else None
-        recorder = Recorder()
-        self.ooms = OomLog(self.env, recorder)
+        recorder, threads = Recorder(), Threads()
+        self.ooms = OomLog(self.env, recorder, threads)
         self.core = HotplugCore(
             self.env,
             self.memory,
@@ -85,6 +86,7 @@ class Replay:
             ),
             guest=self.recorded if guest is None else guest,
             listener=Listeners(self.ooms, Reasons(self._note_decision)) if explain else self.ooms,
+            threads=threads,
         )
         self.core.auto_online = int(_WORDS[trace.policy.auto_online_blocks])
         self.context = DriverContext(self.env, self.core, recorder, Timing.instant())
@@ -236,6 +238,8 @@ class Replay:
                 self.core.write_state(block, int(_WORDS[step.state]))
             except HotplugError:
                 continue  # user space goes on with the next block; the comparison shows which ones changed
+            except GuestDied:
+                return
             # A slow writer: whatever the write set off is done before the next one.
             self._settle()
 

@@ -19,6 +19,7 @@ from sim.kernel.listener import CoreListener, Listeners
 from sim.kernel.oom_log import OomLog
 from sim.kernel.timing import Timing
 from sim.kernel.user_space import UserSpace
+from sim.kernel.worker import Threads
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -199,11 +200,12 @@ class Rig:
         self.memory = layout.memory
         self.block_bytes = block
         timing = timing or Timing.instant()
-        self.ooms = OomLog(self.env, self.recorder)
+        threads = Threads()
+        self.ooms = OomLog(self.env, self.recorder, threads)
         self.told = Told(self.env)
         listeners = [self.ooms, self.told]
         if user_space is not None:
-            listeners.append(UserSpace(self.env, timing, user_space))
+            listeners.append(UserSpace(self.env, threads, timing, user_space))
         self.core = HotplugCore(
             self.env,
             self.memory,
@@ -212,6 +214,7 @@ class Rig:
             settings=KernelSettings(self.machine.kernel_series, memmap_on_memory=memmap_on_memory),
             guest=guest,
             listener=Listeners(*listeners),
+            threads=threads,
         )
         self.context = DriverContext(self.env, self.core, self.recorder, timing)
         self.base = layout.device_base

@@ -11,6 +11,7 @@ from sim.kernel.guest_link import GuestLink, GuestSpec
 from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.listener import Listeners
 from sim.kernel.oom_log import OomLog
+from sim.kernel.worker import Threads
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.recorder import Recorder
@@ -27,8 +28,8 @@ def linked(
     env = simpy.Environment()
     described = MachineSpec(nodes=tuple(map(NodeSpec, boot_memory or (GIB,))), **machine)  # type: ignore[arg-type]
     layout = lay_out(described)
-    policy, recorder = policy or OnlineMovable(), Recorder()
-    ooms = OomLog(env, recorder)
+    policy, recorder, threads = policy or OnlineMovable(), Recorder(), Threads()
+    ooms = OomLog(env, recorder, threads)
     link = GuestLink(
         env, layout.memory, layout.present_zones(), described.kernel_series, spec or GuestSpec(), policy, ooms
     )
@@ -40,5 +41,6 @@ def linked(
         guest=link.hotplug_side,
         kernel_headroom=link.model.meminfo.kernel_headroom,
         listener=Listeners(ooms, link),
+        threads=threads,
     )
     return link, core

@@ -14,6 +14,7 @@ from sim.guest.contract import OomEvent, OomKind
 from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.listener import NOBODY, CoreListener, Listeners
 from sim.kernel.oom_log import OomLog
+from sim.kernel.worker import Threads
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import EBUSY, HotplugError
@@ -102,7 +103,7 @@ def test_a_run_is_decided_block_by_block_where_reasons_are_wanted(wants_reasons:
 
 def test_kills_are_recorded_with_their_time_and_kept_in_full() -> None:
     env, recorder = simpy.Environment(), Recorder()
-    log = OomLog(env, recorder)
+    log = OomLog(env, recorder, Threads())
     env.run(until=5)
     other = OomEvent(OomKind.MIGRATION, None, guest_died=True, done_share=0.0, zones=(), mem_available=0)
     log.out_of_memory((KILL, other))

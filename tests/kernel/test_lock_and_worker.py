@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.kernel.timing import Timing, scale
-from sim.kernel.worker import HotplugLock, Worker
+from sim.kernel.worker import HotplugLock, Threads, Worker
 from sim.record.recorder import EventKind
 from sim.units import GIB
 from tests.devices.rig import BLOCK, FIRST, Rig
@@ -139,7 +141,7 @@ def test_one_holder_at_a_time_in_order_of_arrival(jobs: list[tuple[int, int, int
     def arrive(worker: Worker, job: Work, _event: object) -> None:
         worker.start(job)
 
-    workers = [Worker(env) for _ in jobs]
+    workers = [Worker(env, Threads()) for _ in jobs]
     for number, (arrival, hold, rounds) in enumerate(jobs):
         job = work(number, hold, rounds)
         env.timeout(arrival).callbacks.append(partial(arrive, workers[number], job))
@@ -181,7 +183,7 @@ def test_a_released_lock_is_on_its_way_to_who_waits_longest_and_nobody_can_take_
 
 def test_waits_of_one_worker_reuse_one_event_and_end_when_they_should() -> None:
     env = simpy.Environment()
-    worker = Worker(env)
+    worker = Worker(env, Threads())
     times: list[float] = []
 
     def work() -> Work:
@@ -201,7 +203,7 @@ def test_waits_of_one_worker_reuse_one_event_and_end_when_they_should() -> None:
 
 def test_work_without_a_wait_is_over_at_once() -> None:
     env = simpy.Environment()
-    worker = Worker(env)
+    worker = Worker(env, Threads())
     done: list[bool] = []
 
     def work() -> Work:
@@ -222,14 +224,14 @@ def test_workers_keep_to_the_order_of_simultaneous_events() -> None:
             seen.append(name)
 
     for name, waits in (("a", (2, 2, 2)), ("b", (1, 1, 4)), ("c", (6,))):
-        Worker(env).start(work(name, waits))
+        Worker(env, Threads()).start(work(name, waits))
     env.run()
     assert seen == ["b", "a", "b", "a", "c", "b", "a"]
 
 
 def test_what_work_raises_reaches_who_runs_the_simulation() -> None:
     env = simpy.Environment()
-    worker = Worker(env)
+    worker = Worker(env, Threads())
 
     def work() -> Work:
         yield 3
@@ -238,6 +240,50 @@ def test_what_work_raises_reaches_who_runs_the_simulation() -> None:
     worker.start(work())
     with pytest.raises(LookupError, match="on purpose"):
         env.run()
+
+
+def test_when_a_guest_dies_no_work_goes_on_wherever_it_waits_and_all_of_it_stays_busy() -> None:
+    env, threads = simpy.Environment(), Threads()
+    lock = HotplugLock(env)
+    done: list[str] = []
+
+    def work(name: str, *waits: int | HotplugLock) -> Work:
+        for number, wait in enumerate(waits):
+            yield wait
+            done.append(f"{name}{number}")
+
+    def deadly() -> Work:
+        yield 4
+        threads.end()
+        done.append("deadly")
+        threads.go_on()
+        done.append("never")
+
+    names = ("holds", "queues", "waits", "rests", "dies")
+    workers = dict(zip(names, (Worker(env, threads) for _ in names), strict=True))
+    workers["rests"].start(work("rests", 1))
+    workers["holds"].start(work("holds", lock, 5, 1))
+    workers["queues"].start(work("queues", lock, 1))
+    workers["waits"].start(work("waits", 2, 2, 1))
+    workers["dies"].start(deadly())
+    env.run()
+    # What waits for the same moment is served in the order in which it began to wait: "waits" at 2, "dies" at 0.
+    assert done == ["holds0", "rests0", "waits0", "deadly"]
+    assert {name for name, worker in workers.items() if worker.busy} == {"holds", "queues", "waits", "dies"}
+    assert lock.held
+    workers["rests"].start(work("late", 0))
+    env.run()
+    assert (workers["rests"].busy, done[-1]) == (True, "deadly")
+
+
+def test_threads_of_the_living_go_on_and_gone_workers_are_forgotten() -> None:
+    env, threads = simpy.Environment(), Threads()
+    threads.go_on()
+    worker = Worker(env, threads)
+    there = weakref.ref(worker)
+    del worker
+    gc.collect()
+    assert there() is None
 
 
 def order_of_ends(waits: list[tuple[bool, int]]) -> tuple[float, list[int]]:
@@ -254,7 +300,7 @@ def order_of_ends(waits: list[tuple[bool, int]]) -> tuple[float, list[int]]:
 
     for number, (by_worker, wait) in enumerate(waits):
         if by_worker:
-            Worker(env).start(work(number, wait))
+            Worker(env, Threads()).start(work(number, wait))
         else:
             env.timeout(wait).callbacks.append(partial(note, number))
     env.run()

@@ -13,6 +13,7 @@ from policies.fixed import OnlineKernel
 from sim.guest.contract import OomEvent, OomKind
 from sim.kernel.hotplug_core import HotplugCore, KernelSettings
 from sim.kernel.oom_log import OomLog
+from sim.kernel.worker import Threads
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import HotplugError
@@ -75,7 +76,8 @@ class Side:
         self.recorder = Recorder()
         env = simpy.Environment()
         self.policy = Notes()
-        self.ooms = OomLog(env, self.recorder)
+        threads = Threads()
+        self.ooms = OomLog(env, self.recorder, threads)
         self.core = HotplugCore(
             env,
             layout.memory,
@@ -84,6 +86,7 @@ class Side:
             settings=KernelSettings((6, 1), memmap_on_memory=memmap_on_memory),
             guest=self.guest,
             listener=self.ooms,
+            threads=threads,
         )
         self.core.auto_online = int(auto_online)
         self.memory = layout.memory

@@ -40,6 +40,7 @@ class FakeHost:
         self._leaving: dict[str, int] = {}
         self.available: int | None = 1 << 30
         self.killed: set[str] = set()
+        self.died = False
 
     @property
     def env(self) -> simpy.Environment:

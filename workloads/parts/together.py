@@ -135,6 +135,11 @@ class PartHost:
         """Have the guest, which all parts share, drop its caches."""
         return self._host.drop_caches(cache=cache, slab=slab)
 
+    @property
+    def died(self) -> bool:
+        """Whether the guest, which all parts share, has died."""
+        return self._host.died
+
     def mem_available(self) -> int | None:
         """MemAvailable in bytes of the guest, which all parts share."""
         return self._host.mem_available()
