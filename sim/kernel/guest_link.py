@@ -223,7 +223,7 @@ class GuestLink(CoreListener):
                 free_movable += zone.free
         self._times.append(int(self._env.now))
         if self.died:
-            self._samples.extend((0, 0, 0, 0, user, kernel, memmap))
+            self._samples.extend((0, 0, 0, 0, 0, 0, user, kernel, memmap))
             return
         self._samples.extend(
             (

@@ -62,7 +62,7 @@ class HotplugCore:
 
     ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as
     may the policy of ``zone_choice``. ``guest`` says which memory can be taken back and what adding costs (where None,
-    nothing), ``kernel_headroom`` what policies see of it. ``threads`` do all work, and take ``lock`` where it takes time.
+    nothing), ``kernel_headroom`` what policies see of it. ``threads`` do all work, under ``lock`` where it takes time.
     """
 
     def __init__(  # noqa: PLR0913  all that a kernel is connected to
