@@ -16,6 +16,7 @@ from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.blockmap import BlockState
 from sim.record.recorder import EventKind
 from tests.analysis.by_hand import coloured, hand_run, legend, panel, panels, points, stored, titles, words
+from tests.support.shared import by_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ def drawn(folder: Path, runs: Mapping[str, Sequence[RunResult]]) -> Figure:
     return plots.plot_map(store, scenario)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope=by_module)
 def figure(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     return drawn(tmp_path_factory.mktemp("map"), {"zeta": [ZETA], "alpha": [ALPHA]})
 

@@ -33,6 +33,7 @@ from tests.analysis.by_hand import (
     value_at,
     words,
 )
+from tests.support.shared import by_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,13 +64,13 @@ def drawn(plot: Any, folder: Path, runs: Mapping[str, Sequence[RunResult]]) -> F
     return figure
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope=by_module)
 def memory(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     runs = {"zeta": [ZETA], "alpha": [ALPHA], "mid": [MID]}
     return drawn(plots.plot_memory, tmp_path_factory.mktemp("memory"), runs)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope=by_module)
 def ratio(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     runs = {"zeta": [ZETA], "alpha": [ALPHA], "mid": [MID]}
     return drawn(plots.plot_ratio, tmp_path_factory.mktemp("ratio"), runs)
@@ -195,7 +196,7 @@ def test_the_axis_of_ratios_ends_where_it_makes_sense(
         assert named == ([f"configured: {ratio} %"] if ratio is not None and ratio <= ends else [])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope=by_module)
 def three(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figure]:
     """Figures of three replications, the least, the mean and the largest of which are all different."""
     steps = (HOUR, 8), (HOUR, 24), (3 * HOUR, 40)

@@ -25,6 +25,7 @@ from tests.analysis.by_hand import (
     titles,
     words,
 )
+from tests.support.shared import by_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ def drawn(values: Values, scores: Sequence[str]) -> Figure:
         return plots.plot_scores(ResultStore("nowhere"), score_scenario(values), scores)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope=by_module)
 def figure() -> Figure:
     values: Values = {
         policy: {

@@ -31,6 +31,7 @@ from tests.support.made_by_hand import (
     STEPS,
     made_by_hand,
 )
+from tests.support.shared import by_module
 
 PAGE = 4096
 SECOND = 1_000_000
@@ -148,7 +149,7 @@ EXPECTED = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope=by_module)
 def scores() -> dict[str, float]:
     return compute_scores(made_by_hand())
 
