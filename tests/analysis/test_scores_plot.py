@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from sim.analysis import plots
 from sim.analysis.colours import PALETTE
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     Values = Mapping[str, Mapping[str, Sequence[float]]]
 
@@ -173,6 +173,14 @@ def test_axes_begin_at_zero_unless_values_are_negative_and_hold_all(figure: Figu
     assert right > 5
 
 
+@pytest.mark.parametrize(("left", "begin"), [(5, -3), (-6, -3), (-7, -7)])
+def test_what_only_leaves_room_beside_zero_is_not_negative(left: int, begin: int) -> None:
+    axis = Figure().subplots()
+    axis.set_xlim(left, 100)
+    plots._room(axis)  # noqa: SLF001
+    assert axis.get_xlim() == (begin, 100)
+
+
 def test_what_is_undefined_says_so_in_its_row(figure: Figure) -> None:
     found: list[Any] = [(score, text) for score in SHOWN for text in panel(figure, TITLES[score]).texts]
     assert [(score, text.get_text(), text.xy) for score, text in found] == [(ABOVE, "undefined", (0, 1))]
@@ -219,6 +227,11 @@ def test_a_score_without_a_good_direction_names_none() -> None:
     figure = drawn({"b": {"ratio_mean": [100]}, "a": {"ratio_mean": [200]}}, ["ratio_mean"])
     assert titles(figure) == ["MOVABLE:KERNEL, mean"]
     assert [axis.get_xlabel() for axis in panels(figure)] == ["[%]"]
+
+
+def test_a_count_names_no_unit() -> None:
+    figure = drawn({"b": {FAILED: [1]}, "a": {FAILED: [2]}}, [FAILED])
+    assert [axis.get_xlabel() for axis in panels(figure)] == ["← lower is better"]
 
 
 def test_colours_are_those_of_the_whole_experiment() -> None:

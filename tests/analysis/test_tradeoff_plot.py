@@ -205,6 +205,7 @@ def test_a_policy_without_a_guest_or_a_share_is_left_out() -> None:
         "no guest": {"headroom_min": [math.nan], "movable_share_mean": [50.0]},
         "no share": {"headroom_min": [500 * MIB], "movable_share_mean": [math.nan]},
     }
+    assert places(panels(drawn({"no guest": values["no guest"]}))[0]) == {}
     values["a"] = {"headroom_min": [200 * MIB], "movable_share_mean": [80.0]}
     assert places(panels(drawn(values))[0]) == {(100, 100): ORANGE, (200, 80): ORANGE}
 

@@ -20,6 +20,7 @@ def test_a_request_lowered_while_plugging_is_noticed_at_the_next_block() -> None
     """The device refuses what goes beyond its request; the driver reads the new one and unplugs what is too much."""
     rig = Rig(timing=SLOW)
     device = rig.virtio_mem()
+    assert (device.stalled, device.busy) == (0, False)
     device.resize(8 * BLOCK)
     rig.env.run(until=2_500_000)
     assert device.plugged == 2 * BLOCK

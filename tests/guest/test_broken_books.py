@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sim.guest.invariants import InvariantError
+from sim.guest.invariants import InvariantError, check
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
 from tests.guest.machines import SIZE, small
 
@@ -116,6 +116,13 @@ def test_each_broken_book_is_named(number: str, what: str, spoil: Callable[[Gues
     spoil(model)
     with pytest.raises(InvariantError, match=f"^{number}: .*{what}"):
         model.check()
+
+
+def test_memmap_that_lies_in_one_place_twice_is_named() -> None:
+    model = lived_in()
+    parts = list(model.memmaps.parts())
+    with pytest.raises(InvariantError, match=r"^GUEST-6: block \d+: memmap twice"):
+        check(model.zones.values(), model.loads.values(), parts * 2)
 
 
 def test_one_page_of_the_kernel_is_a_page() -> None:

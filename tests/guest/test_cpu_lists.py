@@ -133,15 +133,14 @@ def test_subblocks_that_were_in_use_before_come_back_through_the_lists() -> None
     z = model.zones[0, ZONE_MOVABLE]
     model.online(ZONE_MOVABLE, 0, 40, 1, 4 * 512)  # sub-blocks 4 to 7 were never there
     assert model.give_subblocks(ZONE_MOVABLE, 0, 40, 0x0F, 512, 2).mask == 0x0C
-    model.take_subblocks(ZONE_MOVABLE, 0, 40, 0xF0, 512)
-    assert (z.managed, z.pcp_loads) == (SIZE + 6 * 512, 0)
-    model.take_subblocks(ZONE_MOVABLE, 0, 40, 0x04, 512)
-    assert (z.managed, z.pcp_loads) == (SIZE + 7 * 512, 512)
-    model.give_subblocks(ZONE_MOVABLE, 0, 40, 0xF7, 512, 1)
+    for mask, plugged, listed in ((0x70, 5, 0), (0x04, 6, 512), (0x80, 7, 512), (0x08, 8, 1024)):
+        model.take_subblocks(ZONE_MOVABLE, 0, 40, mask, 512)
+        assert (z.managed, z.pcp_loads) == (SIZE + plugged * 512, listed)
+    model.give_subblocks(ZONE_MOVABLE, 0, 40, 0xFF, 512, 1)
     assert z.pcp_loads == 0
-    model.offline(ZONE_MOVABLE, 0, 40, 1, 6 * 512)
-    model.online(ZONE_MOVABLE, 0, 40, 1, 6 * 512)
-    model.take_subblocks(ZONE_MOVABLE, 0, 40, 0xC0, 512)
+    model.offline(ZONE_MOVABLE, 0, 40, 1, 7 * 512)
+    model.online(ZONE_MOVABLE, 0, 40, 1, 7 * 512)
+    model.take_subblocks(ZONE_MOVABLE, 0, 40, 0x80, 512)
     assert z.pcp_loads == 0  # a block that went offline starts anew
 
 

@@ -308,6 +308,7 @@ def test_parameters_are_checked() -> None:
         parameters_for("5.4")
     with pytest.raises(ValueError, match="block_pages"):
         GuestModel(block_pages=1000)
+    GuestModel(block_pages=512)
 
 
 @pytest.mark.parametrize("grow", ["online", "take", "none"])

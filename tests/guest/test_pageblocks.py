@@ -176,6 +176,15 @@ def test_unplugged_pageblocks_are_left_out() -> None:
     assert k.held == {0: FULL, 1: 0b1}
 
 
+def test_what_is_unplugged_of_the_first_hotplugged_block_could_not_go() -> None:
+    k = blocks((0, 2), hot_from=1)
+    assert k.nr_hot_free == 8
+    k.remove_pageblocks(1, 0b111)
+    assert k.nr_hot_free == 5
+    k.add_pageblocks(1, 0b001)
+    assert k.nr_hot_free == 6
+
+
 def test_lower_blocks_that_come_later_are_filled_next() -> None:
     k = blocks((10, 2))
     k.take(10 * 512, 0)

@@ -246,6 +246,16 @@ def test_the_guest_boots_with_the_machine() -> None:
     }
 
 
+def test_the_guests_blocks_are_as_large_as_the_machines() -> None:
+    """256 MiB take a memmap of 4 MiB, and have 128 pageblocks."""
+    link, core = linked(policy=OnlineKernel(), block_size=256 * MIB)
+    core.add_memory(-1, 64 * BLOCK, 2 * BLOCK)
+    assert link.model.zones[0, ZONE_DMA32].memmap == 1024
+    pageblocks = link.model.zones[0, ZONE_NORMAL].pageblocks
+    assert pageblocks is not None
+    assert (pageblocks.runs(), pageblocks.width) == ([(32, 1)], 128)
+
+
 def test_boot_memory_in_movable_is_known_by_its_zone() -> None:
     link, _ = linked(4 * GIB, movablecore=GIB)
     movable = link.model.zones[0, ZONE_MOVABLE]

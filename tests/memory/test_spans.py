@@ -54,6 +54,11 @@ def test_the_node_spans_the_hull_of_its_zones() -> None:
     assert memory.nodes[0].span == (0, 0)
 
 
+def test_a_zone_that_has_never_had_memory_spans_nothing() -> None:
+    zone = machine().zone(0, ZONE_MOVABLE)
+    assert (zone.start, zone.end, zone.spanned) == (0, 0, 0)
+
+
 def test_a_low_zone_pulls_memory_into_it_by_its_present_span() -> None:
     """Below the 4 GiB limit but outside of DMA32's span a block is NORMAL; in a hole of the span it is DMA32."""
     memory = Memory(block_pages=B, section_pages=B, nodes=[0])
