@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,10 +109,34 @@ def test_what_is_needed_before_more_comes_has_to_be_there() -> None:
     assert plan.devices == ((False, True, True),)
 
 
+def test_a_unit_that_nothing_needs_after_all_others_have_gone_is_movable() -> None:
+    device = Device(10, ((0, 1), (5, -1), (10, 1)))
+    plan = best_plan(Future((), (device,), END), [Need(0, 5), Need(4, 0)])
+    assert plan.devices == ((True, False),)
+
+
 def test_of_two_dimms_that_would_do_the_one_that_costs_less_is_kernel_memory() -> None:
     items = (Item(0, 16, 10), Item(2, 12, 10), Item(4, END, 10))
     plan = best_plan(Future(items, (), END), [Need(6, 5), Need(10, 0)])
     assert plan.items == (False, True, False)
+
+
+def test_memory_is_kernel_memory_for_as_long_as_it_is_there_whenever_it_comes() -> None:
+    items = (Item(0, 12, 11), Item(8, END, 10))
+    plan = best_plan(Future(items, (), END), [Need(9, 5), Need(10, 0)])
+    assert plan.items == (False, True)
+
+
+def test_the_plan_is_the_best_to_the_page() -> None:
+    """Of 14 DIMMs of odd sizes, those that meet the need with the least: known from all sums that there are."""
+    draw = random.Random(0)  # noqa: S311 - any numbers will do
+    sizes = [draw.randrange(100_000, 999_999) for _ in range(14)]
+    need = sum(sizes) // 2 + 1
+    sums = {0}
+    for size in sizes:
+        sums |= {found + size for found in sums}
+    plan = best_plan(Future(tuple(Item(0, END, size) for size in sizes), (), END), [Need(0, need)])
+    assert sum(itertools.compress(sizes, plan.items)) == min(found for found in sums if found >= need)
 
 
 def test_one_dimm_for_two_needs_beats_one_for_each() -> None:
