@@ -72,6 +72,7 @@ class Dax(StaticDevice):
                     if error.errno == EEXIST:  # the driver reserves the range itself before it adds it
                         raise HotplugError(EBUSY, f"the range of {self.name} at {start:#x} is in use") from error
                     raise
+                self.failed += 1
                 self._context.note_failure(self.index, error, self._duration(length))
                 continue
             self.added.append((start // self._context.block_bytes, length // self._context.block_bytes))

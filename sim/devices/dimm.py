@@ -42,7 +42,6 @@ class Dimm(StaticDevice):
         super().__init__(context, name, node, ranges, done)
         self.enabled: list[tuple[int, int, bool]] = []
         """Ranges that the driver counts as its own: (first block, blocks, added here)."""
-        self.failed = 0
 
     @property
     def plugged_pages(self) -> int:

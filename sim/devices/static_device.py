@@ -48,6 +48,8 @@ class StaticDevice(ABC):
         self.group_id = NO_GROUP
         self.gone = False
         self.error: HotplugError | None = None
+        self.failed = 0
+        """Ranges that could not be added; each has been recorded as a failure."""
 
     @property
     def busy(self) -> bool:
@@ -77,7 +79,9 @@ class StaticDevice(ABC):
             self._add()
         except HotplugError as error:
             self.error = error
-            context.note_failure(self.index, error, took)
+            if not self.failed:
+                # What its ranges failed for is recorded already: one add that fails is one failure.
+                context.note_failure(self.index, error, took)
         core.lock.release()
         self._finish(ok=self.error is None)
 

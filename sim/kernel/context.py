@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DriverContext:
-    """Handed to every device at its creation. ``failures`` counts failed adds and removals of drivers."""
+    """Handed to every device at its creation. ``failures`` counts adds and removals of drivers that failed."""
 
     __slots__ = ("block_bytes", "core", "env", "failures", "page_bytes", "recorder", "timing")
 

@@ -112,7 +112,8 @@ ARRIVAL_SCORES: Final = (
         "lower",
         Question.ARRIVALS,
         lambda m: m.counter("failed_operations"),
-        formula="number of additions and removals of memory that the guest's drivers tried in vain",
+        formula="number of additions and removals that the guest's drivers tried in vain, once for each attempt at a "
+        "range of a DIMM or dax device, a virtio-mem block or big block (additions), a DIMM or dax device (removals)",
         source=OWN,
         undefined="the core kept no such counter",
     ),

@@ -59,11 +59,6 @@ class Measured:
         return percent(self.series.auto_movable, self.series.auto_kernel)
 
     @cached_property
-    def movable_share(self) -> Floats:
-        """Share of hotplugged memory in ZONE_MOVABLE at each step, in percent."""
-        return percent(self.series.hotplugged_movable, self.series.hotplugged)
-
-    @cached_property
     def mixed_counts(self) -> MixedCounts | None:
         """Mixed groups and units; None where the run does not know its groups."""
         return mixed_counts(self.result, self.events)

@@ -144,10 +144,11 @@ RETURN_SCORES: Final = (
         "refused_offlines",
         "Refused offline attempts",
         NUMBER,
-        "lower",
+        "neither",
         Question.RETURNS,
         lambda m: float(m.events.blocks[m.events.of_kind(EventKind.REFUSED)].sum()),
-        formula="number of blocks that were to go offline and did not, counted at every attempt",
+        formula="number of blocks that were to go offline and did not, counted at every attempt: more of them where "
+        "the host or the driver tries more often",
         source=OWN,
     ),
 )

@@ -10,7 +10,7 @@ import numpy as np
 from sim.record.wanted_movable import wanted_movable
 from sim.scores.definition import BYTE_SECONDS, DOCUMENT, NUMBER, OWN, PERCENT, POINTS, SECONDS, Question, Score
 from sim.scores.failures import fails
-from sim.scores.measured import highest, integral, mean_where_defined
+from sim.scores.measured import highest, integral, mean_where_defined, percent
 from sim.units import MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -37,6 +37,15 @@ def movable_byte_seconds(measured: Measured) -> float:
     t_us, pages = wanted_movable(measured.events, measured.result.block_pages)
     lasting = np.diff(t_us, append=measured.result.duration_us)
     return integral(pages, lasting) * PAGE_SIZE / MICROSECONDS
+
+
+def _movable_share(measured: Measured) -> float:
+    hotplugged = integral(measured.series.hotplugged, measured.dt_us)
+    return 100.0 * integral(measured.series.hotplugged_movable, measured.dt_us) / hotplugged if hotplugged else math.nan
+
+
+def _movable_share_end(measured: Measured) -> float:
+    return float(percent(measured.series.hotplugged_movable[-1:], measured.series.hotplugged[-1:])[0])
 
 
 ZONE_SCORES: Final = (
@@ -85,17 +94,6 @@ ZONE_SCORES: Final = (
         formula=f"at the end, {_RATIO}",
         source=DOCUMENT,
         undefined="there is no memory in either at the end",
-    ),
-    Score(
-        "time_above_ratio",
-        "Time above the ratio",
-        SECONDS,
-        "lower",
-        Question.ZONES,
-        lambda m: m.time_above(m.series.movable, m.series.kernel),
-        formula="time during which MOVABLE > floor(configured ratio * KERNEL / 100), present pages",
-        source=DOCUMENT,
-        undefined=_NO_RATIO,
     ),
     Score(
         "auto_ratio_mean",
@@ -157,11 +155,12 @@ ZONE_SCORES: Final = (
         "movable_share_mean",
         "Hotplugged memory in MOVABLE, mean",
         PERCENT,
-        "higher",
+        "neither",
         Question.ZONES,
-        lambda m: mean_where_defined(m.movable_share, m.dt_us),
-        formula="mean, over the time in which memory is hotplugged, of 100 * hotplugged memory in ZONE_MOVABLE / "
-        "hotplugged memory, online or not",
+        _movable_share,
+        formula="100 * integral over time of hotplugged memory in ZONE_MOVABLE / integral of hotplugged memory, online "
+        "or not: a byte counts for as long as it is there. Neither direction is better, for MOVABLE memory that is "
+        "given back when it is asked for lowers the share, and what refuses raises it",
         source=_SERIES,
         undefined=_NO_HOTPLUG,
     ),
@@ -169,10 +168,11 @@ ZONE_SCORES: Final = (
         "movable_share_end",
         "Hotplugged memory in MOVABLE, end",
         PERCENT,
-        "higher",
+        "neither",
         Question.ZONES,
-        lambda m: float(m.movable_share[-1]),
-        formula="at the end, 100 * hotplugged memory in ZONE_MOVABLE / hotplugged memory, online or not",
+        _movable_share_end,
+        formula="at the end, 100 * hotplugged memory in ZONE_MOVABLE / hotplugged memory, online or not. Neither "
+        "direction is better, as for the mean",
         source=_SERIES,
         undefined="nothing is hotplugged at the end",
     ),

@@ -131,11 +131,11 @@ def over_time(plot: Callable[[ResultStore, Scenario], Figure]) -> Figure:
 def scores() -> Figure:
     """Draw some scores of three replications."""
     few = {
-        "zeta": {"kernel_min": [1.0 * GIB, 2.0 * GIB, 3.0 * GIB], "movable_share_mean": [0.0, 10.0, 5.0]},
-        "alpha": {"kernel_min": [4.0 * GIB, 5.0 * GIB, 4.5 * GIB], "movable_share_mean": [70.0, 80.0, 90.0]},
-        "mid": {"kernel_min": [2.0 * GIB] * 3, "movable_share_mean": [float("nan")] * 3},
+        "zeta": {"headroom_min": [1.0 * GIB, 2.0 * GIB, 3.0 * GIB], "returned_share": [0.0, 10.0, 5.0]},
+        "alpha": {"headroom_min": [4.0 * GIB, 5.0 * GIB, 4.5 * GIB], "returned_share": [70.0, 80.0, 90.0]},
+        "mid": {"headroom_min": [2.0 * GIB] * 3, "returned_share": [float("nan")] * 3},
     }
-    names = ("kernel_min", "movable_share_mean", "returned")
+    names = ("headroom_min", "returned_share", "returned")
     shown = [name for name in names if name in few["zeta"]]
     return plot_scores(ResultStore("nowhere"), score_scenario(few), shown)
 

@@ -54,7 +54,7 @@ def test_differences_are_paired_by_replication() -> None:
     assert (row["low"], row["high"]) == pytest.approx((10804 - half, 10804 + half), rel=1e-6)
     assert (row["unit"], row["better"], row["baseline"], row["pairs"], row["replications"]) == (
         "B",
-        "higher",
+        "neither",
         "b",
         4,
         4,

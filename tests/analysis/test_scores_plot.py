@@ -43,7 +43,7 @@ HALF = STUDENT / math.sqrt(3)
 
 # By score: of each policy the replications, as people read them, and by what they are stored.
 KERNEL, SHARE, ABOVE, HELD, EXCESS, FAILED = (
-    "kernel_mean", "movable_share_mean", "time_above_ratio", "not_given_byte_seconds", "auto_ratio_excess",
+    "headroom_min", "returned_share", "auto_time_above_ratio", "not_given_byte_seconds", "auto_ratio_excess",
     "failed_requests",
 )  # fmt: skip
 SHOWN: dict[str, dict[str, tuple[int, ...]]] = {
@@ -75,9 +75,9 @@ def figure() -> Figure:
 
 
 TITLES = {
-    KERNEL: "Kernel-zone memory, mean",
-    SHARE: "Hotplugged memory in MOVABLE, mean",
-    ABOVE: "Time above the ratio",
+    KERNEL: "Kernel headroom, least",
+    SHARE: "Came back",
+    ABOVE: "Time with MV:KE above the ratio",
     HELD: "Asked back, not given: over time",
     EXCESS: "MV:KE, highest above the ratio",
 }
@@ -202,7 +202,7 @@ def test_scores_that_tell_no_policy_from_another_stand_in_the_heading() -> None:
     assert titles(figure) == [TITLES[SHARE]]
     assert words(figure) == (
         "Scores: w on m dot: mean of 2 replications; ticks below: the replications "
-        "the same for all policies that have it: kernel-zone memory, mean 3 GiB; failed requests 1.5"
+        "the same for all policies that have it: kernel headroom, least 3 GiB; failed requests 1.5"
     )
     assert means(figure, SHARE) == {"zeta": (10, PALETTE[0]), "alpha": (15, PALETTE[1])}
     assert bars(panel(figure, TITLES[SHARE])) == {}  # two values have no interval

@@ -14,7 +14,7 @@ from sim.scores.registry import SCORES
 from sim.units import GIB
 from tests.analysis.by_hand import score_rows
 
-HEADLINE = ["movable_share_mean", "kernel_mean", "time_above_ratio", "failed_requests", "zone_changes_end"]
+HEADLINE = ["returned_share", "headroom_min", "auto_time_above_ratio", "failed_requests", "zone_changes_end"]
 
 
 def runs(policies: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
@@ -38,9 +38,9 @@ def printed(frame: pd.DataFrame, width: int = 120) -> str:
 
 THREE = runs(
     {
-        "base": {"movable_share_mean": [10, 12, 14], "kernel_mean": [2**30] * 3, "time_above_ratio": [math.nan] * 3},
-        "better": {"movable_share_mean": [20, 22.5, 24], "kernel_mean": [2**31] * 3, "time_above_ratio": [0] * 3},
-        "worse": {"movable_share_mean": [9, 11, 13], "zone_changes_end": [1, 5, 30], "kernel_mean": [2**30] * 3},
+        "base": {"returned_share": [10, 12, 14], "headroom_min": [2**30] * 3, "auto_time_above_ratio": [math.nan] * 3},
+        "better": {"returned_share": [20, 22.5, 24], "headroom_min": [2**31] * 3, "auto_time_above_ratio": [0] * 3},
+        "worse": {"returned_share": [9, 11, 13], "zone_changes_end": [1, 5, 30], "headroom_min": [2**30] * 3},
     }
 )
 
@@ -59,7 +59,7 @@ def test_means_and_paired_differences_are_shown() -> None:
 def test_what_is_the_same_for_all_takes_one_line() -> None:
     text = " ".join(printed(THREE).split())
 
-    assert "The same for all: Time above the ratio 0 s (where defined); Failed requests 0." in text
+    assert "The same for all: Time with MV:KE above the ratio 0 s (where defined); Failed requests 0." in text
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
@@ -95,20 +95,20 @@ def test_nothing_completed_prints_nothing() -> None:
 # One score of each unit, of three replications that are a fixed step apart; the policies in no order of names.
 EVERY_UNIT = {
     "zeta": {
-        "ratio_mean": [100.0, 200.0, 300.0], "kernel_mean": [11.0 * GIB, 12.0 * GIB, 13.0 * GIB],
-        "movable_share_mean": [100.0] * 3, "time_above_ratio": [math.nan] * 3,
+        "ratio_mean": [100.0, 200.0, 300.0], "headroom_min": [11.0 * GIB, 12.0 * GIB, 13.0 * GIB],
+        "returned_share": [100.0] * 3, "auto_time_above_ratio": [math.nan] * 3,
         "not_given_byte_seconds": [20.0 * GIB, 21.0 * GIB, 22.0 * GIB], "auto_ratio_excess": [-1.0, -2.0, -3.0],
         "failed_requests": [4.0] * 3,
     },
     "alpha": {
-        "ratio_mean": [300.0, 500.0, 700.0], "kernel_mean": [1.0 * GIB, 2.0 * GIB, 3.0 * GIB],
-        "movable_share_mean": [0.0] * 3, "time_above_ratio": [7200.0] * 3,
+        "ratio_mean": [300.0, 500.0, 700.0], "headroom_min": [1.0 * GIB, 2.0 * GIB, 3.0 * GIB],
+        "returned_share": [0.0] * 3, "auto_time_above_ratio": [7200.0] * 3,
         "not_given_byte_seconds": [10.0 * GIB] * 3, "auto_ratio_excess": [-201.0, -202.0, -203.0],
         "failed_requests": [4.0] * 3,
     },
     "mid": {
-        "ratio_mean": [100.0, 200.0, 300.0], "kernel_mean": [12.0 * GIB, 14.0 * GIB, 16.0 * GIB],
-        "movable_share_mean": [59.0, 60.0, 61.0], "time_above_ratio": [30.0] * 3,
+        "ratio_mean": [100.0, 200.0, 300.0], "headroom_min": [12.0 * GIB, 14.0 * GIB, 16.0 * GIB],
+        "returned_share": [59.0, 60.0, 61.0], "auto_time_above_ratio": [30.0] * 3,
         "not_given_byte_seconds": [22.0 * GIB, 23.0 * GIB, 24.0 * GIB], "auto_ratio_excess": [4.0] * 3,
         "failed_requests": [4.0] * 3,
     },
@@ -129,10 +129,10 @@ def shown(comparison: pd.DataFrame, width: int = 120, **console: Any) -> str:  #
 WIDE = """\
 w on m, mean of 3 replications
                                                                                            MV:KE,
-                                             Hotplugged                 Asked back,       highest
-                              Kernel-zone     memory in    Time above    not given:     above the
-            MOVABLE:KERNEL,  memory, mean      MOVABLE,     the ratio     over time         ratio
-                   mean [%]         [GiB]      mean [%]           [s]       [GiB s]      [points]
+                                                            Time with   Asked back,       highest
+                                   Kernel                 MV:KE above    not given:     above the
+            MOVABLE:KERNEL,     headroom,     Came back     the ratio     over time         ratio
+                   mean [%]   least [GiB]           [%]           [s]       [GiB s]      [points]
 ──────────────────────────────────────────────────────────────────────────────────────────────────
 zeta                    200            12           100             -            21            -2
 (baseline)
@@ -205,7 +205,7 @@ def test_better_is_green_and_worse_is_red() -> None:
     ("low", "high", "mark"), [(0.0, 4.0, ""), (0.5, 4.0, "▲ "), (-4.0, 8.0, ""), (math.nan, math.nan, "")]
 )
 def test_there_is_no_verdict_where_the_interval_reaches_zero(low: float, high: float, mark: str) -> None:
-    frame = compare(score_rows({"b": {"kernel_mean": [GIB]}, "a": {"kernel_mean": [3 * GIB]}}), "b", ["kernel_mean"])
+    frame = compare(score_rows({"b": {"headroom_min": [GIB]}, "a": {"headroom_min": [3 * GIB]}}), "b", ["headroom_min"])
     ends = frame["policy"] == "a"
     frame.loc[ends, ["difference_low", "difference_high"]] = [low * GIB, high * GIB]
     spread = "" if math.isnan(low) else f" ±{(high - low) / 2:g}"
@@ -216,15 +216,15 @@ def test_there_is_no_verdict_where_the_interval_reaches_zero(low: float, high: f
 def two_places(values: dict[str, list[float]], other: dict[str, list[float]]) -> pd.DataFrame:
     return pd.concat(
         [
-            score_rows({policy: {"kernel_mean": each} for policy, each in values.items()}),
-            score_rows({policy: {"kernel_mean": each} for policy, each in other.items()}, machine="n"),
+            score_rows({policy: {"headroom_min": each} for policy, each in values.items()}),
+            score_rows({policy: {"headroom_min": each} for policy, each in other.items()}, machine="n"),
         ]
     )
 
 
 def test_each_machine_and_workload_has_a_table_in_the_order_asked_for() -> None:
     rows = two_places({"b": [GIB], "a": [2 * GIB]}, {"b": [5 * GIB], "a": [7 * GIB]})
-    comparison = compare(rows, "b", ["kernel_mean"])
+    comparison = compare(rows, "b", ["headroom_min"])
 
     def order(*asked: tuple[str, str]) -> list[str]:
         stream = io.StringIO()
@@ -239,9 +239,9 @@ def test_each_machine_and_workload_has_a_table_in_the_order_asked_for() -> None:
 
 def test_the_heading_says_of_how_many_replications() -> None:
     def heading(**counts: int) -> str:
-        rows = score_rows({policy: {"kernel_mean": [GIB, 2 * GIB, 3 * GIB]} for policy in counts})
+        rows = score_rows({policy: {"headroom_min": [GIB, 2 * GIB, 3 * GIB]} for policy in counts})
         kept = rows["replication"] < rows["policy"].map(counts)
-        return shown(compare(rows[kept], "b", ["kernel_mean"])).splitlines()[0]
+        return shown(compare(rows[kept], "b", ["headroom_min"])).splitlines()[0]
 
     assert heading(b=1, a=1) == "w on m"
     assert heading(b=1, a=2) == "w on m, mean of 1 to 2 replications"
@@ -249,16 +249,16 @@ def test_the_heading_says_of_how_many_replications() -> None:
 
 
 def test_what_is_the_same_by_chance_or_in_three_digits_is_not_the_same_for_all() -> None:
-    equal_means = compare(score_rows({"b": {"kernel_mean": [1, 2, 3]}, "a": {"kernel_mean": [3, 2, 1]}}), "b")
-    assert "Kernel-zone memory, mean" not in shown(equal_means)
-    rows = score_rows({"b": {"time_above_ratio": [math.nan]}, "a": {"time_above_ratio": [1.2341]}})
-    more = score_rows({"c": {"time_above_ratio": [1.2342]}})
-    undefined_baseline = compare(pd.concat([rows, more]), "b", ["time_above_ratio"])
+    equal_means = compare(score_rows({"b": {"headroom_min": [1, 2, 3]}, "a": {"headroom_min": [3, 2, 1]}}), "b")
+    assert "Kernel headroom, least" not in shown(equal_means)
+    rows = score_rows({"b": {"auto_time_above_ratio": [math.nan]}, "a": {"auto_time_above_ratio": [1.2341]}})
+    more = score_rows({"c": {"auto_time_above_ratio": [1.2342]}})
+    undefined_baseline = compare(pd.concat([rows, more]), "b", ["auto_time_above_ratio"])
     assert "The same for all" not in shown(undefined_baseline)
 
 
 def test_a_policy_alone_has_its_scores_in_the_table() -> None:
-    alone = compare(score_rows({"p": {"kernel_mean": [3 * GIB], "failed_requests": [2]}}), None, HEADLINE)
+    alone = compare(score_rows({"p": {"headroom_min": [3 * GIB], "failed_requests": [2]}}), None, HEADLINE)
 
     lines = [line.split() for line in shown(alone).splitlines() if line.startswith("p ")]
     assert lines == [["p", "0", "3", "0", "2", "0"]]
@@ -266,6 +266,8 @@ def test_a_policy_alone_has_its_scores_in_the_table() -> None:
 
 
 def test_without_an_interval_nothing_is_said_of_one() -> None:
-    single = compare(score_rows({"b": {"kernel_mean": [GIB]}, "a": {"kernel_mean": [3 * GIB]}}), "b", ["kernel_mean"])
+    single = compare(
+        score_rows({"b": {"headroom_min": [GIB]}, "a": {"headroom_min": [3 * GIB]}}), "b", ["headroom_min"]
+    )
 
     assert shown(single).endswith("Second lines: difference to b, paired by replication. ▲ better, ▼ worse.")

@@ -65,7 +65,6 @@ REACH = Reach(
         "refused by the host: EBUSY": 8,
         "a driver fails: EBUSY": 1,
         "a driver fails: ENOMEM": 20,
-        "a driver fails: EINVAL": 2,
         "a small block is partly plugged and online": 100,
         "a small block is partly plugged and offline": 40,
         "a small block has nothing plugged and stays": 2,

@@ -332,7 +332,6 @@ def plain_scores(run: RunResult) -> dict[str, float]:
     dts = [look.dt for look in looks]
     ratio = [_percent(look.movable, look.kernel) for look in looks]
     auto = [_percent(look.MV, look.KE) for look in looks]
-    share = [_percent(look.hotplugged_movable, look.hotplugged) for look in looks]
     R = run.configured_ratio
     end = looks[-1]
     back = follow_returns(run.events.tolist(), len(run.device_names), run.duration_us)
@@ -357,14 +356,18 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         "ratio_mean": _mean(ratio, dts),
         "ratio_max": top(ratio),
         "ratio_end": _number(ratio[-1]),
-        "time_above_ratio": above([(look.movable, look.kernel) for look in looks]),
         "auto_ratio_mean": _mean(auto, dts),
         "auto_ratio_max": top(auto),
         "auto_ratio_end": _number(auto[-1]),
         "auto_ratio_excess": math.nan if R is None else top(auto) - R,
         "auto_time_above_ratio": above([(look.MV, look.KE) for look in looks]),
-        "movable_share_mean": _mean(share, dts),
-        "movable_share_end": _number(share[-1]),
+        "movable_share_mean": _number(
+            _percent(
+                sum(look.hotplugged_movable * look.dt for look in looks),
+                sum(look.hotplugged * look.dt for look in looks),
+            )
+        ),
+        "movable_share_end": _number(_percent(end.hotplugged_movable, end.hotplugged)),
         "mixed_groups_end": end.mixed_groups if run.device_groups else math.nan,
         "mixed_groups_max": max(look.mixed_groups for look in looks) if run.device_groups else math.nan,
         "mixed_units_end": end.mixed_units if run.device_groups else math.nan,
@@ -375,7 +378,6 @@ def plain_scores(run: RunResult) -> dict[str, float]:
         * sum(
             row[6] for row in run.events.tolist() if row[1] in (EventKind.REMOVE, EventKind.UNPLUG, EventKind.SUBUNPLUG)
         ),
-        "kernel_min": min(look.kernel for look in looks) * PAGE,
         "kernel_mean": _mean([Fraction(look.kernel) for look in looks], dts) * PAGE,
         "kernel_end": end.kernel * PAGE,
         "zone_changes_end": end.zone_changes,

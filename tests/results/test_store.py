@@ -77,7 +77,7 @@ def test_the_tables_hold_the_scores_the_series_and_the_events(tmp_path: Path) ->
         events[["t_us", "kind", "device", "block", "count", "zone", "pages"]].to_numpy().tolist() == run.events.tolist()
     )
     series = store.series({cell(1).key})
-    assert int(series["kernel_bytes"].min()) == int(row["kernel_min"])
+    assert int(series["kernel_bytes"].iloc[-1]) == int(row["kernel_end"])
     assert int(series["not_given_bytes"].iloc[-1]) == int(row["not_given_end"])
     assert series["movable_bytes"].iloc[0] % PAGE_SIZE == 0
     assert list(store.runs(scores_only=True).columns) == [
@@ -92,8 +92,8 @@ def test_an_undefined_score_is_null_in_the_file(tmp_path: Path) -> None:
 
     (file,) = (tmp_path / "runs").rglob("*.parquet")
 
-    assert pq.read_table(file, partitioning=None)["time_above_ratio"].to_pylist() == [None]
-    assert math.isnan(store.runs()["time_above_ratio"].iloc[0])
+    assert pq.read_table(file, partitioning=None)["auto_time_above_ratio"].to_pylist() == [None]
+    assert math.isnan(store.runs()["auto_time_above_ratio"].iloc[0])
 
 
 def test_files_have_the_documented_columns_types_and_units(tmp_path: Path) -> None:

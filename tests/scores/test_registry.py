@@ -68,17 +68,17 @@ def test_twelve_gib_in_movable_for_half_of_the_time() -> None:
     scores = compute_scores(run_of((50, EventKind.PLUG, 0, 32, 96, 3, 96 * BLOCK)))
     assert scores["ratio_mean"] == 150
     assert scores["ratio_max"] == scores["ratio_end"] == scores["auto_ratio_max"] == 300
-    assert scores["time_above_ratio"] == 0
+    assert scores["auto_time_above_ratio"] == 0
     assert scores["auto_ratio_excess"] == -1
     assert scores["movable_share_mean"] == scores["movable_share_end"] == 100
-    assert scores["kernel_min"] == scores["kernel_mean"] == 4 * GIB
+    assert scores["kernel_end"] == scores["kernel_mean"] == 4 * GIB
     assert scores["zone_changes_end"] == scores["zone_changes_max"] == 1
 
 
 def test_one_page_above_the_ratio_is_above_it() -> None:
     rows = ((40, EventKind.PLUG, 0, 32, 64, 3, 64 * BLOCK), (90, EventKind.UNPLUG, 0, 95, 1, 3, BLOCK))
-    assert compute_scores(run_of(*rows, ratio=200))["time_above_ratio"] == 0
-    assert compute_scores(run_of(*rows, ratio=199))["time_above_ratio"] == 50
+    assert compute_scores(run_of(*rows, ratio=200))["auto_time_above_ratio"] == 0
+    assert compute_scores(run_of(*rows, ratio=199))["auto_time_above_ratio"] == 50
     assert compute_scores(run_of(*rows, ratio=4_294_967_295))["auto_time_above_ratio"] == 0
 
 
@@ -91,7 +91,6 @@ def test_hotplugged_kernel_memory_counts_in_the_present_ratio_and_not_in_that_of
 def test_what_is_undefined_is_nan_and_never_zero() -> None:
     nothing = compute_scores(run_of(ratio=None))
     undefined = {
-        "time_above_ratio",
         "auto_time_above_ratio",
         "auto_ratio_excess",
         "movable_share_mean",
@@ -136,7 +135,7 @@ def test_movable_without_any_kernel_memory_is_infinitely_too_much() -> None:
     run = run_of((10, EventKind.OFFLINE, -1, 0, 32, 2, 0), (10, EventKind.PLUG, 0, 32, 1, 3, BLOCK))
     scores = compute_scores(run)
     assert scores["ratio_mean"] == scores["ratio_max"] == scores["ratio_end"] == math.inf
-    assert scores["time_above_ratio"] == 90
+    assert scores["auto_time_above_ratio"] == 90
 
 
 def test_a_dimm_in_two_zones_is_one_mixed_group_and_a_big_unit_one_mixed_unit() -> None:
