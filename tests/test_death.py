@@ -219,8 +219,8 @@ WORSE = [
     for name, score in SCORES.items()
     if score.better != "neither"
     and score.question in (Question.RETURNS, Question.WALL)
-    # What the host wants again is no longer missing, and memory present in kernel zones says nothing of the dead.
-    and name not in {"not_given_end", "kernel_min", "kernel_mean", "kernel_end"}
+    # What the host wants again is no longer missing.
+    and name != "not_given_end"
 ]
 """Scores about returning, sharing and headroom."""
 

@@ -10,8 +10,9 @@ import pytest
 from sim.record.blockmap import BlockState, zone_map
 from sim.record.recorder import EventKind
 from sim.record.series import SERIES_COLUMNS, device_series, run_series
-from tests.plain.scores import instants
+from tests.plain.instants import instants
 from tests.support.made_by_hand import made_by_hand
+from tests.support.plain_run import plain_run
 from tests.support.reach import Reach
 from tests.support.synthetic import SEEDS, seeded_run
 
@@ -24,7 +25,7 @@ ANY_RUN = pytest.mark.parametrize("seed", SEEDS)
 @ANY_RUN
 def test_series_are_those_of_the_plain_recomputation(seed: int) -> None:
     run = seeded_run(seed)
-    looks = instants(run)
+    looks = instants(plain_run(run))
     series = run_series(run)
     assert series.t_us.tolist() == [look.t for look in looks]
     assert series.dt_us.tolist() == [look.dt for look in looks]
@@ -115,7 +116,7 @@ def test_a_device_that_is_not_there_is_named() -> None:
 @ANY_RUN
 def test_the_zone_map_is_the_plain_one_at_every_instant(seed: int) -> None:
     run = seeded_run(seed)
-    looks = instants(run)
+    looks = instants(plain_run(run))
     times = sorted({look.t for look in looks} | {look.t + 1 for look in looks})
     found = zone_map(run, times)
     assert found.states.shape == (len(times), len(found.blocks))

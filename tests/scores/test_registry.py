@@ -12,6 +12,7 @@ from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.scores.measured import integral
 from sim.scores.registry import SCORES, compute_scores
 from tests.plain.scores import plain_scores
+from tests.support.plain_run import plain_run
 from tests.support.reach import Reach
 from tests.support.synthetic import SEEDS, seeded_run
 
@@ -54,7 +55,7 @@ def test_scores_are_those_of_the_plain_recomputation_and_are_all_reached() -> No
     REACH.counts.clear()
     for seed in SEEDS:
         run = seeded_run(seed)
-        expected = plain_scores(run)
+        expected = plain_scores(plain_run(run))
         found = compute_scores(run)
         assert found.keys() == expected.keys() == SCORES.keys()
         for name, value in expected.items():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sim.record.shrink_requests import Wait
 from sim.scores.survival import restricted_mean
-from tests.plain.scores import restricted_mean as plainly
+from tests.plain.returns import restricted_mean as plainly
 
 SIX_MP = (
     (6, 1), (6, 1), (6, 1), (6, 0), (7, 1), (9, 0), (10, 1), (10, 0), (11, 0), (13, 1), (16, 1), (17, 0), (19, 0),

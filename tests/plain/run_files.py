@@ -1,0 +1,91 @@
+"""A run as its result files tell it: Parquet and JSON as docs/results.md has them, read with nothing of the program.
+
+Whatever the plain recomputation of scores knows of a run is in here, and so in the files.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+(
+    PLUG, ADD, ONLINE, OFFLINE, REMOVE, UNPLUG, SUBPLUG, SUBUNPLUG, REQUEST, REFUSED, FAILED, OOM, DEVICE, DEATH,
+) = range(1, 15)  # fmt: skip
+"""Kinds of events, by the numbers in the files."""
+
+MOVABLE = 3
+"""Number of the zone."""
+
+EVENT_COLUMNS = ("t_us", "kind", "device", "block", "count", "zone", "pages")
+
+
+@dataclass
+class PlainRun:
+    """One run: its ``events`` as rows in order, the ``guest``'s samples by column, and what else there is to know.
+
+    ``units`` has for each device the pages of a unit of its dynamic group, 0 for a static group, -1 for none; empty
+    where that is not known. ``boot_runs`` are adjacent blocks (first, blocks, zone, node).
+    """
+
+    events: Sequence[Sequence[int]]
+    guest: Mapping[str, Sequence[int]]
+    devices: int
+    units: Sequence[int]
+    block_pages: int
+    duration_us: int
+    boot_runs: Sequence[Sequence[int]]
+    kernel_pages: int
+    movable_pages: int
+    early_kernel_pages: int
+    configured_ratio: int | None
+    counters: Mapping[str, int]
+
+
+def read_run(store: Path, cell: str) -> PlainRun:
+    """Return the run of the completed ``cell`` in the folder ``store``."""
+    (path,) = (store / "events").rglob(f"{cell}.parquet")
+    file = pq.ParquetFile(path)
+    columns = file.read(list(EVENT_COLUMNS)).to_pydict()
+    rest = json.loads(file.metadata.metadata[b"memhp_sim"])
+    guest = [pq.ParquetFile(path).read().to_pydict() for path in (store / "guest").rglob(f"{cell}.parquet")]
+    return PlainRun(
+        events=list(zip(*(columns[name] for name in EVENT_COLUMNS), strict=True)),
+        guest={name: values for samples in guest for name, values in samples.items() if name not in _HEAD},
+        devices=len(rest["device_names"]),
+        units=rest["device_units"],
+        block_pages=rest["block_pages"],
+        duration_us=rest["duration_us"],
+        boot_runs=rest["boot"]["runs"],
+        kernel_pages=rest["boot"]["kernel_pages"],
+        movable_pages=rest["boot"]["movable_pages"],
+        early_kernel_pages=rest["boot"]["early_kernel_pages"],
+        configured_ratio=rest["configured_ratio"],
+        counters=rest["counters"],
+    )
+
+
+_HEAD = ("cell", "replication")
+
+
+def read_series(store: Path, cell: str) -> dict[str, list[int]]:
+    """Return the step series of ``cell`` by column."""
+    (path,) = (store / "series").rglob(f"{cell}.parquet")
+    columns = pq.ParquetFile(path).read().to_pydict()
+    return {name: values for name, values in columns.items() if name not in _HEAD}
+
+
+def completed_runs(store: Path) -> Iterator[dict[str, object]]:
+    """Yield the rows of all completed runs, with the labels that the folders' names hold, in order of the files."""
+    for path in sorted((store / "runs").rglob("*.parquet")):
+        labels = dict(part.split("=", 1) for part in path.relative_to(store / "runs").parts[:-1])
+        for row in pq.ParquetFile(path).read().to_pylist():
+            if row["status"] == "completed":
+                yield {**{name: unquote(label) for name, label in labels.items()}, **row}
