@@ -56,13 +56,16 @@ class Host(Protocol):
     def resize(self, device: str, requested: int) -> bool:
         """Set a virtio-mem device's requested size. False where it is not there, or for no multiple of its block."""
 
-    def set_demand(self, name: str, kind: str, amount: int) -> bool:
-        """Set what the guest's load ``name`` of ``kind`` uses to ``amount``.
+    def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
+        """Set what the guest's load ``name`` of ``kind``, on ``node``, uses to ``amount``.
 
         Kinds in bytes: ``anonymous``, ``page-cache``, ``tmpfs``, ``page-tables``, ``pinned``, ``kernel``; in pieces:
         ``tmpfs-files`` and ``disk-files`` (empty), ``written-files`` (of a disk file system, 4 KiB each),
         ``processes``, ``pipes``, ``sockets``. False where no guest is modelled or alive, or the load's process was
         killed; it stays dead until its demand is set to 0.
+
+        ``wanted`` is what the load would use if it could (None: ``amount``). Go on telling it when the load was killed,
+        as if it lived, and whatever the guest does: less in use than wanted is demand not served.
         """
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sim.units import PAGEBLOCK_PAGES
+from sim.guest.contract import DemandKind
+from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES
 
 SERIES: Final = ("6.1", "6.12")
 """Kernel series with parameters of their own."""
@@ -150,6 +151,24 @@ class GuestParameters:
         for name in shares:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: {getattr(self, name)} must lie between 0 and 1")
+
+    def unit_bytes(self, kind: DemandKind) -> int:
+        """Return what counts as the size of a unit of demand: a page, or an average piece with all that it takes."""
+        match kind:
+            case DemandKind.TMPFS_FILES:
+                return self.tmpfs_file_bytes
+            case DemandKind.DISK_FILES:
+                return self.disk_file_bytes
+            case DemandKind.WRITTEN_FILES:
+                return self.disk_file_data_bytes + PAGE_SIZE
+            case DemandKind.PROCESSES:
+                return self.process_bytes + self.process_user_bytes
+            case DemandKind.PIPES:
+                return self.pipe_bytes
+            case DemandKind.SOCKETS:
+                return self.socket_bytes
+            case _:
+                return PAGE_SIZE
 
 
 _V6_1: Final = GuestParameters()

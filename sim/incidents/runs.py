@@ -141,7 +141,7 @@ class Run:
         return zones.count(ZONE_MOVABLE) / len(zones) if zones else 0.0
 
     def sampled(self, name: str) -> npt.NDArray[np.int64]:
-        """Return a series of the guest in bytes; see :data:`sim.kernel.guest_link.SERIES`."""
+        """Return a series of the guest in bytes; see :data:`sim.record.guest_series.GUEST_COLUMNS`."""
         return self.result.guest[name] * PAGE_SIZE
 
     def sample_before(self, name: str, seconds: float) -> int:

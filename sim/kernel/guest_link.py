@@ -15,7 +15,9 @@ from sim.guest import GuestModel, default_boot, parameters_for_kernel
 from sim.guest.contract import DemandKind
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
+from sim.kernel.wishes import Wishes
 from sim.memory.zones import ZONE_MOVABLE
+from sim.record.guest_series import GUEST_SERIES
 from sim.units import MICROSECONDS, PAGE_SIZE, seconds_to_us
 
 if TYPE_CHECKING:
@@ -32,15 +34,6 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES: Final = 5_000
 """Periodic samples of a run, unless it asks for a period of its own."""
-
-SERIES: Final = (
-    "headroom", "headroom_free", "free_movable", "mem_available", "mem_total", "returnable", "user", "kernel",
-    "memmap",
-)  # fmt: skip
-"""What is sampled, in pages. ``headroom``: kernel requests could still get that much, clean page cache and reclaimable
-slab given up for them; ``headroom_free``: the part of it that is free; ``free_movable``: free in ZONE_MOVABLE;
-``mem_available`` and ``mem_total``: as in /proc/meminfo; ``returnable``: hotplugged memory that could be returned
-now; ``user``, ``kernel`` and ``memmap``: what is used for what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +87,23 @@ class GuestLink(CoreListener):
         self._samples = array("q")
         self.killed: set[str] = set()
         self._noted = 0
+        self._wishes = Wishes(self.model)
         self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
         self.hotplug_side: Guest = self.model if self._pressure is None else WatchedGuest(self.model, self._pressure)
         demands = self.model.demands
-        self._verbs: dict[str, Callable[[str, int], Demand]] = {
+        self._verbs: dict[str, Callable[[str, int, int], Demand]] = {
             DemandKind.ANONYMOUS: demands.anonymous,
             DemandKind.PAGE_CACHE: demands.read_file,
             DemandKind.TMPFS: demands.tmpfs_data,
             DemandKind.PAGE_TABLES: demands.page_tables,
             DemandKind.PINNED: demands.pin,
             DemandKind.KERNEL: demands.kernel_memory,
-            DemandKind.TMPFS_FILES: demands.tmpfs_files,
-            DemandKind.DISK_FILES: demands.disk_files,
-            DemandKind.WRITTEN_FILES: lambda name, files: demands.disk_files(name, files, PAGE_SIZE),
+            DemandKind.TMPFS_FILES: lambda name, files, node: demands.tmpfs_files(name, files, 0, node),
+            DemandKind.DISK_FILES: lambda name, files, node: demands.disk_files(name, files, 0, node),
+            DemandKind.WRITTEN_FILES: lambda name, files, node: demands.disk_files(name, files, PAGE_SIZE, node),
             DemandKind.PROCESSES: demands.processes,
             DemandKind.PIPES: demands.pipes,
-            DemandKind.SOCKETS: demands.sockets,
+            DemandKind.SOCKETS: lambda name, pairs, node: demands.sockets(name, pairs, 0, node),
         }
 
     @property
@@ -119,39 +113,47 @@ class GuestLink(CoreListener):
 
     # Demand ----------------------------------------------------------------------------------------------------------
 
-    def set_demand(self, name: str, kind: str, amount: int) -> bool:
+    def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
         """Set what load ``name`` uses to ``amount`` (bytes, or a count for files, processes, pipes and sockets).
 
-        False for an unknown kind, a negative amount, a name in use for another kind, a load whose process was killed
-        (it stays dead until its demand is set to 0), and always in a dead guest.
+        ``wanted`` is what it would use if it could (None: as much; never less), dead or alive. It runs on ``node`` from
+        its first amount on. False for an unknown kind, a negative amount, a node that the machine does not have, a name
+        in use for another kind; for a load whose process was killed, which stays dead until its demand is set to 0; and
+        always in a dead guest.
         """
-        verb = self._verbs.get(kind)
-        if verb is None or amount < 0 or self.died:
+        if kind not in self._verbs or amount < 0 or node not in self._memory.nodes:
+            return False
+        unit = 1 if DemandKind(kind).in_pieces else PAGE_SIZE
+        try:
+            served = self._use(name, kind, amount // unit, node)
+        except ValueError:  # the name is another kind's
+            return False
+        self._wishes.wish(name, DemandKind(kind), max(amount, wanted or 0) // unit)
+        self._after_a_change()
+        return served
+
+    def _use(self, name: str, kind: str, units: int, node: int) -> bool:
+        """Have a load use so many ``units``. False where it is dead, or dies of it. Raises ValueError as the guest."""
+        if self.died:
             return False
         if name in self.killed:
-            if amount:
-                return False
-            self.killed.discard(name)
-            return True
-        unit = 1 if DemandKind(kind).in_pieces else PAGE_SIZE
+            if not units:
+                self.killed.discard(name)
+            return not units
         load = self.model.loads.get(name)
         current = 0 if load is None else round(load.units)
-        change = amount // unit - current
+        change = units - current
         if change > 0:
-            try:
-                outcome = verb(name, change)
-            except ValueError:
-                return False
+            outcome = self._verbs[kind](name, change, node)
             if outcome.ooms:
                 self.ooms.out_of_memory(outcome.ooms)
                 self._note_victims()
         elif change < 0:
-            if amount // unit == 0:
+            if units == 0:
                 if not self.model.demands.kill(name):
                     self.model.demands.remove_files(name)
             else:
                 self.model.demands.shrink(name, -change / current)
-        self._after_a_change()
         return name not in self.killed and not self.died
 
     def drop_caches(self, *, cache: bool, slab: bool) -> bool:
@@ -192,7 +194,13 @@ class GuestLink(CoreListener):
         # Only new ones: a load that was killed once and has ended since is not killed again.
         ooms = self.model.killer.events[self._noted :]
         self._noted = len(self.model.killer.events)
-        self.killed.update(oom.victim for oom in ooms if oom.victim is not None and oom.victim not in self.model.loads)
+        for oom in ooms:
+            if oom.victim is None:
+                self._wishes.look_at_all()
+                continue
+            self._wishes.look(oom.victim)
+            if oom.victim not in self.model.loads:
+                self.killed.add(oom.victim)
         if self._pressure is not None:
             self._pressure.look_back(ooms)
 
@@ -222,8 +230,9 @@ class GuestLink(CoreListener):
             if zone.type == ZONE_MOVABLE:
                 free_movable += zone.free
         self._times.append(int(self._env.now))
+        unserved = self._wishes.unserved // PAGE_SIZE
         if self.died:
-            self._samples.extend((0, 0, 0, 0, 0, 0, user, kernel, memmap))
+            self._samples.extend((0, 0, 0, 0, 0, 0, user, kernel, memmap, unserved))
             return
         self._samples.extend(
             (
@@ -236,11 +245,12 @@ class GuestLink(CoreListener):
                 user,
                 kernel,
                 memmap,
+                unserved,
             )
         )
 
     def series(self) -> dict[str, npt.NDArray[np.int64]]:
-        """Return the samples: ``t_us`` and each of :data:`SERIES`, arrays of one length."""
-        table = np.array(self._samples, dtype=np.int64).reshape(-1, len(SERIES))
-        columns = {name: table[:, number].copy() for number, name in enumerate(SERIES)}
+        """Return the samples: the columns :data:`sim.record.guest_series.GUEST_COLUMNS`, arrays of one length."""
+        table = np.array(self._samples, dtype=np.int64).reshape(-1, len(GUEST_SERIES))
+        columns = {name: table[:, number].copy() for number, name in enumerate(GUEST_SERIES)}
         return {"t_us": np.array(self._times, dtype=np.int64), **columns}

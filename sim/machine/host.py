@@ -126,12 +126,12 @@ class MachineHost:
             return self._fail(ENODEV)
         return attached.resize(index(requested)) or self._fail(EINVAL, attached.index)
 
-    def set_demand(self, name: str, kind: str, amount: int) -> bool:
-        """Set what the guest's load ``name`` uses.
+    def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
+        """Set what the guest's load ``name`` uses, and what it would use if it could.
 
         False where no guest is modelled or it refuses, see :meth:`sim.kernel.guest_link.GuestLink.set_demand`.
         """
-        return self._guest is not None and self._guest.set_demand(name, kind, amount)
+        return self._guest is not None and self._guest.set_demand(name, kind, amount, wanted=wanted, node=node)
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
         """Have the guest drop clean page cache, reclaimable slab, or both. False where none is modelled or alive."""

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sim.guest.contract import OomKind
 from sim.record.recorder import EventKind
+from sim.results.frames import METADATA, METADATA_KEY, ROW_KEY
 from sim.results.manifest import MANIFEST_NAME, TIMING_FIELD
 from sim.results.rows import REPLICATIONS_IN_FILE
-from sim.results.schema import EVENTS, PARTITION_COLUMNS, RUNS, SERIES, TIMINGS
+from sim.results.schema import EVENTS, GUEST, PARTITION_COLUMNS, RUNS, SERIES, TIMINGS
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -45,6 +47,12 @@ _KINDS: Final[Mapping[EventKind, str]] = {
     EventKind.OOM: "the guest ran out of memory",
     EventKind.DEVICE: "a device was attached (count 1) or is gone (count 0)",
     EventKind.DEATH: "the guest died: the row before says of which out of memory",
+}
+
+_REASONS: Final[Mapping[OomKind, str]] = {
+    OomKind.KERNEL: "a kernel request found no page in any kernel zone, however much is free in ZONE_MOVABLE",
+    OomKind.GUEST_FULL: "a user page found no place in any zone",
+    OomKind.MIGRATION: "user pages of memory that was asked back found no place elsewhere",
 }
 
 
@@ -106,6 +114,8 @@ def results_page() -> str:
     """Return the Markdown page about the result files."""
     partitions = _table(("column", "meaning"), ((f"`{c.name}`", c.meaning) for c in PARTITION_COLUMNS))
     kinds = _table(("kind", "name", "meaning"), ((str(int(k)), k.name, meaning) for k, meaning in _KINDS.items()))
+    reasons = _table(("kind", "name", "meaning"), ((str(int(k)), k.name, meaning) for k, meaning in _REASONS.items()))
+    metadata = _table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in METADATA.items()))
     tables = "".join(
         f"""
 ## {layout.name}
@@ -113,7 +123,7 @@ def results_page() -> str:
 One row is {layout.row}.
 
 {_columns(layout)}"""
-        for layout in (RUNS, SERIES, EVENTS, TIMINGS)
+        for layout in (RUNS, SERIES, GUEST, EVENTS, TIMINGS)
     )
     return f"""{_NOTE}
 # Result files
@@ -154,9 +164,34 @@ results = open_results("results/quickstart")
 runs = results.runs()  # a pandas DataFrame, one row per cell
 ```
 {tables}
+The guest is sampled at every change of demand, where an add has taken its memmap, where memory that is asked back costs
+a process its life, and now and then (`sample_every` of the guest). Of several samples in one instant the last holds.
+
 The kinds of events:
 
-{kinds}"""
+{kinds}
+Why the guest ran out of memory (the column `zone` of OOM and DEATH):
+
+{reasons}
+An OOM event is one run of the out-of-memory killer: it ends the biggest process, of equals the youngest. Where there is
+none to end, the guest dies, and a DEATH event of the same kind follows at once. After it only the host acts: it asks
+(REQUEST), attaches devices (DEVICE), or is refused by itself (FAILED).
+
+## Metadata of the files of events
+
+What else there is to know of a run stands in the schema's metadata of the cell's file of events, as JSON. Under
+`{METADATA_KEY.decode()}`:
+
+{metadata}
+Under `{ROW_KEY.decode()}` is the cell's row of `runs`. With pyarrow:
+
+```python
+import json
+import pyarrow.parquet as pq
+
+rest = json.loads(pq.read_metadata(path).metadata[{METADATA_KEY!r}])  # path: a file of events
+```
+"""
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {"scores.md": scores_page, "results.md": results_page}

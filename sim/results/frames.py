@@ -17,7 +17,7 @@ from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.record.series import SERIES_COLUMNS
 from sim.results.failure import Status
 from sim.results.identity import canonical_json
-from sim.results.schema import EVENTS, SERIES, TableLayout
+from sim.results.schema import EVENTS, GUEST, SERIES, TableLayout
 from sim.scores.registry import SCORES
 from sim.units import MICROSECONDS, PAGE_SIZE
 
@@ -34,6 +34,21 @@ if TYPE_CHECKING:
 
 METADATA_KEY: Final = b"memhp_sim"
 """Under this key the metadata of an events file holds the rest of a run, as JSON."""
+
+METADATA: Final[Mapping[str, str]] = {
+    "device_names": "ids of the devices, in the order of the column `device`",
+    "device_nodes": "their NUMA nodes",
+    "device_units": "their memory groups: pages of a unit of a dynamic group, 0 for a static one, -1 for none",
+    "block_pages": "pages of 4 KiB in a memory block",
+    "duration_us": "simulated end of the run, in microseconds",
+    "boot": "memory before hotplug: `runs` of blocks that are alike (first block, blocks, zone number or -1 where "
+    "zones share a block, node), `kernel_pages` (present pages of the kernel zones), `movable_pages` (MV) and "
+    "`early_kernel_pages` (KE)",
+    "configured_ratio": "MOVABLE : KERNEL in percent that the policy shall keep to, or null",
+    "counters": "totals that the kernel kept: `decisions` of the policy, `refused_offlines`, `failed_requests` of the "
+    "host, `failed_operations` of drivers",
+}
+"""What that JSON holds, by key."""
 
 ROW_KEY: Final = b"memhp_sim.row"
 """Under this key the metadata of an events file holds the cell's row of the table ``runs``, as JSON."""
@@ -202,9 +217,12 @@ def events_table(cell: CellId, result: RunResult, row: str) -> pa.Table:
 
 
 def guest_table(cell: CellId, result: RunResult) -> pa.Table:
-    """Return the guest's sampled series of a cell: the cell's columns and one int64 column for each series."""
-    names = sorted(result.guest, key=lambda name: (name != "t_us", name))
-    arrays = {name: _array(result.guest[name], "int64") for name in names}
+    """Return the guest's samples of a cell: the cell's columns and those of ``GUEST`` that the run has."""
+    arrays = {
+        column.name: _array(result.guest[column.name], column.type)
+        for column in GUEST.columns
+        if column.name in result.guest
+    }
     return _with_head(cell, len(result.guest["t_us"]), arrays)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from sim.record.guest_series import GUEST_COLUMNS
 from sim.record.series import SERIES_COLUMNS
 from sim.scores.registry import SCORES
 
@@ -91,6 +92,24 @@ SERIES: Final = TableLayout(
 )
 """The series of :mod:`sim.record.series`, in bytes."""
 
+GUEST: Final = TableLayout(
+    "guest",
+    "one sample of what a modelled guest looks like inside; values hold until the next row of the cell",
+    (
+        _CELL,
+        _REPLICATION,
+        *(
+            Column(column.name, "int64", column.unit if column.unit != "pages" else "pages of 4 KiB", column.formula)
+            for column in GUEST_COLUMNS
+        ),
+    ),
+)
+"""The samples of :mod:`sim.record.guest_series`, in pages. There is none for a cell without a guest model.
+
+A sample is taken at every change of demand, where an add has taken its memmap, where memory asked back costs a process
+its life, and now and then (the guest's ``sample_every``): several may be of one instant.
+"""
+
 EVENTS: Final = TableLayout(
     "events",
     "one event of a cell, in order of simulated time",
@@ -137,5 +156,5 @@ A run that is killed may lose some of them.
 """
 
 TABLES: Final[Mapping[str, TableLayout]] = MappingProxyType(
-    {table.name: table for table in (RUNS, SERIES, EVENTS, TIMINGS)}
+    {table.name: table for table in (RUNS, SERIES, GUEST, EVENTS, TIMINGS)}
 )

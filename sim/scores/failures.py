@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from sim.guest.contract import OomKind
-from sim.scores.definition import BYTES, NO_GUEST, NUMBER, OWN, SECONDS, Question, Score
-from sim.scores.measured import of_guest
+from sim.scores.definition import BYTE_SECONDS, BYTES, NO_GUEST, NUMBER, OWN, SECONDS, Question, Score
+from sim.scores.measured import integral, of_guest
 from sim.units import MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ def _first_kernel_oom(guest: GuestMeasured) -> float:
 
 def _death_time(guest: GuestMeasured) -> float:
     return math.nan if guest.death is None else guest.death.t_us / MICROSECONDS
+
+
+def _most_unserved(guest: GuestMeasured) -> float:
+    # What holds for no time is a change under way: one program after the other is told.
+    return float(int(guest.unserved[guest.dt_us > 0].max(initial=0)) * PAGE_SIZE)
 
 
 def _largest(measured: Measured) -> float:
@@ -111,6 +116,31 @@ FAILURE_SCORES: Final = (
         source=_OOM,
         undefined=NO_GUEST,
         headline=True,
+    ),
+    Score(
+        "unserved_byte_seconds",
+        "Demand not served",
+        BYTE_SECONDS,
+        "lower",
+        Question.FAILURES,
+        of_guest(lambda guest: integral(guest.unserved, guest.dt_us) * PAGE_SIZE / MICROSECONDS),
+        formula="integral over time of what programs would use, had nobody been killed and the guest not died, less "
+        "what they use: what they want is the same under every policy, who is killed is not, and memory that they no "
+        "longer use is easy to give back",
+        source=OWN,
+        undefined=NO_GUEST,
+        headline=True,
+    ),
+    Score(
+        "unserved_max",
+        "Demand not served, most",
+        BYTES,
+        "lower",
+        Question.FAILURES,
+        of_guest(_most_unserved),
+        formula="the most of it for any length of time",
+        source=OWN,
+        undefined=NO_GUEST,
     ),
     Score(
         "failed_adds",

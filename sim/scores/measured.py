@@ -72,7 +72,7 @@ class Measured:
     def guest(self) -> GuestMeasured | None:
         """What the guest looked like inside; None where none was modelled."""
         samples = self.result.guest
-        needed = {"t_us", "headroom", "headroom_free", "returnable", "mem_total"}
+        needed = {"t_us", "headroom", "headroom_free", "returnable", "mem_total", "unserved"}
         known = samples.keys() >= needed and len(samples["t_us"])
         return GuestMeasured(self) if known else None
 
@@ -114,6 +114,7 @@ class GuestMeasured:
         self.headroom_free: Integers = samples["headroom_free"]
         self.returnable: Integers = samples["returnable"]
         self.mem_total: Integers = samples["mem_total"]
+        self.unserved: Integers = samples["unserved"]
 
     @property
     def death(self) -> Death | None:

@@ -70,8 +70,8 @@ def test_every_score_knows_which_direction_is_worse(name: str) -> None:
     low_is_good = name in {
         "auto_ratio_excess", "auto_time_above_ratio", "mixed_groups_end", "mixed_groups_max",
         "mixed_units_end", "mixed_units_max", "not_given_end", "not_given_byte_seconds", "zone_changes_end",
-        "zone_changes_max", "failed_requests", "failed_operations", "died", "kernel_ooms",
-        "guest_full_ooms", "return_ooms", "failed_adds", "return_time", "returns_unfulfilled",
+        "zone_changes_max", "failed_requests", "failed_operations", "died", "kernel_ooms", "guest_full_ooms",
+        "return_ooms", "failed_adds", "unserved_byte_seconds", "unserved_max", "return_time", "returns_unfulfilled",
     }  # fmt: skip
     mean = -2 if low_is_good else 2
     assert (row["regret"], row["low"], row["high"]) == pytest.approx((mean, mean - half, mean + half), rel=1e-6)

@@ -41,9 +41,9 @@ def guest_scores(run: PlainRun, looks: list[Instant]) -> dict[str, float]:
     """Return the scores of the guest's samples, sample by sample; NaN for all of them where there are none."""
     names = (
         "mem_total_max", "headroom_min", "headroom_mean", "headroom_free_min", "headroom_free_mean", "died",
-        "death_time", "kernel_ooms", "kernel_oom_first", "guest_full_ooms", "return_ooms", "failed_adds",
-        "largest_before_failure",
-        "returnable_share_mean", "returnable_share_min",
+        "unserved_byte_seconds", "unserved_max", "death_time", "kernel_ooms", "kernel_oom_first",
+        "guest_full_ooms", "return_ooms", "failed_adds", "largest_before_failure", "returnable_share_mean",
+        "returnable_share_min",
     )  # fmt: skip
     if not run.guest:
         return dict.fromkeys(names, math.nan)
@@ -55,6 +55,7 @@ def guest_scores(run: PlainRun, looks: list[Instant]) -> dict[str, float]:
     times = list(run.guest["t_us"])
     room, free = (run.guest[name] for name in ("headroom", "headroom_free"))
     dts = [then - now for now, then in pairwise([*times, run.duration_us])]
+    lacking = list(zip(run.guest["unserved"].tolist(), dts, strict=True))
     share: list[Fraction | float | None] = []
     for t, dt, pages in zip(times, dts, run.guest["returnable"], strict=True):
         plugged = next(look.plugged for look in reversed(looks) if look.t <= t)
@@ -67,6 +68,8 @@ def guest_scores(run: PlainRun, looks: list[Instant]) -> dict[str, float]:
         "headroom_free_mean": _mean([Fraction(pages) for pages in free], dts) * PAGE,
         "died": len(deaths),
         "death_time": deaths[0] / 1_000_000 if deaths else math.nan,
+        "unserved_byte_seconds": float(sum(Fraction(pages * dt * PAGE, 1_000_000) for pages, dt in lacking)),
+        "unserved_max": max((pages for pages, dt in lacking if dt), default=0) * PAGE,
         "kernel_ooms": len(ooms[0]),
         "kernel_oom_first": ooms[0][0] / 1_000_000 if ooms[0] else math.nan,
         "guest_full_ooms": len(ooms[1]),

@@ -1,12 +1,25 @@
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
 import pytest
 
+from policies.auto_movable import AutoMovable
+from sim.guest.contract import OomKind
 from sim.record.recorder import EventKind
 from sim.results.docs_pages import PAGES
+from sim.results.frames import METADATA, METADATA_KEY
+from sim.results.identity import CellId
 from sim.results.schema import TABLES
+from sim.results.store import ResultStore
 from sim.scores.registry import SCORES
+from tests.support.cells import Script, run
 from tests.support.places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DOCS = ROOT / "docs"
 
@@ -23,5 +36,17 @@ def test_every_score_column_and_kind_is_documented() -> None:
     for layout in TABLES.values():
         for column in layout.columns:
             assert f"| `{column.name}` | {column.type} |" in results
-    for kind in EventKind:
+    for kind in (*EventKind, *OomKind):
         assert f"| {int(kind)} | {kind.name} |" in results
+
+
+def test_every_key_of_the_metadata_is_documented(tmp_path: Path) -> None:
+    ResultStore(tmp_path).write(CellId("k" * 32, "m", "w", "p", 0, 1), run(AutoMovable(), Script()))
+    (file,) = (tmp_path / "events").rglob("*.parquet")
+    stored = json.loads(pq.read_metadata(file).metadata[METADATA_KEY])
+    assert stored.keys() == METADATA.keys()
+    results = PAGES["results.md"]()
+    for key, meaning in METADATA.items():
+        assert f"| `{key}` | {meaning} |" in results
+    for key in (*stored["boot"], *stored["counters"]):
+        assert f"`{key}`" in METADATA["boot"] + METADATA["counters"]

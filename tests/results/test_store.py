@@ -43,7 +43,7 @@ def contents(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_run_comes_back_as_it_was(tmp_path: Path, seed: int) -> None:
     run = replace(
-        seeded_run(seed), guest={"t_us": np.array([0, 5]), "free_pages": np.array([3, 1 << 40])} if seed % 2 else {}
+        seeded_run(seed), guest={"t_us": np.array([0, 5]), "unserved": np.array([3, 1 << 40])} if seed % 2 else {}
     )
     store = ResultStore(tmp_path)
     store.write(cell(1), run)
@@ -99,7 +99,7 @@ def test_an_undefined_score_is_null_in_the_file(tmp_path: Path) -> None:
 def test_files_have_the_documented_columns_types_and_units(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
-    ResultStore(tmp_path).write(cell(1), seeded_run(5))
+    ResultStore(tmp_path).write(cell(1), seeded_run(4))
     for layout in TABLES.values():
         (file,) = (tmp_path / layout.name).rglob("*.parquet")
         schema = pq.read_schema(file)

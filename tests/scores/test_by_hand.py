@@ -124,6 +124,8 @@ EXPECTED = {
     "kernel_oom_first": 50,
     "guest_full_ooms": 3,
     "return_ooms": 1,
+    "unserved_byte_seconds": (18 * 9 + 26 * 50 + 10 * 20) * PAGE,
+    "unserved_max": 50 * PAGE,
     "failed_adds": 2,
     # The first add fails at 30, when 4000 pages more have just been plugged; the host's own failure at 10 is none.
     "largest_before_failure": 16500 * PAGE,

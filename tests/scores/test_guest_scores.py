@@ -51,6 +51,7 @@ def run_of(
             "headroom": table[:, 1],
             "headroom_free": table[:, 1] // 2,
             "returnable": table[:, 2],
+            "unserved": table[:, 0],
             "mem_total": table[:, 1] + 7,
         },
     )

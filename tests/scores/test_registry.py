@@ -110,6 +110,8 @@ def test_what_is_undefined_is_nan_and_never_zero() -> None:
         "kernel_oom_first",
         "guest_full_ooms",
         "return_ooms",
+        "unserved_byte_seconds",
+        "unserved_max",
         "failed_adds",
         "largest_before_failure",
         "returnable_share_mean",

@@ -124,6 +124,7 @@ SAMPLES = {
     "headroom":      (900,   30,  650,    40, 300, 800),
     "headroom_free": (800,   20,  640,    40,   0, 700),
     "returnable":    (  0,  160, 3000, 20000, 600, 500),
+    "unserved":      (  0,  900,    9,     0,  50,  20),
     "mem_total":     (5000, 7000, 9000, 30000, 25000, 24000),
 }  # fmt: skip
 """Seconds and pages. The second sample lasts for no time: its headroom counts as the least, its share does not."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.kernel.guest_link import SERIES
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, dynamic_group
+from sim.record.guest_series import GUEST_SERIES
 from sim.record.recorder import EventKind
 from sim.record.run_result import SEVERAL_ZONES, BootMemory, BootRun, RunResult
 from tests.support.reach import LONG
@@ -235,5 +235,5 @@ def _samples(rng: random.Random, duration_us: int) -> dict[str, npt.NDArray[np.i
         return {}
     times = sorted([0, *(rng.randrange(duration_us + 1) for _ in range(rng.randrange(20)))])
     times += rng.sample(times, len(times) // 3)
-    columns = {name: [rng.randrange(40 * BLOCK_PAGES) for _ in times] for name in SERIES}
+    columns = {name: [rng.randrange(40 * BLOCK_PAGES) for _ in times] for name in GUEST_SERIES}
     return {name: np.array(values, dtype=np.int64) for name, values in {"t_us": sorted(times), **columns}.items()}

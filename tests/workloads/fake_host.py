@@ -41,6 +41,10 @@ class FakeHost:
         self.available: int | None = 1 << 30
         self.killed: set[str] = set()
         self.died = False
+        self.wanted: list[tuple[int, str, int]] = []
+        """Microsecond, load, and what it would use if it could."""
+        self.nodes: dict[str, int] = {}
+        """By load: where it runs."""
 
     @property
     def env(self) -> simpy.Environment:
@@ -75,8 +79,10 @@ class FakeHost:
         self.sizes[device] = requested
         return True
 
-    def set_demand(self, name: str, kind: str, amount: int) -> bool:
+    def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
         self._record("set_demand", name, (kind, amount))
+        self.wanted.append((int(self._env.now), name, amount if wanted is None else wanted))
+        self.nodes[name] = node
         if name in self.killed and not amount:
             self.killed.discard(name)
         return name not in self.killed

@@ -43,17 +43,25 @@ def write_drop_caches(host: Host, number: int) -> bool:
 
 
 class GuestProcess:
-    """One process of the guest. ``parts`` are its loads: (name, kind, share of the process's amount).
+    """One process of the guest, on ``node``. ``parts`` are its loads: (name, kind, share of the process's amount).
 
     The parts live and die together: when the out-of-memory killer takes one, the process has ended and the others are
-    given back. ``kills`` counts how often that happened.
+    given back. It stays dead until it is to use nothing, but goes on wanting what it would use. ``kills`` counts how
+    often it was killed.
     """
 
-    def __init__(self, host: Host, parts: Sequence[tuple[str, str, float]]) -> None:
+    def __init__(self, host: Host, parts: Sequence[tuple[str, str, float]], node: int = 0) -> None:
         self._host = host
         self._parts = tuple(part for part in parts if part[2] > 0)
+        self._node = node
         self._amount = 0
+        self._dead = False
         self.kills = 0
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is somebody to look after."""
+        return self._amount > 0 and not self._dead
 
     @property
     def look_us(self) -> int:
@@ -61,24 +69,24 @@ class GuestProcess:
         return _LOOK_OFTEN_US if len(self._parts) > 1 else _LOOK_US
 
     def use(self, amount: int) -> bool:
-        """Have the process use ``amount`` in all. False where it is killed: then it uses nothing any more."""
+        """Have the process use ``amount`` in all. False where it is dead: then it would use that if it lived."""
         self._amount = amount
-        for name, kind, share in self._parts:
-            if not self._host.set_demand(name, kind, int(amount * share)):
-                self.kills += 1
-                self.exit()
-                return False
-        return True
+        if not amount:
+            self._dead = False
+        if not self._dead:
+            for name, kind, share in self._parts:
+                if not self._host.set_demand(name, kind, int(amount * share), node=self._node):
+                    self.kills += not self._host.died
+                    self._dead = True
+                    break
+        if self._dead:
+            for name, kind, share in self._parts:
+                self._host.set_demand(name, kind, 0, wanted=int(amount * share), node=self._node)
+        return not self._dead
 
-    def lives(self) -> bool:
-        """Look whether the process is still there; False where it was killed: then all of it is gone."""
-        return self.use(self._amount)
-
-    def exit(self) -> None:
-        """End the process: all of its memory is free."""
-        self._amount = 0
-        for name, kind, _ in self._parts:
-            self._host.set_demand(name, kind, 0)
+    def look(self) -> None:
+        """Look whether the process is still there. Where it was killed, all of it is gone."""
+        self.use(self._amount)
 
 
 def drive(
@@ -87,12 +95,11 @@ def drive(
     """Have ``process`` follow ``targets`` (times not falling) until ``end_us``. A SimPy process.
 
     Memory is taken at ``rate`` (bytes or pieces per second, 0: at once) and looked at every ``tick_us``; it is given
-    back at once. A killed process stays away until its target has been 0.
+    back at once. What a killed process wants follows the targets likewise, until one of them is 0: then it lives again.
     """
     env = host.env
     amount = 0.0
     target = 0
-    dead = False
     at, coming = next(targets, (end_us, 0))
     while True:
         now = int(env.now)
@@ -102,20 +109,15 @@ def drive(
                 return
             target = coming
             at, coming = next(targets, (end_us, 0))
-            dead = dead and target > 0
-            if not dead and (target < amount or not rate):
+            if target < amount or not rate:
                 amount = target
-                dead = not process.use(target)
-            continue
-        if dead or amount == target:
-            watched = not dead and target > 0
-            yield env.timeout(min(process.look_us, until - now) if watched else until - now)
-            if watched and env.now < until:
-                dead = not process.lives()
+                process.use(target)
+        elif amount == target:
+            yield env.timeout(min(process.look_us, until - now) if process.watched else until - now)
+            if process.watched and env.now < until:
+                process.look()
         else:
             pause = min(tick_us, until - now)
             yield env.timeout(pause)
             amount = min(float(target), amount + rate * pause / MICROSECONDS)
-            dead = not process.use(int(amount))
-        if dead:
-            amount = 0.0
+            process.use(int(amount))

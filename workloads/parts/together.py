@@ -111,9 +111,9 @@ class PartHost:
         """Set a virtio-mem device's requested size in bytes."""
         return self._host.resize(self._prefix + device, requested)
 
-    def set_demand(self, name: str, kind: str, amount: int) -> bool:
-        """Set what the load ``name`` of the guest uses."""
-        return self._host.set_demand(self._prefix + name, kind, amount)
+    def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
+        """Set what the load ``name`` of the guest uses, and what it would use if it could."""
+        return self._host.set_demand(self._prefix + name, kind, amount, wanted=wanted, node=node)
 
     def present(self, device: str) -> bool:
         """Whether the device is attached."""
