@@ -13,8 +13,8 @@ import pytest
 from sim.analysis import plots
 from sim.analysis.plot_data import Scenario, scenarios
 from sim.api import Results
-from sim.kernel.guest_link import SERIES
 from sim.memory.zones import ZONE_MOVABLE
+from sim.record.guest_series import GUEST_SERIES
 from sim.record.recorder import EventKind
 from sim.results.identity import CellId
 from sim.results.store import ResultStore
@@ -36,7 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
     for (machine, workload), size in GIB.items():
         run = hand_run(100, [(0, EventKind.PLUG, 40, 8 * size, ZONE_MOVABLE)])
         for policy in ("alpha", "zeta"):
-            samples = {name: np.array([4096]) for name in SERIES} | {"t_us": np.array([0])}
+            samples = {name: np.array([4096]) for name in GUEST_SERIES} | {"t_us": np.array([0])}
             with_guest = machine == "large" and policy == "zeta"
             cell = CellId(f"{machine}{workload}{policy}", machine, workload, policy, 0, 1)
             found.write(cell, replace(run, guest=samples) if with_guest else run)
