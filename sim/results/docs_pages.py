@@ -189,7 +189,7 @@ Under `{ROW_KEY.decode()}` is the cell's row of `runs`. With pyarrow:
 import json
 import pyarrow.parquet as pq
 
-rest = json.loads(pq.read_metadata(path).metadata[{METADATA_KEY!r}])  # path: a file of events
+rest = json.loads(pq.read_metadata(path).metadata[b"{METADATA_KEY.decode()}"])  # path: a file of events
 ```
 """
 

@@ -55,7 +55,7 @@ def guest_scores(run: PlainRun, looks: list[Instant]) -> dict[str, float]:
     times = list(run.guest["t_us"])
     room, free = (run.guest[name] for name in ("headroom", "headroom_free"))
     dts = [then - now for now, then in pairwise([*times, run.duration_us])]
-    lacking = list(zip(run.guest["unserved"].tolist(), dts, strict=True))
+    lacking = list(zip(run.guest["unserved"], dts, strict=True))
     share: list[Fraction | float | None] = []
     for t, dt, pages in zip(times, dts, run.guest["returnable"], strict=True):
         plugged = next(look.plugged for look in reversed(looks) if look.t <= t)
