@@ -83,7 +83,7 @@ def simulate(
         recorder,
         settings=KernelSettings(machine.kernel_series, machine.movable_node, machine.memmap_on_memory),
         guest=None if link is None else link.hotplug_side,
-        kernel_headroom=None if link is None else link.model.meminfo.kernel_headroom,
+        meminfo=None if link is None else link.model.meminfo,
         listener=Listeners(*listeners),
         threads=threads,
     )

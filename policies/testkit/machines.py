@@ -12,7 +12,7 @@ from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.blocks import BLOCK_OFFLINE, FIRST_ZONE_CODE, BlockTable
 from sim.memory.groups import NO_GROUP
-from sim.memory.view import MemoryView
+from sim.memory.view import MemoryUse, MemoryView
 from sim.memory.zones import ZONE_MOVABLE
 from sim.units import GIB, MIB, PAGE_SIZE, format_size
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.memory.groups import MemoryGroup
+    from sim.memory.hotplug import Memory
+    from sim.memory.zones import ScopeTotals
 
 _BLOCK_SIZES: Final = (128 * MIB, 128 * MIB, 256 * MIB, GIB)
 _BOOT_SIZES: Final = tuple(size * MIB for size in (0, 128, 512, 1024, 2048, 3072, 4096, 6144))
@@ -31,6 +33,32 @@ def seeded(seed: int, number: int) -> Callable[[int], int]:
     """Return the draws of machine ``number`` of ``seed``: the same on every run."""
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,))))
     return lambda below: int(generator.integers(below))
+
+
+class _Guest:
+    """What a guest says that uses ``used`` pages on each node, from kernel zones where there are as many, and of all.
+
+    The kernel's part of them is another from guest to guest.
+    """
+
+    def __init__(self, memory: Memory, used: int) -> None:
+        self._memory = memory
+        self._used = used
+
+    def kernel_headroom(self, node: int | None = None) -> int:
+        """Return the pages of kernel zones that are left."""
+        return max(0, self._totals(node).kernel - self._used)
+
+    def use(self, node: int | None = None) -> MemoryUse:
+        """Return who uses memory."""
+        totals = self._totals(node)
+        present = totals.kernel + totals.movable
+        used = min(self._used, present)
+        kernel = used * (self._used % 100) // 100
+        return MemoryUse(used - kernel, kernel, present - used)
+
+    def _totals(self, node: int | None) -> ScopeTotals:
+        return self._memory.system if node is None else self._memory.nodes[node].totals
 
 
 class RandomMachine(ABC):
@@ -50,7 +78,7 @@ class RandomMachine(ABC):
         self._view = MemoryView(
             layout.memory,
             movable_node=machine.movable_node,
-            kernel_headroom=None if used is None else lambda node: max(0, self._view.kernel_present(node) - used),
+            meminfo=None if used is None else _Guest(layout.memory, used),
         )
         self._next = layout.device_base // machine.block_size
         # Memory in the hole below 4 GiB, too: there a block may belong to DMA32.

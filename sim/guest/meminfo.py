@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sim.guest.loads import LoadKind
 from sim.guest.zone import Floor, total_room
+from sim.memory.view import MemoryUse
 from sim.memory.zones import ZONE_MOVABLE
 from sim.units import PAGEBLOCK_PAGES
 
@@ -93,6 +94,21 @@ class Meminfo:
         """Return the part of :meth:`kernel_headroom` that is free: what can be had with nothing given up."""
         self._zones.refresh_watermarks()
         return total_room(self._zones.kernel_zones(node), Floor.KERNEL_MIN)
+
+    def use(self, node: int | None = None) -> MemoryUse:
+        """Return who uses the memory of ``node`` (None: of all nodes), and what is left to be used."""
+        user = kernel = free = 0
+        for zone in self._zones.by_key.values():
+            if node is None or zone.node == node:
+                user += zone.user
+                kernel += zone.kernel - zone.slab
+                free += zone.free + zone.slab
+        for load in self._loads.by_name.values():
+            if load.cached:
+                clean = sum(pages for zone, pages in load.clean_by_zone().items() if node is None or zone.node == node)
+                user -= clean
+                free += clean
+        return MemoryUse(user, kernel, free)
 
     def kernel_nodes(self) -> list[int]:
         """Return the nodes that have memory in kernel zones, ascending."""

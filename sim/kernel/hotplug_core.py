@@ -23,8 +23,6 @@ from sim.record.recorder import NO_DEVICE, NO_ZONE, EventKind
 from sim.units import PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import simpy
 
     from policies.contract import Policy
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from sim.kernel.listener import BlockOwner, CoreListener
     from sim.memory.groups import MemoryGroup
     from sim.memory.hotplug import Memory
+    from sim.memory.view import Meminfo
     from sim.memory.zones import Zone
     from sim.record.recorder import Recorder
 
@@ -62,7 +61,7 @@ class HotplugCore:
 
     ``auto_online`` is the current ``auto_online_blocks`` (an OnlineType number) and may be changed at run time, as
     may the policy of ``zone_choice``. ``guest`` says which memory can be taken back and what adding costs (where None,
-    nothing), ``kernel_headroom`` what policies see of it. ``threads`` do all work, under ``lock`` where it takes time.
+    nothing), ``meminfo`` what policies see of it. ``threads`` do all work, under ``lock`` where it takes time.
     """
 
     def __init__(  # noqa: PLR0913  all that a kernel is connected to
@@ -74,13 +73,13 @@ class HotplugCore:
         *,
         settings: KernelSettings = KernelSettings(),
         guest: Guest | None = None,
-        kernel_headroom: Callable[[int | None], int] | None = None,
+        meminfo: Meminfo | None = None,
         listener: CoreListener = NOBODY,
         threads: Threads | None = None,
     ) -> None:
         self.env = env
         self.memory = memory
-        self.view = MemoryView(memory, movable_node=settings.movable_node, kernel_headroom=kernel_headroom)
+        self.view = MemoryView(memory, movable_node=settings.movable_node, meminfo=meminfo)
         self.zone_choice = ZoneChoice(memory, self.view, policy, listener)
         self.auto_online = int(policy.auto_online)
         self.guest = guest

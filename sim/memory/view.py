@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
 from sim.memory.zones import NR_ZONES
 
@@ -15,6 +15,28 @@ if TYPE_CHECKING:
     from sim.memory.zones import TotalsView
 
 
+class MemoryUse(NamedTuple):
+    """Who uses memory, in pages, as /proc/meminfo tells it.
+
+    ``user``: programs and files, without page cache that can be given up; ``kernel``: the kernel, without slab that can
+    be given up, without memmap and what it took for itself at boot; ``free``: what is free or can be given up.
+    """
+
+    user: int
+    kernel: int
+    free: int
+
+
+class Meminfo(Protocol):
+    """What a guest says of its memory, on a node or (None) on all."""
+
+    def kernel_headroom(self, node: int | None = None, /) -> int:
+        """Return the pages that kernel requests could still get before one fails."""
+
+    def use(self, node: int | None = None, /) -> MemoryUse:
+        """Return who uses memory."""
+
+
 class MemoryView:
     """What a policy may know, as it is now. All counts are pages. Nothing that can be reached from it can be changed.
 
@@ -23,7 +45,7 @@ class MemoryView:
     ``movable_node`` whether the kernel was booted with that word; ``unit_sections(unit_pages, page)`` the online
     sections of the unit around a page as (in kernel zones, in ZONE_MOVABLE); ``kernel_headroom`` asks the guest how
     many pages kernel requests could still get on a node (None: on all), caches given up for them, and is None itself
-    where no guest is modelled.
+    where no guest is modelled; ``use``, likewise, who uses a node's memory (:class:`MemoryUse`).
     """
 
     __slots__ = (
@@ -37,6 +59,7 @@ class MemoryView:
         "several_nodes",
         "system",
         "unit_sections",
+        "use",
     )
 
     block_pages: int
@@ -47,6 +70,7 @@ class MemoryView:
     movable_node: bool
     unit_sections: Callable[[int, int], tuple[int, int]]
     kernel_headroom: Callable[[int | None], int] | None
+    use: Callable[[int | None], MemoryUse] | None
     _memory: Memory
     _groups: GroupRegistry
 
@@ -55,7 +79,7 @@ class MemoryView:
         memory: Memory,
         *,
         movable_node: bool = False,
-        kernel_headroom: Callable[[int | None], int] | None = None,
+        meminfo: Meminfo | None = None,
     ) -> None:
         values = {
             "block_pages": memory.block_pages,
@@ -66,7 +90,8 @@ class MemoryView:
             "movable_node": movable_node,
             # The method itself: one of the view's own would cost another call, at every decision about a unit.
             "unit_sections": memory.unit_sections,
-            "kernel_headroom": kernel_headroom,
+            "kernel_headroom": None if meminfo is None else meminfo.kernel_headroom,
+            "use": None if meminfo is None else meminfo.use,
             "_memory": memory,
             "_groups": memory.groups,
         }

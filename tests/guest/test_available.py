@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
-from tests.guest.machines import SIZE, small
+from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from tests.guest.machines import SIZE, SMALL_BLOCK, small
 from tests.guest.test_amounts import HIGH, LOW, MIN, RESERVE
 
 RESERVED = HIGH + RESERVE + HIGH
@@ -72,3 +72,20 @@ def test_as_much_can_be_returned_as_user_pages_find_room_elsewhere_to_the_page()
     for left in (2, 1, 0):
         model.demands.anonymous("a", room - left - model.zones[0, ZONE_MOVABLE].user - model.zones[0, ZONE_DMA32].user)
         assert model.meminfo.returnable_pages() == left
+
+
+def test_who_uses_memory_leaves_out_what_can_be_given_up() -> None:
+    model = small(ZONE_MOVABLE)
+    model.online(ZONE_NORMAL, 1, 64, 16, SMALL_BLOCK)
+    model.demands.anonymous("a", 1000)
+    model.demands.pin("p", 500)
+    model.demands.kernel_memory("k", 30, 1)
+    model.demands.disk_files("/empty", 200)
+    model.demands.read_file("/f", 4000)
+    model.demands.write_file("/g", 2000)
+    dirty = model.loads["/g"].dirty
+    assert dirty == 2000
+    assert model.meminfo.use(0) == (1000 + dirty, 500, 2 * SIZE - 1500 - dirty)
+    assert model.meminfo.use(1) == (0, 30, SIZE - 30)
+    assert model.meminfo.use() == (1000 + dirty, 530, 3 * SIZE - 1530 - dirty)
+    assert model.meminfo.use(2) == (0, 0, 0)

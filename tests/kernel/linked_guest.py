@@ -39,7 +39,7 @@ def linked(
         policy,
         recorder,
         guest=link.hotplug_side,
-        kernel_headroom=link.model.meminfo.kernel_headroom,
+        meminfo=link.model.meminfo,
         listener=Listeners(ooms, link),
         threads=threads,
     )

@@ -10,7 +10,7 @@ import pytest
 from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.groups import GroupView
 from sim.memory.hotplug import Memory
-from sim.memory.view import MemoryView
+from sim.memory.view import MemoryUse, MemoryView
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, TotalsView
 
 if TYPE_CHECKING:
@@ -22,12 +22,15 @@ CHANGERS = {"add", "append", "clear", "extend", "insert", "pop", "popitem", "rem
 
 
 class Guest:
-    """Says how many pages the kernel has left."""
+    """Says how many pages the kernel has left, and who uses the rest."""
 
     __slots__ = ()
 
-    def left(self, node: int | None) -> int:
+    def kernel_headroom(self, node: int | None = None) -> int:
         return 7 if node is None else node
+
+    def use(self, node: int | None = None) -> MemoryUse:
+        return MemoryUse(1, 2, 3 if node is None else node)
 
 
 def two_nodes() -> Memory:
@@ -75,7 +78,7 @@ def state(memory: Memory) -> object:
 
 def test_nothing_that_can_be_reached_from_the_view_can_be_changed() -> None:
     memory = two_nodes()
-    view = MemoryView(memory, kernel_headroom=Guest().left)
+    view = MemoryView(memory, meminfo=Guest())
     before = state(memory)
     reached = dict(reachable(view, "view", set()))
     assert {"view", "view.system", "view.nodes[0]", "view.nodes[1]", "view.groups()[0]", "view.groups()[1]"} <= set(
@@ -122,7 +125,9 @@ def test_the_view_follows_memory() -> None:
     assert (dimm.kernel, dimm.movable, dimm.max_pages, dimm.unit_pages) == (2 * PAGES, 0, 2 * PAGES, 0)
     assert (device.kernel, device.movable, device.max_pages, device.unit_pages) == (PAGES, 2 * PAGES, 0, PAGES)
     assert [(group.id, group.node, group.is_dynamic) for group in view.groups()] == [(0, 0, False), (1, 1, True)]
-    assert (view.movable_node, view.several_nodes, view.kernel_headroom) == (True, True, None)
+    assert (view.movable_node, view.several_nodes) == (True, True)
+    assert view.kernel_headroom is None
+    assert view.use is None
 
 
 def test_a_zone_that_is_not_there_has_no_span_and_no_pages() -> None:

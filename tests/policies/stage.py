@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from policies.contract import ZoneRequest
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
-from sim.memory.view import MemoryView
+from sim.memory.view import MemoryUse, MemoryView
 from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sim.memory.groups import MemoryGroup
+    from sim.memory.view import Meminfo
 
 BLOCK = 32768
 """Pages of a memory block of 128 MiB."""
@@ -26,21 +27,33 @@ FREE = 128
 """A block that is there on no machine of the tests."""
 
 
+class Says:
+    """A guest that says what it is told to: what the kernel can still get and who uses memory, by node."""
+
+    def __init__(self, headroom: Mapping[int | None, int], use: Mapping[int | None, MemoryUse] | None = None) -> None:
+        self._headroom = headroom
+        self._use = {} if use is None else use
+
+    def kernel_headroom(self, node: int | None = None) -> int:
+        return self._headroom[node]
+
+    def use(self, node: int | None = None) -> MemoryUse:
+        return self._use.get(node, MemoryUse(0, 0, 0))
+
+
 class Stage:
     """Memory with ``kernel`` pages of early kernel memory on each node, and no device yet.
 
-    ``free`` is what a guest says of the pages left to kernel requests.
+    ``meminfo`` is what a guest says.
     """
 
-    def __init__(
-        self, *kernel: int, movable_node: bool = False, free: Callable[[int | None], int] | None = None
-    ) -> None:
+    def __init__(self, *kernel: int, movable_node: bool = False, meminfo: Meminfo | None = None) -> None:
         missing = [0] * len(kernel)
         missing[0] += FIRMWARE
         missing[-1] += ACPI
         nodes = tuple(NodeSpec((pages + gone) * PAGE_SIZE) for pages, gone in zip(kernel, missing, strict=True))
         self.memory = lay_out(MachineSpec(nodes)).memory
-        self.view = MemoryView(self.memory, movable_node=movable_node, kernel_headroom=free)
+        self.view = MemoryView(self.memory, movable_node=movable_node, meminfo=meminfo)
         assert [totals.early_kernel for totals in self.view.nodes.values()] == list(kernel)
         self._next = FREE
 

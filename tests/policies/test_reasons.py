@@ -13,16 +13,17 @@ from policies.headroom import Headroom
 from policies.parts.indivisible import one_kind, settled_by
 from policies.udev import Udev
 from sim.faults import Faults
+from sim.memory.view import MemoryUse
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
 from sim.plugins import lookup
 from sim.units import GIB, PAGE_SIZE
-from tests.policies.stage import BLOCK, FREE, Stage
+from tests.policies.stage import BLOCK, FREE, Says, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from policies.contract import Policy
+    from sim.memory.view import Meminfo
 
 M, N = ZONE_MOVABLE, ZONE_NORMAL
 
@@ -38,12 +39,12 @@ def told(policy: Policy, stage: Stage, block: int, **asked: object) -> tuple[str
 # Headroom -------------------------------------------------------------------------------------------------------------
 
 
-def unequal(free: Callable[[int | None], int] | None = None) -> tuple[Stage, int]:
+def unequal(meminfo: Meminfo | None = None) -> tuple[Stage, int]:
     """Return two nodes of other sizes, and a block that is about to go online on node 1.
 
     Node 0 has four kernel blocks and three MOVABLE ones, node 1 two and two: 229376 and 131072 pages, 360448 in all.
     """
-    stage = Stage(4 * BLOCK, 2 * BLOCK, free=free)
+    stage = Stage(4 * BLOCK, 2 * BLOCK, meminfo=meminfo)
     stage.plug([M, M, M])
     return stage, stage.plug([M, M], node=1)
 
@@ -55,26 +56,26 @@ def unequal(free: Callable[[int | None], int] | None = None) -> tuple[Stage, int
 def test_a_share_is_one_of_the_nodes_own_memory(node: int | None, required: int, free: dict[int | None, int]) -> None:
     """One percent of the node's memory, or of all, is just there; then a page of it is not."""
     free = dict(free)  # the parameters are there for the next run too
-    stage, block = unequal(free.__getitem__)
-    policy = Headroom(reserve=0, share=1, numa_aware=node is not None)
+    stage, block = unequal(Says(free))
+    policy = Headroom(reserve=0, share=1, expected=0, numa_aware=node is not None)
     scope = "all nodes" if node is None else f"node {node}"
     its_node = {} if node is None else {"node": node}
 
     assert told(policy, stage, block, node=node or 0) == (
         "Movable",
-        f"{scope}: {required} pages free to the kernel >= reserve of {required}: Movable",
-        its_node | {"free": required, "required": required},
+        f"{scope}: {required} pages left to the kernel >= reserve of {required} and 0 for its growth: Movable",
+        its_node | {"free": required, "reserve": required, "growth": 0},
     )
     free[node] -= 1
     assert told(policy, stage, block, node=node or 0) == (
         "Normal",
-        f"{scope}: {required - 1} pages free to the kernel < reserve of {required}: Normal",
-        its_node | {"free": required - 1, "required": required},
+        f"{scope}: {required - 1} pages left to the kernel < reserve of {required} and 0 for its growth: Normal",
+        its_node | {"free": required - 1, "reserve": required, "growth": 0},
     )
     if node is not None:
         # It keeps to all nodes' share as well, and tells of that first.
         free[None] = 3603
-        assert told(policy, stage, block, node=node)[1].startswith("all nodes: 3603 pages free to the kernel < reserve")
+        assert told(policy, stage, block, node=node)[1].startswith("all nodes: 3603 pages left to the kernel < reserve")
 
 
 @pytest.mark.parametrize(("node", "free"), [(None, 190976), (0, 127488), (1, 63488)])
@@ -88,7 +89,7 @@ def test_without_a_guest_the_memmap_of_the_nodes_own_memory_counts(node: int | N
         assert told(policy, stage, block, node=node or 0) == (
             zone,
             f"{scope}: {free} pages of kernel zones beside the memmap {relation} reserve of {free + more}: {zone}",
-            its_node | {"free": free, "required": free + more},
+            its_node | {"free": free, "reserve": free + more},
         )
 
 
@@ -96,13 +97,56 @@ def test_the_larger_of_reserve_and_share_counts() -> None:
     stage, block = unequal()
     for reserve, share, required in ((3604, 1, 3604), (3605, 1, 3605), (3604, 2, 7208), (5, 0, 5)):
         numbers = told(Headroom(reserve=reserve * PAGE_SIZE, share=share), stage, block)[2]
-        assert numbers["required"] == required
+        assert numbers["reserve"] == required
 
 
 def test_a_reserve_is_whole_pages_and_by_default_two_blocks() -> None:
     assert [Headroom(reserve=size).reserve_pages for size in (0, 1, 4096, 4097)] == [0, 1, 1, 2]
     assert Headroom().reserve_pages == 2 * BLOCK
-    assert (Headroom().share, Headroom().numa_aware) == (0, False)
+    assert (Headroom().share, Headroom().expected, Headroom().numa_aware) == (0, 20, False)
+
+
+GIB_PAGES = GIB // PAGE_SIZE
+
+
+@pytest.mark.parametrize(
+    ("use", "percent"),
+    [
+        (MemoryUse(0, 0, 100_000), 20),
+        (MemoryUse(GIB_PAGES // 2, GIB_PAGES // 10, 100_000), 20),  # a tenth of a GiB, which little counts for
+        (MemoryUse(GIB_PAGES // 2, GIB_PAGES // 4, 100_000), 25),
+        (MemoryUse(3 * GIB_PAGES, GIB_PAGES, 100_000), 25),
+        (MemoryUse(9 * GIB_PAGES, GIB_PAGES, 100_000), 20),
+        (MemoryUse(0, 3 * GIB_PAGES, 100_000), 50),
+    ],
+)
+def test_as_large_a_part_of_unused_memory_is_kept_as_the_kernel_has_of_what_is_used(
+    use: MemoryUse, percent: int
+) -> None:
+    """At least 20 %, at most 50 %, of the unused pages and the block's. Then a page of it is not there."""
+    free: dict[int | None, int] = {None: 5000 + (100_000 + BLOCK) * percent // 100}
+    stage = Stage(4 * BLOCK, meminfo=Says(free, {None: use}))
+    policy, growth = Headroom(reserve=5000 * PAGE_SIZE), (100_000 + BLOCK) * percent // 100
+    assert told(policy, stage, FREE) == (
+        "Movable",
+        f"all nodes: {5000 + growth} pages left to the kernel >= reserve of 5000 and {growth} for its growth: Movable",
+        {"free": 5000 + growth, "reserve": 5000, "growth": growth},
+    )
+    free[None] -= 1
+    assert told(policy, stage, FREE)[0] == "Normal"
+
+
+def test_all_of_a_device_or_unit_counts_as_unused() -> None:
+    stage = Stage(4 * BLOCK, meminfo=Says({None: 1 << 30}))
+    for group, pages in ((stage.group(size=80 * BLOCK), 80 * BLOCK), (stage.group(unit=4), 4 * BLOCK), (None, BLOCK)):
+        assert told(Headroom(), stage, FREE, group=group)[2]["growth"] == pages * 20 // 100
+
+
+def test_a_node_foresees_what_its_own_use_says() -> None:
+    use = {None: MemoryUse(GIB_PAGES, 0, 1000), 1: MemoryUse(GIB_PAGES, GIB_PAGES, 500)}
+    stage, block = unequal(Says({None: 1 << 30, 1: 100}, use))
+    numbers = told(Headroom(reserve=0, numa_aware=True), stage, block, node=1)[2]
+    assert numbers == {"node": 1, "free": 100, "reserve": 0, "growth": (500 + BLOCK) // 2}
 
 
 def test_what_is_settled_is_told_with_its_pages() -> None:

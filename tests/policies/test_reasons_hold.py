@@ -6,7 +6,9 @@ Where what is compared can be moved just over the limit, it is, and decision and
 
 from __future__ import annotations
 
+import math
 import re
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from hypothesis import given
@@ -22,7 +24,7 @@ from policies.testkit.machines import RandomMachine, seeded
 from policies.udev import Udev
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZoneType
 from sim.plugins import lookup
-from sim.units import PAGE_SIZE
+from sim.units import GIB, PAGE_SIZE
 from tests.policies.branches import KINDS, REACH, Planned, policies
 from tests.policies.counted import Counted
 
@@ -181,20 +183,27 @@ def device_is_settled(told: Told, match: re.Match[str]) -> None:
 def reserve_is_free_or_not(told: Told, match: re.Match[str]) -> None:
     policy, counted = told.policy, told.counted
     assert isinstance(policy, Headroom)
-    words, free, source, relation, required, _ = match.groups()
+    words, free, source, relation, reserve, growth, _ = match.groups()
     node = told.scope(words)
-    asked = told.view.kernel_headroom
-    assert (source == "free to the kernel") == (asked is not None)
+    asked, use = told.view.kernel_headroom, told.view.use
+    assert (source == "left to the kernel") == (asked is not None) == (growth is not None)
     all_pages = counted.kernel(node) + counted.movable(node)
     expected = counted.kernel(node) - all_pages // 64 if asked is None else asked(node)
     assert int(free) == expected == told.numbers["free"]
-    assert int(required) == max(policy.reserve_pages, all_pages * policy.share // 100) == told.numbers["required"]
-    assert (int(free) >= int(required)) == (relation == ">=") == (told.zone == ZONE_MOVABLE)
-    if int(free) > 0 and node is None:
-        just = told.again(Headroom(reserve=int(free) * PAGE_SIZE))
-        more = told.again(Headroom(reserve=(int(free) + 1) * PAGE_SIZE))
-        assert f"{free} pages {source} >= reserve of {free}: Movable" in just.reason
-        assert f"{free} pages {source} < reserve of {int(free) + 1}: " in more.reason
+    assert int(reserve) == max(policy.reserve_pages, all_pages * policy.share // 100) == told.numbers["reserve"]
+    foreseen = 0
+    if use is not None:
+        used, group = use(node), told.request.group
+        coming = max(told.request.pages, *((group.max_pages, group.unit_pages) if group is not None else (0, 0)))
+        part = Fraction(used.kernel, max(used.kernel + used.user, GIB // PAGE_SIZE))
+        foreseen = math.floor((used.free + coming) * min(max(part, Fraction(1, 5)), Fraction(1, 2)))
+        assert int(growth) == foreseen == told.numbers["growth"]
+    assert (int(free) >= int(reserve) + foreseen) == (relation == ">=") == (told.zone == ZONE_MOVABLE)
+    room = int(free) - foreseen
+    if room > 0 and node is None:
+        just, more = (told.again(Headroom(reserve=(room + page) * PAGE_SIZE)) for page in (0, 1))
+        assert f"{free} pages {source} >= reserve of {room}" in just.reason
+        assert f"{free} pages {source} < reserve of {room + 1}" in more.reason
         assert (just.zone, more.zone) == (ZONE_MOVABLE, told.kernel_zone)
         REACH("a reserve of a page more than there is")
 
@@ -246,8 +255,8 @@ READERS: Final[dict[str, Callable[[Told, re.Match[str]], None]]] = {
     rf"{SCOPE}: early kernel memory (-?\d+) <= (\d+) required by other dynamic groups": too_little_early_memory,
     r"(fits|all nodes|node \d+): MOVABLE (-?\d+) \+ (block|rest of static group \d+|rest of a unit of group \d+)"
     r" (-?\d+) (<=|>) limit (-?\d+) \(ratio (\d+) %\)": ratio_is_kept_or_not,
-    rf"{SCOPE}: (-?\d+) pages (free to the kernel|of kernel zones beside the memmap) (<|>=) reserve of (\d+): "
-    + ALL_ZONES: reserve_is_free_or_not,
+    rf"{SCOPE}: (-?\d+) pages (left to the kernel|of kernel zones beside the memmap) (<|>=) reserve of (\d+)"
+    r"(?: and (\d+) for its growth)?: " + ALL_ZONES: reserve_is_free_or_not,
     rf"inside (.* span(?: only)?)(, and movable_node is set)?: {ALL_ZONES}": spans_are_met_or_not,
     rf"(?:user space writes )?(online_kernel|online_movable): {ALL_ZONES}": word_decides,
     rf"(not foreseen|the kernel will (?:not )?need it): {ALL_ZONES}": plan_decides,
