@@ -16,6 +16,8 @@ from tests.guest.test_amounts import MIN
 from tests.support.reach import Reach
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sim.guest import GuestModel
 
 STEPS = (8192, 1024, 128, 16, 1)
@@ -138,7 +140,7 @@ def act(model: GuestModel, data: st.DataObject, number: int) -> None:
     """Have something happen in the guest."""
     name = f"/d/{number}"
     demands, pages, node = model.demands, data.draw(st.sampled_from(PAGES)), data.draw(st.sampled_from([0, 0, 1]))
-    acts = {
+    acts: dict[str, Callable[[], object]] = {
         "anonymous": lambda: demands.anonymous(name, pages, node),
         "read": lambda: demands.read_file(name, pages, node),
         "write": lambda: demands.write_file(name, pages, node),
@@ -150,7 +152,7 @@ def act(model: GuestModel, data: st.DataObject, number: int) -> None:
         "sync": demands.sync,
         "drop": lambda: demands.drop_caches(slab=pages > 100_000),
         "plug": lambda: model.online(ZONE_NORMAL, 0, 100 + 20 * number, 16, SMALL_BLOCK),
-        "shrink": lambda: [demands.shrink(load.name, 0.5) for load in demands.named_loads()[:1]],
+        "shrink": lambda: demands.shrink(next((load.name for load in demands.named_loads()), name), 0.5),
     }
     acts[data.draw(st.sampled_from((*acts, *KINDS)))]()
 

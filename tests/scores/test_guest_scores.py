@@ -255,11 +255,13 @@ def test_the_highest_ratio_starves_the_kernel_as_online_movable_does() -> None:
         assert scores["largest_before_failure"] < 4 * GIB
 
 
-def test_policies_that_look_at_need_beat_every_ratio_that_holds() -> None:
+def test_who_looks_at_need_holds_and_who_knows_it_beats_every_ratio_that_holds() -> None:
     of_ratios = [scores_of(AutoMovable(ratio=ratio)) for ratio in RATIOS]
     best = max(scores["returned"] for scores in of_ratios if not scores["kernel_ooms"] and not scores["failed_adds"])
     headroom, clairvoyant, kernel = (scores_of(policy) for policy in (Headroom(), Clairvoyant(), OnlineKernel()))
     for scores in (headroom, clairvoyant):
         assert scores["kernel_ooms"] == scores["failed_adds"] == 0
-        assert scores["returned"] >= best >= kernel["returned"]
+        assert scores["returned"] > kernel["returned"]
+    assert clairvoyant["returned"] >= best
+    assert headroom["returned"] >= 0.9 * best, "the best ratio is known only after the run"
     assert clairvoyant["movable_share_mean"] >= headroom["movable_share_mean"]
