@@ -79,6 +79,14 @@ def test_demand_that_makes_no_sense_is_refused_and_changes_nothing() -> None:
 # Kills ----------------------------------------------------------------------------------------------------------------
 
 
+def test_a_demand_that_is_met_already_changes_nothing() -> None:
+    link, _ = linked()
+    assert link.set_demand("/tmp/a/b", "tmpfs", 10 * MIB)  # noqa: S108 - a path inside the guest
+    for kind in ("anonymous", "tmpfs"):
+        assert link.set_demand("/tmp/a", kind, PAGE_SIZE - 1)  # noqa: S108 - less than a page: nothing, of either kind
+    assert {name: load.user_pages() for name, load in link.model.loads.items()} == {"/tmp/a/b": 2560}  # noqa: S108
+
+
 def test_a_killed_load_is_refused_until_it_is_set_to_nothing() -> None:
     link, _ = linked()
     assert link.set_demand("old", "anonymous", 300 * MIB)
