@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.kernel.timing import Timing
-from sim.memory.errors import ENOSPC
+from sim.memory.errors import ENOMEM, ENOSPC
 from sim.record.recorder import EventKind
 from sim.units import GIB
 from tests.devices.rig import BLOCK, FIRST, FakeGuest, Rig
@@ -120,6 +120,23 @@ def test_a_new_request_replaces_the_timer() -> None:
     assert guest.asked("give") == [], "the first timer would have fired at 50 s"
     rig.run_for(1)
     assert guest.asked("give") == [FIRST + 1, FIRST]
+
+
+def test_of_two_runs_in_a_row_that_fail_the_second_sets_the_timer() -> None:
+    """A request that changes during the first has the second follow at once; each takes a second in vain."""
+    guest = FakeGuest()
+    guest.memmap_blocks = 0
+    rig = Rig(timing=SLOW, guest=guest)
+    device = rig.virtio_mem()
+    device.resize(2 * BLOCK)
+    rig.run_for(500_000)
+    device.resize(BLOCK)
+    rig.run_for(1_500_000)
+    assert (len(guest.calls), device.stalled, device.busy) == (2, ENOMEM, False)
+    rig.run_for(50_500_000)
+    assert len(guest.calls) == 2, "the timer of the first would have fired a second ago"
+    rig.run_for(500_000)
+    assert len(guest.calls) == 3
 
 
 def test_a_stop_for_want_of_room_sets_no_timer_and_keeps_the_wait() -> None:

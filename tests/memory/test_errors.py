@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from sim.memory.blocks import MAX_ZONES
 from sim.memory.boot import add_boot_blocks
 from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
+from sim.memory.hotplug import Memory
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from tests.memory.small_machine import B, machine
-
-if TYPE_CHECKING:
-    from sim.memory.hotplug import Memory
 
 
 def said(memory: Memory, first: int, count: int) -> tuple[int, str]:
@@ -36,9 +33,26 @@ def test_what_cannot_be_removed_is_named() -> None:
     memory.add(0, 2, node=0)
     memory.online(0, ZONE_MOVABLE)
     assert said(memory, 0, 2) == (EBUSY, "block 0 is online")
+    memory.offline(0)
+    memory.remove(0, 2)
+    assert not memory.blocks.exists(0)
     add_boot_blocks(memory, 0, 40, 1, None)
     assert said(memory, 40, 1) == (EBUSY, "block 40 is online")  # in several zones
     assert said(memory, table + 3, 2) == (EINVAL, f"block {table + 3} does not exist")
+
+
+def test_beyond_the_last_block_there_is_none() -> None:
+    blocks = machine().blocks
+    end = len(blocks.where)
+    assert (blocks.exists(-1), blocks.exists(end), blocks.is_online(end)) == (False, False, False)
+
+
+def test_one_zone_more_than_there_are_codes_is_refused() -> None:
+    memory = Memory(block_pages=B, section_pages=B, nodes=range(300))
+    for node in range(MAX_ZONES):
+        memory.zone(node, ZONE_NORMAL)
+    with pytest.raises(ValueError, match=f"more than {MAX_ZONES} zones with memory"):
+        memory.zone(MAX_ZONES, ZONE_NORMAL)
 
 
 def test_what_can_never_go_offline_says_why() -> None:

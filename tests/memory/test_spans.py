@@ -116,6 +116,19 @@ def test_a_span_begins_with_the_shared_block_just_above() -> None:
     assert (movable.start, movable.end) == (31 * B, 31 * B + 1024)
 
 
+def test_a_span_ends_with_the_shared_block_just_below_if_that_has_a_whole_pageblock_of_it() -> None:
+    """Block 40 ends with 2048 pages of Normal; or has 300 within one of its pageblocks."""
+    for first, end, left in ((41 * B - 2048, 41 * B, (41 * B - 2048, 41 * B)), (40 * B + 600, 40 * B + 900, (0, 0))):
+        memory = Memory(block_pages=B, section_pages=B, nodes=[0])
+        pages = end - first + B
+        add_boot_zone(memory, 0, ZONE_NORMAL, start=first, end=42 * B, present=pages, managed=pages)
+        memory.zone(0, ZONE_NORMAL).mixed_parts.append((first, end))
+        add_boot_blocks(memory, 0, 41, 1, ZONE_NORMAL)
+        memory.offline(41)
+        normal = memory.zone(0, ZONE_NORMAL)
+        assert (normal.start, normal.end) == left
+
+
 def test_a_zone_meets_what_it_shares_a_page_with() -> None:
     zone = machine().zone(0, ZONE_NORMAL)
     ranges = [(31 * B, B), (31 * B, B + 1), (40 * B - 1, 1), (40 * B, 1), (0, 100 * B)]

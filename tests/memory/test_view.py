@@ -132,6 +132,7 @@ def test_the_view_follows_memory() -> None:
 
 def test_a_zone_that_is_not_there_has_no_span_and_no_pages() -> None:
     view = MemoryView(Memory(block_pages=PAGES, section_pages=PAGES, nodes=range(1)))
+    assert not view.movable_node
     assert [view.span(0, zone) for zone in (ZONE_NORMAL, ZONE_MOVABLE)] == [(0, 0)] * 2
     assert view.zones_present(0) == (0, 0, 0, 0)
     assert view.managed(0, ZONE_MOVABLE) == 0
