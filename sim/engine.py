@@ -168,7 +168,7 @@ def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
     lacking = [node for node in nodes if not 0 <= node < len(machine.nodes)]
     if lacking:
         raise WorkloadError(
-            f"workload {workload.name!r} plugs memory into node {lacking[0]}, but the machine has nodes 0 to"
+            f"workload {workload.name!r} uses node {lacking[0]}, but the machine has nodes 0 to"
             f" {len(machine.nodes) - 1}"
         )
     if end <= 0:

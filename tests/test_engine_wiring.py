@@ -273,5 +273,5 @@ def test_a_workload_may_use_the_nodes_that_there_are(nodes: tuple[int, ...], nam
     if named is None:
         simulate(machine, OnlineMovable(), Where(), Streams(1, 0))
     else:
-        with pytest.raises(Exception, match=f"plugs memory into node {named}, but the machine has nodes 0 to 1"):
+        with pytest.raises(Exception, match=f"uses node {named}, but the machine has nodes 0 to 1"):
             simulate(machine, OnlineMovable(), Where(), Streams(1, 0))

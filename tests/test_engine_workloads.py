@@ -78,8 +78,8 @@ ODD = {
     "endless": (Odd(failing, seconds=float("inf")), "raised OverflowError"),
     "a word for a time": (Odd(failing, seconds="long"), "raised TypeError"),
     "raises when asked how long": (Odd(failing, seconds=KeyError("when")), "raised KeyError: 'when'"),
-    "another node": (Odd(failing, nodes=(0, 2)), "plugs memory into node 2, but the machine has nodes 0 to 0"),
-    "a negative node": (Odd(failing, nodes=(-1,)), "plugs memory into node -1, but the machine has nodes 0 to 0"),
+    "another node": (Odd(failing, nodes=(0, 2)), "uses node 2, but the machine has nodes 0 to 0"),
+    "a negative node": (Odd(failing, nodes=(-1,)), "uses node -1, but the machine has nodes 0 to 0"),
     "no nodes": (Odd(failing, nodes=None), NOT_ITERABLE),
 }
 

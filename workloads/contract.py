@@ -110,5 +110,5 @@ class Workload(ABC):
         """Seconds of simulated time after which the run shall end (the engine stops there)."""
 
     def node_capacity(self) -> Iterable[int]:
-        """Nodes that this workload plugs memory into, so that a machine without them is refused before the run."""
+        """Nodes that this workload plugs memory into or runs programs on: a machine without them is refused at once."""
         return (0,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
@@ -23,7 +24,7 @@ from workloads.parts.demand import (
     write_drop_caches,
 )
 from workloads.parts.draws import even_waits
-from workloads.parts.parameters import Duration
+from workloads.parts.parameters import NODES, Duration
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -44,8 +45,9 @@ class GuestLoad(Workload):
     is wanted is taken at ``rate`` and given back at once.
 
     Of a program's memory ``kernel_share`` is kernel memory of ``kernel_kind`` (page tables; pinned pages; slab, network
-    buffers and the like as ``kernel``), ``cache_share`` page cache, and the rest of ``kind``. A program that the
-    guest's out-of-memory killer ends stays away, except that a new burst starts it anew; ``kills`` counts them.
+    buffers and the like as ``kernel``), ``cache_share`` page cache, and the rest of ``kind``. Programs run on ``nodes``
+    in turn, by default all on node 0: their memory comes from there as long as there is any. A program that the guest's
+    out-of-memory killer ends stays away, except that a new burst starts it anew; ``kills`` counts them.
 
     With ``drop_caches`` an administrator's job writes that number to ``/proc/sys/vm/drop_caches`` every ``drop_every``:
     1 drops clean page cache, 2 reclaimable slab, 3 both.
@@ -79,6 +81,7 @@ class GuestLoad(Workload):
         kernel_kind: Annotated[str, Word(KERNEL_KINDS), "what that is"] = "page-tables",
         cache_share: Annotated[float, Number(0.0, 1.0), "share of its memory that is page cache"] = 0.0,
         processes: Annotated[int, Whole(1, MOST_PROCESSES), "number of such programs"] = 1,
+        nodes: Annotated[Sequence[int], NODES, "NUMA nodes that they run on, in turn"] = (0,),
         stagger: Annotated[float, Seconds(zero=True), "how much later each starts than the one before"] = 0.0,
         start: Annotated[float, Seconds(zero=True), "when the first one starts"] = 0.0,
         end: Annotated[float, Seconds(zero=True), "when all of them exit; 0 stands for never"] = 0.0,
@@ -115,6 +118,7 @@ class GuestLoad(Workload):
         self._kernel_kind = kernel_kind
         self._cache_share = cache_share
         self._processes = processes
+        self._nodes = tuple(nodes)
         self._stagger_us = seconds_to_us(stagger)
         self._start_us = seconds_to_us(start)
         self._end_us = seconds_to_us(end)
@@ -135,8 +139,8 @@ class GuestLoad(Workload):
         return us_to_seconds(self._duration_us)
 
     def node_capacity(self) -> tuple[int, ...]:
-        """No node: nothing is plugged."""
-        return ()
+        """The nodes that programs run on; nothing is plugged into them."""
+        return tuple(sorted(set(self._nodes)))
 
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Run the programs until the duration is over."""
@@ -144,7 +148,7 @@ class GuestLoad(Workload):
         if host.mem_available() is None:
             return
         env = host.env
-        self._programs = [GuestProcess(host, self._parts(number)) for number in range(self._processes)]
+        self._programs = [self._process(host, number) for number in range(self._processes)]
         running = [
             env.process(
                 drive(
@@ -185,13 +189,14 @@ class GuestLoad(Workload):
         moves = accumulate(levels, lambda before, move: (before[0] + move[0], move[1]), initial=(start, 0))
         return ((at, min(level * self._step, self._size)) for at, level in moves)
 
-    def _parts(self, number: int) -> list[tuple[str, str, float]]:
+    def _process(self, host: Host, number: int) -> GuestProcess:
         program = f"{self._load}{number}"
-        return [
+        parts = [
             (program, self._kind, 1.0 - self._kernel_share - self._cache_share),
             (f"{program}-kernel", self._kernel_kind, self._kernel_share),
             (f"{program}-cache", "page-cache", self._cache_share),
         ]
+        return GuestProcess(host, parts, self._nodes[number % len(self._nodes)])
 
     def _dropping(self, host: Host) -> Generator[simpy.Event, object, None]:
         for _ in range(self._duration_us // self._drop_us):

@@ -37,8 +37,8 @@ class LoadTrace(Workload):
     Columns ``t_s`` (seconds), ``kind``, ``name``, ``amount`` (others are not read), rows in order of time. An amount
     is in bytes (also as in ``512MiB``), or a number of files, processes, pipes or sockets, as its kind has it. A row of
     kind ``drop-caches`` writes its amount (1, 2 or 3) to ``/proc/sys/vm/drop_caches``. Growth is taken at ``rate``, the
-    rest at once. A load whose process the guest's out-of-memory killer ends stays away until a row sets it to 0;
-    ``kills`` counts them.
+    rest at once. All of it runs on node 0. A load whose process the guest's out-of-memory killer ends stays away until
+    a row sets it to 0; ``kills`` counts them.
 
     It needs a guest that is modelled; without one it asks for nothing. Nothing is random here. Raises
     ParameterError with all faults of the file at once, with line numbers.

@@ -103,7 +103,7 @@ class Variants:
         last = len(machine.spec.nodes) - 1
         if workload.nodes and workload.nodes[-1] > last:
             nodes = "node 0 only" if last == 0 else f"nodes 0 to {last}"
-            what = f"plugs memory into node {workload.nodes[-1]}, but machine {shown(machine.label)} has {nodes}"
+            what = f"uses node {workload.nodes[-1]}, but machine {shown(machine.label)} has {nodes}"
             self._faults.include([Fault(self.entries["workloads"][workload_label].key, what)])
             return None
         # What is swept of guest and timing is told apart by the machine's label; they have none of their own.

@@ -117,7 +117,7 @@ def test_five_faults_are_five() -> None:
         ),
         (
             {"workloads": [{"name": "dimm-slots", "nodes": [0, 2]}]},
-            "workloads[0]: plugs memory into node 2, but machine 'vm' has node 0 only",
+            "workloads[0]: uses node 2, but machine 'vm' has node 0 only",
         ),
         (
             {"workloads": [{"name": "dimm-slots", "machines": 5}], "policies": [{"name": "offline"}]},

@@ -202,7 +202,7 @@ def test_every_replication_has_other_traffic_and_no_policy_has(tmp_path: Path, m
 def test_a_workload_needs_no_more_nodes_than_there_are() -> None:
     two = [{"label": "two", "nodes": [{"boot_memory": "1GiB"}, {"boot_memory": 0}]}]
     assert faults(machines=two, workloads=[TINY | {"nodes": [0, 2]}]) == [
-        "workloads[0]: plugs memory into node 2, but machine 'two' has nodes 0 to 1"
+        "workloads[0]: uses node 2, but machine 'two' has nodes 0 to 1"
     ]
     assert len(load(small(machines=two, workloads=[TINY | {"nodes": [1]}])).combinations) == 2
 

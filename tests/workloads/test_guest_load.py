@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from policies.fixed import OnlineMovable
 from sim.engine import simulate
-from sim.kernel.guest_link import GuestSpec
+from sim.kernel.guest_link import GuestLink, GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.plugins.parameters import ParameterError
 from sim.record.events import Events
@@ -19,15 +19,19 @@ from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
 from tests.support.reach import Reach
 from tests.workloads.fake_host import FakeHost, calls
+from workloads.contract import Workload
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
 from workloads.parts.demand import GuestProcess, drive
+from workloads.parts.together import Together
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from sim.record.run_result import RunResult
-    from workloads.contract import Workload
+    from workloads.contract import Host
+    from workloads.contract import Streams as StreamsContract
 
 SECOND = 1_000_000
 
@@ -101,6 +105,44 @@ def test_several_programs_start_one_after_the_other() -> None:
     assert [amounts(load, f"load{number}")[0] for number in range(3)] == [
         ((1 + 2 * number) * SECOND, MIB) for number in range(3)
     ]
+
+
+def test_programs_run_on_their_nodes_in_turn_with_all_of_their_parts() -> None:
+    env = simpy.Environment()
+    host = FakeHost(env)
+    load = GuestLoad(size=MIB, processes=5, nodes=[1, 0, 2], kernel_share=0.5, duration=1.0)
+    env.run(until=env.process(load.run(host, Streams(1, 0))))
+    assert [host.nodes[f"load{number}"] for number in range(5)] == [1, 0, 2, 1, 0]
+    assert all(host.nodes[f"load{number}-kernel"] == host.nodes[f"load{number}"] for number in range(5))
+    assert load.node_capacity() == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "used"), [((), [GIB // 2, 0]), ((1,), [0, GIB // 2]), ((0, 1), [GIB // 4, GIB // 4])]
+)
+def test_a_program_takes_memory_of_the_node_that_it_runs_on(nodes: tuple[int, ...], used: list[int]) -> None:
+    links: list[GuestLink] = []
+
+    class Look(Workload):
+        name = "look"
+        summary = "looks at the guest"
+
+        def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
+            yield host.env.timeout(5 * SECOND)
+            links.append(host._host._guest)  # type: ignore[attr-defined]  # noqa: SLF001
+
+        def duration(self) -> float:
+            return 10.0
+
+    programs = GuestLoad(size=GIB // 4, processes=2, duration=10.0, **({"nodes": nodes} if nodes else {}))
+    machine = MachineSpec((NodeSpec(2 * GIB), NodeSpec(2 * GIB)))
+    simulate(machine, OnlineMovable(), Together(parts=[programs, Look()]), Streams(1, 0), guest=GuestSpec())
+    loads = links[0].model.loads
+    found = [0, 0]
+    for load in loads.values():
+        for zone, pages in load.user.items():
+            found[zone.node] += pages * PAGE_SIZE
+    assert found == used
 
 
 def test_shares_make_up_the_whole() -> None:

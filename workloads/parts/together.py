@@ -55,7 +55,7 @@ class Together(Workload):
         return max(part.duration() for part in self._parts.values())
 
     def node_capacity(self) -> Iterable[int]:
-        """The nodes that any part plugs memory into."""
+        """The nodes that any part plugs memory into or runs programs on."""
         return sorted({node for part in self._parts.values() for node in part.node_capacity()})
 
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
