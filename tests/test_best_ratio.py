@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 
 import pytest
@@ -11,46 +10,12 @@ from policies.auto_movable import AutoMovable
 from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
-from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.events import Events
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
+from tests.support.best_ratio import MEMMAP, Setting, best
 from workloads.grow_and_return import DEVICES, GrowAndReturn
-
-MEMMAP = 1 / 64
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A guest that grows: bytes, and bytes per second."""
-
-    device: str
-    boot: int
-    step: int
-    size: int
-    pace: int
-    growth: int
-    kernel: int
-
-    @property
-    def own_counts(self) -> bool:
-        """Whether the device's own kernel memory counts for its ratio: it is a dynamic group."""
-        return self.device != "dimm"
-
-    @property
-    def step_percent(self) -> float:
-        """What is asked for at a time, in percent of boot memory."""
-        return 100 * self.step / kernel_memory_at_boot(self.boot)
-
-
-def machine(boot: int) -> MachineSpec:
-    return MachineSpec(nodes=(NodeSpec(boot),))
-
-
-def kernel_memory_at_boot(boot: int) -> int:
-    """Bytes of boot memory that the ratio is of."""
-    return lay_out(machine(boot)).memory.system.early_kernel * PAGE_SIZE
 
 
 def run(setting: Setting, ratio: int) -> tuple[bool, int]:
@@ -60,39 +25,21 @@ def run(setting: Setting, ratio: int) -> tuple[bool, int]:
         device=setting.device,
         size=setting.size,
         step=setting.step,
-        pace=setting.pace,
+        pace=int(setting.pace),
         programs=1,
         user=setting.size // 4,
-        user_rate=setting.pace // 2,
-        kernel=setting.kernel,
-        kernel_rate=setting.growth,
+        user_rate=int(setting.pace // 2),
+        kernel=int(setting.kernel),
+        kernel_rate=int(setting.growth),
         tick=grown / 500,
         leave=grown + 1,
         ask_back=grown + 2,
         duration=grown + 3,
     )
-    policy = AutoMovable(ratio=ratio)
-    result = simulate(machine(setting.boot), policy, workload, Streams(1, 0), guest=GuestSpec(sample_every=60.0))
+    machine, policy = MachineSpec(nodes=(NodeSpec(setting.boot),)), AutoMovable(ratio=ratio)
+    result = simulate(machine, policy, workload, Streams(1, 0), guest=GuestSpec(sample_every=60.0))
     events = Events.of(result.events)
     return not (events.ooms().any() or events.failed_adds().any()), int(result.guest["headroom"][0]) * PAGE_SIZE
-
-
-def race(setting: Setting, free: int) -> float:
-    """What is plugged until the kernel would have used up ``free``, all being MOVABLE, in percent of boot memory."""
-    until = free / (setting.growth + setting.pace * MEMMAP)
-    return 100 * setting.pace * until / kernel_memory_at_boot(setting.boot)
-
-
-def balance(setting: Setting, free: int) -> float:
-    """What may be MOVABLE when the kernel has stopped growing, in percent of the kernel memory that counts."""
-    plugged = min(setting.size, setting.pace * setting.kernel / setting.growth)
-    needed = max(0.0, setting.kernel + plugged * MEMMAP - free)
-    return 100 * (plugged - needed) / (kernel_memory_at_boot(setting.boot) + needed * setting.own_counts)
-
-
-def best(setting: Setting, free: int) -> float:
-    """The ratio, in percent, above which the kernel runs out of memory."""
-    return min(race(setting, free), balance(setting, free))
 
 
 def drawn(random: Random, device: str) -> Setting:
