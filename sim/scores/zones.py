@@ -26,8 +26,8 @@ _NO_HOTPLUG = "nothing is hotplugged"
 
 
 def _excess(measured: Measured) -> float:
-    configured = measured.result.configured_ratio
-    return math.nan if configured is None else highest(measured.auto_ratio) - configured
+    configured, most = measured.result.configured_ratio, highest(measured.auto_ratio)
+    return math.nan if configured is None or math.isnan(most) else max(0.0, most - configured)
 
 
 def movable_byte_seconds(measured: Measured) -> float:
@@ -135,8 +135,8 @@ ZONE_SCORES: Final = (
         "lower",
         Question.ZONES,
         _excess,
-        formula="auto_ratio_max - configured ratio; negative where the ratio is never reached. A dynamic group may "
-        "rightly pass 0, because its own kernel memory pays for part of it",
+        formula="max(0, auto_ratio_max - configured ratio): keeping farther below the ratio is no better. A dynamic "
+        "group may rightly pass 0, because its own kernel memory pays for part of it",
         source=_POLICY,
         undefined=f"{_NO_RATIO}, or there never is memory in either",
     ),

@@ -114,7 +114,7 @@ def plain_scores(run: PlainRun) -> dict[str, float]:
         "auto_ratio_mean": _mean(auto, dts),
         "auto_ratio_max": top(auto),
         "auto_ratio_end": _number(auto[-1]),
-        "auto_ratio_excess": math.nan if R is None else top(auto) - R,
+        "auto_ratio_excess": math.nan if R is None or math.isnan(top(auto)) else max(0, top(auto) - R),
         "auto_time_above_ratio": above([(look.MV, look.KE) for look in looks]),
         "movable_share_mean": _number(
             _percent(

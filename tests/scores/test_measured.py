@@ -111,10 +111,9 @@ def test_a_ratio_of_zero_is_a_configured_ratio() -> None:
     assert scores["auto_ratio_excess"] == scores["auto_ratio_max"]
 
 
-def test_the_excess_over_a_ratio_that_is_never_reached_is_negative() -> None:
-    scores = compute_scores(made_by_hand(configured_ratio=200))
-    assert scores["auto_ratio_excess"] == pytest.approx(100 * 14500 / 10403 - 200)
-    assert scores["auto_ratio_excess"] < 0
+def test_keeping_far_below_the_ratio_is_no_better_than_keeping_to_it() -> None:
+    for ratio, excess in ((139, 100 * 14500 / 10403 - 139), (140, 0), (200, 0)):
+        assert compute_scores(made_by_hand(configured_ratio=ratio))["auto_ratio_excess"] == pytest.approx(excess)
 
 
 def test_a_guest_is_known_by_its_samples() -> None:

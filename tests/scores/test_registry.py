@@ -70,7 +70,7 @@ def test_twelve_gib_in_movable_for_half_of_the_time() -> None:
     assert scores["ratio_mean"] == 150
     assert scores["ratio_max"] == scores["ratio_end"] == scores["auto_ratio_max"] == 300
     assert scores["auto_time_above_ratio"] == 0
-    assert scores["auto_ratio_excess"] == -1
+    assert scores["auto_ratio_excess"] == 0
     assert scores["movable_share_mean"] == scores["movable_share_end"] == 100
     assert scores["kernel_end"] == scores["kernel_mean"] == 4 * GIB
     assert scores["zone_changes_end"] == scores["zone_changes_max"] == 1
