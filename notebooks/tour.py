@@ -89,7 +89,7 @@ workload = runs["workload"].iloc[-1]
 machine = runs["machine"].iloc[-1]
 comparison = results.compare()
 of_workload = comparison[(comparison["workload"] == workload) & (comparison["machine"] == machine)]
-of_workload[of_workload["score"] == "movable_share_mean"][
+of_workload[of_workload["score"] == "returned_share"][
     ["policy", "unit", "mean", "low", "high", "difference", "difference_low", "difference_high", "pairs"]
 ]
 
