@@ -30,6 +30,7 @@ AREAS: Final = {
         "sim/record/arrays.py",
         "sim/record/events.py",
         "sim/record/mixed_groups.py",
+        "sim/record/online_pages.py",
         "sim/record/series.py",
         "sim/record/shrink_requests.py",
     ),
