@@ -82,6 +82,8 @@ def test_partly_plugged_blocks_are_followed_one_by_one() -> None:
 def test_a_block_all_of_which_goes_page_by_page_is_no_whole_one() -> None:
     rows = ((ADD, 0, 20, 2, -1, 2000), (ONLINE, 0, 20, 2, 3, 0), (SUBUNPLUG, 0, 20, 1, -1, 1000))
     assert change(*rows, (UNPLUG, 0, 20, 2, 3, 1000)) == [0, 2000, -1000, -1000]
+    again = ((SUBPLUG, 0, 20, 1, -1, 1000), (UNPLUG, 0, 20, 2, 3, 2000))
+    assert change(*rows, *again) == [0, 2000, -1000, 1000, -2000]
 
 
 def test_a_run_of_blocks_leaves_with_what_each_of_them_has() -> None:
@@ -102,3 +104,4 @@ def test_devices_are_apart_and_boot_memory_is_plugged_by_none(other: int) -> Non
         (OFFLINE, other, 30, 1, 3, 0),
         (PLUG, NONE, 40, 1, 2, 1000),
     ) == [0, 0, 1000, 0, 0, 0, -1000, 0]
+    assert change((PLUG, 0, 8, 1, 3, 1000), (OFFLINE, 0, 6, 2, 2, 0), (ONLINE, 0, 6, 2, 2, 0)) == [1000, 0, 0]

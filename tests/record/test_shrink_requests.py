@@ -163,6 +163,12 @@ def test_devices_are_followed_one_by_one_and_add_up() -> None:
     assert (found.asked, found.returned, found.wanted_again, found.first_us) == (14, 7, 3, 10_000_000)
 
 
+def test_a_device_may_begin_when_the_one_before_it_has_just_given_back() -> None:
+    first = events((0, "ask", 3), (1, "plug", 3), (2, "ask", 0), (9, "take", 3))
+    second = events((9, "ask", 5), (9, "plug", 5), (40, "ask", 4), device=1)
+    assert followed(*first, *second) == ([(3, 7, BACK), (1, 60, NOT)], 1)
+
+
 def test_the_first_request_for_memory_back_is_the_hosts_whatever_there_is_to_give() -> None:
     asks = events((0, "ask", 8), (30, "ask", 5), (40, "plug", 5), (50, "ask", 2))
     found = follow_shrink_requests(Events.of(np.array(asks, dtype=np.int64)), 100_000_000)
