@@ -9,7 +9,7 @@ import pytest
 
 from policies.auto_movable import AutoMovable
 from policies.contract import Explanation, UserSpaceRule
-from sim.kernel.policy_answers import PolicyError
+from sim.kernel.policy_answers import PolicyError, is_zone
 from sim.memory.zones import ZONE_MOVABLE, OnlineType, ZoneType
 from sim.record.recorder import EventKind
 from tests.support.cells import DEVICES, FIRST, Broken, Script, rows, run
@@ -18,6 +18,7 @@ NO_RULE = "user_space must be None or a UserSpaceRule, but is "
 ANYTHING: list[Any] = [1.5, "online"]
 NONSENSE = [
     None,
+    4,
     7,
     -1,
     "Movable",
@@ -85,10 +86,15 @@ def test_attributes_that_are_read_before_the_first_question_are_looked_at(
     assert str(caught.value).startswith(f"policy 'broken': {said}")
 
 
-def test_user_space_may_act_at_once() -> None:
+def test_the_first_zone_is_one_and_there_are_four() -> None:
+    assert [is_zone(number) for number in (0, 3, 4)] == [True, True, False]
+
+
+def test_user_space_may_act_at_once_and_a_ratio_be_0() -> None:
     class Prompt(Broken):
         auto_online = OnlineType.OFFLINE
         user_space = UserSpaceRule(OnlineType.ONLINE, 0)
+        configured_ratio = 0
 
     result = run(Prompt(zone=3), Script(DEVICES["a DIMM"]))
     assert [row[5] for row in rows(result, EventKind.ONLINE)] == [ZONE_MOVABLE] * 8

@@ -124,6 +124,12 @@ def test_without_a_jump_there_is_no_line_and_up_to_nine_blocks_all_have_a_label(
     assert list(ticks(panel(figure, "p")).values()) == [f"{row / 8:g}" for row in range(9)]
 
 
+def test_a_gap_of_one_block_is_a_gap(tmp_path: Path) -> None:
+    figure = drawn(tmp_path, {"p": [hand_run(100, [(50, PLUG, 9, 1, ZONE_MOVABLE)])]})
+    assert [{y for _, y in points(line)} for line in panel(figure, "p").lines] == [{8}]
+    assert "gap in the addresses" in legend(figure)
+
+
 def test_the_legend_names_what_is_seen_in_any_panel_and_nothing_else(figure: Figure) -> None:
     assert list(legend(figure)) == [
         "several zones", "Normal", "MOVABLE", "offline", "not there", "gap in the addresses",

@@ -10,7 +10,7 @@ from sim.devices.virtio_mem_bbm import BBM_KERNEL, BBM_MOVABLE, BBM_OFFLINE, BBM
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.kernel.timing import Timing
-from sim.memory.errors import EBUSY, ENOMEM, ENOSPC
+from sim.memory.errors import EBUSY, EINVAL, ENOMEM, ENOSPC
 from sim.memory.zones import ZONE_MOVABLE, OnlineType
 from sim.record.recorder import EventKind
 from sim.units import GIB, MIB
@@ -217,6 +217,34 @@ def test_no_memory_for_the_memmap_of_a_big_block() -> None:
     guest.memmap_blocks = None
     rig.run_for(50_000_000)
     assert (device.plugged, device.stalled) == (2 * BIG, 0)
+
+
+def test_a_big_block_of_one_block_goes_in_no_more_time_than_it_takes() -> None:
+    rig = Rig(timing=Timing(virtio_mem_plug=0, virtio_mem_unplug=1_000, migrate=PAGES))
+    device = rig.virtio_mem(block_size=BLOCK)
+    device.resize(BLOCK)
+    device.resize(0)
+    rig.run_for(1_000)
+    assert (rig.states(FIRST, 1), device.busy) == (".x1", False)
+
+
+def test_what_happens_to_a_block_in_place_moves_no_pages_to_or_from_a_device() -> None:
+    guest = FakeGuest()
+    rig = by_hand("MMMM", guest=guest)
+    with fails_with(EINVAL):
+        rig.core.online_block(0, FIRST, int(OnlineType.ONLINE))
+    with fails_with(EINVAL):
+        rig.core.online_block(0, FIRST + 4, int(OnlineType.ONLINE))
+    rig.core.write_state(FIRST, int(OnlineType.OFFLINE))
+    guest.refusing = {FIRST + 1}
+    with fails_with(EBUSY):
+        rig.core.write_state(FIRST + 1, int(OnlineType.OFFLINE))
+    rig.core.write_state(FIRST, int(OnlineType.ONLINE_MOVABLE))
+    assert [(event[1], event[3] - FIRST, *event[4:]) for event in rig.events()[-3:]] == [
+        ("OFFLINE", 0, 1, 0),
+        ("REFUSED", 1, 1, 0),
+        ("ONLINE", 0, 1, 0),
+    ]
 
 
 def test_blocks_of_big_blocks_that_are_not_added_may_not_go_online() -> None:

@@ -284,9 +284,13 @@ def test_leftovers_thin_out_by_the_next_growth_and_shrink() -> None:
     k.take(10 * 512, 0)
     k.thin(0.4)  # 40 unused: 24 of them go
     assert (k.nr_held, k.nr_left, k.thinning) == (26, 26, False)
-    k.take(16 * 512, 0)
-    k.thin(0.4)  # all of them in use
-    assert (k.nr_held, k.nr_left) == (26, 26)
+    k.take(15 * 512, 0)
+    k.thin(0.0)  # all but one of them in use
+    assert (k.nr_held, k.nr_left) == (25, 25)
+    k.thin(0.0)
+    assert (k.nr_held, k.nr_left) == (25, 25)
+    k.take(5 * 512, 0)
+    assert (k.nr_held, k.nr_left) == (30, 25)
 
 
 def test_what_has_settled_never_goes() -> None:
