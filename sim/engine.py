@@ -10,9 +10,10 @@ import simpy
 from policies.contract import Policy
 from sim.faults import MemhpSimError
 from sim.kernel.context import DriverContext
+from sim.kernel.diary import Diary
 from sim.kernel.guest_link import GuestLink
 from sim.kernel.hotplug_core import HotplugCore, KernelSettings
-from sim.kernel.listener import CoreListener, Listeners, Reasons
+from sim.kernel.listener import CoreListener, Listeners
 from sim.kernel.oom_log import OomLog
 from sim.kernel.policy_answers import PolicyError, check_attributes
 from sim.kernel.timing import Timing
@@ -27,12 +28,12 @@ from sim.units import seconds_to_us
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from policies.contract import Explanation
+    from sim.kernel.diary import Note
     from sim.kernel.guest_link import GuestSpec
     from sim.machine.spec import MachineSpec
     from workloads.contract import Streams, Workload
 
-    DecisionLog = Callable[[int, int, int, Explanation], None]
+    Log = Callable[[int, Note], None]
 
 
 class WorkloadError(MemhpSimError):
@@ -47,12 +48,12 @@ def simulate(
     *,
     timing: Timing | None = None,
     guest: GuestSpec | None = None,
-    log: DecisionLog | None = None,
+    log: Log | None = None,
 ) -> RunResult:
     """Run ``workload`` against ``machine`` under ``policy`` and return what happened.
 
     ``guest`` is who uses the memory; without one, all memory can always be taken back and nothing ever runs short.
-    ``log`` is called with (microsecond, OnlineType number, block, Explanation) for every zone decision.
+    ``log`` is called with (microsecond, note) for every zone decision, and for whatever is refused or fails.
     Raises PolicyError where the policy fails and WorkloadError where the workload does; nothing else is expected to
     be raised. A policy that overrides ``foresee`` has the run rehearsed first, as often as it likes.
     """
@@ -68,7 +69,7 @@ def simulate(
     ooms = OomLog(env, recorder, threads)
     listeners: list[CoreListener] = [ooms]
     if log is not None:
-        listeners.append(Reasons(lambda word, block, why: log(int(env.now), word, block, why)))
+        listeners.append(Diary(lambda note: log(int(env.now), note)))
     if policy.user_space is not None:
         listeners.append(UserSpace(env, threads, timing, policy.user_space))
     link = None

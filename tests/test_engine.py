@@ -12,6 +12,7 @@ from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from policies.udev import Udev
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
+from sim.kernel.diary import Decided
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, ZoneType
@@ -27,7 +28,8 @@ from workloads.virtio_mem_resize import VirtioMemResize
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from policies.contract import Explanation, Policy
+    from policies.contract import Policy
+    from sim.kernel.diary import Note
 
 
 # What a run leaves behind ----
@@ -80,8 +82,9 @@ def test_two_policies_see_the_same_requests() -> None:
 def test_the_log_gets_every_decision_with_its_reason() -> None:
     log: list[tuple[int, int, int, ZoneType, str]] = []
 
-    def note(t_us: int, word: int, block: int, why: Explanation) -> None:
-        log.append((t_us, word, block, why.zone, why.reason))
+    def note(t_us: int, told: Note) -> None:
+        assert isinstance(told, Decided)
+        log.append((t_us, told.word, told.block, told.why.zone, told.why.reason))
 
     quiet = run(AutoMovable(ratio=20), Script(DimmSpec("d", 8 * 128 * MIB)))
     told = run(AutoMovable(ratio=20), Script(DimmSpec("d", 8 * 128 * MIB)), log=note)

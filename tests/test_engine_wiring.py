@@ -10,6 +10,7 @@ from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
+from sim.kernel.diary import Decided
 from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     import simpy
 
-    from policies.contract import Explanation, Foresight, Policy, ZoneRequest
+    from policies.contract import Foresight, Policy, ZoneRequest
+    from sim.kernel.diary import Note
     from sim.memory.view import MemoryView
     from sim.record.run_result import RunResult
     from workloads.contract import Host
@@ -156,8 +158,9 @@ def test_the_timing_is_the_one_that_was_given() -> None:
 def test_the_log_tells_the_time_of_each_decision() -> None:
     times: list[tuple[int, int]] = []
 
-    def note(t_us: int, _word: int, block: int, _why: Explanation) -> None:
-        times.append((t_us, block))
+    def note(t_us: int, told: Note) -> None:
+        assert isinstance(told, Decided)
+        times.append((t_us, told.block))
 
     load = Steps(lambda host: host.plug(VirtioMemSpec("v", GIB, requested=256 * MIB)))
     simulate(MACHINE, AutoMovable(), load, Streams(1, 0), timing=Timing(virtio_mem_plug=7), log=note)

@@ -14,8 +14,8 @@ from sim.cli.console import standard_console
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from policies.contract import Explanation
     from sim.experiment.plan import Cell
+    from sim.kernel.diary import Decided, Note, Refused
     from sim.replay.load_comparison import TraceComparison
     from sim.replay.report import ReplayReport
 
@@ -185,7 +185,8 @@ def explain(file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...]
     """Show the zone decisions of a recorded kernel's replay (.json) or an experiment (.toml), in order, with reasons.
 
     A line gives the step or the second, the block or blocks, the word that it was put online with, the zone and why.
-    Adjacent blocks that were decided alike for the same reason share a line.
+    Adjacent blocks that were decided alike for the same reason share a line. Told as well: blocks that refuse to go
+    offline, apart from those that went and are put back, and what a driver failed at, with what was missing.
     """
     from sim.cli.main import BadInput
     from sim.replay.trace_format import TraceError
@@ -211,10 +212,10 @@ def _explain_trace(path: Path) -> None:
         step = trace.steps[number]
         asked = " ".join(f"{key}={value}" for key, value in _request_of(step.model_dump(exclude_none=True)).items())
         click.echo(f"step {number}: {step.op} {asked}")
-        for decision in run.decisions:
-            lines.add("", decision.block, decision.word, decision.explanation)
+        for note in run.notes:
+            lines.add("", note)
         lines.flush()
-        run.decisions.clear()
+        run.notes.clear()
         if number in run.report.refused:
             click.echo(f"  {run.report.refused[number]} blocks refused to go offline (taken from the recording)")
 
@@ -267,13 +268,12 @@ def _explain_cell(cell: Cell) -> bool:
     from sim.engine import WorkloadError
     from sim.experiment import build
     from sim.kernel.policy_answers import PolicyError
-    from sim.memory.zones import OnlineType
     from sim.units import us_to_seconds
 
     lines = _Lines()
 
-    def log(time: int, online_type: int, block: int, why: Explanation) -> None:
-        lines.add(f"{us_to_seconds(time):14.6f} s  ", block, OnlineType(online_type).word, why)
+    def log(time: int, note: Note) -> None:
+        lines.add(f"{us_to_seconds(time):14.6f} s  ", note)
 
     try:
         build.simulation(cell, log)()
@@ -286,30 +286,46 @@ def _explain_cell(cell: Cell) -> bool:
 
 
 class _Lines:
-    """Prints decisions, adjacent blocks with the same reason on one line."""
+    """Prints notes, those of adjacent blocks that say the same on one line."""
 
     def __init__(self) -> None:
-        self._pending: tuple[str, int, int, str, Explanation] | None = None
+        self._pending: tuple[str, int, int, str] | None = None
+        """When, the first block, how many, and what of them."""
 
-    def add(self, when: str, block: int, word: str, why: Explanation) -> None:
-        """Print a decision, or hold it back while the next blocks are decided alike."""
+    def add(self, when: str, note: Note) -> None:
+        """Print a note, or hold it back while the next blocks fare alike."""
+        from sim.kernel.diary import Failed, Refused
+
+        if isinstance(note, Failed):
+            self.flush()
+            click.echo(f"  {when}{note.device}: failed: {note.error}")
+            return
+        what = _what(note)
         if self._pending is not None:
-            then, start, length, last_word, last = self._pending
-            if (then, last_word, last.zone, last.reason) == (
-                when,
-                word,
-                why.zone,
-                why.reason,
-            ) and start + length == block:
-                self._pending = (then, start, length + 1, word, why)
+            then, first, count, before = self._pending
+            # One after the other refuses a little later: that is told of all at once.
+            together = then == when or isinstance(note, Refused)
+            if together and (before, first + count) == (what, note.block):
+                self._pending = (then, first, count + 1, what)
                 return
         self.flush()
-        self._pending = (when, block, 1, word, why)
+        self._pending = (when, note.block, 1, what)
 
     def flush(self) -> None:
         """Print what was held back."""
         if self._pending is not None:
-            when, first, count, word, why = self._pending
+            when, first, count, what = self._pending
             blocks = f"block {first}" if count == 1 else f"blocks {first}-{first + count - 1}"
-            click.echo(f"  {when}{blocks}: {word} -> {why.zone.label}: {why.reason}")
+            click.echo(f"  {when}{blocks}: {what}")
             self._pending = None
+
+
+def _what(note: Decided | Refused) -> str:
+    """Return what becomes of a block."""
+    from sim.kernel.diary import Refused
+    from sim.memory.zones import OnlineType, ZoneType
+
+    if isinstance(note, Refused):
+        return f"offline -> refused, stays in {ZoneType(note.zone).label}: it holds pages that cannot move"
+    word = OnlineType(note.word).word
+    return f"{'put back, ' * note.put_back}{word} -> {note.why.zone.label}: {note.why.reason}"

@@ -113,6 +113,7 @@ class Dimm(StaticDevice):
                 break
         if any(where[block] >= BLOCK_MIXED for block in blocks):
             for block in sorted(to_put_back):
+                core.listener.put_back(block)
                 core.put_back(self.index, block)
             context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
         else:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from policies.contract import Policy
-    from sim.engine import DecisionLog
+    from sim.engine import Log
     from sim.experiment.plan import Cell
     from sim.experiment.settings import GuestSettings, PluginSettings, WorkloadSettings
     from sim.kernel.guest_link import GuestSpec
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from workloads.contract import Workload
 
 
-def simulation(cell: Cell, log: DecisionLog | None = None) -> Callable[[], RunResult]:
+def simulation(cell: Cell, log: Log | None = None) -> Callable[[], RunResult]:
     """Return the simulation of ``cell``, with all its parts made, to be run by calling it, once.
 
-    ``log`` is told every decision, see :func:`sim.engine.simulate`. Raises InputError where a part cannot be made.
+    ``log`` is told what is decided, refused or fails, see :func:`sim.engine.simulate`. Raises InputError where a part
+    cannot be made.
     """
     parts, folder = cell.combination, Path(cell.folder)
     return partial(

@@ -45,6 +45,7 @@ class DriverContext:
         """
         self.failures += 1
         self.recorder.failed(self.env.now, device, error.errno)
+        self.core.listener.failed(self.recorder.device_names[device], error)
         if error.errno == ENOMEM and lasted >= self.timing.bystander:
             self.core.listener.starved()
             self.core.threads.go_on()

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from sim.kernel.listener import NOBODY
 from sim.kernel.policy_answers import checked_zone, failed
+from sim.kernel.shortage import no_memory_for_memmap
 from sim.kernel.worker import HotplugLock, Threads
 from sim.kernel.zone_choice import ZoneChoice
 from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZONE_CODE
-from sim.memory.errors import EBUSY, EINVAL, ENOMEM, HotplugError
+from sim.memory.errors import EBUSY, EINVAL, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryView
 from sim.memory.zones import MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, NR_ZONES
@@ -135,12 +136,11 @@ class HotplugCore:
         count = pages // block_pages
         hosted = bool(self.memmap_on_memory) and self_host and self._can_self_host(count)
         guest = self.guest
-        # The guest is asked for the memmap only once the range and the group are known to be good: an address that is
-        # taken costs it nothing.
+        # Asked only once range and group are known to be good: an address that is taken costs the guest nothing.
         memory.add(first, count, node=node, group_id=group_id, self_hosted=hosted)
         if guest is not None and not guest.add_memory(memory.blocks.node[first], first, count, hosted):
             memory.remove(first, count)
-            raise HotplugError(ENOMEM, f"no memory for the memmap of {count} blocks")
+            raise no_memory_for_memmap(memory, self.view, count)
         self.listener.memmap_taken()
         withheld = 0 if plugged is None else pages - plugged
         if online_type is None:
@@ -177,7 +177,7 @@ class HotplugCore:
         memory.add_one(block, group)
         if guest is not None and not guest.add_memory(group.node, block, 1, False):  # noqa: FBT003
             memory.remove_one(block)
-            raise HotplugError(ENOMEM, f"no memory for the memmap of block {block}")
+            raise no_memory_for_memmap(memory, self.view, 1)
         choice = self.zone_choice
         if online_type == MMOP_ONLINE and not choice.wants_reasons:
             choice.decisions += 1
@@ -299,6 +299,7 @@ class HotplugCore:
             self.threads.go_on()
         if outcome.refused:
             self.refusals += 1
+            self.listener.refused(block, zone.type)
             self.record((self.env.now, _REFUSED, device, block, 1, zone.type, 0))
             raise HotplugError(EBUSY, f"block {block} holds pages that cannot move", moved=outcome.moved)
         return outcome.moved
@@ -346,6 +347,7 @@ class HotplugCore:
                 moved += self.offline_block(device, block, tell_owner=False)
             except HotplugError as error:
                 for again, word in to_put_back:
+                    self.listener.put_back(again)
                     self.online_block(device, again, word, tell_owner=False)
                 error.moved += moved
                 raise

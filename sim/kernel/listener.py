@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from policies.contract import Explanation
     from sim.guest.contract import OomEvent
     from sim.kernel.hotplug_core import HotplugCore
+    from sim.memory.errors import HotplugError
 
 
 class CoreListener:
@@ -37,6 +36,15 @@ class CoreListener:
 
     def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
         """Told of ``count`` blocks from ``first`` that were added to ``core`` and left offline."""
+
+    def refused(self, block: int, zone_type: int) -> None:
+        """Told of a block that was to go offline and stays in its zone."""
+
+    def put_back(self, block: int) -> None:
+        """Told of a block that was taken offline for a removal that has failed, and is about to go online again."""
+
+    def failed(self, device: str, error: HotplugError) -> None:
+        """Told of an add or a removal that a driver gives up."""
 
     def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
         """Told of kills while memory was asked back, in their order.
@@ -81,6 +89,21 @@ class Listeners(CoreListener):
         for listener in self._listeners:
             listener.left_offline(core, first, count)
 
+    def refused(self, block: int, zone_type: int) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.refused(block, zone_type)
+
+    def put_back(self, block: int) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.put_back(block)
+
+    def failed(self, device: str, error: HotplugError) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.failed(device, error)
+
     def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
         """Tell each."""
         for listener in self._listeners:
@@ -90,19 +113,6 @@ class Listeners(CoreListener):
         """Tell each."""
         for listener in self._listeners:
             listener.starved()
-
-
-class Reasons(CoreListener):
-    """Has every decision explained, and calls ``tell`` with (OnlineType number, block, Explanation) for each."""
-
-    wants_reasons = True
-
-    def __init__(self, tell: Callable[[int, int, Explanation], None]) -> None:
-        self._tell = tell
-
-    def decided(self, online_type: int, block: int, reason: Explanation) -> None:
-        """Hand it on."""
-        self._tell(online_type, block, reason)
 
 
 class BlockOwner(Protocol):

@@ -7,7 +7,6 @@ guest's own pages, that a block in a kernel zone refused to go offline, is taken
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import simpy
@@ -19,8 +18,9 @@ from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.kernel.context import DriverContext
+from sim.kernel.diary import Diary
 from sim.kernel.hotplug_core import HotplugCore, KernelSettings
-from sim.kernel.listener import Listeners, Reasons
+from sim.kernel.listener import Listeners
 from sim.kernel.oom_log import OomLog
 from sim.kernel.timing import Timing
 from sim.kernel.worker import GuestDied, Threads
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from policies.contract import Explanation, Policy
+    from policies.contract import Policy
     from sim.guest.contract import Guest
+    from sim.kernel.diary import Note
     from sim.replay.trace_format import DeviceEntry, Snapshot, Step, Trace
 
 _WORDS = {kind.word: kind for kind in OnlineType}
@@ -48,18 +49,8 @@ _CHANGED_AT_RUN_TIME = ("online_policy", "auto_movable_ratio", "auto_movable_num
 """Of a :class:`PolicyEntry`; ``memmap_on_memory`` is fixed at boot."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedDecision:
-    """One decision of a replay: at ``step``, for ``block``, put online with ``word``."""
-
-    step: int
-    block: int
-    word: str
-    explanation: Explanation
-
-
 class Replay:
-    """One replay. :meth:`steps` runs it step by step; ``decisions`` collects explanations where ``explain`` is set.
+    """One replay. :meth:`steps` runs it step by step; ``notes`` says what is done and why where ``explain`` is set.
 
     ``guest`` decides what can be taken back; where None, the recording does (:class:`RecordedGuest`). Of a
     recording under load only the zones of blocks are compared: which blocks are there when depends on what the
@@ -71,7 +62,7 @@ class Replay:
         self.report = ReplayReport(trace.name, trace.kernel)
         self.env = simpy.Environment()
         self.memory = build_memory(trace)
-        self.decisions: list[LoggedDecision] = []
+        self.notes: list[Note] = []
         self._policy = trace.policy
         self.recorded = RecordedGuest(self.memory, trace.boot, under_load=trace.load) if guest is None else None
         recorder, threads = Recorder(), Threads()
@@ -85,7 +76,7 @@ class Replay:
                 trace.series, "movable_node" in trace.kernel_cmdline.split(), trace.policy.memmap_on_memory
             ),
             guest=self.recorded if guest is None else guest,
-            listener=Listeners(self.ooms, Reasons(self._note_decision)) if explain else self.ooms,
+            listener=Listeners(self.ooms, Diary(self.notes.append)) if explain else self.ooms,
             threads=threads,
         )
         self.core.auto_online = int(_WORDS[trace.policy.auto_online_blocks])
@@ -106,10 +97,6 @@ class Replay:
             "unplug_dimm": self._unplug_dimm,
             "wait": self._wait,
         }
-
-    def _note_decision(self, online_type: int, block: int, reason: Explanation) -> None:
-        """Keep a decision of the step under way."""
-        self.decisions.append(LoggedDecision(self._step, block, OnlineType(online_type).word, reason))
 
     def _make_policy(self) -> Policy:
         policy = self._policy

@@ -12,6 +12,7 @@ from policies.fixed import OnlineKernel, OnlineMovable
 from sim.analysis.regret import bound
 from sim.engine import simulate
 from sim.experiment.load import load
+from sim.kernel.diary import Decided
 from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     import simpy
 
-    from policies.contract import Explanation, Foresight, Policy
+    from policies.contract import Foresight, Policy
+    from sim.kernel.diary import Note
     from sim.record.run_result import RunResult
     from workloads.contract import Host
     from workloads.contract import Streams as AnyStreams
@@ -165,8 +167,9 @@ def test_what_it_knew_of_one_run_it_does_not_know_of_the_next() -> None:
 def test_what_it_says_of_a_block_is_why() -> None:
     reasons: list[tuple[int, str]] = []
 
-    def log(t_us: int, _word: int, _block: int, why: Explanation) -> None:
-        reasons.append((t_us // 1_000_000, why.reason))
+    def log(t_us: int, note: Note) -> None:
+        if isinstance(note, Decided):
+            reasons.append((t_us // 1_000_000, note.why.reason))
 
     policy = Clairvoyant()
     simulate(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from policies.auto_movable import AutoMovable
+from sim.kernel.diary import Decided
 from sim.memory.zones import ZONE_MOVABLE, OnlineType
 from sim.replay.kernel_replay import Replay, replay
 from sim.replay.trace_format import PolicyEntry, Step, TraceError, read_trace
@@ -99,9 +100,10 @@ def test_every_decision_of_a_replay_has_a_reason(kernel_trace: Path) -> None:
     run.run()
 
     assert run.report.identical
-    for decision in run.decisions:
-        assert decision.explanation.reason
-        assert "\n" not in decision.explanation.reason
+    for note in run.notes:
+        if isinstance(note, Decided):
+            assert note.why.reason
+            assert "\n" not in note.why.reason
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import simpy
@@ -134,7 +134,8 @@ def test_a_program_takes_memory_of_the_node_that_it_runs_on(nodes: tuple[int, ..
         def duration(self) -> float:
             return 10.0
 
-    programs = GuestLoad(size=GIB // 4, processes=2, duration=10.0, **({"nodes": nodes} if nodes else {}))
+    given: dict[str, Any] = {"nodes": nodes} if nodes else {}
+    programs = GuestLoad(size=GIB // 4, processes=2, duration=10.0, **given)
     machine = MachineSpec((NodeSpec(2 * GIB), NodeSpec(2 * GIB)))
     simulate(machine, OnlineMovable(), Together(parts=[programs, Look()]), Streams(1, 0), guest=GuestSpec())
     loads = links[0].model.loads

@@ -1,0 +1,73 @@
+"""What a core does and why, note by note, for who wants it explained: decisions, refusals, what drivers failed at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from sim.kernel.listener import CoreListener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from policies.contract import Explanation
+    from sim.memory.errors import HotplugError
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """``block`` goes online with ``word`` (an OnlineType number), and ``why`` where it goes.
+
+    ``put_back``: it was online before, and was taken offline for a removal that failed.
+    """
+
+    block: int
+    word: int
+    why: Explanation
+    put_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """``block`` did not go offline and stays in the zone of that number."""
+
+    block: int
+    zone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What the driver of ``device`` tried, an add or a removal, has failed with ``error``."""
+
+    device: str
+    error: HotplugError
+
+
+Note: TypeAlias = Decided | Refused | Failed
+
+
+class Diary(CoreListener):
+    """Has every decision explained, and calls ``tell`` with a note for it, and for whatever is refused or fails."""
+
+    wants_reasons = True
+
+    def __init__(self, tell: Callable[[Note], None]) -> None:
+        self._tell = tell
+        self._returning: set[int] = set()
+
+    def decided(self, online_type: int, block: int, reason: Explanation) -> None:
+        """Note where a block goes."""
+        self._tell(Decided(block, online_type, reason, block in self._returning))
+        self._returning.discard(block)
+
+    def put_back(self, block: int) -> None:
+        """Take the next decision about the block for what it is."""
+        self._returning.add(block)
+
+    def refused(self, block: int, zone_type: int) -> None:
+        """Note who stays."""
+        self._tell(Refused(block, zone_type))
+
+    def failed(self, device: str, error: HotplugError) -> None:
+        """Note it."""
+        self._tell(Failed(device, error))

@@ -1,0 +1,28 @@
+"""What an add was short of, in words for who reads the error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.memory.errors import ENOMEM, HotplugError
+from sim.units import MIB, PAGE_SIZE
+
+if TYPE_CHECKING:
+    from sim.memory.hotplug import Memory
+    from sim.memory.view import MemoryView
+
+
+def no_memory_for_memmap(memory: Memory, view: MemoryView, count: int) -> HotplugError:
+    """Return the error of an add of ``count`` blocks whose memmap found no room, with what it takes and what there is.
+
+    What there is, for kernel requests, is known where a guest is modelled.
+    """
+    blocks = "1 block" if count == 1 else f"{count} blocks"
+    reason = f"no memory for the memmap of {blocks}, {_mib(count * memory.memmap_pages)}"
+    if view.kernel_headroom is not None:
+        reason += f": kernel requests could get {_mib(view.kernel_headroom(None))}"
+    return HotplugError(ENOMEM, reason)
+
+
+def _mib(pages: int) -> str:
+    return f"{pages * PAGE_SIZE / MIB:,.1f} MiB"

@@ -1,0 +1,76 @@
+"""What ``memhp-sim explain`` says of adds that fail, of blocks that refuse, and of those that are put back."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+from click.testing import CliRunner
+
+from sim.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REQUESTS = """t_s,op,device,kind,size_bytes
+0,plug,a,dimm,512MiB
+2,demand,load,{kind},{amount}
+3,unplug,a,,
+9,demand,load,{kind},0
+10,plug,big,dimm,64GiB
+"""
+
+
+def explained(folder: Path, *, kind: str, amount: str, policy: str = "contig-zones") -> list[str]:
+    (folder / "requests.csv").write_text(REQUESTS.format(kind=kind, amount=amount), "utf-8")
+    experiment: dict[str, Any] = {
+        "description": "up and down",
+        "machines": [{"label": "vm", "boot_memory": "1GiB", "slots": 8}],
+        "policies": [{"name": policy}],
+        "workloads": [{"name": "csv-replay", "path": "requests.csv", "tail": 9}],
+        "guest": {"model": "linux"},
+    }
+    path = folder / "explain.toml"
+    path.write_text(tomli_w.dumps(experiment), "utf-8")
+    result = CliRunner().invoke(main, ["explain", str(path)])
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()[1:]
+
+
+def test_blocks_that_refuse_are_told_apart_from_those_that_are_put_back(tmp_path: Path) -> None:
+    """Kernel memory lies low: the lower blocks refuse, the upper ones go offline and come back, each in turn."""
+    lines = explained(tmp_path, kind="kernel", amount="200MiB")
+    said = [re.sub(r"^ +[\d.]+ s +", "", line) for line in lines]
+    refusal = "offline -> refused, stays in Normal: it holds pages that cannot move"
+    reason = "online -> Normal: inside neither the Normal nor the Movable span: Normal"
+    assert said[0] == f"blocks 32-35: {reason}"
+    (first, second) = (line for line in said if line.endswith(refusal))
+    refused = re.match(r"blocks 32-(\d+): ", first)
+    assert refused is not None
+    last = int(refused[1])
+    assert last == 33, "some refuse, some do not"
+    assert second == f"block 32: {refusal}", "the second attempt ends at the first that refuses"
+    back = [line for line in said if "put back, " in line]
+    assert len(back) == 1
+    assert back[0].startswith(
+        (f"block {last + 1}: put back, online -> ", f"blocks {last + 1}-35: put back, online -> ")
+    )
+    assert "a: failed: EBUSY: a holds memory that cannot move" in said
+
+
+def test_an_add_that_fails_is_told_with_what_was_missing(tmp_path: Path) -> None:
+    lines = explained(tmp_path, kind="tmpfs", amount="64MiB", policy="online-movable")
+    (failed,) = (line for line in lines if "ENOMEM" in line)
+    found = re.fullmatch(
+        r" +[\d.]+ s +big: failed: ENOMEM: no memory for the memmap of 512 blocks, 1,024.0 MiB: "
+        r"kernel requests could get ([\d,.]+) MiB",
+        failed,
+    )
+    assert found is not None, failed
+    assert 500 < float(found[1]) < 1000
+
+
+def test_a_removal_that_succeeds_puts_nothing_back(tmp_path: Path) -> None:
+    lines = explained(tmp_path, kind="tmpfs", amount="64MiB", policy="online-movable")
+    assert not any("put back" in line or "refused" in line for line in lines)
