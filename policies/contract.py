@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from sim.memory.zones import OnlineType, ZoneType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
-    from sim.record.run_result import RunResult
+    from sim.record.run_result import Foreseen, RunResult
 
 
 class Reason:
@@ -91,8 +91,19 @@ class Foresight(Protocol):
     def now(self) -> int:
         """Return the simulated microsecond, at any time during the run."""
 
-    def rehearse(self, policy: Policy) -> RunResult:
-        """Return what the run would leave behind under another policy: same machine, traffic and random streams."""
+    def rehearse(self, policy: Policy, *, brief: bool = False) -> RunResult:
+        """Return what the run would leave behind under another policy: same machine, traffic and random streams.
+
+        A ``brief`` rehearsal ends where it fails first (see :data:`sim.scores.failures.FAILING`), and nothing is
+        sampled in it; up to there it has the same events. What is wrong with the policy or the workload is raised as
+        :class:`sim.faults.MemhpSimError`.
+        """
+
+    def rivals(self) -> Sequence[Callable[[], Policy]]:
+        """Return what makes the experiment's other policies, for one that :attr:`Policy.wants_rivals`; else none.
+
+        Policies that want rivals themselves are not among them.
+        """
 
 
 class Policy(ABC):
@@ -102,14 +113,17 @@ class Policy(ABC):
     :mod:`sim.plugins.parameters`. Class attributes: ``name`` (as used in experiments and listings) and ``summary``, one
     line. Instance attributes: ``auto_online`` is what the kernel's ``auto_online_blocks`` is set to, that is the word
     with which every new block is put online (only ONLINE asks :meth:`zone_for`), and ``user_space`` an optional rule
-    that acts on blocks left offline.
+    that acts on blocks left offline. ``wants_rivals`` is a class attribute of policies that :meth:`foresee`: whether
+    they are told the experiment's other policies. What they found is in ``foreseen``, and reaches the results.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    wants_rivals: ClassVar[bool] = False
 
     auto_online: OnlineType = OnlineType.ONLINE
     user_space: UserSpaceRule | None = None
+    foreseen: Foreseen | None = None
 
     @abstractmethod
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
@@ -136,8 +150,12 @@ class Policy(ABC):
         """
         return None
 
-    def foresee(self, foresight: Foresight) -> None:
-        """Told what is to come, once, before the run begins. For policies that no kernel could have: bounds."""
+    def foresee(self, foresight: Foresight) -> Policy | None:
+        """Look at what is to come, once, before the run begins. For policies that no kernel could have: bounds.
+
+        Return the policy that is to decide in the run instead, as if it had been asked for; None for this one.
+        """
+        return None
 
     @property
     def configured_ratio(self) -> int | None:

@@ -94,14 +94,14 @@ class Results:
         """Return means and differences to the baseline with intervals; see :func:`sim.analysis.compare.compare`."""
         return compare(self.runs(), self.baseline, scores, policies=self.policies, method=method)
 
-    def regret(self, scores: Sequence[str] = HEADLINE_SCORES) -> pd.DataFrame:
-        """Return how much worse each policy is than clairvoyant; see :func:`sim.analysis.regret.regret`.
+    def regret(self) -> pd.DataFrame:
+        """Return what each policy lacks of clairvoyant's objective; see :func:`sim.analysis.regret.regret`.
 
         Raises ValueError where the experiment is not known or has no clairvoyant policy.
         """
         if self.bound is None:
             raise ValueError("regret needs the policy clairvoyant in the experiment")
-        return regret(self.runs(), self.bound, scores, policies=self.policies)
+        return regret(self.runs(), self.bound, policies=self.policies)
 
     def plot(self, kind: str, workload: str, machine: str | None = None) -> Figure:
         """Return the figure ``kind`` of a workload on a machine (the first where None).

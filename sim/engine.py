@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import simpy
+from simpy.events import URGENT
 
 from policies.contract import Policy
 from sim.faults import MemhpSimError
@@ -21,12 +22,12 @@ from sim.kernel.user_space import UserSpace
 from sim.kernel.worker import Threads
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
-from sim.record.recorder import Recorder
+from sim.record.recorder import BriefRecorder, Recorder
 from sim.record.run_result import RunResult
 from sim.units import seconds_to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sim.kernel.diary import Note
     from sim.kernel.guest_link import GuestSpec
@@ -40,7 +41,7 @@ class WorkloadError(MemhpSimError):
     """A workload raised, or needs what the machine does not have. Ends the run that it belongs to."""
 
 
-def simulate(
+def simulate(  # noqa: PLR0913  the parts that a run is made of
     machine: MachineSpec,
     policy: Policy,
     workload: Workload,
@@ -49,20 +50,26 @@ def simulate(
     timing: Timing | None = None,
     guest: GuestSpec | None = None,
     log: Log | None = None,
+    rivals: Sequence[Callable[[], Policy]] = (),
+    brief: bool = False,
 ) -> RunResult:
     """Run ``workload`` against ``machine`` under ``policy`` and return what happened.
 
     ``guest`` is who uses the memory; without one, all memory can always be taken back and nothing ever runs short.
     ``log`` is called with (microsecond, note) for every zone decision, and for whatever is refused or fails.
     Raises PolicyError where the policy fails and WorkloadError where the workload does; nothing else is expected to
-    be raised. A policy that overrides ``foresee`` has the run rehearsed first, as often as it likes.
+    be raised. A policy that overrides ``foresee`` has the run rehearsed first, as often as it likes; ``rivals`` make
+    the other policies of the experiment, should it ask for them. A ``brief`` run ends with the first failure, see
+    :data:`sim.scores.failures.FAILING`, and its guest is not sampled.
     """
     check_attributes(policy)
     end = _checked_duration(machine, workload)
     env = simpy.Environment()
+    asked = policy
     if type(policy).foresee is not Policy.foresee:
-        _let_foresee(policy, _Foresight(env, machine, workload, streams, timing, guest))
-    recorder = Recorder()
+        policy = _let_foresee(policy, _Foresight(env, machine, workload, streams, timing, guest, rivals))
+    until = _End(env, end)
+    recorder = BriefRecorder(until.now) if brief else Recorder()
     layout = lay_out(machine)
     timing = Timing() if timing is None else timing
     threads = Threads()
@@ -74,9 +81,11 @@ def simulate(
         listeners.append(UserSpace(env, threads, timing, policy.user_space))
     link = None
     if guest is not None:
-        link = GuestLink(env, layout.memory, layout.present_zones(), machine.kernel_series, guest, policy, ooms)
+        present = layout.present_zones()
+        link = GuestLink(env, layout.memory, present, machine.kernel_series, guest, policy, ooms, sampled=not brief)
         listeners.append(link)
-        env.process(link.sampling(end))
+        if not brief:
+            env.process(link.sampling(end))
     core = HotplugCore(
         env,
         layout.memory,
@@ -92,7 +101,7 @@ def simulate(
     host = MachineHost(context, machine, layout.device_base, guest=link)
     env.process(_guarded(workload, host, streams))
     try:
-        env.run(until=end)
+        env.run(until=until.event)
     except RuntimeError as error:
         # What SimPy says of a process that yields something that is no event; it is not raised inside that process.
         if "Invalid yield value" not in str(error):
@@ -108,7 +117,7 @@ def simulate(
         block_pages=layout.memory.block_pages,
         duration_us=end,
         boot=layout.boot,
-        configured_ratio=policy.configured_ratio,
+        configured_ratio=asked.configured_ratio,
         counters={
             "decisions": core.zone_choice.decisions,
             "refused_offlines": core.refusals,
@@ -116,7 +125,25 @@ def simulate(
             "failed_operations": context.failures,
         },
         guest={} if link is None else link.series(),
+        kernel_need=None
+        if link is None
+        else link.kernel_need(memmap=0 if machine.memmap_on_memory else layout.memory.memmap_pages),
+        foreseen=asked.foreseen,
     )
+
+
+class _End:
+    """The end of a run, at ``end_us`` or sooner: ``event`` happens before all else that happens at its time."""
+
+    def __init__(self, env: simpy.Environment, end_us: int) -> None:
+        self._env = env
+        self.event = simpy.Event(env)
+        self.event._ok, self.event._value = True, None  # noqa: SLF001 - as Environment.run() makes its own
+        env.schedule(self.event, URGENT, end_us)
+
+    def now(self) -> None:
+        """End the run before anything else happens. Once it has ended nothing follows, so that it may come twice."""
+        self._env.schedule(self.event, URGENT)
 
 
 class _Foresight:
@@ -130,6 +157,7 @@ class _Foresight:
         streams: Streams,
         timing: Timing | None,
         guest: GuestSpec | None,
+        rivals: Sequence[Callable[[], Policy]],
     ) -> None:
         self._env = env
         self._machine = machine
@@ -138,24 +166,35 @@ class _Foresight:
         self._streams = deepcopy(streams)
         self._timing = timing
         self._guest = guest
+        self._rivals = rivals
 
     def now(self) -> int:
         """Return the microsecond of the run."""
         return int(self._env.now)
 
-    def rehearse(self, policy: Policy) -> RunResult:
+    def rehearse(self, policy: Policy, *, brief: bool = False) -> RunResult:
         """Return what ``policy`` would make of the run."""
         workload, streams = deepcopy(self._workload), deepcopy(self._streams)
-        return simulate(self._machine, policy, workload, streams, timing=self._timing, guest=self._guest)
+        timing, guest = self._timing, self._guest
+        return simulate(self._machine, policy, workload, streams, timing=timing, guest=guest, brief=brief)
+
+    def rivals(self) -> Sequence[Callable[[], Policy]]:
+        """Return what makes the other policies."""
+        return self._rivals
 
 
-def _let_foresee(policy: Policy, foresight: _Foresight) -> None:
+def _let_foresee(policy: Policy, foresight: _Foresight) -> Policy:
+    """Return who decides in the run. Raises PolicyError where ``policy`` or its answer is wrong."""
     try:
-        policy.foresee(foresight)
+        decides = policy.foresee(foresight) or policy
     except (PolicyError, WorkloadError):
         raise
     except (Exception, SystemExit) as error:
         raise PolicyError(f"policy {policy.name!r} raised {type(error).__name__} in foresee: {error}") from error
+    if not isinstance(decides, Policy):
+        raise PolicyError(f"policy {policy.name!r} answered {decides!r} in foresee, which is no policy")
+    check_attributes(decides)
+    return decides
 
 
 def _checked_duration(machine: MachineSpec, workload: Workload) -> int:

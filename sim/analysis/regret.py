@@ -1,21 +1,23 @@
-"""What a policy leaves on the table: each score's distance to that of a policy that knows the future."""
+"""What a policy leaves on the table: how much less of the objective it has than one that knows what is to come."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sim.analysis.compare import HEADLINE_SCORES, compare
+from sim.analysis.compare import compare, named_conditions, number
+from sim.results.failure import Status
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
     from sim.experiment.plan import Experiment
 
-BOUND = "clairvoyant"
+BOUND: Final = "clairvoyant"
 """Name of the policy that regret is held against."""
+
+OBJECTIVE: Final = "movable_byte_seconds"
+"""The score that it maximises, and that regret is defined on."""
 
 
 def bound(experiment: Experiment) -> str | None:
@@ -24,25 +26,45 @@ def bound(experiment: Experiment) -> str | None:
     return next(labels, None)
 
 
-def regret(
-    runs: pd.DataFrame,
-    against: str,
-    scores: Sequence[str] = HEADLINE_SCORES,
-    *,
-    policies: Sequence[str] = (),
-) -> pd.DataFrame:
-    """Return the mean regret of every policy, in stored units, paired by replication: a row per policy and score.
+def regret(runs: pd.DataFrame, against: str, *, policies: tuple[str, ...] | list[str] = ()) -> pd.DataFrame:
+    """Return the mean regret of every policy in byte-seconds, paired by replication: a row per policy.
 
-    Columns: machine, workload, policy, score, unit, regret, and ``low`` and ``high`` of its 95 % interval. Regret is
-    how much worse a policy is than ``against``: positive is worse, negative better, whichever direction is good. A
-    policy can have negative regret in scores other than what the bound maximises. Scores without a good direction are
-    left out. Raises ValueError as :func:`sim.analysis.compare.compare` does.
+    Columns: machine, workload, policy, regret, and ``low`` and ``high`` of its 95 % interval. Regret is how much less
+    of the score ``movable_byte_seconds`` a policy has than ``against``, which maximises it; never negative for a policy
+    that ``against`` knew as a rival. Raises ValueError as :func:`sim.analysis.compare.compare` does.
     """
-    judged = [name for name in scores if SCORES[name].better != "neither"]
-    comparison = compare(runs, against, judged, policies=policies)
-    table = comparison[["machine", "workload", "policy", "score", "unit"]].copy()
-    gains = comparison["better"] == "higher"
-    table["regret"] = comparison["difference"].where(~gains, -comparison["difference"])
-    table["low"] = comparison["difference_low"].where(~gains, -comparison["difference_high"])
-    table["high"] = comparison["difference_high"].where(~gains, -comparison["difference_low"])
+    comparison = compare(runs, against, [OBJECTIVE], policies=policies)
+    table = comparison[["machine", "workload", "policy"]].copy()
+    # Not to be -0.
+    table["regret"] = 0.0 - comparison["difference"]
+    table["low"] = 0.0 - comparison["difference_high"]
+    table["high"] = 0.0 - comparison["difference_low"]
     return table
+
+
+def what_was_proved(runs: pd.DataFrame, against: str) -> dict[tuple[str, str], str]:
+    """Return one line for each machine and workload: how good the zones of ``against`` are known to be."""
+    done = named_conditions(runs)
+    done = done[(done["status"] == Status.COMPLETED) & (done["policy"] == against) & done["plan_rehearsals"].notna()]
+    return {
+        (str(machine), str(workload)): f"{against}: {_in_words(group)}"
+        for (machine, workload), group in done.groupby(["machine", "workload"], sort=False)
+    }
+
+
+def _in_words(runs: pd.DataFrame) -> str:
+    proved = int(runs["plan_proved"].astype(bool).sum())
+    if proved == len(runs):
+        return "proved best" if len(runs) == 1 else f"proved best in all {len(runs)} runs"
+    tried = runs["plan_rehearsals"].astype(int)
+    fewest, most = int(tried.min()), int(tried.max())
+    words = f"best of {most} plans tried" if fewest == most else f"best of {fewest} to {most} plans tried"
+    if proved:
+        words += f", proved best in {proved} of {len(runs)} runs"
+    limits = runs["plan_bound_byte_seconds"]
+    if limits.isna().any():
+        return f"{words}; no bound, as what is asked for depends on the zones"
+    unit = SCORES[OBJECTIVE].unit
+    limit, best = float(limits.mean()), float(runs[OBJECTIVE].mean())
+    gap = 100 * (limit - best) / limit if limit else 0.0
+    return f"{words}; no plan can pass {number(unit.show(limit))} {unit.shown_symbol}, gap {gap:.2g} %"

@@ -168,7 +168,7 @@ def _report_failures(report: Report, console: Console) -> None:
 def _show_results(experiment: Experiment, report: Report, *, plots: bool | None) -> None:
     """Print the comparison, draw the plots (where None: unless there are many), and say where everything is."""
     from sim.analysis.compare import compare
-    from sim.analysis.regret import bound
+    from sim.analysis.regret import OBJECTIVE, bound, what_was_proved
     from sim.cli.tables import print_comparison
     from sim.results.store import ResultStore
 
@@ -185,9 +185,13 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
         print_comparison(console, comparison, experiment.scenarios)
         against = bound(experiment)
         if against not in (None, experiment.baseline):
-            console.print(f"Regret: the same against {against}, which knows the future", style="bold", markup=False)
-            comparison = compare(runs, against, policies=experiment.policies)
+            console.print(f"Regret: what is lost against {against}, which knows what comes", style="bold", markup=False)
+            comparison = compare(runs, against, [OBJECTIVE], policies=experiment.policies)
             print_comparison(console, comparison, experiment.scenarios)
+        if against is not None:
+            for (machine, workload), words in what_was_proved(runs, against).items():
+                where = "" if scenarios == 1 else f" ({workload} on {machine})"
+                console.print(f"{words}{where}", markup=False)
     else:
         console.print(f"{scenarios} workloads on machines are too many to print; all scores are in the table runs.")
     if plots is None and scenarios > MOST_SCENARIOS:

@@ -42,6 +42,7 @@ def simulation(cell: Cell, log: Log | None = None) -> Callable[[], RunResult]:
         timing=parts.timing,
         guest=guest(parts.guest),
         log=log,
+        rivals=[partial(policy, rival, folder) for rival in parts.rivals],
     )
 
 

@@ -14,6 +14,7 @@ from sim.experiment import sweep
 from sim.experiment.plan import Experiment
 from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.reading import frozen, read_toml
+from sim.experiment.rivals import with_rivals
 from sim.experiment.schema import LABEL_LENGTH, ExperimentTable
 from sim.experiment.variants import Variants
 from sim.faults import Fault, Faults, InputError, unknown_name
@@ -95,6 +96,6 @@ def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults)
         baseline=baseline,
         cell_timeout=checked.cell_timeout,
         folder=folder,
-        combinations=tuple(combinations),
+        combinations=tuple(with_rivals(combinations, folder)),
         tables=tables,
     )

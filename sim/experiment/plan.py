@@ -27,7 +27,7 @@ class Combination:
     """What is combined in a cell, without its replication.
 
     ``timing`` are the guest's times; ``factors`` holds the values that the experiment sweeps, by ``section.key`` (such
-    as ``policy.ratio``).
+    as ``policy.ratio``). ``rivals`` are the policies that this one competes with, where it wants to know them.
     """
 
     machine: MachineSettings
@@ -36,16 +36,20 @@ class Combination:
     guest: GuestSettings
     timing: Timing
     factors: Mapping[str, Any] = field(default_factory=dict)
+    rivals: tuple[PluginSettings, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """Return all settings as JSON values, files by their content."""
-        return {
+        identity: dict[str, Any] = {
             "machine": self.machine.identity(),
             "policy": self.policy.identity(),
             "workload": self.workload.identity(),
             "guest": self.guest.identity(),
             "timing": by_field(self.timing),
         }
+        if self.rivals:
+            identity["rivals"] = [rival.content() for rival in self.rivals]
+        return identity
 
     def digest(self) -> str:
         """Return the SHA-256 of :meth:`identity`."""

@@ -42,9 +42,12 @@ class PluginSettings:
     files: Mapping[str, str] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
+        """Return what it is and is called."""
+        return {"label": self.label, **self.content()}
+
+    def content(self) -> dict[str, Any]:
         """Return what it is, files by their content: moving them changes nothing and editing them does."""
         return {
-            "label": self.label,
             "plugin": self.plugin.rpartition(":")[2],
             "code": self.code,
             "parameters": {name: _by_content(value, self.files) for name, value in self.parameters.items()},

@@ -13,11 +13,13 @@ import numpy as np
 
 from sim.guest import GuestModel, default_boot, parameters_for_kernel
 from sim.guest.contract import DemandKind
+from sim.guest.loads import LoadKind
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
 from sim.kernel.wishes import Wishes
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.guest_series import GUEST_SERIES
+from sim.record.run_result import KernelNeed
 from sim.units import MICROSECONDS, PAGE_SIZE, seconds_to_us
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ class GuestLink(CoreListener):
 
     ``present`` has every zone at boot; ``series`` is the kernel's. ``model`` is the guest itself. ``hotplug_side`` is
     what the core is to ask: the model, watched where ``policy`` wants to be told that a node's kernel zones run short.
-    ``ooms`` keeps all runs of the out-of-memory killer; ``killed`` are the loads whose process it ended.
+    ``ooms`` keeps all runs of the out-of-memory killer; ``killed`` are the loads whose process it ended. Unless
+    ``sampled``, no samples are taken.
     """
 
     def __init__(
@@ -72,20 +75,27 @@ class GuestLink(CoreListener):
         spec: GuestSpec,
         policy: Policy,
         ooms: OomLog,
+        *,
+        sampled: bool = True,
     ) -> None:
         self._env = env
+        self._sampled = sampled
         self.ooms = ooms
         self._memory = memory
         parameters = spec.resolve(series)
         self.model = GuestModel(parameters, block_pages=memory.block_pages)
         boot = default_boot(present, parameters)
         self.model.boot(boot)
+        self._boot_free = sum(entry.free for entry in boot if entry.zone != ZONE_MOVABLE)
         for entry in boot:
             memory.zone(entry.node, entry.zone).managed = entry.managed
         self._sample_us = seconds_to_us(spec.sample_every)
         self._times = array("q")
         self._samples = array("q")
         self.killed: set[str] = set()
+        self._kernel_demand = array("q")
+        self._rounded = 0
+        self._most_zones = 3 * len({zone.node for zone in present})
         self._noted = 0
         self._wishes = Wishes(self.model)
         self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
@@ -154,7 +164,23 @@ class GuestLink(CoreListener):
                     self.model.demands.remove_files(name)
             else:
                 self.model.demands.shrink(name, -change / current)
+        self._note_kernel_demand(kind, units, shrunk=change < 0)
         return name not in self.killed and not self.died
+
+    def _note_kernel_demand(self, kind: str, units: int, *, shrunk: bool) -> None:
+        """Note how much kernel memory is asked for that nobody can be killed for, where it may be another amount."""
+        if kind != DemandKind.KERNEL and units:
+            return
+        # What is freed of a load is rounded in each zone: by half a page at most each time.
+        self._rounded += shrunk * self._most_zones
+        loads = self.model.demands.named_loads()
+        asked = sum(round(load.units) for load in loads if load.kind is LoadKind.KERNEL)
+        self._kernel_demand.extend((int(self._env.now), max(0, asked - self._rounded)))
+
+    def kernel_need(self, *, memmap: int) -> KernelNeed:
+        """Return what is known of it, ``memmap`` being that of a block."""
+        demand = np.array(self._kernel_demand, dtype=np.int64).reshape(-1, 2)
+        return KernelNeed(self._boot_free, memmap, demand)
 
     def drop_caches(self, *, cache: bool, slab: bool) -> bool:
         """Drop clean page cache, reclaimable slab, or both, as an administrator does. False in a dead guest."""
@@ -219,7 +245,9 @@ class GuestLink(CoreListener):
             yield self._env.timeout(period)
 
     def sample(self) -> None:
-        """Note what the guest looks like now. In a dead one nothing is free and nothing returns."""
+        """Note what the guest looks like now, if anybody wants to know. In a dead one nothing is free or returns."""
+        if not self._sampled:
+            return
         model = self.model
         free_movable = managed = user = kernel = memmap = 0
         for zone in model.zones.values():

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.guest.contract import OomKind
+from sim.memory.errors import ENOMEM
 from sim.record.device_group import WITHOUT_GROUP
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from sim.guest.contract import OomKind
     from sim.record.device_group import DeviceGroup
 
 
@@ -153,3 +154,34 @@ class Recorder:
         """Return all rows so far, shape (events, 7), in the order of :data:`EVENT_COLUMNS`. A copy."""
         self.compact(force=True)
         return np.array(self._compact, dtype=np.int64).reshape(-1, _WIDTH)
+
+
+class BriefRecorder(Recorder):
+    """A recorder that calls ``failing`` at everything for which a run fails.
+
+    That is the guest's death, a kernel request that found no memory and an add for which there was none: see
+    :data:`sim.scores.failures.FAILING`.
+    """
+
+    __slots__ = ("_failing",)
+
+    def __init__(self, failing: Callable[[], object]) -> None:
+        super().__init__()
+        self._failing = failing
+
+    def failed(self, t_us: float, device: int, errno: int) -> None:
+        """Record it, and tell of an add that failed for want of memory."""
+        super().failed(t_us, device, errno)
+        if errno == ENOMEM and device != NO_DEVICE:
+            self._failing()
+
+    def out_of_memory(self, t_us: float, kind: OomKind, mem_available: int) -> None:
+        """Record it, and tell of it where the kernel was the one who found none."""
+        super().out_of_memory(t_us, kind, mem_available)
+        if kind == OomKind.KERNEL:
+            self._failing()
+
+    def died(self, t_us: float, cause: OomKind, mem_available: int) -> None:
+        """Record it and tell of it."""
+        super().died(t_us, cause, mem_available)
+        self._failing()

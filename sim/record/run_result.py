@@ -42,6 +42,33 @@ class BootMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a policy that looked ahead found before the run: see :meth:`policies.contract.Policy.foresee`.
+
+    ``proved`` says that no zones are better; ``rehearsals`` how often the run was rehearsed; ``bound_byte_seconds`` is
+    what no zones can pass of the score ``movable_byte_seconds``, None where no bound is known.
+    """
+
+    proved: bool
+    rehearsals: int
+    bound_byte_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelNeed:
+    """What kernel zones hold in every run in which no kernel request fails, whatever zones memory goes to. Pages.
+
+    ``boot_free`` was free in kernel zones once the guest had booted. Each memory block that is added takes ``memmap``
+    of it; 0 where blocks may hold their own. ``demand`` has rows of (microsecond, pages): from then on programs ask for
+    at least so much kernel memory that nobody can be killed for.
+    """
+
+    boot_free: int
+    memmap: int
+    demand: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """A cell's raw outcome.
 
@@ -49,6 +76,8 @@ class RunResult:
     ``duration_us`` is the simulated end. ``device_groups`` holds the memory group of each device; empty where that is
     not known. ``counters`` are totals kept by the core (``decisions``, ``failed_requests``, ...). ``guest`` holds the
     guest's sampled series by name, each an array as long as ``guest["t_us"]``; empty without a guest model.
+    ``foreseen`` is what the policy found when it looked ahead, None where it did not. ``kernel_need`` is known where a
+    guest is modelled, and not kept in files.
     """
 
     events: npt.NDArray[np.int64]
@@ -61,3 +90,5 @@ class RunResult:
     counters: Mapping[str, int]
     guest: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     device_groups: tuple[DeviceGroup, ...] = ()
+    kernel_need: KernelNeed | None = None
+    foreseen: Foreseen | None = None

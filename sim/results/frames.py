@@ -13,7 +13,7 @@ import numpy as np
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, GroupKind, dynamic_group
 from sim.record.events import Events
 from sim.record.recorder import EVENT_COLUMNS
-from sim.record.run_result import BootMemory, BootRun, RunResult
+from sim.record.run_result import BootMemory, BootRun, Foreseen, RunResult
 from sim.record.series import SERIES_COLUMNS
 from sim.results.failure import Status
 from sim.results.identity import canonical_json
@@ -89,6 +89,9 @@ def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str
             "boot_early_kernel_bytes": boot.early_kernel_pages * PAGE_SIZE,
             "devices": len(result.device_names),
             "events": len(result.events),
+            "plan_proved": None if result.foreseen is None else result.foreseen.proved,
+            "plan_rehearsals": None if result.foreseen is None else result.foreseen.rehearsals,
+            "plan_bound_byte_seconds": None if result.foreseen is None else result.foreseen.bound_byte_seconds,
             "death_cause": death and death.cause.shown,
             **{name: None if math.isnan(scores[name]) else scores[name] for name in SCORES},
         },
@@ -211,6 +214,7 @@ def events_table(cell: CellId, result: RunResult, row: str) -> pa.Table:
         "boot": asdict(result.boot),
         "configured_ratio": result.configured_ratio,
         "counters": dict(result.counters),
+        "foreseen": None if result.foreseen is None else asdict(result.foreseen),
     }
     table = _table(EVENTS, cell, columns)
     return table.replace_schema_metadata({METADATA_KEY: canonical_json(rest).encode(), ROW_KEY: row.encode()})
@@ -248,6 +252,7 @@ def result_from(events: pa.Table, metadata: Mapping[bytes, bytes], guest: pa.Tab
         ),
         configured_ratio=rest["configured_ratio"],
         counters=rest["counters"],
+        foreseen=None if rest["foreseen"] is None else Foreseen(**rest["foreseen"]),
         guest={}
         if guest is None
         else {name: guest[name].to_numpy() for name in guest.column_names if name not in {"cell", "replication"}},

@@ -63,6 +63,14 @@ _RUN_HEAD: Final = (
     Column("boot_early_kernel_bytes", "int64", "B", "KE at boot: memory in kernel zones without CMA"),
     Column("devices", "int64", "1", "devices that were attached"),
     Column("events", "int64", "1", "rows of the events table"),
+    Column("plan_proved", "bool", "-", "whether no zones are better, where the policy looked ahead; null where not"),
+    Column("plan_rehearsals", "int64", "1", "how often a policy that looks ahead rehearsed the run; null for others"),
+    Column(
+        "plan_bound_byte_seconds",
+        "double",
+        "B s",
+        "what no zones can pass of movable_byte_seconds, as such a policy found out; null where it did not",
+    ),
     Column("death_cause", "string", "-", "what the guest died of: kernel, guest full or return; null where it lives"),
 )
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from sim.analysis.regret import bound, regret
+from sim.analysis.compare import compare
+from sim.analysis.regret import bound, regret, what_was_proved
 from sim.api import Results, load
 from sim.cli.main import main
 from sim.scores.registry import SCORES
@@ -18,21 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-T_3 = 3.182446
-"""Student's t for 95 % of both sides and 3 degrees of freedom, from a table."""
-
 
 def runs(
-    score: str,
-    values: Mapping[str, Sequence[float]],
-    machine: str = "m",
-    workload: str = "w",
-    status: str = "completed",
+    values: Mapping[str, Sequence[float]], machine: str = "m", workload: str = "w", status: str = "completed"
 ) -> pd.DataFrame:
     rows = [
         dict.fromkeys(SCORES, 1.0)
         | {"machine": machine, "workload": workload, "policy": policy, "replication": replication, "status": status}
-        | {score: value}
+        | {"movable_byte_seconds": value, "plan_proved": None, "plan_rehearsals": None, "plan_bound_byte_seconds": None}
         for policy, numbers in values.items()
         for replication, value in enumerate(numbers)
     ]
@@ -45,76 +39,87 @@ def rows_of(frame: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
 
 ORACLE = [10.0, 20.0, 30.0, 40.0]
 VALUES = {"oracle": ORACLE, "above": [11.0, 22.0, 31.0, 44.0], "below": [9.0, 18.0, 29.0, 36.0]}
-HALF = T_3 * math.sqrt(2) / 2
-"""Differences 1, 2, 1, 4: mean 2, sum of squares about it 6, so variance 2, and 4 of them."""
 
 
-def test_more_of_a_score_that_should_be_low_is_regret() -> None:
-    found = rows_of(regret(runs("failed_adds", VALUES), "oracle", ["failed_adds"]))
-    assert found["above"] == pytest.approx((2, 2 - HALF, 2 + HALF), rel=1e-6)
-    assert found["below"] == pytest.approx((-2, -2 - HALF, -2 + HALF), rel=1e-6)
-    assert found["oracle"] == (0, 0, 0)
-
-
-def test_more_of_a_score_that_should_be_high_is_negative_regret_and_its_ends_change_places() -> None:
-    found = rows_of(regret(runs("returned", VALUES), "oracle", ["returned"]))
-    assert found["above"] == pytest.approx((-2, -2 - HALF, -2 + HALF), rel=1e-6)
-    assert found["below"] == pytest.approx((2, 2 - HALF, 2 + HALF), rel=1e-6)
-    assert found["oracle"] == (0, 0, 0)
-
-
-@pytest.mark.parametrize("name", [name for name, score in SCORES.items() if score.better != "neither"])
-def test_every_score_knows_which_direction_is_worse(name: str) -> None:
-    (row,) = regret(runs(name, {"o": [5, 5, 5], "p": [3, 4, 2]}), "o", [name]).query("policy == 'p'").to_dict("records")
-    half = 4.302653 / math.sqrt(3)  # t for 2 degrees of freedom; the differences -2, -1, -3 have variance 1
-    low_is_good = name in {
-        "auto_ratio_excess", "auto_time_above_ratio", "mixed_groups_end", "mixed_groups_max",
-        "mixed_units_end", "mixed_units_max", "not_given_end", "not_given_byte_seconds", "zone_changes_end",
-        "zone_changes_max", "failed_requests", "failed_operations", "died", "kernel_ooms", "guest_full_ooms",
-        "return_ooms", "failed_adds", "unserved_byte_seconds", "unserved_max", "return_time", "returns_unfulfilled",
-    }  # fmt: skip
-    mean = -2 if low_is_good else 2
-    assert (row["regret"], row["low"], row["high"]) == pytest.approx((mean, mean - half, mean + half), rel=1e-6)
-    assert row["unit"] == SCORES[name].unit.symbol
+def test_what_a_policy_lacks_of_the_objective_is_regret_and_its_ends_change_places() -> None:
+    found = rows_of(regret(runs(VALUES), "oracle"))
+    assert {policy: mean for policy, (mean, _, _) in found.items()} == {"oracle": 0, "above": -2, "below": 2}
+    assert set(found["oracle"]) == {0.0}
+    low, high = found["below"][1:]
+    assert low < 2 < high
+    compared = compare(runs(VALUES), "oracle", ["movable_byte_seconds"]).query("policy == 'below'")
+    assert (low, high) == (-compared["difference_high"].item(), -compared["difference_low"].item())
 
 
 def test_each_replication_is_held_against_the_bound_of_the_same_one() -> None:
     """Replications differ by far more than policies; rows come in any order, and one of the bound's is missing."""
-    frame = runs("returned", {"p": [1, 200, 3000, 40000, 7], "oracle": [2, 202, 3001, 40004, 7000]})
+    frame = runs({"p": [1, 200, 3000, 40000, 7], "oracle": [2, 202, 3001, 40004, 7000]})
     frame.loc[(frame["policy"] == "oracle") & (frame["replication"] == 4), "status"] = "failed"
-    found = rows_of(regret(frame.iloc[[4, 2, 7, 0, 3, 9, 5, 1, 8, 6]], "oracle", ["returned"]))
-    assert found["p"] == pytest.approx((2, 2 - HALF, 2 + HALF), rel=1e-6)
+    found = rows_of(regret(frame.iloc[[4, 2, 7, 0, 3, 9, 5, 1, 8, 6]], "oracle"))
+    assert found["p"][0] == 2
 
 
 def test_each_machine_and_workload_has_a_bound_of_its_own() -> None:
     frame = pd.concat([
-        runs("returned", {"o": [5], "p": [1]}),
-        runs("returned", {"o": [50], "p": [20]}, workload="v"),
-        runs("returned", {"o": [500], "p": [300]}, machine="n"),
+        runs({"o": [5], "p": [1]}),
+        runs({"o": [50], "p": [20]}, workload="v"),
+        runs({"o": [500], "p": [300]}, machine="n"),
     ])  # fmt: skip
-    found = regret(frame, "o", ["returned"])
+    found = regret(frame, "o")
     assert [tuple(row) for row in found[["machine", "workload", "policy", "regret"]].to_numpy()] == [
         ("m", "w", "o", 0), ("m", "w", "p", 4), ("m", "v", "o", 0), ("m", "v", "p", 30), ("n", "w", "o", 0),
         ("n", "w", "p", 200),
     ]  # fmt: skip
-    assert found[["low", "high"]].isna().all(axis=None), "one replication says nothing of how far a mean may be off"
 
 
-def test_scores_without_a_good_direction_are_left_out_and_policies_keep_their_order() -> None:
-    frame = runs("returned", {"a": [1], "o": [2], "z": [3]})
-    found = regret(frame, "o", ["returned", "ratio_mean", "decisions", "failed_adds"], policies=["z", "o", "a"])
-    assert list(zip(found["score"], found["policy"], strict=True)) == [
-        ("returned", "z"), ("returned", "o"), ("returned", "a"), ("failed_adds", "z"), ("failed_adds", "o"),
-        ("failed_adds", "a"),
-    ]  # fmt: skip
-    assert list(found.columns) == ["machine", "workload", "policy", "score", "unit", "regret", "low", "high"]
+def test_there_is_a_row_for_each_policy_in_their_order() -> None:
+    found = regret(runs({"a": [1], "o": [2], "z": [3]}), "o", policies=["z", "o", "a"])
+    assert found["policy"].tolist() == ["z", "o", "a"]
+    assert list(found.columns) == ["machine", "workload", "policy", "regret", "low", "high"]
     with pytest.raises(ValueError, match="the baseline 'nobody' is none of the policies"):
-        regret(frame, "nobody")
+        regret(runs({"a": [1]}), "nobody")
 
 
-def test_a_score_that_the_bound_does_not_define_has_no_regret() -> None:
-    found = rows_of(regret(runs("returned", {"o": [math.nan] * 3, "p": [1, 2, 3]}), "o", ["returned"]))
-    assert all(math.isnan(value) for value in found["p"])
+# What is known of the best -------------------------------------------------------------------------------------------
+
+GIB = 1 << 30
+Found = tuple[float, bool, int, float | None]
+"""GiB s, whether it is proved, rehearsals, and the bound in GiB s."""
+
+
+def said(*found: Found) -> str:
+    frame = runs({"k": [1.0] * len(found), "oracle": [worth * GIB for worth, *_ in found]})
+    mine = frame["policy"] == "oracle"
+    frame.loc[mine, "plan_proved"] = pd.Series([proved for _, proved, _, _ in found], dtype=object).to_numpy()
+    frame.loc[mine, "plan_rehearsals"] = [count for _, _, count, _ in found]
+    limits = [math.nan if limit is None else limit * GIB for *_, limit in found]
+    frame["plan_bound_byte_seconds"] = frame["plan_bound_byte_seconds"].astype(float)
+    frame.loc[mine, "plan_bound_byte_seconds"] = limits
+    ((where, words),) = what_was_proved(frame, "oracle").items()
+    assert where == ("m", "w")
+    assert what_was_proved(frame, "k") == {}
+    return words
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([(97, True, 7, 97)], "oracle: proved best"),
+        ([(97, True, 7, 97), (5, True, 9, 5)], "oracle: proved best in all 2 runs"),
+        ([(97, False, 212, 100)], "oracle: best of 212 plans tried; no plan can pass 100 GiB s, gap 3 %"),
+        (
+            [(97, False, 212, 100), (50, True, 8, 50)],
+            "oracle: best of 8 to 212 plans tried, proved best in 1 of 2 runs; no plan can pass 75 GiB s, gap 2 %",
+        ),
+        (
+            [(97, False, 20, None)],
+            "oracle: best of 20 plans tried; no bound, as what is asked for depends on the zones",
+        ),
+        ([(0, False, 20, 0)], "oracle: best of 20 plans tried; no plan can pass 0 GiB s, gap 0 %"),
+    ],
+)
+def test_it_is_called_what_it_is(found: list[Found], words: str) -> None:
+    assert said(*found) == words
 
 
 # Which policy it is held against ----
@@ -149,14 +154,10 @@ class Given(Results):
 
 
 def test_results_hold_regret_against_the_bound_and_not_the_baseline() -> None:
-    frame = runs("returned", {"clairvoyant": [2, 3, 4], "oracle": [9, 9, 9], "k": [5, 4, 6]})
+    frame = runs({"clairvoyant": [2, 3, 4], "oracle": [9, 9, 9], "k": [5, 4, 6]})
     tables = policies(("online-movable", "k"), ("online-kernel", "clairvoyant"), ("clairvoyant", "oracle"))
-    found = Given(frame, tables | {"baseline": "k"}).regret(["failed_adds", "returned"])
-    table = dict(zip(zip(found["score"], found["policy"], strict=True), found["regret"], strict=True))
-    assert table == {
-        ("failed_adds", "k"): 0, ("failed_adds", "clairvoyant"): 0, ("failed_adds", "oracle"): 0,
-        ("returned", "k"): 4, ("returned", "clairvoyant"): 6, ("returned", "oracle"): 0,
-    }  # fmt: skip
+    found = Given(frame, tables | {"baseline": "k"}).regret()
+    assert dict(zip(found["policy"], found["regret"], strict=True)) == {"k": 4, "clairvoyant": 6, "oracle": 0}
     with pytest.raises(ValueError, match="regret needs the policy clairvoyant"):
         Given(frame, policies(("online-movable", "k"))).regret()
 
@@ -177,7 +178,8 @@ def test_the_command_line_shows_regret_where_the_baseline_is_another(
     arguments = ["run", str(tmp_path / "x.toml"), "--out", str(tmp_path), "--workers", "1", "--no-plots"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    comparison, heading, against = done.output.partition("Regret: the same against oracle, which knows the future")
+    comparison, heading, against = done.output.partition("Regret: what is lost against oracle, which knows what comes")
     assert f"difference to {baseline}, paired by replication" in comparison
     assert bool(heading) == shown
     assert ("difference to oracle, paired by replication" in against) == shown
+    assert "oracle: proved best" in done.output

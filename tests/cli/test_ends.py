@@ -187,8 +187,9 @@ def test_tables_are_against_the_baseline_and_then_against_who_knows_the_future(
     told = folder.run("--replication", 0).stdout
     against = [line.split(", ")[0] for line in told.splitlines() if line.startswith("Second lines: ")]
     assert against == [f"Second lines: difference to {label}" for label in differences]
-    regret = "Regret: the same against knows all, which knows the future"
+    regret = "Regret: what is lost against knows all, which knows what comes"
     assert told.count(regret) == len(differences) - 1
+    assert ("knows all: proved best" in told) == ("knows all" in differences)
 
 
 # Plots ----------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-CHECKED = [field for field in dataclasses.fields(Combination) if field.name != "factors"]
+CHECKED = [field for field in dataclasses.fields(Combination) if field.name not in {"factors", "rivals"}]
 
 
 def keys(experiment: Experiment) -> list[str]:

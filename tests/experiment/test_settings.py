@@ -180,6 +180,7 @@ def test_all_of_a_cell_reaches_its_simulation_whoever_runs_it(tmp_path: Path, mo
             "drawn": Streams(7, 3)("x").integers(1 << 40, size=2).tolist(),
             "timing": dataclasses.replace(Timing(), offline=250_000),
             "guest": GuestSpec({}, 3.0),
+            "rivals": [],
         }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from policies.auto_movable import AutoMovable
 from policies.auto_movable_stages import AutoMovablePatch2, AutoMovablePatch8
+from policies.clairvoyant.following import Scripted
 from policies.clairvoyant.policy import Clairvoyant
 from policies.contig_zones import ContigZones
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
@@ -15,20 +16,25 @@ from sim.units import GIB
 from tests.support.reach import Reach
 
 if TYPE_CHECKING:
-    from policies.contract import Policy
+    from policies.contract import Policy, ZoneRequest
 
 
-class Planned(Clairvoyant):
-    """Has foreseen that the kernel will need every third block."""
+class Planned(Scripted):
+    """Has decided that every third block is to be kernel memory. Asking changes nothing, so that it may be asked on."""
 
     name = "planned"
 
     def __init__(self) -> None:
-        super().__init__()
-        self._kinds = KINDS
+        super().__init__(())
+
+    def _decide(self, request: ZoneRequest) -> tuple[bool, str]:
+        block = request.first_page // request.pages
+        self._kinds = (block % 3 == 0,) if block < FORESEEN else ()
+        self.decisions = []
+        return super()._decide(request)
 
 
-KINDS: Final = {block: [(0, block % 3 == 0)] for block in range(1 << 14)}
+FORESEEN: Final = 1 << 14
 
 
 def policies() -> list[Policy]:

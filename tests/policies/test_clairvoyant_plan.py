@@ -148,3 +148,15 @@ def test_one_dimm_for_two_needs_beats_one_for_each() -> None:
 
 def test_nothing_to_come_needs_no_plan() -> None:
     assert best_plan(Future((), (), END), [Need(0, 5)]) == Plan((), ())
+
+
+def test_a_device_gives_back_movable_units_first_so_that_a_kernel_one_stays() -> None:
+    """One page is needed until 2: a unit of a device that shrinks at 2 would cost until the end, an item until 8.
+
+    What is given back at 2 is the MOVABLE unit, and not the kernel one.
+    """
+    future = Future((Item(0, 8, 1),), (Device(1, ((0, 1), (0, 1), (2, -1))),), END)
+    wanted = [Need(0, 1), Need(2, 0)]
+    plan = best_plan(future, wanted)
+    assert plan == Plan((True,), ((False, False),))
+    assert outcome(future, wanted, plan) == (True, 2 * 2 + 1 * (END - 2))

@@ -80,6 +80,9 @@ def test_the_row_of_a_run_is_in_seconds_and_bytes(tmp_path: Path) -> None:
         "boot_early_kernel_bytes": 8 * BYTES - 1000 * 4096,
         "devices": 2,
         "events": 3,
+        "plan_proved": None,
+        "plan_rehearsals": None,
+        "plan_bound_byte_seconds": None,
         "death_cause": None,
     }
     assert scores["kernel_end"] == 9 * BYTES
