@@ -1,4 +1,4 @@
-"""The bound: a policy that knows what is to come, and plans the zones for it."""
+"""What policies are held against: the best zones that can be found by rehearsing the run."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from policies.clairvoyant.trials import Choice, Trial, Trials
+    from policies.clairvoyant.trials import Trial, Trials
 
 _NEAR: Final = 12
 """With how many decisions on each side one changes places; what lies farther off is a matter of the plan."""
@@ -36,19 +36,20 @@ def climb(trials: Trials, start: Trial, cuts: list[Cut], most: int) -> Trial:
     here, last = start, trials.count + most
     while trials.count < last and not trials.near(trials.relaxation.total):
         spans = [trials.relaxation.lasting(choice) for choice in here.choices]
+        known = _Cuts(here, spans, cuts)
         for move in _moves(here, spans):
             if trials.count >= last:
                 return here
+            if known.rule_out(move):
+                continue
             kinds = list(here.kinds)
             for place in move.flipped:
                 kinds[place] = not kinds[place]
-            if _is_cut(here.choices, spans, kinds, cuts):
-                continue
             trial = trials(kinds)
             if trial is None:
                 return here
             if not trial.holds:
-                cuts.append(Cut(trial.fails_us, trial.kernel))
+                known.add(Cut(trial.fails_us, trial.kernel))
             elif trial.worth > here.worth:
                 here = trial
                 break
@@ -71,16 +72,39 @@ def _moves(here: Trial, spans: Sequence[tuple[int, int]]) -> Iterator[_Move]:
     return iter(sorted((move for move in moves if move.gain > 0), key=lambda move: (-move.gain, move.flipped)))
 
 
-def _is_cut(
-    choices: Sequence[Choice], spans: Sequence[tuple[int, int]], kinds: Sequence[bool], cuts: Sequence[Cut]
-) -> bool:
-    """Whether ``kinds`` have no more kernel memory than failed before at some moment."""
-    for cut in cuts:
-        there = sum(
-            choice.pages
-            for choice, (begin, end), kernel in zip(choices, spans, kinds, strict=True)
-            if kernel and begin <= cut.t_us < end
-        )
-        if there <= cut.pages:
-            return True
-    return False
+class _Cuts:
+    """What ``cuts`` say of neighbours of ``here``; adds to them."""
+
+    def __init__(self, here: Trial, spans: Sequence[tuple[int, int]], cuts: list[Cut]) -> None:
+        self._choices = here.choices
+        self._spans = spans
+        self._cuts = cuts
+        self._spare: list[int] = []
+        """For each cut: kernel memory that there is at its moment beyond what was too little."""
+        self._look()
+
+    def _look(self) -> None:
+        for cut in self._cuts[len(self._spare) :]:
+            there = sum(self._pages(place, cut) for place, choice in enumerate(self._choices) if choice.kernel)
+            self._spare.append(there - cut.pages)
+
+    def _pages(self, place: int, cut: Cut) -> int:
+        """Return the pages of a decision that are there at the moment of ``cut``."""
+        begin, end = self._spans[place]
+        return self._choices[place].pages if begin <= cut.t_us < end else 0
+
+    def add(self, cut: Cut) -> None:
+        """Add what has failed."""
+        self._cuts.append(cut)
+        self._look()
+
+    def rule_out(self, move: _Move) -> bool:
+        """Whether with ``move`` there is no more kernel memory than failed before, at some moment."""
+        for cut, spare in zip(self._cuts, self._spare, strict=True):
+            left = spare
+            for place in move.flipped:
+                pages = self._pages(place, cut)
+                left += -pages if self._choices[place].kernel else pages
+            if left <= 0:
+                return True
+        return False

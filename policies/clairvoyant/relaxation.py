@@ -46,6 +46,10 @@ UNLIMITED: Final = 1 << 120
 """A bound that nothing reaches."""
 
 
+_MOST_WORK: Final = 30_000_000
+"""Values to look at, a second's work or so."""
+
+
 class _Device(NamedTuple):
     """Step series of one device, at the times of the relaxation: pages asked for, and the most that it can have."""
 
@@ -76,6 +80,13 @@ class Relaxation:
             there += device.most
         need = self._need(asked, result, there)
         self.possible = bool((need <= there).all())
+        # Thousands of steps in which a program asks for a little more are a few in whole blocks.
+        kept = np.isin(self._times, [request[0] for request in asked.requests])
+        kept |= np.diff(need, prepend=-1) != 0
+        self._times, self._wanted, there, need = (values[kept] for values in (self._times, self._wanted, there, need))
+        self._devices = {
+            name: _Device(device.asked[kept], device.most[kept], device.fewer) for name, device in self._devices.items()
+        }
         self._most: Integers = np.maximum(there - need, 0)
         self.needs: tuple[tuple[int, int], ...] = tuple(zip(self._times.tolist(), need.tolist(), strict=True))
         """From when on kernel zones need at least how many hotplugged pages."""
@@ -113,6 +124,10 @@ class Relaxation:
     def _integral(self, values: Integers, from_us: int) -> int:
         lasting = np.diff(np.maximum(self._times, from_us), append=max(self._end, from_us))
         return integral(values, lasting)
+
+    def is_too_much_for(self, trial: Trial) -> bool:
+        """Whether :meth:`siblings` would take longer than rehearsals do: there are very many decisions."""
+        return len(trial.choices) * len(self._times) > _MOST_WORK
 
     @cached_property
     def total(self) -> int:

@@ -33,7 +33,9 @@ def find_best(trials: Trials, scripts: Sequence[tuple[bool, ...]]) -> Outcome:
     whole = 2**decisions <= trials.left + 1
     if not whole:
         root = _search(trials, scripts)
-    outcome = Tree(trials, root).search(whole=whole)
+    outcome = Outcome(proved=False, bound=trials.limit)
+    if not trials.relaxation.is_too_much_for(root):
+        outcome = Tree(trials, root).search(whole=whole)
     if outcome.proved or outcome.bound is None:
         return outcome
     bound = max(min(outcome.bound, trials.relaxation.total), trials.best.worth)

@@ -12,7 +12,7 @@ import numpy as np
 
 from policies.clairvoyant.following import Scripted
 from policies.clairvoyant.future import Outlook
-from policies.clairvoyant.relaxation import Relaxation
+from policies.clairvoyant.relaxation import UNLIMITED, Relaxation
 from sim.guest.contract import OomKind
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.device_group import GroupKind
@@ -213,6 +213,12 @@ class Trials:
         if self._relaxation is None:
             self._relaxation = Relaxation(self.asked, self.full)
         return self._relaxation
+
+    @property
+    def limit(self) -> int | None:
+        """What no zones can pass; None where that is not known."""
+        total = self.relaxation.total
+        return total if self.open_loop and total < UNLIMITED else None
 
     def near(self, bound: int) -> bool:
         """Whether the best is so near to ``bound``, which no zones can pass, that a large search may end.

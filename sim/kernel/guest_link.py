@@ -171,8 +171,9 @@ class GuestLink(CoreListener):
         """Note how much kernel memory is asked for that nobody can be killed for, where it may be another amount."""
         if kind != DemandKind.KERNEL and units:
             return
-        # What is freed of a load is rounded in each zone: by half a page at most each time.
-        self._rounded += shrunk * self._most_zones
+        if shrunk and units:
+            # What is freed of a part of a load is rounded in each zone: by half a page at most each time.
+            self._rounded += self._most_zones
         loads = self.model.demands.named_loads()
         asked = sum(round(load.units) for load in loads if load.kind is LoadKind.KERNEL)
         self._kernel_demand.extend((int(self._env.now), max(0, asked - self._rounded)))

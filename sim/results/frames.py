@@ -47,6 +47,8 @@ METADATA: Final[Mapping[str, str]] = {
     "configured_ratio": "MOVABLE : KERNEL in percent that the policy shall keep to, or null",
     "counters": "totals that the kernel kept: `decisions` of the policy, `refused_offlines`, `failed_requests` of the "
     "host, `failed_operations` of drivers",
+    "foreseen": "what a policy that looked ahead found: `proved`, `rehearsals` and `bound_byte_seconds`, the columns "
+    "`plan_...` of `runs`; null for other policies",
 }
 """What that JSON holds, by key."""
 

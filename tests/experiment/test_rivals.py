@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from policies.headroom import Headroom
@@ -70,8 +71,9 @@ def test_another_rival_makes_another_cell_and_another_name_or_order_does_not() -
 
 def test_the_simulation_can_make_each_of_them_anew() -> None:
     experiment = load(small(policies=[BEST, {"name": "headroom", "reserve": "1GiB"}]))
-    made = build.simulation(next(iter(experiment.cells()))).keywords["rivals"]
-    (make,) = made
+    simulation = build.simulation(next(iter(experiment.cells())))
+    assert isinstance(simulation, partial)
+    (make,) = simulation.keywords["rivals"]
     first, second = make(), make()
     assert isinstance(first, Headroom)
     assert first is not second

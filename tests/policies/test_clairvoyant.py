@@ -176,31 +176,32 @@ class Watching:
         return self._seen[-1]
 
 
-SHIPPED = [{"name": name} for name in lookup.names(lookup.POLICY)]
+OTHERS = [{"name": name} for name in lookup.names(lookup.POLICY) if name != "clairvoyant"]
 
 
 def check_against_shipped_policies(seed: int, folder: Path) -> None:
     """Random traffic and load of many decisions, in an experiment with every policy there is."""
     rng = random.Random(seed)  # noqa: S311
     duration = 300
-    memory: dict[str, Any] = rng.choice(
-        [
-            {"name": "random-mix", "duration": duration, "warmup": 0},
-            {"name": "dimm-slots", "duration": duration},
-            {"name": "virtio-mem-resize", "duration": duration},
-            {"name": "reactive-growth", "duration": duration},
-        ]
-    )
+    dimms = {"name": "dimm-slots", "sizes": ["256MiB", "512MiB"], "slots": 40, "interval": 6, "grow_probability": 0.8}
+    resizes = {"name": "virtio-mem-resize", "shape": "saw-tooth", "maximum": "4GiB", "step": "256MiB", "interval": 12}
+    mix = {"name": "random-mix", "interval": 5, "virtio_mem_size": "4GiB", "dax_devices": 0, "dax_share": 0}
+    reacts = {"name": "reactive-growth", "threshold": "384MiB"}
+    memory: dict[str, Any] = rng.choice((dimms, dimms, resizes, mix, reacts)) | {"duration": duration}
     load = {
-        "name": "guest-load", "shape": rng.choice(("ramp", "bursts", "steady")), "duration": duration, "tick": 5,
-        "size": f"{rng.randint(1, 6)}GiB", "rate": f"{rng.randint(4, 60)}MiB",
-        "kernel_share": rng.choice((0.05, 0.2, 0.5)), "kernel_kind": rng.choice(("kernel", "page-tables")),
+        "name": "guest-load", "shape": rng.choice(("ramp", "bursts", "steps")), "duration": duration, "tick": 5,
+        "size": f"{rng.randint(20, 60) * 100}MiB", "rate": f"{rng.randint(8, 40)}MiB",
+        "kernel_share": rng.choice((0.03, 0.08, 0.15)), "kernel_kind": rng.choice(("kernel", "kernel", "page-tables")),
     }  # fmt: skip
     tables = {
         "seed": seed,
-        "machines": [{"boot_memory": rng.choice(("1GiB", "2GiB", "4GiB")), "slots": 64}],
-        "policies": [*SHIPPED, {"name": "headroom", "label": "low", "reserve": "24MiB"},
-                     {"name": "auto-movable", "label": "high", "ratio": rng.choice((50, 600, 1200))}],
+        "machines": [{"boot_memory": rng.choice(("768MiB", "1GiB", "1GiB")), "slots": 64}],
+        "policies": [
+            *OTHERS,
+            {"name": "clairvoyant", "rehearsals": 40},
+            {"name": "headroom", "label": "low", "reserve": "24MiB"},
+            {"name": "auto-movable", "label": "high", "ratio": rng.choice((50, 600, 1200))},
+        ],
         "workloads": [{"label": "w", "together": [memory, load]}],
         "guest": {"model": "linux"},
     }  # fmt: skip
