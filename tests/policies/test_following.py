@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from policies.clairvoyant.following import Decision, Scripted
 from sim.engine import simulate
+from sim.kernel.diary import Decided
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
@@ -16,7 +17,7 @@ from tests.policies.stage import BLOCK as PAGES
 from tests.policies.stage import Stage
 
 if TYPE_CHECKING:
-    from policies.contract import Explanation
+    from sim.kernel.diary import Note
 
 M, N = ZONE_MOVABLE, ZONE_NORMAL
 SCRIPT = Script(
@@ -45,8 +46,9 @@ def test_a_decision_is_for_a_whole_dimm_or_a_unit_and_whatever_comes_last_is_mov
 def test_who_asks_why_is_told_and_changes_nothing() -> None:
     reasons: list[str] = []
 
-    def log(_t_us: int, _word: int, _block: int, why: Explanation) -> None:
-        reasons.append(why.reason)
+    def log(_t_us: int, note: Note) -> None:
+        if isinstance(note, Decided):
+            reasons.append(note.why.reason)
 
     policy = Scripted((True, False))
     machine = MachineSpec((NodeSpec(GIB),))
