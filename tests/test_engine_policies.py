@@ -86,6 +86,13 @@ def test_attributes_that_are_read_before_the_first_question_are_looked_at(
     assert str(caught.value).startswith(f"policy 'broken': {said}")
 
 
+@pytest.mark.parametrize("ratio", [-1, 1.5, True])
+def test_a_ratio_is_a_percentage(ratio: object) -> None:
+    policy = type("Odd", (Broken,), {"configured_ratio": ratio})(zone=3)
+    with pytest.raises(PolicyError, match="'broken': configured_ratio must be None or a percentage, but is"):
+        run(policy, Script())
+
+
 def test_the_first_zone_is_one_and_there_are_four() -> None:
     assert [is_zone(number) for number in (0, 3, 4)] == [True, True, False]
 

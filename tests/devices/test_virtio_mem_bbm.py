@@ -205,6 +205,20 @@ def test_adding_stops_at_the_threshold_and_resumes_at_half() -> None:
     assert mode_of(device).offline_pages == 2 * GIB // 4096
 
 
+def test_a_request_that_is_met_asks_for_no_more_room() -> None:
+    """Of three big blocks that were there once two come back, and stay offline: a third would not be let in."""
+    rig = Rig(policy=Offline())
+    device = rig.virtio_mem(block_size=BIG)
+    device.resize(2 * BIG)
+    for block in range(PER):
+        rig.core.write_state(FIRST + block, int(OnlineType.ONLINE_MOVABLE))
+    device.resize(3 * BIG)
+    device.resize(0)
+    assert bytes(mode_of(device).state[:4]) == bytes([BBM_UNUSED] * 3 + [0])
+    device.resize(2 * BIG)
+    assert (device.plugged, device.stalled) == (2 * BIG, 0)
+
+
 def test_no_memory_for_the_memmap_of_a_big_block() -> None:
     guest = FakeGuest()
     guest.memmap_blocks = 6

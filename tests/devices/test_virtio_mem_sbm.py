@@ -172,6 +172,21 @@ def test_removed_blocks_are_reused_ascending_before_anything_is_appended() -> No
     ]
 
 
+def test_the_first_block_is_reused_as_well() -> None:
+    rig = Rig()
+    device = rig.virtio_mem()
+    for blocks in (1, 0, 1):
+        device.resize(blocks * BLOCK)
+    assert rig.states(FIRST, 2) == "Mx1 .x1"
+
+
+def test_a_device_that_is_filled_up_has_met_its_request() -> None:
+    device = Rig().virtio_mem(size=BLOCK)
+    device.resize(BLOCK // 2)
+    device.resize(BLOCK)
+    assert (device.plugged, device.stalled) == (BLOCK, 0)
+
+
 def test_each_new_block_asks_the_policy_anew() -> None:
     rig = Rig()
     device = rig.virtio_mem(size=64 * GIB)

@@ -214,6 +214,55 @@ def test_a_partly_plugged_block_goes_online_with_what_is_plugged() -> None:
     assert mode_of(device).states.of_block[0] == SBM_OFFLINE_PARTIAL
 
 
+HALF = (1 << PER_BLOCK // 2) - 1
+
+
+def half_left() -> Rig:
+    """Two kernel blocks side by side of which the upper halves went."""
+    guest = FakeGuest()
+    rig = by_hand("NN", guest=guest)
+    guest.keeps = {FIRST: HALF, FIRST + 1: HALF}
+    rig.devices["v"].resize(0)
+    assert mode_of(rig.devices["v"]).states.masks == {0: HALF, 1: HALF}
+    return rig
+
+
+def test_partly_plugged_blocks_side_by_side_are_filled_before_another_is_added() -> None:
+    rig = half_left()
+    rig.devices["v"].resize(2 * BLOCK)
+    assert (rig.states(FIRST, 3), mode_of(rig.devices["v"]).states.masks) == ("Nx2 .x1", {})
+
+
+def test_a_partly_plugged_block_that_goes_offline_while_the_driver_waits_is_left_alone() -> None:
+    rig = by_hand("NN")
+    device = rig.devices["v"]
+    device.resize(BLOCK + BLOCK // 2)
+    assert mode_of(device).states.masks == {1: HALF}
+    assert rig.core.lock.try_take()
+    device.resize(BLOCK)
+    rig.core.write_state(FIRST + 1, OFFLINE_WORD)
+    rig.core.lock.release()
+    rig.settle()
+    assert (mode_of(device).states.masks, rig.states(FIRST, 2)) == ({0: HALF, 1: HALF}, "Nx1 -x1")
+
+
+def test_every_row_of_a_part_that_goes_is_of_one_block() -> None:
+    rig = half_left()
+    rows = rig.events(EventKind.SUBUNPLUG)
+    assert [(event[3] - FIRST, *event[4:]) for event in rows] == [(1, 1, PAGES // 2), (0, 1, PAGES // 2)]
+    rig, _ = emptied_but_there("6.1")
+    assert [(event[3] - FIRST, *event[4:]) for event in rig.events(EventKind.SUBUNPLUG)] == [(0, 1, PAGES)]
+
+
+def test_a_part_goes_in_no_more_time_than_it_takes_where_no_guest_is_modelled() -> None:
+    rig = Rig(timing=Timing(virtio_mem_plug=0, virtio_mem_unplug=PER_BLOCK, migrate=PAGES))
+    device = rig.virtio_mem()
+    device.resize(BLOCK)
+    device.resize(BLOCK - SUB)
+    rig.run_for(1)
+    assert (device.plugged, device.busy) == (BLOCK - SUB, False)
+
+
 # Blocks of which nothing is plugged ----
 
 
