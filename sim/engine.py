@@ -97,6 +97,8 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
         listener=Listeners(*listeners),
         threads=threads,
     )
+    if link is not None:
+        link.connect(core)
     context = DriverContext(env, core, recorder, timing)
     host = MachineHost(context, machine, layout.device_base, guest=link)
     env.process(_guarded(workload, host, streams))

@@ -104,6 +104,10 @@ class BigBlockMode:
         if not self._device.parameters.unplug_online:
             self._device.kick()
 
+    def plugged_pages(self) -> int:
+        """Return the pages that the device has plugged."""
+        return self._device.plugged // PAGE_SIZE
+
     def unplugged_pages(self, block: int) -> int:
         """A big block is always plugged as a whole."""
         return 0

@@ -83,9 +83,7 @@ class SubBlockMode:
         self.first = -(-device.address // block_bytes)
         end = (device.address + device.max_size) // block_bytes
         self.states = SubBlockStates(max(0, end - self.first))
-        self.next_new = 0
-        self.usable_blocks = 0
-        self.offline_pages = 0
+        self.next_new = self.usable_blocks = self.offline_pages = 0
         self._retries_unplugged = device.core.series >= _RETRY_UNPLUGGED_SINCE
 
     # What others ask -------------------------------------------------------------------------------------------------
@@ -117,6 +115,10 @@ class SubBlockMode:
         self.offline_pages += self.unit_pages
         if not self._device.parameters.unplug_online:
             self._device.kick()
+
+    def plugged_pages(self) -> int:
+        """Return the pages that the device has plugged."""
+        return self._device.plugged // PAGE_SIZE
 
     def unplugged_pages(self, block: int) -> int:
         """Return the block's pages that are not plugged."""
@@ -173,8 +175,7 @@ class SubBlockMode:
 
     def usable_grew(self) -> None:
         """Note that the device's usable region has grown."""
-        device = self._device
-        end = (device.address + device.usable) // (self.unit_pages * PAGE_SIZE)
+        end = (self._device.address + self._device.usable) // (self.unit_pages * PAGE_SIZE)
         self.usable_blocks = min(len(self.states.of_block), end - self.first)
 
     def _fill(self, at: int, rest: int) -> Generator[Wait, None, tuple[int, int]]:

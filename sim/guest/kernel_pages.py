@@ -24,9 +24,9 @@ class KernelPages:
     """
 
     __slots__ = (
-        "_ends", "_full", "_left", "_left_half", "_spare", "_starts", "_usable", "absent", "fixed", "floor", "fresh",
-        "held", "hint", "hot_from", "nr_absent", "nr_blocks", "nr_fixed", "nr_held", "nr_hot_free", "nr_pieces",
-        "pages", "pieces", "thinning", "width",
+        "_ends", "_full", "_left", "_left_half", "_spare", "_starts", "_usable", "absent", "changed", "fixed", "floor",
+        "fresh", "held", "hint", "hot_from", "nr_absent", "nr_blocks", "nr_fixed", "nr_held", "nr_hot_free",
+        "nr_pieces", "pages", "pieces", "thinning", "width",
     )  # fmt: skip
 
     def __init__(self, width: int, fill: float, left_half: float) -> None:
@@ -49,6 +49,8 @@ class KernelPages:
         self.nr_blocks = self.nr_fixed = self.nr_pieces = self.nr_held = self.pages = 0
         self.hot_from = 1 << 62
         """First block above all boot memory: what lies from here on was hotplugged."""
+        self.changed: dict[int, KernelPages] = {}
+        """Hotplugged blocks in which kernel pages came or went, with whose they are: for whoever follows that."""
         self.nr_hot_free = 0
         """Plugged pageblocks of hotplugged blocks without kernel pages: what could be given back."""
         self.floor = 0
@@ -164,6 +166,7 @@ class KernelPages:
         for block, mask in out:
             if block >= self.hot_from:
                 self.nr_hot_free -= mask.bit_count()
+                self.changed[block] = self
         return out
 
     def _claim_from(self, block: int, into: dict[int, int], count: int, out: list[tuple[int, int]]) -> int:
@@ -217,6 +220,7 @@ class KernelPages:
                 self.nr_pieces += 1
                 if block >= self.hot_from:
                     self.nr_hot_free -= 1
+                    self.changed[block] = self
                 return [(block, free)]
         return self.take_pieces_by_search(count, user_pages)
 
@@ -241,6 +245,7 @@ class KernelPages:
             self.nr_pieces -= number
             if block >= self.hot_from:
                 self.nr_hot_free += number
+                self.changed[block] = self
 
     def take(self, pages: int, user_pages: int) -> None:
         """Place kernel pages: first into held pageblocks with room, then into new ones.
@@ -337,6 +342,7 @@ class KernelPages:
                 count -= 1
             if block >= self.hot_from:
                 self.nr_hot_free += before - count
+                self.changed[block] = self
             self.hint = min(self.hint, block)
             if bits:
                 held[block] = bits

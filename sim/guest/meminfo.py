@@ -132,17 +132,33 @@ class Meminfo:
 
         Pageblocks with kernel pages stay, and user pages must fit into what is left; clean page cache would be dropped.
         """
-        self._zones.refresh_watermarks()
-        pages = room = 0
+        pages = 0
         for zone in self._zones.by_key.values():
             if zone.pageblocks is None:
                 pages += zone.managed - zone.boot_managed
             else:
                 pages += zone.pageblocks.nr_hot_free * PAGEBLOCK_PAGES
-            in_zone = zone.room(Floor.USER_MIN) + zone.cache
+        return min(pages, self.room_for_user_pages())
+
+    def room_for_user_pages(self) -> int:
+        """Return the pages that user pages could still take before one finds no place, clean page cache given up."""
+        self._zones.refresh_watermarks()
+        clean = self._clean_cache()
+        room = 0
+        for zone in self._zones.by_key.values():
+            in_zone = zone.free - zone.floors[Floor.USER_MIN] + (clean.get(zone, 0) if clean else 0)
             if in_zone > 0:
                 room += in_zone
-        return min(pages, room)
+        return room
+
+    def _clean_cache(self) -> dict[GuestZone, int]:
+        """Return clean page cache by zone; empty where there is none."""
+        clean: dict[GuestZone, int] = {}
+        for load in self._loads.by_name.values():
+            if load.cached:
+                for zone, pages in load.clean_by_zone().items():
+                    clean[zone] = clean.get(zone, 0) + pages
+        return clean
 
     def returnable_blocks(self) -> int:
         """Return the hotplugged kernel blocks online that hold no kernel page: those a DIMM could give back.

@@ -93,6 +93,16 @@ class GuestModel:
         """Give back the memmap of an added range, or of a part of it."""
         self.memmaps.remove(first_block, nr_blocks)
 
+    def changed_blocks(self) -> list[tuple[int, int]]:
+        """Return the hotplugged blocks in which kernel pages came or went since the last call, for one who follows it.
+
+        With each a bitmap of the pageblocks that hold kernel pages now.
+        """
+        changed = self._zones.changed
+        found = [(block, pageblocks.busy(block)) for block, pageblocks in changed.items()]
+        changed.clear()
+        return found
+
     # Blocks online and offline ----------------------------------------------------------------------------------------
 
     def online(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> None:

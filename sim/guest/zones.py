@@ -25,7 +25,7 @@ class GuestZones:
     """
 
     __slots__ = (
-        "_block_pages", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists", "by_key", "hot_from",
+        "_block_pages", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists", "by_key", "changed", "hot_from",
         "kernel_lists", "watermarks_stale",
     )  # fmt: skip
 
@@ -37,6 +37,8 @@ class GuestZones:
         self.watermarks_stale = True
         self.hot_from = 1 << 62
         """First block above all boot memory: what lies from here on was hotplugged."""
+        self.changed: dict[int, KernelPages] = {}
+        """Hotplugged blocks in which kernel pages came or went, with whose they are."""
         self._parameters = parameters
         self._block_pages = block_pages
         self._user_lists: dict[int, tuple[GuestZone, ...]] = {}
@@ -77,6 +79,7 @@ class GuestZones:
                 width = self._block_pages // PAGEBLOCK_PAGES
                 pageblocks = KernelPages(width, parameters.pageblock_fill, parameters.leftover_half_pageblocks)
                 pageblocks.hot_from = self.hot_from
+                pageblocks.changed = self.changed
             zone = self.by_key[node, zone_type] = GuestZone(node, zone_type, pageblocks)
             self._user_lists.clear()
             self.kernel_lists.clear()

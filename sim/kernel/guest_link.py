@@ -16,6 +16,7 @@ from sim.guest.contract import DemandKind
 from sim.guest.loads import LoadKind
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
+from sim.kernel.returnable import Returnable
 from sim.kernel.wishes import Wishes
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.guest_series import GUEST_SERIES
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from policies.contract import Policy
     from sim.guest import Demand, GuestParameters, PresentZone
     from sim.guest.contract import Guest, OomEvent
+    from sim.kernel.hotplug_core import HotplugCore
     from sim.kernel.oom_log import OomLog
     from sim.memory.hotplug import Memory
 
@@ -97,6 +99,7 @@ class GuestLink(CoreListener):
         self._rounded = 0
         self._most_zones = 3 * len({zone.node for zone in present})
         self._noted = 0
+        self._returnable: Returnable | None = None
         self._wishes = Wishes(self.model)
         self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
         self.hotplug_side: Guest = self.model if self._pressure is None else WatchedGuest(self.model, self._pressure)
@@ -115,6 +118,10 @@ class GuestLink(CoreListener):
             DemandKind.PIPES: demands.pipes,
             DemandKind.SOCKETS: lambda name, pairs, node: demands.sockets(name, pairs, 0, node),
         }
+
+    def connect(self, core: HotplugCore) -> None:
+        """Have the guest's memory belong to the devices of a core; before that, none of it could be returned."""
+        self._returnable = Returnable(self.model, core)
 
     @property
     def died(self) -> bool:
@@ -211,6 +218,8 @@ class GuestLink(CoreListener):
 
     def memmap_taken(self) -> None:
         """Look at the guest when it has the least, and does not have yet what the memmap was taken for."""
+        if self._returnable is not None:
+            self._returnable.recount()
         self.sample()
 
     def added(self) -> None:
@@ -270,7 +279,7 @@ class GuestLink(CoreListener):
                 free_movable,
                 model.meminfo.available(),
                 managed,
-                model.meminfo.returnable_pages(),
+                0 if self._returnable is None else self._returnable.pages(),
                 user,
                 kernel,
                 memmap,

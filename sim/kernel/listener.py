@@ -116,7 +116,12 @@ class Listeners(CoreListener):
 
 
 class BlockOwner(Protocol):
-    """A driver that wants to know what happens to its blocks (virtio-mem's memory notifier). Times are the core's."""
+    """A driver that wants to know what happens to its blocks (virtio-mem's memory notifier). Times are the core's.
+
+    ``granularity``: bytes of the smallest piece that the device can give back, a part of a block or several blocks.
+    """
+
+    granularity: int
 
     def may_online(self, block: int) -> bool:
         """Whether the block may go online now; False vetoes it."""
@@ -126,6 +131,9 @@ class BlockOwner(Protocol):
 
     def block_offline(self, block: int) -> None:
         """Tell that the block has gone offline and is still there."""
+
+    def plugged_pages(self) -> int:
+        """Return the pages that the device has plugged."""
 
     def unplugged_pages(self, block: int) -> int:
         """Return the block's pages that the device has not plugged."""

@@ -131,10 +131,12 @@ class GroupRegistry:
 
     ``touched`` is the dynamic group whose counters changed last and whose charges are not settled yet. The deciding
     group is left out of every sum, so that a run of decisions about one device never needs to settle. ``kept`` are the
-    charges by ratio.
+    charges by ratio; ``changes`` counts groups that came and went.
     """
 
-    __slots__ = ("_block_pages", "_free_ids", "_groups", "_next_id", "_possible_nodes", "find", "kept", "touched")
+    __slots__ = (
+        "_block_pages", "_free_ids", "_groups", "_next_id", "_possible_nodes", "changes", "find", "kept", "touched",
+    )  # fmt: skip
 
     def __init__(self, block_pages: int, possible_nodes: Container[int]) -> None:
         self._block_pages = block_pages
@@ -142,6 +144,7 @@ class GroupRegistry:
         self._groups: dict[int, MemoryGroup] = {}
         self._free_ids: list[int] = []
         self._next_id = 0
+        self.changes = 0
         self.kept: dict[int, Charges] = {}
         self.touched: MemoryGroup | None = None
         self.find: Callable[[int], MemoryGroup | None] = self._groups.get
@@ -184,6 +187,7 @@ class GroupRegistry:
             self._next_id += 1
         else:
             raise HotplugError(ENOMEM, "no memory group id is left")
+        self.changes += 1
         group = self._groups[group_id] = MemoryGroup(group_id, node, max_pages=max_pages, unit_pages=unit_pages)
         return group
 
@@ -197,6 +201,7 @@ class GroupRegistry:
         self.settle()
         for charges in self.kept.values():
             charges.forget(group)
+        self.changes += 1
         del self._groups[group_id]
         heapq.heappush(self._free_ids, group_id)
 

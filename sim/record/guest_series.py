@@ -18,7 +18,9 @@ GUEST_COLUMNS: Final = (
     SeriesColumn("free_movable", "pages", "free in ZONE_MOVABLE"),
     SeriesColumn("mem_available", "pages", "MemAvailable of /proc/meminfo"),
     SeriesColumn("mem_total", "pages", "MemTotal of /proc/meminfo"),
-    SeriesColumn("returnable", "pages", "hotplugged memory that could be returned now"),
+    SeriesColumn(
+        "returnable", "pages", "plugged memory that could be returned now, in units that its devices can give"
+    ),
     SeriesColumn("user", "pages", "used by programs and page cache"),
     SeriesColumn("kernel", "pages", "used by the kernel, memmap and what it took at boot left out"),
     SeriesColumn("memmap", "pages", "used by the memmap of hotplugged memory"),

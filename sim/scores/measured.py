@@ -133,12 +133,20 @@ class GuestMeasured:
         return events.t_us[events.failed_adds()]
 
     @cached_property
+    def plugged(self) -> Integers:
+        """Pages that all devices have plugged, at each sample, once all has happened that happens in its instant."""
+        series = self._measured.series
+        return series.plugged[np.searchsorted(series.t_us, self.t_us, side="right") - 1]
+
+    @cached_property
+    def returnable_plugged(self) -> Integers:
+        """Pages that could be returned, at each sample, of those: some may go in the very instant of the sample."""
+        return np.minimum(self.returnable, self.plugged)
+
+    @cached_property
     def returnable_share(self) -> Floats:
         """Share of plugged memory that could be returned, at each sample, in percent; NaN where none is plugged."""
-        series = self._measured.series
-        plugged = series.plugged[np.searchsorted(series.t_us, self.t_us, side="right") - 1]
-        # Boot memory in ZONE_MOVABLE could be returned too, but is not what was plugged.
-        share = percent(np.minimum(self.returnable, plugged), plugged)
+        share = percent(self.returnable_plugged, self.plugged)
         share[self.dt_us == 0] = np.nan
         return share
 

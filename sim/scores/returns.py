@@ -10,12 +10,12 @@ import numpy as np
 from sim.record.recorder import EventKind
 from sim.record.shrink_requests import MOST_OF_IT
 from sim.scores.definition import BYTE_SECONDS, BYTES, NO_GUEST, NUMBER, OWN, PERCENT, SECONDS, Question, Score
-from sim.scores.measured import integral, lowest, mean_where_defined, of_guest
+from sim.scores.measured import integral, lowest, of_guest
 from sim.scores.survival import restricted_mean
 from sim.units import MICROSECONDS, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from sim.scores.measured import Measured
+    from sim.scores.measured import GuestMeasured, Measured
 
 _NOTHING_ASKED_BACK = "nothing was asked back"
 _REQUESTS_BACK = "requests for less than the device had plugged"
@@ -33,6 +33,11 @@ def _return_time(measured: Measured) -> float:
         return math.nan
     horizon_us = measured.result.duration_us - requests.first_us
     return restricted_mean(requests.waits, horizon_us) / MICROSECONDS if requests.asked else math.nan
+
+
+def _returnable_share(guest: GuestMeasured) -> float:
+    plugged = integral(guest.plugged, guest.dt_us)
+    return 100 * integral(guest.returnable_plugged, guest.dt_us) / plugged if plugged else math.nan
 
 
 RETURN_SCORES: Final = (
@@ -123,9 +128,10 @@ RETURN_SCORES: Final = (
         PERCENT,
         "higher",
         Question.RETURNS,
-        of_guest(lambda guest: mean_where_defined(guest.returnable_share, guest.dt_us)),
-        formula="time-weighted mean, while memory is plugged, of 100 * memory that could be returned at that "
-        "moment without a kill / plugged memory: pageblocks without kernel pages, as far as user pages fit elsewhere",
+        of_guest(_returnable_share),
+        formula="100 * integral over time of memory that could be returned at that moment without a kill / integral of "
+        "plugged memory, over the samples. It goes in units that its device can give, those without kernel pages: a "
+        "whole DIMM or dax device, a sub-block or big block of virtio-mem; user pages must find room in what stays",
         source=OWN,
         undefined=f"{NO_GUEST}, or nothing is plugged",
     ),
@@ -136,7 +142,7 @@ RETURN_SCORES: Final = (
         "higher",
         Question.RETURNS,
         of_guest(lambda guest: lowest(guest.returnable_share)),
-        formula="minimum over the samples of that share",
+        formula="minimum over the samples of 100 * memory that could be returned at that moment / plugged memory",
         source=OWN,
         undefined=f"{NO_GUEST}, or nothing is plugged",
     ),

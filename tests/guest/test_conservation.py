@@ -270,7 +270,13 @@ class GuestLife(RuleBasedStateMachine):
                 k: v for k, v in plugged.items() if v
             }
         model.meminfo.uses()
-        room = sum(max(0, z.free + z.cache - z.min - z.reserve_user) for z in model.zones.values())
+        dirty = dict.fromkeys(model.zones.values(), 0)
+        for load in model.loads.values():
+            left = load.dirty
+            for z in reversed(load.user):
+                dirty[z] += min(left, load.user[z])
+                left -= min(left, load.user[z])
+        room = sum(max(0, z.free + z.cache - dirty[z] - z.min - z.reserve_user) for z in model.zones.values())
         if not model.killer.guest_died:
             assert model.meminfo.returnable_pages() == min(returnable, room)
         assert model.meminfo.kernel_headroom_free() == sum(

@@ -36,7 +36,7 @@ def state(model: GuestModel) -> object:
 
 
 def slots(pageblocks: KernelPages) -> dict[str, object]:
-    return {name: getattr(pageblocks, name) for name in KernelPages.__slots__}
+    return {name: getattr(pageblocks, name) for name in KernelPages.__slots__} | {"changed": set(pageblocks.changed)}
 
 
 def lived_in(draw: random.Random) -> GuestModel:

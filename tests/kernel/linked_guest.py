@@ -43,4 +43,5 @@ def linked(
         listener=Listeners(ooms, link),
         threads=threads,
     )
+    link.connect(core)
     return link, core

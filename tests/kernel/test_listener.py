@@ -121,6 +121,11 @@ def test_kills_are_recorded_with_their_time_and_kept_in_full() -> None:
 class Jealous:
     """An owner that never lets a block go online."""
 
+    granularity = 2 << 20
+
+    def plugged_pages(self) -> int:
+        return 0
+
     def may_online(self, block: int) -> bool:
         del block
         return False

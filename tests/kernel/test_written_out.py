@@ -51,6 +51,11 @@ class Notes(AutoMovable):
 class Owner:
     """A driver that has plugged a part of its blocks only."""
 
+    granularity = 2 << 20
+
+    def plugged_pages(self) -> int:
+        return 0
+
     def __init__(self) -> None:
         self.withheld: dict[int, int] = {}
 

@@ -57,8 +57,11 @@ def guest_scores(run: PlainRun, looks: list[Instant]) -> dict[str, float]:
     dts = [then - now for now, then in pairwise([*times, run.duration_us])]
     lacking = list(zip(run.guest["unserved"], dts, strict=True))
     share: list[Fraction | float | None] = []
+    could = there = 0
     for t, dt, pages in zip(times, dts, run.guest["returnable"], strict=True):
         plugged = next(look.plugged for look in reversed(looks) if look.t <= t)
+        could += min(pages, plugged) * dt
+        there += plugged * dt
         share.append(_percent(min(pages, plugged), plugged) if dt else None)
     return {
         "mem_total_max": max(run.guest["mem_total"]) * PAGE,
@@ -76,7 +79,7 @@ def guest_scores(run: PlainRun, looks: list[Instant]) -> dict[str, float]:
         "return_ooms": len(ooms[2]),
         "failed_adds": len(adds),
         "largest_before_failure": max(look.plugged for look in looks if look.t <= failed) * PAGE,
-        "returnable_share_mean": _mean(share, dts),
+        "returnable_share_mean": _number(_percent(could, there)),
         "returnable_share_min": min((float(value) for value in share if value is not None), default=math.nan),
     }
 

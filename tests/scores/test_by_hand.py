@@ -144,7 +144,9 @@ EXPECTED = {
     # The first DIMM, and the request for 1000 at 50 that was taken back at 55.
     "returns_unfulfilled": 2,
     # Shares 37.5 % of 8000, all of 16500, 4 % of 15000 and 5 % of 10000 plugged pages, from second 12 on.
-    "returnable_share_mean": (18 * 37.5 + 34 * 100 + 26 * 4 + 10 * 5) / 88,
+    "returnable_share_mean": 100
+    * (18 * 3000 + 34 * 16500 + 26 * 600 + 10 * 500)
+    / (18 * 8000 + 34 * 16500 + 26 * 15000 + 10 * 10000),
     "returnable_share_min": 4,
 }
 

@@ -118,6 +118,14 @@ def test_what_is_returnable_is_a_share_of_what_is_plugged() -> None:
     assert scores["returnable_share_min"] == 50
 
 
+def test_a_little_that_cannot_go_weighs_as_little_as_it_is() -> None:
+    """One block that is stuck for nine tenths of the time is one of many hundred in the end."""
+    samples = [(0, 1, 0), (90, 1, 400 * BLOCK)]
+    scores = compute_scores(run_of(plug(0, 1), plug(90, 400, device=1), samples=samples, devices=2))
+    assert scores["returnable_share_mean"] == pytest.approx(100 * 10 * 400 / (90 + 10 * 401))
+    assert scores["returnable_share_min"] == 0
+
+
 def test_memory_of_boot_is_not_returnable_hotplugged_memory() -> None:
     scores = compute_scores(run_of(plug(0, 2), samples=[(0, 1, 40 * BLOCK)]))
     assert scores["returnable_share_mean"] == 100

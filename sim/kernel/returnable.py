@@ -1,0 +1,127 @@
+"""What the devices could give back at this moment, in units that they can give.
+
+The guest knows which of its blocks hold kernel pages, and no devices; groups and their owners know units, and not what
+is in them. Here both are brought together: a static device goes whole or not at all, of a dynamic one its pieces.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sim.guest.bits import per_subblock
+from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES
+
+if TYPE_CHECKING:
+    from sim.guest import GuestModel
+    from sim.kernel.hotplug_core import HotplugCore
+
+_ALL: Final = -1
+"""Instead of the number of a piece: all of a static device."""
+
+
+class _Stuck(NamedTuple):
+    """What a block with kernel pages keeps: ``pages`` of a piece of a device, which other blocks may keep as well."""
+
+    group: int
+    piece: int
+    pages: int
+
+
+class Returnable:
+    """Follows what kernel pages keep of the devices of ``core``, block by block, as they come and go in ``model``."""
+
+    def __init__(self, model: GuestModel, core: HotplugCore) -> None:
+        self._model = model
+        self._memory = core.memory
+        self._owners = core.owners
+        self._stuck: dict[int, _Stuck] = {}
+        """By block."""
+        self._blocks_of: Counter[tuple[int, int]] = Counter()
+        """By group and piece: how many blocks keep it."""
+        self._kept: Counter[int] = Counter()
+        """By dynamic group: pages of the pieces that are kept."""
+        self._whole: Counter[int] = Counter()
+        """By size in pages: static devices that nothing keeps."""
+        self._whole_pages = 0
+        self._groups_seen = -1
+
+    def recount(self) -> None:
+        """Count static devices afresh when next asked: one of them has grown."""
+        self._groups_seen = -1
+
+    def pages(self) -> int:
+        """Return the plugged pages that would come back if all were asked for: no kernel page in the way, and no kill.
+
+        User pages in them must find room in what stays; the memmap that goes with memory is not counted as such.
+        """
+        self._follow()
+        groups = self._memory.groups
+        if groups.changes != self._groups_seen:
+            self._count_static()
+            self._groups_seen = groups.changes
+        pages = self._whole_pages
+        for group, owner in self._owners.items():
+            pages += owner.plugged_pages() - self._kept[group]
+        room = self._model.meminfo.room_for_user_pages()
+        return pages if pages <= room else self._fitting(room)
+
+    def _fitting(self, room: int) -> int:
+        """Return the pages of as many pieces, the largest first, as leave room for what all of them hold."""
+        pieces = self._whole.copy()
+        for group, owner in self._owners.items():
+            piece = owner.granularity // PAGE_SIZE
+            pieces[piece] += (owner.plugged_pages() - self._kept[group]) // piece
+        left = room
+        for size in sorted(pieces, reverse=True):
+            left -= size * min(pieces[size], left // size)
+        return room - left
+
+    def _count_static(self) -> None:
+        self._whole.clear()
+        for group in self._memory.groups:
+            if not group.is_dynamic and group.blocks and (group.id, _ALL) not in self._blocks_of:
+                self._whole[group.blocks * self._memory.block_pages] += 1
+        self._whole_pages = sum(size * number for size, number in self._whole.items())
+
+    def _follow(self) -> None:
+        """Take note of the blocks in which kernel pages came or went."""
+        for block, busy in self._model.changed_blocks():
+            before = self._stuck.pop(block, None)
+            if before is not None:
+                self._change(before, -1)
+            now = self._what_it_keeps(block, busy) if busy else None
+            if now is not None:
+                self._stuck[block] = now
+                self._change(now, 1)
+
+    def _what_it_keeps(self, block: int, busy: int) -> _Stuck | None:
+        """Return what a block keeps in which the pageblocks of a bitmap hold kernel pages; None where it has no device.
+
+        A piece of a dynamic device that is smaller than a block is kept with all others of the block that are.
+        """
+        group = self._memory.groups.find(self._memory.blocks.group[block])
+        if group is None:
+            return None
+        owner = self._owners.get(group.id)
+        if owner is None:
+            return _Stuck(group.id, _ALL, 0)
+        pages = owner.granularity // PAGE_SIZE
+        blocks = pages // self._memory.block_pages
+        if blocks:
+            return _Stuck(group.id, block // blocks, pages)
+        pieces = per_subblock(busy, pages // PAGEBLOCK_PAGES)
+        return _Stuck(group.id, block, pieces.bit_count() * pages)
+
+    def _change(self, stuck: _Stuck, by: int) -> None:
+        """Count a block more or less that keeps a piece."""
+        group, piece, pages = stuck
+        key = group, piece
+        self._blocks_of[key] += by
+        count = self._blocks_of[key]
+        if not count:
+            del self._blocks_of[key]
+        if count == (by > 0):  # the first of its blocks, or none any more
+            self._kept[group] += by * pages
+            if piece == _ALL:
+                self.recount()

@@ -1,0 +1,251 @@
+"""What could be returned, in units that devices can give, held against counting it piece by piece and asking for it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from policies.auto_movable import AutoMovable
+from policies.fixed import OnlineKernel, OnlineMovable
+from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
+from sim.kernel.context import DriverContext
+from sim.machine.host import MachineHost
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.memory.zones import ZONE_MOVABLE
+from sim.record.recorder import Recorder
+from sim.units import GIB, MIB, PAGE_SIZE
+from tests.kernel.linked_guest import linked
+
+if TYPE_CHECKING:
+    from policies.contract import Policy
+    from sim.devices.specs import DeviceSpec
+    from sim.guest import GuestModel
+    from sim.memory.hotplug import Memory
+
+PAGES = MIB // PAGE_SIZE
+BLOCK = 128 * PAGES
+
+
+class Guest:
+    """A guest with devices. Time passes after every step, until all drivers rest."""
+
+    def __init__(self, policy: Policy, boot: int = GIB, *, seconds: int = 100) -> None:
+        self.link, self.core = linked(boot, policy=policy)
+        base = 64 * 128 * MIB
+        self.host = MachineHost(
+            DriverContext(self.core.env, self.core, Recorder()), MachineSpec((NodeSpec(boot),)), base, guest=self.link
+        )
+        self._seconds = seconds
+        self.names: list[str] = []
+
+    @property
+    def returnable(self) -> int:
+        """MiB that are said to be returnable."""
+        self.link.sample()
+        return int(self.link.series()["returnable"][-1]) // PAGES
+
+    def rest(self) -> None:
+        self.core.env.run(until=self.core.env.now + self._seconds * 1_000_000)
+
+    def plug(self, *specs: DeviceSpec) -> None:
+        for spec in specs:
+            assert self.host.plug(spec)
+            self.names.append(spec.id)
+            self.rest()
+
+    def use(self, name: str, kind: str, mib: int) -> None:
+        self.link.set_demand(name, kind, mib * MIB)
+
+    def plugged(self) -> int:
+        return sum(self.host.plugged(name) for name in self.names) // MIB
+
+    def ask_all_back(self) -> int:
+        """Ask for everything back, the newest first, and return the MiB that come."""
+        before = self.plugged()
+        for name in reversed(self.names):
+            if not self.host.unplug(name):
+                self.host.resize(name, 0)
+            self.rest()
+        return before - self.plugged()
+
+
+def dimm(number: int, mib: int) -> DimmSpec:
+    return DimmSpec(f"dimm{number}", mib * MIB)
+
+
+def test_a_static_device_goes_whole_or_not_at_all() -> None:
+    guest = Guest(OnlineKernel())
+    assert guest.returnable == 0
+    guest.plug(dimm(0, 512))
+    assert guest.returnable == 0, "the idle kernel settles in two pageblocks of its first hotplugged zone"
+    guest.plug(dimm(1, 512), DaxSpec("dax", 256 * MIB))
+    assert guest.returnable == 512 + 256
+    guest.use("k", "kernel", 600)
+    assert guest.returnable == 256 == guest.ask_all_back()
+
+
+def test_ten_mib_in_each_dimm_keep_all_of_them() -> None:
+    """Kernel pages lie above what page cache fills at that moment."""
+    guest = Guest(OnlineKernel())
+    guest.plug(dimm(0, 8192), dimm(1, 8192))
+    assert guest.returnable == 8192, "the idle kernel has settled in the first"
+    for number in range(2):
+        guest.use(f"/file{number}", "page-cache", 7900)
+        guest.use(f"k{number}", "kernel", 10)
+    assert guest.link.model.meminfo.returnable_pages() > 15_900 * PAGES, "piece by piece, whatever the devices"
+    assert guest.returnable == 0 == guest.ask_all_back()
+
+
+def test_sub_blocks_of_kernel_zones_count_one_by_one() -> None:
+    guest = Guest(OnlineKernel())
+    guest.plug(VirtioMemSpec("v", 4 * GIB, requested=GIB))
+    idle = guest.returnable
+    assert 1000 < idle < 1024
+    guest.use("k", "kernel", 100)
+    assert idle - 110 <= guest.returnable <= idle - 100
+    said = guest.returnable
+    assert guest.ask_all_back() >= said
+    assert guest.returnable == 0
+
+
+@pytest.mark.parametrize(("size", "more"), [(8, {}), (256, {"force_bbm": True}), (512, {})])
+def test_pieces_of_a_device_have_its_size(size: int, more: dict[str, bool]) -> None:
+    guest = Guest(OnlineKernel())
+    guest.plug(VirtioMemSpec("v", 4 * GIB, block_size=size * MIB, requested=2 * GIB, **more))
+    guest.use("k", "kernel", 300)
+    said = guest.returnable
+    assert said % size == 0
+    assert 0 < said <= 2048 - 300
+    assert said <= guest.ask_all_back() <= said + max(size, 32), "what holds the memmap of the rest goes after it"
+
+
+def test_user_pages_must_find_room_in_what_stays() -> None:
+    guest = Guest(OnlineMovable())
+    guest.plug(*(dimm(number, 512) for number in range(4)))
+    assert guest.returnable == 2048
+    guest.use("a", "anonymous", 1800)
+    room = guest.link.model.meminfo.room_for_user_pages() // PAGES
+    assert 512 < room < 1024
+    assert guest.returnable == 512
+    guest.use("a", "anonymous", 600)
+    guest.use("/c", "page-cache", 3000)
+    assert guest.returnable == 2048, "clean page cache would be dropped"
+
+
+def test_memory_that_is_offline_could_go_too() -> None:
+    guest = Guest(OnlineMovable())
+    guest.plug(dimm(0, 512))
+    for block in range(64, 66):
+        guest.core.offline_block(-1, block)
+    assert guest.returnable == 512
+
+
+def test_a_group_that_got_the_id_of_one_that_is_gone_starts_anew() -> None:
+    guest = Guest(OnlineKernel())
+    guest.plug(dimm(0, 512), dimm(1, 1024))
+    guest.use("k", "kernel", 700)
+    assert guest.returnable == 0
+    guest.use("k", "kernel", 0)
+    guest.host.unplug("dimm1")
+    guest.rest()
+    assert not guest.host.present("dimm1")
+    guest.plug(dimm(2, 256))
+    assert guest.returnable == 256
+
+
+# On random guests -----------------------------------------------------------------------------------------------------
+
+
+def pieces_of(memory: Memory, guest: Guest) -> list[tuple[list[tuple[int, int]], int]]:
+    """Return each piece that a device could give, as its (block, mask of pageblocks), and its pages, by looking."""
+    blocks, pieces = memory.blocks, []
+    for group in memory.groups:
+        mine = [b for b in range(len(blocks.where)) if blocks.where[b] and blocks.group[b] == group.id]
+        owner = guest.core.owners.get(group.id)
+        if owner is None:
+            pieces.append(([(b, (1 << 64) - 1) for b in mine], len(mine) * BLOCK))
+            continue
+        size = owner.granularity // PAGE_SIZE
+        if size >= BLOCK:
+            per = size // BLOCK
+            units = {b // per for b in mine}
+            pieces += [([(b, (1 << 64) - 1) for b in mine if b // per == unit], size) for unit in sorted(units)]
+            continue
+        for b in mine:
+            plugged = owner.states.masks.get(b - owner.first, (1 << BLOCK // size) - 1)  # type: ignore[attr-defined]
+            width = size // 512
+            pieces += [
+                ([(b, ((1 << width) - 1) << at * width)], size) for at in range(BLOCK // size) if plugged >> at & 1
+            ]
+    return pieces
+
+
+def holds_kernel_pages(model: GuestModel, memory: Memory, block: int, mask: int) -> bool:
+    zone = memory.zone_of(block)
+    if zone is None:
+        return False
+    pageblocks = model.zones[zone.node, zone.type].pageblocks
+    return pageblocks is not None and bool(pageblocks.busy(block) & mask)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_on_random_guests_it_is_what_counting_piece_by_piece_gives(seed: int) -> None:
+    draw = Random(seed)  # noqa: S311 - nothing secret
+    policy = draw.choice([OnlineKernel(), OnlineMovable(), AutoMovable(ratio=100), AutoMovable(ratio=200)])
+    guest = Guest(policy, draw.choice([1, 2, 4]) * GIB, seconds=20)
+    for step in range(draw.randrange(5, 25)):
+        random_step(guest, draw, step)
+        model, memory = deepcopy(guest.link.model), guest.core.memory
+        free = [pages for parts, pages in pieces_of(memory, guest)
+                if not any(holds_kernel_pages(model, memory, *part) for part in parts)]  # fmt: skip
+        said, room = guest.returnable, model.meminfo.room_for_user_pages()
+        if guest.link.died:
+            return
+        if sum(free) <= room:
+            assert said == sum(free) // PAGES
+        else:
+            left = room
+            for pages in sorted(free, reverse=True):
+                left -= pages if pages <= left else 0
+            assert said == (room - left) // PAGES
+
+
+def random_step(guest: Guest, draw: Random, step: int) -> None:
+    """Have something happen to devices or loads."""
+    kind = draw.choice(["plug", "plug", "plug", "unplug", "resize", "use", "use", "use", "end"])
+    if kind == "plug":
+        block = draw.choice([2, 2, 8, 256])
+        specs: list[DeviceSpec] = [
+            dimm(step, draw.choice([128, 256, 1024])),
+            DaxSpec(f"dax{step}", draw.choice([128, 512]) * MIB),
+            VirtioMemSpec(f"v{step}", GIB, block_size=block * MIB, requested=draw.choice([256, 512]) * MIB),
+        ]
+        guest.plug(draw.choice(specs))
+    elif kind == "use":
+        what = draw.choice(["anonymous", "kernel", "page-tables", "page-cache", "tmpfs"])
+        guest.use(f"{what}{step % 3}", what, draw.choice([0, 50, 300, 900]))
+    elif kind == "end":
+        for name in list(guest.link.model.loads)[:2]:
+            guest.link.model.demands.kill(name)
+    elif guest.names:
+        name = draw.choice(guest.names)
+        if name.startswith("v"):
+            guest.host.resize(name, draw.choice([0, 256, 512, 1024]) * MIB)
+        elif kind == "unplug":
+            guest.host.unplug(name)
+        guest.rest()
+
+
+def test_movable_pieces_come_back_as_said() -> None:
+    guest = Guest(AutoMovable(ratio=150), 2 * GIB)
+    guest.plug(*(dimm(number, 256) for number in range(12)), VirtioMemSpec("v", 2 * GIB, requested=GIB))
+    guest.use("a", "anonymous", 500)
+    guest.use("k", "kernel", 100)
+    said = guest.returnable
+    zones = {guest.core.memory.zone_of(block).type for block in range(64, 64 + 24)}  # type: ignore[union-attr]
+    assert ZONE_MOVABLE in zones
+    assert len(zones) > 1
+    assert guest.ask_all_back() == said > 0
