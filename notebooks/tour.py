@@ -80,8 +80,8 @@ runs[["workload", "policy", "replication", "ratio_max", "movable_share_mean", "k
 # %% [markdown]
 # ## Policies compared
 #
-# Differences to the baseline are taken within each replication, where both policies met the same traffic, and then
-# averaged. From three replications on there is a 95 % confidence interval. Tables are in stored units (bytes, seconds,
+# Differences to the baseline are taken within each replication, where the host wants the same of both, and then
+# averaged. From 15 replications on there is a 95 % confidence interval. Tables are in stored units (bytes, seconds,
 # percent); `unit` says which.
 
 # %%

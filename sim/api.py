@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from sim.analysis.compare import Method
+    from sim.analysis.intervals import Method
     from sim.record.run_result import RunResult
 
 __all__ = ["Results", "load", "open_results", "run"]
@@ -90,7 +90,7 @@ class Results:
         """Return the run with the key ``cell`` as the engine gave it. Raises KeyError if there is none."""
         return self.store.result(cell)
 
-    def compare(self, scores: Sequence[str] = HEADLINE_SCORES, *, method: Method = "t") -> pd.DataFrame:
+    def compare(self, scores: Sequence[str] = HEADLINE_SCORES, *, method: Method = "bounded") -> pd.DataFrame:
         """Return means and differences to the baseline with intervals; see :func:`sim.analysis.compare.compare`."""
         return compare(self.runs(), self.baseline, scores, policies=self.policies, method=method)
 

@@ -24,6 +24,7 @@ from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
 from sim.record.recorder import BriefRecorder, Recorder
 from sim.record.run_result import RunResult
+from sim.streams import Streams as SeededStreams
 from sim.units import seconds_to_us
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
             "refused_offlines": core.refusals,
             "failed_requests": host.failed_requests,
             "failed_operations": context.failures,
+            **({"streams_drawn": streams.drawn} if isinstance(streams, SeededStreams) else {}),
         },
         guest={} if link is None else link.series(),
         kernel_need=None

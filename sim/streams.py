@@ -50,6 +50,15 @@ class Streams:
             stream = self._streams[name] = np.random.Generator(np.random.PCG64(seed))
         return stream
 
+    @property
+    def drawn(self) -> int:
+        """From how many streams anything was drawn: 0 where nothing in the run is random."""
+        fresh = (seed_sequence(self._master_seed, self._replication, name) for name in self._streams)
+        return sum(
+            stream.bit_generator.state != np.random.PCG64(seed).state
+            for stream, seed in zip(self._streams.values(), fresh, strict=True)
+        )
+
     def __repr__(self) -> str:
         return f"Streams(seed {self._master_seed}, replication {self._replication}, {sorted(self._streams)})"
 

@@ -48,6 +48,7 @@ def test_a_cell_and_its_record() -> None:
         "refused_offlines": 0,
         "failed_requests": 0,
         "failed_operations": 0,
+        "streams_drawn": 0,
     }
     assert result.guest == {}
     assert result.boot.runs[-1] == (32, 8, ZONE_NORMAL, 0)

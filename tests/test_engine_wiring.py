@@ -211,6 +211,7 @@ def test_each_counter_counts_its_own() -> None:
         "refused_offlines": 3,
         "failed_requests": 7,
         "failed_operations": 1 + 2,
+        "streams_drawn": 0,
     }
     assert load.host is not None
     check_result(result, load.host)

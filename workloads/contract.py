@@ -1,10 +1,10 @@
 """What a workload is: a source of host requests in simulated time.
 
 A workload says WHAT is asked of a guest and WHEN. It speaks to a :class:`Host` (plug, unplug, resize, demand) and never
-touches memory blocks. Randomness comes only from the named streams it is given, so that two policies under one seed see
-the same traffic. A workload may look at what the host can see (sizes, whether a device is busy), which a real
-management layer sees too; one whose requests shall be the same for every policy does not. A third party's workload
-imports from :mod:`memhp_sim` alone.
+touches memory blocks. Randomness comes only from the named streams it is given, so that under one seed the host wants
+the same of two policies. A workload may look at what the host can see (sizes, whether a device is busy), which a real
+management layer sees too; then what it asks for may differ. One whose requests shall be the same for every policy does
+not. A third party's workload imports from :mod:`memhp_sim` alone.
 
 A workload refuses parameters that make no sense with a ValueError: one sentence that begins with the parameter's name
 and a colon. An error that carries several such sentences has them as its attribute ``faults``, see

@@ -1,36 +1,42 @@
 """Policies side by side: means with confidence intervals, and differences to a baseline paired by replication.
 
-All policies of one replication meet the same traffic, so the difference of two policies is taken within each
-replication before anything is averaged: what the traffic does to both cancels out.
+All policies of one replication meet the same wishes of the host, so the difference of two policies is taken within each
+replication before anything is averaged: what the wishes do to both cancels out. What is then asked of the devices may
+differ, where a guest refuses or a host reacts to what came of its wishes.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from sim.analysis.intervals import Estimate, check_method, estimate, holm, needed, proportion_interval, support
 from sim.results.failure import Status
+from sim.scores.definition import BYTE_SECONDS, BYTES
 from sim.scores.registry import SCORES
+from sim.units import GIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from sim.analysis.intervals import Method
+    from sim.scores.definition import Score
+
+    Floats = npt.NDArray[np.float64]
+
 HEADLINE_SCORES: Final = tuple(score.name for score in SCORES.values() if score.headline)
 """The scores that short tables and the plots show."""
 
-FEWEST_FOR_INTERVAL: Final = 3
-"""Replications below which no interval is given: two points say next to nothing about how far a mean may be off."""
-
-Method = Literal["t", "bootstrap"]
+_MANY: Final = 10_000
 
 COMPARISON_COLUMNS: Final = (
     "machine", "workload", "policy", "score", "unit", "better", "replications", "mean", "low", "high",
-    "baseline", "pairs", "difference", "difference_low", "difference_high",
+    "baseline", "pairs", "difference", "difference_low", "difference_high", "apart", "p", "different", "needed",
 )  # fmt: skip
 
 
@@ -56,44 +62,26 @@ def named_conditions(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(workload=named)
 
 
-def interval(values: npt.NDArray[np.float64], method: Method = "t", confidence: float = 0.95) -> tuple[float, float]:
-    """Return the confidence interval of the mean of ``values``: NaN below three of them, or if any is not finite.
-
-    ``t`` takes Student's distribution; ``bootstrap`` resamples (BCa, with a fixed seed, so that it can be repeated).
-    Equal values give an interval of no width.
-    """
-    if len(values) < FEWEST_FOR_INTERVAL or not np.isfinite(values).all():
-        return math.nan, math.nan
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    if method == "t":
-        from scipy.special import stdtrit  # scipy.stats has the same, but takes a second to import
-
-        error = values.std(ddof=1) / math.sqrt(len(values))
-        low, high = (stdtrit(len(values) - 1, (1 + side * confidence) / 2) * error + values.mean() for side in (-1, 1))
-    else:
-        from scipy import stats
-
-        bootstrap = stats.bootstrap((values,), np.mean, confidence_level=confidence, rng=np.random.default_rng(0))
-        low, high = bootstrap.confidence_interval
-    return float(low), float(high)
-
-
 def compare(
     runs: pd.DataFrame,
     baseline: str | None = None,
     scores: Sequence[str] = HEADLINE_SCORES,
     *,
     policies: Sequence[str] = (),
-    method: Method = "t",
+    method: Method = "bounded",
 ) -> pd.DataFrame:
     """Return one row per machine, workload, policy and score (:data:`COMPARISON_COLUMNS`), in stored units.
 
     ``runs`` is what :meth:`sim.results.store.ResultStore.runs` gives; failed cells and undefined scores are left out
     and ``replications`` says how many were not. ``difference`` is the mean of policy minus ``baseline`` (the first of
-    ``policies`` where None) over the ``pairs`` replications that have both. Raises ValueError for an unknown baseline
-    or score, and where cells cannot be told apart by their labels.
+    ``policies`` where None) over the ``pairs`` replications that have both. Intervals are of 95 %, by ``method`` (see
+    :mod:`sim.analysis.intervals`); that of a score that is 0 or 1 is the exact binomial one. ``p`` is how likely the
+    method finds so large a difference where there is none, and ``different`` whether the two are told apart with Holm's
+    correction over all scores and policies that are compared here on the machine and workload; ``apart`` counts the
+    pairs that differ, and ``needed`` are about the replications that it takes to tell them apart. Raises ValueError for
+    an unknown baseline, score or method, and where cells cannot be told apart by their labels.
     """
+    check_method(method)
     runs = named_conditions(runs)
     order = policies_in_order(runs, policies)
     if unknown := sorted(set(scores) - SCORES.keys()):
@@ -109,37 +97,70 @@ def compare(
     rows = []
     done = runs[runs["status"] == Status.COMPLETED]
     for (machine, workload), group in done.groupby(["machine", "workload"], sort=False):
+        if nothing_random(group):
+            group = group.sort_values("replication").drop_duplicates("policy").assign(replication=0)  # noqa: PLW2901
         cells = group.set_index(["replication", "policy"])
+        found: list[dict[str, object]] = []
         for score in scores:
             table = cells[score].unstack("policy")  # noqa: PD010  pivot_table takes twenty times as long
-            present = (policy for policy in order if policy in table)
-            rows += [_row(str(machine), str(workload), policy, score, table, base, method) for policy in present]
+            present = [policy for policy in order if policy in table]
+            found += _rows(score, table[present], base, method)
+        for row, different in zip(found, holm([float(str(row["p"])) for row in found]), strict=True):
+            rows.append(row | {"machine": str(machine), "workload": str(workload), "different": different})
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
 
 
-def _row(
-    machine: str, workload: str, policy: str, score: str, table: pd.DataFrame, base: str, method: Method
-) -> tuple[object, ...]:
-    values = table[policy].dropna().to_numpy(dtype=np.float64)
-    with np.errstate(invalid="ignore"):  # infinity minus infinity is undefined, as it should be
-        gaps = (table[policy] - table[base]).dropna() if base in table else table[policy].iloc[:0]
-    differences = gaps.to_numpy(dtype=np.float64)
-    return (
-        machine, workload, policy, score, SCORES[score].unit.symbol, SCORES[score].better,
-        len(values), _mean(values), *interval(values, method),
-        base, len(differences), _mean(differences), *interval(differences, method),
-    )  # fmt: skip
+def nothing_random(runs: pd.DataFrame) -> bool:
+    """Whether nothing is random in ``runs``, those of one machine and workload, so that all replications are alike."""
+    return "streams_drawn" in runs and bool((runs["streams_drawn"] == 0).all())
 
 
-def _mean(values: npt.NDArray[np.float64]) -> float:
+def _rows(score: str, table: pd.DataFrame, base: str, method: Method) -> list[dict[str, object]]:
+    """Return the rows of one score: ``table`` has a row for each replication and a column for each policy."""
+    known = SCORES[score]
+    content = table.to_numpy(dtype=np.float64)
+    own = support(content, known.better, highest=known.highest)
+    place = list(table).index(base) if base in table else None
+    against = own if place is None else support(content, known.better, place, known.highest)
+    rows: list[dict[str, object]] = []
+    for column, policy in enumerate(table):
+        values = content[~np.isnan(content[:, column]), column]
+        differences = values[:0]
+        if place is not None:
+            with np.errstate(invalid="ignore"):  # infinity minus infinity is undefined, as it should be
+                gaps = content[:, column] - content[:, place]
+            differences = gaps[~np.isnan(gaps)]
+        of_mean = _of_mean(values, method, (float(own[0][column]), float(own[1][column])), known.highest)
+        gap = Estimate(0.0, 0.0) if len(differences) else Estimate()
+        if column != place:
+            gap = estimate(differences, method, bounds=(float(against[0][column]), float(against[1][column])))
+        rows.append(
+            {
+                "policy": policy, "score": score, "unit": known.unit.symbol, "better": known.better,
+                "replications": len(values), "mean": _mean(values), "low": of_mean.low, "high": of_mean.high,
+                "baseline": base, "pairs": len(differences), "difference": _mean(differences),
+                "difference_low": gap.low, "difference_high": gap.high,
+                "apart": int(np.count_nonzero(differences)), "p": gap.p, "needed": needed(differences),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _of_mean(values: Floats, method: Method, bounds: tuple[float, float], highest: float) -> Estimate:
+    if highest == 1 and method == "bounded":
+        return Estimate(*proportion_interval(int(values.sum()), len(values)))
+    return estimate(values, method, bounds=bounds)
+
+
+def _mean(values: Floats) -> float:
     return math.fsum(values.tolist()) / len(values) if len(values) else math.nan
 
 
 def side_by_side(comparison: pd.DataFrame, machine: str, workload: str) -> pd.DataFrame:
     """Return a table for people: one row per score, one column per policy, in the units that people are shown.
 
-    A cell reads ``mean (difference to the baseline ± half of its interval)``. A policy's cell is empty where its score
-    is undefined.
+    A cell reads ``mean (difference to the baseline [low, high of its interval])``. A policy's cell is empty where its
+    score is undefined.
     """
     part = comparison[(comparison["machine"] == machine) & (comparison["workload"] == workload)]
     columns: dict[str, dict[str, str]] = {}
@@ -156,9 +177,19 @@ def _cell(row: Mapping[Hashable, Any], per: float) -> str:
     text = number(row["mean"] / per)
     if row["policy"] == row["baseline"] or math.isnan(row["difference"]):
         return text
-    half = (row["difference_high"] - row["difference_low"]) / 2 / per
-    spread = f" ± {number(half)}" if half > 0 else ""
-    return f"{text} ({signed(row['difference'] / per)}{spread})"
+    low, high = row["difference_low"] / per, row["difference_high"] / per
+    span = "" if math.isnan(low) else f" [{signed(low)}, {signed(high)}]"
+    return f"{text} ({signed(row['difference'] / per)}{span})"
+
+
+def shown_unit(score: Score, values: Iterable[float]) -> tuple[float, str]:
+    """Return by what ``values`` are divided, and the unit that they have then: neither too small nor too large."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    if score.unit is BYTES and 0 < largest < GIB:
+        return MIB, "MiB"
+    if score.unit is BYTE_SECONDS and largest >= _MANY * GIB:
+        return 1024 * GIB, "TiB s"
+    return score.unit.shown_per, score.unit.shown_symbol
 
 
 def number(value: float) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from sim.analysis.ranking import FAILED_MARK
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -32,3 +34,11 @@ def heading(figure: Figure, title: str, scenario: Scenario, *notes: str, most: i
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(rect=(0, 0, 1, 1 - head))
+
+
+def failed_note(scenario: Scenario) -> str:
+    """Return what the mark of policies that fail stands for; nothing where none fails."""
+    if not any(how.failed for how in scenario.failures.values()):
+        return ""
+    in_how_many = "in so many of the replications" if scenario.replications > 1 else ""
+    return f"{FAILED_MARK}: failed {in_how_many}".rstrip() + " (guest died, kernel out of memory, or memory not added)"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sim.analysis.compare import named_conditions, policies_in_order
+from sim.analysis.ranking import failures, marked, ranked
 from sim.results.failure import Status
 from sim.units import GIB, MICROSECONDS
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from sim.analysis.ranking import Failures
     from sim.results.store import ResultStore
 
     Floats = npt.NDArray[np.float64]
@@ -25,7 +28,7 @@ _GRID = 1500
 """Times at which replications are averaged: more than a plot has columns of dots."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scenario:
     """The completed runs of one machine and workload.
 
@@ -59,6 +62,22 @@ class Scenario:
     def has_guest(self) -> bool:
         """Whether a guest was modelled."""
         return bool(self.runs["headroom_min"].notna().any())
+
+    @cached_property
+    def failures(self) -> dict[str, Failures]:
+        """How each policy that has runs here fails."""
+        return failures(self.runs, self.present)
+
+    @property
+    def ranked(self) -> list[str]:
+        """The policies that have runs here, those that fail behind the others, as in the tables."""
+        return ranked(self.present, self.failures)
+
+    def marked(self, policy: str) -> str:
+        """Return the name of ``policy``; where it fails, with a mark and how often."""
+        how = self.failures[policy]
+        often = f" ({how.count()})" if how.failed and how.runs > 1 else ""
+        return f"{marked(policy, self.failures)}{often}"
 
     def of(self, policy: str) -> pd.DataFrame:
         """Return the runs of ``policy``, by replication."""

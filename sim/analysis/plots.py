@@ -20,8 +20,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours
-from sim.analysis.compare import FEWEST_FOR_INTERVAL, HEADLINE_SCORES, compare, number
-from sim.analysis.figure_heading import MOST_POLICIES, heading
+from sim.analysis.compare import HEADLINE_SCORES, compare, number
+from sim.analysis.figure_heading import MOST_POLICIES, failed_note, heading
+from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.plot_data import memory_series, ratio_series, scenarios, time_axis
 from sim.analysis.tradeoff import plot_tradeoff
 from sim.record.blockmap import BlockState, zone_map
@@ -101,7 +102,7 @@ def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
             line = series[column]
             differs |= line.differs
             _draw_line(axis, line, duration, per, colour, width, dash)
-        axis.set_title(policy, color=colours[policy], fontweight="bold")
+        axis.set_title(scenario.marked(policy), color=colours[policy], fontweight="bold")
         axis.set_xlim(0, duration / per)
         axis.yaxis.set_major_locator(MaxNLocator(5))
     # Once all is drawn: a limit ends the scaling of all panels, and the highest may be any of them.
@@ -149,7 +150,7 @@ def plot_ratio(store: ResultStore, scenario: Scenario) -> Figure:
             _note_in(axis, 1, configured[policy], f"configured: {configured[policy]:g} %", "bottom")
         if peaks[policy] > top:
             _note_in(axis, 1, top * 1.06, f"goes up to {number(peaks[policy])} %", "top")
-        axis.set_title(policy, color=colours[policy], fontweight="bold")
+        axis.set_title(scenario.marked(policy), color=colours[policy], fontweight="bold")
         axis.set_xlim(0, duration / per)
         axis.set_ylim(0, top * 1.12)
         axis.yaxis.set_major_locator(MaxNLocator(5))
@@ -210,7 +211,7 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
             states[:, ::stride].T, extent=(0, duration / per, 0, len(blocks)), origin="lower", aspect="auto",
             cmap=colour_map, norm=norm, interpolation="nearest", interpolation_stage="data",
         )  # fmt: skip
-        axis.set_title(policy, color=colours[policy], fontweight="bold")
+        axis.set_title(scenario.marked(policy), color=colours[policy], fontweight="bold")
         axis.grid(visible=False)
         _address_axis(axis, blocks, maps[0][1])
     handles: list[Any] = [
@@ -250,7 +251,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
 
     Scores that tell no policy from another have no panel but a place in the heading, unless none does.
     """
-    policies = _policies_to_draw(scenario)
+    policies = scenario.ranked[:MOST_POLICIES]
     colours = policy_colours(scenario.policies)
     table = compare(scenario.runs, policies[0], scores, policies=scenario.policies)
     defined = [name for name in scores if scenario.runs[name].notna().any()]
@@ -278,7 +279,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
             axis.scatter([mean], [row], s=48, color=colours[policy], edgecolor="white", lw=0.8, zorder=3)
             if varied:
                 axis.scatter(values, np.full(len(values), row + 0.27), s=9, color=colours[policy], marker="|", lw=1.0)
-        axis.set_yticks(range(len(policies)), policies)
+        axis.set_yticks(range(len(policies)), [scenario.marked(policy) for policy in policies])
         axis.set_ylim(len(policies) - 0.4, -0.6)
         better = {"higher": "higher is better →", "lower": "← lower is better", "neither": ""}[score.better]
         axis.set_title(score.title, fontsize=10)
@@ -287,7 +288,8 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
         _room(axis)
     if not telling:
         axes[0].set_axis_off()
-    heading(figure, "Scores", scenario, _scores_note(scenario, varied=varied), _alike_note(scenario, alike))
+    notes = (_scores_note(scenario, varied=varied), failed_note(scenario), _alike_note(scenario, alike))
+    heading(figure, "Scores", scenario, *notes)
     return figure
 
 
@@ -319,7 +321,7 @@ def _room(axis: Axes) -> None:
     """Let the axis begin at 0, unless values are negative, and leave some room on both sides."""
     low, high = axis.get_xlim()
     margin = 0.03 * max(abs(low), abs(high))
-    axis.set_xlim(low if low < -2 * margin else -margin, high)
+    axis.set_xlim(low if low < -2 * margin else -margin, high + margin)
     axis.xaxis.set_major_locator(MaxNLocator(4))
 
 

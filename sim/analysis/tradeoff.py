@@ -40,6 +40,7 @@ class _Point:
     """One policy: least headroom (``x``) and memory given back (``y``), whether the kernel lacked memory, its ratio."""
 
     policy: str
+    name: str
     x: float
     y: float
     failed: bool
@@ -76,7 +77,7 @@ class _Cluster:
     def label(self) -> str:
         """Return the ratios among the points, and the names of the others."""
         ratios = sorted(point.ratio for point in self.points if not math.isnan(point.ratio))
-        names = [point.policy for point in self.points if math.isnan(point.ratio)]
+        names = [point.name for point in self.points if math.isnan(point.ratio)]
         if ratios:
             names.insert(0, f"{ratios[0]:g}" + (f" to {ratios[-1]:g}" if ratios[-1] > ratios[0] else "") + " %")
         return "\n".join(names)
@@ -136,9 +137,9 @@ def _points(scenario: Scenario, score: str, per: float) -> list[_Point]:
         x, y = float(runs["headroom_min"].mean()), float(runs[score].mean()) / per
         if math.isnan(x) or math.isnan(y):
             continue
-        failed = bool((runs["kernel_ooms"] + runs["failed_adds"] > 0).any())
+        failed = bool(scenario.failures[policy].failed)
         family = re.sub(r"[,\s]*(ratio )?\d+( ?%)?$", "", policy)
-        points.append(_Point(policy, x, y, failed, scenario.configured_ratio(policy), family))
+        points.append(_Point(policy, scenario.marked(policy), x, y, failed, scenario.configured_ratio(policy), family))
     for point in points:
         # One ratio makes no curve: the policy is written by its name.
         if sum(other.family == point.family for other in points) == 1:
@@ -236,6 +237,6 @@ def _legend(figure: Figure, points: list[_Point]) -> None:
             Line2D([], [], color=_POINT, marker="D", ms=7, lw=0, markeredgecolor="white", label="other policies")
         )
     if any(point.failed for point in points):
-        label = "the kernel ran out of memory, or memory could not be added"
+        label = "failed: guest died, kernel out of memory, or memory not added"
         handles.append(Line2D([], [], color=_FAILED, marker="X", ms=8, lw=0, markeredgecolor="white", label=label))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)

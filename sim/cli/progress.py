@@ -72,4 +72,6 @@ class RunProgress:
         if not outcome.completed:
             self._failed += 1
         failed = f"{self._failed} failed" if self._failed else ""
-        self._bar.update(self._task, advance=1, failed=failed)
+        # Fewer than at the start where nothing turned out to be random.
+        planned = self.report.planned if self.report else None
+        self._bar.update(self._task, advance=1, failed=failed, total=planned)

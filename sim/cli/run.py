@@ -23,10 +23,30 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound="Callable[..., None]")
 
 
+def _chosen_scores(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Return the names in the value of ``--scores``. Raises BadParameter with those that there are."""
+    from sim.scores.registry import SCORES
+
+    if text is None:
+        return ()
+    if text == "all":
+        return tuple(SCORES)
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if unknown := [name for name in names if name not in SCORES]:
+        raise click.BadParameter(f"there is no score {', '.join(map(repr, unknown))}; there are: {', '.join(SCORES)}")
+    return names
+
+
 def _options(command: _Command) -> _Command:
     """Add the options that everything that runs an experiment has."""
     for option in (
         click.option("--plots/--no-plots", default=None, help="Draw plots.  [default: unless there are very many]"),
+        click.option(
+            "--scores",
+            callback=_chosen_scores,
+            metavar="NAME,...",
+            help="Show these scores too, by their names in docs/scores.md; 'all' shows every one.",
+        ),
         click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal."),
         click.option("--force", is_flag=True, help="Run everything again, also what is there."),
         click.option(
@@ -105,6 +125,7 @@ def _perform(
     force: bool,
     no_progress: bool,
     plots: bool | None,
+    scores: tuple[str, ...],
 ) -> None:
     """Run ``experiment``, show what came of it, and leave with exit code 1 where runs failed."""
     from rich.console import Console
@@ -135,7 +156,7 @@ def _perform(
         raise click.exceptions.Exit(INTERRUPTED) from None
     _report_failures(report, errors)
     if report.done:
-        _show_results(experiment, report, plots=plots)
+        _show_results(experiment, report, plots=plots, scores=scores)
     click.echo(report.summary())
     if report.failed:
         raise click.exceptions.Exit(FAILED)
@@ -165,9 +186,9 @@ def _report_failures(report: Report, console: Console) -> None:
         console.print(more, markup=False, soft_wrap=True)
 
 
-def _show_results(experiment: Experiment, report: Report, *, plots: bool | None) -> None:
-    """Print the comparison, draw the plots (where None: unless there are many), and say where everything is."""
-    from sim.analysis.compare import compare
+def _show_results(experiment: Experiment, report: Report, *, plots: bool | None, scores: tuple[str, ...]) -> None:
+    """Print the comparison, of ``scores`` too; draw the plots (where None: unless many); say where everything is."""
+    from sim.analysis.compare import HEADLINE_SCORES, compare
     from sim.analysis.regret import OBJECTIVE, bound, what_was_proved
     from sim.cli.tables import print_comparison
     from sim.results.store import ResultStore
@@ -175,19 +196,20 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None)
     console = standard_console()
     store = ResultStore(report.folder)
     runs = store.runs()
+    shown = [*HEADLINE_SCORES, *(name for name in scores if name not in HEADLINE_SCORES)]
     scenarios = len(runs[["machine", "workload"]].drop_duplicates())
     # Files first: whoever reads the tables through a pipe may stop reading.
     drawn = None
     if plots or (plots is None and scenarios <= MOST_SCENARIOS and report.done <= MOST_RUNS_DRAWN):
         drawn = _draw(experiment, report, store)
     if scenarios <= MOST_SCENARIOS:
-        comparison = compare(runs, experiment.baseline, policies=experiment.policies)
-        print_comparison(console, comparison, experiment.scenarios)
+        comparison = compare(runs, experiment.baseline, shown, policies=experiment.policies)
+        print_comparison(console, comparison, runs, experiment.scenarios, bound=bound(experiment), asked=scores)
         against = bound(experiment)
         if against not in (None, experiment.baseline):
             console.print(f"Regret: what is lost against {against}, which knows what comes", style="bold", markup=False)
             comparison = compare(runs, against, [OBJECTIVE], policies=experiment.policies)
-            print_comparison(console, comparison, experiment.scenarios)
+            print_comparison(console, comparison, runs, experiment.scenarios, brief=True)
         if against is not None:
             for (machine, workload), words in what_was_proved(runs, against).items():
                 where = "" if scenarios == 1 else f" ({workload} on {machine})"

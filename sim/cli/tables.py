@@ -1,54 +1,113 @@
-"""Scores on a terminal: policies side by side, each with its difference to the baseline, paired by replication."""
+"""Scores on a terminal: policies below each other, scores in groups by what they answer, and what it comes to."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
-from sim.analysis.compare import number, signed
+from sim.analysis.asked import differences_in_requests
+from sim.analysis.compare import named_conditions, nothing_random, number, shown_unit, signed
+from sim.analysis.ranking import FAILED_MARK, failures, failures_in_words, ranked
+from sim.analysis.verdict import too_few, verdict
+from sim.cli.layout import UNBROKEN, Column, Row, table_lines
+from sim.results.failure import Status
+from sim.scores.definition import Question
+from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-Row = Mapping[str, Any]
-_PADDING: Final = 2  # one blank, and one that the box draws between columns
-_WIDEST_HEADING: Final = 12
+    from sim.analysis.ranking import Failures
+
+Entry = Mapping[str, Any]
 _UNDEFINED: Final = "-"
 _BASELINE: Final = "(baseline)"
 
 
-def print_comparison(console: Console, comparison: pd.DataFrame, order: Sequence[tuple[str, str]] = ()) -> None:
+def print_comparison(
+    console: Console,
+    comparison: pd.DataFrame,
+    runs: pd.DataFrame,
+    order: Sequence[tuple[str, str]] = (),
+    *,
+    bound: str | None = None,
+    asked: Sequence[str] = (),
+    brief: bool = False,
+) -> None:
     """Print one table for each machine and workload of ``comparison`` (see :func:`sim.analysis.compare.compare`).
 
-    A table that is wider than the console is split into pieces. The tables come in the ``order`` of the pairs of
-    machine and workload, others after them.
+    ``runs`` are those that it was made from. A table that is wider than the console is split into pieces. The tables
+    come in the ``order`` of the pairs of machine and workload, others after them. ``bound`` is the label of the policy
+    that knows the future; the scores ``asked`` for by name are shown though the column of failures sums them up. A
+    ``brief`` table is but the scores and their differences, also those of single runs: nothing is said of them.
     """
-    rows: list[Row] = [dict(zip(comparison.columns, values, strict=True)) for values in comparison.to_numpy(object)]
+    rows: list[Entry] = [dict(zip(comparison.columns, values, strict=True)) for values in comparison.to_numpy(object)]
+    if not rows:
+        return
+    named = named_conditions(runs)
+    done = named[named["status"] == Status.COMPLETED]
     pairs = dict.fromkeys((row["machine"], row["workload"]) for row in rows)
     for machine, workload in [
         *(pair for pair in order if pair in pairs),
         *(pair for pair in pairs if pair not in order),
     ]:
         part = [row for row in rows if (row["machine"], row["workload"]) == (machine, workload)]
-        console.print(Text.assemble((str(workload), "bold"), f" on {machine}", (_replications(part), "dim")))
-        same = _same_for_all(part)
-        for table in _tables([row for row in part if row["score"] not in same], console.width):
-            console.print(table)
-        if values := [value for value in same.values() if value]:
-            console.print(Text(f"The same for all: {'; '.join(values)}."))
+        here = done[(done["machine"] == machine) & (done["workload"] == workload)]
+        _print_scenario(console, part, here, bound, asked, brief=brief)
+    _say(console, _legend(rows), style="dim")
+
+
+def _print_scenario(
+    console: Console,
+    rows: Sequence[Entry],
+    runs: pd.DataFrame,
+    bound: str | None,
+    asked: Sequence[str],
+    *,
+    brief: bool,
+) -> None:
+    if nothing_random(runs):
+        runs = runs.sort_values("replication").drop_duplicates("policy")
+    found = failures(runs, list(dict.fromkeys(row["policy"] for row in rows)))
+    heading = Text.assemble(
+        (str(rows[0]["workload"]), "bold"), f" on {rows[0]['machine']}", (_replications(rows, runs), "dim")
+    )
+    console.print(heading, soft_wrap=False)
+    shown = [row for row in rows if row["score"] not in FAILING or row["score"] in asked]
+    same = _same_for_all(shown)
+    columns = _columns([row for row in shown if row["score"] not in same], {} if brief else found, single=brief)
+    for line in table_lines(columns, _rows(rows, found), console.width):
+        console.print(line, soft_wrap=True)
+    if values := [value for value in same.values() if value]:
+        _say(console, f"The same for all: {'; '.join(values)}.")
+    if brief:
         console.print()
-    if rows:
-        console.print(Text(_legend(rows), style="dim"))
+        return
+    for sentence in failures_in_words(found.values()):
+        _say(console, f"{FAILED_MARK} {sentence}", style="red")
+    needs = [float(row["needed"]) for row in rows if row["policy"] != row["baseline"]]
+    for sentence in (differences_in_requests(runs), too_few(rows, needs)):
+        if sentence:
+            _say(console, sentence)
+    for sentence in verdict(rows, found, bound):
+        _say(console, sentence, style="bold")
+    console.print()
 
 
-def _replications(rows: Sequence[Row]) -> str:
+def _say(console: Console, text: str, style: str = "") -> None:
+    for line in textwrap.wrap(text, console.width, break_on_hyphens=False):
+        console.print(Text(line, style=style), soft_wrap=True)
+
+
+def _replications(rows: Sequence[Entry], runs: pd.DataFrame) -> str:
+    if nothing_random(runs):
+        return ": nothing is random here, so one run of each policy"
     completed: dict[str, int] = {}
     for row in rows:
         # An undefined score has none, which says nothing about how many were run.
@@ -59,7 +118,47 @@ def _replications(rows: Sequence[Row]) -> str:
     return f", mean of {most} replications" if fewest == most else f", mean of {fewest} to {most} replications"
 
 
-def _same_for_all(rows: Sequence[Row]) -> dict[str, str]:
+def _rows(rows: Sequence[Entry], found: Mapping[str, Failures]) -> list[Row]:
+    """Return the rows of the table: first policies that never failed, then a line, then the others."""
+    policies = ranked(list(found), dict(found))
+    failing = [policy for policy in policies if found[policy].failed]
+    made = []
+    for policy in policies:
+        if failing and policy == failing[0]:
+            runs = max(how.runs for how in found.values())
+            made.append(Row("failed in at least one replication:" if runs > 1 else "failed:", None))
+        label = Text(f"{FAILED_MARK}{UNBROKEN}{policy}", style="red") if policy in failing else Text(policy)
+        if policy == rows[0]["baseline"]:
+            label.append(f"\n{_BASELINE}", style="dim")
+        made.append(Row(policy, label))
+    return made
+
+
+def _columns(rows: Sequence[Entry], found: Mapping[str, Failures], *, single: bool) -> list[Column]:
+    columns = []
+    if any(how.failed for how in found.values()):
+        columns.append(Column(Question.FAILURES, "failed", {policy: _failed(how) for policy, how in found.items()}))
+    scores = dict.fromkeys(row["score"] for row in rows)
+    for score in sorted(scores, key=lambda name: list(Question).index(SCORES[name].question)):
+        of_score = [row for row in rows if row["score"] == score]
+        per, symbol = shown_unit(SCORES[score], [row["mean"] for row in of_score])
+        heading = f"{SCORES[score].title} [{symbol}]" if symbol else SCORES[score].title
+        columns.append(
+            Column(SCORES[score].question, heading, {row["policy"]: _cell(row, per, single=single) for row in of_score})
+        )
+    return columns
+
+
+def _failed(how: Failures) -> list[Text]:
+    style = "red" if how.failed else ""
+    lines = [Text(how.count(), style=style)]
+    if how.runs > 1:
+        low, high = how.interval
+        lines.append(Text(f"{100 * low:.0f} to {100 * high:.0f} %", style="dim"))
+    return lines
+
+
+def _same_for_all(rows: Sequence[Entry]) -> dict[str, str]:
     """Return the scores in which no policy differs from another, each with its value; none with a single policy.
 
     A score that is undefined for all has an empty value.
@@ -68,90 +167,53 @@ def _same_for_all(rows: Sequence[Row]) -> dict[str, str]:
     for score in dict.fromkeys(row["score"] for row in rows):
         of_score = [row for row in rows if row["score"] == score]
         defined = [row for row in of_score if not math.isnan(row["mean"])]
-        # Means may be the same by chance, or in three digits: then policies differ all the same.
-        alike = len({row["mean"] for row in defined}) == 1 and not any(_varies(row) for row in defined)
+        # Means may be the same by chance: then policies differ all the same.
+        alike = len({row["mean"] for row in defined}) == 1 and not any(row["apart"] for row in defined)
         if not defined:
             same[score] = ""
         elif len(of_score) > 1 and alike:
-            value = f"{SCORES[score].title} {_cell(defined[0]).plain} {SCORES[score].unit.shown_symbol}".rstrip()
+            per, symbol = shown_unit(SCORES[score], [row["mean"] for row in of_score])
+            value = f"{SCORES[score].title} {_mean(defined[0], per)} {symbol}".rstrip()
             same[score] = value if len(defined) == len(of_score) else f"{value} (where defined)"
     return same
 
 
-def _varies(row: Row) -> bool:
-    """Whether the difference to the baseline is not the same in every replication."""
-    return bool(row["difference_low"] < row["difference_high"])
+def _mean(row: Entry, per: float) -> str:
+    runs = int(row["replications"])
+    if SCORES[row["score"]].highest == 1:
+        return f"{round(row['mean'] * runs)} of {runs}"
+    return number(row["mean"] / per)
 
 
-def _legend(rows: Sequence[Row]) -> str:
-    legend = f"Second lines: difference to {rows[0]['baseline']}, paired by replication"
-    if any(not math.isnan(row["difference_low"]) for row in rows):
-        legend += ", with the 95 % confidence interval where it has a width"
-    return f"{legend}. ▲ better, ▼ worse."
-
-
-def _tables(rows: Sequence[Row], width: int) -> Iterator[Table]:
-    """Yield the table of ``rows``, policies below each other and scores side by side, in pieces that fit."""
-    cells = {(row["policy"], row["score"]): _cell(row) for row in rows}
-    policies = list(dict.fromkeys(row["policy"] for row in rows))
-    scores = list(dict.fromkeys(row["score"] for row in rows))
-    widths = {score: _width(score, [cells[policy, score] for policy in policies]) for score in scores}
-    first = max(max(map(len, policies), default=0), len(_BASELINE))
-    for shown in _pieces(scores, widths, width - first - _PADDING):
-        table = Table(box=SIMPLE_HEAD, padding=(0, _PADDING - 1, 0, 0), header_style="bold", show_edge=False)
-        table.add_column("", no_wrap=True)
-        for score in shown:
-            # As plain text: a unit in brackets is not markup.
-            table.add_column(Text(_title(score)), justify="right", width=widths[score], vertical="top")
-        for policy in policies:
-            label = Text(policy)
-            if policy == rows[0]["baseline"]:
-                label.append(f"\n{_BASELINE}", style="dim")
-            table.add_row(label, *(cells[policy, score] for score in shown))
-        yield table
-
-
-def _pieces(scores: Sequence[str], widths: Mapping[str, int], room: int) -> Iterator[list[str]]:
-    """Split ``scores`` into lists that fit into ``room`` characters."""
-    piece: list[str] = []
-    for score in scores:
-        if piece and sum(widths[other] + _PADDING for other in (*piece, score)) > room:
-            yield piece
-            piece = []
-        piece.append(score)
-    if piece:
-        yield piece
-
-
-def _title(score: str) -> str:
-    known = SCORES[score]
-    return f"{known.title} [{known.unit.shown_symbol}]" if known.unit.shown_symbol else known.title
-
-
-def _width(score: str, cells: Sequence[Text]) -> int:
-    title = _title(score)
-    lines = [len(line) for cell in cells for line in cell.plain.split("\n")]
-    return max(*map(len, title.split()), min(len(title), _WIDEST_HEADING), *lines)
-
-
-def _cell(row: Row) -> Text:
-    per = SCORES[row["score"]].unit.shown_per
+def _cell(row: Entry, per: float, *, single: bool) -> list[Text]:
+    """Return the lines of a cell: the mean, and where the difference to the baseline lies."""
     if math.isnan(row["mean"]):
-        return Text(_UNDEFINED, style="dim")
-    text = Text(number(row["mean"] / per))
-    if row["policy"] == row["baseline"] or math.isnan(row["difference"]) or row["difference"] == 0:
-        return text
-    half = (row["difference_high"] - row["difference_low"]) / 2 / per
-    spread = f" ±{number(half)}" if half > 0 else ""
+        return [Text(_UNDEFINED, style="dim")]
+    lines = [Text(_mean(row, per))]
+    if row["policy"] == row["baseline"] or math.isnan(row["difference"]) or (row["pairs"] == 1 and not single):
+        return lines
+    if not row["apart"]:
+        return [*lines, Text("=", style="dim")]
+    low, high = row["difference_low"] / per, row["difference_high"] / per
     mark, style = _judgement(row)
-    return text.append(f"\n{mark}{signed(row['difference'] / per)}{spread}", style=style)
+    span = signed(row["difference"] / per) if math.isnan(low) else f"{signed(low)} to {signed(high)}"
+    return [*lines, Text(f"{mark}{span}", style=style)]
 
 
-def _judgement(row: Row) -> tuple[str, str]:
-    """Return a mark and a style: better or worse where the score has a good direction and the interval excludes 0."""
-    low, high = row["difference_low"], row["difference_high"]
-    uncertain = math.isnan(low) or low <= 0 <= high
-    if row["better"] == "neither" or uncertain:
+def _judgement(row: Entry) -> tuple[str, str]:
+    """Return a mark and a style: better or worse where the score has a good direction and the difference is certain."""
+    if row["better"] == "neither" or not row["different"]:
         return "", "dim"
     better = (row["difference"] > 0) == (row["better"] == "higher")
     return ("▲ ", "green") if better else ("▼ ", "red")
+
+
+def _legend(rows: Sequence[Entry]) -> str:
+    baseline = rows[0]["baseline"]
+    if not any(row["pairs"] > 1 for row in rows):
+        return f"Baseline: {baseline}."
+    legend = f"Baseline: {baseline}. Below each mean: its difference to the baseline's, paired by replication"
+    if any(not math.isnan(row["difference_low"]) for row in rows if row["policy"] != row["baseline"]):
+        legend += " (95 % confidence: from ... to ...). ▲ better, ▼ worse: beyond chance, all differences of the table"
+        legend += " taken together (Holm)"
+    return f"{legend}. = the same in every replication."

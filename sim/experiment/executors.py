@@ -101,10 +101,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_all(tasks: Iterable[Task], folder: str, workers: Workers, timeout: float | None) -> Iterator[Outcome]:
+def run_all(tasks: Iterable[Task | None], folder: str, workers: Workers, timeout: float | None) -> Iterator[Outcome]:
     """Run all ``tasks`` (cells with their identities) with results in ``folder``; yield outcomes as they come.
 
     A cell whose worker process dies is run once more by itself; if the process dies again, that is the cell's failure.
+    ``tasks`` may yield None while cells that were handed out decide what is next; it is asked again after the next
+    outcome.
     """
     waiting = iter(tasks)
     while True:
@@ -117,7 +119,7 @@ def run_all(tasks: Iterable[Task], folder: str, workers: Workers, timeout: float
 
 
 def _run_until_broken(
-    waiting: Iterator[Task], suspects: list[Task], folder: str, workers: Workers, timeout: float | None
+    waiting: Iterator[Task | None], suspects: list[Task], folder: str, workers: Workers, timeout: float | None
 ) -> Iterator[Outcome]:
     """Run tasks until there are none or a worker dies; then ``suspects`` gets those that were handed out."""
     pending: dict[concurrent.futures.Future[Outcome], Task] = {}
@@ -125,9 +127,12 @@ def _run_until_broken(
         exhausted = False
         while True:
             while not exhausted and not suspects and len(pending) < _AHEAD * workers.count:
-                task = next(waiting, None)
-                if task is None:
+                try:
+                    task = next(waiting)
+                except StopIteration:
                     exhausted = True
+                    break
+                if task is None:
                     break
                 try:
                     pending[executor.submit(run_cell, *task, folder, timeout)] = task

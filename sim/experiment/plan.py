@@ -124,6 +124,7 @@ class Experiment:
     restricted: bool = False
 
     def __len__(self) -> int:
+        """Return how many cells there are at most: where nothing is random, only the first replication is run."""
         return len(self.combinations) * len(self.replications)
 
     def cells(self) -> Iterator[Cell]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.effective_config import effective_tables
 from sim.experiment.executors import Workers, local, run_all
+from sim.experiment.schedule import Schedule
 from sim.results.identity import KEY_LENGTH
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from sim.experiment.plan import Experiment
     from sim.experiment.run_cell import Outcome
+    from sim.results.rows import RowWriter
 
 
 MOST_FAILURES_KEPT: Final = 1000
@@ -25,6 +27,8 @@ MOST_FAILURES_KEPT: Final = 1000
 @dataclass(slots=True)
 class Report:
     """What a run has done: ``folder`` of the results, cells ``planned``, ``reused`` (computed before), and outcomes.
+
+    ``planned`` shrinks while the experiment runs where nothing turns out to be random: what would repeat is not run.
 
     ``failed`` holds the first thousand failures, so that it does not grow with the experiment. ``cpu_s`` is the CPU
     time of all cells, ``simulation_cpu_s`` the part of it that is not writing.
@@ -82,6 +86,7 @@ def run(
     from sim.results.cells import is_completed
     from sim.results.frames import timing_row
     from sim.results.rows import RowWriter
+    from sim.results.store import ResultStore
 
     started = time.time()
     # Workers may have another working directory.
@@ -93,15 +98,20 @@ def run(
     rows = RowWriter(folder)
     if (folder / "events").is_dir() or (folder / "runs").is_dir():
         rows.settle(None if experiment.restricted else _Keys(experiment).__contains__)
-    report = Report(results / experiment.name, planned=len(experiment))
+    known = len(experiment.replications) > 1 and not force
+    schedule = Schedule(experiment, ResultStore(folder).streams_drawn(experiment.replications[0]) if known else {})
+    _drop_repeated(schedule, folder, rows)
+    report = Report(results / experiment.name, planned=len(schedule))
     if not force:
         report.reused = sum(is_completed(folder, identity) for _, identity in experiment.tasks())
     if on_start is not None:
         on_start(report)
     # Looked up cell by cell, one after the other: nothing here grows with their number.
-    todo = (task for task in experiment.tasks() if force or not is_completed(folder, task[1]))
+    todo = schedule.tasks(lambda identity: force or not is_completed(folder, identity))
     try:
         for outcome in run_all(todo, str(folder), workers, experiment.cell_timeout):
+            schedule.note(outcome.id.key, outcome.row)
+            report.planned = len(schedule)
             report.count(outcome)
             timing = timing_row(outcome.id, {**outcome.times, "finished_unix_s": time.time()})
             rows.add(outcome.id.labels, outcome.id.replication, outcome.row, timing)
@@ -109,6 +119,7 @@ def run(
                 on_outcome(outcome)
     finally:
         rows.flush()
+    report.reused -= _drop_repeated(schedule, folder, rows)
     drop_superseded(folder)
     timings = {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
@@ -118,8 +129,21 @@ def run(
         "cells_cpu_s": round(report.cpu_s, 3),
         "simulation_cpu_s": round(report.simulation_cpu_s, 3),
     }
-    _write_manifest(experiment, folder, tables, report, timings)
+    _write_manifest(experiment, folder, tables, report, timings, schedule.single())
     return report
+
+
+def _drop_repeated(schedule: Schedule, folder: Path, rows: RowWriter) -> int:
+    """Remove from ``folder`` what only repeats a run in which nothing is random, and return how many cells."""
+    from sim.results.cells import drop_cell, is_completed
+
+    repeated = [identity for identity in schedule.others() if is_completed(folder, identity)]
+    for identity in repeated:
+        drop_cell(folder, identity)
+    if repeated:
+        keys = {identity.key for identity in repeated}
+        rows.settle(lambda key: key not in keys)
+    return len(repeated)
 
 
 class _Keys:
@@ -138,7 +162,12 @@ class _Keys:
 
 
 def _write_manifest(
-    experiment: Experiment, folder: Path, tables: dict[str, Any], report: Report, timings: dict[str, Any]
+    experiment: Experiment,
+    folder: Path,
+    tables: dict[str, Any],
+    report: Report,
+    timings: dict[str, Any],
+    single: list[tuple[str, str]],
 ) -> None:
     from sim.results.manifest import build_manifest, write_manifest
 
@@ -146,6 +175,7 @@ def _write_manifest(
         experiment.name,
         tables,
         seeds={"seed": experiment.seed, "replications": list(experiment.replications)},
+        single=[{"machine": machine, "workload": workload} for machine, workload in single],
         cells={"planned": report.planned, "completed": report.done, "failed": report.failures},
         timings=timings,
     )

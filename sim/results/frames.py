@@ -46,7 +46,7 @@ METADATA: Final[Mapping[str, str]] = {
     "`early_kernel_pages` (KE)",
     "configured_ratio": "MOVABLE : KERNEL in percent that the policy shall keep to, or null",
     "counters": "totals that the kernel kept: `decisions` of the policy, `refused_offlines`, `failed_requests` of the "
-    "host, `failed_operations` of drivers",
+    "host, `failed_operations` of drivers; and the random streams that the run drew from, `streams_drawn`",
     "foreseen": "what a policy that looked ahead found: `proved`, `rehearsals` and `bound_byte_seconds`, the columns "
     "`plan_...` of `runs`; null for other policies",
 }
@@ -95,6 +95,7 @@ def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str
             "plan_rehearsals": None if result.foreseen is None else result.foreseen.rehearsals,
             "plan_bound_byte_seconds": None if result.foreseen is None else result.foreseen.bound_byte_seconds,
             "death_cause": death and death.cause.shown,
+            "streams_drawn": result.counters.get("streams_drawn"),
             **{name: None if math.isnan(scores[name]) else scores[name] for name in SCORES},
         },
     )

@@ -21,7 +21,7 @@ from sim.results.atomic import write_atomically
 from sim.results.identity import canonical_json, code_version, sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MANIFEST_NAME: Final = "manifest.json"
 FORMAT: Final = 1
@@ -38,13 +38,15 @@ def build_manifest(
     *,
     seeds: Mapping[str, Any],
     cells: Mapping[str, int],
+    single: Sequence[Mapping[str, str]] = (),
     timings: Mapping[str, Any],
     code: str | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a run.
 
     ``config`` is the effective configuration (JSON types), which runs again as it is; ``seeds`` the master seed and the
-    replications; ``cells`` how many were ``planned``, ``completed`` and ``failed``; ``timings`` everything that another
+    replications; ``single`` the machines and workloads in which nothing is random, so that they have one run for each
+    policy; ``cells`` how many were ``planned``, ``completed`` and ``failed``; ``timings`` everything that another
     run would have otherwise (when, how long, how many workers); ``code`` what identifies the code (see
     :func:`sim.results.identity.code_version`, the default).
     """
@@ -61,6 +63,7 @@ def build_manifest(
         "libraries": {name: metadata.version(name) for name in LIBRARIES},
         "machine": machine(),
         "seeds": dict(seeds),
+        "nothing_random": [dict(pair) for pair in single],
         "config": dict(config),
         "config_sha256": sha256(canonical_json(dict(config))),
         "cells": dict(cells),

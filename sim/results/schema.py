@@ -44,7 +44,7 @@ PARTITION_COLUMNS: Final = (
 """Columns that stand in the folders' names (``machine=.../workload=.../policy=...``), URL-encoded, not in the files."""
 
 _CELL = Column("cell", "string", "-", "key of the cell: SHA-256 of its configuration and of the program's code")
-_REPLICATION = Column("replication", "int64", "1", "number of the replication; the same traffic for all policies")
+_REPLICATION = Column("replication", "int64", "1", "number of the replication; the host wants the same of all policies")
 
 _RUN_HEAD: Final = (
     _CELL,
@@ -72,6 +72,7 @@ _RUN_HEAD: Final = (
         "what no zones can pass of movable_byte_seconds, as such a policy found out; null where it did not",
     ),
     Column("death_cause", "string", "-", "what the guest died of: kernel, guest full or return; null where it lives"),
+    Column("streams_drawn", "int64", "1", "random streams that the run drew from; 0 where nothing is random in it"),
 )
 
 RUNS: Final = TableLayout(

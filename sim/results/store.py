@@ -86,6 +86,14 @@ class ResultStore:
         pairs = zip(rows["cell"].to_pylist(), rows["status"].to_pylist(), strict=True)
         return {key for key, status in pairs if status == Status.COMPLETED}
 
+    def streams_drawn(self, replication: int) -> dict[str, int]:
+        """Return from how many random streams completed cells of ``replication`` drew, by their keys."""
+        import pyarrow.compute as pc
+
+        rows = self._rows(RUNS.name, ["cell", "replication", "streams_drawn"])
+        rows = rows.filter(pc.and_(pc.equal(rows["replication"], replication), pc.is_valid(rows["streams_drawn"])))
+        return dict(zip(rows["cell"].to_pylist(), rows["streams_drawn"].to_pylist(), strict=True))
+
     def _rows(self, table: str, columns: Sequence[str]) -> pa.Table:
         """Return ``columns`` of a table with a row for each cell, by partition, replication and cell."""
         import pyarrow as pa

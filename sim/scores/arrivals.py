@@ -31,6 +31,7 @@ ARRIVAL_SCORES: Final = (
         source=OWN,
         undefined="nothing was asked for",
         headline=True,
+        highest=100.0,
     ),
     Score(
         "plugged_max",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Literal
@@ -62,7 +63,7 @@ class Score:
     ``name`` is its key in files and tables and ``title`` its heading; ``unit`` what it is stored and shown in;
     ``better`` which direction is good; ``question`` what it helps to answer; ``function`` computes it; ``formula`` is
     its definition in words; ``source`` what it follows; ``undefined`` when it is NaN; ``headline`` marks the few that
-    short tables and plots show.
+    short tables and plots show; ``highest`` is the greatest value that it can have, 1 where it tells yes from no.
     """
 
     name: str
@@ -75,3 +76,4 @@ class Score:
     source: str
     undefined: str = "never"
     headline: bool = False
+    highest: float = math.inf

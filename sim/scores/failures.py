@@ -55,6 +55,7 @@ FAILURE_SCORES: Final = (
         source=_OOM,
         undefined=NO_GUEST,
         headline=True,
+        highest=1.0,
     ),
     Score(
         "death_time",

@@ -73,6 +73,7 @@ RETURN_SCORES: Final = (
         source=OWN,
         undefined=_NOTHING_ASKED_BACK,
         headline=True,
+        highest=100.0,
     ),
     Score(
         "return_time",
@@ -134,6 +135,7 @@ RETURN_SCORES: Final = (
         "whole DIMM or dax device, a sub-block or big block of virtio-mem; user pages must find room in what stays",
         source=OWN,
         undefined=f"{NO_GUEST}, or nothing is plugged",
+        highest=100.0,
     ),
     Score(
         "returnable_share_min",
@@ -145,6 +147,7 @@ RETURN_SCORES: Final = (
         formula="minimum over the samples of 100 * memory that could be returned at that moment / plugged memory",
         source=OWN,
         undefined=f"{NO_GUEST}, or nothing is plugged",
+        highest=100.0,
     ),
     Score(
         "refused_offlines",

@@ -163,6 +163,7 @@ ZONE_SCORES: Final = (
         "given back when it is asked for lowers the share, and what refuses raises it",
         source=_SERIES,
         undefined=_NO_HOTPLUG,
+        highest=100.0,
     ),
     Score(
         "movable_share_end",
@@ -175,6 +176,7 @@ ZONE_SCORES: Final = (
         "direction is better, as for the mean",
         source=_SERIES,
         undefined="nothing is hotplugged at the end",
+        highest=100.0,
     ),
     Score(
         "mixed_groups_end",

@@ -9,18 +9,18 @@ import pytest
 
 from sim.analysis.compare import (
     compare,
-    interval,
     number,
     policies_in_order,
     side_by_side,
     signed,
 )
+from sim.analysis.intervals import estimate
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim.analysis.compare import Method
+    from sim.analysis.intervals import Method
 
 METHODS: tuple[Method, ...] = ("t", "bootstrap")
 
@@ -42,7 +42,7 @@ def row_of(frame: pd.DataFrame, policy: str) -> dict[str, Any]:
 
 
 def test_differences_are_paired_by_replication() -> None:
-    found = compare(runs({"b": [10, 200, 3000, 40000], "a": [11, 202, 3001, 40002]}), "b", ["kernel_mean"])
+    found = compare(runs({"b": [10, 200, 3000, 40000], "a": [11, 202, 3001, 40002]}), "b", ["kernel_mean"], method="t")
     row = row_of(found, "a")
     # Differences 1, 2, 1, 2 have the variance 1/3; the mean of four of them a standard error of 1/sqrt(12).
     half = 3.182446 / math.sqrt(12)
@@ -82,7 +82,7 @@ def test_what_a_failed_cell_has_as_a_score_does_not_count() -> None:
 def test_pairs_are_found_by_replication_in_whatever_order_rows_come() -> None:
     frame = runs({"b": [10, 200, 3000, 40000], "a": [11, 202, 3001, 40002], "c": [9, 190, 2000, math.nan]})
     shuffled = frame.iloc[[7, 0, 10, 2, 5, 3, 9, 8, 6, 1, 11, 4]]
-    found = compare(shuffled, "b", ["kernel_mean"], policies=["c", "b", "a"])
+    found = compare(shuffled, "b", ["kernel_mean"], policies=["c", "b", "a"], method="t")
     assert list(found["policy"]) == ["c", "b", "a"]
     assert row_of(found, "a")["difference"] == 1.5
     row = row_of(found, "c")
@@ -147,23 +147,23 @@ def test_an_interval_is_that_of_a_table_of_students_t(
     values: Sequence[int], t: float, mean: float, error: float
 ) -> None:
     expected = (mean - t * error, mean + t * error)
-    assert interval(np.array(values, dtype=np.float64)) == pytest.approx(expected, abs=1e-5)
+    assert estimate(np.array(values, dtype=np.float64), "t")[:2] == pytest.approx(expected, abs=1e-5)
 
 
 def test_an_interval_of_other_confidence_has_another_t() -> None:
     values = np.array([1.0, 2.0, 3.0])
     for confidence, t in ((0.9, 2.919986), (0.99, 9.924843)):
         expected = (2 - t / math.sqrt(3), 2 + t / math.sqrt(3))
-        assert interval(values, confidence=confidence) == pytest.approx(expected, rel=1e-6)
+        assert estimate(values, "t", confidence)[:2] == pytest.approx(expected, rel=1e-6)
 
 
 def test_an_interval_takes_three_finite_values_and_has_no_width_where_they_are_equal() -> None:
     for values in ([], [1.0], [1.0, 2.0], [1.0, 2.0, math.inf], [1.0, 2.0, math.nan, 3.0]):
         for method in METHODS:
-            assert all(math.isnan(end) for end in interval(np.array(values), method))
+            assert all(math.isnan(end) for end in estimate(np.array(values), method))
     for method in METHODS:
-        assert interval(np.full(5, 2.5), method) == (2.5, 2.5)
-        low, high = interval(np.array([2.5, 2.5, 2.5, 2.500001]), method)
+        assert estimate(np.full(5, 2.5), method)[:2] == (2.5, 2.5)
+        low, high, _ = estimate(np.array([2.5, 2.5, 2.5, 2.500001]), method)
         assert low < high, "nearly equal is not equal"
 
 
@@ -172,9 +172,9 @@ def test_the_bootstrap_resamples_and_repeats_exactly() -> None:
     # The mean of a resample of 1 to 10 is nearly normal about 5.5; its variance is 8.25 / 10.
     for confidence, normal in ((0.95, 1.96), (0.9, 1.645)):
         half = normal * math.sqrt(0.825)
-        found = interval(values, "bootstrap", confidence)
+        found = estimate(values, "bootstrap", confidence)[:2]
         assert found == pytest.approx((5.5 - half, 5.5 + half), abs=0.06)
-        assert interval(values, "bootstrap", confidence) == found
+        assert estimate(values, "bootstrap", confidence)[:2] == found
     row = row_of(compare(runs({"b": [0] * 10, "a": list(range(1, 11))}), "b", ["kernel_mean"], method="bootstrap"), "a")
     half = 1.96 * math.sqrt(0.825)
     for name in ("", "difference_"):
@@ -205,6 +205,8 @@ def test_unknown_names_are_named() -> None:
         compare(runs({"a": [1], "b": [2]}), "x")
     with pytest.raises(ValueError, match=r"unknown scores: speed; there are: died"):
         compare(runs({"a": [1]}), "a", ["speed"])
+    with pytest.raises(ValueError, match=r"there is no method 'zz'; there are: bounded, t, bootstrap"):
+        compare(runs({"a": [1]}), "a", method="zz")  # type: ignore[arg-type]
     assert len(compare(runs({"a": [1]}).iloc[:0])) == 0
 
 
@@ -214,12 +216,13 @@ def test_people_read_policies_side_by_side_in_gib() -> None:
         runs({"b": [4 * gib, 5 * gib, 6 * gib], "a": [6 * gib, 7 * gib, 8.3 * gib]}),
         "b",
         ["kernel_mean", "zone_changes_end"],
+        method="t",
     )
     table = side_by_side(found, "m", "w")
     assert list(table.columns) == ["a", "b"]
     assert table.loc["Kernel-zone memory, mean [GiB]", "b"] == "5"
-    assert table.loc["Kernel-zone memory, mean [GiB]", "a"] == "7.1 (+2.1 ± 0.43)"
-    assert table.loc["Zone changes by address, end", "a"] == "1 (±0)"
+    assert table.loc["Kernel-zone memory, mean [GiB]", "a"] == "7.1 (+2.1 [+1.67, +2.53])"
+    assert table.loc["Zone changes by address, end", "a"] == "1 (±0 [±0, ±0])"
     assert len(table) == 2
 
 

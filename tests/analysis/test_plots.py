@@ -125,7 +125,7 @@ def test_figures_say_what_they_show(store: ResultStore, scenario: Scenario) -> N
         assert text in shown
     scores = texts(plots.plot_scores(store, scenario))
     assert "higher is better" in scores
-    assert "95 % confidence interval" in scores
+    assert "ticks below: the replications" in scores
 
 
 def test_a_map_shows_every_block_at_its_address(store: ResultStore, scenario: Scenario) -> None:

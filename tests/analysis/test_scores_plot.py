@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from sim.analysis import plots
 from sim.analysis.colours import PALETTE
+from sim.analysis.compare import compare
 from sim.results.store import ResultStore
 from sim.units import GIB
 from tests.analysis.by_hand import (
@@ -22,6 +23,7 @@ from tests.analysis.by_hand import (
     panel,
     panels,
     points,
+    score_rows,
     score_scenario,
     titles,
     words,
@@ -35,11 +37,8 @@ if TYPE_CHECKING:
 
     Values = Mapping[str, Mapping[str, Sequence[float]]]
 
-STUDENT = 4.302652729911275
-"""Two-sided 95 % of Student's distribution with two degrees of freedom, as tables have it."""
-
-HALF = STUDENT / math.sqrt(3)
-"""Half of the interval of the mean of three values that are 1 apart."""
+TIMES = 5
+"""Each replication counts as often, so that there are enough for intervals."""
 
 # By score: of each policy the replications, as people read them, and by what they are stored.
 KERNEL, SHARE, ABOVE, HELD, EXCESS, FAILED = (
@@ -62,16 +61,18 @@ def drawn(values: Values, scores: Sequence[str]) -> Figure:
         return plots.plot_scores(ResultStore("nowhere"), score_scenario(values), scores)
 
 
+VALUES: dict[str, dict[str, list[float]]] = {
+    policy: {
+        score: [float(value * STORED_PER[score]) for value in shown[policy]] * TIMES or [math.nan] * 3 * TIMES
+        for score, shown in SHOWN.items()
+    }
+    for policy in OUT_OF_ORDER
+}
+
+
 @pytest.fixture(scope=by_module)
 def figure() -> Figure:
-    values: Values = {
-        policy: {
-            score: [value * STORED_PER[score] for value in shown[policy]] or [math.nan] * 3
-            for score, shown in SHOWN.items()
-        }
-        for policy in OUT_OF_ORDER
-    }
-    return drawn(values, list(SHOWN))
+    return drawn(VALUES, list(SHOWN))
 
 
 TITLES = {
@@ -113,12 +114,14 @@ def replications(figure: Figure, score: str) -> dict[str, tuple[list[float], str
 @pytest.mark.parametrize("score", list(SHOWN))
 def test_under_every_label_stand_the_values_of_that_policy_in_the_unit_of_the_axis(figure: Figure, score: str) -> None:
     expected = {
-        policy: (list(map(float, values)), colour)
+        policy: (list(map(float, values)) * TIMES, colour)
         for (policy, values), colour in zip(SHOWN[score].items(), PALETTE, strict=False)
         if values
     }
     assert replications(figure, score) == expected
-    assert means(figure, score) == {policy: (sum(values) / 3, colour) for policy, (values, colour) in expected.items()}
+    assert means(figure, score) == {
+        policy: (sum(values) / len(values), colour) for policy, (values, colour) in expected.items()
+    }
 
 
 def test_rows_come_in_the_order_of_the_experiment_from_the_top_down(figure: Figure) -> None:
@@ -140,17 +143,20 @@ def bars(axis: Axes) -> dict[int, tuple[float, float, str]]:
 
 
 def test_bars_are_the_intervals_of_the_means(figure: Figure) -> None:
-    def near(low: float, high: float, row: int) -> Any:  # noqa: ANN401  what pytest makes is not typed
-        return (pytest.approx(low), pytest.approx(high), PALETTE[row])
+    rows = compare(score_rows(VALUES), "zeta", list(SHOWN)).to_dict("records")
+    table: Any = {(row["score"], row["policy"]): row for row in rows}
 
-    # What cannot be below 0 has a bar that ends there; values that are all the same have none.
-    assert bars(panel(figure, TITLES[KERNEL])) == {0: near(12 - HALF, 12 + HALF, 0), 1: near(0, 2 + HALF, 1)}
-    assert bars(panel(figure, TITLES[SHARE])) == {2: near(60 - HALF, 60 + HALF, 2)}
+    def near(score: str, policy: str) -> Any:  # noqa: ANN401  what pytest makes is not typed
+        low, high = (table[score, policy][end] / STORED_PER[score] for end in ("low", "high"))
+        return pytest.approx(low), pytest.approx(high), PALETTE[list(OUT_OF_ORDER).index(policy)]
+
+    # What cannot vary has none, as nothing ever has of what is the same in all runs of a policy.
+    policies = dict(enumerate(OUT_OF_ORDER))
+    for score in (KERNEL, HELD):
+        assert bars(panel(figure, TITLES[score])) == {row: near(score, policy) for row, policy in policies.items()}
     assert bars(panel(figure, TITLES[ABOVE])) == {}
-    assert bars(panel(figure, TITLES[HELD])) == {
-        row: near(middle - HALF, middle + HALF, row) for row, middle in enumerate((21, 31, 41))
-    }
-    assert bars(panel(figure, TITLES[EXCESS])) == {0: near(-2 - HALF, -2 + HALF, 0)}
+    left, right, _ = bars(panel(figure, TITLES[KERNEL]))[0]
+    assert 11 < left < 12 < right < 13
 
 
 def test_axes_name_the_unit_and_the_good_direction(figure: Figure) -> None:
@@ -164,7 +170,7 @@ def test_axes_name_the_unit_and_the_good_direction(figure: Figure) -> None:
 
 
 def test_axes_begin_at_zero_unless_values_are_negative_and_hold_all(figure: Figure) -> None:
-    for score, highest in ((KERNEL, 12 + HALF), (SHARE, 100), (ABOVE, 7200), (HELD, 41 + HALF)):
+    for score, highest in ((KERNEL, 13), (SHARE, 100), (ABOVE, 7200), (HELD, 42)):
         left, right = panel(figure, TITLES[score]).get_xlim()
         assert -0.05 * right < left < 0
         assert highest < right < 1.2 * highest
@@ -178,7 +184,7 @@ def test_what_only_leaves_room_beside_zero_is_not_negative(left: int, begin: int
     axis = Figure().subplots()
     axis.set_xlim(left, 100)
     plots._room(axis)  # noqa: SLF001
-    assert axis.get_xlim() == (begin, 100)
+    assert axis.get_xlim() == (begin, 103)
 
 
 def test_what_is_undefined_says_so_in_its_row(figure: Figure) -> None:
@@ -188,7 +194,7 @@ def test_what_is_undefined_says_so_in_its_row(figure: Figure) -> None:
 
 def test_the_heading_explains_dots_bars_and_ticks(figure: Figure) -> None:
     assert words(figure) == (
-        "Scores: w on m dot: mean of 3 replications; bar: 95 % confidence interval of the mean; "
+        "Scores: w on m dot: mean of 15 replications; bar: 95 % confidence interval of the mean; "
         "ticks below: the replications"
     )
 
@@ -239,3 +245,18 @@ def test_colours_are_those_of_the_whole_experiment() -> None:
     whole = type(scenario)("m", "w", ("gone", "b", "a"), scenario.runs)
     figure = plots.plot_scores(ResultStore("nowhere"), whole, [KERNEL])
     assert means(figure, KERNEL) == {"b": (1, PALETTE[1]), "a": (2, PALETTE[2])}
+
+
+def test_policies_that_fail_are_marked_and_come_last() -> None:
+    failing = {"died": [1, 0], KERNEL: [GIB, 2 * GIB]}
+    figure = drawn({"frail": failing, "sound": {"died": [0, 0], KERNEL: [3 * GIB, 2 * GIB]}}, [KERNEL])
+    assert row_names(figure) == {0: "sound", 1: "✗ frail (1 of 2)"}
+    assert "✗: failed in so many of the replications" in words(figure)
+
+
+def test_no_dot_is_cut_at_the_edge() -> None:
+    figure = drawn({"b": {KERNEL: [GIB]}, "a": {KERNEL: [9 * GIB]}}, [KERNEL])
+    (left, right), axis = panels(figure)[0].get_xlim(), panels(figure)[0]
+    assert 1.02 * 9 < right < 1.2 * 9
+    assert left < 0
+    assert axis.get_window_extent().width * (right - 9) / (right - left) > 4  # dots; the mark's half is 4

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 BLUE, ORANGE, BLACK = PALETTE[0], PALETTE[1], "#222222"
-OUT_OF_MEMORY = "the kernel ran out of memory, or memory could not be added"
+OUT_OF_MEMORY = "failed: guest died, kernel out of memory, or memory not added"
 RATIOS = {"auto-movable 301": 301, "auto-movable 90": 90, "auto-movable 200": 200, "auto-movable 2000": 2000}
 
 
@@ -133,7 +133,7 @@ def labels(figure: Figure) -> dict[tuple[float, float], str]:
 
 def test_beside_every_mark_stands_the_name_of_its_policy_or_its_ratio(figure: Figure) -> None:
     assert labels(figure) == {
-        (900, 2): "zeta", (100, 1): "alpha", (0, 9): "starved",
+        (900, 2): "zeta", (100, 1): "alpha", (0, 9): "✗ starved",
         (800, 3): "90 %", (600, 5): "200 %", (400, 7): "301 %", (20, 5): "2000 %",
     }  # fmt: skip
 
@@ -249,7 +249,7 @@ def test_what_lies_on_each_other_is_one_mark_with_a_common_label() -> None:
     # One that lacks memory stays apart, however near.
     assert places(panels(figure)[0])[100, 2] == BLACK
     found = {text.get_text() for text in panels(figure)[0].texts}
-    assert found == {"better", "zeta", "100 to 300 %\nbeside", "lacks", "corner"}
+    assert found == {"better", "zeta", "100 to 300 %\nbeside", "✗ lacks", "corner"}
 
 
 @pytest.mark.parametrize(("x", "y"), [(130, 200), (100, 230), (122, 200), (100, 222)])

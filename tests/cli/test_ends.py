@@ -89,7 +89,7 @@ def test_the_exit_code_is_1_as_long_as_a_run_fails_however_many_are_there(folder
         (0, "6 of 6 runs completed (6 of them were there already)"),
     ]
     # Results are shown whether or not anything was computed.
-    assert all("Second lines: difference to contig-zones" in result.stdout for result in found)
+    assert all("Baseline: contig-zones. Below" in result.stdout for result in found)
     assert found[0].stderr == (
         "failed (policy): policy 'fine' raised KeyError for block 32: 'not today'\n"
         "  Moody / dimm-slots / vm / replication 0, and 1 more\n"
@@ -185,8 +185,8 @@ def test_tables_are_against_the_baseline_and_then_against_who_knows_the_future(
 ) -> None:
     folder.write(**changed)
     told = folder.run("--replication", 0).stdout
-    against = [line.split(", ")[0] for line in told.splitlines() if line.startswith("Second lines: ")]
-    assert against == [f"Second lines: difference to {label}" for label in differences]
+    against = [line for line in told.splitlines() if line.startswith("Baseline: ")]
+    assert against == [f"Baseline: {label}." for label in differences]
     regret = "Regret: what is lost against knows all, which knows what comes"
     assert told.count(regret) == len(differences) - 1
     assert ("knows all: proved best" in told) == ("knows all" in differences)
@@ -233,13 +233,13 @@ def test_very_many_runs_or_scenarios_are_drawn_only_when_asked_for(
     monkeypatch.setattr(sim.cli.run, "MOST_RUNS_DRAWN", 3)
     few = folder.run(plots=True).stdout
     assert "There are too many runs to draw without being asked to; --plots draws them." in few
-    assert "Second lines:" in few
+    assert "Baseline: " in few
     assert len(drawn) == 1
     monkeypatch.setattr(sim.cli.run, "MOST_SCENARIOS", 0)
     none = folder.run(plots=True).stdout
     assert "1 workloads on machines are too many to print; all scores are in the table runs." in none
     assert "They are too many to draw, too; --plots draws them." in none
-    assert "Second lines:" not in none
+    assert "Baseline: " not in none
     assert len(drawn) == 1
     folder.run("--plots", plots=True)
     assert len(drawn) == 2

@@ -160,10 +160,10 @@ def test_run_shows_scores_draws_plots_and_says_where_they_are(experiment: Path, 
     result = invoke("run", experiment, "--out", tmp_path / "results", "--workers", 1)
 
     assert result.exit_code == 0
-    assert result.stdout.startswith("sail on vm, mean of 2 replications\n")
+    assert result.stdout.startswith("sail on vm: nothing is random here, so one run of each policy\n")
     assert "\ndimms on vm, mean of 2 replications\n" in result.stdout
-    assert "Second lines: difference to contig-zones" in result.stdout
-    assert result.stdout.endswith("8 of 8 runs completed\n")
+    assert "Baseline: contig-zones. Below" in result.stdout
+    assert result.stdout.endswith("6 of 6 runs completed\n")
     assert result.stderr == ""
     folder = tmp_path / "results" / "tiny"
     assert str(folder / "plots") in result.stdout
@@ -171,7 +171,7 @@ def test_run_shows_scores_draws_plots_and_says_where_they_are(experiment: Path, 
     assert {path.name for path in folder.iterdir()} >= {"manifest.json", "experiment.toml", "runs", "series", "events"}
 
     again = invoke("run", experiment, "--out", tmp_path / "results", "--workers", 1, "--no-plots")
-    assert again.stdout.endswith("8 of 8 runs completed (8 of them were there already)\n")
+    assert again.stdout.endswith("6 of 6 runs completed (6 of them were there already)\n")
 
 
 def test_run_takes_single_replications(experiment: Path, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_manifest_alone_is_enough_to_run_again(experiment: Path, tmp_path: Pat
     again = invoke("rerun", manifest, "--out", tmp_path / "b", "--no-plots", "--workers", 1)
 
     assert again.exit_code == 0
-    assert again.stdout.endswith("8 of 8 runs completed\n")
+    assert again.stdout.endswith("6 of 6 runs completed\n")
     first, second = (ResultStore(tmp_path / name / "tiny").runs() for name in "ab")
     assert first.equals(second)
 
@@ -214,7 +214,7 @@ def test_a_failed_run_is_reported_and_the_exit_code_is_1(tmp_path: Path) -> None
     result = invoke("run", path, "--out", tmp_path, "--no-plots", "--workers", 1)
 
     assert result.exit_code == 1
-    assert result.stdout.endswith("4 of 8 runs completed, 4 failed\n")
+    assert result.stdout.endswith("3 of 6 runs completed, 3 failed\n")
     reasons = result.stderr.splitlines()
     assert all(line.startswith("failed (policy): policy 'fine' raised KeyError") for line in reasons[::2])
     assert all(line.startswith("  Raising / ") for line in reasons[1::2])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -10,264 +10,275 @@ from rich.console import Console
 
 from sim.analysis.compare import compare
 from sim.cli.tables import print_comparison
-from sim.scores.registry import SCORES
-from sim.units import GIB
+from sim.units import GIB, MIB
 from tests.analysis.by_hand import score_rows
 
-HEADLINE = ["returned_share", "headroom_min", "auto_time_above_ratio", "failed_requests", "zone_changes_end"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Values = Mapping[str, Mapping[str, Sequence[float]]]
+
+SHOWN = ["died", "kernel_ooms", "returned_share", "headroom_min", "movable_byte_seconds"]
 
 
-def runs(policies: dict[str, dict[str, list[float]]]) -> pd.DataFrame:
-    """Return run rows: for each policy the values of some scores by replication; the others are 0."""
-    rows = []
-    for policy, values in policies.items():
-        for replication in range(3):
-            scores = dict.fromkeys(SCORES, 0.0) | {name: series[replication] for name, series in values.items()}
-            rows.append(
-                {"machine": "vm", "workload": "w", "policy": policy, "replication": replication, "status": "completed"}
-                | scores
-            )
-    return pd.DataFrame(rows)
-
-
-def printed(frame: pd.DataFrame, width: int = 120) -> str:
+def shown(runs: pd.DataFrame, width: int = 80, scores: Sequence[str] = SHOWN, **more: Any) -> str:  # noqa: ANN401
+    """Return what is printed of ``runs``; ``more`` are options of the console, and of what is printed."""
     stream = io.StringIO()
-    print_comparison(Console(file=stream, width=width, highlight=False), compare(frame, "base", HEADLINE))
+    baseline = more.pop("baseline", "base")
+    order, asked, bound = more.pop("order", ()), more.pop("asked", ()), more.pop("bound", None)
+    comparison = compare(runs, baseline, scores, policies=list(dict.fromkeys(runs["policy"])))
+    console = Console(file=stream, width=width, highlight=False, **more)
+    print_comparison(console, comparison, runs, order, asked=asked, bound=bound)
     return stream.getvalue()
 
 
-THREE = runs(
+def spread(middle: float, step: float, count: int = 15) -> list[float]:
+    """Return ``count`` values around ``middle``, ``step`` apart."""
+    return [middle + step * (place - (count - 1) / 2) for place in range(count)]
+
+
+MANY = score_rows(
     {
-        "base": {"returned_share": [10, 12, 14], "headroom_min": [2**30] * 3, "auto_time_above_ratio": [math.nan] * 3},
-        "better": {"returned_share": [20, 22.5, 24], "headroom_min": [2**31] * 3, "auto_time_above_ratio": [0] * 3},
-        "worse": {"returned_share": [9, 11, 13], "zone_changes_end": [1, 5, 30], "headroom_min": [2**30] * 3},
+        "base": {"returned_share": spread(40, 1), "headroom_min": spread(600 * MIB, MIB)},
+        "frail": {
+            "returned_share": spread(90, 0.5), "headroom_min": [0.0] * 2 + spread(90 * MIB, MIB, 13),
+            "died": [1, 1] + [0] * 13, "kernel_ooms": [9, 1] + [0] * 13,
+        },
+        "good": {"returned_share": spread(80, 1), "headroom_min": spread(300 * MIB, MIB)},
     }
-)
+)  # fmt: skip
+MANY[["death_time", "kernel_oom_first"]] = math.nan
+for _cell, _death, _oom in (("frail0", 437.4, 430.0), ("frail1", 460.0, 450.0)):
+    _dead = MANY["cell"] == _cell
+    MANY.loc[_dead, "death_time"], MANY.loc[_dead, "kernel_oom_first"] = _death, _oom
+    MANY.loc[_dead, "death_cause"] = "kernel"
 
 
-def test_means_and_paired_differences_are_shown() -> None:
-    lines = printed(THREE).splitlines()
-    row = {line.split()[0]: lines[number : number + 2] for number, line in enumerate(lines) if line.strip()}
+def test_policies_that_fail_come_last_under_a_line_of_their_own_with_a_mark() -> None:
+    lines = [line for line in shown(MANY).splitlines() if line.strip()]
+    starts = [line.split()[0] for line in lines if not line.startswith(" ")]
+    names = [word for word in starts if word in {"base", "good", "✗", "failed"}]
 
-    assert lines[0] == "w on vm, mean of 3 replications"
-    assert row["base"][0].split()[1:] == ["12", "1", "0"]
-    assert row["better"][0].split()[1:] == ["22.2", "2", "0"]
-    assert row["better"][1].split() == ["▲", "+10.2", "±0.717", "▲", "+1"]
-    assert row["worse"][1].split() == ["▼", "-1", "+12", "±39"]  # the interval holds 0: no verdict
-
-
-def test_what_is_the_same_for_all_takes_one_line() -> None:
-    text = " ".join(printed(THREE).split())
-
-    assert "The same for all: Time with MV:KE above the ratio 0 s (where defined); Failed requests 0." in text
+    assert names[:4] == ["base", "good", "failed", "✗"]
+    assert "failed in at least one replication:" in lines
+    (row,) = [line for line in lines if line.startswith("✗ frail ")]
+    assert row.split()[2:5] == ["2", "of", "15"]
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
-def test_no_line_is_wider_than_the_console_and_nothing_is_lost(width: int) -> None:
-    text = printed(THREE, width)
+def test_how_a_policy_fails_is_told_with_its_time_its_cause_and_the_exact_interval() -> None:
+    text = " ".join(shown(MANY).split())
 
-    assert max(map(len, text.splitlines())) <= width
-    assert text.count("better\n") + text.count("better ") >= 1
-    for value in ("22.2", "+10.2 ±0.717", "▼ -1", "+12 ±39"):
-        assert value in text
-
-
-def test_a_single_replication_has_no_interval_and_no_count() -> None:
-    text = printed(THREE[THREE["replication"] == 0])
-
-    assert text.startswith("w on vm\n")
-    assert "±" not in text
-
-
-def test_a_policy_all_of_whose_runs_failed_is_left_out() -> None:
-    frame = THREE.copy()
-    frame.loc[frame["policy"] == "worse", "status"] = "failed"
-
-    assert "worse" not in printed(frame).replace("▼ worse", "")
-
-
-def test_nothing_completed_prints_nothing() -> None:
-    frame = THREE.assign(status="failed")
-
-    assert printed(frame) == ""
-
-
-# One score of each unit, of three replications that are a fixed step apart; the policies in no order of names.
-EVERY_UNIT = {
-    "zeta": {
-        "ratio_mean": [100.0, 200.0, 300.0], "headroom_min": [11.0 * GIB, 12.0 * GIB, 13.0 * GIB],
-        "returned_share": [100.0] * 3, "auto_time_above_ratio": [math.nan] * 3,
-        "not_given_byte_seconds": [20.0 * GIB, 21.0 * GIB, 22.0 * GIB], "auto_ratio_excess": [-1.0, -2.0, -3.0],
-        "failed_requests": [4.0] * 3,
-    },
-    "alpha": {
-        "ratio_mean": [300.0, 500.0, 700.0], "headroom_min": [1.0 * GIB, 2.0 * GIB, 3.0 * GIB],
-        "returned_share": [0.0] * 3, "auto_time_above_ratio": [7200.0] * 3,
-        "not_given_byte_seconds": [10.0 * GIB] * 3, "auto_ratio_excess": [-201.0, -202.0, -203.0],
-        "failed_requests": [4.0] * 3,
-    },
-    "mid": {
-        "ratio_mean": [100.0, 200.0, 300.0], "headroom_min": [12.0 * GIB, 14.0 * GIB, 16.0 * GIB],
-        "returned_share": [59.0, 60.0, 61.0], "auto_time_above_ratio": [30.0] * 3,
-        "not_given_byte_seconds": [22.0 * GIB, 23.0 * GIB, 24.0 * GIB], "auto_ratio_excess": [4.0] * 3,
-        "failed_requests": [4.0] * 3,
-    },
-}  # fmt: skip
-
-
-def of_every_unit(baseline: str = "zeta") -> pd.DataFrame:
-    return compare(score_rows(EVERY_UNIT), baseline, list(EVERY_UNIT["zeta"]), policies=tuple(EVERY_UNIT))
-
-
-def shown(comparison: pd.DataFrame, width: int = 120, **console: Any) -> str:  # noqa: ANN401  options of the console
-    stream = io.StringIO()
-    print_comparison(Console(file=stream, width=width, highlight=False, **console), comparison)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
-
-
-# Half of an interval of three values that are 1 apart is 4.3027 / sqrt(3) = 2.48.
-WIDE = """\
-w on m, mean of 3 replications
-                                                                                           MV:KE,
-                                                            Time with   Asked back,       highest
-                                   Kernel                 MV:KE above    not given:     above the
-            MOVABLE:KERNEL,     headroom,     Came back     the ratio     over time         ratio
-                   mean [%]   least [GiB]           [%]           [s]       [GiB s]      [points]
-──────────────────────────────────────────────────────────────────────────────────────────────────
-zeta                    200            12           100             -            21            -2
-(baseline)
-alpha                   500             2             0         7,200            10          -202
-                  +300 ±248         ▼ -10        ▼ -100                 ▲ -11 ±2.48        ▲ -200
-mid                     200            14            60            30            23             4
-                                 +2 ±2.48   ▼ -40 ±2.48                        ▼ +2    ▼ +6 ±2.48
-The same for all: Failed requests 4.
-
-Second lines: difference to zeta, paired by replication, with the 95 % confidence interval where it has a width. ▲
-better, ▼ worse."""
-
-LAST_OF_THREE_PIECES = """\
-                                MV:KE,
-             Asked back,       highest
-              not given:     above the
-               over time         ratio
-                 [GiB s]      [points]
-───────────────────────────────────────
-zeta                  21            -2
-(baseline)
-alpha                 10          -202
-             ▲ -11 ±2.48        ▲ -200
-mid                   23             4
-                    ▼ +2    ▼ +6 ±2.48
-The same for all: Failed requests 4.
-"""
-
-
-def test_every_value_stands_in_its_row_and_column_in_the_unit_that_people_read() -> None:
-    assert shown(of_every_unit()) == WIDE
-
-
-def test_pieces_of_a_narrow_table_hold_their_own_scores() -> None:
-    text = shown(of_every_unit(), 50)
-
-    assert LAST_OF_THREE_PIECES in text
-    assert text.count("(baseline)") == 3
-    assert text.count("\n─") == 3
-    # One that is wider than the console has a table of its own all the same.
-    assert shown(of_every_unit(), 20).count("\n─") == 6
-
-
-def test_the_baseline_is_the_one_asked_for_and_differences_turn_with_it() -> None:
-    lines = shown(of_every_unit("mid")).splitlines()
-    row = {line.split()[0]: lines[number : number + 2] for number, line in enumerate(lines) if line.strip()}
-
-    assert row["mid"][1] == "(baseline)"
-    assert row["alpha"][0].split() == ["alpha", "500", "2", "0", "7,200", "10", "-202"]
-    # Of time above the ratio, too, which zeta does not have and mid has.
-    assert row["alpha"][1].split() == [
-        "+300", "±248", "▼", "-12", "±2.48", "▼", "-60", "±2.48", "▼", "+7,170", "▲", "-13", "±2.48",
-        "▲", "-206", "±2.48",
-    ]  # fmt: skip
-    assert row["zeta"][1].split() == ["-2", "±2.48", "▲", "+40", "±2.48", "▲", "-2", "▲", "-6", "±2.48"]
-    assert "Second lines: difference to mid," in lines[-2]
-
-
-def test_better_is_green_and_worse_is_red() -> None:
-    text = shown(of_every_unit(), force_terminal=True, color_system="standard")
-
-    for mark in ("▼ -10", "▼ -100", "▼ -40 ±2.48", "▼ +2", "▼ +6 ±2.48"):
-        assert f"\x1b[31m{mark}\x1b[0m" in text
-    for mark in ("▲ -11 ±2.48", "▲ -200"):
-        assert f"\x1b[32m{mark}\x1b[0m" in text
-    assert "\x1b[2m+300 ±248\x1b[0m" in text
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "mark"), [(0.0, 4.0, ""), (0.5, 4.0, "▲ "), (-4.0, 8.0, ""), (math.nan, math.nan, "")]
-)
-def test_there_is_no_verdict_where_the_interval_reaches_zero(low: float, high: float, mark: str) -> None:
-    frame = compare(score_rows({"b": {"headroom_min": [GIB]}, "a": {"headroom_min": [3 * GIB]}}), "b", ["headroom_min"])
-    ends = frame["policy"] == "a"
-    frame.loc[ends, ["difference_low", "difference_high"]] = [low * GIB, high * GIB]
-    spread = "" if math.isnan(low) else f" ±{(high - low) / 2:g}"
-
-    assert f"{mark}+2{spread}" in [line.strip() for line in shown(frame).splitlines()]
-
-
-def two_places(values: dict[str, list[float]], other: dict[str, list[float]]) -> pd.DataFrame:
-    return pd.concat(
-        [
-            score_rows({policy: {"headroom_min": each} for policy, each in values.items()}),
-            score_rows({policy: {"headroom_min": each} for policy, each in other.items()}, machine="n"),
-        ]
+    # Clopper and Pearson: 2 of 15 is 1.66 to 40.46 %, and 0 of 15 is at most 21.80 %.
+    assert (
+        "✗ frail: failed in 2 of 15 (95 %: 1.7 to 40 %): guest died in 2, first at 437 s (kernel out of memory)."
+        in text
+    )
+    assert (
+        "2 of 3 policies never failed in 15 replications, so each may still fail in up to 22 % of runs (95 %)." in text
     )
 
 
+def test_the_verdict_names_who_gives_most_back_of_those_that_never_fail() -> None:
+    text = " ".join(shown(MANY).split())
+
+    assert "Of these, most came back with good: 80 % (" in text
+    assert "its kernel headroom, least: 300 MiB (" in text
+    assert "with base (baseline) 40 % (" in text
+    assert "a difference of +40 (" in text
+
+
+def test_each_mean_has_below_it_where_its_difference_to_the_baseline_lies() -> None:
+    lines = shown(MANY).splitlines()
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("good ")]
+    table = compare(MANY, "base", SHOWN)
+    (row,) = table[(table["policy"] == "good") & (table["score"] == "returned_share")].to_dict("records")
+
+    assert "80" in lines[place].split()
+    assert row["difference_low"] < row["difference_high"]
+    assert f"▲ +{row['difference_low']:.3g} to +{row['difference_high']:.3g}" in lines[place + 1]
+    assert row["difference_low"] == pytest.approx(39, abs=1)
+
+
+def test_scores_stand_below_the_question_that_they_answer() -> None:
+    text = shown(MANY, 100)
+
+    heads = text.splitlines()[1:6]
+    assert "Did" in heads[0]
+    assert "How much came" in heads[0]
+    assert "How near" in heads[0]
+
+
+def test_what_is_the_same_for_all_takes_one_line() -> None:
+    runs = score_rows({"base": {"returned_share": [10] * 3}, "a": {"returned_share": [20] * 3}})
+
+    text = " ".join(shown(runs).split())
+    assert "The same for all: Kernel headroom, least 0 GiB; MOVABLE while wanted, over time 0 GiB s." in text
+
+
+def test_too_few_replications_have_no_interval_and_say_how_many_it_takes() -> None:
+    five = MANY[MANY["replication"].isin(range(5, 10))]
+    text = " ".join(shown(five).split())
+
+    assert "5 replications are too few for intervals: at least 15 are needed, about 15 to tell" in text
+    assert " +40 " in text
+    assert " to +" not in text
+    assert "▲ +" not in text
+
+
+def test_a_single_replication_has_no_interval_and_no_count() -> None:
+    text = shown(MANY[MANY["replication"] == 0])
+
+    assert text.startswith("w on m\n")
+    table, _, verdict = text.partition("✗ frail: ")
+    assert "+" not in table
+    assert "a difference of +40." in verdict
+    assert "✗ frail: failed: guest died at 437 s (kernel out of memory)." in text
+    assert "2 of 3 policies never failed." in text
+
+
+def test_nothing_completed_prints_nothing() -> None:
+    assert shown(MANY.assign(status="failed")) == ""
+
+
+def test_a_policy_all_of_whose_runs_failed_is_left_out() -> None:
+    runs = MANY.copy()
+    runs.loc[runs["policy"] == "good", "status"] = "failed"
+
+    assert "good" not in shown(runs)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_no_line_is_wider_than_the_console_and_no_word_is_cut(width: int) -> None:
+    text = shown(MANY, width)
+
+    assert max(map(len, text.splitlines())) <= width
+    words = set(text.split())
+    assert {"anything", "die?", "headroom,", "frail", "(baseline)", "replications"} <= words
+    assert text.count("(baseline)") >= 1
+
+
+def test_long_names_are_wrapped_at_blanks_and_the_mark_stays_with_them() -> None:
+    names = {"base": "a policy with a name that is long", "frail": "another one that has many words"}
+    text = shown(MANY.assign(policy=MANY["policy"].replace(names)), 40, baseline=names["base"])
+
+    assert max(map(len, text.splitlines())) <= 40
+    assert "✗ another" in text
+
+
+def test_yes_or_no_is_a_count_where_it_is_asked_for() -> None:
+    lines = shown(MANY, 120, asked=["died", "kernel_ooms"]).splitlines()
+    (row,) = [line for line in lines if line.startswith("✗ frail ")]
+
+    assert row.split()[2:9] == ["2", "of", "15", "2", "of", "15", "0.667"]
+
+
+def test_every_value_stands_in_the_unit_that_people_read() -> None:
+    values: Values = {
+        "base": {"headroom_min": [600 * MIB], "movable_byte_seconds": [512 * 1024 * GIB]},
+        "a": {"headroom_min": [30 * MIB], "movable_byte_seconds": [1024 * GIB]},
+    }
+    text = shown(score_rows(values))
+
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.startswith(("base", "a "))}
+    assert rows == {"base": ["600", "512"], "a": ["30", "1"]}
+    assert "[MiB]" in text
+    assert "[TiB s]" in text
+
+
+def test_better_is_green_and_worse_is_red() -> None:
+    text = shown(MANY, force_terminal=True, color_system="standard")
+
+    assert "\x1b[32m▲ +" in text
+    assert "\x1b[31m▼ -" in text
+
+
+@pytest.mark.parametrize(("different", "mark"), [(True, "▲ +3"), (False, "+3")])
+def test_there_is_no_mark_where_a_difference_may_be_chance(different: bool, mark: str) -> None:  # noqa: FBT001
+    runs = score_rows({"base": {"returned_share": [40] * 15}, "a": {"returned_share": spread(43, 0.1)}})
+    comparison = compare(runs, "base", ["returned_share"])
+    comparison.loc[comparison["policy"] == "a", "different"] = different
+    stream = io.StringIO()
+    print_comparison(Console(file=stream, width=80), comparison, runs)
+    (line,) = [line.strip() for line in stream.getvalue().splitlines() if " to +" in line and "(" not in line]
+
+    assert line.startswith("▲") == mark.startswith("▲")
+
+
+def test_what_never_differs_from_the_baseline_says_so() -> None:
+    runs = score_rows({policy: {"returned_share": spread(40, step)} for policy, step in
+                       (("base", 1), ("twin", 1), ("other", 2))})  # fmt: skip
+    lines = shown(runs).splitlines()
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("twin ")]
+
+    assert lines[place + 1].split() == ["="]
+
+
+def test_the_baseline_is_the_one_asked_for() -> None:
+    text = shown(MANY, baseline="good")
+
+    assert "good\n(baseline)" in "\n".join(line.split("  ")[0] for line in text.splitlines())
+    assert "Baseline: good. Below each mean: its difference" in text
+
+
+def test_the_bound_is_no_choice() -> None:
+    assert "most came back with good" in shown(MANY)
+    assert "most came back" not in shown(MANY, bound="good")
+
+
+def two_places(values: Values, other: Values) -> pd.DataFrame:
+    return pd.concat([score_rows(values), score_rows(other, machine="n")])
+
+
 def test_each_machine_and_workload_has_a_table_in_the_order_asked_for() -> None:
-    rows = two_places({"b": [GIB], "a": [2 * GIB]}, {"b": [5 * GIB], "a": [7 * GIB]})
-    comparison = compare(rows, "b", ["headroom_min"])
+    runs = two_places(
+        {"base": {"returned_share": [1]}, "a": {"returned_share": [2]}},
+        {"base": {"returned_share": [5]}, "a": {"returned_share": [7]}},
+    )
 
     def order(*asked: tuple[str, str]) -> list[str]:
-        stream = io.StringIO()
-        print_comparison(Console(file=stream, width=80), comparison, asked)
-        lines = [line.split() for line in stream.getvalue().splitlines() if line.startswith(("w", "a", "b"))]
-        return [" ".join(line[:3]) for line in lines]
+        lines = [line.split() for line in shown(runs, order=asked).splitlines()]
+        return [" ".join(line[:3]) for line in lines if line and line[0] in {"w", "a", "base"}]
 
-    first, second = ["w on m", "a 2", "b 1"], ["w on n", "a 7", "b 5"]
+    first, second = ["w on m", "base 1", "a 2"], ["w on n", "base 5", "a 7"]
     assert order() == order(("m", "w"), ("gone", "w")) == [*first, *second]
     assert order(("n", "w")) == order(("n", "w"), ("m", "w")) == [*second, *first]
 
 
 def test_the_heading_says_of_how_many_replications() -> None:
     def heading(**counts: int) -> str:
-        rows = score_rows({policy: {"headroom_min": [GIB, 2 * GIB, 3 * GIB]} for policy in counts})
-        kept = rows["replication"] < rows["policy"].map(counts)
-        return shown(compare(rows[kept], "b", ["headroom_min"])).splitlines()[0]
+        runs = score_rows({policy: {"returned_share": [1, 2, 3]} for policy in counts})
+        kept = runs["replication"] < runs["policy"].map(counts)
+        return shown(runs[kept]).splitlines()[0]
 
-    assert heading(b=1, a=1) == "w on m"
-    assert heading(b=1, a=2) == "w on m, mean of 1 to 2 replications"
-    assert heading(b=3, a=2) == "w on m, mean of 2 to 3 replications"
+    assert heading(base=1, a=1) == "w on m"
+    assert heading(base=1, a=2) == "w on m, mean of 1 to 2 replications"
+    assert heading(base=3, a=2) == "w on m, mean of 2 to 3 replications"
 
 
-def test_what_is_the_same_by_chance_or_in_three_digits_is_not_the_same_for_all() -> None:
-    equal_means = compare(score_rows({"b": {"headroom_min": [1, 2, 3]}, "a": {"headroom_min": [3, 2, 1]}}), "b")
-    assert "Kernel headroom, least" not in shown(equal_means)
-    rows = score_rows({"b": {"auto_time_above_ratio": [math.nan]}, "a": {"auto_time_above_ratio": [1.2341]}})
-    more = score_rows({"c": {"auto_time_above_ratio": [1.2342]}})
-    undefined_baseline = compare(pd.concat([rows, more]), "b", ["auto_time_above_ratio"])
-    assert "The same for all" not in shown(undefined_baseline)
+def test_what_is_the_same_by_chance_is_not_the_same_for_all() -> None:
+    runs = score_rows({"base": {"returned_share": [1, 2, 3]}, "a": {"returned_share": [3, 2, 1]}})
+
+    assert "Came back" not in shown(runs).partition("The same for all")[2]
 
 
 def test_a_policy_alone_has_its_scores_in_the_table() -> None:
-    alone = compare(score_rows({"p": {"headroom_min": [3 * GIB], "failed_requests": [2]}}), None, HEADLINE)
+    alone = score_rows({"p": {"returned_share": [3]}})
+    text = shown(alone, baseline=None)
 
-    lines = [line.split() for line in shown(alone).splitlines() if line.startswith("p ")]
-    assert lines == [["p", "0", "3", "0", "2", "0"]]
-    assert "The same for all" not in shown(alone)
+    assert [line.split() for line in text.splitlines() if line.startswith("p ")] == [["p", "3", "0", "0"]]
+    assert "The same for all" not in text
 
 
-def test_without_an_interval_nothing_is_said_of_one() -> None:
-    single = compare(
-        score_rows({"b": {"headroom_min": [GIB]}, "a": {"headroom_min": [3 * GIB]}}), "b", ["headroom_min"]
-    )
+def test_what_was_not_asked_of_all_alike_is_told() -> None:
+    values: Values = {
+        "base": {"asked_byte_seconds": [10 * GIB, 30 * GIB], "returned_share": [1, 2]},
+        "a": {"asked_byte_seconds": [10 * GIB, 40 * GIB], "returned_share": [2, 3]},
+    }
+    text = " ".join(shown(score_rows(values)).split())
 
-    assert shown(single).endswith("Second lines: difference to b, paired by replication. ▲ better, ▼ worse.")
+    assert (
+        "The host wants the same of all, but what it comes to ask for differs: asked for: over time from 20 (base) to "
+        "25 GiB s (a)."
+    ) in text
+    same: Values = {policy: dict(each) | {"asked_byte_seconds": [GIB, 2 * GIB]} for policy, each in values.items()}
+    assert "wants the same" not in shown(score_rows(same))

@@ -46,8 +46,8 @@ def test_results_are_written_and_scored(tmp_path: Path) -> None:
 
     report = run(load(small()), tmp_path, workers=InProcess(), on_outcome=outcomes.append)
 
-    assert report.summary() == "8 of 8 runs completed"
-    assert [outcome.completed for outcome in outcomes] == [True] * 8
+    assert report.summary() == "6 of 6 runs completed"
+    assert [outcome.completed for outcome in outcomes] == [True] * 6
     runs = ResultStore(tmp_path / "experiment").runs()
     assert list(runs["status"].unique()) == ["completed"]
     assert set(runs["policy"]) == {"contig-zones", "auto-movable"}
@@ -84,7 +84,7 @@ def test_processes_write_the_same_bytes_as_this_one(tmp_path: Path) -> None:
     here = run(load(small()), tmp_path / "a", workers=InProcess())
     there = run(load(small()), tmp_path / "b", workers=LocalProcesses(2))
 
-    assert there.completed == 8
+    assert there.completed == 6
     assert files(here.folder) == files(there.folder)
     manifests = [read_manifest(report.folder) for report in (here, there)]
     assert manifests[0].pop(TIMING_FIELD) != manifests[1].pop(TIMING_FIELD)
@@ -98,23 +98,23 @@ def test_a_second_run_computes_only_what_is_missing(tmp_path: Path) -> None:
     before = files(first.folder)
 
     again = run(load(small()), tmp_path, workers=InProcess())
-    assert (again.reused, again.completed) == (8, 0)
+    assert (again.reused, again.completed) == (6, 0)
 
     gone, *_, empty = sorted((first.folder / "events").rglob("*.parquet"))
     gone.unlink()
     empty.write_bytes(b"")  # what a power failure makes of a file that was written just before
     third = run(load(small()), tmp_path, workers=InProcess())
-    assert (third.reused, third.completed) == (6, 2)
+    assert (third.reused, third.completed) == (4, 2)
     third = run(load(small()), tmp_path, workers=InProcess())
     assert files(first.folder) == before
 
     shutil.rmtree(first.folder / "runs")  # made from the cells again
     fourth = run(load(small()), tmp_path, workers=InProcess())
-    assert (fourth.reused, fourth.completed) == (8, 0)
+    assert (fourth.reused, fourth.completed) == (6, 0)
     assert files(first.folder) == before
 
     forced = run(load(small()), tmp_path, workers=InProcess(), force=True)
-    assert (forced.reused, forced.completed) == (0, 8)
+    assert (forced.reused, forced.completed) == (0, 6)
     assert files(forced.folder) == before
 
 
@@ -132,8 +132,10 @@ def test_a_replication_alone_gives_what_it_gives_among_all(tmp_path: Path) -> No
 
     cells = {name: content for name, content in alone.items() if name.startswith(("series", "events"))}
     assert len(cells) == 4 * 2
-    assert cells.items() <= everything.items()
-    one, all_of_them = (ResultStore(tmp_path / name / "experiment").runs() for name in "ba")
+    # In a recorded log nothing is random: among all, there is the first replication of it only.
+    assert {(name, content) for name, content in cells.items() if "sail" not in name} <= set(everything.items())
+    runs = (ResultStore(tmp_path / name / "experiment").runs() for name in "ba")
+    one, all_of_them = (table[table["workload"] != "sail"].reset_index(drop=True) for table in runs)
     assert one.equals(all_of_them[all_of_them["replication"] == 1].reset_index(drop=True))
 
 
@@ -207,7 +209,7 @@ def test_an_interrupted_run_ends_its_processes_and_goes_on_later(tmp_path: Path)
     there = len(ResultStore(tmp_path / "experiment").completed())
     report = run(load(small()), tmp_path, workers=InProcess())
     assert report.reused == there
-    assert report.done == 8
+    assert report.done == 6
 
 
 def test_what_an_earlier_version_of_the_experiment_left_is_removed(tmp_path: Path) -> None:
@@ -215,7 +217,7 @@ def test_what_an_earlier_version_of_the_experiment_left_is_removed(tmp_path: Pat
 
     report = run(load(small(policies=[{"name": "contig-zones"}])), tmp_path, workers=InProcess())
 
-    assert (report.reused, report.completed) == (4, 0)
+    assert (report.reused, report.completed) == (3, 0)
     assert set(ResultStore(report.folder).runs()["policy"]) == {"contig-zones"}
 
 

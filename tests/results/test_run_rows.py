@@ -49,7 +49,7 @@ RUN = RunResult(
         (BootRun(0, 8, ZONE_NORMAL, 0), BootRun(10, 3, ZONE_MOVABLE, 0)), 8 * BLOCK, 3 * BLOCK + 1000, 8 * BLOCK - 1000
     ),
     configured_ratio=301,
-    counters={"decisions": 3, "failed_requests": 0, "failed_operations": 0},
+    counters={"decisions": 3, "failed_requests": 0, "failed_operations": 0, "streams_drawn": 4},
     guest={"t_us": np.array([0, 5]), "headroom": np.array([7, 9])},
 )
 
@@ -84,6 +84,7 @@ def test_the_row_of_a_run_is_in_seconds_and_bytes(tmp_path: Path) -> None:
         "plan_rehearsals": None,
         "plan_bound_byte_seconds": None,
         "death_cause": None,
+        "streams_drawn": 4,
     }
     assert scores["kernel_end"] == 9 * BYTES
     # What no run defines is null and never 0; see the scores' own tests for the rest.

@@ -7,7 +7,7 @@ starts from level 0 at time 0.
 from __future__ import annotations
 
 import math
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -52,7 +52,7 @@ def diurnal(
     that keeps :data:`MEMORY_OF_NOISE` of itself from one sample to the next. Rounded to whole levels and cut off at 0
     and the top.
     """
-    draws = normals(stream)
+    draws = normals(stream) if noise else repeat(0.0)
     # Scaled so that the disturbance has the wanted spread from the first sample on.
     fresh = noise * math.sqrt(1.0 - MEMORY_OF_NOISE**2)
     disturbance = noise * next(draws)

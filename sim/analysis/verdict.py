@@ -1,0 +1,109 @@
+"""What a comparison comes to, in a sentence or two: who never failed, and who of them gives most memory back."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from sim.analysis.compare import HEADLINE_SCORES, number, shown_unit, signed
+from sim.analysis.intervals import FEWEST_FOR_INTERVAL, MOST_NEEDED
+from sim.scores.definition import Question
+from sim.scores.registry import SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sim.analysis.ranking import Failures
+    from sim.scores.definition import Score
+
+    Row = Mapping[str, Any]
+
+
+def returning_score() -> Score:
+    """Return the score by which policies are held against each other: how much came back."""
+    scores = [SCORES[name] for name in HEADLINE_SCORES if SCORES[name].question is Question.RETURNS]
+    return next(score for score in scores if score.better == "higher")
+
+
+def verdict(rows: Sequence[Row], found: Mapping[str, Failures], bound: str | None = None) -> list[str]:
+    """Return the sentences for ``rows``, those of one machine and workload in a comparison.
+
+    ``found`` says how each policy fails; ``bound`` is the label of one that knows the future, which is no choice.
+    """
+    sound = [policy for policy, how in found.items() if not how.failed]
+    if len(found) == 1:
+        return []
+    if not sound:
+        return ["Every policy failed in some replication."]
+    runs = max(found[policy].runs for policy in sound)
+    who = "No policy" if len(sound) == len(found) else f"{len(sound)} of {len(found)} policies never"
+    sentences = []
+    if runs > 1:
+        most = f"{100 * found[sound[0]].interval[1]:.2g}"
+        sentences.append(
+            f"{who} failed in {runs} replications, so each may still fail in up to {most} % of runs (95 %)."
+        )
+    elif len(sound) < len(found):
+        sentences.append(f"{who} failed.")
+    return [*sentences, *_most_back(rows, [policy for policy in sound if policy != bound], found)]
+
+
+def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[str, Failures]) -> list[str]:
+    score = returning_score()
+    of_score = {row["policy"]: row for row in rows if row["score"] == score.name and not math.isnan(row["mean"])}
+    values = {policy: of_score[policy]["mean"] for policy in candidates if policy in of_score}
+    if len(values) < 2 or len(set(values.values())) == 1:  # noqa: PLR2004
+        return []
+    best = max(values, key=lambda policy: values[policy])
+    these = "these" if len(values) < len(found) else "all"
+    text = f"Of {these}, most came back with {best}: {_with_interval(of_score[best])}{_near_the_wall(rows, best)}"
+    base = of_score[best]["baseline"]
+    if best != base and base in of_score:
+        fails = f", fails in {found[base].count()}" if found[base].failed else ""
+        text += f"; with {base} (baseline{fails}) {_with_interval(of_score[base])}: {_gap(of_score[best])}"
+    return [f"{text}."]
+
+
+def _gap(row: Row) -> str:
+    """Return the difference to the baseline in words."""
+    unit = SCORES[row["score"]].unit
+    gap, low, high = (unit.show(row[key]) for key in ("difference", "difference_low", "difference_high"))
+    text = f"a difference of {signed(gap)}"
+    if not low < high:
+        return text
+    chance = ", which may be chance" if low <= 0 <= high else ""
+    return f"{text} ({signed(low)} to {signed(high)}){chance}"
+
+
+def _near_the_wall(rows: Sequence[Row], policy: str) -> str:
+    for row in rows:
+        score = SCORES[row["score"]]
+        wall = score.headline and score.question is Question.WALL
+        if wall and row["policy"] == policy and not math.isnan(row["mean"]):
+            return f"; its {score.title[0].lower()}{score.title[1:]}: {_with_interval(row)}"
+    return ""
+
+
+def _with_interval(row: Row) -> str:
+    per, symbol = shown_unit(SCORES[row["score"]], [row["mean"]])
+    text = f"{number(row['mean'] / per)} {symbol}".strip()
+    if row["low"] < row["high"]:
+        text += f" ({number(row['low'] / per)} to {number(row['high'] / per)})"
+    return text
+
+
+def too_few(rows: Sequence[Row], needs: Sequence[float]) -> str:
+    """Return what to say where there are too few replications for intervals; nothing where there are enough.
+
+    ``needs`` are the numbers of replications that each difference takes, NaN where that cannot be told.
+    """
+    most = max((int(row["replications"]) for row in rows), default=0)
+    if not 1 < most < FEWEST_FOR_INTERVAL:
+        return ""
+    known = sorted(need for need in needs if not math.isnan(need))
+    about = known[len(known) // 2] if known else float(FEWEST_FOR_INTERVAL)
+    many = f"more than {MOST_NEEDED}" if about > MOST_NEEDED else f"about {about:.0f}"
+    return (
+        f"{most} replications are too few for intervals: at least {FEWEST_FOR_INTERVAL} are needed, "
+        f"{many} to tell half of these differences from chance."
+    )

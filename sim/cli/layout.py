@@ -1,0 +1,133 @@
+"""Tables of columns with a heading for each group, cut into pieces that fit a terminal; no word is ever cut."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+UNBROKEN: Final = "\N{NO-BREAK SPACE}"
+"""A blank in a label at which no line ends."""
+
+GAP: Final = 2
+"""Blanks between columns."""
+
+_NARROW: Final = 12
+"""Characters up to which a heading that is longer than its column's cells widens it."""
+
+_LABELS: Final = 0.35
+"""Share of the width that labels get, unless a word of theirs needs more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: the ``group`` that it is in, its ``heading``, and the lines of each row's cell by the row's key."""
+
+    group: str
+    heading: str
+    cells: Mapping[str, Sequence[Text]]
+
+    @property
+    def width(self) -> int:
+        """Characters that it takes."""
+        lines = (line.cell_len for cell in self.cells.values() for line in cell)
+        words = (len(word) for word in (*self.heading.split(), *self.group.split()))
+        return max(*words, min(len(self.heading), _NARROW), *lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: its ``key`` in the columns and its ``label``; or, without a label, a line of ``key`` through the table."""
+
+    key: str
+    label: Text | None
+
+
+def table_lines(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Iterator[Text]:
+    """Yield the lines of the table, in pieces of at most ``width`` characters where a column allows it."""
+    labels = [row.label for row in rows if row.label is not None]
+    parts = [part for label in labels for part in label.plain.split("\n")]
+    longest_word = max((len(word) for part in parts for word in part.split(" ")), default=0)
+    first = min(max(map(len, parts), default=0), max(longest_word, int(width * _LABELS)))
+    for number, piece in enumerate(_pieces(columns, width - first)):
+        if number:
+            yield Text()
+        yield from _headings(piece, first)
+        for row in rows:
+            yield from _row(row, piece, first)
+
+
+def _pieces(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
+    """Split ``columns`` so that each piece fits, groups together where one fits at all."""
+    piece: list[Column] = []
+    groups = [[each for each in columns if each.group == group] for group in dict.fromkeys(c.group for c in columns)]
+    for group in groups:
+        if piece and _width([*piece, *group]) > room:
+            yield piece
+            piece = []
+        for column in group:
+            if piece and _width([*piece, column]) > room:
+                yield piece
+                piece = []
+            piece.append(column)
+    if piece:
+        yield piece
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(column.width + GAP for column in columns)
+
+
+def _headings(columns: Sequence[Column], first: int) -> Iterator[Text]:
+    """Yield the lines above the rows: over each group its name, over each column its heading."""
+    groups = list(dict.fromkeys(column.group for column in columns))
+    spans = [_width([each for each in columns if each.group == group]) - GAP for group in groups]
+    names = [textwrap.wrap(group, span) or [""] for group, span in zip(groups, spans, strict=True)]
+    for level in range(max(map(len, names))):
+        line = Text(" " * first)
+        for name, span in zip(names, spans, strict=True):
+            line.append(" " * GAP + (name[level] if level < len(name) else "").ljust(span), style="italic")
+        yield _without_end(line)
+    titles = [textwrap.wrap(column.heading, column.width) for column in columns]
+    height = max(map(len, titles))
+    for level in range(height):
+        line = Text(" " * first)
+        for title, column in zip(titles, columns, strict=True):
+            # The last lines stand side by side.
+            place = level - (height - len(title))
+            line.append(" " * GAP + (title[place] if place >= 0 else "").rjust(column.width), style="bold")
+        yield _without_end(line)
+    rule = "─" * first + "".join(" " * GAP + "─" * span for span in spans)
+    yield Text(rule, style="dim")
+
+
+def _row(row: Row, columns: Sequence[Column], first: int) -> Iterator[Text]:
+    if row.label is None:
+        yield from (Text(line, style="bold red") for line in textwrap.wrap(row.key, max(first + _width(columns), 1)))
+        return
+    label = [part for line in row.label.split("\n") for part in _wrapped(line, first)]
+    cells = [list(column.cells.get(row.key, ())) for column in columns]
+    for level in range(max(len(label), *map(len, cells))):
+        line = label[level].copy() if level < len(label) else Text()
+        line.pad_right(first - line.cell_len)
+        for cell, column in zip(cells, columns, strict=True):
+            content = cell[level] if level < len(cell) else Text()
+            line.append(" " * (GAP + column.width - content.cell_len)).append_text(content)
+        yield _without_end(line)
+
+
+def _wrapped(text: Text, width: int) -> list[Text]:
+    """Return ``text`` in lines, each with the style of its beginning."""
+    lines = textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False)
+    style = text.spans[0].style if text.spans else text.style
+    return [Text(line.replace(UNBROKEN, " "), style=style) for line in lines] or [Text()]
+
+
+def _without_end(line: Text) -> Text:
+    line.rstrip()
+    return line
