@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sim.plugins.parameter_types import FilePath, Flag, Name, Number, Percent, Seconds, Size, Text, Whole, Word
     from sim.plugins.parameters import Checker, ParameterError, checked
     from sim.record.recorder import EventKind
-    from sim.record.run_result import RunResult
+    from sim.record.run_result import Foreseen, RunResult
     from sim.scores.registry import SCORES
     from sim.units import GIB, KIB, MIB, PAGE_SIZE, TIB, format_size, parse_size
     from workloads.contract import Host, Streams, Workload
@@ -68,7 +68,7 @@ _PLACES: Final = {
     ),
     "sim.plugins.parameters": ("Checker", "ParameterError", "checked"),
     "sim.record.recorder": ("EventKind",),
-    "sim.record.run_result": ("RunResult",),
+    "sim.record.run_result": ("Foreseen", "RunResult"),
     "sim.scores.registry": ("SCORES",),
     "sim.units": ("GIB", "KIB", "MIB", "PAGE_SIZE", "TIB", "format_size", "parse_size"),
     "workloads.contract": ("Host", "Streams", "Workload"),
@@ -91,6 +91,7 @@ __all__ = [
     "Explanation",
     "FilePath",
     "Flag",
+    "Foreseen",
     "Foresight",
     "GroupView",
     "Host",

@@ -47,6 +47,7 @@ NAMES = [
     "Policy",
     "PolicyCheckError",
     "Results",
+    "Foreseen",
     "RunResult",
     "ShadowedError",
     "Streams",
