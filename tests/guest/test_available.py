@@ -89,3 +89,9 @@ def test_who_uses_memory_leaves_out_what_can_be_given_up() -> None:
     assert model.meminfo.use(1) == (0, 30, SIZE - 30)
     assert model.meminfo.use() == (1000 + dirty, 530, 3 * SIZE - 1530 - dirty)
     assert model.meminfo.use(2) == (0, 0, 0)
+
+
+def test_what_can_be_returned_is_counted_over_all_zones_also_those_that_came_later() -> None:
+    model = small(ZONE_MOVABLE, ZONE_NORMAL)
+    model.online(ZONE_MOVABLE, 1, 64, 1, SMALL_BLOCK)
+    assert model.meminfo.returnable_pages() == 2 * SIZE + SMALL_BLOCK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.guest import BootZone, GuestModel, GuestParameters, PresentZone, default_boot, parameters_for
+from sim.guest.boot import stuck_blocks
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import ROUND, SIZE, SMALL_BLOCK
 
@@ -152,3 +153,9 @@ def test_huge_pages_are_on_from_512_mib_of_managed_boot_memory(managed: int, min
     model.boot([BootZone(0, ZONE_DMA32, managed, managed, runs=((0, 4),))])
     (use,) = model.meminfo.uses()
     assert use.min == minimum
+
+
+def test_only_a_movable_zone_that_lacks_pages_has_a_block_that_stays() -> None:
+    runs = ((0, 2), (6, 4))
+    zones = [BootZone(node, ZONE_MOVABLE, pages, pages, present=100, runs=runs) for node, pages in enumerate((100, 99))]
+    assert [stuck_blocks([zone]) for zone in zones] == [set(), {9}]

@@ -44,6 +44,22 @@ def test_altmap_takes_nothing_and_withholds_from_the_zone() -> None:
     model.check()
 
 
+def test_blocks_that_hold_their_memmap_are_known_until_they_go() -> None:
+    model = guest(1024)
+    for first, nr in ((FIRST, 2), (FIRST + 4, 1), (FIRST + 8, 1)):
+        assert model.add_memory(0, first, nr, altmap=True)
+    model.remove_memory(FIRST + 4, 1)
+    assert model.memmaps.hosted == {FIRST, FIRST + 1, FIRST + 8}
+
+
+def test_used_sub_blocks_of_a_kernel_zone_go_as_long_as_all_of_it_is_free_or_moves() -> None:
+    model = small(ZONE_NORMAL)
+    model.demands.anonymous("a", 60_000)
+    normal = model.zones[0, ZONE_NORMAL]
+    assert normal.free < normal.user
+    assert model.give_subblocks(ZONE_NORMAL, 0, 31, 0xFF, 512, 8).mask == 0xFF
+
+
 def test_what_is_not_plugged_of_a_kernel_block_is_no_room_for_kernel_pages() -> None:
     model = small(ZONE_NORMAL)
     model.online(ZONE_NORMAL, 0, 40, 1, 3 * 512)

@@ -183,6 +183,54 @@ def test_what_is_unplugged_of_the_first_hotplugged_block_could_not_go() -> None:
     assert k.nr_hot_free == 5
     k.add_pageblocks(1, 0b001)
     assert k.nr_hot_free == 6
+    k.delete(1, 1)
+    assert (k.nr_hot_free, k.absent) == (0, {})
+
+
+def test_of_blocks_that_go_together_all_are_forgotten_and_no_other() -> None:
+    k = blocks((0, 5))
+    for block in range(5):
+        k.remove_pageblocks(block, 0b11)
+    k.delete(1, 2)
+    assert (k.runs(), k.nr_absent) == ([(0, 1), (3, 2)], 6)
+    assert k.absent == dict.fromkeys((0, 3, 4), 0b11)
+
+
+def test_kernel_pages_begin_above_users_and_the_boot_kernels_own_in_whatever_run_that_is() -> None:
+    k = blocks((0, 4))
+    k.fix(0, FULL)
+    k.take(1, 8 * 512)
+    assert k.held == {2: 0b1}
+    k = blocks((10, 2), (20, 4))
+    k.take(1, 3 * 8 * 512)
+    assert k.held == {21: 0b1}
+
+
+def test_a_block_that_has_gone_takes_nothing_though_it_was_the_next() -> None:
+    for piece in (False, True):
+        k = blocks((0, 2), (10, 1))
+        k.take(9 * 512, 0)
+        k.give(512, 0.0)
+        assert (k.held, k.hint) == ({0: FULL}, 1)
+        k.delete(1, 1)
+        if piece:
+            assert k.take_pieces(1, 0) == [(10, 0b1)]
+        else:
+            k.take(512, 0)
+            assert k.held == {0: FULL, 10: 0b1}
+
+
+def test_one_pageblock_goes_as_well_and_none_that_was_left_before() -> None:
+    k = blocks((0, 20))
+    k.take(2 * 512, 0)
+    k.give(512, 0.0)
+    assert k.held == {0: 0b1}
+    k = blocks((0, 20))
+    k.take(100 * 512, 0)
+    k.give(100 * 512, 0.5)
+    k.take(40 * 512, 0)
+    k.give(40 * 512, 0.0)
+    assert (k.nr_held, k.nr_left) == (50, 50)
 
 
 def test_lower_blocks_that_come_later_are_filled_next() -> None:

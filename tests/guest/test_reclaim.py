@@ -66,6 +66,25 @@ def test_cache_cannot_be_dropped_while_it_is_dirty() -> None:
     assert model.demands.drop_caches(slab=False) == ROOM
 
 
+def test_a_single_page_can_be_dropped() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.read_file("/f", 1)
+    assert (model.demands.drop_caches(), caches(model)[ZONE_MOVABLE]) == (1, 0)
+
+
+def test_who_writes_nothing_has_nothing_written() -> None:
+    """As memory fills, more is dirty than may be; that is for the next one who writes to see to."""
+    for rest, read in ((100, 1), (-1, 0)):  # with a page too much it goes step by step
+        model = small(ZONE_MOVABLE, dirty_share=0.5)
+        model.demands.write_file("/f", 20_000)
+        model.demands.anonymous("a", ROOM - 20_000 - rest)
+        if read:
+            model.demands.read_file("/f", read)
+        assert model.loads["/f"].dirty == 20_000
+        model.demands.write_file("/f", 1)
+        assert model.loads["/f"].dirty < 11_000
+
+
 def test_dirty_pages_are_the_youngest() -> None:
     """What was written last is dirty, in the zone that was used last."""
     model = small(ZONE_MOVABLE, dirty_share=1.0)
@@ -230,6 +249,7 @@ def test_inodes_of_dropped_data_can_go_from_the_next_demand_on() -> None:
     outcome = model.demands.anonymous("a", 1)
     assert not outcome.ooms
     assert (load.user_pages(), sum(load.kernel.values()), sum(load.orphans.values())) == (869, 869, 131)
+    assert load.kernel_pages() == 1000
     assert model.zones[0, ZONE_DMA32].slab == 0
     available = model.meminfo.available()
     model.demands.anonymous("a", 0)
