@@ -65,8 +65,7 @@ def main() -> None:
             assert (runs["status"] == "completed").all()
             order = {policy: place for place, policy in enumerate(results.policies)}
             runs = runs.sort_values(["policy", "replication"], key=lambda values: values.replace(order), kind="stable")
-            scores = dict.fromkeys([*HEADLINE_SCORES, "movable_byte_seconds"])
-            frames.append(runs[["workload", "policy", "replication", *scores]])
+            frames.append(runs[["workload", "policy", "replication", *HEADLINE_SCORES]])
     pd.concat(frames).to_csv(FILE, index=False, float_format="%.7g", lineterminator="\n")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sim.analysis.compare import HEADLINE_SCORES
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL, bounded_estimates, estimate, support
 from sim.scores.registry import SCORES
 from tests.analysis.real_replications import FILE, REPLICATIONS
@@ -38,9 +39,6 @@ def measured(workload: str, score: str) -> pd.DataFrame:
     return of_workload.pivot_table(index="replication", columns="policy", values=score, dropna=False)
 
 
-SCORES_THERE = [score for score in replications().columns if score in SCORES and SCORES[score].headline]
-
-
 def drawn(count: int) -> npt.NDArray[np.int64]:
     """Return 2,000 times ``count`` of the forty replications."""
     return np.random.default_rng(count).integers(0, REPLICATIONS, (DRAWS, count))
@@ -67,7 +65,7 @@ def coverage(workload: str, baseline: str, policy: str, score: str, count: int) 
     return float((held | ~wide).mean()), float(wide.mean())
 
 
-@pytest.mark.parametrize("score", SCORES_THERE)
+@pytest.mark.parametrize("score", HEADLINE_SCORES)
 @pytest.mark.parametrize("count", [FEWEST_FOR_INTERVAL, pytest.param(20, marks=pytest.mark.slow)])
 def test_intervals_hold_the_truth_in_nine_of_ten_draws_for_every_score_that_tables_show(score: str, count: int) -> None:
     for workload, baseline, policy in PAIRS:
