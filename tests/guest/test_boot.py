@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sim.guest import BootZone, GuestModel, GuestParameters, PresentZone, default_boot, parameters_for
-from sim.guest.boot import stuck_blocks
+from sim.guest.boot import fix_boot_use, stuck_blocks
+from sim.guest.kernel_pages import KernelPages
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import ROUND, SIZE, SMALL_BLOCK
 
@@ -159,3 +160,12 @@ def test_only_a_movable_zone_that_lacks_pages_has_a_block_that_stays() -> None:
     runs = ((0, 2), (6, 4))
     zones = [BootZone(node, ZONE_MOVABLE, pages, pages, present=100, runs=runs) for node, pages in enumerate((100, 99))]
     assert [stuck_blocks([zone]) for zone in zones] == [set(), {9}]
+
+
+def test_what_boot_took_lies_in_its_blocks_from_the_top_down() -> None:
+    """Of two blocks apart, of 8 pageblocks each, 12 pageblocks are in use."""
+    pageblocks = KernelPages(8, 1.0, 100.0)
+    for block in (2, 6):
+        pageblocks.insert(block, 1)
+    fix_boot_use(pageblocks, BootZone(0, ZONE_NORMAL, 16 * 512, 4 * 512, runs=((2, 1), (6, 1))))
+    assert pageblocks.fixed == {6: 0xFF, 2: 0xF0}

@@ -170,6 +170,13 @@ def test_kernel_memory_in_a_static_group_or_a_unit_settles_the_rest(policy: type
     assert told(policy(), stage, block + 1, group=growing)[0] == "Movable"
 
 
+def test_blocks_of_two_units_are_not_decided_at_once() -> None:
+    stage = Stage(20 * BLOCK)
+    asked = stage.request(FREE, group=stage.group(unit=4))
+    assert AutoMovable().zones_for_run(asked, 4, stage.view) == [(4, M)]
+    assert AutoMovable().zones_for_run(asked, 5, stage.view) is None
+
+
 def test_a_unit_that_begins_in_a_low_zone_follows_its_first_kernel_block() -> None:
     """The second node's boot memory is blocks 8 and 9, of which 8 has become MOVABLE; the device has 10 and 11."""
     stage = Stage(8 * BLOCK - FIRMWARE, 2 * BLOCK - ACPI)

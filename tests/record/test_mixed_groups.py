@@ -74,6 +74,22 @@ def test_a_run_over_two_units_leaves_each_with_its_own_blocks(first: int) -> Non
     assert counted(*rows, *other, groups=(FOUR,)) == (0, 0, 1, 1)
 
 
+def test_units_of_several_devices_are_apart_whatever_their_numbers() -> None:
+    """The upper unit of the first of three devices and the lower one of the last."""
+    rows: tuple[Row, ...] = ((1, PLUG, 0, 44, 1, NORMAL), (1, PLUG, 2, 40, 1, MOVABLE))
+    assert counted(*rows, groups=(FOUR, FOUR, FOUR)) == (0, 0, 0, 0)
+
+
+def test_boot_memory_is_in_no_group() -> None:
+    rows: tuple[Row, ...] = (
+        (1, PLUG, 0, 40, 2, MOVABLE),
+        (2, ONLINE, -1, 3, 1, NORMAL),
+        (3, ONLINE, -1, 2, 1, MOVABLE),
+    )
+    assert counted(*rows, groups=(STATIC_GROUP,)) == (0, 0, 0, 0)
+    assert counted(*rows, groups=(FOUR,)) == (0, 0, 0, 0)
+
+
 def test_devices_that_share_an_address_range_do_not_share_a_unit() -> None:
     """Blocks 40 and 41 of one device and 42 of another lie in one aligned stretch, and in different units."""
     rows: tuple[Row, ...] = ((1, PLUG, 0, 40, 2, MOVABLE), (2, PLUG, 1, 42, 1, NORMAL))
