@@ -197,7 +197,7 @@ def test_swept_values_that_no_label_shows_are_told_apart() -> None:
     two = runs({"a": [1]}, **{"timing.delay": 0.5, "guest.cpus": 2, "machines.m.slots": 3})
     assert list(compare(two, "a", ["kernel_mean"])["workload"]) == ["w (timing.delay=0.5, guest.cpus=2)"]
     with pytest.raises(ValueError, match="same labels and replication"):
-        compare(pd.concat([runs({"a": [1]})] * 2), "a")
+        compare(pd.concat([runs({"a": [1]}), runs({"a": [2]})]), "a")
 
 
 def test_unknown_names_are_named() -> None:
@@ -207,7 +207,8 @@ def test_unknown_names_are_named() -> None:
         compare(runs({"a": [1]}), "a", ["speed"])
     with pytest.raises(ValueError, match=r"there is no method 'zz'; there are: bounded, t, bootstrap"):
         compare(runs({"a": [1]}), "a", method="zz")  # type: ignore[arg-type]
-    assert len(compare(runs({"a": [1]}).iloc[:0])) == 0
+    nothing = compare(runs({"a": [1]}).iloc[:0])
+    assert (len(nothing), list(nothing)) == (0, list(compare(runs({"a": [1]}))))
 
 
 def test_people_read_policies_side_by_side_in_gib() -> None:

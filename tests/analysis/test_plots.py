@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sim.analysis import plots
 from sim.analysis.colours import PALETTE, ZONE_COLOURS, ZONE_NAMES, policy_colours
-from sim.analysis.plot_data import memory_series, ratio_series, scenarios
+from sim.analysis.plot_data import memory_series, ratio_series, scenarios, spread
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId, cell_key
 from sim.results.store import ResultStore
@@ -196,3 +197,20 @@ def test_a_run_in_which_nothing_happens_can_be_drawn(tmp_path: Path) -> None:
 )
 def test_a_label_becomes_a_file_name(label: str, name: str) -> None:
     assert plots._slug(label) == name  # noqa: SLF001
+
+
+def test_replications_that_are_alike_where_there_is_no_value_are_alike() -> None:
+    nothing = float("nan")
+    series = pd.DataFrame({"cell": ["a", "a", "b", "b"], "t_us": [0, 5, 0, 5], "x": [nothing, 1.0, nothing, 1.0]})
+    assert spread(series, ["a", "b"], ("x",), 1.0)["x"].time.tolist() == [0.0, 5e-6]
+
+
+@pytest.mark.parametrize(("labels", "shared"), [(("x", ""), True), (("", "y"), False)])
+def test_panels_lie_in_rows_of_three_and_share_an_axis_that_is_labelled_once(
+    labels: tuple[str, str],
+    shared: bool,  # noqa: FBT001
+) -> None:
+    figure, axes = plots._panels(5, 4.0, 3.0, labels)  # noqa: SLF001
+    assert tuple(figure.get_size_inches()) == (12.0, 7.2)
+    assert axes[0].get_shared_x_axes().joined(axes[0], axes[1]) == shared
+    assert [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes] == [not shared] * 2 + [True] * 3

@@ -225,3 +225,12 @@ def test_errors_have_a_name_and_a_number() -> None:
         "EBUSY: block 7 is online", "EBUSY", 16, "block 7 is online",
     )  # fmt: skip
     assert HotplugError(5, "what the list does not hold").name == "5"
+
+
+def test_a_word_that_is_left_over_goes_with_its_block_and_with_no_other() -> None:
+    memory = machine()
+    memory.add(50, 1, node=0)
+    memory.add(60, 2, node=0)
+    memory.blocks.left_over.update({50: 2, 60: 3})
+    memory.remove(60, 2)
+    assert memory.blocks.left_over == {50: 2}
