@@ -139,6 +139,12 @@ def test_the_plan_is_the_best_to_the_page() -> None:
     assert sum(itertools.compress(sizes, plan.items)) == min(found for found in sums if found >= need)
 
 
+def test_a_device_that_shrinks_keeps_its_kernel_memory_longest() -> None:
+    """Its kernel unit would stay to the end, and the DIMM goes before."""
+    future = Future((Item(0, 15, 10),), (Device(10, ((0, 1), (0, 1), (10, -1))),), END)
+    assert best_plan(future, [Need(0, 5), Need(10, 0)]) == Plan((True,), ((False, False),))
+
+
 def test_one_dimm_for_two_needs_beats_one_for_each() -> None:
     # Taking the cheapest that helps whenever something is missing would pick the last two.
     future = Future((Item(0, 20, 10), Item(1, 9, 10), Item(12, 19, 10), Item(4, 16, 10)), (), END)
