@@ -62,7 +62,8 @@ class Returnable:
             self._groups_seen = groups.changes
         pages = self._whole_pages
         for group, owner in self._owners.items():
-            pages += owner.plugged_pages() - self._kept[group]
+            # A block may hold kernel pages from going online on, before its device counts it as plugged.
+            pages += max(0, owner.plugged_pages() - self._kept[group])
         room = self._model.meminfo.room_for_user_pages()
         return pages if pages <= room else self._fitting(room)
 
@@ -71,7 +72,7 @@ class Returnable:
         pieces = self._whole.copy()
         for group, owner in self._owners.items():
             piece = owner.granularity // PAGE_SIZE
-            pieces[piece] += (owner.plugged_pages() - self._kept[group]) // piece
+            pieces[piece] += max(0, owner.plugged_pages() - self._kept[group]) // piece
         left = room
         for size in sorted(pieces, reverse=True):
             left -= size * min(pieces[size], left // size)

@@ -209,3 +209,10 @@ def test_kernel_memory_that_stays_keeps_what_lies_around_it() -> None:
         result, _ = run(OnlineKernel(), kernel=GIB, kernel_rate=16 * MIB, kernel_leaves=leaves)
         kept[leaves] = int(Events.of(result.events).plugged_change().sum()) * PAGE_SIZE
     assert kept[0.0] > kept[1.0]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_never_less_than_nothing_could_be_returned(device: str) -> None:
+    """A big block holds kernel pages before its device counts it as plugged."""
+    result, _ = run(OnlineKernel(), device=device)
+    assert result.guest["returnable"].min() == 0
