@@ -260,3 +260,8 @@ def test_no_dot_is_cut_at_the_edge() -> None:
     assert 1.02 * 9 < right < 1.2 * 9
     assert left < 0
     assert axis.get_window_extent().width * (right - 9) / (right - left) > 4  # dots; the mark's half is 4
+
+
+def test_where_no_score_has_a_value_there_is_no_axis() -> None:
+    figure = drawn({policy: {KERNEL: [math.nan]} for policy in "ba"}, [KERNEL])
+    assert [axis.axison for axis in figure.axes] == [False]
