@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from sim.analysis.until import Until
     from sim.experiment.plan import Experiment
     from sim.experiment.run import Report
     from sim.results.failure import Stage
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 
 _Command = TypeVar("_Command", bound="Callable[..., None]")
+
+MOST_ADDED: Final = 100_000
+"""Most replications that ``--most-replications`` takes."""
 
 
 def _chosen_scores(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
@@ -73,8 +77,25 @@ def _options(command: _Command) -> _Command:
     metavar="K",
     help="Only replication K (from 0). Can be given again.",
 )
+@click.option(
+    "--until",
+    "width",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="POINTS",
+    help="Add replications until it is known to ± POINTS (percentage points) how much more or less comes back than with"
+    " the baseline, for every policy that never fails.",
+)
+@click.option(
+    "--most-replications",
+    "most",
+    type=click.IntRange(1, MOST_ADDED),
+    metavar="N",
+    help="With --until: no more than N for a workload on a machine.  [default: 200]",
+)
 @_options
-def run(file: str, replications: tuple[int, ...], **options: Any) -> None:  # noqa: ANN401  see _perform
+def run(
+    file: str, replications: tuple[int, ...], width: float | None, most: int | None, **options: Any  # noqa: ANN401  see _perform
+) -> None:  # fmt: skip
     """Run the experiment FILE: every policy on every workload, compared and plotted.
 
     What the results folder has already is not run again. A run that fails does not stop the others; it is reported, and
@@ -82,10 +103,23 @@ def run(file: str, replications: tuple[int, ...], **options: Any) -> None:  # no
     """
     from sim.experiment.load import load
 
+    if width is None and most is not None:
+        raise click.UsageError("--most-replications says where --until is to stop; without --until nothing is added")
+    if width is not None and replications:
+        raise click.UsageError("--until adds replications, --replication names those to run; choose one")
     experiment = load(file)
     if replications:
         experiment = experiment.only(tuple(sorted(set(replications))))
-    _perform(experiment, **options)
+    _perform(experiment, until=_until(width, most), **options)
+
+
+def _until(width: float | None, most: int | None) -> Until | None:
+    """Return what adds replications; None where nothing is to."""
+    if width is None:
+        return None
+    from sim.analysis.until import MOST_REPLICATIONS, Until
+
+    return Until(width, MOST_REPLICATIONS if most is None else most)
 
 
 @click.command()
@@ -105,6 +139,8 @@ def rerun(manifest: Path, **options: Any) -> None:  # noqa: ANN401  see _perform
         written = read_manifest(manifest)
         replications = tuple(int(number) for number in written["seeds"]["replications"])
         config, code = dict(written["config"]), str(written["program"]["code"])
+        until = written.get("until")
+        until = None if until is None else _until(float(until["width"]), int(until["most"]))
     except (ValueError, KeyError, TypeError) as error:
         what = f"has no {error}" if isinstance(error, KeyError) else str(error).removeprefix(f"{manifest} ")
         raise InputError(str(manifest), [Fault("", what)]) from error
@@ -113,10 +149,10 @@ def rerun(manifest: Path, **options: Any) -> None:  # noqa: ANN401  see _perform
         experiment = experiment.only(replications)
     if code != code_version():
         click.echo(f"Note: written by version {code}, this is {code_version()}; results may differ.", err=True)
-    _perform(experiment, **options)
+    _perform(experiment, until=until, **options)
 
 
-def _perform(
+def _perform(  # noqa: PLR0913  one argument for each option
     experiment: Experiment,
     *,
     out: Path,
@@ -126,6 +162,7 @@ def _perform(
     no_progress: bool,
     plots: bool | None,
     scores: tuple[str, ...],
+    until: Until | None,
 ) -> None:
     """Run ``experiment``, show what came of it, and leave with exit code 1 where runs failed."""
     from rich.console import Console
@@ -147,6 +184,7 @@ def _perform(
                 out,
                 workers=choose_workers(workers, scheduler, apart=experiment.cell_timeout is not None),
                 force=force,
+                extension=until,
                 on_start=progress.start,
                 on_outcome=progress.outcome,
             )
@@ -157,9 +195,19 @@ def _perform(
     _report_failures(report, errors)
     if report.done:
         _show_results(experiment, report, plots=plots, scores=scores)
+        if until is not None:
+            _tell_until(until, experiment, report)
     click.echo(report.summary())
     if report.failed:
         raise click.exceptions.Exit(FAILED)
+
+
+def _tell_until(until: Until, experiment: Experiment, report: Report) -> None:
+    """Say where replications were not enough."""
+    from sim.results.store import ResultStore
+
+    for sentence in until.outcome(experiment, ResultStore(report.folder).runs()):
+        standard_console().print(sentence, markup=False)
 
 
 _REASONS_SHOWN: Final = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sim.experiment.effective_config import effective_tables
 from sim.experiment.executors import Workers, local, run_all
@@ -15,6 +15,8 @@ from sim.results.identity import KEY_LENGTH
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pandas as pd
 
     from sim.experiment.plan import Experiment
     from sim.experiment.run_cell import Outcome
@@ -66,25 +68,39 @@ class Report:
             self.failed.append(outcome)
 
 
+class Extension(Protocol):
+    """Adds replications to an experiment once its own have been run."""
+
+    def settings(self) -> dict[str, float]:
+        """Return what it goes by, for the manifest."""
+
+    def keep(self, experiment: Experiment) -> Experiment:
+        """Return ``experiment`` with all replications that may be added, whose results stay where they are there."""
+
+    def more(self, experiment: Experiment, runs: pd.DataFrame) -> Experiment | None:
+        """Return what is to be run next, given all ``runs`` so far; None where nothing is."""
+
+
 def run(
     experiment: Experiment,
     results: Path,
     *,
     workers: Workers | None = None,
     force: bool = False,
+    extension: Extension | None = None,
     on_start: Callable[[Report], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> Report:
     """Run what is missing of ``experiment`` with its results in ``results/<name>``, and return what was done.
 
-    ``workers`` defaults to all cores; ``force`` computes everything anew. ``on_start`` is told how much there is to do,
-    ``on_outcome`` of every cell. A failed cell does not stop the others. Raises OSError where nothing can be written.
+    ``workers`` defaults to all cores; ``force`` computes everything anew; ``extension`` adds replications. ``on_start``
+    is told how much there is to do, each time that replications are added, ``on_outcome`` of every cell. A failed cell
+    does not stop the others. Raises OSError where nothing can be written.
     """
     import tomli_w
 
     from sim.results.atomic import drop_superseded, write_atomically
-    from sim.results.cells import is_completed
-    from sim.results.frames import timing_row
+    from sim.results.failure import Status
     from sim.results.rows import RowWriter
     from sim.results.store import ResultStore
 
@@ -97,29 +113,20 @@ def run(
     write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())
     rows = RowWriter(folder)
     if (folder / "events").is_dir() or (folder / "runs").is_dir():
-        rows.settle(None if experiment.restricted else _Keys(experiment).__contains__)
-    known = len(experiment.replications) > 1 and not force
-    schedule = Schedule(experiment, ResultStore(folder).streams_drawn(experiment.replications[0]) if known else {})
-    _drop_repeated(schedule, folder, rows)
-    report = Report(results / experiment.name, planned=len(schedule))
-    if not force:
-        report.reused = sum(is_completed(folder, identity) for _, identity in experiment.tasks())
-    if on_start is not None:
-        on_start(report)
-    # Looked up cell by cell, one after the other: nothing here grows with their number.
-    todo = schedule.tasks(lambda identity: force or not is_completed(folder, identity))
-    try:
-        for outcome in run_all(todo, str(folder), workers, experiment.cell_timeout):
-            schedule.note(outcome.id.key, outcome.row)
-            report.planned = len(schedule)
-            report.count(outcome)
-            timing = timing_row(outcome.id, {**outcome.times, "finished_unix_s": time.time()})
-            rows.add(outcome.id.labels, outcome.id.replication, outcome.row, timing)
-            if on_outcome is not None:
-                on_outcome(outcome)
-    finally:
-        rows.flush()
-    report.reused -= _drop_repeated(schedule, folder, rows)
+        whole = experiment if extension is None else extension.keep(experiment)
+        rows.settle(None if experiment.restricted else _Keys(whole).__contains__)
+    report = Report(results / experiment.name, planned=0)
+    batch: Experiment | None = experiment
+    single: list[tuple[str, str]] = []
+    while batch is not None:
+        single += _run_batch(
+            batch, folder, rows, workers, report, force=force, on_start=on_start, on_outcome=on_outcome
+        )
+        batch = extension.more(experiment, ResultStore(folder).runs()) if extension is not None else None
+    if extension is not None:
+        # Replications that an earlier run has added are there too.
+        completed = int((ResultStore(folder).runs()["status"] == Status.COMPLETED).sum())
+        report.reused, report.planned = completed - report.completed, completed + report.failures
     drop_superseded(folder)
     timings = {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
@@ -129,8 +136,50 @@ def run(
         "cells_cpu_s": round(report.cpu_s, 3),
         "simulation_cpu_s": round(report.simulation_cpu_s, 3),
     }
-    _write_manifest(experiment, folder, tables, report, timings, schedule.single())
+    _write_manifest(experiment, folder, tables, report, timings, single, extension)
     return report
+
+
+def _run_batch(
+    experiment: Experiment,
+    folder: Path,
+    rows: RowWriter,
+    workers: Workers,
+    report: Report,
+    *,
+    force: bool,
+    on_start: Callable[[Report], None] | None,
+    on_outcome: Callable[[Outcome], None] | None,
+) -> list[tuple[str, str]]:
+    """Run what is missing of ``experiment``, count it in ``report``; return the pairs in which nothing is random."""
+    from sim.results.cells import is_completed
+    from sim.results.frames import timing_row
+    from sim.results.store import ResultStore
+
+    known = len(experiment.replications) > 1 and not force
+    schedule = Schedule(experiment, ResultStore(folder).streams_drawn(experiment.replications[0]) if known else {})
+    _drop_repeated(schedule, folder, rows)
+    before = report.planned
+    report.planned = before + len(schedule)
+    if not force:
+        report.reused += sum(is_completed(folder, identity) for _, identity in experiment.tasks())
+    if on_start is not None:
+        on_start(report)
+    # Looked up cell by cell, one after the other: nothing here grows with their number.
+    todo = schedule.tasks(lambda identity: force or not is_completed(folder, identity))
+    try:
+        for outcome in run_all(todo, str(folder), workers, experiment.cell_timeout):
+            schedule.note(outcome.id.key, outcome.row)
+            report.planned = before + len(schedule)
+            report.count(outcome)
+            timing = timing_row(outcome.id, {**outcome.times, "finished_unix_s": time.time()})
+            rows.add(outcome.id.labels, outcome.id.replication, outcome.row, timing)
+            if on_outcome is not None:
+                on_outcome(outcome)
+    finally:
+        rows.flush()
+    report.reused -= _drop_repeated(schedule, folder, rows)
+    return schedule.single()
 
 
 def _drop_repeated(schedule: Schedule, folder: Path, rows: RowWriter) -> int:
@@ -168,6 +217,7 @@ def _write_manifest(
     report: Report,
     timings: dict[str, Any],
     single: list[tuple[str, str]],
+    extension: Extension | None,
 ) -> None:
     from sim.results.manifest import build_manifest, write_manifest
 
@@ -176,6 +226,7 @@ def _write_manifest(
         tables,
         seeds={"seed": experiment.seed, "replications": list(experiment.replications)},
         single=[{"machine": machine, "workload": workload} for machine, workload in single],
+        until=None if extension is None else extension.settings(),
         cells={"planned": report.planned, "completed": report.done, "failed": report.failures},
         timings=timings,
     )

@@ -39,6 +39,7 @@ def build_manifest(
     seeds: Mapping[str, Any],
     cells: Mapping[str, int],
     single: Sequence[Mapping[str, str]] = (),
+    until: Mapping[str, float] | None = None,
     timings: Mapping[str, Any],
     code: str | None = None,
 ) -> dict[str, Any]:
@@ -46,8 +47,9 @@ def build_manifest(
 
     ``config`` is the effective configuration (JSON types), which runs again as it is; ``seeds`` the master seed and the
     replications; ``single`` the machines and workloads in which nothing is random, so that they have one run for each
-    policy; ``cells`` how many were ``planned``, ``completed`` and ``failed``; ``timings`` everything that another
-    run would have otherwise (when, how long, how many workers); ``code`` what identifies the code (see
+    policy; ``until`` how replications were added (None: not at all); ``cells`` how many were ``planned``, ``completed``
+    and ``failed``; ``timings`` everything that another run would have otherwise (when, how long, how many workers);
+    ``code`` what identifies the code (see
     :func:`sim.results.identity.code_version`, the default).
     """
     return {
@@ -64,6 +66,7 @@ def build_manifest(
         "machine": machine(),
         "seeds": dict(seeds),
         "nothing_random": [dict(pair) for pair in single],
+        "until": None if until is None else dict(until),
         "config": dict(config),
         "config_sha256": sha256(canonical_json(dict(config))),
         "cells": dict(cells),

@@ -171,7 +171,12 @@ def percent(part: Integers, whole: Integers) -> Floats:
 
 
 def integral(values: Integers, dt_us: Integers) -> int:
-    """Return the exact sum of ``values`` times ``dt_us`` for non-negative integers, beyond 64 bits where need be."""
+    """Return the exact sum of ``values`` times ``dt_us`` for non-negative integers, beyond 64 bits where need be.
+
+    Raises ValueError for negative ones, and for a run longer than 2**61 microseconds.
+    """
+    if len(values) and int(values.min()) < 0:
+        raise ValueError(f"values of {int(values.min())} cannot be integrated: they have to be 0 or more")
     width = 62 - int(dt_us.sum()).bit_length()
     if width < 1:
         raise ValueError("a run longer than 2**61 microseconds cannot be integrated")

@@ -140,3 +140,8 @@ def test_people_are_shown_bytes_in_gib_and_everything_else_as_it_is() -> None:
     assert [unit.shown_symbol for unit in (BYTES, BYTE_SECONDS, PERCENT, POINTS, SECONDS, NUMBER)] == [
         "GiB", "GiB s", "%", "points", "s", "",
     ]  # fmt: skip
+
+
+def test_negative_values_are_refused_and_never_summed_for_ever() -> None:
+    with pytest.raises(ValueError, match=r"^values of -3 cannot be integrated: they have to be 0 or more$"):
+        integral(np.array([1, -3]), np.array([1, 1]))
