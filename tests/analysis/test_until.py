@@ -18,7 +18,7 @@ from sim.results.store import ResultStore
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sim.experiment.plan import Experiment
@@ -47,7 +47,7 @@ def experiment(*, replications: int = 2) -> Experiment:
     )
 
 
-def rows(workload: str, returned: dict[str, Sequence[float]], **more: object) -> pd.DataFrame:
+def rows(workload: str, returned: Mapping[str, Sequence[float]], **more: object) -> pd.DataFrame:
     """Return completed runs as a store has them: of each policy what came back in every replication (percent)."""
     found = []
     for policy, values in returned.items():
