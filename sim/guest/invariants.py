@@ -95,10 +95,6 @@ def _check_pageblocks(name: str, pageblocks: KernelPages) -> None:
     for block in (block for run in online for block in run if block < pageblocks.hint):
         full = sum(bits.get(block, 0) for bits in maps) == (1 << pageblocks.width) - 1
         _hold(full, "GUEST-7", f"{name}: block {block} has room below the hint {pageblocks.hint}")
-    touched = sum(bits[block].bit_count() for bits in maps for block in bits if block >= pageblocks.hot_from)
-    hot = sum(max(0, run.stop - max(run.start, pageblocks.hot_from)) for run in online) * pageblocks.width - touched
-    counter = pageblocks.nr_hot_free
-    _hold(hot == counter, "GUEST-3", f"{name}: {hot} pageblocks could go, counter {counter}")
     counter = pageblocks.nr_blocks
     _hold(sum(map(len, online)) == counter, "GUEST-3", f"{name}: {counter} blocks, runs {online}")
 

@@ -25,7 +25,7 @@ class KernelPages:
 
     __slots__ = (
         "_ends", "_full", "_left", "_left_half", "_spare", "_starts", "_usable", "absent", "changed", "fixed", "floor",
-        "fresh", "held", "hint", "hot_from", "nr_absent", "nr_blocks", "nr_fixed", "nr_held", "nr_hot_free",
+        "fresh", "held", "hint", "hot_from", "nr_absent", "nr_blocks", "nr_fixed", "nr_held",
         "nr_pieces", "pages", "pieces", "thinning", "width",
     )  # fmt: skip
 
@@ -51,8 +51,6 @@ class KernelPages:
         """First block above all boot memory: what lies from here on was hotplugged."""
         self.changed: dict[int, KernelPages] = {}
         """Hotplugged blocks in which kernel pages came or went, with whose they are: for whoever follows that."""
-        self.nr_hot_free = 0
-        """Plugged pageblocks of hotplugged blocks without kernel pages: what could be given back."""
         self.floor = 0
         """Held pageblocks that never come back: where an idle kernel has settled."""
         self.hint = 0
@@ -73,8 +71,6 @@ class KernelPages:
         if first < self.hint or self.nr_blocks == count:
             self.hint = first
         end = first + count
-        if end > self.hot_from:
-            self.nr_hot_free += (count if first >= self.hot_from else end - self.hot_from) * self.width
         i = bisect_right(starts, first)
         if i and ends[i - 1] == first:
             ends[i - 1] = end
@@ -92,14 +88,9 @@ class KernelPages:
         self.nr_blocks -= count
         if self.absent:
             for block in [first] if count == 1 else [block for block in self.absent if first <= block < first + count]:
-                unplugged = self.absent.pop(block, 0).bit_count()
-                self.nr_absent -= unplugged
-                if block >= self.hot_from:
-                    self.nr_hot_free += unplugged
+                self.nr_absent -= self.absent.pop(block, 0).bit_count()
         starts, ends = self._starts, self._ends
         end = first + count
-        if end > self.hot_from:
-            self.nr_hot_free -= (count if first >= self.hot_from else end - self.hot_from) * self.width
         i = bisect_right(starts, first) - 1
         if starts[i] == first:
             if ends[i] == end:
@@ -163,9 +154,8 @@ class KernelPages:
             self._claim_from(self.hint, into, count, out)
             if out:
                 self.hint = out[-1][0]
-        for block, mask in out:
+        for block, _ in out:
             if block >= self.hot_from:
-                self.nr_hot_free -= mask.bit_count()
                 self.changed[block] = self
         return out
 
@@ -219,7 +209,6 @@ class KernelPages:
                 pieces[block] = mine | free
                 self.nr_pieces += 1
                 if block >= self.hot_from:
-                    self.nr_hot_free -= 1
                     self.changed[block] = self
                 return [(block, free)]
         return self.take_pieces_by_search(count, user_pages)
@@ -241,10 +230,8 @@ class KernelPages:
             else:
                 del owned[block]
             self.hint = min(self.hint, block)
-            number = mask.bit_count()
-            self.nr_pieces -= number
+            self.nr_pieces -= mask.bit_count()
             if block >= self.hot_from:
-                self.nr_hot_free += number
                 self.changed[block] = self
 
     def take(self, pages: int, user_pages: int) -> None:
@@ -273,10 +260,7 @@ class KernelPages:
     def remove_pageblocks(self, block: int, mask: int) -> None:
         """Note pageblocks of an online block as unplugged; none may hold a kernel page."""
         self.absent[block] = self.absent.get(block, 0) | mask
-        number = mask.bit_count()
-        self.nr_absent += number
-        if block >= self.hot_from:
-            self.nr_hot_free -= number
+        self.nr_absent += mask.bit_count()
 
     def add_pageblocks(self, block: int, mask: int) -> None:
         """Note unplugged pageblocks of an online block as plugged again."""
@@ -285,10 +269,7 @@ class KernelPages:
             self.absent[block] = rest
         else:
             del self.absent[block]
-        number = mask.bit_count()
-        self.nr_absent -= number
-        if block >= self.hot_from:
-            self.nr_hot_free += number
+        self.nr_absent -= mask.bit_count()
         self.hint = min(self.hint, block)
 
     def give(self, pages: int, stay: float) -> None:
@@ -336,12 +317,10 @@ class KernelPages:
         held = self.held
         for block in sorted(held, reverse=True):
             bits = held[block]
-            before = count
             while bits and count:
                 bits &= ~(1 << (bits.bit_length() - 1))
                 count -= 1
             if block >= self.hot_from:
-                self.nr_hot_free += before - count
                 self.changed[block] = self
             self.hint = min(self.hint, block)
             if bits:

@@ -8,7 +8,6 @@ from sim.guest.loads import LoadKind
 from sim.guest.zone import Floor, total_room
 from sim.memory.view import MemoryUse
 from sim.memory.zones import ZONE_MOVABLE
-from sim.units import PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
     from sim.guest.contract import ZoneUse
@@ -126,19 +125,6 @@ class Meminfo:
             if zone.room(Floor.KERNEL_LOW) + zone.cache + zone.slab > 0
         }
         return [node for node in self.kernel_nodes() if node not in roomy]
-
-    def returnable_pages(self) -> int:
-        """Return the hotplugged pages that could be returned right now, piece by piece and without a kill.
-
-        Pageblocks with kernel pages stay, and user pages must fit into what is left; clean page cache would be dropped.
-        """
-        pages = 0
-        for zone in self._zones.by_key.values():
-            if zone.pageblocks is None:
-                pages += zone.managed - zone.boot_managed
-            else:
-                pages += zone.pageblocks.nr_hot_free * PAGEBLOCK_PAGES
-        return min(pages, self.room_for_user_pages())
 
     def room_for_user_pages(self) -> int:
         """Return the pages that user pages could still take before one finds no place, clean page cache given up."""

@@ -10,6 +10,7 @@ from sim.memory.zones import ZONE_MOVABLE
 from sim.record.arrays import order_by, starts_to_rows, sums_within
 from sim.record.events import ONLINE_SIGN
 from sim.record.recorder import NO_DEVICE, EventKind
+from sim.record.series import NEVER_ASKED
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from sim.record.events import Events
 
     Integers = npt.NDArray[np.int64]
-
-_NEVER_ASKED = 1 << 60
-"""Stands for what is asked of a device that nothing has been asked of: more than it can have."""
 
 
 def wanted_movable(events: Events, block_pages: int) -> tuple[Integers, Integers]:
@@ -40,7 +38,7 @@ def wanted_movable(events: Events, block_pages: int) -> tuple[Integers, Integers
     movable = sums_within(change, start)
     # The row of the last request so far, which may be another device's: one before the device's first row is.
     last = np.maximum.accumulate(np.where(asks[order], np.arange(len(order)), -1))
-    asked = np.where(last >= start, events.requested[order][last], _NEVER_ASKED)
+    asked = np.where(last >= start, events.requested[order][last], NEVER_ASKED)
     wanted = np.minimum(movable, asked)
     delta = np.diff(wanted, prepend=0)
     delta[first] = wanted[first]

@@ -51,7 +51,6 @@ def follow(replay: LoadReplay) -> Iterator[tuple[StepComparison, Row]]:
         row["headroom"] = model.meminfo.kernel_headroom()
         row["headroom_free"] = model.meminfo.kernel_headroom_free()
         row["available"] = model.meminfo.available()
-        row["returnable"] = model.meminfo.returnable_pages()
         row["dirty"] = sum(load.dirty for load in model.loads.values())
         row["devices"] = {name: d.plugged if isinstance(d, VirtioMem) else "in" for name, d in replay.devices.items()}
         row["kills"] = [

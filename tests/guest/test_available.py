@@ -53,25 +53,26 @@ def test_inodes_count_whether_they_can_go_or_not() -> None:
     assert model.meminfo.available() == 2 * SIZE - RESERVED - LOWS - 200
 
 
-def test_page_cache_counts_as_room_for_what_is_to_be_returned() -> None:
+def test_page_cache_counts_as_room_for_user_pages() -> None:
     model = small(ZONE_MOVABLE)
-    assert model.meminfo.returnable_pages() == SIZE
+    room = 2 * (SIZE - MIN) - RESERVE
+    assert model.meminfo.room_for_user_pages() == room
     model.demands.anonymous("a", 100_000)
     # 34,785 pages in DMA32. MOVABLE has 321 free.
-    assert model.meminfo.returnable_pages() == (SIZE - 34_785 - MIN - RESERVE) + (LOW - MIN)
+    assert model.meminfo.room_for_user_pages() == (SIZE - 34_785 - MIN - RESERVE) + (LOW - MIN)
     model.demands.kill("a")
     model.demands.read_file("/f", 100_000)
-    assert model.meminfo.returnable_pages() == SIZE
+    assert model.meminfo.room_for_user_pages() == room
     model.demands.anonymous("a", 70_000)
-    assert model.meminfo.returnable_pages() == 2 * (SIZE - MIN) - RESERVE - 70_000
+    assert model.meminfo.room_for_user_pages() == room - 70_000
 
 
-def test_as_much_can_be_returned_as_user_pages_find_room_elsewhere_to_the_page() -> None:
+def test_user_pages_find_room_in_every_zone_to_the_page() -> None:
     model = small(ZONE_MOVABLE)
     room = 2 * (SIZE - MIN) - RESERVE
     for left in (2, 1, 0):
         model.demands.anonymous("a", room - left - model.zones[0, ZONE_MOVABLE].user - model.zones[0, ZONE_DMA32].user)
-        assert model.meminfo.returnable_pages() == left
+        assert model.meminfo.room_for_user_pages() == left
 
 
 def test_who_uses_memory_leaves_out_what_can_be_given_up() -> None:
@@ -89,9 +90,3 @@ def test_who_uses_memory_leaves_out_what_can_be_given_up() -> None:
     assert model.meminfo.use(1) == (0, 30, SIZE - 30)
     assert model.meminfo.use() == (1000 + dirty, 530, 3 * SIZE - 1530 - dirty)
     assert model.meminfo.use(2) == (0, 0, 0)
-
-
-def test_what_can_be_returned_is_counted_over_all_zones_also_those_that_came_later() -> None:
-    model = small(ZONE_MOVABLE, ZONE_NORMAL)
-    model.online(ZONE_MOVABLE, 1, 64, 1, SMALL_BLOCK)
-    assert model.meminfo.returnable_pages() == 2 * SIZE + SMALL_BLOCK

@@ -94,7 +94,6 @@ def wrong_pieces(model: GuestModel) -> None:
         ("GUEST-2", "block ", twice),
         ("GUEST-2", "block 99 is not online", elsewhere),
         ("GUEST-3", "pageblocks, counter", lambda g: setattr(maps(g), "nr_held", maps(g).nr_held + 1)),
-        ("GUEST-3", "pageblocks could go, counter", lambda g: setattr(maps(g), "nr_hot_free", -1)),
         ("GUEST-3", "blocks, runs", lambda g: setattr(maps(g), "nr_blocks", 15)),
         ("GUEST-4", "kernel", lambda g: setattr(maps(g), "pages", maps(g).pages + 1)),
         ("GUEST-5", "-1 dirty of", lambda g: setattr(g.loads["a"], "dirty", -1)),

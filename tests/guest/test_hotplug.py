@@ -287,20 +287,6 @@ def test_boot_blocks_of_movable_with_boot_allocations_stay() -> None:
     assert model.give_subblocks(ZONE_MOVABLE, 0, 39, FULL, 512, 64).mask == 0
 
 
-def test_returnable_counts_what_would_go() -> None:
-    model = guest(1024)
-    assert model.meminfo.returnable_pages() == 0
-    plug(model, 1024, ZONE_MOVABLE, FIRST)
-    plug(model, 1024, ZONE_NORMAL, FIRST + 8)
-    everything = model.meminfo.returnable_pages()
-    assert everything == pytest.approx(2048 * MIB, rel=0.06)
-    assert model.meminfo.returnable_blocks() == 7
-    model.demands.page_tables("t", 100 * MIB)
-    assert everything - model.meminfo.returnable_pages() == pytest.approx(100 * MIB * 1.05, rel=0.05)
-    model.demands.anonymous("a", 1500 * MIB)
-    assert model.meminfo.returnable_pages() < 1200 * MIB  # the rest would not fit anywhere
-
-
 def test_returnable_blocks_are_those_of_all_kernel_zones() -> None:
     model = small(ZONE_NORMAL)
     model.online(ZONE_NORMAL, 1, 48, 2, SMALL_BLOCK)

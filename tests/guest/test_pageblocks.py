@@ -12,10 +12,9 @@ from sim.guest.kernel_pages import KernelPages
 FULL = 0xFF
 
 
-def blocks(*runs: tuple[int, int], fill: float = 1.0, left_half: float = 100.0, hot_from: int = 1 << 62) -> KernelPages:
+def blocks(*runs: tuple[int, int], fill: float = 1.0, left_half: float = 100.0) -> KernelPages:
     """Return the pageblocks of a zone with these runs (first block, blocks) online."""
     out = KernelPages(8, fill, left_half)
-    out.hot_from = hot_from
     for first, nr in runs:
         out.insert(first, nr)
     return out
@@ -46,7 +45,7 @@ def test_more_bits_than_there_are_are_all() -> None:
 
 def test_runs_join_and_split_as_blocks_come_and_go() -> None:
     draw = random.Random(3)  # noqa: S311 - any numbers will do
-    found, plain = blocks(hot_from=20), set[int]()
+    found, plain = blocks(), set[int]()
     for _ in range(400):
         first, nr = draw.randrange(40), draw.randint(1, 4)
         run = set(range(first, first + nr))
@@ -59,7 +58,6 @@ def test_runs_join_and_split_as_blocks_come_and_go() -> None:
         assert [b for start, n in found.runs() for b in range(start, start + n)] == sorted(plain)
         assert all(a + n < b for (a, n), (b, _) in zip(found.runs(), found.runs()[1:], strict=False))
         assert (found.nr_blocks, found.untouched()) == (len(plain), 8 * len(plain))
-        assert found.nr_hot_free == 8 * sum(b >= 20 for b in plain)
 
 
 # Placement ------------------------------------------------------------------------------------------------------------
@@ -176,17 +174,6 @@ def test_unplugged_pageblocks_are_left_out() -> None:
     assert k.held == {0: FULL, 1: 0b1}
 
 
-def test_what_is_unplugged_of_the_first_hotplugged_block_could_not_go() -> None:
-    k = blocks((0, 2), hot_from=1)
-    assert k.nr_hot_free == 8
-    k.remove_pageblocks(1, 0b111)
-    assert k.nr_hot_free == 5
-    k.add_pageblocks(1, 0b001)
-    assert k.nr_hot_free == 6
-    k.delete(1, 1)
-    assert (k.nr_hot_free, k.absent) == (0, {})
-
-
 def test_of_blocks_that_go_together_all_are_forgotten_and_no_other() -> None:
     k = blocks((0, 5))
     for block in range(5):
@@ -268,29 +255,6 @@ def test_which_blocks_of_a_run_are_busy() -> None:
     assert k.busy_blocks(1, 2) == [1, 2]
     assert k.busy_blocks(2, 2) == [2]
     assert k.busy_blocks(3, 5) == []
-
-
-def test_what_could_go_is_hotplugged_plugged_and_free_of_kernel_pages() -> None:
-    k = blocks((0, 4), (10, 2), hot_from=2)
-    assert k.nr_hot_free == 4 * 8
-    k.take(15 * 512, 0)
-    assert k.nr_hot_free == 32
-    k.take(2 * 512, 0)
-    assert k.nr_hot_free == 31
-    k.take_pieces(1, 0)
-    assert k.nr_hot_free == 30
-    k.take_pieces(2, 512)
-    assert k.nr_hot_free == 28
-    k.remove_pageblocks(11, 0b11)
-    assert k.nr_hot_free == 26
-    k.add_pageblocks(11, 0b1)
-    assert k.nr_hot_free == 27
-    k.give(2 * 512, 0.0)
-    assert k.nr_hot_free == 28
-    k.give_pieces([(2, 0b10)])
-    assert k.nr_hot_free == 29
-    k.delete(11, 1)
-    assert k.nr_hot_free == 29 - 7
 
 
 # Leftovers ------------------------------------------------------------------------------------------------------------

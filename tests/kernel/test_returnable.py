@@ -95,7 +95,6 @@ def test_ten_mib_in_each_dimm_keep_all_of_them() -> None:
     for number in range(2):
         guest.use(f"/file{number}", "page-cache", 7900)
         guest.use(f"k{number}", "kernel", 10)
-    assert guest.link.model.meminfo.returnable_pages() > 15_900 * PAGES, "piece by piece, whatever the devices"
     assert guest.returnable == 0 == guest.ask_all_back()
 
 
