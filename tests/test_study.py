@@ -44,7 +44,7 @@ def workload(table: dict[str, Any]) -> GrowAndReturn:
 
 @pytest.mark.parametrize("label", ["DIMMs", "virtio-mem", "virtio-mem by blocks", "DIMMs, half as fast"])
 def test_the_formula_tells_which_of_its_guests_fail(study: Results, label: str) -> None:
-    """None fails under a ratio below the formula's; of those above it, at most one in twenty lives."""
+    """None fails under a ratio below the formula's; of those above it two live: 8 of 320 in all."""
     tables = tomllib.loads(STUDY.read_text("utf-8"))
     (made,) = [workload(entry) for entry in tables["workloads"] if entry["label"] == label]
     device = next(entry.get("device", "dimm") for entry in tables["workloads"] if entry["label"] == label)
@@ -57,6 +57,6 @@ def test_the_formula_tells_which_of_its_guests_fail(study: Results, label: str) 
         setting = Setting(device, GIB, 256 * MIB, 15 * GIB, amounts.pace, amounts.kernel_rate, amounts.kernel)
         failed = any(one[name] > 0 for name in FAILING)
         if failed != (one["policy.ratio"] > best(setting, free)):
-            wrong.append(one)
-    assert not [one for one in wrong if one["died"]]
-    assert len(wrong) <= len(runs) // 20
+            wrong.append(failed)
+    assert len(runs) == 80
+    assert wrong == [False, False]

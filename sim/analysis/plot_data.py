@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.analysis.compare import named_conditions, policies_in_order
-from sim.analysis.ranking import failures, marked, ranked
+from sim.analysis.ranking import FAILED_MARK, failures, ranked
 from sim.results.failure import Status
 from sim.units import GIB, MICROSECONDS
 
@@ -73,11 +73,13 @@ class Scenario:
         """The policies that have runs here, those that fail behind the others, as in the tables."""
         return ranked(self.present, self.failures)
 
-    def marked(self, policy: str) -> str:
-        """Return the name of ``policy``; where it fails, with a mark and how often."""
+    def marked(self, policy: str, text: str = "") -> str:
+        """Return ``text``, or the name of ``policy``; where that fails, with a mark and how often."""
         how = self.failures[policy]
-        often = f" ({how.count()})" if how.failed and how.runs > 1 else ""
-        return f"{marked(policy, self.failures)}{often}"
+        if not how.failed:
+            return text or policy
+        often = f" ({how.count()})" if how.runs > 1 else ""
+        return f"{FAILED_MARK} {text or policy}{often}"
 
     def of(self, policy: str) -> pd.DataFrame:
         """Return the runs of ``policy``, by replication."""

@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours
 from sim.analysis.compare import HEADLINE_SCORES, compare, number
-from sim.analysis.figure_heading import MOST_POLICIES, failed_note, heading
+from sim.analysis.figure_heading import MOST_POLICIES, dead_note, heading
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.plot_data import memory_series, ratio_series, scenarios, time_axis
 from sim.analysis.tradeoff import plot_tradeoff
@@ -115,7 +115,7 @@ def plot_memory(store: ResultStore, scenario: Scenario) -> Figure:
         loc="outside lower center",
         ncols=2,
     )
-    heading(figure, "Memory by zone", scenario, _seeds_note(scenario, differs=differs))
+    heading(figure, "Memory by zone", scenario, _seeds_note(scenario, differs=differs), dead_note(scenario))
     return figure
 
 
@@ -155,7 +155,7 @@ def plot_ratio(store: ResultStore, scenario: Scenario) -> Figure:
         axis.set_ylim(0, top * 1.12)
         axis.yaxis.set_major_locator(MaxNLocator(5))
     seeds = _seeds_note(scenario, differs=any(line.differs for line in lines.values()))
-    heading(figure, "Ratio", scenario, f"100 * present MOVABLE / present KERNEL memory; {seeds}")
+    heading(figure, "Ratio", scenario, f"100 * present MOVABLE / present KERNEL memory; {seeds}", dead_note(scenario))
     return figure
 
 
@@ -224,7 +224,7 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     thinned = f"; one in {stride} is drawn" if stride > 1 else ""
     which = f"replication {min(shared)}" if shared else "the first replication of each policy"
     note = f"zone of every memory block ({maps[0][1] >> 20} MiB) over time; {which}{thinned}"
-    heading(figure, "Memory map", scenario, note)
+    heading(figure, "Memory map", scenario, note, dead_note(scenario))
     return figure
 
 
@@ -288,8 +288,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
         _room(axis)
     if not telling:
         axes[0].set_axis_off()
-    notes = (_scores_note(scenario, varied=varied), failed_note(scenario), _alike_note(scenario, alike))
-    heading(figure, "Scores", scenario, *notes)
+    heading(figure, "Scores", scenario, _scores_note(scenario, varied=varied), _alike_note(scenario, alike))
     return figure
 
 

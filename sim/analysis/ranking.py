@@ -101,8 +101,3 @@ def _shown(seconds: float) -> str:
 def ranked(policies: Sequence[str], found: dict[str, Failures]) -> list[str]:
     """Return ``policies`` with those that fail behind the others, the more often the farther; else in their order."""
     return sorted(policies, key=lambda policy: found[policy].failed / max(found[policy].runs, 1))
-
-
-def marked(policy: str, found: dict[str, Failures]) -> str:
-    """Return the name of ``policy``, with a mark where it fails."""
-    return f"{FAILED_MARK} {policy}" if found[policy].failed else policy

@@ -28,19 +28,24 @@ _SAME: Final = 0.022
 
 _FAIR_SHARE: Final = 0.25
 
-_BESIDE_CURVE: Final = ((1, 1), (0, 0), (1, 0.5), (0, 0.5))
+_BESIDE_CURVE: Final = ((1, 1), (0, 0), (1, 0.5), (0, 0.5), (1, 0), (0, 1))
 """Where a ratio may be written, best first: to the left (0) or right (1), and below (0), beside or above (1)."""
 
 _BESIDE_POINT: Final = ((1, 0.5), (1, 1), (1, 0), (0, 1), (0, 0), (0, 0.5))
 _BESIDE_BOTH: Final = ((1, 1), (0, 0), (1, 0.5), (0, 1), (1, 0), (0, 0.5))
+_BESIDE_FAILED: Final = ((1, 0), (1, 0.5), (0, 1), (0, 0.5), (1, 1), (0, 0))
+"""Off a curve that comes from the upper right."""
 
 
 @dataclass(slots=True)
 class _Point:
-    """One policy: least headroom (``x``) and memory given back (``y``), whether the kernel lacked memory, its ratio."""
+    """One policy: least headroom (``x``), memory given back (``y``), whether it failed its ratio.
+
+    ``mark`` is what is written around its name or ratio.
+    """
 
     policy: str
-    name: str
+    mark: str
     x: float
     y: float
     failed: bool
@@ -76,11 +81,15 @@ class _Cluster:
 
     def label(self) -> str:
         """Return the ratios among the points, and the names of the others."""
-        ratios = sorted(point.ratio for point in self.points if not math.isnan(point.ratio))
-        names = [point.name for point in self.points if math.isnan(point.ratio)]
-        if ratios:
-            names.insert(0, f"{ratios[0]:g}" + (f" to {ratios[-1]:g}" if ratios[-1] > ratios[0] else "") + " %")
-        return "\n".join(names)
+        ratios: dict[str, list[float]] = {}
+        for point in sorted(self.points, key=lambda point: point.ratio):
+            if not math.isnan(point.ratio):
+                ratios.setdefault(point.mark, []).append(point.ratio)
+        lines = [
+            mark.format(f"{alike[0]:g}" + (f" to {alike[-1]:g}" if alike[-1] > alike[0] else "") + " %")
+            for mark, alike in ratios.items()
+        ]
+        return "\n".join([*lines, *(p.mark.format(p.policy) for p in self.points if math.isnan(p.ratio))])
 
 
 def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
@@ -122,10 +131,12 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
     )  # fmt: skip
     _legend(figure, points)
     seeds = "" if scenario.replications == 1 else f"; means of {scenario.replications} replications"
+    if seeds and any(0 < how.failed < how.runs for how in scenario.failures.values()):
+        seeds += ", those that failed included"
     note = "each point is a policy: further up, more memory comes back; further right, more was left to the kernel"
     explained = ""
     if any(point.policy == scenario.bound for point in points):
-        explained = f"{scenario.bound} knows the future and makes as much MOVABLE as the kernel can do without"
+        explained = f"{scenario.bound} knows the future: the best of the plans that it tried, by MOVABLE over time"
     heading(figure, "Trade-off", scenario, f"{note}{seeds}", explained, most=None)
     return figure
 
@@ -139,7 +150,8 @@ def _points(scenario: Scenario, score: str, per: float) -> list[_Point]:
             continue
         failed = bool(scenario.failures[policy].failed)
         family = re.sub(r"[,\s]*(ratio )?\d+( ?%)?$", "", policy)
-        points.append(_Point(policy, scenario.marked(policy), x, y, failed, scenario.configured_ratio(policy), family))
+        mark, ratio = scenario.marked(policy, "{}"), scenario.configured_ratio(policy)
+        points.append(_Point(policy, mark, x, y, failed, ratio, family))
     for point in points:
         # One ratio makes no curve: the policy is written by its name.
         if sum(other.family == point.family for other in points) == 1:
@@ -201,7 +213,7 @@ def _label(axis: Axes, clusters: list[_Cluster]) -> None:
         lines = text.split("\n")
         wide = (0.0092 if cluster.is_curve else 0.0118) * max(map(len, lines))
         high = 0.034 * len(lines)
-        for across, up in _BESIDE_CURVE if cluster.is_curve else _BESIDE_BOTH if cluster.has_ratio else _BESIDE_POINT:
+        for across, up in _beside(cluster):
             x0 = x + 0.014 if across else x - 0.014 - wide
             y0 = y + 0.012 if up == 1 else y - 0.012 - high if up == 0 else y - high / 2
             box = (x0, y0, x0 + wide, y0 + high)
@@ -209,14 +221,21 @@ def _label(axis: Axes, clusters: list[_Cluster]) -> None:
             if inside and not any(_overlap(box, other) for other in occupied):
                 break
         else:
-            if cluster.is_curve:
+            if cluster.is_curve and not cluster.failed:
                 continue
         occupied.append(box)
         axis.text(
             x0 if across else x0 + wide, y0 + high / 2, text, transform=axis.transAxes, va="center",
             ha="left" if across else "right", fontsize=9 if cluster.is_curve else 10, zorder=5,
-            color=_CURVE if cluster.is_curve else "#222222", fontweight="normal" if cluster.is_curve else "bold",
+            color=_CURVE if cluster.is_curve and not cluster.failed else "#222222",
+            fontweight="normal" if cluster.is_curve else "bold",
         )  # fmt: skip
+
+
+def _beside(cluster: _Cluster) -> tuple[tuple[int, float], ...]:
+    if not cluster.has_ratio:
+        return _BESIDE_POINT
+    return _BESIDE_FAILED if cluster.failed else _BESIDE_CURVE if cluster.is_curve else _BESIDE_BOTH
 
 
 _Box = tuple[float, float, float, float]
@@ -237,6 +256,5 @@ def _legend(figure: Figure, points: list[_Point]) -> None:
             Line2D([], [], color=_POINT, marker="D", ms=7, lw=0, markeredgecolor="white", label="other policies")
         )
     if any(point.failed for point in points):
-        label = "failed: guest died, kernel out of memory, or memory not added"
-        handles.append(Line2D([], [], color=_FAILED, marker="X", ms=8, lw=0, markeredgecolor="white", label=label))
+        handles.append(Line2D([], [], color=_FAILED, marker="X", ms=8, lw=0, markeredgecolor="white", label="failed"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)

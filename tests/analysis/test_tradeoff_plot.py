@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 BLUE, ORANGE, BLACK = PALETTE[0], PALETTE[1], "#222222"
-OUT_OF_MEMORY = "failed: guest died, kernel out of memory, or memory not added"
+FAILED = "failed"
 RATIOS = {"auto-movable 301": 301, "auto-movable 90": 90, "auto-movable 200": 200, "auto-movable 2000": 2000}
 
 
@@ -86,7 +86,7 @@ def test_starved_policies_have_a_mark_of_their_own_and_each_kind_that_of_the_leg
     handles: dict[str, Any] = dict(legend(figure))
     curve, other, cross = (
         len(np.asarray(MarkerStyle(handles[label].get_marker()).get_path().vertices))
-        for label in ("auto-movable, by ratio", "other policies", OUT_OF_MEMORY)
+        for label in ("auto-movable, by ratio", "other policies", FAILED)
     )
     assert len({curve, other, cross}) == 3
     assert corners(panels(figure)[0]) == {
@@ -134,7 +134,7 @@ def labels(figure: Figure) -> dict[tuple[float, float], str]:
 def test_beside_every_mark_stands_the_name_of_its_policy_or_its_ratio(figure: Figure) -> None:
     assert labels(figure) == {
         (900, 2): "zeta", (100, 1): "alpha", (0, 9): "✗ starved",
-        (800, 3): "90 %", (600, 5): "200 %", (400, 7): "301 %", (20, 5): "2000 %",
+        (800, 3): "90 %", (600, 5): "200 %", (400, 7): "301 %", (20, 5): "✗ 2000 %",
     }  # fmt: skip
 
 
@@ -150,14 +150,14 @@ def test_a_name_gives_way_to_marks_and_other_names() -> None:
 def test_the_legend_shows_the_marks_that_it_names(figure: Figure) -> None:
     handles: dict[str, Any] = dict(legend(figure))
     assert {label: (coloured(handle), handle.get_marker()) for label, handle in handles.items()} == {
-        "auto-movable, by ratio": (BLUE, "o"), "other policies": (ORANGE, "D"), OUT_OF_MEMORY: (BLACK, "X"),
+        "auto-movable, by ratio": (BLUE, "o"), "other policies": (ORANGE, "D"), FAILED: (BLACK, "X"),
     }  # fmt: skip
     assert handles["auto-movable, by ratio"].get_linestyle() == "-"
 
 
 def test_the_legend_leaves_out_what_is_not_there() -> None:
     assert list(legend(drawn({"b": scores(900, 2), "a": scores(100, 1)}))) == ["other policies"]
-    assert list(legend(drawn({"b": scores(900, 2, ooms=1), "a": scores(10, 1, adds=1)}))) == [OUT_OF_MEMORY]
+    assert list(legend(drawn({"b": scores(900, 2, ooms=1), "a": scores(10, 1, adds=1)}))) == [FAILED]
 
 
 @pytest.mark.parametrize(("ooms", "adds"), [([0, 0, 1], [0, 0, 0]), ([0, 0, 0], [1, 0, 0])])
@@ -170,7 +170,27 @@ def test_one_failure_in_one_replication_marks_the_policy(ooms: list[float], adds
     figure = drawn(values)
     # A mark stands at the means.
     assert places(panels(figure)[0]) == {(30, 3): BLACK, (90, 9): ORANGE}
-    assert "means of 3 replications" in words(figure)
+    found = words(figure)
+    assert "means of 3 replications, those that failed included" in found
+    assert "✗: failed in so many of the replications" in found
+    assert labels(figure) == {(30, 3): "✗ b (1 of 3)", (90, 9): "a"}
+
+
+def test_at_a_ratio_that_fails_stands_how_often() -> None:
+    def rows(x: float, y: float, *ooms: int) -> dict[str, list[float]]:
+        return {name: list(values) * 3 for name, values in scores(x, y).items()} | {"kernel_ooms": list(ooms)}
+
+    values = {
+        "a 300": rows(0, 1, 1, 0, 1), "a 600": rows(0, 1, 1, 1, 1), "a 900": rows(0, 1, 1, 1, 1),
+        "b": rows(0, 1, 0, 0, 1), "a 200": rows(400, 5, 0, 2, 0), "a 100": rows(900, 3, 0, 0, 0),
+    }  # fmt: skip
+    figure = drawn(values, {"a 100": 100, "a 200": 200, "a 300": 300, "a 600": 600, "a 900": 900})
+    assert labels(figure) == {
+        (900, 3): "100 %", (400, 5): "✗ 200 % (1 of 3)",
+        (0, 1): "✗ 300 % (2 of 3)\n✗ 600 to 900 % (3 of 3)\n✗ b (1 of 3)",
+    }  # fmt: skip
+    all_fail = drawn({"a": rows(0, 1, 1, 2, 1), "b": rows(500, 4, 0, 0, 0)})
+    assert "those that failed" not in words(all_fail)
 
 
 @pytest.mark.parametrize(("largest", "unit", "shown"), [(4 * GIB - MIB, "MiB", (4095, 1024)), (4 * GIB, "GiB", (4, 1))])
@@ -296,7 +316,7 @@ def test_the_heading_explains_the_bound_where_there_is_one() -> None:
         "to the kernel"
     )
     known = words(drawn({"b": scores(900, 2), "oracle": scores(100, 1)}, bound="oracle"))
-    assert known == f"{without} oracle knows the future and makes as much MOVABLE as the kernel can do without"
+    assert known == f"{without} oracle knows the future: the best of the plans that it tried, by MOVABLE over time"
     called_so = words(drawn({"b": scores(900, 2), "clairvoyant": scores(100, 1)}))
     assert called_so == without, "a label says nothing of the policy"
     assert words(drawn({"b": scores(900, 2), "a": scores(100, 1)}, bound="oracle")) == without, "it has no point"
