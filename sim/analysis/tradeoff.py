@@ -39,7 +39,7 @@ _BESIDE_FAILED: Final = ((1, 0), (1, 0.5), (0, 1), (0, 0.5), (1, 1), (0, 0))
 
 @dataclass(slots=True)
 class _Point:
-    """One policy: least headroom (``x``), memory given back (``y``), whether it failed its ratio.
+    """One policy: least headroom (``x``), memory given back (``y``), whether it failed, its ratio.
 
     ``mark`` is what is written around its name or ratio.
     """
