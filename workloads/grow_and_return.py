@@ -11,7 +11,7 @@ from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, MICROSECONDS, PAGE_SIZE, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import KERNEL_KINDS, GuestProcess, drive
-from workloads.parts.parameters import DeviceBlock, Duration, check_after, check_multiples, check_slots
+from workloads.parts.parameters import DeviceBlock, Duration, check_after, check_multiples, check_slots, check_tick
 from workloads.parts.plan import follow
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class GrowAndReturn(Workload):
         check_after(check, kernel_start=kernel_start, leave=leave)
         check_after(check, leave=leave, ask_back=ask_back)
         check_after(check, ask_back=ask_back, duration=duration)
+        check_tick(check, tick, duration)
         check.done()
         self._device = device
         self._size = size

@@ -104,6 +104,7 @@ class GuestLoad(Workload):
                 check.fault("kernel_share", f"and cache_share are shares of bytes; kind must be one of {kinds}")
         if check.good("start", "end") and 0 < seconds_to_us(end) <= seconds_to_us(start):
             check.fault("end", f"must be after the start, {start:g}, but is {shown(end)}")
+        check_tick(check, tick, duration)
         check.done()
         self._shape = shape
         self._kind = kind

@@ -73,7 +73,7 @@ class Clairvoyant(Policy):
         rehearsals: Annotated[
             int,
             Whole(_FEWEST_REHEARSALS),
-            "most rehearsals of the run, beside one for each other policy of the experiment",
+            "most rehearsals of the run, beside one for each other policy of the experiment and five of simple ones",
         ] = DEFAULT_REHEARSALS,
     ) -> None:
         check.done()

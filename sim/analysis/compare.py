@@ -104,7 +104,7 @@ def compare(
         for score in scores:
             table = cells[score].unstack("policy")  # noqa: PD010  pivot_table takes twenty times as long
             present = [policy for policy in order if policy in table]
-            found += _rows(score, table[present], base, method)
+            found += _rows(score, table[present], base, method, (len(present) - 1) * len(scores))
         for row, different in zip(found, holm([float(str(row["p"])) for row in found]), strict=True):
             rows.append(row | {"machine": str(machine), "workload": str(workload), "different": different})
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
@@ -115,8 +115,11 @@ def nothing_random(runs: pd.DataFrame) -> bool:
     return "streams_drawn" in runs and bool((runs["streams_drawn"] == 0).all())
 
 
-def _rows(score: str, table: pd.DataFrame, base: str, method: Method) -> list[dict[str, object]]:
-    """Return the rows of one score: ``table`` has a row for each replication and a column for each policy."""
+def _rows(score: str, table: pd.DataFrame, base: str, method: Method, tests: int) -> list[dict[str, object]]:
+    """Return the rows of one score: ``table`` has a row for each replication and a column for each policy.
+
+    ``tests`` are the differences that are told apart together with these.
+    """
     known = SCORES[score]
     content = table.to_numpy(dtype=np.float64)
     own = support(content, known.better, highest=known.highest)
@@ -132,15 +135,16 @@ def _rows(score: str, table: pd.DataFrame, base: str, method: Method) -> list[di
             differences = gaps[~np.isnan(gaps)]
         of_mean = _of_mean(values, method, (float(own[0][column]), float(own[1][column])), known.highest)
         gap = Estimate(0.0, 0.0) if len(differences) else Estimate()
+        ends = (float(against[0][column]), float(against[1][column]))
         if column != place:
-            gap = estimate(differences, method, bounds=(float(against[0][column]), float(against[1][column])))
+            gap = estimate(differences, method, bounds=ends)
         rows.append(
             {
                 "policy": policy, "score": score, "unit": known.unit.symbol, "better": known.better,
                 "replications": len(values), "mean": _mean(values), "low": of_mean.low, "high": of_mean.high,
                 "baseline": base, "pairs": len(differences), "difference": _mean(differences),
                 "difference_low": gap.low, "difference_high": gap.high,
-                "apart": int(np.count_nonzero(differences)), "p": gap.p, "needed": needed(differences),
+                "apart": int(np.count_nonzero(differences)), "p": gap.p, "needed": needed(differences, ends, tests),
             }
         )  # fmt: skip
     return rows

@@ -216,17 +216,25 @@ def holm(probabilities: Sequence[float], error: float = 1 - CONFIDENCE) -> list[
     return found
 
 
-def needed(differences: Floats) -> float:
+def needed(differences: Floats, bounds: tuple[float, float] | None = None, tests: int = 1) -> float:
     """Return about how many replications it takes until the interval of the mean of ``differences`` leaves out 0.
 
-    NaN where that cannot be told: fewer than two values, or a mean of 0. Half the interval is about twice the standard
-    error and, for what was not seen, 3.7 / N of how far values go (a share of 0 of N may be 3.7 / N with 97.5 %).
+    That is with the confidence that Holm's procedure asks of the first of so many ``tests``. ``bounds`` are the ends of
+    the support, see :func:`support`; the values' own where None. NaN where it cannot be told: fewer than two values, or
+    a mean of 0. The interval reaches as far as the normal one and, for what was not seen, by ln(2 / error) / N of the
+    way to the end of the support (a share of 0 of N may be 3.7 / N with 97.5 %).
     """
     finite = differences[np.isfinite(differences)]
-    if len(finite) < 2 or not (mean := abs(float(finite.mean()))):  # noqa: PLR2004
+    if len(finite) < 2 or not (mean := float(finite.mean())):  # noqa: PLR2004
         return math.nan
-    spread = 2 * float(finite.std(ddof=1)) / mean
-    reach = 3.7 * float(np.abs(finite - finite.mean()).max()) / mean
+    from scipy.special import ndtri
+
+    tail = (1 - CONFIDENCE) / max(tests, 1) / 2
+    farthest = float(np.abs(finite - mean).max())
+    if bounds is not None and all(map(math.isfinite, bounds)):
+        farthest = max(farthest, mean - bounds[0] if mean > 0 else bounds[1] - mean)
+    spread = -float(ndtri(tail)) * float(finite.std(ddof=1)) / abs(mean)
+    reach = -math.log(tail) * farthest / abs(mean)
     # N with spread / sqrt(N) + reach / N = 1.
     root = (spread + math.sqrt(spread * spread + 4 * reach)) / 2
     return float(max(FEWEST_FOR_INTERVAL, math.ceil(root * root)))

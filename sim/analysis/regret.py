@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.analysis.compare import compare, named_conditions, number
 from sim.results.failure import Status
+from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def what_was_proved(runs: pd.DataFrame, against: str) -> dict[tuple[str, str], s
 
 def _in_words(runs: pd.DataFrame) -> str:
     proved = int(runs["plan_proved"].astype(bool).sum())
+    if bool((runs[[name for name in FAILING if name in runs]] > 0).any(axis=1).all()):
+        return "every plan fails" if proved == len(runs) else "every plan that was tried fails"
     if proved == len(runs):
         return "proved best" if len(runs) == 1 else f"proved best in all {len(runs)} runs"
     tried = runs["plan_rehearsals"].astype(int)
@@ -63,7 +66,7 @@ def _in_words(runs: pd.DataFrame) -> str:
         words += f", proved best in {proved} of {len(runs)} runs"
     limits = runs["plan_bound_byte_seconds"]
     if limits.isna().any():
-        return f"{words}; no bound, as what is asked for depends on the zones"
+        return f"{words}; no bound, as rehearsals differ in requests or kernel memory"
     unit = SCORES[OBJECTIVE].unit
     limit, best = float(limits.mean()), float(runs[OBJECTIVE].mean())
     gap = 100 * (limit - best) / limit if limit else 0.0

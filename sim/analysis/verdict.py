@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.compare import HEADLINE_SCORES, number, shown_unit, signed
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL, MOST_NEEDED
-from sim.scores.definition import Question
+from sim.scores.definition import BYTE_SECONDS, PERCENT, Question
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sim.analysis.ranking import Failures
-    from sim.scores.definition import Score
+    from sim.scores.definition import Score, Unit
 
     Row = Mapping[str, Any]
 
@@ -54,14 +54,58 @@ def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[st
     values = {policy: of_score[policy]["mean"] for policy in candidates if policy in of_score}
     if len(values) < 2 or len(set(values.values())) == 1:  # noqa: PLR2004
         return []
+    left_out = _less_arrived(rows, list(values))
+    if left_out:
+        values = {policy: value for policy, value in values.items() if policy not in left_out}
     best = max(values, key=lambda policy: values[policy])
-    these = "these" if len(values) < len(found) else "all"
+    these = "those" if left_out else "these" if len(values) < len(found) else "all"
     text = f"Of {these}, most came back with {best}: {_with_interval(of_score[best])}{_near_the_wall(rows, best)}"
+    text += _unserved(rows, best, list(values))
     base = of_score[best]["baseline"]
     if best != base and base in of_score:
         fails = f", fails in {found[base].count()}" if found[base].failed else ""
         text += f"; with {base} (baseline{fails}) {_with_interval(of_score[base])}: {_gap(of_score[best])}"
-    return [f"{text}."]
+    if not left_out:
+        return [f"{text}."]
+    return [
+        f"Less arrived of what was asked for with {', '.join(left_out)}; what comes back with the others is told.",
+        f"{text}.",
+    ]
+
+
+_ENOUGH: Final = 1.0
+"""Percentage points by which less may arrive than with others, for what comes back to be comparable."""
+
+
+def _means(rows: Sequence[Row], question: Question, unit: Unit, policies: Sequence[str]) -> dict[str, float]:
+    """Return the means of the score that tables show for ``question`` in ``unit``, of ``policies`` that have one."""
+    names = [name for name in HEADLINE_SCORES if SCORES[name].question is question and SCORES[name].unit is unit]
+    return {
+        str(row["policy"]): float(row["mean"])
+        for row in rows
+        if row["score"] in names and row["policy"] in policies and not math.isnan(row["mean"])
+    }
+
+
+def _less_arrived(rows: Sequence[Row], policies: Sequence[str]) -> list[str]:
+    """Return the policies with which less arrived than with others: giving back what never came is easy."""
+    arrived = _means(rows, Question.ARRIVALS, PERCENT, policies)
+    most = max(arrived.values(), default=0.0)
+    return [policy for policy, share in arrived.items() if share < most - _ENOUGH]
+
+
+def _unserved(rows: Sequence[Row], best: str, policies: Sequence[str]) -> str:
+    """Return what to say where more of the demand went unserved with ``best`` than with another of ``policies``."""
+    unserved = _means(rows, Question.FAILURES, BYTE_SECONDS, policies)
+    if best not in unserved:
+        return ""
+    other = min(unserved, key=lambda policy: unserved[policy])
+    if unserved[best] <= unserved[other]:
+        return ""
+    shown = {
+        policy: f"{number(BYTE_SECONDS.show(unserved[policy]))} {BYTE_SECONDS.shown_symbol}" for policy in unserved
+    }
+    return f"; of the demand, {shown[best]} were not served, with {other} {shown[other]}"
 
 
 def _gap(row: Row) -> str:

@@ -145,11 +145,22 @@ def test_marks_of_a_scenario_are_corrected_for_all_that_is_compared_in_it() -> N
 def test_how_many_are_needed_solves_the_rule() -> None:
     values = np.array([0.0, 1.0, 2.0, 5.0])
     many = needed(values)
-    # 2 s / (m sqrt N) + 3.7 r / (m N) = 1 with m = 2, s^2 = 14 / 3, r = 3.
-    left = 2 * math.sqrt(14 / 3) / (2 * math.sqrt(many)) + 3.7 * 3 / (2 * many)
+    # z s / (m sqrt N) + l r / (m N) = 1 with m = 2, s^2 = 14 / 3, r = 3; z is 1.96 and l the logarithm of 40.
+    left = 1.959964 * math.sqrt(14 / 3) / (2 * math.sqrt(many)) + math.log(40) * 3 / (2 * many)
     assert left <= 1
     assert many == FEWEST_FOR_INTERVAL or left > 0.9
     assert needed(values / 100 + 1) == FEWEST_FOR_INTERVAL
     assert needed(values - 1.9) > 1000
     assert math.isnan(needed(np.zeros(5)))
     assert math.isnan(needed(np.array([1.0])))
+
+
+def test_more_are_needed_where_unseen_ones_may_lie_beyond_0_and_where_much_is_compared() -> None:
+    close = np.array([20.0, 21.0, 22.0, 23.0])
+    assert needed(close) == needed(close, (15.0, 30.0)) == FEWEST_FOR_INTERVAL
+    # Without spread to speak of, N is l (m - low) / m: of the mean 21.5 and the end -78.5 about 17.2 and more.
+    far = needed(close, (-78.5, 30.0))
+    assert math.log(40) * 100 / 21.5 < far < math.log(40) * 100 / 21.5 + 2
+    assert needed(-close, (-30.0, 78.5)) == far
+    assert needed(-close, (-300.0, 0.0)) == needed(close, (0.0, 300.0)) == 15
+    assert needed(close, (-78.5, 30.0), 50) > math.log(2000) * 100 / 21.5

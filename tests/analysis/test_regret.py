@@ -87,8 +87,11 @@ Found = tuple[float, bool, int, float | None]
 """GiB s, whether it is proved, rehearsals, and the bound in GiB s."""
 
 
-def said(*found: Found) -> str:
+def said(*found: Found, fails: int = 0) -> str:
+    """Return what is said of these runs, of which the last ``fails`` fail."""
     frame = runs({"k": [1.0] * len(found), "oracle": [worth * GIB for worth, *_ in found]})
+    frame[["died", "failed_adds"]] = 0.0
+    frame["kernel_ooms"] = [float(replication >= len(found) - fails) for replication in frame["replication"]]
     mine = frame["policy"] == "oracle"
     frame.loc[mine, "plan_proved"] = pd.Series([proved for _, proved, _, _ in found], dtype=object).to_numpy()
     frame.loc[mine, "plan_rehearsals"] = [count for _, _, count, _ in found]
@@ -113,13 +116,20 @@ def said(*found: Found) -> str:
         ),
         (
             [(97, False, 20, None)],
-            "oracle: best of 20 plans tried; no bound, as what is asked for depends on the zones",
+            "oracle: best of 20 plans tried; no bound, as rehearsals differ in requests or kernel memory",
         ),
         ([(0, False, 20, 0)], "oracle: best of 20 plans tried; no plan can pass 0 GiB s, gap 0 %"),
     ],
 )
 def test_it_is_called_what_it_is(found: list[Found], words: str) -> None:
     assert said(*found) == words
+
+
+def test_no_plan_is_called_the_best_where_every_plan_fails() -> None:
+    proved, tried = (0, True, 7, 0), (0, False, 7, 3)
+    assert said(proved, proved, fails=2) == "oracle: every plan fails"
+    assert said(proved, tried, fails=2) == "oracle: every plan that was tried fails"
+    assert said(proved, (5, True, 9, 5), fails=1) == "oracle: proved best in all 2 runs"
 
 
 # Which policy it is held against ----

@@ -87,6 +87,31 @@ def test_the_verdict_names_who_gives_most_back_of_those_that_never_fail() -> Non
     assert "a difference of +40 (" in text
 
 
+def test_who_got_less_of_what_was_asked_for_is_not_praised_for_giving_it_back() -> None:
+    full, none = [100.0] * 15, [98.9] * 15
+    values = {
+        "base": {"returned_share": spread(40, 1), "arrived_share": full},
+        "hollow": {"returned_share": [100.0] * 15, "arrived_share": none},
+        "good": {"returned_share": spread(80, 1), "arrived_share": [99.0] * 15},
+    }
+    text = " ".join(shown(score_rows(values), scores=[*SHOWN, "arrived_share"]).split())
+    assert "Less arrived of what was asked for with hollow; what comes back with the others is told. Of those" in text
+    assert "Of those, most came back with good: 80 %" in text
+
+
+def test_demand_that_is_not_served_with_the_best_is_told() -> None:
+    def told(of_good: float) -> str:
+        values = {
+            "base": {"returned_share": spread(40, 1), "unserved_byte_seconds": [2.0 * GIB] * 15},
+            "good": {"returned_share": spread(80, 1), "unserved_byte_seconds": [of_good * GIB] * 15},
+        }
+        return " ".join(shown(score_rows(values), scores=[*SHOWN, "unserved_byte_seconds"]).split())
+
+    assert "of the demand, 3 GiB s were not served, with base 2 GiB s" in told(3)
+    assert "were not served" not in told(2)
+    assert "were not served" not in told(1)
+
+
 def test_each_mean_has_below_it_where_its_difference_to_the_baseline_lies() -> None:
     lines = shown(MANY).splitlines()
     (place,) = [number for number, line in enumerate(lines) if line.startswith("good ")]

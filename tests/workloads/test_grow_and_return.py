@@ -16,6 +16,7 @@ from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
+from sim.plugins.parameters import ParameterError
 from sim.record.events import Events
 from sim.streams import Streams
 from sim.units import GIB, MIB, PAGE_SIZE
@@ -216,3 +217,9 @@ def test_never_less_than_nothing_could_be_returned(device: str) -> None:
     """A big block holds kernel pages before its device counts it as plugged."""
     result, _ = run(OnlineKernel(), device=device)
     assert result.guest["returnable"].min() == 0
+
+
+def test_a_step_of_time_longer_than_the_run_is_a_fault() -> None:
+    with pytest.raises(ParameterError, match=r"tick: must not be longer than the duration, 2400, but is 2401"):
+        GrowAndReturn(tick=2401.0, duration=2400.0)
+    GrowAndReturn(tick=2400.0, duration=2400.0)

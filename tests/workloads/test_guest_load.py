@@ -355,3 +355,9 @@ def test_every_fault_of_a_file_is_told_with_its_line(tmp_path: Path) -> None:
 def test_a_file_without_rows_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ParameterError, match=r"path: load\.csv"):
         trace(tmp_path, text)
+
+
+def test_a_step_of_time_longer_than_the_run_is_a_fault() -> None:
+    with pytest.raises(ParameterError, match=r"tick: must not be longer than the duration, 2400, but is 2401"):
+        GuestLoad(tick=2401.0, duration=2400.0)
+    GuestLoad(tick=2400.0, duration=2400.0)

@@ -78,3 +78,9 @@ def check_after(check: Checker, **times: float) -> None:
     (first, before), (second, after) = times.items()
     if check.good(first, second) and seconds_to_us(after) <= seconds_to_us(before):
         check.fault(second, f"must be after {first}, {before:g}, but is {shown(after)}")
+
+
+def check_tick(check: Checker, tick: float, duration: float) -> None:
+    """Find fault with a step of time that is longer than the run: in it nothing would ever be taken."""
+    if check.good("tick", "duration") and tick > duration:
+        check.fault("tick", f"must not be longer than the duration, {duration:g}, but is {tick:g}")
