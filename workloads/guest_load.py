@@ -24,7 +24,7 @@ from workloads.parts.demand import (
     write_drop_caches,
 )
 from workloads.parts.draws import even_waits
-from workloads.parts.parameters import NODES, Duration
+from workloads.parts.parameters import NODES, Duration, check_tick
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
