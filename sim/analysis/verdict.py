@@ -55,8 +55,7 @@ def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[st
     if len(values) < 2 or len(set(values.values())) == 1:  # noqa: PLR2004
         return []
     left_out = _less_arrived(rows, list(values))
-    if left_out:
-        values = {policy: value for policy, value in values.items() if policy not in left_out}
+    values = {policy: value for policy, value in values.items() if policy not in left_out}
     best = max(values, key=lambda policy: values[policy])
     these = "those" if left_out else "these" if len(values) < len(found) else "all"
     text = f"Of {these}, most came back with {best}: {_with_interval(of_score[best])}{_near_the_wall(rows, best)}"
@@ -65,12 +64,8 @@ def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[st
     if best != base and base in of_score:
         fails = f", fails in {found[base].count()}" if found[base].failed else ""
         text += f"; with {base} (baseline{fails}) {_with_interval(of_score[base])}: {_gap(of_score[best])}"
-    if not left_out:
-        return [f"{text}."]
-    return [
-        f"Less arrived of what was asked for with {', '.join(left_out)}; what comes back with the others is told.",
-        f"{text}.",
-    ]
+    less = f"Less arrived of what was asked for with {', '.join(left_out)}; what comes back with the others is told."
+    return [*([less] if left_out else []), f"{text}."]
 
 
 _ENOUGH: Final = 1.0
