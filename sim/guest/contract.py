@@ -89,7 +89,8 @@ class OomEvent:
 
     ``done_share`` is the part of the demand that had been satisfied by then (0 to 1; 0 for a migration). ``victim``
     is the name of the load that lost a process, None when there was nobody to kill: then ``guest_died``. ``zones``
-    is the state at failure.
+    is the state at failure. ``equals`` are the loads as big as the victim that lie in other zones: it is chance that
+    none of them died in its place, and what is free where from then on follows from it.
     """
 
     kind: OomKind
@@ -98,6 +99,7 @@ class OomEvent:
     done_share: float
     zones: tuple[ZoneUse, ...]
     mem_available: int
+    equals: tuple[str, ...] = ()
 
 
 class OfflineOutcome(NamedTuple):

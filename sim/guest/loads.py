@@ -5,6 +5,7 @@ A load's pages and the counters of the zones that they lie in change together, h
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -180,6 +181,13 @@ class Load:
     def kernel_pages(self) -> int:
         """Return the kernel pages in all zones, reclaimable ones included."""
         return sum(self.kernel.values()) + sum(self.slab.values()) + sum(self.orphans.values())
+
+    def by_zone(self) -> Counter[GuestZone]:
+        """Return all pages by zone."""
+        pages: Counter[GuestZone] = Counter(self.user)
+        for held in (self.kernel, self.slab, self.orphans):
+            pages.update(held)
+        return pages
 
     def badness(self) -> float:
         """Return the pages that count against one process: resident and page tables (mm/oom_kill.c, oom_badness).

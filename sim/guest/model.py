@@ -40,9 +40,9 @@ class GuestModel:
     """A guest's memory by zone, who uses it, and what hotplug can take back.
 
     Implements :class:`sim.guest.contract.Guest`. ``demands`` is asked for memory, ``meminfo`` says what is left,
-    ``killer`` knows whom the out-of-memory killer took, ``memmaps`` where the memmap of added memory lies. ``zones``
-    (by node and zone type) and ``loads`` (by name) are there to be read. Not thread-safe; deterministic, without
-    randomness.
+    ``killer`` knows whom the out-of-memory killer took, ``memmaps`` where the memmap of added memory lies,
+    ``migration`` what was moved. ``zones`` (by node and zone type) and ``loads`` (by name) are there to be read. Not
+    thread-safe; deterministic, without randomness.
     """
 
     def __init__(self, parameters: GuestParameters | None = None, *, block_pages: int = 32768) -> None:
@@ -63,7 +63,7 @@ class GuestModel:
         reclaim = Reclaim(self._zones, loads, parameters)
         allocation = Allocation(self._zones, reclaim)
         self.demands = Demands(self._zones, loads, allocation, reclaim, self.killer, parameters)
-        self._migration = Migration(self._zones, loads, reclaim, self.killer)
+        self.migration = Migration(self._zones, loads, reclaim, self.killer)
         self._settled = SettledKernel(loads, allocation, parameters)
         self.memmaps = Memmaps(self._zones, reclaim, self._settled, block_pages)
         self._hosted = self.memmaps.hosted
@@ -177,7 +177,7 @@ class GuestModel:
         for stop in (*refused, first_block + nr_blocks):
             if stop > start:
                 pages = (stop - start) * pages_per_block
-                run_moved, run_ooms = self._migration.withdraw(its_zone, pages, drop_cache=False)
+                run_moved, run_ooms = self.migration.withdraw(its_zone, pages, drop_cache=False)
                 self._zones.watermarks_stale = True
                 moved += run_moved
                 ooms += run_ooms
@@ -221,7 +221,7 @@ class GuestModel:
             # What withdraw() comes to where nothing is in the way; watermarks need not be known for it.
             its_zone.shrink(pages)
             return SubblockOutcome(mask)
-        moved, ooms = self._migration.withdraw(its_zone, pages, drop_cache=True)
+        moved, ooms = self.migration.withdraw(its_zone, pages, drop_cache=True)
         return SubblockOutcome(mask, moved, tuple(ooms))
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING
 
 from sim.guest.contract import OomEvent, OomKind
 from sim.guest.loads import OWNED, Load, LoadKind
+from sim.units import PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sim.guest.loads import Loads
     from sim.guest.meminfo import Meminfo
+    from sim.guest.zone import GuestZone
 
 _CROWD = 64
 """Part of many small processes that is killed at a time."""
+_EQUAL_WITHIN = 2
+"""Pages that make no difference: recorded loads of one size are equal to within a page or two."""
 
 
 class OomKiller:
@@ -42,6 +48,7 @@ class OomKiller:
             done_share,
             self._meminfo.uses(),
             self._meminfo.available(),
+            self._equals(victim) if victim else (),
         )
         self.events.append(event)
         if victim is None:
@@ -63,8 +70,24 @@ class OomKiller:
         worst: Load | None = None
         most = -1.0
         for load in self._loads.by_name.values():
-            if load.kind in OWNED and (load.user or load.kernel):
+            if _can_die(load):
                 badness = load.badness()
                 if badness >= most:
                     worst, most = load, badness
         return worst
+
+    def _equals(self, victim: Load) -> tuple[str, ...]:
+        """Return the other loads that are as big as the victim, but lie elsewhere."""
+        least, lies = victim.badness() - _EQUAL_WITHIN, victim.by_zone()
+        loads = self._loads.by_name.values()
+        equals = (load for load in loads if load is not victim and _can_die(load) and load.badness() >= least)
+        return tuple(load.name for load in equals if _differ(load.by_zone(), lies))
+
+
+def _can_die(load: Load) -> bool:
+    return load.kind in OWNED and bool(load.user or load.kernel)
+
+
+def _differ(pages: Mapping[GuestZone, int], others: Mapping[GuestZone, int]) -> bool:
+    """Whether pages lie in other zones than others do."""
+    return any(abs(pages.get(zone, 0) - others.get(zone, 0)) > PAGEBLOCK_PAGES for zone in {*pages, *others})

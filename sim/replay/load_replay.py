@@ -21,14 +21,18 @@ from sim.replay.trace_format import TraceError, read_trace
 from sim.units import MIB, PAGE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from sim.guest import GuestParameters, OomEvent
+    from sim.guest.contract import ZoneUse
+    from sim.replay.load_comparison import Pair
     from sim.replay.report import ReplayReport
     from sim.replay.trace_format import Snapshot, Step, Trace, ZoneSnapshot
 
 _MIB_PAGES: Final = MIB // PAGE_SIZE
+_MOVES: Final = frozenset({"resize_virtio_mem", "set_block_state", "unplug_dimm", "wait"})
+"""Steps in which pages are moved for offlining; in others the kernel moves some to have huge pages."""
 
 
 class LoadReplay(Replay):
@@ -43,10 +47,12 @@ class LoadReplay(Replay):
         self.events: dict[int, tuple[OomEvent, ...]] = {}
         self._applied: tuple[OomEvent, ...] = ()
         self._kernel_at_boot = _kernel_pages(trace, trace.boot)
+        self._migrated = (0, _migrated(trace.boot))
+        """Pages moved up to the step before: simulated, recorded."""
 
     def compare(self) -> TraceComparison:
         """Replay all steps, up to the guest's death, and return how each compares."""
-        return TraceComparison(self.trace.name, self.trace.kernel, list(self.follow()))
+        return TraceComparison(self.trace.name, self.trace.kernel, list(self.follow()), len(self.trace.steps))
 
     def follow(self) -> Iterator[StepComparison]:
         """Replay step by step, up to the guest's death; yield how each compares while the guest is as it left it."""
@@ -100,10 +106,13 @@ class LoadReplay(Replay):
         uses = {(use.node, use.zone): use for use in self.model.meminfo.uses()}
         kills = (len(self.events[number]), step.oom_count or 0)
         row = StepComparison(number, step.command or step.id or step.op, oom=kills)
+        row.tie = any(event.equals for event in self.events[number])
         row.load_gone = not self.model.demands.named_loads()
         after = step.after
+        row.died = (self.model.killer.guest_died, after is None)
         if after is None:
             return row
+        row.moved_mib = self._moved(step, after)
         if after.mem_free is not None:
             listed = sum(use.free - use.pcp for use in uses.values())
             row.mem_free_mib = (listed / _MIB_PAGES, after.mem_free / MIB)
@@ -111,11 +120,7 @@ class LoadReplay(Replay):
         if kernel is not None and self._kernel_at_boot is not None:
             simulated = sum(use.kernel + use.memmap for use in uses.values())
             row.kernel_mib = (simulated / _MIB_PAGES, (kernel - self._kernel_at_boot) / _MIB_PAGES)
-        for zone in after.zones:
-            if zone.free_pages is not None and zone.zone in ZONE_BY_LABEL:
-                use = uses.get((zone.node, int(ZONE_BY_LABEL[zone.zone])))
-                free = use.free - use.pcp if use else 0
-                row.free_mib[f"{zone.node}/{zone.zone}"] = (free / _MIB_PAGES, zone.free_pages / _MIB_PAGES)
+        row.free_mib = _free(after, uses)
         for entry in step.devices or ():
             device = self.devices.get(entry.id)
             if entry.type == "virtio-mem" and entry.size is not None:
@@ -125,6 +130,14 @@ class LoadReplay(Replay):
             left = {entry.id for entry in step.devices or ()}
             row.returned = (step.id not in self.devices, step.id not in left)
         return row
+
+    def _moved(self, step: Step, after: Snapshot) -> Pair | None:
+        """Return the pages moved in a step in MiB, None in a step that asks nothing back or was recorded without."""
+        migrated, before = (self.model.migration.moved, _migrated(after)), self._migrated
+        self._migrated = migrated
+        if after.vmstat is None or step.op not in _MOVES:
+            return None
+        return (migrated[0] - before[0]) / _MIB_PAGES, (migrated[1] - before[1]) / _MIB_PAGES
 
 
 def replay_with_load(path: Path) -> tuple[ReplayReport, TraceComparison | None]:
@@ -190,6 +203,27 @@ def _runs(trace: Trace, zones: list[tuple[ZoneSnapshot, int]]) -> dict[tuple[int
             if inside:
                 runs.setdefault((run.node, max(inside)), []).append((block, 1))
     return runs
+
+
+def _free(after: Snapshot, uses: Mapping[tuple[int, int], ZoneUse]) -> dict[str, Pair]:
+    """Return free memory by zone in MiB, with what lies on CPU lists where the recording tells it apart."""
+    free: dict[str, Pair] = {}
+    for zone in after.zones:
+        if zone.free_pages is None or zone.zone not in ZONE_BY_LABEL:
+            continue
+        use = uses.get((zone.node, int(ZONE_BY_LABEL[zone.zone])))
+        simulated, recorded = use.free if use else 0, zone.free_pages
+        if zone.pcp_pages is not None:
+            recorded += zone.pcp_pages
+        elif use:
+            simulated -= use.pcp
+        free[f"{zone.node}/{zone.zone}"] = (simulated / _MIB_PAGES, recorded / _MIB_PAGES)
+    return free
+
+
+def _migrated(snapshot: Snapshot) -> int:
+    """Return the pages that the kernel had moved by then."""
+    return (snapshot.vmstat or {}).get("pgmigrate_success", 0)
 
 
 def _kernel_pages(trace: Trace, snapshot: Snapshot) -> int | None:

@@ -34,9 +34,10 @@ LOADS = {
         "6.12",
         [
             StepComparison(3, free_mib={"0/Movable": (16.0, 0.0), "0/Normal": (100.0, 500.0)}),
-            StepComparison(4, oom=(2, 0)),
+            StepComparison(4, oom=(2, 0), tie=True),
             StepComparison(5, free_mib={"0/Normal": (0.0, 9999.0)}),
         ],
+        recorded_steps=5,
     ),
 }
 REPORTS = {
@@ -121,12 +122,19 @@ def test_calibration_shows_the_worst_figure_of_each_recording_and_counts_the_oth
 
     assert result.exit_code == 0
     found = rows(result.stdout)
-    assert found[1] == ["recording", "all", "off", "step", "worst", "sim", "rec", "tol"]
+    heads = ["recording", "half", "steps", "off", "free", "plugged", "oom", "step", "worst", "sim", "rec", "tol"]
+    assert found[1] == heads
     assert found[3:5] == [
-        ["wild", "3", "2", "4", "out of memory", "2", "0", "differs"],
-        ["calm", "2", "0", "1", "free 0/Normal", "1050", "1000", "50%"],
+        ["wild", "shown", "2", "2", "1", "0", "1", "4", "out of memory", "2", "0", "differs"],
+        ["calm", "shown", "1", "0", "0", "0", "0", "1", "free 0/Normal", "1050", "1000", "50%"],
     ]
-    assert result.stdout.endswith("5 figures of 2 recordings, 2 not within tolerance.\n")
+    sums = " ".join(result.stdout.split())
+    assert sums.endswith(
+        "all: 2 of 3 steps off (66.7%): free 1 (2% accepted), plugged 0 (1% accepted), oom 1 (1% accepted);"
+        " 2 recordings, 3 steps after a tie left out."
+    )
+    assert "shown: 2 of 3 steps off" in sums
+    assert "fitted:" not in sums
     assert invoke("calibration", "--check", tmp_path).exit_code == 1
     assert invoke("calibration", "--check", recordings["calm"]).exit_code == 0
 
@@ -135,10 +143,10 @@ def test_calibration_shows_every_figure_where_asked(recordings: Mapping[str, Pat
     found = rows(invoke("calibration", "--steps", *recordings.values()).stdout)
 
     assert found[3:8] == [
-        ["wild", "3", "2", "4", "out of memory", "2", "0", "differs"],
+        ["wild", "shown", "2", "2", "1", "0", "1", "4", "out of memory", "2", "0", "differs"],
         ["3", "free 0/Normal", "100", "500", "800%"],
         ["3", "free 0/Movable", "16", "0", "50%"],
-        ["calm", "2", "0", "1", "free 0/Normal", "1050", "1000", "50%"],
+        ["calm", "shown", "1", "0", "0", "0", "0", "1", "free 0/Normal", "1050", "1000", "50%"],
         ["1", "plugged vm0", "99", "100", "7%"],
     ]
 

@@ -49,6 +49,24 @@ def test_the_biggest_process_dies_and_of_equals_the_youngest(loads: str, victim:
     assert len(model.loads) == 2
 
 
+def test_a_kill_names_the_equals_of_the_victim_that_lie_elsewhere() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.anonymous("movable", 30_000)
+    model.demands.pin("kernel", 30_002)
+    model.demands.anonymous("movable too", 30_001)
+    model.demands.anonymous("smaller", 29_000)
+    assert model.killer.starve().equals == ("movable", "movable too")  # the victim is "kernel"
+    event = model.killer.starve()
+    assert (event.victim, event.equals) == ("movable too", ())  # its equal is in the same zone
+
+
+def test_a_kill_without_equals_names_none() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.anonymous("a", 20_000)
+    model.demands.pin("b", 20_003)
+    assert model.killer.starve().equals == ()
+
+
 def test_what_counts_against_a_process() -> None:
     """Resident pages and page tables; not what pipes and sockets hold; one of many processes for itself."""
     model = small(ZONE_MOVABLE, anon_table_share=0.5)

@@ -173,8 +173,8 @@ def test_pages_are_withdrawn_as_step_by_step() -> None:
         pages = draw.choice([1, 512, BLOCK // 2, short.zones[key].free, short.zones[key].free * 7 // 8])
         drop_cache = draw.random() < 0.5
         long = deepcopy(short)
-        outcome = short._migration.withdraw(short.zones[key], pages, drop_cache=drop_cache)
-        assert outcome == long._migration.clear(long.zones[key], pages, drop_cache=drop_cache)
+        outcome = short.migration.withdraw(short.zones[key], pages, drop_cache=drop_cache)
+        assert outcome == long.migration.clear(long.zones[key], pages, drop_cache=drop_cache)
         untouched += outcome == (0, [])
         short._zones.watermarks_stale = long._zones.watermarks_stale = True  # as with every block that goes
         assert state(short) == state(long)
@@ -230,7 +230,7 @@ def test_subblocks_of_movable_go_as_step_by_step(used: int) -> None:
     assert pages
     long = deepcopy(short)
     outcome = short.give_subblocks(ZONE_MOVABLE, 0, FIRST + 7, (1 << 64) - 1, 512, pages // 512)
-    moved, ooms = long._migration.clear(long.zones[0, ZONE_MOVABLE], pages, drop_cache=True)
+    moved, ooms = long.migration.clear(long.zones[0, ZONE_MOVABLE], pages, drop_cache=True)
     assert (outcome.moved, outcome.ooms) == (moved, tuple(ooms)) == (0, ())
     assert outcome.mask.bit_count() * 512 == pages
     assert state(short) == state(long)
