@@ -74,7 +74,7 @@ def _print_table(reports: list[ReplayReport]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for report in reports:
-        wrong = len(report.block_mismatches) + len(report.zone_mismatches) + len(report.size_mismatches)
+        wrong = len(report.mismatches)
         table.add_row(
             report.trace,
             report.kernel.split()[0].removesuffix("-amd64"),
@@ -91,9 +91,11 @@ def _print_table(reports: list[ReplayReport]) -> None:
     identical = sum(report.identical for report in reports)
     blocks = sum(report.blocks_compared for report in reports)
     refused = sum(report.refused_by_guest for report in reports)
+    failed = sum(sum(report.failed_adds.values()) for report in reports)
+    adds = f" and {failed} adds that failed" if failed else ""
     console.print(
         f"{identical} of {len(reports)} recordings identical, {blocks} blocks compared;"
-        f" {refused} refusals of the guest taken from the recordings."
+        f" {refused} refusals of the guest{adds} taken from the recordings."
     )
 
 
@@ -181,7 +183,7 @@ def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> 
 
 
 def _first_mismatches(report: ReplayReport) -> Iterator[str]:
-    mismatches = [*report.block_mismatches, *report.zone_mismatches, *report.size_mismatches]
+    mismatches = report.mismatches
     for mismatch in mismatches[:_SHOWN_MISMATCHES]:
         what = next(f"{key} {mismatch[key]}" for key in ("block", "zone", "device") if key in mismatch)
         yield f"step {mismatch['step']}: {what}: recorded {mismatch['recorded']}, simulated {mismatch['simulated']}"

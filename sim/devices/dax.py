@@ -1,16 +1,18 @@
-"""A dax device given to kmem (persistent memory, CXL): a static group, as a DIMM, but unbound by user space.
+"""A dax device given to kmem (persistent memory, CXL): a static group, as a DIMM, but handled by user space.
 
-Follows ``drivers/dax/kmem.c`` (``dev_dax_kmem_probe``, ``dev_dax_kmem_remove``).
+Follows ``drivers/dax/kmem.c``: binding (``dev_dax_kmem_probe``), unbinding (``dev_dax_kmem_remove``) and, since Linux
+7.3, the attribute ``state`` of the device (``state_store``), which adds or takes away all of its memory at once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.devices.static_device import StaticDevice
 from sim.kernel.timing import scale
 from sim.memory.blocks import BLOCK_MIXED
-from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
+from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
+from sim.memory.zones import MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, OnlineType
 from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
@@ -19,12 +21,22 @@ if TYPE_CHECKING:
     from sim.kernel.context import DriverContext
     from sim.kernel.worker import Work
 
+DAX_STATE_SINCE: Final = (7, 3)
+"""Kernel series from which on a dax device has the attribute ``state``."""
+
+UNPLUGGED: Final = "unplugged"
+
+DAX_STATES: Final = (UNPLUGGED, *(kind.word for kind in OnlineType if kind != OnlineType.OFFLINE))
+"""What can be written to ``state``. It can be read as ``offline``, too."""
+
 
 class Dax(StaticDevice):
-    """One dax device. ``ranges`` are (start, length) in bytes.
+    """One dax device. ``ranges`` are (start, length) in bytes; all of them are one group.
 
-    ``bytes_for_pages`` registers the group as kernels before 46e66dab8565 did: with its size in bytes where pages are
-    meant. ``self_host`` asks for memmap on memory (a device attribute since 6.8).
+    ``state`` is the word given last, or None while the device is not bound to kmem; on kernels before 7.3 nobody can
+    read it. ``lost`` says that it was unbound with memory online: that memory stays, and the device is never bound
+    again. ``bytes_for_pages`` registers the group as kernels before 46e66dab8565 did: with its size in bytes where
+    pages are meant. ``self_host`` asks for memmap on memory (a device attribute since 6.8).
     """
 
     kind = "dax"
@@ -46,42 +58,76 @@ class Dax(StaticDevice):
         self._bytes_for_pages = bytes_for_pages
         self._self_host = self_host
         self.added: list[tuple[int, int]] = []
+        """First block and blocks of the ranges that are there."""
+        self.state: str | None = None
+        self.lost = False
 
     @property
     def plugged_pages(self) -> int:
         """Pages of the ranges that were added."""
         return sum(count for _, count in self.added) * self._core.memory.block_pages
 
+    def blocks(self) -> list[int]:
+        """All blocks of the ranges that are there, ascending."""
+        return sorted(block for first, count in self.added for block in range(first, first + count))
+
+    def unbind(self) -> None:
+        """Start unbinding the device from kmem, whatever its blocks are."""
+        self._worker.start(self._unbind())
+
+    def write_state(self, word: str) -> None:
+        """Start writing ``word`` to the device's ``state``."""
+        self._worker.start(self._write_state(word))
+
+    # Binding and unbinding -------------------------------------------------------------------------------------------
+
     def _add(self) -> None:
-        """Bind the device to kmem (``dev_dax_kmem_probe``)."""
+        """Bind the device to kmem (``dev_dax_kmem_probe``): it takes the default online type of this moment."""
         core = self._core
+        self.error, self.failed, self.gone = None, 0, False
+        if self.lost:
+            raise HotplugError(EBUSY, f"{self.name} was unbound with memory online, which is still there")
+        if self.state is not None:
+            raise HotplugError(EBUSY, f"{self.name} is bound already")
         if self.node not in core.memory.nodes:
             raise HotplugError(EINVAL, f"node {self.node} of {self.name} is not possible on this machine")
         if not self.ranges:
             raise HotplugError(EINVAL, f"{self.name} holds no whole memory block")
         self._register(self.size if self._bytes_for_pages else bytes_to_pages(self.size))
-        page = self._context.page_bytes
+        try:
+            self._add_ranges(core.auto_online)
+        except HotplugError:
+            self._unregister()
+            raise
+        self.state = OnlineType(core.auto_online).word
+
+    def _add_ranges(self, online_type: int) -> None:
+        """Add all ranges; one that fails after another one was added is left out. Raises what the first one raises."""
+        page, block = self._context.page_bytes, self._context.block_bytes
         for start, length in self.ranges:
             try:
-                core.add_memory(
-                    self.index, start // page, length // page, group_id=self.group_id, self_host=self._self_host
+                self._core.add_memory(
+                    self.index,
+                    start // page,
+                    length // page,
+                    group_id=self.group_id,
+                    self_host=self._self_host,
+                    online_type=online_type,
                 )
             except HotplugError as error:
                 if not self.added:
-                    self._unregister()
                     if error.errno == EEXIST:  # the driver reserves the range itself before it adds it
                         raise HotplugError(EBUSY, f"the range of {self.name} at {start:#x} is in use") from error
                     raise
                 self.failed += 1
                 self._context.note_failure(self.index, error, self._duration(length))
                 continue
-            self.added.append((start // self._context.block_bytes, length // self._context.block_bytes))
+            self.added.append((start // block, length // block))
 
     def _give_back(self) -> Work:
         """Do what an operator does: write ``offline`` to the blocks, highest first, then unbind if all went."""
         context, core = self._context, self._core
-        blocks = sorted((block for first, count in self.added for block in range(first, first + count)), reverse=True)
-        for block in blocks:
+        for block in reversed(self.blocks()):
             if core.memory.blocks.where[block] < BLOCK_MIXED:
                 continue
             yield core.lock
@@ -94,18 +140,104 @@ class Dax(StaticDevice):
                 yield scale(context.timing.migrate, moved)
             core.lock.release()
         yield core.lock
-        self._unbind(blocks)
+        if self.lost or self._online(self.blocks()):
+            context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} has blocks that are still online"))
+        else:
+            self._remove_ranges()
+            self.gone = True
         core.lock.release()
         self._finish(ok=self.gone)
 
-    def _unbind(self, blocks: list[int]) -> None:
-        """Remove every range, none where a block is still online: the driver never takes blocks offline itself."""
+    def _unbind(self) -> Work:
+        """Unbind from kmem (``dev_dax_kmem_remove``), which never takes blocks offline itself."""
         core = self._core
-        if any(core.memory.blocks.where[block] >= BLOCK_MIXED for block in blocks):
-            self._context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} has blocks that are still online"))
-            return
+        yield core.lock
+        self.error = None
+        if self.state is None:
+            self._refuse(ENODEV, "is not bound to kmem")
+        elif not self._remove_ranges():
+            self._refuse(EBUSY, "was unbound with blocks online: they stay until the guest is booted again")
+        core.lock.release()
+        self._finish(ok=self.error is None)
+
+    def _remove_ranges(self) -> bool:
+        """Remove the ranges of which every block is offline, and let go of the device. Returns whether all went.
+
+        Where one stays the device is lost, as what the driver knew of it is.
+        """
+        online = [entry for entry in self.added if self._online(range(entry[0], sum(entry)))]
+        for first, count in self.added:
+            if (first, count) not in online:
+                self._core.remove(self.index, first, count)
+        self.added = online
+        self.state = None
+        self.lost = bool(online)
+        if not self.lost:
+            self._unregister()
+        return not self.lost
+
+    def _online(self, blocks: range | list[int]) -> bool:
+        where = self._core.memory.blocks.where
+        return any(where[block] >= BLOCK_MIXED for block in blocks)
+
+    # The attribute of the whole device -------------------------------------------------------------------------------
+
+    def _write_state(self, word: str) -> Work:
+        """Do what the ``state`` of the device does (``state_store``)."""
+        context, core = self._context, self._core
+        yield core.lock
+        self.error = None
+        if core.series < DAX_STATE_SINCE or self.state is None:
+            self._refuse(ENODEV, "has no state: not bound to kmem, or a kernel before 7.3")
+        elif word not in DAX_STATES:
+            self._refuse(EINVAL, f"cannot be set to {word!r} (but to {', '.join(DAX_STATES)})")
+        elif word == self.state:
+            pass  # success, whatever was done to single blocks meanwhile
+        elif word == UNPLUGGED:
+            yield from self._unplug_all()
+        elif self.state != UNPLUGGED:
+            self._refuse(EBUSY, f"is {self.state}: it has to be unplugged before it can be {word}")
+        else:
+            took = self._duration(self.size)
+            yield took
+            try:
+                self._add_ranges(next(int(kind) for kind in OnlineType if kind.word == word))
+                self.state = word
+            except HotplugError as error:
+                self.error = error
+                context.note_failure(self.index, error, took)
+        core.lock.release()
+        self._finish(ok=self.error is None)
+
+    def _unplug_all(self) -> Work:
+        """Take all blocks offline, ascending, and remove them; or put back what went, each in the zone it had.
+
+        Follows ``offline_and_remove_memory_ranges``: blocks that are offline already are as good as gone.
+        """
+        context, core, memory = self._context, self._core, self._core.memory
+        to_put_back: list[tuple[int, int]] = []
+        for block in self.blocks():
+            if memory.blocks.where[block] < BLOCK_MIXED:
+                continue
+            zone = memory.zone_of(block)
+            yield scale(context.timing.offline, memory.block_pages)
+            try:
+                moved = core.offline_block(self.index, block)
+            except HotplugError as error:
+                yield scale(context.timing.refused, memory.block_pages) + scale(context.timing.migrate, error.moved)
+                for again, online_type in to_put_back:
+                    core.listener.put_back(again)
+                    core.online_block(self.index, again, online_type)
+                self._refuse(EBUSY, "holds memory that cannot move: all of it stays")
+                return
+            yield scale(context.timing.migrate, moved)
+            movable = zone is not None and zone.movable
+            to_put_back.append((block, MMOP_ONLINE_MOVABLE if movable else MMOP_ONLINE_KERNEL))
         for first, count in self.added:
             core.remove(self.index, first, count)
         self.added = []
-        self._unregister()
-        self.gone = True
+        self.state = UNPLUGGED
+
+    def _refuse(self, errno: int, why: str) -> None:
+        self.error = HotplugError(errno, f"{self.name} {why}")
+        self._context.note_failure(self.index, self.error)

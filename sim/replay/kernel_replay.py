@@ -27,12 +27,12 @@ from sim.kernel.worker import GuestDied, Threads
 from sim.memory.errors import HotplugError
 from sim.memory.zones import OnlineType
 from sim.record.recorder import Recorder
-from sim.replay.recorded_boot import build_memory
+from sim.replay.recorded_boot import attach, build_memory
 from sim.replay.recorded_guest import RecordedGuest
 from sim.replay.report import BOOT, ReplayReport
 from sim.replay.snapshot_comparison import SnapshotComparison
 from sim.replay.trace_format import PolicyEntry, TraceError, read_trace
-from sim.units import MIB
+from sim.units import MIB, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ class Replay:
         self.trace = trace
         self.report = ReplayReport(trace.name, trace.kernel)
         self.env = simpy.Environment()
-        self.memory = build_memory(trace)
+        self.memory, cold = build_memory(trace)
         self.notes: list[Note] = []
         self._policy = trace.policy
         self.recorded = RecordedGuest(self.memory, trace.boot, under_load=trace.load) if guest is None else None
@@ -75,25 +75,32 @@ class Replay:
             settings=KernelSettings(
                 trace.series, "movable_node" in trace.kernel_cmdline.split(), trace.policy.memmap_on_memory
             ),
-            guest=self.recorded if guest is None else guest,
             listener=Listeners(self.ooms, Diary(self.notes.append)) if explain else self.ooms,
             threads=threads,
         )
-        self.core.auto_online = int(_WORDS[trace.policy.auto_online_blocks])
         self.context = DriverContext(self.env, self.core, recorder, Timing.instant())
         self.devices: dict[str, Dimm | VirtioMem | Dax] = {}
+        # The snapshot at boot holds already what these cost: no guest is asked for it again.
+        self.devices.update((dimm.name, dimm) for dimm in attach(cold, self.context))
+        self.core.guest = self.recorded if guest is None else guest
+        self.core.auto_online = int(_WORDS[trace.policy.auto_online_blocks])
         self._comparison = SnapshotComparison(self.core, self.report)
         self._step = BOOT
         self._operations: dict[str, Callable[[Step], None]] = {
             "add_dax": self._add_dax,
+            "add_hmem": self._add_dax,
             "add_virtio_mem": self._add_virtio_mem,
+            "bind_dax": self._bind_dax,
             "exec": self._exec,
             "plug_dimm": self._plug_dimm,
+            "plug_dimms": self._plug_dimms,
             "reactive_growth": self._reactive_growth,
             "remove_dax": self._remove_dax,
             "resize_virtio_mem": self._resize_virtio_mem,
             "set_block_state": self._set_block_state,
+            "set_dax_state": self._set_dax_state,
             "set_policy": self._set_policy,
+            "unbind_dax": self._unbind_dax,
             "unplug_dimm": self._unplug_dimm,
             "wait": self._wait,
         }
@@ -124,6 +131,8 @@ class Replay:
             self.report.steps = number + 1
             if self.recorded is not None and self.recorded.refused:
                 self.report.refused[number] = len(self.recorded.refused)
+            if self.recorded is not None and self.recorded.failed_adds:
+                self.report.failed_adds[number] = len(self.recorded.failed_adds)
             self._compare(step.after, step)
             yield number
 
@@ -133,10 +142,18 @@ class Replay:
         while env.peek() <= env.now:
             env.step()
 
+    def _advance(self, seconds: float) -> None:
+        """Let time pass in the guest."""
+        until = self.env.now + seconds_to_us(seconds)
+        if until > self.env.now:
+            self.env.run(until=until)
+
     # Steps -----------------------------------------------------------------------------------------------------------
 
-    def _entry(self, step: Step) -> DeviceEntry | None:
-        return next((entry for entry in step.devices or () if entry.id == step.id), None)
+    def _entry(self, step: Step, name: str | None = None) -> DeviceEntry | None:
+        """Return what the recording says of the device that ``step`` names, or of the one called ``name``."""
+        wanted = step.id if name is None else name
+        return next((entry for entry in step.devices or () if entry.id == wanted), None)
 
     def _do(self, step: Step) -> None:
         operation = self._operations.get(step.op)
@@ -146,7 +163,8 @@ class Replay:
         operation(step)
 
     def _wait(self, step: Step) -> None:
-        """Time passes; nothing is asked for."""
+        """Time passes, and nothing is asked for: what moves now does so by itself, as a driver's next try does."""
+        self._advance(step.seconds or 0)
 
     def _exec(self, step: Step) -> None:
         """Run a command in the guest, which does nothing to a recorded guest: it has done all that it did."""
@@ -160,13 +178,20 @@ class Replay:
                 self._settle()
 
     def _plug_dimm(self, step: Step) -> None:
-        entry = self._entry(step)
-        name = step.id or ""
+        self._plug_dimm_of(self._entry(step), step.id or "")
+
+    def _plug_dimm_of(self, entry: DeviceEntry | None, name: str) -> None:
         if entry is None or entry.addr is None or entry.size is None or name in self.devices:
             return  # refused by the machine itself: no slot, no room, or the id is in use
         dimm = Dimm(self.context, name, entry.node, [(entry.addr, entry.size)])
         self.devices[name] = dimm
         dimm.plug()
+
+    def _plug_dimms(self, step: Step) -> None:
+        """Plug many, one after the other: whether the host waited between them decides no zone."""
+        for name in step.ids or ():
+            self._plug_dimm_of(self._entry(step, name), name)
+            self._settle()
 
     def _unplug_dimm(self, step: Step) -> None:
         device = self.devices.get(step.id or "")
@@ -192,19 +217,36 @@ class Replay:
     def _add_dax(self, step: Step) -> None:
         entry = self._entry(step)
         name = step.id or ""
-        if entry is None or entry.block_start is None or not entry.block_count or name in self.devices:
+        if entry is None or name in self.devices:
             return
         size = self.trace.memory_block_size
-        dax = Dax(self.context, name, entry.node, [(entry.block_start * size, entry.block_count * size)])
-        self.devices[name] = dax
-        dax.plug()
+        parts = [(part.block_start, part.block_count) for part in entry.ranges or ()]
+        if not entry.ranges and entry.block_start is not None and entry.block_count:
+            parts = [(entry.block_start, entry.block_count)]
+        ranges = [(first * size, count * size) for first, count in parts if count]
+        if ranges:
+            self.devices[name] = dax = Dax(self.context, name, entry.node, ranges)
+            dax.plug()
+
+    def _dax(self, step: Step) -> Dax | None:
+        device = self.devices.get(step.id or "")
+        return device if isinstance(device, Dax) else None
 
     def _remove_dax(self, step: Step) -> None:
-        device = self.devices.get(step.id or "")
-        if isinstance(device, Dax):
-            device.eject()
-            if device.gone:
-                del self.devices[device.name]
+        if (dax := self._dax(step)) is not None:
+            dax.eject()  # from kmem: the device itself stays, and may be bound again
+
+    def _bind_dax(self, step: Step) -> None:
+        if (dax := self._dax(step)) is not None:
+            dax.plug()
+
+    def _unbind_dax(self, step: Step) -> None:
+        if (dax := self._dax(step)) is not None:
+            dax.unbind()
+
+    def _set_dax_state(self, step: Step) -> None:
+        if (dax := self._dax(step)) is not None:
+            dax.write_state(step.state or "")
 
     def _set_policy(self, step: Step) -> None:
         changes = {key: value for key in _CHANGED_AT_RUN_TIME if (value := step.recorded(key)) is not None}
@@ -238,6 +280,7 @@ class Replay:
         self._comparison.zones(self._step, snapshot)
         if step is not None:
             self._comparison.plugged_sizes(self._step, step.devices or (), self.devices)
+            self._comparison.dax_states(self._step, step, self.devices)
 
 
 def growth_samples(step: Step) -> Iterator[tuple[float, int | None]]:

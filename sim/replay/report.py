@@ -24,8 +24,11 @@ class ReplayReport:
     block_mismatches: list[dict[str, object]] = field(default_factory=list)
     zone_mismatches: list[dict[str, object]] = field(default_factory=list)
     size_mismatches: list[dict[str, object]] = field(default_factory=list)
+    state_mismatches: list[dict[str, object]] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
     """Blocks that refused to go offline, by step."""
+    failed_adds: dict[int, int] = field(default_factory=dict)
+    """Adds that failed as they did in the recording, by step."""
 
     @property
     def refused_by_guest(self) -> int:
@@ -33,9 +36,14 @@ class ReplayReport:
         return sum(self.refused.values())
 
     @property
+    def mismatches(self) -> list[dict[str, object]]:
+        """All that differed: blocks first, then zones, sizes of devices and states of dax devices."""
+        return [*self.block_mismatches, *self.zone_mismatches, *self.size_mismatches, *self.state_mismatches]
+
+    @property
     def identical(self) -> bool:
         """Whether nothing differed."""
-        return not (self.block_mismatches or self.zone_mismatches or self.size_mismatches)
+        return not self.mismatches
 
     def differs_in_block(self, step: int, block: int, recorded: object, simulated: object) -> None:
         """Note that ``block`` is not as recorded after ``step``."""
@@ -49,6 +57,10 @@ class ReplayReport:
         """Note that ``device`` has not plugged the bytes that were recorded after ``step``."""
         _note(self.size_mismatches, step, "device", device, recorded, simulated)
 
+    def differs_in_state(self, step: int, device: str, recorded: object, simulated: object) -> None:
+        """Note that the ``state`` of a dax ``device``, or how writing to it went, is not as recorded after ``step``."""
+        _note(self.state_mismatches, step, "device", device, recorded, simulated)
+
     def to_json(self) -> dict[str, object]:
         """Return the object that ``memhp-sim replay --json`` prints."""
         return {
@@ -59,7 +71,9 @@ class ReplayReport:
             "block_mismatches": self.block_mismatches,
             "zone_mismatches": self.zone_mismatches,
             "size_mismatches": self.size_mismatches,
+            "state_mismatches": self.state_mismatches,
             "refused_by_guest": self.refused_by_guest,
+            "failed_adds": sum(self.failed_adds.values()),
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sim.devices.dax import DAX_STATE_SINCE, Dax
 from sim.devices.virtio_mem import VirtioMem
 from sim.memory.blocks import BLOCK_ABSENT
 from sim.memory.zones import ZONE_LABELS, OnlineType
@@ -11,11 +12,10 @@ from sim.memory.zones import ZONE_LABELS, OnlineType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sim.devices.dax import Dax
     from sim.devices.dimm import Dimm
     from sim.kernel.hotplug_core import HotplugCore
     from sim.replay.report import ReplayReport
-    from sim.replay.trace_format import DeviceEntry, Snapshot
+    from sim.replay.trace_format import DeviceEntry, Snapshot, Step
 
 _ZONE_FIGURES: Final = ("present_pages", "start_pfn", "spanned_pages")
 
@@ -98,6 +98,20 @@ class SnapshotComparison:
                 simulated = device.plugged if isinstance(device, VirtioMem) else None
                 if simulated != entry.size:
                     self._report.differs_in_size(step, entry.id, entry.size, simulated)
+
+    def dax_states(self, step: int, recorded: Step, devices: Mapping[str, Dimm | VirtioMem | Dax]) -> None:
+        """Compare the ``state`` of every dax device where the kernel has one, and whether a word was refused."""
+        if self._core.series < DAX_STATE_SINCE:
+            return
+        for entry in recorded.devices or ():
+            device = devices.get(entry.id)
+            if isinstance(device, Dax) and "dax_state" in entry.model_fields_set and device.state != entry.dax_state:
+                self._report.differs_in_state(step, entry.id, entry.dax_state, device.state)
+        device = devices.get(recorded.id or "")
+        if recorded.op == "set_dax_state" and isinstance(device, Dax):
+            simulated = "ok" if device.error is None else "error"
+            if recorded.result != simulated:
+                self._report.differs_in_state(step, device.name, recorded.result, simulated)
 
 
 def _in_words(state: str, zone: str | None) -> str:

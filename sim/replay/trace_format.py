@@ -7,14 +7,19 @@ block and zone after it. ``tests/data/kernel-traces/README.md`` describes the fo
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sim.faults import MemhpSimError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from typing import Self
+
+ADDRESSABLE: Final = 1 << 46
+"""Bytes that x86-64 can address (``MAX_PHYSMEM_BITS``): no block lies above."""
 
 
 class TraceError(MemhpSimError, ValueError):
@@ -43,7 +48,7 @@ class BlockRun(_Model):
     """``count`` adjacent blocks from ``start`` that are alike; ``zone`` is None where they are offline."""
 
     start: int = Field(ge=0)
-    count: int = Field(ge=1, le=1 << 22)
+    count: int = Field(ge=1)
     state: str
     zone: str | None = None
     node: int | None = None
@@ -63,8 +68,19 @@ class Snapshot(_Model):
     vmstat: dict[str, int] | None = None
 
 
+class RangeEntry(_Model):
+    """The whole blocks inside one of several ranges of a device."""
+
+    block_start: int = Field(default=0, ge=0)
+    block_count: int = Field(default=0, ge=0)
+
+
 class DeviceEntry(_Model):
-    """A device as the recorder saw it; all sizes and addresses in bytes."""
+    """A device as the recorder saw it; all sizes and addresses in bytes.
+
+    ``ranges`` are those of a device that has several. ``dax_state`` is None where it is not bound to kmem, and absent
+    where the kernel has none.
+    """
 
     id: str
     type: str
@@ -74,8 +90,11 @@ class DeviceEntry(_Model):
     size: int | None = None
     max_size: int | None = None
     block_size: int | None = None
-    block_start: int | None = None
-    block_count: int | None = None
+    requested_size: int | None = None
+    block_start: int | None = Field(default=None, ge=0)
+    block_count: int | None = Field(default=None, ge=0)
+    ranges: list[RangeEntry] | None = None
+    dax_state: str | None = None
 
 
 class Step(_Model):
@@ -92,10 +111,12 @@ class Step(_Model):
     requested_size: int | None = None
     max_size: int | None = None
     block_size: int | None = None
-    block: int | None = None
+    block: int | None = Field(default=None, ge=0)
     device: str | None = None
     index: int | None = None
-    count: int | None = None
+    count: int | None = Field(default=None, ge=1)
+    seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    ids: list[str] | None = None
     reverse: bool | None = None
     state: str | None = None
     command: str | None = None
@@ -115,10 +136,19 @@ class NodeEntry(_Model):
     boot_memory: int = Field(ge=0)
 
 
+class ColdDimm(_Model):
+    """A DIMM that was there when the kernel started; ``size`` in bytes."""
+
+    id: str
+    size: int = Field(gt=0)
+    node: int = 0
+
+
 class MachineEntry(_Model):
     """The recorded machine."""
 
     nodes: list[NodeEntry] = Field(min_length=1)
+    cold_dimms: list[ColdDimm] = Field(default_factory=list)
     max_memory: int = 0
     slots: int = 0
 
@@ -150,6 +180,30 @@ class Trace(_Model):
     load: bool = False
     guest_died: bool = False
     block_use_columns: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        """Refuse block numbers that no machine has, before anybody counts through them."""
+        end = ADDRESSABLE // self.memory_block_size
+        for where, first, count in self._block_ranges():
+            if first + count > end:
+                raise ValueError(f"{where}: blocks {first} + {count} lie beyond {end}, all that x86-64 addresses")
+        return self
+
+    def _block_ranges(self) -> Iterator[tuple[str, int, int]]:
+        """Yield every range of blocks that the file names: where it stands, its first block and how many."""
+        for number, step in enumerate((None, *self.steps), start=-1):
+            where = "boot" if step is None else f"step {number}"
+            snapshot = self.boot if step is None else step.after
+            for run in snapshot.blocks if snapshot is not None else ():
+                yield f"{where}: blocks", run.start, run.count
+            if step is None:
+                continue
+            yield where, step.block or 0, step.count or 1
+            for entry in step.devices or ():
+                yield f"{where}: device {entry.id}", entry.block_start or 0, entry.block_count or 0
+                for part in entry.ranges or ():
+                    yield f"{where}: device {entry.id}: ranges", part.block_start, part.block_count
 
     @property
     def series(self) -> tuple[int, int]:
@@ -194,7 +248,8 @@ def read_trace(path: Path) -> Trace:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise TraceError(f"{path}: {place}: {first['msg']}{more}") from error
+        says = first["msg"].removeprefix("Value error, ")  # of a check of our own, which says where by itself
+        raise TraceError(f"{path}: {place}{': ' if place else ''}{says}{more}") from error
     except ValueError as error:
         raise TraceError(f"{path}: kernel {data['kernel']!r} does not start with a series such as 6.1") from error
     return trace

@@ -82,13 +82,13 @@ STEPS_OFF = {"koom-pt-1g-612": 3}
 """Steps of a recording of which a figure is known to be off; of all others none is."""
 
 REFUSED_UNDER_LOAD = {
-    "comeback-aged-kernel": {3: 6, 4: 9, 6: 9, 8: 9, 11: 9},
+    "comeback-aged-kernel": {3: 6, 4: 9, 6: 9, 8: 9, 9: 9, 11: 9},
     "comeback-subblock": {5: 1, 6: 3, 8: 3, 10: 3, 12: 3, 14: 3, 16: 3},
     "grown-under-load": {14: 1},
     "short-vmem-movable": {6: 2},
 }
 """Blocks that refused to go in replays of the zone choice, by recording and step, read off the recordings; the last in
-MOVABLE."""
+MOVABLE. In step 9 of the first nobody asks but the driver itself, whose timer runs out while a minute passes."""
 
 
 @pytest.mark.parametrize("path", LOADED, ids=lambda path: path.stem)
@@ -119,7 +119,7 @@ def test_which_blocks_refuse_follows_from_the_guest(kernel_trace: Path) -> None:
     """No refusal is read off the recording here: every block, zone and plugged size is the model's own."""
     replay = LoadReplay(read_trace(kernel_trace))
     report = replay.run()
-    assert report.identical, [*report.block_mismatches, *report.zone_mismatches, *report.size_mismatches][:3]
+    assert report.identical, report.mismatches[:3]
     assert replay.core.guest is replay.model
 
 

@@ -151,8 +151,9 @@ def test_a_truncated_recording_is_said_to_be_cut_off(
         (
             lambda data: data["steps"][0].update(op="explode"),
             (
-                "step 0: unknown operation 'explode' (known: add_dax, add_virtio_mem, exec, plug_dimm, "
-                "reactive_growth, remove_dax, resize_virtio_mem, set_block_state, set_policy, unplug_dimm, wait)"
+                "step 0: unknown operation 'explode' (known: add_dax, add_hmem, add_virtio_mem, bind_dax, exec, "
+                "plug_dimm, plug_dimms, reactive_growth, remove_dax, resize_virtio_mem, set_block_state, "
+                "set_dax_state, set_policy, unbind_dax, unplug_dimm, wait)"
             ),
         ),
         (lambda data: data["boot"]["blocks"].append({"start": -4, "count": 1, "state": "online"}), "start"),
@@ -160,7 +161,20 @@ def test_a_truncated_recording_is_said_to_be_cut_off(
             lambda data: data["boot"]["blocks"].append(
                 {"start": 1 << 60, "count": 1, "state": "online", "zone": "DMA32", "node": 0}
             ),
-            "impossible",
+            "boot: blocks: blocks 1152921504606846976 + 1 lie beyond 32768, all that x86-64 addresses",
+        ),
+        (
+            lambda data: data["steps"][0]["after"]["blocks"].append({"start": 0, "count": 10**15, "state": "online"}),
+            "step 0: blocks: blocks 0 + 1000000000000000 lie beyond 32768",
+        ),
+        (lambda data: data["steps"][0]["after"]["blocks"][0].update(count=0), "count"),
+        (lambda data: data["steps"][1].update(block=32_760, count=9), "step 1: blocks 32760 + 9 lie beyond 32768"),
+        (lambda data: data["steps"][1].update(block=0, count=0), "steps.1.count"),
+        (
+            lambda data: data["steps"][0]["devices"].append(
+                {"id": "far", "type": "nvdimm", "block_start": 1, "block_count": 1 << 70}
+            ),
+            f"step 0: device far: blocks 1 + {1 << 70} lie beyond 32768",
         ),
     ],
 )
