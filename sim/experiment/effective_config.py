@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from sim.experiment.plan import Experiment
     from sim.plugins.lookup import Kind
 
-_SIZES = ("block_size", "section_size", "kernelcore", "movablecore", "cma", "max_memory")
+_SIZES = (
+    "block_size",
+    "section_size",
+    "kernelcore",
+    "movablecore",
+    "cma",
+    "crashkernel",
+    "log_buf_len",
+    "max_memory",
+)
 
 
 def effective_tables(experiment: Experiment) -> dict[str, Any]:

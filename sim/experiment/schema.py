@@ -91,6 +91,11 @@ class MachineTable(Table):
     movablecore: Size | None = Field(None, description="Boot parameter movablecore=.")
     movable_node: Flag | None = Field(None, description="Boot parameter movable_node.")
     cma: Size | None = Field(None, description="Boot parameter cma=.")
+    swiotlb: Literal["noforce"] | None = Field(
+        None, description="Boot parameter swiotlb=: noforce spares 64MiB of bounce buffers."
+    )
+    crashkernel: Size | None = Field(None, description="Boot parameter crashkernel=.")
+    log_buf_len: Size | None = Field(None, description="Boot parameter log_buf_len=; 4MiB takes 18MiB in all.")
     slots: Integer | None = Field(None, description="DIMM slots, at most 4096; QEMU has 256, the default.")
     max_memory: Size | None = Field(None, description="Most that boot memory and devices may add up to.")
     memmap_on_memory: Annotated[

@@ -8,17 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from sim.faults import Fault, InputError
+from sim.guest.reserve import BootOptions, managed_pages, take_pages
 from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
-from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES, STRUCT_PAGE_BYTES
+from sim.units import MIB, PAGE_SIZE, PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sim.guest.kernel_pages import KernelPages
     from sim.guest.parameters import GuestParameters
-
-_MEMMAP_DIVISOR = PAGE_SIZE // STRUCT_PAGE_BYTES
-"""Pages whose descriptors fill one page."""
 
 
 class PresentZone(NamedTuple):
@@ -48,49 +47,58 @@ class BootZone:
     runs: tuple[tuple[int, int], ...] = ()
 
 
-def default_boot(present: Sequence[PresentZone], parameters: GuestParameters) -> list[BootZone]:
+def default_boot(
+    present: Sequence[PresentZone], parameters: GuestParameters, options: BootOptions | None = None
+) -> list[BootZone]:
     """Return what an idle kernel leaves of boot memory, ``present`` being all zones.
 
-    Reserved: a fixed part for the kernel image and the like in the zones of the first node, from the bottom, and each
-    node's memmap at its top; then the idle kernel's own use, which prefers the highest kernel zone of the first node.
-    Fitted to idle kernels from 512 MiB to 65 GiB; a guest too small for that keeps a sixteenth of its memory.
+    What is reserved for good see :mod:`sim.guest.reserve`; of the rest the idle kernel's own use prefers the highest
+    kernel zone of the first node, and the CPU's lists hold a part of that node's kernel zones. Raises InputError where
+    the machine is too small for the kernel.
     """
-    total = sum(zone.pages for zone in present)
-    managed = {(zone.node, zone.zone): zone.pages for zone in present}
-    fixed = min(parameters.boot_reserved_bytes // PAGE_SIZE, total * 15 // 16)
-    for zone in present:
-        if zone.zone == ZONE_DMA:
-            managed[zone.node, zone.zone] -= zone.pages // 32
-            fixed -= zone.pages // 32
+    managed, tables = managed_pages(present, parameters, options or BootOptions())
+    total = sum(managed.values())
+    idle = parameters.idle_use_bytes // PAGE_SIZE + int(parameters.idle_use_share * total) + tables
+    several = len({zone.node for zone in present}) > 1
+    idle += parameters.idle_use_nodes_bytes // PAGE_SIZE * several
+    if idle >= total:
+        raise InputError("guest", [Fault("", _too_small(present, total, idle))])
     first_node = min(zone.node for zone in present)
-    above_dma = [key for key in sorted(managed) if key[0] == first_node and key[1] != ZONE_DMA]
-    _take(managed, above_dma, max(0, fixed))
-    for node in sorted({zone.node for zone in present}):
-        memmap = sum(zone.pages for zone in present if zone.node == node) // _MEMMAP_DIVISOR
-        _take(managed, sorted((key for key in managed if key[0] == node), reverse=True), memmap)
-    total_managed = sum(managed.values())
-    idle = parameters.idle_use_bytes // PAGE_SIZE + int(parameters.idle_use_share * total_managed)
     free = dict(managed)
-    kernel_first = [key for key in reversed(above_dma) if key[1] != ZONE_MOVABLE]
-    dma = [key for key in sorted(managed) if key[1] == ZONE_DMA]
-    _take(free, [*kernel_first, *dma], min(idle, total_managed * 9 // 10))
-    pcp = parameters.idle_pcp_bytes // PAGE_SIZE
-    home = kernel_first[0] if kernel_first else None
+    home = [key for key in sorted(managed, reverse=True) if key[0] == first_node and key[1] != ZONE_MOVABLE]
+    take_pages(free, [*home, *(key for key in sorted(managed) if key not in home)], idle)
+    lists = _cpu_lists(free, [key for key in home if key[1] != ZONE_DMA], idle_pcp_pages(total, parameters))
     return [
-        BootZone(
-            node, zone, managed[node, zone], free[node, zone],
-            min(pcp, free[node, zone]) if (node, zone) == home else 0, pages, runs,
-        )
+        BootZone(node, zone, managed[node, zone], free[node, zone], lists.get((node, zone), 0), pages, runs)
         for node, zone, pages, runs in present
-    ]  # fmt: skip
+    ]
 
 
-def _take(pages: dict[tuple[int, int], int], order: Iterable[tuple[int, int]], amount: int) -> None:
-    """Take ``amount`` pages out of ``pages`` in ``order``, as far as there are any."""
-    for key in order:
-        part = min(pages[key], amount)
-        pages[key] -= part
-        amount -= part
+def idle_pcp_pages(managed: int, parameters: GuestParameters) -> int:
+    """Return the free pages on the lists of an idle CPU in a guest that manages so many.
+
+    Lists are as long as watermarks are high, and those are low in a guest too small for huge pages.
+    """
+    pages = parameters.idle_pcp_bytes // PAGE_SIZE
+    if managed * PAGE_SIZE < parameters.thp_min_boot_bytes:
+        return min(pages, int(managed * parameters.idle_pcp_small_share))
+    return pages
+
+
+def _cpu_lists(free: Mapping[tuple[int, int], int], zones: Sequence[tuple[int, int]], pages: int) -> dict[tuple[int, int], int]:
+    """Return the pages of CPU lists by zone, in proportion to what is free there."""
+    total = sum(free[key] for key in zones) or 1
+    return {key: min(free[key], pages * free[key] // total) for key in zones}
+
+
+def _too_small(present: Sequence[PresentZone], managed: int, idle: int) -> str:
+    boot = sum(zone.pages for zone in present)
+    least = boot - managed + idle
+    return (
+        f"boot memory of {round(boot * PAGE_SIZE / MIB)}MiB is less than the kernel takes for itself:"
+        f" {round((boot - managed) * PAGE_SIZE / MIB)}MiB reserved and {round(idle * PAGE_SIZE / MIB)}MiB in use;"
+        f" give the machine more than {-(-least * PAGE_SIZE // MIB)}MiB, or the guest a smaller kernel"
+    )
 
 
 def fix_boot_use(pageblocks: KernelPages, boot: BootZone) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 from sim.guest.contract import DemandKind
 from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES
 
-SERIES: Final = ("6.1", "6.12")
+SERIES: Final = ("6.1", "6.12", "7.3")
 """Kernel series with parameters of their own."""
 
 
@@ -29,21 +29,39 @@ class GuestParameters:
     """
 
     series: str = "6.1"
-    """Kernel series, decides the watermark formulas: "6.1" or "6.12"."""
+    """Kernel series, decides the watermark formulas: those of 6.1, or those of 6.12 and later."""
 
     # What an idle kernel takes for itself.
-    boot_reserved_bytes: int = 130 << 20
-    """Boot memory that never becomes managed besides its memmap: kernel image, initrd, crash and firmware areas.
-    Idle table: boot memory minus MemTotal minus boot memory / 64 is 129 to 135 MiB from 512 MiB to 8 GiB (6.1)."""
+    boot_reserved_bytes: int = 0
+    """Boot memory that never becomes managed besides its memmap and the kernel's hash tables, as one sum, where only
+    that is known of a guest: boot memory less MemTotal less 1/64. 0: it is made up of the parts that follow."""
+    kernel_image_bytes: int = 11_318 << 12
+    """The kernel's image, its page tables and what firmware keeps, at the bottom. Boot snapshots, every size from 512
+    MiB to 66 GiB alike: unmanaged pages of the lowest zone above DMA less SWIOTLB, to the page."""
+    swiotlb_bytes: int = 64 << 20
+    """Bounce buffers below 4 GiB, where there is memory above 4 GiB or hotplug can bring some (*kernel*:
+    kernel/dma/swiotlb.c, IO_TLB_DEFAULT_SIZE; arch/x86/kernel/pci-dma.c, pci_swiotlb_detect). 768 KiB more describe
+    them."""
+    printk_info_bytes: int = 88
+    """Bytes of details that a log buffer of its own size keeps for each 32 bytes of text (struct printk_info): one of
+    4 MiB takes 18 MiB in all."""
+    early_reserved_bytes: int = 60 << 12
+    """Per-CPU areas and the like, at the top (boot snapshots, to two pages; one page more for each GiB above 4 GiB)."""
     idle_use_bytes: int = 27 << 20
     """Managed memory an idle kernel and its init use, fixed part. Idle table, 6.1: MemTotal - MemFree is 31, 38,
-    39, 43 and 64 MiB at 0.5, 1, 2, 4 and 65 GiB; of that, what lies free on the CPU's lists is the next but one
-    parameter."""
+    39, 43 and 64 MiB at 0.5, 1, 2, 4 and 65 GiB; of that, what lies free on the CPU's lists is a parameter of its own.
+    With the tools that record loads some 8 MiB more."""
     idle_use_share: float = 0.0004
     """The same, part that grows with managed memory (idle table, 1 to 65 GiB)."""
+    idle_use_nodes_bytes: int = 7 << 20
+    """The same, more where there are several nodes with memory (boot snapshots of two and three nodes, less their hash
+    tables: 6.2 to 8 MiB)."""
     idle_pcp_bytes: int = 11 << 20
     """Free memory that an idle CPU keeps on its own lists, and MemFree does not count (per-CPU pages of the
     snapshots)."""
+    idle_pcp_small_share: float = 0.006
+    """The same as a share of managed memory, where that is less, in a guest too small for huge pages (577 of 95,883
+    pages at 512 MiB)."""
     pcp_adaptive_share: float = 0.0
     """Share of a zone that may lie on CPU lists after loads freed memory, where that is more than the low
     watermark. 6.1: never; 6.12 tunes the lists up to an eighth of the zone (mm/page_alloc.c, nr_pcp_high), half of
@@ -175,9 +193,12 @@ _V6_1: Final = GuestParameters()
 _V6_12: Final = replace(
     _V6_1,
     series="6.12",
-    boot_reserved_bytes=123 << 20,  # idle table: MemTotal is 7 MiB larger than on 6.1 at every size
-    idle_use_bytes=21 << 20,  # idle table: 33, 35 and 35 MiB at 1, 2 and 4 GiB, less the CPU's lists
-    idle_pcp_bytes=13 << 20,
+    kernel_image_bytes=9_555 << 12,  # boot snapshots of 1 to 70 GiB
+    idle_use_bytes=41 << 19,  # idle table: 29, 33, 34, 33, 35 and 57 MiB at 0.5, 1, 2, 3, 4 and 70 GiB, less the lists
+    idle_use_share=0.00035,
+    idle_use_nodes_bytes=9 << 20,  # 8.7 to 10.4 MiB
+    idle_pcp_bytes=25 << 19,  # boot snapshots under load: 10.1 to 14.6 MiB
+    idle_pcp_small_share=0.018,  # 1,731 to 2,435 of 97,650 pages
     kernel_min_share=0.83,
     pcp_adaptive_share=1 / 16,
     tmpfs_file_bytes=1085,
@@ -189,17 +210,25 @@ _V6_12: Final = replace(
     anon_table_share=2.1 / 1024,
 )
 
+_V7_3: Final = replace(
+    _V6_12,
+    series="7.3",
+    kernel_image_bytes=11_193 << 12,  # boot snapshots of 0.25 to 65 GiB
+    printk_info_bytes=112,
+    # Idle table: 34, 41, 44, 43, 46, 50, 51 and 65 MiB at 0.25, 1, 2, 3, 4, 6, 8 and 65 GiB, less the CPU's lists.
+    idle_use_bytes=57 << 19,
+    idle_use_nodes_bytes=6 << 20,
+    idle_pcp_bytes=27 << 19,  # 16.1 MiB in the one recording under load, which uses 8 MiB more in all
+)
 
-_SINCE_V6_12: Final = (6, 12)
-"""Kernel series from which on a guest is modelled as a recorded 6.12; before, as a recorded 6.1."""
+_BY_SERIES: Final = {(6, 1): _V6_1, (6, 12): _V6_12, (7, 3): _V7_3}
 
 
 def parameters_for(series: str) -> GuestParameters:
-    """Return the parameters of a kernel series ("6.1" or "6.12"). Raises ValueError for any other."""
-    if series == "6.1":
-        return _V6_1
-    if series == "6.12":
-        return _V6_12
+    """Return the parameters of a recorded kernel series ("6.1", "6.12" or "7.3"). Raises ValueError for any other."""
+    for parameters in _BY_SERIES.values():
+        if parameters.series == series:
+            return parameters
     raise ValueError(f"kernel series {series!r} has no guest parameters; known: {', '.join(SERIES)}")
 
 
@@ -208,4 +237,4 @@ def parameters_for_kernel(series: tuple[int, int]) -> GuestParameters:
 
     Kernels older than all recorded ones are taken as the oldest.
     """
-    return _V6_12 if series >= _SINCE_V6_12 else _V6_1
+    return _BY_SERIES[max((known for known in _BY_SERIES if known <= series), default=min(_BY_SERIES))]

@@ -28,7 +28,7 @@ def set_watermarks(zones: Sequence[GuestZone], parameters: GuestParameters, *, h
     which is decided once at boot.
     """
     # Called for single events when memory is tight: plain loops, no temporaries.
-    newer = parameters.series == "6.12"
+    newer = parameters.series != "6.1"
     total, base = _total_minimum(zones, parameters, newer=newer, huge_pages=huge_pages)
     scale = parameters.watermark_scale_factor
     ratio = parameters.lowmem_reserve_ratio
@@ -70,7 +70,7 @@ def _total_minimum(
         elif zone.managed:
             kernel += zone.managed
             populated += 1
-    # 6.1 shares the minimum out over all zones, 6.12 over the kernel zones.
+    # 6.1 shares the minimum out over all zones, 6.12 and later over the kernel zones.
     base = (kernel if newer else kernel + movable) or 1
     total = min(max(isqrt(kernel * 64), _MIN_KB), _MAX_KB) // 4
     if huge_pages:

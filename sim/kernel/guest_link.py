@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from policies.contract import Policy
     from sim.guest import Demand, GuestParameters, PresentZone
     from sim.guest.contract import Guest, OomEvent
+    from sim.guest.reserve import BootOptions
     from sim.kernel.hotplug_core import HotplugCore
     from sim.kernel.oom_log import OomLog
     from sim.memory.hotplug import Memory
@@ -62,10 +63,10 @@ class GuestSpec:
 class GuestLink(CoreListener):
     """One guest in a run, on ``memory`` as it has booted; it listens to the core.
 
-    ``present`` has every zone at boot; ``series`` is the kernel's. ``model`` is the guest itself. ``hotplug_side`` is
-    what the core is to ask: the model, watched where ``policy`` wants to be told that a node's kernel zones run short.
-    ``ooms`` keeps all runs of the out-of-memory killer; ``killed`` are the loads whose process it ended. Unless
-    ``sampled``, no samples are taken.
+    ``present`` has every zone at boot; ``series`` is the kernel's, and ``options`` what it is booted with. ``model`` is
+    the guest itself. ``hotplug_side`` is what the core is to ask: the model, watched where ``policy`` wants to be told
+    that a node's kernel zones run short. ``ooms`` keeps all runs of the out-of-memory killer; ``killed`` are the loads
+    whose process it ended. Unless ``sampled``, no samples are taken.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class GuestLink(CoreListener):
         policy: Policy,
         ooms: OomLog,
         *,
+        options: BootOptions | None = None,
         sampled: bool = True,
     ) -> None:
         self._env = env
@@ -86,7 +88,7 @@ class GuestLink(CoreListener):
         self._memory = memory
         parameters = spec.resolve(series)
         self.model = GuestModel(parameters, block_pages=memory.block_pages)
-        boot = default_boot(present, parameters)
+        boot = default_boot(present, parameters, options)
         self.model.boot(boot)
         self._boot_free = sum(entry.free for entry in boot if entry.zone != ZONE_MOVABLE)
         for entry in boot:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sim.guest.boot import PresentZone
+from sim.guest.reserve import BootOptions
 from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
@@ -61,12 +62,17 @@ class BootZone:
 
 @dataclass(frozen=True, slots=True)
 class BootLayout:
-    """A machine's memory as it boots. ``device_base`` is the first byte address for hotplugged devices."""
+    """A machine's memory as it boots.
+
+    ``device_base`` is the first byte address for hotplugged devices; ``options`` what the guest's kernel goes by when it
+    reserves memory.
+    """
 
     memory: Memory
     zones: tuple[BootZone, ...]
     boot: BootMemory
     device_base: int
+    options: BootOptions
 
     def present_zones(self) -> list[PresentZone]:
         """Return every zone. A block of several zones stands with the highest; blocks of ZONE_DMA are left out."""
@@ -117,7 +123,21 @@ def lay_out(machine: MachineSpec) -> BootLayout:
         movable_pages=memory.system.movable,
         early_kernel_pages=memory.system.early_kernel,
     )
-    return BootLayout(memory, tuple(zones), boot, base)
+    return BootLayout(memory, tuple(zones), boot, base, _options(machine, above_4g=top > 4 * GIB))
+
+
+def _options(machine: MachineSpec, *, above_4g: bool) -> BootOptions:
+    """Return what decides how much the guest's kernel reserves."""
+    return BootOptions(
+        swiotlb=machine.swiotlb != "noforce" and (above_4g or machine.can_grow),
+        above_4g=above_4g,
+        crashkernel=machine.crashkernel,
+        log_buf_len=machine.log_buf_len,
+        bottom_up=machine.movable_node,
+        cma=machine.cma,
+        memoryless_nodes=sum(not node.boot_memory for node in machine.nodes),
+        section_pages=machine.section_size // PAGE_SIZE,
+    )
 
 
 def _present_ranges(machine: MachineSpec) -> list[NodeRange]:

@@ -36,8 +36,8 @@ class MachineSpec:
     """A guest machine at boot. All sizes in bytes.
 
     ``block_size`` is the memory block, ``section_size`` the sparse-memory section; ``kernel`` the series (``"6.1"``);
-    ``kernelcore``, ``movablecore``, ``movable_node`` and ``cma`` the boot parameters of these names (0 or False: not
-    given); ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and devices may add up to, None for no
+    ``kernelcore``, ``movablecore``, ``movable_node``, ``cma``, ``swiotlb``, ``crashkernel`` and ``log_buf_len`` the boot
+    parameters of these names (0, False or None: not given); ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and devices may add up to, None for no
     limit of its own; ``memmap_on_memory`` the parameter of that name (False, True or ``"force"``).
 
     Raises InputError with all faults; the key of each is the field's name.
@@ -51,6 +51,9 @@ class MachineSpec:
     movablecore: int = 0
     movable_node: bool = False
     cma: int = 0
+    swiotlb: Literal["noforce"] | None = None
+    crashkernel: int = 0
+    log_buf_len: int = 0
     slots: int = MOST_DIMM_SLOTS
     max_memory: int | None = None
     memmap_on_memory: bool | Literal["force"] = False
@@ -64,6 +67,11 @@ class MachineSpec:
     def boot_memory(self) -> int:
         """Bytes of early memory on all nodes."""
         return sum(node.boot_memory for node in self.nodes)
+
+    @property
+    def can_grow(self) -> bool:
+        """Whether anything can be plugged in, which makes firmware tell of an area for it above 4 GiB."""
+        return self.max_memory is None or self.max_memory > self.boot_memory
 
     @property
     def kernel_series(self) -> tuple[int, int]:
@@ -88,7 +96,9 @@ class MachineSpec:
             yield Fault("slots", f"{self.slots} is not a number of DIMM slots from 0 to {_MAX_SLOTS}")
         if self.memmap_on_memory not in (False, True, "force"):
             yield Fault("memmap_on_memory", f"{self.memmap_on_memory!r} is none of false, true and 'force'")
-        for name in ("kernelcore", "movablecore", "cma"):
+        if self.swiotlb not in (None, "noforce"):
+            yield Fault("swiotlb", f"{self.swiotlb!r} is not 'noforce', the only word of swiotlb= that is modelled")
+        for name in ("kernelcore", "movablecore", "cma", "crashkernel", "log_buf_len"):
             size: int = getattr(self, name)
             if size < 0 or size % PAGE_SIZE:
                 yield Fault(name, f"{size} bytes are not a number of whole pages of 4KiB")

@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest import BootZone, GuestModel, parameters_for_kernel
+from sim.guest.boot import idle_pcp_pages
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.replay.kernel_replay import Replay, growth_samples
 from sim.replay.load_commands import apply, ooms
@@ -162,9 +163,7 @@ def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
     first = max((number for zone, number in zones if zone.node == home and number != ZONE_MOVABLE), default=ZONE_DMA)
     managed = sum(zone.managed_pages for zone, _ in zones)
     used = managed - (boot.mem_free or 0) // PAGE_SIZE
-    # A CPU's list is short where the watermarks are: in a guest too small for huge pages.
-    small = managed * PAGE_SIZE < parameters.thp_min_boot_bytes
-    idle_pcp = min(parameters.idle_pcp_bytes // PAGE_SIZE, managed >> 7 if small else managed)
+    idle_pcp = idle_pcp_pages(managed, parameters)
     entries = []
     for zone, number in zones:
         is_first = (zone.node, number) == (home, first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sim.guest import BootZone, GuestModel, GuestParameters, PresentZone, default_boot, parameters_for
+from sim.guest.reserve import BootOptions
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_NORMAL
 
 BLOCK = 32768
@@ -16,7 +17,10 @@ FIRST = 1024
 
 
 def guest(boot_mib: int, series: str = "6.1") -> GuestModel:
-    """Return an idle guest with one node of ``boot_mib`` MiB, laid out like a PC: below 3 GiB, the rest from 4 GiB."""
+    """Return an idle guest with one node of ``boot_mib`` MiB, laid out like a PC: below 3 GiB, the rest from 4 GiB.
+
+    Booted with ``log_buf_len=4M``, as all recorded ones were.
+    """
     model = GuestModel(parameters_for(series), block_pages=BLOCK)
     low = min(boot_mib, 3072) if boot_mib >= 3584 else boot_mib
     present = [
@@ -25,7 +29,8 @@ def guest(boot_mib: int, series: str = "6.1") -> GuestModel:
     ]
     if boot_mib > low:
         present.append(PresentZone(0, ZONE_NORMAL, (boot_mib - low) * MIB, ((32, (boot_mib - low) // 128),)))
-    model.boot(default_boot(present, model.parameters))
+    options = BootOptions(above_4g=boot_mib > low, log_buf_len=4 << 20)
+    model.boot(default_boot(present, model.parameters, options))
     return model
 
 

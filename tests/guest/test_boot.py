@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from sim.faults import InputError
 from sim.guest import BootZone, GuestModel, GuestParameters, PresentZone, default_boot, parameters_for
 from sim.guest.boot import fix_boot_use, stuck_blocks
 from sim.guest.kernel_pages import KernelPages
+from sim.guest.reserve import BootOptions
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import ROUND, SIZE, SMALL_BLOCK
 
@@ -14,24 +18,73 @@ GIB = 1 << 18
 Present = list[tuple[int, int, int, tuple[tuple[int, int], ...]]]
 
 
-def booted(present: Present, parameters: GuestParameters) -> dict[tuple[int, int], tuple[int, int, int]]:
+def booted(
+    present: Present, parameters: GuestParameters, options: BootOptions | None = None
+) -> dict[tuple[int, int], tuple[int, int, int]]:
     """Return (managed, free, pcp) by zone; what is passed on must be as it was given."""
-    left = default_boot([PresentZone(*zone) for zone in present], parameters)
+    left = default_boot([PresentZone(*zone) for zone in present], parameters, options)
     assert [(b.node, b.zone, b.present, b.runs) for b in left] == present
     return {(b.node, b.zone): (b.managed, b.free, b.pcp) for b in left}
 
 
+ONE_GIB: Present = [(0, ZONE_DMA, 3998, ()), (0, ZONE_DMA32, 258_016, ((0, 8),))]
+
+
 def test_one_gib() -> None:
-    present: Present = [(0, ZONE_DMA, 3998, ()), (0, ZONE_DMA32, 258_016, ((0, 8),))]
-    # Zone DMA loses a 32th. Of the 33,280 pages reserved (130 MiB) the rest comes from DMA32, and so does the memmap
-    # of 262,014 pages, 4,093. The idle kernel uses 6,912 pages (27 MiB) and 4 in 10,000 of what is left.
-    assert booted(present, parameters_for("6.1")) == {
-        (0, ZONE_DMA): (3998 - 124, 3874, 0),
-        (0, ZONE_DMA32): (258_016 - (33_280 - 124) - 4093, 220_767 - 6912 - 89, 2816),
+    # 158 pages of zone DMA; of DMA32 the kernel, SWIOTLB and its 192 pages of slots, 60 for the CPU and 66 for the node,
+    # the memmap of 8 sections, and hash tables: 1,008 MiB without memmap need 131,072 and 65,536 entries of 8 bytes.
+    # The idle kernel uses 6,912 pages (27 MiB) and 4 in 10,000 of what is left.
+    managed = 258_016 - (11_318 + 16_384 + 192 + 60 + 66 + 8 * 512 + 384)
+    assert booted(ONE_GIB, parameters_for("6.1")) == {
+        (0, ZONE_DMA): (3840, 3840, 0),
+        (0, ZONE_DMA32): (managed, managed - 6912 - 91, 2816),
     }
-    # 123 MiB, 21 MiB and 13 MiB.
-    managed = 258_016 - (31_488 - 124) - 4093
-    assert booted(present, parameters_for("6.12"))[0, ZONE_DMA32] == (managed, managed - 5376 - 90, 3328)
+    # Another kernel, 20.5 and 12.5 MiB.
+    managed += 11_318 - 9_555
+    assert booted(ONE_GIB, parameters_for("6.12"))[0, ZONE_DMA32] == (managed, managed - 5248 - 80, 3200)
+
+
+@pytest.mark.parametrize(
+    ("options", "less"),
+    [
+        (BootOptions(swiotlb=False), -16_384 - 192),
+        (BootOptions(crashkernel=256 << 20), 65_536),
+        (BootOptions(log_buf_len=4 << 20), 1024 + 768 + 2816),
+        (BootOptions(log_buf_len=128 << 10), 0),
+        (BootOptions(memoryless_nodes=2), 2 * 43),
+        (BootOptions(section_pages=1 << 18), 0),
+        (BootOptions(section_pages=1 << 19), 4096),
+    ],
+)
+def test_what_the_command_line_and_the_machine_change(options: BootOptions, less: int) -> None:
+    usual = booted(ONE_GIB, parameters_for("6.1"))[0, ZONE_DMA32][0]
+    assert usual - booted(ONE_GIB, parameters_for("6.1"), options)[0, ZONE_DMA32][0] == less
+
+
+def test_with_movable_node_the_log_buffer_lies_where_it_fits_from_below() -> None:
+    """Text and descriptors fit into zone DMA, details (11 MiB) do not."""
+    found = booted(ONE_GIB, parameters_for("6.1"), BootOptions(log_buf_len=4 << 20, bottom_up=True))
+    usual = booted(ONE_GIB, parameters_for("6.1"))
+    assert usual[0, ZONE_DMA][0] - found[0, ZONE_DMA][0] == 1024 + 768
+    assert usual[0, ZONE_DMA32][0] - found[0, ZONE_DMA32][0] == 2816
+
+
+def test_one_sum_stands_for_all_parts_but_memmap_hash_tables_and_crash_kernel() -> None:
+    parameters = replace(parameters_for("6.1"), boot_reserved_bytes=20 << 20)
+    for options, crash in ((BootOptions(log_buf_len=4 << 20), 0), (BootOptions(crashkernel=64 << 20), 16_384)):
+        found = booted(ONE_GIB, parameters, options)
+        assert found[0, ZONE_DMA][0] + found[0, ZONE_DMA32][0] == 262_014 - 5120 - 8 * 512 - 384 - crash
+
+
+def test_hash_tables_grow_half_as_fast_from_64_gib_on() -> None:
+    """At 60 GiB 2^23 and 2^22 entries, at 68 GiB no more; a kernel of 6.12 leaves out CMA."""
+    for gib, entries in ((60, 3 << 22), (68, 3 << 22), (140, 3 << 23)):
+        present: Present = [(0, ZONE_NORMAL, gib * GIB, ((32, gib * 8),))]
+        parameters = replace(parameters_for("6.1"), boot_reserved_bytes=1 << 20)
+        managed = booted(present, parameters)[0, ZONE_NORMAL][0]
+        assert gib * GIB - 256 - gib * GIB // 64 - managed == entries * 8 // 4096
+    usual, with_cma = (booted(ONE_GIB, parameters_for("6.12"), BootOptions(cma=size)) for size in (0, 600 << 20))
+    assert with_cma[0, ZONE_DMA32][0] - usual[0, ZONE_DMA32][0] == 192
 
 
 def test_several_zones_and_nodes() -> None:
@@ -42,45 +95,57 @@ def test_several_zones_and_nodes() -> None:
         (1, ZONE_NORMAL, 16 * GIB, ((136, 128),)),
         (1, ZONE_MOVABLE, 4 * GIB, ((264, 32),)),
     ]
-    total = 36 * GIB - 98
-    # The reserved part at the bottom of node 0; each node's memmap at its top; the idle kernel in the highest kernel
-    # zone of node 0.
-    managed = total - 33_280 - (16 * GIB - 98) // 64 - 20 * GIB // 64
-    idle = 6912 + managed * 4 // 10_000
-    memmap = (16 * GIB - 98) // 64
-    assert booted(present, parameters_for("6.1")) == {
-        (0, ZONE_DMA): (3874, 3874, 0),
-        (0, ZONE_DMA32): (3 * GIB - 4096 - 33_156, 3 * GIB - 4096 - 33_156, 0),
-        (0, ZONE_NORMAL): (13 * GIB - memmap, 13 * GIB - memmap - idle, 2816),
+    # The kernel lies low, and SWIOTLB below 4 GiB; what is for CPUs, with a page for each GiB above 4 GiB, at the top of
+    # all memory; for nodes at the top of each node. Hash tables for 35.4 GiB are made later, of managed memory.
+    dma32 = 3 * GIB - 4096 - 11_318 - 16_384
+    normal = 13 * GIB - 66 - 43 - 128 * 512
+    movable = 4 * GIB - 192 - 60 - 33 - 160 * 512
+    total = 3840 + dma32 + normal + 16 * GIB + movable
+    idle = 6912 + total * 4 // 10_000 + (3 << 22) * 8 // 4096 + 1792
+    lists = 2816 * dma32 // (dma32 + normal - idle)
+    assert booted(present, parameters_for("6.1"), BootOptions(above_4g=True)) == {
+        (0, ZONE_DMA): (3840, 3840, 0),
+        (0, ZONE_DMA32): (dma32, dma32, lists),
+        (0, ZONE_NORMAL): (normal, normal - idle, 2815 - lists),
         (1, ZONE_NORMAL): (16 * GIB, 16 * GIB, 0),
-        (1, ZONE_MOVABLE): (4 * GIB - 20 * GIB // 64, 4 * GIB - 20 * GIB // 64, 0),
+        (1, ZONE_MOVABLE): (movable, movable, 0),
     }
 
 
 def test_the_first_node_need_not_be_node_0() -> None:
-    found = booted([(3, ZONE_DMA32, GIB, ((0, 8),)), (2, ZONE_DMA32, GIB, ((8, 8),))], parameters_for("6.1"))
-    memmap = GIB // 64
-    assert found[3, ZONE_DMA32] == (GIB - memmap, GIB - memmap, 0)
-    assert found[2, ZONE_DMA32][0] == GIB - memmap - 33_280
+    found = booted([(3, ZONE_DMA32, GIB, ((8, 8),)), (2, ZONE_DMA32, GIB, ((0, 8),))], parameters_for("6.1"))
+    left = GIB - 16_384 - 192 - 60 - 4096
+    assert found[3, ZONE_DMA32] == (left, left, 0)
+    assert found[2, ZONE_DMA32][0] == GIB - 11_318 - 66 - 43 - 4096
 
 
 def test_a_small_zone_gives_what_it_has_and_the_next_the_rest() -> None:
     parameters = GuestParameters(
-        boot_reserved_bytes=5000 * 4096, idle_use_bytes=3000 * 4096, idle_use_share=0.0, idle_pcp_bytes=700 * 4096
+        boot_reserved_bytes=5000 * 4096,
+        idle_use_bytes=3000 * 4096,
+        idle_use_share=0.0,
+        idle_pcp_bytes=700 * 4096,
+        idle_pcp_small_share=1.0,
     )
     found = booted([(0, ZONE_DMA32, 4000, ((0, 1),)), (0, ZONE_NORMAL, 6400, ((1, 1),))], parameters)
-    memmap = 10_400 // 64
-    assert found == {(0, ZONE_DMA32): (0, 0, 0), (0, ZONE_NORMAL): (5400 - memmap, 2400 - memmap, 700)}
+    left = 5400 - 512 - 24  # memmap of a section, hash tables of 40 MiB
+    assert found == {(0, ZONE_DMA32): (0, 0, 0), (0, ZONE_NORMAL): (left, left - 3000, 700)}
     # Zone DMA is the last that the idle kernel uses, and lists hold no more than is free.
     found = booted([(0, ZONE_DMA, 3200, ()), (0, ZONE_NORMAL, 8000, ((1, 1),))], parameters)
-    left = 8000 - 4900 - 175
-    assert found == {(0, ZONE_DMA): (3100, 3100 - (3000 - left), 0), (0, ZONE_NORMAL): (left, 0, 0)}
+    left = 8000 - (5000 - 158) - 512 - 24
+    assert found == {(0, ZONE_DMA): (3042, 3042 - (3000 - left), 0), (0, ZONE_NORMAL): (left, 0, 0)}
 
 
-def test_a_guest_too_small_keeps_a_sixteenth_and_a_tenth_of_that_free() -> None:
-    found = booted([(0, ZONE_DMA32, 16_000, ((0, 1),))], parameters_for("6.1"))
-    managed = 1000 - 250
-    assert found == {(0, ZONE_DMA32): (managed, managed - managed * 9 // 10, 75)}
+@pytest.mark.parametrize(
+    ("mib", "least"),
+    [(1, 139), (62, 139), (139, 141)],
+)
+def test_a_machine_too_small_for_its_kernel_is_told_what_it_needs(mib: int, least: int) -> None:
+    """The more, the larger are memmap (of whole sections) and hash tables; with what is told the guest boots."""
+    present: Present = [(0, ZONE_DMA32, mib * 256, ((0, 2),))]
+    with pytest.raises(InputError, match=rf"boot memory of {mib}MiB is less .*; give the machine more than {least}MiB"):
+        booted(present, parameters_for("6.1"))
+    assert booted([(0, ZONE_DMA32, 142 * 256, ((0, 2),))], parameters_for("6.1"))[0, ZONE_DMA32][1] > 0
 
 
 # Where it lies --------------------------------------------------------------------------------------------------------

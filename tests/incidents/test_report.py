@@ -75,7 +75,8 @@ def test_every_incident_agrees_and_the_page_has_the_table_that_the_command_print
 def test_an_incident_has_default_guest_parameters_and_times(name: str) -> None:
     given = tables(name)
 
-    assert given["guest"] == {"model": "linux"}
+    marked = {key.partition(".")[2] for key in fitted(name) if key.startswith("guest.")}
+    assert given["guest"].keys() == {"model"} | marked
     assert "timing" not in given
 
 
@@ -99,7 +100,7 @@ def fitted(name: str) -> list[str]:
 
 def test_incidents_that_a_default_was_taken_from_are_marked_and_no_others() -> None:
     told = {(key, name) for key, text in defaults().items() for name in CHECKS if f"``{name}``" in text}
-    marked = {(key, name) for name in CHECKS for key in fitted(name) if not key.startswith("workloads.")}
+    marked = {(key, name) for name in CHECKS for key in fitted(name) if not key.startswith(("workloads.", "guest."))}
 
     assert told == marked
     assert {name for _, name in told} == {"neon-vmem-48g", "wall-2g"}
@@ -124,11 +125,13 @@ def test_what_was_fitted_is_there_and_decides(name: str) -> None:
         place, _, parameter = key.rpartition(".")
         assert key in defaults() or parameter in parts[place]
     outcome = judge(name, load(given, folder=incidents_folder()))
-    if "workloads" in fitted(name)[0]:
-        place, _, parameter = fitted(name)[0].rpartition(".")
-        parts[place][parameter] = "3GiB"
+    place, _, parameter = fitted(name)[0].rpartition(".")
+    if place == "timing":
+        given["timing"] = {parameter: 10.0}
+    elif place == "guest":
+        given["guest"][parameter] = "8MiB"
     else:
-        given["timing"] = {fitted(name)[0].partition(".")[2]: 10.0}
+        parts[place][parameter] = "3GiB"
     assert outcome.agrees
     assert not judge(name, load(given, folder=incidents_folder())).agrees
 

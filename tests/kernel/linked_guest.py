@@ -31,7 +31,14 @@ def linked(
     policy, recorder, threads = policy or OnlineMovable(), Recorder(), Threads()
     ooms = OomLog(env, recorder, threads)
     link = GuestLink(
-        env, layout.memory, layout.present_zones(), described.kernel_series, spec or GuestSpec(), policy, ooms
+        env,
+        layout.memory,
+        layout.present_zones(),
+        described.kernel_series,
+        spec or GuestSpec(),
+        policy,
+        ooms,
+        options=layout.options,
     )
     core = HotplugCore(
         env,

@@ -1,0 +1,174 @@
+"""What of boot memory never becomes managed: kernel image, SWIOTLB, crash kernel, log buffer, memmap, hash tables.
+
+Each part lies where the kernel's early allocator (mm/memblock.c) puts it: from the top of memory downwards, except for
+the image and what has to be reached by devices that know 32 bits only. So zones lose pages as recorded ones do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE
+from sim.units import GIB, KIB, MIB, PAGE_SIZE, STRUCT_PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sim.guest.boot import PresentZone
+    from sim.guest.parameters import GuestParameters
+
+    Key = tuple[int, int]
+
+ISA_DMA_PAGES: Final = 4096
+"""Most pages of a zone DMA that is only there for old devices: 16 MiB."""
+_ISA_RESERVED: Final = 158
+"""Pages of such a zone that are not managed: the first MiB and little else. The same in all recorded kernels."""
+_FIRST_NODE_PAGES: Final = 66
+"""Pages at the top of the first node for its own structures; the recorded kernels agree to a page or two."""
+_NODE_PAGES: Final = 43
+"""The same for every further node, without memory too; they lie on the nodes before it."""
+_SLOT_BYTES: Final = 24
+"""Bytes that describe one slot of SWIOTLB (struct io_tlb_slot, kernel/dma/swiotlb.c)."""
+_SLOT: Final = 2 * KIB
+_RECORD: Final = 32
+"""Bytes of the log buffer for which the kernel keeps one descriptor (PRB_AVGBITS, kernel/printk/printk.c)."""
+_DESCRIPTOR_BYTES: Final = 24
+_LOG_BUILT_IN: Final = 128 * KIB
+"""Bytes of the log buffer that is part of the kernel's image (CONFIG_LOG_BUF_SHIFT = 17)."""
+_HASH_ENTRY_BYTES: Final = 8
+_HASH_ADAPT_FROM: Final = 64 * GIB
+"""Bytes of memory from which on hash tables grow half as fast, and again at every four times as much
+(ADAPT_SCALE_BASE, mm/mm_init.c)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootOptions:
+    """What of the machine and its command line decides what is reserved.
+
+    ``swiotlb``: whether bounce buffers are set up; ``above_4g``: whether boot memory reaches above 4 GiB;
+    ``crashkernel`` and ``log_buf_len``: bytes, as the boot parameters of these names say; ``bottom_up``: early
+    allocations are made from below (``movable_node``); ``cma``: bytes of CMA; ``memoryless_nodes``: nodes without
+    boot memory; ``section_pages``: pages of a section.
+    """
+
+    swiotlb: bool = True
+    above_4g: bool = False
+    crashkernel: int = 0
+    log_buf_len: int = 0
+    bottom_up: bool = False
+    cma: int = 0
+    memoryless_nodes: int = 0
+    section_pages: int = 128 * MIB // PAGE_SIZE
+
+
+def managed_pages(
+    present: Sequence[PresentZone], parameters: GuestParameters, options: BootOptions
+) -> tuple[dict[Key, int], int]:
+    """Return the managed pages of every zone of ``present``, and the pages of hash tables that managed memory holds.
+
+    The sum of the first is not above 0 where the machine is too small for the kernel.
+    """
+    managed = {(zone.node, zone.zone): zone.pages for zone in present}
+    at = _Places(present, options)
+    wanted = 0
+
+    def take(order: Iterable[Key], pages: int) -> None:
+        nonlocal wanted
+        left = pages - take_pages(managed, order, pages)
+        wanted += left - take_pages(managed, (*at.top, *at.isa), left) if left else 0
+
+    parts = parameters.boot_reserved_bytes == 0
+    reserved = parameters.boot_reserved_bytes or parameters.kernel_image_bytes
+    take(at.isa, _ISA_RESERVED * bool(at.isa))
+    # Where all that is reserved is given as one sum, it is counted with what lies in zone DMA.
+    take(at.low, _pages(reserved) - (0 if parts else _ISA_RESERVED * bool(at.isa)))
+    take(at.below_4g, _pages(options.crashkernel))
+    if parts:
+        if options.swiotlb:
+            take(at.below_4g, _pages(parameters.swiotlb_bytes))
+            take(at.top, _pages(parameters.swiotlb_bytes // _SLOT * _SLOT_BYTES))
+        for piece in _log_buffer(options.log_buf_len, parameters.printk_info_bytes):
+            fits = options.bottom_up and any(managed[key] >= piece for key in at.isa)
+            take(at.isa if fits else at.low if options.bottom_up else at.top, piece)
+        above = sum(zone.pages for zone in present if options.above_4g and (zone.node, zone.zone) not in at.below_4g)
+        take(at.top, _pages(parameters.early_reserved_bytes) + above * PAGE_SIZE // GIB)
+        take(at.node_top(at.nodes[0]), _FIRST_NODE_PAGES)
+        take(at.top, _NODE_PAGES * options.memoryless_nodes)
+    for node in at.nodes:
+        if parts and node != at.nodes[-1]:
+            take(at.node_top(node), _NODE_PAGES)
+        take(at.node_top(node), _memmap(sum(zone.pages for zone in present if zone.node == node), options))
+    tables = _hash_tables(present, managed, parameters, options)
+    if len(at.nodes) == 1:
+        take(at.top, tables)
+        tables = 0
+    if wanted:
+        managed[at.top[-1]] -= wanted
+    return managed, tables
+
+
+class _Places:
+    """Where things are put: zones in the order in which they are tried."""
+
+    def __init__(self, present: Sequence[PresentZone], options: BootOptions) -> None:
+        keys = sorted((zone.node, zone.zone) for zone in present)
+        self.isa = [(z.node, z.zone) for z in present if z.zone == ZONE_DMA and z.pages <= ISA_DMA_PAGES]
+        self.nodes = sorted({node for node, _ in keys})
+        self._downwards = keys[::-1]
+        others = [key for key in keys if key not in self.isa]
+        self.low = others or self.isa
+        self.top = [key for key in self._downwards if key not in self.isa] or self.isa
+        low_types = {ZONE_DMA, ZONE_DMA32} if options.above_4g else {ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE}
+        self.below_4g = [key for key in self.top if key[1] in low_types] or self.low
+
+    def node_top(self, node: int) -> list[Key]:
+        """Return the zones of ``node``, the highest first."""
+        return [key for key in self._downwards if key[0] == node]
+
+
+def take_pages(pages: dict[Key, int], order: Iterable[Key], amount: int) -> int:
+    """Take ``amount`` pages out of ``pages`` in ``order``, as far as there are any; return how many those were."""
+    left = amount
+    for key in order:
+        part = min(pages[key], left)
+        pages[key] -= part
+        left -= part
+    return amount - left
+
+
+def _pages(size: int) -> int:
+    return -(-size // PAGE_SIZE)
+
+
+def _memmap(pages: int, options: BootOptions) -> int:
+    """Return the pages of memmap for ``pages`` of a node: whole sections have one."""
+    sections = -(-pages // options.section_pages)
+    return sections * options.section_pages * STRUCT_PAGE_BYTES // PAGE_SIZE
+
+
+def _log_buffer(length: int, info_bytes: int) -> list[int]:
+    """Return the pages of text, descriptors and details of a log buffer of ``length`` bytes."""
+    if length <= _LOG_BUILT_IN:
+        return []
+    records = length // _RECORD
+    return [_pages(length), _pages(records * _DESCRIPTOR_BYTES), _pages(records * info_bytes)]
+
+
+def _hash_tables(
+    present: Sequence[PresentZone], managed: Mapping[Key, int], parameters: GuestParameters, options: BootOptions
+) -> int:
+    """Return the pages of the hash tables of directory entries and inodes (alloc_large_system_hash, mm/mm_init.c)."""
+    total = sum(zone.pages for zone in present)
+    if parameters.series == "6.1":
+        pages = total - total * STRUCT_PAGE_BYTES // PAGE_SIZE
+    else:
+        # What is free at that moment, when SWIOTLB has not been set up yet.
+        pages = sum(managed.values()) - _pages(options.cma) + _pages(parameters.swiotlb_bytes) * options.swiotlb
+    size = -(-pages * PAGE_SIZE // MIB) * MIB
+    adapted, limit = 0, _HASH_ADAPT_FROM
+    while limit < size:
+        adapted += 1
+        limit *= 4
+    entries = sum(1 << max(0, (size >> scale + adapted) - 1).bit_length() for scale in (13, 14))
+    return _pages(entries * _HASH_ENTRY_BYTES)
