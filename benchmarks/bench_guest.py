@@ -43,7 +43,7 @@ def machine(size: int, policy: Policy, *, modelled: bool) -> tuple[simpy.Environ
     ooms = OomLog(env, recorder, threads)
     link = None
     if modelled:
-        link = GuestLink(env, layout.memory, layout.present_zones(), spec.kernel_series, GuestSpec(), policy, ooms)
+        link = GuestLink(env, layout.memory, layout.present_zones(), layout.options, GuestSpec(), policy, ooms)
     core = HotplugCore(
         env,
         layout.memory,

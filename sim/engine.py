@@ -82,17 +82,8 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
         listeners.append(UserSpace(env, threads, timing, policy.user_space))
     link = None
     if guest is not None:
-        link = GuestLink(
-            env,
-            layout.memory,
-            layout.present_zones(),
-            machine.kernel_series,
-            guest,
-            policy,
-            ooms,
-            options=layout.options,
-            sampled=not brief,
-        )
+        present = layout.present_zones()
+        link = GuestLink(env, layout.memory, present, layout.options, guest, policy, ooms, sampled=not brief)
         listeners.append(link)
         if not brief:
             env.process(link.sampling(end))

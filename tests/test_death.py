@@ -197,7 +197,7 @@ class Dimms(Workload):
 
 @pytest.mark.parametrize("policy", [OnlineMovable(), AutoMovable(ratio=1000)], ids=["online-movable", "ratio 1000"])
 def test_a_guest_that_dies_while_it_grows_gives_nothing_back(policy: Policy) -> None:
-    """Both let the kernel starve at 437 s; a dead kernel once gave 29 DIMMs back and looked best of all."""
+    """Both let the kernel starve at 446 s; a dead kernel once gave 29 DIMMs back and looked best of all."""
     grows: dict[str, Any] = {"shape": "ramp", "tick": 1.0, "duration": 2400.0}
     programs = GuestLoad(processes=8, size=1280 * MIB, rate=1400 * KIB, end=1500.0, **grows)
     kernel = GuestLoad(kernel_share=1.0, kernel_kind="kernel", size=1536 * MIB, rate=1700 * KIB, **grows)
@@ -205,7 +205,7 @@ def test_a_guest_that_dies_while_it_grows_gives_nothing_back(policy: Policy) -> 
     result = simulate(MachineSpec((NodeSpec(GIB),)), policy, load, Streams(1, 0), guest=GuestSpec())
     seen, scores = Events.of(result.events), compute_scores(result)
     assert seen.death is not None
-    assert (round(seen.death.t_us / SECOND), seen.death.cause) == (437, OomKind.KERNEL)
+    assert (round(seen.death.t_us / SECOND), seen.death.cause) == (446, OomKind.KERNEL)
     after = seen.where(seen.t_us > seen.death.t_us)
     assert {EventKind(kind) for kind in after.kind.tolist()} == {EventKind.DEVICE, EventKind.REQUEST}
     assert after.attached().sum() == 30

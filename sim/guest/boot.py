@@ -85,7 +85,9 @@ def idle_pcp_pages(managed: int, parameters: GuestParameters) -> int:
     return pages
 
 
-def _cpu_lists(free: Mapping[tuple[int, int], int], zones: Sequence[tuple[int, int]], pages: int) -> dict[tuple[int, int], int]:
+def _cpu_lists(
+    free: Mapping[tuple[int, int], int], zones: Sequence[tuple[int, int]], pages: int
+) -> dict[tuple[int, int], int]:
     """Return the pages of CPU lists by zone, in proportion to what is free there."""
     total = sum(free[key] for key in zones) or 1
     return {key: min(free[key], pages * free[key] // total) for key in zones}

@@ -46,12 +46,13 @@ _HASH_ADAPT_FROM: Final = 64 * GIB
 class BootOptions:
     """What of the machine and its command line decides what is reserved.
 
-    ``swiotlb``: whether bounce buffers are set up; ``above_4g``: whether boot memory reaches above 4 GiB;
-    ``crashkernel`` and ``log_buf_len``: bytes, as the boot parameters of these names say; ``bottom_up``: early
-    allocations are made from below (``movable_node``); ``cma``: bytes of CMA; ``memoryless_nodes``: nodes without
-    boot memory; ``section_pages``: pages of a section.
+    ``series``: the kernel's, such as (6, 1); ``swiotlb``: whether bounce buffers are set up; ``above_4g``: whether boot
+    memory reaches above 4 GiB; ``crashkernel`` and ``log_buf_len``: bytes, as the boot parameters of these names say;
+    ``bottom_up``: early allocations are made from below (``movable_node``); ``cma``: bytes of CMA;
+    ``memoryless_nodes``: nodes without boot memory; ``section_pages``: pages of a section.
     """
 
+    series: tuple[int, int] = (6, 1)
     swiotlb: bool = True
     above_4g: bool = False
     crashkernel: int = 0

@@ -63,7 +63,7 @@ class GuestSpec:
 class GuestLink(CoreListener):
     """One guest in a run, on ``memory`` as it has booted; it listens to the core.
 
-    ``present`` has every zone at boot; ``series`` is the kernel's, and ``options`` what it is booted with. ``model`` is
+    ``present`` has every zone at boot; ``options`` say which kernel it is and how it was booted. ``model`` is
     the guest itself. ``hotplug_side`` is what the core is to ask: the model, watched where ``policy`` wants to be told
     that a node's kernel zones run short. ``ooms`` keeps all runs of the out-of-memory killer; ``killed`` are the loads
     whose process it ended. Unless ``sampled``, no samples are taken.
@@ -74,19 +74,18 @@ class GuestLink(CoreListener):
         env: simpy.Environment,
         memory: Memory,
         present: Sequence[PresentZone],
-        series: tuple[int, int],
+        options: BootOptions,
         spec: GuestSpec,
         policy: Policy,
         ooms: OomLog,
         *,
-        options: BootOptions | None = None,
         sampled: bool = True,
     ) -> None:
         self._env = env
         self._sampled = sampled
         self.ooms = ooms
         self._memory = memory
-        parameters = spec.resolve(series)
+        parameters = spec.resolve(options.series)
         self.model = GuestModel(parameters, block_pages=memory.block_pages)
         boot = default_boot(present, parameters, options)
         self.model.boot(boot)

@@ -64,8 +64,7 @@ class BootZone:
 class BootLayout:
     """A machine's memory as it boots.
 
-    ``device_base`` is the first byte address for hotplugged devices; ``options`` what the guest's kernel goes by when it
-    reserves memory.
+    ``device_base`` is the first byte address for hotplugged devices; ``options`` what the guest's kernel goes by.
     """
 
     memory: Memory
@@ -129,6 +128,7 @@ def lay_out(machine: MachineSpec) -> BootLayout:
 def _options(machine: MachineSpec, *, above_4g: bool) -> BootOptions:
     """Return what decides how much the guest's kernel reserves."""
     return BootOptions(
+        series=machine.kernel_series,
         swiotlb=machine.swiotlb != "noforce" and (above_4g or machine.can_grow),
         above_4g=above_4g,
         crashkernel=machine.crashkernel,

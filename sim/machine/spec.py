@@ -36,9 +36,10 @@ class MachineSpec:
     """A guest machine at boot. All sizes in bytes.
 
     ``block_size`` is the memory block, ``section_size`` the sparse-memory section; ``kernel`` the series (``"6.1"``);
-    ``kernelcore``, ``movablecore``, ``movable_node``, ``cma``, ``swiotlb``, ``crashkernel`` and ``log_buf_len`` the boot
-    parameters of these names (0, False or None: not given); ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and devices may add up to, None for no
-    limit of its own; ``memmap_on_memory`` the parameter of that name (False, True or ``"force"``).
+    ``kernelcore``, ``movablecore``, ``movable_node``, ``cma``, ``swiotlb``, ``crashkernel`` and ``log_buf_len`` the
+    boot parameters of these names (0, False or None: not given); ``slots`` the DIMM slots; ``max_memory`` the most that
+    boot memory and devices may add up to, None for no limit of its own; ``memmap_on_memory`` the parameter of that name
+    (False, True or ``"force"``).
 
     Raises InputError with all faults; the key of each is the field's name.
     """
@@ -94,10 +95,7 @@ class MachineSpec:
             yield Fault("kernel", f"{self.kernel!r} is not a kernel series from 5.15 on, such as '6.1' or '6.12'")
         if not 0 <= self.slots <= _MAX_SLOTS:
             yield Fault("slots", f"{self.slots} is not a number of DIMM slots from 0 to {_MAX_SLOTS}")
-        if self.memmap_on_memory not in (False, True, "force"):
-            yield Fault("memmap_on_memory", f"{self.memmap_on_memory!r} is none of false, true and 'force'")
-        if self.swiotlb not in (None, "noforce"):
-            yield Fault("swiotlb", f"{self.swiotlb!r} is not 'noforce', the only word of swiotlb= that is modelled")
+        yield from self._word_faults()
         for name in ("kernelcore", "movablecore", "cma", "crashkernel", "log_buf_len"):
             size: int = getattr(self, name)
             if size < 0 or size % PAGE_SIZE:
@@ -112,6 +110,12 @@ class MachineSpec:
                 f"{format_size(self.max_memory)} is not between the boot memory"
                 f" ({format_size(self.boot_memory)}) and 64TiB",
             )
+
+    def _word_faults(self) -> Iterator[Fault]:
+        if self.memmap_on_memory not in (False, True, "force"):
+            yield Fault("memmap_on_memory", f"{self.memmap_on_memory!r} is none of false, true and 'force'")
+        if self.swiotlb not in (None, "noforce"):
+            yield Fault("swiotlb", f"{self.swiotlb!r} is not 'noforce', the only word of swiotlb= that is modelled")
 
     def _node_faults(self) -> Iterator[Fault]:
         if not 0 < len(self.nodes) <= MOST_NODES:

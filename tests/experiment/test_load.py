@@ -142,7 +142,7 @@ def test_five_faults_are_five() -> None:
             {"guest": {"model": "linux", "stay_shar": 1}},
             (
                 f"guest.stay_shar: unknown parameter of guest 'stay_shar'; did you mean 'stay_share'?"
-                f" Valid: {', '.join(sorted(parameter_types()))}"
+                f" Valid: {', '.join(sorted(parameter_types())[:40])} and {len(parameter_types()) - 40} more"
             ),
         ),
         ({"guest": {"model": "linux", "stay_share": 2}}, "guest.stay_share: 2.0 must lie between 0 and 1"),

@@ -31,7 +31,7 @@ ONE_GIB: Present = [(0, ZONE_DMA, 3998, ()), (0, ZONE_DMA32, 258_016, ((0, 8),))
 
 
 def test_one_gib() -> None:
-    # 158 pages of zone DMA; of DMA32 the kernel, SWIOTLB and its 192 pages of slots, 60 for the CPU and 66 for the node,
+    # 158 pages of zone DMA; of DMA32 the kernel, SWIOTLB and its 192 pages of slots, 60 for the CPU, 66 for the node,
     # the memmap of 8 sections, and hash tables: 1,008 MiB without memmap need 131,072 and 65,536 entries of 8 bytes.
     # The idle kernel uses 6,912 pages (27 MiB) and 4 in 10,000 of what is left.
     managed = 258_016 - (11_318 + 16_384 + 192 + 60 + 66 + 8 * 512 + 384)
@@ -95,8 +95,8 @@ def test_several_zones_and_nodes() -> None:
         (1, ZONE_NORMAL, 16 * GIB, ((136, 128),)),
         (1, ZONE_MOVABLE, 4 * GIB, ((264, 32),)),
     ]
-    # The kernel lies low, and SWIOTLB below 4 GiB; what is for CPUs, with a page for each GiB above 4 GiB, at the top of
-    # all memory; for nodes at the top of each node. Hash tables for 35.4 GiB are made later, of managed memory.
+    # The kernel lies low, and SWIOTLB below 4 GiB; what is for CPUs, with a page for each GiB above 4 GiB, at the very
+    # top; what is for nodes at the top of each node. Hash tables for 35.4 GiB are made later, of managed memory.
     dma32 = 3 * GIB - 4096 - 11_318 - 16_384
     normal = 13 * GIB - 66 - 43 - 128 * 512
     movable = 4 * GIB - 192 - 60 - 33 - 160 * 512

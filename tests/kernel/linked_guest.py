@@ -30,16 +30,8 @@ def linked(
     layout = lay_out(described)
     policy, recorder, threads = policy or OnlineMovable(), Recorder(), Threads()
     ooms = OomLog(env, recorder, threads)
-    link = GuestLink(
-        env,
-        layout.memory,
-        layout.present_zones(),
-        described.kernel_series,
-        spec or GuestSpec(),
-        policy,
-        ooms,
-        options=layout.options,
-    )
+    present = layout.present_zones()
+    link = GuestLink(env, layout.memory, present, layout.options, spec or GuestSpec(), policy, ooms)
     core = HotplugCore(
         env,
         layout.memory,

@@ -245,8 +245,8 @@ def test_the_guest_boots_with_the_machine() -> None:
     assert list(zones) == [(0, ZONE_DMA), (0, ZONE_DMA32), (0, ZONE_NORMAL), (1, ZONE_NORMAL)]
     for (node, zone), z in zones.items():
         assert core.memory.zone(node, zone).managed == z.managed
-    # 98 pages of the first MiB and 32 below 3 GiB are not there. 11,318 pages of kernel, 158 of zone DMA, SWIOTLB and its
-    # 192 pages of slots, 60 for CPUs and 7 for 7 GiB above 4 GiB, 66 and 43 for two nodes, and each node's memmap.
+    # 98 pages of the first MiB and 32 below 3 GiB are not there. 11,318 pages of kernel, 158 of zone DMA, SWIOTLB and
+    # its 192 pages of slots, 60 for CPUs and 7 for 7 GiB above 4 GiB, 66 and 43 for two nodes, and each node's memmap.
     pages = 10 * GIB // PAGE_SIZE
     reserved = 11_318 + 158 + 16_384 + 192 + 60 + 7 + 66 + 43
     assert sum(z.managed for z in zones.values()) == pages - 130 - reserved - pages // 64
