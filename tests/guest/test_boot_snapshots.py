@@ -28,7 +28,7 @@ PAGES: Final = MIB // PAGE_SIZE
 LOG: Final = 4 * MIB
 """``log_buf_len=4M`` is a word of every recorded command line."""
 TOOLS: Final = 8
-"""MiB that the tools take which recordings under load were made with."""
+"""MiB that the tools take which recordings with free memory by zone were made with."""
 
 
 def present(trace: Trace) -> list[PresentZone]:
@@ -64,7 +64,7 @@ def kernel(trace: Trace) -> GuestParameters:
     parameters = parameters_for_kernel(trace.series)
     if is_small(trace):
         return replace(parameters, kernel_image_bytes=2_767 * PAGE_SIZE, idle_use_bytes=5 * MIB, idle_pcp_bytes=7 * MIB)
-    if trace.has_load:
+    if any(zone.free_pages is not None for zone in trace.boot.zones):
         return replace(parameters, idle_use_bytes=parameters.idle_use_bytes + TOOLS * MIB)
     return parameters
 
