@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KERNEL_TRACES = tuple(sorted((DATA / "kernel-traces").glob("*.json")))
+NEWER_KERNEL_TRACES = tuple(sorted((DATA / "kernel-traces-2").glob("*.json")))
+
+
+def _shared() -> Path:
+    """Return the folder with data that is too large or not ours to ship: ``shared`` beside the checkout.
+
+    MEMHP_SIM_SHARED names another.
+    """
+    return Path(os.environ.get("MEMHP_SIM_SHARED") or ROOT.parent / "shared")
+
+
+def _recordings() -> dict[str, Path]:
+    """Return all recordings that there are, by name: ours, and those in the shared folder that are not ours."""
+    found = {path.stem: path for path in (*KERNEL_TRACES, *NEWER_KERNEL_TRACES)}
+    for path in sorted(_shared().glob("kernel-traces*/**/*.json")):
+        found.setdefault(path.stem, path)
+    return found
+
 
 # Short and the same on every run: a failure is a change of the code, never luck.
 settings.register_profile(
@@ -61,9 +79,19 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for ``kernel_trace`` once for each recording in tests/data/kernel-traces."""
+    """Run a test once for each recording that it asks for.
+
+    ``kernel_trace`` is one in tests/data/kernel-traces, ``our_recording`` one there or in kernel-traces-2;
+    ``recording`` is any, those of the shared folder too, under load too.
+    """
     if "kernel_trace" in metafunc.fixturenames:
         metafunc.parametrize("kernel_trace", KERNEL_TRACES, ids=[path.stem for path in KERNEL_TRACES])
+    if "our_recording" in metafunc.fixturenames:
+        ours = (*KERNEL_TRACES, *NEWER_KERNEL_TRACES)
+        metafunc.parametrize("our_recording", ours, ids=[path.stem for path in ours])
+    if "recording" in metafunc.fixturenames:
+        found = _recordings()
+        metafunc.parametrize("recording", found.values(), ids=list(found))
 
 
 @pytest.fixture(scope="session")
@@ -74,11 +102,8 @@ def kernel_traces() -> tuple[Path, ...]:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder with data that is too large or not ours to ship; without it, the test is skipped.
-
-    It is ``shared`` beside the checkout, unless MEMHP_SIM_SHARED names another.
-    """
-    folder = Path(os.environ.get("MEMHP_SIM_SHARED") or ROOT.parent / "shared")
+    """The folder with data that is too large or not ours to ship; without it, the test is skipped."""
+    folder = _shared()
     if not folder.is_dir():
         pytest.skip(f"no folder {folder} (MEMHP_SIM_SHARED names another)")
     return folder
