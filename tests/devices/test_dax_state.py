@@ -264,12 +264,12 @@ def test_how_long_a_change_of_state_takes_and_that_it_holds_the_lock() -> None:
     guest.refusing = set()
     dax.write_state("unplugged")
     rig.run_for(4 * (3 + 11) - 1)
-    assert dax.state == "online"
+    assert (dax.state, dax.busy) == ("online", True)
     rig.run_for(1)
-    assert dax.state == "unplugged"
+    assert (dax.state, dax.busy) == ("unplugged", False)
     dax.write_state("online")
     rig.run_for(4 * 7 - 1)
-    assert dax.state == "unplugged"
+    assert (dax.state, dax.busy) == ("unplugged", True)
     rig.run_for(1)
     assert (dax.state, rig.states(FIRST, 4)) == ("online", "Mx4")
     assert dax.plugged_pages * 4096 == GIB // 2
