@@ -256,14 +256,14 @@ def test_how_long_a_change_of_state_takes_and_that_it_holds_the_lock() -> None:
     dax = rig.unplugged_dax(*ONE)
     dax.plug()
     rig.run_for(4 * 7)
-    assert not dax.busy
+    assert state_and_busy(dax) == ("online", False)
     guest.moves, guest.moves_in_vain, guest.refusing = 32768, 2 * 32768, {FIRST + 2}
     dax.write_state("unplugged")
     assert rig.core.lock.held
     rig.run_for(3 * 3 + 2 * 11 + 5 + 2 * 11 - 1)
-    assert dax.busy
+    assert state_and_busy(dax) == ("online", True)
     rig.run_for(1)
-    assert not dax.busy
+    assert state_and_busy(dax) == ("online", False)
     assert (rig.states(FIRST, 4), rig.core.lock.held) == ("Mx4", False)
     guest.refusing = set()
     dax.write_state("unplugged")
