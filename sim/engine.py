@@ -57,7 +57,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
     """Run ``workload`` against ``machine`` under ``policy`` and return what happened.
 
     ``guest`` is who uses the memory; without one, all memory can always be taken back and nothing ever runs short.
-    ``log`` is called with (microsecond, note) for every zone decision, and for whatever is refused or fails.
+    ``log`` is called with (microsecond, note) for every zone decision, for whatever is refused or fails, and for kills.
     Raises PolicyError where the policy fails and WorkloadError where the workload does; nothing else is expected to
     be raised. A policy that overrides ``foresee`` has the run rehearsed first, as often as it likes; ``rivals`` make
     the other policies of the experiment, should it ask for them. A ``brief`` run ends with the first failure, see
@@ -74,10 +74,11 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
     layout = lay_out(machine)
     timing = Timing() if timing is None else timing
     threads = Threads()
-    ooms = OomLog(env, recorder, threads)
+    diary = None if log is None else Diary(lambda note: log(int(env.now), note))
+    ooms = OomLog(env, recorder, threads, None if diary is None else diary.killed)
     listeners: list[CoreListener] = [ooms]
-    if log is not None:
-        listeners.append(Diary(lambda note: log(int(env.now), note)))
+    if diary is not None:
+        listeners.append(diary)
     if policy.user_space is not None:
         listeners.append(UserSpace(env, threads, timing, policy.user_space))
     link = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sim.experiment.plan import Cell
+    from sim.guest.contract import OomEvent
     from sim.kernel.diary import Decided, Note, Refused
     from sim.replay.load_comparison import TraceComparison
     from sim.replay.report import ReplayReport
@@ -205,7 +206,8 @@ def explain(file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...]
 
     A line gives the step or the second, the block or blocks, the word that it was put online with, the zone and why.
     Adjacent blocks that were decided alike for the same reason share a line. Told as well: blocks that refuse to go
-    offline, apart from those that went and are put back, and what a driver failed at, with what was missing.
+    offline, apart from those that went and are put back, what a driver failed at, with what was missing, and whom the
+    out-of-memory killer took: what follows a choice among equals might as well have gone otherwise.
     """
     from sim.cli.main import BadInput
     from sim.replay.trace_format import TraceError
@@ -313,11 +315,15 @@ class _Lines:
 
     def add(self, when: str, note: Note) -> None:
         """Print a note, or hold it back while the next blocks fare alike."""
-        from sim.kernel.diary import Failed, Refused
+        from sim.kernel.diary import Failed, OutOfMemory, Refused
 
         if isinstance(note, Failed):
             self.flush()
             click.echo(f"  {when}{note.device}: failed: {note.error}")
+            return
+        if isinstance(note, OutOfMemory):
+            self.flush()
+            click.echo(f"  {when}{_kill(note.kill)}")
             return
         what = _what(note)
         if self._pending is not None:
@@ -337,6 +343,15 @@ class _Lines:
             blocks = f"block {first}" if count == 1 else f"blocks {first}-{first + count - 1}"
             click.echo(f"  {when}{blocks}: {what}")
             self._pending = None
+
+
+def _kill(kill: OomEvent) -> str:
+    """Return whom the out-of-memory killer took, and whether that was chance."""
+    what = f"out of memory ({kill.kind.shown}): "
+    if kill.victim is None:
+        return what + "nobody left to kill, the guest dies"
+    chance = f"; by chance, {kill.tie} others are as big" if kill.tie > 1 else "; by chance, another one is as big"
+    return f"{what}{kill.victim!r} loses a process{chance * (kill.tie > 0)}"
 
 
 def _what(note: Decided | Refused) -> str:

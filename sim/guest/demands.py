@@ -116,7 +116,14 @@ class Demands:
 
     def processes(self, name: str, count: int, node: int = 0) -> Demand:
         """Start small processes that sleep."""
-        load = self._loads.get(name, LoadKind.PROCESSES, node)
+        return self._processes(LoadKind.PROCESSES, name, count, node)
+
+    def workers(self, name: str, count: int, node: int = 0) -> Demand:
+        """Start such processes that die with their parent, and so all together."""
+        return self._processes(LoadKind.WORKERS, name, count, node)
+
+    def _processes(self, kind: LoadKind, name: str, count: int, node: int) -> Demand:
+        load = self._loads.get(name, kind, node)
         load.units += count
         user = count * self._parameters.process_user_bytes // PAGE_SIZE
         return self._serve(load, user, count * self._parameters.process_bytes / PAGE_SIZE)
@@ -237,9 +244,8 @@ class Demands:
                     due = unplaced
                     if unplaced:
                         kind = OomKind.GUEST_FULL if i == 0 else OomKind.KERNEL
-                        event = self._killer.kill(kind, sum(done) / total)
-                        ooms.append(event)
-                        if event.guest_died or load.name not in self._loads.by_name:
+                        ooms += self._killer.kill(kind, sum(done) / total, asker=load)
+                        if load.name not in self._loads.by_name or ooms[-1].guest_died:
                             return Demand(sum(done), sum(done) / total, tuple(ooms))
             if load.dirty and steps > 1:
                 self._limit_dirty()

@@ -29,6 +29,8 @@ class LoadKind(Enum):
     """Many files of a disk file system: inodes that can be dropped, and cached data."""
     PROCESSES = "processes"
     """Many small sleeping processes."""
+    WORKERS = "workers"
+    """The same, of one parent and made to die with it."""
     PAGE_TABLES = "page tables"
     """A process with page tables and hardly anything else."""
     PIPES = "pipes"
@@ -43,7 +45,8 @@ class LoadKind(Enum):
 
 OWNED = frozenset(
     {
-        LoadKind.ANONYMOUS, LoadKind.PROCESSES, LoadKind.PAGE_TABLES, LoadKind.PIPES, LoadKind.SOCKETS, LoadKind.PINNED,
+        LoadKind.ANONYMOUS, LoadKind.PROCESSES, LoadKind.WORKERS, LoadKind.PAGE_TABLES, LoadKind.PIPES,
+        LoadKind.SOCKETS, LoadKind.PINNED,
     }
 )  # fmt: skip
 """Kinds that are processes: killing one frees it."""
@@ -197,7 +200,7 @@ class Load:
         pages = self.user_pages()
         if self.kind in (LoadKind.ANONYMOUS, LoadKind.PAGE_TABLES, LoadKind.PINNED):
             pages += self.kernel_pages()
-        if self.kind is LoadKind.PROCESSES:
+        if self.kind in (LoadKind.PROCESSES, LoadKind.WORKERS):
             return pages / self.units if self.units else 0.0
         return float(pages)
 
@@ -224,6 +227,7 @@ class Loads:
                 LoadKind.PIPES: parameters.stay_share_pipes,
                 LoadKind.SOCKETS: parameters.stay_share_pipes,
                 LoadKind.PROCESSES: parameters.stay_share_processes,
+                LoadKind.WORKERS: parameters.stay_share_processes,
                 LoadKind.TMPFS_FILES: parameters.stay_share_tmpfs,
                 LoadKind.DISK_FILES: parameters.stay_share_disk,
             }
@@ -258,6 +262,12 @@ class Loads:
                 if pages:
                     load.drop_kernel(zone, pages, slab=slab)
         load.dirty = min(load.dirty, load.user_pages())
+
+    def free_user_pages(self, load: Load) -> None:
+        """Free the user pages of a load, which keeps all else."""
+        for zone, pages in list(load.user.items()):
+            load.drop_user(zone, pages)
+        load.dirty = 0
 
     def free(self, load: Load) -> None:
         """Free all of a load and forget it."""

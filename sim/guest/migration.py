@@ -65,9 +65,8 @@ class Migration:
             if cleared < in_the_way:
                 others = (other for other in self._zones.by_key.values() if other is not zone)
                 if not self._reclaim.cache(in_the_way - cleared, (zone, *others)):
-                    event = self._killer.kill(OomKind.MIGRATION)
-                    ooms.append(event)
-                    if event.guest_died:
+                    ooms += self._killer.kill(OomKind.MIGRATION)
+                    if self._killer.guest_died:
                         break
         zone.shrink(min(pages, zone.free))
         return moved, ooms

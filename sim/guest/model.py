@@ -59,7 +59,7 @@ class GuestModel:
         loads = Loads(parameters)
         self.loads = loads.by_name
         self.meminfo = Meminfo(self._zones, loads, parameters)
-        self.killer = OomKiller(loads, self.meminfo)
+        self.killer = OomKiller(loads, self.meminfo, parameters)
         reclaim = Reclaim(self._zones, loads, parameters)
         allocation = Allocation(self._zones, reclaim)
         self.demands = Demands(self._zones, loads, allocation, reclaim, self.killer, parameters)

@@ -7,7 +7,7 @@ has starved; who is told of it stands in :mod:`sim.kernel.guest_link`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.guest.contract import OomEvent, OomKind
 from sim.guest.loads import OWNED, Load, LoadKind
@@ -18,74 +18,87 @@ if TYPE_CHECKING:
 
     from sim.guest.loads import Loads
     from sim.guest.meminfo import Meminfo
+    from sim.guest.parameters import GuestParameters
     from sim.guest.zone import GuestZone
 
-_CROWD = 64
+_CROWD: Final = 64
 """Part of many small processes that is killed at a time."""
-_EQUAL_WITHIN = 2
-"""Pages that make no difference: recorded loads of one size are equal to within a page or two."""
+EQUAL_PAGES: Final = 2
+"""Processes that differ by no more count the same: by so much the counts of equal loads differed in recorded reports,
+and the one with less was as often the victim."""
+
+_WITH_TABLES: Final = frozenset({LoadKind.ANONYMOUS, LoadKind.PAGE_TABLES})
+"""Kinds whose kernel pages are page tables."""
 
 
 class OomKiller:
     """``events`` is every run of it so far; ``guest_died`` that it found nobody, and with that the guest is gone."""
 
-    def __init__(self, loads: Loads, meminfo: Meminfo) -> None:
+    def __init__(self, loads: Loads, meminfo: Meminfo, parameters: GuestParameters) -> None:
         self.events: list[OomEvent] = []
         self.guest_died = False
         self._loads = loads
         self._meminfo = meminfo
+        self._late = parameters.late_table_pages
 
-    def kill(self, kind: OomKind, done_share: float = 0.0) -> OomEvent:
+    def kill(self, kind: OomKind, done_share: float = 0.0, asker: Load | None = None) -> tuple[OomEvent, ...]:
         """Kill the biggest process, of equals the youngest; where there is none, the guest dies.
 
-        ``done_share``: the part of the demand that had been met by then.
+        ``done_share``: the part of the demand that had been met by then; ``asker``: the load whose demand it is. A
+        victim's page tables are freed last, when the killer takes it for done already (mm/mmap.c, ``exit_mmap``).
+        Where they are many and all that it had, the next attempt finds nothing either, and a second process dies,
+        by when they are free. One that was killed itself makes no further attempt. Returns the one or two runs.
         """
-        victim = self._worst()
-        event = OomEvent(
-            kind,
-            victim.name if victim else None,
-            victim is None,
-            done_share,
-            self._meminfo.uses(),
-            self._meminfo.available(),
-            self._equals(victim) if victim else (),
-        )
-        self.events.append(event)
-        if victim is None:
+        candidates = self._worst_first()
+        lay = [load.by_zone() for _, load in candidates[:2]]
+        states = [(self._meminfo.uses(), self._meminfo.available())]
+        if candidates:
+            _, worst = candidates[0]
+            if worst is not asker and worst.kind in _WITH_TABLES and worst.kernel_pages() > self._late:
+                self._loads.free_user_pages(worst)
+                if len(candidates) > 1 and not self._room(kind):
+                    states.append((self._meminfo.uses(), self._meminfo.available()))
+        else:
             self.guest_died = True
-        elif victim.kind is LoadKind.PROCESSES and victim.units > 1:
+        victims, alive = candidates[: len(states)], candidates[len(states) :]
+        events = []
+        victim: Load | None
+        for number, (zones, available) in enumerate(states):
+            badness, victim = victims[number] if victims else (0.0, None)
+            equals = [other for other_badness, other in alive if badness - other_badness <= EQUAL_PAGES]
+            elsewhere = tuple(other.name for other in equals if _differ(other.by_zone(), lay[number]))
+            name = victim.name if victim else None
+            events.append(
+                OomEvent(kind, name, victim is None, done_share, zones, available, len(equals), elsewhere, number > 0)
+            )
+        self.events += events
+        for _, load in victims:
+            self._end(load)
+        return tuple(events)
+
+    def starve(self) -> tuple[OomEvent, ...]:
+        """Kill because somebody else's allocation failed while an add held all kernel memory."""
+        return self.kill(OomKind.KERNEL)
+
+    def _room(self, kind: OomKind) -> bool:
+        """Whether a request of that kind would find a page now."""
+        if kind is OomKind.KERNEL:
+            return self._meminfo.kernel_headroom_free() > 0
+        return self._meminfo.room_for_user_pages() > 0
+
+    def _end(self, victim: Load) -> None:
+        if victim.kind is LoadKind.PROCESSES and victim.units > 1:
             # Small processes die one by one; of a crowd of them a part goes at a time, or it would take for ever.
             count = max(1, int(victim.units) // _CROWD)
             self._loads.free_part(victim, count / victim.units)
             victim.units -= count
         else:
             self._loads.free(victim)
-        return event
 
-    def starve(self) -> OomEvent:
-        """Kill because somebody else's allocation failed while an add held all kernel memory."""
-        return self.kill(OomKind.KERNEL)
-
-    def _worst(self) -> Load | None:
-        worst: Load | None = None
-        most = -1.0
-        for load in self._loads.by_name.values():
-            if _can_die(load):
-                badness = load.badness()
-                if badness >= most:
-                    worst, most = load, badness
-        return worst
-
-    def _equals(self, victim: Load) -> tuple[str, ...]:
-        """Return the other loads that are as big as the victim, but lie elsewhere."""
-        least, lies = victim.badness() - _EQUAL_WITHIN, victim.by_zone()
-        loads = self._loads.by_name.values()
-        equals = (load for load in loads if load is not victim and _can_die(load) and load.badness() >= least)
-        return tuple(load.name for load in equals if _differ(load.by_zone(), lies))
-
-
-def _can_die(load: Load) -> bool:
-    return load.kind in OWNED and bool(load.user or load.kernel)
+    def _worst_first(self) -> list[tuple[float, Load]]:
+        """Return the loads with a process, and what counts against it: the biggest first, of equals the youngest."""
+        loads = [load for load in self._loads.by_name.values() if load.kind in OWNED and (load.user or load.kernel)]
+        return sorted(((load.badness(), load) for load in reversed(loads)), key=lambda entry: -entry[0])
 
 
 def _differ(pages: Mapping[GuestZone, int], others: Mapping[GuestZone, int]) -> bool:

@@ -147,6 +147,13 @@ class GuestParameters:
     regrow_keep_share: float = 0.40
     """Share of such leftovers that outlasts the next growth and shrink (sub-block recording: 56 MiB, then 30)."""
 
+    # Out of memory.
+    late_table_pages: int = 1024
+    """Page tables of a victim above which they are freed too late for the next attempt of whoever found no memory,
+    who waits for a clock tick (mm/oom_kill.c, out_of_memory; 4 ms, in which 4 MiB of tables may be freed). Reports:
+    victims of 256 and 512 MiB of tables were followed by a second one in 7 of 8 cases, victims of anonymous memory
+    (up to 3 MiB of tables) in none of 16."""
+
     # Reclaim and write-back.
     dirty_share: float = 0.20
     """Dirty page cache is held under this share of free memory plus cache (vm.dirty_ratio, kernel default)."""
@@ -179,7 +186,7 @@ class GuestParameters:
                 return self.disk_file_bytes
             case DemandKind.WRITTEN_FILES:
                 return self.disk_file_data_bytes + PAGE_SIZE
-            case DemandKind.PROCESSES:
+            case DemandKind.PROCESSES | DemandKind.WORKERS:
                 return self.process_bytes + self.process_user_bytes
             case DemandKind.PIPES:
                 return self.pipe_bytes

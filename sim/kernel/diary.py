@@ -1,4 +1,4 @@
-"""What a core does and why, note by note, for who wants it explained: decisions, refusals, what drivers failed at."""
+"""What a core does and why, note by note, for who wants it explained: decisions, refusals, failures, kills."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from policies.contract import Explanation
+    from sim.guest.contract import OomEvent
     from sim.memory.errors import HotplugError
 
 
@@ -43,11 +44,21 @@ class Failed:
     error: HotplugError
 
 
-Note: TypeAlias = Decided | Refused | Failed
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """The out-of-memory killer has run."""
+
+    kill: OomEvent
+
+
+Note: TypeAlias = Decided | Refused | Failed | OutOfMemory
 
 
 class Diary(CoreListener):
-    """Has every decision explained, and calls ``tell`` with a note for it, and for whatever is refused or fails."""
+    """Has every decision explained, and calls ``tell`` with a note for it, and for whatever is refused or fails.
+
+    Kills come from :class:`sim.kernel.oom_log.OomLog`, where all of them meet: it is given :meth:`killed`.
+    """
 
     wants_reasons = True
 
@@ -71,3 +82,7 @@ class Diary(CoreListener):
     def failed(self, device: str, error: HotplugError) -> None:
         """Note it."""
         self._tell(Failed(device, error))
+
+    def killed(self, kill: OomEvent) -> None:
+        """Note a run of the out-of-memory killer."""
+        self._tell(OutOfMemory(kill))

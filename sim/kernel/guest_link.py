@@ -116,6 +116,7 @@ class GuestLink(CoreListener):
             DemandKind.DISK_FILES: lambda name, files, node: demands.disk_files(name, files, 0, node),
             DemandKind.WRITTEN_FILES: lambda name, files, node: demands.disk_files(name, files, PAGE_SIZE, node),
             DemandKind.PROCESSES: demands.processes,
+            DemandKind.WORKERS: demands.workers,
             DemandKind.PIPES: demands.pipes,
             DemandKind.SOCKETS: lambda name, pairs, node: demands.sockets(name, pairs, 0, node),
         }
@@ -213,7 +214,7 @@ class GuestLink(CoreListener):
     def starved(self) -> None:
         """Have somebody else's allocation fail."""
         if not self.died:
-            self.ooms.out_of_memory((self.model.killer.starve(),))
+            self.ooms.out_of_memory(self.model.killer.starve())
             self._note_victims()
             self._after_a_change()
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from sim.kernel.listener import CoreListener
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import simpy
 
     from sim.guest.contract import OomEvent
@@ -20,20 +22,29 @@ if TYPE_CHECKING:
 class OomLog(CoreListener):
     """``kills`` are the runs of the killer so far, each with its microsecond. Kills by a demand are told to it too.
 
-    ``threads`` end when the guest dies.
+    ``threads`` end when the guest dies. ``tell`` is called with every run.
     """
 
-    def __init__(self, env: simpy.Environment, recorder: Recorder, threads: Threads) -> None:
+    def __init__(
+        self,
+        env: simpy.Environment,
+        recorder: Recorder,
+        threads: Threads,
+        tell: Callable[[OomEvent], None] | None = None,
+    ) -> None:
         self._env = env
         self._recorder = recorder
         self._threads = threads
+        self._tell = tell
         self.kills: list[tuple[int, OomEvent]] = []
 
     def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
         """Keep and record them."""
         for kill in kills:
             self.kills.append((int(self._env.now), kill))
-            self._recorder.out_of_memory(self._env.now, kill.kind, kill.mem_available)
+            if self._tell is not None:
+                self._tell(kill)
+            self._recorder.out_of_memory(self._env.now, kill.kind, kill.mem_available, kill.tie)
             if kill.guest_died:
                 self._recorder.died(self._env.now, kill.kind, kill.mem_available)
                 self._threads.end()

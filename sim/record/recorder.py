@@ -51,7 +51,10 @@ class EventKind(IntEnum):
     FAILED = 11
     """A request of the host or an add failed; ``zone`` holds the errno."""
     OOM = 12
-    """The guest ran out of memory; ``zone`` holds the kind, see :class:`sim.guest.OomKind`, ``pages`` MemAvailable."""
+    """The guest ran out of memory; ``zone`` holds the kind, see :class:`sim.guest.OomKind`, ``pages`` MemAvailable.
+
+    ``count`` is the loads among which chance chose the victim: 1 where one stood out, or where there was none.
+    """
     DEVICE = 13
     """A device was attached (``count`` 1) or is gone (``count`` 0)."""
     DEATH = 14
@@ -135,10 +138,10 @@ class Recorder:
         """Record that a request of the host, or what a driver tried, has failed; ``device`` may be NO_DEVICE."""
         self.append((t_us, _FAILED, device, NO_BLOCK, 0, errno, 0))
 
-    def out_of_memory(self, t_us: float, kind: OomKind, mem_available: int) -> None:
-        """Record that the out-of-memory killer ran while MemAvailable was that many pages."""
-        # 0 and 1, not NO_BLOCK and 0: that is what files hold.
-        self.append((t_us, _OOM, NO_DEVICE, 0, 1, int(kind), mem_available))
+    def out_of_memory(self, t_us: float, kind: OomKind, mem_available: int, tie: int) -> None:
+        """Record that the out-of-memory killer ran while MemAvailable was that many pages, and how many were equal."""
+        # 0, not NO_BLOCK: that is what files hold.
+        self.append((t_us, _OOM, NO_DEVICE, 0, 1 + tie, int(kind), mem_available))
 
     def died(self, t_us: float, cause: OomKind, mem_available: int) -> None:
         """Record that the guest died, because the killer found nobody when MemAvailable was that many pages."""
@@ -175,9 +178,9 @@ class BriefRecorder(Recorder):
         if errno == ENOMEM and device != NO_DEVICE:
             self._failing()
 
-    def out_of_memory(self, t_us: float, kind: OomKind, mem_available: int) -> None:
+    def out_of_memory(self, t_us: float, kind: OomKind, mem_available: int, tie: int) -> None:
         """Record it, and tell of it where the kernel was the one who found none."""
-        super().out_of_memory(t_us, kind, mem_available)
+        super().out_of_memory(t_us, kind, mem_available, tie)
         if kind == OomKind.KERNEL:
             self._failing()
 

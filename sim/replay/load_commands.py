@@ -36,7 +36,7 @@ class Verb(StrEnum):
     FILES = "files"
     """Make ``amount`` files in the directory ``name``, each of ``bytes_each``."""
     PROCESSES = "procs"
-    """Start ``amount`` processes that sleep."""
+    """Start ``amount`` processes that sleep, and die with the program that started them."""
     PIPES = "pipes"
     """Fill ``amount`` pipes."""
     SOCKETS = "socks"
@@ -116,7 +116,7 @@ def _apply_one(guest: GuestModel, action: Action, node: int) -> Demand:
         case Verb.FILES:
             return (demands.tmpfs_files if tmpfs else demands.disk_files)(action.name, amount, action.bytes_each, node)
         case Verb.PROCESSES | Verb.PIPES:
-            return (demands.processes if action.verb == Verb.PROCESSES else demands.pipes)(action.name, amount, node)
+            return (demands.workers if action.verb == Verb.PROCESSES else demands.pipes)(action.name, amount, node)
         case Verb.SOCKETS:
             return demands.sockets(action.name, amount, action.bytes_each, node)
         case Verb.LOOK:

@@ -173,8 +173,10 @@ The kinds of events:
 Why the guest ran out of memory (the column `zone` of OOM and DEATH):
 
 {reasons}
-An OOM event is one run of the out-of-memory killer: it ends the biggest process, of equals the youngest. Where there is
-none to end, the guest dies, and a DEATH event of the same kind follows at once. After it only the host acts: it asks
+An OOM event is one run of the out-of-memory killer: it ends the biggest process. Of several equal ones, to within two
+pages, chance chooses in a real guest; the simulated one ends the youngest, and `count` says among how many loads chance
+would have chosen: where that is above 1, what follows might as well have gone otherwise. Where there is none to end,
+the guest dies, and a DEATH event of the same kind follows at once. After it only the host acts: it asks
 (REQUEST), attaches devices (DEVICE), or is refused by itself (FAILED).
 
 ## Metadata of the files of events

@@ -129,7 +129,12 @@ EVENTS: Final = TableLayout(
         Column("kind", "int8", "-", "what happened; see the kinds below"),
         Column("device", "int32", "-", "index of the device in the cell; -1 for none, such as boot memory"),
         Column("block", "int64", "-", "first memory block"),
-        Column("count", "int64", "1", "memory blocks; for DEVICE 1 where attached, 0 where gone"),
+        Column(
+            "count",
+            "int64",
+            "1",
+            "memory blocks; for DEVICE 1 where attached, 0 where gone; for OOM the loads among which chance chose",
+        ),
         Column(
             "zone",
             "int32",

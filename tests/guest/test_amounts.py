@@ -158,6 +158,7 @@ def test_pages_go_to_their_node_first_then_to_the_others() -> None:
         ("disk_files", (700, 4096), 700, 700, 0),
         ("disk_files", (700, 8193), 2100, 700, 0),
         ("processes", (50,), 50, 100, 0),
+        ("workers", (50,), 50, 100, 0),
         ("page_tables", (700,), 0, 700, 0),
         ("pipes", (50,), 0, 800, 0),
         ("sockets", (50,), 0, 50, 0),
@@ -189,7 +190,7 @@ def test_what_a_verb_takes(verb: str, asked: tuple[int, ...], user: int, kernel:
     "verb",
     [
         "anonymous", "read_file", "write_file", "tmpfs_data", "tmpfs_files", "disk_files", "processes", "page_tables",
-        "pipes", "sockets", "pin", "kernel_memory",
+        "workers", "pipes", "sockets", "pin", "kernel_memory",
     ],
 )  # fmt: skip
 def test_a_verb_uses_the_memory_of_the_node_that_it_is_told(verb: str) -> None:

@@ -210,7 +210,11 @@ class GuestLife(RuleBasedStateMachine):
             "pins": lambda: model.demands.pin(name, half, node),
             "pipes": lambda: model.demands.pipes(name, mib * 2, node),
             "sockets": lambda: model.demands.sockets(name, mib * 2, 65_536, node),
-            "processes": lambda: model.demands.processes(name, mib // 2 + 1, node),
+            "processes": lambda: (
+                model.demands.workers(f"workers {number}", mib // 2 + 1, node)
+                if mib % 2
+                else model.demands.processes(name, mib // 2 + 1, node)
+            ),
         }[kind]()
         REACHED[f"demand met: {kind}" if found.share == 1.0 else "demand cut short"] += 1
         self.note(found.ooms)

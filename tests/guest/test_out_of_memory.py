@@ -44,7 +44,8 @@ def test_the_biggest_process_dies_and_of_equals_the_youngest(loads: str, victim:
     model = small(ZONE_MOVABLE)
     for name in loads:
         model.demands.anonymous(name, 2000 if name.isupper() else 1000)
-    assert model.killer.starve().victim == victim
+    (event,) = model.killer.starve()
+    assert event.victim == victim
     assert victim not in model.loads
     assert len(model.loads) == 2
 
@@ -55,16 +56,17 @@ def test_a_kill_names_the_equals_of_the_victim_that_lie_elsewhere() -> None:
     model.demands.pin("kernel", 30_002)
     model.demands.anonymous("movable too", 30_001)
     model.demands.anonymous("smaller", 29_000)
-    assert model.killer.starve().equals == ("movable", "movable too")  # the victim is "kernel"
-    event = model.killer.starve()
-    assert (event.victim, event.equals) == ("movable too", ())  # its equal is in the same zone
+    (event,) = model.killer.starve()
+    assert (event.victim, event.tie, event.equals) == ("kernel", 2, ("movable too", "movable"))
+    (event,) = model.killer.starve()
+    assert (event.victim, event.tie, event.equals) == ("movable too", 1, ())  # its equal is in the same zone
 
 
 def test_a_kill_without_equals_names_none() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.anonymous("a", 20_000)
     model.demands.pin("b", 20_003)
-    assert model.killer.starve().equals == ()
+    assert [event.equals for event in model.killer.starve()] == [()]
 
 
 def test_what_counts_against_a_process() -> None:
@@ -89,7 +91,7 @@ def test_what_counts_against_a_process() -> None:
         "/run/x": 9000,
         "kernel": 0,
     }
-    victims = [model.killer.starve().victim for _ in range(4)]
+    victims = [event.victim for _ in range(4) for event in model.killer.starve()]
     assert victims == ["anonymous", "tables", "pins", "processes"]
     assert not model.killer.guest_died
 
@@ -98,30 +100,115 @@ def test_what_counts_against_a_process() -> None:
 def test_of_many_processes_a_64th_dies_at_a_time(count: int, left: int) -> None:
     model = small(ZONE_MOVABLE)
     model.demands.processes("p", count)
-    event = model.killer.starve()
+    (event,) = model.killer.starve()
     assert (event.victim, event.guest_died) == ("p", False)
     load = model.loads["p"]
     assert (load.units, load.user_pages(), load.kernel_pages()) == (left, left, 2 * left)
 
 
+@pytest.mark.parametrize("count", [1, 64, 4000])
+def test_children_that_asked_to_die_with_their_parent_go_with_it(count: int) -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.workers("p", count)
+    (event,) = model.killer.starve()
+    assert (event.victim, event.tie, event.guest_died) == ("p", 0, False)
+    assert not model.loads
+
+
+@pytest.mark.parametrize(
+    ("sizes", "victim", "tie"),
+    [
+        ((1000,), "0", 0),
+        ((1000, 1000), "1", 1),
+        ((1000, 1002), "1", 1),  # within two pages it is chance
+        ((1002, 1000), "0", 1),
+        ((1000, 1003), "1", 0),
+        ((1000, 1000, 1001, 900), "2", 2),
+    ],
+)
+def test_a_choice_among_equals_is_marked(sizes: tuple[int, ...], victim: str, tie: int) -> None:
+    model = small(ZONE_MOVABLE)
+    for number, size in enumerate(sizes):
+        model.demands.anonymous(str(number), size)
+    (event,) = model.killer.starve()
+    assert (event.victim, event.tie) == (victim, tie)
+
+
+def test_which_of_many_like_processes_dies_is_no_tie() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.processes("p", 640)
+    assert [event.tie for event in model.killer.starve()] == [0]
+
+
+SMALL_TABLES, LARGE_TABLES = 1024, 1025
+
+
+@pytest.mark.parametrize(
+    ("tables", "asked", "victims"),
+    [
+        # Tables of the first are not free yet when whoever asks tries again.
+        ({"a": LARGE_TABLES, "b": 2000}, "kernel", ["b", "a"]),
+        ({"a": 2000, "b": 2000, "c": 3000}, "kernel", ["c", "b"]),
+        # Few tables are freed in time. So are those of one that is killed for its own request: it asks no more.
+        ({"a": 900, "b": SMALL_TABLES}, "kernel", ["b"]),
+        ({"a": 2000, "b": 3000}, "b", ["b"]),
+        # There is nobody else: then it has to wait.
+        ({"a": 2000}, "kernel", ["a"]),
+    ],
+)
+def test_a_second_process_dies_while_the_page_tables_of_the_first_are_freed(
+    tables: dict[str, int], asked: str, victims: list[str]
+) -> None:
+    model = small(ZONE_MOVABLE)
+    for name, pages in tables.items():
+        model.demands.page_tables(name, pages)
+    model.demands.kernel_memory("kernel", SIZE - MIN - sum(tables.values()))
+    verb = model.demands.page_tables if asked != "kernel" else model.demands.kernel_memory
+    outcome = verb(asked, 100)
+    assert [(event.kind, event.victim) for event in outcome.ooms] == [(OomKind.KERNEL, name) for name in victims]
+    free = [zone.free for event in outcome.ooms for zone in event.zones if zone.zone == ZONE_DMA32]
+    assert free == [MIN] * len(victims)  # nothing was freed in between
+    assert not model.loads.keys() & set(victims)
+    model.check()
+
+
+@pytest.mark.parametrize(("names", "ties"), [("ab", [0, 0]), ("abc", [1, 1]), ("abcd", [2, 2])])
+def test_of_equals_that_all_die_none_was_chosen_by_chance(names: str, ties: list[int]) -> None:
+    model = small(ZONE_MOVABLE)
+    for name in names:
+        model.demands.page_tables(name, 2000)
+    model.demands.kernel_memory("kernel", SIZE - MIN - 2000 * len(names))
+    assert [event.tie for event in model.killer.starve()] == ties
+
+
+def test_anonymous_memory_is_free_at_once_and_its_process_dies_alone() -> None:
+    """Its user pages go first: with some of them in the kernel zone, the next attempt finds room."""
+    model = small(anon_table_share=0.1)
+    model.demands.anonymous("a", 20_000)
+    model.demands.page_tables("b", 5000)
+    model.demands.kernel_memory("kernel", SIZE - 2 * MIN - 27_000)
+    assert [event.victim for event in model.killer.starve()] == ["a"]
+    assert model.loads.keys() == {"b", "kernel"}
+
+
 def test_a_process_without_pages_of_its_own_is_better_than_none() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.pipes("pipes", 10)
-    assert model.killer.starve().victim == "pipes"
+    assert [event.victim for event in model.killer.starve()] == ["pipes"]
     assert not model.killer.guest_died
 
 
 def test_the_last_process_takes_its_load_along() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.processes("p", 1)
-    assert model.killer.starve().victim == "p"
+    assert [event.victim for event in model.killer.starve()] == ["p"]
     assert not model.loads
 
 
 def test_without_a_process_the_guest_dies_and_serves_nothing_any_more() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.tmpfs_files("/tmp/f", 1000)  # noqa: S108 - a path inside the guest
-    event = model.killer.starve()
+    (event,) = model.killer.starve()
     assert (event.kind, event.victim, event.guest_died, event.done_share) == (OomKind.KERNEL, None, True, 0.0)
     assert model.killer.guest_died
     assert model.demands.anonymous("a", 5) == (0, 0.0, ())

@@ -38,6 +38,7 @@ PAGES = MIB // PAGE_SIZE
         ("disk-files", 4096, "disk files", 4096, 0, 1780),
         ("written-files", 4096, "disk files", 4096, 4096, 1964),
         ("processes", 64, "processes", 64, 256, 1104),
+        ("workers", 64, "workers", 64, 256, 1104),
         ("pipes", 4096 // 16, "pipes", 256, 0, 4273),
         ("sockets", 4096, "sockets", 4096, 0, 4899),
     ],

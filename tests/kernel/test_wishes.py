@@ -77,6 +77,7 @@ def test_a_dead_guest_serves_nothing_and_is_still_told_what_is_wanted() -> None:
     ("kind", "size"),
     [
         ("tmpfs-files", 1048), ("disk-files", 1780), ("written-files", 1964 + 4096), ("processes", (69 + 16) << 10),
+        ("workers", (69 + 16) << 10),
         ("pipes", 68370), ("sockets", 4899), *((kind, 4096) for kind in DemandKind if not kind.in_pieces),
     ],
 )  # fmt: skip

@@ -178,7 +178,7 @@ def test_events_that_are_about_no_block_are_recorded_as_codes_and_read_as_what_t
     recorder.requested(2, 4, 900)
     recorder.failed(3, NO_DEVICE, 17)
     recorder.failed(4, 4, 12)
-    recorder.out_of_memory(5, OomKind.MIGRATION, 70)
+    recorder.out_of_memory(5, OomKind.MIGRATION, 70, tie=2)
     recorder.gone(6, 4)
     table = recorder.table()
     assert table.tolist() == [
@@ -186,7 +186,7 @@ def test_events_that_are_about_no_block_are_recorded_as_codes_and_read_as_what_t
         [2, 9, 4, -1, 0, -1, 900],
         [3, 11, -1, -1, 0, 17, 0],
         [4, 11, 4, -1, 0, 12, 0],
-        [5, 12, -1, 0, 1, 2, 70],
+        [5, 12, -1, 0, 3, 2, 70],
         [6, 13, 4, -1, 0, -1, 0],
     ]
     seen = Events.of(table)

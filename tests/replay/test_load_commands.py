@@ -168,7 +168,7 @@ def test_actions_reach_the_guest() -> None:
         "/mnt/w": "page cache",
         "/mnt/f": "disk files",
         "/tmp/g": "tmpfs files",
-        "p": "processes",
+        "p": "workers",
         "t": "page tables",
         "q": "pipes",
         "s": "sockets",

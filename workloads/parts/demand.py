@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BYTE_KINDS: Final = ("anonymous", "page-cache", "tmpfs", "page-tables", "pinned", "kernel")
 """Kinds of load whose amount is in bytes."""
 
-PIECE_KINDS: Final = ("tmpfs-files", "disk-files", "written-files", "processes", "pipes", "sockets")
+PIECE_KINDS: Final = ("tmpfs-files", "disk-files", "written-files", "processes", "workers", "pipes", "sockets")
 """Kinds of load whose amount is a number of pieces."""
 
 KERNEL_KINDS: Final = ("page-tables", "pinned", "kernel")
