@@ -109,12 +109,14 @@ class RandomMachine(ABC):
         sizes = [_BOOT_SIZES[1 + self._draw(len(_BOOT_SIZES) - 1)]]
         sizes += [_BOOT_SIZES[self._draw(len(_BOOT_SIZES))] for _ in range(self._draw(3))]
         total = sum(sizes)
+        block_size = _BLOCK_SIZES[self._draw(len(_BLOCK_SIZES))]
+        kernelcore = total // 2 if self._draw(4) == 0 else 0
         return MachineSpec(
             tuple(NodeSpec(size) for size in sizes),
-            block_size=_BLOCK_SIZES[self._draw(len(_BLOCK_SIZES))],
-            kernelcore=total // 2 if self._draw(4) == 0 else 0,
+            block_size=block_size,
+            kernelcore=kernelcore,
             movable_node=self._draw(4) == 0,
-            cma=64 * MIB if self._draw(4) == 0 else 0,
+            cma=64 * MIB if self._draw(4) == 0 and total >= GIB and not kernelcore else 0,
         )
 
     def play(self, changes: int) -> None:

@@ -27,7 +27,9 @@ _SIZES = (
     "cma",
     "crashkernel",
     "log_buf_len",
+    "mem",
     "max_memory",
+    "max_ram_below_4g",
 )
 
 

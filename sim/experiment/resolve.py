@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from sim.experiment import guest_settings
 from sim.experiment.pydantic_faults import include_faults
-from sim.experiment.schema import GuestTable, MachineTable
+from sim.experiment.schema import GuestTable, MachineTable, NodeTable
 from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
 from sim.faults import InputError, shown, unknown_name
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -42,17 +42,20 @@ def machine(table: object, faults: Faults) -> MachineSettings | None:
         missing = "needs boot_memory (for one node) or nodes"
         faults.add(missing if checked.nodes is None else "has both boot_memory and nodes; keep one")
         return None
-    sizes = [node.boot_memory for node in checked.nodes] if checked.nodes is not None else [checked.boot_memory or 0]
-    options = checked.model_dump(exclude={"label", "boot_memory", "nodes"}, exclude_none=True)
+    nodes = tuple(
+        NodeSpec(**node.model_dump()) for node in checked.nodes or [NodeTable(boot_memory=checked.boot_memory or 0)]
+    )
+    options = checked.model_dump(exclude={"label", "boot_memory", "nodes", "soft_reserved"}, exclude_none=True)
+    soft_reserved = tuple((part.address, part.size) for part in checked.soft_reserved or ())
     try:
-        spec = MachineSpec(nodes=tuple(NodeSpec(boot_memory=size) for size in sizes), **options)
+        spec = MachineSpec(nodes=nodes, soft_reserved=soft_reserved, **options)
     except InputError as error:
         for fault in error.faults:
             # One node's memory is written as boot_memory; a fault must name the key that stands in the file.
             short = checked.nodes is None and fault.key.startswith("nodes")
             faults.include([dataclasses.replace(fault, key=f"{faults.key}.{'boot_memory' if short else fault.key}")])
         return None
-    return MachineSettings(checked.label or "+".join(format_size(size) for size in sizes), spec)
+    return MachineSettings(checked.label or "+".join(format_size(node.boot_memory) for node in nodes), spec)
 
 
 def policy(table: Mapping[str, Any], folder: Path, faults: Faults) -> PluginSettings | None:

@@ -76,6 +76,14 @@ class NodeTable(Table):
     """A NUMA node of a machine."""
 
     boot_memory: Size = Field(description="Early memory of the node; 0 for one that gets memory only by hotplug.")
+    cpus: Flag | None = Field(None, description="Whether the node has CPUs. Default: the first node has.")
+
+
+class RangeTable(Table):
+    """A range of addresses."""
+
+    address: Size = Field(description="First byte.")
+    size: Size = Field(description="Bytes.")
 
 
 class MachineTable(Table):
@@ -84,7 +92,9 @@ class MachineTable(Table):
     label: Label | None = Field(None, description="Name in tables and plots; by default the boot memory.")
     boot_memory: Size | None = Field(None, description="Boot memory of a machine with one node.")
     nodes: tuple[NodeTable, ...] | None = Field(None, description="The nodes, where there are several.")
-    block_size: Size | None = Field(None, description="Memory block, 128MiB to 2GiB. Default 128MiB.")
+    block_size: Size | None = Field(
+        None, description="Memory block, 128MiB to 2GiB. Default (0): 128MiB, and more from 64GiB of boot memory on."
+    )
     section_size: Size | None = Field(None, description="Section of the memory map. Default 128MiB.")
     kernel: Text | None = Field(None, description='Kernel series, such as "6.1".')
     kernelcore: Size | None = Field(None, description="Boot parameter kernelcore=.")
@@ -96,8 +106,18 @@ class MachineTable(Table):
     )
     crashkernel: Size | None = Field(None, description="Boot parameter crashkernel=.")
     log_buf_len: Size | None = Field(None, description="Boot parameter log_buf_len=; 4MiB takes 18MiB in all.")
+    cma_per_node: Flag | None = Field(None, description="Whether each node gets an area of the size of cma beside.")
+    mem: Size | None = Field(None, description="Boot parameter mem=: memory from this address on is not used.")
+    soft_reserved: tuple[RangeTable, ...] | None = Field(
+        None, description="Boot memory that is kept for dax devices, as memmap=size%address-1+0xefffffff does."
+    )
+    zone_dma: Flag | None = Field(None, description="Whether the kernel was built with ZONE_DMA. Default true.")
     slots: Integer | None = Field(None, description="DIMM slots, at most 4096; QEMU has 256, the default.")
     max_memory: Size | None = Field(None, description="Most that boot memory and devices may add up to.")
+    max_ram_below_4g: Size | None = Field(None, description="QEMU's max-ram-below-4g. Default (0): 3.5GiB.")
+    firmware_pages: Integer | None = Field(
+        None, description="Pages that firmware keeps below 4GiB. Default (0): 32 or 33."
+    )
     memmap_on_memory: Annotated[
         bool | Literal["force"] | None,
         PlainValidator(_memmap_on_memory),

@@ -14,6 +14,7 @@ from sim.devices.dimm import Dimm
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_mode import VirtioMemParameters
+from sim.machine.address_map import LinuxNodes
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.record.recorder import NO_DEVICE
@@ -38,6 +39,7 @@ class MachineHost:
     ) -> None:
         self._context = context
         self._machine = machine
+        self._nodes = LinuxNodes(machine)
         self._base = device_base
         self._guest = guest
         self._devices: dict[str, Device] = {}
@@ -67,7 +69,8 @@ class MachineHost:
             self.keep(spec.id)
             return self._fail(EEXIST)
         size = spec.max_size if isinstance(spec, VirtioMemSpec) else spec.size
-        if size <= 0 or spec.node not in self._context.core.memory.nodes:
+        node = self._nodes.of_device(spec.node, dax=isinstance(spec, DaxSpec))
+        if size <= 0 or node is None:
             return self._fail(EINVAL)
         if isinstance(spec, VirtioMemSpec) and not _possible(spec):
             return self._fail(EINVAL)
@@ -85,7 +88,7 @@ class MachineHost:
         self._places[spec.id] = (address, size)
         if slot is not None:
             self._slots[spec.id] = slot
-        self._attach(spec, address)
+        self._attach(spec, address, node)
         return True
 
     def unplug(self, device: str) -> bool:
@@ -205,7 +208,7 @@ class MachineHost:
             address = max(address, -(-(start + length) // align) * align)
         return address if address + size <= end else None
 
-    def _attach(self, spec: DeviceSpec, address: int) -> None:
+    def _attach(self, spec: DeviceSpec, address: int, node: int) -> None:
         context = self._context
         device: Device
         match spec:
@@ -214,17 +217,17 @@ class MachineHost:
                 for length in spec.ranges or (spec.size,):
                     ranges.append((address, length))
                     address += length + spec.gap
-                device = Dimm(context, spec.id, spec.node, ranges, done=self._driver_done)
+                device = Dimm(context, spec.id, node, ranges, done=self._driver_done)
             case VirtioMemSpec():
                 parameters = VirtioMemParameters(spec.unplug_online, spec.force_bbm, spec.bbm_block_size)
                 device = VirtioMem(
-                    context, spec.id, spec.node, address, spec.max_size, spec.block_size, parameters=parameters
+                    context, spec.id, node, address, spec.max_size, spec.block_size, parameters=parameters
                 )
             case DaxSpec():
                 device = Dax(
                     context,
                     spec.id,
-                    spec.node,
+                    node,
                     [(address, spec.size)],
                     bytes_for_pages=spec.bytes_for_pages,
                     self_host=spec.self_host,

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.faults import Fault, InputError
+from sim.machine.address_map import default_block_size, present_ranges
+from sim.machine.boot_zones import crossing, zones_at_boot
+from sim.machine.cma import cma_areas, largest_area
 from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, PAGE_SIZE, format_size
 
 if TYPE_CHECKING:
@@ -21,31 +24,45 @@ if TYPE_CHECKING:
 _MAX_BLOCK_SIZE: Final = 2 * GIB
 _MAX_SLOTS: Final = 4096  # far beyond any VMM, so that a limit of the guest can be looked for behind the machine's
 _FIRST_SERIES: Final = (5, 15)
+_CMA_PER_NODE_SINCE: Final = (7, 0)  # CONFIG_CMA_SIZE_PERNUMA: recorded of 7.3, absent in 6.12
+_LEAST_LOW_MEMORY: Final = 16 * MIB
+_LIMITS: Final = {"mem": MEMORY_LIMIT, "max_ram_below_4g": 4 * GIB}
+_MOST_FIRMWARE_PAGES: Final = 4096
 _SERIES = re.compile(r"(\d{1,3})\.(\d{1,3})")
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A NUMA node with ``boot_memory`` bytes of early memory (0: a node that gets memory only by hotplug)."""
+    """A NUMA node with ``boot_memory`` bytes of early memory (0: a node that gets memory only by hotplug).
+
+    ``cpus`` says whether it has CPUs; None: if it is the first one. A node that has neither memory nor CPUs and is not
+    the last one is unknown to Linux, see :class:`sim.machine.address_map.LinuxNodes`.
+    """
 
     boot_memory: int
+    cpus: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
     """A guest machine at boot. All sizes in bytes.
 
-    ``block_size`` is the memory block, ``section_size`` the sparse-memory section; ``kernel`` the series (``"6.1"``);
-    ``kernelcore``, ``movablecore``, ``movable_node``, ``cma``, ``swiotlb``, ``crashkernel`` and ``log_buf_len`` the
-    boot parameters of these names (0, False or None: not given); ``slots`` the DIMM slots; ``max_memory`` the most that
-    boot memory and devices may add up to, None for no limit of its own; ``memmap_on_memory`` the parameter of that name
-    (False, True or ``"force"``).
+    ``block_size`` is the memory block, by default (0) what the kernel makes of boot memory's end; ``section_size`` the
+    sparse-memory section; ``kernel`` the series (``"6.1"``); ``kernelcore``, ``movablecore``, ``movable_node``,
+    ``cma``, ``mem``, ``swiotlb``, ``crashkernel`` and ``log_buf_len`` the boot parameters of these names (0, False or
+    None: not given); ``cma_per_node`` whether each of several nodes gets an area of its own beside (None: as the series
+    does); ``soft_reserved`` the ranges (address, bytes) of boot memory that firmware or ``memmap=`` keeps for dax
+    devices; ``zone_dma`` whether the kernel has a zone for the first 16 MiB; ``slots`` the DIMM slots; ``max_memory``
+    the most that boot memory and devices may add up to, None for no limit of its own; ``max_ram_below_4g`` QEMU's
+    option of that name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the top of low memory (0: as
+    :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False, True
+    or ``"force"``).
 
     Raises InputError with all faults; the key of each is the field's name.
     """
 
     nodes: tuple[NodeSpec, ...]
-    block_size: int = 128 * MIB
+    block_size: int = 0
     section_size: int = 128 * MIB
     kernel: str = "6.1"
     kernelcore: int = 0
@@ -55,14 +72,23 @@ class MachineSpec:
     swiotlb: Literal["noforce"] | None = None
     crashkernel: int = 0
     log_buf_len: int = 0
+    cma_per_node: bool | None = None
+    mem: int = 0
+    soft_reserved: tuple[tuple[int, int], ...] = ()
+    zone_dma: bool = True
     slots: int = MOST_DIMM_SLOTS
     max_memory: int | None = None
+    max_ram_below_4g: int = 0
+    firmware_pages: int = 0
     memmap_on_memory: bool | Literal["force"] = False
 
     def __post_init__(self) -> None:
-        faults = list(self._faults())
+        faults = list(self._faults()) or list(self._layout_faults())
         if faults:
             raise InputError("machine", faults)
+        if not self.block_size:
+            end = present_ranges(self)[-1].end * PAGE_SIZE
+            object.__setattr__(self, "block_size", default_block_size(end, self.section_size))
 
     @property
     def boot_memory(self) -> int:
@@ -80,11 +106,18 @@ class MachineSpec:
         major, _, minor = self.kernel.partition(".")
         return int(major), int(minor)
 
+    @property
+    def repeats_cma(self) -> bool:
+        """Whether each of several nodes gets a CMA area of its own, of the size of the default one."""
+        return self.kernel_series >= _CMA_PER_NODE_SINCE if self.cma_per_node is None else self.cma_per_node
+
     def _faults(self) -> Iterator[Fault]:
         yield from self._node_faults()
         if not _power_of_two(self.section_size) or not PAGE_SIZE <= self.section_size <= _MAX_BLOCK_SIZE:
             yield Fault("section_size", f"{format_size(self.section_size)} is not a power of two up to 2GiB")
-        elif not _power_of_two(self.block_size) or not self.section_size <= self.block_size <= _MAX_BLOCK_SIZE:
+        elif self.block_size and (
+            not _power_of_two(self.block_size) or not self.section_size <= self.block_size <= _MAX_BLOCK_SIZE
+        ):
             yield Fault(
                 "block_size",
                 f"{format_size(self.block_size)} is not a power of two from the section size"
@@ -96,13 +129,11 @@ class MachineSpec:
         if not 0 <= self.slots <= _MAX_SLOTS:
             yield Fault("slots", f"{self.slots} is not a number of DIMM slots from 0 to {_MAX_SLOTS}")
         yield from self._word_faults()
-        for name in ("kernelcore", "movablecore", "cma", "crashkernel", "log_buf_len"):
-            size: int = getattr(self, name)
-            if size < 0 or size % PAGE_SIZE:
-                yield Fault(name, f"{size} bytes are not a number of whole pages of 4KiB")
-            elif 0 < self.boot_memory < size:
+        yield from self._size_faults()
+        for number, (start, size) in enumerate(self.soft_reserved):
+            if start < 0 or size <= 0 or (start | size) % PAGE_SIZE:
                 yield Fault(
-                    name, f"{format_size(size)} are more than the boot memory ({format_size(self.boot_memory)})"
+                    f"soft_reserved[{number}]", f"{size} bytes at {start} are not a number of whole pages of 4KiB"
                 )
         if self.max_memory is not None and not self.boot_memory <= self.max_memory <= MEMORY_LIMIT:
             yield Fault(
@@ -116,6 +147,48 @@ class MachineSpec:
             yield Fault("memmap_on_memory", f"{self.memmap_on_memory!r} is none of false, true and 'force'")
         if self.swiotlb not in (None, "noforce"):
             yield Fault("swiotlb", f"{self.swiotlb!r} is not 'noforce', the only word of swiotlb= that is modelled")
+        if not 0 <= self.firmware_pages <= _MOST_FIRMWARE_PAGES:
+            yield Fault(
+                "firmware_pages", f"{self.firmware_pages} is not a number of pages up to {_MOST_FIRMWARE_PAGES}"
+            )
+
+    def _size_faults(self) -> Iterator[Fault]:
+        for name in ("kernelcore", "movablecore", "cma", "crashkernel", "log_buf_len", "mem", "max_ram_below_4g"):
+            size: int = getattr(self, name)
+            if size < 0 or size % PAGE_SIZE:
+                yield Fault(name, f"{size} bytes are not a number of whole pages of 4KiB")
+            elif size and name in _LIMITS:
+                if not _LEAST_LOW_MEMORY <= size <= _LIMITS[name]:
+                    low, high = format_size(_LEAST_LOW_MEMORY), format_size(_LIMITS[name])
+                    yield Fault(name, f"{format_size(size)} is not 0 (not given) or a size from {low} to {high}")
+            elif 0 < self.boot_memory < size:
+                yield Fault(
+                    name, f"{format_size(size)} are more than the boot memory ({format_size(self.boot_memory)})"
+                )
+
+    def _layout_faults(self) -> Iterator[Fault]:
+        """Yield what shows only once boot memory is laid out, which takes a machine without other faults."""
+        ranges = present_ranges(self)
+        if not ranges:
+            yield Fault("soft_reserved", "leaves no boot memory; a kernel needs some to boot")
+            return
+        areas = cma_areas(self, ranges)
+        if areas is None:
+            free = format_size(largest_area(self, ranges) * PAGE_SIZE)
+            yield Fault(
+                "cma",
+                f"{format_size(self.cma)} do not fit: an area lies in one piece in one zone, and the largest that the"
+                f" kernel leaves free has {free}",
+            )
+            return
+        area = crossing(areas, zones_at_boot(self, ranges))
+        if area is not None:
+            start, end = (format_size(page * PAGE_SIZE) for page in (area.start, area.end))
+            yield Fault(
+                "cma",
+                f"the area would lie from {start} to {end}, where kernelcore or movablecore has a zone begin; the"
+                " kernel cannot use an area of two zones",
+            )
 
     def _node_faults(self) -> Iterator[Fault]:
         if not 0 < len(self.nodes) <= MOST_NODES:

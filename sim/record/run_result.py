@@ -31,14 +31,14 @@ class BootRun(NamedTuple):
 class BootMemory:
     """The machine's memory before hotplug.
 
-    ``early_kernel_pages`` is KE of the auto-movable statistics at boot (present early pages of kernel zones minus CMA),
-    ``movable_pages`` MV at boot.
+    ``kernel_pages`` and ``movable_pages`` are present pages of the kernel zones and of ZONE_MOVABLE, each page counted
+    once; ``cma_pages`` are those of the kernel zones that lie in CMA areas.
     """
 
     runs: tuple[BootRun, ...]
     kernel_pages: int
     movable_pages: int
-    early_kernel_pages: int
+    cma_pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,15 +205,13 @@ def run_series(result: RunResult, events: Events | None = None) -> RunSeries:
         return _sum_up(deltas, rows, len(times), start)
 
     start = result.boot
-    # At boot every present page is early, so what KE lacks of the kernel zones is CMA, and MV has it.
-    cma = start.kernel_pages - start.early_kernel_pages
-    in_movable = series(to_movable, start.movable_pages - cma)
+    in_movable = series(to_movable, start.movable_pages)
     return RunSeries(
         t_us=times,
         movable=in_movable,
         kernel=series(to_kernel, start.kernel_pages),
-        auto_movable=in_movable + cma,
-        auto_kernel=series(to_kernel * ~hotplugged, start.early_kernel_pages),
+        auto_movable=in_movable + start.cma_pages,
+        auto_kernel=series(to_kernel * ~hotplugged, start.kernel_pages - start.cma_pages),
         hotplugged=series((online + offline) * hotplugged),
         hotplugged_movable=series(to_movable * hotplugged),
         hotplugged_kernel=series(to_kernel * hotplugged),

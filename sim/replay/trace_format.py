@@ -169,6 +169,7 @@ class Trace(_Model):
     name: str
     about: str = ""
     kernel: str
+    kernel_series: str | None = None
     kernel_cmdline: str = ""
     machine: MachineEntry
     memory_block_size: int = Field(gt=0)

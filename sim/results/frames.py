@@ -42,8 +42,8 @@ METADATA: Final[Mapping[str, str]] = {
     "block_pages": "pages of 4 KiB in a memory block",
     "duration_us": "simulated end of the run, in microseconds",
     "boot": "memory before hotplug: `runs` of blocks that are alike (first block, blocks, zone number or -1 where "
-    "zones share a block, node), `kernel_pages` (present pages of the kernel zones), `movable_pages` (MV) and "
-    "`early_kernel_pages` (KE)",
+    "zones share a block, node), `kernel_pages` (present pages of the kernel zones), `movable_pages` (of "
+    "ZONE_MOVABLE) and `cma_pages` (of the kernel zones, in CMA areas)",
     "configured_ratio": "MOVABLE : KERNEL in percent that the policy shall keep to, or null",
     "counters": "totals that the kernel kept: `decisions` of the policy, `refused_offlines`, `failed_requests` of the "
     "host, `failed_operations` of drivers; and the random streams that the run drew from, `streams_drawn`",
@@ -88,7 +88,7 @@ def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str
             "configured_ratio": result.configured_ratio,
             "boot_kernel_bytes": boot.kernel_pages * PAGE_SIZE,
             "boot_movable_bytes": boot.movable_pages * PAGE_SIZE,
-            "boot_early_kernel_bytes": boot.early_kernel_pages * PAGE_SIZE,
+            "boot_cma_bytes": boot.cma_pages * PAGE_SIZE,
             "devices": len(result.device_names),
             "events": len(result.events),
             "plan_proved": None if result.foreseen is None else result.foreseen.proved,
@@ -251,7 +251,7 @@ def result_from(events: pa.Table, metadata: Mapping[bytes, bytes], guest: pa.Tab
             tuple(BootRun(*run) for run in boot["runs"]),
             boot["kernel_pages"],
             boot["movable_pages"],
-            boot["early_kernel_pages"],
+            boot["cma_pages"],
         ),
         configured_ratio=rest["configured_ratio"],
         counters=rest["counters"],

@@ -51,7 +51,7 @@ def hand_run(duration_s: float, events: Sequence[Event] = (), ratio: int | None 
         device_groups=(STATIC_GROUP,),
         block_pages=BLOCK_PAGES,
         duration_us=round(duration_s * 1_000_000),
-        boot=BootMemory((BootRun(0, 1, -1, 0), BootRun(1, BOOT_BLOCKS - 1, ZONE_NORMAL, 0)), kernel, 0, kernel),
+        boot=BootMemory((BootRun(0, 1, -1, 0), BootRun(1, BOOT_BLOCKS - 1, ZONE_NORMAL, 0)), kernel, 0),
         configured_ratio=ratio,
         counters={},
     )

@@ -67,7 +67,7 @@ def test_results_depend_on_every_field_of_the_machine_the_times_and_the_guest() 
     assert canonical_json(identity["machine"]) == canonical_json(
         {"label": "m", **dataclasses.asdict(made.machine.spec)}
     )
-    assert identity["machine"]["nodes"] == [{"boot_memory": 1 << 30}, {"boot_memory": 0}]
+    assert identity["machine"]["nodes"] == [{"boot_memory": 1 << 30, "cpus": None}, {"boot_memory": 0, "cpus": None}]
     assert identity["guest"] == {"model": "linux", "sample_every": 2.0, "parameters": {"stay_share": 0.5}}
     assert identity["timing"] == {**dataclasses.asdict(Timing()), "offline": 1_000_000}
 

@@ -305,7 +305,7 @@ def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> 
         assert machine == {
             "label": "vm",
             "boot_memory": "1GiB",
-            "block_size": "128MiB",
+            "block_size": "0B",
             "section_size": "128MiB",
             "kernel": "6.1",
             "kernelcore": "0B",
@@ -314,6 +314,11 @@ def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> 
             "cma": "0B",
             "crashkernel": "0B",
             "log_buf_len": "0B",
+            "mem": "0B",
+            "soft_reserved": [],
+            "zone_dma": True,
             "slots": 256,
+            "max_ram_below_4g": "0B",
+            "firmware_pages": 0,
             "memmap_on_memory": False,
         }

@@ -39,7 +39,7 @@ def made(*events: tuple[float, EventKind, int, int, int, int, int]) -> Run:
         device_groups=(STATIC_GROUP, STATIC_GROUP),
         block_pages=BLOCK,
         duration_us=100_000_000,
-        boot=BootMemory((BootRun(0, 8, N, 0),), 8 * BLOCK, 0, 8 * BLOCK),
+        boot=BootMemory((BootRun(0, 8, N, 0),), 8 * BLOCK, 0),
         configured_ratio=None,
         counters={},
         guest={"t_us": np.array([0, 10_000_000, 20_000_000]), "user": np.array([1, 2, 3])},

@@ -2,105 +2,27 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.faults import InputError
+from sim.machine.address_map import firmware_pages
 from sim.machine.boot_layout import BootLayout, lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.blocks import BlockTable
-from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.run_result import SEVERAL_ZONES
-from sim.replay.trace_format import read_trace
-from sim.units import GIB, MIB, PAGE_SIZE, TIB, parse_size
-from tests.conftest import KERNEL_TRACES
+from sim.units import GIB, MIB, PAGE_SIZE, TIB
 from tests.support.reach import Reach
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sim.replay.trace_format import Trace
 
 G = GIB // PAGE_SIZE
 """Pages of a gibibyte."""
 MISSING_LOW = 1 + (0x100 - 0x9F)
 """Pages missing below 1 MiB: page 0, video memory and BIOS."""
 ACPI_TABLES = 32
-"""Pages that the firmware's tables take at the top of low memory; on some machines one more."""
-
-
-@cache
-def recording(path: Path) -> Trace:
-    return read_trace(path)
-
-
-def words_of(trace: Trace) -> dict[str, str]:
-    return {key: value for key, _, value in (word.partition("=") for word in trace.kernel_cmdline.split())}
-
-
-def machine_of(trace: Trace) -> MachineSpec:
-    words = words_of(trace)
-    sizes: dict[str, Any] = {
-        key: parse_size(words[key]) for key in ("kernelcore", "movablecore", "cma") if key in words
-    }
-    memory = {node.nid: node.boot_memory for node in trace.machine.nodes}
-    return MachineSpec(
-        tuple(NodeSpec(memory.get(nid, 0)) for nid in range(max(memory) + 1)),
-        block_size=trace.memory_block_size,
-        section_size=trace.section_size,
-        kernel=f"{trace.series[0]}.{trace.series[1]}",
-        movable_node="movable_node" in words,
-        **sizes,
-    )
-
-
-@pytest.mark.parametrize("path", KERNEL_TRACES, ids=lambda path: path.stem)
-def test_layouts_are_those_of_recorded_kernels(path: Path) -> None:
-    trace = recording(path)
-    if "mem" in words_of(trace):
-        pytest.skip("mem= cuts memory off, which no machine here does")
-    if "oracle-cma" in trace.kernel:
-        pytest.skip("this kernel was built without ZONE_DMA")
-    layout = lay_out(machine_of(trace))
-    recorded = {
-        (zone.node, zone.zone): (zone.start_pfn, zone.spanned_pages, zone.present_pages, zone.cma_pages)
-        for zone in trace.boot.zones
-        if zone.zone != "Device"
-    }
-    simulated = {
-        (zone.node, ZONE_LABELS[zone.zone]): (zone.start, zone.end - zone.start, zone.present, zone.cma)
-        for zone in layout.zones
-    }
-    assert simulated.keys() == recorded.keys()
-    for key, zone in recorded.items():
-        if key[1] == "DMA32" and zone != simulated[key]:
-            # An NVDIMM's or large machine's firmware tables take one page more, at the end of low memory.
-            assert zone[2] == simulated[key][2] - 1
-            assert zone[1] in (simulated[key][1], simulated[key][1] - 1)
-        else:
-            assert simulated[key] == zone
-    runs = tuple(
-        (run.start, run.count, SEVERAL_ZONES if run.zone == "none" else ZONE_LABELS.index(run.zone or ""), run.node)
-        for run in trace.boot.blocks
-    )
-    assert layout.boot.runs == runs
-
-
-@pytest.mark.parametrize("path", KERNEL_TRACES, ids=lambda path: path.stem)
-def test_devices_begin_where_the_machine_put_the_first(path: Path) -> None:
-    trace = recording(path)
-    if "mem" in words_of(trace):
-        pytest.skip("mem= cuts memory off, which no machine here does")
-    addresses = [
-        entry.addr if entry.addr is not None else entry.memaddr for step in trace.steps for entry in step.devices or ()
-    ]
-    found = [address for address in addresses if address is not None]
-    if not found:
-        pytest.skip("no device in this recording")
-    assert lay_out(machine_of(trace)).device_base == min(found)
+"""Pages that the firmware's tables take at the top of low memory, up to 64 GiB."""
 
 
 def zones_of(*nodes: int, **options: int) -> dict[tuple[int, int], tuple[int, int, int]]:
@@ -171,7 +93,8 @@ def test_cma_lies_in_low_memory_and_counts_as_movable() -> None:
     layout = lay_out(MachineSpec((NodeSpec(4 * GIB),), cma=GIB))
     assert [(zone.zone, zone.cma) for zone in layout.zones if zone.cma] == [(ZONE_DMA32, G)]
     assert layout.memory.system.movable == G
-    assert layout.boot.early_kernel_pages == layout.boot.kernel_pages - G
+    assert layout.memory.system.early_kernel == layout.boot.kernel_pages - G
+    assert (layout.boot.movable_pages, layout.boot.cma_pages) == (0, G)
 
 
 def test_nodes_without_boot_memory_have_no_zones_and_may_get_memory_later() -> None:
@@ -203,14 +126,18 @@ def check(layout: BootLayout, machine: MachineSpec) -> None:
     memory = layout.memory
     total = machine.boot_memory // PAGE_SIZE
     present = sum(zone.present for zone in layout.zones)
-    assert total - MISSING_LOW - ACPI_TABLES <= present <= total
-    assert (layout.boot.kernel_pages, layout.boot.early_kernel_pages) == (
-        memory.system.kernel,
-        memory.system.early_kernel,
+    assert total - MISSING_LOW - firmware_pages(machine.boot_memory) <= present <= total
+    boot, system = layout.boot, memory.system
+    assert boot.kernel_pages + boot.movable_pages == present
+    assert (boot.kernel_pages, boot.kernel_pages - boot.cma_pages, boot.movable_pages + boot.cma_pages) == (
+        system.kernel,
+        system.early_kernel,
+        system.movable,
     )
     cma = sum(zone.cma for zone in layout.zones)
-    assert layout.boot.kernel_pages + layout.boot.movable_pages == present + cma
-    assert cma == min(machine.cma // PAGE_SIZE, sum(zone.present for zone in layout.zones if zone.zone == ZONE_DMA32))
+    assert cma == machine.cma // PAGE_SIZE
+    assert 0 <= boot.cma_pages <= min(cma, boot.kernel_pages)
+    assert boot.cma_pages == sum(zone.cma for zone in layout.zones if zone.zone != ZONE_MOVABLE)
     for zone in layout.zones:
         assert 0 < zone.present <= zone.end - zone.start
         kept = memory.zone(zone.node, zone.zone)
@@ -227,7 +154,7 @@ def check(layout: BootLayout, machine: MachineSpec) -> None:
     assert layout.device_base >= max(zone.end for zone in layout.zones) * PAGE_SIZE
     assert layout.device_base >= 4 * GIB
     kernel = sum(zone.present for zone in layout.zones if zone.zone != ZONE_MOVABLE)
-    wanted = machine.kernelcore // PAGE_SIZE
+    wanted = present if machine.movable_node else machine.kernelcore // PAGE_SIZE
     assert kernel >= min(wanted, present)
 
 
@@ -244,6 +171,9 @@ REACH = Reach(
         "several nodes": 20,
         "memory above 4 GiB": 20,
         "a mixed block": 20,
+        "CMA in Normal": 4,
+        "CMA in MOVABLE": 2,
+        "CMA that does not fit": 2,
     }
 )
 
@@ -254,24 +184,29 @@ REACH = Reach(
     block_shift=st.integers(0, 4),
     share=st.integers(0, 100),
     words=st.sampled_from(("kernelcore", "movablecore", "both", "neither")),
-    cma=st.sampled_from((0, 16 * MIB, 64 * MIB)),
+    cma=st.sampled_from((0, 16 * MIB, 64 * MIB, GIB)),
 )
 def test_what_holds_for_every_machine(nodes: list[int], block_shift: int, share: int, words: str, cma: int) -> None:
     memory = tuple(NodeSpec(size * 128 * MIB) for size in nodes)
     part = sum(node.boot_memory for node in memory) * share // 100 // PAGE_SIZE * PAGE_SIZE
-    machine = MachineSpec(
-        memory,
-        block_size=128 * MIB << block_shift,
-        kernelcore=part if words in ("kernelcore", "both") else 0,
-        movablecore=part if words in ("movablecore", "both") else 0,
-        cma=cma,
-    )
+    options: dict[str, Any] = {
+        "block_size": 128 * MIB << block_shift,
+        "kernelcore": part if words in ("kernelcore", "both") else 0,
+        "movablecore": part if words in ("movablecore", "both") else 0,
+    }
+    try:
+        machine = MachineSpec(memory, **options, cma=cma)
+    except InputError as error:
+        REACH("CMA that does not fit" if [fault.key for fault in error.faults] == ["cma"] else "another fault")
+        machine = MachineSpec(memory, **options)
     layout = lay_out(machine)
     check(layout, machine)
     kinds = {zone.zone for zone in layout.zones}
     REACH(words)
     REACH("MOVABLE memory" if ZONE_MOVABLE in kinds else "no MOVABLE memory")
     REACH("CMA areas", any(zone.cma for zone in layout.zones))
+    REACH("CMA in Normal", any(zone.cma for zone in layout.zones if zone.zone == ZONE_NORMAL))
+    REACH("CMA in MOVABLE", any(zone.cma for zone in layout.zones if zone.zone == ZONE_MOVABLE))
     REACH("a node without memory", any(not node.boot_memory for node in memory))
     REACH("several nodes", len(memory) > 1)
     REACH("memory above 4 GiB", ZONE_NORMAL in kinds)

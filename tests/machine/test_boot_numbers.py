@@ -5,6 +5,8 @@ Missing everywhere: page 0, the 97 pages from 0x9F to 0x100, and 32 pages at the
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from policies.fixed import OnlineMovable
@@ -24,8 +26,8 @@ LOW = 3 * GIB // PAGE_SIZE
 HIGH = 4 * GIB // PAGE_SIZE
 
 
-def laid_out(*mib: float, **options: int) -> BootLayout:
-    return lay_out(MachineSpec(tuple(NodeSpec(round(size * MIB)) for size in mib), **options))  # type: ignore[arg-type]
+def laid_out(*mib: float, **options: Any) -> BootLayout:  # noqa: ANN401
+    return lay_out(MachineSpec(tuple(NodeSpec(round(size * MIB)) for size in mib), **options))
 
 
 def zones(layout: BootLayout) -> dict[tuple[int, int], tuple[int, int, int]]:
@@ -133,22 +135,12 @@ def test_a_span_shrinks_to_the_last_section_of_the_last_boot_block() -> None:
     assert (normal.start, normal.end) == (HIGH, end)
 
 
-def test_cma_is_taken_from_the_nodes_dma32_in_turn() -> None:
-    """1.5 GiB: all 258048 pages of the first node's DMA32, the other 135168 from the second's."""
-    layout = laid_out(1024, 5120, cma=3 * GIB // 2)
-    assert {(zone.node, zone.zone): zone.cma for zone in layout.zones} == {
-        (0, ZONE_DMA): 0,
-        (0, ZONE_DMA32): 258_048,
-        (1, ZONE_DMA32): 135_168,
-        (1, ZONE_NORMAL): 0,
-    }
-    kernel = 3998 + 258_048 + 524_256 + 786_432
-    assert (layout.boot.kernel_pages, layout.boot.movable_pages, layout.boot.early_kernel_pages) == (
-        kernel,
-        393_216,
-        kernel - 393_216,
-    )
-    assert [layout.memory.nodes[node].totals.movable for node in (0, 1)] == [258_048, 135_168]
+@pytest.mark.parametrize(
+    "words", [{"kernelcore": 2 * GIB}, {"movablecore": GIB}, {"kernelcore": GIB, "movablecore": GIB}]
+)
+def test_movable_node_makes_the_kernel_ignore_kernelcore_and_movablecore(words: dict[str, int]) -> None:
+    assert (0, ZONE_MOVABLE) in zones(laid_out(8192, **words))
+    assert zones(laid_out(8192, **words, movable_node=True)) == zones(laid_out(8192))
 
 
 class Quiet(DimmSlots):

@@ -70,7 +70,7 @@ def test_every_field_can_be_written_in_an_experiment() -> None:
         {"nodes": (NodeSpec(64 * TIB),)},
         {"nodes": (NodeSpec(64 * TIB),), "max_memory": 64 * TIB},
         {"nodes": (NodeSpec(GIB),) * 1024},
-        {"kernelcore": 4 * GIB, "movablecore": 4 * GIB, "cma": 4 * GIB},
+        {"kernelcore": 4 * GIB, "movablecore": 4 * GIB},
         {"max_memory": 4 * GIB},
         {"max_memory": 64 * TIB},
         {"slots": 0},

@@ -104,9 +104,8 @@ class Machine:
                 movable_of[device] = movable_of.get(device, 0) + size
         # What boot memory lacks of whole blocks (holes, zones that share a block) is the same at all times.
         boot_zones = [zone for _, count, zone, _ in run.boot_runs for _ in range(count)]
-        cma = run.kernel_pages - run.early_kernel_pages
         kernel_off = run.kernel_pages - size * sum(zone != MOVABLE for zone in boot_zones)
-        movable_off = run.movable_pages - cma - size * sum(zone == MOVABLE for zone in boot_zones)
+        movable_off = run.movable_pages - size * sum(zone == MOVABLE for zone in boot_zones)
         early = [state for block, state in self.zones.items() if block in self.boot]
         hot = [state for block, state in self.zones.items() if block not in self.boot]
         movable = size * (early.count(MOVABLE) + hot.count(MOVABLE)) + movable_off
@@ -114,8 +113,8 @@ class Machine:
         online = [self.zones[block] == MOVABLE for block in sorted(self.zones) if self.zones[block] != "offline"]
         return Instant(
             t=t, dt=0, zones=dict(self.zones), movable=movable,
-            kernel=size * (_kernel(early) + _kernel(hot)) + kernel_off, MV=movable + cma,
-            KE=size * _kernel(early) + kernel_off - cma,
+            kernel=size * (_kernel(early) + _kernel(hot)) + kernel_off, MV=movable + run.cma_pages,
+            KE=size * _kernel(early) + kernel_off - run.cma_pages,
             hotplugged=size * len(hot), hotplugged_movable=size * hot.count(MOVABLE),
             hotplugged_kernel=size * _kernel(hot),
             offline=size * (early.count("offline") + hot.count("offline")),

@@ -44,7 +44,7 @@ class PlainRun:
     boot_runs: Sequence[Sequence[int]]
     kernel_pages: int
     movable_pages: int
-    early_kernel_pages: int
+    cma_pages: int
     configured_ratio: int | None
     counters: Mapping[str, int]
 
@@ -66,7 +66,7 @@ def read_run(store: Path, cell: str) -> PlainRun:
         boot_runs=rest["boot"]["runs"],
         kernel_pages=rest["boot"]["kernel_pages"],
         movable_pages=rest["boot"]["movable_pages"],
-        early_kernel_pages=rest["boot"]["early_kernel_pages"],
+        cma_pages=rest["boot"]["cma_pages"],
         configured_ratio=rest["configured_ratio"],
         counters=rest["counters"],
     )

@@ -49,7 +49,7 @@ def rehearsed(
         device_groups=tuple(groups),
         block_pages=BLOCK,
         duration_us=END,
-        boot=BootMemory((BootRun(0, 8, ZONE_NORMAL, 0),), 8 * BLOCK, 0, 8 * BLOCK),
+        boot=BootMemory((BootRun(0, 8, ZONE_NORMAL, 0),), 8 * BLOCK, 0),
         configured_ratio=None,
         counters={},
         kernel_need=KernelNeed(boot_free, memmap, steps) if guest else None,

@@ -141,14 +141,14 @@ def test_the_last_event_of_an_instant_is_the_one_after_which_time_moves_on() -> 
 
 def test_boot_memory_is_told_by_its_blocks_and_belongs_to_no_device() -> None:
     # Blocks 2 to 4 and 8 to 9, the runs in no order.
-    boot = BootMemory((BootRun(8, 2, 3, 0), BootRun(2, 3, 2, 0)), 0, 0, 0)
+    boot = BootMemory((BootRun(8, 2, 3, 0), BootRun(2, 3, 2, 0)), 0, 0)
     blocks = [0, 1, 2, 4, 5, 7, 8, 9, 10, 99]
     inside = events(*((0, -1, block) for block in blocks)).in_boot_memory(boot)
     assert [block for block, is_inside in zip(blocks, inside.tolist(), strict=True) if is_inside] == [2, 4, 8, 9]
     of_device = events((0, 0, 3), (0, -1, 3), (0, 5, 8)).in_boot_memory(boot)
     assert of_device.tolist() == [False, True, False]
     assert events((0, 0, 3)).in_boot_memory(boot).tolist() == [False]
-    assert events((0, -1, 3)).in_boot_memory(BootMemory((), 0, 0, 0)).tolist() == [False]
+    assert events((0, -1, 3)).in_boot_memory(BootMemory((), 0, 0)).tolist() == [False]
 
 
 def test_a_recorder_keeps_rows_in_order_however_often_they_are_packed() -> None:

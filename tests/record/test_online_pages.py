@@ -22,7 +22,7 @@ from tests.support.made_by_hand import (
     UNPLUG,
 )
 
-BOOT = BootMemory((BootRun(0, 8, 2, 0),), 8000, 0, 8000)
+BOOT = BootMemory((BootRun(0, 8, 2, 0),), 8000, 0)
 """Blocks 0 to 7; all have 1000 pages."""
 
 Row = tuple[int, int, int, int, int, int]

@@ -45,9 +45,7 @@ RUN = RunResult(
     device_groups=(STATIC_GROUP, STATIC_GROUP),
     block_pages=BLOCK,
     duration_us=8_500_000,
-    boot=BootMemory(
-        (BootRun(0, 8, ZONE_NORMAL, 0), BootRun(10, 3, ZONE_MOVABLE, 0)), 8 * BLOCK, 3 * BLOCK + 1000, 8 * BLOCK - 1000
-    ),
+    boot=BootMemory((BootRun(0, 8, ZONE_NORMAL, 0), BootRun(10, 3, ZONE_MOVABLE, 0)), 8 * BLOCK, 3 * BLOCK, 1000),
     configured_ratio=301,
     counters={"decisions": 3, "failed_requests": 0, "failed_operations": 0, "streams_drawn": 4},
     guest={"t_us": np.array([0, 5]), "headroom": np.array([7, 9])},
@@ -76,8 +74,8 @@ def test_the_row_of_a_run_is_in_seconds_and_bytes(tmp_path: Path) -> None:
         "block_bytes": BYTES,
         "configured_ratio": 301,
         "boot_kernel_bytes": 8 * BYTES,
-        "boot_movable_bytes": 3 * BYTES + 1000 * 4096,
-        "boot_early_kernel_bytes": 8 * BYTES - 1000 * 4096,
+        "boot_movable_bytes": 3 * BYTES,
+        "boot_cma_bytes": 1000 * 4096,
         "devices": 2,
         "events": 3,
         "plan_proved": None,

@@ -43,7 +43,7 @@ def run_of(
         device_groups=(dynamic_group(BLOCK),) * devices,
         block_pages=BLOCK,
         duration_us=seconds * 1_000_000,
-        boot=BootMemory((BootRun(0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
+        boot=BootMemory((BootRun(0, 32, 2, 0),), 32 * BLOCK, 0),
         configured_ratio=None,
         counters={},
         guest={

@@ -99,7 +99,7 @@ def test_a_ratio_is_exceeded_by_one_page_more_than_the_kernel_allows(
     ratio: int,
     above: bool,  # noqa: FBT001
 ) -> None:
-    boot = BootMemory((), kernel_pages=kernel, movable_pages=movable, early_kernel_pages=kernel)
+    boot = BootMemory((), kernel_pages=kernel, movable_pages=movable)
     run = replace(made_by_hand((), configured_ratio=ratio), boot=boot)
     scores = compute_scores(run)
     assert scores["auto_time_above_ratio"] == (100 if above else 0)

@@ -36,7 +36,7 @@ def run_of(
         device_groups=groups,
         block_pages=BLOCK,
         duration_us=duration_s * 1_000_000,
-        boot=BootMemory((BootRun(0, 32, 2, 0),), 32 * BLOCK, 0, 32 * BLOCK),
+        boot=BootMemory((BootRun(0, 32, 2, 0),), 32 * BLOCK, 0),
         configured_ratio=ratio,
         counters={"decisions": 1, "failed_requests": 0, "failed_operations": 0},
     )

@@ -26,7 +26,7 @@ def plain_run(run: RunResult) -> PlainRun:
         boot_runs=run.boot.runs,
         kernel_pages=run.boot.kernel_pages,
         movable_pages=run.boot.movable_pages,
-        early_kernel_pages=run.boot.early_kernel_pages,
+        cma_pages=run.boot.cma_pages,
         configured_ratio=run.configured_ratio,
         counters=run.counters,
     )

@@ -216,7 +216,7 @@ def random_run(rng: random.Random, steps: int = 80) -> RunResult:
         device_groups=tuple(rng.choice(GROUPS) for _ in devices) if rng.randrange(10) else (),
         block_pages=BLOCK_PAGES,
         duration_us=duration_us,
-        boot=BootMemory(tuple(boot_runs), kernel, movable * BLOCK_PAGES + cma, kernel - cma),
+        boot=BootMemory(tuple(boot_runs), kernel, movable * BLOCK_PAGES, cma),
         configured_ratio=rng.choice((None, 0, 100, 301, 4_294_967_295)),
         counters={
             "decisions": rng.randrange(100),

@@ -1,0 +1,81 @@
+"""Where the areas of ``cma=`` lie: contiguous memory that only movable pages use until a driver wants it.
+
+As ``cma_declare_contiguous_nid`` (later ``cma_alloc_mem``) of ``mm/cma.c`` and ``dma_numa_cma_reserve`` of
+``kernel/dma/contiguous.c``: the lowest place from 4 GiB on, else the highest of all, each in one piece of free memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.machine.address_map import DMA32_END, NodeRange, without
+from sim.units import MIB, PAGE_SIZE, PAGEBLOCK_PAGES, bytes_to_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.machine.spec import MachineSpec
+
+# What the kernel holds by then: its image, loaded at 16 MiB; at the top of memory the log and its first page tables; at
+# the top of each node that node's own structures. The sizes are rough, and decide where an area fits all but so.
+_IMAGE: Final = (16 * MIB // PAGE_SIZE, 64 * MIB // PAGE_SIZE)
+_TOP_OF_MEMORY: Final = 4 * MIB // PAGE_SIZE
+_TOP_OF_NODE: Final = PAGEBLOCK_PAGES
+
+
+def cma_areas(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRange] | None:
+    """Return the areas that ``cma=`` brings, the default one first; None where that fits nowhere.
+
+    ``ranges`` is the memory that is there. Where the kernel repeats it on each of several nodes with memory, each that
+    has room gets one more of the same size.
+    """
+    size = _aligned_up(bytes_to_pages(machine.cma))
+    if not size:
+        return []
+    free = _free_ranges(machine, ranges)
+    nodes = sorted({part.node for part in ranges})
+    areas = []
+    for wanted in ({*nodes}, *([{node} for node in nodes] if machine.repeats_cma and len(nodes) > 1 else [])):
+        area = _place([part for part in free if part.node in wanted], size)
+        if area is not None:
+            areas.append(area)
+            free = without(free, area.start, area.end)
+        elif not areas:
+            return None
+    return areas
+
+
+def largest_area(machine: MachineSpec, ranges: Sequence[NodeRange]) -> int:
+    """Return the pages of the largest area that finds room in ``ranges``."""
+    return max(
+        part.end // PAGEBLOCK_PAGES * PAGEBLOCK_PAGES - _aligned_up(part.start)
+        for part in _free_ranges(machine, ranges)
+    )
+
+
+def _free_ranges(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRange]:
+    """Return what the kernel has not taken for itself by then, ascending."""
+    top = max(part.end for part in ranges)
+    tables = _TOP_OF_MEMORY + bytes_to_pages(machine.log_buf_len)
+    last = {part.node: part.end for part in ranges}
+    free = without(ranges, *_IMAGE)
+    for end in last.values():
+        free = without(free, end - (tables if end == top else _TOP_OF_NODE), end)
+    return free
+
+
+def _place(free: Sequence[NodeRange], size: int) -> NodeRange | None:
+    """Return the lowest place for ``size`` pages from 4 GiB on, else the highest of all; None where there is none."""
+    for part in free:
+        start = _aligned_up(max(part.start, DMA32_END))
+        if start + size <= part.end:
+            return NodeRange(part.node, start, start + size)
+    for part in reversed(free):
+        start = (part.end - size) // PAGEBLOCK_PAGES * PAGEBLOCK_PAGES
+        if start >= part.start:
+            return NodeRange(part.node, start, start + size)
+    return None
+
+
+def _aligned_up(page: int) -> int:
+    return -(-page // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES

@@ -1,0 +1,91 @@
+"""Where CMA lies, in numbers worked out by hand, what it counts as, and what the kernel could not reserve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim.faults import InputError
+from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.units import GIB, MIB
+from tests.machine.test_boot_numbers import laid_out
+
+
+def areas(*mib: float, **options: Any) -> list[tuple[int, int, int]]:  # noqa: ANN401
+    """(node, first byte in MiB, MiB) of each CMA area."""
+    layout = laid_out(*mib, **options)
+    return [(area.node, area.start // 256, (area.end - area.start) // 256) for area in layout.cma_areas]
+
+
+@pytest.mark.parametrize(
+    ("mib", "cma", "expected"),
+    [
+        ((8192,), 256, (0, 4096, 256)),
+        ((4096,), 1008, (0, 4096, 1008)),
+        # Of the GiB above 4 GiB the kernel has taken the end: the area lies below the firmware's tables.
+        ((4096,), 1024, (0, 2046, 1024)),
+        ((1024,), 64, (0, 954, 64)),
+        ((1024, 5120), 1536, (1, 4096, 1536)),
+        # In one piece on one node: neither across nodes, nor in what another node has left.
+        ((2048, 2048), 1024, (0, 1022, 1024)),
+        ((2048, 2048), 512, (1, 4096, 512)),
+        ((3072, 1024, 1024), 1020, (1, 4096, 1020)),
+        ((512, 512, 512), 200, (2, 1330, 200)),
+        ((1024,), 3, (0, 1014, 4)),  # whole pageblocks
+    ],
+)
+def test_a_cma_area_lies_lowest_above_4_gib_or_highest_of_all(
+    mib: tuple[int, ...], cma: int, expected: tuple[int, int, int]
+) -> None:
+    assert areas(*mib, cma=cma * MIB) == [expected]
+
+
+def test_from_7_0_on_each_of_several_nodes_gets_an_area_of_its_own_where_it_has_room() -> None:
+    assert areas(2048, 2048, cma=GIB, kernel="7.3") == [(0, 1022, 1024)]
+    assert areas(2048, 2048, cma=512 * MIB, kernel="7.3") == [(1, 4096, 512), (0, 1534, 512), (1, 2558, 512)]
+    assert areas(2048, 2048, cma=256 * MIB, kernel="7.3") == [(1, 4096, 256), (0, 1790, 256), (1, 4352, 256)]
+    assert areas(2048, 2048, cma=256 * MIB, kernel="7.3", cma_per_node=False) == [(1, 4096, 256)]
+    assert areas(2048, 2048, cma=256 * MIB, kernel="6.12", cma_per_node=True) == [
+        (1, 4096, 256),
+        (0, 1790, 256),
+        (1, 4352, 256),
+    ]
+    # Memory on one node only: nothing to repeat.
+    assert areas(4096, 0, cma=256 * MIB, kernel="7.3") == [(0, 4096, 256)]
+
+
+def test_cma_counts_in_the_zone_and_the_node_that_it_lies_in() -> None:
+    """1.5 GiB: node 1 has 3 GiB above 4 GiB."""
+    layout = laid_out(1024, 5120, cma=3 * GIB // 2)
+    assert {(zone.node, zone.zone): zone.cma for zone in layout.zones if zone.cma} == {(1, ZONE_NORMAL): 393_216}
+    kernel = 3998 + 258_048 + 524_256 + 786_432
+    assert (layout.boot.kernel_pages, layout.boot.movable_pages, layout.boot.cma_pages) == (kernel, 0, 393_216)
+    assert [layout.memory.nodes[node].totals.movable for node in (0, 1)] == [0, 393_216]
+    assert layout.memory.system.early_kernel == kernel - 393_216
+
+
+def test_cma_inside_zone_movable_is_counted_once() -> None:
+    """All above 4 GiB is MOVABLE, the area with it: MOVABLE memory like any other."""
+    layout = laid_out(8192, cma=256 * MIB, kernelcore=3 * GIB - 4 * MIB)
+    assert [(zone.zone, zone.cma) for zone in layout.zones if zone.cma] == [(ZONE_MOVABLE, 65_536)]
+    assert (layout.boot.movable_pages, layout.boot.cma_pages) == (1_310_720, 0)
+    assert layout.memory.system.movable == 1_310_720
+    assert layout.memory.system.early_kernel == layout.boot.kernel_pages
+
+
+@pytest.mark.parametrize(
+    ("mib", "options", "says"),
+    [
+        ((1024,), {"cma": GIB}, "the largest that the kernel leaves free has 954MiB"),
+        ((2048, 2048), {"cma": 2 * GIB}, "the largest that the kernel leaves free has 1982MiB"),
+        ((8192,), {"cma": 512 * MIB, "kernelcore": 3 * GIB + 256 * MIB}, "from 4GiB to 4608MiB"),
+        ((1024,), {"cma": 512 * MIB, "kernelcore": 600 * MIB}, "from 506MiB to 1018MiB"),
+    ],
+)
+def test_cma_that_no_zone_holds_as_a_whole_is_a_fault(mib: tuple[int, ...], options: dict[str, int], says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        laid_out(*mib, **options)
+    (fault,) = caught.value.faults
+    assert fault.key == "cma"
+    assert says in fault.what
