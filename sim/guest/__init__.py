@@ -1,6 +1,6 @@
 """Who uses the memory: a model of the guest's kernel and user pages by zone.
 
-It must not know devices, policies, time.
+It must not know devices, policies.
 """
 
 from __future__ import annotations

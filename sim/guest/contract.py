@@ -1,7 +1,7 @@
 """What a guest offers to the rest of the simulator: one protocol, and the outcomes of its verbs.
 
 A guest knows zones as (node, zone number of :mod:`sim.memory.zones`), blocks by kernel block id, and amounts in base
-pages. It knows nothing of devices, policies or time: whoever calls turns moved pages into time and rates into amounts.
+pages. It knows nothing of devices and policies: whoever calls turns moved pages into time and rates into amounts.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sim.guest.oom import OomKiller
     from sim.guest.parameters import GuestParameters
     from sim.guest.reclaim import Reclaim
-    from sim.guest.zones import GuestZones
+    from sim.guest.write_back import WriteBack
 
 _STEPS = 64
 """Steps in which a demand is served that may not fit: the resolution of ``done_share``."""
@@ -31,19 +31,20 @@ class Demands:
 
     def __init__(
         self,
-        zones: GuestZones,
         loads: Loads,
         allocation: Allocation,
         reclaim: Reclaim,
+        write_back: WriteBack,
         killer: OomKiller,
         parameters: GuestParameters,
     ) -> None:
-        self._zones = zones
         self._loads = loads
         self._allocation = allocation
+        self._write_back = write_back
         self._killer = killer
         self._parameters = parameters
         self.drop_caches = reclaim.drop_caches
+        self.sync = write_back.sync
 
     def anonymous(self, name: str, pages: int, node: int = 0, *, huge: bool = False) -> Demand:
         """Touch anonymous memory.
@@ -66,7 +67,7 @@ class Demands:
         load = self._loads.get(name, LoadKind.PAGE_CACHE, node)
         load.units += pages
         demand = self._serve(load, pages, pages * self._parameters.cache_slab_share, dirty=True)
-        self._limit_dirty()
+        self._write_back.limit()
         return demand
 
     def tmpfs_data(self, name: str, pages: int, node: int = 0) -> Demand:
@@ -97,7 +98,7 @@ class Demands:
             demand = self._serve(load, data, files * each, dirty=True)
         else:
             demand = self._serve(load, 0, 0.0, slab=files * each)
-        self._limit_dirty()
+        self._write_back.limit()
         return demand
 
     def look_up_files(self, name: str) -> Demand:
@@ -187,11 +188,6 @@ class Demands:
             self._loads.free_part(load, share)
             load.units *= 1.0 - share
 
-    def sync(self) -> None:
-        """Write all dirty page cache to disk."""
-        for load in self._loads.by_name.values():
-            load.dirty = 0
-
     def _under(self, path: str) -> list[Load]:
         """Return the loads whose name is ``path`` or lies under it."""
         path = path.rstrip("/")
@@ -199,18 +195,6 @@ class Demands:
         return [load for load in loads if load.name == path or load.name.startswith(path + "/")]
 
     # How a demand is served -----------------------------------------------------------------------------------------
-
-    def _limit_dirty(self) -> None:
-        """Let the oldest dirty pages reach the disk while there are more than the limit (mm/page-writeback.c)."""
-        total = sum(load.dirty for load in self._loads.by_name.values())
-        zones = self._zones.by_key.values()
-        limit = int(self._parameters.dirty_share * sum(zone.free + zone.cache for zone in zones))
-        for load in self._loads.by_name.values():
-            if total <= limit:
-                return
-            written = min(load.dirty, total - limit)
-            load.dirty -= written
-            total -= written
 
     def _serve(self, load: Load, user: int, kernel: float, *, slab: float = 0.0, dirty: bool = False) -> Demand:
         """Serve a demand; kill while it cannot be met, stop when its own process is the victim or the guest dies.
@@ -239,8 +223,7 @@ class Demands:
                     unplaced = takes[i](due)
                     done[i] += due - unplaced
                     if dirty and i == 0:
-                        # Of more than there is room for at once, what came first may have reached the disk and gone.
-                        load.dirty = min(load.dirty + due - unplaced, load.user_pages())
+                        self._write_back.wrote(load, due - unplaced)
                     due = unplaced
                     if unplaced:
                         kind = OomKind.GUEST_FULL if i == 0 else OomKind.KERNEL
@@ -248,5 +231,5 @@ class Demands:
                         if load.name not in self._loads.by_name or ooms[-1].guest_died:
                             return Demand(sum(done), sum(done) / total, tuple(ooms))
             if load.dirty and steps > 1:
-                self._limit_dirty()
+                self._write_back.limit()
         return Demand(sum(done), 1.0, tuple(ooms))

@@ -22,6 +22,7 @@ from sim.guest.oom import OomKiller
 from sim.guest.parameters import GuestParameters
 from sim.guest.reclaim import Reclaim
 from sim.guest.settled import SettledKernel
+from sim.guest.write_back import WriteBack
 from sim.guest.zones import GuestZones
 from sim.memory.zones import ZONE_DMA, ZONE_NORMAL
 from sim.units import PAGEBLOCK_PAGES
@@ -62,7 +63,8 @@ class GuestModel:
         self.killer = OomKiller(loads, self.meminfo, parameters)
         reclaim = Reclaim(self._zones, loads, parameters)
         allocation = Allocation(self._zones, reclaim)
-        self.demands = Demands(self._zones, loads, allocation, reclaim, self.killer, parameters)
+        self.write_back = WriteBack(self._zones, loads, parameters)
+        self.demands = Demands(loads, allocation, reclaim, self.write_back, self.killer, parameters)
         self.migration = Migration(self._zones, loads, reclaim, self.killer)
         self._settled = SettledKernel(loads, allocation, parameters)
         self.memmaps = Memmaps(self._zones, reclaim, self._settled, block_pages)
@@ -78,6 +80,13 @@ class GuestModel:
         self._settled.home = min((boot.node for boot in boot_zones), default=0)
         self._stuck.update(stuck_blocks(boot_zones))
         self._zones.boot(boot_zones)
+
+    def advance(self, now_us: int) -> None:
+        """Let time pass until microsecond ``now_us``. Cheap: to be called before each use at a later time.
+
+        By itself something happens at ``write_back.due_us``, and whoever has a clock calls it then, too.
+        """
+        self.write_back.advance(now_us)
 
     def check(self) -> None:
         """Check all invariants slowly. Raises InvariantError naming the one that does not hold."""

@@ -157,6 +157,10 @@ class GuestParameters:
     # Reclaim and write-back.
     dirty_share: float = 0.20
     """Dirty page cache is held under this share of free memory plus cache (vm.dirty_ratio, kernel default)."""
+    dirty_expire_seconds: float = 30.0
+    """Age from which dirty page cache is written back (vm.dirty_expire_centisecs, kernel default)."""
+    dirty_flush_seconds: float = 5.0
+    """How often the flusher looks for that (vm.dirty_writeback_centisecs, kernel default)."""
     shrink_batch_share: float = 0.10
     """Share of the reclaimable slab that goes at once when a kernel allocation finds its zones at the low watermark
     (ext4 inode recording: 4 to 15 MiB free while inodes are dropped all the time)."""
@@ -172,6 +176,9 @@ class GuestParameters:
         for name in ("pageblock_fill", "kernel_min_share"):
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: {getattr(self, name)} must lie above 0 and not above 1")
+        for name in ("dirty_expire_seconds", "dirty_flush_seconds"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}: {getattr(self, name)} must be a time that is not negative")
         shares = [name for name in self.__dataclass_fields__ if "_share" in name and name != "kernel_min_share"]
         for name in shares:
             if not 0.0 <= getattr(self, name) <= 1.0:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from simpy.events import Timeout
 
 from sim.guest import GuestModel, default_boot, parameters_for_kernel
 from sim.guest.contract import DemandKind
@@ -100,6 +101,7 @@ class GuestLink(CoreListener):
         self._rounded = 0
         self._most_zones = 3 * len({zone.node for zone in present})
         self._noted = 0
+        self._awaited = False
         self._returnable: Returnable | None = None
         self._wishes = Wishes(self.model)
         self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
@@ -142,6 +144,7 @@ class GuestLink(CoreListener):
         """
         if kind not in self._verbs or amount < 0 or node not in self._memory.nodes:
             return False
+        self._catch_up()
         unit = 1 if DemandKind(kind).in_pieces else PAGE_SIZE
         try:
             served = self._use(name, kind, amount // unit, node)
@@ -176,6 +179,25 @@ class GuestLink(CoreListener):
         self._note_kernel_demand(kind, units, shrunk=change < 0)
         return name not in self.killed and not self.died
 
+    def _catch_up(self) -> None:
+        """Tell the model what time it is."""
+        self.model.advance(int(self._env.now))
+
+    def _await_write_back(self) -> None:
+        """Look at the guest again when the dirty pages that it has now reach the disk."""
+        due = self.model.write_back.due_us
+        if due is None or self._awaited or self.died:
+            return
+        self._awaited = True
+        timer = Timeout(self._env, due - int(self._env.now))
+        timer.callbacks.append(self._written_back)
+
+    def _written_back(self, _event: object) -> None:
+        self._awaited = False
+        if not self.died:
+            self._catch_up()
+            self._after_a_change()
+
     def _note_kernel_demand(self, kind: str, units: int, *, shrunk: bool) -> None:
         """Note how much kernel memory is asked for that nobody can be killed for, where it may be another amount."""
         if kind != DemandKind.KERNEL and units:
@@ -196,12 +218,14 @@ class GuestLink(CoreListener):
         """Drop clean page cache, reclaimable slab, or both, as an administrator does. False in a dead guest."""
         if self.died:
             return False
+        self._catch_up()
         self.model.demands.drop_caches(cache=cache, slab=slab)
         self._after_a_change()
         return True
 
     def mem_available(self) -> int | None:
         """Return MemAvailable in bytes; None from a dead guest."""
+        self._catch_up()
         return None if self.died else self.model.meminfo.available() * PAGE_SIZE
 
     # What the core tells ---------------------------------------------------------------------------------------------
@@ -243,6 +267,7 @@ class GuestLink(CoreListener):
             self._pressure.look_back(ooms)
 
     def _after_a_change(self) -> None:
+        self._await_write_back()
         self.sample()
         if self._pressure is not None:
             self._pressure.look()
@@ -260,6 +285,7 @@ class GuestLink(CoreListener):
         """Note what the guest looks like now, if anybody wants to know. In a dead one nothing is free or returns."""
         if not self._sampled:
             return
+        self._catch_up()
         model = self.model
         free_movable = managed = user = kernel = memmap = 0
         for zone in model.zones.values():

@@ -19,7 +19,7 @@ from sim.replay.load_commands import apply, ooms
 from sim.replay.load_comparison import StepComparison, TraceComparison
 from sim.replay.shell_lines import parse_command
 from sim.replay.trace_format import TraceError, read_trace
-from sim.units import MIB, PAGE_SIZE
+from sim.units import MIB, PAGE_SIZE, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,18 +61,35 @@ class LoadReplay(Replay):
             before = len(self.ooms.kills)
             self._step = number
             self._applied = ()
+            ends = int(self.env.now) + seconds_to_us(step.seconds or 0)
             self._do(step)
             self._settle()
+            self._until(ends)
             self.events[number] = self._applied + tuple(event for _, event in self.ooms.kills[before:])
             yield self._row(number, step)
             if self.model.killer.guest_died:
                 return
 
+    def _advance(self, seconds: float) -> None:
+        self._until(int(self.env.now) + seconds_to_us(seconds))
+
+    def _until(self, end: int) -> None:
+        """Let time pass in the guest until then, and dirty pages reach the disk when they are due."""
+        while end > self.env.now:
+            due = self.model.write_back.due_us
+            self.env.run(until=end if due is None else min(due, end))
+            self.model.advance(int(self.env.now))
+
     def _exec(self, step: Step) -> None:
         try:
-            self._applied = ooms(apply(self.model, parse_command(step.command or "")))
+            actions = parse_command(step.command or "")
         except ValueError as error:
             raise TraceError(f"{self.trace.name}: step {self._step}: command: {error}") from error
+        began, lasts = int(self.env.now), seconds_to_us(step.seconds or 0)
+        for number, action in enumerate(actions):
+            # Each in the middle of an equal share of the time that the line took: of each alone it was not recorded.
+            self._until(began + lasts * (2 * number + 1) // (2 * len(actions)))
+            self._applied += ooms(apply(self.model, (action,)))
 
     def _reactive_growth(self, step: Step) -> None:
         """Touch memory as the recorded program did, and make the host's requests when the recorded host made them."""

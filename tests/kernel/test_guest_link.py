@@ -64,6 +64,18 @@ def test_workloads_and_the_guest_have_the_same_words_for_demand() -> None:
     assert set(PIECE_KINDS) == {kind for kind in DemandKind if kind.in_pieces}
 
 
+def test_written_files_reach_the_disk_in_time_and_the_guest_is_looked_at_then() -> None:
+    link, core = linked(GIB)
+    for second in (1, 20):
+        core.env.run(until=second * 1_000_000)
+        assert link.set_demand(f"/mnt/{second}", "written-files", 1000)
+    core.env.run(until=49_000_000)
+    assert [load.dirty for load in link.model.loads.values()] == [0, 1000]
+    core.env.run(until=60_000_000)
+    assert [load.dirty for load in link.model.loads.values()] == [0, 0]
+    assert link.series()["t_us"].tolist() == [1_000_000, 20_000_000, 35_000_000, 50_000_000]
+
+
 def test_demand_that_makes_no_sense_is_refused_and_changes_nothing() -> None:
     link, _ = linked()
     assert link.set_demand("a", "anonymous", 10 * MIB)
