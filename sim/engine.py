@@ -25,7 +25,7 @@ from sim.machine.host import MachineHost
 from sim.record.recorder import BriefRecorder, Recorder
 from sim.record.run_result import RunResult
 from sim.streams import Streams as SeededStreams
-from sim.units import seconds_to_us
+from sim.units import parse_series, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -206,6 +206,8 @@ def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
     """Return the microseconds that the run lasts. Raises WorkloadError where the workload does not suit the machine."""
     try:
         nodes = sorted(workload.node_capacity())
+        kernel = workload.needs_kernel()
+        too_old = kernel is not None and machine.kernel_series < parse_series(kernel)
         seconds = workload.duration()
         end = seconds_to_us(seconds)
     except (Exception, SystemExit) as error:
@@ -215,6 +217,11 @@ def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
         raise WorkloadError(
             f"workload {workload.name!r} uses node {lacking[0]}, but the machine has nodes 0 to"
             f" {len(machine.nodes) - 1}"
+        )
+    if too_old:
+        raise WorkloadError(
+            f"workload {workload.name!r} asks for what Linux has from {kernel} on,"
+            f" but the machine runs {machine.kernel}"
         )
     if end <= 0:
         raise WorkloadError(f"workload {workload.name!r} lasts {seconds} seconds; a run has to last some time")

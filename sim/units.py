@@ -98,3 +98,9 @@ def seconds_to_us(seconds: float) -> int:
 def us_to_seconds(us: int) -> float:
     """Return integer microseconds as seconds."""
     return us / MICROSECONDS
+
+
+def parse_series(text: str) -> tuple[int, int]:
+    """Return a kernel series such as ``"6.12"`` as numbers to compare: (6, 12), later than (6, 6)."""
+    major, _, minor = text.partition(".")
+    return int(major), int(minor)

@@ -37,9 +37,17 @@ class Odd(Workload):
     summary = "a workload that does something wrong"
 
     def __init__(
-        self, steps: Callable[[Host], Any] | None = None, *, seconds: object = 10, nodes: object = (0,)
+        self,
+        steps: Callable[[Host], Any] | None = None,
+        *,
+        seconds: object = 10,
+        nodes: object = (0,),
+        kernel: str | None = None,
     ) -> None:
-        self._steps, self._seconds, self._nodes = steps, seconds, nodes
+        self._steps, self._seconds, self._nodes, self._kernel = steps, seconds, nodes, kernel
+
+    def needs_kernel(self) -> str | None:
+        return self._kernel
 
     def run(self, host: Host, streams: StreamsContract) -> Steps:
         return self._steps(host) if self._steps is not None else None  # type: ignore[return-value]
@@ -81,6 +89,12 @@ ODD = {
     "another node": (Odd(failing, nodes=(0, 2)), "uses node 2, but the machine has nodes 0 to 0"),
     "a negative node": (Odd(failing, nodes=(-1,)), "uses node -1, but the machine has nodes 0 to 0"),
     "no nodes": (Odd(failing, nodes=None), NOT_ITERABLE),
+    "a newer kernel": (Odd(failing, kernel="6.10"), "asks for what Linux has from 6.10 on, but the machine runs 6.1"),
+    "no kernel": (Odd(failing, kernel="new"), "raised ValueError"),
+    "what an older kernel does not have": (
+        Script(then=lambda host: host.set_dax_state("x", "unplugged")),
+        "raised ValueError: dax devices have a state from Linux 7.3 on; this machine runs 6.1",
+    ),
 }
 
 
@@ -89,7 +103,12 @@ def test_workloads_that_fail_are_told_by_name(case: str) -> None:
     workload, message = ODD[case]
     with pytest.raises(WorkloadError) as caught:
         run(AutoMovable(), workload)
-    assert str(caught.value).startswith(f"workload 'odd' {message}")
+    assert str(caught.value).startswith(f"workload {workload.name!r} {message}")
+
+
+def test_a_workload_may_need_what_the_kernel_has() -> None:
+    with pytest.raises(WorkloadError, match="raised ArithmeticError"):
+        run(AutoMovable(), Odd(failing, kernel="6.1"))
 
 
 def test_a_policys_failure_inside_a_workloads_verb_stays_the_policys() -> None:

@@ -53,6 +53,22 @@ class Host(Protocol):
     def keep(self, device: str) -> bool:
         """Want a DIMM or dax device again whose removal was asked for in vain. False where it is not there."""
 
+    def set_dax_state(self, device: str, word: str) -> bool:
+        """Have user space write ``word`` to the ``state`` of a dax device: all of its memory comes or goes at once.
+
+        ``unplugged``, ``online``, ``online_kernel`` or ``online_movable``; what the kernel refuses is recorded. False
+        where there is no such device, or it is busy. Raises ValueError where the guest's kernel is older than 7.3.
+        """
+
+    def unbind(self, device: str) -> bool:
+        """Have user space unbind a dax device from kmem, whatever its blocks are. False as above.
+
+        Where one is online the memory stays, and the device is lost until the guest is booted again.
+        """
+
+    def bind(self, device: str) -> bool:
+        """Have user space bind a dax device to kmem again. False as above."""
+
     def resize(self, device: str, requested: int) -> bool:
         """Set a virtio-mem device's requested size. False where it is not there, or for no multiple of its block."""
 
@@ -112,3 +128,10 @@ class Workload(ABC):
     def node_capacity(self) -> Iterable[int]:
         """Nodes that this workload plugs memory into or runs programs on: a machine without them is refused at once."""
         return (0,)
+
+    def needs_kernel(self) -> str | None:
+        """Kernel series, such as ``"7.3"``, from which on there is what this workload asks for; None for any.
+
+        A machine with an older one is refused at once.
+        """
+        return None

@@ -79,9 +79,14 @@ class CsvReplay(Workload):
         """The nodes that the log plugs devices into."""
         return sorted({request.spec.node for request in self._requests if request.spec is not None})
 
+    def needs_kernel(self) -> str | None:
+        """Linux 7.3 where the log writes to the state of a dax device."""
+        return "7.3" if any(request.op == "state" for request in self._requests) else None
+
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Make the requests of every pass."""
         env = host.env
+        verbs = {"unplug": host.unplug, "unbind": host.unbind, "bind": host.bind}
         now = 0
         for t_us, request in self.timeline():
             if t_us > now:
@@ -91,10 +96,12 @@ class CsvReplay(Workload):
                 host.resize(request.device, request.size)
             elif request.op == "demand":
                 host.set_demand(request.device, request.kind, request.size)
+            elif request.op == "state":
+                host.set_dax_state(request.device, request.state)
             elif request.spec is not None:
                 host.plug(request.spec)
             else:
-                host.unplug(request.device)
+                verbs[request.op](request.device)
 
     def timeline(self) -> Iterator[tuple[int, Request]]:
         """Yield every request with the microsecond at which it is made."""

@@ -6,8 +6,9 @@ Follows ``drivers/dax/kmem.c``: binding (``dev_dax_kmem_probe``), unbinding (``d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from sim.devices.specs import DAX_STATE_SINCE, DAX_STATES, UNPLUGGED
 from sim.devices.static_device import StaticDevice
 from sim.kernel.timing import scale
 from sim.memory.blocks import BLOCK_MIXED
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
 
     from sim.kernel.context import DriverContext
     from sim.kernel.worker import Work
-
-DAX_STATE_SINCE: Final = (7, 3)
-"""Kernel series from which on a dax device has the attribute ``state``."""
-
-UNPLUGGED: Final = "unplugged"
-
-DAX_STATES: Final = (UNPLUGGED, *(kind.word for kind in OnlineType if kind != OnlineType.OFFLINE))
-"""What can be written to ``state``. It can be read as ``offline``, too."""
 
 
 class Dax(StaticDevice):

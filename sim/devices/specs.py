@@ -11,6 +11,13 @@ from sim.units import MIB
 MOST_DIMM_SLOTS: Final = 256
 """Slots for DIMMs that QEMU offers at most (ACPI_MAX_RAM_SLOTS)."""
 
+DAX_STATE_SINCE: Final = (7, 3)
+"""Kernel series from which on a dax device has the attribute ``state``."""
+
+UNPLUGGED: Final = "unplugged"
+DAX_STATES: Final = (UNPLUGGED, "online", "online_kernel", "online_movable")
+"""What can be written to ``state`` of a dax device. It can be read as ``offline``, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class DimmSpec:
@@ -59,6 +66,8 @@ class VirtioMemSpec:
 class DaxSpec:
     """A dax device bound to kmem (persistent or CXL memory): ``size`` bytes on ``node``.
 
+    ``ranges`` splits it into several address ranges (lengths in bytes, laid out one after the other with ``gap`` bytes
+    between them); empty means one range of ``size``. All of them are one device, and one group.
     ``bytes_for_pages`` is the bug of kernels before commit 46e66dab8565 (2023), which registered the device's group
     with its size in bytes where pages are meant; ``self_host`` the device attribute that asks for its memmap on
     itself (6.8 and later).
@@ -70,9 +79,12 @@ class DaxSpec:
     address: int | None = None
     bytes_for_pages: bool = False
     self_host: bool = False
+    ranges: tuple[int, ...] = ()
+    gap: int = 0
 
     def __post_init__(self) -> None:
-        _make_whole(self, "size", "node", "address")
+        _make_whole(self, "size", "node", "address", "gap")
+        object.__setattr__(self, "ranges", tuple(map(index, self.ranges)))
 
 
 def _make_whole(spec: object, *names: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,7 +20,7 @@ from sim.faults import InputError, shown, unknown_name
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.plugins import lookup
 from sim.plugins.values import seconds
-from sim.units import format_size, seconds_to_us
+from sim.units import format_size, parse_series, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,40 +64,49 @@ def policy(table: Mapping[str, Any], folder: Path, faults: Faults) -> PluginSett
     return settings
 
 
-def workload(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[WorkloadSettings, list[int]] | None:
-    """Return the workload that ``table`` describes, or several at once, and the nodes that memory is plugged into."""
+class Needs(NamedTuple):
+    """What a workload needs of a machine: its ``nodes``, ascending, and a ``kernel`` series or a later one."""
+
+    nodes: list[int]
+    kernel: str | None = None
+
+
+def workload(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[WorkloadSettings, Needs] | None:
+    """Return the workload that ``table`` describes, or several at once, and what it needs of a machine."""
     if "together" in table:
         return _together(table, folder, faults)
     if "name" not in table:
         faults.add("needs a name (of one workload) or together (several on one guest)")
         return None
     settings, instance = _plugin(lookup.WORKLOAD, table, folder, faults)
-    nodes = _nodes(instance, faults)
-    return (settings, nodes) if settings is not None and nodes is not None else None
+    needs = _needs(instance, faults)
+    return (settings, needs) if settings is not None and needs is not None else None
 
 
-def _together(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[TogetherSettings, list[int]] | None:
+def _together(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[TogetherSettings, Needs] | None:
     for key in sorted(table.keys() - {"label", "machines", "together"}):
         faults.below(key).add("belongs into one of the tables of together")
     tables = table["together"]
     if not tables:
         faults.below("together").add("is empty; at least one workload is needed")
     parts: list[PluginSettings] = []
-    nodes: set[int] = set()
+    needed: list[Needs] = []
     for number, part in enumerate(tables):
         of_part = faults.below("together", number)
         settings, instance = _plugin(lookup.WORKLOAD, part, folder, of_part)
-        its_nodes = _nodes(instance, of_part)
-        if settings is None or its_nodes is None:
+        needs = _needs(instance, of_part)
+        if settings is None or needs is None:
             continue
-        nodes.update(its_nodes)
+        needed.append(needs)
         if any(settings.label == other.label for other in parts):
             of_part.below("label").add(f"{shown(settings.label)} is taken; give this part a label of its own")
         parts.append(settings)
     if len(parts) != len(tables) or not parts:
         return None
     label = table.get("label") or " + ".join(part.label for part in parts)
-    return TogetherSettings(label, tuple(parts)), sorted(nodes)
+    nodes = sorted({node for needs in needed for node in needs.nodes})
+    kernels = [needs.kernel for needs in needed if needs.kernel is not None]
+    return TogetherSettings(label, tuple(parts)), Needs(nodes, max(kernels, key=parse_series, default=None))
 
 
 def guest(table: object, faults: Faults) -> GuestSettings | None:
@@ -170,12 +179,15 @@ def _files(plugin: lookup.Plugin, parameters: Mapping[str, Any], folder: Path, f
     return hashes
 
 
-def _nodes(instance: Any, faults: Faults) -> list[int] | None:  # noqa: ANN401  a workload, or None
+def _needs(instance: Any, faults: Faults) -> Needs | None:  # noqa: ANN401  a workload, or None
     if instance is None:
         return None
     try:
         instance.duration()
-        return sorted({int(node) for node in instance.node_capacity()})
+        kernel = instance.needs_kernel()
+        if kernel is not None:
+            parse_series(kernel)
+        return Needs(sorted({int(node) for node in instance.node_capacity()}), kernel)
     except Exception as error:  # noqa: BLE001  whatever a third party's code does
-        faults.add(f"the workload cannot say its duration and nodes: {type(error).__name__}: {error}")
+        faults.add(f"the workload cannot say its duration and needs: {type(error).__name__}: {error}")
         return None

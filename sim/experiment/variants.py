@@ -14,7 +14,7 @@ from sim.experiment.settings import MachineSettings, PluginSettings, TogetherSet
 from sim.experiment.sweep import LABELLED, Point, Target, Trial
 from sim.faults import Fault, Faults, key_path, shown, unknown_name
 from sim.plugins.values import size
-from sim.units import format_size
+from sim.units import format_size, parse_series
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 class _Workload(NamedTuple):
     settings: WorkloadSettings
-    nodes: list[int]
+    needs: resolve.Needs
 
 
 class Variants:
@@ -100,10 +100,7 @@ class Variants:
         timing = self._single("timing", point, resolve.timing)
         if machine is None or policy is None or workload is None or guest is None or timing is None:
             return None
-        last = len(machine.spec.nodes) - 1
-        if workload.nodes and workload.nodes[-1] > last:
-            nodes = "node 0 only" if last == 0 else f"nodes 0 to {last}"
-            what = f"uses node {workload.nodes[-1]}, but machine {shown(machine.label)} has {nodes}"
+        if (what := _lacking(machine, workload.needs)) is not None:
             self._faults.include([Fault(self.entries["workloads"][workload_label].key, what)])
             return None
         # What is swept of guest and timing is told apart by the machine's label; they have none of their own.
@@ -286,6 +283,18 @@ def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return "+".join(map(_plain, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _lacking(machine: MachineSettings, needs: resolve.Needs) -> str | None:
+    """Return what a workload needs that ``machine`` does not have, None where there is nothing."""
+    last = len(machine.spec.nodes) - 1
+    if needs.nodes and needs.nodes[-1] > last:
+        nodes = "node 0 only" if last == 0 else f"nodes 0 to {last}"
+        return f"uses node {needs.nodes[-1]}, but machine {shown(machine.label)} has {nodes}"
+    if needs.kernel is not None and machine.spec.kernel_series < parse_series(needs.kernel):
+        has = f"machine {shown(machine.label)} runs {machine.spec.kernel}"
+        return f"asks for what Linux has from {needs.kernel} on, but {has}"
+    return None
 
 
 def _factor(target: Target) -> str:

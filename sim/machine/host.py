@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
-from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
+from sim.devices.specs import DAX_STATE_SINCE, UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec
 from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.machine.address_map import LinuxNodes
@@ -75,10 +75,11 @@ class MachineHost:
         if isinstance(spec, VirtioMemSpec) and not _possible(spec):
             return self._fail(EINVAL)
         slot: int | None = None
-        if isinstance(spec, DimmSpec):
+        if not isinstance(spec, VirtioMemSpec):
             if spec.gap < 0 or any(length < 0 for length in spec.ranges):
                 return self._fail(EINVAL)
             size = max(size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
+        if isinstance(spec, DimmSpec):
             slot = self._find_slot(spec.slot)
             if slot is None:
                 return self._fail(ENOSPC)
@@ -118,6 +119,49 @@ class MachineHost:
             self._asked_back.discard(device)
             self._context.recorder.requested(self.env.now, attached.index, attached.size // PAGE_SIZE)
         return True
+
+    def set_dax_state(self, device: str, word: str) -> bool:
+        """Have user space write ``word`` to a dax device's ``state``. False (recorded) where there is none, or busy.
+
+        Raises ValueError where the guest's kernel has no such file.
+        """
+        if self._machine.kernel_series < DAX_STATE_SINCE:
+            raise ValueError(f"dax devices have a state from Linux 7.3 on; this machine runs {self._machine.kernel}")
+        dax = self._idle_dax(device)
+        if dax is None:
+            return False
+        self._context.recorder.requested(self.env.now, dax.index, 0 if word == UNPLUGGED else dax.size // PAGE_SIZE)
+        dax.write_state(word)
+        return True
+
+    def unbind(self, device: str) -> bool:
+        """Have user space unbind a dax device from kmem. False (recorded) where there is none, or it is busy."""
+        dax = self._idle_dax(device)
+        if dax is None:
+            return False
+        self._context.recorder.requested(self.env.now, dax.index, 0)
+        dax.unbind()
+        return True
+
+    def bind(self, device: str) -> bool:
+        """Have user space bind a dax device to kmem again. False (recorded) where there is none, or it is busy."""
+        dax = self._idle_dax(device)
+        if dax is None:
+            return False
+        self._context.recorder.requested(self.env.now, dax.index, dax.size // PAGE_SIZE)
+        dax.plug()
+        return True
+
+    def _idle_dax(self, device: str) -> Dax | None:
+        """Return a dax device with which the guest is done; None (recorded) where there is none."""
+        attached = self._devices.get(device)
+        if not isinstance(attached, Dax):
+            self._fail(ENODEV)
+            return None
+        if attached.busy:
+            self._fail(EBUSY, attached.index)
+            return None
+        return attached
 
     def resize(self, device: str, requested: int) -> bool:
         """Set a virtio-mem device's requested bytes.
@@ -213,11 +257,7 @@ class MachineHost:
         device: Device
         match spec:
             case DimmSpec():
-                ranges = []
-                for length in spec.ranges or (spec.size,):
-                    ranges.append((address, length))
-                    address += length + spec.gap
-                device = Dimm(context, spec.id, node, ranges, done=self._driver_done)
+                device = Dimm(context, spec.id, node, _ranges(spec, address), done=self._driver_done)
             case VirtioMemSpec():
                 parameters = VirtioMemParameters(spec.unplug_online, spec.force_bbm, spec.bbm_block_size)
                 device = VirtioMem(
@@ -228,7 +268,7 @@ class MachineHost:
                     context,
                     spec.id,
                     node,
-                    [(address, spec.size)],
+                    _ranges(spec, address),
                     bytes_for_pages=spec.bytes_for_pages,
                     self_host=spec.self_host,
                     done=self._driver_done,
@@ -250,6 +290,15 @@ class MachineHost:
             self._slots.pop(name, None)
             self._asked_back.discard(name)
             self._context.recorder.gone(self.env.now, device.index)
+
+
+def _ranges(spec: DimmSpec | DaxSpec, address: int) -> list[tuple[int, int]]:
+    """Return (start, length) in bytes of each range of a device that lies at ``address``."""
+    ranges = []
+    for length in spec.ranges or (spec.size,):
+        ranges.append((address, length))
+        address += length + spec.gap
+    return ranges
 
 
 def _possible(spec: VirtioMemSpec) -> bool:

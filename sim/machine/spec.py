@@ -16,7 +16,7 @@ from sim.faults import Fault, InputError
 from sim.machine.address_map import default_block_size, present_ranges
 from sim.machine.boot_zones import crossing, zones_at_boot
 from sim.machine.cma import cma_areas, largest_area
-from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, PAGE_SIZE, format_size
+from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, PAGE_SIZE, format_size, parse_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,9 +102,8 @@ class MachineSpec:
 
     @property
     def kernel_series(self) -> tuple[int, int]:
-        """The kernel series as numbers, to compare: ``"6.12"`` is (6, 12), later than (6, 6)."""
-        major, _, minor = self.kernel.partition(".")
-        return int(major), int(minor)
+        """The kernel series as numbers, to compare."""
+        return parse_series(self.kernel)
 
     @property
     def repeats_cma(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.devices.dax import DAX_STATE_SINCE, Dax
+from sim.devices.dax import Dax
+from sim.devices.specs import DAX_STATE_SINCE
 from sim.devices.virtio_mem import VirtioMem
 from sim.memory.blocks import BLOCK_ABSENT
 from sim.memory.zones import ZONE_LABELS, OnlineType

@@ -116,7 +116,8 @@ ARRIVAL_SCORES: Final = (
         Question.ARRIVALS,
         lambda m: m.counter("failed_operations"),
         formula="number of additions and removals that the guest's drivers tried in vain, once for each attempt at a "
-        "range of a DIMM or dax device, a virtio-mem block or big block (additions), a DIMM or dax device (removals)",
+        "range of a DIMM or dax device, a virtio-mem block or big block (additions), a DIMM or dax device (removals), "
+        "and of words that a dax device's state refused",
         source=OWN,
         undefined="the core kept no such counter",
     ),

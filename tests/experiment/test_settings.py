@@ -214,6 +214,18 @@ def test_a_workload_needs_no_more_nodes_than_there_are() -> None:
     assert len(load(small(machines=two, workloads=[TINY | {"nodes": [1]}])).combinations) == 2
 
 
+def test_a_workload_needs_the_kernel_that_has_what_it_asks_for(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("t_s,op,device,kind,size_bytes,state\n0,plug,x,dax,1GiB,\n1,state,x,,,unplugged\n")
+    asks = {"name": "csv-replay", "path": str(log), "label": "states"}
+    old = [{"label": "old", "boot_memory": "1GiB", "kernel": "6.12"}]
+    says = "workloads[0]: asks for what Linux has from 7.3 on, but machine 'old' runs 6.12"
+    assert faults(machines=old, workloads=[asks]) == [says]
+    assert faults(machines=old, workloads=[{"together": [TINY, asks]}]) == [says]
+    new = [{"label": "new", "boot_memory": "1GiB", "kernel": "7.3"}]
+    assert len(load(small(machines=new, workloads=[{"together": [TINY, asks]}])).combinations) == 2
+
+
 def test_without_a_word_the_first_policy_is_the_baseline() -> None:
     assert load(small()).baseline == "contig-zones"
     assert load(small(baseline="auto-movable")).baseline == "auto-movable"

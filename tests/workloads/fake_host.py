@@ -72,6 +72,18 @@ class FakeHost:
         self._record("keep", device, None)
         return self.present(device)
 
+    def set_dax_state(self, device: str, word: str) -> bool:
+        self._record("set_dax_state", device, word)
+        return self.present(device)
+
+    def unbind(self, device: str) -> bool:
+        self._record("unbind", device, None)
+        return self.present(device)
+
+    def bind(self, device: str) -> bool:
+        self._record("bind", device, None)
+        return self.present(device)
+
     def resize(self, device: str, requested: int) -> bool:
         self._record("resize", device, requested)
         if not self.present(device):

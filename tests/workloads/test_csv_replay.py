@@ -63,7 +63,7 @@ def test_every_operation(tmp_path: Path) -> None:
 
 def test_the_example_of_the_format_is_a_log(tmp_path: Path) -> None:
     assert format_text is not None
-    example = format_text.partition("::\n")[2]
+    example = format_text.split("::\n")[1].partition("and one with")[0]
     assert [call[:3] for call in calls(CsvReplay(path=written(tmp_path, example)))] == [
         (0, "plug", "vmem0"),
         (5_000_000, "resize", "vmem0"),
@@ -102,7 +102,7 @@ def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
         ", line 4: block_bytes: must be empty with a dimm device, but is '2MiB'",
         ", line 4: size_bytes: is needed with plug",
         ", line 5: t_s: must be a number of seconds, but is 'soon'",
-        ", line 5: op: unknown word 'grow'. Valid: demand, plug, resize, unplug",
+        ", line 5: op: unknown word 'grow'. Valid: bind, demand, plug, resize, state, unbind, unplug",
         ", line 7: device: 'dimm9' is not plugged",
         ", line 8: t_s: must not be before the row above (2), but is '1.5'",
         ", line 9: has 4 fields, but there are 9 columns",

@@ -7,13 +7,16 @@ A row is one request; rows stand in order of time. General rules (comments, quot
     Seconds since the guest booted, or since any other moment: the replay's time 0.
 ``op``
     ``plug`` (a DIMM or dax device is plugged, a virtio-mem device attached), ``unplug`` (a DIMM or dax device is asked
-    back), ``resize`` (a virtio-mem device gets a new requested size), ``demand`` (a load in the guest uses so much).
+    back), ``resize`` (a virtio-mem device gets a new requested size), ``demand`` (a load in the guest uses so much);
+    of a dax device, by user space in the guest: ``state`` (a word is written to the device's ``state``; Linux 7.3 and
+    later), ``unbind`` (it is unbound from kmem, whatever its blocks are), ``bind`` (it is bound again).
 ``device``
     The device's id, or the load's name with ``demand``.
 ``kind``
     With ``plug``: ``dimm``, ``virtio-mem`` or ``dax``. With ``demand``: the kind of load, a word of the guest model.
 ``size_bytes``
-    With ``plug``: the size of a DIMM or dax device; the first requested size of a virtio-mem device (empty: 0).
+    With ``plug``: the size of a DIMM or dax device, or those of its ranges with ``+`` between them; the first
+    requested size of a virtio-mem device (empty: 0).
     With ``resize``: the requested size. With ``demand``: what the load uses from now on.
 ``node``
     With ``plug``: the NUMA node (empty: 0).
@@ -21,6 +24,15 @@ A row is one request; rows stand in order of time. General rules (comments, quot
     With ``plug`` of a virtio-mem device: its block size (empty: 2 MiB).
 ``max_bytes``
     With ``plug`` of a virtio-mem device: the size of its region, needed.
+``gap_bytes``
+    With ``plug`` of a DIMM or dax device of several ranges: bytes between two of them (empty: 0).
+``count``
+    With ``plug`` of a DIMM: how many, whatever the guest does meanwhile (empty: one). They are called by ``device`` and
+    a number, from 0 on.
+``interval_s``
+    With ``count``: seconds from one to the next (empty: 0, all at once).
+``state``
+    With ``state``: the word, ``unplugged``, ``online``, ``online_kernel`` or ``online_movable``.
 ``note``
     Anything; not read.
 
@@ -33,6 +45,16 @@ be plugged before it is resized or asked back, and asked back before it is plugg
     5,resize,vmem0,,4GiB,,,,
     5,plug,dimm0,dimm,1GiB,1,,,
     65.5,unplug,dimm0,,,,,,
+
+and one with what the others do not need::
+
+    t_s,op,device,kind,size_bytes,gap_bytes,count,interval_s,state
+    0,plug,dimm,dimm,512MiB,,32,0.5,
+    20,plug,cxl,dax,1GiB+1.5GiB,512MiB,,,
+    30,state,cxl,,,,,,unplugged
+    31,unbind,cxl,,,,,,
+    40,bind,cxl,,,,,,
+    50,unplug,dimm31,,,,,,
 """
 
 from __future__ import annotations
@@ -40,9 +62,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sim.devices.specs import DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
+from sim.devices.specs import DAX_STATES, MOST_DIMM_SLOTS, DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
 from sim.faults import shown
-from sim.plugins.parameter_types import Name, Seconds, Size, Word
+from sim.plugins.parameter_types import Name, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker
 from sim.units import MIB, PAGE_SIZE, format_size, parse_size, seconds_to_us
 from workloads.parts.parameters import NODE, DeviceBlock
@@ -53,17 +75,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUIRED: Final = ("t_s", "op", "device")
-OPTIONAL: Final = ("kind", "size_bytes", "node", "block_bytes", "max_bytes", "note")
-OPS: Final = ("plug", "unplug", "resize", "demand")
+OPTIONAL: Final = (
+    "kind", "size_bytes", "node", "block_bytes", "max_bytes", "gap_bytes", "count", "interval_s", "state", "note",
+)  # fmt: skip
+OPS: Final = ("plug", "unplug", "resize", "demand", "state", "unbind", "bind")
 KINDS: Final = ("dimm", "virtio-mem", "dax")
 
 _USED: Final = {
-    "plug": {"kind", "size_bytes", "node", "block_bytes", "max_bytes"},
+    "plug": {"kind", "size_bytes", "node", "block_bytes", "max_bytes", "gap_bytes", "count", "interval_s"},
     "unplug": set[str](),
     "resize": {"size_bytes"},
     "demand": {"kind", "size_bytes"},
+    "state": {"state"},
+    "unbind": set[str](),
+    "bind": set[str](),
 }
-_ONLY_VIRTIO_MEM: Final = ("block_bytes", "max_bytes")
+_ONLY: Final = {
+    "dimm": {"gap_bytes", "count", "interval_s"},
+    "dax": {"gap_bytes"},
+    "virtio-mem": {"block_bytes", "max_bytes"},
+}
+"""By kind: the columns of a plug that not every kind has a use for."""
 _LONGEST_NUMBER: Final = 30
 
 
@@ -72,7 +104,7 @@ class Request:
     """One request: ``op`` for ``device`` at ``t_us`` microseconds.
 
     ``spec`` describes the device of a plug, ``size`` is the requested size or the demand in bytes, ``kind`` the kind of
-    load of a demand; each is empty with other operations.
+    load of a demand, ``state`` the word for a dax device's ``state``; each is empty with other operations.
     """
 
     t_us: int
@@ -81,6 +113,7 @@ class Request:
     spec: DeviceSpec | None = None
     size: int = 0
     kind: str = ""
+    state: str = ""
 
 
 def read_request_log(path: Path, parameter: str = "path") -> list[Request]:
@@ -94,8 +127,10 @@ def read_request_log(path: Path, parameter: str = "path") -> list[Request]:
     requests = [
         request
         for line, row in rows(read_text(path, faults), REQUIRED, OPTIONAL, faults)
-        if (request := reader.request(line, row)) is not None
+        for request in reader.requests(line, row)
     ]
+    # One row may make requests later than the row behind it does.
+    requests.sort(key=lambda request: request.t_us)
     faults.done()
     if not requests:
         faults.add(0, "holds no request")
@@ -110,98 +145,140 @@ class _Reader:
         self._faults = faults
         self._last_us = 0
         self._plugged: dict[str, DeviceSpec] = {}
+        self._since: dict[str, int] = {}
+        """By device: the microsecond at which it is plugged."""
         # Devices of which a row was faulty: later rows cannot be judged and are not blamed for it.
         self._unclear: set[str] = set()
-        self._requests: dict[str, Callable[[int, str, dict[str, str], Checker], Request | None]] = {
+        self._requests: dict[str, Callable[[int, str, dict[str, str], Checker], list[Request]]] = {
             "plug": self._plug,
             "unplug": self._unplug,
             "resize": self._resize,
             "demand": self._demand,
+            "state": self._dax_verb,
+            "unbind": self._dax_verb,
+            "bind": self._dax_verb,
         }
 
-    def request(self, line: int, row: dict[str, str]) -> Request | None:
-        """Return the request of a row, or None with its faults told."""
+    def requests(self, line: int, row: dict[str, str]) -> list[Request]:
+        """Return the requests of a row, or none with its faults told."""
         check = Checker()
-        request = self._checked(row, check)
+        requests = self._checked(row, check)
         for fault in check.faults:
             self._faults.add(line, fault)
         if check.faults:
             self._unclear.add(row["device"])
-            return None
-        return request
+            return []
+        return requests
 
-    def _checked(self, row: dict[str, str], check: Checker) -> Request | None:
+    def _checked(self, row: dict[str, str], check: Checker) -> list[Request]:
         t_us = self._time(row["t_s"], check)
         op = check.take("op", row["op"], Word(OPS), OPS[0])
         device = check.take("device", row["device"], Name(), "")
         if check.faults:
-            return None
+            return []
         for column in OPTIONAL:
             if column != "note" and row.get(column) and column not in _USED[op]:
                 check.fault(column, f"must be empty with {op}, but is {shown(row[column])}")
         return self._requests[op](t_us, device, row, check)
 
     def _time(self, text: str, check: Checker) -> int:
-        try:
-            t_us = seconds_to_us(check.take("t_s", float(text), Seconds(zero=True), 0.0))
-        except ValueError:
-            check.fault("t_s", f"must be a number of seconds, but is {shown(text)}")
+        t_us = self._seconds(text, "t_s", check)
+        if not check.good("t_s"):
             return self._last_us
         if t_us < self._last_us:
             check.fault("t_s", f"must not be before the row above ({self._last_us / 1e6:g}), but is {shown(text)}")
         self._last_us = max(t_us, self._last_us)
         return t_us
 
-    def _plug(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> Request | None:
-        if device in self._plugged and device not in self._unclear:
-            check.fault("device", f"{shown(device)} is plugged already")
+    def _seconds(self, text: str, column: str, check: Checker) -> int:
+        """Return the microseconds that ``text`` in ``column`` says in seconds."""
+        try:
+            return seconds_to_us(check.take(column, float(text), Seconds(zero=True), 0.0))
+        except ValueError:
+            check.fault(column, f"must be a number of seconds, but is {shown(text)}")
+            return 0
+
+    def _plug(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
         kind = check.take("kind", row.get("kind", ""), Word(KINDS), KINDS[0])
         node = check.take("node", _integer(row.get("node") or "0", "node", check), NODE, 0)
-        spec: DeviceSpec
+        for column in sorted(set().union(*_ONLY.values()) - _ONLY[kind]) if check.good("kind") else ():
+            if row.get(column):
+                check.fault(column, f"must be empty with a {kind} device, but is {shown(row[column])}")
+        count, wait_us = 1, 0
+        if row.get("count"):
+            count = check.take("count", _integer(row["count"], "count", check), Whole(1, MOST_DIMM_SLOTS), 1)
+            wait_us = self._seconds(row.get("interval_s") or "0", "interval_s", check)
+        elif row.get("interval_s"):
+            check.fault("interval_s", "needs a count: it is the time from one DIMM to the next")
+        names = [f"{device}{number}" for number in range(count)] if row.get("count") else [device]
+        for name in names:
+            if name in self._plugged and name not in self._unclear:
+                check.fault("device", f"{shown(name)} is plugged already")
+        requests = []
+        for number, name in enumerate(names):
+            spec = self._spec(name, kind, node, row, check)
+            if check.faults:
+                return []
+            requests.append(Request(t_us + number * wait_us, "plug", name, spec=spec))
+            self._plugged[name] = spec
+            self._since[name] = t_us + number * wait_us
+            self._unclear.discard(name)
+        return requests
+
+    def _spec(self, device: str, kind: str, node: int, row: dict[str, str], check: Checker) -> DeviceSpec:
         if kind == "virtio-mem":
-            spec = _virtio_mem(device, node, row, check)
-        else:
-            for column in _ONLY_VIRTIO_MEM:
-                if row.get(column):
-                    check.fault(column, f"must be empty with a {kind} device, but is {shown(row[column])}")
-            size = _bytes(row, "size_bytes", check)
-            spec = (DimmSpec if kind == "dimm" else DaxSpec)(id=device, size=size, node=node)
-        if check.faults:
-            return None
-        self._plugged[device] = spec
-        self._unclear.discard(device)
-        return Request(t_us, "plug", device, spec=spec)
+            return _virtio_mem(device, node, row, check)
+        ranges = tuple(_bytes(row, "size_bytes", check, text=part) for part in row.get("size_bytes", "").split("+"))
+        gap = _bytes(row, "gap_bytes", check, zero=True) if row.get("gap_bytes") else 0
+        if gap and len(ranges) == 1:
+            check.fault("gap_bytes", "needs several ranges in size_bytes, such as 1GiB+2GiB")
+        made = DimmSpec if kind == "dimm" else DaxSpec
+        return made(id=device, size=sum(ranges), node=node, ranges=ranges if len(ranges) > 1 else (), gap=gap)
 
-    def _unplug(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> Request | None:
-        spec = self._plugged.get(device)
-        if device not in self._unclear:
-            if spec is None:
-                check.fault("device", f"{shown(device)} is not plugged")
-            elif isinstance(spec, VirtioMemSpec):
-                check.fault("op", f"virtio-mem device {shown(device)} cannot be unplugged; resize it to 0")
+    def _unplug(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
+        spec = self._there(t_us, device, check)
+        if isinstance(spec, VirtioMemSpec):
+            check.fault("op", f"virtio-mem device {shown(device)} cannot be unplugged; resize it to 0")
         if check.faults:
-            return None
+            return []
         self._plugged.pop(device, None)
-        return Request(t_us, "unplug", device)
+        return [Request(t_us, "unplug", device)]
 
-    def _resize(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> Request | None:
+    def _there(self, t_us: int, device: str, check: Checker) -> DeviceSpec | None:
+        """Return what is plugged by that name; None, with a fault unless a row before is to blame, where nothing is."""
         spec = self._plugged.get(device)
         if device in self._unclear:
             return None
         if spec is None:
             check.fault("device", f"{shown(device)} is not plugged")
-            return None
+        elif t_us < self._since[device]:
+            check.fault("t_s", f"{shown(device)} is plugged later, at {self._since[device] / 1e6:g}")
+        return spec
+
+    def _resize(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
+        spec = self._there(t_us, device, check)
+        if spec is None:
+            return []
         if not isinstance(spec, VirtioMemSpec):
             check.fault("op", f"{shown(device)} is no virtio-mem device; only those can be resized")
-            return None
+            return []
         size = _bytes(row, "size_bytes", check, zero=True, unit=spec.block_size)
         _within(size, spec.max_size, check)
-        return Request(t_us, "resize", device, size=size)
+        return [Request(t_us, "resize", device, size=size)]
 
-    def _demand(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> Request:
+    def _demand(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
         kind = check.take("kind", row.get("kind", ""), Name(), "")
         amount = _bytes(row, "size_bytes", check, zero=True, unit=1)
-        return Request(t_us, "demand", device, size=amount, kind=kind)
+        return [Request(t_us, "demand", device, size=amount, kind=kind)]
+
+    def _dax_verb(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
+        op, state = row["op"], ""
+        spec = self._there(t_us, device, check)
+        if spec is not None and not isinstance(spec, DaxSpec):
+            check.fault("op", f"{shown(device)} is no dax device; there is no {op} of others")
+        if op == "state":
+            state = check.take("state", row.get("state", ""), Word(DAX_STATES), DAX_STATES[0])
+        return [Request(t_us, op, device, state=state)]
 
 
 def _virtio_mem(device: str, node: int, row: dict[str, str], check: Checker) -> VirtioMemSpec:
@@ -218,9 +295,18 @@ def _virtio_mem(device: str, node: int, row: dict[str, str], check: Checker) -> 
     return VirtioMemSpec(id=device, max_size=region, node=node, block_size=block, requested=requested)
 
 
-def _bytes(row: dict[str, str], column: str, check: Checker, *, zero: bool = False, unit: int = PAGE_SIZE) -> int:
-    """Return the size in ``column``, which must be there and a multiple of ``unit``."""
-    text = row.get(column, "")
+def _bytes(
+    row: dict[str, str],
+    column: str,
+    check: Checker,
+    *,
+    zero: bool = False,
+    unit: int = PAGE_SIZE,
+    text: str | None = None,
+) -> int:
+    """Return the size in ``column``, or that in ``text``, a part of it: it must be there and a multiple of ``unit``."""
+    if text is None:
+        text = row.get(column, "")
     if not text:
         check.fault(column, f"is needed with {row['op']}")
     elif len(text) > _LONGEST_NUMBER:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sim.plugins.parameters import ParameterError
 from sim.streams import ScopedStreams
+from sim.units import parse_series
 from workloads.contract import Host, Streams, Workload
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class Together(Workload):
         """The nodes that any part plugs memory into or runs programs on."""
         return sorted({node for part in self._parts.values() for node in part.node_capacity()})
 
+    def needs_kernel(self) -> str | None:
+        """The latest kernel series that any part needs."""
+        needed = [series for part in self._parts.values() if (series := part.needs_kernel()) is not None]
+        return max(needed, key=parse_series, default=None)
+
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Start every part, in order, and wait for all of them."""
         env = host.env
@@ -106,6 +112,18 @@ class PartHost:
     def keep(self, device: str) -> bool:
         """Want a DIMM or dax device again that was asked back in vain."""
         return self._host.keep(self._prefix + device)
+
+    def set_dax_state(self, device: str, word: str) -> bool:
+        """Have user space write a word to the ``state`` of a dax device."""
+        return self._host.set_dax_state(self._prefix + device, word)
+
+    def unbind(self, device: str) -> bool:
+        """Have user space unbind a dax device from kmem."""
+        return self._host.unbind(self._prefix + device)
+
+    def bind(self, device: str) -> bool:
+        """Have user space bind a dax device to kmem again."""
+        return self._host.bind(self._prefix + device)
 
     def resize(self, device: str, requested: int) -> bool:
         """Set a virtio-mem device's requested size in bytes."""

@@ -1,0 +1,124 @@
+"""What a host can have user space do with dax devices: their state, unbinding and binding, several ranges."""
+
+from __future__ import annotations
+
+import pytest
+
+from policies.fixed import OnlineMovable
+from sim.devices.specs import DaxSpec, DimmSpec
+from sim.kernel.timing import Timing
+from sim.memory.errors import EBUSY, EINVAL, ENODEV
+from sim.record.recorder import EventKind
+from sim.units import GIB, MIB
+from tests.devices.rig import FIRST, FakeGuest, Rig, books_agree
+
+__all__ = ["books_agree"]
+
+CXL = DaxSpec("cxl", GIB, ranges=(GIB // 4, 3 * GIB // 4), gap=GIB // 4)
+
+
+def failures(rig: Rig) -> list[int]:
+    return [int(row[5]) for row in rig.recorder.table() if row[1] == EventKind.FAILED]
+
+
+def requests(rig: Rig) -> list[int]:
+    return [int(row[-1]) for row in rig.events(EventKind.REQUEST)]
+
+
+def test_a_device_of_several_ranges_takes_room_for_the_gaps_too() -> None:
+    rig = Rig()
+    assert rig.host.plug(CXL)
+    assert rig.host.plug(DimmSpec("d", GIB))
+    rig.settle()
+    assert rig.states(FIRST, 18) == "Mx2 .x2 Mx14"
+    assert rig.host.plugged("cxl") == rig.host.requested("cxl") == GIB
+    assert not rig.host.plug(DaxSpec("y", GIB, ranges=(GIB, -1)))
+    assert not rig.host.plug(DaxSpec("y", GIB, ranges=(GIB, GIB), gap=-1))
+    assert failures(rig) == [EINVAL, EINVAL]
+
+
+def test_the_state_of_a_device_brings_and_takes_all_of_it() -> None:
+    rig = Rig(kernel="7.3")
+    assert rig.host.plug(CXL)
+    for word, states in (("unplugged", ".x10"), ("online_kernel", "Nx2 .x2 Nx6"), ("unplugged", ".x10")):
+        assert rig.host.set_dax_state("cxl", word)
+        rig.settle()
+        assert rig.states(FIRST, 10) == states
+        assert rig.host.present("cxl")
+        assert rig.host.plugged("cxl") == (0 if word == "unplugged" else GIB)
+    assert requests(rig) == [GIB // 4096, 0, GIB // 4096, 0]
+    assert failures(rig) == []
+
+
+def test_what_the_kernel_refuses_is_recorded_of_the_device() -> None:
+    guest = FakeGuest()
+    rig = Rig(kernel="7.3", guest=guest)
+    assert rig.host.plug(CXL)
+    guest.refusing = {FIRST + 1}
+    assert rig.host.set_dax_state("cxl", "online_kernel")
+    assert rig.host.set_dax_state("cxl", "offline")
+    assert rig.host.set_dax_state("cxl", "unplugged")
+    rig.settle()
+    assert failures(rig) == [EBUSY, EINVAL, EBUSY]
+    assert rig.states(FIRST, 10) == "Mx2 .x2 Mx6"
+    assert rig.host.failed_requests == 0, "the host has passed all of it on"
+
+
+def test_an_older_kernel_is_an_error_for_whoever_asks() -> None:
+    rig = Rig(kernel="6.12")
+    assert rig.host.plug(CXL)
+    with pytest.raises(ValueError, match=r"from Linux 7\.3 on; this machine runs 6\.12"):
+        rig.host.set_dax_state("cxl", "unplugged")
+
+
+def test_two_controllers_of_one_device() -> None:
+    """Block by block and then unbind leaves it half gone where a block refuses; its state leaves all of it there."""
+    for by_state in (True, False):
+        guest = FakeGuest()
+        rig = Rig(kernel="7.3", guest=guest, policy=OnlineMovable())
+        assert rig.host.plug(DaxSpec("cxl", GIB))
+        guest.refusing = {FIRST + 2}
+        if by_state:
+            assert rig.host.set_dax_state("cxl", "unplugged")
+        else:
+            assert rig.host.unplug("cxl")
+        rig.settle()
+        assert rig.states(FIRST, 8) == ("Mx8" if by_state else "-x2 Mx1 -x5")
+        assert failures(rig) == [EBUSY]
+
+
+def test_unbinding_and_binding() -> None:
+    rig = Rig(kernel="6.1")
+    assert rig.host.plug(CXL)
+    assert rig.host.unplug("cxl")
+    rig.settle()
+    assert not rig.host.present("cxl")
+    assert rig.host.plug(CXL)
+    assert rig.host.unbind("cxl")
+    rig.settle()
+    assert rig.states(FIRST, 10) == "Mx2 .x2 Mx6"
+    assert rig.host.bind("cxl")
+    assert failures(rig) == [EBUSY, EBUSY], "what is online stays, and the device is lost"
+    assert rig.host.unplug("cxl")
+    rig.settle()
+    assert rig.host.present("cxl")
+    assert rig.host.plugged("cxl") == GIB
+
+
+def test_who_is_not_there_or_at_work_is_asked_nothing() -> None:
+    rig = Rig(kernel="7.3", timing=Timing())
+    assert rig.host.plug(DimmSpec("d", 128 * MIB))
+    for verb in (rig.host.unbind, rig.host.bind, lambda name: rig.host.set_dax_state(name, "online")):
+        assert not verb("d")
+        assert not verb("nothing")
+    assert rig.host.plug(CXL)
+    assert not rig.host.unbind("cxl")
+    assert failures(rig) == [ENODEV] * 6 + [EBUSY]
+    rig.run_for(10_000_000)
+    assert rig.host.set_dax_state("cxl", "unplugged")
+    rig.run_for(10_000_000)
+    assert rig.host.unbind("cxl")
+    rig.run_for(1)
+    assert rig.host.bind("cxl")
+    rig.run_for(10_000_000)
+    assert rig.host.plugged("cxl") == GIB
