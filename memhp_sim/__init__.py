@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sim.record.recorder import EventKind
     from sim.record.run_result import Foreseen, RunResult
     from sim.scores.registry import SCORES
-    from sim.units import GIB, KIB, MIB, PAGE_SIZE, TIB, format_size, parse_size
+    from sim.units import GIB, KIB, MIB, TIB, format_size, parse_size
     from workloads.contract import Host, Streams, Workload
 
 _PLACES: Final = {
@@ -70,7 +70,7 @@ _PLACES: Final = {
     "sim.record.recorder": ("EventKind",),
     "sim.record.run_result": ("Foreseen", "RunResult"),
     "sim.scores.registry": ("SCORES",),
-    "sim.units": ("GIB", "KIB", "MIB", "PAGE_SIZE", "TIB", "format_size", "parse_size"),
+    "sim.units": ("GIB", "KIB", "MIB", "TIB", "format_size", "parse_size"),
     "workloads.contract": ("Host", "Streams", "Workload"),
 }
 _PLACE_OF: Final = {name: module for module, names in _PLACES.items() for name in names}
@@ -79,7 +79,6 @@ __all__ = [
     "GIB",
     "KIB",
     "MIB",
-    "PAGE_SIZE",
     "SCORES",
     "TIB",
     "Checker",

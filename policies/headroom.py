@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 from policies.contract import Policy
 from policies.parts.indivisible import one_kind, settled_by
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE
+from sim.pages import STRUCT_PAGE_BYTES
 from sim.plugins.parameter_types import Percent, Size
 from sim.plugins.parameters import Checker, checked
-from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from policies.contract import ZoneRequest
@@ -26,14 +26,11 @@ DEFAULT_RESERVE: Final = 256 << 20
 DEFAULT_EXPECTED: Final = 20
 """Percent: a ratio of 400. Of 15, 20 and 25 it left least to fail among random relatives of one guest under load."""
 
-_LITTLE: Final = (1 << 30) // PAGE_SIZE
-"""Pages in use below which they say little of what the kernel will take: a GiB. It is taken for that much."""
+_LITTLE: Final = 1 << 30
+"""Bytes in use below which they say little of what the kernel will take: a GiB. It is taken for that much."""
 
 _MOST_EXPECTED: Final = 50
 """Percent. An idle guest uses little but kernel memory, which does not mean that it will go on like that."""
-
-_MEMMAP_DIVISOR: Final = 64
-"""A descriptor of 64 bytes for each page of 4096."""
 
 _WITHOUT_GUEST: Final = "of kernel zones beside the memmap"
 
@@ -55,7 +52,7 @@ class Headroom(Policy):
     back, 84 % under ratio 100. With a fixed reserve alone, without looking at growth, it failed in 44.
 
     Where no guest is modelled, all that is known to have been taken from the kernel zones is the memmap of present
-    memory, 1/64 of it, and only the reserve is kept.
+    memory (1/64 of it with pages of 4 KiB), and only the reserve is kept.
 
     ``numa_aware`` is off by default, other than in auto-movable: kernel requests fall back to other nodes, so a reserve
     on each makes memory of CPU-less nodes unreturnable without need.
@@ -81,7 +78,7 @@ class Headroom(Policy):
         numa_aware: Annotated[bool, "keep the reserve on every node too, not over all only"] = False,
     ) -> None:
         check.done()
-        self.reserve_pages = -(-reserve // PAGE_SIZE)
+        self.reserve = reserve
         self.share = share
         self.expected = expected
         self.numa_aware = numa_aware
@@ -118,13 +115,14 @@ class Headroom(Policy):
 
     def _numbers(self, request: ZoneRequest, memory: MemoryView, node: int | None) -> tuple[int, int, int]:
         """Return, of ``node`` or of all, what the kernel can still get, the reserve, and what else it will need."""
+        page_size = memory.page_size
         totals = memory.system if node is None else memory.nodes[node]
         present = totals.kernel + totals.movable
-        reserve = max(self.reserve_pages, present * self.share // 100)
+        reserve = max(-(-self.reserve // page_size), present * self.share // 100)
         if memory.use is None or memory.kernel_headroom is None:
-            return totals.kernel - present // _MEMMAP_DIVISOR, reserve, 0
+            return totals.kernel - present * STRUCT_PAGE_BYTES // page_size, reserve, 0
         use = memory.use(node)
-        in_use = max(use.kernel + use.user, _LITTLE)
+        in_use = max(use.kernel + use.user, _LITTLE // page_size)
         percent_of_use = min(max(self.expected * in_use, 100 * use.kernel), _MOST_EXPECTED * in_use)
         growth = (use.free + coming(request)) * percent_of_use // (100 * in_use)
         return memory.kernel_headroom(node), reserve, growth

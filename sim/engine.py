@@ -118,6 +118,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
         device_names=tuple(recorder.device_names),
         device_nodes=tuple(recorder.device_nodes),
         device_groups=tuple(recorder.device_groups),
+        page_size=layout.memory.geometry.size,
         block_pages=layout.memory.block_pages,
         duration_us=end,
         boot=layout.boot,

@@ -1,17 +1,13 @@
 """Sizes, page counts and times: parsed and printed at the border, plain integers inside.
 
-Inside the simulator memory is counted in base pages of 4 KiB and time in integer microseconds; strings such as
-``"4GiB"`` and seconds as floats exist only in configuration files, on the command line and in output.
+Inside the simulator memory is counted in base pages (:mod:`sim.pages`) and time in integer microseconds; strings such
+as ``"4GiB"`` and seconds as floats exist only in configuration files, on the command line and in output.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
-
-PAGE_SHIFT: Final = 12
-PAGE_SIZE: Final = 1 << PAGE_SHIFT
-"""Bytes in a base page (x86-64)."""
 
 KIB: Final = 1 << 10
 MIB: Final = 1 << 20
@@ -23,12 +19,6 @@ MEMORY_LIMIT: Final = 64 * TIB
 
 MOST_NODES: Final = 1024
 """NUMA nodes that an x86-64 kernel can be built for (CONFIG_NODES_SHIFT is at most 10)."""
-
-PAGEBLOCK_PAGES: Final = (2 * MIB) >> PAGE_SHIFT
-"""Pages of a pageblock, of a sub-section and of a PMD mapping on x86-64: 2 MiB each."""
-
-STRUCT_PAGE_BYTES: Final = 64
-"""Bytes of the descriptor that the memmap holds for every page."""
 
 MICROSECONDS: Final = 1_000_000
 """Microseconds in a second."""
@@ -78,16 +68,6 @@ def format_size(size: int) -> str:
         if size and size % scale == 0:
             return f"{size // scale}{name}"
     return f"{size}B"
-
-
-def bytes_to_pages(size: int) -> int:
-    """Return how many whole pages ``size`` bytes fill, rounded up as the kernel's PFN_UP does."""
-    return -(-size // PAGE_SIZE)
-
-
-def pages_to_bytes(pages: int) -> int:
-    """Return the bytes of ``pages`` base pages."""
-    return pages << PAGE_SHIFT
 
 
 def seconds_to_us(seconds: float) -> int:

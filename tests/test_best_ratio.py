@@ -13,8 +13,9 @@ from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.events import Events
 from sim.streams import Streams
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
 from tests.support.best_ratio import MEMMAP, Setting, best
+from tests.support.pages import PAGE_SIZE
 from workloads.grow_and_return import DEVICES, GrowAndReturn
 
 

@@ -19,8 +19,9 @@ from sim.results.frames import run_row
 from sim.results.identity import CellId
 from sim.scores.registry import compute_scores
 from sim.streams import Streams
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
 from tests.policies.scripted import Script
+from tests.support.pages import PAGE_SIZE
 from workloads.contract import Workload
 from workloads.random_mix import RandomMix
 

@@ -10,8 +10,9 @@ import pytest
 from memhp_sim import run
 from sim.scores.failures import FAILING
 from sim.streams import Streams
-from sim.units import GIB, MIB, PAGE_SIZE, parse_size
+from sim.units import GIB, MIB, parse_size
 from tests.support.best_ratio import Setting, best
+from tests.support.pages import PAGE_SIZE
 from tests.support.places import ROOT
 from tests.support.study import table
 from workloads.grow_and_return import GrowAndReturn

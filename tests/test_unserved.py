@@ -17,8 +17,9 @@ from sim.kernel.guest_link import GuestLink, GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.events import Events
 from sim.streams import Streams
-from sim.units import GIB, KIB, MIB, PAGE_SIZE
+from sim.units import GIB, KIB, MIB
 from tests.kernel.linked_guest import linked
+from tests.support.pages import PAGE_SIZE
 from tests.support.reach import LONG, Reach
 from tests.workloads.fake_host import FakeHost
 from workloads.contract import Workload

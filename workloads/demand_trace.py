@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.faults import shown
+from sim.pages import SMALLEST_PAGE
 from sim.plugins.parameter_types import FilePath, Name, Number, Seconds, Size, Word
 from sim.plugins.parameters import Checker, checked
-from sim.units import GIB, MEMORY_LIMIT, MIB, PAGE_SIZE, format_size, seconds_to_us, us_to_seconds
+from sim.units import GIB, MEMORY_LIMIT, MIB, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.parameters import LONGEST_US, NODE, PAGES, DeviceBlock, check_multiples, check_slots
 from workloads.parts.plan import follow
@@ -66,7 +67,7 @@ class DemandTrace(Workload):
         series: Annotated[str | None, Name(), "the series that is taken"] = None,
         kind: Annotated[str, Word(KINDS), "what the memory is plugged as"] = "virtio-mem",
         boot_memory: Annotated[
-            int, Size(zero=True, multiple_of=PAGE_SIZE), "demand that the guest's boot memory serves"
+            int, Size(zero=True, multiple_of=SMALLEST_PAGE), "demand that the guest's boot memory serves"
         ] = GIB,
         headroom: Annotated[
             float, Number(0.0, 100.0), "memory kept beyond the demand, as a share of the demand"
@@ -85,7 +86,7 @@ class DemandTrace(Workload):
         elif series_column is not None:
             columns.append(series_column)
         if kind != "virtio-mem":
-            check_multiples(check, PAGE_SIZE, step=step)
+            check_multiples(check, SMALLEST_PAGE, step=step)
         elif check.good("device_block"):
             check_multiples(check, device_block, step=step)
         if check.good("step", "maximum") and maximum < step:

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
+from sim.pages import SMALLEST_PAGE
 from sim.plugins.parameter_types import Number, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
-from sim.units import GIB, MIB, MICROSECONDS, PAGE_SIZE, seconds_to_us, us_to_seconds
+from sim.units import GIB, MIB, MICROSECONDS, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import KERNEL_KINDS, GuestProcess, drive
 from workloads.parts.parameters import DeviceBlock, Duration, check_after, check_multiples, check_slots, check_tick
@@ -93,7 +94,7 @@ class GrowAndReturn(Workload):
         duration: Duration = 2700.0,
     ) -> None:
         if device == DIMM:
-            check_multiples(check, PAGE_SIZE, step=step)
+            check_multiples(check, SMALLEST_PAGE, step=step)
             check_slots(check, step, size=size)
         elif check.good("device_block", "big_block"):
             check_multiples(check, max(device_block, big_block if device == BIG_BLOCKS else 0), step=step)

@@ -32,7 +32,7 @@ from sim.faults import MemhpSimError
 from sim.plugins.parameter_types import Whole
 from sim.plugins.parameters import Checker, checked
 from sim.record.run_result import Foreseen
-from sim.units import MICROSECONDS, PAGE_SIZE
+from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ class Clairvoyant(Policy):
                 continue  # its failure is its own cell's
         followed.sort(key=lambda rival: rival.trial.rank, reverse=True)
         outcome = find_best(trials, [rival.script for rival in followed])
-        bound = None if outcome.bound is None else outcome.bound * PAGE_SIZE / MICROSECONDS
+        bound = None if outcome.bound is None else outcome.bound * trials.full.page_size / MICROSECONDS
         self.foreseen = Foreseen(outcome.proved, trials.count, bound)
         makes = (rival.make for rival in followed if rival.trial is trials.best)
         return next(makes, lambda: Scripted(trials.best.kinds))()

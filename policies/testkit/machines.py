@@ -14,7 +14,7 @@ from sim.memory.blocks import BLOCK_OFFLINE, FIRST_ZONE_CODE, BlockTable
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryUse, MemoryView
 from sim.memory.zones import ZONE_MOVABLE
-from sim.units import GIB, MIB, PAGE_SIZE, format_size
+from sim.units import GIB, MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class RandomMachine(ABC):
         machine = self._draw_machine()
         layout = lay_out(machine)
         self._memory = layout.memory
-        used = self._draw(4 * GIB // PAGE_SIZE) if self._draw(2) else None
+        used = self._draw(4 * GIB // machine.geometry.size) if self._draw(2) else None
         self._view = MemoryView(
             layout.memory,
             movable_node=machine.movable_node,

@@ -27,7 +27,7 @@ from sim.analysis.plot_data import memory_series, ratio_series, scenarios, time_
 from sim.analysis.tradeoff import plot_tradeoff
 from sim.record.blockmap import BlockState, zone_map
 from sim.scores.registry import SCORES
-from sim.units import GIB, PAGE_SIZE
+from sim.units import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -198,7 +198,7 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     maps = []
     for cells in of_policies:
         result = store.result(str(cells.loc[min(shared)] if shared else cells.iloc[0]))
-        maps.append((zone_map(result, samples=_MAP_SAMPLES), result.block_pages * PAGE_SIZE))
+        maps.append((zone_map(result, samples=_MAP_SAMPLES), result.block_pages * result.page_size))
     blocks = np.unique(np.concatenate([zones.blocks for zones, _ in maps]))
     stride = -(-len(blocks) // _MAP_ROWS)
     figure, axes = _panels(len(policies), 4.2, 3.1, (f"simulated time [{unit}]", "physical address [GiB]"))

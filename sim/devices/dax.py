@@ -14,7 +14,6 @@ from sim.kernel.timing import scale
 from sim.memory.blocks import BLOCK_MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
 from sim.memory.zones import MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, OnlineType
-from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +85,7 @@ class Dax(StaticDevice):
             raise HotplugError(EINVAL, f"node {self.node} of {self.name} is not possible on this machine")
         if not self.ranges:
             raise HotplugError(EINVAL, f"{self.name} holds no whole memory block")
-        self._register(self.size if self._bytes_for_pages else bytes_to_pages(self.size))
+        self._register(self.size if self._bytes_for_pages else core.memory.geometry.pages(self.size))
         try:
             self._add_ranges(core.auto_online)
         except HotplugError:
@@ -124,13 +123,13 @@ class Dax(StaticDevice):
             if core.memory.blocks.where[block] < BLOCK_MIXED:
                 continue
             yield core.lock
-            yield scale(context.timing.offline, core.memory.block_pages)
+            yield scale(context.timing.offline, context.block_bytes)
             try:
                 moved = core.offline_block(self.index, block)
             except HotplugError as error:
                 moved = error.moved  # user space goes on with the next block
             if moved:
-                yield scale(context.timing.migrate, moved)
+                yield scale(context.timing.migrate, moved * context.page_bytes)
             core.lock.release()
         yield core.lock
         if self.lost or self._online(self.blocks()):
@@ -213,17 +212,19 @@ class Dax(StaticDevice):
             if memory.blocks.where[block] < BLOCK_MIXED:
                 continue
             zone = memory.zone_of(block)
-            yield scale(context.timing.offline, memory.block_pages)
+            yield scale(context.timing.offline, context.block_bytes)
             try:
                 moved = core.offline_block(self.index, block)
             except HotplugError as error:
-                yield scale(context.timing.refused, memory.block_pages) + scale(context.timing.migrate, error.moved)
+                moved = error.moved * context.page_bytes
+                refused = scale(context.timing.refused, context.block_bytes)
+                yield refused + scale(context.timing.migrate, moved)
                 for again, online_type in to_put_back:
                     core.listener.put_back(again)
                     core.online_block(self.index, again, online_type)
                 self._refuse(EBUSY, "holds memory that cannot move: all of it stays")
                 return
-            yield scale(context.timing.migrate, moved)
+            yield scale(context.timing.migrate, moved * context.page_bytes)
             movable = zone is not None and zone.movable
             to_put_back.append((block, MMOP_ONLINE_MOVABLE if movable else MMOP_ONLINE_KERNEL))
         for first, count in self.added:

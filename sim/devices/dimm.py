@@ -13,7 +13,6 @@ from sim.devices.static_device import StaticDevice
 from sim.kernel.timing import scale
 from sim.memory.blocks import BLOCK_MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
-from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -61,7 +60,7 @@ class Dimm(StaticDevice):
         total = sum(length for _, length in self.ranges)
         if total <= 0:
             raise HotplugError(EINVAL, f"{self.name} has no memory")
-        self._register(bytes_to_pages(total))
+        self._register(core.memory.geometry.pages(total))
         block_bytes = self._context.block_bytes
         for start, length in self.ranges:
             if not length:
@@ -126,22 +125,22 @@ class Dimm(StaticDevice):
 
         Returns whether a block refused.
         """
-        core, timing = self._core, self._context.timing
-        where, block_pages = core.memory.blocks.where, core.memory.block_pages
+        core, context = self._core, self._context
+        where, timing = core.memory.blocks.where, context.timing
         refused = False
         for block in blocks:
             if where[block] < BLOCK_MIXED:
                 continue
-            yield scale(timing.offline, block_pages)
+            yield scale(timing.offline, context.block_bytes)
             try:
                 moved = core.offline_block(self.index, block)
                 to_put_back.append(block)
             except HotplugError as error:
                 refused = True
                 moved = error.moved
-                yield scale(timing.refused, block_pages)
+                yield scale(timing.refused, context.block_bytes)
             if moved:
-                yield scale(timing.migrate, moved)
+                yield scale(timing.migrate, moved * context.page_bytes)
             if refused and last:
                 break
         return refused

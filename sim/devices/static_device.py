@@ -10,7 +10,6 @@ from sim.kernel.worker import Worker
 from sim.memory.errors import HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.record.device_group import STATIC_GROUP
-from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +86,7 @@ class StaticDevice(ABC):
 
     def _duration(self, size: int) -> int:
         """Return the microseconds that adding ``size`` bytes takes."""
-        return scale(self._context.timing.dimm_add, bytes_to_pages(size))
+        return scale(self._context.timing.dimm_add, size)
 
     @abstractmethod
     def _add(self) -> None:

@@ -17,7 +17,7 @@ from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.kernel.worker import Worker
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
 from sim.record.device_group import dynamic_group
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class VirtioMem:
         self._retry_us = context.timing.retry_first
         self._timer = 0
         self.mode: SubBlockMode | BigBlockMode = self._choose_mode()
-        self.threshold_pages = max(GIB // PAGE_SIZE, 2 * self.mode.unit_pages)
+        self.threshold_pages = max(GIB // context.page_bytes, 2 * self.mode.unit_pages)
         """Pages of the device's blocks that may be offline at a time: 1 GiB, or two units where that is more."""
         self.index = context.recorder.add_device(name, node, dynamic_group(self.mode.unit_pages))
         self.group = self.core.memory.groups.register_dynamic(node, self.mode.unit_pages)
@@ -88,7 +88,7 @@ class VirtioMem:
     @property
     def plugged_pages(self) -> int:
         """Pages that the device has plugged."""
-        return self.plugged // PAGE_SIZE
+        return self.plugged // self.context.page_bytes
 
     def _choose_mode(self) -> SubBlockMode | BigBlockMode:
         block_bytes = self.context.block_bytes
@@ -113,7 +113,7 @@ class VirtioMem:
             self.usable = -(-min(self.max_size, requested + USABLE_EXTENT) // self.block_size) * self.block_size
             self.mode.usable_grew()
         context = self.context
-        context.recorder.requested(context.env._now, self.index, requested // PAGE_SIZE)  # noqa: SLF001 - as in plug_block
+        context.recorder.requested(context.env._now, self.index, requested // context.page_bytes)  # noqa: SLF001 - as in plug_block
         self.config_changed = True
         self.kick()
         return True

@@ -11,7 +11,6 @@ from sim.kernel.timing import scale
 from sim.memory.blocks import FIRST_ZONE_CODE
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
-from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -45,6 +44,7 @@ class BigBlockMode:
         "_checks_config",
         "_core",
         "_device",
+        "_page_size",
         "counts",
         "first",
         "granularity",
@@ -62,7 +62,8 @@ class BigBlockMode:
         self._device = device
         self._core: HotplugCore = device.core
         self.granularity = big_block
-        self.unit_pages = big_block // PAGE_SIZE
+        self._page_size = device.context.page_bytes
+        self.unit_pages = big_block // self._page_size
         self._blocks_per_unit = big_block // device.context.block_bytes
         self.first = -(-device.address // big_block)
         end = (device.address + device.max_size) // big_block
@@ -106,7 +107,7 @@ class BigBlockMode:
 
     def plugged_pages(self) -> int:
         """Return the pages that the device has plugged."""
-        return self._device.plugged // PAGE_SIZE
+        return self._device.plugged // self._page_size
 
     def unplugged_pages(self, block: int) -> int:
         """A big block is always plugged as a whole."""
@@ -173,7 +174,7 @@ class BigBlockMode:
         if not device.admits(self.granularity):
             return EAGAIN
         yield core.lock
-        wait = scale(device.context.timing.virtio_mem_plug, self.unit_pages)
+        wait = scale(device.context.timing.virtio_mem_plug, self.granularity)
         if wait:
             yield wait
             if not device.admits(self.granularity):
@@ -234,7 +235,7 @@ class BigBlockMode:
         if self._checks_config and device.config_changed and self.state[at] != BBM_OFFLINE:
             return EAGAIN
         yield core.lock
-        wait = scale(device.context.timing.virtio_mem_unplug, self.unit_pages)
+        wait = scale(device.context.timing.virtio_mem_unplug, self.granularity)
         if wait:
             yield wait
         if self.state[at] not in states:
@@ -255,7 +256,7 @@ class BigBlockMode:
             self.kernel.pop(at, None)
             self._set(at, BBM_UNUSED)
         if moved:
-            yield scale(device.context.timing.migrate, moved)
+            yield scale(device.context.timing.migrate, moved * self._page_size)
         core.lock.release()
         return result
 

@@ -25,7 +25,6 @@ from sim.kernel.timing import scale
 from sim.memory.errors import EAGAIN, EBUSY, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.recorder import NO_ZONE, EventKind
-from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -55,6 +54,7 @@ class SubBlockMode:
         "_core",
         "_device",
         "_full_mask",
+        "_page_size",
         "_per_block",
         "_plug_wait",
         "_retries_unplugged",
@@ -74,12 +74,13 @@ class SubBlockMode:
         self._device = device
         self._core: HotplugCore = device.core
         self.granularity = sub_block
-        self.unit_pages = block_bytes // PAGE_SIZE
+        self._page_size = device.context.page_bytes
+        self.unit_pages = block_bytes // self._page_size
         self._per_block = block_bytes // sub_block
-        self._sub_pages = sub_block // PAGE_SIZE
+        self._sub_pages = sub_block // self._page_size
         self._full_mask = (1 << self._per_block) - 1
-        self._plug_wait = scale(device.context.timing.virtio_mem_plug, self.unit_pages)
-        self._unplug_wait = scale(device.context.timing.virtio_mem_unplug, self.unit_pages)
+        self._plug_wait = scale(device.context.timing.virtio_mem_plug, block_bytes)
+        self._unplug_wait = scale(device.context.timing.virtio_mem_unplug, block_bytes)
         self.first = -(-device.address // block_bytes)
         end = (device.address + device.max_size) // block_bytes
         self.states = SubBlockStates(max(0, end - self.first))
@@ -118,7 +119,7 @@ class SubBlockMode:
 
     def plugged_pages(self) -> int:
         """Return the pages that the device has plugged."""
-        return self._device.plugged // PAGE_SIZE
+        return self._device.plugged // self._page_size
 
     def unplugged_pages(self, block: int) -> int:
         """Return the block's pages that are not plugged."""
@@ -162,7 +163,7 @@ class SubBlockMode:
             if number == per_block:
                 wait = self._plug_wait
             else:
-                wait = scale(device.context.timing.virtio_mem_plug, number * self._sub_pages)
+                wait = scale(device.context.timing.virtio_mem_plug, number * self.granularity)
             if wait:
                 yield wait
             # The request may have fallen meanwhile: then the device refuses.
@@ -175,7 +176,7 @@ class SubBlockMode:
 
     def usable_grew(self) -> None:
         """Note that the device's usable region has grown."""
-        end = (self._device.address + self._device.usable) // (self.unit_pages * PAGE_SIZE)
+        end = (self._device.address + self._device.usable) // (self.unit_pages * self._page_size)
         self.usable_blocks = min(len(self.states.of_block), end - self.first)
 
     def _fill(self, at: int, rest: int) -> Generator[Wait, None, tuple[int, int]]:
@@ -183,16 +184,16 @@ class SubBlockMode:
         device, core, masks = self._device, self._core, self.states.masks
         number = min(rest, self._per_block - masks[at].bit_count())
         pages = number * self._sub_pages
-        if not device.admits(pages * PAGE_SIZE):
+        if not device.admits(number * self.granularity):
             return EAGAIN, rest
-        wait = scale(device.context.timing.virtio_mem_plug, pages)
+        wait = scale(device.context.timing.virtio_mem_plug, number * self.granularity)
         if wait:
             yield wait
-            if not device.admits(pages * PAGE_SIZE):
+            if not device.admits(number * self.granularity):
                 return EAGAIN, rest
         mask = masks[at]
         added = lowest(self._full_mask & ~mask, number)
-        device.plugged += pages * PAGE_SIZE
+        device.plugged += number * self.granularity
         block = self.first + at
         zone = core.memory.zone_of(block)
         if zone is not None:
@@ -257,7 +258,7 @@ class SubBlockMode:
                     wait = self._unplug_wait
                 else:
                     plugged = states.masks.get(at, self._full_mask).bit_count()
-                    wait = scale(device.context.timing.virtio_mem_unplug, min(rest, plugged) * self._sub_pages)
+                    wait = scale(device.context.timing.virtio_mem_unplug, min(rest, plugged) * self.granularity)
                 if not lock.try_take():
                     yield lock
                 if wait:
@@ -267,7 +268,7 @@ class SubBlockMode:
                     number, moved = self._unplug_online(at, rest)
                     rest -= number
                     if moved:
-                        yield scale(device.context.timing.migrate, moved)
+                        yield scale(device.context.timing.migrate, moved * self._page_size)
                 lock.release()
                 if not rest:
                     return 0
@@ -281,14 +282,14 @@ class SubBlockMode:
         bits = highest(mask, rest)
         number = bits.bit_count()
         yield core.lock
-        wait = scale(device.context.timing.virtio_mem_unplug, number * self._sub_pages)
+        wait = scale(device.context.timing.virtio_mem_unplug, number * self.granularity)
         if wait:
             yield wait
         if states.is_online(at):
             core.lock.release()  # user space put it online meanwhile
             return rest
         pages = number * self._sub_pages
-        device.plugged -= pages * PAGE_SIZE
+        device.plugged -= number * self.granularity
         block = self.first + at
         if bits == mask:
             states.remove(at)
@@ -376,7 +377,7 @@ class SubBlockMode:
                 yield core.lock
                 moved = self._remove_unplugged(at)
                 if moved:
-                    yield scale(device.context.timing.migrate, moved)
+                    yield scale(device.context.timing.migrate, moved * self._page_size)
                 core.lock.release()
         return 0
 

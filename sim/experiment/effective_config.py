@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sim.plugins.lookup import Kind
 
 _SIZES = (
+    "page_size",
     "block_size",
     "section_size",
     "kernelcore",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sim.faults import Faults
 
 MODELS: Final = ("none", "linux")
+_OF_THE_MACHINE: Final = ("series", "geometry")
 _BY_ANNOTATION: Final[dict[str, ParameterType]] = {
     "int": Whole(),
     "float": Number(),
@@ -32,7 +33,7 @@ def parameter_types() -> dict[str, ParameterType]:
 
     types: dict[str, ParameterType] = {}
     for field in dataclasses.fields(GuestParameters):
-        if field.name != "series":  # the machine's kernel says it
+        if field.name not in _OF_THE_MACHINE:
             types[field.name] = Size(zero=True) if field.name.endswith("_bytes") else _BY_ANNOTATION[str(field.type)]
     return types
 

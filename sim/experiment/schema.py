@@ -96,6 +96,7 @@ class MachineTable(Table):
         None, description="Memory block, 128MiB to 2GiB. Default (0): 128MiB, and more from 64GiB of boot memory on."
     )
     section_size: Size | None = Field(None, description="Section of the memory map. Default 128MiB.")
+    page_size: Size | None = Field(None, description="Base page: 4KiB (the default), 16KiB or 64KiB.")
     kernel: Text | None = Field(None, description='Kernel series, such as "6.1".')
     kernelcore: Size | None = Field(None, description="Boot parameter kernelcore=.")
     movablecore: Size | None = Field(None, description="Boot parameter movablecore=.")

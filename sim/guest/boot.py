@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sim.faults import Fault, InputError
 from sim.guest.reserve import BootOptions, managed_pages, take_pages
 from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
-from sim.units import MIB, PAGE_SIZE, PAGEBLOCK_PAGES
+from sim.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,11 +58,12 @@ def default_boot(
     """
     managed, tables = managed_pages(present, parameters, options or BootOptions())
     total = sum(managed.values())
-    idle = parameters.idle_use_bytes // PAGE_SIZE + int(parameters.idle_use_share * total) + tables
+    page_size = parameters.geometry.size
+    idle = parameters.idle_use_bytes // page_size + int(parameters.idle_use_share * total) + tables
     several = len({zone.node for zone in present}) > 1
-    idle += parameters.idle_use_nodes_bytes // PAGE_SIZE * several
+    idle += parameters.idle_use_nodes_bytes // page_size * several
     if idle >= total:
-        raise InputError("guest", [Fault("", _too_small(present, total, idle))])
+        raise InputError("guest", [Fault("", _too_small(present, total, idle, page_size))])
     first_node = min(zone.node for zone in present)
     free = dict(managed)
     home = [key for key in sorted(managed, reverse=True) if key[0] == first_node and key[1] != ZONE_MOVABLE]
@@ -79,8 +80,9 @@ def idle_pcp_pages(managed: int, parameters: GuestParameters) -> int:
 
     Lists are as long as watermarks are high, and those are low in a guest too small for huge pages.
     """
-    pages = parameters.idle_pcp_bytes // PAGE_SIZE
-    if managed * PAGE_SIZE < parameters.thp_min_boot_bytes:
+    page_size = parameters.geometry.size
+    pages = parameters.idle_pcp_bytes // page_size
+    if managed * page_size < parameters.thp_min_boot_bytes:
         return min(pages, int(managed * parameters.idle_pcp_small_share))
     return pages
 
@@ -93,20 +95,20 @@ def _cpu_lists(
     return {key: min(free[key], pages * free[key] // total) for key in zones}
 
 
-def _too_small(present: Sequence[PresentZone], managed: int, idle: int) -> str:
+def _too_small(present: Sequence[PresentZone], managed: int, idle: int, page_size: int) -> str:
     boot = sum(zone.pages for zone in present)
     least = boot - managed + idle
     return (
-        f"boot memory of {round(boot * PAGE_SIZE / MIB)}MiB is less than the kernel takes for itself:"
-        f" {round((boot - managed) * PAGE_SIZE / MIB)}MiB reserved and {round(idle * PAGE_SIZE / MIB)}MiB in use;"
-        f" give the machine more than {-(-least * PAGE_SIZE // MIB)}MiB, or the guest a smaller kernel"
+        f"boot memory of {round(boot * page_size / MIB)}MiB is less than the kernel takes for itself:"
+        f" {round((boot - managed) * page_size / MIB)}MiB reserved and {round(idle * page_size / MIB)}MiB in use;"
+        f" give the machine more than {-(-least * page_size // MIB)}MiB, or the guest a smaller kernel"
     )
 
 
 def fix_boot_use(pageblocks: KernelPages, boot: BootZone) -> None:
     """Place the boot kernel's own use of a zone: half in block 0 (its image), the rest at the top of the zone."""
     width = pageblocks.width
-    used = max(0, sum(count for _, count in boot.runs) * width - boot.free // PAGEBLOCK_PAGES)
+    used = max(0, sum(count for _, count in boot.runs) * width - boot.free // pageblocks.pageblock)
     if any(first == 0 for first, _ in boot.runs):
         low = min(width, -(-used // 2))
         pageblocks.fix(0, (1 << low) - 1)

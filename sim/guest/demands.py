@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from sim.guest.contract import Demand, OomEvent, OomKind
 from sim.guest.loads import OWNED, Load, LoadKind
-from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +42,7 @@ class Demands:
         self._write_back = write_back
         self._killer = killer
         self._parameters = parameters
+        self._page_size = parameters.geometry.size
         self.drop_caches = reclaim.drop_caches
         self.sync = write_back.sync
 
@@ -80,8 +80,8 @@ class Demands:
         """Make files in tmpfs under the path ``name``."""
         load = self._loads.get(name, LoadKind.TMPFS_FILES, node)
         load.units += files
-        data = files * -(-bytes_each // PAGE_SIZE)
-        return self._serve(load, data, files * self._parameters.tmpfs_file_bytes / PAGE_SIZE)
+        data = files * -(-bytes_each // self._page_size)
+        return self._serve(load, data, files * self._parameters.tmpfs_file_bytes / self._page_size)
 
     def disk_files(self, name: str, files: int, bytes_each: int = 0, node: int = 0) -> Demand:
         """Make files in a disk file system: inodes, dentries, inode tables; data as dirty page cache.
@@ -91,9 +91,9 @@ class Demands:
         parameters = self._parameters
         load = self._loads.get(name, LoadKind.DISK_FILES, node)
         load.units += files
-        each = (parameters.disk_file_data_bytes if bytes_each else parameters.disk_file_bytes) / PAGE_SIZE
+        each = (parameters.disk_file_data_bytes if bytes_each else parameters.disk_file_bytes) / self._page_size
         load.slab_per_unit = each
-        data = files * -(-bytes_each // PAGE_SIZE)
+        data = files * -(-bytes_each // self._page_size)
         if data:
             demand = self._serve(load, data, files * each, dirty=True)
         else:
@@ -126,8 +126,8 @@ class Demands:
     def _processes(self, kind: LoadKind, name: str, count: int, node: int) -> Demand:
         load = self._loads.get(name, kind, node)
         load.units += count
-        user = count * self._parameters.process_user_bytes // PAGE_SIZE
-        return self._serve(load, user, count * self._parameters.process_bytes / PAGE_SIZE)
+        user = count * self._parameters.process_user_bytes // self._page_size
+        return self._serve(load, user, count * self._parameters.process_bytes / self._page_size)
 
     def page_tables(self, name: str, pages: int, node: int = 0) -> Demand:
         """Make a process use that many pages of page tables."""
@@ -139,14 +139,14 @@ class Demands:
         """Open pipes and fill each with 64 KiB."""
         load = self._loads.get(name, LoadKind.PIPES, node)
         load.units += count
-        return self._serve(load, 0, count * self._parameters.pipe_bytes / PAGE_SIZE)
+        return self._serve(load, 0, count * self._parameters.pipe_bytes / self._page_size)
 
     def sockets(self, name: str, count: int, bytes_each: int = 0, node: int = 0) -> Demand:
         """Open unix socket pairs and queue ``bytes_each`` on each."""
         load = self._loads.get(name, LoadKind.SOCKETS, node)
         load.units += count
         pair = self._parameters.socket_bytes + bytes_each * self._parameters.socket_data_factor
-        return self._serve(load, 0, count * pair / PAGE_SIZE)
+        return self._serve(load, 0, count * pair / self._page_size)
 
     def pin(self, name: str, pages: int, node: int = 0) -> Demand:
         """Pin pages for long: they lie in kernel zones and never move (mm/gup.c migrates them out of MOVABLE first)."""

@@ -1,4 +1,4 @@
-"""Which 2 MiB pageblocks of a kernel zone hold kernel pages: what decides whether memory comes back.
+"""Which pageblocks of a kernel zone hold kernel pages: what decides whether memory comes back.
 
 State is kept only for blocks that hold kernel pages (one integer bitmap each) and as runs of online blocks; a DIMM
 of thousands of blocks is one run. Kernel pages go to the lowest addresses that are left, above what user pages fill
@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from sim.guest.bits import lowest
-from sim.units import PAGEBLOCK_PAGES
+from sim.pages import PAGES_4K
 
 
 class KernelPages:
@@ -26,18 +26,20 @@ class KernelPages:
     __slots__ = (
         "_ends", "_full", "_left", "_left_half", "_spare", "_starts", "_usable", "absent", "changed", "fixed", "floor",
         "fresh", "held", "hint", "hot_from", "nr_absent", "nr_blocks", "nr_fixed", "nr_held",
-        "nr_pieces", "pages", "pieces", "thinning", "width",
+        "nr_pieces", "pageblock", "pages", "pieces", "thinning", "width",
     )  # fmt: skip
 
-    def __init__(self, width: int, fill: float, left_half: float) -> None:
-        """Make an empty one: ``width`` pageblocks in a block, ``fill`` the share of a held pageblock that gets used.
+    def __init__(self, width: int, fill: float, left_half: float, pageblock: int = PAGES_4K.pageblock_pages) -> None:
+        """Make an empty one.
 
-        With ``left_half`` pageblocks of leftovers, freed memory leaves half as much behind as with none.
+        ``width`` is the pageblocks in a block, ``pageblock`` the pages of one, ``fill`` the share of a held pageblock
+        that gets used. With ``left_half`` pageblocks of leftovers, freed memory leaves half as much behind.
         """
         self.width = width
+        self.pageblock = pageblock
         self._full = (1 << width) - 1
-        self._usable = max(1, int(PAGEBLOCK_PAGES * fill))
-        self._spare = PAGEBLOCK_PAGES - self._usable  # room left in a pageblock of the boot kernel
+        self._usable = max(1, int(pageblock * fill))
+        self._spare = pageblock - self._usable  # room left in a pageblock of the boot kernel
         self._starts: list[int] = []
         self._ends: list[int] = []
         self.fixed: dict[int, int] = {}
@@ -135,7 +137,7 @@ class KernelPages:
 
     def _start_for(self, user_pages: int) -> int:
         """Return the block from which pages are free while user and kernel pages fill the zone from below."""
-        blocks = (user_pages // PAGEBLOCK_PAGES + self.nr_held + self.nr_pieces + self.nr_fixed) // self.width
+        blocks = (user_pages // self.pageblock + self.nr_held + self.nr_pieces + self.nr_fixed) // self.width
         for start, end in zip(self._starts, self._ends, strict=True):
             if blocks < end - start:
                 return max(self.hint, start + blocks)
@@ -145,7 +147,7 @@ class KernelPages:
     def _claim(self, into: dict[int, int], count: int, user_pages: int) -> list[tuple[int, int]]:
         """Claim up to ``count`` pageblocks without kernel pages, lowest first; return (block, mask) of each block."""
         out: list[tuple[int, int]] = []
-        if user_pages >= PAGEBLOCK_PAGES:
+        if user_pages >= self.pageblock:
             start = self._start_for(user_pages)
             count = self._claim_from(start, into, count, out)
             if count and start > self.hint:
@@ -196,7 +198,7 @@ class KernelPages:
 
     def take_pieces(self, count: int, user_pages: int) -> list[tuple[int, int]]:
         """Claim up to ``count`` whole pageblocks for memmap. Return (block, mask) of each block used."""
-        if count == 1 and user_pages < PAGEBLOCK_PAGES:
+        if count == 1 and user_pages < self.pageblock:
             # Inlined from take_pieces_by_search() because it saves 300 ns: a block of 128 MiB needs just one piece, and
             # the block of the hint mostly has one.
             block, pieces = self.hint, self.pieces

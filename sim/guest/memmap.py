@@ -12,7 +12,7 @@ from sim.guest.bits import lowest
 from sim.guest.settled import LOT
 from sim.guest.zone import Floor, GuestZone, spread
 from sim.memory.zones import ZONE_DMA
-from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES, STRUCT_PAGE_BYTES
+from sim.pages import PAGES_4K
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sim.guest.reclaim import Reclaim
     from sim.guest.settled import SettledKernel
     from sim.guest.zones import GuestZones
+    from sim.pages import PageGeometry
 
 Part = tuple[GuestZone, int, list[tuple[int, int]]]
 """Memmap in one zone: its pages, and the pageblocks taken whole as (block, mask)."""
@@ -32,10 +33,20 @@ class Memmaps:
     """``pages_per_block`` is the memmap of a block; ``hosted`` are the blocks that hold their own."""
 
     # Slots here and in what is looked at for each block save 300 ns of plugging one: less memory is touched.
-    __slots__ = ("_by_first", "_kernel_lists", "_reclaim", "_settled", "_zones", "hosted", "pages_per_block")
+    __slots__ = (
+        "_by_first", "_kernel_lists", "_piece", "_reclaim", "_settled", "_zones", "hosted", "pages_per_block",
+    )  # fmt: skip
 
-    def __init__(self, zones: GuestZones, reclaim: Reclaim, settled: SettledKernel, block_pages: int) -> None:
-        self.pages_per_block = block_pages * STRUCT_PAGE_BYTES // PAGE_SIZE
+    def __init__(
+        self,
+        zones: GuestZones,
+        reclaim: Reclaim,
+        settled: SettledKernel,
+        block_pages: int,
+        geometry: PageGeometry = PAGES_4K,
+    ) -> None:
+        self.pages_per_block = geometry.memmap_pages(block_pages)
+        self._piece = geometry.pageblock_pages
         self.hosted: set[int] = set()
         self._zones = zones
         self._kernel_lists = zones.kernel_lists
@@ -80,9 +91,9 @@ class Memmaps:
     def find(self, zonelist: Sequence[GuestZone], need: int) -> list[tuple[GuestZone, int]] | None:
         """Return which zones can give ``need`` pages, clean cache and slab given up if need be; None if they cannot."""
         self._zones.refresh_watermarks()
-        places = _places(zonelist, need)
+        places = _places(zonelist, need, self._piece)
         if places is None and self._reclaim.cache(need, zonelist) + self._reclaim.slab(need, zonelist):
-            places = _places(zonelist, need)
+            places = _places(zonelist, need, self._piece)
         return places
 
     def parts(self) -> list[Part]:
@@ -114,16 +125,16 @@ class Memmaps:
             for rest_start, rest_stop in ((start, max(start, first)), (min(stop, end), stop)):
                 if rest_start < rest_stop:
                     rest = rest_stop - rest_start
-                    self._by_first[rest_start] = (rest, split(parts, rest * self.pages_per_block))
+                    self._by_first[rest_start] = (rest, split(parts, rest * self.pages_per_block, self._piece))
             for part in parts:
                 if part[1]:
                     _give_back(part)
 
 
-def _places(zonelist: Sequence[GuestZone], need: int) -> list[tuple[GuestZone, int]] | None:
+def _places(zonelist: Sequence[GuestZone], need: int, piece: int) -> list[tuple[GuestZone, int]] | None:
     for floor in (Floor.KERNEL_LOW, Floor.KERNEL_MIN):
         # Whole pieces in one zone, the next one takes over: rounding keeps a piece from being split.
-        places, left = spread(need, zonelist, floor, PAGEBLOCK_PAGES)
+        places, left = spread(need, zonelist, floor, piece)
         if not left:
             return places
     return None
@@ -138,7 +149,7 @@ def take(zone: GuestZone, pages: int) -> Part:
     pageblocks = zone.pageblocks
     if pageblocks is None or zone.type == ZONE_DMA:
         return zone, pages, []
-    return zone, pages, pageblocks.take_pieces(pages // PAGEBLOCK_PAGES, zone.user)
+    return zone, pages, pageblocks.take_pieces(pages // pageblocks.pageblock, zone.user)
 
 
 def _give_back(part: Part) -> None:
@@ -150,15 +161,15 @@ def _give_back(part: Part) -> None:
         zone.pageblocks.give_pieces(pieces)
 
 
-def split(parts: list[Part], pages: int) -> list[Part]:
-    """Cut ``pages`` pages of memmap off ``parts`` (which keep the rest) and return them."""
+def split(parts: list[Part], pages: int, piece: int = PAGES_4K.pageblock_pages) -> list[Part]:
+    """Cut ``pages`` pages of memmap off ``parts`` (which keep the rest) and return them; ``piece`` is a pageblock."""
     out = []
     for i, (zone, held, pieces) in enumerate(parts):
         cut_pages = min(held, pages)
         if not cut_pages:
             continue
         pages -= cut_pages
-        whole = cut_pages // PAGEBLOCK_PAGES if held > cut_pages else sum(mask.bit_count() for _, mask in pieces)
+        whole = cut_pages // piece if held > cut_pages else sum(mask.bit_count() for _, mask in pieces)
         cut: list[tuple[int, int]] = []
         rest: list[tuple[int, int]] = []
         for block, mask in pieces:

@@ -25,7 +25,6 @@ from sim.guest.settled import SettledKernel
 from sim.guest.write_back import WriteBack
 from sim.guest.zones import GuestZones
 from sim.memory.zones import ZONE_DMA, ZONE_NORMAL
-from sim.units import PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,9 +50,10 @@ class GuestModel:
 
         Raises ValueError for a block size that is not.
         """
-        if block_pages < PAGEBLOCK_PAGES or block_pages % PAGEBLOCK_PAGES:
-            raise ValueError(f"block_pages: {block_pages} is not a multiple of a pageblock of {PAGEBLOCK_PAGES} pages")
         self.parameters = parameters = parameters or GuestParameters()
+        self._pageblock = pageblock = parameters.geometry.pageblock_pages
+        if block_pages < pageblock or block_pages % pageblock:
+            raise ValueError(f"block_pages: {block_pages} is not a multiple of a pageblock of {pageblock} pages")
         self._block_pages = block_pages
         self._zones = GuestZones(parameters, block_pages)
         self.zones = self._zones.by_key
@@ -67,7 +67,7 @@ class GuestModel:
         self.demands = Demands(loads, allocation, reclaim, self.write_back, self.killer, parameters)
         self.migration = Migration(self._zones, loads, reclaim, self.killer)
         self._settled = SettledKernel(loads, allocation, parameters)
-        self.memmaps = Memmaps(self._zones, reclaim, self._settled, block_pages)
+        self.memmaps = Memmaps(self._zones, reclaim, self._settled, block_pages, parameters.geometry)
         self._hosted = self.memmaps.hosted
         self._stuck: set[int] = set()
         """Boot blocks in MOVABLE with boot allocations in them: they never go."""
@@ -141,8 +141,8 @@ class GuestModel:
 
     def _mark_absent(self, pageblocks: KernelPages, first: int, count: int, pages_per_block: int) -> None:
         """Note the unplugged rest of partly plugged blocks."""
-        plugged = pages_per_block // PAGEBLOCK_PAGES
-        mask = (1 << (self._block_pages // PAGEBLOCK_PAGES)) - (1 << plugged)
+        plugged = pages_per_block // self._pageblock
+        mask = (1 << (self._block_pages // self._pageblock)) - (1 << plugged)
         for block in range(first, first + count):
             pageblocks.remove_pageblocks(block, mask)
 
@@ -213,7 +213,7 @@ class GuestModel:
                 pageblocks.thin(self.parameters.regrow_keep_share)
             busy = pageblocks.busy(block)
             if busy:
-                mask &= ~per_subblock(busy, sub_pages // PAGEBLOCK_PAGES)
+                mask &= ~per_subblock(busy, sub_pages // self._pageblock)
             mask = highest(mask, min(most, (its_zone.free + its_zone.user) // sub_pages))
         else:
             if block in self._stuck:
@@ -225,7 +225,7 @@ class GuestModel:
         if mask != plugged_mask:  # the block stays
             self._given_up[block] = self._given_up.get(block, 0) | mask
         if pageblocks is not None:
-            pageblocks.remove_pageblocks(block, per_pageblock(mask, sub_pages // PAGEBLOCK_PAGES))
+            pageblocks.remove_pageblocks(block, per_pageblock(mask, sub_pages // self._pageblock))
         elif its_zone.free >= pages:
             # What withdraw() comes to where nothing is in the way; watermarks need not be known for it.
             its_zone.shrink(pages)
@@ -249,7 +249,7 @@ class GuestModel:
         if its_zone.pageblocks is not None:
             if its_zone.pageblocks.fresh:
                 its_zone.pageblocks.note_growth()
-            its_zone.pageblocks.add_pageblocks(block, per_pageblock(mask, sub_pages // PAGEBLOCK_PAGES))
+            its_zone.pageblocks.add_pageblocks(block, per_pageblock(mask, sub_pages // self._pageblock))
 
     def _forget_given_up(self, first: int, count: int) -> None:
         """Forget which sub-blocks of blocks that go offline were in use once."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.guest.contract import OomEvent, OomKind
 from sim.guest.loads import OWNED, Load, LoadKind
-from sim.units import PAGEBLOCK_PAGES
+from sim.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _CROWD: Final = 64
 """Part of many small processes that is killed at a time."""
+_APART: Final = 2 * MIB
+"""Bytes more in a zone that make a load lie elsewhere than another."""
+
 EQUAL_PAGES: Final = 2
 """Processes that differ by no more count the same: by so much the counts of equal loads differed in recorded reports,
 and the one with less was as often the victim."""
@@ -40,6 +43,7 @@ class OomKiller:
         self._loads = loads
         self._meminfo = meminfo
         self._late = parameters.late_table_pages
+        self._apart = parameters.geometry.pages(_APART)
 
     def kill(self, kind: OomKind, done_share: float = 0.0, asker: Load | None = None) -> tuple[OomEvent, ...]:
         """Kill the biggest process, of equals the youngest; where there is none, the guest dies.
@@ -66,7 +70,7 @@ class OomKiller:
         for number, (zones, available) in enumerate(states):
             badness, victim = victims[number] if victims else (0.0, None)
             equals = [other for other_badness, other in alive if badness - other_badness <= EQUAL_PAGES]
-            elsewhere = tuple(other.name for other in equals if _differ(other.by_zone(), lay[number]))
+            elsewhere = tuple(other.name for other in equals if _differ(other.by_zone(), lay[number], self._apart))
             name = victim.name if victim else None
             events.append(
                 OomEvent(kind, name, victim is None, done_share, zones, available, len(equals), elsewhere, number > 0)
@@ -101,6 +105,6 @@ class OomKiller:
         return sorted(((load.badness(), load) for load in reversed(loads)), key=lambda entry: -entry[0])
 
 
-def _differ(pages: Mapping[GuestZone, int], others: Mapping[GuestZone, int]) -> bool:
-    """Whether pages lie in other zones than others do."""
-    return any(abs(pages.get(zone, 0) - others.get(zone, 0)) > PAGEBLOCK_PAGES for zone in {*pages, *others})
+def _differ(pages: Mapping[GuestZone, int], others: Mapping[GuestZone, int], apart: int) -> bool:
+    """Whether more than ``apart`` pages lie in other zones than others do."""
+    return any(abs(pages.get(zone, 0) - others.get(zone, 0)) > apart for zone in {*pages, *others})

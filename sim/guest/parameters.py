@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sim.guest.contract import DemandKind
-from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES
+from sim.pages import PAGES_4K, PageGeometry
 
 SERIES: Final = ("6.1", "6.12", "7.3")
 """Kernel series with parameters of their own."""
@@ -25,11 +25,13 @@ SERIES: Final = ("6.1", "6.12", "7.3")
 class GuestParameters:
     """Parameters of a guest. ``GuestParameters()`` is Linux 6.1; :func:`parameters_for` gives the set of a series.
 
-    Sizes named ``*_bytes`` are bytes, ``*_pages`` base pages of 4 KiB, ``*_share`` a fraction from 0 to 1.
+    Sizes named ``*_bytes`` are bytes, ``*_share`` a fraction from 0 to 1.
     """
 
     series: str = "6.1"
     """Kernel series, decides the watermark formulas: those of 6.1, or those of 6.12 and later."""
+    geometry: PageGeometry = PAGES_4K
+    """What a page of the machine is. What was measured was measured with pages of 4 KiB."""
 
     # What an idle kernel takes for itself.
     boot_reserved_bytes: int = 0
@@ -66,13 +68,13 @@ class GuestParameters:
     """Share of a zone that may lie on CPU lists after loads freed memory, where that is more than the low
     watermark. 6.1: never; 6.12 tunes the lists up to an eighth of the zone (mm/page_alloc.c, nr_pcp_high), half of
     which is the best guess: units recording, 1 to 213 of 2048 MiB."""
-    zone_settle_pages: int = 180
-    """Kernel pages that move into a zone Normal that hotplug created, within seconds (come-back recordings, idle
+    zone_settle_bytes: int = 720 << 10
+    """Kernel memory that moves into a zone Normal that hotplug created, within seconds (come-back recordings, idle
     shrink: about 0.2 MiB in the 4 MiB that stay)."""
     zone_settle_pageblocks: int = 2
-    """Pageblocks that those pages hold (come-back recordings: an idle guest keeps 4 MiB of its first kernel block)."""
-    zone_settle_pcp_pages: int = 800
-    """Pages on the CPU's list of such a zone (come-back recordings: 2.8 to 3.2 MiB)."""
+    """Pageblocks that it holds (come-back recordings: an idle guest keeps 4 MiB of its first kernel block)."""
+    zone_settle_pcp_bytes: int = 3200 << 10
+    """Free memory on the CPU's list of such a zone (come-back recordings: 2.8 to 3.2 MiB)."""
     block_overhead_bytes: int = 15 << 10
     """Kernel memory of a memory block besides its memmap: device object, sysfs nodes, direct-map tables. Idle
     recordings: 1 to 4.4 MiB for 48 to 320 blocks of 128 MiB."""
@@ -83,8 +85,8 @@ class GuestParameters:
     thp_min_boot_bytes: int = 512 << 20
     """Below this much managed boot memory transparent huge pages stay off and the large minimum does not apply
     (mm/huge_memory.c, hugepage_init)."""
-    thp_pages_per_zone: int = PAGEBLOCK_PAGES * 11
-    """Recommended minimum for each populated kernel zone with huge pages on: pageblock pages times (2 + 3 x 3)
+    thp_pageblocks_per_zone: int = 11
+    """Recommended minimum for each populated kernel zone with huge pages on, in pageblocks: 2 + 3 x 3
     (mm/khugepaged.c, set_recommended_min_free_kbytes)."""
     thp_max_share: float = 0.05
     """The recommendation is cut to this share of the kernel zones' memory (same function)."""
@@ -192,7 +194,7 @@ class GuestParameters:
             case DemandKind.DISK_FILES:
                 return self.disk_file_bytes
             case DemandKind.WRITTEN_FILES:
-                return self.disk_file_data_bytes + PAGE_SIZE
+                return self.disk_file_data_bytes + self.geometry.size
             case DemandKind.PROCESSES | DemandKind.WORKERS:
                 return self.process_bytes + self.process_user_bytes
             case DemandKind.PIPES:
@@ -200,7 +202,7 @@ class GuestParameters:
             case DemandKind.SOCKETS:
                 return self.socket_bytes
             case _:
-                return PAGE_SIZE
+                return self.geometry.size
 
 
 _V6_1: Final = GuestParameters()

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE
-from sim.units import GIB, KIB, MIB, PAGE_SIZE, STRUCT_PAGE_BYTES
+from sim.units import GIB, KIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sim.guest.boot import PresentZone
     from sim.guest.parameters import GuestParameters
+    from sim.pages import PageGeometry
 
     Key = tuple[int, int]
 
@@ -49,7 +50,7 @@ class BootOptions:
     ``series``: the kernel's, such as (6, 1); ``swiotlb``: whether bounce buffers are set up; ``above_4g``: whether boot
     memory reaches above 4 GiB; ``crashkernel`` and ``log_buf_len``: bytes, as the boot parameters of these names say;
     ``bottom_up``: early allocations are made from below (``movable_node``); ``cma``: bytes of CMA;
-    ``memoryless_nodes``: nodes without boot memory; ``section_pages``: pages of a section.
+    ``memoryless_nodes``: nodes without boot memory; ``section_size``: bytes of a section.
     """
 
     series: tuple[int, int] = (6, 1)
@@ -60,7 +61,7 @@ class BootOptions:
     bottom_up: bool = False
     cma: int = 0
     memoryless_nodes: int = 0
-    section_pages: int = 128 * MIB // PAGE_SIZE
+    section_size: int = 128 * MIB
 
 
 def managed_pages(
@@ -71,7 +72,7 @@ def managed_pages(
     The sum of the first is not above 0 where the machine is too small for the kernel.
     """
     managed = {(zone.node, zone.zone): zone.pages for zone in present}
-    at = _Places(present, options)
+    geometry, at = parameters.geometry, _Places(present, options)
     wanted = 0
 
     def take(order: Iterable[Key], pages: int) -> None:
@@ -83,23 +84,23 @@ def managed_pages(
     reserved = parameters.boot_reserved_bytes or parameters.kernel_image_bytes
     take(at.isa, _ISA_RESERVED * bool(at.isa))
     # Where all that is reserved is given as one sum, it is counted with what lies in zone DMA.
-    take(at.low, _pages(reserved) - (0 if parts else _ISA_RESERVED * bool(at.isa)))
-    take(at.below_4g, _pages(options.crashkernel))
+    take(at.low, geometry.pages(reserved) - (0 if parts else _ISA_RESERVED * bool(at.isa)))
+    take(at.below_4g, geometry.pages(options.crashkernel))
     if parts:
         if options.swiotlb:
-            take(at.below_4g, _pages(parameters.swiotlb_bytes))
-            take(at.top, _pages(parameters.swiotlb_bytes // _SLOT * _SLOT_BYTES))
-        for piece in _log_buffer(options.log_buf_len, parameters.printk_info_bytes):
+            take(at.below_4g, geometry.pages(parameters.swiotlb_bytes))
+            take(at.top, geometry.pages(parameters.swiotlb_bytes // _SLOT * _SLOT_BYTES))
+        for piece in _log_buffer(options.log_buf_len, parameters):
             fits = options.bottom_up and any(managed[key] >= piece for key in at.isa)
             take(at.isa if fits else at.low if options.bottom_up else at.top, piece)
         above = sum(zone.pages for zone in present if options.above_4g and (zone.node, zone.zone) not in at.below_4g)
-        take(at.top, _pages(parameters.early_reserved_bytes) + above * PAGE_SIZE // GIB)
+        take(at.top, geometry.pages(parameters.early_reserved_bytes) + above * geometry.size // GIB)
         take(at.node_top(at.nodes[0]), _FIRST_NODE_PAGES)
         take(at.top, _NODE_PAGES * options.memoryless_nodes)
     for node in at.nodes:
         if parts and node != at.nodes[-1]:
             take(at.node_top(node), _NODE_PAGES)
-        take(at.node_top(node), _memmap(sum(zone.pages for zone in present if zone.node == node), options))
+        take(at.node_top(node), _memmap(sum(zone.pages for zone in present if zone.node == node), options, geometry))
     tables = _hash_tables(present, managed, parameters, options)
     if len(at.nodes) == 1:
         take(at.top, tables)
@@ -138,38 +139,37 @@ def take_pages(pages: dict[Key, int], order: Iterable[Key], amount: int) -> int:
     return amount - left
 
 
-def _pages(size: int) -> int:
-    return -(-size // PAGE_SIZE)
-
-
-def _memmap(pages: int, options: BootOptions) -> int:
+def _memmap(pages: int, options: BootOptions, geometry: PageGeometry) -> int:
     """Return the pages of memmap for ``pages`` of a node: whole sections have one."""
-    sections = -(-pages // options.section_pages)
-    return sections * options.section_pages * STRUCT_PAGE_BYTES // PAGE_SIZE
+    section = geometry.pages(options.section_size)
+    return geometry.memmap_pages(-(-pages // section) * section)
 
 
-def _log_buffer(length: int, info_bytes: int) -> list[int]:
+def _log_buffer(length: int, parameters: GuestParameters) -> list[int]:
     """Return the pages of text, descriptors and details of a log buffer of ``length`` bytes."""
     if length <= _LOG_BUILT_IN:
         return []
     records = length // _RECORD
-    return [_pages(length), _pages(records * _DESCRIPTOR_BYTES), _pages(records * info_bytes)]
+    parts = (length, records * _DESCRIPTOR_BYTES, records * parameters.printk_info_bytes)
+    return [parameters.geometry.pages(part) for part in parts]
 
 
 def _hash_tables(
     present: Sequence[PresentZone], managed: Mapping[Key, int], parameters: GuestParameters, options: BootOptions
 ) -> int:
     """Return the pages of the hash tables of directory entries and inodes (alloc_large_system_hash, mm/mm_init.c)."""
+    geometry = parameters.geometry
     total = sum(zone.pages for zone in present)
     if parameters.series == "6.1":
-        pages = total - total * STRUCT_PAGE_BYTES // PAGE_SIZE
+        pages = total - geometry.memmap_pages(total)
     else:
         # What is free at that moment, when SWIOTLB has not been set up yet.
-        pages = sum(managed.values()) - _pages(options.cma) + _pages(parameters.swiotlb_bytes) * options.swiotlb
-    size = -(-pages * PAGE_SIZE // MIB) * MIB
+        pages = sum(managed.values()) - geometry.pages(options.cma)
+        pages += geometry.pages(parameters.swiotlb_bytes) * options.swiotlb
+    size = -(-pages * geometry.size // MIB) * MIB
     adapted, limit = 0, _HASH_ADAPT_FROM
     while limit < size:
         adapted += 1
         limit *= 4
     entries = sum(1 << max(0, (size >> scale + adapted) - 1).bit_length() for scale in (13, 14))
-    return _pages(entries * _HASH_ENTRY_BYTES)
+    return geometry.pages(entries * _HASH_ENTRY_BYTES)

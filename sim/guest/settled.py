@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.loads import LoadKind
-from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from sim.guest.allocation import Allocation
@@ -30,7 +29,7 @@ class SettledKernel:
     def __init__(self, loads: Loads, allocation: Allocation, parameters: GuestParameters) -> None:
         self.home = 0
         self.due = 0
-        self.block_cost = parameters.block_overhead_bytes * 1000 // PAGE_SIZE
+        self.block_cost = parameters.block_overhead_bytes * 1000 // parameters.geometry.size
         self._loads = loads
         self._allocation = allocation
         self._parameters = parameters
@@ -60,11 +59,12 @@ class SettledKernel:
         if pageblocks is None:
             return
         parameters = self._parameters
-        pages = min(parameters.zone_settle_pages, zone.free)
+        page_size = parameters.geometry.size
+        pages = min(parameters.zone_settle_bytes // page_size, zone.free)
         load = self._load()
         if pages:
             load.put_kernel(zone, pages)
-        zone.pcp = parameters.zone_settle_pcp_pages
+        zone.pcp = parameters.zone_settle_pcp_bytes // page_size
         while pageblocks.nr_held < parameters.zone_settle_pageblocks and pageblocks.untouched():
             pageblocks.hold_one()
         pageblocks.floor = pageblocks.nr_held

@@ -72,12 +72,15 @@ def _total_minimum(
             populated += 1
     # 6.1 shares the minimum out over all zones, 6.12 and later over the kernel zones.
     base = (kernel if newer else kernel + movable) or 1
-    total = min(max(isqrt(kernel * 64), _MIN_KB), _MAX_KB) // 4
+    page_kb = parameters.geometry.size >> 10
+    total = min(max(isqrt(kernel * page_kb * 16), _MIN_KB), _MAX_KB) // page_kb
     if huge_pages:
         # The recommendation is cut by what nr_free_buffer_pages() says, which leaves out the high watermarks that the
         # first, small minimum has just produced.
         share = total * kernel // base
         high = share + 2 * max(share >> 2, kernel * parameters.watermark_scale_factor // 10_000)
         most = int(parameters.thp_max_share * (kernel - high))
-        total = max(total, min(parameters.thp_pages_per_zone * populated, most))
+        total = max(
+            total, min(parameters.thp_pageblocks_per_zone * parameters.geometry.pageblock_pages * populated, most)
+        )
     return total, base

@@ -6,17 +6,19 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from sim.guest.contract import ZoneUse
-from sim.units import PAGEBLOCK_PAGES
+from sim.pages import PAGES_4K
+from sim.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sim.guest.kernel_pages import KernelPages
+    from sim.pages import PageGeometry
 
-_KNEE = 4096
-"""Pages (16 MiB) of freed memmap that a CPU list reliably keeps; of more, only a part is there later."""
-_OVERRUN = 2048
-"""Pages by which a CPU list may be overfull before it gives back large amounts: the first few times it gives one
+_KNEE = 16 * MIB
+"""Bytes of freed memmap that a CPU list reliably keeps; of more, only a part is there later."""
+_OVERRUN = 8 * MIB
+"""Bytes by which a CPU list may be overfull before it gives back large amounts: the first few times it gives one
 piece."""
 
 
@@ -42,10 +44,13 @@ class GuestZone:
 
     __slots__ = (
         "boot_managed", "cache", "floors", "free", "high", "kernel", "low", "managed", "memmap", "min", "node",
-        "pageblocks", "pcp", "pcp_loads", "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
+        "pageblocks", "pcp", "pcp_knee", "pcp_loads", "pcp_most", "pcp_overrun", "reserve_kernel", "reserve_user",
+        "reserved", "slab", "type", "user",
     )  # fmt: skip
 
-    def __init__(self, node: int, zone_type: int, pageblocks: KernelPages | None) -> None:
+    def __init__(
+        self, node: int, zone_type: int, pageblocks: KernelPages | None, geometry: PageGeometry = PAGES_4K
+    ) -> None:
         """Make an empty zone; ``pageblocks`` is where its kernel pages lie, None for MOVABLE."""
         self.node = node
         self.type = zone_type
@@ -64,6 +69,9 @@ class GuestZone:
         """
         self.pcp_loads = 0
         """Of ``free``: pages put on CPU lists by what loads freed."""
+        self.pcp_knee = _KNEE // geometry.size
+        self.pcp_overrun = _OVERRUN // geometry.size
+        self.pcp_most = self.pcp_overrun + geometry.pageblock_pages
         self.min = self.low = self.high = 0
         self.reserve_user = self.reserve_kernel = 0
         self.floors = (0, 0, 0, 0)
@@ -93,18 +101,18 @@ class GuestZone:
         """
         low = self.low
         pcp = self.pcp
-        if pcp > low + _OVERRUN:
+        if pcp > low + self.pcp_overrun:
             pcp = low // 4
         else:
             pcp = min(pcp, low)
-            if pcp > _KNEE and not adaptive_share:
-                pcp = _KNEE + (pcp - _KNEE) // 5
+            if pcp > self.pcp_knee and not adaptive_share:
+                pcp = self.pcp_knee + (pcp - self.pcp_knee) // 5
         loads = min(self.pcp_loads, max(low * 5 // 8 - pcp, int(self.managed * adaptive_share) - pcp, 0))
         return min(pcp + loads, self.free)
 
     def fill_pcp(self, pages: int) -> None:
         """Note pages freed in pieces of 2 MiB. The low watermark is at most about a sixteenth of the zone."""
-        pcp, most = self.pcp + pages, (self.managed >> 4) + _OVERRUN + PAGEBLOCK_PAGES
+        pcp, most = self.pcp + pages, (self.managed >> 4) + self.pcp_most
         self.pcp = pcp if pcp < most else most  # noqa: FURB136 - called for every block that goes: spares a call
 
     def fill_pcp_loads(self, pages: int) -> None:

@@ -9,7 +9,6 @@ from sim.guest.kernel_pages import KernelPages
 from sim.guest.watermarks import set_watermarks
 from sim.guest.zone import GuestZone
 from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
-from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +65,7 @@ class GuestZones:
             else:
                 zone.pageblocks.hot_from = self.hot_from
         managed = sum(zone.managed for zone in self.by_key.values())
-        self._huge_pages = managed * PAGE_SIZE >= self._parameters.thp_min_boot_bytes
+        self._huge_pages = managed * self._parameters.geometry.size >= self._parameters.thp_min_boot_bytes
         self.watermarks_stale = True
 
     def get(self, node: int, zone_type: int) -> GuestZone:
@@ -76,11 +75,13 @@ class GuestZones:
             pageblocks = None
             if zone_type != ZONE_MOVABLE:
                 parameters = self._parameters
-                width = self._block_pages // PAGEBLOCK_PAGES
-                pageblocks = KernelPages(width, parameters.pageblock_fill, parameters.leftover_half_pageblocks)
+                pageblock = parameters.geometry.pageblock_pages
+                width = self._block_pages // pageblock
+                fill, left_half = parameters.pageblock_fill, parameters.leftover_half_pageblocks
+                pageblocks = KernelPages(width, fill, left_half, pageblock)
                 pageblocks.hot_from = self.hot_from
                 pageblocks.changed = self.changed
-            zone = self.by_key[node, zone_type] = GuestZone(node, zone_type, pageblocks)
+            zone = self.by_key[node, zone_type] = GuestZone(node, zone_type, pageblocks, self._parameters.geometry)
             self._user_lists.clear()
             self.kernel_lists.clear()
             self._kernel_zones.clear()

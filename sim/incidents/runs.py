@@ -13,7 +13,7 @@ from sim.guest import OomKind
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.events import PLUGGED_SIGN, Events
 from sim.record.recorder import EventKind
-from sim.units import GIB, MICROSECONDS, PAGE_SIZE
+from sim.units import GIB, MICROSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,7 +70,7 @@ class Run:
         """Runs of the out-of-memory killer, in order."""
         rows = self.events.where(self.events.ooms())
         return [
-            Oom(t_us / MICROSECONDS, OomKind(kind), pages * PAGE_SIZE)
+            Oom(t_us / MICROSECONDS, OomKind(kind), pages * self.result.page_size)
             for t_us, kind, pages in zip(
                 rows.t_us.tolist(), rows.oom_kind.tolist(), rows.mem_available.tolist(), strict=True
             )
@@ -86,7 +86,7 @@ class Run:
         """What the host asked for, in order."""
         rows = self.rows(EventKind.REQUEST)
         return [
-            Request(t_us / MICROSECONDS, device, pages * PAGE_SIZE)
+            Request(t_us / MICROSECONDS, device, pages * self.result.page_size)
             for t_us, device, pages in zip(
                 rows.t_us.tolist(), rows.device.tolist(), rows.requested.tolist(), strict=True
             )
@@ -107,7 +107,7 @@ class Run:
 
     @cached_property
     def _plugged(self) -> tuple[list[int], list[int]]:
-        changes = self.events.plugged_change() * PAGE_SIZE
+        changes = self.events.plugged_change() * self.result.page_size
         return self.events.t_us.tolist(), np.cumsum(changes).tolist()
 
     def plugged(self, seconds: float) -> int:
@@ -142,7 +142,7 @@ class Run:
 
     def sampled(self, name: str) -> npt.NDArray[np.int64]:
         """Return a series of the guest in bytes; see :data:`sim.record.guest_series.GUEST_COLUMNS`."""
-        return self.result.guest[name] * PAGE_SIZE
+        return self.result.guest[name] * self.result.page_size
 
     def sample_before(self, name: str, seconds: float) -> int:
         """Return the last sample of a series before a time, in bytes."""
@@ -152,7 +152,7 @@ class Run:
     @property
     def block_gib(self) -> float:
         """GiB of a memory block."""
-        return self.result.block_pages * PAGE_SIZE / GIB
+        return self.result.block_pages * self.result.page_size / GIB
 
 
 class Runs:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sim.kernel.timing import Timing
 from sim.memory.errors import EINVAL, ENOMEM, HotplugError
-from sim.units import PAGE_SIZE, format_size
+from sim.units import format_size
 
 if TYPE_CHECKING:
     import simpy
@@ -27,8 +27,8 @@ class DriverContext:
         self.core = core
         self.recorder = recorder
         self.timing = Timing() if timing is None else timing
-        self.page_bytes = PAGE_SIZE
-        self.block_bytes = core.memory.block_pages * PAGE_SIZE
+        self.page_bytes = core.memory.geometry.size
+        self.block_bytes = core.memory.block_pages * self.page_bytes
         self.failures = 0
 
     def check_aligned(self, start: int, length: int) -> None:

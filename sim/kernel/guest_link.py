@@ -20,9 +20,10 @@ from sim.kernel.listener import CoreListener
 from sim.kernel.returnable import Returnable
 from sim.kernel.wishes import Wishes
 from sim.memory.zones import ZONE_MOVABLE
+from sim.pages import PAGES_4K, PageGeometry
 from sim.record.guest_series import GUEST_SERIES
 from sim.record.run_result import KernelNeed
-from sim.units import MICROSECONDS, PAGE_SIZE, seconds_to_us
+from sim.units import MICROSECONDS, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -53,12 +54,12 @@ class GuestSpec:
     parameters: Mapping[str, float] = field(default_factory=dict)
     sample_every: float = 0.0
 
-    def resolve(self, series: tuple[int, int]) -> GuestParameters:
-        """Return all parameters for a kernel series.
+    def resolve(self, series: tuple[int, int], geometry: PageGeometry = PAGES_4K) -> GuestParameters:
+        """Return all parameters for a kernel series on a machine whose pages are as ``geometry`` says.
 
         Raises ValueError or TypeError for what is no parameter or no value of it.
         """
-        return replace(parameters_for_kernel(series), **self.parameters)  # type: ignore[arg-type]
+        return replace(parameters_for_kernel(series), geometry=geometry, **self.parameters)  # type: ignore[arg-type]
 
 
 class GuestLink(CoreListener):
@@ -86,7 +87,8 @@ class GuestLink(CoreListener):
         self._sampled = sampled
         self.ooms = ooms
         self._memory = memory
-        parameters = spec.resolve(options.series)
+        parameters = spec.resolve(options.series, memory.geometry)
+        self._page_size = page_size = memory.geometry.size
         self.model = GuestModel(parameters, block_pages=memory.block_pages)
         boot = default_boot(present, parameters, options)
         self.model.boot(boot)
@@ -116,7 +118,7 @@ class GuestLink(CoreListener):
             DemandKind.KERNEL: demands.kernel_memory,
             DemandKind.TMPFS_FILES: lambda name, files, node: demands.tmpfs_files(name, files, 0, node),
             DemandKind.DISK_FILES: lambda name, files, node: demands.disk_files(name, files, 0, node),
-            DemandKind.WRITTEN_FILES: lambda name, files, node: demands.disk_files(name, files, PAGE_SIZE, node),
+            DemandKind.WRITTEN_FILES: lambda name, files, node: demands.disk_files(name, files, page_size, node),
             DemandKind.PROCESSES: demands.processes,
             DemandKind.WORKERS: demands.workers,
             DemandKind.PIPES: demands.pipes,
@@ -145,7 +147,7 @@ class GuestLink(CoreListener):
         if kind not in self._verbs or amount < 0 or node not in self._memory.nodes:
             return False
         self._catch_up()
-        unit = 1 if DemandKind(kind).in_pieces else PAGE_SIZE
+        unit = 1 if DemandKind(kind).in_pieces else self._page_size
         try:
             served = self._use(name, kind, amount // unit, node)
         except ValueError:  # the name is another kind's
@@ -226,7 +228,7 @@ class GuestLink(CoreListener):
     def mem_available(self) -> int | None:
         """Return MemAvailable in bytes; None from a dead guest."""
         self._catch_up()
-        return None if self.died else self.model.meminfo.available() * PAGE_SIZE
+        return None if self.died else self.model.meminfo.available() * self._page_size
 
     # What the core tells ---------------------------------------------------------------------------------------------
 
@@ -296,7 +298,7 @@ class GuestLink(CoreListener):
             if zone.type == ZONE_MOVABLE:
                 free_movable += zone.free
         self._times.append(int(self._env.now))
-        unserved = self._wishes.unserved // PAGE_SIZE
+        unserved = self._wishes.unserved // self._page_size
         if self.died:
             self._samples.extend((0, 0, 0, 0, 0, 0, user, kernel, memmap, unserved))
             return

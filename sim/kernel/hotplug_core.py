@@ -21,7 +21,6 @@ from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryView
 from sim.memory.zones import MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, NR_ZONES
 from sim.record.recorder import NO_DEVICE, NO_ZONE, EventKind
-from sim.units import PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
     import simpy
@@ -90,7 +89,8 @@ class HotplugCore:
         self.series = settings.series
         self.memmap_on_memory = settings.memmap_on_memory
         if settings.memmap_on_memory == "force":
-            memory.altmap_pages = -(-memory.memmap_pages // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
+            pageblock = memory.geometry.pageblock_pages
+            memory.altmap_pages = -(-memory.memmap_pages // pageblock) * pageblock
         self.owners: dict[int, BlockOwner] = {}
         self.device_of: dict[int, int] = {}
         self.refusals = 0
@@ -204,7 +204,7 @@ class HotplugCore:
         if count > 1 and self.series < _SPLIT_SELF_HOSTED_SINCE:
             return False
         vmemmap = self.memory.altmap_pages
-        return vmemmap % PAGEBLOCK_PAGES == 0 and 0 < vmemmap < self.memory.block_pages
+        return vmemmap % self.memory.geometry.pageblock_pages == 0 and 0 < vmemmap < self.memory.block_pages
 
     def _online_new_run(self, device: int, first: int, count: int, online_type: int, withheld: int) -> None:
         """Put freshly added adjacent blocks online, as many at once as the policy can decide at once.

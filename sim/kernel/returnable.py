@@ -10,7 +10,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.guest.bits import per_subblock
-from sim.units import PAGE_SIZE, PAGEBLOCK_PAGES
 
 if TYPE_CHECKING:
     from sim.guest import GuestModel
@@ -35,6 +34,8 @@ class Returnable:
         self._model = model
         self._memory = core.memory
         self._owners = core.owners
+        self._page_size = core.memory.geometry.size
+        self._pageblock = core.memory.geometry.pageblock_pages
         self._stuck: dict[int, _Stuck] = {}
         """By block."""
         self._blocks_of: Counter[tuple[int, int]] = Counter()
@@ -71,7 +72,7 @@ class Returnable:
         """Return the pages of as many pieces, the largest first, as leave room for what all of them hold."""
         pieces = self._whole.copy()
         for group, owner in self._owners.items():
-            piece = owner.granularity // PAGE_SIZE
+            piece = owner.granularity // self._page_size
             pieces[piece] += max(0, owner.plugged_pages() - self._kept[group]) // piece
         left = room
         for size in sorted(pieces, reverse=True):
@@ -107,11 +108,11 @@ class Returnable:
         owner = self._owners.get(group.id)
         if owner is None:
             return _Stuck(group.id, _ALL, 0)
-        pages = owner.granularity // PAGE_SIZE
+        pages = owner.granularity // self._page_size
         blocks = pages // self._memory.block_pages
         if blocks:
             return _Stuck(group.id, block // blocks, pages)
-        pieces = per_subblock(busy, pages // PAGEBLOCK_PAGES)
+        pieces = per_subblock(busy, pages // self._pageblock)
         return _Stuck(group.id, block, pieces.bit_count() * pages)
 
     def _change(self, stuck: _Stuck, by: int) -> None:

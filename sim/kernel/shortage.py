@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.memory.errors import ENOMEM, HotplugError
-from sim.units import MIB, PAGE_SIZE
+from sim.units import MIB
 
 if TYPE_CHECKING:
     from sim.memory.hotplug import Memory
@@ -18,11 +18,11 @@ def no_memory_for_memmap(memory: Memory, view: MemoryView, count: int) -> Hotplu
     What there is, for kernel requests, is known where a guest is modelled.
     """
     blocks = "1 block" if count == 1 else f"{count} blocks"
-    reason = f"no memory for the memmap of {blocks}, {_mib(count * memory.memmap_pages)}"
+    reason = f"no memory for the memmap of {blocks}, {_mib(count * memory.memmap_pages, memory)}"
     if view.kernel_headroom is not None:
-        reason += f": kernel requests could get {_mib(view.kernel_headroom(None))}"
+        reason += f": kernel requests could get {_mib(view.kernel_headroom(None), memory)}"
     return HotplugError(ENOMEM, reason)
 
 
-def _mib(pages: int) -> str:
-    return f"{pages * PAGE_SIZE / MIB:,.1f} MiB"
+def _mib(pages: int, memory: Memory) -> str:
+    return f"{pages * memory.geometry.size / MIB:,.1f} MiB"

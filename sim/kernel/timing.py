@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from sim.units import MIB, PAGE_SIZE
+from sim.units import MIB
 
-_PAGES_128_MIB = 128 * MIB // PAGE_SIZE
+_128_MIB = 128 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,6 @@ class Timing:
         return cls(virtio_mem_plug=0, virtio_mem_unplug=0, dimm_add=0, online=0, offline=0, refused=0, migrate=0)
 
 
-def scale(us: int, pages: int) -> int:
-    """Return what ``us`` for 128 MiB is for ``pages`` pages, rounded down."""
-    return us * pages // _PAGES_128_MIB
+def scale(us: int, size: int) -> int:
+    """Return what ``us`` for 128 MiB is for ``size`` bytes, rounded down."""
+    return us * size // _128_MIB

@@ -48,7 +48,8 @@ class UserSpace(CoreListener):
 
     def _write(self, core: HotplugCore) -> Work:
         timing = self._timing
-        took = scale(timing.online, core.memory.block_pages)
+        page_size = core.memory.geometry.size
+        took = scale(timing.online, core.memory.block_pages * page_size)
         word = int(self._rule.online_type)
         while self._due:
             first, count = self._due.popleft()
@@ -61,5 +62,5 @@ class UserSpace(CoreListener):
                 except HotplugError as error:
                     moved = error.moved  # gone, or online already: the rule's program goes on with the next
                 if moved:
-                    yield scale(timing.migrate, moved)
+                    yield scale(timing.migrate, moved * page_size)
                 core.lock.release()

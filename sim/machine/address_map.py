@@ -9,15 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sim.units import GIB, MIB, PAGE_SIZE, bytes_to_pages
+from sim.pages import PAGES_4K
+from sim.units import GIB, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sim.machine.spec import MachineSpec
 
-DMA_END: Final = 16 * MIB // PAGE_SIZE
-DMA32_END: Final = 4 * GIB // PAGE_SIZE
+DMA_END: Final = 16 * MIB
+DMA32_END: Final = 4 * GIB
 
 LOW_MEMORY: Final = 7 * GIB // 2
 """Bytes from which on memory is split at the hole below 4 GiB, by default (``max-ram-below-4g``)."""
@@ -90,19 +91,20 @@ def firmware_pages(boot_memory: int, *, nvdimm: bool = False, virtio_disks: int 
     """
     smbios = _SMBIOS_BASE_BYTES + _SMBIOS_MODULE_BYTES * -(-boot_memory // _SMBIOS_MODULE)
     tables = _ACPI_TABLES + (smbios if smbios > _SMBIOS_LOW_BYTES else 0)
-    return bytes_to_pages(tables) + _NVDIMM_PAGES * nvdimm + _VIRTIO_DISK_PAGES * virtio_disks
+    return PAGES_4K.pages(tables) + _NVDIMM_PAGES * nvdimm + _VIRTIO_DISK_PAGES * virtio_disks
 
 
 def present_ranges(machine: MachineSpec) -> list[NodeRange]:
     """Return the memory that the kernel finds, ascending: nodes one after the other, without what firmware keeps."""
+    pages = machine.geometry.pages
     ranges, low_end = _memory_ranges(machine)
     tables = machine.firmware_pages or firmware_pages(machine.boot_memory)
     holes = [_FIRST_HOLE, _VIDEO_HOLE]
-    if low_end > DMA_END + tables:
+    if low_end > pages(DMA_END) + tables:
         holes.append((low_end - tables, low_end))
-    holes += [(bytes_to_pages(start), bytes_to_pages(start + size)) for start, size in machine.soft_reserved]
+    holes += [(pages(start), pages(start + size)) for start, size in machine.soft_reserved]
     if machine.mem:
-        holes.append((bytes_to_pages(machine.mem), 1 << 62))
+        holes.append((pages(machine.mem), 1 << 62))
     for start, end in holes:
         ranges = without(ranges, start, end)
     return ranges
@@ -111,7 +113,7 @@ def present_ranges(machine: MachineSpec) -> list[NodeRange]:
 def device_base(machine: MachineSpec) -> int:
     """Return the first byte address for hotplugged devices: a whole GiB above all boot memory, at least 4 GiB."""
     ranges, _ = _memory_ranges(machine)
-    top = max((node_range.end for node_range in ranges), default=0) * PAGE_SIZE
+    top = max((node_range.end for node_range in ranges), default=0) * machine.page_size
     return max(4 * GIB, -(-top // GIB) * GIB)
 
 
@@ -128,21 +130,22 @@ def default_block_size(end: int, section_size: int) -> int:
 
 def _memory_ranges(machine: MachineSpec) -> tuple[list[NodeRange], int]:
     """Return each node's memory as QEMU lays it out, and the page frame where low memory ends."""
+    pages = machine.geometry.pages
     split = machine.max_ram_below_4g or LOW_MEMORY
     total = machine.boot_memory
-    low_end = bytes_to_pages(min(split, _SPLIT_LOW_MEMORY) if total >= split else total)
+    low_end = pages(min(split, _SPLIT_LOW_MEMORY) if total >= split else total)
     numbers = LinuxNodes(machine).numbers
     ranges = []
     position = 0
     for own, spec in enumerate(machine.nodes):
-        left = bytes_to_pages(spec.boot_memory)
+        left = pages(spec.boot_memory)
         if position < low_end and left:
             low_part = min(left, low_end - position)
             ranges.append(NodeRange(numbers[own], position, position + low_part))
             position += low_part
             left -= low_part
         if left:
-            position = max(position, DMA32_END)
+            position = max(position, pages(DMA32_END))
             ranges.append(NodeRange(numbers[own], position, position + left))
             position += left
     return ranges, low_end

@@ -18,7 +18,6 @@ from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES, BootMemory, BootRun
-from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,9 +67,11 @@ def lay_out(machine: MachineSpec) -> BootLayout:
     ranges = present_ranges(machine)
     areas = cma_areas(machine, ranges) or []
     zones = zones_at_boot(machine, ranges, areas)
+    geometry = machine.geometry
     memory = Memory(
-        block_pages=machine.block_size // PAGE_SIZE,
-        section_pages=machine.section_size // PAGE_SIZE,
+        geometry=geometry,
+        block_pages=machine.block_size // geometry.size,
+        section_pages=machine.section_size // geometry.size,
         nodes=range(len(LinuxNodes(machine).numbers)),
     )
     for zone in zones:
@@ -92,7 +93,7 @@ def lay_out(machine: MachineSpec) -> BootLayout:
         movable_pages=sum(zone.present for zone in zones if zone.zone == ZONE_MOVABLE),
         cma_pages=sum(zone.cma for zone in kernel),
     )
-    above_4g = ranges[-1].end > DMA32_END
+    above_4g = ranges[-1].end > geometry.pages(DMA32_END)
     options = _options(machine, areas, above_4g=above_4g)
     return BootLayout(memory, tuple(zones), tuple(areas), boot, device_base(machine), options)
 
@@ -106,9 +107,9 @@ def _options(machine: MachineSpec, areas: Sequence[NodeRange], *, above_4g: bool
         crashkernel=machine.crashkernel,
         log_buf_len=machine.log_buf_len,
         bottom_up=machine.movable_node,
-        cma=sum(area.end - area.start for area in areas) * PAGE_SIZE,
+        cma=sum(area.end - area.start for area in areas) * machine.page_size,
         memoryless_nodes=len(LinuxNodes(machine).numbers) - sum(bool(node.boot_memory) for node in machine.nodes),
-        section_pages=machine.section_size // PAGE_SIZE,
+        section_size=machine.section_size,
     )
 
 

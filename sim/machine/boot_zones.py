@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from sim.machine.address_map import DMA32_END, DMA_END
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
-from sim.units import bytes_to_pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sim.machine.address_map import NodeRange
     from sim.machine.spec import MachineSpec
-
-_MOVABLE_ALIGN: Final = 1024
-"""Pages that the start of a ZONE_MOVABLE at boot is rounded up to: the page allocator's largest chunk, 4 MiB."""
 
 _NO_END: Final = 1 << 62
 
@@ -39,11 +35,8 @@ class BootZone:
 def zones_at_boot(machine: MachineSpec, ranges: Sequence[NodeRange], areas: Sequence[NodeRange] = ()) -> list[BootZone]:
     """Return the zones of each node, ``ranges`` being the memory that is there and ``areas`` the CMA in it."""
     movable_from = _movable_starts(machine, ranges)
-    bounds = (
-        (ZONE_DMA, 0, DMA_END if machine.zone_dma else 0),
-        (ZONE_DMA32, DMA_END if machine.zone_dma else 0, DMA32_END),
-        (ZONE_NORMAL, DMA32_END, _NO_END),
-    )
+    dma, dma32 = _low_zone_ends(machine)
+    bounds = ((ZONE_DMA, 0, dma), (ZONE_DMA32, dma, dma32), (ZONE_NORMAL, dma32, _NO_END))
     zones = []
     for node in sorted({node_range.node for node_range in ranges}):
         own = [node_range for node_range in ranges if node_range.node == node]
@@ -57,6 +50,12 @@ def zones_at_boot(machine: MachineSpec, ranges: Sequence[NodeRange], areas: Sequ
             if start < end and present:
                 zones.append(BootZone(node, zone, start, end, present))
     return [replace(zone, cma=sum(area.end - area.start for area in areas if _within(area, zone))) for zone in zones]
+
+
+def _low_zone_ends(machine: MachineSpec) -> tuple[int, int]:
+    """Return the page frames where DMA and DMA32 end."""
+    pages = machine.geometry.pages
+    return pages(DMA_END) if machine.zone_dma else 0, pages(DMA32_END)
 
 
 def present_pages(ranges: Sequence[NodeRange], start: int, end: int) -> int:
@@ -82,15 +81,17 @@ def _movable_starts(machine: MachineSpec, ranges: Sequence[NodeRange]) -> dict[i
     """
     if machine.movable_node:
         return {}
-    required = bytes_to_pages(machine.kernelcore)
+    pages, align = machine.geometry.pages, machine.geometry.chunk_pages
+    required = pages(machine.kernelcore)
     total = sum(node_range.end - node_range.start for node_range in ranges)
     if machine.movablecore:
-        movable = -(-bytes_to_pages(machine.movablecore) // _MOVABLE_ALIGN) * _MOVABLE_ALIGN
+        movable = -(-pages(machine.movablecore) // align) * align
         required = max(required, total - min(total, movable))
     if not required or required >= total:
         return {}
     top = max(node_range.end for node_range in ranges)
-    usable_from = DMA32_END if top > DMA32_END else DMA_END if top > DMA_END and machine.zone_dma else 0
+    dma, dma32 = _low_zone_ends(machine)
+    usable_from = next((end for end in (dma32, dma) if top > end), 0)
     nodes = sorted({node_range.node for node_range in ranges})
     starts = dict.fromkeys(nodes, 0)
     usable = len(nodes)
@@ -103,7 +104,7 @@ def _movable_starts(machine: MachineSpec, ranges: Sequence[NodeRange]) -> dict[i
         if not usable or required <= usable:
             break
     ends = {node_range.node: node_range.end for node_range in ranges}
-    aligned = {node: -(-start // _MOVABLE_ALIGN) * _MOVABLE_ALIGN for node, start in starts.items() if start}
+    aligned = {node: -(-start // align) * align for node, start in starts.items() if start}
     return {node: start for node, start in aligned.items() if start < ends[node]}
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.machine.address_map import DMA32_END, NodeRange, without
-from sim.units import MIB, PAGE_SIZE, PAGEBLOCK_PAGES, bytes_to_pages
+from sim.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sim.machine.spec import MachineSpec
+    from sim.pages import PageGeometry
 
 # What the kernel holds by then: its image, loaded at 16 MiB; at the top of memory the log and its first page tables; at
 # the top of each node that node's own structures. The sizes are rough, and decide where an area fits all but so.
-_IMAGE: Final = (16 * MIB // PAGE_SIZE, 64 * MIB // PAGE_SIZE)
-_TOP_OF_MEMORY: Final = 4 * MIB // PAGE_SIZE
-_TOP_OF_NODE: Final = PAGEBLOCK_PAGES
+_IMAGE: Final = (16 * MIB, 64 * MIB)
+_TOP_OF_MEMORY: Final = 4 * MIB
+_TOP_OF_NODE: Final = 2 * MIB
 
 
 def cma_areas(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRange] | None:
@@ -29,14 +30,15 @@ def cma_areas(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRan
     ``ranges`` is the memory that is there. Where the kernel repeats it on each of several nodes with memory, each that
     has room gets one more of the same size.
     """
-    size = _aligned_up(bytes_to_pages(machine.cma))
+    geometry = machine.geometry
+    size = _aligned_up(geometry.pages(machine.cma), geometry)
     if not size:
         return []
     free = _free_ranges(machine, ranges)
     nodes = sorted({part.node for part in ranges})
     areas = []
     for wanted in ({*nodes}, *([{node} for node in nodes] if machine.repeats_cma and len(nodes) > 1 else [])):
-        area = _place([part for part in free if part.node in wanted], size)
+        area = _place([part for part in free if part.node in wanted], size, geometry)
         if area is not None:
             areas.append(area)
             free = without(free, area.start, area.end)
@@ -47,35 +49,38 @@ def cma_areas(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRan
 
 def largest_area(machine: MachineSpec, ranges: Sequence[NodeRange]) -> int:
     """Return the pages of the largest area that finds room in ``ranges``."""
+    geometry = machine.geometry
+    pageblock = geometry.pageblock_pages
     return max(
-        part.end // PAGEBLOCK_PAGES * PAGEBLOCK_PAGES - _aligned_up(part.start)
-        for part in _free_ranges(machine, ranges)
+        part.end // pageblock * pageblock - _aligned_up(part.start, geometry) for part in _free_ranges(machine, ranges)
     )
 
 
 def _free_ranges(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRange]:
     """Return what the kernel has not taken for itself by then, ascending."""
     top = max(part.end for part in ranges)
-    tables = _TOP_OF_MEMORY + bytes_to_pages(machine.log_buf_len)
+    pages = machine.geometry.pages
+    tables = pages(_TOP_OF_MEMORY + machine.log_buf_len)
     last = {part.node: part.end for part in ranges}
-    free = without(ranges, *_IMAGE)
+    free = without(ranges, *map(pages, _IMAGE))
     for end in last.values():
-        free = without(free, end - (tables if end == top else _TOP_OF_NODE), end)
+        free = without(free, end - (tables if end == top else pages(_TOP_OF_NODE)), end)
     return free
 
 
-def _place(free: Sequence[NodeRange], size: int) -> NodeRange | None:
+def _place(free: Sequence[NodeRange], size: int, geometry: PageGeometry) -> NodeRange | None:
     """Return the lowest place for ``size`` pages from 4 GiB on, else the highest of all; None where there is none."""
     for part in free:
-        start = _aligned_up(max(part.start, DMA32_END))
+        start = _aligned_up(max(part.start, geometry.pages(DMA32_END)), geometry)
         if start + size <= part.end:
             return NodeRange(part.node, start, start + size)
+    pageblock = geometry.pageblock_pages
     for part in reversed(free):
-        start = (part.end - size) // PAGEBLOCK_PAGES * PAGEBLOCK_PAGES
+        start = (part.end - size) // pageblock * pageblock
         if start >= part.start:
             return NodeRange(part.node, start, start + size)
     return None
 
 
-def _aligned_up(page: int) -> int:
-    return -(-page // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
+def _aligned_up(page: int, geometry: PageGeometry) -> int:
+    return -(-page // geometry.pageblock_pages) * geometry.pageblock_pages

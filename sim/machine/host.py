@@ -18,7 +18,7 @@ from sim.machine.address_map import LinuxNodes
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.record.recorder import NO_DEVICE
-from sim.units import MIB, PAGE_SIZE
+from sim.units import MIB
 
 if TYPE_CHECKING:
     import simpy
@@ -117,7 +117,7 @@ class MachineHost:
             return False
         if device in self._asked_back:
             self._asked_back.discard(device)
-            self._context.recorder.requested(self.env.now, attached.index, attached.size // PAGE_SIZE)
+            self._context.recorder.requested(self.env.now, attached.index, attached.size // self._context.page_bytes)
         return True
 
     def set_dax_state(self, device: str, word: str) -> bool:
@@ -130,7 +130,8 @@ class MachineHost:
         dax = self._idle_dax(device)
         if dax is None:
             return False
-        self._context.recorder.requested(self.env.now, dax.index, 0 if word == UNPLUGGED else dax.size // PAGE_SIZE)
+        wanted = 0 if word == UNPLUGGED else dax.size // self._context.page_bytes
+        self._context.recorder.requested(self.env.now, dax.index, wanted)
         dax.write_state(word)
         return True
 
@@ -148,7 +149,7 @@ class MachineHost:
         dax = self._idle_dax(device)
         if dax is None:
             return False
-        self._context.recorder.requested(self.env.now, dax.index, dax.size // PAGE_SIZE)
+        self._context.recorder.requested(self.env.now, dax.index, dax.size // self._context.page_bytes)
         dax.plug()
         return True
 
@@ -203,7 +204,7 @@ class MachineHost:
     def plugged(self, device: str) -> int:
         """Bytes of the device that the guest has, 0 where it is not attached."""
         attached = self._devices.get(device)
-        return 0 if attached is None else attached.plugged_pages * PAGE_SIZE
+        return 0 if attached is None else attached.plugged_pages * self._context.page_bytes
 
     def requested(self, device: str) -> int:
         """Bytes of the device that were asked for last; of a DIMM its size."""
@@ -279,7 +280,7 @@ class MachineHost:
             if isinstance(spec, VirtioMemSpec) and spec.requested:
                 device.resize(spec.requested)
         else:
-            context.recorder.requested(self.env.now, device.index, device.size // PAGE_SIZE)
+            context.recorder.requested(self.env.now, device.index, device.size // context.page_bytes)
             device.plug()
 
     def _driver_done(self, name: str, ok: bool) -> None:  # noqa: FBT001 - a callback's one answer

@@ -16,7 +16,8 @@ from sim.faults import Fault, InputError
 from sim.machine.address_map import default_block_size, present_ranges
 from sim.machine.boot_zones import crossing, zones_at_boot
 from sim.machine.cma import cma_areas, largest_area
-from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, PAGE_SIZE, format_size, parse_series
+from sim.pages import PAGE_SIZES, SMALLEST_PAGE, PageGeometry
+from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, format_size, parse_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ class MachineSpec:
     the most that boot memory and devices may add up to, None for no limit of its own; ``max_ram_below_4g`` QEMU's
     option of that name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the top of low memory (0: as
     :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False, True
-    or ``"force"``).
+    or ``"force"``); ``page_size`` the base page.
 
     Raises InputError with all faults; the key of each is the field's name.
     """
@@ -81,14 +82,20 @@ class MachineSpec:
     max_ram_below_4g: int = 0
     firmware_pages: int = 0
     memmap_on_memory: bool | Literal["force"] = False
+    page_size: int = SMALLEST_PAGE
 
     def __post_init__(self) -> None:
         faults = list(self._faults()) or list(self._layout_faults())
         if faults:
             raise InputError("machine", faults)
         if not self.block_size:
-            end = present_ranges(self)[-1].end * PAGE_SIZE
+            end = present_ranges(self)[-1].end * self.page_size
             object.__setattr__(self, "block_size", default_block_size(end, self.section_size))
+
+    @property
+    def geometry(self) -> PageGeometry:
+        """What a page is, and what follows from it."""
+        return PageGeometry(self.page_size)
 
     @property
     def boot_memory(self) -> int:
@@ -111,8 +118,22 @@ class MachineSpec:
         return self.kernel_series >= _CMA_PER_NODE_SINCE if self.cma_per_node is None else self.cma_per_node
 
     def _faults(self) -> Iterator[Fault]:
+        if self.page_size not in PAGE_SIZES:
+            sizes = ", ".join(map(format_size, PAGE_SIZES))
+            yield Fault("page_size", f"{format_size(self.page_size)} is none of {sizes}")
+            return
         yield from self._node_faults()
-        if not _power_of_two(self.section_size) or not PAGE_SIZE <= self.section_size <= _MAX_BLOCK_SIZE:
+        yield from self._block_faults()
+        yield from self._word_faults()
+        yield from self._size_faults()
+        series = _SERIES.fullmatch(self.kernel)
+        if series is None or (int(series[1]), int(series[2])) < _FIRST_SERIES:
+            yield Fault("kernel", f"{self.kernel!r} is not a kernel series from 5.15 on, such as '6.1' or '6.12'")
+        if not 0 <= self.slots <= _MAX_SLOTS:
+            yield Fault("slots", f"{self.slots} is not a number of DIMM slots from 0 to {_MAX_SLOTS}")
+
+    def _block_faults(self) -> Iterator[Fault]:
+        if not _power_of_two(self.section_size) or not self.page_size <= self.section_size <= _MAX_BLOCK_SIZE:
             yield Fault("section_size", f"{format_size(self.section_size)} is not a power of two up to 2GiB")
         elif self.block_size and (
             not _power_of_two(self.block_size) or not self.section_size <= self.block_size <= _MAX_BLOCK_SIZE
@@ -121,24 +142,6 @@ class MachineSpec:
                 "block_size",
                 f"{format_size(self.block_size)} is not a power of two from the section size"
                 f" ({format_size(self.section_size)}) to 2GiB",
-            )
-        series = _SERIES.fullmatch(self.kernel)
-        if series is None or (int(series[1]), int(series[2])) < _FIRST_SERIES:
-            yield Fault("kernel", f"{self.kernel!r} is not a kernel series from 5.15 on, such as '6.1' or '6.12'")
-        if not 0 <= self.slots <= _MAX_SLOTS:
-            yield Fault("slots", f"{self.slots} is not a number of DIMM slots from 0 to {_MAX_SLOTS}")
-        yield from self._word_faults()
-        yield from self._size_faults()
-        for number, (start, size) in enumerate(self.soft_reserved):
-            if start < 0 or size <= 0 or (start | size) % PAGE_SIZE:
-                yield Fault(
-                    f"soft_reserved[{number}]", f"{size} bytes at {start} are not a number of whole pages of 4KiB"
-                )
-        if self.max_memory is not None and not self.boot_memory <= self.max_memory <= MEMORY_LIMIT:
-            yield Fault(
-                "max_memory",
-                f"{format_size(self.max_memory)} is not between the boot memory"
-                f" ({format_size(self.boot_memory)}) and 64TiB",
             )
 
     def _word_faults(self) -> Iterator[Fault]:
@@ -154,8 +157,8 @@ class MachineSpec:
     def _size_faults(self) -> Iterator[Fault]:
         for name in ("kernelcore", "movablecore", "cma", "crashkernel", "log_buf_len", "mem", "max_ram_below_4g"):
             size: int = getattr(self, name)
-            if size < 0 or size % PAGE_SIZE:
-                yield Fault(name, f"{size} bytes are not a number of whole pages of 4KiB")
+            if size < 0 or size % self.page_size:
+                yield Fault(name, f"{size} bytes are not a number of whole pages of {format_size(self.page_size)}")
             elif size and name in _LIMITS:
                 if not _LEAST_LOW_MEMORY <= size <= _LIMITS[name]:
                     low, high = format_size(_LEAST_LOW_MEMORY), format_size(_LIMITS[name])
@@ -164,6 +167,18 @@ class MachineSpec:
                 yield Fault(
                     name, f"{format_size(size)} are more than the boot memory ({format_size(self.boot_memory)})"
                 )
+        for number, (start, size) in enumerate(self.soft_reserved):
+            if start < 0 or size <= 0 or (start | size) % self.page_size:
+                yield Fault(
+                    f"soft_reserved[{number}]",
+                    f"{size} bytes at {start} are not a number of whole pages of {format_size(self.page_size)}",
+                )
+        if self.max_memory is not None and not self.boot_memory <= self.max_memory <= MEMORY_LIMIT:
+            yield Fault(
+                "max_memory",
+                f"{format_size(self.max_memory)} is not between the boot memory"
+                f" ({format_size(self.boot_memory)}) and 64TiB",
+            )
 
     def _layout_faults(self) -> Iterator[Fault]:
         """Yield what shows only once boot memory is laid out, which takes a machine without other faults."""
@@ -173,7 +188,7 @@ class MachineSpec:
             return
         areas = cma_areas(self, ranges)
         if areas is None:
-            free = format_size(largest_area(self, ranges) * PAGE_SIZE)
+            free = format_size(largest_area(self, ranges) * self.page_size)
             yield Fault(
                 "cma",
                 f"{format_size(self.cma)} do not fit: an area lies in one piece in one zone, and the largest that the"
@@ -182,7 +197,7 @@ class MachineSpec:
             return
         area = crossing(areas, zones_at_boot(self, ranges))
         if area is not None:
-            start, end = (format_size(page * PAGE_SIZE) for page in (area.start, area.end))
+            start, end = (format_size(page * self.page_size) for page in (area.start, area.end))
             yield Fault(
                 "cma",
                 f"the area would lie from {start} to {end}, where kernelcore or movablecore has a zone begin; the"
@@ -194,9 +209,10 @@ class MachineSpec:
             yield Fault("nodes", f"a machine has 1 to {MOST_NODES} nodes, not {len(self.nodes)}")
             return
         for number, node in enumerate(self.nodes):
-            if node.boot_memory < 0 or node.boot_memory % PAGE_SIZE:
+            if node.boot_memory < 0 or node.boot_memory % self.page_size:
                 yield Fault(
-                    f"nodes[{number}].boot_memory", f"{node.boot_memory} bytes are not a number of whole pages of 4KiB"
+                    f"nodes[{number}].boot_memory",
+                    f"{node.boot_memory} bytes are not a number of whole pages of {format_size(self.page_size)}",
                 )
         if self.boot_memory <= 0:
             yield Fault("nodes", "no node has boot memory; a kernel needs some to boot")

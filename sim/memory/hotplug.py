@@ -20,7 +20,7 @@ from sim.memory.groups import NO_GROUP, GroupRegistry, MemoryGroup
 from sim.memory.spans import Spans
 from sim.memory.unit_index import UnitIndex
 from sim.memory.zones import ZONE_LABELS, ZONE_NORMAL, Node, ScopeTotals, Zone
-from sim.units import PAGE_SIZE, STRUCT_PAGE_BYTES
+from sim.pages import PAGES_4K, PageGeometry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,7 @@ class Memory:
     """The memory of one machine: nodes, zones, blocks, groups.
 
     ``block_pages`` and ``section_pages`` are powers of two, a block being one or more whole sections. ``nodes`` are
-    the possible node ids.
+    the possible node ids. ``geometry`` says what a page is.
     """
 
     __slots__ = (
@@ -41,6 +41,7 @@ class Memory:
         "altmap_pages",
         "block_pages",
         "blocks",
+        "geometry",
         "groups",
         "max_blocks",
         "memmap_pages",
@@ -51,11 +52,14 @@ class Memory:
         "zone_by_code",
     )
 
-    def __init__(self, *, block_pages: int, section_pages: int, nodes: Iterable[int]) -> None:
+    def __init__(
+        self, *, block_pages: int, section_pages: int, nodes: Iterable[int], geometry: PageGeometry = PAGES_4K
+    ) -> None:
         if block_pages <= 0 or block_pages & (block_pages - 1) or section_pages <= 0 or block_pages % section_pages:
             raise ValueError(
                 f"a block of {block_pages} pages is not a power of two of whole sections ({section_pages} pages)"
             )
+        self.geometry = geometry
         self.block_pages = block_pages
         self.section_pages = section_pages
         self.nodes: dict[int, Node] = {nid: Node(nid) for nid in nodes}
@@ -64,12 +68,12 @@ class Memory:
         self.blocks = BlockTable()
         self.groups = GroupRegistry(block_pages, self.nodes)
         self.zone_by_code: list[Zone | None] = [None] * FIRST_ZONE_CODE
-        self.max_blocks = MAX_PHYSICAL_BYTES // PAGE_SIZE // block_pages
-        self.memmap_pages = block_pages * STRUCT_PAGE_BYTES // PAGE_SIZE
+        self.max_blocks = MAX_PHYSICAL_BYTES // geometry.size // block_pages
+        self.memmap_pages = geometry.memmap_pages(block_pages)
         """Pages that the memmap of one block takes."""
         self.altmap_pages = self.memmap_pages
         """Pages that a block which hosts its own memmap never hands out; whole pageblocks with ``force``."""
-        self.spans = Spans(self.blocks, block_pages)
+        self.spans = Spans(self.blocks, block_pages, geometry.subsection_pages)
         self._units = UnitIndex(self.blocks, block_pages, section_pages, self.zone_type_at)
 
     # Zones -----------------------------------------------------------------------------------------------------------

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.units import PAGEBLOCK_PAGES
-
 if TYPE_CHECKING:
     from sim.memory.blocks import BlockTable
     from sim.memory.zones import Zone
@@ -20,11 +18,12 @@ class Spans:
     ``sections_end`` has, for a boot block whose upper sections have no memory, the page after the last that has.
     """
 
-    __slots__ = ("_block_pages", "_blocks", "sections_end")
+    __slots__ = ("_block_pages", "_blocks", "_subsection", "sections_end")
 
-    def __init__(self, blocks: BlockTable, block_pages: int) -> None:
+    def __init__(self, blocks: BlockTable, block_pages: int, subsection_pages: int) -> None:
         self._blocks = blocks
         self._block_pages = block_pages
+        self._subsection = subsection_pages
         self.sections_end: dict[int, int] = {}
 
     def shrink(self, zone: Zone, block: int, count: int) -> None:
@@ -40,7 +39,7 @@ class Spans:
             # Where no block of the zone is left below, last is -1 and the edge page 0, which stands for "none".
             edge = self.sections_end.get(last, (last + 1) * self._block_pages)
             for part_start, part_end in zone.mixed_parts:
-                part_edge = part_end - part_end % PAGEBLOCK_PAGES
+                part_edge = part_end - part_end % self._subsection
                 if max(edge, zone.start) < part_edge <= start and part_start < part_edge:
                     edge = part_edge
             if edge:
@@ -55,7 +54,7 @@ class Spans:
         if above >= 0 and above * self._block_pages < zone.end:
             edges.append(above * self._block_pages)
         for part_start, part_end in zone.mixed_parts:
-            edge = -(-part_start // PAGEBLOCK_PAGES) * PAGEBLOCK_PAGES
+            edge = -(-part_start // self._subsection) * self._subsection
             if first_page <= edge < min(part_end, zone.end):
                 edges.append(edge)
         return min(edges, default=None)

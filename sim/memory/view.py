@@ -40,12 +40,12 @@ class Meminfo(Protocol):
 class MemoryView:
     """What a policy may know, as it is now. All counts are pages. Nothing that can be reached from it can be changed.
 
-    ``system`` and ``nodes[nid]`` are the totals of all nodes and of one node; ``block_pages``, ``section_pages`` the
-    machine's constants; ``several_nodes`` whether the machine has more than one (else both totals are the same);
-    ``movable_node`` whether the kernel was booted with that word; ``unit_sections(unit_pages, page)`` the online
-    sections of the unit around a page as (in kernel zones, in ZONE_MOVABLE); ``kernel_headroom`` asks the guest how
-    many pages kernel requests could still get on a node (None: on all), caches given up for them, and is None itself
-    where no guest is modelled; ``use``, likewise, who uses a node's memory (:class:`MemoryUse`).
+    ``system`` and ``nodes[nid]`` are the totals of all nodes and of one node; ``page_size`` (bytes), ``block_pages``
+    and ``section_pages`` the machine's constants; ``several_nodes`` whether the machine has more than one (else both
+    totals are the same); ``movable_node`` whether the kernel was booted with that word; ``unit_sections(unit_pages,
+    page)`` the online sections of the unit around a page as (in kernel zones, in ZONE_MOVABLE); ``kernel_headroom``
+    asks the guest how many pages kernel requests could still get on a node (None: on all), caches given up for them,
+    and is None itself where no guest is modelled; ``use``, likewise, who uses a node's memory (:class:`MemoryUse`).
     """
 
     __slots__ = (
@@ -55,6 +55,7 @@ class MemoryView:
         "kernel_headroom",
         "movable_node",
         "nodes",
+        "page_size",
         "section_pages",
         "several_nodes",
         "system",
@@ -62,6 +63,7 @@ class MemoryView:
         "use",
     )
 
+    page_size: int
     block_pages: int
     section_pages: int
     system: TotalsView
@@ -82,6 +84,7 @@ class MemoryView:
         meminfo: Meminfo | None = None,
     ) -> None:
         values = {
+            "page_size": memory.geometry.size,
             "block_pages": memory.block_pages,
             "section_pages": memory.section_pages,
             "system": memory.system.view,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sim.pages import SMALLEST_PAGE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -72,7 +74,8 @@ class KernelNeed:
 class RunResult:
     """A cell's raw outcome.
 
-    ``events`` has shape (n, 7), columns :data:`sim.record.recorder.EVENT_COLUMNS`, in order of simulated time.
+    ``events`` has shape (n, 7), columns :data:`sim.record.recorder.EVENT_COLUMNS`, in order of simulated time. All
+    counts of pages, here and in ``guest``, are base pages of ``page_size`` bytes.
     ``duration_us`` is the simulated end. ``device_groups`` holds the memory group of each device; empty where that is
     not known. ``counters`` are totals kept by the core (``decisions``, ``failed_requests``, ...). ``guest`` holds the
     guest's sampled series by name, each an array as long as ``guest["t_us"]``; empty without a guest model.
@@ -92,3 +95,4 @@ class RunResult:
     device_groups: tuple[DeviceGroup, ...] = ()
     kernel_need: KernelNeed | None = None
     foreseen: Foreseen | None = None
+    page_size: int = SMALLEST_PAGE

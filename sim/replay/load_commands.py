@@ -11,14 +11,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sim.guest.contract import Demand, OomEvent
-from sim.units import MIB, PAGE_SIZE
+from sim.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sim.guest import GuestModel
 
-_MIB_PAGES: Final = MIB // PAGE_SIZE
 _TMPFS = ("/tmp", "/dev/shm", "/run")  # noqa: S108 (paths inside the recorded guest)
 
 
@@ -102,7 +101,7 @@ def _apply_one(guest: GuestModel, action: Action, node: int) -> Demand:
         _free(guest, action)
         return Demand(0)
     tmpfs = action.name.startswith(_TMPFS)
-    amount = action.amount * _MIB_PAGES if action.verb in _IN_MIB else action.amount
+    amount = action.amount * (MIB // guest.parameters.geometry.size) if action.verb in _IN_MIB else action.amount
     demands = guest.demands
     match action.verb:
         case Verb.ANON:

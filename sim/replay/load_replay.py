@@ -6,6 +6,7 @@ Here the model, not the recording, decides what comes back. Differences are figu
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from sim.replay.load_commands import apply, ooms
 from sim.replay.load_comparison import StepComparison, TraceComparison
 from sim.replay.shell_lines import parse_command
 from sim.replay.trace_format import TraceError, read_trace
-from sim.units import MIB, PAGE_SIZE, seconds_to_us
+from sim.units import MIB, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from sim.replay.report import ReplayReport
     from sim.replay.trace_format import Snapshot, Step, Trace, ZoneSnapshot
 
-_MIB_PAGES: Final = MIB // PAGE_SIZE
 _MOVES: Final = frozenset({"resize_virtio_mem", "set_block_state", "unplug_dimm", "wait"})
 """Steps in which pages are moved for offlining; in others the kernel moves some to have huge pages."""
 
@@ -42,7 +42,9 @@ class LoadReplay(Replay):
     def __init__(self, trace: Trace, parameters: GuestParameters | None = None) -> None:
         if parameters is None:
             parameters = parameters_for_kernel(trace.series)
-        self.model = GuestModel(parameters, block_pages=trace.memory_block_size // PAGE_SIZE)
+        parameters = replace(parameters, geometry=trace.geometry)
+        self._mib = MIB // trace.page_size
+        self.model = GuestModel(parameters, block_pages=trace.memory_block_size // trace.page_size)
         self.model.boot(boot_zones(trace, parameters))
         super().__init__(trace, guest=self.model)
         self.events: dict[int, tuple[OomEvent, ...]] = {}
@@ -105,7 +107,7 @@ class LoadReplay(Replay):
         def touch(until: int) -> None:
             nonlocal done
             if until > done:
-                events.extend(self.model.demands.anonymous(load, (until - done) * _MIB_PAGES).ooms)
+                events.extend(self.model.demands.anonymous(load, (until - done) * self._mib).ooms)
                 done = until
 
         before = 0.0
@@ -135,12 +137,12 @@ class LoadReplay(Replay):
         row.moved_mib = self._moved(step, after)
         if after.mem_free is not None:
             listed = sum(use.free - use.pcp for use in uses.values())
-            row.mem_free_mib = (listed / _MIB_PAGES, after.mem_free / MIB)
+            row.mem_free_mib = (listed / self._mib, after.mem_free / MIB)
         kernel = _kernel_pages(self.trace, after)
         if kernel is not None and self._kernel_at_boot is not None:
             simulated = sum(use.kernel + use.memmap for use in uses.values())
-            row.kernel_mib = (simulated / _MIB_PAGES, (kernel - self._kernel_at_boot) / _MIB_PAGES)
-        row.free_mib = _free(after, uses)
+            row.kernel_mib = (simulated / self._mib, (kernel - self._kernel_at_boot) / self._mib)
+        row.free_mib = _free(after, uses, self._mib)
         for entry in step.devices or ():
             device = self.devices.get(entry.id)
             if entry.type == "virtio-mem" and entry.size is not None:
@@ -157,7 +159,7 @@ class LoadReplay(Replay):
         self._migrated = migrated
         if after.vmstat is None or step.op not in _MOVES:
             return None
-        return (migrated[0] - before[0]) / _MIB_PAGES, (migrated[1] - before[1]) / _MIB_PAGES
+        return (migrated[0] - before[0]) / self._mib, (migrated[1] - before[1]) / self._mib
 
 
 def replay_with_load(path: Path) -> tuple[ReplayReport, TraceComparison | None]:
@@ -181,7 +183,7 @@ def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
     home = min(zone.node for zone, _ in zones)
     first = max((number for zone, number in zones if zone.node == home and number != ZONE_MOVABLE), default=ZONE_DMA)
     managed = sum(zone.managed_pages for zone, _ in zones)
-    used = managed - (boot.mem_free or 0) // PAGE_SIZE
+    used = managed - (boot.mem_free or 0) // trace.page_size
     idle_pcp = idle_pcp_pages(managed, parameters)
     entries = []
     for zone, number in zones:
@@ -200,7 +202,7 @@ def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
 
 def _runs(trace: Trace, zones: list[tuple[ZoneSnapshot, int]]) -> dict[tuple[int, int], list[tuple[int, int]]]:
     """Return boot blocks as (first, count) by (node, zone); one that mixes zones counts for its highest kernel zone."""
-    block_pages = trace.memory_block_size // PAGE_SIZE
+    block_pages = trace.memory_block_size // trace.page_size
     runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for run in trace.boot.blocks:
         if run.state != "online" or run.node is None:
@@ -223,8 +225,8 @@ def _runs(trace: Trace, zones: list[tuple[ZoneSnapshot, int]]) -> dict[tuple[int
     return runs
 
 
-def _free(after: Snapshot, uses: Mapping[tuple[int, int], ZoneUse]) -> dict[str, Pair]:
-    """Return free memory by zone in MiB, with what lies on CPU lists where the recording tells it apart."""
+def _free(after: Snapshot, uses: Mapping[tuple[int, int], ZoneUse], mib: int) -> dict[str, Pair]:
+    """Return free memory by zone in MiB, ``mib`` being the pages of one, with CPU lists where they were recorded."""
     free: dict[str, Pair] = {}
     for zone in after.zones:
         if zone.free_pages is None or zone.zone not in ZONE_BY_LABEL:
@@ -235,7 +237,7 @@ def _free(after: Snapshot, uses: Mapping[tuple[int, int], ZoneUse]) -> dict[str,
             recorded += zone.pcp_pages
         elif use:
             simulated -= use.pcp
-        free[f"{zone.node}/{zone.zone}"] = (simulated / _MIB_PAGES, recorded / _MIB_PAGES)
+        free[f"{zone.node}/{zone.zone}"] = (simulated / mib, recorded / mib)
     return free
 
 

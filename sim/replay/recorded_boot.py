@@ -35,6 +35,7 @@ def build_memory(trace: Trace) -> tuple[Memory, list[ColdMemory]]:
     page_bytes = trace.page_size
     try:
         memory = Memory(
+            geometry=trace.geometry,
             block_pages=trace.memory_block_size // page_bytes,
             section_pages=trace.section_size // page_bytes,
             nodes=sorted({node.nid for node in trace.machine.nodes} | {zone.node for zone in trace.boot.zones}),

@@ -19,7 +19,6 @@ from sim.devices.virtio_mem_bbm import BigBlockMode
 from sim.guest.bits import highest
 from sim.guest.contract import OfflineOutcome, SubblockOutcome
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
-from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +69,7 @@ class RecordedGuest:
             if isinstance(device, VirtioMem) and not isinstance(device.mode, BigBlockMode) and entry.size is not None:
                 requested = step.requested_size if entry.id == step.id else entry.requested_size
                 if entry.size > (requested or 0):
-                    self._shares[entry.id] = _Share(keep=entry.size // PAGE_SIZE)
+                    self._shares[entry.id] = _Share(keep=entry.size // self._memory.geometry.size)
                 else:
                     self._shares[entry.id] = _Share(give=self._given_by_staying(device.node, device.mode, after))
         self._kernel_managed = _kernel_managed(after)
@@ -121,7 +120,7 @@ class RecordedGuest:
         return address is not None and size is not None and address <= self._address(block) < address + size
 
     def _address(self, block: int) -> int:
-        return block * self._memory.block_pages * PAGE_SIZE
+        return block * self._memory.block_pages * self._memory.geometry.size
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:
         """Nothing to note."""

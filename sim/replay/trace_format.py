@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sim.faults import MemhpSimError
+from sim.pages import PageGeometry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +175,7 @@ class Trace(_Model):
     machine: MachineEntry
     memory_block_size: int = Field(gt=0)
     section_size: int = Field(gt=0)
-    page_size: Literal[4096] = 4096
+    page_size: Literal[4096, 16384, 65536] = 4096
     policy: PolicyEntry
     boot: Snapshot
     steps: list[Step]
@@ -205,6 +206,11 @@ class Trace(_Model):
                 yield f"{where}: device {entry.id}", entry.block_start or 0, entry.block_count or 0
                 for part in entry.ranges or ():
                     yield f"{where}: device {entry.id}: ranges", part.block_start, part.block_count
+
+    @property
+    def geometry(self) -> PageGeometry:
+        """What a page of the recorded machine is."""
+        return PageGeometry(self.page_size)
 
     @property
     def series(self) -> tuple[int, int]:

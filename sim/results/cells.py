@@ -38,7 +38,7 @@ def write_cell(store: Path, cell: CellId, result: RunResult, series: RunSeries, 
     row = frames.run_row(cell, result, scores)
     if result.guest:
         write_cell_table(cell_path(store, GUEST, cell), frames.guest_table(cell, result))
-    write_cell_table(cell_path(store, "series", cell), frames.series_table(cell, series))
+    write_cell_table(cell_path(store, "series", cell), frames.series_table(cell, series, result.page_size))
     write_cell_table(cell_path(store, "events", cell), frames.events_table(cell, result, row))
     return row
 

@@ -19,7 +19,7 @@ from sim.results.failure import Status
 from sim.results.identity import canonical_json
 from sim.results.schema import EVENTS, GUEST, SERIES, TableLayout
 from sim.scores.registry import SCORES
-from sim.units import MICROSECONDS, PAGE_SIZE
+from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,8 @@ METADATA: Final[Mapping[str, str]] = {
     "device_names": "ids of the devices, in the order of the column `device`",
     "device_nodes": "their NUMA nodes",
     "device_units": "their memory groups: pages of a unit of a dynamic group, 0 for a static one, -1 for none",
-    "block_pages": "pages of 4 KiB in a memory block",
+    "page_size": "bytes of a base page, in which all pages are counted",
+    "block_pages": "pages in a memory block",
     "duration_us": "simulated end of the run, in microseconds",
     "boot": "memory before hotplug: `runs` of blocks that are alike (first block, blocks, zone number or -1 where "
     "zones share a block, node), `kernel_pages` (present pages of the kernel zones), `movable_pages` (of "
@@ -84,11 +85,12 @@ def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str
         {
             "status": Status.COMPLETED.value,
             "duration_s": result.duration_us / MICROSECONDS,
-            "block_bytes": result.block_pages * PAGE_SIZE,
+            "page_bytes": result.page_size,
+            "block_bytes": result.block_pages * result.page_size,
             "configured_ratio": result.configured_ratio,
-            "boot_kernel_bytes": boot.kernel_pages * PAGE_SIZE,
-            "boot_movable_bytes": boot.movable_pages * PAGE_SIZE,
-            "boot_cma_bytes": boot.cma_pages * PAGE_SIZE,
+            "boot_kernel_bytes": boot.kernel_pages * result.page_size,
+            "boot_movable_bytes": boot.movable_pages * result.page_size,
+            "boot_cma_bytes": boot.cma_pages * result.page_size,
             "devices": len(result.device_names),
             "events": len(result.events),
             "plan_proved": None if result.foreseen is None else result.foreseen.proved,
@@ -174,15 +176,15 @@ def _with_head(cell: CellId, length: int, arrays: Mapping[str, pa.Array]) -> pa.
     return pa.Table.from_arrays([*head.values(), *arrays.values()], names=[*head, *arrays])
 
 
-def series_table(cell: CellId, series: RunSeries) -> pa.Table:
-    """Return the step series of a cell, sizes in bytes."""
+def series_table(cell: CellId, series: RunSeries, page_size: int) -> pa.Table:
+    """Return the step series of a cell, sizes in bytes; ``page_size`` is that of the machine."""
     return _table(
         SERIES,
         cell,
         {
             column.name if column.unit != "pages" else f"{column.name}_bytes": getattr(series, column.name)
             if column.unit != "pages"
-            else getattr(series, column.name) * PAGE_SIZE
+            else getattr(series, column.name) * page_size
             for column in SERIES_COLUMNS
         },
     )
@@ -212,6 +214,7 @@ def events_table(cell: CellId, result: RunResult, row: str) -> pa.Table:
         "device_names": list(result.device_names),
         "device_nodes": list(result.device_nodes),
         "device_units": [_group_code(group) for group in result.device_groups],
+        "page_size": result.page_size,
         "block_pages": result.block_pages,
         "duration_us": result.duration_us,
         "boot": asdict(result.boot),
@@ -245,6 +248,7 @@ def result_from(events: pa.Table, metadata: Mapping[bytes, bytes], guest: pa.Tab
         device_names=tuple(rest["device_names"]),
         device_nodes=tuple(rest["device_nodes"]),
         device_groups=tuple(_group_of(code) for code in rest["device_units"]),
+        page_size=rest["page_size"],
         block_pages=rest["block_pages"],
         duration_us=rest["duration_us"],
         boot=BootMemory(

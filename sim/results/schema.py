@@ -56,6 +56,7 @@ _RUN_HEAD: Final = (
     Column("error", "string", "-", "why it failed, in one line; null if completed"),
     Column("traceback", "string", "-", "where in the code it failed; null if completed"),
     Column("duration_s", "double", "s", "simulated time"),
+    Column("page_bytes", "int64", "B", "size of a base page, in which the tables `events` and `guest` count pages"),
     Column("block_bytes", "int64", "B", "size of a memory block"),
     Column("configured_ratio", "int64", "%", "MOVABLE : KERNEL that the policy shall keep to; null where it has none"),
     Column("boot_kernel_bytes", "int64", "B", "present memory of the kernel zones at boot"),
@@ -107,13 +108,11 @@ GUEST: Final = TableLayout(
     (
         _CELL,
         _REPLICATION,
-        *(
-            Column(column.name, "int64", column.unit if column.unit != "pages" else "pages of 4 KiB", column.formula)
-            for column in GUEST_COLUMNS
-        ),
+        *(Column(column.name, "int64", column.unit, column.formula) for column in GUEST_COLUMNS),
     ),
 )
-"""The samples of :mod:`sim.record.guest_series`, in pages. There is none for a cell without a guest model.
+"""The samples of :mod:`sim.record.guest_series`, in pages of the machine (``page_bytes`` of ``runs``). There is none
+for a cell without a guest model.
 
 A sample is taken at every change of demand, where an add has taken its memmap, where memory asked back costs a process
 its life, and now and then (the guest's ``sample_every``): several may be of one instant.
@@ -145,7 +144,7 @@ EVENTS: Final = TableLayout(
         Column(
             "pages",
             "int64",
-            "pages of 4 KiB",
+            "pages",
             "change of the device's plugged memory; for REQUEST the size asked for, for OOM and DEATH MemAvailable",
         ),
     ),

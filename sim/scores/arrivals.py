@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.scores.definition import BYTE_SECONDS, BYTES, NO_GUEST, NUMBER, OWN, PERCENT, Question, Score
 from sim.scores.measured import integral, of_guest
-from sim.units import MICROSECONDS, PAGE_SIZE
+from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
     from sim.scores.measured import Measured
@@ -39,7 +39,7 @@ ARRIVAL_SCORES: Final = (
         BYTES,
         "neither",
         Question.ARRIVALS,
-        lambda m: float(int(m.series.plugged.max()) * PAGE_SIZE),
+        lambda m: float(int(m.series.plugged.max()) * m.page_size),
         formula="maximum over time of the sum over devices of what is plugged: what refuses to leave "
         "while other memory comes is in it, so that more is not better",
         source=OWN,
@@ -50,7 +50,7 @@ ARRIVAL_SCORES: Final = (
         BYTES,
         "neither",
         Question.ARRIVALS,
-        lambda m: float(int(m.series.online.max()) * PAGE_SIZE),
+        lambda m: float(int(m.series.online.max()) * m.page_size),
         formula="maximum over time of the sum over devices of what is plugged and online; more is not better, as "
         "for plugged_max",
         source=OWN,
@@ -61,7 +61,7 @@ ARRIVAL_SCORES: Final = (
         BYTES,
         "neither",
         Question.ARRIVALS,
-        of_guest(lambda guest: float(int(guest.mem_total.max()) * PAGE_SIZE)),
+        of_guest(lambda guest: float(int(guest.mem_total.max()) * guest.page_size)),
         formula="maximum over the samples of MemTotal: the managed pages of all zones, boot memory included",
         source="totalram_pages() in mm/show_mem.c",
         undefined=NO_GUEST,
@@ -72,7 +72,7 @@ ARRIVAL_SCORES: Final = (
         BYTES,
         "neither",
         Question.ARRIVALS,
-        lambda m: float(int(m.series.requested.max()) * PAGE_SIZE),
+        lambda m: float(int(m.series.requested.max()) * m.page_size),
         formula="maximum over time of the sum over devices of what the host asked for last",
         source=OWN,
     ),
@@ -82,7 +82,7 @@ ARRIVAL_SCORES: Final = (
         BYTE_SECONDS,
         "neither",
         Question.ARRIVALS,
-        lambda m: integral(m.series.requested, m.dt_us) * PAGE_SIZE / MICROSECONDS,
+        lambda m: integral(m.series.requested, m.dt_us) * m.page_size / MICROSECONDS,
         formula="integral over time of the sum over devices of what the host asked for last",
         source=OWN,
     ),

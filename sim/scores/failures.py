@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sim.guest.contract import OomKind
 from sim.scores.definition import BYTE_SECONDS, BYTES, NO_GUEST, NUMBER, OWN, SECONDS, Question, Score
 from sim.scores.measured import integral, of_guest
-from sim.units import MICROSECONDS, PAGE_SIZE
+from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
     from sim.scores.measured import GuestMeasured, Measured
@@ -27,7 +27,7 @@ def _death_time(guest: GuestMeasured) -> float:
 
 def _most_unserved(guest: GuestMeasured) -> float:
     # What holds for no time is a change under way: one program after the other is told.
-    return float(int(guest.unserved[guest.dt_us > 0].max(initial=0)) * PAGE_SIZE)
+    return float(int(guest.unserved[guest.dt_us > 0].max(initial=0)) * guest.page_size)
 
 
 def _largest(measured: Measured) -> float:
@@ -36,7 +36,7 @@ def _largest(measured: Measured) -> float:
     plugged, failure = measured.series.plugged, measured.guest.first_failure_us
     if failure is not None:
         plugged = plugged[measured.series.t_us <= failure]
-    return float(int(plugged.max()) * PAGE_SIZE)
+    return float(int(plugged.max()) * measured.page_size)
 
 
 FAILING: Final = ("died", "kernel_ooms", "failed_adds")
@@ -124,7 +124,7 @@ FAILURE_SCORES: Final = (
         BYTE_SECONDS,
         "lower",
         Question.FAILURES,
-        of_guest(lambda guest: integral(guest.unserved, guest.dt_us) * PAGE_SIZE / MICROSECONDS),
+        of_guest(lambda guest: integral(guest.unserved, guest.dt_us) * guest.page_size / MICROSECONDS),
         formula="integral over time of what programs would use, had nobody been killed and the guest not died, less "
         "what they use: what they want is the same under every policy, who is killed is not, and memory that they no "
         "longer use is easy to give back",

@@ -34,6 +34,7 @@ class Measured:
         self.result = result
         self.events = Events.of(result.events)
         self.series = run_series(result, self.events) if series is None else series
+        self.page_size = result.page_size
 
     @cached_property
     def dt_us(self) -> Integers:
@@ -108,6 +109,7 @@ class GuestMeasured:
     def __init__(self, measured: Measured) -> None:
         samples = measured.result.guest
         self._measured = measured
+        self.page_size = measured.page_size
         self.t_us = samples["t_us"]
         self.dt_us: Integers = np.diff(self.t_us, append=measured.result.duration_us)
         self.headroom: Integers = samples["headroom"]

@@ -12,7 +12,7 @@ from sim.record.shrink_requests import MOST_OF_IT
 from sim.scores.definition import BYTE_SECONDS, BYTES, NO_GUEST, NUMBER, OWN, PERCENT, SECONDS, Question, Score
 from sim.scores.measured import integral, lowest, of_guest
 from sim.scores.survival import restricted_mean
-from sim.units import MICROSECONDS, PAGE_SIZE
+from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
     from sim.scores.measured import GuestMeasured, Measured
@@ -47,7 +47,7 @@ RETURN_SCORES: Final = (
         BYTES,
         "higher",
         Question.RETURNS,
-        lambda m: float(-int(np.minimum(m.events.plugged_change(), 0).sum()) * PAGE_SIZE),
+        lambda m: float(-int(np.minimum(m.events.plugged_change(), 0).sum()) * m.page_size),
         formula="sum over time of everything that devices gave back, each time that they did",
         source=OWN,
     ),
@@ -57,7 +57,7 @@ RETURN_SCORES: Final = (
         BYTES,
         "neither",
         Question.RETURNS,
-        lambda m: float(m.shrink_requests.asked * PAGE_SIZE),
+        lambda m: float(m.shrink_requests.asked * m.page_size),
         formula=f"sum over the {_REQUESTS_BACK} of what each asks for beyond those before it. {_AFTER_DEATH}",
         source=OWN,
     ),
@@ -108,7 +108,7 @@ RETURN_SCORES: Final = (
         BYTES,
         "lower",
         Question.RETURNS,
-        lambda m: float(m.shrink_requests.held * PAGE_SIZE),
+        lambda m: float(m.shrink_requests.held * m.page_size),
         formula=f"at the end, sum over devices of max(0, plugged - requested). {_AFTER_DEATH}",
         source=OWN,
     ),
@@ -118,7 +118,7 @@ RETURN_SCORES: Final = (
         BYTE_SECONDS,
         "lower",
         Question.RETURNS,
-        lambda m: integral(*m.shrink_requests.excess) * PAGE_SIZE / MICROSECONDS,
+        lambda m: integral(*m.shrink_requests.excess) * m.page_size / MICROSECONDS,
         formula=f"integral over time of the sum over devices of max(0, plugged - requested). {_AFTER_DEATH}",
         source=OWN,
         headline=True,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from sim.guest.contract import OomKind
 from sim.scores.definition import BYTES, DOCUMENT, NO_GUEST, Question, Score
 from sim.scores.measured import mean, of_guest
-from sim.units import PAGE_SIZE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +26,7 @@ _FREE = "part of it that is free, nothing given up"
 def _least(guest: GuestMeasured, pages: npt.NDArray[np.int64]) -> float:
     # Samples miss the moment of a failure: by the next one the killer has made room, and an add has given up.
     failed = len(guest.ooms(OomKind.KERNEL)) or len(guest.failed_adds)
-    return 0.0 if failed else float(int(pages.min()) * PAGE_SIZE)
+    return 0.0 if failed else float(int(pages.min()) * guest.page_size)
 
 
 WALL_SCORES: Final = (
@@ -51,7 +50,7 @@ WALL_SCORES: Final = (
         BYTES,
         "higher",
         Question.WALL,
-        of_guest(lambda guest: mean(guest.headroom, guest.dt_us) * PAGE_SIZE),
+        of_guest(lambda guest: mean(guest.headroom, guest.dt_us) * guest.page_size),
         formula=f"time-weighted mean over the samples of the {_HEADROOM}",
         source=_RECLAIM,
         undefined=f"{NO_GUEST}, or the run has no length",
@@ -73,7 +72,7 @@ WALL_SCORES: Final = (
         BYTES,
         "higher",
         Question.WALL,
-        of_guest(lambda guest: mean(guest.headroom_free, guest.dt_us) * PAGE_SIZE),
+        of_guest(lambda guest: mean(guest.headroom_free, guest.dt_us) * guest.page_size),
         formula=f"as headroom_mean, of the {_FREE}",
         source=_ALLOCATOR,
         undefined=f"{NO_GUEST}, or the run has no length",
@@ -84,7 +83,7 @@ WALL_SCORES: Final = (
         BYTES,
         "neither",
         Question.WALL,
-        lambda m: mean(m.series.kernel, m.dt_us) * PAGE_SIZE,
+        lambda m: mean(m.series.kernel, m.dt_us) * m.page_size,
         formula="time-weighted mean of the present memory of the kernel zones on all nodes",
         source=DOCUMENT,
         undefined="the run has no length",
@@ -95,7 +94,7 @@ WALL_SCORES: Final = (
         BYTES,
         "neither",
         Question.WALL,
-        lambda m: float(int(m.series.kernel[-1]) * PAGE_SIZE),
+        lambda m: float(int(m.series.kernel[-1]) * m.page_size),
         formula="at the end, the present memory of the kernel zones on all nodes",
         source=DOCUMENT,
     ),

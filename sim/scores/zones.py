@@ -11,7 +11,7 @@ from sim.record.wanted_movable import wanted_movable
 from sim.scores.definition import BYTE_SECONDS, DOCUMENT, NUMBER, OWN, PERCENT, POINTS, SECONDS, Question, Score
 from sim.scores.failures import fails
 from sim.scores.measured import highest, integral, mean_where_defined, percent
-from sim.units import MICROSECONDS, PAGE_SIZE
+from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
     from sim.scores.measured import Measured
@@ -36,7 +36,7 @@ def movable_byte_seconds(measured: Measured) -> float:
         return 0.0
     t_us, pages = wanted_movable(measured.events, measured.result.block_pages)
     lasting = np.diff(t_us, append=measured.result.duration_us)
-    return integral(pages, lasting) * PAGE_SIZE / MICROSECONDS
+    return integral(pages, lasting) * measured.result.page_size / MICROSECONDS
 
 
 def _movable_share(measured: Measured) -> float:

@@ -14,7 +14,8 @@ from sim.analysis.plot_data import memory_series, ratio_series, scenarios, sprea
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId, cell_key
 from sim.results.store import ResultStore
-from sim.units import GIB, PAGE_SIZE
+from sim.units import GIB
+from tests.support.pages import PAGE_SIZE
 from tests.support.synthetic import seeded_run
 
 if TYPE_CHECKING:

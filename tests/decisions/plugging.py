@@ -9,11 +9,11 @@ from hypothesis.stateful import precondition, rule
 
 from sim.devices.dimm import Dimm
 from sim.memory.errors import HotplugError
-from sim.units import PAGE_SIZE
 from tests.decisions.reached import REACH
 from tests.decisions.side_by_side import NODES, SOME, SideBySide
 from tests.plain import decide, dimm, linux
 from tests.plain.machine import Block, LinuxError
+from tests.support.pages import PAGE_SIZE
 from tests.support.random_layouts import ADDRESSABLE_PAGES
 
 if TYPE_CHECKING:

@@ -77,4 +77,4 @@ def test_the_simulation_can_make_each_of_them_anew() -> None:
     first, second = make(), make()
     assert isinstance(first, Headroom)
     assert first is not second
-    assert first.reserve_pages == second.reserve_pages == 262144
+    assert first.reserve == second.reserve == 1 << 30

@@ -128,7 +128,7 @@ def test_devices_of_a_composition_have_the_label_of_their_part() -> None:
     assert {name.partition("/")[0] for name in result.device_names} == {"d", "virtio-mem-resize"}
 
 
-@pytest.mark.parametrize("name", ["zone_settle_pages", "watermark_scale_factor", "thp_pages_per_zone"])
+@pytest.mark.parametrize("name", ["zone_settle_pageblocks", "watermark_scale_factor", "thp_pageblocks_per_zone"])
 def test_a_guest_has_no_negative_numbers(name: str) -> None:
     assert faults(guest={"model": "linux", name: -1}) == [f"guest.{name}: must not be negative, but is -1"]
     assert one(guest={"model": "linux", name: 0}).guest.parameters == {name: 0}
@@ -317,6 +317,7 @@ def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> 
         assert machine == {
             "label": "vm",
             "boot_memory": "1GiB",
+            "page_size": "4KiB",
             "block_size": "0B",
             "section_size": "128MiB",
             "kernel": "6.1",

@@ -58,9 +58,9 @@ ROUND = GuestParameters(
     socket_data_factor=1.0,
     pageblock_fill=1.0,
     block_overhead_bytes=0,
-    zone_settle_pages=0,
+    zone_settle_bytes=0,
     zone_settle_pageblocks=0,
-    zone_settle_pcp_pages=0,
+    zone_settle_pcp_bytes=0,
     thp_min_boot_bytes=1 << 40,
 )
 """Parameters with which amounts can be worked out by hand: a page for each file, nothing on top, no huge pages."""

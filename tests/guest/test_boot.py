@@ -52,8 +52,8 @@ def test_one_gib() -> None:
         (BootOptions(log_buf_len=4 << 20), 1024 + 768 + 2816),
         (BootOptions(log_buf_len=128 << 10), 0),
         (BootOptions(memoryless_nodes=2), 2 * 43),
-        (BootOptions(section_pages=1 << 18), 0),
-        (BootOptions(section_pages=1 << 19), 4096),
+        (BootOptions(section_size=1 << 30), 0),
+        (BootOptions(section_size=1 << 31), 4096),
     ],
 )
 def test_what_the_command_line_and_the_machine_change(options: BootOptions, less: int) -> None:

@@ -13,8 +13,9 @@ from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_LABELS
 from sim.replay.trace_format import read_trace
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
 from tests.conftest import KERNEL_TRACES
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path

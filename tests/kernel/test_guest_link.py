@@ -11,9 +11,10 @@ from sim.guest import DemandKind, OomKind, parameters_for
 from sim.kernel.guest_link import GuestSpec
 from sim.memory.errors import HotplugError
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
 from tests.guest.machines import BLOCK, FIRST
 from tests.kernel.linked_guest import linked
+from tests.support.pages import PAGE_SIZE
 from workloads.parts.demand import KINDS, PIECE_KINDS
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import HotplugError
 from sim.memory.zones import ZONE_MOVABLE, OnlineType
 from sim.streams import Streams
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
 from tests.guest.machines import BLOCK, FIRST
 from tests.kernel.linked_guest import linked
 from tests.policies.scripted import Script
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from policies.contract import ZoneRequest

@@ -316,8 +316,8 @@ def test_a_wait_is_queued_as_simpy_schedules_an_event(waits: list[tuple[bool, in
 # Durations ----
 
 
-def test_durations_scale_with_pages_and_are_never_negative() -> None:
-    assert [scale(27_000, pages) for pages in (0, 1, 512, 32768, 65536)] == [0, 0, 421, 27_000, 54_000]
+def test_durations_scale_with_bytes_and_are_never_negative() -> None:
+    assert [scale(27_000, kib << 10) for kib in (0, 4, 2048, 131_072, 262_144)] == [0, 0, 421, 27_000, 54_000]
     with pytest.raises(ValueError, match="offline must not be negative, but is -1 microseconds"):
         Timing(offline=-1)
     instant = Timing.instant()

@@ -16,8 +16,9 @@ from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_MOVABLE
 from sim.record.recorder import Recorder
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
 from tests.kernel.linked_guest import linked
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from policies.contract import Policy

@@ -13,9 +13,10 @@ from sim.guest.parameters import parameters_for
 from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.recorder import EventKind
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
 from tests.kernel.linked_guest import linked
 from tests.support.cells import Script, run
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from sim.kernel.guest_link import GuestLink

@@ -14,10 +14,11 @@ from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.errors import HotplugError
 from sim.memory.hotplug import Memory
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL, OnlineType
-from sim.units import GIB, MIB, MICROSECONDS, PAGE_SIZE
+from sim.units import GIB, MIB, MICROSECONDS
 from tests.kernel.worked_examples import BLOCK, EXAMPLES, STAGES, PlugExample, plug_examples, spell_out
 from tests.plain.machine import Knobs
 from tests.support.fast_machine import FastMachine
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,8 @@ from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.blocks import BlockTable
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.run_result import SEVERAL_ZONES
-from sim.units import GIB, MIB, PAGE_SIZE, TIB
+from sim.units import GIB, MIB, TIB
+from tests.support.pages import PAGE_SIZE
 from tests.support.reach import Reach
 
 G = GIB // PAGE_SIZE

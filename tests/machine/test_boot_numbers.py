@@ -17,7 +17,8 @@ from sim.memory.blocks import BlockTable
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.series import run_series
 from sim.streams import Streams
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
+from tests.support.pages import PAGE_SIZE
 from workloads.dimm_slots import DimmSlots
 
 DMA = (1, 4096, 3998)

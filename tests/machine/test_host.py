@@ -10,8 +10,9 @@ from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.kernel.timing import Timing
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
 from sim.record.recorder import EventKind
-from sim.units import GIB, KIB, MIB, PAGE_SIZE
+from sim.units import GIB, KIB, MIB
 from tests.devices.rig import BLOCK, FIRST, FakeGuest, Rig, books_agree
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from sim.devices.specs import DeviceSpec

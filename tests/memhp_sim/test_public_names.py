@@ -14,7 +14,6 @@ NAMES = [
     "GIB",
     "KIB",
     "MIB",
-    "PAGE_SIZE",
     "SCORES",
     "TIB",
     "DaxSpec",

@@ -9,9 +9,10 @@ from sim.memory.boot import add_boot_blocks
 from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES, Memory
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.units import MIB, PAGE_SIZE
+from sim.units import MIB
 from tests.devices.rig import fails_with
 from tests.memory.small_machine import B, counters, machine, span
+from tests.support.pages import PAGE_SIZE
 
 # Adding and removing ----
 

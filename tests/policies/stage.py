@@ -8,7 +8,7 @@ from policies.contract import ZoneRequest
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.view import MemoryUse, MemoryView
-from sim.units import PAGE_SIZE
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

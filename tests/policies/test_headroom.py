@@ -11,8 +11,9 @@ from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.view import MemoryView
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
 from sim.scores.registry import compute_scores
-from sim.units import GIB, MIB, PAGE_SIZE, parse_size
+from sim.units import GIB, MIB, parse_size
 from tests.policies.scripted import BLOCK, Script, play, plugged_zones
+from tests.support.pages import PAGE_SIZE
 
 PER_BLOCK = {"anonymous": 75, "page-tables": 25}
 """MiB that are used of each block of 128 MiB."""

@@ -16,8 +16,9 @@ from sim.faults import Faults
 from sim.memory.view import MemoryUse
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType
 from sim.plugins import lookup
-from sim.units import GIB, PAGE_SIZE
+from sim.units import GIB
 from tests.policies.stage import BLOCK, FREE, Says, Stage
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,8 +102,10 @@ def test_the_larger_of_reserve_and_share_counts() -> None:
 
 
 def test_a_reserve_is_whole_pages_and_by_default_two_blocks() -> None:
-    assert [Headroom(reserve=size).reserve_pages for size in (0, 1, 4096, 4097)] == [0, 1, 1, 2]
-    assert Headroom().reserve_pages == 2 * BLOCK
+    stage, block = unequal()
+    pages = [told(Headroom(reserve=size), stage, block)[2]["reserve"] for size in (0, 1, 4096, 4097)]
+    assert pages == [0, 1, 1, 2]
+    assert told(Headroom(), stage, block)[2]["reserve"] == 2 * BLOCK
     assert (Headroom().share, Headroom().expected, Headroom().numa_aware) == (0, 20, False)
 
 

@@ -24,9 +24,10 @@ from policies.testkit.machines import RandomMachine, seeded
 from policies.udev import Udev
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZoneType
 from sim.plugins import lookup
-from sim.units import GIB, PAGE_SIZE
+from sim.units import GIB
 from tests.policies.branches import FORESEEN, REACH, Planned, policies
 from tests.policies.counted import Counted
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +191,9 @@ def reserve_is_free_or_not(told: Told, match: re.Match[str]) -> None:
     all_pages = counted.kernel(node) + counted.movable(node)
     expected = counted.kernel(node) - all_pages // 64 if asked is None else asked(node)
     assert int(free) == expected == told.numbers["free"]
-    assert int(reserve) == max(policy.reserve_pages, all_pages * policy.share // 100) == told.numbers["reserve"]
+    assert (
+        int(reserve) == max(-(-policy.reserve // PAGE_SIZE), all_pages * policy.share // 100) == told.numbers["reserve"]
+    )
     foreseen = 0
     if use is not None:
         used, group = use(node), told.request.group

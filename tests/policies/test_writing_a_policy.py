@@ -73,7 +73,7 @@ def test_every_command_works(command: str, folder: Path) -> None:
         "pytest": "1 passed",
         "validate": "kernel first",
         "run": "kernel first",
-        "explain": "the reserve of 1572864",
+        "explain": "the reserve of 6442450944",
     }
     assert next(text for word, text in expected.items() if word in command) in printed
     if " run " in command:
@@ -128,7 +128,7 @@ def test_parameters_are_judged_alone_and_together(folder: Path, monkeypatch: pyt
         "most: must be more than 0 bytes, but is -1",
     ]
     assert refused(between, least=5, most=4) == ["most: must be at least 5 bytes, but is 4"]
-    assert between.cls(least=4096, most=8192 + 4096).reserve_pages == 2
+    assert between.cls(least=4096, most=8192 + 4096).reserve == 8192
 
 
 @pytest.mark.parametrize("annotation", re.findall(r"`(Annotated\[.*?\])`", PAGE))

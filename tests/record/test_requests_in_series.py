@@ -15,8 +15,9 @@ from sim.record.recorder import EventKind
 from sim.record.series import device_instants, run_series
 from sim.record.shrink_requests import follow_shrink_requests
 from sim.streams import Streams
-from sim.units import GIB, PAGE_SIZE, seconds_to_us
+from sim.units import GIB, seconds_to_us
 from tests.devices.rig import BLOCK, FIRST, FakeGuest, Rig, books_agree
+from tests.support.pages import PAGE_SIZE
 from workloads.contract import Workload
 
 if TYPE_CHECKING:

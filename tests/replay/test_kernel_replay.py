@@ -270,7 +270,7 @@ def test_a_truncated_recording_is_said_to_be_cut_off(
     ("change", "says"),
     [
         (lambda data: data.update(kernel="linux"), "series"),
-        (lambda data: data.update(page_size=65536), "page_size"),
+        (lambda data: data.update(page_size=8192), "page_size"),
         (lambda data: data.update(memory_block_size=100_000_000), "power of two"),
         (lambda data: data["boot"]["zones"][0].update(zone="HighMem"), "unknown zone"),
         (

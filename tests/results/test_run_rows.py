@@ -71,6 +71,7 @@ def test_the_row_of_a_run_is_in_seconds_and_bytes(tmp_path: Path) -> None:
         "factors": '{"a":"b","policy.ratio":301}',
         "status": "completed",
         "duration_s": 8.5,
+        "page_bytes": 4096,
         "block_bytes": BYTES,
         "configured_ratio": 301,
         "boot_kernel_bytes": 8 * BYTES,

@@ -18,7 +18,7 @@ from sim.results.identity import CellId, cell_key
 from sim.results.schema import PARTITION_COLUMNS, RUNS, TABLES, TIMINGS
 from sim.results.store import ResultStore
 from sim.scores.registry import SCORES, compute_scores
-from sim.units import PAGE_SIZE
+from tests.support.pages import PAGE_SIZE
 from tests.support.places import ROOT
 from tests.support.synthetic import seeded_run
 

@@ -18,8 +18,9 @@ from sim.record.recorder import EventKind
 from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.scores.definition import NO_GUEST
 from sim.scores.registry import SCORES, compute_scores
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
 from tests.policies.scripted import Script, play
+from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from policies.contract import Policy

@@ -8,7 +8,7 @@ from typing import Final
 
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
-from sim.units import PAGE_SIZE
+from tests.support.pages import PAGE_SIZE
 
 MEMMAP: Final = 1 / 64
 """Bytes of memmap for each byte that is plugged."""

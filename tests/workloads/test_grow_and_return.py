@@ -19,7 +19,8 @@ from sim.machine.spec import MachineSpec, NodeSpec
 from sim.plugins.parameters import ParameterError
 from sim.record.events import Events
 from sim.streams import Streams
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
+from tests.support.pages import PAGE_SIZE
 from tests.workloads.fake_host import FakeHost, calls, play
 from workloads.grow_and_return import DEVICES, Amounts, GrowAndReturn
 

@@ -16,7 +16,8 @@ from sim.machine.spec import MachineSpec, NodeSpec
 from sim.plugins.parameters import ParameterError
 from sim.record.events import Events
 from sim.streams import Streams
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
+from tests.support.pages import PAGE_SIZE
 from tests.support.reach import Reach
 from tests.workloads.fake_host import FakeHost, calls
 from workloads.contract import Workload

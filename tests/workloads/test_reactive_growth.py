@@ -16,7 +16,8 @@ from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.recorder import EventKind
 from sim.streams import Streams
-from sim.units import GIB, MIB, PAGE_SIZE
+from sim.units import GIB, MIB
+from tests.support.pages import PAGE_SIZE
 from tests.workloads.fake_host import Character, FakeHost
 from workloads.guest_load import GuestLoad
 from workloads.parts.together import Together

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.faults import shown
+from sim.pages import SMALLEST_PAGE
 from sim.plugins.parameter_lists import ListOf
 from sim.plugins.parameter_types import Seconds, Size, Whole
 from sim.plugins.values import SECONDS_LIMIT
-from sim.units import MIB, MICROSECONDS, MOST_NODES, PAGE_SIZE, TIB, format_size, seconds_to_us
+from sim.units import MIB, MICROSECONDS, MOST_NODES, TIB, format_size, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ LONGEST_US: Final = SECONDS_LIMIT * MICROSECONDS
 NODE: Final = Whole(0, MOST_NODES - 1)
 """A NUMA node."""
 
-PAGES: Final = Size(multiple_of=PAGE_SIZE)
+PAGES: Final = Size(multiple_of=SMALLEST_PAGE)
 """A size in whole pages."""
 
 SIZES: Final = ListOf(PAGES, "size", unit="bytes")

@@ -64,9 +64,10 @@ from typing import TYPE_CHECKING, Final
 
 from sim.devices.specs import DAX_STATES, MOST_DIMM_SLOTS, DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
 from sim.faults import shown
+from sim.pages import SMALLEST_PAGE
 from sim.plugins.parameter_types import Name, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker
-from sim.units import MIB, PAGE_SIZE, format_size, parse_size, seconds_to_us
+from sim.units import MIB, format_size, parse_size, seconds_to_us
 from workloads.parts.parameters import NODE, DeviceBlock
 from workloads.parts.table import TableFaults, read_text, rows
 
@@ -301,7 +302,7 @@ def _bytes(
     check: Checker,
     *,
     zero: bool = False,
-    unit: int = PAGE_SIZE,
+    unit: int = SMALLEST_PAGE,
     text: str | None = None,
 ) -> int:
     """Return the size in ``column``, or that in ``text``, a part of it: it must be there and a multiple of ``unit``."""
