@@ -83,6 +83,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
         listeners.append(UserSpace(env, threads, timing, policy.user_space))
     link = None
     if guest is not None:
+        guest = guest.drawn(streams)
         present = layout.present_zones()
         link = GuestLink(env, layout.memory, present, layout.options, guest, policy, ooms, sampled=not brief)
         listeners.append(link)
@@ -135,6 +136,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
         if link is None
         else link.kernel_need(memmap=0 if machine.memmap_on_memory else layout.memory.memmap_pages),
         foreseen=asked.foreseen,
+        guest_drawn={} if link is None else link.drawn_parameters(),
     )
 
 

@@ -69,9 +69,16 @@ def guest(settings: GuestSettings) -> GuestSpec | None:
     """Return the guest that ``settings`` describe; None for the model ``none``."""
     if settings.model == "none":
         return None
+    from sim.guest import Free
     from sim.kernel.guest_link import GuestSpec
 
-    return GuestSpec(guest_settings.arguments(settings.parameters), settings.sample_every)
+    return GuestSpec(
+        guest_settings.arguments(settings.parameters),
+        settings.sample_every,
+        settings.preset,
+        None if settings.free is None else Free(**settings.free),
+        settings.draw,
+    )
 
 
 def _plugin(kind: Kind, settings: PluginSettings, folder: Path) -> Any:  # noqa: ANN401  of the kind that is asked for

@@ -13,7 +13,7 @@ from sim.plugins import lookup
 from sim.units import format_size, us_to_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from sim.experiment.plan import Experiment
@@ -56,8 +56,8 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
         _plugin(lookup.POLICY, label, entry.table, folder) for label, entry in entries["policies"].items()
     ]
     tables["workloads"] = [_workload(label, entry.table, folder) for label, entry in entries["workloads"].items()]
-    tables["guest"] = _thawed(checked.guest.model_dump())
-    tables["timing"] = {**_timing(), **experiment.tables.get("timing", {})}
+    tables["guest"] = _thawed(checked.guest.model_dump(by_alias=True, exclude_none=True))
+    tables["timing"] = _timing(experiment.tables)
     if "sweep" in experiment.tables:
         tables["sweep"] = _thawed(experiment.tables["sweep"])
     if "published" in experiment.tables:
@@ -100,10 +100,27 @@ def _plugin(kind: Kind, label: str, table: Mapping[str, Any], folder: Path) -> d
     return filled
 
 
-def _timing() -> dict[str, float]:
-    from sim.kernel.timing import Timing
+def _timing(tables: Mapping[str, Any]) -> dict[str, Any]:
+    from sim.kernel.timing import PROFILES
 
-    return {name: us_to_seconds(time) for name, time in dataclasses.asdict(Timing()).items()}
+    table = tables.get("timing", {})
+    profile = table.get("profile", "neon")
+    times = dataclasses.asdict(PROFILES[profile].timing())
+    if "profile" in _swept(tables.get("sweep", ()), "timing"):
+        # Written out, they would hide those of the other profiles.
+        of_profiles = {name for each in PROFILES.values() for name in each.times}
+        times = {name: time for name, time in times.items() if name not in of_profiles}
+    return {"profile": profile, **{name: us_to_seconds(time) for name, time in times.items()}, **table}
+
+
+def _swept(sweeps: Iterable[Mapping[str, Any]], section: str) -> set[str]:
+    """Return the keys of a ``section`` without labels that take several values."""
+    tables = [table for sweep in sweeps for form in sweep.values() for table in _sequence(form)]
+    return {key for table in tables for key in table.get(section, {})}
+
+
+def _sequence(form: Any) -> tuple[Any, ...]:  # noqa: ANN401  a table, or the points of a sweep
+    return form if isinstance(form, tuple) else (form,)
 
 
 def _thawed(value: Any) -> Any:  # noqa: ANN401  whatever the file holds

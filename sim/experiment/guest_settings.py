@@ -1,21 +1,24 @@
 """The ``[guest]`` table: which guest uses the memory, and which of its parameters differ from the defaults.
 
-The keys beside ``model`` and ``sample_every`` are the fields of :class:`sim.guest.GuestParameters`; the defaults of the
-others are those of the machine's kernel series.
+The keys beside those of :class:`sim.experiment.schema.GuestTable` are the fields of
+:class:`sim.guest.GuestParameters`; the defaults are those of the preset, or of the machine's kernel series.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.faults import unknown_name
+from sim.faults import Fault, InputError, unknown_name
 from sim.plugins.parameter_lists import Row
 from sim.plugins.parameter_types import Number, ParameterType, Size, Whole
+from sim.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sim.experiment.settings import GuestSettings, MachineSettings
     from sim.faults import Faults
 
 MODELS: Final = ("none", "linux")
@@ -39,8 +42,11 @@ def parameter_types() -> dict[str, ParameterType]:
 
 
 def parameter_schemas() -> dict[str, Any]:
-    """Return the JSON Schema of each of the guest's parameters."""
-    return {name: of_name.json_schema() for name, of_name in parameter_types().items()}
+    """Return the JSON Schema of the presets, and of each of the guest's parameters."""
+    from sim.guest import PRESETS
+
+    preset = {"enum": sorted(PRESETS), "description": "A guest by name (memhp-sim presets lists them)."}
+    return {"preset": preset, **{name: of_name.json_schema() for name, of_name in parameter_types().items()}}
 
 
 def configure(table: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
@@ -64,6 +70,41 @@ def configure(table: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
             name, _, what = str(error).partition(": ")
             faults.below(name).add(what)
     return configured
+
+
+LINUX_KEYS: Final = ("preset", "as_", "draw")
+"""Fields of :class:`sim.experiment.schema.GuestTable` that say something of a real guest only."""
+
+
+def check(preset: str | None, free: Mapping[str, int | None] | None, faults: Faults) -> None:
+    """Add to ``faults`` what is wrong with a preset's name, or with what ``free`` prints, whatever the machine."""
+    from sim.guest import PRESETS
+
+    if preset is not None and preset not in PRESETS:
+        faults.below("preset").add(unknown_name("preset", preset, PRESETS))
+    if free is not None and (free["used"] or 0) >= (free["mem_total"] or 0):
+        faults.below("as", "used").add(
+            f"{format_size(free['used'] or 0)} are not less than mem_total ({format_size(free['mem_total'] or 0)})"
+        )
+
+
+def check_machine(machine: MachineSettings, guest: GuestSettings, faults: Faults) -> None:
+    """Add to ``faults``, the collector of the machine's key, what hinders this guest from booting on this machine."""
+    from sim.experiment import build
+    from sim.guest.uncertainty import highest_factors
+    from sim.machine.boot_layout import lay_out
+
+    spec = build.guest(guest)
+    if spec is None:
+        return
+    layout = lay_out(machine.spec)
+    try:
+        spec.boot(layout.present_zones(), layout.options, layout.memory.geometry)
+        if spec.draw:
+            largest = replace(spec, factors=highest_factors(spec.known))
+            largest.boot(layout.present_zones(), layout.options, layout.memory.geometry)
+    except InputError as error:
+        faults.include(Fault(f"guest.{fault.key}" if fault.key else faults.key, fault.what) for fault in error.faults)
 
 
 def arguments(configured: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _timing(table: dict[str, Any]) -> dict[str, Any]:
-    from sim.kernel.timing import Timing
+    from sim.kernel.timing import PROFILES, Timing
     from sim.units import us_to_seconds
 
     seconds = {
@@ -88,4 +88,9 @@ def _timing(table: dict[str, Any]) -> dict[str, Any]:
         for field in dataclasses.fields(Timing)
         if isinstance(field.default, int)
     }
-    return {**table, "properties": seconds, "additionalProperties": False}
+    profile = {
+        "enum": sorted(PROFILES),
+        "default": "neon",
+        "description": "Times by name (memhp-sim presets lists them).",
+    }
+    return {**table, "properties": {"profile": profile, **seconds}, "additionalProperties": False}

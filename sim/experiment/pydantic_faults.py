@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import ValidationError
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
     from sim.faults import Faults
@@ -55,12 +56,12 @@ def _what(details: ErrorDetails, model: type[BaseModel], table: str) -> str:
 
 def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     table = _model_at(model, location)
-    return list(table.model_fields) if table else []
+    return [field.alias or name for name, field in table.model_fields.items()] if table else []
 
 
 def _description(model: type[BaseModel], location: Sequence[str | int]) -> str:
     table = _model_at(model, location[:-1])
-    field = table.model_fields.get(str(location[-1])) if table else None
+    field = _field(table, location[-1])
     return f": {field.description}" if field and field.description else ""
 
 
@@ -70,9 +71,15 @@ def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[Bas
     for part in location:
         if isinstance(part, int):  # the elements of a list have the list's model
             continue
-        field = table.model_fields.get(part) if table else None
+        field = _field(table, part)
         table = _model_in(field.annotation) if field else None
     return table
+
+
+def _field(model: type[BaseModel] | None, key: str | int) -> FieldInfo | None:
+    """Return the field that a key of a table stands for."""
+    fields = {} if model is None else {field.alias or name: field for name, field in model.model_fields.items()}
+    return fields.get(str(key))
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401  annotations are of every type

@@ -116,22 +116,34 @@ def guest(table: object, faults: Faults) -> GuestSettings | None:
         return None
     others = checked.model_extra or {}
     if checked.model == "none":
-        for key in others:
-            faults.below(key).add('needs model = "linux"')
-        return None if others else GuestSettings("none")
+        only_linux = [*others, *(key for key in guest_settings.LINUX_KEYS if getattr(checked, key))]
+        for key in only_linux:
+            faults.below(key.rstrip("_")).add('needs model = "linux"')
+        return None if only_linux else GuestSettings("none")
+    free = None if checked.as_ is None else checked.as_.model_dump()
+    guest_settings.check(checked.preset, free, faults)
     parameters = guest_settings.configure(others, faults)
-    return None if faults else GuestSettings(checked.model, checked.sample_every, parameters)
+    if faults:
+        return None
+    return GuestSettings(checked.model, checked.sample_every, parameters, checked.preset, free, checked.draw)
 
 
 def timing(table: Mapping[str, Any], faults: Faults) -> Timing | None:
-    """Return the guest's times, from what ``table`` says in seconds; the others by default."""
-    from sim.kernel.timing import Timing
+    """Return the guest's times, from what ``table`` says in seconds; the others by its profile, or by default."""
+    from sim.kernel.timing import PROFILES, Timing
 
     names = [field.name for field in dataclasses.fields(Timing)]
     times: dict[str, int] = {}
+    profile = table.get("profile", "neon")
+    if not isinstance(profile, str) or profile not in PROFILES:
+        faults.below("profile").add(unknown_name("profile", str(profile), PROFILES))
+    else:
+        times.update(PROFILES[profile].times)
     for key, value in table.items():
+        if key == "profile":
+            continue
         if key not in names:
-            faults.below(key).add(unknown_name(f"key of {faults.key}", key, names))
+            faults.below(key).add(unknown_name(f"key of {faults.key}", key, ["profile", *names]))
             continue
         try:
             times[key] = seconds_to_us(seconds(value))

@@ -161,6 +161,16 @@ class WorkloadTable(Table):
     )
 
 
+class FreeTable(Table):
+    """What ``free`` prints in a guest in which nothing runs yet."""
+
+    mem_total: Size = Field(description="Total memory.")
+    used: Size = Field(description="Memory in use, without cache.")
+    boot_memory: Size | None = Field(
+        None, description="Boot memory of the guest that it was printed in. Default: as much as the machine has."
+    )
+
+
 class GuestTable(Table):
     """Who uses the memory: which model of a guest, and its parameters beside."""
 
@@ -171,6 +181,16 @@ class GuestTable(Table):
         description="none: all memory can always be taken back; linux: a kernel and its load use it.",
     )
     sample_every: Seconds = Field(0.0, description="Seconds between samples; 0: about 5000 samples a run.")
+    draw: Flag = Field(
+        default=False,
+        description="Whether each replication draws what recordings of guests scatter in; same for all policies.",
+    )
+    preset: Text | None = Field(
+        None, description="A guest by name (memhp-sim presets lists them). Default: Debian's, by the machine's kernel."
+    )
+    as_: FreeTable | None = Field(
+        None, alias="as", description="What free prints in the guest: its reserve and its own use follow from that."
+    )
 
 
 class SweepTable(Table):

@@ -71,11 +71,18 @@ WorkloadSettings = PluginSettings | TogetherSettings
 
 @dataclass(frozen=True, slots=True)
 class GuestSettings:
-    """The ``model`` of a guest, its period of samples in seconds, and the ``parameters`` that are not the defaults."""
+    """The ``model`` of a guest, its period of samples in seconds, and the ``parameters`` that are not the defaults.
+
+    ``preset`` names a guest, and ``free`` is what ``free`` prints in one: sizes in bytes by the fields of
+    :class:`sim.guest.Free`. With ``draw``, each replication has another guest, within what recordings leave open.
+    """
 
     model: str
     sample_every: float = 0.0
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    free: Mapping[str, int] | None = None
+    draw: bool = False
 
     def identity(self) -> dict[str, Any]:
         """Return the model alone where there is nothing to set, else everything."""

@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from sim.experiment import resolve
+from sim.experiment import guest_settings, resolve
 from sim.experiment.plan import Combination
 from sim.experiment.schema import LABEL_FORBIDS, LABEL_LENGTH
-from sim.experiment.settings import MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
+from sim.experiment.settings import (
+    GuestSettings,
+    MachineSettings,
+    PluginSettings,
+    TogetherSettings,
+    WorkloadSettings,
+)
 from sim.experiment.sweep import LABELLED, Point, Target, Trial
 from sim.faults import Fault, Faults, key_path, shown, unknown_name
 from sim.plugins.values import size
@@ -100,6 +106,8 @@ class Variants:
         timing = self._single("timing", point, resolve.timing)
         if machine is None or policy is None or workload is None or guest is None or timing is None:
             return None
+        if not self._boots(machine, guest, machine_label, point):
+            return None
         if (what := _lacking(machine, workload.needs)) is not None:
             self._faults.include([Fault(self.entries["workloads"][workload_label].key, what)])
             return None
@@ -110,6 +118,22 @@ class Variants:
         combination = Combination(machine, policy, workload.settings, guest, timing)
         factors = {_factor(target): _value(combination, target, trial) for target, trial in point.items()}
         return replace(combination, factors=factors)
+
+    def _boots(self, machine: MachineSettings, guest: GuestSettings, label: str, point: Point) -> bool:
+        """Whether the guest boots on the machine; adds a fault, once, where it does not."""
+        entry = self.entries["machines"][label]
+        trials = {
+            target: trial
+            for target, trial in point.items()
+            if target.section == "guest" or (target.section, target.label) == ("machines", label)
+        }
+
+        def make(faults: Faults) -> bool:
+            sized = faults.below("nodes" if "nodes" in entry.table else "boot_memory")
+            guest_settings.check_machine(machine, guest, sized)
+            return not faults
+
+        return bool(self._once(("boot", label), entry, trials, make))
 
     def _machine(self, label: str, point: Point) -> MachineSettings | None:
         return self._variant("machines", label, point, resolve.machine)

@@ -9,11 +9,14 @@ from sim.guest.boot import BootZone, PresentZone, default_boot
 from sim.guest.contract import Demand, DemandKind, Guest, OfflineOutcome, OomEvent, OomKind, SubblockOutcome, ZoneUse
 from sim.guest.model import GuestModel
 from sim.guest.parameters import GuestParameters, parameters_for, parameters_for_kernel
+from sim.guest.presets import PRESETS, Free, Preset, parameters_of
 
 __all__ = [
+    "PRESETS",
     "BootZone",
     "Demand",
     "DemandKind",
+    "Free",
     "Guest",
     "GuestModel",
     "GuestParameters",
@@ -21,9 +24,11 @@ __all__ = [
     "OomEvent",
     "OomKind",
     "PresentZone",
+    "Preset",
     "SubblockOutcome",
     "ZoneUse",
     "default_boot",
     "parameters_for",
     "parameters_for_kernel",
+    "parameters_of",
 ]

@@ -56,6 +56,8 @@ def default_boot(
     kernel zone of the first node, and the CPU's lists hold a part of that node's kernel zones. Raises InputError where
     the machine is too small for the kernel.
     """
+    if not present:
+        raise InputError("guest", [Fault("", "there is no boot memory beside what firmware keeps")])
     managed, tables = managed_pages(present, parameters, options or BootOptions())
     total = sum(managed.values())
     page_size = parameters.geometry.size
@@ -63,7 +65,8 @@ def default_boot(
     several = len({zone.node for zone in present}) > 1
     idle += parameters.idle_use_nodes_bytes // page_size * several
     if idle >= total:
-        raise InputError("guest", [Fault("", _too_small(present, total, idle, page_size))])
+        given = (options.boot_memory if options else 0) or sum(zone.pages for zone in present) * page_size
+        raise InputError("guest", [Fault("", _too_small(given, total * page_size, idle * page_size))])
     first_node = min(zone.node for zone in present)
     free = dict(managed)
     home = [key for key in sorted(managed, reverse=True) if key[0] == first_node and key[1] != ZONE_MOVABLE]
@@ -95,13 +98,13 @@ def _cpu_lists(
     return {key: min(free[key], pages * free[key] // total) for key in zones}
 
 
-def _too_small(present: Sequence[PresentZone], managed: int, idle: int, page_size: int) -> str:
-    boot = sum(zone.pages for zone in present)
-    least = boot - managed + idle
+def _too_small(boot_memory: int, managed: int, idle: int) -> str:
+    reserved = boot_memory - managed
     return (
-        f"boot memory of {round(boot * page_size / MIB)}MiB is less than the kernel takes for itself:"
-        f" {round((boot - managed) * page_size / MIB)}MiB reserved and {round(idle * page_size / MIB)}MiB in use;"
-        f" give the machine more than {-(-least * page_size // MIB)}MiB, or the guest a smaller kernel"
+        f"{round(boot_memory / MIB)}MiB of boot memory are less than the kernel takes for itself,"
+        f" {round(reserved / MIB)}MiB reserved and {round(idle / MIB)}MiB in use;"
+        f" give the machine more than {-(-(reserved + idle) // MIB)}MiB, or the guest a smaller kernel"
+        ' (preset = "kata", for one)'
     )
 
 

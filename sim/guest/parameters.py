@@ -12,7 +12,7 @@ Sources named in the field comments:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from sim.guest.contract import DemandKind
 from sim.pages import PAGES_4K, PageGeometry
@@ -238,6 +238,32 @@ _V7_3: Final = replace(
 )
 
 _BY_SERIES: Final = {(6, 1): _V6_1, (6, 12): _V6_12, (7, 3): _V7_3}
+
+
+class Scatter(NamedTuple):
+    """How far a parameter may lie from its value: factors, and in kernels of which ``series``."""
+
+    low: float
+    high: float
+    source: str
+    series: tuple[str, ...] = SERIES
+
+
+_SAME_SCENARIO: Final = "come-back recordings: what stays scatters by 15 % between recordings of the same scenario"
+
+SCATTER: Final[dict[str, Scatter]] = {
+    "idle_use_bytes": Scatter(0.95, 1.15, "boot snapshots: 0.9 MiB less to 3.3 more than the model has of 27, 6.1"),
+    "idle_pcp_bytes": Scatter(0.8, 1.17, "boot snapshots under load: 10.1 to 14.6 MiB", ("6.12", "7.3")),
+    "pcp_adaptive_share": Scatter(0.0, 1.66, "units recording: 1 to 213 of 2048 MiB", ("6.12", "7.3")),
+    "stay_share": Scatter(0.85, 1.15, _SAME_SCENARIO),
+    "stay_share_tmpfs": Scatter(0.85, 1.15, _SAME_SCENARIO),
+    "stay_share_disk": Scatter(0.85, 1.15, _SAME_SCENARIO),
+    "stay_share_processes": Scatter(0.85, 1.15, _SAME_SCENARIO),
+    "stay_share_pipes": Scatter(0.85, 1.15, _SAME_SCENARIO),
+    "first_shrink_share": Scatter(0.6, 1.17, "one recording only: anything from half of the inodes to all"),
+}
+"""Parameters of which recordings say no single value, with the range of the factor by which ``guest.draw`` multiplies
+them: 1 is the most likely, and the chance falls to 0 in a straight line to both ends."""
 
 
 def parameters_for(series: str) -> GuestParameters:

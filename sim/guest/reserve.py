@@ -13,7 +13,7 @@ from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE
 from sim.units import GIB, KIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sim.guest.boot import PresentZone
     from sim.guest.parameters import GuestParameters
@@ -47,13 +47,15 @@ _HASH_ADAPT_FROM: Final = 64 * GIB
 class BootOptions:
     """What of the machine and its command line decides what is reserved.
 
-    ``series``: the kernel's, such as (6, 1); ``swiotlb``: whether bounce buffers are set up; ``above_4g``: whether boot
-    memory reaches above 4 GiB; ``crashkernel`` and ``log_buf_len``: bytes, as the boot parameters of these names say;
-    ``bottom_up``: early allocations are made from below (``movable_node``); ``cma``: bytes of CMA;
-    ``memoryless_nodes``: nodes without boot memory; ``section_size``: bytes of a section.
+    ``series``: the kernel's, such as (6, 1); ``boot_memory``: bytes, with what firmware keeps of it; ``swiotlb``:
+    whether bounce buffers are set up; ``above_4g``: whether boot memory reaches above 4 GiB; ``crashkernel`` and
+    ``log_buf_len``: bytes, as the boot parameters of these names say; ``bottom_up``: early allocations are made from
+    below (``movable_node``); ``cma``: bytes of CMA; ``memoryless_nodes``: nodes without boot memory; ``section_size``:
+    bytes of a section.
     """
 
     series: tuple[int, int] = (6, 1)
+    boot_memory: int = 0
     swiotlb: bool = True
     above_4g: bool = False
     crashkernel: int = 0
@@ -81,10 +83,11 @@ def managed_pages(
         wanted += left - take_pages(managed, (*at.top, *at.isa), left) if left else 0
 
     parts = parameters.boot_reserved_bytes == 0
-    reserved = parameters.boot_reserved_bytes or parameters.kernel_image_bytes
-    take(at.isa, _ISA_RESERVED * bool(at.isa))
-    # Where all that is reserved is given as one sum, it is counted with what lies in zone DMA.
-    take(at.low, geometry.pages(reserved) - (0 if parts else _ISA_RESERVED * bool(at.isa)))
+    # Where all that is reserved is given as one sum, what lies in zone DMA is a part of it.
+    isa = _ISA_RESERVED if at.isa else 0
+    image = parameters.kernel_image_bytes if parts else max(0, parameters.boot_reserved_bytes - isa * geometry.size)
+    take(at.isa, isa)
+    take(at.low, geometry.pages(image))
     take(at.below_4g, geometry.pages(options.crashkernel))
     if parts:
         if options.swiotlb:
@@ -101,13 +104,23 @@ def managed_pages(
         if parts and node != at.nodes[-1]:
             take(at.node_top(node), _NODE_PAGES)
         take(at.node_top(node), _memmap(sum(zone.pages for zone in present if zone.node == node), options, geometry))
-    tables = _hash_tables(present, managed, parameters, options)
+    later = geometry.pages(parameters.swiotlb_bytes) if parts and options.swiotlb else 0  # set up after the tables
+    total = sum(zone.pages for zone in present)
+    tables = _hash_tables(total, sum(managed.values()) + later, parameters, options)
     if len(at.nodes) == 1:
         take(at.top, tables)
         tables = 0
     if wanted:
         managed[at.top[-1]] -= wanted
     return managed, tables
+
+
+def reserved_pages(nodes: Sequence[int], managed: int, parameters: GuestParameters, options: BootOptions) -> int:
+    """Return what is reserved beside memmap and hash tables where of present pages by node so many are managed."""
+    total = sum(nodes)
+    memmap = sum(_memmap(pages, options, parameters.geometry) for pages in nodes)
+    tables = _hash_tables(total, managed, parameters, options) if len(nodes) == 1 else 0
+    return total - memmap - tables - managed
 
 
 class _Places:
@@ -154,18 +167,14 @@ def _log_buffer(length: int, parameters: GuestParameters) -> list[int]:
     return [parameters.geometry.pages(part) for part in parts]
 
 
-def _hash_tables(
-    present: Sequence[PresentZone], managed: Mapping[Key, int], parameters: GuestParameters, options: BootOptions
-) -> int:
-    """Return the pages of the hash tables of directory entries and inodes (alloc_large_system_hash, mm/mm_init.c)."""
+def _hash_tables(total: int, free: int, parameters: GuestParameters, options: BootOptions) -> int:
+    """Return the pages of the hash tables of directory entries and inodes (alloc_large_system_hash, mm/mm_init.c).
+
+    6.1 goes by all pages less their memmap; later kernels by those that are ``free`` by then, of which CMA is none.
+    """
     geometry = parameters.geometry
-    total = sum(zone.pages for zone in present)
-    if parameters.series == "6.1":
-        pages = total - geometry.memmap_pages(total)
-    else:
-        # What is free at that moment, when SWIOTLB has not been set up yet.
-        pages = sum(managed.values()) - geometry.pages(options.cma)
-        pages += geometry.pages(parameters.swiotlb_bytes) * options.swiotlb
+    early = parameters.series == "6.1"
+    pages = total - geometry.memmap_pages(total) if early else free - geometry.pages(options.cma)
     size = -(-pages * geometry.size // MIB) * MIB
     adapted, limit = 0, _HASH_ADAPT_FROM
     while limit < size:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from simpy.events import Timeout
 
-from sim.guest import GuestModel, default_boot, parameters_for_kernel
+from sim.guest import PRESETS, GuestModel, default_boot, parameters_of
 from sim.guest.contract import DemandKind
 from sim.guest.loads import LoadKind
+from sim.guest.presets import FROM_FREE
+from sim.guest.uncertainty import draw_factors, scaled
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
 from sim.kernel.returnable import Returnable
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     import simpy
 
     from policies.contract import Policy
-    from sim.guest import Demand, GuestParameters, PresentZone
+    from sim.guest import BootZone, Demand, Free, GuestParameters, PresentZone
     from sim.guest.contract import Guest, OomEvent
     from sim.guest.reserve import BootOptions
     from sim.kernel.hotplug_core import HotplugCore
@@ -47,19 +49,42 @@ MOST_SAMPLES: Final = 5_000
 class GuestSpec:
     """A guest to be modelled.
 
-    ``parameters`` overrides fields of :class:`sim.guest.GuestParameters` (the set of the machine's kernel series
-    otherwise); ``sample_every`` is the period of samples in seconds, 0 for about 5,000 a run and one second at least.
+    ``parameters`` overrides fields of :class:`sim.guest.GuestParameters`; the others are those of ``preset`` (a name in
+    :data:`sim.guest.PRESETS`, None for the machine's kernel series) and follow from ``free``, what ``free`` prints in
+    such a guest. ``sample_every`` is the period of samples in seconds, 0 for about 5,000 a run, one second at least.
+    ``draw``: what recordings scatter in is drawn, see :mod:`sim.guest.uncertainty`; ``factors`` is what was drawn.
     """
 
     parameters: Mapping[str, float] = field(default_factory=dict)
     sample_every: float = 0.0
+    preset: str | None = None
+    free: Free | None = None
+    draw: bool = False
+    factors: Mapping[str, float] = field(default_factory=dict)
 
-    def resolve(self, series: tuple[int, int], geometry: PageGeometry = PAGES_4K) -> GuestParameters:
-        """Return all parameters for a kernel series on a machine whose pages are as ``geometry`` says.
+    def drawn(self, streams: Callable[[str], np.random.Generator]) -> GuestSpec:
+        """Return the guest with what is random in it drawn from ``streams``: alike for all policies."""
+        return replace(self, factors=draw_factors(streams, self.known)) if self.draw else self
 
-        Raises ValueError or TypeError for what is no parameter or no value of it.
+    @property
+    def known(self) -> set[str]:
+        """Parameters that are not drawn, because they are given."""
+        free = self.free or (PRESETS[self.preset].free if self.preset else None)
+        return {*self.parameters, *(FROM_FREE if free else ())}
+
+    def boot(
+        self, present: Sequence[PresentZone], options: BootOptions, geometry: PageGeometry = PAGES_4K
+    ) -> tuple[GuestParameters, list[BootZone]]:
+        """Return all parameters on a machine with these zones, booted with ``options``, and what is there at boot.
+
+        ``geometry`` is that of the machine's pages. Raises ValueError or TypeError for what is no parameter or no value of it, and InputError where the machine is
+        too small, or not what ``free`` says.
         """
-        return replace(parameters_for_kernel(series), geometry=geometry, **self.parameters)  # type: ignore[arg-type]
+        parameters = replace(
+            scaled(parameters_of(self.preset, self.free, present, options, geometry), self.factors),
+            **self.parameters,  # type: ignore[arg-type]
+        )
+        return parameters, default_boot(present, parameters, options)
 
 
 class GuestLink(CoreListener):
@@ -87,11 +112,11 @@ class GuestLink(CoreListener):
         self._sampled = sampled
         self.ooms = ooms
         self._memory = memory
-        parameters = spec.resolve(options.series, memory.geometry)
+        parameters, boot = spec.boot(present, options, memory.geometry)
         self._page_size = page_size = memory.geometry.size
         self.model = GuestModel(parameters, block_pages=memory.block_pages)
-        boot = default_boot(present, parameters, options)
         self.model.boot(boot)
+        self._drawn = tuple(spec.factors)
         self._boot_free = sum(entry.free for entry in boot if entry.zone != ZONE_MOVABLE)
         for entry in boot:
             memory.zone(entry.node, entry.zone).managed = entry.managed
@@ -273,6 +298,10 @@ class GuestLink(CoreListener):
         self.sample()
         if self._pressure is not None:
             self._pressure.look()
+
+    def drawn_parameters(self) -> dict[str, float]:
+        """Return the guest's parameters that were drawn, by name."""
+        return {name: getattr(self.model.parameters, name) for name in self._drawn}
 
     # Samples ---------------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,13 @@ counts byte-seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Final
 
 from sim.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _128_MIB = 128 * MIB
 
@@ -62,6 +66,40 @@ class Timing:
     def instant(cls) -> Timing:
         """Return a timing in which work takes no time and only the retry timer runs: for replaying recorded steps."""
         return cls(virtio_mem_plug=0, virtio_mem_unplug=0, dimm_add=0, online=0, offline=0, refused=0, migrate=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Times of a kind of host: those that are known of it; all others are the defaults."""
+
+    summary: str
+    source: str
+    times: Mapping[str, int] = field(default_factory=dict)
+
+    def timing(self) -> Timing:
+        """Return all times."""
+        return Timing(**self.times)
+
+
+PROFILES: Final = {
+    "neon": Profile(
+        "QEMU with KVM in a cloud, as an autoscaler saw it; the default",
+        "neondatabase/autoscaling PR 705 and incident neon-vmem-48g: an upper bound, requests included",
+    ),
+    "qemu-bare": Profile(
+        "QEMU 8.2 with KVM on bare metal",
+        "luhsra/hyperalloc-bench, commit a385a2d, 18 GiB between 2 and 20 GiB: plug 1.36 ms per 128 MiB; unplug 3.29 of"
+        " memory never touched, 4.02 of memory that was, which is taken",
+        {"virtio_mem_plug": 1_360, "virtio_mem_unplug": 4_020},
+    ),
+    "qemu-vfio": Profile(
+        "the same with a network card passed through, so that the host pins all plugged memory",
+        "luhsra/hyperalloc-bench, commit a385a2d: plug 29.3 ms per 128 MiB; unplug 5.82 of memory never touched, 6.12"
+        " of memory that was, which is taken",
+        {"virtio_mem_plug": 29_300, "virtio_mem_unplug": 6_120},
+    ),
+}
+"""Profiles of ``[timing]`` by name. What DIMMs, blocks and moving pages take is published for none of these hosts."""
 
 
 def scale(us: int, size: int) -> int:

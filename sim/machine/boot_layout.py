@@ -102,6 +102,7 @@ def _options(machine: MachineSpec, areas: Sequence[NodeRange], *, above_4g: bool
     """Return what decides how much the guest's kernel reserves."""
     return BootOptions(
         series=machine.kernel_series,
+        boot_memory=machine.boot_memory,
         swiotlb=machine.swiotlb != "noforce" and (above_4g or machine.can_grow),
         above_4g=above_4g,
         crashkernel=machine.crashkernel,

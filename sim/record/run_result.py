@@ -79,7 +79,8 @@ class RunResult:
     ``duration_us`` is the simulated end. ``device_groups`` holds the memory group of each device; empty where that is
     not known. ``counters`` are totals kept by the core (``decisions``, ``failed_requests``, ...). ``guest`` holds the
     guest's sampled series by name, each an array as long as ``guest["t_us"]``; empty without a guest model.
-    ``foreseen`` is what the policy found when it looked ahead, None where it did not. ``kernel_need`` is known where a
+    ``foreseen`` is what the policy found when it looked ahead, None where it did not. ``guest_drawn`` are the guest's
+    parameters that were drawn at random, by name. ``kernel_need`` is known where a
     guest is modelled, and not kept in files.
     """
 
@@ -96,3 +97,4 @@ class RunResult:
     kernel_need: KernelNeed | None = None
     foreseen: Foreseen | None = None
     page_size: int = SMALLEST_PAGE
+    guest_drawn: Mapping[str, float] = field(default_factory=dict)

@@ -50,6 +50,7 @@ METADATA: Final[Mapping[str, str]] = {
     "host, `failed_operations` of drivers; and the random streams that the run drew from, `streams_drawn`",
     "foreseen": "what a policy that looked ahead found: `proved`, `rehearsals` and `bound_byte_seconds`, the columns "
     "`plan_...` of `runs`; null for other policies",
+    "guest_drawn": "the guest's parameters that were drawn at random, by name",
 }
 """What that JSON holds, by key."""
 
@@ -97,6 +98,7 @@ def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str
             "plan_rehearsals": None if result.foreseen is None else result.foreseen.rehearsals,
             "plan_bound_byte_seconds": None if result.foreseen is None else result.foreseen.bound_byte_seconds,
             "death_cause": death and death.cause.shown,
+            "guest_drawn": canonical_json(dict(result.guest_drawn)) if result.guest_drawn else None,
             "streams_drawn": result.counters.get("streams_drawn"),
             **{name: None if math.isnan(scores[name]) else scores[name] for name in SCORES},
         },
@@ -221,6 +223,7 @@ def events_table(cell: CellId, result: RunResult, row: str) -> pa.Table:
         "configured_ratio": result.configured_ratio,
         "counters": dict(result.counters),
         "foreseen": None if result.foreseen is None else asdict(result.foreseen),
+        "guest_drawn": dict(result.guest_drawn),
     }
     table = _table(EVENTS, cell, columns)
     return table.replace_schema_metadata({METADATA_KEY: canonical_json(rest).encode(), ROW_KEY: row.encode()})
@@ -260,6 +263,7 @@ def result_from(events: pa.Table, metadata: Mapping[bytes, bytes], guest: pa.Tab
         configured_ratio=rest["configured_ratio"],
         counters=rest["counters"],
         foreseen=None if rest["foreseen"] is None else Foreseen(**rest["foreseen"]),
+        guest_drawn=rest["guest_drawn"],
         guest={}
         if guest is None
         else {name: guest[name].to_numpy() for name in guest.column_names if name not in {"cell", "replication"}},

@@ -73,6 +73,9 @@ _RUN_HEAD: Final = (
         "what no zones can pass of movable_byte_seconds, as such a policy found out; null where it did not",
     ),
     Column("death_cause", "string", "-", "what the guest died of: kernel, guest full or return; null where it lives"),
+    Column(
+        "guest_drawn", "string", "-", "parameters of the guest that were drawn, as a JSON object; null where none was"
+    ),
     Column("streams_drawn", "int64", "1", "random streams that the run drew from; 0 where nothing is random in it"),
 )
 

@@ -136,6 +136,39 @@ def test_five_faults_are_five() -> None:
             {"workloads": [{"together": [{"name": "dimm-slots", "slots": 0}]}]},
             "workloads[0].together[0].slots: must be from 1 to 256, but is 0",
         ),
+        ({"guest": {"preset": "kata"}}, 'guest.preset: needs model = "linux"'),
+        ({"guest": {"as": {"mem_total": 2, "used": 1}}}, 'guest.as: needs model = "linux"'),
+        ({"guest": {"draw": True}}, 'guest.draw: needs model = "linux"'),
+        (
+            {"guest": {"model": "linux", "preset": "qata"}},
+            (
+                "guest.preset: unknown preset 'qata'; did you mean 'kata'? Valid: cloud-hypervisor, debian-6.1,"
+                " debian-6.12, debian-7.3, firecracker, kata"
+            ),
+        ),
+        ({"guest": {"model": "linux", "as": {"used": 1}}}, "guest.as.mem_total: is missing: Total memory."),
+        (
+            {"guest": {"model": "linux", "as": {"mem_total": "2MiB", "used": 1, "total": 3}}},
+            (
+                "guest.as.total: unknown key of guest.as 'total'; did you mean 'mem_total'?"
+                " Valid: boot_memory, mem_total, used"
+            ),
+        ),
+        (
+            {"guest": {"model": "linux", "as": {"mem_total": "2MiB", "used": "2MiB"}}},
+            "guest.as.used: 2MiB are not less than mem_total (2MiB)",
+        ),
+        (
+            {"guest": {"model": "linux", "as": {"mem_total": "1GiB", "used": "2MiB"}}},
+            (
+                "guest.as.mem_total: 1GiB are not what a guest with 1GiB can have: of that memmap and hash tables leave at"
+                " most 1030132KiB; if it had more, say so in boot_memory"
+            ),
+        ),
+        (
+            {"timing": {"profile": "qemu"}},
+            "timing.profile: unknown profile 'qemu'; did you mean 'qemu-vfio'? Valid: neon, qemu-bare, qemu-vfio",
+        ),
         ({"guest": {"model": "real"}}, "guest.model: 'real' is not known; valid: 'none' or 'linux'"),
         ({"guest": {"stay_share": 0.5}}, 'guest.stay_share: needs model = "linux"'),
         (

@@ -56,7 +56,14 @@ def test_results_depend_on_every_field_of_the_machine_the_times_and_the_guest() 
     nodes = [{"boot_memory": "1GiB"}, {"boot_memory": 0}]
     tables = small(
         machines=[{"label": "m", "nodes": nodes}],
-        guest={"model": "linux", "sample_every": 2, "stay_share": 0.5},
+        guest={
+            "model": "linux",
+            "sample_every": 2,
+            "stay_share": 0.5,
+            "preset": "kata",
+            "as": {"mem_total": "950MiB", "used": "1MiB"},
+            "draw": True,
+        },
         timing={"offline": 1},
     )
     made = load(tables).combinations[0]
@@ -68,7 +75,14 @@ def test_results_depend_on_every_field_of_the_machine_the_times_and_the_guest() 
         {"label": "m", **dataclasses.asdict(made.machine.spec)}
     )
     assert identity["machine"]["nodes"] == [{"boot_memory": 1 << 30, "cpus": None}, {"boot_memory": 0, "cpus": None}]
-    assert identity["guest"] == {"model": "linux", "sample_every": 2.0, "parameters": {"stay_share": 0.5}}
+    assert identity["guest"] == {
+        "model": "linux",
+        "sample_every": 2.0,
+        "parameters": {"stay_share": 0.5},
+        "preset": "kata",
+        "free": {"mem_total": 950 << 20, "used": 1 << 20, "boot_memory": None},
+        "draw": True,
+    }
     assert identity["timing"] == {**dataclasses.asdict(Timing()), "offline": 1_000_000}
 
 
@@ -141,6 +155,10 @@ def test_an_edited_policy_changes_its_keys(tmp_path: Path) -> None:
         {},
         {"cell_timeout": 5, "timing": {"offline": 0.1}, "baseline": "auto-movable"},
         {"sweep": [{"product": {"policies": {"auto-movable": {"ratio": [50, 100]}}}}]},
+        {"guest": {"model": "linux", "preset": "kata", "as": {"mem_total": "950MiB", "used": "1MiB"}, "draw": True}},
+        {"timing": {"profile": "qemu-vfio", "offline": 0.1}},
+        {"guest": {"model": "linux"}, "sweep": [{"product": {"timing": {"profile": ["qemu-bare", "neon"]}}}]},
+        {"guest": {"model": "linux"}, "sweep": [{"product": {"guest": {"preset": ["kata", "debian-7.3"]}}}]},
         {"guest": {"model": "linux", "stay_share": 0.3, "idle_use_bytes": "20MiB", "lowmem_reserve_ratio": [1, 2, 3]}},
         {
             "workloads": [

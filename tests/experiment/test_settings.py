@@ -306,9 +306,9 @@ def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> 
         assert (written["name"], written["description"], written["seed"]) == ("experiment", "why", 7)
         assert (written["replications"], written["baseline"], written["cell_timeout"]) == (5, "contig-zones", 9)
         assert (written["timing"]["offline"], written["timing"]["retry_most"]) == (0.5, 300.0)
-        assert written["timing"].keys() == {field.name for field in dataclasses.fields(Timing)}
+        assert written["timing"].keys() == {"profile", *(field.name for field in dataclasses.fields(Timing))}
         assert written["published"] == published
-        assert written["guest"] == {"model": "none", "sample_every": 0.0}
+        assert written["guest"] == {"model": "none", "sample_every": 0.0, "draw": False}
         assert written["policies"] == [
             {"name": "contig-zones", "label": "contig-zones", "movable_node": False},
             {"name": "auto-movable", "label": "auto-movable", "ratio": 301, "numa_aware": True},

@@ -143,7 +143,9 @@ def test_a_small_zone_gives_what_it_has_and_the_next_the_rest() -> None:
 def test_a_machine_too_small_for_its_kernel_is_told_what_it_needs(mib: int, least: int) -> None:
     """The more, the larger are memmap (of whole sections) and hash tables; with what is told the guest boots."""
     present: Present = [(0, ZONE_DMA32, mib * 256, ((0, 2),))]
-    with pytest.raises(InputError, match=rf"boot memory of {mib}MiB is less .*; give the machine more than {least}MiB"):
+    with pytest.raises(
+        InputError, match=rf"{mib}MiB of boot memory are less .*; give the machine more than {least}MiB"
+    ):
         booted(present, parameters_for("6.1"))
     assert booted([(0, ZONE_DMA32, 142 * 256, ((0, 2),))], parameters_for("6.1"))[0, ZONE_DMA32][1] > 0
 

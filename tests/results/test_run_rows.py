@@ -80,6 +80,7 @@ def test_the_row_of_a_run_is_in_seconds_and_bytes(tmp_path: Path) -> None:
         "devices": 2,
         "events": 3,
         "plan_proved": None,
+        "guest_drawn": None,
         "plan_rehearsals": None,
         "plan_bound_byte_seconds": None,
         "death_cause": None,
