@@ -77,8 +77,8 @@ class GuestSpec:
     ) -> tuple[GuestParameters, list[BootZone]]:
         """Return all parameters on a machine with these zones, booted with ``options``, and what is there at boot.
 
-        ``geometry`` is that of the machine's pages. Raises ValueError or TypeError for what is no parameter or no value of it, and InputError where the machine is
-        too small, or not what ``free`` says.
+        ``geometry`` is that of the machine's pages. Raises ValueError or TypeError for what is no parameter or no value
+        of it, and InputError where the machine is too small, or not what ``free`` says.
         """
         parameters = replace(
             scaled(parameters_of(self.preset, self.free, present, options, geometry), self.factors),

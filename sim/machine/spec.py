@@ -184,7 +184,8 @@ class MachineSpec:
         """Yield what shows only once boot memory is laid out, which takes a machine without other faults."""
         ranges = present_ranges(self)
         if not ranges:
-            yield Fault("soft_reserved", "leaves no boot memory; a kernel needs some to boot")
+            key = "soft_reserved" if self.soft_reserved else "nodes"
+            yield Fault(key, "leaves no boot memory beside what firmware keeps; a kernel needs some to boot")
             return
         areas = cma_areas(self, ranges)
         if areas is None:

@@ -36,7 +36,6 @@ def faults(**changed: Any) -> list[tuple[str, str]]:  # noqa: ANN401  whatever T
     ("machine", "key"),
     [
         ({"boot_memory": "64MiB"}, "boot_memory"),
-        ({"boot_memory": 4096}, "boot_memory"),
         ({"nodes": [{"boot_memory": "64MiB"}, {"boot_memory": "32MiB"}, {"boot_memory": 0}]}, "nodes"),
         ({"boot_memory": "140MiB"}, "boot_memory"),
         ({"boot_memory": "1GiB", "crashkernel": "900MiB"}, "boot_memory"),
@@ -47,7 +46,7 @@ def test_a_machine_too_small_for_its_guest_is_a_fault_of_the_machine(machine: di
     machines = [{"label": "fine", "boot_memory": "2GiB"}, {"label": "small", **machine}]
     ((found, what),) = faults(machines=machines, guest=LINUX)
     assert found == f"machines[1].{key}"
-    assert TOO_SMALL in what or "no boot memory" in what
+    assert TOO_SMALL in what
     assert len(load(small(machines=machines, replications=1)).combinations) == 8, "without a guest it does not matter"
 
 

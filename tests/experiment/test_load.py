@@ -136,6 +136,10 @@ def test_five_faults_are_five() -> None:
             {"workloads": [{"together": [{"name": "dimm-slots", "slots": 0}]}]},
             "workloads[0].together[0].slots: must be from 1 to 256, but is 0",
         ),
+        (
+            {"machines": [{"boot_memory": 4096}]},
+            "machines[0].boot_memory: leaves no boot memory beside what firmware keeps; a kernel needs some to boot",
+        ),
         ({"guest": {"preset": "kata"}}, 'guest.preset: needs model = "linux"'),
         ({"guest": {"as": {"mem_total": 2, "used": 1}}}, 'guest.as: needs model = "linux"'),
         ({"guest": {"draw": True}}, 'guest.draw: needs model = "linux"'),
@@ -161,8 +165,8 @@ def test_five_faults_are_five() -> None:
         (
             {"guest": {"model": "linux", "as": {"mem_total": "1GiB", "used": "2MiB"}}},
             (
-                "guest.as.mem_total: 1GiB are not what a guest with 1GiB can have: of that memmap and hash tables leave at"
-                " most 1030132KiB; if it had more, say so in boot_memory"
+                "guest.as.mem_total: 1GiB are not what a guest with 1GiB can have: of that memmap and hash tables leave"
+                " at most 1030132KiB; if it had more, say so in boot_memory"
             ),
         ),
         (

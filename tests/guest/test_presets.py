@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,9 +29,14 @@ KATA = Free(108 * MIB, 22 * MIB, 128 * MIB)
 """kata-containers/agent issue 363."""
 
 
-def booted(spec: GuestSpec, *boot_memory: int, kernel: str = "6.1", **words: int) -> tuple[GuestParameters, int, int]:
+def booted(
+    spec: GuestSpec,
+    *boot_memory: int,
+    kernel: str = "6.1",
+    **words: Any,  # noqa: ANN401  the machine's
+) -> tuple[GuestParameters, int, int]:
     """Return the parameters, MemTotal and MemFree in bytes."""
-    machine = MachineSpec(tuple(map(NodeSpec, boot_memory)), kernel=kernel, **words)  # type: ignore[arg-type]
+    machine = MachineSpec(tuple(map(NodeSpec, boot_memory)), kernel=kernel, **words)
     layout = lay_out(machine)
     parameters, boot = spec.boot(layout.present_zones(), layout.options)
     total = sum(zone.managed for zone in boot)
@@ -72,8 +77,13 @@ def test_of_a_larger_machine_the_same_kernel_reserves_the_same_and_memmap_and_ta
 
 def test_swiotlb_and_the_log_buffer_are_in_the_sum_and_a_crash_kernel_is_not() -> None:
     _, usual, _ = booted(GuestSpec(free=KATA), 256 * MIB)
-    for words, less in (({"swiotlb": "noforce"}, 0), ({"log_buf_len": MIB}, 0), ({"crashkernel": 32 * MIB}, 32 * MIB)):
-        assert usual - booted(GuestSpec(free=KATA), 256 * MIB, **words)[1] == less  # type: ignore[arg-type]
+    words: tuple[tuple[dict[str, Any], int], ...] = (
+        ({"swiotlb": "noforce"}, 0),
+        ({"log_buf_len": MIB}, 0),
+        ({"crashkernel": 32 * MIB}, 32 * MIB),
+    )
+    for given, less in words:
+        assert usual - booted(GuestSpec(free=KATA), 256 * MIB, **given)[1] == less
 
 
 @pytest.mark.parametrize(
