@@ -16,7 +16,7 @@ from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.scores.registry import compute_scores
 from sim.streams import Streams
-from sim.units import GIB, KIB, MIB, PAGE_SIZE
+from sim.units import GIB, KIB, MIB
 from tests.support.places import ROOT
 from workloads.dimm_slots import DimmSlots
 from workloads.virtio_mem_resize import VirtioMemResize
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sim.guest import GuestParameters
     from workloads.contract import Workload
 
+PAGE = 4096
 KATA = Free(108 * MIB, 22 * MIB, 128 * MIB)
 """kata-containers/agent issue 363."""
 
@@ -40,7 +41,7 @@ def booted(
     layout = lay_out(machine)
     parameters, boot = spec.boot(layout.present_zones(), layout.options)
     total = sum(zone.managed for zone in boot)
-    return parameters, total * PAGE_SIZE, sum(zone.free - zone.pcp for zone in boot) * PAGE_SIZE
+    return parameters, total * PAGE, sum(zone.free - zone.pcp for zone in boot) * PAGE
 
 
 @pytest.mark.parametrize("kernel", ["6.1", "6.12", "7.3"])
