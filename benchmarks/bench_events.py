@@ -32,7 +32,7 @@ def guest(boot_memory: int = 4 * GIB, nodes: int = 1) -> tuple[simpy.Environment
     env, recorder, layout = simpy.Environment(), Recorder(), lay_out(machine)
     core = HotplugCore(env, layout.memory, AutoMovable(), recorder)
     context = DriverContext(env, core, recorder)
-    return env, MachineHost(context, machine, layout.device_base), core
+    return env, MachineHost(context, machine), core
 
 
 def test_plugging_a_block_costs_at_most_five_bare_events(report: Callable[[str, float, float], None]) -> None:

@@ -53,7 +53,7 @@ def machine(size: int, policy: Policy, *, modelled: bool) -> tuple[simpy.Environ
         listener=NOBODY if link is None else Listeners(ooms, link),
         threads=threads,
     )
-    host = MachineHost(DriverContext(env, core, recorder), spec, layout.device_base, guest=link)
+    host = MachineHost(DriverContext(env, core, recorder), spec, guest=link)
     host.plug(VirtioMemSpec("device", 2 * size))
     host.resize("device", size * 3 // 4)
     env.run()

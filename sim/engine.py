@@ -103,8 +103,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
     if link is not None:
         link.connect(core)
     context = DriverContext(env, core, recorder, timing)
-    host = MachineHost(context, machine, layout.device_base, guest=link)
-    host.boot()
+    host = MachineHost(context, machine, guest=link)
     env.process(_guarded(workload, host, streams))
     try:
         env.run(until=until.event)

@@ -26,15 +26,25 @@ _SHOWN_MISMATCHES = 5
 @click.command()
 @click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a trace, one a line.")
-def replay(traces: tuple[Path, ...], *, as_json: bool) -> None:
+@click.option(
+    "--free",
+    is_flag=True,
+    help="Lay out boot memory, place devices and decide refusals without looking at the recording.",
+)
+def replay(traces: tuple[Path, ...], *, as_json: bool, free: bool) -> None:
     """Replay recorded kernels (TRACE files) through the model and compare every block and zone after every step.
 
     Of recordings under load the zones of all blocks are compared, and a guest model meets the recorded demand: how its
     memory differs is reported as figures, not as mismatches.
 
+    With --free the recording gives the machine's description and the requests, and nothing else. Where idle kernels
+    have their few pages is chance: steps that differ for nothing else are named, and go on as recorded. Recordings
+    under load are left out.
+
     Exit code 0 where all is identical, 1 where anything differs, 2 for a file that cannot be read.
     """
     from sim.cli.main import BAD_INPUT, FAILED
+    from sim.replay.free_run import free_run
     from sim.replay.load_replay import replay_with_load
     from sim.replay.trace_format import TraceError
 
@@ -43,10 +53,13 @@ def replay(traces: tuple[Path, ...], *, as_json: bool) -> None:
     unreadable = 0
     for path in traces:
         try:
-            report, load = replay_with_load(path)
+            report, load = (free_run(path), None) if free else replay_with_load(path)
         except TraceError as error:
             unreadable += 1
             click.echo(f"Error: {error}", err=True)
+            continue
+        if report is None:
+            click.echo(f"{path}: left out, for it was recorded under load", err=True)
             continue
         reports.append(report)
         if load is not None:
@@ -55,7 +68,7 @@ def replay(traces: tuple[Path, ...], *, as_json: bool) -> None:
             figures = {} if load is None else {"load": [step.to_json() for step in load.steps]}
             click.echo(json.dumps(report.to_json() | figures))
     if reports and not as_json:
-        _print_table(reports)
+        _print_table(reports, free=free)
     if loads and not as_json:
         _print_calibration(loads)
     if unreadable:
@@ -63,12 +76,13 @@ def replay(traces: tuple[Path, ...], *, as_json: bool) -> None:
     sys.exit(0 if all(report.identical for report in reports) else FAILED)
 
 
-def _print_table(reports: list[ReplayReport]) -> None:
+def _print_table(reports: list[ReplayReport], *, free: bool) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     console = standard_console()
-    table = Table(title="Recorded kernels against the model", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    title = "Recorded kernels against the model" + (", run freely" if free else "")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     table.add_column("trace", no_wrap=True)
     table.add_column("kernel", no_wrap=True)
     for name in ("steps", "blocks", "wrong", "refused"):
@@ -83,21 +97,32 @@ def _print_table(reports: list[ReplayReport]) -> None:
             str(report.blocks_compared),
             str(wrong),
             str(report.refused_by_guest),
-            "identical" if report.identical else "[bold red]differs[/]",
+            _verdict(report),
         )
     console.print(table)
     for report in reports:
         for mismatch in _first_mismatches(report):
             console.print(f"{report.trace}: {mismatch}", markup=False)
+        for step, chance in report.chance.items():
+            console.print(f"{report.trace}: step {step}: {chance}", markup=False)
     identical = sum(report.identical for report in reports)
     blocks = sum(report.blocks_compared for report in reports)
     refused = sum(report.refused_by_guest for report in reports)
     failed = sum(sum(report.failed_adds.values()) for report in reports)
     adds = f" and {failed} adds that failed" if failed else ""
-    console.print(
-        f"{identical} of {len(reports)} recordings identical, {blocks} blocks compared;"
-        f" {refused} refusals of the guest{adds} taken from the recordings."
-    )
+    sources = f"{refused} refusals of the guest{adds} taken from the recordings"
+    if free:
+        steps = sum(len(report.chance) for report in reports)
+        sources = (
+            f"{refused} refusals decided by the guest model, and {steps} steps taken from the recordings as chance"
+        )
+    console.print(f"{identical} of {len(reports)} recordings identical, {blocks} blocks compared; {sources}.")
+
+
+def _verdict(report: ReplayReport) -> str:
+    if not report.identical:
+        return "[bold red]differs[/]"
+    return "identical but for chance" if report.chance else "identical"
 
 
 @click.command()

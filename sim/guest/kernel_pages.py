@@ -259,6 +259,28 @@ class KernelPages:
             self.fixed[block] = self.fixed.get(block, 0) | mask
             self.nr_fixed += mask.bit_count()
 
+    def vacate(self, block: int, mask: int) -> list[tuple[int, int]]:
+        """Have the kernel pages in these pageblocks of a block lie elsewhere; boot use stays.
+
+        Returns where the memmap among them has gone, as (block, mask) of each block.
+        """
+        absent = self.absent.get(block, 0)
+        self.absent[block] = absent | mask
+        held, pieces = self.held.get(block, 0) & mask, self.pieces.get(block, 0) & mask
+        for owned, bits in ((self.held, held), (self.pieces, pieces)):
+            if bits:
+                owned[block] &= ~bits
+                if not owned[block]:
+                    del owned[block]
+        self._claim(self.held, held.bit_count(), 0)
+        moved = self._claim(self.pieces, pieces.bit_count(), 0)
+        if absent:
+            self.absent[block] = absent
+        else:
+            del self.absent[block]
+        self.hint = min(self.hint, block)
+        return moved
+
     def remove_pageblocks(self, block: int, mask: int) -> None:
         """Note pageblocks of an online block as unplugged; none may hold a kernel page."""
         self.absent[block] = self.absent.get(block, 0) | mask

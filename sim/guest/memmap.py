@@ -100,6 +100,20 @@ class Memmaps:
         """Return where all memmap lies."""
         return [part for _, parts in self._by_first.values() for part in parts]
 
+    def move(self, zone: GuestZone, block: int, mask: int, places: list[tuple[int, int]]) -> None:
+        """Note that what lay in these pageblocks of a block of ``zone`` lies at ``places``: (block, mask), as many."""
+        bits = [(where, 1 << at) for where, bits in places for at in range(bits.bit_length()) if bits >> at & 1]
+        for home, _, pieces in self.parts():
+            if home is not zone:
+                continue
+            for i, (where, held) in enumerate(list(pieces)):
+                if where == block and held & mask:
+                    gone = (held & mask).bit_count()
+                    pieces[i] = where, held & ~mask
+                    pieces.extend(bits[:gone])
+                    del bits[:gone]
+            pieces[:] = [piece for piece in pieces if piece[1]]
+
     def remove(self, first_block: int, nr_blocks: int) -> None:
         """Give back the memmap of an added range: all of it, or single blocks of it one after another."""
         settled = self._settled

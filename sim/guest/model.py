@@ -195,6 +195,21 @@ class GuestModel:
             start = stop + 1
         return OfflineOutcome(refused, moved, tuple(ooms))
 
+    def vacate(self, zone: int, node: int, block: int, *, sub_blocks: int | None = None, sub_pages: int = 0) -> None:
+        """Have the kernel pages of an online block, or in ``sub_blocks`` (a mask) of it, lie elsewhere in its zone.
+
+        For who knows better where they are: which pageblocks an idle kernel has a few pages in is chance.
+        """
+        its_zone = self.zones[node, zone]
+        pageblocks = its_zone.pageblocks
+        if pageblocks is None:
+            self._stuck.discard(block)
+            return
+        mask = pageblocks.busy(block)
+        if sub_blocks is not None:
+            mask &= per_pageblock(sub_blocks, sub_pages // self._pageblock)
+        self.memmaps.move(its_zone, block, mask, pageblocks.vacate(block, mask))
+
     # Sub-blocks of virtio-mem ---------------------------------------------------------------------------------------
 
     def give_subblocks(

@@ -1,7 +1,7 @@
 """The host: attaches devices to a guest, finds them room, and passes requests on to their drivers.
 
-What a VMM and its management layer do: DIMM slots, the address space above boot memory (first fit, as QEMU's
-``memory_device_get_free_addr``), and who is asked for what. Implements :class:`workloads.contract.Host`.
+What a VMM and its management layer do: room and slots (:mod:`sim.machine.device_memory`), and who is asked for what.
+Implements :class:`workloads.contract.Host`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from sim.devices.dimm import Dimm
 from sim.devices.specs import DAX_STATE_SINCE, UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec
 from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_mode import VirtioMemParameters
-from sim.kernel.timing import Timing
 from sim.machine.address_map import LinuxNodes
-from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, ENOSPC
-from sim.memory.hotplug import MAX_PHYSICAL_BYTES
+from sim.machine.device_memory import DeviceMemory
+from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
 from sim.record.recorder import NO_DEVICE
 from sim.units import MIB
 
@@ -35,19 +34,13 @@ if TYPE_CHECKING:
 class MachineHost:
     """The host side of one guest. ``failed_requests`` counts what the host itself refused."""
 
-    def __init__(
-        self, context: DriverContext, machine: MachineSpec, device_base: int, *, guest: GuestLink | None = None
-    ) -> None:
+    def __init__(self, context: DriverContext, machine: MachineSpec, *, guest: GuestLink | None = None) -> None:
         self._context = context
         self._machine = machine
         self._nodes = LinuxNodes(machine)
-        self._base = device_base
+        self._area = DeviceMemory(machine)
         self._guest = guest
         self._devices: dict[str, Device] = {}
-        self._places: dict[str, tuple[int, int]] = {}
-        """Address and bytes of every attached device."""
-        self._slots: dict[str, int] = {}
-        """Slot of every attached DIMM."""
         self._asked_back: set[str] = set()
         """DIMMs and dax devices whose removal was asked for, which are still there."""
         self.failed_requests = 0
@@ -56,15 +49,6 @@ class MachineHost:
     def env(self) -> simpy.Environment:
         """The simulation's clock in microseconds."""
         return self._context.env
-
-    def boot(self) -> None:
-        """Have the kernel find the DIMMs that are there when it starts, in order, before any time has passed."""
-        context = self._context
-        timing, context.timing = context.timing, Timing.instant()
-        sizes = [(dimms.size, dimms.node) for dimms in self._machine.cold_dimms for _ in range(dimms.count)]
-        for number, (size, node) in enumerate(sizes):
-            self.plug(DimmSpec(f"cold{number}", size, node))
-        context.timing = timing
 
     # Verbs -----------------------------------------------------------------------------------------------------------
 
@@ -78,27 +62,13 @@ class MachineHost:
         if spec.id in self._devices:
             self.keep(spec.id)
             return self._fail(EEXIST)
-        size = spec.max_size if isinstance(spec, VirtioMemSpec) else spec.size
         node = self._nodes.of_device(spec.node, dax=isinstance(spec, DaxSpec))
-        if size <= 0 or node is None:
+        if node is None or not _possible(spec):
             return self._fail(EINVAL)
-        if isinstance(spec, VirtioMemSpec) and not _possible(spec):
-            return self._fail(EINVAL)
-        slot: int | None = None
-        if not isinstance(spec, VirtioMemSpec):
-            if spec.gap < 0 or any(length < 0 for length in spec.ranges):
-                return self._fail(EINVAL)
-            size = max(size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
-        if isinstance(spec, DimmSpec):
-            slot = self._find_slot(spec.slot)
-            if slot is None:
-                return self._fail(ENOSPC)
-        address = self._find_room(spec, size)
-        if address is None:
-            return self._fail(ENOSPC)
-        self._places[spec.id] = (address, size)
-        if slot is not None:
-            self._slots[spec.id] = slot
+        try:
+            address = self._find_room(spec)
+        except HotplugError as error:
+            return self._fail(error.errno)
         self._attach(spec, address, node)
         return True
 
@@ -234,34 +204,15 @@ class MachineHost:
         self._context.recorder.failed(self.env.now, device, errno)
         return False
 
-    def _find_slot(self, wished: int | None) -> int | None:
-        """Return the lowest free DIMM slot, or the wished one (``pc_dimm_get_free_slot``); None where there is none."""
-        used_slots = set(self._slots.values())
-        candidates = range(self._machine.slots)
-        if wished is None:
-            return next((slot for slot in candidates if slot not in used_slots), None)
-        return wished if wished in candidates and wished not in used_slots else None
-
-    def _find_room(self, spec: DeviceSpec, size: int) -> int | None:
-        """Return the lowest address with room for ``size`` bytes on whole blocks, or the wished one; else None."""
-        end = MAX_PHYSICAL_BYTES
-        if self._machine.max_memory is not None:
-            used = self._machine.boot_memory + sum(length for _, length in self._places.values())
-            if used + size > self._machine.max_memory:
-                return None
-        used_ranges = sorted(self._places.values())
-        if spec.address is not None:
-            clash = any(spec.address < start + length and start < spec.address + size for start, length in used_ranges)
-            return None if clash or spec.address < self._base or spec.address + size > end else spec.address
-        align = self._context.block_bytes
-        if isinstance(spec, VirtioMemSpec):
-            align = max(align, spec.block_size)
-        address = -(-self._base // align) * align
-        for start, length in used_ranges:
-            if address + size <= start:
-                break
-            address = max(address, -(-(start + length) // align) * align)
-        return address if address + size <= end else None
+    def _find_room(self, spec: DeviceSpec) -> int:
+        """Return the address that the device gets. Raises HotplugError where there is none."""
+        match spec:
+            case DimmSpec():
+                return self._area.attach(spec.id, _length(spec), address=spec.address, in_slot=True, slot=spec.slot)
+            case VirtioMemSpec():
+                return self._area.attach(spec.id, spec.max_size, align=spec.block_size, address=spec.address)
+            case DaxSpec():
+                return self._area.attach(spec.id, _length(spec), address=spec.address)
 
     def _attach(self, spec: DeviceSpec, address: int, node: int) -> None:
         context = self._context
@@ -297,10 +248,14 @@ class MachineHost:
         device = self._devices.get(name)
         if ok and device is not None and not isinstance(device, VirtioMem) and device.gone:
             del self._devices[name]
-            del self._places[name]
-            self._slots.pop(name, None)
+            self._area.detach(name)
             self._asked_back.discard(name)
             self._context.recorder.gone(self.env.now, device.index)
+
+
+def _length(spec: DimmSpec | DaxSpec) -> int:
+    """Return the bytes from the first to the last of a device's ranges."""
+    return max(spec.size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
 
 
 def _ranges(spec: DimmSpec | DaxSpec, address: int) -> list[tuple[int, int]]:
@@ -312,11 +267,13 @@ def _ranges(spec: DimmSpec | DaxSpec, address: int) -> list[tuple[int, int]]:
     return ranges
 
 
-def _possible(spec: VirtioMemSpec) -> bool:
-    """Whether QEMU makes such a virtio-mem device: all in whole device blocks, a power of two of at least 1 MiB."""
+def _possible(spec: DeviceSpec) -> bool:
+    """Whether there is such a device: of virtio-mem, all in whole device blocks, a power of two of at least 1 MiB."""
+    if not isinstance(spec, VirtioMemSpec):
+        return spec.size > 0 and spec.gap >= 0 and all(length >= 0 for length in spec.ranges)
     block = spec.block_size
     if block < MIB or block & (block - 1):
         return False
-    if not 0 <= spec.requested <= spec.max_size:
+    if not 0 <= spec.requested <= spec.max_size or not spec.max_size:
         return False
     return not (spec.max_size | spec.requested | (spec.address or 0)) % block

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from policies.contract import Policy
     from sim.guest.contract import Guest
     from sim.kernel.diary import Note
+    from sim.memory.hotplug import Memory
     from sim.replay.trace_format import DeviceEntry, Snapshot, Step, Trace
 
 _WORDS = {kind.word: kind for kind in OnlineType}
@@ -52,16 +53,18 @@ _CHANGED_AT_RUN_TIME = ("online_policy", "auto_movable_ratio", "auto_movable_num
 class Replay:
     """One replay. :meth:`steps` runs it step by step; ``notes`` says what is done and why where ``explain`` is set.
 
-    ``guest`` decides what can be taken back; where None, the recording does (:class:`RecordedGuest`). Of a
-    recording under load only the zones of blocks are compared: which blocks are there when depends on what the
-    guest holds.
+    ``guest`` decides what can be taken back; where None, the recording does (:class:`RecordedGuest`). ``memory`` is the
+    machine as it booted, without DIMMs that were there; where None, both are the recorded ones. Of a recording under
+    load only the zones of blocks are compared: which blocks are there when depends on what the guest holds.
     """
 
-    def __init__(self, trace: Trace, *, explain: bool = False, guest: Guest | None = None) -> None:
+    def __init__(
+        self, trace: Trace, *, explain: bool = False, guest: Guest | None = None, memory: Memory | None = None
+    ) -> None:
         self.trace = trace
         self.report = ReplayReport(trace.name, trace.kernel)
         self.env = simpy.Environment()
-        self.memory, cold = build_memory(trace)
+        self.memory, cold = build_memory(trace) if memory is None else (memory, [])
         self.notes: list[Note] = []
         self._policy = trace.policy
         self.recorded = RecordedGuest(self.memory, trace.boot, under_load=trace.load) if guest is None else None

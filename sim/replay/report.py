@@ -9,6 +9,26 @@ BOOT: Final = -1
 """Instead of a step's number: before the first step."""
 
 
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What chance decided in a step of a free run: blocks that ``recorded`` kept, and those that ``simulated`` would.
+
+    Both are of kernel zones (or hold boot allocations): where an idle kernel has a few pages that cannot move.
+    """
+
+    recorded: tuple[int, ...]
+    simulated: tuple[int, ...]
+
+    def __str__(self) -> str:
+        def blocks(numbers: tuple[int, ...]) -> str:
+            return ", ".join(map(str, numbers)) if numbers else "none"
+
+        return (
+            f"kernel blocks that stayed: {blocks(self.recorded)} in the recording, {blocks(self.simulated)} in the"
+            " model; which blocks hold an idle kernel's few pages is chance"
+        )
+
+
 @dataclass(slots=True)
 class ReplayReport:
     """How a replay compared.
@@ -25,8 +45,11 @@ class ReplayReport:
     zone_mismatches: list[dict[str, object]] = field(default_factory=list)
     size_mismatches: list[dict[str, object]] = field(default_factory=list)
     state_mismatches: list[dict[str, object]] = field(default_factory=list)
+    address_mismatches: list[dict[str, object]] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
     """Blocks that refused to go offline, by step."""
+    chance: dict[int, Chance] = field(default_factory=dict)
+    """Of a free run: the steps in which refusals were taken from the recording."""
     failed_adds: dict[int, int] = field(default_factory=dict)
     """Adds that failed as they did in the recording, by step."""
 
@@ -37,8 +60,14 @@ class ReplayReport:
 
     @property
     def mismatches(self) -> list[dict[str, object]]:
-        """All that differed: blocks first, then zones, sizes of devices and states of dax devices."""
-        return [*self.block_mismatches, *self.zone_mismatches, *self.size_mismatches, *self.state_mismatches]
+        """All that differed: blocks first, then zones, sizes and addresses of devices and states of dax devices."""
+        return [
+            *self.block_mismatches,
+            *self.zone_mismatches,
+            *self.size_mismatches,
+            *self.address_mismatches,
+            *self.state_mismatches,
+        ]
 
     @property
     def identical(self) -> bool:
@@ -57,6 +86,10 @@ class ReplayReport:
         """Note that ``device`` has not plugged the bytes that were recorded after ``step``."""
         _note(self.size_mismatches, step, "device", device, recorded, simulated)
 
+    def differs_in_address(self, step: int, device: str, recorded: object, simulated: object) -> None:
+        """Note that ``device`` is not at the address (None: not attached) that was recorded after ``step``."""
+        _note(self.address_mismatches, step, "device", device, recorded, simulated)
+
     def differs_in_state(self, step: int, device: str, recorded: object, simulated: object) -> None:
         """Note that the ``state`` of a dax ``device``, or how writing to it went, is not as recorded after ``step``."""
         _note(self.state_mismatches, step, "device", device, recorded, simulated)
@@ -71,8 +104,13 @@ class ReplayReport:
             "block_mismatches": self.block_mismatches,
             "zone_mismatches": self.zone_mismatches,
             "size_mismatches": self.size_mismatches,
+            "address_mismatches": self.address_mismatches,
             "state_mismatches": self.state_mismatches,
             "refused_by_guest": self.refused_by_guest,
+            "chance": [
+                {"step": step, "recorded": list(chance.recorded), "simulated": list(chance.simulated)}
+                for step, chance in self.chance.items()
+            ],
             "failed_adds": sum(self.failed_adds.values()),
         }
 

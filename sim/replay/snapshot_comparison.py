@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sim.replay.report import ReplayReport
     from sim.replay.trace_format import DeviceEntry, Snapshot, Step
 
-_ZONE_FIGURES: Final = ("present_pages", "start_pfn", "spanned_pages")
+_ZONE_FIGURES: Final = ("present_pages", "start_pfn", "spanned_pages", "cma_pages")
 
 
 class SnapshotComparison:
@@ -67,24 +67,25 @@ class SnapshotComparison:
                         self._report.differs_in_block(step, block, list(recorded), list(simulated))
 
     def zones(self, step: int, snapshot: Snapshot) -> None:
-        """Compare present pages and span of every zone of every node."""
+        """Compare present pages, span and CMA of every zone of every node."""
         recorded = {
             (zone.node, zone.zone): (
                 zone.present_pages,
                 zone.start_pfn if zone.spanned_pages else 0,
                 zone.spanned_pages,
+                zone.cma_pages,
             )
             for zone in snapshot.zones
             if zone.zone != "Device"
         }
         simulated = {
-            (node.id, ZONE_LABELS[zone.type]): (zone.present, zone.start, zone.spanned)
+            (node.id, ZONE_LABELS[zone.type]): (zone.present, zone.start, zone.spanned, zone.cma if zone.present else 0)
             for node in self._memory.nodes.values()
             for zone in node.zones
             if zone is not None
         }
         for node, zone in sorted(recorded.keys() | simulated.keys()):
-            theirs, ours = recorded.get((node, zone), (0, 0, 0)), simulated.get((node, zone), (0, 0, 0))
+            theirs, ours = recorded.get((node, zone), (0,) * 4), simulated.get((node, zone), (0,) * 4)
             if theirs != ours:
                 figures = (dict(zip(_ZONE_FIGURES, values, strict=True)) for values in (theirs, ours))
                 self._report.differs_in_zone(step, f"{node}/{zone}", *figures)
@@ -99,6 +100,14 @@ class SnapshotComparison:
                 simulated = device.plugged if isinstance(device, VirtioMem) else None
                 if simulated != entry.size:
                     self._report.differs_in_size(step, entry.id, entry.size, simulated)
+
+    def addresses(self, step: int, recorded: Iterable[DeviceEntry], placed: Mapping[str, DeviceEntry]) -> None:
+        """Compare which devices are attached, and where the machine has put each."""
+        theirs = {entry.id: entry.start for entry in recorded if entry.start is not None}
+        ours = {name: entry.start for name, entry in placed.items()}
+        for name in sorted(theirs.keys() | ours.keys()):
+            if theirs.get(name) != ours.get(name):
+                self._report.differs_in_address(step, name, theirs.get(name), ours.get(name))
 
     def dax_states(self, step: int, recorded: Step, devices: Mapping[str, Dimm | VirtioMem | Dax]) -> None:
         """Compare the ``state`` of every dax device where the kernel has one, and whether a word was refused."""

@@ -97,6 +97,11 @@ class DeviceEntry(_Model):
     ranges: list[RangeEntry] | None = None
     dax_state: str | None = None
 
+    @property
+    def start(self) -> int | None:
+        """Where the device lies, None where that is not recorded."""
+        return self.addr if self.memaddr is None else self.memaddr
+
 
 class Step(_Model):
     """One request and what the machine looked like after it."""

@@ -225,7 +225,7 @@ class Rig:
         self.behind_the_drivers_back = False
         self.made: list[Dimm | Dax | VirtioMem] = []
         self.devices: dict[str, VirtioMem] = {}
-        self.host = MachineHost(self.context, self.machine, self.base)
+        self.host = MachineHost(self.context, self.machine)
         _RIGS.append(self)
 
     def dimm(self, name: str, *ranges: tuple[int, int], node: int = 0) -> Dimm:

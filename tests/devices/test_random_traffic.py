@@ -64,6 +64,7 @@ REACH = Reach(
         "refused by the host: EINVAL": 10,
         "refused by the host: EBUSY": 8,
         "a driver fails: EBUSY": 1,
+        "a driver fails: EINVAL": 3,
         "a driver fails: ENOMEM": 20,
         "a small block is partly plugged and online": 100,
         "a small block is partly plugged and offline": 40,

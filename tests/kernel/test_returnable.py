@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PAGES = MIB // PAGE_SIZE
 BLOCK = 128 * PAGES
+FIRST = 32
+"""The first block for devices: at 4 GiB."""
 
 
 class Guest:
@@ -35,9 +37,8 @@ class Guest:
 
     def __init__(self, policy: Policy, boot: int = GIB, *, seconds: int = 100) -> None:
         self.link, self.core = linked(boot, policy=policy)
-        base = 64 * 128 * MIB
         self.host = MachineHost(
-            DriverContext(self.core.env, self.core, Recorder()), MachineSpec((NodeSpec(boot),)), base, guest=self.link
+            DriverContext(self.core.env, self.core, Recorder()), MachineSpec((NodeSpec(boot),)), guest=self.link
         )
         self._seconds = seconds
         self.names: list[str] = []
@@ -138,7 +139,7 @@ def test_user_pages_must_find_room_in_what_stays() -> None:
 def test_memory_that_is_offline_could_go_too() -> None:
     guest = Guest(OnlineMovable())
     guest.plug(dimm(0, 512))
-    for block in range(64, 66):
+    for block in range(FIRST, FIRST + 2):
         guest.core.offline_block(-1, block)
     assert guest.returnable == 512
 
@@ -245,7 +246,7 @@ def test_movable_pieces_come_back_as_said() -> None:
     guest.use("a", "anonymous", 500)
     guest.use("k", "kernel", 100)
     said = guest.returnable
-    zones = {guest.core.memory.zone_of(block).type for block in range(64, 64 + 24)}  # type: ignore[union-attr]
+    zones = {guest.core.memory.zone_of(block).type for block in range(FIRST, FIRST + 24)}  # type: ignore[union-attr]
     assert ZONE_MOVABLE in zones
     assert len(zones) > 1
     assert guest.ask_all_back() == said > 0

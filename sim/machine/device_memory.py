@@ -1,0 +1,100 @@
+"""Where memory devices lie: the area above boot memory and the slots, handed out as QEMU does.
+
+``hw/mem/memory-device.c`` (``memory_device_pre_plug``, ``memory_device_get_free_addr``) and ``pc-dimm.c``
+(``pc_dimm_get_free_slot``). Memory blocks of the guest do not matter to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sim.machine.address_map import device_base
+from sim.memory.errors import EINVAL, ENOSPC, HotplugError
+from sim.memory.hotplug import MAX_PHYSICAL_BYTES
+from sim.units import GIB, MIB, format_size
+
+if TYPE_CHECKING:
+    from sim.machine.spec import MachineSpec
+
+DEVICE_ALIGN: Final = 2 * MIB
+"""Bytes that the address and the size of a memory device are a multiple of, or of its device block if that is more."""
+
+_ROOM_FOR_ALIGNMENT: Final = GIB
+"""Bytes for each slot by which the area is larger than what may be plugged (``enforce_aligned_dimm``)."""
+
+
+class _Place(NamedTuple):
+    address: int
+    size: int
+    slot: int | None
+
+
+class DeviceMemory:
+    """The area for memory devices of one machine, and its slots. Addresses and sizes in bytes."""
+
+    def __init__(self, machine: MachineSpec) -> None:
+        self.base: Final = device_base(machine)
+        self._machine = machine
+        self._room = None if machine.max_memory is None else machine.max_memory - machine.boot_memory
+        self._end = (
+            MAX_PHYSICAL_BYTES
+            if self._room is None
+            else min(MAX_PHYSICAL_BYTES, self.base + self._room + machine.slots * _ROOM_FOR_ALIGNMENT)
+        )
+        self._places: dict[str, _Place] = {}
+
+    def attach(
+        self,
+        name: str,
+        size: int,
+        *,
+        align: int = DEVICE_ALIGN,
+        address: int | None = None,
+        in_slot: bool = False,
+        slot: int | None = None,
+    ) -> int:
+        """Give device ``name`` a place, and a slot where it goes ``in_slot``; return its address.
+
+        The lowest free address and slot, where none is wished. Raises HotplugError: ENOSPC where no slot or no room is
+        left, or the wished one is taken or outside the area; EINVAL where size or address are not aligned.
+        """
+        slot = self._free_slot(slot) if in_slot else None
+        if self._room is not None and sum(place.size for place in self._places.values()) + size > self._room:
+            raise HotplugError(ENOSPC, f"{name}: no {format_size(size)} are left of max_memory")
+        align = max(align, DEVICE_ALIGN)
+        if size <= 0 or size % align or (address is not None and address % align):
+            raise HotplugError(EINVAL, f"{name}: size and address are no multiples of {format_size(align)}")
+        place = _Place(
+            self._wished(name, address, size) if address is not None else self._lowest(name, size, align), size, slot
+        )
+        self._places[name] = place
+        return place.address
+
+    def detach(self, name: str) -> None:
+        """Take back the place and the slot of ``name``; nothing where it has none."""
+        self._places.pop(name, None)
+
+    def _free_slot(self, wished: int | None) -> int:
+        used = {place.slot for place in self._places.values()}
+        free = [slot for slot in range(self._machine.slots) if slot not in used and wished in {None, slot}]
+        if not free:
+            raise HotplugError(ENOSPC, "no slot is left" if wished is None else f"slot {wished} is taken, or is none")
+        return free[0]
+
+    def _wished(self, name: str, address: int, size: int) -> int:
+        if address < self.base or address + size > self._end:
+            raise HotplugError(ENOSPC, f"{name}: {address:#x} is not from {self.base:#x} to {self._end:#x}")
+        for other, place in self._places.items():
+            if address < place.address + place.size and place.address < address + size:
+                raise HotplugError(ENOSPC, f"{name}: {other} lies at {place.address:#x}")
+        return address
+
+    def _lowest(self, name: str, size: int, align: int) -> int:
+        address = -(-self.base // align) * align
+        for place in sorted(self._places.values()):
+            if address + size <= place.address:
+                break
+            address = max(address, -(-(place.address + place.size) // align) * align)
+        if address + size > self._end:
+            raise HotplugError(ENOSPC, f"{name}: no gap of {format_size(size)} is left")
+        return address

@@ -1,0 +1,125 @@
+"""Free runs: own boot layout, own addresses, the guest model deciding refusals, and the recording to compare with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sim.replay.free_run import free_run, run_freely
+from sim.replay.trace_format import Trace, read_trace
+from sim.units import GIB, MIB
+from tests.support.places import DATA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sim.replay.report import ReplayReport
+
+Blocks = tuple[int, ...]
+
+CHANCE: dict[str, dict[int, tuple[Blocks, Blocks]]] = {
+    "f2-dax-cpuless-73": {2: ((33,), ())},
+    "f2-long-612": {53: ((), (48,)), 84: ((), (56,))},
+    "f2-numa4": {45: ((108,), ())},
+    "f3-dax-state-two-ranges-73": {4: ((), (32,)), 17: ((), (50,)), 23: ((), (32,))},
+}
+"""Steps in which the idle kernel's few pages lie in other blocks than the model has them in: recorded, simulated."""
+
+
+def chance_of(report: ReplayReport) -> dict[int, tuple[Blocks, Blocks]]:
+    return {step: (chance.recorded, chance.simulated) for step, chance in report.chance.items()}
+
+
+def test_a_free_run_is_as_recorded(kernel_trace: Path) -> None:
+    report = free_run(kernel_trace)
+    assert report is not None
+    assert report.mismatches == []
+    assert report.steps == len(read_trace(kernel_trace).steps)
+    assert chance_of(report) == CHANCE.get(kernel_trace.stem, {})
+
+
+def test_free_runs_of_shared_recordings_are_as_recorded(shared_dir: Path) -> None:
+    paths = sorted([*shared_dir.glob("kernel-traces*/*.json"), *shared_dir.glob("kernel-traces-2/walls/*.json")])
+    assert len(paths) > 100
+    differing, chance = {}, {}
+    for path in paths:
+        report = free_run(path)
+        assert report is not None
+        if not report.identical:
+            differing[path.stem] = report.mismatches[:3]
+        if report.chance:
+            chance[path.stem] = chance_of(report)
+    assert differing == {}
+    assert chance == CHANCE
+
+
+def recording(name: str, **updates: Any) -> Trace:  # noqa: ANN401
+    return read_trace(DATA / "kernel-traces" / f"{name}.json").model_copy(update=updates)
+
+
+def test_recordings_under_load_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "load.json"
+    path.write_text(recording("vmem-oneshot-4g", load=True).model_dump_json())
+    assert free_run(path) is None
+
+
+# Sceptics: a free run of what was recorded on another machine differs, and says in what ----
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("vmem-oneshot-4g", 128 * MIB), ("dimm-small-1g", 128 * MIB), ("numa-aware", 2 * GIB)],
+)
+def test_another_amount_of_boot_memory_is_noticed_at_boot(name: str, more: int) -> None:
+    trace = recording(name)
+    nodes = [node.model_copy(update={"boot_memory": node.boot_memory + more}) for node in trace.machine.nodes]
+    machine = trace.machine.model_copy(update={"nodes": nodes})
+    report = run_freely(trace.model_copy(update={"machine": machine}))
+    assert report.zone_mismatches[0]["step"] == -1
+    assert not report.chance, "boot memory is no chance"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("boot-cma-64m", "cma="),
+        ("boot-cma-1g", "cma="),
+        ("boot-kernelcore-2g", "kernelcore="),
+        ("boot-mem-limit", "mem="),
+    ],
+)
+def test_a_word_of_the_command_line_less_is_noticed_at_boot(name: str, word: str) -> None:
+    trace = recording(name)
+    words = [other for other in trace.kernel_cmdline.split() if not other.startswith(word)]
+    report = run_freely(trace.model_copy(update={"kernel_cmdline": " ".join(words)}))
+    assert report.zone_mismatches[0]["step"] == -1
+
+
+def test_a_device_that_the_recorded_machine_put_elsewhere_is_named() -> None:
+    """A DIMM that is 2 MiB smaller: the next one lies 2 MiB lower."""
+    trace = recording("dimm-mixed-2g")
+    steps = list(trace.steps)
+    steps[0] = steps[0].model_copy(update={"size": (steps[0].size or 0) - 2 * MIB})
+    report = run_freely(trace.model_copy(update={"steps": steps}))
+    first = report.address_mismatches[0]
+    assert (first["step"], first["device"]) == (1, steps[1].id)
+    assert int(str(first["recorded"])) - int(str(first["simulated"])) == 2 * MIB
+
+
+def test_a_slot_less_is_a_device_less() -> None:
+    trace = recording("dimm-slots")
+    machine = trace.machine.model_copy(update={"slots": trace.machine.slots - 1})
+    report = run_freely(trace.model_copy(update={"machine": machine}))
+    assert report.address_mismatches[0]["simulated"] is None
+
+
+def test_a_refusal_in_movable_memory_is_never_called_chance() -> None:
+    """A MOVABLE DIMM that stays where it was asked back: no idle guest explains that."""
+    trace = recording("dimm-online-movable")
+    at = next(i for i, step in enumerate(trace.steps) if step.op == "unplug_dimm")
+    before = trace.steps[at - 1]
+    stays = trace.steps[at].model_copy(update={"after": before.after, "devices": before.devices})
+    report = run_freely(trace.model_copy(update={"steps": [*trace.steps[:at], stays]}))
+    assert {mismatch["step"] for mismatch in report.block_mismatches} == {at}
+    assert not report.chance
