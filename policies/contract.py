@@ -79,10 +79,13 @@ class UserSpaceRule:
     """What a program such as udev writes to the ``state`` file of every block that appears.
 
     ``online_type`` is the word written, ``delay_us`` the microseconds between the block's appearance and the write.
+    ``begins_us`` is when the program begins, in microseconds since the guest is up: blocks that are there by then, and
+    would have had their turn before, get it then.
     """
 
     online_type: OnlineType
     delay_us: int
+    begins_us: int = 0
 
 
 class Foresight(Protocol):

@@ -27,7 +27,7 @@ _WORDS: Final = {
 
 
 class Udev(ContigZones):
-    """Blocks appear offline; user space writes ``state`` to each after ``delay``.
+    """Blocks appear offline; user space writes ``state`` to each after ``delay``, but to none before ``after``.
 
     Plain ``online`` then asks contig-zones.
     """
@@ -43,11 +43,12 @@ class Udev(ContigZones):
         *,
         state: Annotated[str, Word(tuple(_WORDS)), "word written to memoryN/state"] = "online",
         delay: Annotated[float, Seconds(zero=True), "time from a block's appearance to the write"] = 0.01,
+        after: Annotated[float, Seconds(zero=True), "time from boot until the rule's program begins"] = 0.0,
         movable_node: MovableNode = False,
     ) -> None:
         check.done()
         super().__init__(movable_node=movable_node)
-        self.user_space = UserSpaceRule(_WORDS[state], seconds_to_us(delay))
+        self.user_space = UserSpaceRule(_WORDS[state], seconds_to_us(delay), seconds_to_us(after))
 
     def _written(self) -> OnlineType:
         rule = self.user_space

@@ -104,6 +104,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
         link.connect(core)
     context = DriverContext(env, core, recorder, timing)
     host = MachineHost(context, machine, guest=link)
+    host.boot()
     env.process(_guarded(workload, host, streams))
     try:
         env.run(until=until.event)

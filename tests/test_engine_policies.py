@@ -74,6 +74,7 @@ def test_a_policy_that_would_end_the_program_ends_its_run() -> None:
             NO_RULE,
         ),
         ("user_space", UserSpaceRule(ANYTHING[1], 5), NO_RULE),
+        ("user_space", UserSpaceRule(OnlineType.ONLINE, 5, begins_us=-1), NO_RULE),
     ],
 )
 def test_attributes_that_are_read_before_the_first_question_are_looked_at(

@@ -17,7 +17,7 @@ from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.schema import GuestTable, MachineTable, NodeTable
 from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
 from sim.faults import InputError, shown, unknown_name
-from sim.machine.spec import MachineSpec, NodeSpec
+from sim.machine.spec import ColdDimms, MachineSpec, NodeSpec
 from sim.plugins import lookup
 from sim.plugins.values import seconds
 from sim.units import format_size, parse_series, seconds_to_us
@@ -45,10 +45,13 @@ def machine(table: object, faults: Faults) -> MachineSettings | None:
     nodes = tuple(
         NodeSpec(**node.model_dump()) for node in checked.nodes or [NodeTable(boot_memory=checked.boot_memory or 0)]
     )
-    options = checked.model_dump(exclude={"label", "boot_memory", "nodes", "soft_reserved"}, exclude_none=True)
+    options = checked.model_dump(
+        exclude={"label", "boot_memory", "nodes", "soft_reserved", "cold_dimms"}, exclude_none=True
+    )
     soft_reserved = tuple((part.address, part.size) for part in checked.soft_reserved or ())
     try:
-        spec = MachineSpec(nodes=nodes, soft_reserved=soft_reserved, **options)
+        cold_dimms = tuple(ColdDimms(**dimms.model_dump()) for dimms in checked.cold_dimms or ())
+        spec = MachineSpec(nodes=nodes, soft_reserved=soft_reserved, cold_dimms=cold_dimms, **options)
     except InputError as error:
         for fault in error.faults:
             # One node's memory is written as boot_memory; a fault must name the key that stands in the file.

@@ -86,6 +86,14 @@ class RangeTable(Table):
     size: Size = Field(description="Bytes.")
 
 
+class ColdDimmsTable(Table):
+    """DIMMs that are there when the kernel starts."""
+
+    size: Size = Field(description="Bytes of each.")
+    node: Integer = Field(0, description="NUMA node.")
+    count: Integer = Field(1, description="How many.")
+
+
 class MachineTable(Table):
     """A guest machine: its boot memory and the boot parameters that matter to memory hotplug."""
 
@@ -114,6 +122,9 @@ class MachineTable(Table):
     )
     zone_dma: Flag | None = Field(None, description="Whether the kernel was built with ZONE_DMA. Default true.")
     slots: Integer | None = Field(None, description="DIMM slots, at most 4096; QEMU has 256, the default.")
+    cold_dimms: tuple[ColdDimmsTable, ...] | None = Field(
+        None, description="DIMMs that are there when the kernel starts, in this order."
+    )
     max_memory: Size | None = Field(None, description="Most that boot memory and devices may add up to.")
     max_ram_below_4g: Size | None = Field(None, description="QEMU's max-ram-below-4g. Default (0): 3.5GiB.")
     firmware_pages: Integer | None = Field(

@@ -25,7 +25,8 @@ class MachineSettings:
     def identity(self) -> dict[str, Any]:
         """Return the label and all fields of the machine."""
         nodes = [by_field(node) for node in self.spec.nodes]
-        return {"label": self.label, **by_field(self.spec), "nodes": nodes}
+        cold_dimms = [by_field(dimms) for dimms in self.spec.cold_dimms]
+        return {"label": self.label, **by_field(self.spec), "nodes": nodes, "cold_dimms": cold_dimms}
 
 
 @dataclass(frozen=True, slots=True)

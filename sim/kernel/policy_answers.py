@@ -40,7 +40,7 @@ def _is_rule(rule: object) -> bool:
     if not isinstance(rule, UserSpaceRule):
         return False
     word: object = rule.online_type
-    return isinstance(word, OnlineType) and type(rule.delay_us) is int and rule.delay_us >= 0
+    return isinstance(word, OnlineType) and all(type(us) is int and us >= 0 for us in (rule.delay_us, rule.begins_us))
 
 
 def check_attributes(policy: Policy) -> None:

@@ -37,8 +37,8 @@ class UserSpace(CoreListener):
         self._worker = Worker(env, threads)
 
     def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
-        """Act on new blocks once the rule's delay is over."""
-        event = Timeout(self._env, self._rule.delay_us)
+        """Act on new blocks once the rule's delay is over and its program has begun."""
+        event = Timeout(self._env, max(self._rule.delay_us, self._rule.begins_us - self._env.now))
         event.callbacks.append(lambda _event: self._begin(core, first, count))
 
     def _begin(self, core: HotplugCore, first: int, count: int) -> None:

@@ -14,6 +14,7 @@ from sim.devices.dimm import Dimm
 from sim.devices.specs import DAX_STATE_SINCE, UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec
 from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_mode import VirtioMemParameters
+from sim.kernel.timing import Timing
 from sim.machine.address_map import LinuxNodes
 from sim.machine.device_memory import DeviceMemory
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
@@ -49,6 +50,15 @@ class MachineHost:
     def env(self) -> simpy.Environment:
         """The simulation's clock in microseconds."""
         return self._context.env
+
+    def boot(self) -> None:
+        """Have the kernel find the DIMMs that are there when it starts, in order, before any time has passed."""
+        context = self._context
+        timing, context.timing = context.timing, Timing.instant()
+        sizes = [(dimms.size, dimms.node) for dimms in self._machine.cold_dimms for _ in range(dimms.count)]
+        for number, (size, node) in enumerate(sizes):
+            self.plug(DimmSpec(f"cold{number}", size, node))
+        context.timing = timing
 
     # Verbs -----------------------------------------------------------------------------------------------------------
 

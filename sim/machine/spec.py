@@ -45,6 +45,15 @@ class NodeSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ColdDimms:
+    """``count`` DIMMs of ``size`` bytes on ``node`` that are there when the kernel starts."""
+
+    size: int
+    node: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class MachineSpec:
     """A guest machine at boot. All sizes in bytes.
 
@@ -52,12 +61,13 @@ class MachineSpec:
     sparse-memory section; ``kernel`` the series (``"6.1"``); ``kernelcore``, ``movablecore``, ``movable_node``,
     ``cma``, ``mem``, ``swiotlb``, ``crashkernel`` and ``log_buf_len`` the boot parameters of these names (0, False or
     None: not given); ``cma_per_node`` whether each of several nodes gets an area of its own beside (None: as the series
-    does); ``soft_reserved`` the ranges (address, bytes) of boot memory that firmware or ``memmap=`` keeps for dax
-    devices; ``zone_dma`` whether the kernel has a zone for the first 16 MiB; ``slots`` the DIMM slots; ``max_memory``
-    the most that boot memory and devices may add up to, None for no limit of its own; ``max_ram_below_4g`` QEMU's
-    option of that name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the top of low memory (0: as
-    :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False, True
-    or ``"force"``); ``page_size`` the base page.
+    does); ``cold_dimms`` the DIMMs that are there when the kernel starts, which adds them as if they were plugged one
+    after the other before anything else happens; ``soft_reserved`` the ranges (address, bytes) of boot memory that
+    firmware or ``memmap=`` keeps for dax devices; ``zone_dma`` whether the kernel has a zone for the first 16 MiB;
+    ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and devices may add up to, None for no limit of
+    its own; ``max_ram_below_4g`` QEMU's option of that name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the
+    top of low memory (0: as :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of
+    that name (False, True or ``"force"``); ``page_size`` the base page.
 
     Raises InputError with all faults; the key of each is the field's name.
     """
@@ -78,6 +88,7 @@ class MachineSpec:
     soft_reserved: tuple[tuple[int, int], ...] = ()
     zone_dma: bool = True
     slots: int = MOST_DIMM_SLOTS
+    cold_dimms: tuple[ColdDimms, ...] = ()
     max_memory: int | None = None
     max_ram_below_4g: int = 0
     firmware_pages: int = 0
@@ -126,6 +137,7 @@ class MachineSpec:
         yield from self._block_faults()
         yield from self._word_faults()
         yield from self._size_faults()
+        yield from self._cold_dimm_faults()
         series = _SERIES.fullmatch(self.kernel)
         if series is None or (int(series[1]), int(series[2])) < _FIRST_SERIES:
             yield Fault("kernel", f"{self.kernel!r} is not a kernel series from 5.15 on, such as '6.1' or '6.12'")
@@ -179,6 +191,25 @@ class MachineSpec:
                 f"{format_size(self.max_memory)} is not between the boot memory"
                 f" ({format_size(self.boot_memory)}) and 64TiB",
             )
+
+    def _cold_dimm_faults(self) -> Iterator[Fault]:
+        for number, dimms in enumerate(self.cold_dimms):
+            key = f"cold_dimms[{number}]"
+            if dimms.size <= 0 or dimms.size % self.page_size:
+                page = format_size(self.page_size)
+                yield Fault(
+                    f"{key}.size", f"{dimms.size} bytes are not a number of whole pages of {page}, one at least"
+                )
+            if not 0 <= dimms.node < len(self.nodes):
+                yield Fault(f"{key}.node", f"there is no node {dimms.node}; the last one is {len(self.nodes) - 1}")
+            if dimms.count < 1:
+                yield Fault(f"{key}.count", f"{dimms.count} is not a number of DIMMs, one at least")
+        count = sum(dimms.count for dimms in self.cold_dimms)
+        if count > max(0, self.slots):
+            yield Fault("cold_dimms", f"{count} DIMMs are more than the machine's slots, {self.slots}")
+        memory = self.boot_memory + sum(dimms.count * dimms.size for dimms in self.cold_dimms)
+        if self.max_memory is not None and self.boot_memory <= self.max_memory < memory:
+            yield Fault("cold_dimms", f"with them there are {format_size(memory)}, more than max_memory")
 
     def _layout_faults(self) -> Iterator[Fault]:
         """Yield what shows only once boot memory is laid out, which takes a machine without other faults."""

@@ -23,7 +23,7 @@ from sim.faults import InputError
 from sim.incidents.runs import run_all
 from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
-from sim.machine.spec import MachineSpec, NodeSpec
+from sim.machine.spec import ColdDimms, MachineSpec, NodeSpec
 from sim.results.store import ResultStore
 from sim.streams import Streams
 from sim.units import GIB, MIB
@@ -67,6 +67,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         "crashkernel": "128MiB",
         "log_buf_len": "1MiB",
         "slots": 17,
+        "cold_dimms": [{"size": "1GiB", "count": 3}, {"size": "128MiB", "node": 2}],
         "max_memory": "80GiB",
         "memmap_on_memory": True,
     }
@@ -83,6 +84,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         crashkernel=128 * MIB,
         log_buf_len=MIB,
         slots=17,
+        cold_dimms=(ColdDimms(GIB, 0, 3), ColdDimms(128 * MIB, 2, 1)),
         max_memory=80 * GIB,
         memmap_on_memory=True,
     )
@@ -331,6 +333,7 @@ def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> 
             "soft_reserved": [],
             "zone_dma": True,
             "slots": 256,
+            "cold_dimms": [],
             "max_ram_below_4g": "0B",
             "firmware_pages": 0,
             "memmap_on_memory": False,

@@ -54,6 +54,20 @@ def test_each_block_takes_its_time_after_the_delay_lowest_first() -> None:
     assert rig.env.now == 1_390
 
 
+def test_a_rule_that_begins_late_finds_what_is_there_and_then_acts_as_others() -> None:
+    rule = UserSpaceRule(OnlineType.ONLINE_MOVABLE, DELAY, begins_us=5_000)
+    rig = Rig(block=BLOCK, section=BLOCK, policy=Offline(), timing=TIMING, user_space=rule)
+    plug(rig, 0, "a", 0, 1)
+    plug(rig, 3_850, "b", 8, 1)
+    plug(rig, 4_000, "c", 16, 1)
+    rig.env.run()
+    assert [change for change in changes(rig) if change[1] == "ONLINE"] == [
+        (5_030, "ONLINE", 0, 1),
+        (5_060, "ONLINE", 8, 1),
+        (5_130, "ONLINE", 16, 1),
+    ]
+
+
 def test_runs_of_blocks_are_worked_off_in_the_order_in_which_they_appeared() -> None:
     """The second and the third device appear while the blocks of the first are still being put online."""
     rig = rig_with()

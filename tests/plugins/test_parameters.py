@@ -105,10 +105,11 @@ def test_faults_that_an_init_forgets_to_raise_are_raised_after_it() -> None:
 
 
 def test_an_inherited_parameter_is_described_once() -> None:
-    state, delay, movable_node = parameters_of(Udev)
+    state, delay, after, movable_node = parameters_of(Udev)
 
     assert state.type == Word(("online", "online_kernel", "online_movable"))
     assert (delay.type, delay.default) == (Seconds(zero=True), 0.01)
+    assert (after.type, after.default) == (Seconds(zero=True), 0.0)
     assert (movable_node.type, movable_node.meaning) == (Flag(), "the kernel was booted with movable_node")
 
 

@@ -285,6 +285,7 @@ def test_a_run_of_blocks_is_decided_at_once_where_all_go_the_same_way() -> None:
         ({}, UserSpaceRule(OnlineType.ONLINE, 10_000)),
         ({"state": "online_kernel", "delay": 2.5}, UserSpaceRule(OnlineType.ONLINE_KERNEL, 2_500_000)),
         ({"state": "online_movable", "delay": 0}, UserSpaceRule(OnlineType.ONLINE_MOVABLE, 0)),
+        ({"delay": 0.5, "after": 600}, UserSpaceRule(OnlineType.ONLINE, 500_000, 600_000_000)),
     ],
 )
 def test_what_user_space_writes_and_when(given: dict[str, object], rule: UserSpaceRule) -> None:
