@@ -6,8 +6,11 @@
 * GUEST-4: the kernel pages of a zone are those that its pageblocks account for.
 * GUEST-5: the loads' pages add up to the zones' user, kernel, cache and slab pages.
 * GUEST-6: the memmaps of added ranges add up to the zones' memmap, and lie in the pageblocks marked for it.
-* GUEST-7: no block below the hint of a zone has a pageblock without kernel pages.
+* GUEST-7: a block that was in use and is not among those to be filled next has no room, not even a pageblock's.
 * GUEST-8: MOVABLE holds no kernel pages, no slab and no memmap; cache is user pages, slab is kernel pages.
+* GUEST-9: the user pages of a zone are those that its layout has, by load and by block, and no block has more than are
+  plugged.
+* GUEST-10: pageblocks claimed for loads, left behind and shared are held, and no two of these at once.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from sim.guest.kernel_pages import KernelPages
+    from sim.guest.layout import Layout
     from sim.guest.loads import Load
     from sim.guest.memmap import Part
     from sim.guest.zone import GuestZone
@@ -31,7 +35,7 @@ class InvariantError(MemhpSimError, AssertionError):
     """An invariant does not hold; the message names it, the place and the numbers."""
 
 
-def check(zones: Collection[GuestZone], loads: Iterable[Load], memmap_parts: Iterable[Part]) -> None:
+def check(zones: Collection[GuestZone], loads: Collection[Load], memmap_parts: Iterable[Part]) -> None:
     """Check all invariants of a guest. Raises InvariantError naming the first that does not hold."""
     user: Counter[GuestZone] = Counter()
     kernel: Counter[GuestZone] = Counter()
@@ -78,6 +82,9 @@ def check(zones: Collection[GuestZone], loads: Iterable[Load], memmap_parts: Ite
             pages = zone.pageblocks.pages
             _hold(pages == zone.kernel, "GUEST-4", f"{name}: kernel {zone.kernel}, pageblocks {pages}")
             _check_pageblocks(name, zone.pageblocks)
+            _check_claims(name, zone, loads)
+        if zone.layout is not None:
+            _check_layout(name, zone, zone.layout, loads)
 
 
 def _check_pageblocks(name: str, pageblocks: KernelPages) -> None:
@@ -92,11 +99,43 @@ def _check_pageblocks(name: str, pageblocks: KernelPages) -> None:
         together = masks[0] | masks[1] | masks[2] | masks[3]
         _hold(together.bit_count() == sum(m.bit_count() for m in masks), "GUEST-2", f"{name}: block {block}: {masks}")
         _hold(any(block in run for run in online), "GUEST-2", f"{name}: block {block} is not online")
-    for block in (block for run in online for block in run if block < pageblocks.hint):
-        full = sum(bits.get(block, 0) for bits in maps) == (1 << pageblocks.width) - 1
-        _hold(full, "GUEST-7", f"{name}: block {block} has room below the hint {pageblocks.hint}")
     counter = pageblocks.nr_blocks
     _hold(sum(map(len, online)) == counter, "GUEST-3", f"{name}: {counter} blocks, runs {online}")
+
+
+def _check_claims(name: str, zone: GuestZone, loads: Collection[Load]) -> None:
+    pageblocks = zone.pageblocks
+    if pageblocks is None:
+        return
+    claims = [load.claims[zone] for load in loads if zone in load.claims]
+    seen: dict[int, int] = {}
+    for bits in (*claims, pageblocks.left, pageblocks.shared):
+        for block, mask in bits.items():
+            held = pageblocks.held.get(block, 0)
+            _hold(mask != 0 and not mask & ~held, "GUEST-10", f"{name}: block {block}: {mask:b} of {held:b} held")
+            _hold(not mask & seen.get(block, 0), "GUEST-10", f"{name}: block {block}: {mask:b} twice")
+            seen[block] = seen.get(block, 0) | mask
+    counted = sum(mask.bit_count() for mask in pageblocks.left.values())
+    _hold(counted == pageblocks.nr_left, "GUEST-3", f"{name}: {counted} left behind, counter {pageblocks.nr_left}")
+
+
+def _check_layout(name: str, zone: GuestZone, layout: Layout, loads: Collection[Load]) -> None:
+    by_block: Counter[int] = Counter()
+    for load in loads:
+        mine = layout.where.get(load, {})
+        by_block.update(mine)
+        pages = sum(mine.values()) + layout.adrift.get(load, 0)
+        there = load.user.get(zone, 0)
+        _hold(pages == there, "GUEST-9", f"{name}: {load.name}: {pages} pages by block, {there} in all")
+    _hold(dict(by_block) == layout.used, "GUEST-9", f"{name}: by block {layout.used}, by load {dict(by_block)}")
+    _hold(all(pages > 0 for pages in by_block.values()), "GUEST-9", f"{name}: no pages in {dict(by_block)}")
+    for block, pages in layout.used.items():
+        plugged = layout.plugged[block]
+        _hold(pages <= plugged, "GUEST-9", f"{name}: block {block}: {pages} user pages, {plugged} plugged")
+    for block in layout.without_room():
+        space = layout.space(block)
+        pageblock = zone.pageblocks.pageblock if zone.pageblocks is not None else 1
+        _hold(space < pageblock, "GUEST-7", f"{name}: block {block} has {space} pages and is not to be filled")
 
 
 def _hold(condition: bool, invariant: str, what: str) -> None:  # noqa: FBT001

@@ -1,16 +1,21 @@
 """Which pageblocks of a kernel zone hold kernel pages: what decides whether memory comes back.
 
 State is kept only for blocks that hold kernel pages (one integer bitmap each) and as runs of online blocks; a DIMM
-of thousands of blocks is one run. Kernel pages go to the lowest addresses that are left, above what user pages fill
-at that moment.
+of thousands of blocks is one run. Kernel pages take whole pageblocks in the order in which blocks are used
+(:mod:`sim.guest.layout`), user pages what is left of them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import exp
+from typing import TYPE_CHECKING
 
-from sim.guest.bits import lowest
+from sim.guest.bits import highest, lowest
 from sim.pages import PAGES_4K
+
+if TYPE_CHECKING:
+    from sim.guest.layout import Layout
 
 
 class KernelPages:
@@ -24,9 +29,9 @@ class KernelPages:
     """
 
     __slots__ = (
-        "_ends", "_full", "_left", "_left_half", "_spare", "_starts", "_usable", "absent", "changed", "fixed", "floor",
-        "fresh", "held", "hint", "hot_from", "nr_absent", "nr_blocks", "nr_fixed", "nr_held",
-        "nr_pieces", "pageblock", "pages", "pieces", "thinning", "width",
+        "_ends", "_full", "_left_half", "_spare", "_starts", "_usable", "absent", "changed", "fixed", "floor", "fresh",
+        "held", "hot_from", "layout", "left", "nr_absent", "nr_blocks", "nr_fixed", "nr_held", "nr_left", "nr_pieces",
+        "pageblock", "pages", "pieces", "shared", "thinning", "width",
     )  # fmt: skip
 
     def __init__(self, width: int, fill: float, left_half: float, pageblock: int = PAGES_4K.pageblock_pages) -> None:
@@ -35,6 +40,7 @@ class KernelPages:
         ``width`` is the pageblocks in a block, ``pageblock`` the pages of one, ``fill`` the share of a held pageblock
         that gets used. With ``left_half`` pageblocks of leftovers, freed memory leaves half as much behind.
         """
+        self._left_half = left_half
         self.width = width
         self.pageblock = pageblock
         self._full = (1 << width) - 1
@@ -55,10 +61,13 @@ class KernelPages:
         """Hotplugged blocks in which kernel pages came or went, with whose they are: for whoever follows that."""
         self.floor = 0
         """Held pageblocks that never come back: where an idle kernel has settled."""
-        self.hint = 0
-        """No block below this one has a pageblock without kernel pages."""
-        self._left = 0.0
-        self._left_half = left_half
+        self.left: dict[int, int] = {}
+        """Of ``held``: left behind by loads that are gone. Later loads use them first."""
+        self.nr_left = 0
+        self.shared: dict[int, int] = {}
+        """Of ``held``: claimed by loads that are gone, with pages of other loads in them."""
+        self.layout: Layout | None = None
+        """In which order blocks are used, and what user pages take of them; None where no blocks are known."""
         self.fresh = False
         """Memory was freed since the last growth: its leftovers have not thinned out yet."""
         self.thinning = False
@@ -70,8 +79,6 @@ class KernelPages:
         """Add a run of blocks that went online. Amortised O(log runs)."""
         self.nr_blocks += count
         starts, ends = self._starts, self._ends
-        if first < self.hint or self.nr_blocks == count:
-            self.hint = first
         end = first + count
         i = bisect_right(starts, first)
         if i and ends[i - 1] == first:
@@ -135,92 +142,39 @@ class KernelPages:
 
     # Placement.
 
-    def _start_for(self, user_pages: int) -> int:
-        """Return the block from which pages are free while user and kernel pages fill the zone from below."""
-        blocks = (user_pages // self.pageblock + self.nr_held + self.nr_pieces + self.nr_fixed) // self.width
-        for start, end in zip(self._starts, self._ends, strict=True):
-            if blocks < end - start:
-                return max(self.hint, start + blocks)
-            blocks -= end - start
-        return self.hint
-
-    def _claim(self, into: dict[int, int], count: int, user_pages: int) -> list[tuple[int, int]]:
-        """Claim up to ``count`` pageblocks without kernel pages, lowest first; return (block, mask) of each block."""
-        out: list[tuple[int, int]] = []
-        if user_pages >= self.pageblock:
-            start = self._start_for(user_pages)
-            count = self._claim_from(start, into, count, out)
-            if count and start > self.hint:
-                self._claim_from(self.hint, into, count, out)
-        else:
-            self._claim_from(self.hint, into, count, out)
-            if out:
-                self.hint = out[-1][0]
-        for block, _ in out:
-            if block >= self.hot_from:
-                self.changed[block] = self
-        return out
-
-    def _claim_from(self, block: int, into: dict[int, int], count: int, out: list[tuple[int, int]]) -> int:
-        """Claim at or above ``block``, append to ``out``, return how many are still wanted."""
-        full, starts, ends = self._full, self._starts, self._ends
-        held, pieces, fixed, absent = self.held, self.pieces, self.fixed, self.absent
-        i = bisect_right(starts, block) - 1
-        if i < 0 or block >= ends[i]:
-            i += 1
-            if i >= len(starts):
-                return count
-            block = starts[i]
+    def _claim(self, into: dict[int, int], count: int) -> dict[int, int]:
+        """Claim up to ``count`` pageblocks that are free, in the order of use; return their masks by block."""
+        out: dict[int, int] = {}
+        layout = self.layout
+        if layout is None:
+            return out
+        held, pieces, fixed, absent, used = self.held, self.pieces, self.fixed, self.absent, layout.used
         while count:
-            free = full & ~(held.get(block, 0) | pieces.get(block, 0) | fixed.get(block, 0) | absent.get(block, 0))
-            if free:
-                if count == 1:
-                    free &= -free
-                    count = 0
-                else:
-                    surplus = free.bit_count() - count
-                    if surplus > 0:
-                        free = lowest(free, count)
-                        count = 0
-                    else:
-                        count = -surplus
-                into[block] = into.get(block, 0) | free
-                out.append((block, free))
-                if not count:
-                    break
-            block += 1
-            if block >= ends[i]:
-                i += 1
-                if i >= len(starts):
-                    break
-                block = starts[i]
-        return count
-
-    def take_pieces(self, count: int, user_pages: int) -> list[tuple[int, int]]:
-        """Claim up to ``count`` whole pageblocks for memmap. Return (block, mask) of each block used."""
-        if count == 1 and user_pages < self.pageblock:
-            # Inlined from take_pieces_by_search() because it saves 300 ns: a block of 128 MiB needs just one piece, and
-            # the block of the hint mostly has one.
-            block, pieces = self.hint, self.pieces
-            i = bisect_right(self._starts, block) - 1
-            mine = pieces.get(block, 0)
-            unfree = mine | self.held.get(block, 0) | self.fixed.get(block, 0) | self.absent.get(block, 0)
-            free = self._full & ~unfree
-            if free and i >= 0 and block < self._ends[i]:
-                free &= -free
-                pieces[block] = mine | free
-                self.nr_pieces += 1
+            block = layout.next()
+            if block is None:
+                break
+            free = self._full & ~(
+                held.get(block, 0) | pieces.get(block, 0) | fixed.get(block, 0) | absent.get(block, 0)
+            )
+            number = free.bit_count() + -used.get(block, 0) // self.pageblock
+            if number <= count:
+                layout.filled(block)
+            if number > 0:
+                part = min(number, count)
+                mask = free if part == free.bit_count() else lowest(free, part)
+                count -= part
+                into[block] = into.get(block, 0) | mask
+                out[block] = mask
                 if block >= self.hot_from:
                     self.changed[block] = self
-                return [(block, free)]
-        return self.take_pieces_by_search(count, user_pages)
-
-    def take_pieces_by_search(self, count: int, user_pages: int) -> list[tuple[int, int]]:
-        """Do what :meth:`take_pieces` does, for any number of pieces and wherever they lie."""
-        out = self._claim(self.pieces, count, user_pages)
-        for _, mask in out:
-            self.nr_pieces += mask.bit_count()
         return out
+
+    def take_pieces(self, count: int) -> list[tuple[int, int]]:
+        """Claim up to ``count`` whole pageblocks for memmap. Return (block, mask) of each block used."""
+        out = self._claim(self.pieces, count)
+        for mask in out.values():
+            self.nr_pieces += mask.bit_count()
+        return list(out.items())
 
     def give_pieces(self, pieces: list[tuple[int, int]]) -> None:
         """Give memmap pageblocks back."""
@@ -231,25 +185,26 @@ class KernelPages:
                 owned[block] = rest
             else:
                 del owned[block]
-            self.hint = min(self.hint, block)
             self.nr_pieces -= mask.bit_count()
-            if block >= self.hot_from:
-                self.changed[block] = self
+            self._freed(block)
 
-    def take(self, pages: int, user_pages: int) -> None:
-        """Place kernel pages: first into held pageblocks with room, then into new ones.
+    def take(self, pages: int) -> dict[int, int]:
+        """Place kernel pages: first into held pageblocks with room, then into new ones, whose masks are returned.
 
         Never fails; a crowded zone packs denser.
         """
         self.pages += pages
         need = self.pages - self.nr_held * self._usable - self.nr_fixed * self._spare
-        if need > 0:
-            for _, mask in self._claim(self.held, -(-need // self._usable), user_pages):
-                self.nr_held += mask.bit_count()
+        if need <= 0:
+            return {}
+        claimed = self._claim(self.held, -(-need // self._usable))
+        for mask in claimed.values():
+            self.nr_held += mask.bit_count()
+        return claimed
 
     def hold_one(self) -> None:
         """Hold one more pageblock than the pages need: kernel pages are not packed everywhere."""
-        for _, mask in self._claim(self.held, 1, 0):
+        for mask in self._claim(self.held, 1).values():
             self.nr_held += mask.bit_count()
 
     def fix(self, block: int, mask: int) -> None:
@@ -294,27 +249,62 @@ class KernelPages:
         else:
             del self.absent[block]
         self.nr_absent -= mask.bit_count()
-        self.hint = min(self.hint, block)
 
-    def give(self, pages: int, stay: float) -> None:
-        """Free kernel pages; the share ``stay`` of their pageblocks remains held, for good: a leftover.
+    # Giving back, and what stays.
 
-        Highest pageblocks go first. Pages that lay in leftovers of earlier loads (in proportion) give nothing back.
-        The more leftovers there are, the fewer come on top.
+    def give(self, pages: int, mine: dict[int, int] | None = None, share: float = 1.0, most: float = 0.0) -> int:
+        """Free kernel pages of a load; return how many of its pageblocks stay held, for good: leftovers.
+
+        ``mine`` are the pageblocks that were claimed for it, of which ``share`` is vacated, the youngest first. As many
+        of these stay as ``most`` long-lived pages hit that lie in them at random.
         """
         self.pages -= pages
         self.fresh = True
-        if self.nr_held:
-            new = max(0, self.nr_held - self.floor - self.nr_left) / self.nr_held
-            part = pages / self._usable * new
-            stay *= self._left_half / (self._left_half + self._left)
-            self._left += part * stay
-            self._release(int(part * (1.0 - stay) + 0.5))
+        left = self._vacate(mine, share, most) if mine else 0
+        if self.shared:
+            self._let_go_of(self.shared, self.nr_held - self._needed())
+        return left
 
-    @property
-    def nr_left(self) -> int:
-        """Pageblocks held by what earlier loads left behind."""
-        return min(int(self._left), self.nr_held)
+    def _vacate(self, mine: dict[int, int], share: float, most: float) -> int:
+        owned = sum(mask.bit_count() for mask in mine.values())
+        vacated = owned if share >= 1.0 else int(owned * share)
+        if not vacated:
+            return 0
+        staying = round(vacated * (1.0 - exp(-most / vacated))) if most > 0.0 else 0
+        done = kept = 0
+        for block in reversed(list(mine)):
+            mask = highest(mine[block], min(vacated - done, mine[block].bit_count()))
+            done += mask.bit_count()
+            keep = staying * done // vacated - kept
+            kept += keep
+            stays = lowest(mask, keep)
+            if stays:
+                self.left[block] = self.left.get(block, 0) | stays
+            if mask != stays:
+                self.shared[block] = self.shared.get(block, 0) | (mask & ~stays)
+            rest = mine[block] & ~mask
+            if rest:
+                mine[block] = rest
+            else:
+                del mine[block]
+            if done == vacated:
+                break
+        self.nr_left += staying
+        return staying
+
+    def reach(self, mine: dict[int, int] | None, pages: int) -> float:
+        """Return the share of the pageblocks that ``pages`` of a load fill which were claimed for it.
+
+        The others are leftovers of earlier loads, or shared with other loads.
+        """
+        if not mine:
+            return 0.0
+        owned = sum(mask.bit_count() for mask in mine.values())
+        return min(1.0, owned * self._usable / pages)
+
+    def novelty(self) -> float:
+        """Return what of new leftovers does not find room in old ones: the kernel fills its half-used slabs first."""
+        return self._left_half / (self._left_half + self.nr_left)
 
     def note_growth(self) -> None:
         """Note that memory was added after some was freed: leftovers are about to thin out."""
@@ -325,31 +315,47 @@ class KernelPages:
         """Let leftovers that nobody uses thin out to the share ``keep``, once after :meth:`note_growth`."""
         self.thinning = False
         unused = min(self.nr_left, self.nr_held - self._needed())
-        if unused > 0:
-            count = int(unused * (1.0 - keep))
-            self._left -= count
-            self._release(count)
+        going = int(unused * (1.0 - keep))
+        if going <= 0:
+            return
+        self.nr_left -= going
+        self._let_go_of(self.left, going)
+
+    def _let_go_of(self, some: dict[int, int], count: int) -> None:
+        """Hold up to ``count`` pageblocks of ``some`` no longer, as many of each block as its share is."""
+        total = sum(mask.bit_count() for mask in some.values())
+        count = min(count, total)
+        if count <= 0:
+            return
+        done = gone = 0
+        for block, mask in list(some.items()):
+            done += mask.bit_count()
+            part = count * done // total - gone
+            gone += part
+            going = highest(mask, part)
+            if going == mask:
+                del some[block]
+            else:
+                some[block] = mask & ~going
+            self._let_go(block, going)
 
     def _needed(self) -> int:
         return max(self.floor, -(-(self.pages - self.nr_fixed * self._spare) // self._usable))
 
-    def _release(self, count: int) -> None:
-        count = min(count, self.nr_held - self._needed())
-        if count <= 0:
+    def _let_go(self, block: int, mask: int) -> None:
+        """Hold pageblocks no longer."""
+        if not mask:
             return
-        self.nr_held -= count
-        held = self.held
-        for block in sorted(held, reverse=True):
-            bits = held[block]
-            while bits and count:
-                bits &= ~(1 << (bits.bit_length() - 1))
-                count -= 1
-            if block >= self.hot_from:
-                self.changed[block] = self
-            self.hint = min(self.hint, block)
-            if bits:
-                held[block] = bits
-            else:
-                del held[block]
-            if not count:
-                return
+        rest = self.held[block] & ~mask
+        if rest:
+            self.held[block] = rest
+        else:
+            del self.held[block]
+        self.nr_held -= mask.bit_count()
+        self._freed(block)
+
+    def _freed(self, block: int) -> None:
+        if self.layout is not None:
+            self.layout.freed(block)
+        if block >= self.hot_from:
+            self.changed[block] = self

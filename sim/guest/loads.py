@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sim.guest.kernel_pages import KernelPages
     from sim.guest.parameters import GuestParameters
     from sim.guest.zone import GuestZone
 
@@ -54,9 +55,6 @@ OWNED = frozenset(
 CACHED = frozenset({LoadKind.PAGE_CACHE, LoadKind.DISK_FILES})
 """Kinds whose user pages are page cache."""
 
-WHOLE_PAGES = frozenset({LoadKind.ANONYMOUS, LoadKind.PAGE_TABLES, LoadKind.PINNED, LoadKind.KERNEL})
-"""Kinds whose kernel pages are not shared between objects: freed, they leave nothing behind."""
-
 
 class Load:
     """One named load.
@@ -66,28 +64,38 @@ class Load:
 
     __slots__ = (
         "cached",
+        "claims",
         "dirty",
         "huge",
         "kernel",
         "kind",
+        "left_behind",
+        "leftover",
         "name",
         "node",
         "orphans",
         "slab",
         "slab_per_unit",
-        "stay",
         "units",
         "user",
     )
 
-    def __init__(self, name: str, kind: LoadKind, node: int, stay: float) -> None:
-        """Make an empty load; ``stay`` is the share of its kernel pageblocks that stay held once freed."""
+    def __init__(
+        self, name: str, kind: LoadKind, node: int, leftover: float, left_behind: dict[tuple[GuestZone, LoadKind], int]
+    ) -> None:
+        """Make an empty load; ``leftover`` is how many of its pageblocks in a zone stay held once freed, at most.
+
+        ``left_behind`` is shared by all loads: what those of a kind have left behind since it last took new memory.
+        """
         self.name = name
         self.kind = kind
         self.cached = kind in CACHED
         """Its user pages are page cache."""
         self.node = node
-        self.stay = stay
+        self.leftover = leftover
+        self.left_behind = left_behind
+        self.claims: dict[GuestZone, dict[int, int]] = {}
+        """Pageblocks that its kernel pages were the first to use, by zone and block; others may use them too."""
         self.units = 0.0
         """Files, processes, pipes, socket pairs; otherwise pages asked for."""
         self.slab_per_unit = 0.0
@@ -111,14 +119,20 @@ class Load:
         if not self.huge:
             zone.spend_pcp(pages)
         self.user[zone] = self.user.get(zone, 0) + pages
+        if zone.layout is not None:
+            zone.layout.put(self, pages)
         if self.cached:
             zone.cache += pages
 
-    def drop_user(self, zone: GuestZone, pages: int) -> None:
-        """Free user pages in a zone."""
+    def drop_user(self, zone: GuestZone, pages: int, block: int | None = None) -> None:
+        """Free user pages in a zone, or in a block of it: of page cache the oldest, of all else the youngest."""
         zone.free += pages
         zone.user -= pages
         zone.fill_pcp_loads(pages)
+        if block is not None and zone.layout is not None:
+            zone.layout.take_from(self, block, pages)
+        elif zone.layout is not None:
+            zone.layout.take(self, pages, oldest=self.cached)
         _take_from(self.user, zone, pages)
         if self.cached:
             zone.cache -= pages
@@ -133,22 +147,51 @@ class Load:
         held = self.slab if slab else self.kernel
         held[zone] = held.get(zone, 0) + pages
         if zone.pageblocks is not None:
-            zone.pageblocks.take(pages, zone.user)
+            claimed = zone.pageblocks.take(pages)
+            if claimed:
+                self._note_claims(zone, claimed)
 
     def put_slab(self, zone: GuestZone, pages: int) -> None:
         """Use free pages of a kernel zone as reclaimable slab."""
         self.put_kernel(zone, pages, slab=True)
 
     def drop_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
-        """Free kernel pages, reclaimable ones with ``slab``. A part of their pageblocks stays held."""
+        """Free kernel pages, reclaimable ones with ``slab``. Some of their pageblocks stay held."""
+        if zone.pageblocks is not None:
+            self._give(zone, zone.pageblocks, pages)
         zone.free += pages
         zone.kernel -= pages
         zone.fill_pcp_loads(pages)
         if slab:
             zone.slab -= pages
         _take_from(self.slab if slab else self.kernel, zone, pages)
-        if zone.pageblocks is not None:
-            zone.pageblocks.give(pages, self.stay)
+
+    def _note_claims(self, zone: GuestZone, claimed: dict[int, int]) -> None:
+        """Remember which pageblocks were claimed for this load, and that new long-lived pages lie in them."""
+        mine = self.claims.setdefault(zone, {})
+        number = 0
+        for block, mask in claimed.items():
+            number += mask.bit_count()
+            mine[block] = mine.get(block, 0) | mask
+        key = (zone, self.kind)
+        spent = self.left_behind.get(key, 0)
+        if spent:
+            self.left_behind[key] = max(0, spent - number)
+
+    def _give(self, zone: GuestZone, pageblocks: KernelPages, pages: int) -> None:
+        """Free kernel pages of a zone that still count as this load's."""
+        total = sum(held.get(zone, 0) for held in (self.kernel, self.slab, self.orphans))
+        mine = self.claims.get(zone)
+        key = (zone, self.kind)
+        most = 0.0
+        if self.leftover:
+            most = self.leftover * pageblocks.novelty() - self.left_behind.get(key, 0)
+            most *= pageblocks.reach(mine, total)
+        stay = pageblocks.give(pages, mine, pages / total, most * pages / total)
+        if stay and self.leftover:
+            self.left_behind[key] = self.left_behind.get(key, 0) + stay
+        if mine is not None and not mine:
+            del self.claims[zone]
 
     def orphan(self, zone: GuestZone, pages: int) -> None:
         """Note that kernel pages belong to inodes whose data has just been dropped."""
@@ -219,26 +262,25 @@ class Loads:
 
     def __init__(self, parameters: GuestParameters) -> None:
         self.by_name: dict[str, Load] = {}
-        shared = dict.fromkeys(LoadKind, parameters.stay_share)
-        self._stay = (
-            shared
-            | dict.fromkeys(WHOLE_PAGES, parameters.stay_share_tables)
-            | {
-                LoadKind.PIPES: parameters.stay_share_pipes,
-                LoadKind.SOCKETS: parameters.stay_share_pipes,
-                LoadKind.PROCESSES: parameters.stay_share_processes,
-                LoadKind.WORKERS: parameters.stay_share_processes,
-                LoadKind.TMPFS_FILES: parameters.stay_share_tmpfs,
-                LoadKind.DISK_FILES: parameters.stay_share_disk,
-            }
-        )
-        """By kind: the share of its kernel pageblocks that stay held once its pages are freed."""
+        self._left_behind: dict[tuple[GuestZone, LoadKind], int] = {}
+        self._leftover = dict.fromkeys(LoadKind, 0.0) | {
+            LoadKind.PAGE_CACHE: parameters.leftover_cache,
+            LoadKind.TMPFS_DATA: parameters.leftover_cache,
+            LoadKind.TMPFS_FILES: parameters.leftover_tmpfs,
+            LoadKind.DISK_FILES: parameters.leftover_disk,
+            LoadKind.PROCESSES: parameters.leftover_processes,
+            LoadKind.WORKERS: parameters.leftover_processes,
+            LoadKind.PIPES: parameters.leftover_pipes,
+            LoadKind.SOCKETS: parameters.leftover_pipes,
+        }
+        """By kind: pageblocks that stay held once its pages are freed."""
 
     def get(self, name: str, kind: LoadKind, node: int) -> Load:
         """Return the load, made if need be. Raises ValueError where it is of another kind."""
         load = self.by_name.get(name)
         if load is None:
-            load = self.by_name[name] = Load(name, kind, node, self._stay[kind])
+            load = Load(name, kind, node, self._leftover[kind], self._left_behind)
+            self.by_name[name] = load
         elif load.kind is not kind:
             raise ValueError(f"load {name!r} is {load.kind.value} and cannot take {kind.value}")
         return load

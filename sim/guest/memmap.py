@@ -163,7 +163,7 @@ def take(zone: GuestZone, pages: int) -> Part:
     pageblocks = zone.pageblocks
     if pageblocks is None or zone.type == ZONE_DMA:
         return zone, pages, []
-    return zone, pages, pageblocks.take_pieces(pages // pageblocks.pageblock, zone.user)
+    return zone, pages, pageblocks.take_pieces(pages // pageblocks.pageblock)
 
 
 def _give_back(part: Part) -> None:

@@ -1,7 +1,7 @@
 """Making room: where the user pages of memory that goes away end up.
 
-Follows mm/memory_hotplug.c (``do_migrate_range``) and mm/page_alloc.c (``alloc_contig_range``), reduced to counts:
-used pages are packed from the bottom of a zone, so what is taken off is free first, then the youngest user pages.
+Follows mm/memory_hotplug.c (``do_migrate_range``) and mm/page_alloc.c (``alloc_contig_range``), reduced to counts by
+block (:mod:`sim.guest.layout`): user pages are packed at the bottom of a block.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from sim.guest.zone import Floor, spread
 from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sim.guest.layout import Layout
     from sim.guest.loads import Load, Loads
     from sim.guest.oom import OomKiller
     from sim.guest.reclaim import Reclaim
@@ -33,69 +36,130 @@ class Migration:
         self._reclaim = reclaim
         self._killer = killer
 
-    def withdraw(self, zone: GuestZone, pages: int, *, drop_cache: bool) -> tuple[int, list[OomEvent]]:
-        """Take ``pages`` out of a zone, of which user pages may be in the way; return the pages moved and the kills.
+    def withdraw(
+        self, zone: GuestZone, first: int, count: int, pages: int, *, drop_cache: bool
+    ) -> tuple[int, list[OomEvent]]:
+        """Take all ``pages`` out of ``count`` blocks that are alike; return what was in the way, and the kills.
 
-        With ``drop_cache`` clean page cache in the way is dropped and not moved.
+        User pages are moved; with ``drop_cache`` clean page cache is dropped.
         """
-        free_then = zone.free - pages
-        # A shortcut past clear(), because it saves 200 ns, or 3 us where watermarks are stale: nothing is in the way.
-        # Above an eighth of the zone no watermark has to be computed to know it (the low one is at most a sixteenth and
-        # a thousandth).
-        if free_then >= 0 and (not zone.user or free_then > zone.managed >> 3):
-            zone.shrink(pages)
+        layout = zone.layout
+        if layout is None:
+            zone.shrink(min(pages, zone.free))
             return 0, []
-        return self.clear(zone, pages, drop_cache=drop_cache)
+        blocks = layout.touched(first, count)
+        for block in blocks:
+            layout.unplug(block, pages // count)
+        return self._take_out(zone, layout, blocks, pages, drop_cache=drop_cache)
 
-    def clear(self, zone: GuestZone, pages: int, *, drop_cache: bool) -> tuple[int, list[OomEvent]]:
-        """Do what :meth:`withdraw` does, step by step."""
+    def withdraw_part(self, zone: GuestZone, block: int, pages: int) -> tuple[int, list[OomEvent]]:
+        """Do so with a part of a block, as virtio-mem does: clean page cache in the way is dropped."""
+        layout = zone.layout
+        if layout is None:
+            zone.shrink(min(pages, zone.free))
+            return 0, []
+        layout.unplug(block, pages)
+        return self._take_out(zone, layout, [block], pages, drop_cache=True)
+
+    def _take_out(
+        self, zone: GuestZone, layout: Layout, blocks: list[int], pages: int, *, drop_cache: bool
+    ) -> tuple[int, list[OomEvent]]:
+        in_the_way = layout.overfull(blocks)
+        zone.shrink(pages - in_the_way)
+        moved, ooms = self._clear(zone, layout, blocks, in_the_way, drop_cache=drop_cache) if in_the_way else (0, [])
+        if zone.free < 0:
+            more, kills = self._make_up(zone)
+            moved += more
+            ooms += kills
+        return moved, ooms
+
+    def _clear(
+        self, zone: GuestZone, layout: Layout, blocks: list[int], in_the_way: int, *, drop_cache: bool
+    ) -> tuple[int, list[OomEvent]]:
+        """Get user pages out of blocks that hold more than they are to have, and these pages out of the zone."""
         self._zones.refresh_watermarks()
         moved = 0
         ooms: list[OomEvent] = []
-        if zone.type != ZONE_MOVABLE:
-            # Migration leaves a kernel zone at its low watermark while other zones have room; MOVABLE is packed to
-            # the last page.
-            to_low = min(zone.low - (zone.free - pages), zone.user)
-            if to_low > 0:
-                moved += self._move_out(zone, to_low, Floor.USER_LOW, drop_cache=drop_cache)
-        while zone.free < pages and zone.user:
-            in_the_way = min(pages - zone.free, zone.user)
-            cleared = self._move_out(zone, in_the_way, Floor.USER_MIN, drop_cache=drop_cache)
-            moved += cleared
-            if cleared < in_the_way:
-                others = (other for other in self._zones.by_key.values() if other is not zone)
-                if not self._reclaim.cache(in_the_way - cleared, (zone, *others)):
-                    ooms += self._killer.kill(OomKind.MIGRATION)
-                    if self._killer.guest_died:
-                        break
-        zone.shrink(min(pages, zone.free))
+        while in_the_way:
+            for block in blocks:
+                for load in layout.holders(block):
+                    part = min(layout.where[load][block], layout.overfull((block,)))
+                    if part:
+                        moved += self._clear_load(load, zone, block, part, drop_cache=drop_cache)
+            in_the_way = layout.overfull(blocks)
+            if not in_the_way:
+                break
+            ooms += self._find_room(in_the_way)
+            # What was in the way and has gone meanwhile goes out of the zone as well.
+            left = layout.overfull(blocks)
+            zone.shrink(in_the_way - left)
+            in_the_way = left
+            if self._killer.guest_died:
+                for block in blocks:  # the dead do not move: the pages stay where they are
+                    layout.plugged[block] += layout.overfull((block,))
+                break
         return moved, ooms
 
-    def _move_out(self, zone: GuestZone, pages: int, floor: Floor, *, drop_cache: bool) -> int:
-        """Move the youngest user pages of a zone to other zones; return how many found a place or were dropped."""
-        done = 0
-        for load in reversed(list(self._loads.by_name.values())):
-            part = min(load.user.get(zone, 0), pages - done)
-            if part <= 0:
-                continue
-            if drop_cache and load.cached:
-                clean = min(part, load.clean_pages())
-                if clean:
-                    self._reclaim.drop_cache_pages(load, zone, clean)
-                    done += clean
-                    part -= clean
-            if part:
-                done += self._migrate(load, zone, part, floor)
-            if done >= pages:
-                break
-        return done
+    def _clear_load(self, load: Load, zone: GuestZone, block: int, pages: int, *, drop_cache: bool) -> int:
+        """Get pages of a load out of a block and its zone; return how many found a place or were dropped."""
+        clean = min(pages, load.clean_pages()) if drop_cache and load.cached else 0
+        if clean:
+            self._reclaim.drop_cache_pages(load, zone, clean, block)
+            zone.shrink(clean)
+        return clean + self._migrate(load, zone, block, pages - clean)
 
-    def _migrate(self, load: Load, source: GuestZone, pages: int, floor: Floor) -> int:
-        """Move pages of one load from a zone to others, down to their floor; return how many."""
-        targets = [zone for zone in self._zones.user_list(source.node) if zone is not source]
-        parts, unplaced = spread(pages, targets, floor)
-        for zone, part in parts:
-            load.drop_user(source, part)
-            load.put_user(zone, part)
-        self.moved += pages - unplaced
-        return pages - unplaced
+    def _migrate(self, load: Load, source: GuestZone, block: int | None, pages: int) -> int:
+        """Move pages of a load out of a block, or out of wherever in a zone; return how many found a place.
+
+        The free memory of MOVABLE is used to the last page first (alloc_migration_target, mm/page_isolation.c); all
+        else as by a request for user pages, down to the low watermarks and then to the minimum.
+        """
+        zonelist = self._zones.user_list(source.node)
+        passes: list[tuple[Iterable[GuestZone], Floor]] = [(zonelist, Floor.USER_LOW), (zonelist, Floor.USER_MIN)]
+        left = pages
+        if source.type == ZONE_MOVABLE and block is not None:
+            part = min(left, source.free)
+            if part > 0:
+                self._move(load, source, block, source, part)
+                left -= part
+        for zones, floor in passes:
+            if not left:
+                break
+            parts, left = spread(left, zones, floor)
+            for target, part in parts:
+                self._move(load, source, block, target, part)
+        self.moved += pages - left
+        return pages - left
+
+    @staticmethod
+    def _move(load: Load, source: GuestZone, block: int | None, target: GuestZone, pages: int) -> None:
+        load.drop_user(source, pages, block)
+        if block is not None:
+            source.shrink(pages)
+        load.put_user(target, pages)
+
+    def _find_room(self, pages: int) -> list[OomEvent]:
+        """Give up clean page cache anywhere, or else kill; return the kills."""
+        if self._reclaim.cache(pages, self._zones.by_key.values()):
+            return []
+        return list(self._killer.kill(OomKind.MIGRATION))
+
+    def _make_up(self, zone: GuestZone) -> tuple[int, list[OomEvent]]:
+        """Move the youngest pages out of a zone that has given more than was free by the counts of its blocks."""
+        moved = 0
+        ooms: list[OomEvent] = []
+        self._zones.refresh_watermarks()
+        while zone.free < 0 and zone.user:
+            before = zone.free
+            for load in reversed(list(self._loads.by_name.values())):
+                part = min(load.user.get(zone, 0), -zone.free)
+                if part > 0:
+                    moved += self._migrate(load, zone, None, part)
+            if zone.free == before:
+                ooms += self._find_room(-zone.free)
+                if self._killer.guest_died:
+                    break
+        if zone.free < 0:
+            zone.managed -= zone.free
+            zone.free = 0
+        return moved, ooms

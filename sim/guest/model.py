@@ -129,6 +129,8 @@ class GuestModel:
         its_zone.managed += pages
         its_zone.free += pages
         self._zones.watermarks_stale = True
+        if its_zone.layout is not None:
+            its_zone.layout.fresh[first_block] = (nr_blocks, pages_per_block)
         pageblocks = its_zone.pageblocks
         if pageblocks is not None:
             if pageblocks.fresh:
@@ -166,11 +168,20 @@ class GuestModel:
         pageblocks = its_zone.pageblocks
         if self._given_up:
             self._forget_given_up(first_block, nr_blocks)
+        layout = its_zone.layout
         if pageblocks is None:
             pages = nr_blocks * pages_per_block
-            if its_zone.free >= pages and not self._stuck:
+            run = layout.fresh.get(first_block) if layout is not None else None
+            if (
+                layout is not None
+                and run is not None
+                and run[0] == nr_blocks
+                and its_zone.free >= pages
+                and not self._stuck
+            ):
                 # Inlined from what follows, where nothing refuses and nothing is in the way, because it saves 1 us:
                 # most blocks that go are of this kind.
+                del layout.fresh[first_block]
                 its_zone.managed -= pages
                 its_zone.free -= pages
                 its_zone.pcp = its_zone.pcp_loads = 0
@@ -186,8 +197,10 @@ class GuestModel:
         for stop in (*refused, first_block + nr_blocks):
             if stop > start:
                 pages = (stop - start) * pages_per_block
-                run_moved, run_ooms = self.migration.withdraw(its_zone, pages, drop_cache=False)
+                run_moved, run_ooms = self.migration.withdraw(its_zone, start, stop - start, pages, drop_cache=False)
                 self._zones.watermarks_stale = True
+                if layout is not None:
+                    layout.remove(start, stop - start)
                 moved += run_moved
                 ooms += run_ooms
                 if pageblocks is not None:
@@ -241,11 +254,7 @@ class GuestModel:
             self._given_up[block] = self._given_up.get(block, 0) | mask
         if pageblocks is not None:
             pageblocks.remove_pageblocks(block, per_pageblock(mask, sub_pages // self._pageblock))
-        elif its_zone.free >= pages:
-            # What withdraw() comes to where nothing is in the way; watermarks need not be known for it.
-            its_zone.shrink(pages)
-            return SubblockOutcome(mask)
-        moved, ooms = self.migration.withdraw(its_zone, pages, drop_cache=True)
+        moved, ooms = self.migration.withdraw_part(its_zone, block, pages)
         return SubblockOutcome(mask, moved, tuple(ooms))
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
@@ -255,12 +264,15 @@ class GuestModel:
         its_zone.managed += pages
         its_zone.free += pages
         given_up = self._given_up.get(block)
+        again = 0
         if given_up is not None:
             # What was in use before comes back page by page, through the CPU's list; what never was does not.
             again = given_up & mask
             if again:
                 its_zone.fill_pcp_loads(again.bit_count() * sub_pages)
                 self._given_up[block] = given_up & ~mask
+        if its_zone.layout is not None:
+            its_zone.layout.plug(block, pages, again=bool(again))
         if its_zone.pageblocks is not None:
             if its_zone.pageblocks.fresh:
                 its_zone.pageblocks.note_growth()

@@ -127,27 +127,25 @@ class GuestParameters:
     # Pageblocks.
     pageblock_fill: float = 0.97
     """How full pageblocks with kernel pages are under load: come-back recordings, 92 to 97 %."""
-    stay_share: float = 0.50
-    """Share of the newly touched pageblocks that stay held by a few long-lived pages once their kernel memory is freed.
-    Come-back recordings: 48 to 73 % of all that stayed under load is left, earlier leftovers and page tables
-    included; that is 0.35 to 0.97 of what was new."""
-    stay_share_tmpfs: float = 0.45
-    """The same for inodes of tmpfs files: 20 of 33 MiB came back (sub-block recording)."""
-    stay_share_disk: float = 0.60
-    """The same for inodes of disk files: 4 of 14 MiB came back (sub-block recording)."""
-    stay_share_processes: float = 0.90
+    leftover_tmpfs: float = 12.0
+    """Pageblocks that inodes of tmpfs files leave behind in a zone once they are freed, held by a few long-lived pages
+    each, however many the files were. Sub-block recording: 6 of 16; retry-timer recording: 7 of 33."""
+    leftover_disk: float = 21.0
+    """The same for inodes of disk files: 6 of 8 (sub-block recording)."""
+    leftover_processes: float = 24.0
     """The same for processes, whose kernel pages mix with those of everything else (what the come-back recordings
     leave beyond the sub-block recording, which has no processes)."""
-    stay_share_pipes: float = 0.40
-    """The same for pipe and socket data, whose data pages free whole runs: 28 of 52 MiB came back (sub-block
-    recording)."""
-    stay_share_tables: float = 0.0
-    """The same for page tables: all of their pageblocks came back (sub-block recording)."""
-    leftover_half_pageblocks: float = 100.0
-    """Pageblocks of leftovers at which freed memory leaves only half as much behind: the kernel keeps a bounded
-    number of pages in its caches (come-back recordings, levels 1 to 4: each adds less)."""
-    regrow_keep_share: float = 0.40
-    """Share of such leftovers that outlasts the next growth and shrink (sub-block recording: 56 MiB, then 30)."""
+    leftover_pipes: float = 16.0
+    """The same for pipe and socket data, which lie between their slab pages: 12 of 26 (sub-block recording)."""
+    leftover_cache: float = 2.0
+    """The same for the index nodes of page cache and tmpfs data, which are few. Page tables leave nothing: all of their
+    pageblocks came back (sub-block recording, retry-timer recording)."""
+    leftover_half_pageblocks: float = 16.0
+    """Pageblocks of leftovers with which freed memory leaves only half as much behind: what is allocated while a load
+    is there fills half-used slabs of earlier ones first (come-back recordings, levels 1 to 4: each adds less)."""
+    regrow_keep_share: float = 0.50
+    """Share of such leftovers that outlasts the next growth and shrink (sub-block recording: 56 MiB, then 30; the price
+    of a ratio of 301: 90, then 46; 4 MiB each are the idle kernel's)."""
 
     # Out of memory.
     late_table_pages: int = 1024

@@ -50,10 +50,10 @@ class Reclaim:
                 break
         return freed
 
-    def drop_cache_pages(self, load: Load, zone: GuestZone, pages: int) -> None:
-        """Drop cached pages of a load: its index nodes go with them, inodes become free to go."""
+    def drop_cache_pages(self, load: Load, zone: GuestZone, pages: int, block: int | None = None) -> None:
+        """Drop cached pages of a load, of a block or the oldest: index nodes go with them, inodes become free to go."""
         before = load.user_pages()
-        load.drop_user(zone, pages)
+        load.drop_user(zone, pages, block)
         for kernel_zone in list(load.kernel):
             held = load.kernel[kernel_zone]
             part = held * pages // before if before > pages else held

@@ -6,6 +6,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from sim.guest.contract import ZoneUse
+from sim.guest.layout import Layout
+from sim.memory.zones import ZONE_DMA
 from sim.pages import PAGES_4K
 from sim.units import MIB
 
@@ -43,9 +45,9 @@ class GuestZone:
     """
 
     __slots__ = (
-        "boot_managed", "cache", "floors", "free", "high", "kernel", "low", "managed", "memmap", "min", "node",
-        "pageblocks", "pcp", "pcp_knee", "pcp_loads", "pcp_most", "pcp_overrun", "reserve_kernel", "reserve_user",
-        "reserved", "slab", "type", "user",
+        "boot_managed", "cache", "floors", "free", "high", "kernel", "layout", "low", "managed", "memmap", "min",
+        "node", "pageblocks", "pcp", "pcp_knee", "pcp_loads", "pcp_most", "pcp_overrun", "reserve_kernel",
+        "reserve_user", "reserved", "slab", "type", "user",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +57,10 @@ class GuestZone:
         self.node = node
         self.type = zone_type
         self.pageblocks = pageblocks
+        self.layout = None if zone_type == ZONE_DMA else Layout(pageblocks)
+        """Where its user pages lie; None for DMA, which never goes."""
+        if pageblocks is not None:
+            pageblocks.layout = self.layout
         self.managed = self.free = self.user = self.kernel = self.memmap = self.reserved = 0
         self.boot_managed = 0
         """Of ``managed`` in MOVABLE: from boot memory."""

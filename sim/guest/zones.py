@@ -53,6 +53,8 @@ class GuestZones:
             zone.reserved = boot.managed - boot.free
             for first, count in boot.runs:
                 boot_end = max(boot_end, first + count - 1)
+                if zone.layout is not None:
+                    zone.layout.fresh[first] = (count, self._block_pages)
             if zone.pageblocks is not None and boot.zone != ZONE_DMA:
                 for first, count in boot.runs:
                     zone.pageblocks.insert(first, count)

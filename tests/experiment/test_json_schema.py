@@ -32,7 +32,7 @@ def test_every_shipped_experiment_fits_the_schema(path: Path, validator: Any) ->
 
 def test_an_effective_experiment_fits_the_schema(validator: Any) -> None:  # noqa: ANN401
     tables = small(
-        guest={"model": "linux", "stay_share": 0.5, "preset": "kata", "as": {"mem_total": "1000MiB", "used": 0}},
+        guest={"model": "linux", "regrow_keep_share": 0.5, "preset": "kata", "as": {"mem_total": "1000MiB", "used": 0}},
         timing={"offline": 0.1, "profile": "qemu-bare"},
         workloads=[{"label": "m", "together": [{"name": "dimm-slots"}, {"name": "random-mix"}]}],
     )
@@ -54,7 +54,7 @@ def test_an_effective_experiment_fits_the_schema(validator: Any) -> None:  # noq
         {"policies": [{"name": "no-such-policy"}]},
         {"workloads": [{"name": "dimm-slots", "together": [{"name": "dimm-slots"}]}]},
         {"workloads": [{"label": "nameless"}]},
-        {"guest": {"model": "linux", "stay_shar": 0.5}},
+        {"guest": {"model": "linux", "regrow_keep_shar": 0.5}},
         {"guest": {"model": "linux", "preset": "qata"}},
         {"guest": {"model": "linux", "as": {"mem_total": "1GiB"}}},
         {"timing": {"profile": "bare"}},

@@ -174,15 +174,19 @@ def test_five_faults_are_five() -> None:
             "timing.profile: unknown profile 'qemu'; did you mean 'qemu-vfio'? Valid: neon, qemu-bare, qemu-vfio",
         ),
         ({"guest": {"model": "real"}}, "guest.model: 'real' is not known; valid: 'none' or 'linux'"),
-        ({"guest": {"stay_share": 0.5}}, 'guest.stay_share: needs model = "linux"'),
+        ({"guest": {"regrow_keep_share": 0.5}}, 'guest.regrow_keep_share: needs model = "linux"'),
         (
-            {"guest": {"model": "linux", "stay_shar": 1}},
+            {"guest": {"model": "linux", "regrow_keep_shar": 1}},
             (
-                f"guest.stay_shar: unknown parameter of guest 'stay_shar'; did you mean 'stay_share'?"
+                "guest.regrow_keep_shar: unknown parameter of guest 'regrow_keep_shar';"
+                " did you mean 'regrow_keep_share'?"
                 f" Valid: {', '.join(sorted(parameter_types())[:40])} and {len(parameter_types()) - 40} more"
             ),
         ),
-        ({"guest": {"model": "linux", "stay_share": 2}}, "guest.stay_share: 2.0 must lie between 0 and 1"),
+        (
+            {"guest": {"model": "linux", "regrow_keep_share": 2}},
+            "guest.regrow_keep_share: 2.0 must lie between 0 and 1",
+        ),
         (
             {"guest": {"model": "linux", "idle_use_bytes": -1}},
             "guest.idle_use_bytes: a size cannot be negative, but is -1",

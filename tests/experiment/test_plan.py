@@ -59,7 +59,7 @@ def test_results_depend_on_every_field_of_the_machine_the_times_and_the_guest() 
         guest={
             "model": "linux",
             "sample_every": 2,
-            "stay_share": 0.5,
+            "regrow_keep_share": 0.5,
             "preset": "kata",
             "as": {"mem_total": "950MiB", "used": "1MiB"},
             "draw": True,
@@ -78,7 +78,7 @@ def test_results_depend_on_every_field_of_the_machine_the_times_and_the_guest() 
     assert identity["guest"] == {
         "model": "linux",
         "sample_every": 2.0,
-        "parameters": {"stay_share": 0.5},
+        "parameters": {"regrow_keep_share": 0.5},
         "preset": "kata",
         "free": {"mem_total": 950 << 20, "used": 1 << 20, "boot_memory": None},
         "draw": True,
@@ -159,7 +159,14 @@ def test_an_edited_policy_changes_its_keys(tmp_path: Path) -> None:
         {"timing": {"profile": "qemu-vfio", "offline": 0.1}},
         {"guest": {"model": "linux"}, "sweep": [{"product": {"timing": {"profile": ["qemu-bare", "neon"]}}}]},
         {"guest": {"model": "linux"}, "sweep": [{"product": {"guest": {"preset": ["kata", "debian-7.3"]}}}]},
-        {"guest": {"model": "linux", "stay_share": 0.3, "idle_use_bytes": "20MiB", "lowmem_reserve_ratio": [1, 2, 3]}},
+        {
+            "guest": {
+                "model": "linux",
+                "regrow_keep_share": 0.3,
+                "idle_use_bytes": "20MiB",
+                "lowmem_reserve_ratio": [1, 2, 3],
+            }
+        },
         {
             "workloads": [
                 {

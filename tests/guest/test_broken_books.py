@@ -76,8 +76,40 @@ def kernel_in_movable(model: GuestModel) -> None:
     model.loads["t"].kernel[zone] = 5
 
 
-def room_below_the_hint(model: GuestModel) -> None:
-    maps(model).hint = 16
+def room_that_is_not_to_be_filled(model: GuestModel) -> None:
+    layout = low(model).layout
+    assert layout is not None
+    layout.filled(layout.next() or 0)
+
+
+def fewer_by_block(model: GuestModel) -> None:
+    layout = model.zones[0, ZONE_MOVABLE].layout
+    assert layout is not None
+    block = next(iter(layout.used))
+    layout.used[block] -= 1
+
+
+def fewer_plugged(model: GuestModel) -> None:
+    layout = model.zones[0, ZONE_MOVABLE].layout
+    assert layout is not None
+    block = next(iter(layout.used))
+    layout.plugged[block] = layout.used[block] - 1
+
+
+def lost_by_load(model: GuestModel) -> None:
+    layout = low(model).layout
+    assert layout is not None
+    layout.adrift[model.loads["a"]] = 3
+
+
+def claimed_twice(model: GuestModel) -> None:
+    claims = [load.claims[low(model)] for load in model.loads.values() if low(model) in load.claims]
+    block, mask = next(iter(claims[0].items()))
+    maps(model).left[block] = mask
+
+
+def claimed_and_not_held(model: GuestModel) -> None:
+    maps(model).shared[low(model).pageblocks.runs()[0][0]] = 1 << 63  # type: ignore[union-attr]
 
 
 def wrong_pieces(model: GuestModel) -> None:
@@ -105,8 +137,14 @@ def wrong_pieces(model: GuestModel) -> None:
         ("GUEST-5", ": slab ", lambda g: setattr(low(g), "slab", low(g).slab + 1)),
         ("GUEST-6", ": memmap ", lambda g: moved(g, "free", "memmap")),
         ("GUEST-6", ": pieces ", wrong_pieces),
-        ("GUEST-7", "has room below the hint", room_below_the_hint),
+        ("GUEST-7", "is not to be filled", room_that_is_not_to_be_filled),
         ("GUEST-8", "in MOVABLE", kernel_in_movable),
+        ("GUEST-9", "by block .*, by load", fewer_by_block),
+        ("GUEST-9", "user pages, .* plugged", fewer_plugged),
+        ("GUEST-9", "a: .* pages by block, .* in all", lost_by_load),
+        ("GUEST-10", "twice", claimed_twice),
+        ("GUEST-10", "of .* held", claimed_and_not_held),
+        ("GUEST-3", "left behind, counter", lambda g: setattr(maps(g), "nr_left", 1)),
     ],
 )
 def test_each_broken_book_is_named(number: str, what: str, spoil: Callable[[GuestModel], None]) -> None:

@@ -294,8 +294,8 @@ def test_returnable_blocks_are_those_of_all_kernel_zones() -> None:
 
 
 def test_parameters_are_checked() -> None:
-    with pytest.raises(ValueError, match="stay_share"):
-        GuestParameters(stay_share=1.5)
+    with pytest.raises(ValueError, match="regrow_keep_share"):
+        GuestParameters(regrow_keep_share=1.5)
     for name in ("pageblock_fill", "kernel_min_share"):
         GuestParameters(**{name: 1.0})  # type: ignore[arg-type]
         for value in (0.0, 1.001):
@@ -316,7 +316,7 @@ def test_parameters_are_checked() -> None:
 @pytest.mark.parametrize("grow", ["online", "take", "none"])
 @pytest.mark.parametrize("shrink", ["offline", "give"])
 def test_leftovers_thin_out_by_a_growth_and_the_shrink_after_it(grow: str, shrink: str) -> None:
-    model = small(ZONE_NORMAL, stay_share_pipes=1.0, regrow_keep_share=0.25)
+    model = small(ZONE_NORMAL, leftover_pipes=1e9, leftover_half_pageblocks=1e9, regrow_keep_share=0.25)
     blocks = model.zones[0, ZONE_NORMAL].pageblocks
     assert blocks is not None
     model.give_subblocks(ZONE_NORMAL, 0, 31, 0xFF, 512, 2)

@@ -40,15 +40,51 @@ def test_free_pages_go_first() -> None:
     assert users(model) == {ZONE_MOVABLE: 0, ZONE_DMA32: 100}
 
 
-def test_the_youngest_pages_move_first() -> None:
+def test_what_lies_in_the_blocks_moves_first_to_the_free_rest_of_their_zone() -> None:
     model = small(ZONE_MOVABLE)
     for name in "abc":
         model.demands.anonymous(name, 20_000)
     movable, dma32 = model.zones[0, ZONE_MOVABLE], model.zones[0, ZONE_DMA32]
-    model.offline(ZONE_MOVABLE, 0, 16, 8, SMALL_BLOCK)
-    moved = 60_000 - SIZE // 2
-    assert [load.user.get(movable) for load in model.loads.values()] == [20_000, SIZE // 2 - 20_000, None]
-    assert [load.user.get(dma32) for load in model.loads.values()] == [None, moved - 20_000, 20_000]
+    outcome = model.offline(ZONE_MOVABLE, 0, 16, 8, SMALL_BLOCK)
+    assert outcome.moved == model.migration.moved == SIZE // 2
+    assert free(model) == {ZONE_MOVABLE: 0, ZONE_DMA32: SIZE - (60_000 - SIZE // 2)}
+    # Of "a" all lay there, of "b" what was left of eight blocks: 5,536 pages found room in the zone.
+    there = SIZE - 60_000
+    assert [load.user.get(movable) for load in model.loads.values()] == [there, 40_000 - SIZE // 2, 20_000]
+    assert [load.user.get(dma32) for load in model.loads.values()] == [20_000 - there, SIZE // 2 - 20_000, None]
+    model.check()
+
+
+def test_of_a_range_that_is_free_nothing_moves_however_full_the_zone_is() -> None:
+    """A whole device of free memory goes, and what fills the rest of the zone stays."""
+    model = small(ZONE_MOVABLE)
+    model.demands.anonymous("a", 8 * SMALL_BLOCK)
+    assert model.offline(ZONE_MOVABLE, 0, 24, 8, SMALL_BLOCK) == ((), 0, ())
+    assert free(model) == {ZONE_MOVABLE: 0, ZONE_DMA32: SIZE}
+
+
+def test_cache_in_the_range_goes_and_free_memory_beside_it_stays() -> None:
+    for drop in (True, False):
+        model = small(ZONE_MOVABLE)
+        model.demands.read_file("/f", SMALL_BLOCK)
+        if drop:
+            assert model.give_subblocks(ZONE_MOVABLE, 0, 16, FULL, 512, 8) == (FULL, SMALL_BLOCK, ())
+        else:
+            assert model.offline(ZONE_MOVABLE, 0, 16, 1, SMALL_BLOCK) == ((), SMALL_BLOCK, ())
+        assert free(model)[ZONE_MOVABLE] == (15 if drop else 14) * SMALL_BLOCK
+        assert (model.zones[0, ZONE_MOVABLE].cache, model.migration.moved) == ((0, 0) if drop else (4096, 4096))
+        model.check()
+
+
+def test_pages_that_moved_lie_where_the_next_shrink_finds_them_again() -> None:
+    """From the top down, as virtio-mem shrinks: what was freed last is filled first, and so moves time and again."""
+    model = small(ZONE_MOVABLE)
+    model.demands.anonymous("gone", 4 * SMALL_BLOCK)
+    model.demands.anonymous("stays", 1000)
+    model.demands.kill("gone")
+    moved = [model.offline(ZONE_MOVABLE, 0, block, 1, SMALL_BLOCK).moved for block in range(31, 15, -1)]
+    assert moved == [0] * 11 + [1000, 1000, 1000, 1000, 1000]  # 20, then 19, 18, 17 and 16, the last out of the zone
+    assert users(model)[ZONE_DMA32] == 1000
 
 
 def test_moving_fills_another_zone_to_min_and_reserve_before_anybody_dies() -> None:
@@ -97,7 +133,7 @@ def test_clean_cache_elsewhere_makes_room() -> None:
     assert model.zones[0, ZONE_DMA32].cache == SIZE - LOW - RESERVE - (moved - (LOW - MIN))
 
 
-def test_a_kernel_zone_is_left_at_its_low_watermark_while_there_is_room_elsewhere() -> None:
+def test_pages_of_a_kernel_zone_move_within_it_down_to_its_low_watermark() -> None:
     model = small(ZONE_NORMAL)
     model.demands.anonymous("a", 60_000)
     assert users(model) == {ZONE_NORMAL: 60_000, ZONE_DMA32: 0}
@@ -105,34 +141,30 @@ def test_a_kernel_zone_is_left_at_its_low_watermark_while_there_is_room_elsewher
     assert free(model)[ZONE_NORMAL] == SIZE - SMALL_BLOCK - 60_000 == 1440
     low = watermarks(model, ZONE_NORMAL)[1]
     assert low == 430  # 61,440 of 126,976 pages: 344 of 712, and a quarter
+    there = 60_000 - 14 * SMALL_BLOCK
     outcome = model.offline(ZONE_NORMAL, 0, 30, 1, SMALL_BLOCK)
-    moved = low + SMALL_BLOCK - 1440
-    assert outcome == ((), moved, ())
-    assert free(model)[ZONE_NORMAL] == low
-    assert users(model) == {ZONE_NORMAL: 60_000 - moved, ZONE_DMA32: moved}
-
-
-def test_one_page_below_the_low_watermark_is_moved_too() -> None:
-    model = small(ZONE_NORMAL)
+    assert outcome == ((), there, ())
+    # Its own free pages go with the block: none is left beside it, so all move to the other zone.
+    assert users(model) == {ZONE_NORMAL: 14 * SMALL_BLOCK, ZONE_DMA32: there}
+    model.demands.shrink("a", 0.01)
+    assert users(model) == {ZONE_NORMAL: 14 * SMALL_BLOCK - 573, ZONE_DMA32: there - 27}
     low = watermarks(model, ZONE_NORMAL)[1]
-    model.demands.anonymous("a", SIZE - SMALL_BLOCK - low + 1)
-    assert model.offline(ZONE_NORMAL, 0, 31, 1, SMALL_BLOCK) == ((), 1, ())
-    assert (free(model)[ZONE_NORMAL], users(model)[ZONE_DMA32]) == (low, 1)
+    outcome = model.offline(ZONE_NORMAL, 0, 16, 1, SMALL_BLOCK)
+    assert outcome == ((), SMALL_BLOCK, ())
+    assert free(model)[ZONE_NORMAL] == low
 
 
-def test_other_zones_are_filled_to_low_for_the_watermark_and_to_min_for_the_pages() -> None:
+def test_other_zones_are_filled_to_low_and_then_all_to_min() -> None:
     model = small(ZONE_NORMAL)
-    model.demands.anonymous("a", SIZE - 452)  # Normal at low
-    model.demands.pin("p", SIZE - 452 - RESERVE - 4000)  # 4,000 pages above DMA32's low watermark and reserve
+    model.demands.anonymous("a", SIZE - 452)  # Normal at low, all of it free in the last block
+    model.demands.pin("p", SIZE - 452 - RESERVE - 3000)  # 3,000 pages above DMA32's low watermark and reserve
     outcome = model.offline(ZONE_NORMAL, 0, 31, 1, SMALL_BLOCK)
-    # 4,096 pages would lift Normal to low again; 4,000 find room, then nothing more is needed: 356 stay free.
-    assert outcome == ((), 4000, ())
-    assert free(model) == {ZONE_NORMAL: 356, ZONE_DMA32: 452 + RESERVE}
-    # Now DMA32 has the watermarks 367 and 458 and keeps 61,440 / 256 = 240: 10 pages down to low, 91 more to min.
-    outcome = model.offline(ZONE_NORMAL, 0, 30, 1, SMALL_BLOCK)
-    assert outcome.moved == 10 + 91
+    # 3,644 pages: 3,000 to DMA32's low watermark, and 90 to its minimum; for the others "a" dies.
     assert [(e.kind, e.victim) for e in outcome.ooms] == [(OomKind.MIGRATION, "a")]
-    assert {u.zone: u.free for u in outcome.ooms[0].zones} == {ZONE_NORMAL: 356 + 101, ZONE_DMA32: 367 + 240}
+    assert outcome.moved == 3000 + 90
+    assert users(model) == {ZONE_NORMAL: 0, ZONE_DMA32: 0}
+    assert free(model)[ZONE_NORMAL] == SIZE - SMALL_BLOCK
+    model.check()
 
 
 def test_virtio_mem_drops_clean_cache_where_a_dimm_moves_it() -> None:

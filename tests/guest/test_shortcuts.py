@@ -22,6 +22,7 @@ from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import BLOCK, FIRST, MIB, guest, plug
 
 if TYPE_CHECKING:
+    from sim.guest.layout import Layout
     from sim.guest.zone import GuestZone
 
 # ruff: noqa: S311, SLF001 - any numbers will do; the parts of a guest are its own
@@ -32,11 +33,19 @@ def state(model: GuestModel) -> object:
     pageblocks = [slots(zone.pageblocks) for zone in model.zones.values() if zone.pageblocks is not None]
     loads = [(load.name, load.dirty, load.user_pages(), load.kernel_pages()) for load in model.loads.values()]
     lists = [(zone.pcp, zone.pcp_loads, zone.cache, zone.slab) for zone in model.zones.values()]
-    return model.meminfo.uses(), pageblocks, loads, lists
+    layouts = [by_block(zone.layout) for zone in model.zones.values() if zone.layout is not None]
+    return model.meminfo.uses(), pageblocks, loads, lists, layouts
 
 
 def slots(pageblocks: KernelPages) -> dict[str, object]:
-    return {name: getattr(pageblocks, name) for name in KernelPages.__slots__} | {"changed": set(pageblocks.changed)}
+    found = {name: getattr(pageblocks, name) for name in KernelPages.__slots__ if name != "layout"}
+    return found | {"changed": set(pageblocks.changed)}
+
+
+def by_block(layout: Layout) -> object:
+    """Return where user pages lie, and what is to be filled next."""
+    where = {load.name: list(blocks.items()) for load, blocks in layout.where.items()}
+    return where, layout.used, layout.plugged, list(layout.fresh.items()), layout.next()
 
 
 def lived_in(draw: random.Random) -> GuestModel:
@@ -49,30 +58,6 @@ def lived_in(draw: random.Random) -> GuestModel:
         verb = draw.choice(["anonymous", "read_file", "page_tables", "pin", "tmpfs_data", "write_file"])
         getattr(model.demands, verb)(f"{verb} {number}", draw.choice([10, 200, 700]) * MIB)
     return model
-
-
-# Pageblocks -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_single_piece_is_taken_as_a_search_would() -> None:
-    draw = random.Random(1)
-    by_hint = 0
-    for _ in range(300):
-        short = KernelPages(8, 1.0, 100.0)
-        short.hot_from = draw.choice([0, 12, 1 << 62])
-        for first in sorted(draw.sample(range(0, 40, 4), 4)):
-            short.insert(first, draw.randrange(1, 4))
-        for _ in range(draw.randrange(8)):
-            short.take(draw.randrange(1, 4000), draw.choice([0, 3000]))
-        if draw.random() < 0.5:
-            short.give_pieces(short.take_pieces(draw.randrange(2, 9), draw.choice([0, 3000])))
-        long = deepcopy(short)
-        for _ in range(10):
-            user_pages = draw.choice([0, 511, 512, 5000])
-            by_hint += user_pages < 512 and short.busy(short.hint) not in {0, 0xFF}
-            assert short.take_pieces(1, user_pages) == long.take_pieces_by_search(1, user_pages)
-            assert slots(short) == slots(long)
-    assert by_hint > 500
 
 
 # Memmap ---------------------------------------------------------------------------------------------------------------
@@ -164,23 +149,6 @@ def test_blocks_are_charged_as_one_by_one(overhead: int) -> None:
 # Memory that goes -----------------------------------------------------------------------------------------------------
 
 
-def test_pages_are_withdrawn_as_step_by_step() -> None:
-    draw = random.Random(4)
-    untouched = 0
-    for _ in range(200):
-        short = lived_in(draw)
-        key = draw.choice([key for key, zone in short.zones.items() if zone.managed])
-        pages = draw.choice([1, 512, BLOCK // 2, short.zones[key].free, short.zones[key].free * 7 // 8])
-        drop_cache = draw.random() < 0.5
-        long = deepcopy(short)
-        outcome = short.migration.withdraw(short.zones[key], pages, drop_cache=drop_cache)
-        assert outcome == long.migration.clear(long.zones[key], pages, drop_cache=drop_cache)
-        untouched += outcome == (0, [])
-        short._zones.watermarks_stale = long._zones.watermarks_stale = True  # as with every block that goes
-        assert state(short) == state(long)
-    assert untouched > 100
-
-
 def with_movable_boot_memory(present: int) -> GuestModel:
     """Return a guest with boot memory in MOVABLE, blocks 32 to 39: with more present than managed the last stays."""
     model = GuestModel(parameters_for("6.1"))
@@ -217,24 +185,6 @@ def test_movable_blocks_go_as_where_some_would_refuse() -> None:
                 model.online(ZONE_MOVABLE, 0, block, 1, BLOCK)
         assert state(short) == state(long)
     assert 10 < moved < 250
-
-
-@pytest.mark.parametrize("used", [0, 900, 1000])
-def test_subblocks_of_movable_go_as_step_by_step(used: int) -> None:
-    short = guest(1024)
-    plug(short, 1024, ZONE_MOVABLE, FIRST)
-    short.demands.anonymous("a", used * MIB)
-    zone = short.zones[0, ZONE_MOVABLE]
-    zone.pcp = 50
-    pages = min(zone.free // 512, 40) * 512
-    assert pages
-    long = deepcopy(short)
-    outcome = short.give_subblocks(ZONE_MOVABLE, 0, FIRST + 7, (1 << 64) - 1, 512, pages // 512)
-    moved, ooms = long.migration.clear(long.zones[0, ZONE_MOVABLE], pages, drop_cache=True)
-    assert (outcome.moved, outcome.ooms) == (moved, tuple(ooms)) == (0, ())
-    assert outcome.mask.bit_count() * 512 == pages
-    assert state(short) == state(long)
-    assert zone.pcp == 0
 
 
 # Room -----------------------------------------------------------------------------------------------------------------

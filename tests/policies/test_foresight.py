@@ -81,7 +81,7 @@ class Looking(OnlineMovable):
 def look(timing: Timing | None = SLOW, sample_every: float = 7.0) -> tuple[Looking, RunResult]:
     policy = Looking()
     machine = MachineSpec((NodeSpec(2 * GIB), NodeSpec(GIB)))
-    spec = GuestSpec({"stay_share": 0.25}, sample_every)
+    spec = GuestSpec({"regrow_keep_share": 0.25}, sample_every)
     return policy, simulate(machine, policy, Drawing(), Streams(5, 3), timing=timing, guest=spec)
 
 

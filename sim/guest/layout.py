@@ -1,0 +1,230 @@
+"""Where the user pages of a zone lie, by memory block, and in which order its blocks are used.
+
+Follows the free lists of mm/page_alloc.c, reduced to counts by block: memory that goes online joins their tail
+(``__free_pages_core``, FPI_TO_TAIL), what is freed joins their head (``__free_one_page``), and requests take from the
+head. So blocks fill in the order in which they went online, and what was freed last is used first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sim.guest.kernel_pages import KernelPages
+    from sim.guest.loads import Load
+
+
+class Layout:
+    """User pages of one zone. A block is *touched* from when it got its first user page until it goes offline.
+
+    Pages for which the blocks have no room by these counts are ``adrift``: room that lies between kernel pages.
+    """
+
+    __slots__ = ("_front", "_pageblocks", "_room", "adrift", "fresh", "plugged", "used", "where")
+
+    def __init__(self, pageblocks: KernelPages | None) -> None:
+        """Make an empty one; ``pageblocks`` says where kernel pages are in the way, None in MOVABLE."""
+        self._pageblocks = pageblocks
+        self.fresh: dict[int, tuple[int, int]] = {}
+        """Blocks that are not touched, in the order in which they went online: by the first of a run, how many, and the
+        plugged pages of each."""
+        self._front: list[tuple[int, int, int]] = []
+        """What is left of runs that are being filled, as (first, blocks, pages), the one to go on with last."""
+        self.plugged: dict[int, int] = {}
+        """Plugged pages of touched blocks."""
+        self.used: dict[int, int] = {}
+        """User pages in touched blocks, where there are any."""
+        self._room: dict[int, None] = {}
+        """Touched blocks that may have room, the one to be filled next last."""
+        self.where: dict[Load, dict[int, int]] = {}
+        """By load, its pages by block, the oldest first."""
+        self.adrift: dict[Load, int] = {}
+
+    # Pages in and out -----------------------------------------------------------------------------------------------
+
+    def put(self, load: Load, pages: int) -> None:
+        """Place pages of a load."""
+        mine = self.where.get(load)
+        if mine is None:
+            mine = self.where[load] = {}
+        used, room = self.used, self._room
+        while pages:
+            block = self.next()
+            if block is None:
+                self.adrift[load] = self.adrift.get(load, 0) + pages
+                return
+            space = self.space(block)
+            part = min(space, pages)
+            if part > 0:
+                used[block] = used.get(block, 0) + part
+                mine[block] = mine.get(block, 0) + part
+                pages -= part
+            if part == space or space <= 0:
+                del room[block]
+
+    def take(self, load: Load, pages: int, *, oldest: bool = False) -> None:
+        """Free pages of a load, the youngest first unless ``oldest``; all of them in the order in which they came."""
+        adrift = self.adrift.get(load, 0)
+        if adrift:
+            part = min(adrift, pages)
+            self._set_adrift(load, adrift - part)
+            pages -= part
+        mine = self.where.get(load)
+        if not pages or mine is None:
+            return
+        whole = pages >= sum(mine.values())
+        for block in list(mine) if whole or oldest else reversed(list(mine)):
+            part = min(mine[block], pages)
+            self.take_from(load, block, part)
+            pages -= part
+            if not pages:
+                return
+
+    def take_from(self, load: Load, block: int, pages: int) -> None:
+        """Free pages that a load has in a block."""
+        mine = self.where[load]
+        left = mine[block] - pages
+        if left:
+            mine[block] = left
+        else:
+            del mine[block]
+            if not mine:
+                del self.where[load]
+        left = self.used[block] - pages
+        if left:
+            self.used[block] = left
+        else:
+            del self.used[block]
+        self.freed(block)
+
+    def _set_adrift(self, load: Load, pages: int) -> None:
+        if pages:
+            self.adrift[load] = pages
+        else:
+            del self.adrift[load]
+
+    def holders(self, block: int) -> list[Load]:
+        """Return the loads that have pages in a block, the youngest first."""
+        return [load for load, mine in reversed(self.where.items()) if block in mine]
+
+    # Room -----------------------------------------------------------------------------------------------------------
+
+    def next(self) -> int | None:
+        """Return the block to be filled next, None where none has room."""
+        return next(reversed(self._room)) if self._room else self._open()
+
+    def filled(self, block: int) -> None:
+        """Note that the block to be filled next has no room any more."""
+        del self._room[block]
+
+    def freed(self, block: int) -> None:
+        """Note that a block has room again: it is filled before all others."""
+        if block in self.plugged:
+            self._room.pop(block, None)
+            self._room[block] = None
+
+    def space(self, block: int) -> int:
+        """Return the pages that a touched block has room for; negative where it has more than it is to have."""
+        space = self.plugged[block] - self.used.get(block, 0)
+        if self._pageblocks is not None:
+            space -= self._pageblocks.busy(block).bit_count() * self._pageblocks.pageblock
+        return space
+
+    def without_room(self) -> list[int]:
+        """Return the touched blocks that are not among those to be filled."""
+        return [block for block in self.plugged if block not in self._room]
+
+    def _open(self) -> int | None:
+        """Touch the next block that is not, None where there is none."""
+        if not self._front:
+            if not self.fresh:
+                return None
+            first = next(iter(self.fresh))
+            self._front.append((first, *self.fresh.pop(first)))
+        first, count, pages = self._front.pop()
+        if count > 1:
+            self._front.append((first + 1, count - 1, pages))
+        self.plugged[first] = pages
+        self._room[first] = None
+        return first
+
+    # Blocks and parts of them that come and go ----------------------------------------------------------------------
+
+    def plug(self, block: int, pages: int, *, again: bool) -> None:
+        """Note that more of a block is plugged; what was in use before is used ``again`` before all else."""
+        if block not in self.plugged:
+            self._single_out(block)
+            count, plugged = self.fresh[block]
+            self.fresh[block] = (count, plugged + pages)
+            return
+        self.plugged[block] += pages
+        if again:
+            self._room.pop(block, None)
+        self._room[block] = None
+
+    def unplug(self, block: int, pages: int) -> None:
+        """Note that less of a block is plugged: it may be overfull then."""
+        if block in self.plugged:
+            self.plugged[block] -= pages
+        else:
+            self._single_out(block)
+            count, plugged = self.fresh[block]
+            self.fresh[block] = (count, plugged - pages)
+
+    def touched(self, first: int, count: int) -> list[int]:
+        """Return the touched blocks of a range that hold user pages, ascending."""
+        if not self.used:
+            return []
+        if count == 1:
+            return [first] if first in self.used else []
+        end = first + count
+        if count < len(self.used):
+            return [block for block in range(first, end) if block in self.used]
+        return sorted(block for block in self.used if first <= block < end)
+
+    def overfull(self, blocks: Iterable[int]) -> int:
+        """Return by how many user pages blocks have more than they are to have."""
+        used = self.used
+        return sum(min(used[block], max(0, -self.space(block))) for block in blocks if block in used)
+
+    def remove(self, first: int, count: int) -> None:
+        """Forget blocks that have gone offline; what of them still holds user pages stays known."""
+        run = self.fresh.get(first)
+        if run is not None and run[0] == count:
+            del self.fresh[first]
+            return
+        end = first + count
+        blocks = range(first, end) if count < len(self.plugged) else list(self.plugged)
+        gone = [block for block in blocks if first <= block < end and block in self.plugged]
+        for block in gone:
+            self._room.pop(block, None)
+            if block not in self.used:
+                del self.plugged[block]
+        if len(gone) < count:
+            self._front = [part for run in self._front for part in _without(run, first, end)]
+            fresh = [part for start, run in self.fresh.items() for part in _without((start, *run), first, end)]
+            self.fresh = {start: (blocks, pages) for start, blocks, pages in fresh}
+
+    def _single_out(self, block: int) -> None:
+        """Make a run of its own of a block that is not touched."""
+        run = self.fresh.get(block)
+        if run is not None and run[0] == 1:
+            return
+        runs = [(start, *run) for start, run in self.fresh.items()]
+        self.fresh = {}
+        for first, count, pages in (*reversed(self._front), *runs):
+            for start, stop in ((first, block), (block, block + 1), (block + 1, first + count)):
+                low, high = max(first, start), min(first + count, stop)
+                if low < high:
+                    self.fresh[low] = (high - low, pages)
+        self._front = []
+
+
+def _without(run: tuple[int, int, int], first: int, end: int) -> list[tuple[int, int, int]]:
+    """Return what is left of a run without the blocks from ``first`` to before ``end``."""
+    start, count, pages = run
+    stop = start + count
+    parts = ((start, min(stop, first)), (max(start, end), stop))
+    return [(low, high - low, pages) for low, high in parts if low < high]
