@@ -247,17 +247,20 @@ class Scatter(NamedTuple):
     series: tuple[str, ...] = SERIES
 
 
-_SAME_SCENARIO: Final = "come-back recordings: what stays scatters by 15 % between recordings of the same scenario"
+_WHAT_STAYS: Final = (
+    "what stays of freed loads: 15 % between recordings of one scenario, 0.69 to 1.45 of what was recorded between"
+    " those of different loads"
+)
 
 SCATTER: Final[dict[str, Scatter]] = {
     "idle_use_bytes": Scatter(0.95, 1.15, "boot snapshots: 0.9 MiB less to 3.3 more than the model has of 27, 6.1"),
     "idle_pcp_bytes": Scatter(0.8, 1.17, "boot snapshots under load: 10.1 to 14.6 MiB", ("6.12", "7.3")),
     "pcp_adaptive_share": Scatter(0.0, 1.66, "units recording: 1 to 213 of 2048 MiB", ("6.12", "7.3")),
-    "stay_share": Scatter(0.85, 1.15, _SAME_SCENARIO),
-    "stay_share_tmpfs": Scatter(0.85, 1.15, _SAME_SCENARIO),
-    "stay_share_disk": Scatter(0.85, 1.15, _SAME_SCENARIO),
-    "stay_share_processes": Scatter(0.85, 1.15, _SAME_SCENARIO),
-    "stay_share_pipes": Scatter(0.85, 1.15, _SAME_SCENARIO),
+    "leftover_tmpfs": Scatter(0.6, 1.5, _WHAT_STAYS),
+    "leftover_disk": Scatter(0.6, 1.5, _WHAT_STAYS),
+    "leftover_processes": Scatter(0.6, 1.5, _WHAT_STAYS),
+    "leftover_pipes": Scatter(0.6, 1.5, _WHAT_STAYS),
+    "regrow_keep_share": Scatter(0.95, 1.7, "regrown recordings: 49, 50 and 85 % of what had stayed"),
     "first_shrink_share": Scatter(0.6, 1.17, "one recording only: anything from half of the inodes to all"),
 }
 """Parameters of which recordings say no single value, with the range of the factor by which ``guest.draw`` multiplies

@@ -142,7 +142,7 @@ def test_with_draw_nothing_else_random_replications_differ_and_policies_share_th
     assert (fixed["streams_drawn"] == 0).all()
     assert len(fixed) == 2, "where nothing is random, one replication is run"
     assert fixed["guest_drawn"].isna().all()
-    runs = drawn(tmp_path, draw=True, stay_share_pipes=0.3)
+    runs = drawn(tmp_path, draw=True, leftover_pipes=5)
     assert len(runs) == 12
     assert (runs["streams_drawn"] == len(SCATTER) - 1).all()
     by_replication = runs.groupby("replication")["guest_drawn"].unique()
@@ -150,7 +150,7 @@ def test_with_draw_nothing_else_random_replications_differ_and_policies_share_th
     found = [json.loads(values[0]) for values in by_replication]
     assert len({guest["idle_use_bytes"] for guest in found}) == 6
     for guest in found:
-        assert guest.keys() == SCATTER.keys() - {"stay_share_pipes"}
+        assert guest.keys() == SCATTER.keys() - {"leftover_pipes"}
         assert 0.95 * 27 * MIB <= guest["idle_use_bytes"] <= 1.15 * 27 * MIB
     assert runs.groupby("policy")["headroom_min"].nunique().min() == 6, "so intervals are wider than nothing"
 
