@@ -67,7 +67,8 @@ class DaxSpec:
     """A dax device bound to kmem (persistent or CXL memory): ``size`` bytes on ``node``.
 
     ``ranges`` splits it into several address ranges (lengths in bytes, laid out one after the other with ``gap`` bytes
-    between them); empty means one range of ``size``. All of them are one device, and one group.
+    between them); empty means one range of ``size``. All of them are one device, and one group. ``address`` may lie in
+    boot memory that the machine keeps for such devices (``soft_reserved``).
     ``bytes_for_pages`` is the bug of kernels before commit 46e66dab8565 (2023), which registered the device's group
     with its size in bytes where pages are meant; ``self_host`` the device attribute that asks for its memmap on
     itself (6.8 and later).

@@ -52,14 +52,21 @@ class DeviceMemory:
         address: int | None = None,
         in_slot: bool = False,
         slot: int | None = None,
+        reserved_too: bool = False,
     ) -> int:
         """Give device ``name`` a place, and a slot where it goes ``in_slot``; return its address.
 
-        The lowest free address and slot, where none is wished. Raises HotplugError: ENOSPC where no slot or no room is
-        left, or the wished one is taken or outside the area; EINVAL where size or address are not aligned.
+        The lowest free address and slot, where none is wished. With ``reserved_too`` it may be wished into boot memory
+        that is kept for such devices, of which any page may be its first and its last. Raises HotplugError: ENOSPC
+        where no slot or no room is left, or the wished one is taken or outside the area; EINVAL where size or address
+        are not aligned.
         """
+        if reserved_too and address is not None and self._is_reserved(address, size):
+            self._refuse_clash(name, address, size)
+            self._places[name] = _Place(address, size, None)
+            return address
         slot = self._free_slot(slot) if in_slot else None
-        if self._room is not None and sum(place.size for place in self._places.values()) + size > self._room:
+        if self._room is not None and self._plugged() + size > self._room:
             raise HotplugError(ENOSPC, f"{name}: no {format_size(size)} are left of max_memory")
         align = max(align, DEVICE_ALIGN)
         if size <= 0 or size % align or (address is not None and address % align):
@@ -74,6 +81,15 @@ class DeviceMemory:
         """Take back the place and the slot of ``name``; nothing where it has none."""
         self._places.pop(name, None)
 
+    def _is_reserved(self, address: int, size: int) -> bool:
+        """Whether the range lies in boot memory that is kept for dax devices."""
+        ranges = self._machine.soft_reserved
+        return size > 0 and any(start <= address and address + size <= start + length for start, length in ranges)
+
+    def _plugged(self) -> int:
+        """Return the bytes of all devices in the area."""
+        return sum(place.size for place in self._places.values() if place.address >= self.base)
+
     def _free_slot(self, wished: int | None) -> int:
         used = {place.slot for place in self._places.values()}
         free = [slot for slot in range(self._machine.slots) if slot not in used and wished in {None, slot}]
@@ -84,10 +100,13 @@ class DeviceMemory:
     def _wished(self, name: str, address: int, size: int) -> int:
         if address < self.base or address + size > self._end:
             raise HotplugError(ENOSPC, f"{name}: {address:#x} is not from {self.base:#x} to {self._end:#x}")
+        self._refuse_clash(name, address, size)
+        return address
+
+    def _refuse_clash(self, name: str, address: int, size: int) -> None:
         for other, place in self._places.items():
             if address < place.address + place.size and place.address < address + size:
                 raise HotplugError(ENOSPC, f"{name}: {other} lies at {place.address:#x}")
-        return address
 
     def _lowest(self, name: str, size: int, align: int) -> int:
         address = -(-self.base // align) * align

@@ -222,7 +222,7 @@ class MachineHost:
             case VirtioMemSpec():
                 return self._area.attach(spec.id, spec.max_size, align=spec.block_size, address=spec.address)
             case DaxSpec():
-                return self._area.attach(spec.id, _length(spec), address=spec.address)
+                return self._area.attach(spec.id, _length(spec), address=spec.address, reserved_too=True)
 
     def _attach(self, spec: DeviceSpec, address: int, node: int) -> None:
         context = self._context

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from policies.contig_zones import ContigZones
 from policies.fixed import OnlineMovable
 from sim.devices.specs import DaxSpec, DimmSpec
+from sim.engine import simulate
 from sim.kernel.timing import Timing
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import EBUSY, EINVAL, ENODEV
 from sim.record.recorder import EventKind
+from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.devices.rig import FIRST, FakeGuest, Rig, books_agree
+from tests.support.cells import Script, rows
+
+if TYPE_CHECKING:
+    from sim.devices.specs import DeviceSpec
 
 __all__ = ["books_agree"]
 
@@ -122,3 +132,23 @@ def test_who_is_not_there_or_at_work_is_asked_nothing() -> None:
     assert rig.host.bind("cxl")
     rig.run_for(10_000_000)
     assert rig.host.plugged("cxl") == GIB
+
+
+def test_a_device_may_lie_in_boot_memory_that_is_kept_for_it() -> None:
+    """As the recorded one of two ranges: on the grid of pages, and not counted against what may be plugged."""
+    machine = MachineSpec((NodeSpec(9 * GIB),), kernel="7.3", soft_reserved=((4 * GIB, 4 * GIB),), max_memory=10 * GIB)
+    asked: list[DeviceSpec] = [
+        DaxSpec("hmem", 5 * GIB // 2, address=4 * GIB, ranges=(GIB, 3 * GIB // 2), gap=GIB // 2),
+        DaxSpec("there already", GIB, address=6 * GIB),
+        DaxSpec("half outside", GIB, address=15 * GIB // 2),
+        DimmSpec("no dax device", GIB, address=7 * GIB),
+        DaxSpec("behind it", GIB // 2, address=7 * GIB),
+        DimmSpec("above", GIB),
+    ]
+    result = simulate(machine, ContigZones(), Script(*asked), Streams(1, 0))
+    assert result.device_names == ("hmem", "behind it", "above")
+    blocks = {(row[2], block) for row in rows(result, EventKind.PLUG) for block in range(row[3], row[3] + row[4])}
+    assert {block for device, block in blocks if device == 0} == {*range(32, 40), *range(44, 56)}
+    assert {block for device, block in blocks if device == 1} == {*range(56, 60)}
+    assert {block for device, block in blocks if device == 2} == {*range(80, 88)}
+    assert result.counters["failed_requests"] == 3

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sim.devices.specs import DaxSpec, DimmSpec
+from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import calls
@@ -68,6 +68,19 @@ def test_only_a_state_needs_a_newer_kernel(tmp_path: Path) -> None:
     log = HEADER + "0,plug,x,dax,1GiB,,,,\n1,unbind,x,,,,,,\n2,bind,x,,,,,,\n"
     assert CsvReplay(path=written(tmp_path, log)).needs_kernel() is None
     assert CsvReplay(path=written(tmp_path, log + "3,state,x,,,,,,online\n")).needs_kernel() == "7.3"
+
+
+def test_any_device_can_be_told_where_to_lie(tmp_path: Path) -> None:
+    text = (
+        "t_s,op,device,kind,size_bytes,max_bytes,address\n"
+        "0,plug,d,dimm,1GiB,,5GiB\n0,plug,x,dax,1GiB,,8GiB\n0,plug,v,virtio-mem,0,4GiB,12GiB\n"
+    )
+    specs = [call[3] for call in calls(CsvReplay(path=written(tmp_path, text)))]
+    assert specs == [
+        DimmSpec("d", GIB, address=5 * GIB),
+        DaxSpec("x", GIB, address=8 * GIB),
+        VirtioMemSpec("v", 4 * GIB, address=12 * GIB),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ A row is one request; rows stand in order of time. General rules (comments, quot
     With ``plug`` of a virtio-mem device: its block size (empty: 2 MiB).
 ``max_bytes``
     With ``plug`` of a virtio-mem device: the size of its region, needed.
+``address``
+    With ``plug``: where it lies (empty: where the machine has room); of a dax device also in boot memory that the
+    machine keeps for those.
 ``gap_bytes``
     With ``plug`` of a DIMM or dax device of several ranges: bytes between two of them (empty: 0).
 ``count``
@@ -59,7 +62,7 @@ and one with what the others do not need::
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sim.devices.specs import DAX_STATES, MOST_DIMM_SLOTS, DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
@@ -77,20 +80,23 @@ if TYPE_CHECKING:
 
 REQUIRED: Final = ("t_s", "op", "device")
 OPTIONAL: Final = (
-    "kind", "size_bytes", "node", "block_bytes", "max_bytes", "gap_bytes", "count", "interval_s", "state", "note",
+    "kind", "size_bytes", "node", "block_bytes", "max_bytes", "address", "gap_bytes", "count", "interval_s", "state",
+    "note",
 )  # fmt: skip
 OPS: Final = ("plug", "unplug", "resize", "demand", "state", "unbind", "bind")
 KINDS: Final = ("dimm", "virtio-mem", "dax")
 
 _USED: Final = {
-    "plug": {"kind", "size_bytes", "node", "block_bytes", "max_bytes", "gap_bytes", "count", "interval_s"},
+    "plug": {
+        "kind", "size_bytes", "node", "block_bytes", "max_bytes", "address", "gap_bytes", "count", "interval_s",
+    },
     "unplug": set[str](),
     "resize": {"size_bytes"},
     "demand": {"kind", "size_bytes"},
     "state": {"state"},
     "unbind": set[str](),
     "bind": set[str](),
-}
+}  # fmt: skip
 _ONLY: Final = {
     "dimm": {"gap_bytes", "count", "interval_s"},
     "dax": {"gap_bytes"},
@@ -211,6 +217,8 @@ class _Reader:
             wait_us = self._seconds(row.get("interval_s") or "0", "interval_s", check)
         elif row.get("interval_s"):
             check.fault("interval_s", "needs a count: it is the time from one DIMM to the next")
+        if row.get("count") and row.get("address"):
+            check.fault("address", "must be empty with a count: no two devices lie at one")
         names = [f"{device}{number}" for number in range(count)] if row.get("count") else [device]
         for name in names:
             if name in self._plugged and name not in self._unclear:
@@ -227,14 +235,16 @@ class _Reader:
         return requests
 
     def _spec(self, device: str, kind: str, node: int, row: dict[str, str], check: Checker) -> DeviceSpec:
+        address = _bytes(row, "address", check, zero=True) if row.get("address") else None
         if kind == "virtio-mem":
-            return _virtio_mem(device, node, row, check)
+            return replace(_virtio_mem(device, node, row, check), address=address)
         ranges = tuple(_bytes(row, "size_bytes", check, text=part) for part in row.get("size_bytes", "").split("+"))
         gap = _bytes(row, "gap_bytes", check, zero=True) if row.get("gap_bytes") else 0
         if gap and len(ranges) == 1:
             check.fault("gap_bytes", "needs several ranges in size_bytes, such as 1GiB+2GiB")
         made = DimmSpec if kind == "dimm" else DaxSpec
-        return made(id=device, size=sum(ranges), node=node, ranges=ranges if len(ranges) > 1 else (), gap=gap)
+        parts = ranges if len(ranges) > 1 else ()
+        return made(id=device, size=sum(ranges), node=node, address=address, ranges=parts, gap=gap)
 
     def _unplug(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
         spec = self._there(t_us, device, check)
