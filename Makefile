@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= auto
 # Where compiled modules are not kept, every process of the tests compiles all of them anew.
 unexport PYTHONDONTWRITEBYTECODE
-RECORDINGS := $(wildcard tests/data/kernel-traces/*.json)
+RECORDINGS := $(wildcard tests/data/kernel-traces/*.json tests/data/kernel-traces-2/*.json)
 
 # One stamp for each set of libraries: pyproject.toml changed means install again.
 DEV := $(VENV)/.installed-dev

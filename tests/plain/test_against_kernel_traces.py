@@ -7,7 +7,7 @@ the plain implementation); what is decided about them is not.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +24,7 @@ from tests.plain.machine import (
     Machine,
     Part,
 )
+from tests.support.places import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,21 +48,23 @@ class Replay:
         self.series = tuple(int(number) for number in trace["kernel"].split(".")[:2])
         self.block_pages = trace["memory_block_size"] // self.page
         boot = trace["boot"]
+        names = {entry["id"] for entry in trace["machine"].get("cold_dimms", ())}
+        cold = [device for device in trace["steps"][0]["devices"] or () if device["id"] in names]
+        later = {number for device in cold for number in self._blocks_of_device(device)}
+        online_later = {number: run for number, run in runs(boot) if number in later and run["state"] == "online"}
+        plugged = Counter((run["node"], run["zone"]) for run in online_later.values())
         zones = [
             BootZone(
                 zone["node"],
                 zone["zone"],
                 zone["start_pfn"],
                 zone["spanned_pages"],
-                zone["present_pages"],
+                zone["present_pages"] - plugged[zone["node"], zone["zone"]] * self.block_pages,
                 zone.get("cma_pages", 0),
             )
             for zone in boot["zones"]
             if zone["zone"] in ZONES
         ]
-        names = {entry["id"] for entry in trace["machine"].get("cold_dimms", ())}
-        cold = [device for device in trace["steps"][0]["devices"] or () if device["id"] in names]
-        later = {number for device in cold for number in self._blocks_of_device(device)}
         blocks = [self._boot_block(number, run, zones) for number, run in runs(boot) if number not in later]
         self.machine = Machine(
             self.block_pages,
@@ -75,14 +78,14 @@ class Replay:
         self.dimms: dict[str, dimm.Dimm] = {}
         self.daxes: dict[str, dax.Dax] = {}
         self.groups: dict[str, int] = {}
-        for device in cold:
-            self._plug_cold_dimm(device)
-
-    def _plug_cold_dimm(self, device: dict[str, Any]) -> None:
-        """Add a DIMM that was there when the kernel started; all those given have their blocks offline at boot."""
+        # DIMMs that were there when the kernel started: their blocks are where the recording has them then.
         auto_online, self.machine.knobs.auto_online = self.machine.knobs.auto_online, "offline"
-        self._plug_dimm(device)
+        for device in cold:
+            self._plug_dimm(device)
         self.machine.knobs.auto_online = auto_online
+        for number, run in online_later.items():
+            first, end = self.machine.first_page(number), self.machine.end_page(number)
+            self.machine.blocks[number].parts = (Part(first, end, run["node"], run["zone"]),)
 
     def _blocks_of_device(self, device: dict[str, Any]) -> range:
         return range(device["block_start"], device["block_start"] + device["block_count"])
@@ -297,6 +300,20 @@ def check(path: Path) -> None:
 
 def test_recorded_kernel(our_recording: Path) -> None:
     check(our_recording)
+
+
+def test_dimms_that_were_online_at_boot_are_no_boot_memory(tmp_path: Path) -> None:
+    """A recording in which they were put online later, begun after that."""
+    path = DATA / "kernel-traces-2" / "f3-order-cold-late-contig.json"
+    trace = json.loads(path.read_text(encoding="utf-8"))
+    at = 30
+    trace["boot"], trace["steps"] = trace["steps"][at - 1]["after"], trace["steps"][at:]
+    later = tmp_path / "later.json"
+    later.write_text(json.dumps(trace))
+    check(later)
+    machine = Replay(trace).machine
+    boot_memory = sum(zone["present_pages"] for zone in trace["boot"]["zones"] if zone["zone"] in {"DMA", "DMA32"})
+    assert sum(machine.zone_pages(early_only=True).values()) == boot_memory
 
 
 @pytest.mark.slow
