@@ -46,6 +46,10 @@ class PageGeometry:
         """Return the pages that the descriptors of ``pages`` pages take, rounded down."""
         return pages * STRUCT_PAGE_BYTES // self.size
 
+    def whole_pageblocks(self, pages: int) -> int:
+        """Return ``pages``, rounded up to whole pageblocks."""
+        return -(-pages // self.pageblock_pages) * self.pageblock_pages
+
     @property
     def pageblock_pages(self) -> int:
         """Pages of a pageblock (``pageblock_nr_pages``)."""

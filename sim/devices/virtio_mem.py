@@ -17,7 +17,7 @@ from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.kernel.worker import Worker
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
 from sim.record.device_group import dynamic_group
-from sim.units import GIB, MIB
+from sim.units import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from sim.kernel.worker import Work
 
 
-USABLE_EXTENT = 2 * 128 * MIB
-"""Bytes beyond the request that QEMU lets the guest use on x86 (twice the largest section or huge page)."""
-
 _SMALL_SUB_BLOCKS_SINCE = (6, 1)
-"""Series from which on a sub-block is a pageblock (2 MiB); 5.15 takes the page allocator's largest chunk (4 MiB)."""
+"""Series from which on a sub-block is a pageblock; 5.15 takes the page allocator's largest chunk."""
 
 
 class VirtioMem:
@@ -92,8 +89,10 @@ class VirtioMem:
 
     def _choose_mode(self) -> SubBlockMode | BigBlockMode:
         block_bytes = self.context.block_bytes
-        sub_block = 2 * MIB if self.core.series >= _SMALL_SUB_BLOCKS_SINCE else 4 * MIB
-        sub_block = max(sub_block, self.block_size)
+        geometry = self.core.memory.geometry
+        small = self.core.series >= _SMALL_SUB_BLOCKS_SINCE
+        pages = geometry.pageblock_pages if small else geometry.chunk_pages
+        sub_block = max(pages * geometry.size, self.block_size)
         if sub_block < block_bytes and not self.parameters.force_bbm:
             return SubBlockMode(self, sub_block)
         big_block = max(self.block_size, block_bytes)
@@ -110,7 +109,9 @@ class VirtioMem:
         if requested > self._most_requested:
             # A smaller request leaves the usable region as it is: only "unplug all" would shrink it.
             self._most_requested = requested
-            self.usable = -(-min(self.max_size, requested + USABLE_EXTENT) // self.block_size) * self.block_size
+            self.usable = (
+                -(-min(self.max_size, requested + self.parameters.usable_extent) // self.block_size) * self.block_size
+            )
             self.mode.usable_grew()
         context = self.context
         context.recorder.requested(context.env._now, self.index, requested // context.page_bytes)  # noqa: SLF001 - as in plug_block

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sim.units import MIB
+
 if TYPE_CHECKING:
     from sim.kernel.context import DriverContext
     from sim.kernel.hotplug_core import HotplugCore
@@ -13,11 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VirtioMemParameters:
-    """Module parameters of the driver. ``bbm_block_size`` in bytes, 0 for the smallest possible."""
+    """Module parameters of the driver, and what differs between machines of the device.
+
+    ``bbm_block_size`` in bytes, 0 for the smallest possible; ``usable_extent``: bytes beyond the request that QEMU lets
+    the guest use, twice the largest section or huge page.
+    """
 
     unplug_online: bool = True
     force_bbm: bool = False
     bbm_block_size: int = 0
+    usable_extent: int = 256 * MIB
 
 
 class ModeDevice(Protocol):

@@ -103,8 +103,13 @@ class MachineTable(Table):
     block_size: Size | None = Field(
         None, description="Memory block, 128MiB to 2GiB. Default (0): 128MiB, and more from 64GiB of boot memory on."
     )
-    section_size: Size | None = Field(None, description="Section of the memory map. Default 128MiB.")
-    page_size: Size | None = Field(None, description="Base page: 4KiB (the default), 16KiB or 64KiB.")
+    section_size: Size | None = Field(
+        None, description="Section of the memory map. Default (0): as the architecture has it."
+    )
+    architecture: Text | None = Field(
+        None, description="x86-64 (the default), arm64 (the default with pages of 16KiB and 64KiB) or s390x."
+    )
+    page_size: Size | None = Field(None, description="Base page: 4KiB (the default); on arm64 16KiB or 64KiB too.")
     kernel: Text | None = Field(None, description='Kernel series, such as "6.1".')
     kernelcore: Size | None = Field(None, description="Boot parameter kernelcore=.")
     movablecore: Size | None = Field(None, description="Boot parameter movablecore=.")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.faults import Fault, InputError
-from sim.guest.reserve import BootOptions, managed_pages, take_pages
-from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
+from sim.guest.reserve import BootOptions, isa_zones, managed_pages, take_pages
+from sim.memory.zones import ZONE_MOVABLE
 from sim.units import MIB
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def default_boot(
     free = dict(managed)
     home = [key for key in sorted(managed, reverse=True) if key[0] == first_node and key[1] != ZONE_MOVABLE]
     take_pages(free, [*home, *(key for key in sorted(managed) if key not in home)], idle)
-    lists = _cpu_lists(free, [key for key in home if key[1] != ZONE_DMA], idle_pcp_pages(total, parameters))
+    isa = isa_zones(present, parameters.geometry)
+    lists = _cpu_lists(free, [key for key in home if key not in isa], idle_pcp_pages(total, parameters))
     return [
         BootZone(node, zone, managed[node, zone], free[node, zone], lists.get((node, zone), 0), pages, runs)
         for node, zone, pages, runs in present
@@ -108,13 +109,13 @@ def _too_small(boot_memory: int, managed: int, idle: int) -> str:
     )
 
 
-def fix_boot_use(pageblocks: KernelPages, boot: BootZone) -> None:
-    """Place the boot kernel's own use of a zone: half in block 0 (its image), the rest at the top of the zone."""
+def fix_boot_use(pageblocks: KernelPages, boot: BootZone, lowest: int = 0) -> None:
+    """Place the boot kernel's own use of a zone: half in the ``lowest`` block (its image), the rest at the top."""
     width = pageblocks.width
     used = max(0, sum(count for _, count in boot.runs) * width - boot.free // pageblocks.pageblock)
-    if any(first == 0 for first, _ in boot.runs):
+    if any(first == lowest for first, _ in boot.runs):
         low = min(width, -(-used // 2))
-        pageblocks.fix(0, (1 << low) - 1)
+        pageblocks.fix(lowest, (1 << low) - 1)
         used -= low
     for first, count in sorted(boot.runs, reverse=True):
         for block in range(first + count - 1, first - 1, -1):
@@ -134,7 +135,7 @@ def fix_node_structures(
     """
     highest: dict[int, BootZone] = {}
     for boot in boot_zones:
-        if boot.zone not in {ZONE_DMA, ZONE_MOVABLE} and boot.runs:
+        if boot.zone != ZONE_MOVABLE and boot.runs:
             top = highest.setdefault(boot.node, boot)
             if boot.zone > top.zone:
                 highest[boot.node] = boot

@@ -3,7 +3,7 @@
 * GUEST-1: in every zone free + user + kernel + memmap + reserved = managed, and none is negative.
 * GUEST-2: no pageblock is of two kinds (boot, memmap, held, unplugged), and all lie in online pageblocks.
 * GUEST-3: the pageblock counters of a zone are the bits of its maps.
-* GUEST-4: the kernel pages of a zone are those that its pageblocks account for.
+* GUEST-4: the kernel pages of a zone, memmap in base pages too, are those that its pageblocks account for.
 * GUEST-5: the loads' pages add up to the zones' user, kernel, cache and slab pages.
 * GUEST-6: the memmaps of added ranges add up to the zones' memmap, and lie in the pageblocks marked for it.
 * GUEST-7: a block that was in use and is not among those to be filled next has no room, not even a pageblock's.
@@ -80,7 +80,8 @@ def check(zones: Collection[GuestZone], loads: Collection[Load], memmap_parts: I
             marked = zone.pageblocks.pieces
             _hold(marked == pieces[zone], "GUEST-6", f"{name}: pieces {marked}, ranges {pieces[zone]}")
             pages = zone.pageblocks.pages
-            _hold(pages == zone.kernel, "GUEST-4", f"{name}: kernel {zone.kernel}, pageblocks {pages}")
+            kernel_pages = zone.kernel if zone.huge_memmap else zone.kernel + zone.memmap
+            _hold(pages == kernel_pages, "GUEST-4", f"{name}: kernel {kernel_pages}, pageblocks {pages}")
             _check_pageblocks(name, zone.pageblocks)
             _check_claims(name, zone, loads)
         if zone.layout is not None:

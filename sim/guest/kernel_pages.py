@@ -202,6 +202,11 @@ class KernelPages:
             self.nr_held += mask.bit_count()
         return claimed
 
+    def take_shared(self, pages: int) -> None:
+        """Place kernel pages that belong to no load: memmap in single pages."""
+        for block, mask in self.take(pages).items():
+            self.shared[block] = self.shared.get(block, 0) | mask
+
     def hold_one(self) -> None:
         """Hold one more pageblock than the pages need: kernel pages are not packed everywhere."""
         for mask in self._claim(self.held, 1).values():
@@ -227,13 +232,13 @@ class KernelPages:
                 owned[block] &= ~bits
                 if not owned[block]:
                     del owned[block]
-        self._claim(self.held, held.bit_count(), 0)
-        moved = self._claim(self.pieces, pieces.bit_count(), 0)
+        self._claim(self.held, held.bit_count())
+        moved = list(self._claim(self.pieces, pieces.bit_count()).items())
         if absent:
             self.absent[block] = absent
         else:
             del self.absent[block]
-        self.hint = min(self.hint, block)
+        self._freed(block)
         return moved
 
     def remove_pageblocks(self, block: int, mask: int) -> None:

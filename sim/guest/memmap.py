@@ -1,7 +1,8 @@
 """The memmap of added memory: descriptors that kernel zones must hold for as long as the memory is there.
 
 Follows mm/sparse-vmemmap.c (``vmemmap_populate_hugepages``): 64 bytes a page, taken when memory is added, for the
-whole range at once, in pieces of 2 MiB while there are any and in single pages after that.
+whole range at once, in pieces of 2 MiB while there are any and in single pages after that. arm64 with pages of 16 or
+64 KiB takes single pages at once (``vmemmap_populate_basepages``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 from sim.guest.bits import lowest
 from sim.guest.settled import LOT
 from sim.guest.zone import Floor, GuestZone, spread
-from sim.memory.zones import ZONE_DMA
 from sim.pages import PAGES_4K
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Memmaps:
         geometry: PageGeometry = PAGES_4K,
     ) -> None:
         self.pages_per_block = geometry.memmap_pages(block_pages)
-        self._piece = geometry.pageblock_pages
+        self._piece = geometry.pageblock_pages if geometry.huge_memmap else 1
         self.hosted: set[int] = set()
         self._zones = zones
         self._kernel_lists = zones.kernel_lists
@@ -161,7 +161,10 @@ def take(zone: GuestZone, pages: int) -> Part:
     if zone.pcp > pages:
         zone.pcp -= pages
     pageblocks = zone.pageblocks
-    if pageblocks is None or zone.type == ZONE_DMA:
+    if pageblocks is None:
+        return zone, pages, []
+    if not zone.huge_memmap:
+        pageblocks.take_shared(pages)
         return zone, pages, []
     return zone, pages, pageblocks.take_pieces(pages // pageblocks.pageblock)
 
@@ -171,8 +174,12 @@ def _give_back(part: Part) -> None:
     zone.free += pages
     zone.memmap -= pages
     zone.fill_pcp(pages)
-    if pieces and zone.pageblocks is not None:
+    if zone.pageblocks is None:
+        return
+    if pieces:
         zone.pageblocks.give_pieces(pieces)
+    elif not zone.huge_memmap:
+        zone.pageblocks.give(pages)
 
 
 def split(parts: list[Part], pages: int, piece: int = PAGES_4K.pageblock_pages) -> list[Part]:

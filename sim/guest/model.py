@@ -24,7 +24,7 @@ from sim.guest.reclaim import Reclaim
 from sim.guest.settled import SettledKernel
 from sim.guest.write_back import WriteBack
 from sim.guest.zones import GuestZones
-from sim.memory.zones import ZONE_DMA, ZONE_NORMAL
+from sim.memory.zones import ZONE_NORMAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -155,7 +155,7 @@ class GuestModel:
             return False
         if its_zone.pageblocks is None:
             return block not in self._stuck
-        return zone != ZONE_DMA and not its_zone.pageblocks.busy(block)
+        return bool(its_zone.pageblocks.nr_blocks) and not its_zone.pageblocks.busy(block)
 
     def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
         """Take all blocks of a run that will go out of their zone; their user pages move elsewhere.

@@ -71,8 +71,8 @@ class GuestParameters:
     zone_settle_bytes: int = 720 << 10
     """Kernel memory that moves into a zone Normal that hotplug created, within seconds (come-back recordings, idle
     shrink: about 0.2 MiB in the 4 MiB that stay)."""
-    zone_settle_pageblocks: int = 2
-    """Pageblocks that it holds (come-back recordings: an idle guest keeps 4 MiB of its first kernel block)."""
+    zone_settle_held_bytes: int = 4 << 20
+    """The pageblocks that it holds (come-back recordings: an idle guest keeps 4 MiB of its first kernel block)."""
     zone_settle_pcp_bytes: int = 3200 << 10
     """Free memory on the CPU's list of such a zone (come-back recordings: 2.8 to 3.2 MiB)."""
     block_overhead_bytes: int = 15 << 10

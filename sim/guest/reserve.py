@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     Key = tuple[int, int]
 
-ISA_DMA_PAGES: Final = 4096
-"""Most pages of a zone DMA that is only there for old devices: 16 MiB."""
+_ISA_DMA: Final = 16 * MIB
+"""Most bytes of a zone DMA that is only there for old devices."""
 _ISA_RESERVED: Final = 158
 """Pages of such a zone that are not managed: the first MiB and little else. The same in all recorded kernels."""
-_FIRST_NODE_PAGES: Final = 66
-"""Pages at the top of the first node for its own structures; the recorded kernels agree to a page or two."""
-_NODE_PAGES: Final = 43
+_FIRST_NODE: Final = 66 << 12
+"""Bytes at the top of the first node for its own structures; the recorded kernels agree to 4 KiB or two."""
+_NODE: Final = 43 << 12
 """The same for every further node, without memory too; they lie on the nodes before it."""
 _SLOT_BYTES: Final = 24
 """Bytes that describe one slot of SWIOTLB (struct io_tlb_slot, kernel/dma/swiotlb.c)."""
@@ -74,7 +74,8 @@ def managed_pages(
     The sum of the first is not above 0 where the machine is too small for the kernel.
     """
     managed = {(zone.node, zone.zone): zone.pages for zone in present}
-    geometry, at = parameters.geometry, _Places(present, options)
+    geometry = parameters.geometry
+    at = _Places(present, options, isa_zones(present, geometry))
     wanted = 0
 
     def take(order: Iterable[Key], pages: int) -> None:
@@ -98,11 +99,11 @@ def managed_pages(
             take(at.isa if fits else at.low if options.bottom_up else at.top, piece)
         above = sum(zone.pages for zone in present if options.above_4g and (zone.node, zone.zone) not in at.below_4g)
         take(at.top, geometry.pages(parameters.early_reserved_bytes) + above * geometry.size // GIB)
-        take(at.node_top(at.nodes[0]), _FIRST_NODE_PAGES)
-        take(at.top, _NODE_PAGES * options.memoryless_nodes)
+        take(at.node_top(at.nodes[0]), geometry.pages(_FIRST_NODE))
+        take(at.top, geometry.pages(_NODE) * options.memoryless_nodes)
     for node in at.nodes:
         if parts and node != at.nodes[-1]:
-            take(at.node_top(node), _NODE_PAGES)
+            take(at.node_top(node), geometry.pages(_NODE))
         take(at.node_top(node), _memmap(sum(zone.pages for zone in present if zone.node == node), options, geometry))
     later = geometry.pages(parameters.swiotlb_bytes) if parts and options.swiotlb else 0  # set up after the tables
     total = sum(zone.pages for zone in present)
@@ -126,9 +127,9 @@ def reserved_pages(nodes: Sequence[int], managed: int, parameters: GuestParamete
 class _Places:
     """Where things are put: zones in the order in which they are tried."""
 
-    def __init__(self, present: Sequence[PresentZone], options: BootOptions) -> None:
+    def __init__(self, present: Sequence[PresentZone], options: BootOptions, isa: list[Key]) -> None:
         keys = sorted((zone.node, zone.zone) for zone in present)
-        self.isa = [(z.node, z.zone) for z in present if z.zone == ZONE_DMA and z.pages <= ISA_DMA_PAGES]
+        self.isa = isa
         self.nodes = sorted({node for node, _ in keys})
         self._downwards = keys[::-1]
         others = [key for key in keys if key not in self.isa]
@@ -140,6 +141,12 @@ class _Places:
     def node_top(self, node: int) -> list[Key]:
         """Return the zones of ``node``, the highest first."""
         return [key for key in self._downwards if key[0] == node]
+
+
+def isa_zones(present: Sequence[PresentZone], geometry: PageGeometry) -> list[Key]:
+    """Return the zones DMA that are only there for old devices."""
+    most = geometry.pages(_ISA_DMA)
+    return [(zone.node, zone.zone) for zone in present if zone.zone == ZONE_DMA and zone.pages <= most]
 
 
 def take_pages(pages: dict[Key, int], order: Iterable[Key], amount: int) -> int:

@@ -65,7 +65,8 @@ class SettledKernel:
         if pages:
             load.put_kernel(zone, pages)
         zone.pcp = parameters.zone_settle_pcp_bytes // page_size
-        while pageblocks.nr_held < parameters.zone_settle_pageblocks and pageblocks.untouched():
+        held = -(-parameters.zone_settle_held_bytes // (page_size * pageblocks.pageblock))
+        while pageblocks.nr_held < held and pageblocks.untouched():
             pageblocks.hold_one()
         pageblocks.floor = pageblocks.nr_held
 

@@ -45,9 +45,9 @@ class GuestZone:
     """
 
     __slots__ = (
-        "boot_managed", "cache", "floors", "free", "high", "kernel", "layout", "low", "managed", "memmap", "min",
-        "node", "pageblocks", "pcp", "pcp_knee", "pcp_loads", "pcp_most", "pcp_overrun", "reserve_kernel",
-        "reserve_user", "reserved", "slab", "type", "user",
+        "boot_managed", "cache", "floors", "free", "high", "huge_memmap", "kernel", "layout", "low", "managed",
+        "memmap", "min", "node", "pageblocks", "pcp", "pcp_knee", "pcp_loads", "pcp_most", "pcp_overrun",
+        "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
     )  # fmt: skip
 
     def __init__(
@@ -57,10 +57,10 @@ class GuestZone:
         self.node = node
         self.type = zone_type
         self.pageblocks = pageblocks
-        self.layout = None if zone_type == ZONE_DMA else Layout(pageblocks)
-        """Where its user pages lie; None for DMA, which never goes."""
-        if pageblocks is not None:
-            pageblocks.layout = self.layout
+        self.layout: Layout | None = None
+        """Where its user pages lie; None for a zone DMA without blocks of its own, which never go."""
+        if zone_type != ZONE_DMA:
+            self.lay_out()
         self.managed = self.free = self.user = self.kernel = self.memmap = self.reserved = 0
         self.boot_managed = 0
         """Of ``managed`` in MOVABLE: from boot memory."""
@@ -75,6 +75,8 @@ class GuestZone:
         """
         self.pcp_loads = 0
         """Of ``free``: pages put on CPU lists by what loads freed."""
+        self.huge_memmap = geometry.huge_memmap
+        """Whether memmap takes whole pageblocks, or base pages as the kernel's other pages are."""
         self.pcp_knee = _KNEE // geometry.size
         self.pcp_overrun = _OVERRUN // geometry.size
         self.pcp_most = self.pcp_overrun + geometry.pageblock_pages
@@ -82,6 +84,12 @@ class GuestZone:
         self.reserve_user = self.reserve_kernel = 0
         self.floors = (0, 0, 0, 0)
         """Pages that requests must leave free, by :class:`Floor`: watermark plus reserve, set along with them."""
+
+    def lay_out(self) -> None:
+        """Follow where in the zone's blocks its pages lie."""
+        self.layout = Layout(self.pageblocks)
+        if self.pageblocks is not None:
+            self.pageblocks.layout = self.layout
 
     def room(self, floor: Floor) -> int:
         """Return the pages that a request may still take; negative where the zone is below the floor already."""

@@ -8,7 +8,7 @@ from sim.guest.boot import fix_boot_use, fix_node_structures
 from sim.guest.kernel_pages import KernelPages
 from sim.guest.watermarks import set_watermarks
 from sim.guest.zone import GuestZone
-from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
+from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,18 +47,21 @@ class GuestZones:
     def boot(self, boot_zones: Sequence[BootZone]) -> None:
         """Make the zones that exist at boot, with the boot kernel's own use in them."""
         boot_end = -1
+        lowest = min((first for boot in boot_zones for first, _ in boot.runs), default=0)
         for boot in boot_zones:
             zone = self.get(boot.node, boot.zone)
             zone.managed, zone.free, zone.pcp = boot.managed, boot.free, boot.pcp
             zone.reserved = boot.managed - boot.free
+            if boot.runs and zone.layout is None:
+                zone.lay_out()
             for first, count in boot.runs:
                 boot_end = max(boot_end, first + count - 1)
                 if zone.layout is not None:
                     zone.layout.fresh[first] = (count, self._block_pages)
-            if zone.pageblocks is not None and boot.zone != ZONE_DMA:
+            if zone.pageblocks is not None and boot.runs:
                 for first, count in boot.runs:
                     zone.pageblocks.insert(first, count)
-                fix_boot_use(zone.pageblocks, boot)
+                fix_boot_use(zone.pageblocks, boot, lowest)
         fix_node_structures({key: zone.pageblocks for key, zone in self.by_key.items()}, boot_zones)
         self.hot_from = boot_end + 1
         for zone in self.by_key.values():

@@ -89,8 +89,7 @@ class HotplugCore:
         self.series = settings.series
         self.memmap_on_memory = settings.memmap_on_memory
         if settings.memmap_on_memory == "force":
-            pageblock = memory.geometry.pageblock_pages
-            memory.altmap_pages = -(-memory.memmap_pages // pageblock) * pageblock
+            memory.altmap_pages = memory.geometry.whole_pageblocks(memory.memmap_pages)
         self.owners: dict[int, BlockOwner] = {}
         self.device_of: dict[int, int] = {}
         self.refusals = 0
@@ -270,7 +269,8 @@ class HotplugCore:
     def offline_block(self, device: int, block: int, *, tell_owner: bool = True) -> int:
         """Take one online block offline and return the pages that had to be moved: time, for the caller to spend.
 
-        Raises EINVAL (not online, spans zones, has holes) or EBUSY (something on it cannot move; recorded and counted).
+        Raises EINVAL (not online, spans zones, has holes), EPERM (boot memory, where the architecture keeps that) or
+        EBUSY (something on it cannot move; recorded and counted).
         """
         memory = self.memory
         blocks = memory.blocks
@@ -281,7 +281,7 @@ class HotplugCore:
         if zone is None:
             raise HotplugError(EINVAL, f"block {block} is not online in a single zone")
         moved = 0
-        if self.guest is not None and blocks.flags[block] & blocks.HAS_HOLES == 0:
+        if self.guest is not None and blocks.flags[block] & blocks.STAYS == 0:
             moved = self._empty(self.guest, device, block, zone, memory.block_pages - withheld)
         memory.offline(block, withheld=withheld)
         if self.zone_choice.tell_offline is not None:

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sim.pages import PAGES_4K
-from sim.units import GIB, MIB
+from sim.units import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sim.machine.spec import MachineSpec
 
-DMA_END: Final = 16 * MIB
-DMA32_END: Final = 4 * GIB
+HIGH_MEMORY: Final = 4 * GIB
+"""Address from which on devices that know 32 bits do not reach."""
 
 LOW_MEMORY: Final = 7 * GIB // 2
 """Bytes from which on memory is split at the hole below 4 GiB, by default (``max-ram-below-4g``)."""
@@ -29,9 +29,6 @@ _SPLIT_LOW_MEMORY: Final = 3 * GIB
 # Page 0, and the video and BIOS area up to 1 MiB, are missing, as in recorded kernels (zone DMA has 3998 pages).
 _FIRST_HOLE: Final = (0, 1)
 _VIDEO_HOLE: Final = (0x9F, 0x100)
-
-_LARGE_BLOCKS_FROM: Final = 64 * GIB
-_LARGEST_BLOCK: Final = 2 * GIB
 
 # QEMU's ACPI_BUILD_TABLE_SIZE; a page of its own for the NVDIMM's ACPI method; SeaBIOS's virtqueue of a virtio disk.
 _ACPI_TABLES: Final = 128 * 1024
@@ -98,10 +95,12 @@ def present_ranges(machine: MachineSpec) -> list[NodeRange]:
     """Return the memory that the kernel finds, ascending: nodes one after the other, without what firmware keeps."""
     pages = machine.geometry.pages
     ranges, low_end = _memory_ranges(machine)
-    tables = machine.firmware_pages or firmware_pages(machine.boot_memory)
-    holes = [_FIRST_HOLE, _VIDEO_HOLE]
-    if low_end > pages(DMA_END) + tables:
-        holes.append((low_end - tables, low_end))
+    holes = []
+    if machine.built_for.pc_layout:
+        tables = machine.firmware_pages or firmware_pages(machine.boot_memory)
+        holes = [_FIRST_HOLE, _VIDEO_HOLE]
+        if low_end > pages(machine.built_for.dma_end) + tables:
+            holes.append((low_end - tables, low_end))
     holes += [(pages(start), pages(start + size)) for start, size in machine.soft_reserved]
     if machine.mem:
         holes.append((pages(machine.mem), 1 << 62))
@@ -111,21 +110,9 @@ def present_ranges(machine: MachineSpec) -> list[NodeRange]:
 
 
 def device_base(machine: MachineSpec) -> int:
-    """Return the first byte address for hotplugged devices: a whole GiB above all boot memory, at least 4 GiB."""
+    """Return the first byte address for hotplugged devices: a whole GiB above all boot memory."""
     ranges, _ = _memory_ranges(machine)
-    top = max((node_range.end for node_range in ranges), default=0) * machine.page_size
-    return max(4 * GIB, -(-top // GIB) * GIB)
-
-
-def default_block_size(end: int, section_size: int) -> int:
-    """Return the memory block that a guest's kernel chooses where boot memory ends at byte ``end``.
-
-    A section below 64 GiB; from there on the largest power of two up to 2 GiB that the end is a multiple of
-    (``probe_memory_block_size`` of ``arch/x86/mm/init_64.c``).
-    """
-    if end < _LARGE_BLOCKS_FROM:
-        return section_size
-    return max(section_size, min(_LARGEST_BLOCK, end & -end))
+    return machine.built_for.device_base(max(node_range.end for node_range in ranges) * machine.page_size)
 
 
 def _memory_ranges(machine: MachineSpec) -> tuple[list[NodeRange], int]:
@@ -134,9 +121,11 @@ def _memory_ranges(machine: MachineSpec) -> tuple[list[NodeRange], int]:
     split = machine.max_ram_below_4g or LOW_MEMORY
     total = machine.boot_memory
     low_end = pages(min(split, _SPLIT_LOW_MEMORY) if total >= split else total)
+    if not machine.built_for.pc_layout:
+        low_end = pages(machine.built_for.ram_start + total)
     numbers = LinuxNodes(machine).numbers
     ranges = []
-    position = 0
+    position = pages(machine.built_for.ram_start)
     for own, spec in enumerate(machine.nodes):
         left = pages(spec.boot_memory)
         if position < low_end and left:
@@ -145,7 +134,7 @@ def _memory_ranges(machine: MachineSpec) -> tuple[list[NodeRange], int]:
             position += low_part
             left -= low_part
         if left:
-            position = max(position, pages(DMA32_END))
+            position = max(position, pages(HIGH_MEMORY))
             ranges.append(NodeRange(numbers[own], position, position + left))
             position += left
     return ranges, low_end

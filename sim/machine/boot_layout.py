@@ -1,7 +1,8 @@
 """A machine's memory as it boots: nodes, zones, blocks, and where hotplugged devices go.
 
-The machine is QEMU's ``pc`` with x86-64 Linux. Where its memory lies: :mod:`sim.machine.address_map`; which zone it is
-in: :mod:`sim.machine.boot_zones`; what of it is CMA: :mod:`sim.machine.cma`.
+The machine is QEMU's ``pc`` with x86-64 Linux, or one of :mod:`sim.machine.architecture`. Where its memory lies:
+:mod:`sim.machine.address_map`; which zone it is in: :mod:`sim.machine.boot_zones`; what of it is CMA:
+:mod:`sim.machine.cma`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from sim.guest.boot import PresentZone
 from sim.guest.reserve import BootOptions
-from sim.machine.address_map import DMA32_END, LinuxNodes, device_base, present_ranges
+from sim.machine.address_map import HIGH_MEMORY, LinuxNodes, device_base, present_ranges
 from sim.machine.boot_zones import present_pages, zones_at_boot
 from sim.machine.cma import cma_areas
-from sim.memory.boot import add_boot_blocks, add_boot_zone
+from sim.memory.boot import add_boot_blocks, add_boot_zone, veto_offlining
 from sim.memory.hotplug import Memory
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES, BootMemory, BootRun
@@ -32,7 +33,7 @@ class BootLayout:
     """A machine's memory as it boots.
 
     ``cma_areas`` are page frames of CMA; ``device_base`` is the first byte address for hotplugged devices; ``options``
-    what the guest's kernel goes by.
+    what the guest's kernel goes by; ``isa_dma`` says that zone DMA is there for old devices only.
     """
 
     memory: Memory
@@ -41,9 +42,10 @@ class BootLayout:
     boot: BootMemory
     device_base: int
     options: BootOptions
+    isa_dma: bool
 
     def present_zones(self) -> list[PresentZone]:
-        """Return every zone. A block of several zones stands with the highest; blocks of ZONE_DMA are left out."""
+        """Return every zone. A block of several zones stands with the highest; an old zone DMA has none."""
         block_pages = self.memory.block_pages
         runs: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for run in self.boot.runs:
@@ -54,7 +56,7 @@ class BootLayout:
                     zone for zone in self.zones if zone.node == run.node and zone.start < end and zone.end > start
                 ]
                 owner = max((zone.zone for zone in within), default=NR_ZONES)
-            if owner != ZONE_DMA:
+            if owner != ZONE_DMA or not self.isa_dma:
                 runs.setdefault((run.node, owner), []).append((run.first, run.blocks))
         return [
             PresentZone(zone.node, zone.zone, zone.present, tuple(runs.get((zone.node, zone.zone), ())))
@@ -86,6 +88,8 @@ def lay_out(machine: MachineSpec) -> BootLayout:
             cma=zone.cma,
         )
     _declare_blocks(memory, ranges, zones)
+    if not machine.built_for.boot_goes_offline:
+        veto_offlining(memory)
     kernel = [zone for zone in zones if zone.zone != ZONE_MOVABLE]
     boot = BootMemory(
         runs=_block_runs(memory),
@@ -93,9 +97,11 @@ def lay_out(machine: MachineSpec) -> BootLayout:
         movable_pages=sum(zone.present for zone in zones if zone.zone == ZONE_MOVABLE),
         cma_pages=sum(zone.cma for zone in kernel),
     )
-    above_4g = ranges[-1].end > geometry.pages(DMA32_END)
+    above_4g = ranges[-1].end > geometry.pages(HIGH_MEMORY)
     options = _options(machine, areas, above_4g=above_4g)
-    return BootLayout(memory, tuple(zones), tuple(areas), boot, device_base(machine), options)
+    return BootLayout(
+        memory, tuple(zones), tuple(areas), boot, device_base(machine), options, machine.built_for.isa_dma
+    )
 
 
 def _options(machine: MachineSpec, areas: Sequence[NodeRange], *, above_4g: bool) -> BootOptions:
@@ -103,7 +109,7 @@ def _options(machine: MachineSpec, areas: Sequence[NodeRange], *, above_4g: bool
     return BootOptions(
         series=machine.kernel_series,
         boot_memory=machine.boot_memory,
-        swiotlb=machine.swiotlb != "noforce" and (above_4g or machine.can_grow),
+        swiotlb=machine.swiotlb != "noforce" and _needs_swiotlb(machine, above_4g=above_4g),
         above_4g=above_4g,
         crashkernel=machine.crashkernel,
         log_buf_len=machine.log_buf_len,
@@ -112,6 +118,12 @@ def _options(machine: MachineSpec, areas: Sequence[NodeRange], *, above_4g: bool
         memoryless_nodes=len(LinuxNodes(machine).numbers) - sum(bool(node.boot_memory) for node in machine.nodes),
         section_size=machine.section_size,
     )
+
+
+def _needs_swiotlb(machine: MachineSpec, *, above_4g: bool) -> bool:
+    """Whether the kernel sets up bounce buffers, for devices that do not reach all memory."""
+    architecture = machine.built_for
+    return architecture.swiotlb and (above_4g or (architecture.swiotlb_for_hotplug and machine.can_grow))
 
 
 def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZone]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sim.machine.address_map import DMA32_END, DMA_END
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 
 if TYPE_CHECKING:
@@ -55,7 +54,8 @@ def zones_at_boot(machine: MachineSpec, ranges: Sequence[NodeRange], areas: Sequ
 def _low_zone_ends(machine: MachineSpec) -> tuple[int, int]:
     """Return the page frames where DMA and DMA32 end."""
     pages = machine.geometry.pages
-    return pages(DMA_END) if machine.zone_dma else 0, pages(DMA32_END)
+    dma = pages(machine.built_for.dma_end) if machine.zone_dma else 0
+    return dma, max(dma, pages(machine.built_for.dma32_end))
 
 
 def present_pages(ranges: Sequence[NodeRange], start: int, end: int) -> int:

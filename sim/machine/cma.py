@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.machine.address_map import DMA32_END, NodeRange, without
+from sim.machine.address_map import HIGH_MEMORY, NodeRange, without
 from sim.units import MIB
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def cma_areas(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRan
     has room gets one more of the same size.
     """
     geometry = machine.geometry
-    size = _aligned_up(geometry.pages(machine.cma), geometry)
+    size = geometry.whole_pageblocks(geometry.pages(machine.cma))
     if not size:
         return []
     free = _free_ranges(machine, ranges)
@@ -52,7 +52,8 @@ def largest_area(machine: MachineSpec, ranges: Sequence[NodeRange]) -> int:
     geometry = machine.geometry
     pageblock = geometry.pageblock_pages
     return max(
-        part.end // pageblock * pageblock - _aligned_up(part.start, geometry) for part in _free_ranges(machine, ranges)
+        part.end // pageblock * pageblock - geometry.whole_pageblocks(part.start)
+        for part in _free_ranges(machine, ranges)
     )
 
 
@@ -62,7 +63,10 @@ def _free_ranges(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[Node
     pages = machine.geometry.pages
     tables = pages(_TOP_OF_MEMORY + machine.log_buf_len)
     last = {part.node: part.end for part in ranges}
-    free = without(ranges, *map(pages, _IMAGE))
+    begin = machine.built_for.ram_start
+    free = without(ranges, *(pages(begin + edge) for edge in _IMAGE))
+    if machine.built_for.low_cma:
+        free = without(free, pages(HIGH_MEMORY), 1 << 62)
     for end in last.values():
         free = without(free, end - (tables if end == top else pages(_TOP_OF_NODE)), end)
     return free
@@ -71,7 +75,7 @@ def _free_ranges(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[Node
 def _place(free: Sequence[NodeRange], size: int, geometry: PageGeometry) -> NodeRange | None:
     """Return the lowest place for ``size`` pages from 4 GiB on, else the highest of all; None where there is none."""
     for part in free:
-        start = _aligned_up(max(part.start, geometry.pages(DMA32_END)), geometry)
+        start = geometry.whole_pageblocks(max(part.start, geometry.pages(HIGH_MEMORY)))
         if start + size <= part.end:
             return NodeRange(part.node, start, start + size)
     pageblock = geometry.pageblock_pages
@@ -80,7 +84,3 @@ def _place(free: Sequence[NodeRange], size: int, geometry: PageGeometry) -> Node
         if start >= part.start:
             return NodeRange(part.node, start, start + size)
     return None
-
-
-def _aligned_up(page: int, geometry: PageGeometry) -> int:
-    return -(-page // geometry.pageblock_pages) * geometry.pageblock_pages

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sim.machine.address_map import device_base
 from sim.memory.errors import EINVAL, ENOSPC, HotplugError
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
-from sim.units import GIB, MIB, format_size
+from sim.units import GIB, format_size
 
 if TYPE_CHECKING:
     from sim.machine.spec import MachineSpec
-
-DEVICE_ALIGN: Final = 2 * MIB
-"""Bytes that the address and the size of a memory device are a multiple of, or of its device block if that is more."""
 
 _ROOM_FOR_ALIGNMENT: Final = GIB
 """Bytes for each slot by which the area is larger than what may be plugged (``enforce_aligned_dimm``)."""
@@ -35,11 +32,12 @@ class DeviceMemory:
     def __init__(self, machine: MachineSpec) -> None:
         self.base: Final = device_base(machine)
         self._machine = machine
+        self._slots = machine.slots if machine.built_for.dimms else 0
         self._room = None if machine.max_memory is None else machine.max_memory - machine.boot_memory
         self._end = (
             MAX_PHYSICAL_BYTES
             if self._room is None
-            else min(MAX_PHYSICAL_BYTES, self.base + self._room + machine.slots * _ROOM_FOR_ALIGNMENT)
+            else min(MAX_PHYSICAL_BYTES, self.base + self._room + self._slots * _ROOM_FOR_ALIGNMENT)
         )
         self._places: dict[str, _Place] = {}
 
@@ -48,7 +46,7 @@ class DeviceMemory:
         name: str,
         size: int,
         *,
-        align: int = DEVICE_ALIGN,
+        align: int = 1,
         address: int | None = None,
         in_slot: bool = False,
         slot: int | None = None,
@@ -68,7 +66,7 @@ class DeviceMemory:
         slot = self._free_slot(slot) if in_slot else None
         if self._room is not None and self._plugged() + size > self._room:
             raise HotplugError(ENOSPC, f"{name}: no {format_size(size)} are left of max_memory")
-        align = max(align, DEVICE_ALIGN)
+        align = max(align, self._machine.built_for.device_align)
         if size <= 0 or size % align or (address is not None and address % align):
             raise HotplugError(EINVAL, f"{name}: size and address are no multiples of {format_size(align)}")
         place = _Place(
@@ -92,7 +90,7 @@ class DeviceMemory:
 
     def _free_slot(self, wished: int | None) -> int:
         used = {place.slot for place in self._places.values()}
-        free = [slot for slot in range(self._machine.slots) if slot not in used and wished in {None, slot}]
+        free = [slot for slot in range(self._slots) if slot not in used and wished in {None, slot}]
         if not free:
             raise HotplugError(ENOSPC, "no slot is left" if wished is None else f"slot {wished} is taken, or is none")
         return free[0]

@@ -231,9 +231,17 @@ class MachineHost:
             case DimmSpec():
                 device = Dimm(context, spec.id, node, _ranges(spec, address), done=self._driver_done)
             case VirtioMemSpec():
-                parameters = VirtioMemParameters(spec.unplug_online, spec.force_bbm, spec.bbm_block_size)
+                parameters = VirtioMemParameters(
+                    spec.unplug_online, spec.force_bbm, spec.bbm_block_size, self._machine.built_for.usable_extent
+                )
                 device = VirtioMem(
-                    context, spec.id, node, address, spec.max_size, spec.block_size, parameters=parameters
+                    context,
+                    spec.id,
+                    node,
+                    address,
+                    spec.max_size,
+                    spec.block_size,
+                    parameters=parameters,
                 )
             case DaxSpec():
                 device = Dax(

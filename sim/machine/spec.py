@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.faults import Fault, InputError
-from sim.machine.address_map import default_block_size, present_ranges
+from sim.machine.address_map import present_ranges
+from sim.machine.architecture import ARCHITECTURES, architecture_of
 from sim.machine.boot_zones import crossing, zones_at_boot
 from sim.machine.cma import cma_areas, largest_area
-from sim.pages import PAGE_SIZES, SMALLEST_PAGE, PageGeometry
+from sim.pages import PAGE_SIZES, SMALLEST_PAGE
 from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, format_size, parse_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sim.machine.architecture import Architecture
+    from sim.pages import PageGeometry
 
 _MAX_BLOCK_SIZE: Final = 2 * GIB
 _MAX_SLOTS: Final = 4096  # far beyond any VMM, so that a limit of the guest can be looked for behind the machine's
@@ -57,24 +61,26 @@ class ColdDimms:
 class MachineSpec:
     """A guest machine at boot. All sizes in bytes.
 
-    ``block_size`` is the memory block, by default (0) what the kernel makes of boot memory's end; ``section_size`` the
-    sparse-memory section; ``kernel`` the series (``"6.1"``); ``kernelcore``, ``movablecore``, ``movable_node``,
-    ``cma``, ``mem``, ``swiotlb``, ``crashkernel`` and ``log_buf_len`` the boot parameters of these names (0, False or
-    None: not given); ``cma_per_node`` whether each of several nodes gets an area of its own beside (None: as the series
-    does); ``cold_dimms`` the DIMMs that are there when the kernel starts, which adds them as if they were plugged one
-    after the other before anything else happens; ``soft_reserved`` the ranges (address, bytes) of boot memory that
-    firmware or ``memmap=`` keeps for dax devices; ``zone_dma`` whether the kernel has a zone for the first 16 MiB;
-    ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and devices may add up to, None for no limit of
-    its own; ``max_ram_below_4g`` QEMU's option of that name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the
-    top of low memory (0: as :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of
-    that name (False, True or ``"force"``); ``page_size`` the base page.
+    ``block_size`` is the memory block, by default (0) what the kernel makes of boot memory's end; ``section_size``
+    the sparse-memory section, by default (0) the architecture's; ``kernel`` the series (``"6.1"``); ``kernelcore``,
+    ``movablecore``, ``movable_node``, ``cma``, ``mem``, ``swiotlb``, ``crashkernel`` and ``log_buf_len`` the boot
+    parameters of these names (0, False or None: not given); ``cma_per_node`` whether each of several nodes gets an
+    area of its own beside (None: as the series does); ``cold_dimms`` the DIMMs that are there when the kernel
+    starts, which adds them as if they were plugged one after the other before anything else happens;
+    ``soft_reserved`` the ranges (address, bytes) of boot memory that firmware or ``memmap=`` keeps for dax devices;
+    ``zone_dma`` whether the kernel has a zone for the first 16 MiB; ``slots`` the DIMM slots; ``max_memory`` the
+    most that boot memory and devices may add up to, None for no limit of its own; ``max_ram_below_4g`` QEMU's
+    option of that name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the top of low memory (0: as
+    :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False,
+    True or ``"force"``); ``architecture`` a name of :data:`sim.machine.architecture.ARCHITECTURES` (None: x86-64,
+    or with larger pages arm64); ``page_size`` the base page.
 
     Raises InputError with all faults; the key of each is the field's name.
     """
 
     nodes: tuple[NodeSpec, ...]
     block_size: int = 0
-    section_size: int = 128 * MIB
+    section_size: int = 0
     kernel: str = "6.1"
     kernelcore: int = 0
     movablecore: int = 0
@@ -93,20 +99,32 @@ class MachineSpec:
     max_ram_below_4g: int = 0
     firmware_pages: int = 0
     memmap_on_memory: bool | Literal["force"] = False
+    architecture: str | None = None
     page_size: int = SMALLEST_PAGE
 
     def __post_init__(self) -> None:
-        faults = list(self._faults()) or list(self._layout_faults())
+        faults = list(self._architecture_faults())
+        if not faults:
+            if not self.section_size:
+                section = self.built_for.section_size(self.page_size, self._series_or_first())
+                object.__setattr__(self, "section_size", section)
+            faults = list(self._faults()) or list(self._layout_faults())
         if faults:
             raise InputError("machine", faults)
         if not self.block_size:
             end = present_ranges(self)[-1].end * self.page_size
-            object.__setattr__(self, "block_size", default_block_size(end, self.section_size))
+            block = self.built_for.block_size(self.section_size, end)
+            object.__setattr__(self, "block_size", block)
 
     @property
     def geometry(self) -> PageGeometry:
         """What a page is, and what follows from it."""
-        return PageGeometry(self.page_size)
+        return self.built_for.geometry(self.page_size)
+
+    @property
+    def built_for(self) -> Architecture:
+        """What the architecture fixes."""
+        return architecture_of(self.architecture, self.page_size)
 
     @property
     def boot_memory(self) -> int:
@@ -128,11 +146,24 @@ class MachineSpec:
         """Whether each of several nodes gets a CMA area of its own, of the size of the default one."""
         return self.kernel_series >= _CMA_PER_NODE_SINCE if self.cma_per_node is None else self.cma_per_node
 
-    def _faults(self) -> Iterator[Fault]:
-        if self.page_size not in PAGE_SIZES:
+    def _series_or_first(self) -> tuple[int, int]:
+        return self.kernel_series if _SERIES.fullmatch(self.kernel) else _FIRST_SERIES
+
+    def _architecture_faults(self) -> Iterator[Fault]:
+        if self.architecture is not None and self.architecture not in ARCHITECTURES:
+            yield Fault("architecture", f"{self.architecture!r} is none of {', '.join(ARCHITECTURES)}")
+        elif self.page_size not in PAGE_SIZES:
             sizes = ", ".join(map(format_size, PAGE_SIZES))
             yield Fault("page_size", f"{format_size(self.page_size)} is none of {sizes}")
-            return
+        elif self.page_size not in self.built_for.page_sizes:
+            sizes = ", ".join(map(format_size, self.built_for.page_sizes))
+            yield Fault("page_size", f"{self.built_for.name} has no pages of {format_size(self.page_size)}: {sizes}")
+        elif not self.built_for.pc_layout:
+            for name in ("max_ram_below_4g", "firmware_pages"):
+                if getattr(self, name):
+                    yield Fault(name, f"machines of {self.built_for.name} have none: leave it out")
+
+    def _faults(self) -> Iterator[Fault]:
         yield from self._node_faults()
         yield from self._block_faults()
         yield from self._word_faults()
@@ -145,8 +176,19 @@ class MachineSpec:
             yield Fault("slots", f"{self.slots} is not a number of DIMM slots from 0 to {_MAX_SLOTS}")
 
     def _block_faults(self) -> Iterator[Fault]:
-        if not _power_of_two(self.section_size) or not self.page_size <= self.section_size <= _MAX_BLOCK_SIZE:
-            yield Fault("section_size", f"{format_size(self.section_size)} is not a power of two up to 2GiB")
+        pageblock = self.geometry.pageblock_pages * self.page_size
+        if not _power_of_two(self.section_size) or not pageblock <= self.section_size <= _MAX_BLOCK_SIZE:
+            yield Fault(
+                "section_size",
+                f"{format_size(self.section_size)} is not a power of two from a pageblock ({format_size(pageblock)})"
+                " to 2GiB",
+            )
+        elif self.built_for.blocks_are_sections and self.block_size not in (0, self.section_size):
+            yield Fault(
+                "block_size",
+                f"{format_size(self.block_size)} is not possible on {self.built_for.name}, where a memory block is a"
+                f" section ({format_size(self.section_size)})",
+            )
         elif self.block_size and (
             not _power_of_two(self.block_size) or not self.section_size <= self.block_size <= _MAX_BLOCK_SIZE
         ):

@@ -36,6 +36,10 @@ class BlockTable:
     """The memmap lies in the block itself (altmap)."""
     HAS_HOLES: Final = 4
     """Boot block with missing pages; it can never go offline."""
+    VETOED: Final = 8
+    """Boot block of an architecture that takes none offline."""
+    STAYS: Final = HAS_HOLES | VETOED
+    """Either of them."""
 
     __slots__ = ("flags", "group", "left_over", "node", "where")
 

@@ -45,6 +45,14 @@ def add_boot_zone(  # noqa: PLR0913 - all counters of a zone
     return zone
 
 
+def veto_offlining(memory: Memory) -> None:
+    """Have the architecture refuse to take early blocks offline (``prevent_bootmem_remove_notifier`` on arm64)."""
+    flags = memory.blocks.flags
+    for block in memory.blocks.ids():
+        if flags[block] & BlockTable.EARLY:
+            flags[block] |= BlockTable.VETOED
+
+
 def add_boot_blocks(
     memory: Memory,
     node: int,

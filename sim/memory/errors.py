@@ -8,6 +8,7 @@ from typing import Final
 from sim.faults import MemhpSimError
 
 # Linux numbers: errno's own constants differ on other systems, and results must not.
+EPERM: Final = 1
 EINTR: Final = 4
 EAGAIN: Final = 11
 ENOMEM: Final = 12
@@ -20,6 +21,7 @@ ENOSPC: Final = 28
 E2BIG: Final = 7
 
 NAMES: Final = {
+    EPERM: "EPERM",
     EINTR: "EINTR",
     E2BIG: "E2BIG",
     EAGAIN: "EAGAIN",

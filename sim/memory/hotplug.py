@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZONE_CODE, MAX_ZONES, BlockTable
-from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
+from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, EPERM, HotplugError
 from sim.memory.groups import NO_GROUP, GroupRegistry, MemoryGroup
 from sim.memory.spans import Spans
 from sim.memory.unit_index import UnitIndex
@@ -246,13 +246,13 @@ class Memory:
         """Take ``count`` adjacent blocks of one zone, node and group offline, and return the zone they left.
 
         Whether their pages can move is the caller's question; what the block itself forbids is refused here: EINVAL
-        for a block that is not online, spans zones, or has holes.
+        for a block that is not online, spans zones, or has holes; EPERM for one that the architecture keeps.
         """
         blocks = self.blocks
         code = blocks.where[block]
         zone = self.zone_by_code[code] if code >= FIRST_ZONE_CODE else None
         flags = blocks.flags[block]
-        if zone is None or flags & BlockTable.HAS_HOLES:
+        if zone is None or flags & BlockTable.STAYS:
             raise self._cannot_offline(block)
         pages = count * self.block_pages
         if count == 1:
@@ -280,6 +280,8 @@ class Memory:
         code = self.blocks.where[block]
         if code == BLOCK_MIXED:
             return HotplugError(EINVAL, f"block {block} spans several zones and can never go offline")
+        if code >= FIRST_ZONE_CODE and not self.blocks.flags[block] & BlockTable.HAS_HOLES:
+            return HotplugError(EPERM, f"block {block} is boot memory, which this architecture never takes offline")
         if code >= FIRST_ZONE_CODE:
             return HotplugError(EINVAL, f"block {block} has missing pages and can never go offline")
         return HotplugError(EINVAL, f"block {block} is not online")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sim.faults import MemhpSimError
-from sim.pages import PageGeometry
+from sim.pages import SMALLEST_PAGE, PageGeometry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,7 +215,7 @@ class Trace(_Model):
     @property
     def geometry(self) -> PageGeometry:
         """What a page of the recorded machine is."""
-        return PageGeometry(self.page_size)
+        return PageGeometry(self.page_size, huge_memmap=self.page_size == SMALLEST_PAGE)
 
     @property
     def series(self) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import HotplugError
 from sim.record.recorder import EventKind, Recorder
-from sim.units import GIB, MIB
+from sim.units import GIB, KIB, MIB
 from tests.devices.books import check_books
 from tests.support.invariants import Subject
 
@@ -185,6 +185,8 @@ class Rig:
         slots: int = 256,
         max_memory: int | None = None,
         user_space: UserSpaceRule | None = None,
+        architecture: str | None = None,
+        page_size: int = 4 * KIB,
     ) -> None:
         self.machine = MachineSpec(
             tuple(NodeSpec(size) for size in nodes or (boot,)),
@@ -193,12 +195,14 @@ class Rig:
             kernel=kernel,
             slots=slots,
             max_memory=max_memory,
+            architecture=architecture,
+            page_size=page_size,
         )
         layout = lay_out(self.machine)
         self.env = simpy.Environment()
         self.recorder = Recorder()
         self.memory = layout.memory
-        self.block_bytes = block
+        self.block_bytes = self.machine.block_size
         timing = timing or Timing.instant()
         threads = Threads()
         self.ooms = OomLog(self.env, self.recorder, threads)

@@ -58,7 +58,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         "label": "m",
         "nodes": [{"boot_memory": "4GiB"}, {"boot_memory": "2GiB"}, {"boot_memory": 0}],
         "block_size": "256MiB",
-        "section_size": "128MiB",
+        "section_size": "0B",
         "kernel": "6.12",
         "kernelcore": "1GiB",
         "movable_node": True,
@@ -130,7 +130,7 @@ def test_devices_of_a_composition_have_the_label_of_their_part() -> None:
     assert {name.partition("/")[0] for name in result.device_names} == {"d", "virtio-mem-resize"}
 
 
-@pytest.mark.parametrize("name", ["zone_settle_pageblocks", "watermark_scale_factor", "thp_pageblocks_per_zone"])
+@pytest.mark.parametrize("name", ["watermark_scale_factor", "thp_pageblocks_per_zone"])
 def test_a_guest_has_no_negative_numbers(name: str) -> None:
     assert faults(guest={"model": "linux", name: -1}) == [f"guest.{name}: must not be negative, but is -1"]
     assert one(guest={"model": "linux", name: 0}).guest.parameters == {name: 0}
@@ -321,7 +321,7 @@ def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> 
             "boot_memory": "1GiB",
             "page_size": "4KiB",
             "block_size": "0B",
-            "section_size": "128MiB",
+            "section_size": "0B",
             "kernel": "6.1",
             "kernelcore": "0B",
             "movablecore": "0B",

@@ -59,7 +59,7 @@ ROUND = GuestParameters(
     pageblock_fill=1.0,
     block_overhead_bytes=0,
     zone_settle_bytes=0,
-    zone_settle_pageblocks=0,
+    zone_settle_held_bytes=0,
     zone_settle_pcp_bytes=0,
     thp_min_boot_bytes=1 << 40,
 )
