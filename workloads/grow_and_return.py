@@ -12,6 +12,7 @@ from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, MICROSECONDS, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import KERNEL_KINDS, GuestProcess, drive
+from workloads.parts.mixes import MIXES, parts_of
 from workloads.parts.parameters import DeviceBlock, Duration, check_after, check_multiples, check_slots, check_tick
 from workloads.parts.plan import follow
 
@@ -78,6 +79,9 @@ class GrowAndReturn(Workload):
         ] = 0,
         programs: Annotated[int, Whole(1, MOST_PROGRAMS), "number of programs, which are alike"] = 2,
         user: Annotated[int, Size(zero=True), "anonymous memory of all programs together"] = 8 * GIB,
+        user_kind: Annotated[
+            str, Word(("anonymous", *MIXES)), "what programs are: with a load by name, kernel memory comes with them"
+        ] = "anonymous",
         user_rate: Annotated[int, Size(unit="bytes/s"), "how fast all programs together take it"] = 6 * MIB,
         kernel: Annotated[int, Size(zero=True), "the kernel's own memory"] = GIB,
         kernel_rate: Annotated[int, Size(unit="bytes/s"), "how fast the kernel takes it"] = 2 * MIB,
@@ -113,6 +117,7 @@ class GrowAndReturn(Workload):
         self._programs = programs
         self._amounts = Amounts(pace, user, user_rate, kernel, kernel_rate)
         self._kernel_kind = kernel_kind
+        self._user_kind = user_kind
         self._kernel_start_us = seconds_to_us(kernel_start)
         self._kernel_stays = 1.0 - kernel_leaves
         self._leave_us = seconds_to_us(leave)
@@ -190,7 +195,7 @@ class GrowAndReturn(Workload):
         each, rate = amounts.user / self._programs, amounts.user_rate / self._programs
         for number in range(self._programs):
             name = f"program{number}"
-            yield self._drive(host, (name, "anonymous"), rate, [(0, int(each)), (self._leave_us, 0)])
+            yield self._drive(host, (name, self._user_kind), rate, [(0, int(each)), (self._leave_us, 0)])
         kernel = [(self._kernel_start_us, int(amounts.kernel))]
         if self._kernel_stays < 1:
             kernel.append((self._leave_us, int(amounts.kernel * self._kernel_stays)))
@@ -199,5 +204,5 @@ class GrowAndReturn(Workload):
     def _drive(
         self, host: Host, load: tuple[str, str], rate: float, targets: list[Target]
     ) -> Generator[simpy.Event, object, None]:
-        process = GuestProcess(host, [(*load, 1.0)])
+        process = GuestProcess(host, list(parts_of(*load)))
         return drive(host, process, iter(targets), rate=rate, tick_us=self._tick_us, end_us=self._duration_us)

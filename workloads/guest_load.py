@@ -24,6 +24,7 @@ from workloads.parts.demand import (
     write_drop_caches,
 )
 from workloads.parts.draws import even_waits
+from workloads.parts.mixes import MIXES, parts_of
 from workloads.parts.parameters import NODES, Duration, check_tick
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class GuestLoad(Workload):
     ``constant`` wants ``size`` from the start on; ``ramp`` grows to it at ``rate``; ``steps`` wants ``step`` more every
     ``interval``; ``bursts`` wants nothing, but now and then for a while some multiple of ``step`` up to ``size``. What
     is wanted is taken at ``rate`` and given back at once.
+
+    ``kind`` may be a load by name, ``database``, ``build`` or ``web-server``: then amounts are its anonymous memory,
+    and processes, page tables, slab, files and page cache come with it as on measured machines.
 
     Of a program's memory ``kernel_share`` is kernel memory of ``kernel_kind`` (page tables; pinned pages; slab, network
     buffers and the like as ``kernel``), ``cache_share`` page cache, and the rest of ``kind``. Programs run on ``nodes``
@@ -65,7 +69,7 @@ class GuestLoad(Workload):
         check: Checker,
         *,
         shape: Annotated[str, Word(SHAPES), "how a program's memory goes over time"] = "constant",
-        kind: Annotated[str, Word(KINDS), "what it is"] = "anonymous",
+        kind: Annotated[str, Word((*KINDS, *MIXES)), "what it is, or a load by name"] = "anonymous",
         size: Annotated[int, Size(), "most that a program wants (pieces for files, processes, ...)"] = GIB,
         rate: Annotated[
             int, Size(zero=True, unit="bytes/s"), "how fast it takes what it wants; 0 stands for at once"
@@ -193,7 +197,7 @@ class GuestLoad(Workload):
     def _process(self, host: Host, number: int) -> GuestProcess:
         program = f"{self._load}{number}"
         parts = [
-            (program, self._kind, 1.0 - self._kernel_share - self._cache_share),
+            *parts_of(program, self._kind, 1.0 - self._kernel_share - self._cache_share),
             (f"{program}-kernel", self._kernel_kind, self._kernel_share),
             (f"{program}-cache", "page-cache", self._cache_share),
         ]

@@ -13,6 +13,7 @@ from sim.plugins.values import SECONDS_LIMIT
 from sim.units import MICROSECONDS, parse_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import BYTE_KINDS, KINDS, GuestProcess, drive, write_drop_caches
+from workloads.parts.mixes import MIXES, parts_of
 from workloads.parts.parameters import LONGEST_US
 from workloads.parts.table import TableFaults, read_text, rows
 
@@ -35,10 +36,10 @@ class LoadTrace(Workload):
     """Programs that use what a CSV file says: each row sets what load ``name`` of ``kind`` uses from ``t_s`` on.
 
     Columns ``t_s`` (seconds), ``kind``, ``name``, ``amount`` (others are not read), rows in order of time. An amount
-    is in bytes (also as in ``512MiB``), or a number of files, processes, pipes or sockets, as its kind has it. A row of
-    kind ``drop-caches`` writes its amount (1, 2 or 3) to ``/proc/sys/vm/drop_caches``. Growth is taken at ``rate``, the
-    rest at once. All of it runs on node 0. A load whose process the guest's out-of-memory killer ends stays away until
-    a row sets it to 0; ``kills`` counts them.
+    is in bytes (also as in ``512MiB``), or a number of files, processes, pipes or sockets, as its kind has it; kinds
+    are also the loads by name of ``guest-load``. A row of kind ``drop-caches`` writes its amount (1, 2 or 3) to
+    ``/proc/sys/vm/drop_caches``. Growth is taken at ``rate``, the rest at once. All of it runs on node 0. A load whose
+    process the guest's out-of-memory killer ends stays away until a row sets it to 0; ``kills`` counts them.
 
     It needs a guest that is modelled; without one it asks for nothing. Nothing is random here. Raises
     ParameterError with all faults of the file at once, with line numbers.
@@ -90,7 +91,7 @@ class LoadTrace(Workload):
         if host.mem_available() is None:
             return
         env = host.env
-        self._loads = {name: GuestProcess(host, [(name, kind, 1.0)]) for name, kind in self._kinds.items()}
+        self._loads = {name: GuestProcess(host, list(parts_of(name, kind))) for name, kind in self._kinds.items()}
         running = [
             env.process(
                 drive(
@@ -162,9 +163,9 @@ def _amount(row: dict[str, str], line: int, faults: TableFaults) -> int | None:
     """Return the amount of a row whose kind is known, None with its faults told."""
     check = Checker()
     text = row["amount"]
-    kind = check.take("kind", row["kind"], Word((*KINDS, DROP_CACHES)), "")
+    kind = check.take("kind", row["kind"], Word((*KINDS, *MIXES, DROP_CACHES)), "")
     amount = None
-    if not check.faults and kind in BYTE_KINDS:
+    if not check.faults and kind in (*BYTE_KINDS, *MIXES):
         try:
             amount = check.take("amount", parse_size(text), Size(zero=True), 0)
         except ValueError as error:

@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
     "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
     "workloads": ("sim.cli.plugins:workloads", "List the workloads with their parameters."),
-    "presets": ("sim.cli.presets:presets", "List guests and times that an experiment file can name."),
+    "presets": ("sim.cli.presets:presets", "List guests, times and loads that an experiment file can name."),
     "replay": ("sim.cli.replay:replay", "Replay recorded kernels and compare block by block."),
     "calibration": ("sim.cli.replay:calibration", "Compare the guest model with recordings under load."),
     "incidents": ("sim.cli.incidents:incidents", "Simulate published incidents and compare them."),

@@ -1,4 +1,4 @@
-"""``memhp-sim presets``: guests and times that an experiment file can name, with where their figures come from."""
+"""``memhp-sim presets``: guests, times and loads that an experiment file can name, and where they come from."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from sim.cli.console import standard_console
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def presets(*, as_json: bool) -> None:
-    """List what an experiment file can name: guests (guest.preset) and times of a host (timing.profile)."""
+    """List guests, times and loads that an experiment file can name, each with its source."""
     from sim.guest import PRESETS
     from sim.kernel.timing import PROFILES
+    from workloads.parts.mixes import MIXES
 
     entries = [
         {"key": key, "name": name, "summary": entry.summary, "source": entry.source}
-        for key, named in (("guest.preset", PRESETS), ("timing.profile", PROFILES))
+        for key, named in (("guest.preset", PRESETS), ("timing.profile", PROFILES), ("workloads.kind", MIXES))
         for name, entry in named.items()
     ]
     if as_json:
