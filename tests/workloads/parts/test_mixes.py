@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -22,6 +22,8 @@ from workloads.parts.mixes import MIXES, parts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from workloads.contract import Host
 
 PAGE = 4096
 
@@ -49,7 +51,7 @@ def test_a_mix_has_so_much_of_everything_for_each_gib() -> None:
 @pytest.mark.parametrize("mix", MIXES)
 def test_all_of_it_comes_with_its_process_and_goes_with_it(mix: str) -> None:
     link, _ = linked(8 * GIB)
-    process = GuestProcess(link, list(parts_of("p", mix)))
+    process = GuestProcess(cast("Host", link), list(parts_of("p", mix)))
     assert process.use(GIB)
     loads = link.model.loads
     assert loads["p"].units == GIB // PAGE
