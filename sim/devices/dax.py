@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sim.devices.specs import DAX_STATE_SINCE, DAX_STATES, UNPLUGGED
 from sim.devices.static_device import StaticDevice
 from sim.kernel.timing import scale
+from sim.kernel.worker import Worker
 from sim.memory.blocks import BLOCK_MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
 from sim.memory.zones import MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, OnlineType
@@ -53,6 +54,7 @@ class Dax(StaticDevice):
         """First block and blocks of the ranges that are there."""
         self.state: str | None = None
         self.lost = False
+        self._by_hand = Worker(context.env, context.core.threads)
 
     @property
     def plugged_pages(self) -> int:
@@ -62,6 +64,20 @@ class Dax(StaticDevice):
     def blocks(self) -> list[int]:
         """All blocks of the ranges that are there, ascending."""
         return sorted(block for first, count in self.added for block in range(first, first + count))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._by_hand.busy or self.locked
+
+    @property
+    def locked(self) -> bool:
+        """Whether the device is being bound or unbound, or its state changed: only one of these at a time."""
+        return super().busy
+
+    def eject(self) -> None:
+        """Start giving the device back block by block. Somebody else may change its state meanwhile."""
+        self._by_hand.start(self._give_back())
 
     def unbind(self) -> None:
         """Start unbinding the device from kmem, whatever its blocks are."""

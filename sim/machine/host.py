@@ -117,7 +117,7 @@ class MachineHost:
         """
         if self._machine.kernel_series < DAX_STATE_SINCE:
             raise ValueError(f"dax devices have a state from Linux 7.3 on; this machine runs {self._machine.kernel}")
-        dax = self._idle_dax(device)
+        dax = self._unlocked_dax(device)
         if dax is None:
             return False
         wanted = 0 if word == UNPLUGGED else dax.size // self._context.page_bytes
@@ -127,7 +127,7 @@ class MachineHost:
 
     def unbind(self, device: str) -> bool:
         """Have user space unbind a dax device from kmem. False (recorded) where there is none, or it is busy."""
-        dax = self._idle_dax(device)
+        dax = self._unlocked_dax(device)
         if dax is None:
             return False
         self._context.recorder.requested(self.env.now, dax.index, 0)
@@ -136,20 +136,20 @@ class MachineHost:
 
     def bind(self, device: str) -> bool:
         """Have user space bind a dax device to kmem again. False (recorded) where there is none, or it is busy."""
-        dax = self._idle_dax(device)
+        dax = self._unlocked_dax(device)
         if dax is None:
             return False
         self._context.recorder.requested(self.env.now, dax.index, dax.size // self._context.page_bytes)
         dax.plug()
         return True
 
-    def _idle_dax(self, device: str) -> Dax | None:
-        """Return a dax device with which the guest is done; None (recorded) where there is none."""
+    def _unlocked_dax(self, device: str) -> Dax | None:
+        """Return a dax device that nobody binds, unbinds or sets; None (recorded) where there is none."""
         attached = self._devices.get(device)
         if not isinstance(attached, Dax):
             self._fail(ENODEV)
             return None
-        if attached.busy:
+        if attached.locked:
             self._fail(EBUSY, attached.index)
             return None
         return attached

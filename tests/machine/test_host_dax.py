@@ -97,6 +97,28 @@ def test_two_controllers_of_one_device() -> None:
         assert failures(rig) == [EBUSY]
 
 
+def test_two_controllers_at_the_same_time_take_turns_at_the_lock() -> None:
+    """One takes block by block offline; the other has all of it gone, and back as kernel memory, on its way."""
+    timing = Timing(dimm_add=0, offline=10, migrate=0, online=0, refused=0)
+    rig = Rig(kernel="7.3", policy=OnlineMovable(), timing=timing)
+    assert rig.host.plug(DaxSpec("cxl", GIB))
+    rig.settle()
+    assert rig.host.unplug("cxl")
+    rig.run_for(25)
+    assert rig.states(FIRST, 8) == "Mx6 -x2"
+    assert rig.host.set_dax_state("cxl", "unplugged")
+    assert not rig.host.unplug("cxl"), "it is being given back"
+    rig.run_for(54)
+    assert rig.states(FIRST, 8) == "-x4 Mx1 -x3", "once the third block is offline, the other five without a break"
+    rig.run_for(1)
+    assert rig.states(FIRST, 8) == ".x8"
+    assert rig.host.set_dax_state("cxl", "online_kernel")
+    rig.run_for(100)
+    assert rig.states(FIRST, 8) == "Nx8"
+    assert rig.host.present("cxl"), "the first controller finds it online in the end, and does not unbind it"
+    assert failures(rig) == [EBUSY, EBUSY]
+
+
 def test_unbinding_and_binding() -> None:
     rig = Rig(kernel="6.1")
     assert rig.host.plug(CXL)
