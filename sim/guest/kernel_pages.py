@@ -156,12 +156,13 @@ class KernelPages:
             free = self._full & ~(
                 held.get(block, 0) | pieces.get(block, 0) | fixed.get(block, 0) | absent.get(block, 0)
             )
-            number = free.bit_count() + -used.get(block, 0) // self.pageblock
+            there = free.bit_count()
+            number = there + -used[block] // self.pageblock if block in used else there
             if number <= count:
                 layout.filled(block)
             if number > 0:
-                part = min(number, count)
-                mask = free if part == free.bit_count() else lowest(free, part)
+                part = number if number < count else count  # noqa: FURB136 - spares a call
+                mask = free if part == there else lowest(free, part)
                 count -= part
                 into[block] = into.get(block, 0) | mask
                 out[block] = mask
@@ -171,6 +172,22 @@ class KernelPages:
 
     def take_pieces(self, count: int) -> list[tuple[int, int]]:
         """Claim up to ``count`` whole pageblocks for memmap. Return (block, mask) of each block used."""
+        layout = self.layout
+        if count == 1 and layout is not None and layout.room:
+            # What _claim() comes to for a block of 128 MiB, which needs just one piece, in a block without user pages:
+            # written out because it saves 400 ns.
+            block, pieces = next(reversed(layout.room)), self.pieces
+            mine = pieces.get(block, 0)
+            free = self._full & ~(mine | self.held.get(block, 0) | self.fixed.get(block, 0) | self.absent.get(block, 0))
+            if free and block not in layout.used:
+                bit = free & -free
+                if bit == free:
+                    del layout.room[block]
+                pieces[block] = mine | bit
+                self.nr_pieces += 1
+                if block >= self.hot_from:
+                    self.changed[block] = self
+                return [(block, bit)]
         out = self._claim(self.pieces, count)
         for mask in out.values():
             self.nr_pieces += mask.bit_count()
@@ -178,7 +195,7 @@ class KernelPages:
 
     def give_pieces(self, pieces: list[tuple[int, int]]) -> None:
         """Give memmap pageblocks back."""
-        owned = self.pieces
+        owned, layout = self.pieces, self.layout
         for block, mask in pieces:
             rest = owned[block] & ~mask
             if rest:
@@ -186,7 +203,10 @@ class KernelPages:
             else:
                 del owned[block]
             self.nr_pieces -= mask.bit_count()
-            self._freed(block)
+            if layout is not None and block not in layout.room:
+                layout.freed(block)
+            if block >= self.hot_from:
+                self.changed[block] = self
 
     def take(self, pages: int) -> dict[int, int]:
         """Place kernel pages: first into held pageblocks with room, then into new ones, whose masks are returned.

@@ -22,7 +22,7 @@ class Layout:
     Pages for which the blocks have no room by these counts are ``adrift``: room that lies between kernel pages.
     """
 
-    __slots__ = ("_front", "_pageblocks", "_room", "adrift", "fresh", "plugged", "used", "where")
+    __slots__ = ("_front", "_pageblocks", "adrift", "fresh", "plugged", "room", "used", "where")
 
     def __init__(self, pageblocks: KernelPages | None) -> None:
         """Make an empty one; ``pageblocks`` says where kernel pages are in the way, None in MOVABLE."""
@@ -36,7 +36,7 @@ class Layout:
         """Plugged pages of touched blocks."""
         self.used: dict[int, int] = {}
         """User pages in touched blocks, where there are any."""
-        self._room: dict[int, None] = {}
+        self.room: dict[int, None] = {}
         """Touched blocks that may have room, the one to be filled next last."""
         self.where: dict[Load, dict[int, int]] = {}
         """By load, its pages by block, the oldest first."""
@@ -49,7 +49,7 @@ class Layout:
         mine = self.where.get(load)
         if mine is None:
             mine = self.where[load] = {}
-        used, room = self.used, self._room
+        used, room = self.used, self.room
         while pages:
             block = self.next()
             if block is None:
@@ -65,22 +65,33 @@ class Layout:
                 del room[block]
 
     def take(self, load: Load, pages: int, *, oldest: bool = False) -> None:
-        """Free pages of a load, the youngest first unless ``oldest``; all of them in the order in which they came."""
+        """Free pages of a load, the youngest first unless ``oldest``."""
         adrift = self.adrift.get(load, 0)
         if adrift:
             part = min(adrift, pages)
             self._set_adrift(load, adrift - part)
             pages -= part
         mine = self.where.get(load)
-        if not pages or mine is None:
-            return
-        whole = pages >= sum(mine.values())
-        for block in list(mine) if whole or oldest else reversed(list(mine)):
-            part = min(mine[block], pages)
+        while pages and mine:
+            block = next(iter(mine) if oldest else reversed(mine))
+            part = mine[block]
+            part = min(part, pages)
             self.take_from(load, block, part)
             pages -= part
-            if not pages:
-                return
+
+    def take_all(self, load: Load) -> None:
+        """Free all pages of a load, in the order in which they came."""
+        self.adrift.pop(load, None)
+        used, room = self.used, self.room
+        for block, pages in self.where.pop(load, {}).items():
+            left = used[block] - pages
+            if left:
+                used[block] = left
+            else:
+                del used[block]
+            if block in self.plugged:
+                room.pop(block, None)
+                room[block] = None
 
     def take_from(self, load: Load, block: int, pages: int) -> None:
         """Free pages that a load has in a block."""
@@ -113,17 +124,17 @@ class Layout:
 
     def next(self) -> int | None:
         """Return the block to be filled next, None where none has room."""
-        return next(reversed(self._room)) if self._room else self._open()
+        return next(reversed(self.room)) if self.room else self._open()
 
     def filled(self, block: int) -> None:
         """Note that the block to be filled next has no room any more."""
-        del self._room[block]
+        del self.room[block]
 
     def freed(self, block: int) -> None:
         """Note that a block has room again: it is filled before all others."""
         if block in self.plugged:
-            self._room.pop(block, None)
-            self._room[block] = None
+            self.room.pop(block, None)
+            self.room[block] = None
 
     def space(self, block: int) -> int:
         """Return the pages that a touched block has room for; negative where it has more than it is to have."""
@@ -134,7 +145,7 @@ class Layout:
 
     def without_room(self) -> list[int]:
         """Return the touched blocks that are not among those to be filled."""
-        return [block for block in self.plugged if block not in self._room]
+        return [block for block in self.plugged if block not in self.room]
 
     def _open(self) -> int | None:
         """Touch the next block that is not, None where there is none."""
@@ -147,7 +158,7 @@ class Layout:
         if count > 1:
             self._front.append((first + 1, count - 1, pages))
         self.plugged[first] = pages
-        self._room[first] = None
+        self.room[first] = None
         return first
 
     # Blocks and parts of them that come and go ----------------------------------------------------------------------
@@ -161,8 +172,8 @@ class Layout:
             return
         self.plugged[block] += pages
         if again:
-            self._room.pop(block, None)
-        self._room[block] = None
+            self.room.pop(block, None)
+        self.room[block] = None
 
     def unplug(self, block: int, pages: int) -> None:
         """Note that less of a block is plugged: it may be overfull then."""
@@ -199,7 +210,7 @@ class Layout:
         blocks = range(first, end) if count < len(self.plugged) else list(self.plugged)
         gone = [block for block in blocks if first <= block < end and block in self.plugged]
         for block in gone:
-            self._room.pop(block, None)
+            self.room.pop(block, None)
             if block not in self.used:
                 del self.plugged[block]
         if len(gone) < count:

@@ -129,10 +129,14 @@ class Load:
         zone.free += pages
         zone.user -= pages
         zone.fill_pcp_loads(pages)
-        if block is not None and zone.layout is not None:
-            zone.layout.take_from(self, block, pages)
-        elif zone.layout is not None:
-            zone.layout.take(self, pages, oldest=self.cached)
+        layout = zone.layout
+        if layout is not None:
+            if block is not None:
+                layout.take_from(self, block, pages)
+            elif pages == self.user[zone]:
+                layout.take_all(self)
+            else:
+                layout.take(self, pages, oldest=self.cached)
         _take_from(self.user, zone, pages)
         if self.cached:
             zone.cache -= pages

@@ -64,7 +64,7 @@ class Migration:
     def _take_out(
         self, zone: GuestZone, layout: Layout, blocks: list[int], pages: int, *, drop_cache: bool
     ) -> tuple[int, list[OomEvent]]:
-        in_the_way = layout.overfull(blocks)
+        in_the_way = layout.overfull(blocks) if blocks else 0
         zone.shrink(pages - in_the_way)
         moved, ooms = self._clear(zone, layout, blocks, in_the_way, drop_cache=drop_cache) if in_the_way else (0, [])
         if zone.free < 0:

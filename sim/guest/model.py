@@ -254,6 +254,16 @@ class GuestModel:
             self._given_up[block] = self._given_up.get(block, 0) | mask
         if pageblocks is not None:
             pageblocks.remove_pageblocks(block, per_pageblock(mask, sub_pages // self._pageblock))
+        layout = its_zone.layout
+        if layout is not None and block not in layout.used and its_zone.free >= pages:
+            # What withdraw_part() comes to where nothing is in the way, written out because it saves 2 us.
+            run = layout.fresh.get(block)
+            if run is not None and run[0] == 1:
+                layout.fresh[block] = (1, run[1] - pages)
+            else:
+                layout.unplug(block, pages)
+            its_zone.shrink(pages)
+            return SubblockOutcome(mask)
         moved, ooms = self.migration.withdraw_part(its_zone, block, pages)
         return SubblockOutcome(mask, moved, tuple(ooms))
 

@@ -163,7 +163,7 @@ def test_what_users_free_is_filled_before_what_nobody_had() -> None:
     k = blocks((0, 3))
     load = users(k, 10 * 512)
     assert k.layout is not None
-    k.layout.take(load, 10 * 512)
+    k.layout.take_all(load)
     k.take(9 * 512)
     assert k.held == {1: FULL, 0: 0b1}  # block 1 was freed last
 

@@ -12,7 +12,8 @@ import pytest
 from sim.guest import BootZone, GuestModel, parameters_for
 from sim.guest.allocation import Allocation
 from sim.guest.kernel_pages import KernelPages
-from sim.guest.loads import Loads
+from sim.guest.layout import Layout
+from sim.guest.loads import Load, LoadKind, Loads
 from sim.guest.memmap import Memmaps, take
 from sim.guest.reclaim import Reclaim
 from sim.guest.settled import SETTLED, SettledKernel
@@ -22,7 +23,6 @@ from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import BLOCK, FIRST, MIB, guest, plug
 
 if TYPE_CHECKING:
-    from sim.guest.layout import Layout
     from sim.guest.zone import GuestZone
 
 # ruff: noqa: S311, SLF001 - any numbers will do; the parts of a guest are its own
@@ -58,6 +58,59 @@ def lived_in(draw: random.Random) -> GuestModel:
         verb = draw.choice(["anonymous", "read_file", "page_tables", "pin", "tmpfs_data", "write_file"])
         getattr(model.demands, verb)(f"{verb} {number}", draw.choice([10, 200, 700]) * MIB)
     return model
+
+
+# Pageblocks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_single_piece_is_taken_as_any_number_is() -> None:
+    draw = random.Random(1)
+    shortcuts = 0
+    for _ in range(300):
+        short = KernelPages(8, 1.0, 100.0)
+        layout = short.layout = Layout(short)
+        short.hot_from = draw.choice([0, 12, 1 << 62])
+        for first in draw.sample(range(0, 40, 4), 4):
+            blocks = draw.randrange(1, 4)
+            short.insert(first, blocks)
+            layout.fresh[first] = (blocks, 4096)
+        for number in range(draw.randrange(8)):
+            load = Load(f"{number}", LoadKind.ANONYMOUS, 0, 0.0, {})
+            layout.put(load, draw.choice([1, 300, 5000]))
+            short.take(draw.randrange(1, 4000))
+            if draw.random() < 0.5:
+                layout.take_all(load)
+        if draw.random() < 0.5:
+            short.give_pieces(short.take_pieces(draw.randrange(2, 9)))
+        for _ in range(10):
+            long = deepcopy(short)
+            shortcuts += any(block not in layout.used for block in list(layout.room)[-1:])
+            claimed = long._claim(long.pieces, 1)
+            long.nr_pieces += len(claimed)
+            assert short.take_pieces(1) == list(claimed.items())
+            assert slots(short) == slots(long)
+            assert list(layout.room) == list(long.layout.room if long.layout else ())
+    assert shortcuts > 500
+
+
+def test_a_part_of_a_block_that_nobody_uses_goes_as_any_does() -> None:
+    draw = random.Random(4)
+    for _ in range(60):
+        short = guest(1024)
+        zone = draw.choice([ZONE_MOVABLE, ZONE_NORMAL])
+        plug(short, 1024, zone, FIRST)
+        short.demands.anonymous("a", draw.choice([0, 300, 700]) * MIB)
+        if draw.random() < 0.5:
+            short.demands.kill("a")
+        long = deepcopy(short)
+        block, subs = FIRST + draw.randrange(3, 8), draw.randrange(1, 64)
+        outcome = short.give_subblocks(zone, 0, block, (1 << 64) - 1, 512, subs)
+        its_zone = long.zones[0, zone]
+        if its_zone.pageblocks is not None:
+            its_zone.pageblocks.remove_pageblocks(block, outcome.mask)
+        moved, ooms = long.migration.withdraw_part(its_zone, block, subs * 512)
+        assert (outcome.mask.bit_count(), outcome.moved, outcome.ooms) == (subs, moved, tuple(ooms))
+        assert state(short) == state(long)
 
 
 # Memmap ---------------------------------------------------------------------------------------------------------------
