@@ -143,14 +143,18 @@ class KernelPages:
     # Placement.
 
     def _claim(self, into: dict[int, int], count: int) -> dict[int, int]:
-        """Claim up to ``count`` pageblocks that are free, in the order of use; return their masks by block."""
+        """Claim up to ``count`` pageblocks that are free, in the order of use; return their masks by block.
+
+        Memmap goes to the lowest block that was in use before: a chunk that is broken already serves single pageblocks
+        first.
+        """
         out: dict[int, int] = {}
         layout = self.layout
         if layout is None:
             return out
         held, pieces, fixed, absent, used = self.held, self.pieces, self.fixed, self.absent, layout.used
         while count:
-            block = layout.next()
+            block = min(layout.room) if into is self.pieces and layout.room else layout.next()
             if block is None:
                 break
             free = self._full & ~(
@@ -176,7 +180,7 @@ class KernelPages:
         if count == 1 and layout is not None and layout.room:
             # What _claim() comes to for a block of 128 MiB, which needs just one piece, in a block without user pages:
             # written out because it saves 400 ns.
-            block, pieces = next(reversed(layout.room)), self.pieces
+            block, pieces = min(layout.room), self.pieces
             mine = pieces.get(block, 0)
             free = self._full & ~(mine | self.held.get(block, 0) | self.fixed.get(block, 0) | self.absent.get(block, 0))
             if free and block not in layout.used:
@@ -242,24 +246,27 @@ class KernelPages:
     def vacate(self, block: int, mask: int) -> list[tuple[int, int]]:
         """Have the kernel pages in these pageblocks of a block lie elsewhere; boot use stays.
 
-        Returns where the memmap among them has gone, as (block, mask) of each block.
+        Returns where the memmap among them has gone, as (block, mask) of each block. What was claimed for loads there
+        is so no longer.
         """
         absent = self.absent.get(block, 0)
         self.absent[block] = absent | mask
         held, pieces = self.held.get(block, 0) & mask, self.pieces.get(block, 0) & mask
-        for owned, bits in ((self.held, held), (self.pieces, pieces)):
-            if bits:
-                owned[block] &= ~bits
-                if not owned[block]:
-                    del owned[block]
-        self._claim(self.held, held.bit_count())
-        moved = list(self._claim(self.pieces, pieces.bit_count()).items())
+        for owned, bits in ((self.held, held), (self.pieces, pieces), (self.left, mask), (self.shared, mask)):
+            forget(owned, block, bits)
+        self.nr_left = sum(bits.bit_count() for bits in self.left.values())
+        claimed = self._claim(self.held, held.bit_count())
+        self.nr_held += sum(bits.bit_count() for bits in claimed.values()) - held.bit_count()
+        for at, bits in claimed.items():
+            self.shared[at] = self.shared.get(at, 0) | bits
+        moved = self._claim(self.pieces, pieces.bit_count())
+        self.nr_pieces += sum(bits.bit_count() for bits in moved.values()) - pieces.bit_count()
         if absent:
             self.absent[block] = absent
         else:
             del self.absent[block]
         self._freed(block)
-        return moved
+        return list(moved.items())
 
     def remove_pageblocks(self, block: int, mask: int) -> None:
         """Note pageblocks of an online block as unplugged; none may hold a kernel page."""
@@ -384,3 +391,12 @@ class KernelPages:
             self.layout.freed(block)
         if block >= self.hot_from:
             self.changed[block] = self
+
+
+def forget(masks: dict[int, int], block: int, mask: int) -> None:
+    """Take pageblocks out of masks by block."""
+    rest = masks.get(block, 0) & ~mask
+    if rest:
+        masks[block] = rest
+    else:
+        masks.pop(block, None)

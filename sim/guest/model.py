@@ -14,6 +14,7 @@ from sim.guest.boot import stuck_blocks
 from sim.guest.contract import OfflineOutcome, SubblockOutcome
 from sim.guest.demands import Demands
 from sim.guest.invariants import check
+from sim.guest.kernel_pages import forget
 from sim.guest.loads import Loads
 from sim.guest.meminfo import Meminfo
 from sim.guest.memmap import Memmaps
@@ -221,6 +222,9 @@ class GuestModel:
         mask = pageblocks.busy(block)
         if sub_blocks is not None:
             mask &= per_pageblock(sub_blocks, sub_pages // self._pageblock)
+        for load in self.loads.values():
+            if its_zone in load.claims:
+                forget(load.claims[its_zone], block, mask)
         self.memmaps.move(its_zone, block, mask, pageblocks.vacate(block, mask))
 
     # Sub-blocks of virtio-mem ---------------------------------------------------------------------------------------

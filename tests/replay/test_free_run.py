@@ -20,9 +20,7 @@ Blocks = tuple[int, ...]
 
 CHANCE: dict[str, dict[int, tuple[Blocks, Blocks]]] = {
     "f2-dax-cpuless-73": {2: ((33,), ())},
-    "f2-long-612": {53: ((), (48,)), 84: ((), (56,))},
     "f2-numa4": {45: ((108,), ())},
-    "f3-dax-state-two-ranges-73": {4: ((), (32,)), 17: ((), (50,)), 23: ((), (32,))},
 }
 """Steps in which the idle kernel's few pages lie in other blocks than the model has them in: recorded, simulated."""
 
