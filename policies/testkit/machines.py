@@ -175,7 +175,7 @@ class RandomMachine(ABC):
         blocks = self._memory.blocks
         online = self._boot_or_all([block for block, code in enumerate(blocks.where) if code >= FIRST_ZONE_CODE])
         for block in online[self._draw(len(online) or 1) :][: 1 + self._draw(8)]:
-            if blocks.flags[block] & BlockTable.HAS_HOLES:
+            if blocks.flags[block] & BlockTable.STAYS:
                 continue
             zone = self._memory.offline(block)
             self._tell_offline(zone.node, zone.type, self._memory.block_pages)

@@ -88,6 +88,13 @@ class DaxSpec:
         object.__setattr__(self, "ranges", tuple(map(index, self.ranges)))
 
 
+def span(spec: DimmSpec | VirtioMemSpec | DaxSpec) -> int:
+    """Return the bytes of addresses that a device takes, gaps between its ranges included."""
+    if isinstance(spec, VirtioMemSpec):
+        return spec.max_size
+    return max(spec.size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
+
+
 def _make_whole(spec: object, *names: str) -> None:
     """Make plain integers of fields: a size drawn by NumPy is one of its numbers, which go wrong far from here.
 

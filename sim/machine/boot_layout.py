@@ -15,6 +15,7 @@ from sim.guest.reserve import BootOptions
 from sim.machine.address_map import HIGH_MEMORY, LinuxNodes, device_base, present_ranges
 from sim.machine.boot_zones import present_pages, zones_at_boot
 from sim.machine.cma import cma_areas
+from sim.memory.blocks import BlockTable
 from sim.memory.boot import add_boot_blocks, add_boot_zone, veto_offlining
 from sim.memory.hotplug import Memory
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_MOVABLE
@@ -90,6 +91,9 @@ def lay_out(machine: MachineSpec) -> BootLayout:
     _declare_blocks(memory, ranges, zones)
     if not machine.built_for.boot_goes_offline:
         veto_offlining(memory)
+    for area in areas:
+        for block in range(area.start // memory.block_pages, -(-area.end // memory.block_pages)):
+            memory.blocks.flags[block] |= BlockTable.HAS_CMA
     kernel = [zone for zone in zones if zone.zone != ZONE_MOVABLE]
     boot = BootMemory(
         runs=_block_runs(memory),

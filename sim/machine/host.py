@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
-from sim.devices.specs import DAX_STATE_SINCE, UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec
+from sim.devices.specs import DAX_STATE_SINCE, UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec, span
 from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.kernel.timing import Timing
@@ -216,13 +216,16 @@ class MachineHost:
 
     def _find_room(self, spec: DeviceSpec) -> int:
         """Return the address that the device gets. Raises HotplugError where there is none."""
-        match spec:
-            case DimmSpec():
-                return self._area.attach(spec.id, _length(spec), address=spec.address, in_slot=True, slot=spec.slot)
-            case VirtioMemSpec():
-                return self._area.attach(spec.id, spec.max_size, align=spec.block_size, address=spec.address)
-            case DaxSpec():
-                return self._area.attach(spec.id, _length(spec), address=spec.address, reserved_too=True)
+        dimm = isinstance(spec, DimmSpec)
+        return self._area.attach(
+            spec.id,
+            span(spec),
+            align=spec.block_size if isinstance(spec, VirtioMemSpec) else 1,
+            address=spec.address,
+            in_slot=dimm,
+            slot=spec.slot if isinstance(spec, DimmSpec) else None,
+            reserved_too=isinstance(spec, DaxSpec),
+        )
 
     def _attach(self, spec: DeviceSpec, address: int, node: int) -> None:
         context = self._context
@@ -269,11 +272,6 @@ class MachineHost:
             self._area.detach(name)
             self._asked_back.discard(name)
             self._context.recorder.gone(self.env.now, device.index)
-
-
-def _length(spec: DimmSpec | DaxSpec) -> int:
-    """Return the bytes from the first to the last of a device's ranges."""
-    return max(spec.size, sum(spec.ranges) + spec.gap * max(0, len(spec.ranges) - 1))
 
 
 def _ranges(spec: DimmSpec | DaxSpec, address: int) -> list[tuple[int, int]]:

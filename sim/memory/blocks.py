@@ -38,8 +38,10 @@ class BlockTable:
     """Boot block with missing pages; it can never go offline."""
     VETOED: Final = 8
     """Boot block of an architecture that takes none offline."""
-    STAYS: Final = HAS_HOLES | VETOED
-    """Either of them."""
+    HAS_CMA: Final = 16
+    """Boot block that a CMA area lies in; it can never go offline: its pageblocks can be isolated for CMA only."""
+    STAYS: Final = HAS_HOLES | VETOED | HAS_CMA
+    """Any of them."""
 
     __slots__ = ("flags", "group", "left_over", "node", "where")
 

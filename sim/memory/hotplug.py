@@ -246,7 +246,8 @@ class Memory:
         """Take ``count`` adjacent blocks of one zone, node and group offline, and return the zone they left.
 
         Whether their pages can move is the caller's question; what the block itself forbids is refused here: EINVAL
-        for a block that is not online, spans zones, or has holes; EPERM for one that the architecture keeps.
+        for a block that is not online, spans zones, or has holes; EPERM for one that the architecture keeps, EBUSY for
+        one with CMA in it.
         """
         blocks = self.blocks
         code = blocks.where[block]
@@ -280,8 +281,11 @@ class Memory:
         code = self.blocks.where[block]
         if code == BLOCK_MIXED:
             return HotplugError(EINVAL, f"block {block} spans several zones and can never go offline")
-        if code >= FIRST_ZONE_CODE and not self.blocks.flags[block] & BlockTable.HAS_HOLES:
+        flags = self.blocks.flags[block]
+        if code >= FIRST_ZONE_CODE and flags & BlockTable.VETOED and not flags & BlockTable.HAS_HOLES:
             return HotplugError(EPERM, f"block {block} is boot memory, which this architecture never takes offline")
+        if code >= FIRST_ZONE_CODE and flags & BlockTable.HAS_CMA and not flags & BlockTable.HAS_HOLES:
+            return HotplugError(EBUSY, f"block {block} holds CMA and can never go offline")
         if code >= FIRST_ZONE_CODE:
             return HotplugError(EINVAL, f"block {block} has missing pages and can never go offline")
         return HotplugError(EINVAL, f"block {block} is not online")

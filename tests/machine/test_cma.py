@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sim.faults import InputError
+from sim.memory.errors import EBUSY, HotplugError
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.units import GIB, MIB
 from tests.machine.test_boot_numbers import laid_out
@@ -72,6 +73,16 @@ def test_cma_inside_zone_movable_is_counted_once() -> None:
     assert (layout.boot.movable_pages, layout.boot.cma_pages) == (1_310_720, 0)
     assert layout.memory.system.movable == 1_310_720
     assert layout.memory.system.early_kernel == layout.boot.kernel_pages
+
+
+def test_blocks_with_cma_never_go_offline() -> None:
+    """300 MiB from 4 GiB on lie in blocks 32 to 34, of which the last is not full of it."""
+    memory = laid_out(8192, cma=300 * MIB).memory
+    for block in (32, 33, 34):
+        with pytest.raises(HotplugError, match=r"EBUSY: .*CMA") as caught:
+            memory.offline(block)
+        assert caught.value.errno == EBUSY
+    assert memory.offline(35).type == ZONE_NORMAL
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ A row is one request; rows stand in order of time. General rules (comments, quot
 ``max_bytes``
     With ``plug`` of a virtio-mem device: the size of its region, needed.
 ``address``
-    With ``plug``: where it lies (empty: where the machine has room); of a dax device also in boot memory that the
-    machine keeps for those.
+    With ``plug``: its first byte, such as 0x108000000 (empty: where the machine has room); of a dax device also in boot
+    memory that the machine keeps for those.
 ``gap_bytes``
     With ``plug`` of a DIMM or dax device of several ranges: bytes between two of them (empty: 0).
 ``count``
@@ -65,7 +65,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sim.devices.specs import DAX_STATES, MOST_DIMM_SLOTS, DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
+from sim.devices.specs import (
+    DAX_STATES,
+    MOST_DIMM_SLOTS,
+    DaxSpec,
+    DeviceSpec,
+    DimmSpec,
+    VirtioMemSpec,
+    span,
+)
 from sim.faults import shown
 from sim.pages import SMALLEST_PAGE
 from sim.plugins.parameter_types import Name, Seconds, Size, Whole, Word
@@ -226,6 +234,7 @@ class _Reader:
         requests = []
         for number, name in enumerate(names):
             spec = self._spec(name, kind, node, row, check)
+            self._apart(spec, check)
             if check.faults:
                 return []
             requests.append(Request(t_us + number * wait_us, "plug", name, spec=spec))
@@ -235,7 +244,7 @@ class _Reader:
         return requests
 
     def _spec(self, device: str, kind: str, node: int, row: dict[str, str], check: Checker) -> DeviceSpec:
-        address = _bytes(row, "address", check, zero=True) if row.get("address") else None
+        address = _address(row, check)
         if kind == "virtio-mem":
             return replace(_virtio_mem(device, node, row, check), address=address)
         ranges = tuple(_bytes(row, "size_bytes", check, text=part) for part in row.get("size_bytes", "").split("+"))
@@ -245,6 +254,14 @@ class _Reader:
         made = DimmSpec if kind == "dimm" else DaxSpec
         parts = ranges if len(ranges) > 1 else ()
         return made(id=device, size=sum(ranges), node=node, address=address, ranges=parts, gap=gap)
+
+    def _apart(self, spec: DeviceSpec, check: Checker) -> None:
+        """Blame a device for an address that lies in another one whose address stands in the log."""
+        for other in self._plugged.values():
+            if spec.address is None or other.address is None or other.id == spec.id:
+                continue
+            if spec.address < other.address + span(other) and other.address < spec.address + span(spec):
+                check.fault("address", f"{shown(other.id)} lies from {other.address:#x} on, {format_size(span(other))}")
 
     def _unplug(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
         spec = self._there(t_us, device, check)
@@ -304,6 +321,20 @@ def _virtio_mem(device: str, node: int, row: dict[str, str], check: Checker) -> 
     if check.good("max_bytes"):
         _within(requested, region, check)
     return VirtioMemSpec(id=device, max_size=region, node=node, block_size=block, requested=requested)
+
+
+def _address(row: dict[str, str], check: Checker) -> int | None:
+    """Return the address that the row names, None where it names none."""
+    text = row.get("address")
+    if not text:
+        return None
+    if text.startswith("0x"):
+        try:
+            text = str(int(text, 16))
+        except ValueError:
+            check.fault("address", f"must be a number, but is {shown(text)}")
+            return None
+    return _bytes(row, "address", check, zero=True, text=text)
 
 
 def _bytes(
