@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 def lowest(mask: int, count: int) -> int:
     """Return the lowest ``count`` set bits of ``mask``."""
@@ -43,3 +48,14 @@ def per_pageblock(subblocks: int, per: int) -> int:
         out |= full << ((low.bit_length() - 1) * per)
         subblocks ^= low
     return out
+
+
+def relocate(owned: dict[int, int], block: int, places: Mapping[int, tuple[int, int]]) -> None:
+    """Move bits of ``block`` in masks by block to the (block, bit) of each in ``places``; gone where that bit is 0."""
+    for bit, (other, place) in places.items():
+        if owned.get(block, 0) & bit:
+            owned[block] &= ~bit
+            if place:
+                owned[other] = owned.get(other, 0) | place
+    if not owned.get(block, 1):
+        del owned[block]

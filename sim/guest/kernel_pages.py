@@ -11,7 +11,7 @@ from bisect import bisect_right
 from math import exp
 from typing import TYPE_CHECKING
 
-from sim.guest.bits import highest, lowest
+from sim.guest.bits import highest, lowest, relocate
 from sim.pages import PAGES_4K
 
 if TYPE_CHECKING:
@@ -243,30 +243,32 @@ class KernelPages:
             self.fixed[block] = self.fixed.get(block, 0) | mask
             self.nr_fixed += mask.bit_count()
 
-    def vacate(self, block: int, mask: int) -> list[tuple[int, int]]:
+    def vacate(self, block: int, mask: int) -> dict[int, tuple[int, int]]:
         """Have the kernel pages in these pageblocks of a block lie elsewhere; boot use stays.
 
-        Returns where the memmap among them has gone, as (block, mask) of each block. What was claimed for loads there
-        is so no longer.
+        Returns, by each bit, the block and the bit that it has become: (-1, 0) where no pageblock is free, and the
+        others are packed denser.
         """
+        mask &= self.held.get(block, 0) | self.pieces.get(block, 0)
         absent = self.absent.get(block, 0)
-        self.absent[block] = absent | mask
-        held, pieces = self.held.get(block, 0) & mask, self.pieces.get(block, 0) & mask
-        for owned, bits in ((self.held, held), (self.pieces, pieces), (self.left, mask), (self.shared, mask)):
-            forget(owned, block, bits)
-        self.nr_left = sum(bits.bit_count() for bits in self.left.values())
-        claimed = self._claim(self.held, held.bit_count())
-        self.nr_held += sum(bits.bit_count() for bits in claimed.values()) - held.bit_count()
-        for at, bits in claimed.items():
-            self.shared[at] = self.shared.get(at, 0) | bits
-        moved = self._claim(self.pieces, pieces.bit_count())
-        self.nr_pieces += sum(bits.bit_count() for bits in moved.values()) - pieces.bit_count()
-        if absent:
-            self.absent[block] = absent
-        else:
+        self.absent[block] = self._full
+        claimed = self._claim({}, mask.bit_count())
+        self.absent[block] = absent
+        if not absent:
             del self.absent[block]
+        old = [1 << at for at in range(self.width) if mask >> at & 1]
+        new = [(other, 1 << at) for other, bits in claimed.items() for at in range(self.width) if bits >> at & 1]
+        new += [(-1, 0)] * (len(old) - len(new))
+        places = dict(zip(old, new, strict=True))
+        lost = sum(bit for bit, (_, place) in places.items() if not place)
+        self.nr_held -= (self.held.get(block, 0) & lost).bit_count()
+        self.nr_pieces -= (self.pieces.get(block, 0) & lost).bit_count()
+        self.nr_left -= (self.left.get(block, 0) & lost).bit_count()
+        self.floor = min(self.floor, self.nr_held)
+        for owned in (self.held, self.pieces, self.left, self.shared):
+            relocate(owned, block, places)
         self._freed(block)
-        return list(moved.items())
+        return places
 
     def remove_pageblocks(self, block: int, mask: int) -> None:
         """Note pageblocks of an online block as unplugged; none may hold a kernel page."""
@@ -391,12 +393,3 @@ class KernelPages:
             self.layout.freed(block)
         if block >= self.hot_from:
             self.changed[block] = self
-
-
-def forget(masks: dict[int, int], block: int, mask: int) -> None:
-    """Take pageblocks out of masks by block."""
-    rest = masks.get(block, 0) & ~mask
-    if rest:
-        masks[block] = rest
-    else:
-        masks.pop(block, None)

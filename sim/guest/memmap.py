@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.guest.bits import lowest
+from sim.guest.bits import lowest, relocate
 from sim.guest.settled import LOT
 from sim.guest.zone import Floor, GuestZone, spread
 from sim.pages import PAGES_4K
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sim.guest.reclaim import Reclaim
     from sim.guest.settled import SettledKernel
@@ -100,19 +100,15 @@ class Memmaps:
         """Return where all memmap lies."""
         return [part for _, parts in self._by_first.values() for part in parts]
 
-    def move(self, zone: GuestZone, block: int, mask: int, places: list[tuple[int, int]]) -> None:
-        """Note that what lay in these pageblocks of a block of ``zone`` lies at ``places``: (block, mask), as many."""
-        bits = [(where, 1 << at) for where, bits in places for at in range(bits.bit_length()) if bits >> at & 1]
+    def move(self, zone: GuestZone, block: int, places: Mapping[int, tuple[int, int]]) -> None:
+        """Note where what lay in ``block`` of ``zone`` lies, bit by bit: see :meth:`KernelPages.vacate`."""
         for home, _, pieces in self.parts():
-            if home is not zone:
-                continue
-            for i, (where, held) in enumerate(list(pieces)):
-                if where == block and held & mask:
-                    gone = (held & mask).bit_count()
-                    pieces[i] = where, held & ~mask
-                    pieces.extend(bits[:gone])
-                    del bits[:gone]
-            pieces[:] = [piece for piece in pieces if piece[1]]
+            if home is zone and any(where == block for where, _ in pieces):
+                masks: dict[int, int] = {}
+                for where, mask in pieces:
+                    masks[where] = masks.get(where, 0) | mask
+                relocate(masks, block, places)
+                pieces[:] = masks.items()
 
     def remove(self, first_block: int, nr_blocks: int) -> None:
         """Give back the memmap of an added range: all of it, or single blocks of it one after another."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.allocation import Allocation
-from sim.guest.bits import highest, per_pageblock, per_subblock
+from sim.guest.bits import highest, per_pageblock, per_subblock, relocate
 from sim.guest.boot import stuck_blocks
 from sim.guest.contract import OfflineOutcome, SubblockOutcome
 from sim.guest.demands import Demands
 from sim.guest.invariants import check
-from sim.guest.kernel_pages import forget
 from sim.guest.loads import Loads
 from sim.guest.meminfo import Meminfo
 from sim.guest.memmap import Memmaps
@@ -212,7 +211,8 @@ class GuestModel:
     def vacate(self, zone: int, node: int, block: int, *, sub_blocks: int | None = None, sub_pages: int = 0) -> None:
         """Have the kernel pages of an online block, or in ``sub_blocks`` (a mask) of it, lie elsewhere in its zone.
 
-        For who knows better where they are: which pageblocks an idle kernel has a few pages in is chance.
+        Those of a zone's last block go to another zone. For who knows better where they are: which pageblocks an idle
+        kernel has a few pages in is chance.
         """
         its_zone = self.zones[node, zone]
         pageblocks = its_zone.pageblocks
@@ -222,10 +222,17 @@ class GuestModel:
         mask = pageblocks.busy(block)
         if sub_blocks is not None:
             mask &= per_pageblock(sub_blocks, sub_pages // self._pageblock)
+        elif pageblocks.nr_blocks == 1:
+            roomiest = max(self._zones.kernel_zones(None), key=lambda other: (other is not its_zone, other.free))
+            for load in self.loads.values():
+                if pages := load.kernel.get(its_zone, 0):
+                    load.drop_kernel(its_zone, pages)
+                    load.put_kernel(roomiest, pages)
+        places = pageblocks.vacate(block, mask)
+        self.memmaps.move(its_zone, block, places)
         for load in self.loads.values():
             if its_zone in load.claims:
-                forget(load.claims[its_zone], block, mask)
-        self.memmaps.move(its_zone, block, mask, pageblocks.vacate(block, mask))
+                relocate(load.claims[its_zone], block, places)
 
     # Sub-blocks of virtio-mem ---------------------------------------------------------------------------------------
 

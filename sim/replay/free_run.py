@@ -69,7 +69,8 @@ class FreeRun(Replay):
     """One free run of a recording.
 
     ``chance`` are the steps in which refusals are taken from the recording, each with the blocks of which the model
-    would have kept something. ``kept_by_model`` are these blocks of every other step in which there were any.
+    would have kept something. ``model`` is the guest; ``kept_by_model`` are these blocks of every other step in which
+    there were any.
     """
 
     def __init__(self, trace: Trace, chance: Mapping[int, set[int]] | None = None, *, explain: bool = False) -> None:
@@ -81,6 +82,7 @@ class FreeRun(Replay):
         for entry in boot:
             layout.memory.zone(entry.node, entry.zone).managed = entry.managed
         model.boot(boot)
+        self.model = model
         self.kept_by_model: dict[int, set[int]] = {}
         self._chance = chance or {}
         self._follower = FollowingGuest(model, RecordedGuest(layout.memory, trace.boot))
