@@ -137,7 +137,7 @@ def test_a_guest_that_keeps_more_than_was_kept_follows_the_recording(
     """An idle kernel that settles in hundreds of pageblocks of new zones: it holds what went in the recording."""
 
     def settling(series: tuple[int, int]) -> GuestParameters:
-        return replace(parameters_for_kernel(series), zone_settle_pageblocks=300)
+        return replace(parameters_for_kernel(series), zone_settle_held_bytes=600 * MIB)
 
     monkeypatch.setattr("sim.replay.free_run.parameters_for_kernel", settling)
     trace = recording(name)
