@@ -44,7 +44,7 @@ SECOND = 1_000_000
 SECONDS = 120
 BLOCK = 128 * MIB
 SLOW = Timing(dimm_add=2_000_000, virtio_mem_plug=500_000, virtio_mem_unplug=500_000, offline=1_000_000,
-              refused=1_000_000, online=500_000, migrate=1_000_000, bystander=3_000_000)  # fmt: skip
+              refused=1_000_000, online=500_000, migrate=1_000_000)  # fmt: skip
 """Microseconds a GiB: work lasts for seconds, and one waits for the lock of the other."""
 
 BY_THE_HOST = {EventKind.REQUEST, EventKind.FAILED, EventKind.DEVICE}

@@ -128,7 +128,7 @@ class Dax(StaticDevice):
                         raise HotplugError(EBUSY, f"the range of {self.name} at {start:#x} is in use") from error
                     raise
                 self.failed += 1
-                self._context.note_failure(self.index, error, self._duration(length))
+                self._context.note_failure(self.index, error)
                 continue
             self.added.append((start // block, length // block))
 
@@ -213,7 +213,7 @@ class Dax(StaticDevice):
                 self.state = word
             except HotplugError as error:
                 self.error = error
-                context.note_failure(self.index, error, took)
+                context.note_failure(self.index, error)
         core.lock.release()
         self._finish(ok=self.error is None)
 

@@ -79,7 +79,7 @@ class Dimm(StaticDevice):
             except HotplugError as error:
                 if error.errno != EEXIST:
                     self.failed += 1
-                    self._context.note_failure(self.index, error, self._duration(length))
+                    self._context.note_failure(self.index, error)
                     continue
                 added = False  # already system memory, from the boot map for example
             first = start // block_bytes

@@ -80,7 +80,7 @@ class StaticDevice(ABC):
             self.error = error
             if not self.failed:
                 # What its ranges failed for is recorded already: one add that fails is one failure.
-                context.note_failure(self.index, error, took)
+                context.note_failure(self.index, error)
         core.lock.release()
         self._finish(ok=self.error is None)
 

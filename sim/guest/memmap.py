@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 from sim.guest.bits import lowest, relocate
 from sim.guest.settled import LOT
-from sim.guest.zone import Floor, GuestZone, spread
+from sim.guest.zone import Floor, GuestZone
+from sim.memory.zones import ZONE_DMA
 from sim.pages import PAGES_4K
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sim.guest.parameters import GuestParameters
     from sim.guest.reclaim import Reclaim
     from sim.guest.settled import SettledKernel
     from sim.guest.zones import GuestZones
-    from sim.pages import PageGeometry
 
 Part = tuple[GuestZone, int, list[tuple[int, int]]]
 """Memmap in one zone: its pages, and the pageblocks taken whole as (block, mask)."""
@@ -34,7 +35,8 @@ class Memmaps:
 
     # Slots here and in what is looked at for each block save 300 ns of plugging one: less memory is touched.
     __slots__ = (
-        "_by_first", "_kernel_lists", "_piece", "_reclaim", "_settled", "_zones", "hosted", "pages_per_block",
+        "_by_first", "_fragments", "_kernel_lists", "_lost", "_pageblock", "_piece", "_reclaim", "_settled", "_zones",
+        "hosted", "pages_per_block",
     )  # fmt: skip
 
     def __init__(
@@ -43,10 +45,13 @@ class Memmaps:
         reclaim: Reclaim,
         settled: SettledKernel,
         block_pages: int,
-        geometry: PageGeometry = PAGES_4K,
+        parameters: GuestParameters,
     ) -> None:
+        geometry = parameters.geometry
         self.pages_per_block = geometry.memmap_pages(block_pages)
         self._piece = geometry.pageblock_pages if geometry.huge_memmap else 1
+        self._pageblock = geometry.pageblock_pages
+        self._fragments = parameters.fragment_bytes // geometry.size
         self.hosted: set[int] = set()
         self._zones = zones
         self._kernel_lists = zones.kernel_lists
@@ -54,12 +59,14 @@ class Memmaps:
         self._settled = settled
         self._by_first: dict[int, Memmap] = {}
         """By first block of the range."""
+        self._lost: list[Part] = []
+        """Of adds that failed: sections that were done before the one that found no room keep their memmap."""
 
     def add(self, node: int, first_block: int, nr_blocks: int, hosted: bool) -> bool:  # noqa: FBT001
         """Take the memmap of a range from kernel zones, near ones first: 64 bytes a page, in 2 MiB pieces if possible.
 
-        If ``hosted``, the range holds its own memmap and nothing is taken. Returns False for want of memory, with
-        nothing taken.
+        If ``hosted``, the range holds its own memmap and nothing is taken. Returns False for want of memory. What
+        whole pieces were taken by then stays taken: nobody undoes them (mm/memory_hotplug.c, ``__add_pages``).
         """
         settled = self._settled
         if hosted:
@@ -77,8 +84,9 @@ class Memmaps:
         if zone.free - need > zone.managed >> 3:
             parts = [take(zone, need)]
         else:
-            places = self.find(zonelist, need)
-            if places is None:
+            places, missing = self.find(zonelist, need)
+            if missing:
+                self._lost += [take(place, pages) for place, pages in places]
                 return False
             parts = [take(place, pages) for place, pages in places]
         self._by_first[first_block] = (nr_blocks, parts)
@@ -88,17 +96,52 @@ class Memmaps:
             settled.pay()
         return True
 
-    def find(self, zonelist: Sequence[GuestZone], need: int) -> list[tuple[GuestZone, int]] | None:
-        """Return which zones can give ``need`` pages, clean cache and slab given up if need be; None if they cannot."""
+    def find(self, zonelist: Sequence[GuestZone], need: int) -> tuple[list[tuple[GuestZone, int]], int]:
+        """Return which zones give how much of ``need`` pages, and what is missing with cache and slab given up."""
         self._zones.refresh_watermarks()
-        places = _places(zonelist, need, self._piece)
-        if places is None and self._reclaim.cache(need, zonelist) + self._reclaim.slab(need, zonelist):
-            places = _places(zonelist, need, self._piece)
-        return places
+        found = self._places(zonelist, need)
+        if found[1] and self._reclaim.cache(need, zonelist) + self._reclaim.slab(need, zonelist):
+            found = self._places(zonelist, need)
+        return found
+
+    def _places(self, zonelist: Sequence[GuestZone], need: int) -> tuple[list[tuple[GuestZone, int]], int]:
+        """Return which zones give how much, and what is missing, in the second try where there is any.
+
+        Whole pieces in one zone, the next one takes over: rounding keeps a piece from being split.
+        """
+        for floor in (Floor.KERNEL_LOW, Floor.KERNEL_MIN):
+            parts, missing = [], need
+            for zone in zonelist:
+                room = zone.free - self._least(zone, floor)
+                part = missing if room >= missing else room - room % self._piece
+                if part > 0:
+                    parts.append((zone, part))
+                    missing -= part
+            if not missing:
+                break
+        return parts, missing
+
+    def _least(self, zone: GuestZone, floor: Floor) -> int:
+        """Return the pages that memmap leaves in a zone.
+
+        Where whole pieces are gone, what is left has to be taken page by page out of pageblocks of user pages, and the
+        first time that happens raises the minimum by a piece (mm/page_alloc.c, ``boost_watermark``; once more does not
+        help). So it ends there, or with the fragments where they are fewer.
+        """
+        least = zone.floors[floor]
+        if zone.type == ZONE_DMA:
+            return least  # hardly used, and so in one piece
+        return max(least, min(zone.floors[Floor.KERNEL_MIN] + self._pageblock, self._fragments))
+
+    def most_room(self) -> int:
+        """Return the most pages that one kernel zone has left above what memmap leaves in it."""
+        self._zones.refresh_watermarks()
+        zones = self._zones.kernel_zones(None)
+        return max((zone.free - self._least(zone, Floor.KERNEL_MIN) for zone in zones), default=0)
 
     def parts(self) -> list[Part]:
         """Return where all memmap lies."""
-        return [part for _, parts in self._by_first.values() for part in parts]
+        return [part for _, parts in self._by_first.values() for part in parts] + self._lost
 
     def move(self, zone: GuestZone, block: int, places: Mapping[int, tuple[int, int]]) -> None:
         """Note where what lay in ``block`` of ``zone`` lies, bit by bit: see :meth:`KernelPages.vacate`."""
@@ -139,15 +182,6 @@ class Memmaps:
             for part in parts:
                 if part[1]:
                     _give_back(part)
-
-
-def _places(zonelist: Sequence[GuestZone], need: int, piece: int) -> list[tuple[GuestZone, int]] | None:
-    for floor in (Floor.KERNEL_LOW, Floor.KERNEL_MIN):
-        # Whole pieces in one zone, the next one takes over: rounding keeps a piece from being split.
-        places, left = spread(need, zonelist, floor, piece)
-        if not left:
-            return places
-    return None
 
 
 def take(zone: GuestZone, pages: int) -> Part:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sim.guest.allocation import Allocation
 from sim.guest.bits import highest, per_pageblock, per_subblock, relocate
 from sim.guest.boot import stuck_blocks
-from sim.guest.contract import OfflineOutcome, SubblockOutcome
+from sim.guest.contract import OfflineOutcome, OomKind, SubblockOutcome
 from sim.guest.demands import Demands
 from sim.guest.invariants import check
 from sim.guest.loads import Loads
@@ -67,7 +67,7 @@ class GuestModel:
         self.demands = Demands(loads, allocation, reclaim, self.write_back, self.killer, parameters)
         self.migration = Migration(self._zones, loads, reclaim, self.killer)
         self._settled = SettledKernel(loads, allocation, parameters)
-        self.memmaps = Memmaps(self._zones, reclaim, self._settled, block_pages, parameters.geometry)
+        self.memmaps = Memmaps(self._zones, reclaim, self._settled, block_pages, parameters)
         self._hosted = self.memmaps.hosted
         self._stuck: set[int] = set()
         """Boot blocks in MOVABLE with boot allocations in them: they never go."""
@@ -97,6 +97,21 @@ class GuestModel:
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
         """Take the memmap of a range being added; False (and nothing taken) where kernel memory does not suffice."""
         return self.memmaps.add(node, first_block, nr_blocks, altmap)
+
+    def starve(self) -> tuple[OomEvent, ...]:
+        """Have somebody else allocate after an add that failed: kill until that is served, or the guest is dead.
+
+        Of the add the sections done by then keep their memmap, so that less than one more is left above what kernel
+        requests may have with the minimum raised on the way (:mod:`sim.guest.memmap`), and of that a piece of 2 MiB may
+        lie on a CPU's list. So the next allocation of anybody brings the killer, unless page cache is there that can
+        always be dropped: that of the programs themselves.
+        """
+        parameters = self.parameters
+        enough = parameters.geometry.pageblock_pages - parameters.system_cache_bytes // parameters.geometry.size
+        events: list[OomEvent] = []
+        while not self.killer.guest_died and self.memmaps.most_room() < enough:
+            events += self.killer.kill(OomKind.KERNEL)
+        return tuple(events)
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:
         """Give back the memmap of an added range, or of a part of it."""

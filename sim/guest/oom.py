@@ -1,8 +1,8 @@
 """The out-of-memory killer: whom it takes when nothing is left to give up.
 
 Follows mm/oom_kill.c (``select_bad_process``, ``oom_badness``). Called where memory is asked back
-(:mod:`sim.guest.migration`), where a demand finds no room (:mod:`sim.guest.demands`), and for a bystander that an add
-has starved; who is told of it stands in :mod:`sim.kernel.guest_link`.
+(:mod:`sim.guest.migration`), where a demand finds no room (:mod:`sim.guest.demands`), and for whom an add has starved
+(:meth:`sim.guest.model.GuestModel.starve`); who is told of it stands in :mod:`sim.kernel.guest_link`.
 """
 
 from __future__ import annotations
@@ -79,10 +79,6 @@ class OomKiller:
         for _, load in victims:
             self._end(load)
         return tuple(events)
-
-    def starve(self) -> tuple[OomEvent, ...]:
-        """Kill because somebody else's allocation failed while an add held all kernel memory."""
-        return self.kill(OomKind.KERNEL)
 
     def _room(self, kind: OomKind) -> bool:
         """Whether a request of that kind would find a page now."""

@@ -37,15 +37,15 @@ class DriverContext:
             size = format_size(self.block_bytes)
             raise HotplugError(EINVAL, f"{format_size(length)} at {start:#x} are not whole memory blocks of {size}")
 
-    def note_failure(self, device: int, error: HotplugError, lasted: int = 0) -> None:
-        """Record that something a driver tried, for ``lasted`` microseconds, has failed for good.
+    def note_failure(self, device: int, error: HotplugError) -> None:
+        """Record that something a driver tried has failed for good.
 
-        An add that fails for want of memory has held all of the kernel's memory until then. Where it has held it for
-        long, a bystander is starved. Raises GuestDied where there is none.
+        An add that fails for want of memory leaves the kernel next to none, and whoever asks next starves. Raises
+        GuestDied where that kills the guest.
         """
         self.failures += 1
         self.recorder.failed(self.env.now, device, error.errno)
         self.core.listener.failed(self.recorder.device_names[device], error)
-        if error.errno == ENOMEM and lasted >= self.timing.bystander:
+        if error.errno == ENOMEM:
             self.core.listener.starved()
             self.core.threads.go_on()

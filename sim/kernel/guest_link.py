@@ -265,7 +265,8 @@ class GuestLink(CoreListener):
     def starved(self) -> None:
         """Have somebody else's allocation fail."""
         if not self.died:
-            self.ooms.out_of_memory(self.model.killer.starve())
+            self._catch_up()
+            self.ooms.out_of_memory(self.model.starve())
             self._note_victims()
             self._after_a_change()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sim.kernel.listener import NOBODY
 from sim.kernel.policy_answers import checked_zone, failed
-from sim.kernel.shortage import no_memory_for_memmap
+from sim.kernel.shortage import kernel_room, no_memory_for_memmap
 from sim.kernel.worker import HotplugLock, Threads
 from sim.kernel.zone_choice import ZoneChoice
 from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZONE_CODE
@@ -124,8 +124,7 @@ class HotplugCore:
 
         ``plugged`` pages of the range are backed by the device (all, where None); ``self_host`` asks for the memmap
         in the block itself. Raises E2BIG, EEXIST, EINVAL (not whole blocks, unknown group, impossible node) and
-        ENOMEM (no room for the memmap); then nothing was added. That a block could not be put online does not fail
-        the call: it and those above it stay offline.
+        ENOMEM (no room for the memmap); then nothing was added. A block that cannot be put online fails no call.
         """
         memory = self.memory
         block_pages = memory.block_pages
@@ -135,11 +134,12 @@ class HotplugCore:
         count = pages // block_pages
         hosted = bool(self.memmap_on_memory) and self_host and self._can_self_host(count)
         guest = self.guest
-        # Asked only once range and group are known to be good: an address that is taken costs the guest nothing.
+        # The guest comes last: an address that is taken costs it nothing, an add that fails may leave it nothing.
         memory.add(first, count, node=node, group_id=group_id, self_hosted=hosted)
+        room = kernel_room(self.view)
         if guest is not None and not guest.add_memory(memory.blocks.node[first], first, count, hosted):
             memory.remove(first, count)
-            raise no_memory_for_memmap(memory, self.view, count)
+            raise no_memory_for_memmap(memory, count, room)
         self.listener.memmap_taken()
         withheld = 0 if plugged is None else pages - plugged
         if online_type is None:
@@ -176,7 +176,7 @@ class HotplugCore:
         memory.add_one(block, group)
         if guest is not None and not guest.add_memory(group.node, block, 1, False):  # noqa: FBT003
             memory.remove_one(block)
-            raise no_memory_for_memmap(memory, self.view, 1)
+            raise no_memory_for_memmap(memory, 1, kernel_room(self.view))
         choice = self.zone_choice
         if online_type == MMOP_ONLINE and not choice.wants_reasons:
             choice.decisions += 1

@@ -54,7 +54,7 @@ class CoreListener:
         """
 
     def starved(self) -> None:
-        """Told that an add has failed that held all of the kernel's memory for long."""
+        """Told that an add has failed for want of memory, and has left the kernel none."""
 
 
 NOBODY: Final = CoreListener()

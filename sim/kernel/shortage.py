@@ -12,15 +12,20 @@ if TYPE_CHECKING:
     from sim.memory.view import MemoryView
 
 
-def no_memory_for_memmap(memory: Memory, view: MemoryView, count: int) -> HotplugError:
-    """Return the error of an add of ``count`` blocks whose memmap found no room, with what it takes and what there is.
+def kernel_room(view: MemoryView) -> int | None:
+    """Return the pages that kernel requests could get now; None where no guest is modelled."""
+    return None if view.kernel_headroom is None else view.kernel_headroom(None)
 
-    What there is, for kernel requests, is known where a guest is modelled.
+
+def no_memory_for_memmap(memory: Memory, count: int, room: int | None) -> HotplugError:
+    """Return the error of an add of ``count`` blocks whose memmap found no room, with what it takes and what there was.
+
+    ``room``: the pages that kernel requests could get before it; known where a guest is modelled.
     """
     blocks = "1 block" if count == 1 else f"{count} blocks"
     reason = f"no memory for the memmap of {blocks}, {_mib(count * memory.memmap_pages, memory)}"
-    if view.kernel_headroom is not None:
-        reason += f": kernel requests could get {_mib(view.kernel_headroom(None), memory)}"
+    if room is not None:
+        reason += f": kernel requests could get {_mib(room, memory)}"
     return HotplugError(ENOMEM, reason)
 
 

@@ -48,10 +48,6 @@ class Timing:
     """
     migrate: int = 100_000
     """Move 128 MiB of used pages elsewhere, on top of ``offline``: about 1.25 GiB/s, a single copying thread."""
-    bystander: int = 1_000_000
-    """How often an idle guest allocates something, at least: an add that runs out of memory and takes longer than this
-    meets somebody else's allocation, which brings the out-of-memory killer. Between recorded adds that failed: of
-    1 GiB (72 ms), which hurt nobody, and of 120 GiB (8.6 s), which killed the guest: the incident ``wall-2g``."""
     retry_first: int = 50_000_000
     """virtio-mem: wait before the first retry (``VIRTIO_MEM_RETRY_TIMER_MIN_MS``)."""
     retry_most: int = 300_000_000

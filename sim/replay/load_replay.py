@@ -14,12 +14,13 @@ import numpy as np
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest import BootZone, GuestModel, parameters_for_kernel
 from sim.guest.boot import idle_pcp_pages
+from sim.kernel.listener import CoreListener, Listeners
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.replay.kernel_replay import Replay, growth_samples
 from sim.replay.load_commands import apply, ooms
 from sim.replay.load_comparison import StepComparison, TraceComparison
 from sim.replay.shell_lines import parse_command
-from sim.replay.trace_format import TraceError, read_trace
+from sim.replay.trace_format import DeviceEntry, TraceError, read_trace
 from sim.units import MIB, seconds_to_us
 
 if TYPE_CHECKING:
@@ -28,12 +29,25 @@ if TYPE_CHECKING:
 
     from sim.guest import GuestParameters, OomEvent
     from sim.guest.contract import ZoneUse
+    from sim.kernel.oom_log import OomLog
     from sim.replay.load_comparison import Pair
     from sim.replay.report import ReplayReport
     from sim.replay.trace_format import Snapshot, Step, Trace, ZoneSnapshot
 
 _MOVES: Final = frozenset({"resize_virtio_mem", "set_block_state", "unplug_dimm", "wait"})
 """Steps in which pages are moved for offlining; in others the kernel moves some to have huge pages."""
+
+
+class _Bystander(CoreListener):
+    """Allocates something right after an add that has left the kernel no memory: the recorder is never idle long."""
+
+    def __init__(self, model: GuestModel, ooms: OomLog) -> None:
+        self._model = model
+        self._ooms = ooms
+
+    def starved(self) -> None:
+        """Find no memory."""
+        self._ooms.out_of_memory(self._model.starve())
 
 
 class LoadReplay(Replay):
@@ -47,6 +61,7 @@ class LoadReplay(Replay):
         self.model = GuestModel(parameters, block_pages=trace.memory_block_size // trace.page_size)
         self.model.boot(boot_zones(trace, parameters))
         super().__init__(trace, guest=self.model)
+        self.core.listener = Listeners(self.ooms, _Bystander(self.model, self.ooms))
         self.events: dict[int, tuple[OomEvent, ...]] = {}
         self._applied: tuple[OomEvent, ...] = ()
         self._kernel_at_boot = _kernel_pages(trace, trace.boot)
@@ -71,6 +86,15 @@ class LoadReplay(Replay):
             yield self._row(number, step)
             if self.model.killer.guest_died:
                 return
+
+    def _entry(self, step: Step, name: str | None = None) -> DeviceEntry | None:
+        """Return a device as recorded; the DIMM that the guest died of, where QEMU puts one: behind all others."""
+        if step.devices is None and step.op == "plug_dimm" and step.id and step.size:
+            others = self.trace.steps[self._step - 1].devices or () if self._step else ()
+            ends = [entry.addr + entry.size for entry in others if entry.addr is not None and entry.size is not None]
+            if ends:
+                return DeviceEntry(id=step.id, type="dimm", node=step.node or 0, addr=max(ends), size=step.size)
+        return super()._entry(step, name)
 
     def _advance(self, seconds: float) -> None:
         self._until(int(self.env.now) + seconds_to_us(seconds))

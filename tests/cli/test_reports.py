@@ -179,7 +179,7 @@ def test_incidents_stand_under_what_was_published_and_what_was_simulated(monkeyp
     ]
     assert found[3] == ["1 of 2 agree (3.0 s)."]
 
-    fitted["wall-2g"] = ("timing.bystander",)
+    fitted["wall-2g"] = ("timing.dimm_add",)
     found = rows(invoke("incidents", "wall-2g", "cover-letter").stdout)
     assert sorted(line[4] for line in found[1:3]) == ["no", "yes, fitted"]
     assert found[3] == ["0 of 1 agree; 1 of 1 agree that a setting was fitted to (3.0 s)."]

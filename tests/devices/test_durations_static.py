@@ -143,47 +143,29 @@ def test_who_asked_is_told_how_it_ended() -> None:
 # Adds that fail for want of memory ----
 
 
-def starved_by(bystander: int, *, dax: bool = False, ranges: tuple[int, ...] = (1, 3), memmap_blocks: int = 0) -> int:
-    """How often somebody else's allocation fails while ranges of so many blocks cannot be added."""
+@pytest.mark.parametrize(("dax", "memmap_blocks", "times"), [(False, 0, 2), (False, 1, 1), (True, 0, 1), (True, 1, 1)])
+def test_each_range_that_finds_no_memory_starves_whoever_asks_next(dax: bool, memmap_blocks: int, times: int) -> None:  # noqa: FBT001
+    """A DIMM tells of every range, a dax device of the last one; that nothing at all went in is no want of memory."""
     guest = FakeGuest()
     guest.memmap_blocks = memmap_blocks
-    rig = Rig(block=BLOCK, section=BLOCK, guest=guest, timing=Timing(dimm_add=ADD // 2, bystander=bystander))
-    places = [(at(10 * number), blocks * BLOCK) for number, blocks in enumerate(ranges)]
+    rig = Rig(block=BLOCK, section=BLOCK, guest=guest, timing=Timing(dimm_add=ADD // 2))
+    places = [(at(10 * number), blocks * BLOCK) for number, blocks in enumerate((1, 3))]
     device = rig.unplugged_dax(*places) if dax else rig.unplugged_dimm("d", *places)
     device.plug()
     rig.env.run()
-    starved = rig.told.starvation
-    assert starved == [sum(ranges) * ADD] * len(starved)
+    assert rig.told.starvation == [4 * ADD] * times
     assert {event[2] for event in rig.events(EventKind.FAILED)} == {device.index}
-    return len(starved)
 
 
-@pytest.mark.parametrize(("bystander", "times"), [(ADD, 2), (ADD + 1, 1), (3 * ADD, 1), (3 * ADD + 1, 0)], ids=str)
-def test_a_range_that_fails_hits_a_bystander_who_comes_in_time(bystander: int, times: int) -> None:
-    """Each range by its own size; that nothing at all could be added is no want of memory."""
-    assert starved_by(bystander) == times
-
-
-@pytest.mark.parametrize(
-    ("bystander", "memmap_blocks", "times"),
-    [(4 * ADD, 0, 1), (4 * ADD + 1, 0, 0), (3 * ADD, 1, 1), (3 * ADD + 1, 1, 0)],
-    ids=str,
-)
-def test_a_dax_device_that_fails_does_so_as_a_whole_or_by_a_range(
-    bystander: int, memmap_blocks: int, times: int
-) -> None:
-    assert starved_by(bystander, dax=True, memmap_blocks=memmap_blocks) == times
-
-
-def test_a_block_of_virtio_mem_that_fails_hits_nobody() -> None:
+def test_a_block_of_virtio_mem_that_finds_no_memory_starves_whoever_asks_next() -> None:
     guest = FakeGuest()
     guest.memmap_blocks = 0
-    rig = Rig(guest=guest, timing=Timing(virtio_mem_plug=5_000_000, bystander=1))
+    rig = Rig(guest=guest, timing=Timing(virtio_mem_plug=5_000_000))
     device = rig.virtio_mem()
     device.resize(GIB)
     rig.run_for(5_000_000)
     assert [event[1:3] for event in rig.events(EventKind.FAILED)] == [("FAILED", device.index)]
-    assert rig.told.starvation == []
+    assert rig.told.starvation == [5_000_000]
 
 
 def test_blocks_put_online_by_hand_are_recorded_under_the_device_that_has_them() -> None:

@@ -58,6 +58,7 @@ ROUND = GuestParameters(
     socket_data_factor=1.0,
     pageblock_fill=1.0,
     block_overhead_bytes=0,
+    fragment_bytes=0,
     zone_settle_bytes=0,
     zone_settle_held_bytes=0,
     zone_settle_pcp_bytes=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.guest import BootZone, GuestModel, GuestParameters, OomKind, parameters_for
-from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import BLOCK, FIRST, MIB, SMALL_BLOCK, guest, plug, small
 
 FULL = (1 << 64) - 1
@@ -25,10 +25,17 @@ def test_memmap_is_taken_at_once_and_comes_back() -> None:
     assert state(model) == before
 
 
-def test_failed_add_takes_nothing() -> None:
+def test_of_an_add_that_fails_the_memmap_of_the_sections_done_before_stays() -> None:
     model = guest(1024)
-    before = state(model)
+    free = model.zones[0, ZONE_DMA32].free
     assert not model.add_memory(0, FIRST, 8 * 70, altmap=False)
+    model.check()
+    taken = {zone.type: zone.memmap for zone in model.zones.values()}
+    assert taken == {ZONE_DMA: 5 * 512, ZONE_DMA32: 396 * 512}
+    assert 0 <= free - taken[ZONE_DMA32] - model.zones[0, ZONE_DMA32].min < 512
+    # Nothing gives it back; the next one fails at its first section and takes nothing.
+    before = state(model)
+    assert not model.add_memory(0, FIRST + 1000, 1, altmap=False)
     assert state(model) == before
 
 

@@ -55,6 +55,36 @@ def test_it_is_taken_down_to_the_minimum_and_not_a_page_more() -> None:
         model.check()
 
 
+@pytest.mark.parametrize(
+    ("fragments", "room", "fits"),
+    [
+        # More fragments than the minimum raised by a piece: there it ends.
+        (4096, 1024, True),
+        (4096, 1023, False),
+        # Fewer: it ends with them.
+        (MIN + 300, 812, True),
+        (MIN + 300, 811, False),
+        # None above the minimum.
+        (MIN, 512, True),
+        (MIN, 511, False),
+    ],
+)
+def test_fragments_of_user_pageblocks_are_not_had_for_it(fragments: int, room: int, fits: bool) -> None:  # noqa: FBT001
+    model = small(ZONE_MOVABLE, fragment_bytes=fragments * 4096)
+    model.demands.pin("p", SIZE - MIN - room)
+    assert model.add_memory(0, 100, 8, altmap=False) is fits
+
+
+@pytest.mark.parametrize(
+    ("room", "cache", "starves"), [(511, 0, True), (512, 0, False), (0, 512, False), (0, 511, True)]
+)
+def test_whoever_asks_next_starves_where_less_than_a_piece_is_left(room: int, cache: int, starves: bool) -> None:  # noqa: FBT001
+    model = small(ZONE_MOVABLE, system_cache_bytes=cache * 4096)
+    model.demands.kernel_memory("k", SIZE - MIN - room)
+    assert bool(model.starve()) is starves
+    assert model.killer.guest_died is starves
+
+
 def test_a_newer_kernel_takes_it_further_down() -> None:
     for room, fits in ((512, True), (511, False)):
         model = small(ZONE_MOVABLE, kernel_min_share=0.5)

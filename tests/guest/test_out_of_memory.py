@@ -44,7 +44,7 @@ def test_the_biggest_process_dies_and_of_equals_the_youngest(loads: str, victim:
     model = small(ZONE_MOVABLE)
     for name in loads:
         model.demands.anonymous(name, 2000 if name.isupper() else 1000)
-    (event,) = model.killer.starve()
+    (event,) = model.killer.kill(OomKind.KERNEL)
     assert event.victim == victim
     assert victim not in model.loads
     assert len(model.loads) == 2
@@ -56,9 +56,9 @@ def test_a_kill_names_the_equals_of_the_victim_that_lie_elsewhere() -> None:
     model.demands.pin("kernel", 30_002)
     model.demands.anonymous("movable too", 30_001)
     model.demands.anonymous("smaller", 29_000)
-    (event,) = model.killer.starve()
+    (event,) = model.killer.kill(OomKind.KERNEL)
     assert (event.victim, event.tie, event.equals) == ("kernel", 2, ("movable too", "movable"))
-    (event,) = model.killer.starve()
+    (event,) = model.killer.kill(OomKind.KERNEL)
     assert (event.victim, event.tie, event.equals) == ("movable too", 1, ())  # its equal is in the same zone
 
 
@@ -66,7 +66,7 @@ def test_a_kill_without_equals_names_none() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.anonymous("a", 20_000)
     model.demands.pin("b", 20_003)
-    assert [event.equals for event in model.killer.starve()] == [()]
+    assert [event.equals for event in model.killer.kill(OomKind.KERNEL)] == [()]
 
 
 def test_what_counts_against_a_process() -> None:
@@ -91,7 +91,7 @@ def test_what_counts_against_a_process() -> None:
         "/run/x": 9000,
         "kernel": 0,
     }
-    victims = [event.victim for _ in range(4) for event in model.killer.starve()]
+    victims = [event.victim for _ in range(4) for event in model.killer.kill(OomKind.KERNEL)]
     assert victims == ["anonymous", "tables", "pins", "processes"]
     assert not model.killer.guest_died
 
@@ -100,7 +100,7 @@ def test_what_counts_against_a_process() -> None:
 def test_of_many_processes_a_64th_dies_at_a_time(count: int, left: int) -> None:
     model = small(ZONE_MOVABLE)
     model.demands.processes("p", count)
-    (event,) = model.killer.starve()
+    (event,) = model.killer.kill(OomKind.KERNEL)
     assert (event.victim, event.guest_died) == ("p", False)
     load = model.loads["p"]
     assert (load.units, load.user_pages(), load.kernel_pages()) == (left, left, 2 * left)
@@ -110,7 +110,7 @@ def test_of_many_processes_a_64th_dies_at_a_time(count: int, left: int) -> None:
 def test_children_that_asked_to_die_with_their_parent_go_with_it(count: int) -> None:
     model = small(ZONE_MOVABLE)
     model.demands.workers("p", count)
-    (event,) = model.killer.starve()
+    (event,) = model.killer.kill(OomKind.KERNEL)
     assert (event.victim, event.tie, event.guest_died) == ("p", 0, False)
     assert not model.loads
 
@@ -130,14 +130,14 @@ def test_a_choice_among_equals_is_marked(sizes: tuple[int, ...], victim: str, ti
     model = small(ZONE_MOVABLE)
     for number, size in enumerate(sizes):
         model.demands.anonymous(str(number), size)
-    (event,) = model.killer.starve()
+    (event,) = model.killer.kill(OomKind.KERNEL)
     assert (event.victim, event.tie) == (victim, tie)
 
 
 def test_which_of_many_like_processes_dies_is_no_tie() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.processes("p", 640)
-    assert [event.tie for event in model.killer.starve()] == [0]
+    assert [event.tie for event in model.killer.kill(OomKind.KERNEL)] == [0]
 
 
 SMALL_TABLES, LARGE_TABLES = 1024, 1025
@@ -178,7 +178,7 @@ def test_of_equals_that_all_die_none_was_chosen_by_chance(names: str, ties: list
     for name in names:
         model.demands.page_tables(name, 2000)
     model.demands.kernel_memory("kernel", SIZE - MIN - 2000 * len(names))
-    assert [event.tie for event in model.killer.starve()] == ties
+    assert [event.tie for event in model.killer.kill(OomKind.KERNEL)] == ties
 
 
 def test_anonymous_memory_is_free_at_once_and_its_process_dies_alone() -> None:
@@ -187,28 +187,28 @@ def test_anonymous_memory_is_free_at_once_and_its_process_dies_alone() -> None:
     model.demands.anonymous("a", 20_000)
     model.demands.page_tables("b", 5000)
     model.demands.kernel_memory("kernel", SIZE - 2 * MIN - 27_000)
-    assert [event.victim for event in model.killer.starve()] == ["a"]
+    assert [event.victim for event in model.killer.kill(OomKind.KERNEL)] == ["a"]
     assert model.loads.keys() == {"b", "kernel"}
 
 
 def test_a_process_without_pages_of_its_own_is_better_than_none() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.pipes("pipes", 10)
-    assert [event.victim for event in model.killer.starve()] == ["pipes"]
+    assert [event.victim for event in model.killer.kill(OomKind.KERNEL)] == ["pipes"]
     assert not model.killer.guest_died
 
 
 def test_the_last_process_takes_its_load_along() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.processes("p", 1)
-    assert [event.victim for event in model.killer.starve()] == ["p"]
+    assert [event.victim for event in model.killer.kill(OomKind.KERNEL)] == ["p"]
     assert not model.loads
 
 
 def test_without_a_process_the_guest_dies_and_serves_nothing_any_more() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.tmpfs_files("/tmp/f", 1000)  # noqa: S108 - a path inside the guest
-    (event,) = model.killer.starve()
+    (event,) = model.killer.kill(OomKind.KERNEL)
     assert (event.kind, event.victim, event.guest_died, event.done_share) == (OomKind.KERNEL, None, True, 0.0)
     assert model.killer.guest_died
     assert model.demands.anonymous("a", 5) == (0, 0.0, ())

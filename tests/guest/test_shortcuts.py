@@ -132,7 +132,7 @@ def test_memmap_goes_where_a_search_would_put_it() -> None:
         if zone.free - need <= zone.managed // 8:
             continue
         shortcuts += 1
-        assert model.memmaps.find(zonelist, need) == [(zone, need)]
+        assert model.memmaps.find(zonelist, need) == ([(zone, need)], 0)
         long = deepcopy(model)
         part = take(first_kernel_zone(long), need)
         long._settled.charge(blocks)
@@ -148,7 +148,7 @@ def test_no_memmap_is_too_much_for_the_shortcut_by_a_page() -> None:
     model.boot([BootZone(0, ZONE_DMA32, 8 * BLOCK, 8 * BLOCK, runs=((0, 8),))])
     zone = model.zones[0, ZONE_DMA32]
     model.demands.pin("p", zone.free - zone.managed // 8 - 512)
-    assert model.memmaps.find([zone], 512) == [(zone, 512)]
+    assert model.memmaps.find([zone], 512) == ([(zone, 512)], 0)
     assert zone.low < zone.managed // 8 == zone.free - 512
 
 
@@ -163,7 +163,7 @@ def test_blocks_are_charged_as_one_by_one(overhead: int) -> None:
         return zones, loads, reclaim, SettledKernel(loads, Allocation(zones, reclaim), parameters)
 
     zones, loads, reclaim, settled = parts()
-    memmaps = Memmaps(zones, reclaim, settled, BLOCK)
+    memmaps = Memmaps(zones, reclaim, settled, BLOCK, parameters)
     _, charged_loads, _, charged = parts()
     draw = random.Random(3)
     added: list[tuple[int, int]] = []

@@ -103,7 +103,7 @@ def test_incidents_that_a_default_was_taken_from_are_marked_and_no_others() -> N
     marked = {(key, name) for name in CHECKS for key in fitted(name) if not key.startswith(("workloads.", "guest."))}
 
     assert told == marked
-    assert {name for _, name in told} == {"neon-vmem-48g", "wall-2g"}
+    assert {name for _, name in told} == {"neon-vmem-48g"}
 
 
 def test_a_default_that_names_the_source_of_an_incident_names_the_incident() -> None:
@@ -204,7 +204,7 @@ def test_a_smaller_guest_does_not_hold_the_memmap_of_47_gib() -> None:
 
     assert run.first_failed_add is not None
     assert 30 * GIB < max(run.plugged(request.at) for request in run.requests) < 47 * GIB
-    assert run.plugged_at_end == 0
+    assert run.died, "what was left for the kernel went into the memmap of the sections that were done"
 
 
 def archive(policy: str = "online-movable", *, boot_memory: str = "1GiB") -> Runs:
@@ -316,46 +316,35 @@ def test_twice_the_boot_memory_of_a_large_dimm() -> None:
     assert [runs.of(label).plugged_at_end for label in ("100 GiB", "120 GiB")] == [100 * GIB, 120 * GIB]
 
 
-def test_a_failing_add_that_takes_long_hits_whoever_is_there() -> None:
-    def with_program(given: dict[str, Any]) -> None:
-        program = {"name": "guest-load", "size": "100MiB", "duration": 30}
-        given["workloads"] = [
-            {"label": label, "together": [dimm | {"label": "dimm"}, program]}
-            for dimm in given["workloads"]
-            for label in [dimm["label"]]
-        ]
+def test_a_failing_add_kills_a_guest_without_page_cache() -> None:
+    def with_files(given: dict[str, Any]) -> None:
+        given["guest"]["system_cache_bytes"] = "8MiB"
 
-    def patient(given: dict[str, Any]) -> None:
-        given["timing"] = {"bystander": 10}
+    spared, nobody = (changed_runs("wall-2g", change) for change in (with_files, lambda _: None))
 
-    killed, spared, nobody = (changed_runs("wall-2g", change) for change in (with_program, patient, lambda _: None))
-
-    assert [len(killed.of(label).ooms) for label in ("100 GiB", "120 GiB")] == [0, 1]
-    assert not killed.of("120 GiB").died
-    assert nobody.of("120 GiB").died
-    assert not spared.of("120 GiB").ooms
-    assert not any(run.died for run in changed_runs("wall-512m", lambda _: None)), "its failing adds are short"
+    assert [nobody.of(label).died for label in ("100 GiB", "120 GiB")] == [False, True]
+    assert not any(run.died or run.ooms for run in spared)
 
 
 # The command ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_command_prints_each_incident_and_how_many_agree() -> None:
-    result = CliRunner().invoke(main, ["incidents", "wall-2g", "cover-letter"])
+    result = CliRunner().invoke(main, ["incidents", "rfc-memmap-132m", "cover-letter"])
 
     assert result.exit_code == 0
-    assert all(name in result.output for name in ("wall-2g", "cover-letter"))
+    assert all(name in result.output for name in ("rfc-memmap-132m", "cover-letter"))
     assert "1 of 1 agree; 1 of 1 agree that a setting was fitted to" in result.output
 
 
 def test_the_command_prints_json_of_those_that_are_named() -> None:
-    result = CliRunner().invoke(main, ["incidents", "--json", "wall-2g", "cover-letter"])
+    result = CliRunner().invoke(main, ["incidents", "--json", "rfc-memmap-132m", "cover-letter"])
 
     found = json.loads(result.output)
-    assert [entry["id"] for entry in found] == ["wall-2g", "cover-letter"]
+    assert [entry["id"] for entry in found] == ["rfc-memmap-132m", "cover-letter"]
     assert all(entry["agrees"] for entry in found)
     assert {"published", "simulated", "margin", "source", "cause", "seconds"} <= set(found[0])
-    assert [entry["fitted"] for entry in found] == [["timing.bystander"], []]
+    assert [entry["fitted"] for entry in found] == [["guest.idle_use_bytes"], []]
 
 
 def test_an_unknown_incident_is_bad_input() -> None:

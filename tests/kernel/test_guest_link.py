@@ -137,16 +137,29 @@ def test_a_crowd_that_lost_some_is_not_dead() -> None:
     assert 0 < link.model.loads["crowd"].units < 10_000
 
 
-def test_kernel_memory_held_for_long_fails_somebody_else() -> None:
+def test_an_add_that_left_nothing_fails_somebody_else() -> None:
     link, core = linked()
-    assert link.set_demand("a", "anonymous", MIB)
+    assert link.set_demand("a", "page-tables", 4 * MIB)
+    assert link.set_demand("b", "anonymous", 4 * PAGE_SIZE)
+    core.listener.starved()
+    assert link.ooms.kills == []  # there is plenty
+    assert not link.model.add_memory(0, FIRST, 8 * 100, altmap=False)
     core.listener.starved()
     assert [(event.kind, event.victim) for _, event in link.ooms.kills] == [(OomKind.KERNEL, "a")]
     assert link.killed == {"a"}
+    assert not link.model.add_memory(0, FIRST + 1000, 8, altmap=False)
     core.listener.starved()
     assert link.model.killer.guest_died
     core.listener.starved()  # nobody is left to fail
-    assert len(link.ooms.kills) == 2
+    assert [event.victim for _, event in link.ooms.kills] == ["a", "b", None]
+
+
+def test_a_guest_whose_programs_have_page_cache_lives() -> None:
+    link, core = linked(spec=GuestSpec({"system_cache_bytes": 2 * MIB}))
+    assert link.set_demand("a", "anonymous", MIB)
+    assert not link.model.add_memory(0, FIRST, 8 * 100, altmap=False)
+    core.listener.starved()
+    assert link.ooms.kills == []
 
 
 def test_policies_see_the_room_of_the_kernel() -> None:

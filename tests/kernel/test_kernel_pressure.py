@@ -150,10 +150,11 @@ def test_several_kills_of_one_demand_are_told_once() -> None:
     assert policy.heard == [(0, 0)]
 
 
-def test_kernel_memory_held_for_long_is_told() -> None:
+def test_kernel_memory_that_an_add_used_up_is_told() -> None:
     policy = Listens()
     link, core = linked(policy=policy)
-    assert link.set_demand("a", "anonymous", MIB)
+    assert link.set_demand("a", "page-tables", 4 * MIB)
+    assert not link.model.add_memory(0, FIRST, 8 * 100, altmap=False)
     core.listener.starved()
     assert policy.heard == [(0, 0)]
 
