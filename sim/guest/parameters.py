@@ -232,6 +232,7 @@ _V6_12: Final = replace(
     anon_table_share=2.1 / 1024,
 )
 
+# Units and lists of 6.12: the recording of a 7.3 under load has page tables only.
 _V7_3: Final = replace(
     _V6_12,
     series="7.3",
