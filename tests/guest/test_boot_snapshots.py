@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from sim.guest import PresentZone, default_boot, parameters_for, parameters_for_kernel
-from sim.guest.reserve import BootOptions, managed_pages
+from sim.guest import default_boot, parameters_for, parameters_for_kernel
+from sim.guest.reserve import managed_pages
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
-from sim.memory.zones import ZONE_BY_LABEL, ZONE_LABELS
+from sim.memory.zones import ZONE_LABELS
+from sim.replay.recorded_machine import recorded_machine
 from sim.replay.trace_format import read_trace
 from sim.units import GIB, MIB
 from tests.conftest import KERNEL_TRACES
@@ -32,30 +33,6 @@ TOOLS: Final = 8
 """MiB that the tools take which recordings with free memory by zone were made with."""
 
 
-def present(trace: Trace) -> list[PresentZone]:
-    return [
-        PresentZone(zone.node, int(ZONE_BY_LABEL[zone.zone]), zone.present_pages, ((0, 1),))
-        for zone in trace.boot.zones
-        if zone.zone in ZONE_BY_LABEL and zone.present_pages
-    ]
-
-
-def options(trace: Trace) -> BootOptions:
-    """What the recorded machine and its command line say."""
-    above_4g = max(zone.start_pfn + zone.spanned_pages for zone in trace.boot.zones) > 4 * GIB // PAGE_SIZE
-    words = trace.kernel_cmdline.split()
-    nodes = trace.machine.nodes
-    grows = trace.machine.max_memory > sum(node.boot_memory for node in nodes)
-    return BootOptions(
-        swiotlb="swiotlb=noforce" not in words and (above_4g or grows),
-        above_4g=above_4g,
-        log_buf_len=LOG,
-        bottom_up="movable_node" in words,
-        cma=sum(zone.cma_pages for zone in trace.boot.zones) * PAGE_SIZE,
-        memoryless_nodes=sum(not node.boot_memory for node in nodes),
-    )
-
-
 def is_small(trace: Trace) -> bool:
     """Whether it is the 6.1 that was built with CMA and hardly a driver."""
     return "cma" in trace.kernel.split()[0]
@@ -71,12 +48,16 @@ def kernel(trace: Trace) -> GuestParameters:
 
 
 def differences(trace: Trace) -> list[str]:
-    """Return what is off: managed pages of a zone by more than 16 (small kernel: 256), free memory by over 8 MiB."""
+    """Return what is off: managed pages of a zone by more than 16 (small kernel: 80), free memory by more than 8 MiB.
+
+    Zones, too, are those that the machine is laid out with, not the recorded ones.
+    """
+    layout = lay_out(recorded_machine(trace))
     recorded = {(zone.node, zone.zone): zone for zone in trace.boot.zones}
     off, total_free = [], 0
-    for zone in default_boot(present(trace), kernel(trace), options(trace)):
+    for zone in default_boot(layout.present_zones(), kernel(trace), layout.options):
         found = recorded[zone.node, ZONE_LABELS[zone.zone]]
-        if abs(zone.managed - found.managed_pages) > (256 if is_small(trace) else 16):
+        if abs(zone.managed - found.managed_pages) > (80 if is_small(trace) else 16):
             off.append(f"{found.zone} {zone.node}: {zone.managed} pages managed, {found.managed_pages} recorded")
         free = zone.free - zone.pcp
         if found.free_pages is not None and abs(free - found.free_pages) > 8 * PAGES:
