@@ -36,7 +36,7 @@ _NVDIMM_PAGES: Final = 1
 _VIRTIO_DISK_PAGES: Final = 3
 # SMBIOS has an entry for each 16 GiB; SeaBIOS puts tables of up to 600 bytes below 1 MiB (BUILD_MAX_SMBIOS_FSEG).
 _SMBIOS_MODULE: Final = 16 * GIB
-_SMBIOS_BASE_BYTES: Final = 376
+_SMBIOS_BASE_BYTES: Final = 368
 _SMBIOS_MODULE_BYTES: Final = 53
 _SMBIOS_LOW_BYTES: Final = 600
 

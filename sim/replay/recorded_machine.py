@@ -43,7 +43,9 @@ def recorded_machine(trace: Trace) -> MachineSpec:
             movable_node="movable_node" in words,
             soft_reserved=tuple(
                 (_bytes(found["start"]), _bytes(found["size"]))
-                for found in map(_SOFT_RESERVED.fullmatch, [values.get("memmap", "")])
+                for word in words
+                if word.startswith("memmap=")
+                for found in map(_SOFT_RESERVED.fullmatch, word.removeprefix("memmap=").split(","))
                 if found is not None
             ),
             swiotlb="noforce" if values.get("swiotlb") == "noforce" else None,

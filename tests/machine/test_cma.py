@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from policies.auto_movable import AutoMovable
+from sim.engine import simulate
 from sim.faults import InputError
+from sim.machine.boot_layout import lay_out
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import EBUSY, HotplugError
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.recorder import EventKind
+from sim.record.series import run_series
+from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.machine.test_boot_numbers import laid_out
+from tests.support.reach import Reach
+from workloads.dimm_slots import DimmSlots
 
 
 def areas(*mib: float, **options: Any) -> list[tuple[int, int, int]]:  # noqa: ANN401
@@ -100,3 +111,50 @@ def test_cma_that_no_zone_holds_as_a_whole_is_a_fault(mib: tuple[int, ...], opti
     (fault,) = caught.value.faults
     assert fault.key == "cma"
     assert says in fault.what
+
+
+REACH = Reach({"CMA below 4 GiB": 4, "CMA above 4 GiB": 4, "MOVABLE at boot": 4, "several areas": 2, "no CMA": 3})
+
+
+class Plugs(DimmSlots):
+    """A workload that is over after a few DIMMs."""
+
+    def duration(self) -> float:
+        return 30.0
+
+
+@REACH.test(examples=45)
+@given(
+    nodes=st.lists(st.sampled_from((4, 8, 12, 16, 24, 40)), min_size=1, max_size=3),
+    cma=st.sampled_from((0, 64, 256, 1024)),
+    share=st.sampled_from((0, 0, 50, 80)),
+    kernel=st.sampled_from(("6.1", "7.3")),
+    ratio=st.sampled_from((50, 301)),
+)
+def test_what_a_run_says_of_zones_is_a_plain_count_over_them(
+    nodes: list[int], cma: int, share: int, kernel: str, ratio: int
+) -> None:
+    """MOVABLE and KERNEL are present pages, each counted once; MV and KE as ``auto_movable_stats`` has them."""
+    memory = tuple(NodeSpec(size * 128 * MIB) for size in nodes)
+    total = sum(node.boot_memory for node in memory)
+    try:
+        machine = MachineSpec(memory, cma=cma * MIB, kernelcore=total * share // 100 // 4096 * 4096, kernel=kernel)
+    except InputError:
+        return
+    layout = lay_out(machine)
+    result = simulate(machine, AutoMovable(ratio=ratio), Plugs(), Streams(1, 0))
+    series = run_series(result)
+    added = [event for event in result.events.tolist() if event[1] == EventKind.PLUG]
+    hot = {zone: sum(event[4] for event in added if event[5] == zone) * result.block_pages for zone in range(4)}
+    movable = sum(zone.present for zone in layout.zones if zone.zone == ZONE_MOVABLE)
+    kernel_pages = sum(zone.present for zone in layout.zones if zone.zone != ZONE_MOVABLE)
+    counted = sum(zone.cma for zone in layout.zones if zone.zone != ZONE_MOVABLE)
+    assert series.movable[-1] == movable + hot[ZONE_MOVABLE] >= 0
+    assert series.kernel[-1] == kernel_pages + sum(hot.values()) - hot[ZONE_MOVABLE] > 0
+    assert series.auto_movable[-1] == series.movable[-1] + counted
+    assert series.auto_kernel[-1] == kernel_pages - counted >= 0
+    assert (series.movable[0], series.auto_movable[0]) == (movable, movable + counted)
+    below = any(area.start < 4 * GIB // 4096 for area in layout.cma_areas)
+    REACH("no CMA" if not layout.cma_areas else "CMA below 4 GiB" if below else "CMA above 4 GiB")
+    REACH("MOVABLE at boot", movable > 0)
+    REACH("several areas", len(layout.cma_areas) > 1)

@@ -79,10 +79,11 @@ def test_what_firmware_keeps_depends_on_what_the_machine_was_started_with() -> N
 
 def test_words_of_the_command_line_are_read_as_the_kernel_reads_them(kernel_traces: tuple[Path, ...]) -> None:
     trace = read_trace(kernel_traces[0])
-    words = "quiet kernelcore=512M movable_node cma=0x4000000 memmap=64M%0x10000000-1+0xefffffff"
+    soft = "memmap=64M%0x10000000-1+0xefffffff memmap=16M%768M-1+0xefffffff,1M$0x1000"
+    words = f"quiet kernelcore=512M movable_node cma=0x4000000 {soft}"
     machine = recorded_machine(trace.model_copy(update={"kernel_cmdline": words}))
     assert (machine.kernelcore, machine.cma, machine.movable_node) == (512 * MIB, 64 * MIB, True)
-    assert machine.soft_reserved == ((256 * MIB, 64 * MIB),)
+    assert machine.soft_reserved == ((256 * MIB, 64 * MIB), (768 * MIB, 16 * MIB))
 
 
 @pytest.mark.parametrize("word", ["mem=much", "cma=900G", "cma=-5", "mem=1"])
