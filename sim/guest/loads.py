@@ -56,6 +56,15 @@ CACHED = frozenset({LoadKind.PAGE_CACHE, LoadKind.DISK_FILES})
 """Kinds whose user pages are page cache."""
 
 
+IN_CHUNKS = frozenset(
+    {
+        LoadKind.TMPFS_FILES, LoadKind.DISK_FILES, LoadKind.PROCESSES, LoadKind.WORKERS, LoadKind.PIPES,
+        LoadKind.SOCKETS,
+    }
+)  # fmt: skip
+"""Kinds whose kernel pages are slab and stacks for the greater part: chunks of several pages."""
+
+
 class Load:
     """One named load.
 
@@ -128,7 +137,8 @@ class Load:
         """Free user pages in a zone, or in a block of it: of page cache the oldest, of all else the youngest."""
         zone.free += pages
         zone.user -= pages
-        zone.fill_pcp_loads(pages)
+        if not self.huge:
+            zone.fill_pcp_loads(pages)
         layout = zone.layout
         if layout is not None:
             if block is not None:
@@ -165,7 +175,10 @@ class Load:
             self._give(zone, zone.pageblocks, pages)
         zone.free += pages
         zone.kernel -= pages
-        zone.fill_pcp_loads(pages)
+        if self.kind not in IN_CHUNKS:
+            zone.fill_pcp_loads(pages)
+        elif pages >= zone.pcp_flushed:
+            zone.flush_pcp()
         if slab:
             zone.slab -= pages
         _take_from(self.slab if slab else self.kernel, zone, pages)

@@ -87,6 +87,7 @@ class GuestModel:
         By itself something happens at ``write_back.due_us``, and whoever has a clock calls it then, too.
         """
         self.write_back.advance(now_us)
+        self._zones.decay_lists(now_us)
 
     def check(self) -> None:
         """Check all invariants slowly. Raises InvariantError naming the one that does not hold."""

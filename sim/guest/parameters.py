@@ -65,9 +65,12 @@ class GuestParameters:
     """The same as a share of managed memory, where that is less, in a guest too small for huge pages (577 of 95,883
     pages at 512 MiB)."""
     pcp_adaptive_share: float = 0.0
-    """Share of a zone that may lie on CPU lists after loads freed memory, where that is more than the low
-    watermark. 6.1: never; 6.12 tunes the lists up to an eighth of the zone (mm/page_alloc.c, nr_pcp_high), half of
-    which is the best guess: units recording, 1 to 213 of 2048 MiB."""
+    """Share of a zone to which its CPU lists grow while single pages are freed, where that is more than the low
+    watermark. 6.1: never; 6.12 tunes the lists up to an eighth (mm/page_alloc.c, nr_pcp_high; MIN_PERCPU_PAGELIST_HIGH_
+    FRACTION). What is freed in chunks, slab and stacks, empties them: units recording, 1 to 213 of 2048 MiB."""
+    pcp_decay_bytes: int = 2016 << 12
+    """What of longer lists goes back in a second: 32 batches of 63 pages (mm/page_alloc.c, decay_pcp_high). Units
+    recording, 6.12: 213, 198, 182 and 175 MiB, with a second or two between."""
     zone_settle_bytes: int = 720 << 10
     """Kernel memory that moves into a zone Normal that hotplug created, within seconds (come-back recordings, idle
     shrink: about 0.2 MiB in the 4 MiB that stay)."""
@@ -222,7 +225,7 @@ _V6_12: Final = replace(
     idle_pcp_bytes=25 << 19,  # boot snapshots under load: 10.1 to 14.6 MiB
     idle_pcp_small_share=0.018,  # 1,731 to 2,435 of 97,650 pages
     kernel_min_share=0.83,
-    pcp_adaptive_share=1 / 16,
+    pcp_adaptive_share=1 / 8,
     tmpfs_file_bytes=1085,
     disk_file_bytes=1748,
     disk_file_data_bytes=1932,
@@ -264,7 +267,9 @@ _WHAT_STAYS: Final = (
 SCATTER: Final[dict[str, Scatter]] = {
     "idle_use_bytes": Scatter(0.95, 1.15, "boot snapshots: 0.9 MiB less to 3.3 more than the model has of 27, 6.1"),
     "idle_pcp_bytes": Scatter(0.8, 1.17, "boot snapshots under load: 10.1 to 14.6 MiB", ("6.12", "7.3")),
-    "pcp_adaptive_share": Scatter(0.0, 1.66, "units recording: 1 to 213 of 2048 MiB", ("6.12", "7.3")),
+    "pcp_adaptive_share": Scatter(
+        0.1, 1.1, "24 to 213 of 256 MiB that a list may grow to, in five recordings", ("6.12", "7.3")
+    ),
     "leftover_tmpfs": Scatter(0.6, 1.5, _WHAT_STAYS),
     "leftover_disk": Scatter(0.6, 1.5, _WHAT_STAYS),
     "leftover_processes": Scatter(0.6, 1.5, _WHAT_STAYS),

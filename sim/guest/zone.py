@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sim.guest.contract import ZoneUse
 from sim.guest.layout import Layout
-from sim.memory.zones import ZONE_DMA
+from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
 from sim.pages import PAGES_4K
 from sim.units import MIB
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _KNEE = 16 * MIB
 """Bytes of freed memmap that a CPU list reliably keeps; of more, only a part is there later."""
+_FLUSHED = 800 << 10
+"""Bytes on a CPU list that has been emptied (units recording: 0.6 to 1.3 MiB)."""
 _OVERRUN = 8 * MIB
 """Bytes by which a CPU list may be overfull before it gives back large amounts: the first few times it gives one
 piece."""
@@ -46,8 +48,8 @@ class GuestZone:
 
     __slots__ = (
         "boot_managed", "cache", "floors", "free", "high", "huge_memmap", "kernel", "layout", "low", "managed",
-        "memmap", "min", "node", "pageblocks", "pcp", "pcp_knee", "pcp_loads", "pcp_most", "pcp_overrun",
-        "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
+        "memmap", "min", "node", "pageblocks", "pcp", "pcp_flushed", "pcp_knee", "pcp_loads", "pcp_most",
+        "pcp_overrun", "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +81,7 @@ class GuestZone:
         """Whether memmap takes whole pageblocks, or base pages as the kernel's other pages are."""
         self.pcp_knee = _KNEE // geometry.size
         self.pcp_overrun = _OVERRUN // geometry.size
+        self.pcp_flushed = _FLUSHED // geometry.size
         self.pcp_most = self.pcp_overrun + geometry.pageblock_pages
         self.min = self.low = self.high = 0
         self.reserve_user = self.reserve_kernel = 0
@@ -110,8 +113,8 @@ class GuestZone:
         over by freed memmap gives back ever more at a time, up to nearly all (nr_pcp_free), while the limit itself
         moves with every block: how much is left is anything from nothing to the limit. The idle recordings are met
         best by all of the first 16 MiB and a fifth of the rest, and by a quarter of the limit once it has clearly
-        run over. 6.12 keeps all that is within the limit, and lets lists grow with what loads free, to
-        ``adaptive_share`` of the zone.
+        run over. 6.12 keeps all that is within the limit, and lets lists grow with what loads free: in kernel zones
+        to ``adaptive_share`` of the zone, in MOVABLE to twice the low watermark (as recorded; why is not known).
         """
         low = self.low
         pcp = self.pcp
@@ -121,7 +124,10 @@ class GuestZone:
             pcp = min(pcp, low)
             if pcp > self.pcp_knee and not adaptive_share:
                 pcp = self.pcp_knee + (pcp - self.pcp_knee) // 5
-        loads = min(self.pcp_loads, max(low * 5 // 8 - pcp, int(self.managed * adaptive_share) - pcp, 0))
+        most = low * 5 // 8
+        if adaptive_share:
+            most = max(most, 2 * low if self.type == ZONE_MOVABLE else int(self.managed * adaptive_share))
+        loads = min(self.pcp_loads, max(most - pcp, 0))
         return min(pcp + loads, self.free)
 
     def fill_pcp(self, pages: int) -> None:
@@ -130,8 +136,19 @@ class GuestZone:
         self.pcp = pcp if pcp < most else most  # noqa: FURB136 - called for every block that goes: spares a call
 
     def fill_pcp_loads(self, pages: int) -> None:
-        """Note small pages freed by a load; no more than a sixteenth of the zone is believed."""
-        self.pcp_loads = min(self.pcp_loads + pages, self.managed >> 4)
+        """Note single pages freed by a load; lists take an eighth of the zone at most (zone_highsize)."""
+        self.pcp_loads = min(self.pcp_loads + pages, self.managed >> 3)
+
+    def flush_pcp(self) -> None:
+        """Note that chunks of several pages were freed one after the other: that empties a list (free_high)."""
+        self.pcp_loads = 0
+        self.pcp = min(self.pcp, self.pcp_flushed)
+
+    def decay_pcp(self, pages: int) -> None:
+        """Give back what lists have beyond the low watermark, at most ``pages`` (decay_pcp_high)."""
+        beyond = self.pcp + self.pcp_loads - self.low
+        if beyond > 0:
+            self.pcp_loads -= min(pages, beyond, self.pcp_loads)
 
     def spend_pcp(self, pages: int) -> None:
         """Serve an allocation of small pages from the CPU lists first."""

@@ -9,6 +9,7 @@ from sim.guest.kernel_pages import KernelPages
 from sim.guest.watermarks import set_watermarks
 from sim.guest.zone import GuestZone
 from sim.memory.zones import ZONE_MOVABLE
+from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +25,8 @@ class GuestZones:
     """
 
     __slots__ = (
-        "_block_pages", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists", "by_key", "changed", "hot_from",
-        "kernel_lists", "watermarks_stale",
+        "_block_pages", "_decayed_us", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists", "by_key",
+        "changed", "hot_from", "kernel_lists", "watermarks_stale",
     )  # fmt: skip
 
     def __init__(self, parameters: GuestParameters, block_pages: int) -> None:
@@ -43,6 +44,8 @@ class GuestZones:
         self._user_lists: dict[int, tuple[GuestZone, ...]] = {}
         self._kernel_zones: dict[int | None, tuple[GuestZone, ...]] = {}
         self._huge_pages = False
+        self._decayed_us = 0
+        """Until when CPU lists have given back what they have too much."""
 
     def boot(self, boot_zones: Sequence[BootZone]) -> None:
         """Make the zones that exist at boot, with the boot kernel's own use in them."""
@@ -117,6 +120,21 @@ class GuestZones:
             zones = tuple(zone for zone in zonelist if node is None or zone.node == node)
             self._kernel_zones[node] = zones
         return zones
+
+    def decay_lists(self, now_us: int) -> None:
+        """Let time pass until ``now_us``: once a second, what CPU lists have too much goes back (vmstat_update).
+
+        Kernels of which lists do not grow beyond the low watermark have nothing to give back.
+        """
+        seconds = (now_us - self._decayed_us) // MICROSECONDS
+        if seconds > 0:
+            self._decayed_us += seconds * MICROSECONDS
+            if self._parameters.pcp_adaptive_share:
+                pages = seconds * self._parameters.pcp_decay_bytes // self._parameters.geometry.size
+                for zone in self.by_key.values():
+                    if zone.pcp_loads:
+                        self.refresh_watermarks()
+                        zone.decay_pcp(pages)
 
     def refresh_watermarks(self) -> None:
         """Recompute the watermarks if a block went online or offline since they were last needed."""

@@ -58,6 +58,51 @@ def test_lists_of_what_loads_freed(pcp: int, loads: int, share: float, listed: i
     assert zone(1000, pcp, loads).listed_pcp(share) == listed
 
 
+def test_in_movable_memory_lists_grow_to_twice_the_low_watermark_only() -> None:
+    for zone_type, listed in ((ZONE_MOVABLE, 2000), (ZONE_NORMAL, 4096)):
+        z = GuestZone(0, zone_type, None)
+        z.managed = z.free = 1 << 15
+        z.low, z.pcp_loads = 1000, 5000
+        assert z.listed_pcp(1 / 8) == listed
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed"),
+    [
+        ("page_tables", 450),  # single pages
+        ("pin", 450),
+        ("tmpfs_files", 150),  # slab and stacks: chunks, which empty the list
+        ("pipes", 150),
+        ("processes", 150),
+    ],
+)
+def test_what_is_freed_in_chunks_empties_a_list(kind: str, listed: int) -> None:
+    model = small(ZONE_MOVABLE, pipe_bytes=4096, process_bytes=4096)
+    z = model.zones[0, ZONE_DMA32]
+    getattr(model.demands, kind)("/tmp/x", 300)  # noqa: S108 - a path inside the guest
+    z.pcp, z.pcp_loads = 150, 0
+    assert model.demands.kill("/tmp/x") or model.demands.remove_files("/tmp/x")  # noqa: S108
+    assert z.pcp + z.pcp_loads == listed
+    z.pcp = 5000
+    z.flush_pcp()
+    assert (z.pcp, z.pcp_loads) == (200, 0)
+
+
+def test_lists_beyond_the_low_watermark_go_back_in_time() -> None:
+    model = small(ZONE_MOVABLE, pcp_adaptive_share=1 / 8, pcp_decay_bytes=100 << 12)
+    z = model.zones[0, ZONE_DMA32]
+    model.meminfo.uses()  # computes the watermarks
+    assert z.low == 321
+    z.pcp, z.pcp_loads = 50, 1000
+    for seconds, loads in ((0.9, 1000), (1.0, 900), (1.9, 900), (3.5, 700), (10.0, 271), (99.0, 271)):
+        model.advance(int(seconds * 1_000_000))
+        assert (z.pcp, z.pcp_loads) == (50, loads)
+    old = small(ZONE_MOVABLE)
+    old.zones[0, ZONE_DMA32].pcp_loads = 1000
+    old.advance(9_000_000)
+    assert old.zones[0, ZONE_DMA32].pcp_loads == 1000  # such lists do not grow, and keep what they have
+
+
 def test_no_more_is_listed_than_is_free() -> None:
     z = zone(1000, 500, 100)
     z.free = 555
@@ -65,12 +110,12 @@ def test_no_more_is_listed_than_is_free() -> None:
     assert z.use().pcp == 555
 
 
-def test_lists_take_a_sixteenth_of_the_zone_and_little_more() -> None:
+def test_lists_take_a_part_of_the_zone_and_no_more() -> None:
     z = zone(1000)
     for pages, expected in ((60_000, 60_000), (10_000, (1 << 16) + 2048 + 512), (1, (1 << 16) + 2048 + 512)):
         z.fill_pcp(pages)
         assert z.pcp == expected
-    for pages, expected in ((60_000, 60_000), (10_000, 1 << 16), (1, 1 << 16)):
+    for pages, expected in ((100_000, 100_000), (50_000, 1 << 17), (1, 1 << 17)):
         z.fill_pcp_loads(pages)
         assert z.pcp_loads == expected
 
@@ -145,7 +190,7 @@ def test_subblocks_that_were_in_use_before_come_back_through_the_lists() -> None
 
 
 def test_the_model_lists_as_its_series_does() -> None:
-    for share, listed in ((0.0, 200), (1 / 64, 1000)):
+    for share, listed in ((0.0, 200), (1 / 64, 642)):
         model = small(ZONE_MOVABLE, pcp_adaptive_share=share)
         model.demands.anonymous("a", 1000)
         model.demands.kill("a")
