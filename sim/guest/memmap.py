@@ -126,12 +126,14 @@ class Memmaps:
 
         Where whole pieces are gone, what is left has to be taken page by page out of pageblocks of user pages, and the
         first time that happens raises the minimum by a piece (mm/page_alloc.c, ``boost_watermark``; once more does not
-        help). So it ends there, or with the fragments where they are fewer.
+        help). So it ends there, or with the fragments where they are fewer: what loads use of the kernel's memory comes
+        out of them first.
         """
         least = zone.floors[floor]
         if zone.type == ZONE_DMA:
             return least  # hardly used, and so in one piece
-        return max(least, min(zone.floors[Floor.KERNEL_MIN] + self._pageblock, self._fragments))
+        fragments = self._fragments - (zone.kernel - self._settled.pages_in(zone))
+        return max(least, min(zone.floors[Floor.KERNEL_MIN] + self._pageblock, fragments))
 
     def most_room(self) -> int:
         """Return the most pages that one kernel zone has left above what memmap leaves in it."""

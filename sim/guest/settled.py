@@ -70,5 +70,9 @@ class SettledKernel:
             pageblocks.hold_one()
         pageblocks.floor = pageblocks.nr_held
 
+    def pages_in(self, zone: GuestZone) -> int:
+        """Return how many of these pages lie in a zone."""
+        return self._load().kernel.get(zone, 0)
+
     def _load(self) -> Load:
         return self._loads.get(SETTLED, LoadKind.KERNEL, self.home)

@@ -50,6 +50,8 @@ class Verb(StrEnum):
     """Drop caches as the number ``amount`` says: 1 page cache, 2 slab, 3 both."""
     LOOK = "look"
     """Look at every file below ``name``."""
+    SLEEP = "sleep"
+    """Wait for ``amount`` milliseconds: in the background only, where it says how fast the rest goes."""
     UNKNOWN = "unknown"
     """A command that is not understood, in ``name``."""
 
@@ -62,7 +64,7 @@ _IN_MIB: Final = frozenset({Verb.ANON, Verb.PAGE_TABLES, Verb.CACHE, Verb.FILL})
 class Action:
     """One thing that a line does to the guest, to what is called ``name``; :class:`Verb` says what the numbers are.
 
-    ``huge``: anonymous memory is touched as huge pages.
+    ``huge``: anonymous memory is touched as huge pages. ``background``: while other things happen.
     """
 
     verb: Verb
@@ -70,6 +72,7 @@ class Action:
     amount: int = 0
     bytes_each: int = 0
     huge: bool = False
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +129,18 @@ def _apply_one(guest: GuestModel, action: Action, node: int) -> Demand:
 
 def _free(guest: GuestModel, action: Action) -> None:
     if action.verb == Verb.KILL:
-        guest.demands.kill(action.name)
+        for name in _matching(guest, action.name):
+            guest.demands.kill(name)
     elif action.verb == Verb.SYNC:
         guest.demands.sync()
     elif action.verb == Verb.DROP:
         guest.demands.drop_caches(cache=bool(action.amount & 1), slab=bool(action.amount & 2))
     else:
-        wild = any(character in action.name for character in "*?[")
-        for name in [load for load in guest.loads if fnmatch.fnmatchcase(load, action.name)] if wild else [action.name]:
+        for name in _matching(guest, action.name):
             guest.demands.remove_files(name)
+
+
+def _matching(guest: GuestModel, name: str) -> list[str]:
+    """Return the loads that a name with wildcards means; of one without, the name."""
+    wild = any(character in name for character in "*?[")
+    return [load for load in guest.loads if fnmatch.fnmatchcase(load, name)] if wild else [name]

@@ -6,6 +6,7 @@ Here the model, not the recording, decides what comes back. Differences are figu
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from sim.guest.boot import idle_pcp_pages
 from sim.kernel.listener import CoreListener, Listeners
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.replay.kernel_replay import Replay, growth_samples
-from sim.replay.load_commands import apply, ooms
+from sim.replay.load_commands import Action, Verb, apply, ooms
 from sim.replay.load_comparison import StepComparison, TraceComparison
 from sim.replay.shell_lines import parse_command
 from sim.replay.trace_format import DeviceEntry, TraceError, read_trace
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 _MOVES: Final = frozenset({"resize_virtio_mem", "set_block_state", "unplug_dimm", "wait"})
 """Steps in which pages are moved for offlining; in others the kernel moves some to have huge pages."""
+
+
+_PROGRAM_US: Final = 230_000
+"""How long a load in the background takes: three of a few MiB after each other took 0.7 s (recorded turns)."""
 
 
 class _Bystander(CoreListener):
@@ -64,6 +69,8 @@ class LoadReplay(Replay):
         self.core.listener = Listeners(self.ooms, _Bystander(self.model, self.ooms))
         self.events: dict[int, tuple[OomEvent, ...]] = {}
         self._applied: tuple[OomEvent, ...] = ()
+        self._background: deque[tuple[int, Action]] = deque()
+        """What programs in the background will do, and when."""
         self._kernel_at_boot = _kernel_pages(trace, trace.boot)
         self._migrated = (0, _migrated(trace.boot))
         """Pages moved up to the step before: simulated, recorded."""
@@ -100,22 +107,48 @@ class LoadReplay(Replay):
         self._until(int(self.env.now) + seconds_to_us(seconds))
 
     def _until(self, end: int) -> None:
-        """Let time pass in the guest until then, and dirty pages reach the disk when they are due."""
-        while end > self.env.now:
-            due = self.model.write_back.due_us
-            self.env.run(until=end if due is None else min(due, end))
-            self.model.advance(int(self.env.now))
+        """Let time pass in the guest until then: programs in the background go on, dirty pages reach the disk."""
+        while end > self.env.now or (self._background and self._background[0][0] <= end):
+            now = int(self.env.now)
+            then = min(end, self._background[0][0] if self._background else end, self.model.write_back.due_us or end)
+            if then > now:
+                self.env.run(until=then)
+                self.model.advance(then)
+            if self._background and self._background[0][0] <= then:
+                self._apply(self._background.popleft()[1])
+
+    def _apply(self, action: Action) -> None:
+        self._applied += ooms(apply(self.model, (action,)))
 
     def _exec(self, step: Step) -> None:
+        command = step.command or ""
         try:
-            actions = parse_command(step.command or "")
+            actions = parse_command(command)
         except ValueError as error:
             raise TraceError(f"{self.trace.name}: step {self._step}: command: {error}") from error
-        began, lasts = int(self.env.now), seconds_to_us(step.seconds or 0)
+        at = began = int(self.env.now)
+        for action in (action for action in actions if action.background):
+            self._background.append((at, action))
+            at += action.amount * 1000 if action.verb is Verb.SLEEP else _PROGRAM_US
+        lasts = seconds_to_us(step.seconds or 0)
+        actions = [action for action in actions if not action.background]
         for number, action in enumerate(actions):
             # Each in the middle of an equal share of the time that the line took: of each alone it was not recorded.
             self._until(began + lasts * (2 * number + 1) // (2 * len(actions)))
-            self._applied += ooms(apply(self.model, (action,)))
+            self._apply(action)
+        if "grep -q end" in command:
+            # The recorder's way to wait until what runs in the background has ended.
+            self._until(began + lasts)
+            while self._background:
+                self._apply(self._background.popleft()[1])
+
+    def _plug_dimms(self, step: Step) -> None:
+        """Plug many, spread over the time that it took, while programs go on in the background."""
+        began, lasts = int(self.env.now), seconds_to_us(step.seconds or 0)
+        for number, name in enumerate(step.ids or ()):
+            self._until(began + lasts * number // len(step.ids or ()))
+            self._plug_dimm_of(self._entry(step, name), name)
+            self._settle()
 
     def _reactive_growth(self, step: Step) -> None:
         """Touch memory as the recorded program did, and make the host's requests when the recorded host made them."""

@@ -2,8 +2,9 @@
 
 Understood: the recording's own ``load`` program, and what stands around it: ``rm``, ``sync``, ``echo N >
 .../drop_caches``, ``dd``, ``: > FILE``, ``ls -R`` and ``find``, ``mkdir``, ``mount``, ``;``, ``&&``, ``||``,
-``for`` and ``while`` loops with ``[ A -lt B ]``, variables and ``$((...))``. Whatever else is in a line is passed
-on as not understood, and has no effect on the guest.
+``for`` and ``while`` loops with ``[ A -lt B ]``, ``( ... ) &`` in the background with ``sleep``, variables,
+``$((...))`` and ``$(basename ...)``. Whatever else is in a line is passed on as not understood, and has no effect on
+the guest.
 """
 
 from __future__ import annotations
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
 
 MAX_ROUNDS: Final = 2_000_000
 """Loop rounds after which a line is taken to be endless."""
+_SEPARATORS: Final = frozenset({";", "&&", "||", "|", "&"})
 _UNITS: Final = {"": 1, "k": KIB, "K": KIB, "M": MIB, "G": GIB}
-_NO_EFFECT: Final = frozenset(
-    {"mkdir", "mount", "true", "false", "echo", "cd", "sleep", "[", "test", "wc", "umount", "swapoff"}
-)
+_NO_EFFECT: Final = frozenset({"mkdir", "mount", "true", "false", "echo", "cd", "[", "test", "wc", "umount", "swapoff"})
 _NUMBERS_NEEDED: Final = {
     Verb.ANON: 1, Verb.PAGE_TABLES: 1, Verb.CACHE: 1, Verb.FILL: 1, Verb.FILES: 2, Verb.PROCESSES: 1, Verb.PIPES: 1,
     Verb.SOCKETS: 2, Verb.KILL: 0,
@@ -45,6 +45,8 @@ def _gather(actions: Iterable[Action]) -> Iterator[Action]:
     """Join files that were made one after another in the same place."""
     held: Action | None = None
     for action in actions:
+        if action.verb is Verb.SLEEP and not action.background:
+            continue  # what a line takes in all was recorded
         if held is not None and action.verb is Verb.FILES and replace(action, amount=held.amount) == held:
             held = replace(held, amount=held.amount + action.amount)
             continue
@@ -57,7 +59,9 @@ def _gather(actions: Iterable[Action]) -> Iterator[Action]:
 
 _COMPARE: Final = {"-lt": op.lt, "-le": op.le, "-gt": op.gt, "-ge": op.ge, "-eq": op.eq, "-ne": op.ne}
 
-_WORD: Final = re.compile(r"[^\S\n]*(&&|\|\||;|\||\n|(?:>&\d|\$\(\(.*?\)\)|\"[^\"]*\"|'[^']*'|[^\s;&|])+|&)")
+_WORD: Final = re.compile(
+    r"[^\S\n]*(&&|\|\||;|\||\n|(?:>&\d|\$\(\(.*?\)\)|\$\([^()]*\)|\"[^\"]*\"|'[^']*'|[^\s;&|])+|&)"
+)
 
 
 def _tokens(line: str) -> list[str]:
@@ -76,6 +80,11 @@ def _run(tokens: list[str], variables: dict[str, str], rounds: int) -> Iterator[
             at += 1
         elif word == "||":
             at, runs = at + 1, not runs
+        elif word.startswith("("):
+            inside, at = _group(tokens, at)
+            background = tokens[at : at + 1] == ["&"]
+            for action in _run(inside, variables, rounds) if runs else ():
+                yield replace(action, background=background)
         elif word in {"for", "while"}:
             end = _matching(tokens, at)
             do = tokens.index("do", at)
@@ -84,13 +93,24 @@ def _run(tokens: list[str], variables: dict[str, str], rounds: int) -> Iterator[
                 yield from _loop(word, head, body, variables, rounds)
             at = end + 1
         else:
-            stop = at
-            while stop < len(tokens) and tokens[stop] not in {";", "&&", "||", "|", "&"}:
-                stop += 1
+            stop = _next_separator(tokens, at)
             if runs:
                 yield from _command(tokens[at:stop], variables)
                 runs = variables.pop("?", "0") == "0"
             at = stop
+
+
+def _next_separator(tokens: list[str], start: int) -> int:
+    return next((at for at in range(start, len(tokens)) if tokens[at] in _SEPARATORS), len(tokens))
+
+
+def _group(tokens: list[str], start: int) -> tuple[list[str], int]:
+    """Return what stands in the parentheses that open at ``start``, and where what follows them begins."""
+    for at in range(start, len(tokens)):
+        if tokens[at].endswith(")") and "$(" not in tokens[at]:
+            inside = [tokens[start][1:], *tokens[start + 1 : at], tokens[at][:-1]]
+            return [word for word in inside if word], _next_separator(tokens, at)  # between them: where output goes
+    raise ValueError("shell line: '(' without ')'")
 
 
 def _matching(tokens: list[str], start: int) -> int:
@@ -130,6 +150,7 @@ def _expand(word: str, variables: dict[str, str]) -> str:
 
     word = re.sub(r"\$\(\((.*?)\)\)", number, word)
     word = re.sub(r"\$\{?(\w+)\}?", lambda m: variables.get(m[1], ""), word)
+    word = re.sub(r"\$\(basename (?:[^()]*/)?([^()/]*)\)", r"\1", word)
     return "".join(shlex.split(word)) if any(quote in word for quote in "\"'") else word
 
 
@@ -188,8 +209,8 @@ def _simple(args: list[str], target: str) -> Iterator[Action]:
     """Give the meaning of a command with its words expanded and its output file, if any."""
     name = args[0] if args else ":"
     paths = [argument for argument in args[1:] if argument.startswith("/")]
-    if name == "load":
-        yield _load(args[1:])
+    if name in {"load", "sleep"}:
+        yield _load(args[1:]) if name == "load" else _sleep(args)
     elif target.endswith("/drop_caches"):
         yield Action(Verb.DROP, amount=int(args[1]) if len(args) > 1 and args[1].isdigit() else 3)
     elif name == "dd":
@@ -203,6 +224,12 @@ def _simple(args: list[str], target: str) -> Iterator[Action]:
                 yield Action(verb, path)
     elif name not in _NO_EFFECT:
         yield Action(Verb.UNKNOWN, " ".join(args))
+
+
+def _sleep(args: list[str]) -> Action:
+    """Return how long to wait; not at all where that is not said in seconds."""
+    seconds = float(args[1]) if len(args) == 2 and re.fullmatch(r"\d+(\.\d+)?", args[1]) else 0.0  # noqa: PLR2004
+    return Action(Verb.SLEEP, amount=round(seconds * 1000))
 
 
 def _on_paths(name: str, args: list[str]) -> Verb | None:

@@ -70,9 +70,17 @@ def test_it_is_taken_down_to_the_minimum_and_not_a_page_more() -> None:
     ],
 )
 def test_fragments_of_user_pageblocks_are_not_had_for_it(fragments: int, room: int, fits: bool) -> None:  # noqa: FBT001
-    model = small(ZONE_MOVABLE, fragment_bytes=fragments * 4096)
-    model.demands.pin("p", SIZE - MIN - room)
+    model = small(fragment_bytes=(MIN + fragments) * 4096)
+    model.demands.anonymous("a", SIZE - 2 * MIN - room)
     assert model.add_memory(0, 100, 8, altmap=False) is fits
+
+
+def test_what_loads_use_of_the_kernels_memory_comes_out_of_the_fragments() -> None:
+    for pinned, fits in ((300, False), (301, True)):
+        model = small(fragment_bytes=(2 * MIN + 600) * 4096)
+        model.demands.pin("p", pinned)
+        model.demands.anonymous("a", SIZE - 2 * MIN - 811 - pinned)
+        assert model.add_memory(0, 100, 8, altmap=False) is fits
 
 
 @pytest.mark.parametrize(

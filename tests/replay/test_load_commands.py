@@ -267,3 +267,26 @@ def test_all_recorded_lines_are_understood(shared_dir: Path) -> None:
                 unknown = [a for a in parse_command(step["command"]) if a.verb == "unknown"]
                 assert not unknown or "compact_memory" in step["command"], f"{path.stem}: {unknown}"
     assert lines
+
+
+def test_a_group_in_the_background_keeps_its_pauses_and_others_do_not() -> None:
+    line = "(i=0; while [ $i -lt 2 ]; do load pt r$i 12; sleep 0.5; i=$((i+1)); done) > /dev/null &"
+    assert parse_command(line) == [
+        Action(Verb.PAGE_TABLES, "r0", 12, background=True),
+        Action(Verb.SLEEP, amount=500, background=True),
+        Action(Verb.PAGE_TABLES, "r1", 12, background=True),
+        Action(Verb.SLEEP, amount=500, background=True),
+    ]
+    assert parse_command("(sleep 3; load kill a); sleep 2; load kill b") == [
+        Action(Verb.KILL, "a"), Action(Verb.KILL, "b"),
+    ]  # fmt: skip
+    assert parse_command("(sleep 1m; sleep $x) &") == [Action(Verb.SLEEP, background=True)] * 2
+    with pytest.raises(ValueError, match=r"'\(' without"):
+        parse_command("(load kill a")
+
+
+def test_programs_are_ended_by_the_names_of_their_files() -> None:
+    model = guest(4096)
+    apply(model, parse_command("load pt r0 1; load pt r1 1; load pt s 1"))
+    apply(model, parse_command("for p in /run/load/r*; do load kill $(basename $p); done"))
+    assert list(model.loads) == ["s"]
