@@ -22,11 +22,11 @@ MOST_BY_CHANCE = 4
 """Steps of all recordings in which the idle kernel's few pages lay in other blocks than the model has them in."""
 
 
-def test_a_free_run_is_as_recorded(kernel_trace: Path) -> None:
-    report = free_run(kernel_trace)
+def test_a_free_run_is_as_recorded(our_recording: Path) -> None:
+    report = free_run(our_recording)
     assert report is not None
     assert report.mismatches == []
-    assert report.steps == len(read_trace(kernel_trace).steps)
+    assert report.steps == len(read_trace(our_recording).steps)
     assert len(report.chance) <= 1
 
 
