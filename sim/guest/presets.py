@@ -81,6 +81,10 @@ PRESETS: Final = {
 """Presets of ``[guest]`` by name. ``docs/guest-model.md`` has them with the figures that are known otherwise."""
 
 
+_SYSTEM_CACHE: Final = 8 * MIB
+"""Page cache of a small system's own programs. More than a pageblock, which is all that matters of it."""
+
+
 def parameters_of(
     preset: str | None,
     free: Free | None,
@@ -110,7 +114,8 @@ def as_free_says(
 ) -> GuestParameters:
     """Return ``parameters`` with the reserve and the idle use with which a guest's ``free`` prints ``free``.
 
-    Raises InputError where more is said to be managed than memmap and hash tables leave.
+    Its programs come from a file system, as those of all guests of which such a thing is published. Raises InputError
+    where more is said to be managed than memmap and hash tables leave.
     """
     page_size = parameters.geometry.size
     there = sum(zone.pages for zone in present)
@@ -142,4 +147,5 @@ def as_free_says(
         boot_reserved_bytes=reserved * page_size,
         idle_use_bytes=idle * page_size,
         idle_use_nodes_bytes=0,
+        system_cache_bytes=_SYSTEM_CACHE,
     )

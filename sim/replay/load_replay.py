@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.devices.virtio_mem import VirtioMem
-from sim.guest import BootZone, GuestModel, parameters_for_kernel
+from sim.guest import BootZone, GuestModel, OomKind, parameters_for_kernel
 from sim.guest.boot import idle_pcp_pages
 from sim.kernel.listener import CoreListener, Listeners
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
@@ -185,7 +185,12 @@ class LoadReplay(Replay):
         row = StepComparison(number, step.command or step.id or step.op, oom=kills)
         # A second process may live where the first was gone in time: that is chance, too.
         one_lived = kills[1] == kills[0] - 1
-        row.tie = any(event.equals or (event.second and one_lived) for event in self.events[number])
+        # So it is whether the killer comes before a device that finds no room for what it moves has given up.
+        gave_up = step.op == "resize_virtio_mem" and step.result == "error"
+        row.tie = any(
+            event.equals or (event.second and one_lived) or (event.kind is OomKind.MIGRATION and gave_up)
+            for event in self.events[number]
+        )
         row.load_gone = not self.model.demands.named_loads()
         after = step.after
         row.died = (self.model.killer.guest_died, after is None)

@@ -131,6 +131,7 @@ def test_kata_takes_a_dimm_of_12_gib_and_not_of_15(spec: GuestSpec, gib: int, wo
     found = scores(spec, 256 * MIB, DimmSlots(slots=1, sizes=[gib * GIB], initial=1, grow_probability=1.0, duration=30))
     assert found["online_max"] == (gib * GIB if works else 0)
     assert found["failed_adds"] == (0 if works else 1)
+    assert found["died"] == 0
 
 
 @pytest.mark.parametrize(
