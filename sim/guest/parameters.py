@@ -146,9 +146,9 @@ class GuestParameters:
     leftover_half_pageblocks: float = 16.0
     """Pageblocks of leftovers with which freed memory leaves only half as much behind: what is allocated while a load
     is there fills half-used slabs of earlier ones first (come-back recordings, levels 1 to 4: each adds less)."""
-    regrow_keep_share: float = 0.50
+    regrow_keep_share: float = 0.60
     """Share of such leftovers that outlasts the next growth and shrink (sub-block recording: 56 MiB, then 30; the price
-    of a ratio of 301: 90, then 46; 4 MiB each are the idle kernel's)."""
+    of a ratio of 301: 90, then 46; 4 MiB each are the idle kernel's; aged recording: 76, then 66)."""
 
     fragment_bytes: int = 5 << 20
     """Free memory of a kernel zone that does not lie in whole free pageblocks. Boot snapshots of 32 recordings: 3.9 to
@@ -274,7 +274,7 @@ SCATTER: Final[dict[str, Scatter]] = {
     "leftover_disk": Scatter(0.6, 1.5, _WHAT_STAYS),
     "leftover_processes": Scatter(0.6, 1.5, _WHAT_STAYS),
     "leftover_pipes": Scatter(0.6, 1.5, _WHAT_STAYS),
-    "regrow_keep_share": Scatter(0.95, 1.7, "regrown recordings: 49, 50 and 85 % of what had stayed"),
+    "regrow_keep_share": Scatter(0.8, 1.4, "regrown recordings: 49, 50 and 85 % of what had stayed"),
     "first_shrink_share": Scatter(0.6, 1.17, "one recording only: anything from half of the inodes to all"),
 }
 """Parameters of which recordings say no single value, with the range of the factor by which ``guest.draw`` multiplies
