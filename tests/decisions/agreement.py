@@ -17,7 +17,6 @@ from tests.plain import decide, linux
 from tests.plain.machine import MOVABLE, ZONES
 from tests.support.fast_machine import policy_for
 from tests.support.invariants import check_all
-from tests.support.random_layouts import FOUR_GIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,7 +128,7 @@ class Agreement(SideBySide):
         askers += [(group.number, group.node) for group in plain.groups.values()]
         pages = self.plan.block_pages
         places = [n for n in self.plan.device_blocks if n not in plain.blocks or not plain.blocks[n].online]
-        low = [n for n in places if n * pages < FOUR_GIB] or places
+        low = [n for n in places if n * pages < self.plan.four_gib] or places
         if not places:
             return
         for _ in range(PROBES):

@@ -13,8 +13,6 @@ from tests.decisions.reached import REACH
 from tests.decisions.side_by_side import NODES, SOME, SideBySide
 from tests.plain import decide, dimm, linux
 from tests.plain.machine import Block, LinuxError
-from tests.support.pages import PAGE_SIZE
-from tests.support.random_layouts import ADDRESSABLE_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -170,7 +168,7 @@ class Plugging(SideBySide):
         number = numbers[place % len(numbers)] if place % 2 else self.free_place(place, count, 1)
         first = number * pages + (odd if count else 0)
         if far == 0:
-            first = ADDRESSABLE_PAGES - pages * count + (odd or pages)
+            first = self.plan.addressable_pages - pages * count + (odd or pages)
         self.add_pages(first, max(0, count * pages - short), 0, None, "add_anywhere")
 
     @precondition(lambda self: self.some(lambda block: not block.online))
@@ -257,7 +255,8 @@ class Plugging(SideBySide):
         if early:
             ranges.append((early[0] * pages, len(early) * pages))
         mine = dimm.Dimm(node, list(ranges))
-        theirs = Dimm(self.fast.context, f"dimm{place}", node, [(at * PAGE_SIZE, n * PAGE_SIZE) for at, n in ranges])
+        size = self.plan.page_size
+        theirs = Dimm(self.fast.context, f"dimm{place}", node, [(at * size, n * size) for at, n in ranges])
         try:
             dimm.plug(self.plain, mine, self.memmap(pages), long_too=self.plan.recent)
             expected = ""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.units import GIB, KIB
 from tests.plain.machine import MOVABLE, NORMAL
+from tests.support.booted_layouts import BootedPlan
 from tests.support.reach import Reach
 
 if TYPE_CHECKING:
@@ -31,6 +33,15 @@ REACH = Reach(
         "a machine with memory above 4 GiB": 20,
         "a machine with movable_node": 14,
         "a machine with self-hosted memmaps": 12,
+        "a machine of arm64": 7,
+        "a machine of s390x": 2,
+        "a machine of x86-64": 7,
+        "a machine with CMA areas on several nodes": 3,
+        "a machine with blocks of 2 GiB": 8,
+        "a machine with kernelcore": 4,
+        "a machine with kernelcore ignored for movable_node": 1,
+        "a machine with pages of 16 KiB": 1,
+        "a machine with pages of 64 KiB": 2,
         # Requests, and how they end
         "a DIMM at the limit: EEXIST": 0,
         "a DIMM at the limit: done": 8,
@@ -42,6 +53,22 @@ REACH = Reach(
         "a DIMM stays": 3,
         "a run goes to one zone": 150,
         "a run goes to two zones": 1,
+        "a dax device off the grid": 35,
+        "bind: EBUSY": 10,
+        "bind: done": 30,
+        "bind again: EBUSY": 1,
+        "bind again: done": 0,
+        "dax state nonsense: EINVAL": 1,
+        "dax state nonsense: ENODEV": 0,
+        "dax state online: EBUSY": 4,
+        "dax state online: ENODEV": 0,
+        "dax state online: done": 3,
+        "dax state unplugged: EBUSY": 1,
+        "dax state unplugged: ENODEV": 0,
+        "dax state unplugged: done": 4,
+        "unbind: EBUSY": 2,
+        "unbind: ENODEV": 0,
+        "unbind: done": 0,
         "add_across_the_limit: EEXIST": 0,
         "add_across_the_limit: done": 5,
         "add_anywhere: E2BIG": 3,
@@ -129,7 +156,7 @@ REACH = Reach(
         "auto-movable: node n: MOVABLE n + block n > limit n (ratio n %)": 60,
         "auto-movable: node n: MOVABLE n + rest of a unit of group n n > limit n (ratio n %)": 4,
         "auto-movable: node n: MOVABLE n + rest of static group n n > limit n (ratio n %)": 1,
-        "auto-movable: node n: early kernel memory n <= n required by other dynamic groups": 60,
+        "auto-movable: node n: early kernel memory n <= n required by other dynamic groups": 10,
         "auto-movable: node n: no early kernel memory (numa_aware = false would ask all nodes only)": 90,
         "auto-movable: the ratio is n: never MOVABLE": 1000,
         "auto-movable: unit of group n already has n sections in a kernel zone: all of it goes there": 250,
@@ -146,15 +173,24 @@ REACH = Reach(
 COMPARED = tuple(kind for kind in REACH.floors if kind.startswith("a decision"))
 
 
-def kinds_of(plan: MachinePlan) -> dict[str, bool]:
+def kinds_of(plan: MachinePlan | BootedPlan) -> dict[str, bool]:
     """What a random machine is, each word with whether this one is."""
     blocks = plan.blocks()
     zones = plan.zones()
+    booted: dict[str, bool] = {}
+    if isinstance(plan, BootedPlan):
+        machine = plan.booted
+        words = bool(machine.kernelcore or machine.movablecore)
+        booted = {
+            f"of {machine.architecture}": True,
+            "with kernelcore ignored for movable_node": words and machine.movable_node,
+            "with kernelcore": words and not machine.movable_node,
+        }
     return {
         "of one node": plan.possible_nodes == 1,
         "of two nodes": plan.possible_nodes == 2,
         "of three nodes": plan.possible_nodes == 3,
-        "with a node without boot memory": plan.possible_nodes > len(plan.ranges),
+        "with a node without boot memory": plan.possible_nodes > plan.nodes_with_memory,
         "with a mixed block": any(block.zone is None for block in blocks),
         "with a block of two nodes": any(len({part.node for part in block.parts}) > 1 for block in blocks),
         "with a block with holes": any(block.zone is not None and block.has_holes for block in blocks),
@@ -167,5 +203,10 @@ def kinds_of(plan: MachinePlan) -> dict[str, bool]:
         "with memory above 4 GiB": any(zone.zone == NORMAL for zone in zones),
         "with movable_node": plan.movable_node,
         "with self-hosted memmaps": plan.self_hosting,
-        "of large blocks": plan.block_pages >= 262144,
+        "of large blocks": plan.block_pages * plan.page_size >= GIB,
+        "with blocks of 2 GiB": plan.block_pages * plan.page_size == 2 * GIB,
+        "with pages of 16 KiB": plan.page_size == 16 * KIB,
+        "with pages of 64 KiB": plan.page_size == 64 * KIB,
+        "with CMA areas on several nodes": len({zone.node for zone in zones if zone.cma}) > 1,
+        **booted,
     }

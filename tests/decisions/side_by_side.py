@@ -12,14 +12,15 @@ from sim.memory.errors import HotplugError
 from tests.decisions.reached import REACH
 from tests.plain import linux
 from tests.plain.machine import LinuxError
-from tests.support.random_layouts import FOUR_GIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sim.devices.dax import Dax
     from sim.devices.dimm import Dimm
-    from tests.plain import dimm
+    from tests.plain import dax, dimm
     from tests.plain.machine import Block, Machine
+    from tests.support.booted_layouts import BootedPlan
     from tests.support.fast_machine import FastMachine
     from tests.support.invariants import Subject
     from tests.support.random_layouts import MachinePlan
@@ -31,12 +32,13 @@ NODES = st.integers(0, 11)
 class SideBySide(RuleBasedStateMachine):
     """Both machines, and what to do to them."""
 
-    plan: MachinePlan
+    plan: MachinePlan | BootedPlan
     plain: Machine
     fast: FastMachine
     subject: Subject
     pinned: set[int]
     dimms: list[tuple[dimm.Dimm, Dimm]]
+    daxes: list[tuple[dax.Dax, Dax]]
     asked: int
     managed: dict[tuple[int, str], int]
     """Pages of each zone at boot that its allocator got beside its whole blocks."""
@@ -115,13 +117,17 @@ class SideBySide(RuleBasedStateMachine):
         blocks = self.plain.blocks
         places = [n for n in self.plan.device_blocks if n % align == 0] or [0]
         free = [n for n in places if not any(b in blocks for b in range(n, n + count))]
-        low = [n for n in free if n * self.plan.block_pages < FOUR_GIB]
+        low = [n for n in free if n * self.plan.block_pages < self.plan.four_gib]
         mine = (low if pick % 3 == 0 else free) or free or places
         return mine[pick // 3 % len(mine)]
 
     def group(self, pick: int, *, dynamic: bool | None = None, empty: bool = False) -> int | None:
         ids = sorted(g.number for g in self.plain.groups.values() if dynamic in (None, g.dynamic))
-        ids = [number for number in ids if number not in {mine.group for mine, _ in self.dimms}]  # their drivers' own
+        ids = [
+            number
+            for number in ids
+            if number not in {mine.group for mine, _ in self.dimms} | {mine.group for mine, _ in self.daxes}
+        ]  # their drivers' own
         if empty:
             ids = [number for number in ids if not self.plain.blocks_of(number)] or ids
         return ids[pick % len(ids)] if ids else None
@@ -150,9 +156,15 @@ class SideBySide(RuleBasedStateMachine):
             REACH("a run goes to one zone" if len({block.zone for block in new}) == 1 else "a run goes to two zones")
 
     def memmap(self, pages: int) -> int:
-        """Pages of its own memmap that each block of a range holds if asked to: a struct page of 64 bytes for each."""
-        one_block = pages == self.plan.block_pages
-        return self.plan.block_pages * 64 // 4096 if self.plan.self_hosting and (one_block or self.plan.recent) else 0
+        """Pages of its own memmap that each block of a range holds if asked to: a struct page of 64 bytes for each.
+
+        None where that is not whole pageblocks, as with large pages.
+        """
+        plan = self.plan
+        memmap = plan.block_pages * 64 // plan.page_size
+        one_block = pages == plan.block_pages
+        may = plan.self_hosting and (one_block or plan.recent) and memmap % plan.pageblock_pages == 0
+        return memmap if may else 0
 
     def write_state(self, number: int, word: str, what: str = "write_state") -> None:
         self.fast.guest.refusing = set()

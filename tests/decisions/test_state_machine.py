@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from tests.decisions.agreement import Agreement
+from tests.decisions.dax_devices import DaxDevices
 from tests.decisions.onlining import AUTO_ONLINE, RATIOS, Onlining
 from tests.decisions.plugging import GROWTH, UNITS, Plugging
 from tests.decisions.reached import COMPARED as DECISIONS
 from tests.decisions.reached import REACH, kinds_of
 from tests.decisions.side_by_side import SOME
 from tests.plain import decide, linux
+from tests.support.booted_layouts import BootedPlan, booted_plans
 from tests.support.fast_machine import FastMachine
 from tests.support.invariants import CHECKS, COMPARED, Subject, check_all
 from tests.support.places import ROOT
@@ -32,11 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-class Decisions(Plugging, Onlining, Agreement):
+class Decisions(Plugging, Onlining, DaxDevices, Agreement):
     """A random machine with one to three virtio-mem devices, and then anything."""
 
     @initialize(
-        plan=machine_plans(),
+        plan=st.one_of(machine_plans(), machine_plans(), booted_plans()),
         ratio=RATIOS,
         numa_aware=st.booleans(),
         word=AUTO_ONLINE,
@@ -46,7 +48,7 @@ class Decisions(Plugging, Onlining, Agreement):
     )
     def switch_on(
         self,
-        plan: MachinePlan,
+        plan: MachinePlan | BootedPlan,
         ratio: int,
         *,
         numa_aware: bool,
@@ -61,7 +63,7 @@ class Decisions(Plugging, Onlining, Agreement):
         knobs.policy, knobs.ratio, knobs.numa_aware = policy, ratio, numa_aware
         knobs.auto_online, knobs.stage = word, stage
         self.fast = FastMachine(
-            plan.fast(), knobs, series=(6, 8) if plan.recent else (6, 1), memmap_on_memory=plan.self_hosting
+            plan.fast(), knobs, series=(7, 3) if plan.recent else (6, 1), memmap_on_memory=plan.self_hosting
         )
         self.managed = {
             (zone.node, zone.zone): zone.present - self.plain.managed_by_hotplug(zone.node, zone.zone)
@@ -72,6 +74,7 @@ class Decisions(Plugging, Onlining, Agreement):
         self.subject = Subject.at_boot(self.fast.memory, self.fast.core.view)
         self.pinned = plan.pinned()
         self.dimms = []
+        self.daxes = []
         self.asked = 0
         for place, node, exponent, growth in devices:
             self.grow_dynamic(
@@ -91,7 +94,7 @@ def compare(numbers: Iterable[int], examples: int, steps: int) -> int:
 
 
 def test_decisions(record_property: Callable[[str, object], None]) -> None:
-    compared = compare(seeds(72), FRESH, steps=30)
+    compared = compare(seeds(108), FRESH, steps=30)
     record_property("decisions_compared", compared)
     assert compared > 20_000
 

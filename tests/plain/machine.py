@@ -22,7 +22,7 @@ MOVABLE = "Movable"
 #: Zone order inside a node, as the kernel numbers them.
 ZONES = (DMA, DMA32, NORMAL, MOVABLE)
 
-#: The span search looks at one page in each of these (2 MiB).
+#: The span search looks at one page in each of these: 2 MiB, with pages of 4 KiB.
 SUBSECTION_PAGES = 512
 
 #: Everything the kernel computes in ``unsigned long``.
@@ -131,6 +131,7 @@ class Machine:
     boot_blocks: tuple[Block, ...]
     knobs: Knobs = field(default_factory=Knobs)
     addressable_pages: int = 2**40
+    subsection_pages: int = SUBSECTION_PAGES
     blocks: dict[int, Block] = field(init=False)
     groups: dict[int, Group] = field(init=False)
     spans: dict[tuple[int, str], tuple[int, int]] = field(init=False)
@@ -138,7 +139,7 @@ class Machine:
     _kept: dict[object, tuple[Callable[[], object] | None, object]] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        if self.block_pages % self.section_pages or self.section_pages % SUBSECTION_PAGES:
+        if self.block_pages % self.section_pages or self.section_pages % self.subsection_pages:
             raise ValueError("a block is whole sections, a section whole sub-sections")
         self.blocks = {block.number: block for block in self.boot_blocks}
         self.groups = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.plain.machine import SUBSECTION_PAGES, TWO_TO_64, Machine
+from tests.plain.machine import TWO_TO_64, Machine
 
 
 def intersects(span: tuple[int, int], first: int, pages: int) -> bool:
@@ -41,7 +41,7 @@ def shrink(machine: Machine, node: int, zone: str, number: int) -> None:
 def _lowest_page(machine: Machine, node: int, zone: str, low: int, high: int) -> int | None:
     """First page of a sub-section in ``low .. high`` that is online in the zone, from below."""
     for number in sorted(n for n, block in machine.blocks.items() if block.online):
-        for page in range(machine.first_page(number), machine.end_page(number), SUBSECTION_PAGES):
+        for page in range(machine.first_page(number), machine.end_page(number), machine.subsection_pages):
             if low <= page < high and _lies_in(machine, page, node, zone):
                 return page
     return None
@@ -50,7 +50,7 @@ def _lowest_page(machine: Machine, node: int, zone: str, low: int, high: int) ->
 def _highest_page(machine: Machine, node: int, zone: str, low: int, high: int) -> int | None:
     """Last page of a sub-section in ``low .. high`` that is online in the zone, from above."""
     for number in sorted((n for n, block in machine.blocks.items() if block.online), reverse=True):
-        for page in range(machine.end_page(number) - 1, machine.first_page(number) - 1, -SUBSECTION_PAGES):
+        for page in range(machine.end_page(number) - 1, machine.first_page(number) - 1, -machine.subsection_pages):
             if low <= page < high and _lies_in(machine, page, node, zone):
                 return page
     return None

@@ -7,7 +7,7 @@ them are drawn by :mod:`policies.testkit.machines`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hypothesis import strategies as st
 
@@ -72,6 +72,15 @@ class MachinePlan:
     """Whether memmap_on_memory is set."""
     recent: bool = False
     """Whether the kernel also lets ranges of several blocks host their memmap (6.8)."""
+
+    page_size: ClassVar[int] = 4096
+    pageblock_pages: ClassVar[int] = 512
+    four_gib: ClassVar[int] = FOUR_GIB
+    addressable_pages: ClassVar[int] = ADDRESSABLE_PAGES
+
+    @property
+    def nodes_with_memory(self) -> int:
+        return len(self.ranges)
 
     @property
     def device_blocks(self) -> range:
