@@ -136,10 +136,10 @@ class HotplugCore:
         guest = self.guest
         # The guest comes last: an address that is taken costs it nothing, an add that fails may leave it nothing.
         memory.add(first, count, node=node, group_id=group_id, self_hosted=hosted)
-        room = kernel_room(self.view)
+        room = kernel_room(self.view) if count > 1 else None
         if guest is not None and not guest.add_memory(memory.blocks.node[first], first, count, hosted):
             memory.remove(first, count)
-            raise no_memory_for_memmap(memory, count, room)
+            raise no_memory_for_memmap(memory, self.view, count, room)
         self.listener.memmap_taken()
         withheld = 0 if plugged is None else pages - plugged
         if online_type is None:
@@ -176,7 +176,7 @@ class HotplugCore:
         memory.add_one(block, group)
         if guest is not None and not guest.add_memory(group.node, block, 1, False):  # noqa: FBT003
             memory.remove_one(block)
-            raise no_memory_for_memmap(memory, 1, kernel_room(self.view))
+            raise no_memory_for_memmap(memory, self.view, 1)
         choice = self.zone_choice
         if online_type == MMOP_ONLINE and not choice.wants_reasons:
             choice.decisions += 1
