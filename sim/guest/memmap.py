@@ -7,7 +7,7 @@ whole range at once, in pieces of 2 MiB while there are any and in single pages 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.guest.bits import lowest, relocate
 from sim.guest.settled import LOT
@@ -28,6 +28,9 @@ Part = tuple[GuestZone, int, list[tuple[int, int]]]
 
 Memmap = tuple[int, list[Part]]
 """Where the memmap of a range lies: the blocks of the range, and the parts. A plain tuple, as one is made per block."""
+
+_BOOSTED_FROM: Final = 4
+"""Pageblocks of a zone from which on its watermarks are boosted (mm/page_alloc.c, ``boost_watermark``)."""
 
 
 class Memmaps:
@@ -125,13 +128,13 @@ class Memmaps:
         """Return the pages that memmap leaves in a zone.
 
         Where whole pieces are gone, what is left has to be taken page by page out of pageblocks of user pages, and the
-        first time that happens raises the minimum by a piece (mm/page_alloc.c, ``boost_watermark``; once more does not
-        help). So it ends there, or with the fragments where they are fewer: what loads use of the kernel's memory comes
-        out of them first.
+        first time that happens raises the minimum by a pageblock (mm/page_alloc.c, ``boost_watermark``; once more does
+        not help). So it ends there, or with the fragments where they are fewer: what loads use of the kernel's memory
+        comes out of them first. Zone DMA is hardly used, and so in one piece; a zone of few pageblocks is not boosted.
         """
         least = zone.floors[floor]
-        if zone.type == ZONE_DMA:
-            return least  # hardly used, and so in one piece
+        if zone.type == ZONE_DMA or zone.managed < _BOOSTED_FROM * self._pageblock:
+            return least
         fragments = self._fragments - (zone.kernel - self._settled.pages_in(zone))
         return max(least, min(zone.floors[Floor.KERNEL_MIN] + self._pageblock, fragments))
 

@@ -108,7 +108,8 @@ class GuestModel:
         always be dropped: that of the programs themselves.
         """
         parameters = self.parameters
-        enough = parameters.geometry.pageblock_pages - parameters.system_cache_bytes // parameters.geometry.size
+        piece = min(parameters.geometry.pageblock_pages, self.memmaps.pages_per_block)
+        enough = piece - parameters.system_cache_bytes // parameters.geometry.size
         events: list[OomEvent] = []
         while not self.killer.guest_died and self.memmaps.most_room() < enough:
             events += self.killer.kill(OomKind.KERNEL)

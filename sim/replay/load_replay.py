@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 _MOVES: Final = frozenset({"resize_virtio_mem", "set_block_state", "unplug_dimm", "wait"})
 """Steps in which pages are moved for offlining; in others the kernel moves some to have huge pages."""
 
-
 _PROGRAM_US: Final = 230_000
 """How long a load in the background takes: three of a few MiB after each other took 0.7 s (recorded turns)."""
 
@@ -113,7 +112,7 @@ class LoadReplay(Replay):
             then = min(end, self._background[0][0] if self._background else end, self.model.write_back.due_us or end)
             if then > now:
                 self.env.run(until=then)
-                self.model.advance(then)
+            self.model.advance(then)
             if self._background and self._background[0][0] <= then:
                 self._apply(self._background.popleft()[1])
 
