@@ -142,10 +142,11 @@ class LoadReplay(Replay):
                 self._apply(self._background.popleft()[1])
 
     def _plug_dimms(self, step: Step) -> None:
-        """Plug many, spread over the time that it took, while programs go on in the background."""
-        began, lasts = int(self.env.now), seconds_to_us(step.seconds or 0)
-        for number, name in enumerate(step.ids or ()):
-            self._until(began + lasts * number // len(step.ids or ()))
+        """Plug many while programs go on in the background: one every ``interval``, or spread over the step's time."""
+        began, names = int(self.env.now), step.ids or []
+        every = seconds_to_us(step.recorded("interval") or (step.seconds or 0) / max(1, len(names)))
+        for number, name in enumerate(names):
+            self._until(began + every * number)
             self._plug_dimm_of(self._entry(step, name), name)
             self._settle()
 
