@@ -144,7 +144,7 @@ class LoadReplay(Replay):
     def _plug_dimms(self, step: Step) -> None:
         """Plug many while programs go on in the background: one every ``interval``, or spread over the step's time."""
         began, names = int(self.env.now), step.ids or []
-        every = seconds_to_us(step.recorded("interval") or (step.seconds or 0) / max(1, len(names)))
+        every = seconds_to_us(step.interval or (step.seconds or 0) / max(1, len(names)))
         for number, name in enumerate(names):
             self._until(began + every * number)
             self._plug_dimm_of(self._entry(step, name), name)

@@ -122,6 +122,7 @@ class Step(_Model):
     index: int | None = None
     count: int | None = Field(default=None, ge=1)
     seconds: float | None = Field(default=None, ge=0, le=1e6, allow_inf_nan=False)
+    interval: float | None = Field(default=None, ge=0, le=1e6, allow_inf_nan=False)
     ids: list[str] | None = None
     reverse: bool | None = None
     state: str | None = None
