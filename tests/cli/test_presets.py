@@ -35,9 +35,10 @@ def test_all_are_listed_each_with_its_source() -> None:
 @pytest.mark.parametrize("entry", listed(), ids=lambda entry: entry["name"])
 def test_what_is_listed_can_be_used(entry: dict[str, str]) -> None:
     section, _, key = entry["key"].partition(".")
-    tables: dict[str, Any] = {
+    workloads = [{"name": "guest-load", key: entry["name"], "size": "64MiB"}]
+    tables: dict[str, dict[str, Any]] = {
         "guest": {"guest": {"model": "linux", key: entry["name"]}},
         "timing": {"timing": {key: entry["name"]}},
-        "workloads": {"workloads": [{"name": "guest-load", key: entry["name"], "size": "64MiB"}]},
-    }[section]
-    assert load(small(replications=1, **tables)).combinations
+        "workloads": {"workloads": workloads},
+    }
+    assert load(small(replications=1, **tables[section])).combinations
