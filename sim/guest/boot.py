@@ -66,7 +66,8 @@ def default_boot(
     idle += parameters.idle_use_nodes_bytes // page_size * several
     if idle >= total:
         given = (options.boot_memory if options else 0) or sum(zone.pages for zone in present) * page_size
-        raise InputError("guest", [Fault("", _too_small(given, total * page_size, idle * page_size))])
+        smaller = "" if parameters.boot_reserved_bytes else ', or the guest a smaller kernel (preset = "kata", for one)'
+        raise InputError("guest", [Fault("", _too_small(given, total * page_size, idle * page_size) + smaller)])
     first_node = min(zone.node for zone in present)
     free = dict(managed)
     home = [key for key in sorted(managed, reverse=True) if key[0] == first_node and key[1] != ZONE_MOVABLE]
@@ -104,8 +105,7 @@ def _too_small(boot_memory: int, managed: int, idle: int) -> str:
     return (
         f"{round(boot_memory / MIB)}MiB of boot memory are less than the kernel takes for itself,"
         f" {round(reserved / MIB)}MiB reserved and {round(idle / MIB)}MiB in use;"
-        f" give the machine more than {-(-(reserved + idle) // MIB)}MiB, or the guest a smaller kernel"
-        ' (preset = "kata", for one)'
+        f" give the machine more than {-(-(reserved + idle) // MIB)}MiB"
     )
 
 

@@ -63,6 +63,9 @@ def test_every_guest_is_tried_on_every_machine() -> None:
     ((key, what),) = faults(guest=LINUX, sweep=sweep)
     assert key == "sweep[0].product.machines.vm.boot_memory[1]"
     assert what.startswith(f"128{TOO_SMALL}")
+    assert what.endswith('or the guest a smaller kernel (preset = "kata", for one)')
+    ((_, what),) = faults(guest={**LINUX, "preset": "kata"}, machines=[{"boot_memory": "32MiB"}])
+    assert "kata" not in what, "it has that kernel already"
     small_kernel = {**LINUX, "boot_reserved_bytes": "18MiB", "idle_use_bytes": "22MiB"}
     assert len(load(small(guest=small_kernel, machines=[{"boot_memory": "128MiB"}], replications=1)).combinations) == 4
 
