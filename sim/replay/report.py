@@ -23,10 +23,10 @@ class Chance:
         def blocks(numbers: tuple[int, ...]) -> str:
             return ", ".join(map(str, numbers)) if numbers else "none"
 
-        return (
-            f"kernel blocks that stayed: {blocks(self.recorded)} in the recording, {blocks(self.simulated)} in the"
-            " model; which blocks hold an idle kernel's few pages is chance"
-        )
+        stayed = f"{blocks(self.recorded)} in the recording, {blocks(self.simulated)} in the model"
+        if self.recorded == self.simulated:
+            stayed = f"{blocks(self.recorded)}, with other pieces in the recording than in the model"
+        return f"kernel blocks that stayed: {stayed}; which of them hold an idle kernel's few pages is chance"
 
 
 @dataclass(slots=True)

@@ -61,11 +61,12 @@ def test_recordings_under_load_are_left_out_and_said_to_be(tmp_path: Path) -> No
 
 def test_what_chance_decided_is_named_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     report = ReplayReport("made-up", "6.1.0", steps=9, blocks_compared=90)
-    report.chance = {4: Chance((33, 40), ()), 7: Chance((), (50,))}
+    report.chance = {4: Chance((33, 40), ()), 7: Chance((), (50,)), 8: Chance((80,), (80,))}
     monkeypatch.setattr("sim.replay.free_run.free_run", lambda _: report)
     lines = CliRunner().invoke(main, ["replay", "--free", "made-up.json"]).output
     text = " ".join(lines.split())
     assert "identical but for chance" in text
     assert "step 4: kernel blocks that stayed: 33, 40 in the recording, none in the model" in text
     assert "step 7: kernel blocks that stayed: none in the recording, 50 in the model" in text
-    assert "2 steps taken from the recordings as chance" in text
+    assert "step 8: kernel blocks that stayed: 80, with other pieces in the recording" in text
+    assert "3 steps taken from the recordings as chance" in text

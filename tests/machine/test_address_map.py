@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from policies.fixed import OnlineKernel
+from sim.engine import simulate
 from sim.machine.address_map import LinuxNodes
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_NORMAL
+from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.machine.test_boot_numbers import DMA, HIGH, LOW, laid_out, zones
+from workloads.csv_replay import CsvReplay
 
-# Memory blocks, mem=, holes and nodes ----
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -95,3 +102,15 @@ def test_a_node_without_memory_has_a_number_if_it_has_cpus_or_is_the_last(
 def test_without_an_area_for_devices_the_last_node_is_no_exception() -> None:
     spec = MachineSpec((NodeSpec(GIB), NodeSpec(0)), max_memory=GIB)
     assert LinuxNodes(spec).numbers == {0: 0}
+
+
+def test_memory_for_a_node_that_linux_does_not_know_comes_to_others(tmp_path: Path) -> None:
+    """Nodes 1 and 2 have neither memory nor CPUs: of them Linux knows the last one only, as its node 1."""
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "t_s,op,device,kind,size_bytes,node,max_bytes\n"
+        "0,plug,d,dimm,1GiB,1,\n1,plug,v,virtio-mem,1GiB,1,2GiB\n2,plug,x,dax,1GiB,1,\n3,plug,e,dimm,1GiB,2,\n"
+    )
+    machine = MachineSpec((NodeSpec(2 * GIB), NodeSpec(0), NodeSpec(0)))
+    result = simulate(machine, OnlineKernel(), CsvReplay(path=str(log), tail=10.0), Streams(1, 0))
+    assert dict(zip(result.device_names, result.device_nodes, strict=True)) == {"d": 0, "v": 0, "x": 1, "e": 1}
