@@ -8,7 +8,6 @@ of thousands of blocks is one run. Kernel pages take whole pageblocks in the ord
 from __future__ import annotations
 
 from bisect import bisect_right
-from math import exp
 from typing import TYPE_CHECKING
 
 from sim.guest.bits import highest, lowest, relocate
@@ -16,6 +15,7 @@ from sim.pages import PAGES_4K
 
 if TYPE_CHECKING:
     from sim.guest.layout import Layout
+    from sim.guest.remains import Remains
 
 
 class KernelPages:
@@ -286,25 +286,31 @@ class KernelPages:
 
     # Giving back, and what stays.
 
-    def give(self, pages: int, mine: dict[int, int] | None = None, share: float = 1.0, most: float = 0.0) -> int:
-        """Free kernel pages of a load; return how many of its pageblocks stay held, for good: leftovers.
+    def give(
+        self,
+        pages: int,
+        mine: dict[int, int] | None = None,
+        share: float = 1.0,
+        remains: Remains | None = None,
+        most: float = 0.0,
+    ) -> None:
+        """Free kernel pages of a load.
 
-        ``mine`` are the pageblocks that were claimed for it, of which ``share`` is vacated, the youngest first. As many
-        of these stay as ``most`` long-lived pages hit that lie in them at random.
+        ``mine`` are the pageblocks that were claimed for it, of which ``share`` is vacated, the youngest first. Some of
+        these stay held for good: as many as ``remains`` says with ``most`` long-lived pages.
         """
         self.pages -= pages
         self.fresh = True
-        left = self._vacate(mine, share, most) if mine else 0
+        if mine:
+            owned = sum(mask.bit_count() for mask in mine.values())
+            vacated = owned if share >= 1.0 else int(owned * share)
+            if vacated:
+                self._vacate(mine, vacated, remains.vacated(vacated, most) if remains is not None else 0)
         if self.shared:
             self._let_go_of(self.shared, self.nr_held - self._needed())
-        return left
 
-    def _vacate(self, mine: dict[int, int], share: float, most: float) -> int:
-        owned = sum(mask.bit_count() for mask in mine.values())
-        vacated = owned if share >= 1.0 else int(owned * share)
-        if not vacated:
-            return 0
-        staying = round(vacated * (1.0 - exp(-most / vacated))) if most > 0.0 else 0
+    def _vacate(self, mine: dict[int, int], vacated: int, staying: int) -> None:
+        """Give up claims to ``vacated`` of these pageblocks; ``staying`` of them are left behind."""
         done = kept = 0
         for block in reversed(list(mine)):
             mask = highest(mine[block], min(vacated - done, mine[block].bit_count()))
@@ -324,7 +330,6 @@ class KernelPages:
             if done == vacated:
                 break
         self.nr_left += staying
-        return staying
 
     def reach(self, mine: dict[int, int] | None, pages: int) -> float:
         """Return the share of the pageblocks that ``pages`` of a load fill which were claimed for it.

@@ -9,6 +9,8 @@ from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from sim.guest.remains import Remains
+
 if TYPE_CHECKING:
     from sim.guest.kernel_pages import KernelPages
     from sim.guest.parameters import GuestParameters
@@ -78,11 +80,11 @@ class Load:
         "huge",
         "kernel",
         "kind",
-        "left_behind",
         "leftover",
         "name",
         "node",
         "orphans",
+        "remains",
         "slab",
         "slab_per_unit",
         "units",
@@ -90,11 +92,11 @@ class Load:
     )
 
     def __init__(
-        self, name: str, kind: LoadKind, node: int, leftover: float, left_behind: dict[tuple[GuestZone, LoadKind], int]
+        self, name: str, kind: LoadKind, node: int, leftover: float, remains: dict[tuple[GuestZone, LoadKind], Remains]
     ) -> None:
         """Make an empty load; ``leftover`` is how many of its pageblocks in a zone stay held once freed, at most.
 
-        ``left_behind`` is shared by all loads: what those of a kind have left behind since it last took new memory.
+        ``remains`` is shared by all loads: what those of a kind leave behind in a zone.
         """
         self.name = name
         self.kind = kind
@@ -102,7 +104,7 @@ class Load:
         """Its user pages are page cache."""
         self.node = node
         self.leftover = leftover
-        self.left_behind = left_behind
+        self.remains = remains
         self.claims: dict[GuestZone, dict[int, int]] = {}
         """Pageblocks that its kernel pages were the first to use, by zone and block; others may use them too."""
         self.units = 0.0
@@ -184,29 +186,23 @@ class Load:
         _take_from(self.slab if slab else self.kernel, zone, pages)
 
     def _note_claims(self, zone: GuestZone, claimed: dict[int, int]) -> None:
-        """Remember which pageblocks were claimed for this load, and that new long-lived pages lie in them."""
+        """Remember which pageblocks were claimed for this load."""
         mine = self.claims.setdefault(zone, {})
-        number = 0
         for block, mask in claimed.items():
-            number += mask.bit_count()
             mine[block] = mine.get(block, 0) | mask
-        key = (zone, self.kind)
-        spent = self.left_behind.get(key, 0)
-        if spent:
-            self.left_behind[key] = max(0, spent - number)
+        if self.leftover:
+            remains = self.remains.get((zone, self.kind))
+            if remains is None:
+                remains = self.remains[zone, self.kind] = Remains()
+            remains.claimed(sum(mask.bit_count() for mask in claimed.values()))
 
     def _give(self, zone: GuestZone, pageblocks: KernelPages, pages: int) -> None:
         """Free kernel pages of a zone that still count as this load's."""
         total = sum(held.get(zone, 0) for held in (self.kernel, self.slab, self.orphans))
         mine = self.claims.get(zone)
-        key = (zone, self.kind)
-        most = 0.0
-        if self.leftover:
-            most = self.leftover * pageblocks.novelty() - self.left_behind.get(key, 0)
-            most *= pageblocks.reach(mine, total)
-        stay = pageblocks.give(pages, mine, pages / total, most * pages / total)
-        if stay and self.leftover:
-            self.left_behind[key] = self.left_behind.get(key, 0) + stay
+        remains = self.remains.get((zone, self.kind)) if mine and self.leftover else None
+        most = self.leftover * pageblocks.novelty() * pageblocks.reach(mine, total) if remains is not None else 0.0
+        pageblocks.give(pages, mine, pages / total, remains, most)
         if mine is not None and not mine:
             del self.claims[zone]
 
@@ -279,7 +275,7 @@ class Loads:
 
     def __init__(self, parameters: GuestParameters) -> None:
         self.by_name: dict[str, Load] = {}
-        self._left_behind: dict[tuple[GuestZone, LoadKind], int] = {}
+        self._remains: dict[tuple[GuestZone, LoadKind], Remains] = {}
         self._leftover = dict.fromkeys(LoadKind, 0.0) | {
             LoadKind.PAGE_CACHE: parameters.leftover_cache,
             LoadKind.TMPFS_DATA: parameters.leftover_cache,
@@ -296,7 +292,7 @@ class Loads:
         """Return the load, made if need be. Raises ValueError where it is of another kind."""
         load = self.by_name.get(name)
         if load is None:
-            load = Load(name, kind, node, self._leftover[kind], self._left_behind)
+            load = Load(name, kind, node, self._leftover[kind], self._remains)
             self.by_name[name] = load
         elif load.kind is not kind:
             raise ValueError(f"load {name!r} is {load.kind.value} and cannot take {kind.value}")
