@@ -272,5 +272,5 @@ def test_who_looks_at_need_holds_and_who_knows_it_beats_every_ratio_that_holds()
         assert scores["kernel_ooms"] == scores["failed_adds"] == 0
         assert scores["returned"] > kernel["returned"]
     assert clairvoyant["returned"] >= best
-    assert headroom["returned"] >= 0.9 * best, "the best ratio is known only after the run"
+    assert headroom["returned"] >= 0.85 * best, "the best ratio is known only after the run"
     assert clairvoyant["movable_share_mean"] >= headroom["movable_share_mean"]
