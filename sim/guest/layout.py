@@ -49,16 +49,21 @@ class Layout:
         mine = self.where.get(load)
         if mine is None:
             mine = self.where[load] = {}
-        used, room = self.used, self.room
+        used, room, plugged = self.used, self.room, self.plugged
+        pageblocks = self._pageblocks
         while pages:
-            block = self.next()
+            block = next(reversed(room)) if room else self._open()
             if block is None:
                 self.adrift[load] = self.adrift.get(load, 0) + pages
                 return
-            space = self.space(block)
-            part = min(space, pages)
+            there = used.get(block, 0)
+            # Written out from space(), because a demand fills many blocks at once.
+            space = plugged[block] - there
+            if pageblocks is not None:
+                space -= pageblocks.busy(block).bit_count() * pageblocks.pageblock
+            part = space if space < pages else pages  # noqa: FURB136 - spares a call
             if part > 0:
-                used[block] = used.get(block, 0) + part
+                used[block] = there + part
                 mine[block] = mine.get(block, 0) + part
                 pages -= part
             if part == space or space <= 0:
@@ -72,12 +77,29 @@ class Layout:
             self._set_adrift(load, adrift - part)
             pages -= part
         mine = self.where.get(load)
+        if mine is None:
+            return
+        # What take_from() does, written out because a demand frees many blocks at once.
+        used, room, plugged = self.used, self.room, self.plugged
         while pages and mine:
             block = next(iter(mine) if oldest else reversed(mine))
             part = mine[block]
-            part = min(part, pages)
-            self.take_from(load, block, part)
+            if part > pages:
+                mine[block] = part - pages
+                part = pages
+            else:
+                del mine[block]
             pages -= part
+            left = used[block] - part
+            if left:
+                used[block] = left
+            else:
+                del used[block]
+            if block in plugged:
+                room.pop(block, None)
+                room[block] = None
+        if not mine:
+            del self.where[load]
 
     def take_all(self, load: Load) -> None:
         """Free all pages of a load, in the order in which they came."""
