@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("name", "deaths"), [("f3l-race-301-once-612", 0), ("f3l-race-1500-once-612", 14), ("f3l-turns-700-1-612", 0)]
 )
-def test_as_many_die_as_recorded(name: str, deaths: int, shared_dir: Path) -> None:
+def test_as_many_die_as_recorded_and_the_same_dimms_come_back(name: str, deaths: int, shared_dir: Path) -> None:
     trace = read_trace(shared_dir / "kernel-traces-2" / "guest-load" / f"{name}.json")
     recorded = sum(step.oom_count or 0 for step in trace.steps)
     replay = LoadReplay(trace)
@@ -25,3 +25,6 @@ def test_as_many_die_as_recorded(name: str, deaths: int, shared_dir: Path) -> No
     assert abs(sum(row.oom[0] for row in rows) - deaths) <= 2
     assert not replay.model.killer.guest_died
     assert len(rows) == len(trace.steps)
+    asked = [row.returned for row in rows if row.returned is not None]
+    assert len(asked) > 15
+    assert all(mine == theirs for mine, theirs in asked)
