@@ -15,6 +15,7 @@ from simpy.events import Timeout
 from sim.guest import PRESETS, GuestModel, default_boot, parameters_of
 from sim.guest.contract import DemandKind
 from sim.guest.loads import LoadKind
+from sim.guest.parameters import SCATTER
 from sim.guest.presets import FROM_FREE
 from sim.guest.uncertainty import draw_factors, scaled
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
@@ -116,7 +117,7 @@ class GuestLink(CoreListener):
         self._page_size = page_size = memory.geometry.size
         self.model = GuestModel(parameters, block_pages=memory.block_pages)
         self.model.boot(boot)
-        self._drawn = tuple(spec.factors)
+        self._drawn = [name for name in spec.factors if parameters.series in SCATTER[name].series]
         self._boot_free = sum(entry.free for entry in boot if entry.zone != ZONE_MOVABLE)
         for entry in boot:
             memory.zone(entry.node, entry.zone).managed = entry.managed

@@ -153,7 +153,7 @@ def test_with_draw_nothing_else_random_replications_differ_and_policies_share_th
     found = [json.loads(values[0]) for values in by_replication]
     assert len({guest["idle_use_bytes"] for guest in found}) == 6
     for guest in found:
-        assert guest.keys() == SCATTER.keys() - {"leftover_pipes"}
+        assert guest.keys() == {name for name in SCATTER if "6.1" in SCATTER[name].series} - {"leftover_pipes"}
         assert 0.95 * 27 * MIB <= guest["idle_use_bytes"] <= 1.15 * 27 * MIB
     assert runs.groupby("policy")["headroom_min"].nunique().min() == 6, "so intervals are wider than nothing"
 
