@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from sim.guest import GuestModel, parameters_for_kernel
 from sim.guest.boot import default_boot
+from sim.kernel.listener import Listeners
 from sim.machine.address_map import LinuxNodes
 from sim.machine.boot_layout import lay_out
 from sim.machine.device_memory import DeviceMemory
 from sim.memory.errors import HotplugError
+from sim.replay.bystander import Bystander
 from sim.replay.following_guest import FollowingGuest
 from sim.replay.kernel_replay import Replay
 from sim.replay.recorded_guest import RecordedGuest
@@ -28,7 +30,7 @@ from sim.replay.trace_format import DeviceEntry, read_trace
 from sim.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from sim.replay.report import ReplayReport
@@ -87,6 +89,7 @@ class FreeRun(Replay):
         self._chance = chance or {}
         self._follower = FollowingGuest(model, RecordedGuest(layout.memory, trace.boot))
         super().__init__(trace, explain=explain, guest=self._follower, memory=layout.memory)
+        self.core.listener = Listeners(self.core.listener, Bystander(model, self.ooms))
         self._nodes = LinuxNodes(machine)
         self._area = DeviceMemory(machine)
         self._attached: dict[str, DeviceEntry] = {}
@@ -157,6 +160,18 @@ class FreeRun(Replay):
             self._attached.pop(name, None)
 
     # Steps -----------------------------------------------------------------------------------------------------------
+
+    def steps(self) -> Iterator[int]:
+        """Compare the machine at boot, then do one step after the other, and compare who is alive at the end."""
+        yield from super().steps()
+        at = self.report.steps
+        if at < len(self.trace.steps) and not self.model.killer.guest_died:
+            self._step = at
+            self._do(self.trace.steps[at])
+            self._settle()
+        died = self.model.killer.guest_died
+        if died != (at < len(self.trace.steps)):
+            self.report.differs_in_death(self._step, not died, died)
 
     def _do(self, step: Step) -> None:
         follower = self._follower

@@ -15,8 +15,9 @@ import numpy as np
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest import BootZone, GuestModel, OomKind, parameters_for_kernel
 from sim.guest.boot import idle_pcp_pages
-from sim.kernel.listener import CoreListener, Listeners
+from sim.kernel.listener import Listeners
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
+from sim.replay.bystander import Bystander
 from sim.replay.kernel_replay import Replay, growth_samples
 from sim.replay.load_commands import Action, Verb, apply, ooms
 from sim.replay.load_comparison import StepComparison, TraceComparison
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from sim.guest import GuestParameters, OomEvent
     from sim.guest.contract import ZoneUse
-    from sim.kernel.oom_log import OomLog
     from sim.replay.load_comparison import Pair
     from sim.replay.report import ReplayReport
     from sim.replay.trace_format import Snapshot, Step, Trace, ZoneSnapshot
@@ -40,18 +40,6 @@ _MOVES: Final = frozenset({"resize_virtio_mem", "set_block_state", "unplug_dimm"
 
 _PROGRAM_US: Final = 230_000
 """How long a load in the background takes: three of a few MiB after each other took 0.7 s (recorded turns)."""
-
-
-class _Bystander(CoreListener):
-    """Allocates something right after an add that has left the kernel no memory: the recorder is never idle long."""
-
-    def __init__(self, model: GuestModel, ooms: OomLog) -> None:
-        self._model = model
-        self._ooms = ooms
-
-    def starved(self) -> None:
-        """Find no memory."""
-        self._ooms.out_of_memory(self._model.starve())
 
 
 class LoadReplay(Replay):
@@ -65,7 +53,7 @@ class LoadReplay(Replay):
         self.model = GuestModel(parameters, block_pages=trace.memory_block_size // trace.page_size)
         self.model.boot(boot_zones(trace, parameters))
         super().__init__(trace, guest=self.model)
-        self.core.listener = Listeners(self.ooms, _Bystander(self.model, self.ooms))
+        self.core.listener = Listeners(self.ooms, Bystander(self.model, self.ooms))
         self.events: dict[int, tuple[OomEvent, ...]] = {}
         self._applied: tuple[OomEvent, ...] = ()
         self._background: deque[tuple[int, Action]] = deque()

@@ -46,6 +46,7 @@ class ReplayReport:
     size_mismatches: list[dict[str, object]] = field(default_factory=list)
     state_mismatches: list[dict[str, object]] = field(default_factory=list)
     address_mismatches: list[dict[str, object]] = field(default_factory=list)
+    death_mismatches: list[dict[str, object]] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
     """Blocks that refused to go offline, by step."""
     chance: dict[int, Chance] = field(default_factory=dict)
@@ -60,13 +61,14 @@ class ReplayReport:
 
     @property
     def mismatches(self) -> list[dict[str, object]]:
-        """All that differed: blocks first, then zones, sizes and addresses of devices and states of dax devices."""
+        """All that differed: blocks first, then zones, sizes and addresses of devices, states of dax devices, death."""
         return [
             *self.block_mismatches,
             *self.zone_mismatches,
             *self.size_mismatches,
             *self.address_mismatches,
             *self.state_mismatches,
+            *self.death_mismatches,
         ]
 
     @property
@@ -90,6 +92,10 @@ class ReplayReport:
         """Note that ``device`` is not at the address (None: not attached) that was recorded after ``step``."""
         _note(self.address_mismatches, step, "device", device, recorded, simulated)
 
+    def differs_in_death(self, step: int, recorded: object, simulated: object) -> None:
+        """Note that it was not as in the recording that the guest died, or lived, up to and with ``step``."""
+        _note(self.death_mismatches, step, "guest", "died", recorded, simulated)
+
     def differs_in_state(self, step: int, device: str, recorded: object, simulated: object) -> None:
         """Note that the ``state`` of a dax ``device``, or how writing to it went, is not as recorded after ``step``."""
         _note(self.state_mismatches, step, "device", device, recorded, simulated)
@@ -106,6 +112,7 @@ class ReplayReport:
             "size_mismatches": self.size_mismatches,
             "address_mismatches": self.address_mismatches,
             "state_mismatches": self.state_mismatches,
+            "death_mismatches": self.death_mismatches,
             "refused_by_guest": self.refused_by_guest,
             "chance": [
                 {"step": step, "recorded": list(chance.recorded), "simulated": list(chance.simulated)}

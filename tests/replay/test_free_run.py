@@ -148,3 +148,26 @@ def test_a_guest_that_keeps_more_than_was_kept_follows_the_recording(
     for _ in again.steps():
         again.model.check()
     assert again.report.mismatches == []
+
+
+def test_a_death_at_the_wall_is_a_death_in_the_free_run_too() -> None:
+    trace = read_trace(DATA / "walls" / "f3-wall-256m-73.json")
+    assert trace.guest_died
+    report = run_freely(trace)
+    assert report.mismatches == []
+    assert report.steps == len(trace.steps) - 1
+
+
+def test_a_guest_that_lives_where_the_recorded_one_died_is_a_difference() -> None:
+    """The DIMM of which the guest died comes five DIMMs earlier, and finds memory; or no guest died of it."""
+    trace = read_trace(DATA / "walls" / "f3-wall-256m-73.json")
+    early = run_freely(trace.model_copy(update={"steps": [*trace.steps[:-6], trace.steps[-1]]}))
+    assert early.mismatches == early.death_mismatches
+    assert early.death_mismatches == [
+        {"step": len(trace.steps) - 6, "guest": "died", "recorded": True, "simulated": False}
+    ]
+    last = trace.steps[-2].model_copy(update={"op": "plug_dimm", "id": "one-more", "size": trace.steps[-1].size})
+    lives = run_freely(trace.model_copy(update={"steps": [*trace.steps[:-1], last]}))
+    assert lives.death_mismatches == [
+        {"step": len(trace.steps) - 1, "guest": "died", "recorded": False, "simulated": True}
+    ]
