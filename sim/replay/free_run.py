@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sim.faults import InputError
 from sim.guest import GuestModel, parameters_for_kernel
 from sim.guest.boot import default_boot
 from sim.kernel.listener import Listeners
@@ -26,7 +27,7 @@ from sim.replay.kernel_replay import Replay
 from sim.replay.recorded_guest import RecordedGuest
 from sim.replay.recorded_machine import recorded_machine
 from sim.replay.report import BOOT, Chance
-from sim.replay.trace_format import DeviceEntry, read_trace
+from sim.replay.trace_format import DeviceEntry, TraceError, read_trace
 from sim.units import MIB
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ class FreeRun(Replay):
         layout = lay_out(machine)
         parameters = replace(parameters_for_kernel(trace.series), geometry=machine.geometry)
         model = GuestModel(parameters, block_pages=layout.memory.block_pages)
-        boot = default_boot(layout.present_zones(), parameters, layout.options)
+        try:
+            boot = default_boot(layout.present_zones(), parameters, layout.options)
+        except InputError as error:
+            raise TraceError(f"{trace.name}: {error}") from error
         for entry in boot:
             layout.memory.zone(entry.node, entry.zone).managed = entry.managed
         model.boot(boot)
@@ -103,15 +107,15 @@ class FreeRun(Replay):
     def _entry(self, step: Step, name: str | None = None) -> DeviceEntry | None:
         """Attach the device that ``step`` makes; return how this machine has it, None where the machine refuses."""
         name = name or step.id or ""
-        node = step.node or 0
+        node, address, slot = step.node or 0, step.recorded("addr"), step.recorded("slot")
         match step.op:
             case "plug_dimm" | "plug_dimms":
-                address, slot = step.recorded("addr"), step.recorded("slot")
                 return self._attach(name, node, "dimm", step.size or 0, address=address, slot=slot)
             case "add_virtio_mem":
-                return self._attach(name, node, "virtio-mem", step.max_size or 0, device_block=step.block_size or 0)
+                size, block = step.max_size or 0, step.block_size or 0
+                return self._attach(name, node, "virtio-mem", size, address=address, device_block=block)
             case "add_dax":
-                return self._attach(name, node, "nvdimm", step.size or 0)
+                return self._attach(name, node, "nvdimm", step.size or 0, address=address, slot=slot)
             case _:
                 return super()._entry(step, name)
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sim.cli.main import main
 from sim.replay.report import Chance, ReplayReport
-from sim.replay.trace_format import read_trace
+from sim.replay.trace_format import NodeEntry, read_trace
 from tests.support.places import DATA
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ def test_a_machine_that_cannot_boot_is_told_in_one_line(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "cma: 8GiB are more than the boot memory (1GiB)" in done.output
     assert "Traceback" not in done.output
+    machine = trace.machine.model_copy(update={"nodes": [NodeEntry(nid=0, boot_memory=64 << 20)]})
+    path.write_text(trace.model_copy(update={"machine": machine}).model_dump_json())
+    done = CliRunner().invoke(main, ["replay", "--free", str(path)])
+    assert done.exit_code == 2
+    assert "less than the kernel takes for itself" in " ".join(done.output.split())
 
 
 def test_recordings_under_load_are_left_out_and_said_to_be(tmp_path: Path) -> None:
