@@ -158,13 +158,15 @@ class SideBySide(RuleBasedStateMachine):
     def memmap(self, pages: int) -> int:
         """Pages of its own memmap that each block of a range holds if asked to: a struct page of 64 bytes for each.
 
-        None where that is not whole pageblocks, as with large pages.
+        None where that is not whole pageblocks, as with large pages, unless ``force`` rounds it up; nor all of a block.
         """
         plan = self.plan
         memmap = plan.block_pages * 64 // plan.page_size
+        if plan.forced:
+            memmap = -(-memmap // plan.pageblock_pages) * plan.pageblock_pages
         one_block = pages == plan.block_pages
-        may = plan.self_hosting and (one_block or plan.recent) and memmap % plan.pageblock_pages == 0
-        return memmap if may else 0
+        fits = memmap % plan.pageblock_pages == 0 and memmap < plan.block_pages
+        return memmap if fits and plan.self_hosting and (one_block or plan.recent) else 0
 
     def write_state(self, number: int, word: str, what: str = "write_state") -> None:
         self.fast.guest.refusing = set()

@@ -63,7 +63,10 @@ class Decisions(Plugging, Onlining, DaxDevices, Agreement):
         knobs.policy, knobs.ratio, knobs.numa_aware = policy, ratio, numa_aware
         knobs.auto_online, knobs.stage = word, stage
         self.fast = FastMachine(
-            plan.fast(), knobs, series=(7, 3) if plan.recent else (6, 1), memmap_on_memory=plan.self_hosting
+            plan.fast(),
+            knobs,
+            series=(7, 3) if plan.recent else (6, 1),
+            memmap_on_memory="force" if plan.forced else plan.self_hosting,
         )
         self.managed = {
             (zone.node, zone.zone): zone.present - self.plain.managed_by_hotplug(zone.node, zone.zone)

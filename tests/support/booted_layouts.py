@@ -83,6 +83,11 @@ class BootedPlan:
         return self.booted.movable_node
 
     @property
+    def forced(self) -> bool:
+        """Whether ``memmap_on_memory=force`` is set."""
+        return self.self_hosting and self.booted.kernel >= (6, 12)
+
+    @property
     def recent(self) -> bool:
         return self.booted.kernel >= (6, 8)
 

@@ -75,7 +75,7 @@ class FastMachine:
     """One machine of the simulator; ``device`` -1 stands for "no device" in its records."""
 
     def __init__(
-        self, memory: Memory, knobs: Knobs, *, series: tuple[int, int] = (6, 1), memmap_on_memory: bool = False
+        self, memory: Memory, knobs: Knobs, *, series: tuple[int, int] = (6, 1), memmap_on_memory: bool | str = False
     ) -> None:
         self.memory = memory
         self.guest = RefusingGuest()

@@ -75,6 +75,7 @@ class MachinePlan:
 
     page_size: ClassVar[int] = 4096
     pageblock_pages: ClassVar[int] = 512
+    forced: ClassVar[bool] = False
     four_gib: ClassVar[int] = FOUR_GIB
     addressable_pages: ClassVar[int] = ADDRESSABLE_PAGES
 
