@@ -82,7 +82,7 @@ def check_result(result: RunResult, host: Host) -> None:
     for index, name in enumerate(result.device_names):
         assert device_series(result, index).plugged[-1] == plugged[index]
         if name not in result.device_names[index + 1 :]:
-            assert host.plugged(name) == plugged[index] * 4096, name
+            assert host.plugged(name) == plugged[index] * result.page_size, name
     kinds = result.events[:, 1].tolist()
     counters = result.counters
     assert kinds.count(EventKind.FAILED) == counters["failed_requests"] + counters["failed_operations"]
@@ -129,7 +129,7 @@ def check_drivers(rig: Rig) -> None:
     names = rig.recorder.device_names
     for index, name in enumerate(names):
         if rig.host.present(name) and name not in names[index + 1 :]:
-            assert rig.host.plugged(name) == plugged[index] * 4096, name
+            assert rig.host.plugged(name) == plugged[index] * rig.context.page_bytes, name
     assert rig.context.failures == sum(number == EventKind.FAILED for number in rig.recorder.table()[:, 1].tolist()) - (
         rig.host.failed_requests
     )
@@ -163,7 +163,7 @@ def check_series(rig: Rig) -> None:
         own = device_series(result, device.index)
         assert own.plugged[-1] == plugged[device.index]
         if isinstance(device, VirtioMem):
-            assert own.requested[-1] * 4096 == device.requested
+            assert own.requested[-1] * rig.context.page_bytes == device.requested
 
 
 def check_managed(rig: Rig) -> None:

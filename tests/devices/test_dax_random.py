@@ -34,8 +34,9 @@ def plain_machine(rig: Rig) -> Machine:
         BootZone(zone.node, ZONE_LABELS[zone.type], zone.start, zone.end - zone.start, zone.present) for zone in zones
     ]
     blocks = []
+    pages, geometry = rig.memory.block_pages, rig.memory.geometry
     for number in rig.memory.blocks.ids():
-        first, end = number * PAGES, (number + 1) * PAGES
+        first, end = number * pages, (number + 1) * pages
         zone = rig.memory.zone_of(number)
         parts = [
             Part(max(first, part.start), min(end, part.start + part.spanned), part.node, part.zone)
@@ -44,7 +45,9 @@ def plain_machine(rig: Rig) -> Machine:
             if zone is None or part.zone == ZONE_LABELS[zone.type]
         ]
         blocks.append(Block(number, 0, early=True, parts=tuple(parts)))
-    return Machine(PAGES, PAGES, frozenset({0}), tuple(boot), tuple(blocks), Knobs())
+    return Machine(
+        pages, pages, frozenset({0}), tuple(boot), tuple(blocks), Knobs(), subsection_pages=geometry.subsection_pages
+    )
 
 
 class Pair:

@@ -43,3 +43,11 @@ def test_the_sweep_example_means_what_the_page_says() -> None:
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_example_is_toml(block: str) -> None:
     assert tomllib.loads(block)
+
+
+def test_the_machine_of_the_page_about_architectures_is_one() -> None:
+    page = (ROOT / "docs" / "machines.md").read_text("utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    experiment = load(small(**tomllib.loads(block)))
+    machine = experiment.combinations[0].machine.spec
+    assert (machine.page_size, machine.block_size, machine.built_for.name) == (65536, 512 << 20, "arm64")
