@@ -13,8 +13,6 @@ from sim.guest.zone import Floor, spread
 from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sim.guest.layout import Layout
     from sim.guest.loads import Load, Loads
     from sim.guest.oom import OomKiller
@@ -114,18 +112,16 @@ class Migration:
         The free memory of MOVABLE is used to the last page first (alloc_migration_target, mm/page_isolation.c); all
         else as by a request for user pages, down to the low watermarks and then to the minimum.
         """
-        zonelist = self._zones.user_list(source.node)
-        passes: list[tuple[Iterable[GuestZone], Floor]] = [(zonelist, Floor.USER_LOW), (zonelist, Floor.USER_MIN)]
         left = pages
         if source.type == ZONE_MOVABLE and block is not None:
             part = min(left, source.free)
             if part > 0:
                 self._move(load, source, block, source, part)
                 left -= part
-        for zones, floor in passes:
+        for floor in (Floor.USER_LOW, Floor.USER_MIN):
             if not left:
                 break
-            parts, left = spread(left, zones, floor)
+            parts, left = spread(left, self._zones.user_list(source.node), floor)
             for target, part in parts:
                 self._move(load, source, block, target, part)
         self.moved += pages - left
