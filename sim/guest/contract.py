@@ -159,8 +159,13 @@ class Guest(Protocol):
         """Say whether a block would go offline, without changing anything."""
         ...
 
-    def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
-        """Take a run of blocks out of their zone, all that go; ``pages_per_block`` as they are plugged now."""
+    def offline(
+        self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int, *, drop_cache: bool = False
+    ) -> OfflineOutcome:
+        """Take a run of blocks out of their zone, all that go; ``pages_per_block`` as they are plugged now.
+
+        ``drop_cache``: clean page cache in them is dropped, as for virtio-mem, and not moved.
+        """
         ...
 
     def give_subblocks(

@@ -174,10 +174,13 @@ class GuestModel:
             return block not in self._stuck
         return bool(its_zone.pageblocks.nr_blocks) and not its_zone.pageblocks.busy(block)
 
-    def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
+    def offline(
+        self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int, *, drop_cache: bool = False
+    ) -> OfflineOutcome:
         """Take all blocks of a run that will go out of their zone; their user pages move elsewhere.
 
-        Blocks with kernel pages refuse. Where pages find no place elsewhere, processes are killed until they do.
+        Blocks with kernel pages refuse. Where pages find no place elsewhere, processes are killed until they do. With
+        ``drop_cache`` clean page cache is dropped and not moved.
         """
         if self._hosted and first_block in self._hosted:
             pages_per_block -= self.memmaps.pages_per_block
@@ -214,7 +217,9 @@ class GuestModel:
         for stop in (*refused, first_block + nr_blocks):
             if stop > start:
                 pages = (stop - start) * pages_per_block
-                run_moved, run_ooms = self.migration.withdraw(its_zone, start, stop - start, pages, drop_cache=False)
+                run_moved, run_ooms = self.migration.withdraw(
+                    its_zone, start, stop - start, pages, drop_cache=drop_cache
+                )
                 self._zones.watermarks_stale = True
                 if layout is not None:
                     layout.remove(start, stop - start)

@@ -84,9 +84,11 @@ class WatchedGuest:
         self._model.online(zone, node, first_block, nr_blocks, pages_per_block)
         self._look()
 
-    def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
+    def offline(
+        self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int, *, drop_cache: bool = False
+    ) -> OfflineOutcome:
         """Take blocks out of a zone, and look: their user pages may have gone to kernel zones."""
-        outcome = self._model.offline(zone, node, first_block, nr_blocks, pages_per_block)
+        outcome = self._model.offline(zone, node, first_block, nr_blocks, pages_per_block, drop_cache=drop_cache)
         self._look()
         return outcome
 

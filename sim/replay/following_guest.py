@@ -38,11 +38,13 @@ class FollowingGuest:
             return self.recorded.can_offline(zone, node, block)
         return self._model.can_offline(zone, node, block)
 
-    def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
+    def offline(
+        self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int, *, drop_cache: bool = False
+    ) -> OfflineOutcome:
         """Take a run of blocks out of their zone, all that go."""
         model = self._model
         if not self.following:
-            outcome = model.offline(zone, node, first_block, nr_blocks, pages_per_block)
+            outcome = model.offline(zone, node, first_block, nr_blocks, pages_per_block, drop_cache=drop_cache)
             self.kept.update(outcome.refused)
             return outcome
         refused = set(self.recorded.offline(zone, node, first_block, nr_blocks, pages_per_block).refused)
@@ -50,7 +52,7 @@ class FollowingGuest:
         for block in range(first_block, first_block + nr_blocks):
             if block not in refused:
                 model.vacate(zone, node, block)
-                moved += model.offline(zone, node, block, 1, pages_per_block).moved
+                moved += model.offline(zone, node, block, 1, pages_per_block, drop_cache=drop_cache).moved
         return OfflineOutcome(tuple(sorted(refused)), moved)
 
     def give_subblocks(

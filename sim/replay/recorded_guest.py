@@ -143,7 +143,9 @@ class RecordedGuest:
         """Say whether the block would go offline."""
         return not self._may_refuse(block, zone)
 
-    def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
+    def offline(
+        self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int, *, drop_cache: bool = False
+    ) -> OfflineOutcome:
         """Refuse where the recording has the block online after the step, in the zone that it is in."""
         step = self._step
         if step is None or not self._may_refuse(first_block, zone):

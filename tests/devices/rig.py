@@ -58,8 +58,8 @@ class FakeGuest:
     only; ``keeps`` holds masks of sub-blocks that a block does not give up; ``memmap_blocks`` is how many blocks'
     memmap still fits (None: any number); ``moves`` pages are migrated for every block that goes, ``moves_in_vain`` for
     every one that refuses and ``moves_each`` for every sub-block that is given up; ``kill`` happens each time.
-    ``calls`` notes what was asked, ``pages`` what each (node, zone) was handed, and ``with_memmap`` which blocks have
-    a memmap.
+    ``dropping`` are the blocks whose page cache was to be dropped, ``calls`` notes what was asked, ``pages`` what each
+    (node, zone) was handed, and ``with_memmap`` which blocks have a memmap.
     """
 
     def __init__(self) -> None:
@@ -73,6 +73,7 @@ class FakeGuest:
         self.kill: OomEvent | None = None
         self.with_memmap: set[int] = set()
         self.pages: dict[tuple[int, int], int] = {}
+        self.dropping: set[int] = set()
         self.calls: list[tuple[object, ...]] = []
 
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
@@ -95,8 +96,12 @@ class FakeGuest:
     def can_offline(self, zone: int, node: int, block: int) -> bool:
         return block not in self.refusing | self.refuse_once
 
-    def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
+    def offline(
+        self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int, *, drop_cache: bool = False
+    ) -> OfflineOutcome:
         self.calls.append(("offline", first_block))
+        if drop_cache:
+            self.dropping.add(first_block)
         if not self.can_offline(zone, node, first_block):
             self.refuse_once.discard(first_block)
             return OfflineOutcome(refused=(first_block,), moved=self.moves_in_vain)

@@ -326,3 +326,18 @@ def test_moved_pages_of_a_refused_big_block_take_their_time_too() -> None:
     rig.run_for(1)
     assert (device.busy, device.stalled) == (False, EBUSY)
     assert rig.memory.zone(0, ZONE_MOVABLE).present == PER * PAGES
+
+
+@pytest.mark.parametrize("big", [BIG, BLOCK])
+def test_page_cache_in_a_big_block_is_dropped_and_in_a_dimm_it_is_not(big: int) -> None:
+    """As alloc_contig_range() does, with which the driver takes the memory from the page allocator first."""
+    guest = FakeGuest()
+    rig = Rig(policy=OnlineMovable(), guest=guest)
+    device = rig.virtio_mem(block_size=big)
+    device.resize(2 * BIG)
+    rig.env.run()
+    device.resize(BIG)
+    rig.env.run()
+    assert guest.dropping == set(range(FIRST + BIG // BLOCK, FIRST + 2 * BIG // BLOCK))
+    rig.core.offline_block(-1, FIRST)
+    assert FIRST not in guest.dropping

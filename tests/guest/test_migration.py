@@ -76,6 +76,13 @@ def test_cache_in_the_range_goes_and_free_memory_beside_it_stays() -> None:
         model.check()
 
 
+def test_whole_blocks_of_virtio_mem_lose_their_cache_as_parts_do() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.read_file("/f", SMALL_BLOCK)
+    assert model.offline(ZONE_MOVABLE, 0, 16, 1, SMALL_BLOCK, drop_cache=True) == ((), SMALL_BLOCK, ())
+    assert (free(model)[ZONE_MOVABLE], model.migration.moved) == (15 * SMALL_BLOCK, 0)
+
+
 def test_pages_that_moved_lie_where_the_next_shrink_finds_them_again() -> None:
     """From the top down, as virtio-mem shrinks: what was freed last is filled first, and so moves time and again."""
     model = small(ZONE_MOVABLE)

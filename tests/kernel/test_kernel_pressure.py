@@ -304,6 +304,7 @@ def test_everything_that_moves_pages_is_passed_on_and_then_looked_at(
     verb: str, arguments: tuple[int, ...], answer: object
 ) -> None:
     calls: list[object] = []
+    passed_on: dict[str, bool] = {}
 
     class Stub:
         def can_offline(self, zone: int, node: int, block: int) -> bool:
@@ -313,8 +314,9 @@ def test_everything_that_moves_pages_is_passed_on_and_then_looked_at(
             calls.append("look")
 
         def __getattr__(self, name: str) -> object:
-            def call(*given: int) -> object:
+            def call(*given: int, **named: bool) -> object:
                 calls.append((name, given))
+                passed_on.update(named)
                 return answer
 
             return call
@@ -322,6 +324,9 @@ def test_everything_that_moves_pages_is_passed_on_and_then_looked_at(
     watched = WatchedGuest(cast("GuestModel", Stub()), cast("KernelPressure", Stub()))
     assert getattr(watched, verb)(*arguments) is answer
     assert calls == [(verb, arguments), "look"]
+    if verb == "offline":
+        assert watched.offline(3, 0, 8, 2, 4096, drop_cache=True) is answer
+        assert passed_on == {"drop_cache": True}
 
 
 def test_whether_a_block_would_go_is_asked_without_a_look() -> None:

@@ -44,7 +44,9 @@ class RefusingGuest:
     def can_offline(self, zone: int, node: int, block: int) -> bool:
         return block not in self.refusing
 
-    def offline(self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int) -> OfflineOutcome:
+    def offline(
+        self, zone: int, node: int, first_block: int, nr_blocks: int, pages_per_block: int, *, drop_cache: bool = False
+    ) -> OfflineOutcome:
         run = range(first_block, first_block + nr_blocks)
         return OfflineOutcome(refused=tuple(block for block in run if block in self.refusing))
 
