@@ -14,7 +14,8 @@ from sim.memory.blocks import BLOCK_OFFLINE, FIRST_ZONE_CODE, BlockTable
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryUse, MemoryView
 from sim.memory.zones import ZONE_MOVABLE
-from sim.units import GIB, MIB, format_size
+from sim.pages import SMALLEST_PAGE
+from sim.units import GIB, KIB, MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _BLOCK_SIZES: Final = (128 * MIB, 128 * MIB, 256 * MIB, GIB)
 _BOOT_SIZES: Final = tuple(size * MIB for size in (0, 128, 512, 1024, 2048, 3072, 4096, 6144))
+_PAGE_SIZES: Final = (SMALLEST_PAGE, SMALLEST_PAGE, SMALLEST_PAGE, 16 * KIB, 64 * KIB)
 _LONGEST_RUN: Final = 40
 _GROUPS_KEPT: Final = 12
 
@@ -87,7 +89,8 @@ class RandomMachine(ABC):
         self._step = 0
         nodes = ", ".join(format_size(node.boot_memory) for node in machine.nodes)
         blocks = format_size(machine.block_size)
-        self._where = f"boot memory {nodes}, blocks of {blocks}"
+        pages = format_size(machine.page_size)
+        self._where = f"boot memory {nodes}, blocks of {blocks}, pages of {pages}"
 
     @abstractmethod
     def _decide(self, block: int) -> int:
@@ -111,12 +114,15 @@ class RandomMachine(ABC):
         total = sum(sizes)
         block_size = _BLOCK_SIZES[self._draw(len(_BLOCK_SIZES))]
         kernelcore = total // 2 if self._draw(4) == 0 else 0
+        page_size = _PAGE_SIZES[self._draw(len(_PAGE_SIZES))]
         return MachineSpec(
             tuple(NodeSpec(size) for size in sizes),
-            block_size=block_size,
+            # With larger pages it is a machine of arm64, whose blocks are what they are.
+            block_size=block_size if page_size == SMALLEST_PAGE else 0,
+            page_size=page_size,
             kernelcore=kernelcore,
             movable_node=self._draw(4) == 0,
-            cma=64 * MIB if self._draw(4) == 0 and total >= GIB and not kernelcore else 0,
+            cma=64 * MIB if self._draw(4) == 0 and total >= GIB and page_size < 64 * KIB and not kernelcore else 0,
         )
 
     def play(self, changes: int) -> None:

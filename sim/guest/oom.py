@@ -42,7 +42,7 @@ class OomKiller:
         self.guest_died = False
         self._loads = loads
         self._meminfo = meminfo
-        self._late = parameters.late_table_pages
+        self._late = parameters.geometry.pages(parameters.late_table_bytes)
         self._apart = parameters.geometry.pages(_APART)
 
     def kill(self, kind: OomKind, done_share: float = 0.0, asker: Load | None = None) -> tuple[OomEvent, ...]:

@@ -159,7 +159,7 @@ class GuestParameters:
     """Page cache of the system's own programs, a part of what is used: dropped when memory is short and read again.
     Recorded guests run from an initramfs and have none: 12 of 14 died of the piece whose memmap did not fit. Guests
     with a root file system have some MiB, and live (kata-containers issue 1621: the agent reports the failed add)."""
-    late_table_pages: int = 1024
+    late_table_bytes: int = 4 << 20
     """Page tables of a victim above which they are freed too late for the next attempt of whoever found no memory,
     who waits for a clock tick (mm/oom_kill.c, out_of_memory; 4 ms, in which 4 MiB of tables may be freed). Reports:
     victims of 256 and 512 MiB of tables were followed by a second one in 7 of 8 cases, victims of anonymous memory

@@ -27,7 +27,6 @@ from sim.plugins import lookup
 from sim.units import GIB
 from tests.policies.branches import FORESEEN, REACH, Planned, policies
 from tests.policies.counted import Counted
-from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,26 +184,25 @@ def reserve_is_free_or_not(told: Told, match: re.Match[str]) -> None:
     policy, counted = told.policy, told.counted
     assert isinstance(policy, Headroom)
     words, free, source, relation, reserve, growth, _ = match.groups()
-    node = told.scope(words)
+    node, page_size = told.scope(words), told.view.page_size
     asked, use = told.view.kernel_headroom, told.view.use
     assert (source == "left to the kernel") == (asked is not None) == (growth is not None)
     all_pages = counted.kernel(node) + counted.movable(node)
-    expected = counted.kernel(node) - all_pages // 64 if asked is None else asked(node)
+    expected = counted.kernel(node) - all_pages * 64 // page_size if asked is None else asked(node)
     assert int(free) == expected == told.numbers["free"]
-    assert (
-        int(reserve) == max(-(-policy.reserve // PAGE_SIZE), all_pages * policy.share // 100) == told.numbers["reserve"]
-    )
+    required = max(-(-policy.reserve // page_size), all_pages * policy.share // 100)
+    assert int(reserve) == required == told.numbers["reserve"]
     foreseen = 0
     if use is not None:
         used, group = use(node), told.request.group
         coming = max(told.request.pages, *((group.max_pages, group.unit_pages) if group is not None else (0, 0)))
-        part = Fraction(used.kernel, max(used.kernel + used.user, GIB // PAGE_SIZE))
+        part = Fraction(used.kernel, max(used.kernel + used.user, GIB // page_size))
         foreseen = math.floor((used.free + coming) * min(max(part, Fraction(1, 5)), Fraction(1, 2)))
         assert int(growth) == foreseen == told.numbers["growth"]
     assert (int(free) >= int(reserve) + foreseen) == (relation == ">=") == (told.zone == ZONE_MOVABLE)
     room = int(free) - foreseen
     if room > 0 and node is None:
-        just, more = (told.again(Headroom(reserve=(room + page) * PAGE_SIZE)) for page in (0, 1))
+        just, more = (told.again(Headroom(reserve=(room + page) * page_size)) for page in (0, 1))
         assert f"{free} pages {source} >= reserve of {room}" in just.reason
         assert f"{free} pages {source} < reserve of {room + 1}" in more.reason
         assert (just.zone, more.zone) == (ZONE_MOVABLE, told.kernel_zone)

@@ -8,7 +8,7 @@ from policies.auto_movable import AutoMovable
 from policies.testkit.machines import RandomMachine, seeded
 from sim.memory.blocks import BLOCK_OFFLINE, BlockTable
 from sim.memory.zones import ZONE_LABELS
-from sim.units import GIB, MIB
+from sim.units import GIB, KIB, MIB
 from tests.support.reach import Reach
 
 if TYPE_CHECKING:
@@ -24,10 +24,14 @@ REACH = Reach(
         "memory above 4 GiB": 6,
         "a block of 128 MiB": 8,
         "a block of 256 MiB": 4,
+        "a block of 512 MiB": 1,
+        "pages of 4 KiB": 10,
+        "pages of 16 KiB": 1,
+        "pages of 64 KiB": 1,
         "a block of 1024 MiB": 4,
         "kernelcore": 4,
         "movable_node": 4,
-        "cma": 4,
+        "cma": 2,
         "a guest": 10,
         "no guest": 10,
         # What is decided
@@ -69,6 +73,7 @@ class Counting(RandomMachine):
         REACH("a node without boot memory", any(node.boot_memory == 0 for node in spec.nodes))
         REACH("memory above 4 GiB", sum(node.boot_memory for node in spec.nodes) > 3 * GIB)
         REACH(f"a block of {spec.block_size // MIB} MiB")
+        REACH(f"pages of {spec.page_size // KIB} KiB")
         REACH("kernelcore", spec.kernelcore > 0)
         REACH("movable_node", spec.movable_node)
         REACH("cma", spec.cma > 0)
