@@ -282,9 +282,7 @@ class HotplugCore:
             raise HotplugError(EINVAL, f"block {block} is not online in a single zone")
         moved = 0
         if self.guest is not None and blocks.flags[block] & blocks.STAYS == 0:
-            moved = self._empty(
-                self.guest, device, block, zone, memory.block_pages - withheld, drop_cache=not tell_owner
-            )
+            moved = self._empty(self.guest, device, block, zone, memory.block_pages - withheld, drop=not tell_owner)
         memory.offline(block, withheld=withheld)
         if self.zone_choice.tell_offline is not None:
             self.zone_choice.tell_offline(block, zone)
@@ -293,12 +291,9 @@ class HotplugCore:
             owner.block_offline(block)
         return moved
 
-    def _empty(self, guest: Guest, device: int, block: int, zone: Zone, pages: int, *, drop_cache: bool) -> int:
-        """Have ``guest`` clear a block; return the pages moved. Raises EBUSY (recorded, counted) and GuestDied.
-
-        ``drop_cache``: virtio-mem asks, which has taken the pages from the allocator before (virtio_mem_fake_offline).
-        """
-        outcome = guest.offline(zone.type, zone.node, block, 1, pages, drop_cache=drop_cache)
+    def _empty(self, guest: Guest, device: int, block: int, zone: Zone, pages: int, *, drop: bool) -> int:
+        """Have ``guest`` clear a block; return the pages moved. Raises EBUSY (recorded, counted) and GuestDied."""
+        outcome = guest.offline(zone.type, zone.node, block, 1, pages, drop_cache=drop)
         if outcome.ooms:
             self.listener.out_of_memory(outcome.ooms)
             self.threads.go_on()
@@ -323,7 +318,7 @@ class HotplugCore:
         if guest is not None:
             zone = memory.zone_by_code[memory.blocks.where[block]]
             if zone is not None:
-                moved = self._empty(guest, device, block, zone, memory.block_pages - withheld, drop_cache=True)
+                moved = self._empty(guest, device, block, zone, memory.block_pages - withheld, drop=True)
         zone = memory.offline(block, 1, withheld)
         if self.zone_choice.tell_offline is not None:
             self.zone_choice.tell_offline(block, zone)
@@ -366,8 +361,8 @@ class HotplugCore:
     def write_state(self, block: int, word: int) -> int:
         """Write an OnlineType to ``memoryN/state``, and return the pages that had to be moved.
 
-        Raises EINVAL where the block has that state, EBUSY where it refuses. A word that is refused
-        because the block is online already stays stored on it: see :meth:`put_back`.
+        Raises EINVAL where the block has that state, EBUSY where it refuses. A word that is refused as the block is
+        online already stays stored on it: see :meth:`put_back`.
         """
         blocks = self.memory.blocks
         if not blocks.exists(block):
