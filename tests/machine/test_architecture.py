@@ -2,23 +2,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import isqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from policies.auto_movable import AutoMovable
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_bbm import BigBlockMode
+from sim.engine import simulate
 from sim.faults import InputError
 from sim.guest import GuestModel, default_boot, parameters_for
+from sim.kernel.guest_link import GuestSpec
 from sim.machine.architecture import ARCHITECTURES
 from sim.machine.boot_layout import BootLayout, lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import EPERM, HotplugError
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.events import Events
 from sim.record.recorder import EventKind
+from sim.streams import Streams as Seeded
 from sim.units import GIB, KIB, MIB
 from tests.devices.rig import Rig, books_agree
+from workloads.contract import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import simpy
+
+    from workloads.contract import Host, Streams
 
 __all__ = ["books_agree"]
 
@@ -261,3 +274,32 @@ def test_min_free_kbytes_is_counted_in_kib_whatever_the_page() -> None:
         guest.meminfo.available()
         (zone,) = guest.zones.values()
         assert zone.min == isqrt(zone.managed * (page // KIB) * 16) // (page // KIB)
+
+
+class Sizes(Workload):
+    """What libvirt's tests ask of a guest with 64 KiB pages: 512 MiB, then a GiB, then nothing."""
+
+    name = "sizes"
+    summary = "three sizes of a virtio-mem device"
+
+    def node_capacity(self) -> dict[int, int]:
+        return {0: 4 * GIB}
+
+    def duration(self) -> float:
+        return 120.0
+
+    def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, object]:
+        host.plug(VirtioMemSpec("v", 4 * GIB, block_size=512 * MIB))
+        for size in (512 * MIB, GIB, 0):
+            host.resize("v", size)
+            yield host.env.timeout(30_000_000)
+
+
+def test_a_guest_with_64_kib_pages_grows_by_blocks_of_512_mib_and_gives_them_back() -> None:
+    result = simulate(machine(page_size=64 * KIB), AutoMovable(), Sizes(), Seeded(1, 0), guest=GuestSpec())
+    plugged = Events.of(result.events).plugged_change().cumsum() * result.page_size
+    assert (result.page_size, result.block_pages) == (64 * KIB, 8192)
+    assert sorted(set(plugged.tolist())) == [0, 512 * MIB, GIB]
+    assert plugged[-1] == 0
+    # The memmap of a GiB is a MiB: 16 pages.
+    assert result.guest["memmap"].max() == 16
