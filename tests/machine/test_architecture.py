@@ -288,7 +288,7 @@ class Sizes(Workload):
     def duration(self) -> float:
         return 120.0
 
-    def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, object]:
+    def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         host.plug(VirtioMemSpec("v", 4 * GIB, block_size=512 * MIB))
         for size in (512 * MIB, GIB, 0):
             host.resize("v", size)
