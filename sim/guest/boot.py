@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.faults import Fault, InputError
+from sim.guest.bits import highest as highest_bits
+from sim.guest.bits import lowest as lowest_bits
 from sim.guest.reserve import BootOptions, isa_zones, managed_pages, take_pages
 from sim.memory.zones import ZONE_MOVABLE
 from sim.units import MIB
@@ -16,17 +18,23 @@ from sim.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from sim.guest.cma import Area
     from sim.guest.kernel_pages import KernelPages
     from sim.guest.parameters import GuestParameters
 
 
 class PresentZone(NamedTuple):
-    """A zone as firmware and command line leave it: its present pages, and its ``runs`` as in :class:`BootZone`."""
+    """A zone as firmware and command line leave it: its present pages; ``runs`` and ``cma`` as in :class:`BootZone`."""
 
     node: int
     zone: int
     pages: int
     runs: tuple[tuple[int, int], ...]
+    cma: tuple[Area, ...] = ()
+
+    def cma_pages(self) -> int:
+        """Return the pages of its CMA areas."""
+        return sum(pages for _, pages in self.cma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class BootZone:
 
     ``present`` is needed of MOVABLE only: where less is managed, its highest block holds boot allocations and
     stays. ``runs`` are (first block, blocks) of boot memory in this zone; a block that mixes zones is listed with
-    the highest of them. Zone DMA needs none.
+    the highest of them. Zone DMA needs none. ``cma`` are its CMA areas, all of them free.
     """
 
     node: int
@@ -45,6 +53,7 @@ class BootZone:
     pcp: int = 0
     present: int = 0
     runs: tuple[tuple[int, int], ...] = ()
+    cma: tuple[Area, ...] = ()
 
 
 def default_boot(
@@ -60,23 +69,34 @@ def default_boot(
         raise InputError("guest", [Fault("", "there is no boot memory beside what firmware keeps")])
     managed, tables = managed_pages(present, parameters, options or BootOptions())
     total = sum(managed.values())
+    cma = {(zone.node, zone.zone): zone.cma_pages() for zone in present}
+    usable = total - sum(cma.values())
     page_size = parameters.geometry.size
     idle = parameters.idle_use_bytes // page_size + int(parameters.idle_use_share * total) + tables
     several = len({zone.node for zone in present}) > 1
     idle += parameters.idle_use_nodes_bytes // page_size * several
-    if idle >= total:
+    if idle >= usable:
         given = (options.boot_memory if options else 0) or sum(zone.pages for zone in present) * page_size
         smaller = "" if parameters.boot_reserved_bytes else ', or the guest a smaller kernel (preset = "kata", for one)'
-        raise InputError("guest", [Fault("", _too_small(given, total * page_size, idle * page_size) + smaller)])
+        raise InputError("guest", [Fault("", _too_small(given, total, idle, total - usable, page_size) + smaller)])
     first_node = min(zone.node for zone in present)
-    free = dict(managed)
+    free = {key: pages - cma[key] for key, pages in managed.items()}
     home = [key for key in sorted(managed, reverse=True) if key[0] == first_node and key[1] != ZONE_MOVABLE]
     take_pages(free, [*home, *(key for key in sorted(managed) if key not in home)], idle)
     isa = isa_zones(present, parameters.geometry)
     lists = _cpu_lists(free, [key for key in home if key not in isa], idle_pcp_pages(total, parameters))
     return [
-        BootZone(node, zone, managed[node, zone], free[node, zone], lists.get((node, zone), 0), pages, runs)
-        for node, zone, pages, runs in present
+        BootZone(
+            node,
+            zone,
+            managed[node, zone],
+            free[node, zone] + cma[node, zone],
+            lists.get((node, zone), 0),
+            pages,
+            runs,
+            areas,
+        )
+        for node, zone, pages, runs, areas in present
     ]
 
 
@@ -100,12 +120,13 @@ def _cpu_lists(
     return {key: min(free[key], pages * free[key] // total) for key in zones}
 
 
-def _too_small(boot_memory: int, managed: int, idle: int) -> str:
-    reserved = boot_memory - managed
+def _too_small(boot_memory: int, managed: int, idle: int, cma: int, page_size: int) -> str:
+    reserved, used, areas = boot_memory - managed * page_size, idle * page_size, cma * page_size
     return (
         f"{round(boot_memory / MIB)}MiB of boot memory are less than the kernel takes for itself,"
-        f" {round(reserved / MIB)}MiB reserved and {round(idle / MIB)}MiB in use;"
-        f" give the machine more than {-(-(reserved + idle) // MIB)}MiB"
+        f" {round(reserved / MIB)}MiB reserved and {round(used / MIB)}MiB in use"
+        f"{f', beside {round(areas / MIB)}MiB of CMA, which it cannot use' if areas else ''};"
+        f" give the machine more than {-(-(reserved + used + areas) // MIB)}MiB"
     )
 
 
@@ -114,16 +135,23 @@ def fix_boot_use(pageblocks: KernelPages, boot: BootZone, lowest: int = 0) -> No
     width = pageblocks.width
     used = max(0, sum(count for _, count in boot.runs) * width - boot.free // pageblocks.pageblock)
     if any(first == lowest for first, _ in boot.runs):
-        low = min(width, -(-used // 2))
-        pageblocks.fix(lowest, (1 << low) - 1)
+        there = _for_kernel(pageblocks, lowest)
+        low = min(there.bit_count(), -(-used // 2))
+        pageblocks.fix(lowest, lowest_bits(there, low))
         used -= low
     for first, count in sorted(boot.runs, reverse=True):
         for block in range(first + count - 1, first - 1, -1):
-            part = min(used, width)
-            if not part:
-                return
-            pageblocks.fix(block, ((1 << part) - 1) << (width - part))
+            there = _for_kernel(pageblocks, block)
+            part = min(used, there.bit_count())
+            pageblocks.fix(block, highest_bits(there, part))
             used -= part
+            if not used:
+                return
+
+
+def _for_kernel(pageblocks: KernelPages, block: int) -> int:
+    """Return the bitmap of pageblocks of a block in which kernel pages may lie: those that are not CMA."""
+    return (1 << pageblocks.width) - 1 & ~pageblocks.absent.get(block, 0)
 
 
 def fix_node_structures(
@@ -142,7 +170,9 @@ def fix_node_structures(
     for node, top in highest.items():
         tracked = pageblocks[node, top.zone]
         if tracked is not None:
-            tracked.fix(min(first for first, _ in top.runs), 1)
+            blocks = (block for first, count in sorted(top.runs) for block in range(first, first + count))
+            block, there = next(((block, there) for block in blocks if (there := _for_kernel(tracked, block))), (0, 0))
+            tracked.fix(block, there & -there)
 
 
 def stuck_blocks(boot_zones: Iterable[BootZone]) -> set[int]:

@@ -11,6 +11,7 @@
 * GUEST-9: the user pages of a zone are those that its layout has, by load and by block, and no block has more than are
   plugged.
 * GUEST-10: pageblocks claimed for loads, left behind and shared are held, and no two of these at once.
+* GUEST-11: a zone's CMA pages are free or hold user pages of loads, and no others.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ def check(zones: Collection[GuestZone], loads: Collection[Load], memmap_parts: I
             ("slab", zone.slab, slab[zone]),
         ):
             _hold(counter == by_loads, "GUEST-5", f"{name}: {what} {counter}, loads {by_loads}")
+        _check_cma(name, zone)
         _hold(zone.memmap == memmap[zone], "GUEST-6", f"{name}: memmap {zone.memmap}, ranges {memmap[zone]}")
         parts = f"{name}: cache {zone.cache}, slab {zone.slab}"
         _hold(zone.cache <= zone.user and zone.slab <= zone.kernel, "GUEST-8", parts)
@@ -104,6 +106,14 @@ def _check_pageblocks(name: str, pageblocks: KernelPages) -> None:
     _hold(sum(map(len, online)) == counter, "GUEST-3", f"{name}: {counter} blocks, runs {online}")
 
 
+def _check_cma(name: str, zone: GuestZone) -> None:
+    free = zone.cma.free() if zone.cma is not None else 0
+    _hold(zone.cma_free == free, "GUEST-11", f"{name}: {zone.cma_free} pages of CMA free, {free} not used by loads")
+    _hold(0 <= free <= zone.free, "GUEST-11", f"{name}: {free} pages of CMA free, {zone.free} pages free in all")
+    used = list(zone.cma.where.values()) if zone.cma is not None else []
+    _hold(all(pages > 0 for pages in used), "GUEST-11", f"{name}: pages in CMA by load {used}")
+
+
 def _check_claims(name: str, zone: GuestZone, loads: Collection[Load]) -> None:
     pageblocks = zone.pageblocks
     if pageblocks is None:
@@ -125,7 +135,8 @@ def _check_layout(name: str, zone: GuestZone, layout: Layout, loads: Collection[
     for load in loads:
         mine = layout.where.get(load, {})
         by_block.update(mine)
-        pages = sum(mine.values()) + layout.adrift.get(load, 0)
+        in_cma = zone.cma.where.get(load, 0) if zone.cma is not None else 0
+        pages = sum(mine.values()) + layout.adrift.get(load, 0) + in_cma
         there = load.user.get(zone, 0)
         _hold(pages == there, "GUEST-9", f"{name}: {load.name}: {pages} pages by block, {there} in all")
     _hold(dict(by_block) == layout.used, "GUEST-9", f"{name}: by block {layout.used}, by load {dict(by_block)}")

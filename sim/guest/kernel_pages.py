@@ -52,7 +52,7 @@ class KernelPages:
         self.pieces: dict[int, int] = {}
         self.held: dict[int, int] = {}
         self.absent: dict[int, int] = {}
-        """Pageblocks of online blocks that are unplugged."""
+        """Pageblocks of online blocks that are unplugged, or CMA: no kernel page may lie there."""
         self.nr_absent = 0
         self.nr_blocks = self.nr_fixed = self.nr_pieces = self.nr_held = self.pages = 0
         self.hot_from = 1 << 62

@@ -9,9 +9,11 @@ from collections import Counter
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from sim.guest.cma import cma_share
 from sim.guest.remains import Remains
 
 if TYPE_CHECKING:
+    from sim.guest.cma import CmaPages
     from sim.guest.kernel_pages import KernelPages
     from sim.guest.parameters import GuestParameters
     from sim.guest.zone import GuestZone
@@ -125,18 +127,24 @@ class Load:
 
     def put_user(self, zone: GuestZone, pages: int) -> None:
         """Use free pages of a zone as user pages."""
+        in_cma = self._put_in_cma(zone, zone.cma, pages) if zone.cma is not None else 0
         zone.free -= pages
         zone.user += pages
         if not self.huge:
             zone.spend_pcp(pages)
         self.user[zone] = self.user.get(zone, 0) + pages
         if zone.layout is not None:
-            zone.layout.put(self, pages)
+            zone.layout.put(self, pages - in_cma)
         if self.cached:
             zone.cache += pages
 
     def drop_user(self, zone: GuestZone, pages: int, block: int | None = None) -> None:
         """Free user pages in a zone, or in a block of it: of page cache the oldest, of all else the youngest."""
+        there = self.user[zone]
+        in_cma = 0
+        if zone.cma is not None and block is None:
+            in_cma = zone.cma.take(self, pages, there)
+            zone.use_cma(-in_cma)
         zone.free += pages
         zone.user -= pages
         if not self.huge:
@@ -145,13 +153,20 @@ class Load:
         if layout is not None:
             if block is not None:
                 layout.take_from(self, block, pages)
-            elif pages == self.user[zone]:
+            elif pages == there:
                 layout.take_all(self)
             else:
-                layout.take(self, pages, oldest=self.cached)
+                layout.take(self, pages - in_cma, oldest=self.cached)
         _take_from(self.user, zone, pages)
         if self.cached:
             zone.cache -= pages
+
+    def _put_in_cma(self, zone: GuestZone, cma: CmaPages, pages: int) -> int:
+        """Use free CMA pages of a zone for a part of ``pages`` user pages; return how many."""
+        part = cma_share(zone.free, zone.cma_free, pages)
+        cma.put(self, part)
+        zone.use_cma(part)
+        return part
 
     def put_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
         """Use free pages of a kernel zone as kernel pages; as reclaimable ones with ``slab``."""

@@ -82,7 +82,8 @@ class Meminfo:
         dropped = 0
         for zone, pages in load.clean_by_zone().items():
             if zone.type != ZONE_MOVABLE:
-                by_zone[zone] = by_zone.get(zone, 0) + pages
+                in_cma = 0 if zone.cma is None else zone.cma.part_of(load, pages, load.user[zone])
+                by_zone[zone] = by_zone.get(zone, 0) + pages - in_cma
                 dropped += pages
         if dropped and load.kernel:
             before = load.user_pages()
@@ -122,7 +123,7 @@ class Meminfo:
         roomy = {
             zone.node
             for zone in self._zones.kernel_zones(None)
-            if zone.room(Floor.KERNEL_LOW) + zone.cache + zone.slab > 0
+            if zone.room(Floor.KERNEL_LOW) + zone.cache - (zone.cma.cache() if zone.cma else 0) + zone.slab > 0
         }
         return [node for node in self.kernel_nodes() if node not in roomy]
 

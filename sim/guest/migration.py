@@ -13,6 +13,7 @@ from sim.guest.zone import Floor, spread
 from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
+    from sim.guest.cma import CmaPages
     from sim.guest.layout import Layout
     from sim.guest.loads import Load, Loads
     from sim.guest.oom import OomKiller
@@ -65,10 +66,15 @@ class Migration:
         in_the_way = layout.overfull(blocks) if blocks else 0
         zone.shrink(pages - in_the_way)
         moved, ooms = self._clear(zone, layout, blocks, in_the_way, drop_cache=drop_cache) if in_the_way else (0, [])
+        if zone.cma is not None and zone.free < zone.cma_free:
+            moved += self._move_to_cma(zone, zone.cma)
         if zone.free < 0:
             more, kills = self._make_up(zone)
             moved += more
             ooms += kills
+        if zone.free < zone.cma_free:
+            zone.managed += zone.cma_free - zone.free
+            zone.free = zone.cma_free
         return moved, ooms
 
     def _clear(
@@ -139,6 +145,20 @@ class Migration:
         if self._reclaim.cache(pages, self._zones.by_key.values()):
             return []
         return list(self._killer.kill(OomKind.MIGRATION))
+
+    def _move_to_cma(self, zone: GuestZone, cma: CmaPages) -> int:
+        """Move user pages, the youngest first, to CMA of their zone where less is free beside it than has gone."""
+        moved = 0
+        for load in reversed(list(self._loads.by_name.values())):
+            beside = load.user.get(zone, 0) - cma.where.get(load, 0)
+            part = min(beside, zone.cma_free - max(zone.free, 0))
+            if part > 0 and zone.layout is not None:
+                zone.layout.take(load, part)
+                cma.put(load, part)
+                zone.use_cma(part)
+                moved += part
+        self.moved += moved
+        return moved
 
     def _make_up(self, zone: GuestZone) -> tuple[int, list[OomEvent]]:
         """Move the youngest pages out of a zone that has given more than was free by the counts of its blocks."""

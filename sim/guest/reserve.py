@@ -73,7 +73,7 @@ def managed_pages(
 
     The sum of the first is not above 0 where the machine is too small for the kernel.
     """
-    managed = {(zone.node, zone.zone): zone.pages for zone in present}
+    managed = {(zone.node, zone.zone): zone.pages - zone.cma_pages() for zone in present}
     geometry = parameters.geometry
     at = _Places(present, options, isa_zones(present, geometry))
     wanted = 0
@@ -107,12 +107,15 @@ def managed_pages(
         take(at.node_top(node), _memmap(sum(zone.pages for zone in present if zone.node == node), options, geometry))
     later = geometry.pages(parameters.swiotlb_bytes) if parts and options.swiotlb else 0  # set up after the tables
     total = sum(zone.pages for zone in present)
-    tables = _hash_tables(total, sum(managed.values()) + later, parameters, options)
+    cma = sum(zone.cma_pages() for zone in present)
+    tables = _hash_tables(total, sum(managed.values()) + cma + later, parameters, options)
     if len(at.nodes) == 1:
         take(at.top, tables)
         tables = 0
     if wanted:
         managed[at.top[-1]] -= wanted
+    for zone in present:
+        managed[zone.node, zone.zone] += zone.cma_pages()
     return managed, tables
 
 

@@ -56,6 +56,7 @@ def set_watermarks(zones: Sequence[GuestZone], parameters: GuestParameters, *, h
             above_kernel += managed
         above += managed
         kernel_min = minimum if kernel_min_share == 1.0 else int(minimum * kernel_min_share)
+        kernel += zone.cma_free
         zone.floors = (low + user, minimum + user, low + kernel, kernel_min + kernel)  # in the order of Floor
 
 

@@ -14,6 +14,7 @@ from sim.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sim.guest.cma import CmaPages
     from sim.guest.kernel_pages import KernelPages
     from sim.pages import PageGeometry
 
@@ -47,9 +48,9 @@ class GuestZone:
     """
 
     __slots__ = (
-        "boot_managed", "cache", "floors", "free", "high", "huge_memmap", "kernel", "layout", "low", "managed",
-        "memmap", "min", "node", "pageblocks", "pcp", "pcp_flushed", "pcp_knee", "pcp_loads", "pcp_most",
-        "pcp_overrun", "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
+        "boot_managed", "cache", "cma", "cma_free", "floors", "free", "high", "huge_memmap", "kernel", "layout",
+        "low", "managed", "memmap", "min", "node", "pageblocks", "pcp", "pcp_flushed", "pcp_knee", "pcp_loads",
+        "pcp_most", "pcp_overrun", "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,10 @@ class GuestZone:
         self.managed = self.free = self.user = self.kernel = self.memmap = self.reserved = 0
         self.boot_managed = 0
         """Of ``managed`` in MOVABLE: from boot memory."""
+        self.cma: CmaPages | None = None
+        """Its CMA areas, where it has any; in MOVABLE they make no difference."""
+        self.cma_free = 0
+        """Of ``free``: CMA, which kernel requests cannot have. The floors of these are higher by it."""
         self.cache = 0
         """Of ``user``: page cache that can be given up."""
         self.slab = 0
@@ -86,7 +91,8 @@ class GuestZone:
         self.min = self.low = self.high = 0
         self.reserve_user = self.reserve_kernel = 0
         self.floors = (0, 0, 0, 0)
-        """Pages that requests must leave free, by :class:`Floor`: watermark plus reserve, set along with them."""
+        """Pages that requests must leave free, by :class:`Floor`: watermark plus reserve, set along with them, and free
+        CMA for kernel requests."""
 
     def lay_out(self) -> None:
         """Follow where in the zone's blocks its pages lie."""
@@ -97,6 +103,12 @@ class GuestZone:
     def room(self, floor: Floor) -> int:
         """Return the pages that a request may still take; negative where the zone is below the floor already."""
         return self.free - self.floors[floor]
+
+    def use_cma(self, pages: int) -> None:
+        """Note free CMA pages as used; negative: as free again."""
+        self.cma_free -= pages
+        user_low, user_min, kernel_low, kernel_min = self.floors
+        self.floors = (user_low, user_min, kernel_low - pages, kernel_min - pages)
 
     def shrink(self, pages: int) -> None:
         """Take free pages out of the zone. The CPU lists of the zone are drained first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.boot import fix_boot_use, fix_node_structures
+from sim.guest.cma import CmaPages, cma_by_block
 from sim.guest.kernel_pages import KernelPages
 from sim.guest.watermarks import set_watermarks
 from sim.guest.zone import GuestZone
@@ -64,6 +65,8 @@ class GuestZones:
             if zone.pageblocks is not None and boot.runs:
                 for first, count in boot.runs:
                     zone.pageblocks.insert(first, count)
+                if boot.cma:
+                    self._set_cma(zone, zone.pageblocks, boot)
                 fix_boot_use(zone.pageblocks, boot, lowest)
         fix_node_structures({key: zone.pageblocks for key, zone in self.by_key.items()}, boot_zones)
         self.hot_from = boot_end + 1
@@ -75,6 +78,20 @@ class GuestZones:
         managed = sum(zone.managed for zone in self.by_key.values())
         self._huge_pages = managed * self._parameters.geometry.size >= self._parameters.thp_min_boot_bytes
         self.watermarks_stale = True
+
+    def _set_cma(self, zone: GuestZone, pageblocks: KernelPages, boot: BootZone) -> None:
+        """Set the CMA areas of a zone apart: kernel pages see their pageblocks as if they were not there."""
+        zone.cma = CmaPages(sum(pages for _, pages in boot.cma))
+        zone.use_cma(-zone.cma.pages)
+        pageblock = pageblocks.pageblock
+        for block, parts in cma_by_block(boot.cma, self._block_pages).items():
+            if not any(first <= block < first + count for first, count in boot.runs):
+                continue  # a block of several zones that counts for another
+            for first, pages in parts:
+                mask = (1 << (first + pages) // pageblock) - (1 << first // pageblock)
+                pageblocks.remove_pageblocks(block, mask)
+                if zone.layout is not None:
+                    zone.layout.unplug(block, pages)
 
     def get(self, node: int, zone_type: int) -> GuestZone:
         """Return the zone, made if need be."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sim.guest.boot import PresentZone
 from sim.guest.reserve import BootOptions
 from sim.machine.address_map import HIGH_MEMORY, LinuxNodes, device_base, present_ranges
-from sim.machine.boot_zones import present_pages, zones_at_boot
+from sim.machine.boot_zones import present_pages, within, zones_at_boot
 from sim.machine.cma import cma_areas
 from sim.memory.blocks import BlockTable
 from sim.memory.boot import add_boot_blocks, add_boot_zone, veto_offlining
@@ -60,9 +60,17 @@ class BootLayout:
             if owner != ZONE_DMA or not self.isa_dma:
                 runs.setdefault((run.node, owner), []).append((run.first, run.blocks))
         return [
-            PresentZone(zone.node, zone.zone, zone.present, tuple(runs.get((zone.node, zone.zone), ())))
+            PresentZone(
+                zone.node, zone.zone, zone.present, tuple(runs.get((zone.node, zone.zone), ())), self._cma_in(zone)
+            )
             for zone in self.zones
         ]
+
+    def _cma_in(self, zone: BootZone) -> tuple[tuple[int, int], ...]:
+        """Return the CMA areas that keep a zone's kernel pages out: none in ZONE_MOVABLE, which has no such pages."""
+        if zone.zone == ZONE_MOVABLE:
+            return ()
+        return tuple((area.start, area.end - area.start) for area in self.cma_areas if within(area, zone))
 
 
 def lay_out(machine: MachineSpec) -> BootLayout:

@@ -48,7 +48,7 @@ def zones_at_boot(machine: MachineSpec, ranges: Sequence[NodeRange], areas: Sequ
             present = present_pages(own, start, end)
             if start < end and present:
                 zones.append(BootZone(node, zone, start, end, present))
-    return [replace(zone, cma=sum(area.end - area.start for area in areas if _within(area, zone))) for zone in zones]
+    return [replace(zone, cma=sum(area.end - area.start for area in areas if within(area, zone))) for zone in zones]
 
 
 def _low_zone_ends(machine: MachineSpec) -> tuple[int, int]:
@@ -65,10 +65,11 @@ def present_pages(ranges: Sequence[NodeRange], start: int, end: int) -> int:
 
 def crossing(areas: Sequence[NodeRange], zones: Sequence[BootZone]) -> NodeRange | None:
     """Return the first CMA area that no zone holds as a whole, which the kernel could not use; None where all are."""
-    return next((area for area in areas if not any(_within(area, zone) for zone in zones)), None)
+    return next((area for area in areas if not any(within(area, zone) for zone in zones)), None)
 
 
-def _within(area: NodeRange, zone: BootZone) -> bool:
+def within(area: NodeRange, zone: BootZone) -> bool:
+    """Whether an area lies in a zone as a whole."""
     return area.node == zone.node and zone.start <= area.start and area.end <= zone.end
 
 

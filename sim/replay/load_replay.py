@@ -16,11 +16,13 @@ from sim.devices.virtio_mem import VirtioMem
 from sim.guest import BootZone, GuestModel, OomKind, parameters_for_kernel
 from sim.guest.boot import idle_pcp_pages
 from sim.kernel.listener import Listeners
+from sim.machine.boot_layout import lay_out
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.replay.bystander import Bystander
 from sim.replay.kernel_replay import Replay, growth_samples
 from sim.replay.load_commands import Action, Verb, apply, ooms
 from sim.replay.load_comparison import StepComparison, TraceComparison
+from sim.replay.recorded_machine import recorded_machine
 from sim.replay.shell_lines import parse_command
 from sim.replay.trace_format import DeviceEntry, TraceError, read_trace
 from sim.units import MIB, seconds_to_us
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sim.guest import GuestParameters, OomEvent
+    from sim.guest.cma import Area
     from sim.guest.contract import ZoneUse
     from sim.replay.load_comparison import Pair
     from sim.replay.report import ReplayReport
@@ -235,6 +238,7 @@ def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
     managed = sum(zone.managed_pages for zone, _ in zones)
     used = managed - (boot.mem_free or 0) // trace.page_size
     idle_pcp = idle_pcp_pages(managed, parameters)
+    cma = _cma(trace) if any(zone.cma_pages for zone, _ in zones) else {}
     entries = []
     for zone, number in zones:
         is_first = (zone.node, number) == (home, first)
@@ -246,8 +250,14 @@ def boot_zones(trace: Trace, parameters: GuestParameters) -> list[BootZone]:
             pcp = pcp if zone.pcp_pages is None else zone.pcp_pages
             free = min(zone.managed_pages, zone.free_pages + pcp)
         where = tuple(runs.get((zone.node, number), ()))
-        entries.append(BootZone(zone.node, number, zone.managed_pages, free, pcp, zone.present_pages, where))
+        areas = cma.get((zone.node, number), ())
+        entries.append(BootZone(zone.node, number, zone.managed_pages, free, pcp, zone.present_pages, where, areas))
     return entries
+
+
+def _cma(trace: Trace) -> dict[tuple[int, int], tuple[Area, ...]]:
+    """Return the CMA areas by (node, zone): recordings say how large they are, the layout of boot memory where."""
+    return {(zone.node, zone.zone): zone.cma for zone in lay_out(recorded_machine(trace)).present_zones()}
 
 
 def _runs(trace: Trace, zones: list[tuple[ZoneSnapshot, int]]) -> dict[tuple[int, int], list[tuple[int, int]]]:

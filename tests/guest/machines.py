@@ -16,19 +16,22 @@ FIRST = 1024
 """A block id above all boot memory used here."""
 
 
-def guest(boot_mib: int, series: str = "6.1") -> GuestModel:
+def guest(boot_mib: int, series: str = "6.1", cma_mib: int = 0) -> GuestModel:
     """Return an idle guest with one node of ``boot_mib`` MiB, laid out like a PC: below 3 GiB, the rest from 4 GiB.
 
-    Booted with ``log_buf_len=4M``, as all recorded ones were.
+    Booted with ``log_buf_len=4M``, as all recorded ones were. CMA is at the bottom from 4 GiB on, else at the top.
     """
     model = GuestModel(parameters_for(series), block_pages=BLOCK)
     low = min(boot_mib, 3072) if boot_mib >= 3584 else boot_mib
+    above = boot_mib > low
+    area = ((4096 if above else low - cma_mib) * MIB, cma_mib * MIB)
     present = [
         PresentZone(0, ZONE_DMA, 3998, ()),
-        PresentZone(0, ZONE_DMA32, low * MIB - 4128, ((0, -(-low // 128)),)),
+        PresentZone(0, ZONE_DMA32, low * MIB - 4128, ((0, -(-low // 128)),), (area,) if cma_mib and not above else ()),
     ]
-    if boot_mib > low:
-        present.append(PresentZone(0, ZONE_NORMAL, (boot_mib - low) * MIB, ((32, (boot_mib - low) // 128),)))
+    if above:
+        runs = ((32, (boot_mib - low) // 128),)
+        present.append(PresentZone(0, ZONE_NORMAL, (boot_mib - low) * MIB, runs, (area,) if cma_mib else ()))
     options = BootOptions(above_4g=boot_mib > low, log_buf_len=4 << 20)
     model.boot(default_boot(present, model.parameters, options))
     return model
@@ -72,15 +75,16 @@ SIZE = 16 * SMALL_BLOCK
 """Pages of each zone of a small guest: 256 MiB."""
 
 
-def small(*zones: int, **parameters: float) -> GuestModel:
+def small(*zones: int, cma: int = 0, **parameters: float) -> GuestModel:
     """Return a guest with one node: DMA32 from boot, of 256 MiB and all free, and as much of each of ``zones``.
 
     The zones' blocks are 0 to 15, then 16 to 31 and so on. There is no memmap. With MOVABLE only, every zone has the
     watermarks 256, 321 and 386, and DMA32 keeps 256 pages from user pages: the minimum is sqrt(16 x 256 MiB in KiB) =
-    2,048 KiB or 512 pages for both, and 65,536 / 1,000 more are the steps.
+    2,048 KiB or 512 pages for both, and 65,536 / 1,000 more are the steps. The highest ``cma`` pages of DMA32 are CMA.
     """
     model = GuestModel(replace(ROUND, **parameters), block_pages=SMALL_BLOCK)  # type: ignore[arg-type]
-    model.boot([BootZone(0, ZONE_DMA32, SIZE, SIZE, present=SIZE, runs=((0, 16),))])
+    areas = ((SIZE - cma, cma),) if cma else ()
+    model.boot([BootZone(0, ZONE_DMA32, SIZE, SIZE, present=SIZE, runs=((0, 16),), cma=areas)])
     for number, zone in enumerate(zones, 1):
         model.online(zone, 0, 16 * number, 16, SMALL_BLOCK)
     return model

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sim.guest.cma import CmaPages
 from sim.guest.invariants import InvariantError, check
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
 from tests.guest.machines import SIZE, small
@@ -112,6 +113,17 @@ def claimed_and_not_held(model: GuestModel) -> None:
     maps(model).shared[low(model).pageblocks.runs()[0][0]] = 1 << 63  # type: ignore[union-attr]
 
 
+def set_cma(zone: GuestZone, cma: CmaPages) -> None:
+    zone.cma = cma
+    zone.cma_free = cma.free()
+
+
+def nothing_in_cma(model: GuestModel) -> None:
+    set_cma(low(model), CmaPages(0))
+    assert low(model).cma is not None
+    low(model).cma.where[model.loads["t"]] = 0  # type: ignore[union-attr]
+
+
 def wrong_pieces(model: GuestModel) -> None:
     bits = maps(model)
     block, mask = next(iter(bits.pieces.items()))
@@ -145,6 +157,9 @@ def wrong_pieces(model: GuestModel) -> None:
         ("GUEST-10", "twice", claimed_twice),
         ("GUEST-10", "of .* held", claimed_and_not_held),
         ("GUEST-3", "left behind, counter", lambda g: setattr(maps(g), "nr_left", 1)),
+        ("GUEST-11", "of CMA free, 0 not used", lambda g: setattr(low(g), "cma_free", 5)),
+        ("GUEST-11", "pages free in all", lambda g: set_cma(low(g), CmaPages(SIZE + 1))),
+        ("GUEST-11", "pages in CMA by load", nothing_in_cma),
     ],
 )
 def test_each_broken_book_is_named(number: str, what: str, spoil: Callable[[GuestModel], None]) -> None:

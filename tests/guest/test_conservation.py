@@ -26,6 +26,7 @@ from tests.guest.machines import BLOCK, FIRST, MIB, guest
 
 if TYPE_CHECKING:
     from sim.guest import GuestModel, OomEvent
+    from sim.guest.zone import GuestZone
 
 SUBS = 64
 FULL = (1 << SUBS) - 1
@@ -40,6 +41,8 @@ LOADS = (
 BOOT = st.sampled_from([512, 1024, 2048, 4096])
 SERIES = st.sampled_from(["6.1", "6.12"])
 ZONES = st.sampled_from([ZONE_NORMAL, ZONE_MOVABLE])
+CMA = st.sampled_from([0, 0, 16, 200])
+"""MiB of CMA."""
 NODES = st.sampled_from([0, 0, 0, 1])
 
 LIVES = 2
@@ -50,6 +53,10 @@ REACHED: Counter[str] = Counter()
 
 def alive(life: GuestLife) -> bool:
     return not life.model.killer.guest_died
+
+
+def cma_free(zone: GuestZone) -> int:
+    return zone.cma.pages - sum(zone.cma.where.values()) if zone.cma is not None else 0
 
 
 class GuestLife(RuleBasedStateMachine):
@@ -65,17 +72,17 @@ class GuestLife(RuleBasedStateMachine):
         """(node, zone, mask of plugged sub-blocks) by block."""
         self.boot_managed: dict[tuple[int, int], int] = {}
 
-    @initialize(boot=BOOT, series=SERIES)
-    def boot(self, boot: int, series: str) -> None:
+    @initialize(boot=BOOT, series=SERIES, cma=CMA)
+    def boot(self, boot: int, series: str, cma: int) -> None:
         self.added, self.hosted, self.online = set(), set(), {}
-        self.model = guest(boot, series)
+        self.model = guest(boot, series, cma)
         self.boot_managed = {key: z.managed for key, z in self.model.zones.items()}
 
     @precondition(lambda self: self.model.killer.guest_died)
-    @rule(boot=BOOT, series=SERIES)
-    def reboot(self, boot: int, series: str) -> None:
+    @rule(boot=BOOT, series=SERIES, cma=CMA)
+    def reboot(self, boot: int, series: str, cma: int) -> None:
         REACHED["died"] += 1
-        self.boot(boot, series)
+        self.boot(boot, series, cma)
 
     def note(self, ooms: tuple[OomEvent, ...]) -> None:
         for event in ooms:
@@ -268,6 +275,9 @@ class GuestLife(RuleBasedStateMachine):
         model = self.model
         model.check()
         REACHED["steps"] += 1
+        REACHED["CMA partly used"] += any(
+            z.cma is not None and 0 < z.cma_free < z.cma.pages for z in model.zones.values()
+        )
         plugged: dict[tuple[int, int], int] = dict(self.boot_managed)
         for block, (node, zone, mask) in self.online.items():
             pages = mask.bit_count() * 512 - (HOSTED if block in self.hosted else 0)
@@ -287,7 +297,7 @@ class GuestLife(RuleBasedStateMachine):
         if not model.killer.guest_died:
             assert model.meminfo.room_for_user_pages() == room
         assert model.meminfo.kernel_headroom_free() == sum(
-            max(0, z.free - int(z.min * model.parameters.kernel_min_share) - z.reserve_kernel)
+            max(0, z.free - cma_free(z) - int(z.min * model.parameters.kernel_min_share) - z.reserve_kernel)
             for z in model.zones.values()
             if z.pageblocks is not None
         )
@@ -295,6 +305,7 @@ class GuestLife(RuleBasedStateMachine):
 
 
 FLOORS = {
+    "CMA partly used": 50,
     "added": 9,
     "added, hosted": 3,
     "removed": 4,

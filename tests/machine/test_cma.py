@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from policies.auto_movable import AutoMovable
 from sim.engine import simulate
 from sim.faults import InputError
+from sim.guest import default_boot, parameters_for
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.errors import EBUSY, HotplugError
@@ -158,3 +159,23 @@ def test_what_a_run_says_of_zones_is_a_plain_count_over_them(
     REACH("no CMA" if not layout.cma_areas else "CMA below 4 GiB" if below else "CMA above 4 GiB")
     REACH("MOVABLE at boot", movable > 0)
     REACH("several areas", len(layout.cma_areas) > 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept_out"),
+    [({}, {ZONE_NORMAL: 256 * 256}), ({"kernelcore": 2 * GIB}, {}), ({"kernelcore": 7 * GIB}, {ZONE_NORMAL: 65_536})],
+)
+def test_cma_keeps_the_kernels_pages_out_of_all_zones_but_movable(
+    options: dict[str, Any], kept_out: dict[int, int]
+) -> None:
+    layout = laid_out(8192, cma=256 * MIB, **options)
+    assert {zone.zone: zone.cma_pages() for zone in layout.present_zones() if zone.cma} == kept_out
+    idle = default_boot(layout.present_zones(), parameters_for("6.1"), layout.options)
+    for zone in idle:
+        assert zone.free >= sum(pages for _, pages in zone.cma)
+
+
+def test_a_machine_of_which_cma_leaves_too_little_for_the_kernel_is_refused() -> None:
+    layout = laid_out(512, cma=400 * MIB)
+    with pytest.raises(InputError, match="beside 400MiB of CMA, which it cannot use; give the machine more than 5"):
+        default_boot(layout.present_zones(), parameters_for("6.1"), layout.options)
