@@ -211,7 +211,7 @@ def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> 
 def _first_mismatches(report: ReplayReport) -> Iterator[str]:
     mismatches = report.mismatches
     for mismatch in mismatches[:_SHOWN_MISMATCHES]:
-        what = next(f"{key} {mismatch[key]}" for key in ("block", "zone", "device") if key in mismatch)
+        what = next(f"{key} {mismatch[key]}" for key in ("block", "zone", "device", "guest") if key in mismatch)
         yield f"step {mismatch['step']}: {what}: recorded {mismatch['recorded']}, simulated {mismatch['simulated']}"
     if len(mismatches) > _SHOWN_MISMATCHES:
         yield f"and {len(mismatches) - _SHOWN_MISMATCHES} more differences"

@@ -33,8 +33,8 @@ class Chance:
 class ReplayReport:
     """How a replay compared.
 
-    Each mismatch is a dict with ``step`` (from 0, or BOOT), what it is about under ``block``, ``zone`` or ``device``,
-    ``recorded`` and ``simulated``.
+    Each mismatch is a dict with ``step`` (from 0, or BOOT), what it is about under ``block``, ``zone``, ``device`` or
+    ``guest``, ``recorded`` and ``simulated``.
     """
 
     trace: str

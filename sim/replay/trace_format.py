@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sim.faults import MemhpSimError
 from sim.pages import SMALLEST_PAGE, PageGeometry
+from sim.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,6 +189,27 @@ class Trace(_Model):
     load: bool = False
     guest_died: bool = False
     block_use_columns: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _of_whole_pageblocks(self) -> Self:
+        """Refuse memory blocks that no kernel has: the guest model and the replay count in whole ones."""
+        pageblock = self.geometry.pageblock_pages * self.page_size
+        if self.memory_block_size < pageblock or self.memory_block_size.bit_count() != 1:
+            size = format_size(self.memory_block_size)
+            raise ValueError(
+                f"memory_block_size: {size} is not a power of two from a pageblock ({format_size(pageblock)}) on"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _to_its_end(self) -> Self:
+        """Refuse a step of which nothing was recorded, unless the guest died of it: then it is the last."""
+        for number, step in enumerate(self.steps[:-1]):
+            if step.after is None:
+                raise ValueError(
+                    f"step {number}: 'after' is missing, which only the last step of a guest that died has not"
+                )
+        return self
 
     @model_validator(mode="after")
     def _within_reach(self) -> Self:

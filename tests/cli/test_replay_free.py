@@ -41,6 +41,16 @@ def test_a_machine_that_is_not_the_recorded_one_is_a_difference(tmp_path: Path) 
     assert found["chance"] == []
 
 
+def test_a_guest_that_died_in_the_recording_only_is_a_difference_that_is_told(tmp_path: Path) -> None:
+    trace = read_trace(TRACES / "dimm-small-1g.json")
+    path = tmp_path / "died.json"
+    steps = [*trace.steps[:-1], trace.steps[-1].model_copy(update={"after": None})]
+    path.write_text(trace.model_copy(update={"steps": steps, "guest_died": True}).model_dump_json())
+    done = CliRunner().invoke(main, ["replay", "--free", str(path)])
+    assert done.exit_code == 1
+    assert f"died: step {len(steps) - 1}: guest died: recorded True, simulated False" in " ".join(done.output.split())
+
+
 def test_a_machine_that_cannot_boot_is_told_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "broken.json"
     trace = read_trace(TRACES / "dimm-small-1g.json")

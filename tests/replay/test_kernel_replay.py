@@ -272,6 +272,11 @@ def test_a_truncated_recording_is_said_to_be_cut_off(
         (lambda data: data.update(kernel="linux"), "series"),
         (lambda data: data.update(page_size=8192), "page_size"),
         (lambda data: data.update(memory_block_size=100_000_000), "power of two"),
+        (
+            lambda data: data.update(page_size=65536, memory_block_size=1 << 27),
+            "memory_block_size: 128MiB is not a power of two from a pageblock (512MiB)",
+        ),
+        (lambda data: data["steps"][1].update(after=None), "step 1: 'after' is missing"),
         (lambda data: data["boot"]["zones"][0].update(zone="HighMem"), "unknown zone"),
         (
             lambda data: data["steps"][0].update(op="explode"),
