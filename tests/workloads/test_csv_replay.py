@@ -44,7 +44,7 @@ def test_every_operation(tmp_path: Path) -> None:
         "0.5,plug,dax0,dax,8GiB,2,,,from a card\n"
         "2,resize,vmem0,,8388608,,,,\n"
         "3.25,unplug,dimm0,,,,,,\n"
-        "3.25,demand,web,anon,1GiB,,,,\n"
+        "3.25,demand,web,anonymous,1GiB,,,,\n"
         "4,plug,dimm0,dimm,2GiB,0,,,\n"
     )
     workload = CsvReplay(path=written(tmp_path, text), tail=6.0)
@@ -54,7 +54,7 @@ def test_every_operation(tmp_path: Path) -> None:
         (500_000, "plug", "dax0", DaxSpec("dax0", 8 * GIB, 2)),
         (2_000_000, "resize", "vmem0", 8 * MIB),
         (3_250_000, "unplug", "dimm0", None),
-        (3_250_000, "set_demand", "web", ("anon", GIB)),
+        (3_250_000, "set_demand", "web", ("anonymous", GIB)),
         (4_000_000, "plug", "dimm0", DimmSpec("dimm0", 2 * GIB)),
     ]
     assert workload.duration() == 10.0
@@ -131,11 +131,16 @@ def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
         ("0,plug,a,dimm,1000,,,,\n", "line 2: size_bytes: must be a multiple of 4KiB, but is 1000B"),
         ("0,plug,,dimm,1GiB,,,,\n", "line 2: device: must be a name"),
         ("0,plug,a,dimm,1GiB,1,,,\n1,unplug,a,,,1,,,\n", "line 3: node: must be empty with unplug, but is '1'"),
-        ("0,demand,a,,1GiB,,,,\n", "line 2: kind: must be a name"),
-        ("nan,demand,a,anon,1GiB,,,,\n", "line 2: t_s: must be a number of seconds, but is nan"),
-        ("1e300,demand,a,anon,1GiB,,,,\n", "line 2: t_s: must be at most"),
-        ("-1,demand,a,anon,1GiB,,,,\n", "line 2: t_s: must be no less than 0 seconds"),
-        (f"0,demand,a,anon,{'9' * 5000},,,,\n", "line 2: size_bytes: '99"),
+        ("0,demand,a,,1GiB,,,,\n", "line 2: kind: unknown word ''"),
+        ("0,demand,a,anon,1GiB,,,,\n", "line 2: kind: unknown word 'anon'"),
+        (
+            "0,demand,a,tmpfs,1GiB,,,,\n1,demand,a,pinned,1GiB,,,,\n",
+            "line 3: kind: 'a' is tmpfs in a row above, and cannot be pinned",
+        ),
+        ("nan,demand,a,anonymous,1GiB,,,,\n", "line 2: t_s: must be a number of seconds, but is nan"),
+        ("1e300,demand,a,anonymous,1GiB,,,,\n", "line 2: t_s: must be at most"),
+        ("-1,demand,a,anonymous,1GiB,,,,\n", "line 2: t_s: must be no less than 0 seconds"),
+        (f"0,demand,a,anonymous,{'9' * 5000},,,,\n", "line 2: size_bytes: '99"),
         (f"0,plug,a,dimm,1GiB,{'9' * 5000},,,\n", "line 2: node: must be a whole number, but is '99"),
         ("0,plug,a,dimm,1GiB,²,,,\n", "line 2: node: must be a whole number, but is '"),
     ],
@@ -194,7 +199,7 @@ ROWS = (
     "{t},unplug,d,,,,,,",
     "{t},resize,v,,2MiB,,,,",
     "{t},resize,v,,1GiB,,,,",
-    "{t},demand,web,anon,4KiB,,,,",
+    "{t},demand,web,anonymous,4KiB,,,,",
 )
 FIELDS = (
     "",

@@ -13,11 +13,13 @@ A row is one request; rows stand in order of time. General rules (comments, quot
 ``device``
     The device's id, or the load's name with ``demand``.
 ``kind``
-    With ``plug``: ``dimm``, ``virtio-mem`` or ``dax``. With ``demand``: the kind of load, a word of the guest model.
+    With ``plug``: ``dimm``, ``virtio-mem`` or ``dax``. With ``demand``: the kind of load, a word of
+    :data:`workloads.parts.demand.KINDS`, the same in all rows of a load.
 ``size_bytes``
     With ``plug``: the size of a DIMM or dax device, or those of its ranges with ``+`` between them; the first
     requested size of a virtio-mem device (empty: 0).
-    With ``resize``: the requested size. With ``demand``: what the load uses from now on.
+    With ``resize``: the requested size. With ``demand``: what the load uses from now on (pieces for files, processes,
+    pipes and sockets).
 ``node``
     With ``plug``: the NUMA node (empty: 0).
 ``block_bytes``
@@ -79,6 +81,7 @@ from sim.pages import SMALLEST_PAGE
 from sim.plugins.parameter_types import Name, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker
 from sim.units import MIB, format_size, parse_size, seconds_to_us
+from workloads.parts.demand import KINDS as LOAD_KINDS
 from workloads.parts.parameters import NODE, DeviceBlock
 from workloads.parts.table import TableFaults, read_text, rows
 
@@ -160,6 +163,8 @@ class _Reader:
         self._faults = faults
         self._last_us = 0
         self._plugged: dict[str, DeviceSpec] = {}
+        self._loads: dict[str, str] = {}
+        """The kinds of loads, by name."""
         self._since: dict[str, int] = {}
         """By device: the microsecond at which it is plugged."""
         # Devices of which a row was faulty: later rows cannot be judged and are not blamed for it.
@@ -295,7 +300,10 @@ class _Reader:
         return [Request(t_us, "resize", device, size=size)]
 
     def _demand(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
-        kind = check.take("kind", row.get("kind", ""), Name(), "")
+        kind = check.take("kind", row.get("kind", ""), Word(LOAD_KINDS), LOAD_KINDS[0])
+        before = self._loads.setdefault(device, kind) if check.good("kind") else kind
+        if before != kind:
+            check.fault("kind", f"{shown(device)} is {before} in a row above, and cannot be {kind}")
         amount = _bytes(row, "size_bytes", check, zero=True, unit=1)
         return [Request(t_us, "demand", device, size=amount, kind=kind)]
 
