@@ -30,9 +30,13 @@ class Allocation:
         self._reclaim = reclaim
 
     def take_user(self, load: Load, pages: int) -> int:
-        """Place user pages, giving up page cache if need be; return how many found no place."""
+        """Place user pages, giving up page cache and slab if need be; return how many found no place.
+
+        A file that is read when nothing else is left goes through those of its pages that can be dropped.
+        """
         zonelist = self._zones.user_list(load.node)
-        return self._take(zonelist, pages, _USER_FLOORS, load.put_user, self._reclaim.cache)
+        left = self._take(zonelist, pages, _USER_FLOORS, load.put_user, self._reclaim.for_user_pages)
+        return 0 if left and load.cached and load.clean_pages() > 0 else left
 
     def take_kernel(self, load: Load, pages: int, *, slab: bool = False) -> int:
         """Place kernel pages, giving up cache and slab in kernel zones if need be; return how many found no place."""

@@ -225,6 +225,8 @@ class Demands:
                     if dirty and i == 0:
                         self._write_back.wrote(load, due - unplaced)
                     due = unplaced
+                    if unplaced and load.kind is not LoadKind.DISK_FILES and self._loads.ripen():
+                        continue  # only file systems cannot wait for inodes to go
                     if unplaced:
                         kind = OomKind.GUEST_FULL if i == 0 else OomKind.KERNEL
                         ooms += self._killer.kill(kind, sum(done) / total, asker=load)

@@ -313,11 +313,12 @@ class Loads:
             raise ValueError(f"load {name!r} is {load.kind.value} and cannot take {kind.value}")
         return load
 
-    def ripen(self) -> None:
-        """Make the inodes of all dropped data reclaimable: time has passed."""
-        for load in self.by_name.values():
-            if load.orphans:
-                load.ripen()
+    def ripen(self) -> bool:
+        """Make the inodes of all dropped data reclaimable: time has passed. Return whether there were any."""
+        ripe = [load for load in self.by_name.values() if load.orphans]
+        for load in ripe:
+            load.ripen()
+        return bool(ripe)
 
     def free_part(self, load: Load, share: float) -> None:
         """Free a share (0 to 1) of a load's pages."""

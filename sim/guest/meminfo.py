@@ -128,12 +128,12 @@ class Meminfo:
         return [node for node in self.kernel_nodes() if node not in roomy]
 
     def room_for_user_pages(self) -> int:
-        """Return the pages that user pages could still take before one finds no place, clean page cache given up."""
+        """Return the pages that user pages could still take before one finds no place, cache and slab given up."""
         self._zones.refresh_watermarks()
         clean = self._clean_cache()
         room = 0
         for zone in self._zones.by_key.values():
-            in_zone = zone.free - zone.floors[Floor.USER_MIN] + (clean.get(zone, 0) if clean else 0)
+            in_zone = zone.free + zone.slab - zone.floors[Floor.USER_MIN] + (clean.get(zone, 0) if clean else 0)
             if in_zone > 0:
                 room += in_zone
         return room

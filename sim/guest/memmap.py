@@ -103,7 +103,7 @@ class Memmaps:
         """Return which zones give how much of ``need`` pages, and what is missing with cache and slab given up."""
         self._zones.refresh_watermarks()
         found = self._places(zonelist, need)
-        if found[1] and self._reclaim.cache(need, zonelist) + self._reclaim.slab(need, zonelist):
+        while found[1] and self._reclaim.cache(need, zonelist) + self._reclaim.slab(need, zonelist):
             found = self._places(zonelist, need)
         return found
 

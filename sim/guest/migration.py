@@ -141,8 +141,8 @@ class Migration:
         load.put_user(target, pages)
 
     def _find_room(self, pages: int) -> list[OomEvent]:
-        """Give up clean page cache anywhere, or else kill; return the kills."""
-        if self._reclaim.cache(pages, self._zones.by_key.values()):
+        """Give up clean page cache anywhere, and slab, or else kill; return the kills."""
+        if self._reclaim.for_user_pages(pages, self._zones.by_key.values()):
             return []
         return list(self._killer.kill(OomKind.MIGRATION))
 

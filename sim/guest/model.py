@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sim.guest.boot import BootZone
     from sim.guest.contract import OomEvent
     from sim.guest.kernel_pages import KernelPages
+    from sim.guest.zone import GuestZone
 
 _DONE = OfflineOutcome()
 
@@ -155,8 +156,16 @@ class GuestModel:
             pageblocks.insert(first_block, nr_blocks)
             if pages_per_block < self._block_pages and not hosted:
                 self._mark_absent(pageblocks, first_block, nr_blocks, pages_per_block)
-            if new and zone == ZONE_NORMAL and pages and node == self._settled.home:
-                self._settled.settle_in(its_zone)
+            if new and pages:
+                self._settle(its_zone)
+
+    def _settle(self, zone: GuestZone) -> None:
+        """Let kernel pages move into a kernel zone that has just got its first memory."""
+        if zone.node != self._settled.home:
+            if not any(other.managed for other in self.zones.values() if other.node == zone.node and other is not zone):
+                self._settled.start_threads(zone)
+        elif zone.type == ZONE_NORMAL:
+            self._settled.settle_in(zone)
 
     def _mark_absent(self, pageblocks: KernelPages, first: int, count: int, pages_per_block: int) -> None:
         """Note the unplugged rest of partly plugged blocks."""

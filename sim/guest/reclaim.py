@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.loads import LoadKind
+from sim.guest.zone import Floor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -91,6 +92,16 @@ class Reclaim:
         freed = self.cache(pages, zonelist)
         if freed < pages:
             freed += self.slab(pages - freed, zonelist)
+        return freed
+
+    def for_user_pages(self, pages: int, zonelist: Iterable[GuestZone]) -> int:
+        """Drop cache, and as far as that was not enough slab: of the zones that user pages could then use."""
+        zones = list(zonelist)
+        freed = self.cache(pages, zones)
+        if freed < pages:
+            useful = [zone for zone in zones if zone.slab and zone.free + zone.slab > zone.floors[Floor.USER_MIN]]
+            if useful:
+                freed += self.slab(pages - freed, useful)
         return freed
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> int:

@@ -70,6 +70,18 @@ class SettledKernel:
             pageblocks.hold_one()
         pageblocks.floor = pageblocks.nr_held
 
+    @staticmethod
+    def start_threads(zone: GuestZone) -> None:
+        """Start the threads of a node that gets its first memory: a pageblock of it holds them for good.
+
+        They end when the last of the node's memory has gone (mm/memory_hotplug.c, ``kswapd_run``, ``kswapd_stop``),
+        and it cannot go before.
+        """
+        pageblocks = zone.pageblocks
+        if pageblocks is not None and pageblocks.untouched():
+            pageblocks.hold_one()
+            pageblocks.floor = pageblocks.nr_held
+
     def pages_in(self, zone: GuestZone) -> int:
         """Return how many of these pages lie in a zone."""
         return self._load().kernel.get(zone, 0)

@@ -178,7 +178,8 @@ class LoadReplay(Replay):
         one_lived = kills[1] == kills[0] - 1
         # So it is whether the killer comes before a device that finds no room for what it moves has given up.
         gave_up = step.op == "resize_virtio_mem" and step.result == "error"
-        row.tie = any(
+        # Where nobody died there was no choice: then the kill is the model's mistake, and so is all that follows.
+        row.tie = kills[1] > 0 and any(
             event.equals or (event.second and one_lived) or (event.kind is OomKind.MIGRATION and gave_up)
             for event in self.events[number]
         )

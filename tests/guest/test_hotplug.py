@@ -140,10 +140,22 @@ def test_a_guest_with_boot_memory_in_normal_keeps_nothing() -> None:
     assert all(model.can_offline(ZONE_NORMAL, 0, FIRST + i) for i in range(4))
 
 
-def test_other_nodes_keep_nothing() -> None:
+def test_a_node_without_memory_starts_its_threads_in_the_first_that_it_gets() -> None:
     model = guest(1024)
     plug(model, 512, ZONE_NORMAL, FIRST, node=1)
-    assert not model.offline(ZONE_NORMAL, 1, FIRST, 4, BLOCK).refused
+    assert model.offline(ZONE_NORMAL, 1, FIRST, 4, BLOCK).refused == (FIRST,)
+    assert model.give_subblocks(ZONE_NORMAL, 1, FIRST, FULL, 512, 64).mask == FULL & ~1
+    model.check()
+    plug(model, 512, ZONE_NORMAL, FIRST + 8, node=2)
+    plug(model, 512, ZONE_NORMAL, FIRST + 16, node=2)  # the node has memory already
+    assert not model.offline(ZONE_NORMAL, 2, FIRST + 16, 4, BLOCK).refused
+
+
+def test_the_threads_of_a_node_with_movable_memory_only_lie_on_another() -> None:
+    model = guest(1024)
+    plug(model, 512, ZONE_MOVABLE, FIRST, node=1)
+    plug(model, 512, ZONE_NORMAL, FIRST + 4, node=1)
+    assert not model.offline(ZONE_NORMAL, 1, FIRST + 4, 4, BLOCK).refused
 
 
 def test_kernel_pages_hold_blocks_and_movable_never_does() -> None:
@@ -297,7 +309,7 @@ def test_boot_blocks_of_movable_with_boot_allocations_stay() -> None:
 def test_returnable_blocks_are_those_of_all_kernel_zones() -> None:
     model = small(ZONE_NORMAL)
     model.online(ZONE_NORMAL, 1, 48, 2, SMALL_BLOCK)
-    assert model.meminfo.returnable_blocks() == 16 + 2
+    assert model.meminfo.returnable_blocks() == 16 + 1  # the first of a node holds its threads
 
 
 def test_parameters_are_checked() -> None:

@@ -128,6 +128,16 @@ def test_cache_and_slab_in_kernel_zones_make_room_for_it() -> None:
             model.check()
 
 
+def test_cache_is_given_up_for_it_as_long_as_there_is_any() -> None:
+    """As much as is needed is not enough where the zone has less than memmap leaves in it."""
+    model = small(fragment_bytes=(MIN + 4096) * 4096)
+    model.demands.read_file("/f", SIZE)
+    assert model.add_memory(0, 100, 8, altmap=False)
+    assert model.zones[0, ZONE_DMA32].memmap == 512
+    assert model.zones[0, ZONE_DMA32].cache > SIZE - 3000
+    model.check()
+
+
 def test_cache_in_movable_makes_no_room_for_it() -> None:
     model = small(ZONE_MOVABLE)
     model.demands.read_file("/f", 1000)

@@ -214,6 +214,52 @@ def test_slab_stays_where_cache_gives_enough() -> None:
     assert (model.zones[0, ZONE_DMA32].cache, model.zones[0, ZONE_DMA32].slab) == (0, 1000)
 
 
+def test_user_pages_have_slab_dropped_where_no_cache_is_left() -> None:
+    """Linux kills nobody while shrinking inodes makes room."""
+    model = full_of_inodes()
+    room = SIZE - MIN + LOW + 10_000 - MIN - RESERVE
+    assert model.meminfo.room_for_user_pages() == room
+    assert not model.demands.anonymous("b", room).ooms
+    assert model.zones[0, ZONE_DMA32].slab == 0
+    assert model.demands.anonymous("b", 1).ooms
+    model.check()
+
+
+def test_slab_stays_where_user_pages_could_not_use_it() -> None:
+    """DMA32 keeps 256 pages from them."""
+    model = small(ZONE_MOVABLE)
+    model.demands.disk_files("/d", 100)
+    model.demands.pin("p", SIZE - 100 - LOW)
+    assert LOW + 100 < MIN + RESERVE
+    assert model.demands.anonymous("a", SIZE).ooms
+    assert model.zones[0, ZONE_DMA32].slab == 100
+
+
+def test_a_file_is_read_through_the_last_pages_that_are_left() -> None:
+    model = small(ZONE_MOVABLE)
+    model.demands.tmpfs_data("/tmp/t", ROOM)  # noqa: S108 - a path inside the guest
+    outcome = model.demands.read_file("/f", 100_000)
+    assert (outcome.pages, outcome.ooms) == (100_000, ())
+    assert model.loads["/f"].user_pages() == 2 * (LOW - MIN)
+    assert model.demands.read_file("/g", 1000).ooms == ()
+    model.check()
+
+
+@pytest.mark.parametrize("kind", ["page tables", "files"])
+def test_inodes_of_dropped_data_go_at_once_for_whoever_is_no_file_system(kind: str) -> None:
+    """Who is can drop the data for its own request and not the inodes."""
+    model = small(ZONE_MOVABLE)
+    model.demands.anonymous("a", SIZE - LOW)
+    model.demands.disk_files("/d", 10_000, 4096)
+    model.demands.sync()
+    model.demands.pin("p", model.zones[0, ZONE_DMA32].free - LOW)
+    if kind == "files":
+        assert model.demands.disk_files("/x", 12_000, 4096).ooms
+    else:
+        assert not model.demands.page_tables("x", 15_000).ooms
+    model.check()
+
+
 def test_dropping_slab_makes_the_next_shrink_a_first_one() -> None:
     model = full_of_inodes()
     model.demands.pin("p", 1)

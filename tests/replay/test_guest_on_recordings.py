@@ -107,6 +107,18 @@ def test_a_replay_compares_the_guest_where_there_was_a_load(kernel_traces: tuple
     assert nothing is None
 
 
+@pytest.mark.parametrize(("recorded", "tie"), [(1, True), (0, False)])
+def test_a_kill_that_was_not_recorded_is_no_chance(recorded: int, tie: bool) -> None:  # noqa: FBT001
+    """Else one wrong kill among equals would excuse all that follows."""
+    trace = read_trace(next(path for path in LOADED if path.stem == "short-vmem-movable"))
+    assert trace.steps[4].oom_count == 1
+    trace.steps[4] = trace.steps[4].model_copy(update={"oom_count": recorded})
+    compared = LoadReplay(trace).compare()
+    assert compared.steps[4].tie is tie
+    assert any(d.step == 4 and d.kind == "oom" and d.excess > 1 for d in compared.deviations()) is not tie
+    assert compared.compared_steps == (5 if tie else len(trace.steps))
+
+
 def test_every_recording_has_its_amounts(kernel_traces: tuple[Path, ...], amounts: Amounts) -> None:
     assert set(amounts["loaded"]) == {path.stem for path in LOADED}
     assert set(amounts["idle"]) == {path.stem for path in kernel_traces}
