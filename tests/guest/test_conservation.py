@@ -293,9 +293,7 @@ class GuestLife(RuleBasedStateMachine):
             for z in reversed(load.user):
                 dirty[z] += min(left, load.user[z])
                 left -= min(left, load.user[z])
-        room = sum(
-            max(0, z.free + z.cache - dirty[z] + z.slab - z.min - z.reserve_user) for z in model.zones.values()
-        )
+        room = sum(max(0, z.free + z.cache - dirty[z] + z.slab - z.min - z.reserve_user) for z in model.zones.values())
         if not model.killer.guest_died:
             assert model.meminfo.room_for_user_pages() == room
         assert model.meminfo.kernel_headroom_free() == sum(
