@@ -76,9 +76,10 @@ def default_boot(
     several = len({zone.node for zone in present}) > 1
     idle += parameters.idle_use_nodes_bytes // page_size * several
     if idle >= usable:
-        given = (options.boot_memory if options else 0) or sum(zone.pages for zone in present) * page_size
+        given = sum(zone.pages for zone in present) * page_size
         smaller = "" if parameters.boot_reserved_bytes else ', or the guest a smaller kernel (preset = "kata", for one)'
-        raise InputError("guest", [Fault("", _too_small(given, total, idle, total - usable, page_size) + smaller)])
+        what = _too_small(given, options.boot_memory if options else 0, total, idle, total - usable, page_size)
+        raise InputError("guest", [Fault("", what + smaller)])
     first_node = min(zone.node for zone in present)
     free = {key: pages - cma[key] for key, pages in managed.items()}
     home = [key for key in sorted(managed, reverse=True) if key[0] == first_node and key[1] != ZONE_MOVABLE]
@@ -120,10 +121,15 @@ def _cpu_lists(
     return {key: min(free[key], pages * free[key] // total) for key in zones}
 
 
-def _too_small(boot_memory: int, managed: int, idle: int, cma: int, page_size: int) -> str:
-    reserved, used, areas = boot_memory - managed * page_size, idle * page_size, cma * page_size
+def _too_small(given: int, boot_memory: int, managed: int, idle: int, cma: int, page_size: int) -> str:
+    """Say what ``given`` bytes are short of; ``boot_memory`` are all that the machine has."""
+    kept = boot_memory - given
+    if kept < MIB:  # what firmware keeps on any machine is not worth a word
+        given, kept = max(given, boot_memory), 0
+    reserved, used, areas = given - managed * page_size, idle * page_size, cma * page_size
+    left = f" (all that mem, soft_reserved and firmware leave of {round(boot_memory / MIB)}MiB)" if kept else ""
     return (
-        f"{round(boot_memory / MIB)}MiB of boot memory are less than the kernel takes for itself,"
+        f"{round(given / MIB)}MiB of boot memory{left} are less than the kernel takes for itself,"
         f" {round(reserved / MIB)}MiB reserved and {round(used / MIB)}MiB in use"
         f"{f', beside {round(areas / MIB)}MiB of CMA, which it cannot use' if areas else ''};"
         f" give the machine more than {-(-(reserved + used + areas) // MIB)}MiB"

@@ -124,7 +124,7 @@ def _options(machine: MachineSpec, areas: Sequence[NodeRange], *, above_4g: bool
         swiotlb=machine.swiotlb != "noforce" and _needs_swiotlb(machine, above_4g=above_4g),
         above_4g=above_4g,
         crashkernel=machine.crashkernel,
-        log_buf_len=machine.log_buf_len,
+        log_buf_len=machine.log_buffer,
         bottom_up=machine.movable_node,
         cma=sum(area.end - area.start for area in areas) * machine.page_size,
         memoryless_nodes=len(LinuxNodes(machine).numbers) - sum(bool(node.boot_memory) for node in machine.nodes),

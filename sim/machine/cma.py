@@ -48,20 +48,21 @@ def cma_areas(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRan
 
 
 def largest_area(machine: MachineSpec, ranges: Sequence[NodeRange]) -> int:
-    """Return the pages of the largest area that finds room in ``ranges``."""
+    """Return the pages of the largest area that finds room in ``ranges``, 0 where none does."""
     geometry = machine.geometry
     pageblock = geometry.pageblock_pages
-    return max(
+    room = (
         part.end // pageblock * pageblock - geometry.whole_pageblocks(part.start)
         for part in _free_ranges(machine, ranges)
     )
+    return max([0, *room])
 
 
 def _free_ranges(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRange]:
     """Return what the kernel has not taken for itself by then, ascending."""
     top = max(part.end for part in ranges)
     pages = machine.geometry.pages
-    tables = pages(_TOP_OF_MEMORY + machine.log_buf_len)
+    tables = pages(_TOP_OF_MEMORY + machine.log_buffer)
     last = {part.node: part.end for part in ranges}
     begin = machine.built_for.ram_start
     free = without(ranges, *(pages(begin + edge) for edge in _IMAGE))

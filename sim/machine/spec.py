@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MAX_BLOCK_SIZE: Final = 2 * GIB
 _MAX_SLOTS: Final = 4096  # far beyond any VMM, so that a limit of the guest can be looked for behind the machine's
+_LOG_BUFFER_MAX: Final = 1 << 31
 _FIRST_SERIES: Final = (5, 15)
 _CMA_PER_NODE_SINCE: Final = (7, 0)  # CONFIG_CMA_SIZE_PERNUMA: recorded of 7.3, absent in 6.12
 _LEAST_LOW_MEMORY: Final = 16 * MIB
@@ -135,6 +136,11 @@ class MachineSpec:
     def can_grow(self) -> bool:
         """Whether anything can be plugged in, which makes firmware tell of an area for it above 4 GiB."""
         return self.max_memory is None or self.max_memory > self.boot_memory
+
+    @property
+    def log_buffer(self) -> int:
+        """Bytes of the log buffer: ``log_buf_len`` rounded up to a power of two (log_buf_len_update in printk.c)."""
+        return min(1 << (self.log_buf_len - 1).bit_length(), _LOG_BUFFER_MAX) if self.log_buf_len else 0
 
     @property
     def kernel_series(self) -> tuple[int, int]:

@@ -50,6 +50,21 @@ def test_a_machine_too_small_for_its_guest_is_a_fault_of_the_machine(machine: di
     assert len(load(small(machines=machines, replications=1)).combinations) == 8, "without a guest it does not matter"
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"mem": "64MiB"},
+        {"soft_reserved": [{"address": "64MiB", "size": "7GiB"}, {"address": "4GiB", "size": "5GiB"}]},
+    ],
+)
+def test_what_the_machine_keeps_to_itself_is_no_part_of_what_the_kernel_takes(kept: dict[str, Any]) -> None:
+    machines = [{"label": "small", "boot_memory": "8GiB", **kept}]
+    ((_, what),) = faults(machines=machines, guest=LINUX)
+    left = "64MiB of boot memory (all that mem, soft_reserved and firmware leave of 8192MiB)"
+    assert what.startswith(f"{left} are less than the kernel takes for itself, ")
+    assert int(what.split("more than ")[1].split("MiB")[0]) < 160
+
+
 def test_every_guest_is_tried_on_every_machine() -> None:
     """Of two machines and two guests one pair does not boot, and is told once, at the value that is swept."""
     sweep = [

@@ -101,6 +101,7 @@ def test_blocks_with_cma_never_go_offline() -> None:
     ("mib", "options", "says"),
     [
         ((1024,), {"cma": GIB}, "the largest that the kernel leaves free has 954MiB"),
+        ((128,), {"cma": 2 * MIB, "log_buf_len": 128 * MIB}, "the largest that the kernel leaves free has 0B"),
         ((2048, 2048), {"cma": 2 * GIB}, "the largest that the kernel leaves free has 1982MiB"),
         ((8192,), {"cma": 512 * MIB, "kernelcore": 3 * GIB + 256 * MIB}, "from 4GiB to 4608MiB"),
         ((1024,), {"cma": 512 * MIB, "kernelcore": 600 * MIB}, "from 506MiB to 1018MiB"),

@@ -6,6 +6,7 @@ import pytest
 
 from sim.experiment.schema import MachineTable
 from sim.faults import InputError
+from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.units import GIB, MIB, TIB
 
@@ -16,6 +17,16 @@ def test_a_plain_machine() -> None:
     assert machine.boot_memory == 4 * GIB
     assert machine.kernel_series == (6, 12)
     assert machine.kernel_series > MachineSpec(nodes=(NodeSpec(GIB),), kernel="6.6").kernel_series
+
+
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [(0, 0), (4096, 4096), (3 * MIB, 4 * MIB), (4 * MIB, 4 * MIB), (4 * MIB + 4096, 8 * MIB), (3 * GIB, 2 * GIB)],
+)
+def test_a_log_buffer_is_a_power_of_two_up_to_two_gib(asked: int, made: int) -> None:
+    machine = MachineSpec(nodes=(NodeSpec(4 * GIB),), log_buf_len=asked)
+    assert machine.log_buffer == made
+    assert lay_out(machine).options.log_buf_len == made
 
 
 @pytest.mark.parametrize(
