@@ -74,7 +74,7 @@ def test_the_next_device_goes_behind_them() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"cold_dimms": (ColdDimms(0),)}, "cold_dimms[0].size: 0 bytes are not a number of whole pages"),
+        ({"cold_dimms": (ColdDimms(0),)}, "cold_dimms[0].size: 0B is not one or more times 2MiB"),
         ({"cold_dimms": (ColdDimms(GIB), ColdDimms(GIB, node=2))}, "cold_dimms[1].node: there is no node 2; the last"),
         ({"cold_dimms": (ColdDimms(GIB, count=0),)}, "cold_dimms[0].count: 0 is not a number of DIMMs"),
         (

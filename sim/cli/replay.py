@@ -231,8 +231,9 @@ def explain(file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...]
 
     A line gives the step or the second, the block or blocks, the word that it was put online with, the zone and why.
     Adjacent blocks that were decided alike for the same reason share a line. Told as well: blocks that refuse to go
-    offline, apart from those that went and are put back, what a driver failed at, with what was missing, and whom the
-    out-of-memory killer took: what follows a choice among equals might as well have gone otherwise.
+    offline, apart from those that went and are put back, what a driver failed at, with what was missing, what the host
+    refuses by itself, and whom the out-of-memory killer took: what follows a choice among equals might as well have
+    gone otherwise.
     """
     from sim.cli.main import BadInput
     from sim.replay.trace_format import TraceError

@@ -38,7 +38,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """What the driver of ``device`` tried, an add or a removal, has failed with ``error``."""
+    """What the driver of ``device`` tried, an add or a removal, or what the host was asked has failed: ``error``."""
 
     device: str
     error: HotplugError

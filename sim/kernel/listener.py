@@ -44,7 +44,7 @@ class CoreListener:
         """Told of a block that was taken offline for a removal that has failed, and is about to go online again."""
 
     def failed(self, device: str, error: HotplugError) -> None:
-        """Told of an add or a removal that a driver gives up."""
+        """Told of an add or a removal that a driver gives up, and of what the host refuses by itself."""
 
     def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
         """Told of kills while memory was asked back, in their order.

@@ -60,18 +60,16 @@ class DeviceMemory:
         are not aligned.
         """
         if reserved_too and address is not None and self._is_reserved(address, size):
-            self._refuse_clash(name, address, size)
+            self._refuse_clash(address, size)
             self._places[name] = _Place(address, size, None)
             return address
         slot = self._free_slot(slot) if in_slot else None
         if self._room is not None and self._plugged() + size > self._room:
-            raise HotplugError(ENOSPC, f"{name}: no {format_size(size)} are left of max_memory")
+            raise HotplugError(ENOSPC, f"no {format_size(size)} are left of max_memory")
         align = max(align, self._machine.built_for.device_align)
         if size <= 0 or size % align or (address is not None and address % align):
-            raise HotplugError(EINVAL, f"{name}: size and address are no multiples of {format_size(align)}")
-        place = _Place(
-            self._wished(name, address, size) if address is not None else self._lowest(name, size, align), size, slot
-        )
+            raise HotplugError(EINVAL, f"size and address are no multiples of {format_size(align)}")
+        place = _Place(self._wished(address, size) if address is not None else self._lowest(size, align), size, slot)
         self._places[name] = place
         return place.address
 
@@ -89,29 +87,31 @@ class DeviceMemory:
         return sum(place.size for place in self._places.values() if place.address >= self.base)
 
     def _free_slot(self, wished: int | None) -> int:
+        if not self._machine.built_for.dimms:
+            raise HotplugError(ENOSPC, f"machines of {self._machine.built_for.name} have no DIMMs")
         used = {place.slot for place in self._places.values()}
         free = [slot for slot in range(self._slots) if slot not in used and wished in {None, slot}]
         if not free:
             raise HotplugError(ENOSPC, "no slot is left" if wished is None else f"slot {wished} is taken, or is none")
         return free[0]
 
-    def _wished(self, name: str, address: int, size: int) -> int:
+    def _wished(self, address: int, size: int) -> int:
         if address < self.base or address + size > self._end:
-            raise HotplugError(ENOSPC, f"{name}: {address:#x} is not from {self.base:#x} to {self._end:#x}")
-        self._refuse_clash(name, address, size)
+            raise HotplugError(ENOSPC, f"{address:#x} is not from {self.base:#x} to {self._end:#x}")
+        self._refuse_clash(address, size)
         return address
 
-    def _refuse_clash(self, name: str, address: int, size: int) -> None:
+    def _refuse_clash(self, address: int, size: int) -> None:
         for other, place in self._places.items():
             if address < place.address + place.size and place.address < address + size:
-                raise HotplugError(ENOSPC, f"{name}: {other} lies at {place.address:#x}")
+                raise HotplugError(ENOSPC, f"{other} lies at {place.address:#x}")
 
-    def _lowest(self, name: str, size: int, align: int) -> int:
+    def _lowest(self, size: int, align: int) -> int:
         address = -(-self.base // align) * align
         for place in sorted(self._places.values()):
             if address + size <= place.address:
                 break
             address = max(address, -(-(place.address + place.size) // align) * align)
         if address + size > self._end:
-            raise HotplugError(ENOSPC, f"{name}: no gap of {format_size(size)} is left")
+            raise HotplugError(ENOSPC, f"no gap of {format_size(size)} is left")
         return address

@@ -7,7 +7,7 @@ Implements :class:`workloads.contract.Host`.
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sim.machine.spec import MachineSpec
 
     Device = Dimm | VirtioMem | Dax
+
+_AT_WORK: Final = "the guest is still at work on the last request"
 
 
 class MachineHost:
@@ -71,14 +73,16 @@ class MachineHost:
         self._context.recorder.compact()
         if spec.id in self._devices:
             self.keep(spec.id)
-            return self._fail(EEXIST)
+            return self._fail(spec.id, EEXIST, "it is attached already")
         node = self._nodes.of_device(spec.node, dax=isinstance(spec, DaxSpec))
-        if node is None or not _possible(spec):
-            return self._fail(EINVAL)
+        if node is None:
+            return self._fail(spec.id, EINVAL, f"there is no node {spec.node}")
+        if not _possible(spec):
+            return self._fail(spec.id, EINVAL, "there are no devices of these sizes")
         try:
             address = self._find_room(spec)
         except HotplugError as error:
-            return self._fail(error.errno)
+            return self._fail(spec.id, error.errno, error.reason)
         self._attach(spec, address, node)
         return True
 
@@ -89,9 +93,9 @@ class MachineHost:
         """
         attached = self._devices.get(device)
         if attached is None or isinstance(attached, VirtioMem):
-            return self._fail(ENODEV)
+            return self._fail(device, ENODEV, "there is no such DIMM or dax device")
         if attached.busy and (device in self._asked_back or not self.died):
-            return self._fail(EBUSY, attached.index)
+            return self._fail(device, EBUSY, _AT_WORK)
         self._asked_back.add(device)
         self._context.recorder.requested(self.env.now, attached.index, 0)
         attached.eject()
@@ -147,10 +151,10 @@ class MachineHost:
         """Return a dax device that nobody binds, unbinds or sets; None (recorded) where there is none."""
         attached = self._devices.get(device)
         if not isinstance(attached, Dax):
-            self._fail(ENODEV)
+            self._fail(device, ENODEV, "there is no such dax device")
             return None
         if attached.locked:
-            self._fail(EBUSY, attached.index)
+            self._fail(device, EBUSY, _AT_WORK)
             return None
         return attached
 
@@ -161,8 +165,10 @@ class MachineHost:
         """
         attached = self._devices.get(device)
         if not isinstance(attached, VirtioMem):
-            return self._fail(ENODEV)
-        return attached.resize(index(requested)) or self._fail(EINVAL, attached.index)
+            return self._fail(device, ENODEV, "there is no such virtio-mem device")
+        if not attached.resize(index(requested)):
+            return self._fail(device, EINVAL, f"{requested} bytes are not whole device blocks within its region")
+        return True
 
     def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
         """Set what the guest's load ``name`` uses, and what it would use if it could.
@@ -209,9 +215,12 @@ class MachineHost:
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
-    def _fail(self, errno: int, device: int = NO_DEVICE) -> bool:
+    def _fail(self, device: str, errno: int, reason: str) -> bool:
+        """Record that the host refuses, and tell whoever listens. False, for whoever asked."""
         self.failed_requests += 1
-        self._context.recorder.failed(self.env.now, device, errno)
+        attached = None if errno in {EEXIST, ENODEV} else self._devices.get(device)
+        self._context.recorder.failed(self.env.now, NO_DEVICE if attached is None else attached.index, errno)
+        self._context.core.listener.failed(device, HotplugError(errno, f"the host refuses: {reason}"))
         return False
 
     def _find_room(self, spec: DeviceSpec) -> int:

@@ -241,13 +241,14 @@ class MachineSpec:
             )
 
     def _cold_dimm_faults(self) -> Iterator[Fault]:
+        if self.cold_dimms and not self.built_for.dimms:
+            yield Fault("cold_dimms", f"machines of {self.built_for.name} have no DIMMs: leave it out")
+            return
+        unit = self.built_for.device_align
         for number, dimms in enumerate(self.cold_dimms):
             key = f"cold_dimms[{number}]"
-            if dimms.size <= 0 or dimms.size % self.page_size:
-                page = format_size(self.page_size)
-                yield Fault(
-                    f"{key}.size", f"{dimms.size} bytes are not a number of whole pages of {page}, one at least"
-                )
+            if dimms.size <= 0 or dimms.size % unit:
+                yield Fault(f"{key}.size", f"{format_size(dimms.size)} is not one or more times {format_size(unit)}")
             if not 0 <= dimms.node < len(self.nodes):
                 yield Fault(f"{key}.node", f"there is no node {dimms.node}; the last one is {len(self.nodes) - 1}")
             if dimms.count < 1:

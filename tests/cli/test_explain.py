@@ -74,3 +74,39 @@ def test_an_add_that_fails_is_told_with_what_was_missing(tmp_path: Path) -> None
 def test_a_removal_that_succeeds_puts_nothing_back(tmp_path: Path) -> None:
     lines = explained(tmp_path, kind="tmpfs", amount="64MiB", policy="online-movable")
     assert not any("put back" in line or "refused" in line for line in lines)
+
+
+def test_what_the_host_refuses_by_itself_is_told_with_its_reason(tmp_path: Path) -> None:
+    requests = """t_s,op,device,kind,size_bytes,address,block_bytes,max_bytes
+0,plug,far,dimm,512MiB,0x10000000000,,
+1,plug,low,dimm,512MiB,0x40000000,,
+2,plug,odd,dimm,512MiB,0x180001000,,
+3,plug,a,dimm,512MiB,,,
+4,plug,on,virtio-mem,,0x110000000,2MiB,1GiB
+5,plug,b,dimm,512MiB,,,
+6,plug,large,dimm,8GiB,,,
+7,plug,v,virtio-mem,,,2MiB,512MiB
+8,plug,c,dimm,512MiB,,,
+9,plug,again,dimm,512MiB,,,
+10,unplug,far,,,,,
+"""
+    (tmp_path / "requests.csv").write_text(requests, "utf-8")
+    experiment: dict[str, Any] = {
+        "machines": [{"label": "vm", "boot_memory": "1GiB", "slots": 3, "max_memory": "6GiB"}],
+        "policies": [{"name": "contig-zones"}],
+        "workloads": [{"name": "csv-replay", "path": "requests.csv"}],
+    }
+    path = tmp_path / "explain.toml"
+    path.write_text(tomli_w.dumps(experiment), "utf-8")
+    result = CliRunner().invoke(main, ["explain", str(path)])
+    assert result.exit_code == 0, result.output
+    said = [line.split(" s  ")[1] for line in result.output.splitlines() if "the host refuses" in line]
+    assert said == [
+        "far: failed: ENOSPC: the host refuses: 0x10000000000 is not from 0x100000000 to 0x300000000",
+        "low: failed: ENOSPC: the host refuses: 0x40000000 is not from 0x100000000 to 0x300000000",
+        "odd: failed: EINVAL: the host refuses: size and address are no multiples of 2MiB",
+        "on: failed: ENOSPC: the host refuses: a lies at 0x100000000",
+        "large: failed: ENOSPC: the host refuses: no 8GiB are left of max_memory",
+        "again: failed: ENOSPC: the host refuses: no slot is left",
+        "far: failed: ENODEV: the host refuses: there is no such DIMM or dax device",
+    ]

@@ -7,7 +7,7 @@ import pytest
 from sim.experiment.schema import MachineTable
 from sim.faults import InputError
 from sim.machine.boot_layout import lay_out
-from sim.machine.spec import MachineSpec, NodeSpec
+from sim.machine.spec import ColdDimms, MachineSpec, NodeSpec
 from sim.units import GIB, MIB, TIB
 
 
@@ -48,6 +48,9 @@ def test_a_log_buffer_is_a_power_of_two_up_to_two_gib(asked: int, made: int) -> 
         ({"kernelcore": 5 * GIB}, "kernelcore"),
         ({"movablecore": -4096}, "movablecore"),
         ({"cma": 100}, "cma"),
+        ({"cold_dimms": (ColdDimms(MIB),)}, "cold_dimms[0].size"),
+        ({"cold_dimms": (ColdDimms(GIB), ColdDimms(0))}, "cold_dimms[1].size"),
+        ({"cold_dimms": (ColdDimms(GIB),), "architecture": "s390x"}, "cold_dimms"),
         ({"max_memory": GIB}, "max_memory"),
     ],
 )
