@@ -38,8 +38,8 @@ class Memmaps:
 
     # Slots here and in what is looked at for each block save 300 ns of plugging one: less memory is touched.
     __slots__ = (
-        "_by_first", "_fragments", "_kernel_lists", "_lost", "_pageblock", "_piece", "_reclaim", "_settled", "_zones",
-        "hosted", "pages_per_block",
+        "_by_first", "_fragments", "_kernel_lists", "_lost", "_pageblock", "_piece", "_reclaim", "_reclaims",
+        "_settled", "_zones", "hosted", "pages_per_block",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +55,8 @@ class Memmaps:
         self._piece = geometry.pageblock_pages if geometry.huge_memmap else 1
         self._pageblock = geometry.pageblock_pages
         self._fragments = parameters.fragment_bytes // geometry.size
+        self._reclaims = parameters.system_cache_bytes > 0
+        """There is always something to reclaim, so that a boost of watermarks does not last."""
         self.hosted: set[int] = set()
         self._zones = zones
         self._kernel_lists = zones.kernel_lists
@@ -131,9 +133,11 @@ class Memmaps:
         first time that happens raises the minimum by a pageblock (mm/page_alloc.c, ``boost_watermark``; once more does
         not help). So it ends there, or with the fragments where they are fewer: what loads use of the kernel's memory
         comes out of them first. Zone DMA is hardly used, and so in one piece; a zone of few pageblocks is not boosted.
+        Where programs have page cache, kswapd runs and takes the boost back at once (mm/vmscan.c, ``balance_pgdat``);
+        where nothing can be reclaimed it has given up, and nobody does.
         """
         least = zone.floors[floor]
-        if zone.type == ZONE_DMA or zone.managed < _BOOSTED_FROM * self._pageblock:
+        if self._reclaims or zone.type == ZONE_DMA or zone.managed < _BOOSTED_FROM * self._pageblock:
             return least
         fragments = self._fragments - (zone.kernel - self._settled.pages_in(zone)) + zone.cma_free
         return max(least, min(zone.floors[Floor.KERNEL_MIN] + self._pageblock, fragments))

@@ -158,7 +158,8 @@ class GuestParameters:
     system_cache_bytes: int = 0
     """Page cache of the system's own programs, a part of what is used: dropped when memory is short and read again.
     Recorded guests run from an initramfs and have none: 12 of 14 died of the piece whose memmap did not fit. Guests
-    with a root file system have some MiB, and live (kata-containers issue 1621: the agent reports the failed add)."""
+    with a root file system have some MiB, and live (kata-containers issue 1621: the agent reports the failed add).
+    Where a guest is known from ``free``, or an experiment gives ``boot_reserved_bytes``, it is 8 MiB."""
     late_table_bytes: int = 4 << 20
     """Page tables of a victim above which they are freed too late for the next attempt of whoever found no memory,
     who waits for a clock tick (mm/oom_kill.c, out_of_memory; 4 ms, in which 4 MiB of tables may be freed). Reports:

@@ -81,7 +81,7 @@ PRESETS: Final = {
 """Presets of ``[guest]`` by name. ``docs/guest-model.md`` has them with the figures that are known otherwise."""
 
 
-_SYSTEM_CACHE: Final = 8 * MIB
+SYSTEM_CACHE: Final = 8 * MIB
 """Page cache of a small system's own programs. More than a pageblock, which is all that matters of it."""
 
 
@@ -147,5 +147,5 @@ def as_free_says(
         boot_reserved_bytes=reserved * page_size,
         idle_use_bytes=idle * page_size,
         idle_use_nodes_bytes=0,
-        system_cache_bytes=_SYSTEM_CACHE,
+        system_cache_bytes=SYSTEM_CACHE,
     )

@@ -32,6 +32,11 @@ _NODE: Final = 43 << 12
 _SLOT_BYTES: Final = 24
 """Bytes that describe one slot of SWIOTLB (struct io_tlb_slot, kernel/dma/swiotlb.c)."""
 _SLOT: Final = 2 * KIB
+_INITRAMFS: Final = 2 * MIB
+"""Bytes of an initramfs and of first page tables that still lie there when SWIOTLB is set up, and are free later. At
+least: an init alone has so much, a distribution's initramfs tens of MiB."""
+_SWIOTLB_LEAST: Final = MIB
+"""Bytes below which SWIOTLB is not halved again (IO_TLB_MIN_SLABS)."""
 _RECORD: Final = 32
 """Bytes of the log buffer for which the kernel keeps one descriptor (PRB_AVGBITS, kernel/printk/printk.c)."""
 _DESCRIPTOR_BYTES: Final = 24
@@ -91,9 +96,6 @@ def managed_pages(
     take(at.low, geometry.pages(image))
     take(at.below_4g, geometry.pages(options.crashkernel))
     if parts:
-        if options.swiotlb:
-            take(at.below_4g, geometry.pages(parameters.swiotlb_bytes))
-            take(at.top, geometry.pages(parameters.swiotlb_bytes // _SLOT * _SLOT_BYTES))
         for piece in _log_buffer(options.log_buf_len, parameters):
             fits = options.bottom_up and any(managed[key] >= piece for key in at.isa)
             take(at.isa if fits else at.low if options.bottom_up else at.top, piece)
@@ -105,13 +107,16 @@ def managed_pages(
         if parts and node != at.nodes[-1]:
             take(at.node_top(node), geometry.pages(_NODE))
         take(at.node_top(node), _memmap(sum(zone.pages for zone in present if zone.node == node), options, geometry))
-    later = geometry.pages(parameters.swiotlb_bytes) if parts and options.swiotlb else 0  # set up after the tables
     total = sum(zone.pages for zone in present)
     cma = sum(zone.cma_pages() for zone in present)
-    tables = _hash_tables(total, sum(managed.values()) + cma + later, parameters, options)
+    tables = _hash_tables(total, sum(managed.values()) + cma, parameters, options)
     if len(at.nodes) == 1:
         take(at.top, tables)
         tables = 0
+    if parts and options.swiotlb:  # set up after the tables
+        buffers = _swiotlb(max(managed[key] for key in at.below_4g), parameters)
+        take(at.below_4g, geometry.pages(buffers))
+        take(at.top, geometry.pages(buffers // _SLOT * _SLOT_BYTES))
     if wanted:
         managed[at.top[-1]] -= wanted
     for zone in present:
@@ -166,6 +171,19 @@ def _memmap(pages: int, options: BootOptions, geometry: PageGeometry) -> int:
     """Return the pages of memmap for ``pages`` of a node: whole sections have one."""
     section = geometry.pages(options.section_size)
     return geometry.memmap_pages(-(-pages // section) * section)
+
+
+def _swiotlb(room: int, parameters: GuestParameters) -> int:
+    """Return the bytes of bounce buffers, ``room`` being the pages in one piece below 4 GiB when all else is there.
+
+    Where there is less, 6.1 goes without, and later kernels try half as much time and again (kernel/dma/swiotlb.c,
+    ``swiotlb_init_remap``; since 6.2).
+    """
+    wanted = parameters.swiotlb_bytes
+    most = room * parameters.geometry.size - _INITRAMFS
+    while wanted > most and parameters.series != "6.1" and wanted > _SWIOTLB_LEAST:
+        wanted //= 2
+    return wanted if wanted <= most else 0
 
 
 def _log_buffer(length: int, parameters: GuestParameters) -> list[int]:

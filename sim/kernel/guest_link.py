@@ -16,7 +16,7 @@ from sim.guest import PRESETS, GuestModel, default_boot, parameters_of
 from sim.guest.contract import DemandKind
 from sim.guest.loads import LoadKind
 from sim.guest.parameters import SCATTER
-from sim.guest.presets import FROM_FREE
+from sim.guest.presets import FROM_FREE, SYSTEM_CACHE
 from sim.guest.uncertainty import draw_factors, scaled
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
@@ -52,8 +52,9 @@ class GuestSpec:
 
     ``parameters`` overrides fields of :class:`sim.guest.GuestParameters`; the others are those of ``preset`` (a name in
     :data:`sim.guest.PRESETS`, None for the machine's kernel series) and follow from ``free``, what ``free`` prints in
-    such a guest. ``sample_every`` is the period of samples in seconds, 0 for about 5,000 a run, one second at least.
-    ``draw``: what recordings scatter in is drawn, see :mod:`sim.guest.uncertainty`; ``factors`` is what was drawn.
+    such a guest. One of which the reserve is given has programs with page cache, as those known from ``free`` have.
+    ``sample_every`` is the period of samples in seconds, 0 for about 5,000 a run, one second at least. ``draw``: what
+    recordings scatter in is drawn, see :mod:`sim.guest.uncertainty`; ``factors`` is what was drawn.
     """
 
     parameters: Mapping[str, float] = field(default_factory=dict)
@@ -81,9 +82,12 @@ class GuestSpec:
         ``geometry`` is that of the machine's pages. Raises ValueError or TypeError for what is no parameter or no value
         of it, and InputError where the machine is too small, or not what ``free`` says.
         """
+        given = dict(self.parameters)
+        if "boot_reserved_bytes" in given:
+            given.setdefault("system_cache_bytes", SYSTEM_CACHE)
         parameters = replace(
             scaled(parameters_of(self.preset, self.free, present, options, geometry), self.factors),
-            **self.parameters,  # type: ignore[arg-type]
+            **given,  # type: ignore[arg-type]
         )
         return parameters, default_boot(present, parameters, options)
 

@@ -36,9 +36,9 @@ def faults(**changed: Any) -> list[tuple[str, str]]:  # noqa: ANN401  whatever T
     ("machine", "key"),
     [
         ({"boot_memory": "64MiB"}, "boot_memory"),
-        ({"nodes": [{"boot_memory": "64MiB"}, {"boot_memory": "32MiB"}, {"boot_memory": 0}]}, "nodes"),
+        ({"nodes": [{"boot_memory": "32MiB"}, {"boot_memory": "32MiB"}, {"boot_memory": 0}]}, "nodes"),
         ({"boot_memory": "140MiB"}, "boot_memory"),
-        ({"boot_memory": "1GiB", "crashkernel": "900MiB"}, "boot_memory"),
+        ({"boot_memory": "1GiB", "crashkernel": "950MiB"}, "boot_memory"),
         ({"boot_memory": "1GiB", "log_buf_len": "256MiB"}, "boot_memory"),
     ],
 )
@@ -71,13 +71,13 @@ def test_every_guest_is_tried_on_every_machine() -> None:
         {
             "product": {
                 "guest": {"preset": ["kata", "debian-6.1"]},
-                "machines": {"vm": {"boot_memory": ["1GiB", "128MiB"]}},
+                "machines": {"vm": {"boot_memory": ["1GiB", "132MiB"]}},
             }
         }
     ]
     ((key, what),) = faults(guest=LINUX, sweep=sweep)
     assert key == "sweep[0].product.machines.vm.boot_memory[1]"
-    assert what.startswith(f"128{TOO_SMALL}")
+    assert what.startswith(f"132{TOO_SMALL}")
     assert what.endswith('or the guest a smaller kernel (preset = "kata", for one)')
     ((_, what),) = faults(guest={**LINUX, "preset": "kata"}, machines=[{"boot_memory": "32MiB"}])
     assert "kata" not in what, "it has that kernel already"

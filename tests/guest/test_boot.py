@@ -138,16 +138,38 @@ def test_a_small_zone_gives_what_it_has_and_the_next_the_rest() -> None:
 
 @pytest.mark.parametrize(
     ("mib", "least"),
-    [(1, 139), (62, 139), (139, 141)],
+    [(1, 74), (62, 74), (139, 141)],
 )
 def test_a_machine_too_small_for_its_kernel_is_told_what_it_needs(mib: int, least: int) -> None:
-    """The more, the larger are memmap (of whole sections) and hash tables; with what is told the guest boots."""
+    """The more, the larger are memmap (of whole sections) and hash tables; with what is told the guest boots.
+
+    Below 130 MiB bounce buffers do not fit, and the kernel goes without them.
+    """
     present: Present = [(0, ZONE_DMA32, mib * 256, ((0, 2),))]
     with pytest.raises(
         InputError, match=rf"{mib}MiB of boot memory are less .*; give the machine more than {least}MiB"
     ):
         booted(present, parameters_for("6.1"))
-    assert booted([(0, ZONE_DMA32, 142 * 256, ((0, 2),))], parameters_for("6.1"))[0, ZONE_DMA32][1] > 0
+    for enough in (76, 142):
+        assert booted([(0, ZONE_DMA32, enough * 256, ((0, 2),))], parameters_for("6.1"))[0, ZONE_DMA32][1] > 0
+
+
+@pytest.mark.parametrize(
+    ("series", "room", "buffers"),
+    [("6.1", 66, 64), ("6.1", 65, 0), ("6.12", 66, 64), ("6.12", 65, 32), ("6.12", 34, 32), ("6.12", 33, 16)],
+)
+def test_bounce_buffers_that_do_not_fit_are_fewer_or_none(series: str, room: int, buffers: int) -> None:
+    """Of the room 2 MiB are still taken then; memmap, hash tables and what is kept for the CPU and the node are not."""
+    image = 20 << 20
+    parameters = replace(
+        parameters_for(series), kernel_image_bytes=image, idle_use_bytes=0, idle_use_share=0.0, idle_pcp_bytes=0
+    )
+    tables = 48 if room > 50 else 24
+    present: Present = [(0, ZONE_DMA32, (20 + room) * 256 + 60 + 66 + 512 + tables, ((0, 1),))]
+    with_all = booted(present, parameters)[0, ZONE_DMA32][0]
+    without = booted(present, parameters, BootOptions(swiotlb=False))[0, ZONE_DMA32][0]
+    assert without == room * 256
+    assert with_all == room * 256 - buffers * 256 - buffers * 3
 
 
 # Where it lies --------------------------------------------------------------------------------------------------------

@@ -145,3 +145,11 @@ def test_cloud_hypervisors_guest_grows_by_one_block(spec: GuestSpec) -> None:
     found = scores(spec, 128 * MIB, workload)
     assert found["mem_total_max"] == 229_812 * KIB
     assert found["failed_adds"] == 0
+
+
+def test_a_debian_guest_of_128_mib_grows_by_one_block_without_bounce_buffers() -> None:
+    workload = VirtioMemResize(maximum=256 * MIB, shape="ramp", step=128 * MIB, interval=5, duration=9)
+    found = scores(GuestSpec(), 128 * MIB, workload)
+    assert found["mem_total_max"] == booted(GuestSpec(), 128 * MIB)[1] + 128 * MIB
+    assert found["failed_adds"] == 0
+    assert found["died"] == 0

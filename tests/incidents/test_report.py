@@ -319,25 +319,6 @@ def test_twice_the_boot_memory_of_a_large_dimm() -> None:
     assert [runs.of(label).plugged_at_end for label in ("100 GiB", "120 GiB")] == [100 * GIB, 120 * GIB]
 
 
-def test_a_kata_guest_lives_by_the_page_cache_of_its_own_programs() -> None:
-    def without_files(given: dict[str, Any]) -> None:
-        given["guest"]["system_cache_bytes"] = 0
-
-    runs = changed_runs("kata-256m", without_files)
-    assert [runs.of(label).died for label in ("12 GiB", "15 GiB")] == [False, True]
-
-
-def test_the_guest_of_a_debian_kernel_has_no_room_for_12_gib_in_256_mib() -> None:
-    runs = changed_runs("kata-256m", lambda given: given["guest"].pop("preset"))
-    assert [runs.of(label).plugged_at_end for label in ("12 GiB", "15 GiB")] == [0, 0]
-
-
-def test_with_figures_of_another_release_a_memmap_of_120_gib_just_fits() -> None:
-    run = changed_runs("kata-120g", lambda given: given["guest"].update(preset="kata")).one
-    assert run.first_failed_add is None
-    assert run.plugged_at_end == 120 * GIB
-
-
 def test_a_failing_add_kills_a_guest_without_page_cache() -> None:
     def with_files(given: dict[str, Any]) -> None:
         given["guest"]["system_cache_bytes"] = "8MiB"

@@ -177,6 +177,6 @@ def test_cma_keeps_the_kernels_pages_out_of_all_zones_but_movable(
 
 
 def test_a_machine_of_which_cma_leaves_too_little_for_the_kernel_is_refused() -> None:
-    layout = laid_out(512, cma=400 * MIB)
-    with pytest.raises(InputError, match="beside 400MiB of CMA, which it cannot use; give the machine more than 5"):
+    layout = laid_out(512, cma=440 * MIB)
+    with pytest.raises(InputError, match="beside 440MiB of CMA, which it cannot use; give the machine more than 5"):
         default_boot(layout.present_zones(), parameters_for("6.1"), layout.options)
