@@ -325,6 +325,11 @@ def _explain_cell(cell: Cell) -> bool:
     try:
         build.simulation(cell, log)()
     except (PolicyError, WorkloadError) as error:
+        cause: BaseException | None = error
+        while cause is not None:  # SimPy raises a copy of what was raised
+            if isinstance(cause, BrokenPipeError):  # nobody reads on, which is no fault of whoever was running
+                raise cause from None
+            cause = cause.__cause__
         lines.flush()
         click.echo(f"Error: {error}", err=True)
         return False

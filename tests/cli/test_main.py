@@ -279,6 +279,27 @@ def test_output_into_a_closed_pipe_is_no_traceback() -> None:
         assert running.stderr.read() == ""
 
 
+def test_whoever_stops_reading_an_explanation_is_not_told_of_a_workload(tmp_path: Path) -> None:
+    """Refusals of the host are printed while the workload asks; 2,000 of them are more than a pipe holds."""
+    rows = "".join(f"{n},plug,d{n},dimm,512MiB\n" for n in range(2000))
+    (tmp_path / "log.csv").write_text("t_s,op,device,kind,size_bytes\n" + rows)
+    path = tmp_path / "refused.toml"
+    path.write_text(
+        """machines = [{ boot_memory = "4GiB", max_memory = "4GiB" }]
+policies = [{ name = "contig-zones" }]
+workloads = [{ name = "csv-replay", path = "log.csv" }]
+"""
+    )
+    with subprocess.Popen(
+        [*COMMAND, "explain", path], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline().startswith("contig-zones")
+        running.stdout.close()
+        assert running.stderr.read() == ""
+
+
 @pytest.mark.parametrize(
     "arguments", [("run",), ("run", "x.toml", "--workers", "0"), ("run", "x.toml", "--workers", "no")]
 )

@@ -262,8 +262,10 @@ class _Reader:
 
     def _apart(self, spec: DeviceSpec, check: Checker) -> None:
         """Blame a device for an address that lies in another one whose address stands in the log."""
+        if spec.address is None:
+            return
         for other in self._plugged.values():
-            if spec.address is None or other.address is None or other.id == spec.id:
+            if other.address is None or other.id == spec.id:
                 continue
             if spec.address < other.address + span(other) and other.address < spec.address + span(spec):
                 check.fault("address", f"{shown(other.id)} lies from {other.address:#x} on, {format_size(span(other))}")
