@@ -55,7 +55,7 @@ class CsvReplay(Workload):
         check: Checker,
         *,
         log: Annotated[str | None, Word(SHIPPED), "a shipped log; give this or path"] = None,
-        path: Annotated[str | None, FilePath(), "a CSV file of requests; give this or log"] = None,
+        path: Annotated[str | None, FilePath(), "a CSV file of requests (docs/logs.md); give this or log"] = None,
         repeat: Annotated[int, Whole(1, _MOST_REPEATS), "how often the log is gone through"] = 1,
         speed: Annotated[float, Number(1e-6, 1e6), "times as fast as logged"] = 1.0,
         tail: Annotated[float, Seconds(), "simulated time after the last request, each time"] = 60.0,

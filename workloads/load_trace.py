@@ -53,7 +53,7 @@ class LoadTrace(Workload):
         self,
         check: Checker,
         *,
-        path: Annotated[str, FilePath(), "the CSV file: t_s, kind, name, amount"],
+        path: Annotated[str, FilePath(), "the CSV file: t_s, kind, name, amount (docs/logs.md)"],
         rate: Annotated[
             int, Size(zero=True, unit="bytes/s"), "how fast a load takes what it wants; 0 stands for at once"
         ] = 0,
