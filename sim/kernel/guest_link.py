@@ -322,8 +322,8 @@ class GuestLink(CoreListener):
         """Note what the guest looks like now, if anybody wants to know. In a dead one nothing is free or returns."""
         if not self._sampled:
             return
-        self._catch_up()
-        model = self.model
+        model, now = self.model, int(self._env.now)
+        model.advance(now)
         free_movable = managed = user = kernel = memmap = 0
         for zone in model.zones.values():
             managed += zone.managed
@@ -332,17 +332,18 @@ class GuestLink(CoreListener):
             memmap += zone.memmap
             if zone.type == ZONE_MOVABLE:
                 free_movable += zone.free
-        self._times.append(int(self._env.now))
+        self._times.append(now)
         unserved = self._wishes.unserved // self._page_size
-        if self.died:
+        if model.killer.guest_died:
             self._samples.extend((0, 0, 0, 0, 0, 0, user, kernel, memmap, unserved))
             return
+        meminfo = model.meminfo
         self._samples.extend(
             (
-                model.meminfo.kernel_headroom(),
-                model.meminfo.kernel_headroom_free(),
+                meminfo.kernel_headroom(),
+                meminfo.kernel_headroom_free(),
                 free_movable,
-                model.meminfo.available(),
+                meminfo.available(),
                 managed,
                 0 if self._returnable is None else self._returnable.pages(),
                 user,

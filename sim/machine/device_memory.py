@@ -32,7 +32,8 @@ class DeviceMemory:
     def __init__(self, machine: MachineSpec) -> None:
         self.base: Final = device_base(machine)
         self._machine = machine
-        self._slots = machine.slots if machine.built_for.dimms else 0
+        self._architecture = architecture = machine.built_for
+        self._slots = machine.slots if architecture.dimms else 0
         self._room = None if machine.max_memory is None else machine.max_memory - machine.boot_memory
         self._end = (
             MAX_PHYSICAL_BYTES
@@ -66,7 +67,7 @@ class DeviceMemory:
         slot = self._free_slot(slot) if in_slot else None
         if self._room is not None and self._plugged() + size > self._room:
             raise HotplugError(ENOSPC, f"no {format_size(size)} are left of max_memory")
-        align = max(align, self._machine.built_for.device_align)
+        align = max(align, self._architecture.device_align)
         if size <= 0 or size % align or (address is not None and address % align):
             raise HotplugError(EINVAL, f"size and address are no multiples of {format_size(align)}")
         place = _Place(self._wished(address, size) if address is not None else self._lowest(size, align), size, slot)
@@ -87,13 +88,17 @@ class DeviceMemory:
         return sum(place.size for place in self._places.values() if place.address >= self.base)
 
     def _free_slot(self, wished: int | None) -> int:
-        if not self._machine.built_for.dimms:
-            raise HotplugError(ENOSPC, f"machines of {self._machine.built_for.name} have no DIMMs")
+        if not self._architecture.dimms:
+            raise HotplugError(ENOSPC, f"machines of {self._architecture.name} have no DIMMs")
         used = {place.slot for place in self._places.values()}
-        free = [slot for slot in range(self._slots) if slot not in used and wished in {None, slot}]
-        if not free:
-            raise HotplugError(ENOSPC, "no slot is left" if wished is None else f"slot {wished} is taken, or is none")
-        return free[0]
+        if wished is None:
+            slot = next((slot for slot in range(self._slots) if slot not in used), None)
+            if slot is None:
+                raise HotplugError(ENOSPC, "no slot is left")
+            return slot
+        if wished in used or not 0 <= wished < self._slots:
+            raise HotplugError(ENOSPC, f"slot {wished} is taken, or is none")
+        return wished
 
     def _wished(self, address: int, size: int) -> int:
         if address < self.base or address + size > self._end:
