@@ -163,7 +163,10 @@ class Replay:
         if operation is None:
             known = ", ".join(sorted(self._operations))
             raise TraceError(f"{self.trace.name}: step {self._step}: unknown operation {step.op!r} (known: {known})")
-        operation(step)
+        try:
+            operation(step)
+        except HotplugError as error:  # of a device that no such machine has; what its kernel refuses is dealt with
+            raise TraceError(f"{self.trace.name}: step {self._step}: {step.id or step.op}: {error.reason}") from error
 
     def _wait(self, step: Step) -> None:
         """Time passes, and nothing is asked for: what moves now does so by itself, as a driver's next try does."""

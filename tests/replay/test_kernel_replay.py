@@ -322,6 +322,22 @@ def test_a_recording_that_makes_no_sense_is_refused_in_words(
     assert says in str(caught.value)
 
 
+def test_a_device_on_a_node_that_the_machine_has_not_is_told_with_its_step(
+    kernel_traces: tuple[Path, ...], tmp_path: Path
+) -> None:
+    recording = next(path for path in kernel_traces if path.stem == "vmem-two")
+    data = json.loads(recording.read_text())
+    number, step = next((n, step) for n, step in enumerate(data["steps"]) if step["op"] == "add_virtio_mem")
+    step["devices"][0]["node"] = 3
+    path = tmp_path / "far.json"
+    path.write_text(json.dumps(data))
+
+    with pytest.raises(TraceError) as caught:
+        replay(path)
+
+    assert str(caught.value) == f"far: step {number}: {step['id']}: node 3 is not possible on this machine"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
