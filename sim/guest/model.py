@@ -298,6 +298,7 @@ class GuestModel:
         pages = mask.bit_count() * sub_pages
         if not pages:
             return SubblockOutcome(0)
+        self._zones.refresh_watermarks()  # they are those of the last block that came or went
         if mask != plugged_mask:  # the block stays
             self._given_up[block] = self._given_up.get(block, 0) | mask
         if pageblocks is not None:
@@ -318,6 +319,7 @@ class GuestModel:
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
         """Take sub-blocks of an online block into use."""
         its_zone = self.zones[node, zone]
+        self._zones.refresh_watermarks()  # they are those of the last block that came or went
         pages = mask.bit_count() * sub_pages
         its_zone.managed += pages
         its_zone.free += pages

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sim.guest import BootZone, GuestModel, GuestParameters, ZoneUse, parameters_for
-from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
+from sim.replay.load_replay import LoadReplay
+from sim.replay.trace_format import read_trace
+from tests.guest.machines import BLOCK, FIRST, guest, plug
+from tests.support.places import DATA
 
 # A guest with 1 GiB of boot memory, as recorded.
 DMA_MANAGED, DMA32_MANAGED = 3840, 220912
@@ -152,3 +158,36 @@ def test_the_minimum_is_shared_out_by_managed_pages() -> None:
         total * 200_000 // 330_000,
         total * 30_000 // 330_000,
     ]
+
+
+def test_watermarks_are_those_of_the_last_block_that_came_or_went() -> None:
+    """What virtio-mem gives up of a block that stays does not change them (mm/memory_hotplug.c, ``offline_pages``)."""
+    model = guest(1024)
+    plug(model, 512, ZONE_NORMAL, FIRST)
+    model.offline(ZONE_NORMAL, 0, FIRST + 3, 1, BLOCK)
+    before = [use[-3:] for use in model.meminfo.uses()]
+    model.online(ZONE_NORMAL, 0, FIRST + 3, 1, BLOCK)
+    model.offline(ZONE_NORMAL, 0, FIRST + 3, 1, BLOCK)
+    given = model.give_subblocks(ZONE_NORMAL, 0, FIRST + 2, (1 << 64) - 1, 512, 40)
+    assert [use[-3:] for use in model.meminfo.uses()] == before
+    model.online(ZONE_NORMAL, 0, FIRST + 3, 1, BLOCK)
+    model.offline(ZONE_NORMAL, 0, FIRST + 3, 1, BLOCK)
+    less = [use[-3:] for use in model.meminfo.uses()]
+    assert less != before
+    model.online(ZONE_MOVABLE, 0, FIRST + 9, 1, BLOCK)
+    model.offline(ZONE_MOVABLE, 0, FIRST + 9, 1, BLOCK)
+    model.take_subblocks(ZONE_NORMAL, 0, FIRST + 2, given.mask, 512)
+    assert [use[-3:] for use in model.meminfo.uses()][:3] == less
+
+
+def test_watermarks_are_as_recorded_after_shrinks_that_ended_short() -> None:
+    """But for what the model has stay more or less than did."""
+    path = DATA / "guest-load" / "comeback-subblock.json"
+    recorded = json.loads(path.read_text("utf-8"))["steps"]
+    replay = LoadReplay(read_trace(path))
+    for row in replay.follow():
+        uses = {(use.node, ZONE_LABELS[use.zone]): use for use in replay.model.meminfo.uses()}
+        for zone in recorded[row.step]["after"]["zones"]:
+            use = uses[zone["node"], zone["zone"]]
+            found = [zone[name] - zone["boost"] for name in ("min", "low", "high")]
+            assert [use.min, use.low, use.high] == pytest.approx(found, rel=0.03, abs=8), (row.step, zone["zone"])
