@@ -88,7 +88,7 @@ def _headings(columns: Sequence[Column], first: int) -> Iterator[Text]:
     groups = list(dict.fromkeys(column.group for column in columns))
     spans = [_width([each for each in columns if each.group == group]) - GAP for group in groups]
     names = [textwrap.wrap(group, span) or [""] for group, span in zip(groups, spans, strict=True)]
-    for level in range(max(map(len, names))):
+    for level in range(max(map(len, names)) if any(groups) else 0):
         line = Text(" " * first)
         for name, span in zip(names, spans, strict=True):
             line.append(" " * GAP + (name[level] if level < len(name) else "").ljust(span), style="italic")

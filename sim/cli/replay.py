@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sim.cli.console import standard_console
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sim.experiment.plan import Cell
     from sim.guest.contract import OomEvent
     from sim.kernel.diary import Decided, Note, Refused
     from sim.replay.load_comparison import TraceComparison
     from sim.replay.report import ReplayReport
-
-_SHOWN_MISMATCHES = 5
 
 
 @click.command()
@@ -44,6 +38,7 @@ def replay(traces: tuple[Path, ...], *, as_json: bool, free: bool) -> None:
     Exit code 0 where all is identical, 1 where anything differs, 2 for a file that cannot be read.
     """
     from sim.cli.main import BAD_INPUT, FAILED
+    from sim.cli.replay_tables import print_calibration, print_replays
     from sim.replay.free_run import free_run
     from sim.replay.load_replay import replay_with_load
     from sim.replay.trace_format import TraceError
@@ -68,61 +63,12 @@ def replay(traces: tuple[Path, ...], *, as_json: bool, free: bool) -> None:
             figures = {} if load is None else {"load": [step.to_json() for step in load.steps]}
             click.echo(json.dumps(report.to_json() | figures))
     if reports and not as_json:
-        _print_table(reports, free=free)
+        print_replays(reports, free=free)
     if loads and not as_json:
-        _print_calibration(loads)
+        print_calibration(loads)
     if unreadable:
         sys.exit(BAD_INPUT)
     sys.exit(0 if all(report.identical for report in reports) else FAILED)
-
-
-def _print_table(reports: list[ReplayReport], *, free: bool) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    console = standard_console()
-    title = "Recorded kernels against the model" + (", run freely" if free else "")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("trace", no_wrap=True)
-    table.add_column("kernel", no_wrap=True)
-    for name in ("steps", "blocks", "wrong", "refused"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for report in reports:
-        wrong = len(report.mismatches)
-        table.add_row(
-            report.trace,
-            report.kernel.split()[0].removesuffix("-amd64"),
-            str(report.steps),
-            str(report.blocks_compared),
-            str(wrong),
-            str(report.refused_by_guest),
-            _verdict(report),
-        )
-    console.print(table)
-    for report in reports:
-        for mismatch in _first_mismatches(report):
-            console.print(f"{report.trace}: {mismatch}", markup=False)
-        for step, chance in report.chance.items():
-            console.print(f"{report.trace}: step {step}: {chance}", markup=False)
-    identical = sum(report.identical for report in reports)
-    blocks = sum(report.blocks_compared for report in reports)
-    refused = sum(report.refused_by_guest for report in reports)
-    failed = sum(sum(report.failed_adds.values()) for report in reports)
-    adds = f" and {failed} adds that failed" if failed else ""
-    sources = f"{refused} refusals of the guest{adds} taken from the recordings"
-    if free:
-        steps = sum(len(report.chance) for report in reports)
-        sources = (
-            f"{refused} refusals decided by the guest model, and {steps} steps taken from the recordings as chance"
-        )
-    console.print(f"{identical} of {len(reports)} recordings identical, {blocks} blocks compared; {sources}.")
-
-
-def _verdict(report: ReplayReport) -> str:
-    if not report.identical:
-        return "[bold red]differs[/]"
-    return "identical but for chance" if report.chance else "identical"
 
 
 @click.command()
@@ -137,6 +83,7 @@ def calibration(paths: tuple[Path, ...], *, steps: bool, check: bool) -> None:
     tolerance: free memory of a zone, what is plugged, or whether memory ran out.
     """
     from sim.cli.main import FAILED, BadInput
+    from sim.cli.replay_tables import print_calibration
     from sim.replay.load_replay import LoadReplay
     from sim.replay.load_summary import total, worst_first
     from sim.replay.trace_format import TraceError, read_trace
@@ -149,72 +96,8 @@ def calibration(paths: tuple[Path, ...], *, steps: bool, check: bool) -> None:
         raise BadInput(str(error)) from error
     if not loads:
         raise BadInput("there is no recording under load among the files given")
-    _print_calibration(loads, steps=steps)
+    print_calibration(loads, steps=steps)
     sys.exit(FAILED if check and not total(worst_first(loads)).accepted else 0)
-
-
-def _print_calibration(loads: list[TraceComparison], *, steps: bool = False) -> None:
-    """Print how the guest model compares, worst first."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from sim.replay.load_comparison import Kind
-    from sim.replay.load_summary import ACCEPTED, total, worst_first
-
-    console = standard_console()
-    grid = Table(
-        title="Guests under load against the model, MiB",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    grid.add_column("recording", no_wrap=True)
-    grid.add_column("half", no_wrap=True)
-    for name in ("steps", "off", *Kind, "step"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("worst", no_wrap=True)
-    for name in ("sim", "rec", "tol"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    summaries = worst_first(loads)
-    for row in summaries:
-        shown = row.trace.deviations() if steps else [row.worst] if row.worst is not None else []
-        head = (
-            row.trace.name,
-            "fitted" if row.fitted else "shown",
-            str(row.compared),
-            *(str(len(off)) for off in (row.off, *row.off_by_kind.values())),
-        )
-        for deviation in shown:
-            share = f"{deviation.excess:.0%}" if deviation.excess < float("inf") else "differs"
-            pair = (f"{deviation.simulated:.0f}", f"{deviation.recorded:.0f}")
-            grid.add_row(*head, str(deviation.step), deviation.what, *pair, share)
-            head = ("",) * len(head)
-    console.print(grid)
-    console.print(
-        "half: whether parameters were fitted to it; steps: compared; off: of these, with any figure that is not within"
-        " tolerance; free, plugged, oom: the same by figure; step: where the worst stands;"
-        " sim, rec: simulated and recorded; tol: its difference as a share of the tolerance."
-    )
-    halves = {"fitted": True, "shown": False}
-    parts = {name: [row for row in summaries if row.fitted is fitted] for name, fitted in halves.items()}
-    for name, rows in (parts | {"all": summaries}).items():
-        if rows:
-            sums = total(rows)
-            by_kind = ", ".join(f"{kind} {sums.off_by_kind[kind]} ({ACCEPTED[kind]:.0%} accepted)" for kind in Kind)
-            console.print(
-                f"{name}: {sums.off} of {sums.compared} steps off ({sums.off / max(1, sums.compared):.1%}):"
-                f" {by_kind}; {sums.recordings} recordings, {sums.after_tie} steps after a tie left out."
-            )
-
-
-def _first_mismatches(report: ReplayReport) -> Iterator[str]:
-    mismatches = report.mismatches
-    for mismatch in mismatches[:_SHOWN_MISMATCHES]:
-        what = next(f"{key} {mismatch[key]}" for key in ("block", "zone", "device", "guest") if key in mismatch)
-        yield f"step {mismatch['step']}: {what}: recorded {mismatch['recorded']}, simulated {mismatch['simulated']}"
-    if len(mismatches) > _SHOWN_MISMATCHES:
-        yield f"and {len(mismatches) - _SHOWN_MISMATCHES} more differences"
 
 
 @click.command()
