@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -50,3 +51,23 @@ def test_every_key_of_the_metadata_is_documented(tmp_path: Path) -> None:
         assert f"| `{key}` | {meaning} |" in results
     for key in (*stored["boot"], *stored["counters"]):
         assert f"`{key}`" in METADATA["boot"] + METADATA["counters"]
+
+
+def test_every_table_of_a_page_has_a_heading_and_rows_of_its_width() -> None:
+    """A blank line in a table makes text of all rows below it."""
+    faults = []
+    for page in (*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"):
+        above: list[str] = []
+        code = False
+        for number, line in enumerate(page.read_text("utf-8").splitlines(), start=1):
+            code ^= line.startswith("```")
+            if code or not line.startswith("|"):
+                above = []
+                continue
+            if len(above) == 1 and not re.fullmatch(r"\|( ?:?-+:? ?\|)+", line):
+                faults.append(f"{page.name}:{number - 1}: no heading")
+            cells = re.sub(r"`[^`]*`", "", line).replace(r"\|", "").count("|")
+            if above and cells != re.sub(r"`[^`]*`", "", above[0]).replace(r"\|", "").count("|"):
+                faults.append(f"{page.name}:{number}: another number of cells")
+            above.append(line)
+    assert faults == []
