@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sim.experiment import guest_settings, resolve
@@ -300,12 +301,17 @@ def _variant_label(label: str, trials: Mapping[Target, Trial]) -> str:
     label = "".join(
         "-" if character in LABEL_FORBIDS or not character.isprintable() else character for character in label
     )
-    return label if len(label) <= LABEL_LENGTH else label[: LABEL_LENGTH - 3] + "..."
+    if len(label) <= LABEL_LENGTH:
+        return label
+    end = f"...{sha256(label.encode()).hexdigest()[:6]}"  # two labels that begin alike are still two
+    return label[: LABEL_LENGTH - len(end)] + end
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {_plain(part)}" for key, part in value.items()) or "none"
     if isinstance(value, tuple):
-        return "+".join(map(_plain, value))
+        return "+".join(map(_plain, value)) or "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

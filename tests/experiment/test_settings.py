@@ -251,8 +251,20 @@ def test_a_label_that_gets_too_long_is_cut(length: int, kept: int) -> None:
     policies = [{"name": "auto-movable", "label": label}]
     (found,) = load(small(policies=policies, sweep=[{"product": {"policies": {label: {"ratio": [7]}}}}])).policies
     whole = f"{label}, ratio 7"
-    assert found == (whole if length < 92 else f"{whole[:97]}...")
     assert len(found) == (kept + 9 if length < 92 else 100)
+    assert found == whole if length < 92 else found.startswith(f"{whole[:91]}...")
+
+
+def test_values_that_begin_alike_are_told_apart_however_long() -> None:
+    many = [{"size": "128MiB", "count": 1}] * 12
+    tried = [[*many, {"size": "256MiB"}], [*many, {"size": "512MiB"}], [{"size": "1GiB", "count": 2}], []]
+    machines = [{"label": "vm", "boot_memory": "1GiB"}]
+    found = load(small(machines=machines, sweep=[{"product": {"machines": {"vm": {"cold_dimms": tried}}}}])).machines
+    assert found[2:] == ["vm, cold_dimms size 1GiB count 2", "vm, cold_dimms none"]
+    assert len(set(found)) == 4
+    assert {label[:91] for label in found[:2]} == {
+        "vm, cold_dimms size 128MiB count 1+size 128MiB count 1+size 128MiB count 1+size 128MiB count 1"[:91]
+    }
 
 
 def test_factors_are_what_was_meant_and_not_how_it_is_written() -> None:
