@@ -225,8 +225,8 @@ class Demands:
                     if dirty and i == 0:
                         self._write_back.wrote(load, due - unplaced)
                     due = unplaced
-                    if unplaced and load.kind is not LoadKind.DISK_FILES and self._loads.ripen():
-                        continue  # only file systems cannot wait for inodes to go
+                    if unplaced and self._can_wait(load) and self._loads.ripen():
+                        continue
                     if unplaced:
                         kind = OomKind.GUEST_FULL if i == 0 else OomKind.KERNEL
                         ooms += self._killer.kill(kind, sum(done) / total, asker=load)
@@ -235,3 +235,11 @@ class Demands:
             if load.dirty and steps > 1:
                 self._write_back.limit()
         return Demand(sum(done), 1.0, tuple(ooms))
+
+    def _can_wait(self, load: Load) -> bool:
+        """Whether inodes of data that this demand has dropped can go before anybody dies.
+
+        A file system cannot wait for them in the middle of its work. But where there is no process to kill it does: it
+        is late, and no guest dies of files alone.
+        """
+        return load.kind is not LoadKind.DISK_FILES or not self._killer.finds_somebody()

@@ -142,7 +142,10 @@ class Migration:
 
     def _find_room(self, pages: int) -> list[OomEvent]:
         """Give up clean page cache anywhere, and slab, or else kill; return the kills."""
-        if self._reclaim.for_user_pages(pages, self._zones.by_key.values()):
+        zones = self._zones.by_key.values()
+        if self._reclaim.for_user_pages(pages, zones):
+            return []
+        if self._loads.ripen() and self._reclaim.for_user_pages(pages, zones):
             return []
         return list(self._killer.kill(OomKind.MIGRATION))
 

@@ -62,7 +62,7 @@ class GuestModel:
         self.loads = loads.by_name
         self.meminfo = Meminfo(self._zones, loads, parameters)
         self.killer = OomKiller(loads, self.meminfo, parameters)
-        reclaim = Reclaim(self._zones, loads, parameters)
+        self._reclaim = reclaim = Reclaim(self._zones, loads, parameters)
         allocation = Allocation(self._zones, reclaim)
         self.write_back = WriteBack(self._zones, loads, parameters)
         self.demands = Demands(loads, allocation, reclaim, self.write_back, self.killer, parameters)
@@ -119,7 +119,8 @@ class GuestModel:
         enough = piece - parameters.system_cache_bytes // parameters.geometry.size
         events: list[OomEvent] = []
         while not self.killer.guest_died and self.memmaps.most_room() < enough:
-            events += self.killer.kill(OomKind.KERNEL)
+            if not self._reclaim.in_time(enough, self._zones.kernel_zones(None)):
+                events += self.killer.kill(OomKind.KERNEL)
         return tuple(events)
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:

@@ -80,6 +80,10 @@ class OomKiller:
             self._end(load)
         return tuple(events)
 
+    def finds_somebody(self) -> bool:
+        """Whether there is a process to kill."""
+        return bool(self._worst_first())
+
     def _room(self, kind: OomKind) -> bool:
         """Whether a request of that kind would find a page now."""
         if kind is OomKind.KERNEL:

@@ -94,6 +94,11 @@ class Reclaim:
             freed += self.slab(pages - freed, zonelist)
         return freed
 
+    def in_time(self, pages: int, zonelist: Sequence[GuestZone]) -> int:
+        """Drop cache and slab for somebody who can wait: inodes of data that was just dropped can go, too."""
+        self._loads.ripen()
+        return self.cache_and_slab(pages, zonelist)
+
     def for_user_pages(self, pages: int, zonelist: Iterable[GuestZone]) -> int:
         """Drop cache, and as far as that was not enough slab: of the zones that user pages could then use."""
         zones = list(zonelist)

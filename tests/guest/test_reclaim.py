@@ -9,7 +9,7 @@ import pytest
 
 from sim.guest import GuestModel, OomKind
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
-from tests.guest.machines import SIZE, small
+from tests.guest.machines import SIZE, SMALL_BLOCK, guest, small
 from tests.guest.test_amounts import HIGH, LOW, MIN, RESERVE
 
 ROOM = 2 * (SIZE - LOW) - RESERVE
@@ -257,6 +257,30 @@ def test_inodes_of_dropped_data_go_at_once_for_whoever_is_no_file_system(kind: s
         assert model.demands.disk_files("/x", 12_000, 4096).ooms
     else:
         assert not model.demands.page_tables("x", 15_000).ooms
+    model.check()
+
+
+def test_inodes_of_dropped_data_go_before_an_add_that_failed_or_pages_that_move_kill() -> None:
+    for moving in (False, True):
+        model = small(ZONE_MOVABLE)
+        model.demands.anonymous("a", SIZE - LOW)
+        model.demands.disk_files("/d", 2000, 4096)
+        model.demands.sync()
+        model.demands.kernel_memory("k", model.zones[0, ZONE_DMA32].free - LOW)
+        if moving:
+            outcome = model.offline(ZONE_MOVABLE, 0, 31, 1, SMALL_BLOCK)
+            assert (outcome.ooms, outcome.moved) == ((), SMALL_BLOCK - LOW)
+        else:
+            assert not model.add_memory(0, 100, 8 * 5, altmap=False)  # takes 2,048 of 2,560 pages: the data's
+            assert model.starve() == ()
+        assert "a" in model.loads
+        model.check()
+
+
+def test_no_guest_dies_of_files_whose_inodes_can_go() -> None:
+    model = guest(1024)
+    outcome = model.demands.disk_files("/mnt/x", 500_000, 4096)
+    assert (outcome.share, outcome.ooms) == (1.0, ())
     model.check()
 
 
