@@ -100,6 +100,7 @@ def unpack(drop: int | None, movable_mib: int = 3072, batch: int = 20_000) -> tu
     """Unpack an archive of 16 KiB files; return the kind of failure and MemAvailable in MiB, None for success."""
     model = guest(1024)
     plug(model, movable_mib, ZONE_MOVABLE, FIRST)
+    model.demands.anonymous("who unpacks", 8 * MIB)
     for _ in range(600_000 // batch):
         found = model.demands.disk_files("/data", batch, 16384).ooms
         if found:
