@@ -76,9 +76,11 @@ def default_boot(
     several = len({zone.node for zone in present}) > 1
     idle += parameters.idle_use_nodes_bytes // page_size * several
     if idle >= usable:
-        given = sum(zone.pages for zone in present) * page_size
+        unused = options.unused if options else 0
+        given = (options.boot_memory if options else 0) - unused
+        given = given if given > 0 else sum(zone.pages for zone in present) * page_size
         smaller = "" if parameters.boot_reserved_bytes else ', or the guest a smaller kernel (preset = "kata", for one)'
-        what = _too_small(given, options.boot_memory if options else 0, total, idle, total - usable, page_size)
+        what = _too_small(given, unused, total, idle, total - usable, page_size)
         raise InputError("guest", [Fault("", what + smaller)])
     first_node = min(zone.node for zone in present)
     free = {key: pages - cma[key] for key, pages in managed.items()}
@@ -121,13 +123,10 @@ def _cpu_lists(
     return {key: min(free[key], pages * free[key] // total) for key in zones}
 
 
-def _too_small(given: int, boot_memory: int, managed: int, idle: int, cma: int, page_size: int) -> str:
-    """Say what ``given`` bytes are short of; ``boot_memory`` are all that the machine has."""
-    kept = boot_memory - given
-    if kept < MIB:  # what firmware keeps on any machine is not worth a word
-        given, kept = max(given, boot_memory), 0
+def _too_small(given: int, unused: int, managed: int, idle: int, cma: int, page_size: int) -> str:
+    """Say what ``given`` bytes of boot memory are short of; ``unused`` are those that the command line takes away."""
     reserved, used, areas = given - managed * page_size, idle * page_size, cma * page_size
-    left = f" (all that mem, soft_reserved and firmware leave of {round(boot_memory / MIB)}MiB)" if kept else ""
+    left = f" (all that mem and soft_reserved leave of {round((given + unused) / MIB)}MiB)" if unused else ""
     return (
         f"{round(given / MIB)}MiB of boot memory{left} are less than the kernel takes for itself,"
         f" {round(reserved / MIB)}MiB reserved and {round(used / MIB)}MiB in use"

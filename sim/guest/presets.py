@@ -120,7 +120,7 @@ def as_free_says(
     page_size = parameters.geometry.size
     there = sum(zone.pages for zone in present)
     nodes = [sum(zone.pages for zone in present if zone.node == node) for node in {zone.node for zone in present}]
-    own = options.boot_memory or there * page_size
+    own = options.boot_memory - options.unused or there * page_size
     boot_memory = free.boot_memory or own
     if free.boot_memory is not None:
         # What firmware keeps does not depend on the size.

@@ -52,15 +52,16 @@ _HASH_ADAPT_FROM: Final = 64 * GIB
 class BootOptions:
     """What of the machine and its command line decides what is reserved.
 
-    ``series``: the kernel's, such as (6, 1); ``boot_memory``: bytes, with what firmware keeps of it; ``swiotlb``:
-    whether bounce buffers are set up; ``above_4g``: whether boot memory reaches above 4 GiB; ``crashkernel`` and
-    ``log_buf_len``: bytes, as the boot parameters of these names say; ``bottom_up``: early allocations are made from
-    below (``movable_node``); ``cma``: bytes of CMA; ``memoryless_nodes``: nodes without boot memory; ``section_size``:
-    bytes of a section.
+    ``series``: the kernel's, such as (6, 1); ``boot_memory``: bytes, with what firmware keeps of it; ``unused``: bytes
+    of it that the command line keeps from the kernel (``mem``, ``memmap``); ``swiotlb``: whether bounce buffers are set
+    up; ``above_4g``: whether boot memory reaches above 4 GiB; ``crashkernel`` and ``log_buf_len``: bytes, as the boot
+    parameters of these names say; ``bottom_up``: early allocations are made from below (``movable_node``); ``cma``:
+    bytes of CMA; ``memoryless_nodes``: nodes without boot memory; ``section_size``: bytes of a section.
     """
 
     series: tuple[int, int] = (6, 1)
     boot_memory: int = 0
+    unused: int = 0
     swiotlb: bool = True
     above_4g: bool = False
     crashkernel: int = 0

@@ -92,7 +92,16 @@ def firmware_pages(boot_memory: int, *, nvdimm: bool = False, virtio_disks: int 
 
 
 def present_ranges(machine: MachineSpec) -> list[NodeRange]:
-    """Return the memory that the kernel finds, ascending: nodes one after the other, without what firmware keeps."""
+    """Return the memory that the kernel uses, ascending: nodes one after the other, without what firmware keeps."""
+    pages = machine.geometry.pages
+    ranges = firmware_leaves(machine)
+    for start, size in machine.soft_reserved:
+        ranges = without(ranges, pages(start), pages(start + size))
+    return without(ranges, pages(machine.mem), 1 << 62) if machine.mem else ranges
+
+
+def firmware_leaves(machine: MachineSpec) -> list[NodeRange]:
+    """Return the memory that firmware tells the kernel of, ascending, whatever the command line says of it."""
     pages = machine.geometry.pages
     ranges, low_end = _memory_ranges(machine)
     holes = []
@@ -101,9 +110,6 @@ def present_ranges(machine: MachineSpec) -> list[NodeRange]:
         holes = [_FIRST_HOLE, _VIDEO_HOLE]
         if low_end > pages(machine.built_for.dma_end) + tables:
             holes.append((low_end - tables, low_end))
-    holes += [(pages(start), pages(start + size)) for start, size in machine.soft_reserved]
-    if machine.mem:
-        holes.append((pages(machine.mem), 1 << 62))
     for start, end in holes:
         ranges = without(ranges, start, end)
     return ranges

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sim.guest.boot import PresentZone
 from sim.guest.reserve import BootOptions
-from sim.machine.address_map import HIGH_MEMORY, LinuxNodes, device_base, present_ranges
+from sim.machine.address_map import HIGH_MEMORY, LinuxNodes, device_base, firmware_leaves, present_ranges
 from sim.machine.boot_zones import present_pages, within, zones_at_boot
 from sim.machine.cma import cma_areas
 from sim.memory.blocks import BlockTable
@@ -109,18 +109,20 @@ def lay_out(machine: MachineSpec) -> BootLayout:
         movable_pages=sum(zone.present for zone in zones if zone.zone == ZONE_MOVABLE),
         cma_pages=sum(zone.cma for zone in kernel),
     )
-    above_4g = ranges[-1].end > geometry.pages(HIGH_MEMORY)
-    options = _options(machine, areas, above_4g=above_4g)
+    options = _options(machine, ranges, areas)
     return BootLayout(
         memory, tuple(zones), tuple(areas), boot, device_base(machine), options, machine.built_for.isa_dma
     )
 
 
-def _options(machine: MachineSpec, areas: Sequence[NodeRange], *, above_4g: bool) -> BootOptions:
-    """Return what decides how much the guest's kernel reserves."""
+def _options(machine: MachineSpec, ranges: Sequence[NodeRange], areas: Sequence[NodeRange]) -> BootOptions:
+    """Return what decides how much the guest's kernel reserves; ``ranges`` are what it uses."""
+    above_4g = ranges[-1].end > machine.geometry.pages(HIGH_MEMORY)
+    used, told = (sum(part.end - part.start for part in parts) for parts in (ranges, firmware_leaves(machine)))
     return BootOptions(
         series=machine.kernel_series,
         boot_memory=machine.boot_memory,
+        unused=(told - used) * machine.page_size,
         swiotlb=machine.swiotlb != "noforce" and _needs_swiotlb(machine, above_4g=above_4g),
         above_4g=above_4g,
         crashkernel=machine.crashkernel,

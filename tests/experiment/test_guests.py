@@ -11,10 +11,13 @@ from sim.api import run
 from sim.experiment.load import load
 from sim.faults import InputError
 from sim.guest.parameters import SCATTER, GuestParameters, parameters_for
+from sim.guest.presets import parameters_of
 from sim.guest.uncertainty import draw_factors, highest_factors, scaled
 from sim.kernel.timing import PROFILES, Timing
+from sim.machine.boot_layout import lay_out
+from sim.machine.spec import MachineSpec, NodeSpec
 from sim.streams import Streams
-from sim.units import MIB
+from sim.units import GIB, MIB
 from tests.experiment.examples import small
 
 if TYPE_CHECKING:
@@ -60,9 +63,21 @@ def test_a_machine_too_small_for_its_guest_is_a_fault_of_the_machine(machine: di
 def test_what_the_machine_keeps_to_itself_is_no_part_of_what_the_kernel_takes(kept: dict[str, Any]) -> None:
     machines = [{"label": "small", "boot_memory": "8GiB", **kept}]
     ((_, what),) = faults(machines=machines, guest=LINUX)
-    left = "64MiB of boot memory (all that mem, soft_reserved and firmware leave of 8192MiB)"
+    left = "64MiB of boot memory (all that mem and soft_reserved leave of 8192MiB)"
     assert what.startswith(f"{left} are less than the kernel takes for itself, ")
     assert int(what.split("more than ")[1].split("MiB")[0]) < 160
+
+
+@pytest.mark.parametrize(
+    "kept", [{"mem": 2 * GIB}, {"soft_reserved": ((2 * GIB, GIB), (4 * GIB, 5 * GIB))}], ids=["mem", "soft_reserved"]
+)
+def test_a_guest_known_from_another_size_reserves_as_much_whatever_is_kept_from_it(kept: dict[str, Any]) -> None:
+    """What Kata reserves, read off a guest of 128 MiB, is the same in 2 GiB and in 2 GiB that are left of 8."""
+    found = []
+    for gib, words in ((2, {}), (8, kept)):
+        layout = lay_out(MachineSpec((NodeSpec(gib * GIB),), **words))
+        found.append(parameters_of("kata", None, layout.present_zones(), layout.options).boot_reserved_bytes)
+    assert found[0] == found[1]
 
 
 def test_every_guest_is_tried_on_every_machine() -> None:
