@@ -35,8 +35,9 @@ class GuestParameters:
 
     # What an idle kernel takes for itself.
     boot_reserved_bytes: int = 0
-    """Boot memory that never becomes managed besides its memmap and the kernel's hash tables, as one sum, where only
-    that is known of a guest: boot memory less MemTotal less 1/64. 0: it is made up of the parts that follow."""
+    """Boot memory that never becomes managed besides its memmap, the kernel's hash tables and what firmware keeps, as
+    one sum, where only that is known of a guest: boot memory less MemTotal less 1/64, to a MiB; ``as`` works it out
+    exactly. 0: it is made up of the parts that follow."""
     kernel_image_bytes: int = 11_318 << 12
     """The kernel's image, its page tables and what firmware keeps, at the bottom. Boot snapshots, every size from 512
     MiB to 66 GiB alike: unmanaged pages of the lowest zone above DMA less SWIOTLB, to the page."""
