@@ -55,6 +55,8 @@ class Variants:
         self._folder = folder
         self._faults = faults
         self._resolved: dict[object, Any] = {}
+        self._labels: dict[tuple[str, str], str] = {}
+        """By section and label: what was written, where the label had to leave characters out."""
         self.entries = {section: dict(self._entries(section)) for section in LABELLED}
         for entry in self.entries["workloads"].values():
             self._check_machines(entry)
@@ -115,7 +117,7 @@ class Variants:
         # What is swept of guest and timing is told apart by the machine's label; they have none of their own.
         singles = {target: trial for target, trial in point.items() if not target.label}
         if singles:
-            machine = replace(machine, label=_variant_label(machine.label, singles))
+            machine = replace(machine, label=self._label_of("machines", machine.label, singles))
         combination = Combination(machine, policy, workload.settings, guest, timing)
         factors = {_factor(target): _value(combination, target, trial) for target, trial in point.items()}
         return replace(combination, factors=factors)
@@ -159,9 +161,18 @@ class Variants:
         }
 
         def of_entry(faults: Faults) -> _Resolved | None:
-            return make({**_with(entry.table, trials), "label": _variant_label(label, trials)}, faults)
+            return make({**_with(entry.table, trials), "label": self._label_of(section, label, trials)}, faults)
 
         return self._once((section, label), entry, trials, of_entry)
+
+    def _label_of(self, section: str, label: str, trials: Mapping[Target, Trial]) -> str:
+        """Return the label of a variant: what is tried, in words; another than that of any other variant."""
+        written = _with_values(label, trials)
+        clean = "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in written)
+        if len(clean) <= LABEL_LENGTH and self._labels.setdefault((section, clean), written) == written:
+            return clean
+        end = f"...{sha256(written.encode()).hexdigest()[:6]}"
+        return clean[: LABEL_LENGTH - len(end)] + end
 
     def _single(self, section: str, point: Point, make: _Maker[_Resolved]) -> _Resolved | None:
         """Return what becomes of a ``section`` that has one table without a label."""
@@ -294,17 +305,11 @@ def _moved(fault: Fault, entry: Entry, trials: Mapping[Target, Trial]) -> Fault:
     return fault
 
 
-def _variant_label(label: str, trials: Mapping[Target, Trial]) -> str:
+def _with_values(label: str, trials: Mapping[Target, Trial]) -> str:
     for target, trial in trials.items():
         key = f"{target.part or target.section} {target.key}" if target.part or not target.label else target.key
         label += f", {key} {_plain(trial.value)}"
-    label = "".join(
-        "-" if character in LABEL_FORBIDS or not character.isprintable() else character for character in label
-    )
-    if len(label) <= LABEL_LENGTH:
-        return label
-    end = f"...{sha256(label.encode()).hexdigest()[:6]}"  # two labels that begin alike are still two
-    return label[: LABEL_LENGTH - len(end)] + end
+    return label
 
 
 def _plain(value: object) -> str:

@@ -255,6 +255,18 @@ def test_a_label_that_gets_too_long_is_cut(length: int, kept: int) -> None:
     assert found == whole if length < 92 else found.startswith(f"{whole[:91]}...")
 
 
+def test_values_that_differ_only_in_what_no_label_may_hold_are_told_apart(tmp_path: Path) -> None:
+    paths = ["a/b.csv", "a-b.csv"]
+    for path in paths:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("t_s,op,device,kind,size_bytes\n0,plug,d,dimm,1GiB\n")
+    tried = [str(tmp_path / path) for path in paths]
+    workloads = [{"label": "w", "name": "csv-replay", "path": tried[0]}]
+    sweep = [{"product": {"workloads": {"w": {"path": tried}}}}]
+    found = load(small(workloads=workloads, sweep=sweep)).workloads
+    assert len(set(found)) == 2
+
+
 def test_values_that_begin_alike_are_told_apart_however_long() -> None:
     many = [{"size": "128MiB", "count": 1}] * 12
     tried = [[*many, {"size": "256MiB"}], [*many, {"size": "512MiB"}], [{"size": "1GiB", "count": 2}], []]
