@@ -45,11 +45,11 @@ class Headroom(Policy):
     decided for their first block, so that one kernel block does not spoil them.
 
     It cannot know of kernel memory that grows alone once all memory is plugged, and of demand that comes before the
-    memory for it. Measured on 100 guests drawn at random for which nothing here was chosen (DIMMs and virtio-mem; boot
-    memory of 512 MiB to 4 GiB; pace and growth of a quarter to four times, sizes of half to twice those of the workload
-    ``grow-and-return``), it failed in 11; all kernel memory (online-kernel) failed in 10, 8 of them the same, and
-    auto-movable in 27 with its default ratio of 301 and in 9 with 100. Where it held, 93 % of what was asked back came
-    back, 84 % under ratio 100. With a fixed reserve alone, without looking at growth, it failed in 44.
+    memory for it. Of 100 guests drawn at random for which nothing here was chosen (``tests/support/wide_guests.py``:
+    DIMMs and virtio-mem; boot memory of 512 MiB to 4 GiB; pace and growth of a quarter to four times, sizes of half to
+    twice those of the workload ``grow-and-return``) it failed in 2; all kernel memory (online-kernel) failed in 6, and
+    auto-movable in 17 with its default ratio of 301 and in 5 with 100. Where it held, 93 % of what was asked back came
+    back, 86 % under ratio 100.
 
     Where no guest is modelled, all that is known to have been taken from the kernel zones is the memmap of present
     memory (1/64 of it with pages of 4 KiB), and only the reserve is kept.
