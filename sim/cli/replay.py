@@ -35,7 +35,8 @@ def replay(traces: tuple[Path, ...], *, as_json: bool, free: bool) -> None:
     have their few pages is chance: steps that differ for nothing else are named, and go on as recorded. Recordings
     under load are left out.
 
-    Exit code 0 where all is identical, 1 where anything differs, 2 for a file that cannot be read.
+    Exit code 0 where all is identical, 1 where anything differs, 2 for a file that cannot be read or with nothing to
+    compare.
     """
     from sim.cli.main import BAD_INPUT, FAILED
     from sim.cli.replay_tables import print_calibration, print_replays
@@ -66,7 +67,9 @@ def replay(traces: tuple[Path, ...], *, as_json: bool, free: bool) -> None:
         print_replays(reports, free=free)
     if loads and not as_json:
         print_calibration(loads)
-    if unreadable:
+    if free and not (reports or unreadable):
+        click.echo("Error: nothing to run freely: all were recorded under load (memhp-sim calibration)", err=True)
+    if unreadable or not reports:
         sys.exit(BAD_INPUT)
     sys.exit(0 if all(report.identical for report in reports) else FAILED)
 

@@ -35,7 +35,7 @@ def recorded_machine(trace: Trace) -> MachineSpec:
     boot_memory = sum(node.boot_memory for node in nodes)
     values = dict(word.partition("=")[::2] for word in words if "=" in word)
     try:
-        sizes: dict[str, Any] = {name: _bytes(values[name]) for name in _SIZE_WORDS if name in values}
+        sizes: dict[str, Any] = {name: _size(name, values[name]) for name in _SIZE_WORDS if name in values}
         return MachineSpec(
             nodes,
             section_size=trace.section_size,
@@ -62,6 +62,17 @@ def recorded_machine(trace: Trace) -> MachineSpec:
         raise TraceError(f"{trace.name}: {error}") from error
     except ValueError as error:
         raise TraceError(f"{trace.name}: kernel_cmdline: {error}") from error
+
+
+def _size(name: str, text: str) -> int:
+    """Return what a word of the command line gives as a size. Raises ValueError, with the word, for what is none.
+
+    The kernel knows more: shares of memory (``kernelcore=50%``) and places (``cma=64M@0-4G``) are not read.
+    """
+    try:
+        return _bytes(text)
+    except ValueError as error:
+        raise ValueError(f"{name}={text}: {error}") from error
 
 
 def _bytes(text: str) -> int:

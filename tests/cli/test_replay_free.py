@@ -69,9 +69,17 @@ def test_a_machine_that_cannot_boot_is_told_in_one_line(tmp_path: Path) -> None:
 def test_recordings_under_load_are_left_out_and_said_to_be(tmp_path: Path) -> None:
     path = tmp_path / "load.json"
     path.write_text(read_trace(TRACES / "vmem-two.json").model_copy(update={"load": True}).model_dump_json())
-    done = CliRunner().invoke(main, ["replay", "--free", str(path)])
+    done = CliRunner().invoke(main, ["replay", "--free", str(path), str(TRACES / "vmem-two.json")])
     assert done.exit_code == 0
     assert "left out, for it was recorded under load" in done.output
+
+
+def test_nothing_compared_is_no_success(tmp_path: Path) -> None:
+    path = tmp_path / "load.json"
+    path.write_text(read_trace(TRACES / "vmem-two.json").model_copy(update={"load": True}).model_dump_json())
+    done = CliRunner().invoke(main, ["replay", "--free", str(path)])
+    assert done.exit_code == 2
+    assert "nothing to run freely" in done.output
 
 
 def test_what_chance_decided_is_named_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,3 +91,10 @@ def test_a_command_line_that_no_kernel_boots_with_is_named(word: str, kernel_tra
     trace = read_trace(kernel_traces[0]).model_copy(update={"kernel_cmdline": word})
     with pytest.raises(TraceError, match=trace.name):
         recorded_machine(trace)
+
+
+@pytest.mark.parametrize("word", ["kernelcore=50%", "kernelcore=mirror", "cma=64M@0-4G", "mem=0xfoo"])
+def test_a_word_that_is_not_read_is_told_as_it_stands(word: str, kernel_traces: tuple[Path, ...]) -> None:
+    trace = read_trace(kernel_traces[0]).model_copy(update={"kernel_cmdline": word})
+    with pytest.raises(TraceError, match=f"kernel_cmdline: {word}: "):
+        recorded_machine(trace)
