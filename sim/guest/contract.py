@@ -140,7 +140,10 @@ class Guest(Protocol):
     """The hotplug side of a guest: all that memory and devices call. See :class:`sim.guest.model.GuestModel`."""
 
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
-        """Take the memmap of a range being added; False (and nothing taken) where kernel memory does not suffice."""
+        """Take the memmap of a range being added; False where kernel memory does not suffice.
+
+        What whole pieces were taken by then stays taken.
+        """
         ...
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:

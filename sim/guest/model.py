@@ -103,7 +103,10 @@ class GuestModel:
     # Memory added and removed ---------------------------------------------------------------------------------------
 
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
-        """Take the memmap of a range being added; False (and nothing taken) where kernel memory does not suffice."""
+        """Take the memmap of a range being added; False where kernel memory does not suffice.
+
+        What whole pieces were taken by then stays taken.
+        """
         return self.memmaps.add(node, first_block, nr_blocks, altmap)
 
     def starve(self) -> tuple[OomEvent, ...]:
