@@ -1,0 +1,90 @@
+"""What one file says of a machine, before anything is concluded from it.
+
+A reader takes only what stands there; :mod:`sim.snapshot` puts several files together later. Sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from sim.snapshot.picture import BlockView, ZoneView
+
+
+class Remark(NamedTuple):
+    """Something that stands in a file and is not taken: ``where`` in it (``line 3``, ``/domain/memory``), and why."""
+
+    where: str
+    what: str
+
+
+class NodeFacts(NamedTuple):
+    """A NUMA node: whether it has ``cpus``; ``boot_memory`` as the host gave it, ``mem_total`` as the guest has it."""
+
+    node: int
+    cpus: bool | None = None
+    boot_memory: int | None = None
+    mem_total: int | None = None
+
+
+class DeviceFacts(NamedTuple):
+    """A memory device as its host describes it. ``kind``: ``dimm``, ``nvdimm``, ``virtio-mem`` or another word.
+
+    ``size`` is a DIMM's size or a virtio-mem device's region (``max-size``, ``memaddr`` onwards); ``plugged`` what of
+    the region the guest has; ``where`` the place in the file.
+    """
+
+    id: str
+    kind: str
+    size: int | None = None
+    node: int | None = None
+    address: int | None = None
+    block_size: int | None = None
+    requested: int | None = None
+    plugged: int | None = None
+    slot: int | None = None
+    hotplugged: bool | None = None
+    where: str = ""
+
+
+@dataclass(slots=True)
+class Facts:
+    """What ``file`` (its name as given), recognised as ``kind`` (``lsmem``, ``zoneinfo``, ``libvirt`` ...), says.
+
+    ``places`` names the place of each field that is set, for the account of what was taken from where: by the field's
+    name, ``line 3``, ``/domain/maxMemory`` or the name of a file within a folder or archive.
+
+    ``meminfo`` holds ``/proc/meminfo`` by its names, in bytes; ``free`` what ``free`` prints, by its columns
+    (``total``, ``used``, ``free``, ``shared``, ``buff/cache``, ``available``), in bytes. ``memory_available`` and
+    ``memory_known`` are the two figures of the boot log's "Memory:" line. ``auto_online_blocks`` and ``parameters``
+    (of ``memory_hotplug``, by name) are as sysfs has them. ``boot_memory`` and ``max_memory`` are the host's words.
+    """
+
+    file: str
+    kind: str
+    places: dict[str, str] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
+    block_size: int | None = None
+    page_size: int | None = None
+    blocks: tuple[BlockView, ...] = ()
+    zones: tuple[ZoneView, ...] = ()
+    nodes: tuple[NodeFacts, ...] = ()
+    devices: tuple[DeviceFacts, ...] = ()
+    online_total: int | None = None
+    offline_total: int | None = None
+    meminfo: dict[str, int] = field(default_factory=dict)
+    free: dict[str, int] = field(default_factory=dict)
+    memory_available: int | None = None
+    memory_known: int | None = None
+    reserved: int | None = None
+    cma_reserved: int | None = None
+    cmdline: str | None = None
+    kernel: str | None = None
+    architecture: str | None = None
+    bare_metal: bool | None = None
+    auto_online_blocks: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    boot_memory: int | None = None
+    max_memory: int | None = None
+    slots: int | None = None
