@@ -23,6 +23,13 @@ DEFAULT_RATIO = 301
 _MAX_RATIO = 2**32 - 1
 """The parameter is an unsigned int of 32 bits."""
 
+Ratio = Annotated[
+    int,
+    Whole(0, _MAX_RATIO, unit="percent"),
+    "most MOVABLE to early KERNEL memory (auto_movable_ratio); 0 = never MOVABLE",
+]
+NumaAware = Annotated[bool, "keep to the ratio on every node too (auto_movable_numa_aware)"]
+
 _ALL_THERE = " in a kernel zone: all of it goes there"
 _BLOCK = "block"
 _STATIC = "rest of static group {group.id}"
@@ -46,12 +53,8 @@ class AutoMovable(Policy):
         self,
         check: Checker,
         *,
-        ratio: Annotated[
-            int,
-            Whole(0, _MAX_RATIO, unit="percent"),
-            "most MOVABLE to early KERNEL memory (auto_movable_ratio); 0 = never MOVABLE",
-        ] = DEFAULT_RATIO,
-        numa_aware: Annotated[bool, "keep to the ratio on every node too (auto_movable_numa_aware)"] = True,
+        ratio: Ratio = DEFAULT_RATIO,
+        numa_aware: NumaAware = True,
     ) -> None:
         check.done()
         self.ratio = ratio

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from policies.contig_zones import ContigZones, MovableNode
 from policies.contract import UserSpaceRule
-from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, OnlineType
+from sim.memory.zones import ONLINE_TYPE_BY_WORD, ZONE_LABELS, ZONE_MOVABLE, OnlineType
 from sim.plugins.parameter_types import Seconds, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import seconds_to_us
@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from policies.contract import ZoneRequest
     from sim.memory.view import MemoryView
 
-_WORDS: Final = {
-    "online": OnlineType.ONLINE,
-    "online_kernel": OnlineType.ONLINE_KERNEL,
-    "online_movable": OnlineType.ONLINE_MOVABLE,
-}
+_WORDS: Final = tuple(word for word, each in ONLINE_TYPE_BY_WORD.items() if each is not OnlineType.OFFLINE)
 
 
 class Udev(ContigZones):
@@ -41,14 +37,14 @@ class Udev(ContigZones):
         self,
         check: Checker,
         *,
-        state: Annotated[str, Word(tuple(_WORDS)), "word written to memoryN/state"] = "online",
+        state: Annotated[str, Word(_WORDS), "word written to memoryN/state"] = "online",
         delay: Annotated[float, Seconds(zero=True), "time from a block's appearance to the write"] = 0.01,
         after: Annotated[float, Seconds(zero=True), "time from boot until the rule's program begins"] = 0.0,
         movable_node: MovableNode = False,
     ) -> None:
         check.done()
         super().__init__(movable_node=movable_node)
-        self.user_space = UserSpaceRule(_WORDS[state], seconds_to_us(delay), seconds_to_us(after))
+        self.user_space = UserSpaceRule(ONLINE_TYPE_BY_WORD[state], seconds_to_us(delay), seconds_to_us(after))
 
     def _written(self) -> OnlineType:
         rule = self.user_space

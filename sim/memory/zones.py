@@ -50,6 +50,8 @@ class OnlineType(IntEnum):
         return self.name.lower()
 
 
+ONLINE_TYPE_BY_WORD: Final = {each.word: each for each in OnlineType}
+
 # The same as plain integers, by the kernel's names, for the same reason as above.
 MMOP_OFFLINE: Final = int(OnlineType.OFFLINE)
 MMOP_ONLINE: Final = int(OnlineType.ONLINE)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import simpy
 from pydantic import ValidationError
 
-from policies.auto_movable import AutoMovable
-from policies.contig_zones import ContigZones
+from policies.kernel import Kernel
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
@@ -25,7 +24,7 @@ from sim.kernel.oom_log import OomLog
 from sim.kernel.timing import Timing
 from sim.kernel.worker import GuestDied, Threads
 from sim.memory.errors import HotplugError
-from sim.memory.zones import OnlineType
+from sim.memory.zones import ONLINE_TYPE_BY_WORD
 from sim.record.recorder import Recorder
 from sim.replay.recorded_boot import attach, build_memory
 from sim.replay.recorded_guest import RecordedGuest
@@ -38,13 +37,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from policies.contract import Policy
     from sim.guest.contract import Guest
     from sim.kernel.diary import Note
     from sim.memory.hotplug import Memory
     from sim.replay.trace_format import DeviceEntry, Snapshot, Step, Trace
 
-_WORDS = {kind.word: kind for kind in OnlineType}
 
 _CHANGED_AT_RUN_TIME = ("online_policy", "auto_movable_ratio", "auto_movable_numa_aware", "auto_online_blocks")
 """Of a :class:`PolicyEntry`; ``memmap_on_memory`` is fixed at boot."""
@@ -70,10 +67,11 @@ class Replay:
         self.recorded = RecordedGuest(self.memory, trace.boot, under_load=trace.load) if guest is None else None
         recorder, threads = Recorder(), Threads()
         self.ooms = OomLog(self.env, recorder, threads)
+        policy = self._make_policy()
         self.core = HotplugCore(
             self.env,
             self.memory,
-            self._make_policy(),
+            policy,
             recorder,
             settings=KernelSettings(
                 trace.series, "movable_node" in trace.kernel_cmdline.split(), trace.policy.memmap_on_memory
@@ -86,7 +84,7 @@ class Replay:
         # The snapshot at boot holds already what these cost: no guest is asked for it again.
         self.devices.update((dimm.name, dimm) for dimm in attach(cold, self.context))
         self.core.guest = self.recorded if guest is None else guest
-        self.core.auto_online = int(_WORDS[trace.policy.auto_online_blocks])
+        self.core.auto_online = int(policy.auto_online)
         self._comparison = SnapshotComparison(self.core, self.report)
         self._step = BOOT
         self._operations: dict[str, Callable[[Step], None]] = {
@@ -108,11 +106,14 @@ class Replay:
             "wait": self._wait,
         }
 
-    def _make_policy(self) -> Policy:
-        policy = self._policy
-        if policy.online_policy == "auto-movable":
-            return AutoMovable(ratio=policy.auto_movable_ratio, numa_aware=policy.auto_movable_numa_aware)
-        return ContigZones()
+    def _make_policy(self) -> Kernel:
+        told = self._policy
+        return Kernel(
+            default_state=told.auto_online_blocks,
+            online_policy=told.online_policy,
+            auto_movable_ratio=told.auto_movable_ratio,
+            auto_movable_numa_aware=told.auto_movable_numa_aware,
+        )
 
     def run(self) -> ReplayReport:
         """Replay all steps and return the report."""
@@ -261,16 +262,18 @@ class Replay:
         except ValidationError as error:
             key, says = str(error.errors()[0]["loc"][0]), error.errors()[0]["msg"]
             raise TraceError(f"{self.trace.name}: step {self._step}: {key} {changes[key]!r}: {says}") from error
-        self.core.zone_choice.set_policy(self._make_policy())
-        self.core.auto_online = int(_WORDS[self._policy.auto_online_blocks])
+        policy = self._make_policy()
+        self.core.zone_choice.set_policy(policy)
+        self.core.auto_online = int(policy.auto_online)
 
     def _set_block_state(self, step: Step) -> None:
-        if step.block is None or step.state not in _WORDS:
-            raise TraceError(f"{self.trace.name}: step {self._step}: needs a block and a state ({', '.join(_WORDS)})")
+        if step.block is None or step.state not in ONLINE_TYPE_BY_WORD:
+            words = ", ".join(ONLINE_TYPE_BY_WORD)
+            raise TraceError(f"{self.trace.name}: step {self._step}: needs a block and a state ({words})")
         blocks = range(step.block, step.block + (step.count or 1))
         for block in reversed(blocks) if step.reverse else blocks:
             try:
-                self.core.write_state(block, int(_WORDS[step.state]))
+                self.core.write_state(block, int(ONLINE_TYPE_BY_WORD[step.state]))
             except HotplugError:
                 continue  # user space goes on with the next block; the comparison shows which ones changed
             except GuestDied:

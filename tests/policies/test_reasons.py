@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from policies.contig_zones import ContigZones
-from policies.contract import UserSpaceRule
+from policies.contract import Policy, UserSpaceRule
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from policies.parts.indivisible import one_kind, settled_by
@@ -23,7 +23,6 @@ from tests.support.pages import PAGE_SIZE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from policies.contract import Policy
     from sim.memory.view import Meminfo
 
 M, N = ZONE_MOVABLE, ZONE_NORMAL
@@ -298,4 +297,9 @@ def test_the_defaults_that_are_listed_are_those_that_hold(name: str, tmp_path: P
     found = lookup.find(lookup.POLICY, name)
     made = lookup.create(found, lookup.configure(found, {}, faults), tmp_path, faults)
     assert not faults
-    assert vars(made) == vars(found.cls())
+    assert described(made) == described(found.cls())
+
+
+def described(policy: Policy) -> dict[str, object]:
+    """Return what a policy is made of, and those of others that it has decide for it."""
+    return {name: described(value) if isinstance(value, Policy) else value for name, value in vars(policy).items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from policies.auto_movable import AutoMovable
+from policies.kernel import Kernel
 from sim.kernel.diary import Decided
 from sim.memory.zones import ZONE_MOVABLE, OnlineType
 from sim.replay.kernel_replay import Replay, replay
@@ -374,7 +375,8 @@ def test_a_step_changes_what_it_names_of_the_policy_and_leaves_the_rest(kernel_t
 
     seen = []
     for _ in run.steps():
-        policy = run.core.zone_choice.policy
+        assert isinstance(run.core.zone_choice.policy, Kernel)
+        policy = run.core.zone_choice.policy.online_policy
         figures = (policy.ratio, policy.numa_aware) if isinstance(policy, AutoMovable) else ()
         seen.append((policy.name, *figures, run.core.auto_online, run.core.memmap_on_memory))
 
