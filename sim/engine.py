@@ -105,7 +105,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
     context = DriverContext(env, core, recorder, timing)
     host = MachineHost(context, machine, guest=link)
     host.boot()
-    env.process(_guarded(workload, host, streams))
+    env.process(_guarded(workload, host, streams, until))
     try:
         env.run(until=until.event)
     except RuntimeError as error:
@@ -113,6 +113,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
         if "Invalid yield value" not in str(error):
             raise
         raise WorkloadError(f"workload {workload.name!r} yielded what is no SimPy event: {error}") from error
+    end = min(end, int(env.now))
     if link is not None:
         link.sample()
     return RunResult(
@@ -232,10 +233,15 @@ def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
     return end
 
 
-def _guarded(workload: Workload, host: MachineHost, streams: Streams):  # type: ignore[no-untyped-def] # noqa: ANN202
-    """Run the workload's process; what it raises becomes a WorkloadError, what a policy raises passes through."""
+def _guarded(workload: Workload, host: MachineHost, streams: Streams, until: _End):  # type: ignore[no-untyped-def] # noqa: ANN202
+    """Run the workload's process, and end the run with it where it asks for that.
+
+    What the workload raises becomes a WorkloadError, what a policy raises passes through.
+    """
     try:
         yield from workload.run(host, streams)
+        if workload.ends_run:
+            until.now()
     except (PolicyError, WorkloadError):
         raise
     except (Exception, SystemExit) as error:

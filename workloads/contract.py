@@ -112,10 +112,14 @@ class Workload(ABC):
 
     A subclass takes its parameters as keyword arguments of ``__init__`` (sizes in bytes, times in seconds), each of
     which its annotation describes, see :mod:`sim.plugins.parameters`.
+
+    ``ends_run`` is a class attribute of workloads that take as long as the guest does: the run ends when :meth:`run`
+    has returned, and :meth:`duration` is the most that it can last.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    ends_run: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, object]:

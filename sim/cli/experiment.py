@@ -22,7 +22,7 @@ def validate(file: str, *, as_json: bool, probe: bool) -> None:
     """
     from sim.experiment.load import load
 
-    experiment = load(file)
+    experiment = load(file, idle=True)
     seconds = None
     if probe:
         from sim.experiment.estimate import estimated_seconds

@@ -24,10 +24,15 @@ MOST_CELLS: Final = 1_000_000
 """More than these is taken for a slip."""
 
 
-def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None) -> Experiment:
+IDLE: Final[Mapping[str, Any]] = {"name": "steps", "label": "nothing"}
+"""The workload that asks nothing of a guest."""
+
+
+def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None, idle: bool = False) -> Experiment:
     """Return the experiment in the TOML file ``source``, or in a mapping of the same shape.
 
     Paths in it are relative to the file's folder; those of a mapping to ``folder`` (the working directory where None).
+    One without workloads has nothing to run; ``idle`` takes it all the same, with one that asks nothing.
     Raises InputError with every fault that it has, each with its key.
     """
     if isinstance(source, Mapping):
@@ -38,6 +43,8 @@ def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None) 
         name, path = str(source), Path(source)
         tables, stem, folder = read_toml(path), path.stem, path.parent
     faults = Faults()
+    if idle and "workloads" not in tables:
+        tables = {**tables, "workloads": (IDLE,)}
     experiment = _checked(tables, folder.resolve(), stem, faults)
     if experiment is None:
         raise InputError(name, sorted(dict.fromkeys(faults), key=_in_file_order))

@@ -250,7 +250,14 @@ class ExperimentTable(Table):
     )
     machines: Annotated[tuple[MachineTable, ...], Field(min_length=1, description="The guest machines.")]
     policies: Annotated[tuple[PolicyTable, ...], Field(min_length=1, description="The policies to compare.")]
-    workloads: Annotated[tuple[WorkloadTable, ...], Field(min_length=1, description="What is asked of the guests.")]
+    workloads: Annotated[
+        tuple[WorkloadTable, ...],
+        Field(
+            min_length=1,
+            description='What is asked of the guests, such as name = "steps", steps = ["plug dimm:16GiB"];'
+            " memhp-sim plan needs none.",
+        ),
+    ]
     guest: GuestTable = Field(GuestTable(), description="Who uses the memory.")
     timing: dict[str, Any] = Field(
         default_factory=dict, description="Times of the guest's work that differ from the defaults."

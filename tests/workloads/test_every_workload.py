@@ -27,6 +27,7 @@ from workloads.load_trace import LoadTrace
 from workloads.parts.together import PartHost, Together
 from workloads.random_mix import RandomMix
 from workloads.reactive_growth import ReactiveGrowth
+from workloads.steps import Steps
 from workloads.virtio_mem_resize import VirtioMemResize
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ CLASSES: tuple[type[Workload], ...] = (
     GuestLoad,
     LoadTrace,
     ReactiveGrowth,
+    Steps,
 )
 
 RANDOM: dict[str, Workload] = {

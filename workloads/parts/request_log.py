@@ -141,12 +141,13 @@ def read_request_log(path: Path, parameter: str = "path") -> list[Request]:
     "``parameter``: file, line: what is wrong".
     """
     faults = TableFaults(parameter, path.name)
-    reader = _Reader(faults)
-    requests = [
-        request
-        for line, row in rows(read_text(path, faults), REQUIRED, OPTIONAL, faults)
-        for request in reader.requests(line, row)
-    ]
+    reader = RequestReader()
+    requests: list[Request] = []
+    for line, row in rows(read_text(path, faults), REQUIRED, OPTIONAL, faults):
+        check = Checker()
+        requests += reader.requests(row, check)
+        for fault in check.faults:
+            faults.add(line, fault)
     # One row may make requests later than the row behind it does.
     requests.sort(key=lambda request: request.t_us)
     faults.done()
@@ -156,11 +157,14 @@ def read_request_log(path: Path, parameter: str = "path") -> list[Request]:
     return requests
 
 
-class _Reader:
-    """Turns rows into requests and keeps track of what is plugged, so that rows can be checked against those before."""
+class RequestReader:
+    """Turns rows into requests and keeps track of what is plugged, so that rows can be checked against those before.
 
-    def __init__(self, faults: TableFaults) -> None:
-        self._faults = faults
+    With ``attached``, there may be devices that no row plugs: a row that names one is taken as it is.
+    """
+
+    def __init__(self, *, attached: bool = False) -> None:
+        self._attached = attached
         self._last_us = 0
         self._plugged: dict[str, DeviceSpec] = {}
         self._loads: dict[str, str] = {}
@@ -179,12 +183,9 @@ class _Reader:
             "bind": self._dax_verb,
         }
 
-    def requests(self, line: int, row: dict[str, str]) -> list[Request]:
-        """Return the requests of a row, or none with its faults told."""
-        check = Checker()
+    def requests(self, row: dict[str, str], check: Checker) -> list[Request]:
+        """Return the requests of a row, or none with its faults told to ``check``."""
         requests = self._checked(row, check)
-        for fault in check.faults:
-            self._faults.add(line, fault)
         if check.faults:
             self._unclear.add(row["device"])
             return []
@@ -282,7 +283,7 @@ class _Reader:
     def _there(self, t_us: int, device: str, check: Checker) -> DeviceSpec | None:
         """Return what is plugged by that name; None, with a fault unless a row before is to blame, where nothing is."""
         spec = self._plugged.get(device)
-        if device in self._unclear:
+        if device in self._unclear or (spec is None and self._attached):
             return None
         if spec is None:
             check.fault("device", f"{shown(device)} is not plugged")
@@ -292,13 +293,12 @@ class _Reader:
 
     def _resize(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
         spec = self._there(t_us, device, check)
-        if spec is None:
-            return []
-        if not isinstance(spec, VirtioMemSpec):
+        if spec is not None and not isinstance(spec, VirtioMemSpec):
             check.fault("op", f"{shown(device)} is no virtio-mem device; only those can be resized")
             return []
-        size = _bytes(row, "size_bytes", check, zero=True, unit=spec.block_size)
-        _within(size, spec.max_size, check)
+        size = _bytes(row, "size_bytes", check, zero=True, unit=1 if spec is None else spec.block_size)
+        if spec is not None:
+            _within(size, spec.max_size, check)
         return [Request(t_us, "resize", device, size=size)]
 
     def _demand(self, t_us: int, device: str, row: dict[str, str], check: Checker) -> list[Request]:
