@@ -1,0 +1,142 @@
+"""Opening what a user names: a file, ``-`` for standard input, a folder, an archive; bounded, and without effects.
+
+Nothing is written, run or fetched, no link is followed, and nothing but regular files is read. Whatever the input is,
+opening it ends soon, with what is in it or with InputError.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from sim.faults import Fault, InputError
+from sim.snapshot.dumps import LARGEST_TEXT, Collector, Dump
+from sim.snapshot.pasted import Piece, clean, refusal
+from sim.snapshot.unpacking import Unpacked, is_tar, read_tar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STANDARD_INPUT: Final = "-"
+
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+_OF_A_MACHINE: Final = (
+    "sys/devices/system/memory",
+    "sys/devices/system/node",
+    "sys/module/memory_hotplug/parameters",
+    "proc/meminfo",
+    "proc/zoneinfo",
+    "proc/cmdline",
+    "proc/version",
+    "sos_commands",
+)
+"""What is looked for in a folder that is or holds a machine's ``/sys`` or ``/proc``: all else there is left alone."""
+_KINDS: Final = (
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+    (stat.S_ISFIFO, "a pipe; give - and the pipe as standard input"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def open_input(path: str | Path) -> Piece | Dump:
+    """Return what is in the file or folder at ``path``; a :class:`Dump` for a folder or archive.
+
+    Raises InputError, in one line, for what cannot be read and what is too large.
+    """
+    file = str(path)
+    try:
+        if file == STANDARD_INPUT:
+            return _content("standard input", sys.stdin.buffer)
+        mode = os.stat(path).st_mode  # noqa: PTH116 - a path may hold NUL bytes, and then this says so
+        if stat.S_ISDIR(mode):
+            return _folder(file)
+        with _regular(file, _FLAGS, mode) as stream:
+            return _content(file, stream)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise refusal(file, Fault("", f"cannot be read: {reason}")) from None
+
+
+def _regular(file: str, flags: int, mode: int) -> BinaryIO:
+    """Open ``file`` if it is a regular one, by ``mode`` before opening, which may have effects, and after it."""
+    for is_kind, name in _KINDS:
+        if is_kind(mode):
+            raise refusal(file, Fault("", f"is {name}, not a file"))
+    descriptor = os.open(file, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise refusal(file, Fault("", "is not a regular file"))
+    return os.fdopen(descriptor, "rb")
+
+
+def _content(file: str, stream: BinaryIO) -> Piece | Dump:
+    unpacked = Unpacked(file, stream)
+    start = unpacked.peek()
+    if is_tar(start):
+        return read_tar(file, unpacked)
+    return Piece(file, clean(unpacked.read_whole(LARGEST_TEXT)))
+
+
+def _folder(file: str) -> Dump:
+    collector = Collector(file)
+    for path in _walk(file, collector):
+        if not collector.wants(path):
+            continue
+        full = os.path.join(file, path)  # noqa: PTH118 - many thousands of them
+        try:
+            with _regular(full, _FLAGS | _NO_LINK, os.lstat(full).st_mode) as stream:
+                collector.take(path, stream.read(collector.largest(path) + 1))
+        except (OSError, InputError):
+            collector.leave(path)
+    return collector.dump()
+
+
+def _walk(top: str, collector: Collector) -> Iterator[str]:
+    """Yield the paths of regular files below ``top``, by name; folders and links are told to ``collector``."""
+    below = _of_a_machine(top)
+    if below:
+        yield from (path for path in below if os.path.isfile(os.path.join(top, path)))  # noqa: PTH113, PTH118
+        with os.scandir(top) as entries:
+            files = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        yield from (name for name in files if name not in below)
+    pending = [""] if not below else [p for p in reversed(below) if os.path.isdir(os.path.join(top, p))]  # noqa: PTH112, PTH118
+    while pending:
+        folder = pending.pop()
+        try:
+            with os.scandir(os.path.join(top, folder)) as found:  # noqa: PTH118
+                below_it = sorted(found, key=lambda entry: entry.name)
+        except OSError:
+            if not folder:
+                raise
+            collector.leave(f"{folder}/")
+            continue
+        deeper = []
+        for entry in below_it:
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            collector.count(path)
+            if entry.is_symlink() or entry.is_dir(follow_symlinks=False):
+                collector.name(path)
+                if not entry.is_symlink() and collector.is_inside(path) and entry.name != "power":
+                    deeper.append(path)
+            elif entry.is_file(follow_symlinks=False):
+                yield path
+        pending.extend(reversed(deeper))
+
+
+def _of_a_machine(top: str) -> tuple[str, ...]:
+    """Return the paths of interest below ``top`` if it is a machine's root, ``/sys`` or ``/proc``, else nothing."""
+    for prefix, marks in (
+        ("", ("sys/devices/system/memory", "proc/meminfo")),
+        ("sys/", ("devices/system/memory",)),
+        ("proc/", ("self/mountinfo",)),
+    ):
+        if any(os.path.exists(os.path.join(top, mark)) for mark in marks):  # noqa: PTH110, PTH118
+            return tuple(p.removeprefix(prefix) for p in _OF_A_MACHINE if p.startswith(prefix))
+    return ()

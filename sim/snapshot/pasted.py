@@ -1,0 +1,91 @@
+"""Text as people hand it over: decoded, cleaned of what terminals and mail add, and cut where a command begins.
+
+The number of lines is kept, so that places in messages are those of the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final, NamedTuple
+
+from sim.faults import Fault, InputError
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_OTHER_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_QUOTED: Final = re.compile(r"^(?:[>|] ?)+", re.MULTILINE)
+_COMMANDS: Final = (
+    "cat|lsmem|free|dmesg|journalctl|uname|head|tail|grep|egrep|zcat|zgrep|less|more|numactl|ls|echo|virsh|socat|ssh|lscpu"
+    "|memhp-sim|chmem|lspci|dmidecode|tee|watch|stress|stress-ng|exit|logout|sleep|daxctl|cxl|ndctl|vmstat|swapon|find"
+)
+_PROMPT: Final = re.compile(
+    r"^[ \t]*(?:"
+    rf"[^\n$#%>\u276f]{{0,100}}[$#%>\u276f][ \t]*(?:sudo[ \t]+)?(?:/\S*/)?(?:{_COMMANDS})(?=\s|$|[|;&])"
+    r"|\[?[\w.-]{1,40}@[\w.-]{1,80}[ :][^\n$#]{0,80}[$#][ \t]"  # user@host:~$
+    r"|\(qemu\)[ \t]"
+    r"|==> .{1,200} <==[ \t]*$"  # head and tail of several files
+    r").*$",
+    re.MULTILINE,
+)
+
+
+def refusal(file: str, *faults: Fault) -> InputError:
+    """Return the error for ``file``, whose name is shown in one line whatever is in it."""
+    return InputError(file if file.isprintable() else file.encode("unicode_escape").decode(), faults)
+
+
+class Piece(NamedTuple):
+    """A part of a text: of ``file``, as it was named; ``line`` is the number of its first line there."""
+
+    file: str
+    text: str
+    line: int = 1
+
+    def place(self, offset: int) -> str:
+        """Return the line that the character at ``offset`` of the text stands in, as messages write it."""
+        return f"line {self.line + self.text.count(chr(10), 0, offset)}"
+
+
+def clean(data: bytes) -> str:
+    """Return ``data`` as text with line feeds as ends of lines, and without colours, control characters, quote signs.
+
+    Never fails: bytes that are no UTF-8 become replacement characters. NUL bytes vanish: ``tar`` adds them to files of
+    sysfs, a crash leaves them in logs.
+    """
+    encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
+    text = data.decode(encoding, errors="replace")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\x1b" in text:
+        text = _ESCAPES.sub("", text)
+    text = _OTHER_CONTROL.sub("", text)
+    if text.startswith((">", "|")) and _is_quoted(text):
+        text = _QUOTED.sub("", text)
+    return text
+
+
+def _is_quoted(text: str) -> bool:
+    """Return whether nearly all lines begin with a mail's quote sign."""
+    lines = [line for line in text[:100_000].split("\n") if line.strip()]
+    return sum(line.startswith((">", "|")) for line in lines) * 10 >= 9 * len(lines)
+
+
+def pieces(whole: Piece) -> list[Piece]:
+    """Cut a text at the lines in which a command was typed; the whole of it where there is none.
+
+    The typed lines are in no piece; nor is what is blank.
+    """
+    found: list[Piece] = []
+    start, line = 0, whole.line
+    cuts = [(match.start(), match.end()) for match in _PROMPT.finditer(whole.text)]
+    for begin, end in [*cuts, (len(whole.text), len(whole.text))]:
+        text = whole.text[start:begin]
+        if text.strip():
+            found.append(Piece(whole.file, text, line))
+        line += whole.text.count("\n", start, end)
+        start = end
+    return found
