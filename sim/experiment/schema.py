@@ -140,6 +140,9 @@ class MachineTable(Table):
         PlainValidator(_memmap_on_memory),
         WithJsonSchema({"enum": [True, False, "force"]}),
     ] = Field(None, description="Module parameter memory_hotplug.memmap_on_memory.")
+    bare_metal: Flag | None = Field(
+        None, description="Whether it is no virtual machine, for rules of user space that ask. Default false."
+    )
 
 
 class PolicyTable(Table):

@@ -74,7 +74,8 @@ class MachineSpec:
     option of that name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the top of low memory (0: as
     :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False,
     True or ``"force"``); ``architecture`` a name of :data:`sim.machine.architecture.ARCHITECTURES` (None: x86-64,
-    or with larger pages arm64); ``page_size`` the base page.
+    or with larger pages arm64); ``page_size`` the base page; ``bare_metal`` whether it is no virtual machine, which
+    rules of user space may ask (``systemd-detect-virt``).
 
     Raises InputError with all faults; the key of each is the field's name.
     """
@@ -102,6 +103,7 @@ class MachineSpec:
     memmap_on_memory: bool | Literal["force"] = False
     architecture: str | None = None
     page_size: int = SMALLEST_PAGE
+    bare_metal: bool = False
 
     def __post_init__(self) -> None:
         faults = list(self._architecture_faults())

@@ -70,6 +70,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         "cold_dimms": [{"size": "1GiB", "count": 3}, {"size": "128MiB", "node": 2}],
         "max_memory": "80GiB",
         "memmap_on_memory": True,
+        "bare_metal": True,
     }
     found = one(machines=[machine]).machine.spec
     assert found == MachineSpec(
@@ -87,6 +88,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         cold_dimms=(ColdDimms(GIB, 0, 3), ColdDimms(128 * MIB, 2, 1)),
         max_memory=80 * GIB,
         memmap_on_memory=True,
+        bare_metal=True,
     )
     split = one(machines=[{"boot_memory": "4GiB", "movablecore": "512MiB"}]).machine.spec
     assert (split.nodes, split.movablecore) == ((NodeSpec(4 * GIB),), 512 * MIB)
@@ -361,4 +363,5 @@ def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> 
             "max_ram_below_4g": "0B",
             "firmware_pages": 0,
             "memmap_on_memory": False,
+            "bare_metal": False,
         }
