@@ -46,10 +46,6 @@ class Piece(NamedTuple):
     text: str
     line: int = 1
 
-    def place(self, offset: int) -> str:
-        """Return the line that the character at ``offset`` of the text stands in, as messages write it."""
-        return f"line {self.line + self.text.count(chr(10), 0, offset)}"
-
 
 def clean(data: bytes) -> str:
     """Return ``data`` as text with line feeds as ends of lines, and without colours, control characters, quote signs.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.faults import Fault, InputError
 from sim.snapshot.facts import Remark
+from sim.snapshot.libvirt_xml import read_libvirt, reads_as_libvirt
 from sim.snapshot.opening import open_input
 from sim.snapshot.pasted import Piece, pieces, refusal
+from sim.snapshot.qemu_devices import read_memory_devices, reads_as_memory_devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,16 +23,20 @@ if TYPE_CHECKING:
 class Reader(NamedTuple):
     """One kind of text: its ``name`` for people, whether a text is (or holds) one, and what it says.
 
-    ``recognises`` is quick and never fails; ``read`` raises InputError with all faults of a text that is recognised and
-    cannot be right.
+    ``recognises`` is quick and never fails. ``read`` gets the text and the file's name; it raises InputError with all
+    faults of a text that is recognised and cannot be right. Places are ``line 1`` for the text's first line and so on.
     """
 
     name: str
     recognises: Callable[[str], bool]
-    read: Callable[[Piece], Facts]
+    read: Callable[[str, str], Facts]
 
 
-READERS: Final[tuple[Reader, ...]] = ()
+READERS: Final = (
+    Reader("libvirt's domain XML", reads_as_libvirt, read_libvirt),
+    Reader("QEMU's info memory-devices or query-memory-devices", reads_as_memory_devices, read_memory_devices),
+)
+_LINE: Final = re.compile(r"\bline ([0-9]{1,9})\b")
 
 
 def read_facts(paths: Iterable[str | Path], readers: Sequence[Reader] = READERS) -> list[Facts]:
@@ -75,12 +82,24 @@ def _read_text(whole: Piece, readers: Sequence[Reader]) -> list[Facts]:
         for reader in readers:
             if reader.recognises(piece.text):
                 try:
-                    found.append(reader.read(piece))
+                    found.append(_moved(reader.read(piece.text, whole.file), piece.line - 1))
                 except InputError as error:
-                    faults += error.faults
+                    faults += (Fault(_later(fault.key, piece.line - 1), fault.what) for fault in error.faults)
     if faults:
         raise refusal(whole.file, *faults)
     return found
+
+
+def _later(place: str, lines: int) -> str:
+    """Return a place in a part of a file as a place in the file, ``lines`` further down."""
+    return _LINE.sub(lambda match: f"line {int(match[1]) + lines}", place) if lines else place
+
+
+def _moved(facts: Facts, lines: int) -> Facts:
+    facts.places = {field: _later(place, lines) for field, place in facts.places.items()}
+    facts.remarks = [Remark(_later(remark.where, lines), remark.what) for remark in facts.remarks]
+    facts.devices = tuple(device._replace(where=_later(device.where, lines)) for device in facts.devices)
+    return facts
 
 
 def _read_dump(dump: Dump, readers: Sequence[Reader]) -> list[Facts]:
