@@ -88,6 +88,27 @@ class DaxSpec:
         object.__setattr__(self, "ranges", tuple(map(index, self.ranges)))
 
 
+def possible(spec: DimmSpec | VirtioMemSpec | DaxSpec) -> bool:
+    """Whether there is such a device: of virtio-mem, all in whole device blocks, a power of two of at least 1 MiB."""
+    if not isinstance(spec, VirtioMemSpec):
+        return spec.size > 0 and spec.gap >= 0 and all(length >= 0 for length in spec.ranges)
+    block = spec.block_size
+    if block < MIB or block & (block - 1):
+        return False
+    if not 0 <= spec.requested <= spec.max_size or not spec.max_size:
+        return False
+    return not (spec.max_size | spec.requested | (spec.address or 0)) % block
+
+
+def ranges_of(spec: DimmSpec | DaxSpec, address: int) -> list[tuple[int, int]]:
+    """Return (start, length) in bytes of each range of a device that lies at ``address``."""
+    ranges = []
+    for length in spec.ranges or (spec.size,):
+        ranges.append((address, length))
+        address += length + spec.gap
+    return ranges
+
+
 def span(spec: DimmSpec | VirtioMemSpec | DaxSpec) -> int:
     """Return the bytes of addresses that a device takes, gaps between its ranges included."""
     if isinstance(spec, VirtioMemSpec):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from simpy.events import Timeout
 
 from sim.devices.virtio_mem_bbm import BigBlockMode
-from sim.devices.virtio_mem_mode import VirtioMemParameters
+from sim.devices.virtio_mem_mode import VirtioMemParameters, piece_of
 from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.kernel.worker import Worker
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
     from sim.kernel.context import DriverContext
     from sim.kernel.worker import Work
-
-
-_SMALL_SUB_BLOCKS_SINCE = (6, 1)
-"""Series from which on a sub-block is a pageblock; 5.15 takes the page allocator's largest chunk."""
 
 
 class VirtioMem:
@@ -88,18 +84,14 @@ class VirtioMem:
         return self.plugged // self.context.page_bytes
 
     def _choose_mode(self) -> SubBlockMode | BigBlockMode:
-        block_bytes = self.context.block_bytes
-        geometry = self.core.memory.geometry
-        small = self.core.series >= _SMALL_SUB_BLOCKS_SINCE
-        pages = geometry.pageblock_pages if small else geometry.chunk_pages
-        sub_block = max(pages * geometry.size, self.block_size)
-        if sub_block < block_bytes and not self.parameters.force_bbm:
-            return SubBlockMode(self, sub_block)
-        big_block = max(self.block_size, block_bytes)
-        parameter = self.parameters.bbm_block_size
-        if parameter >= big_block and parameter & (parameter - 1) == 0:
-            big_block = parameter
-        return BigBlockMode(self, big_block)
+        piece = piece_of(
+            self.block_size,
+            self.parameters,
+            block_bytes=self.context.block_bytes,
+            geometry=self.core.memory.geometry,
+            series=self.core.series,
+        )
+        return BigBlockMode(self, piece.bytes) if piece.big else SubBlockMode(self, piece.bytes)
 
     def resize(self, requested: int) -> bool:
         """Set the requested size in bytes; False where it is no multiple of the device block or exceeds the region."""

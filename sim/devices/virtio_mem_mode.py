@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from sim.units import MIB
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from sim.kernel.context import DriverContext
     from sim.kernel.hotplug_core import HotplugCore
     from sim.memory.groups import MemoryGroup
+    from sim.pages import PageGeometry
+
+_SMALL_SUB_BLOCKS_SINCE: Final = (6, 1)
+"""Series from which on a sub-block is a pageblock; 5.15 takes the page allocator's largest chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,36 @@ class VirtioMemParameters:
     force_bbm: bool = False
     bbm_block_size: int = 0
     usable_extent: int = 256 * MIB
+
+
+class Piece(NamedTuple):
+    """What a device is plugged and unplugged by: ``bytes`` of a sub-block, or of a ``big`` block."""
+
+    bytes: int
+    big: bool
+
+
+def piece_of(
+    block_size: int,
+    parameters: VirtioMemParameters,
+    *,
+    block_bytes: int,
+    geometry: PageGeometry,
+    series: tuple[int, int],
+) -> Piece:
+    """Return what the driver of kernel ``series`` takes for a device block of ``block_size`` bytes.
+
+    ``block_bytes`` are those of a memory block (``virtio_mem_init_hotplug``).
+    """
+    pages = geometry.pageblock_pages if series >= _SMALL_SUB_BLOCKS_SINCE else geometry.chunk_pages
+    sub_block = max(pages * geometry.size, block_size)
+    if sub_block < block_bytes and not parameters.force_bbm:
+        return Piece(sub_block, big=False)
+    big_block = max(block_size, block_bytes)
+    parameter = parameters.bbm_block_size
+    if parameter >= big_block and parameter & (parameter - 1) == 0:
+        big_block = parameter
+    return Piece(big_block, big=True)
 
 
 class ModeDevice(Protocol):

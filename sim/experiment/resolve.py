@@ -14,10 +14,12 @@ from pydantic import BaseModel, ValidationError
 
 from sim.experiment import guest_settings
 from sim.experiment.pydantic_faults import include_faults
-from sim.experiment.schema import GuestTable, MachineTable, NodeTable
+from sim.experiment.schema import GuestTable, MachineTable
 from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
+from sim.experiment.state_tables import read_state
 from sim.faults import InputError, shown, unknown_name
 from sim.machine.spec import ColdDimms, MachineSpec, NodeSpec
+from sim.machine.state import boot_memory
 from sim.plugins import lookup
 from sim.plugins.values import seconds
 from sim.units import format_size, parse_series, seconds_to_us
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from sim.faults import Faults
     from sim.kernel.timing import Timing
+    from sim.machine.state import MachineState
     from sim.plugins.lookup import Kind
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -38,27 +41,44 @@ def machine(table: object, faults: Faults) -> MachineSettings | None:
     checked = _as_model(MachineTable, table, faults)
     if checked is None:
         return None
-    if (checked.boot_memory is None) == (checked.nodes is None):
-        missing = "needs boot_memory (for one node) or nodes"
-        faults.add(missing if checked.nodes is None else "has both boot_memory and nodes; keep one")
+    state = None if checked.state is None else read_state(checked.state, checked.block_size, faults.below("state"))
+    if faults:
         return None
-    nodes = tuple(
-        NodeSpec(**node.model_dump()) for node in checked.nodes or [NodeTable(boot_memory=checked.boot_memory or 0)]
-    )
+    nodes = _nodes(checked, state, faults)
+    if nodes is None:
+        return None
     options = checked.model_dump(
-        exclude={"label", "boot_memory", "nodes", "soft_reserved", "cold_dimms"}, exclude_none=True
+        exclude={"label", "boot_memory", "nodes", "soft_reserved", "cold_dimms", "state"}, exclude_none=True
     )
     soft_reserved = tuple((part.address, part.size) for part in checked.soft_reserved or ())
     try:
         cold_dimms = tuple(ColdDimms(**dimms.model_dump()) for dimms in checked.cold_dimms or ())
-        spec = MachineSpec(nodes=nodes, soft_reserved=soft_reserved, cold_dimms=cold_dimms, **options)
+        spec = MachineSpec(nodes=nodes, soft_reserved=soft_reserved, cold_dimms=cold_dimms, state=state, **options)
     except InputError as error:
         for fault in error.faults:
             # One node's memory is written as boot_memory; a fault must name the key that stands in the file.
-            short = checked.nodes is None and fault.key.startswith("nodes")
+            short = checked.boot_memory is not None and fault.key.startswith("nodes")
             faults.include([dataclasses.replace(fault, key=f"{faults.key}.{'boot_memory' if short else fault.key}")])
         return None
     return MachineSettings(checked.label or "+".join(format_size(node.boot_memory) for node in nodes), spec)
+
+
+def _nodes(checked: MachineTable, state: MachineState | None, faults: Faults) -> tuple[NodeSpec, ...] | None:
+    """Return the nodes that the table has, or else those of the state: with the blocks that were there at boot."""
+    if checked.boot_memory is not None and checked.nodes is not None:
+        faults.add("has both boot_memory and nodes; keep one")
+        return None
+    if checked.nodes is not None:
+        return tuple(NodeSpec(**node.model_dump()) for node in checked.nodes)
+    if checked.boot_memory is not None:
+        return (NodeSpec(checked.boot_memory),)
+    if state is not None and checked.block_size:
+        return tuple(NodeSpec(size) for size in boot_memory(state, checked.block_size))
+    if state is not None:
+        faults.below("block_size").add("is needed with a state, whose blocks are counted in it")
+        return None
+    faults.add("needs boot_memory (for one node) or nodes")
+    return None
 
 
 def policy(table: Mapping[str, Any], folder: Path, faults: Faults) -> PluginSettings | None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
+from sim.experiment.state_tables import StateTable
+from sim.experiment.table import Address, Flag, Integer, Size, Table, Text
 from sim.faults import shown
-from sim.plugins import parameter_types, values
+from sim.plugins import values
 
 MOST_REPLICATIONS: Final = 100_000
 LABEL_LENGTH: Final = 100
@@ -53,10 +55,6 @@ def _between(low: int, high: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-Size = Annotated[int, BeforeValidator(values.size), WithJsonSchema(parameter_types.Size(zero=True).json_schema())]
-Integer = Annotated[int, BeforeValidator(values.integer)]
-Flag = Annotated[bool, BeforeValidator(values.boolean)]
-Text = Annotated[str, BeforeValidator(values.string)]
 Label = Annotated[
     str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})
 ]
@@ -64,12 +62,6 @@ Seconds = Annotated[float, BeforeValidator(values.seconds), WithJsonSchema({"typ
 PositiveSeconds = Annotated[
     float, BeforeValidator(_positive_seconds), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 ]
-
-
-class Table(BaseModel):
-    """A table of the file: unknown keys are faults, values are not bent into shape, nothing changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class NodeTable(Table):
@@ -82,7 +74,7 @@ class NodeTable(Table):
 class RangeTable(Table):
     """A range of addresses."""
 
-    address: Size = Field(description="First byte.")
+    address: Address = Field(description="First byte.")
     size: Size = Field(description="Bytes.")
 
 
@@ -143,6 +135,7 @@ class MachineTable(Table):
     bare_metal: Flag | None = Field(
         None, description="Whether it is no virtual machine, for rules of user space that ask. Default false."
     )
+    state: StateTable | None = Field(None, description="What the machine starts from, instead of from boot.")
 
 
 class PolicyTable(Table):

@@ -7,12 +7,14 @@ depend on, as JSON values: it goes into the keys of cells, so a change here comp
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sim.machine.spec import MachineSpec
+    from sim.machine.state import MachineState
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class MachineSettings:
         """Return the label and all fields of the machine."""
         nodes = [by_field(node) for node in self.spec.nodes]
         cold_dimms = [by_field(dimms) for dimms in self.spec.cold_dimms]
-        return {"label": self.label, **by_field(self.spec), "nodes": nodes, "cold_dimms": cold_dimms}
+        state = None if self.spec.state is None else _state_tables(self.spec.state, self.spec.block_size)
+        return {"label": self.label, **by_field(self.spec), "nodes": nodes, "cold_dimms": cold_dimms, "state": state}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,14 @@ class GuestSettings:
     def identity(self) -> dict[str, Any]:
         """Return the model alone where there is nothing to set, else everything."""
         return {"model": self.model} if self.model == "none" else by_field(self)
+
+
+@lru_cache(maxsize=8)
+def _state_tables(state: MachineState, block_bytes: int) -> dict[str, Any]:
+    """Return a state as JSON values: once for all combinations of its machine."""
+    from sim.experiment.state_tables import state_tables
+
+    return state_tables(state, block_bytes)
 
 
 def by_field(value: Any) -> dict[str, Any]:  # noqa: ANN401  any dataclass

@@ -55,7 +55,8 @@ class LinuxNodes:
 
     It numbers nodes as their proximity domains appear in the firmware's table (``acpi_map_pxm_to_node``): first those
     with CPUs, then those with memory, then the last node, to which QEMU gives the area for devices (``build_srat``).
-    ``numbers`` has each of these by the machine's own number.
+    ``numbers`` has each of these by the machine's own number. The nodes of a machine that starts from a state are
+    Linux's already.
     """
 
     def __init__(self, machine: MachineSpec) -> None:
@@ -64,6 +65,8 @@ class LinuxNodes:
         listed = [node for node, spec in nodes if spec.cpus or (spec.cpus is None and not node)] + with_memory
         if machine.can_grow:
             listed.append(len(nodes) - 1)
+        if machine.state is not None:
+            listed = [node for node, _ in nodes]
         self.numbers: Final = {node: number for number, node in enumerate(dict.fromkeys(listed))}
         self._nodes = range(len(nodes))
         self._first_with_memory = self.numbers[with_memory[0]]

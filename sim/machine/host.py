@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
-from sim.devices.specs import DAX_STATE_SINCE, UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec, span
+from sim.devices.specs import (
+    DAX_STATE_SINCE,
+    UNPLUGGED,
+    DaxSpec,
+    DimmSpec,
+    VirtioMemSpec,
+    possible,
+    ranges_of,
+    span,
+)
 from sim.devices.virtio_mem import VirtioMem
 from sim.devices.virtio_mem_mode import VirtioMemParameters
 from sim.kernel.timing import Timing
@@ -19,7 +28,6 @@ from sim.machine.address_map import LinuxNodes
 from sim.machine.device_memory import DeviceMemory
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
 from sim.record.recorder import NO_DEVICE
-from sim.units import MIB
 
 if TYPE_CHECKING:
     import simpy
@@ -77,7 +85,7 @@ class MachineHost:
         node = self._nodes.of_device(spec.node, dax=isinstance(spec, DaxSpec))
         if node is None:
             return self._fail(spec.id, EINVAL, f"there is no node {spec.node}")
-        if not _possible(spec):
+        if not possible(spec):
             return self._fail(spec.id, EINVAL, "there are no devices of these sizes")
         try:
             address = self._find_room(spec)
@@ -241,7 +249,7 @@ class MachineHost:
         device: Device
         match spec:
             case DimmSpec():
-                device = Dimm(context, spec.id, node, _ranges(spec, address), done=self._driver_done)
+                device = Dimm(context, spec.id, node, ranges_of(spec, address), done=self._driver_done)
             case VirtioMemSpec():
                 parameters = VirtioMemParameters(
                     spec.unplug_online, spec.force_bbm, spec.bbm_block_size, self._machine.built_for.usable_extent
@@ -260,7 +268,7 @@ class MachineHost:
                     context,
                     spec.id,
                     node,
-                    _ranges(spec, address),
+                    ranges_of(spec, address),
                     bytes_for_pages=spec.bytes_for_pages,
                     self_host=spec.self_host,
                     done=self._driver_done,
@@ -281,24 +289,3 @@ class MachineHost:
             self._area.detach(name)
             self._asked_back.discard(name)
             self._context.recorder.gone(self.env.now, device.index)
-
-
-def _ranges(spec: DimmSpec | DaxSpec, address: int) -> list[tuple[int, int]]:
-    """Return (start, length) in bytes of each range of a device that lies at ``address``."""
-    ranges = []
-    for length in spec.ranges or (spec.size,):
-        ranges.append((address, length))
-        address += length + spec.gap
-    return ranges
-
-
-def _possible(spec: DeviceSpec) -> bool:
-    """Whether there is such a device: of virtio-mem, all in whole device blocks, a power of two of at least 1 MiB."""
-    if not isinstance(spec, VirtioMemSpec):
-        return spec.size > 0 and spec.gap >= 0 and all(length >= 0 for length in spec.ranges)
-    block = spec.block_size
-    if block < MIB or block & (block - 1):
-        return False
-    if not 0 <= spec.requested <= spec.max_size or not spec.max_size:
-        return False
-    return not (spec.max_size | spec.requested | (spec.address or 0)) % block

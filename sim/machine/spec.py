@@ -17,6 +17,7 @@ from sim.machine.address_map import present_ranges
 from sim.machine.architecture import ARCHITECTURES, architecture_of
 from sim.machine.boot_zones import crossing, zones_at_boot
 from sim.machine.cma import cma_areas, largest_area
+from sim.machine.state_checks import state_faults
 from sim.pages import PAGE_SIZES, SMALLEST_PAGE
 from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, format_size, parse_series
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sim.machine.architecture import Architecture
+    from sim.machine.state import MachineState
     from sim.pages import PageGeometry
 
 _MAX_BLOCK_SIZE: Final = 2 * GIB
@@ -75,7 +77,8 @@ class MachineSpec:
     :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False,
     True or ``"force"``); ``architecture`` a name of :data:`sim.machine.architecture.ARCHITECTURES` (None: x86-64,
     or with larger pages arm64); ``page_size`` the base page; ``bare_metal`` whether it is no virtual machine, which
-    rules of user space may ask (``systemd-detect-virt``).
+    rules of user space may ask (``systemd-detect-virt``); ``state`` what the machine starts from instead of from boot,
+    with its ``block_size`` given: nodes then have the numbers that Linux gives them.
 
     Raises InputError with all faults; the key of each is the field's name.
     """
@@ -104,6 +107,7 @@ class MachineSpec:
     architecture: str | None = None
     page_size: int = SMALLEST_PAGE
     bare_metal: bool = False
+    state: MachineState | None = None
 
     def __post_init__(self) -> None:
         faults = list(self._architecture_faults())
@@ -111,7 +115,7 @@ class MachineSpec:
             if not self.section_size:
                 section = self.built_for.section_size(self.page_size, self._series_or_first())
                 object.__setattr__(self, "section_size", section)
-            faults = list(self._faults()) or list(self._layout_faults())
+            faults = list(self._faults()) or list(self._state_or_layout_faults())
         if faults:
             raise InputError("machine", faults)
         if not self.block_size:
@@ -261,6 +265,9 @@ class MachineSpec:
         memory = self.boot_memory + sum(dimms.count * dimms.size for dimms in self.cold_dimms)
         if self.max_memory is not None and self.boot_memory <= self.max_memory < memory:
             yield Fault("cold_dimms", f"with them there are {format_size(memory)}, more than max_memory")
+
+    def _state_or_layout_faults(self) -> Iterator[Fault]:
+        return self._layout_faults() if self.state is None else state_faults(self, self.state)
 
     def _layout_faults(self) -> Iterator[Fault]:
         """Yield what shows only once boot memory is laid out, which takes a machine without other faults."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
 from sim.faults import shown
@@ -10,6 +11,8 @@ from sim.units import MEMORY_LIMIT, parse_size
 
 INTEGER_LIMIT: Final = (1 << 63) - 1
 """Largest number that an experiment file may hold: what a 64-bit counter of the kernel or a column of a result can."""
+
+_HEXADECIMAL: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
 
 SECONDS_LIMIT: Final = 1_000_000_000
 """Longest time, some 31 years: a longer one is taken for a slip, and in microseconds this still fits into 64 bits."""
@@ -45,6 +48,16 @@ def size(value: object) -> int:
     if parsed > MEMORY_LIMIT:
         raise ValueError(f"{shown(value)} is more than x86-64 addresses (64TiB)")
     return parsed
+
+
+def address(value: object) -> int:
+    """Return ``value`` (as a size, or a string such as ``"0x140000000"``) as a byte address. Raises ValueError."""
+    if isinstance(value, str) and _HEXADECIMAL.fullmatch(value):
+        return size(int(value, 16))
+    try:
+        return size(value)
+    except ValueError as fault:
+        raise ValueError(f"{fault}; of an address also '0x100000000'") from None
 
 
 def seconds(value: object) -> float:

@@ -7,6 +7,7 @@ import pytest
 
 from sim.experiment.load import load
 from sim.experiment.schema import ExperimentTable, GuestTable, MachineTable, PublishedTable
+from sim.experiment.state_tables import BlockTable, DeviceTable, ZoneTable
 from tests.experiment.examples import small
 from tests.support.places import ROOT
 
@@ -21,6 +22,7 @@ def test_every_key_is_documented_and_none_that_is_not() -> None:
     keys = (top - sections) | set(MachineTable.model_fields)
     keys |= {field.alias or name for name, field in GuestTable.model_fields.items()}
     keys |= set(PublishedTable.model_fields)
+    keys |= {key for table in (BlockTable, DeviceTable, ZoneTable) for key in table.model_fields}
 
     assert keys == LISTED
     assert all(f"[{section}]" in PAGE for section in sections)
