@@ -48,12 +48,13 @@ def machine(table: object, faults: Faults) -> MachineSettings | None:
     if nodes is None:
         return None
     options = checked.model_dump(
-        exclude={"label", "boot_memory", "nodes", "soft_reserved", "cold_dimms", "state"}, exclude_none=True
+        exclude={"label", "boot_memory", "nodes", "soft_reserved", "reserved", "cold_dimms", "state"}, exclude_none=True
     )
-    soft_reserved = tuple((part.address, part.size) for part in checked.soft_reserved or ())
+    for name in ("soft_reserved", "reserved"):
+        options[name] = tuple((part.address, part.size) for part in getattr(checked, name) or ())
     try:
         cold_dimms = tuple(ColdDimms(**dimms.model_dump()) for dimms in checked.cold_dimms or ())
-        spec = MachineSpec(nodes=nodes, soft_reserved=soft_reserved, cold_dimms=cold_dimms, state=state, **options)
+        spec = MachineSpec(nodes=nodes, cold_dimms=cold_dimms, state=state, **options)
     except InputError as error:
         for fault in error.faults:
             # One node's memory is written as boot_memory; a fault must name the key that stands in the file.

@@ -103,12 +103,17 @@ class MachineTable(Table):
     )
     page_size: Size | None = Field(None, description="Base page: 4KiB (the default); on arm64 16KiB or 64KiB too.")
     kernel: Text | None = Field(None, description='Kernel series, such as "6.1".')
-    kernelcore: Size | None = Field(None, description="Boot parameter kernelcore=.")
-    movablecore: Size | None = Field(None, description="Boot parameter movablecore=.")
+    kernelcore: Size | None = Field(None, description="Boot parameter kernelcore=, in bytes.")
+    kernelcore_percent: Integer | None = Field(None, description="Boot parameter kernelcore=50%, without the sign.")
+    movablecore: Size | None = Field(None, description="Boot parameter movablecore=, in bytes.")
+    movablecore_percent: Integer | None = Field(None, description="Boot parameter movablecore=50%, without the sign.")
     movable_node: Flag | None = Field(None, description="Boot parameter movable_node.")
-    cma: Size | None = Field(None, description="Boot parameter cma=.")
-    swiotlb: Literal["noforce"] | None = Field(
-        None, description="Boot parameter swiotlb=: noforce spares 64MiB of bounce buffers."
+    cma: Size | None = Field(None, description="Boot parameter cma=: the size.")
+    cma_base: Size | None = Field(None, description="The address behind the @ of cma=.")
+    cma_limit: Size | None = Field(None, description="The address that an area of cma= must end at or below.")
+    swiotlb: Text | None = Field(
+        None,
+        description="Boot parameter swiotlb=: slots of 2KiB, areas, force; noforce spares 64MiB of bounce buffers.",
     )
     crashkernel: Size | None = Field(None, description="Boot parameter crashkernel=.")
     log_buf_len: Size | None = Field(None, description="Boot parameter log_buf_len=; 4MiB takes 18MiB in all.")
@@ -116,6 +121,9 @@ class MachineTable(Table):
     mem: Size | None = Field(None, description="Boot parameter mem=: memory from this address on is not used.")
     soft_reserved: tuple[RangeTable, ...] | None = Field(
         None, description="Boot memory that is kept for dax devices, as memmap=size%address-1+0xefffffff does."
+    )
+    reserved: tuple[RangeTable, ...] | None = Field(
+        None, description="Boot memory that is kept from everybody, as memmap=size$address does."
     )
     zone_dma: Flag | None = Field(None, description="Whether the kernel was built with ZONE_DMA. Default true.")
     slots: Integer | None = Field(None, description="DIMM slots, at most 4096; QEMU has 256, the default.")
@@ -132,6 +140,9 @@ class MachineTable(Table):
         PlainValidator(_memmap_on_memory),
         WithJsonSchema({"enum": [True, False, "force"]}),
     ] = Field(None, description="Module parameter memory_hotplug.memmap_on_memory.")
+    virtio_mem_unplug_online: Flag | None = Field(None, description="Module parameter virtio_mem.unplug_online.")
+    virtio_mem_force_bbm: Flag | None = Field(None, description="Module parameter virtio_mem.force_bbm.")
+    virtio_mem_bbm_block_size: Size | None = Field(None, description="Module parameter virtio_mem.bbm_block_size.")
     bare_metal: Flag | None = Field(
         None, description="Whether it is no virtual machine, for rules of user space that ask. Default false."
     )

@@ -82,6 +82,13 @@ def default_boot(
         smaller = "" if parameters.boot_reserved_bytes else ', or the guest a smaller kernel (preset = "kata", for one)'
         what = _too_small(given, unused, total, idle, total - usable, page_size)
         raise InputError("guest", [Fault("", what + smaller)])
+    kernel_pages = sum(managed[key] - cma[key] for key in managed if key[1] != ZONE_MOVABLE)
+    if idle >= kernel_pages:
+        what = (
+            f"{round(kernel_pages * page_size / MIB)}MiB of kernel zones, all that kernelcore or movablecore leaves,"
+            f" are less than the {round(idle * page_size / MIB)}MiB that the kernel uses at boot: it would panic"
+        )
+        raise InputError("guest", [Fault("", what)])
     first_node = min(zone.node for zone in present)
     free = {key: pages - cma[key] for key, pages in managed.items()}
     home = [key for key in sorted(managed, reverse=True) if key[0] == first_node and key[1] != ZONE_MOVABLE]
@@ -126,7 +133,7 @@ def _cpu_lists(
 def _too_small(given: int, unused: int, managed: int, idle: int, cma: int, page_size: int) -> str:
     """Say what ``given`` bytes of boot memory are short of; ``unused`` are those that the command line takes away."""
     reserved, used, areas = given - managed * page_size, idle * page_size, cma * page_size
-    left = f" (all that mem and soft_reserved leave of {round((given + unused) / MIB)}MiB)" if unused else ""
+    left = f" (all that mem, soft_reserved and reserved leave of {round((given + unused) / MIB)}MiB)" if unused else ""
     return (
         f"{round(given / MIB)}MiB of boot memory{left} are less than the kernel takes for itself,"
         f" {round(reserved / MIB)}MiB reserved and {round(used / MIB)}MiB in use"

@@ -54,15 +54,17 @@ class BootOptions:
 
     ``series``: the kernel's, such as (6, 1); ``boot_memory``: bytes, with what firmware keeps of it; ``unused``: bytes
     of it that the command line keeps from the kernel (``mem``, ``memmap``); ``swiotlb``: whether bounce buffers are set
-    up; ``above_4g``: whether boot memory reaches above 4 GiB; ``crashkernel`` and ``log_buf_len``: bytes, as the boot
-    parameters of these names say; ``bottom_up``: early allocations are made from below (``movable_node``); ``cma``:
-    bytes of CMA; ``memoryless_nodes``: nodes without boot memory; ``section_size``: bytes of a section.
+    up, ``swiotlb_bytes``: how many bytes of them (None: as many as the guest's kernel has by default); ``above_4g``:
+    whether boot memory reaches above 4 GiB; ``crashkernel`` and ``log_buf_len``: bytes, as the boot parameters of these
+    names say; ``bottom_up``: early allocations are made from below (``movable_node``); ``cma``: bytes of CMA;
+    ``memoryless_nodes``: nodes without boot memory; ``section_size``: bytes of a section.
     """
 
     series: tuple[int, int] = (6, 1)
     boot_memory: int = 0
     unused: int = 0
     swiotlb: bool = True
+    swiotlb_bytes: int | None = None
     above_4g: bool = False
     crashkernel: int = 0
     log_buf_len: int = 0
@@ -115,7 +117,8 @@ def managed_pages(
         take(at.top, tables)
         tables = 0
     if parts and options.swiotlb:  # set up after the tables
-        buffers = _swiotlb(max(managed[key] for key in at.below_4g), parameters)
+        wanted_buffers = parameters.swiotlb_bytes if options.swiotlb_bytes is None else options.swiotlb_bytes
+        buffers = _swiotlb(wanted_buffers, max(managed[key] for key in at.below_4g), parameters)
         take(at.below_4g, geometry.pages(buffers))
         take(at.top, geometry.pages(buffers // _SLOT * _SLOT_BYTES))
     if wanted:
@@ -174,13 +177,12 @@ def _memmap(pages: int, options: BootOptions, geometry: PageGeometry) -> int:
     return geometry.memmap_pages(-(-pages // section) * section)
 
 
-def _swiotlb(room: int, parameters: GuestParameters) -> int:
-    """Return the bytes of bounce buffers, ``room`` being the pages in one piece below 4 GiB when all else is there.
+def _swiotlb(wanted: int, room: int, parameters: GuestParameters) -> int:
+    """Return the bytes of bounce buffers, ``wanted`` so many; ``room``: pages below 4 GiB when all else is there.
 
     Where there is less, 6.1 goes without, and later kernels try half as much time and again (kernel/dma/swiotlb.c,
     ``swiotlb_init_remap``; since 6.2).
     """
-    wanted = parameters.swiotlb_bytes
     most = room * parameters.geometry.size - _INITRAMFS
     while wanted > most and parameters.series != "6.1" and wanted > _SWIOTLB_LEAST:
         wanted //= 2

@@ -98,7 +98,7 @@ def present_ranges(machine: MachineSpec) -> list[NodeRange]:
     """Return the memory that the kernel uses, ascending: nodes one after the other, without what firmware keeps."""
     pages = machine.geometry.pages
     ranges = firmware_leaves(machine)
-    for start, size in machine.soft_reserved:
+    for start, size in (*machine.soft_reserved, *machine.reserved):
         ranges = without(ranges, pages(start), pages(start + size))
     return without(ranges, pages(machine.mem), 1 << 62) if machine.mem else ranges
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sim.guest.boot import PresentZone
 from sim.guest.reserve import BootOptions
+from sim.machine import swiotlb
 from sim.machine.address_map import HIGH_MEMORY, LinuxNodes, device_base, firmware_leaves, present_ranges
 from sim.machine.boot_zones import present_pages, within, zones_at_boot
 from sim.machine.cma import cma_areas
@@ -119,11 +120,13 @@ def _options(machine: MachineSpec, ranges: Sequence[NodeRange], areas: Sequence[
     """Return what decides how much the guest's kernel reserves; ``ranges`` are what it uses."""
     above_4g = ranges[-1].end > machine.geometry.pages(HIGH_MEMORY)
     used, told = (sum(part.end - part.start for part in parts) for parts in (ranges, firmware_leaves(machine)))
+    buffers = swiotlb.parse(machine.swiotlb or "") or swiotlb.Swiotlb()
     return BootOptions(
         series=machine.kernel_series,
         boot_memory=machine.boot_memory,
         unused=(told - used) * machine.page_size,
-        swiotlb=machine.swiotlb != "noforce" and _needs_swiotlb(machine, above_4g=above_4g),
+        swiotlb=not buffers.off and (buffers.force or _needs_swiotlb(machine, above_4g=above_4g)),
+        swiotlb_bytes=buffers.size,
         above_4g=above_4g,
         crashkernel=machine.crashkernel,
         log_buf_len=machine.log_buffer,

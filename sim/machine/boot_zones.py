@@ -83,11 +83,11 @@ def _movable_starts(machine: MachineSpec, ranges: Sequence[NodeRange]) -> dict[i
     if machine.movable_node:
         return {}
     pages, align = machine.geometry.pages, machine.geometry.chunk_pages
-    required = pages(machine.kernelcore)
     total = sum(node_range.end - node_range.start for node_range in ranges)
-    if machine.movablecore:
-        movable = -(-pages(machine.movablecore) // align) * align
-        required = max(required, total - min(total, movable))
+    required = total * machine.kernelcore_percent // 100 or pages(machine.kernelcore)
+    movable = total * machine.movablecore_percent // 100 or pages(machine.movablecore)
+    if movable:
+        required = max(required, total - min(total, -(-movable // align) * align))
     if not required or required >= total:
         return {}
     top = max(node_range.end for node_range in ranges)

@@ -36,9 +36,10 @@ def cma_areas(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRan
         return []
     free = _free_ranges(machine, ranges)
     nodes = sorted({part.node for part in ranges})
-    areas = []
+    areas: list[NodeRange] = []
     for wanted in ({*nodes}, *([{node} for node in nodes] if machine.repeats_cma and len(nodes) > 1 else [])):
-        area = _place([part for part in free if part.node in wanted], size, geometry)
+        room = [part for part in free if part.node in wanted]
+        area = _place(room if areas else _asked_for(machine, room), size, geometry)
         if area is not None:
             areas.append(area)
             free = without(free, area.start, area.end)
@@ -47,13 +48,20 @@ def cma_areas(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRan
     return areas
 
 
+def _asked_for(machine: MachineSpec, free: Sequence[NodeRange]) -> list[NodeRange]:
+    """Return what of ``free`` lies where ``cma=size@base-limit`` has the default area; all where it says nothing."""
+    pages = machine.geometry.pages
+    below = without(free, pages(machine.cma_limit), 1 << 62) if machine.cma_limit else free
+    return without(below, 0, pages(machine.cma_base))
+
+
 def largest_area(machine: MachineSpec, ranges: Sequence[NodeRange]) -> int:
     """Return the pages of the largest area that finds room in ``ranges``, 0 where none does."""
     geometry = machine.geometry
     pageblock = geometry.pageblock_pages
     room = (
         part.end // pageblock * pageblock - geometry.whole_pageblocks(part.start)
-        for part in _free_ranges(machine, ranges)
+        for part in _asked_for(machine, _free_ranges(machine, ranges))
     )
     return max([0, *room])
 

@@ -251,8 +251,12 @@ class MachineHost:
             case DimmSpec():
                 device = Dimm(context, spec.id, node, ranges_of(spec, address), done=self._driver_done)
             case VirtioMemSpec():
+                machine = self._machine
                 parameters = VirtioMemParameters(
-                    spec.unplug_online, spec.force_bbm, spec.bbm_block_size, self._machine.built_for.usable_extent
+                    spec.unplug_online and machine.virtio_mem_unplug_online,
+                    spec.force_bbm or machine.virtio_mem_force_bbm,
+                    spec.bbm_block_size or machine.virtio_mem_bbm_block_size,
+                    machine.built_for.usable_extent,
                 )
                 device = VirtioMem(
                     context,

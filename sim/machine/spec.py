@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.faults import Fault, InputError
-from sim.machine.address_map import present_ranges
+from sim.machine import swiotlb
+from sim.machine.address_map import HIGH_MEMORY, present_ranges
 from sim.machine.architecture import ARCHITECTURES, architecture_of
 from sim.machine.boot_zones import crossing, zones_at_boot
 from sim.machine.cma import cma_areas, largest_area
@@ -36,6 +37,7 @@ _CMA_PER_NODE_SINCE: Final = (7, 0)  # CONFIG_CMA_SIZE_PERNUMA: recorded of 7.3,
 _LEAST_LOW_MEMORY: Final = 16 * MIB
 _LIMITS: Final = {"mem": MEMORY_LIMIT, "max_ram_below_4g": 4 * GIB}
 _MOST_FIRMWARE_PAGES: Final = 4096
+_HUNDRED: Final = 100
 _SERIES = re.compile(r"(\d{1,3})\.(\d{1,3})")
 
 
@@ -64,21 +66,25 @@ class ColdDimms:
 class MachineSpec:
     """A guest machine at boot. All sizes in bytes.
 
-    ``block_size`` is the memory block, by default (0) what the kernel makes of boot memory's end; ``section_size``
-    the sparse-memory section, by default (0) the architecture's; ``kernel`` the series (``"6.1"``); ``kernelcore``,
+    ``block_size`` is the memory block, by default (0) what the kernel makes of boot memory's end; ``section_size`` the
+    sparse-memory section, by default (0) the architecture's; ``kernel`` the series (``"6.1"``); ``kernelcore``,
     ``movablecore``, ``movable_node``, ``cma``, ``mem``, ``swiotlb``, ``crashkernel`` and ``log_buf_len`` the boot
-    parameters of these names (0, False or None: not given); ``cma_per_node`` whether each of several nodes gets an
-    area of its own beside (None: as the series does); ``cold_dimms`` the DIMMs that are there when the kernel
-    starts, which adds them as if they were plugged one after the other before anything else happens;
-    ``soft_reserved`` the ranges (address, bytes) of boot memory that firmware or ``memmap=`` keeps for dax devices;
-    ``zone_dma`` whether the kernel has a zone for the first 16 MiB; ``slots`` the DIMM slots; ``max_memory`` the
-    most that boot memory and devices may add up to, None for no limit of its own; ``max_ram_below_4g`` QEMU's
-    option of that name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the top of low memory (0: as
-    :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False,
-    True or ``"force"``); ``architecture`` a name of :data:`sim.machine.architecture.ARCHITECTURES` (None: x86-64,
-    or with larger pages arm64); ``page_size`` the base page; ``bare_metal`` whether it is no virtual machine, which
-    rules of user space may ask (``systemd-detect-virt``); ``state`` what the machine starts from instead of from boot,
-    with its ``block_size`` given: nodes then have the numbers that Linux gives them.
+    parameters of these names (0, False or None: not given); ``kernelcore_percent`` and ``movablecore_percent`` the same
+    as shares of memory; ``cma_base`` and ``cma_limit`` the addresses behind ``cma=size@`` (limit 0: none given);
+    ``cma_per_node`` whether each of several nodes gets an area of its own beside (None: as the series does);
+    ``cold_dimms`` the DIMMs that are there when the kernel starts, which adds them as if they were plugged one after
+    the other before anything else happens; ``soft_reserved`` the ranges (address, bytes) of boot memory that firmware
+    or ``memmap=`` keeps for dax devices, ``reserved`` those that ``memmap=`` keeps from everybody; ``zone_dma`` whether
+    the kernel has a zone for the first 16 MiB; ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and
+    devices may add up to, None for no limit of its own; ``max_ram_below_4g`` QEMU's option of that name (0: 3.5 GiB);
+    ``firmware_pages`` what firmware keeps at the top of low memory (0: as
+    :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False, True
+    or ``"force"``); ``virtio_mem_unplug_online``, ``virtio_mem_force_bbm`` and ``virtio_mem_bbm_block_size`` (bytes)
+    the module parameters of the driver, which hold for all its devices; ``architecture`` a name of
+    :data:`sim.machine.architecture.ARCHITECTURES` (None: x86-64, or with larger pages arm64); ``page_size`` the base
+    page; ``bare_metal`` whether it is no virtual machine, which rules of user space may ask (``systemd-detect-virt``);
+    ``state`` what the machine starts from instead of from boot, with its ``block_size`` given: nodes then have the
+    numbers that Linux gives them.
 
     Raises InputError with all faults; the key of each is the field's name.
     """
@@ -88,15 +94,20 @@ class MachineSpec:
     section_size: int = 0
     kernel: str = "6.1"
     kernelcore: int = 0
+    kernelcore_percent: int = 0
     movablecore: int = 0
+    movablecore_percent: int = 0
     movable_node: bool = False
     cma: int = 0
-    swiotlb: Literal["noforce"] | None = None
+    cma_base: int = 0
+    cma_limit: int = 0
+    swiotlb: str | None = None
     crashkernel: int = 0
     log_buf_len: int = 0
     cma_per_node: bool | None = None
     mem: int = 0
     soft_reserved: tuple[tuple[int, int], ...] = ()
+    reserved: tuple[tuple[int, int], ...] = ()
     zone_dma: bool = True
     slots: int = MOST_DIMM_SLOTS
     cold_dimms: tuple[ColdDimms, ...] = ()
@@ -104,6 +115,9 @@ class MachineSpec:
     max_ram_below_4g: int = 0
     firmware_pages: int = 0
     memmap_on_memory: bool | Literal["force"] = False
+    virtio_mem_unplug_online: bool = True
+    virtio_mem_force_bbm: bool = False
+    virtio_mem_bbm_block_size: int = 0
     architecture: str | None = None
     page_size: int = SMALLEST_PAGE
     bare_metal: bool = False
@@ -213,8 +227,19 @@ class MachineSpec:
     def _word_faults(self) -> Iterator[Fault]:
         if self.memmap_on_memory not in (False, True, "force"):
             yield Fault("memmap_on_memory", f"{self.memmap_on_memory!r} is none of false, true and 'force'")
-        if self.swiotlb not in (None, "noforce"):
-            yield Fault("swiotlb", f"{self.swiotlb!r} is not 'noforce', the only word of swiotlb= that is modelled")
+        if self.swiotlb is not None and swiotlb.parse(self.swiotlb) is None:
+            yield Fault(
+                "swiotlb",
+                f"{self.swiotlb!r} is not slots of 2KiB, areas, 'force' or 'noforce', such as '65536,noforce'",
+            )
+        for name in ("kernelcore_percent", "movablecore_percent"):
+            if not 0 <= getattr(self, name) <= _HUNDRED:
+                yield Fault(name, f"{getattr(self, name)} is not a percentage from 0 to {_HUNDRED}")
+            elif getattr(self, name) and getattr(self, name.removesuffix("_percent")):
+                yield Fault(name, f"{name.removesuffix('_percent')} is given too; keep one")
+        for name in ("cma_base", "cma_limit"):
+            if getattr(self, name) and not self.cma:
+                yield Fault(name, "needs cma, the size of the area")
         if not 0 <= self.firmware_pages <= _MOST_FIRMWARE_PAGES:
             yield Fault(
                 "firmware_pages", f"{self.firmware_pages} is not a number of pages up to {_MOST_FIRMWARE_PAGES}"
@@ -233,12 +258,13 @@ class MachineSpec:
                 yield Fault(
                     name, f"{format_size(size)} are more than the boot memory ({format_size(self.boot_memory)})"
                 )
-        for number, (start, size) in enumerate(self.soft_reserved):
-            if start < 0 or size <= 0 or (start | size) % self.page_size:
-                yield Fault(
-                    f"soft_reserved[{number}]",
-                    f"{size} bytes at {start} are not a number of whole pages of {format_size(self.page_size)}",
-                )
+        for name in ("soft_reserved", "reserved"):
+            for number, (start, size) in enumerate(getattr(self, name)):
+                if start < 0 or size <= 0 or (start | size) % self.page_size:
+                    yield Fault(
+                        f"{name}[{number}]",
+                        f"{size} bytes at {start} are not a number of whole pages of {format_size(self.page_size)}",
+                    )
         if self.max_memory is not None and not self.boot_memory <= self.max_memory <= MEMORY_LIMIT:
             yield Fault(
                 "max_memory",
@@ -273,16 +299,27 @@ class MachineSpec:
         """Yield what shows only once boot memory is laid out, which takes a machine without other faults."""
         ranges = present_ranges(self)
         if not ranges:
-            key = "soft_reserved" if self.soft_reserved else "nodes"
+            key = next((name for name in ("soft_reserved", "reserved") if getattr(self, name)), "nodes")
             yield Fault(key, "leaves no boot memory beside what firmware keeps; a kernel needs some to boot")
+            return
+        taking = next((name for name in ("soft_reserved", "reserved") if getattr(self, name)), None)
+        low = self.geometry.pages(self.built_for.ram_start + HIGH_MEMORY)
+        left = sum(max(0, min(part.end, low) - part.start) for part in ranges) * self.page_size
+        if taking and left < _LEAST_LOW_MEMORY:
+            yield Fault(
+                taking,
+                f"leaves {format_size(left)} of the first 4GiB of memory; a kernel needs at least"
+                f" {format_size(_LEAST_LOW_MEMORY)} there",
+            )
             return
         areas = cma_areas(self, ranges)
         if areas is None:
             free = format_size(largest_area(self, ranges) * self.page_size)
+            there = " there" if self.cma_limit else ""
             yield Fault(
                 "cma",
-                f"{format_size(self.cma)} do not fit: an area lies in one piece in one zone, and the largest that the"
-                f" kernel leaves free has {free}",
+                f"{format_size(self.cma)} do not fit{there}: an area lies in one piece in one zone, and the largest"
+                f" that the kernel leaves free has {free}",
             )
             return
         area = crossing(areas, zones_at_boot(self, ranges))

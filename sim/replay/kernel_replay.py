@@ -23,6 +23,7 @@ from sim.kernel.listener import Listeners
 from sim.kernel.oom_log import OomLog
 from sim.kernel.timing import Timing
 from sim.kernel.worker import GuestDied, Threads
+from sim.machine import cmdline
 from sim.memory.errors import HotplugError
 from sim.memory.zones import ONLINE_TYPE_BY_WORD
 from sim.record.recorder import Recorder
@@ -74,7 +75,9 @@ class Replay:
             policy,
             recorder,
             settings=KernelSettings(
-                trace.series, "movable_node" in trace.kernel_cmdline.split(), trace.policy.memmap_on_memory
+                trace.series,
+                "movable_node" in cmdline.read(trace.kernel_cmdline).machine,
+                trace.policy.memmap_on_memory,
             ),
             listener=Listeners(self.ooms, Diary(self.notes.append)) if explain else self.ooms,
             threads=threads,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import simpy
@@ -192,6 +192,7 @@ class Rig:
         user_space: UserSpaceRule | None = None,
         architecture: str | None = None,
         page_size: int = 4 * KIB,
+        **options: Any,  # noqa: ANN401
     ) -> None:
         self.machine = MachineSpec(
             tuple(NodeSpec(size) for size in nodes or (boot,)),
@@ -202,6 +203,7 @@ class Rig:
             max_memory=max_memory,
             architecture=architecture,
             page_size=page_size,
+            **options,
         )
         layout = lay_out(self.machine)
         self.env = simpy.Environment()
