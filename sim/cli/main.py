@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "replay": ("sim.cli.replay:replay", "Replay recorded kernels and compare block by block."),
     "calibration": ("sim.cli.replay:calibration", "Compare the guest model with recordings under load."),
     "incidents": ("sim.cli.incidents:incidents", "Simulate published incidents and compare them."),
+    "plan": ("sim.cli.plan:plan", "Say where plugged memory would go, and what comes back."),
     "explain": ("sim.cli.replay:explain", "Show zone decisions in order, each with its reason."),
 }
 """Sub-commands: where each is, and one line for the list of commands, which imports none of them."""

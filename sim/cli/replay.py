@@ -11,7 +11,6 @@ import click
 
 if TYPE_CHECKING:
     from sim.experiment.plan import Cell
-    from sim.guest.contract import OomEvent
     from sim.kernel.diary import Decided, Note, Refused
     from sim.replay.load_comparison import TraceComparison
     from sim.replay.report import ReplayReport
@@ -240,7 +239,7 @@ class _Lines:
             return
         if isinstance(note, OutOfMemory):
             self.flush()
-            click.echo(f"  {when}{_kill(note.kill)}")
+            click.echo(f"  {when}{note.kill.told}")
             return
         what = _what(note)
         if self._pending is not None:
@@ -260,15 +259,6 @@ class _Lines:
             blocks = f"block {first}" if count == 1 else f"blocks {first}-{first + count - 1}"
             click.echo(f"  {when}{blocks}: {what}")
             self._pending = None
-
-
-def _kill(kill: OomEvent) -> str:
-    """Return whom the out-of-memory killer took, and whether that was chance."""
-    what = f"out of memory ({kill.kind.shown}): "
-    if kill.victim is None:
-        return what + "nobody left to kill, the guest dies"
-    chance = f"; by chance, {kill.tie} others are as big" if kill.tie > 1 else "; by chance, another one is as big"
-    return f"{what}{kill.victim!r} loses a process{chance * (kill.tie > 0)}"
 
 
 def _what(note: Decided | Refused) -> str:

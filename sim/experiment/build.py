@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from workloads.contract import Workload
 
 
-def simulation(cell: Cell, log: Log | None = None) -> Callable[[], RunResult]:
+def simulation(cell: Cell, log: Log | None = None, *, asks: Workload | None = None) -> Callable[[], RunResult]:
     """Return the simulation of ``cell``, with all its parts made, to be run by calling it, once.
 
-    ``log`` is told what is decided, refused or fails, see :func:`sim.engine.simulate`. Raises InputError where a part
-    cannot be made.
+    ``log`` is told what is decided, refused or fails, see :func:`sim.engine.simulate`. ``asks`` is the cell's workload,
+    where the caller has made it. Raises InputError where a part cannot be made.
     """
     parts, folder = cell.combination, Path(cell.folder)
     return partial(
         engine.simulate,
         parts.machine.spec,
         policy(parts.policy, folder),
-        workload(parts.workload, folder),
+        workload(parts.workload, folder) if asks is None else asks,
         Streams(cell.seed, cell.replication),
         timing=parts.timing,
         guest=guest(parts.guest),

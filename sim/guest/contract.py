@@ -107,6 +107,15 @@ class OomEvent:
     equals: tuple[str, ...] = ()
     second: bool = False
 
+    @property
+    def told(self) -> str:
+        """One line for a person: whom the out-of-memory killer took, and whether that was chance."""
+        what = f"out of memory ({self.kind.shown}): "
+        if self.victim is None:
+            return what + "nobody left to kill, the guest dies"
+        chance = f"; by chance, {self.tie} others are as big" if self.tie > 1 else "; by chance, another one is as big"
+        return f"{what}{self.victim!r} loses a process{chance * (self.tie > 0)}"
+
 
 class OfflineOutcome(NamedTuple):
     """What became of an offline request.

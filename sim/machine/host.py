@@ -30,6 +30,8 @@ from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
 from sim.record.recorder import NO_DEVICE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import simpy
 
     from sim.devices.specs import DeviceSpec
@@ -60,6 +62,23 @@ class MachineHost:
     def env(self) -> simpy.Environment:
         """The simulation's clock in microseconds."""
         return self._context.env
+
+    # For who looks on from outside the run; workloads see the contract only.
+
+    @property
+    def context(self) -> DriverContext:
+        """What the devices of the guest share: its kernel and the record."""
+        return self._context
+
+    @property
+    def guest(self) -> GuestLink | None:
+        """The guest, None where none is modelled."""
+        return self._guest
+
+    @property
+    def devices(self) -> Mapping[str, Device]:
+        """The attached devices by id."""
+        return self._devices
 
     def boot(self) -> None:
         """Have the kernel find the DIMMs that are there when it starts, in order, before any time has passed."""

@@ -1,0 +1,107 @@
+"""``memhp-sim plan``: what would become of memory that is plugged, resized or unplugged, and what would come back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sim.cli.console import standard_console
+
+if TYPE_CHECKING:
+    from sim.what_if.question import Question
+
+_OPS: Final = ("plug", "resize", "unplug", "demand")
+_ORDER: Final = "memhp-sim.order"
+_EXAMPLES: Final = """\b
+For example:
+  memhp-sim plan guest.toml --plug dimm:16GiB@0
+  memhp-sim plan guest.toml --resize vmem0:64GiB --policy auto-movable:ratio=401
+  memhp-sim plan guest.toml --plug dimm:16GiB --demand kernel:2GiB
+"""
+
+
+class _InOrder(click.Command):
+    """A command that knows in which order its options were given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as ever, and note the order."""
+        *_, order = self.make_parser(ctx).parse_args(args=list(args))
+        ctx.meta[_ORDER] = [parameter.name for parameter in order]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_InOrder, epilog=_EXAMPLES)
+@click.argument("file", metavar="MACHINE", type=click.Path(path_type=Path))
+@click.option(
+    "--plug",
+    multiple=True,
+    metavar="KIND:SIZE[@NODE]",
+    help="Plug a dimm, dax or virtio-mem device, such as dimm:16GiB@0 or virtio-mem:4GiB,max=64GiB. Behind a comma may"
+    " stand id=NAME, address=0x140000000, block=2MiB (of virtio-mem).",
+)
+@click.option("--resize", multiple=True, metavar="ID:SIZE", help="Set the size of a virtio-mem device.")
+@click.option("--unplug", multiple=True, metavar="ID", help="Ask for a DIMM or dax device back.")
+@click.option(
+    "--demand",
+    multiple=True,
+    metavar="KIND:SIZE",
+    help="Have programs use memory, such as anonymous:4GiB or kernel:1GiB.",
+)
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="NAME[:KEY=VALUE,...]",
+    help="Try this policy, such as auto-movable:ratio=401, or that of the file with this label. Repeatable.  [default:"
+    " those of the file, and three others beside a single one]",
+)
+@click.option("--machine", metavar="LABEL", help="Which machine, where the file has several.")
+@click.option("--guest", is_flag=True, help="Model the guest (idle Debian) where the file does not.")
+@click.option("--save", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save it as an experiment to run.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plan(file: Path, *, save: Path | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401  see below
+    """Say where plugged memory would go on a MACHINE, what it costs and whether it fails, and what would come back.
+
+    MACHINE is an experiment file (.toml; as memhp-sim import writes one): its machine, guest and policies count. Steps
+    are made in the order given, each when the guest is done with the one before; then everything that they added is
+    asked back, last things first. Without steps, all devices that the machine has are asked back.
+    """
+    from sim.experiment.reading import read_toml
+    from sim.what_if.plan import answer
+    from sim.what_if.question import question
+
+    steps = _in_order(click.get_current_context().meta[_ORDER], options)
+    asked = question(read_toml(file), steps, source=str(file), folder=file.parent, **options)
+    if save is not None:
+        _save(asked, save)
+    found = answer(asked)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        from sim.cli.plan_screen import print_answer
+
+        print_answer(standard_console(), found)
+    if any(outcome.error for outcome in found.outcomes):
+        from sim.cli.main import FAILED
+
+        raise click.exceptions.Exit(FAILED)
+
+
+def _in_order(order: list[str], options: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the steps among the ``options``, which they are taken out of, in the order in which they were given."""
+    values = {op: iter(options.pop(op)) for op in _OPS}
+    return [(op, next(values[op])) for op in order if op in values]
+
+
+def _save(asked: Question, path: Path) -> None:
+    import tomli_w
+
+    from sim.experiment.effective_config import effective_tables
+    from sim.results.atomic import write_atomically
+
+    tables = effective_tables(asked.experiment)
+    tables["name"] = path.stem
+    write_atomically(path, tomli_w.dumps(tables).encode())

@@ -1,0 +1,262 @@
+"""Answers a question: runs its steps under every policy, looks on, and says what became of each."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.engine import WorkloadError
+from sim.experiment import build
+from sim.kernel.diary import Decided, Failed, OutOfMemory, Refused
+from sim.kernel.policy_answers import PolicyError
+from sim.memory.errors import NAMES
+from sim.memory.groups import NO_GROUP
+from sim.memory.zones import OnlineType
+from sim.record.blockmap import BlockState
+from sim.units import us_to_seconds
+from sim.what_if.answer import Answer, Failure, Figures, Outcome, Piece, Reason, Return, Stay, Step, state_label
+from sim.what_if.look import Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from sim.experiment.plan import Cell
+    from sim.kernel.diary import Note
+    from sim.pages import PageGeometry
+    from sim.record.run_result import RunResult
+    from sim.what_if.look import DeviceLook, Look
+    from sim.what_if.question import Question
+
+_VIRTIO_MEM: Final = "virtio-mem"
+
+
+def answer(question: Question) -> Answer:
+    """Run the steps of ``question`` under each of its policies and return what came of them."""
+    combination = question.experiment.combinations[0]
+    ahead = len(question.steps) - question.back
+    return Answer(
+        source=question.source,
+        machine=combination.machine.label,
+        kernel=combination.machine.spec.kernel,
+        block_size=combination.machine.spec.block_size,
+        guest=combination.guest.model,
+        steps=question.steps[:ahead],
+        back=question.steps[ahead:],
+        remarks=question.remarks,
+        outcomes=tuple(_outcome(question, cell) for cell in question.cells),
+    )
+
+
+def _outcome(question: Question, cell: Cell) -> Outcome:
+    label = cell.combination.policy.label
+    own = label == question.own
+    notes: list[Note] = []
+    watched = Watched(steps=question.steps, pause=question.pause, notes=notes)
+    try:
+        result = build.simulation(cell, lambda _us, note: notes.append(note), asks=watched)()
+    except (PolicyError, WorkloadError) as error:
+        return Outcome(label, own, error=str(error))
+    reader = _Reader(result, watched.looks, notes, cell.combination.machine.spec.geometry)
+    ahead = len(question.steps) - question.back
+    looks = watched.looks
+    wanted, returned = _balance(looks[ahead], looks[-1], question.steps[ahead:])
+    return Outcome(
+        label,
+        own,
+        before=reader.figures(looks[0]),
+        steps=tuple(reader.step(number, asked) for number, asked in enumerate(question.steps[:ahead], 1)),
+        back=tuple(
+            reader.given_back(number, asked) for number, asked in enumerate(question.steps, 1) if number > ahead
+        ),
+        wanted=wanted,
+        returned=returned,
+        died=looks[-1].dead,
+    )
+
+
+def _balance(before: Look, last: Look, asked: Sequence[str]) -> tuple[int, int]:
+    """Return the bytes that devices had beyond what they were to keep in the end, and those that came back."""
+    wanted = returned = 0
+    for name in dict.fromkeys(map(_device, asked)):
+        had, left = before.devices.get(name), last.devices.get(name)
+        if had is not None:
+            kept = 0 if left is None else left.plugged
+            wanted += had.plugged - _to_keep(left)
+            returned += had.plugged - kept
+    return wanted, returned
+
+
+def _to_keep(device: DeviceLook | None) -> int:
+    """Return the bytes that a device is to keep which was asked back: a DIMM or dax device goes as a whole."""
+    return device.requested if device is not None and device.kind == _VIRTIO_MEM else 0
+
+
+class _Reader:
+    """Says what happened between two looks."""
+
+    def __init__(self, result: RunResult, looks: Sequence[Look], notes: Sequence[Note], geometry: PageGeometry) -> None:
+        self._result = result
+        self._looks = looks
+        self._notes = notes
+        self._block_bytes = result.block_pages * result.page_size
+        self._memmap = geometry.memmap_pages(result.block_pages) * result.page_size
+
+    def figures(self, look: Look) -> Figures:
+        """Return the figures of a moment."""
+        guest = look.guest
+        offline = int(np.count_nonzero(look.states == BlockState.OFFLINE)) * self._block_bytes
+        devices = {name: device.plugged for name, device in look.devices.items()}
+        if guest is None:
+            return Figures(look.movable, look.kernel, offline, devices)
+        return Figures(
+            look.movable,
+            look.kernel,
+            offline,
+            devices,
+            guest.mem_total,
+            guest.available,
+            guest.headroom,
+            dict(guest.memmap),
+        )
+
+    def step(self, number: int, asked: str) -> Step:
+        """Return what came of a step, the first being 1."""
+        before, after = self._looks[number - 1], self._looks[number]
+        notes = self._notes[before.notes : after.notes]
+        rows = self._result.events[before.rows : after.rows, 0]
+        device = after.devices.get(_device(asked))
+        memmap, hosted = self._memmap_of(before, after)
+        return Step(
+            asked=asked,
+            seconds=us_to_seconds(int(rows[-1] - rows[0])) if len(rows) else 0.0,
+            pieces=tuple(_pieces(before, after, notes)),
+            memmap=memmap,
+            memmap_zones=_by_zone(before, after),
+            hosted=hosted,
+            failures=_failures(notes),
+            refused=sum(isinstance(note, Refused) for note in notes),
+            kills=_kills(notes),
+            short=abs(device.plugged - device.requested) if device is not None and device.kind == _VIRTIO_MEM else 0,
+            after=self.figures(after),
+        )
+
+    def _memmap_of(self, before: Look, after: Look) -> tuple[int, int]:
+        """Return the bytes of memmap that blocks took of kernel zones, and those that they hold themselves."""
+        now, then = after.memmap_blocks, before.memmap_blocks
+        return (now[0] - then[0]) * self._memmap, (now[1] - then[1]) * self._memmap
+
+    def given_back(self, number: int, asked: str) -> Return:
+        """Return what came back when step ``number`` asked for it."""
+        name = _device(asked)
+        before, after = self._looks[number - 1], self._looks[number]
+        notes = self._notes[before.notes : after.notes]
+        had, left = before.devices.get(name), after.devices.get(name)
+        if had is None:
+            return Return(asked, name, 0, 0, (), _failures(notes), _kills(notes))
+        wanted = had.plugged - _to_keep(left)
+        returned = had.plugged - (0 if left is None else left.plugged)
+        stays = tuple(_stays(after, name, notes)) if returned < wanted else ()
+        return Return(asked, name, wanted, returned, stays, _failures(notes), _kills(notes))
+
+
+def _device(asked: str) -> str:
+    """Return the device that a written step is about."""
+    op, _, text = asked.partition(" ")
+    if op in ("plug", "demand"):
+        return text.rpartition("id=")[2]
+    return text.rpartition(":")[0] if op == "resize" else text
+
+
+def _pieces(before: Look, after: Look, notes: Sequence[Note]) -> Iterator[Piece]:
+    width = len(after.states)
+    then = np.full(width, BlockState.ABSENT, dtype=np.int8)
+    then[: len(before.states)] = before.states
+    changed = then != after.states
+    nodes = after.nodes
+    reasons = {note.block: note for note in notes if isinstance(note, Decided)}
+    key = np.where(changed, then.astype(np.int64) * 1000 + after.states.astype(np.int64) + nodes * 100_000, -(1 << 40))
+    for first, count in _runs(key):
+        if not changed[first]:
+            continue
+        yield Piece(
+            first,
+            count,
+            int(nodes[first]),
+            state_label(int(then[first])),
+            state_label(int(after.states[first])),
+            tuple(_reasons(first, count, reasons)),
+        )
+
+
+def _reasons(first: int, count: int, decided: dict[int, Decided]) -> Iterator[Reason]:
+    """Yield the reason of the first block, and those that say something else than figures that go on."""
+    last = ""
+    for block in range(first, first + count):
+        note = decided.get(block)
+        if note is None:
+            continue
+        said = re.sub(r"\d+", "#", note.why.reason)
+        if said != last:
+            yield Reason(block, OnlineType(note.word).word, note.why.reason)
+            last = said
+
+
+def _runs(key: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield (first, count) of each run of equal values."""
+    if not len(key):
+        return
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(key)) + 1))
+    ends = np.append(starts[1:], len(key))
+    yield from zip(starts.tolist(), (ends - starts).tolist(), strict=True)
+
+
+def _by_zone(before: Look, after: Look) -> dict[str, int]:
+    if before.guest is None or after.guest is None:
+        return {}
+    then, now = before.guest.memmap, after.guest.memmap
+    changes = {
+        zone: now.get(zone, 0) - then.get(zone, 0) for zone in (*then, *(zone for zone in now if zone not in then))
+    }
+    return {zone: change for zone, change in changes.items() if change}
+
+
+def _failures(notes: Sequence[Note]) -> tuple[Failure, ...]:
+    found = Counter((note.device, note.error.errno, note.error.reason) for note in notes if isinstance(note, Failed))
+    return tuple(
+        Failure(device, NAMES.get(errno, str(errno)), reason, times) for (device, errno, reason), times in found.items()
+    )
+
+
+def _kills(notes: Sequence[Note]) -> tuple[str, ...]:
+    return tuple(note.kill.told for note in notes if isinstance(note, OutOfMemory))
+
+
+def _stays(look: Look, name: str, notes: Sequence[Note]) -> Iterator[Stay]:
+    """Yield the blocks of a device that are there, by their state and why they are."""
+    device = look.devices[name]
+    there = (look.groups == device.group) & (device.group != NO_GROUP) & (look.states != BlockState.ABSENT)
+    key = np.where(there, look.states.astype(np.int64) * 2, -100)
+    for note in notes:
+        if isinstance(note, Refused) and there[note.block]:
+            key[note.block] |= 1
+    for first, count in _runs(key):
+        if there[first]:
+            state = int(look.states[first])
+            yield Stay(first, count, state_label(state), _why(look, device.kind, state, refused=bool(key[first] & 1)))
+
+
+def _why(look: Look, kind: str, state: int, *, refused: bool) -> str:
+    if look.dead:
+        return "the guest is dead"
+    if refused:
+        return "refused: there are pages that cannot move"
+    if kind != _VIRTIO_MEM:
+        return "the device goes as a whole"
+    if state == BlockState.MOVABLE:
+        return "in use"
+    return "there are pages that cannot move"

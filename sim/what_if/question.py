@@ -1,0 +1,307 @@
+"""What is asked: a machine, steps, and policies to try them under, made into an experiment that can be run as it is."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.devices.specs import VirtioMemSpec
+from sim.experiment.load import load
+from sim.experiment.schema import LABEL_FORBIDS
+from sim.faults import Fault, InputError, shown, unknown_name
+from sim.kernel.timing import Timing, scale
+from sim.plugins import lookup
+from sim.units import MICROSECONDS
+from workloads.parts.step_words import StepReader, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from policies.contract import Policy
+    from sim.experiment.plan import Cell, Experiment
+    from sim.machine.spec import MachineSpec
+    from workloads.parts.request_log import Request
+
+COMPARISONS: Final[tuple[dict[str, Any], ...]] = (
+    {"name": "contig-zones"},
+    {"name": "auto-movable", "label": "auto-movable 301", "ratio": 301},
+    {"name": "online-movable"},
+)
+"""Policies that are tried beside a machine's own."""
+
+_BACK: Final = "unplug", "resize"
+_REST_US: Final = MICROSECONDS
+"""Time that is left to a guest in which no rule of user space is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An ``experiment`` of one cell for each policy, whose workload makes ``steps`` and asks back what they added.
+
+    ``steps`` are as written, the last ``back`` of them ask back. ``own`` is the label of the machine's own policy, None
+    where it has several or none. ``source`` is the file, or what stands for it. ``remarks`` say what was left out of
+    it. ``pause`` is the time in seconds between two steps.
+    """
+
+    source: str
+    experiment: Experiment
+    steps: tuple[str, ...]
+    back: int
+    own: str | None
+    remarks: tuple[str, ...]
+    pause: float
+
+    @property
+    def cells(self) -> list[Cell]:
+        """A cell for each policy."""
+        return list(self.experiment.cells())
+
+    @property
+    def machine(self) -> MachineSpec:
+        """The machine."""
+        return self.experiment.combinations[0].machine.spec
+
+
+def question(
+    tables: Mapping[str, Any],
+    steps: Iterable[tuple[str, str]] = (),
+    *,
+    source: str,
+    folder: Path,
+    machine: str | None = None,
+    policies: Sequence[str] = (),
+    guest: bool = False,
+) -> Question:
+    """Return the question that the ``tables`` of an experiment pose with these ``steps``, each (op, what it is about).
+
+    Paths in it are relative to ``folder``. ``machine`` is the label of one of several, ``policies`` are labels of the
+    file's or names with parameters (``auto-movable:ratio=401``); ``guest`` models one where the file has none. Raises
+    InputError with what is wrong.
+    """
+    base = {key: value for key, value in tables.items() if key not in ("workloads", "sweep", "baseline", "published")}
+    base["replications"] = 1
+    if guest and "guest" not in base:
+        base["guest"] = {"model": "linux"}
+    remarks = _left_out(tables)
+    asked = _load(base, folder, source)
+    label = _one_machine(asked, machine, source)
+    base["machines"] = tuple(
+        table for table, known in zip(base["machines"], asked.machines, strict=True) if known == label
+    )
+    spec = next(each.machine.spec for each in asked.combinations if each.machine.label == label)
+    own = asked.policies[0] if len(asked.policies) == 1 else None
+    base["policies"] = tuple(_policies(base["policies"], asked.policies, policies))
+    requests = _requests(steps, spec, modelled=asked.combinations[0].guest.model != "none")
+    back = _asked_back(requests, spec)
+    if not requests and not back:
+        what = "nothing is asked: name a step, such as --plug dimm:16GiB; the machine has no devices to ask back"
+        raise InputError(source, [Fault("", what)])
+    everything = [written(request) for request in (*requests, *back)]
+    guests = dict(base.get("guest", {}))
+    if guests.get("model", "none") != "none":
+        base["guest"] = {"sample_every": 1.0, **guests}
+    experiment = _load(base, folder, source)
+    pause = _pause(experiment, requests)
+    workload = {"name": "steps", "steps": tuple(everything), "pause": pause}
+    experiment = _load({**base, "workloads": (workload,)}, folder, source)
+    return Question(source, experiment, tuple(everything), len(back), own, tuple(remarks), pause)
+
+
+def _load(tables: Mapping[str, Any], folder: Path, source: str) -> Experiment:
+    try:
+        return load(tables, folder=folder, idle=True)
+    except InputError as error:
+        raise InputError(source, error.faults) from error
+
+
+def _left_out(tables: Mapping[str, Any]) -> list[str]:
+    remarks = []
+    if "sweep" in tables:
+        remarks.append("what the file sweeps is left out: every value is the one in its own table")
+    return remarks
+
+
+def _one_machine(experiment: Experiment, label: str | None, source: str) -> str:
+    """Return the label of the machine that is meant. Raises InputError where that is not clear."""
+    labels = experiment.machines
+    if label is not None:
+        if label not in labels:
+            raise InputError("--machine", [Fault("", unknown_name("machine", label, labels))])
+        return label
+    if len(labels) > 1:
+        what = f"has several machines; choose one with --machine: {', '.join(labels)}"
+        raise InputError(source, [Fault("", what)])
+    return labels[0]
+
+
+def _policies(
+    tables: Sequence[Mapping[str, Any]], labels: Sequence[str], chosen: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """Return the tables of the policies to try: those ``chosen``, else the file's, with others beside a single one."""
+    own = dict(zip(labels, tables, strict=True))
+    if chosen:
+        picked = [own.get(text) or _policy(text) for text in chosen]
+        return list({str(table): table for table in picked}.values())
+    if len(tables) > 1:
+        return list(tables)
+    beside = [table for table in COMPARISONS if not any(_alike(table, other) for other in tables)]
+    return [*tables, *beside]
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two tables are the same policy with the same parameters, whatever it is called."""
+    return _parameters(one) == _parameters(other)
+
+
+def _parameters(table: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        known = {each.name: each.written for each in lookup.find(lookup.POLICY, table["name"]).parameters}
+    except lookup.PluginError:
+        known = {}
+    return known | {key: value for key, value in table.items() if key != "label"}
+
+
+def _policy(text: str) -> dict[str, Any]:
+    """Return the table of a policy from ``NAME[:key=value,...]``. Raises InputError for a key without a value."""
+    name, _, parameters = text.partition(":")
+    if name.endswith(".py"):
+        class_name, _, parameters = parameters.partition(":")
+        name = f"{name}:{class_name}"
+    table: dict[str, Any] = {"name": name}
+    label = "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in text)
+    for part in filter(None, parameters.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InputError("--policy", [Fault("", f"{shown(text)}: {shown(part)} is not key=value, as ratio=401 is")])
+        table[key.strip()] = _value(value.strip())
+    return {**table, "label": table.pop("label", label)}
+
+
+def _value(text: str) -> object:
+    """Return a value as TOML has it, or the text itself where TOML would want quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def attached(machine: MachineSpec) -> dict[str, int | None]:
+    """Return the devices that a machine has from its start on: requested bytes of virtio-mem, None for all others."""
+    devices: dict[str, int | None] = {}
+    for dimms in machine.cold_dimms:
+        for _ in range(dimms.count):
+            devices[f"cold{len(devices)}"] = None
+    return devices
+
+
+def _requests(steps: Iterable[tuple[str, str]], machine: MachineSpec, *, modelled: bool) -> list[Request]:
+    """Return what the steps ask. Raises InputError with everything that is wrong with them on this machine."""
+    devices = attached(machine)
+    reader = StepReader(devices)
+    requests: list[Request] = []
+    faults: list[str] = []
+    for op, text in steps:
+        before = len(reader.faults)
+        read = reader.read(op, text)
+        faults += reader.faults[before:]
+        for request in read:
+            what = _wrong(request, devices, machine, modelled=modelled)
+            if what is not None:
+                faults.append(f"{shown(f'{op} {text}')}: {what}")
+        requests += read
+    if faults:
+        raise InputError("the steps", [Fault("", fault) for fault in faults])
+    return requests
+
+
+def _wrong(request: Request, devices: dict[str, int | None], machine: MachineSpec, *, modelled: bool) -> str | None:
+    """Return what is wrong with a request on this machine, None where nothing is; ``devices`` are kept up to date."""
+    device, spec = request.device, request.spec
+    if spec is not None:
+        last = len(machine.nodes) - 1
+        if spec.node > last:
+            return f"there is no node {spec.node}; the machine has {'node 0 only' if not last else f'0 to {last}'}"
+        if device in devices:
+            return f"{shown(device)} is attached already"
+        devices[device] = spec.requested if isinstance(spec, VirtioMemSpec) else None
+    elif request.op == "demand":
+        return None if modelled else "there is no guest that could use memory; add --guest, or [guest] to the file"
+    elif device not in devices:
+        there = "" if devices else "; the machine has none, and no step before this one plugs one"
+        return f"{unknown_name('device', device, devices)}{there}" if devices else f"no device {shown(device)}{there}"
+    elif request.op == "resize":
+        if devices[device] is None:
+            return f"{shown(device)} is no virtio-mem device; only those can be resized"
+        devices[device] = request.size
+    elif devices[device] is not None:
+        return f"virtio-mem device {shown(device)} cannot be unplugged; resize it to 0"
+    else:
+        del devices[device]
+    return None
+
+
+def _asked_back(requests: Sequence[Request], machine: MachineSpec) -> list[Request]:
+    """Return the requests that ask back what ``requests`` add, last things first; all that is there without any."""
+    devices = attached(machine)
+    if not any(request.op in ("plug", *_BACK) for request in requests):
+        return [_back(device, None if size is None else 0) for device, size in reversed(devices.items())]
+    before: list[tuple[str, int | None]] = []
+    """By step: the device and what was requested of it before (virtio-mem), None for one that goes as a whole."""
+    for request in requests:
+        device, spec = request.device, request.spec
+        if spec is not None:
+            is_virtio_mem = isinstance(spec, VirtioMemSpec)
+            before.append((device, 0 if is_virtio_mem else None))
+            devices[device] = spec.requested if isinstance(spec, VirtioMemSpec) else None
+        elif request.op == "resize":
+            before.append((device, devices[device]))
+            devices[device] = request.size
+        elif request.op == "unplug":
+            devices.pop(device)
+    back = []
+    for device, size in reversed(before):
+        if device not in devices:
+            continue
+        now = devices[device]
+        if size is None:
+            back.append(_back(device, None))
+            del devices[device]
+        elif now is not None and size < now:
+            back.append(_back(device, size))
+            devices[device] = size
+    return back
+
+
+def _back(device: str, size: int | None) -> Request:
+    from workloads.parts.request_log import Request
+
+    return Request(0, "unplug", device) if size is None else Request(0, "resize", device, size=size)
+
+
+def _pause(experiment: Experiment, requests: Sequence[Request]) -> float:
+    """Return the seconds after which no rule of user space is at work any more, under any of the policies."""
+    from sim.experiment import build
+
+    most = max((_size(request) for request in requests), default=0)
+    waits = [_REST_US]
+    for each in experiment.combinations:
+        policy = build.policy(each.policy, experiment.folder)
+        if policy.user_space is not None:
+            waits.append(_REST_US + _rule_takes(policy, most, each.timing))
+    return math.ceil(max(waits) / MICROSECONDS)
+
+
+def _rule_takes(policy: Policy, size: int, timing: Timing) -> int:
+    rule = policy.user_space
+    return 0 if rule is None else rule.delay_us + rule.begins_us + scale(timing.online, size)
+
+
+def _size(request: Request) -> int:
+    """Return the bytes that a request may bring."""
+    spec = request.spec
+    if spec is None:
+        return request.size if request.op == "resize" else 0
+    return spec.requested if isinstance(spec, VirtioMemSpec) else spec.size

@@ -1,0 +1,120 @@
+"""The command ``plan``: its screens at several widths, its order of steps, and what it saves."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sim.cli.main import main
+from sim.cli.plan_screen import size
+from sim.units import GIB, MIB, TIB
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MACHINE = '[[machines]]\nboot_memory = "4GiB"\n[[policies]]\nname = "contig-zones"\n'
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> str:
+    path = tmp_path / "guest.toml"
+    path.write_text(f'{MACHINE}[guest]\nmodel = "linux"\n', "utf-8")
+    return str(path)
+
+
+def planned(*arguments: str, width: int = 120, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["plan", *arguments], env={"COLUMNS": str(width)})
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_screens_keep_to_their_width(machine: str, width: int) -> None:
+    steps = "--plug", "dimm:16GiB", "--plug", "virtio-mem:32GiB", "--demand", "kernel:2GiB"
+    lines = planned(machine, *steps, width=width).output.splitlines()[5:]
+    assert max(map(len, lines)) <= width
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_one_table_of_80_columns_says_it_all(machine: str) -> None:
+    lines = planned(machine, "--plug", "dimm:16GiB", width=80).output.splitlines()
+    at = next(number for number, line in enumerate(lines) if "memmap" in line)
+    assert lines[at].split() == ["Movable", "kernel", "memmap", "left", "fails", "returns", "stays"]
+    assert lines[at + 2].split() == ["contig-zones", "*", "0", "16GiB", "256MiB", "19.4GiB", "no", "16GiB", "0"]
+    assert lines[at + 4].split()[:4] == ["online-movable", "16GiB", "0", "256MiB"]
+    assert lines[at + 5] == "* this machine's own policy"
+
+
+def test_steps_are_made_in_the_order_in_which_they_are_given(machine: str) -> None:
+    steps = ["--plug", "dimm:1GiB", "--unplug=dimm0", "--plug", "dimm:2GiB,id=dimm0", "--unplug", "dimm0"]
+    found = json.loads(planned(machine, "--json", *steps).output)
+    assert found["steps"] == ["plug dimm:1GiB@0,id=dimm0", "unplug dimm0", "plug dimm:2GiB@0,id=dimm0", "unplug dimm0"]
+
+
+def test_zones_that_take_turns_are_told_in_one_line(machine: str) -> None:
+    """96 blocks by the 4 GiB of boot memory, and three more for each in a kernel zone: 96 + 40 * (1 + 3) = 256."""
+    output = planned(machine, "--plug", "virtio-mem:32GiB", "--policy", "auto-movable").output
+    assert "    blocks 40-295 (32GiB, node 0) -> in turns: Movable 216 blocks, Normal 40 blocks\n" in output
+    assert "      block 40 -> Movable: fits: MOVABLE 0 + block 32768 <= limit" in output
+    assert "      block 136 -> Normal: all nodes: MOVABLE 3145728 + block 32768 > limit" in output
+
+
+def test_what_stays_is_told_with_the_reason(machine: str) -> None:
+    steps = "--plug", "virtio-mem:32GiB", "--demand", "kernel:4GiB", "--policy", "auto-movable"
+    output = planned(machine, *steps).output
+    assert " blocks between 136 and " in output
+    assert " in Normal: there are pages that cannot move\n" in output
+    assert " of 32GiB come back, " in output
+
+
+def test_without_a_guest_it_says_what_is_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "guest.toml"
+    path.write_text(MACHINE, "utf-8")
+    output = planned(str(path), "--plug", "dimm:1GiB").output
+    assert "No guest is modelled, so that nothing runs short and everything can be taken back: add --guest." in output
+    assert "room for the kernel" not in output
+    assert "room for the kernel" in planned(str(path), "--plug", "dimm:1GiB", "--guest").output
+
+
+def test_what_was_typed_wrong_is_told_with_exit_code_2(machine: str) -> None:
+    output = planned(machine, "--plug", "dimm:1GB", "--unplug", "dimm0", code=2).output
+    assert output.startswith("Error: the steps: 2 faults\n  'plug dimm:1GB': size: '1GB' is not a size")
+    assert "does not exist" in planned("nowhere.toml", "--plug", "dimm:1GiB", code=2).output
+
+
+def test_a_policy_that_fails_is_told_with_exit_code_1(machine: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from memhp_sim import Policy\nclass Mine(Policy):\n    name, summary = 'mine', 'fails'\n"
+        "    def zone_for(self, request, memory):\n        raise RuntimeError('no idea')\n",
+        "utf-8",
+    )
+    output = planned(machine, "--plug", "dimm:1GiB", "--policy", "mine.py:Mine", code=1).output
+    assert "no idea" in output
+    assert "policy" in output
+
+
+def test_what_is_saved_runs_as_an_experiment(machine: str, tmp_path: Path) -> None:
+    saved = tmp_path / "elsewhere" / "what-if.toml"
+    saved.parent.mkdir()
+    planned(machine, "--plug", "dimm:1GiB", "--save", str(saved))
+    tables = tomllib.loads(saved.read_text("utf-8"))
+    assert tables["workloads"][0]["steps"] == ["plug dimm:1GiB@0,id=dimm0", "unplug dimm0"]
+    result = CliRunner().invoke(main, ["run", str(saved), "--out", str(tmp_path), "--no-plots", "--workers", "1"])
+    assert result.exit_code == 0, result.output
+    assert "3 of 3 runs completed" in result.output
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0"), (16 * GIB, "16GiB"), (-256 * MIB, "-256MiB"), (999, "999B"), (1000 * MIB, "1000MiB"),
+        (GIB + 1, "1GiB"), (19 * GIB + 820 * MIB, "19.8GiB"), (1008 * GIB, "1008GiB"), (3 * TIB // 2, "1.5TiB"),
+        (-4 * MIB - 4096, "-4MiB"), (4096, "4KiB"), (1234, "1.21KiB"), (1001, "1001B"),
+    ],
+)  # fmt: skip
+def test_sizes_are_short(amount: int, text: str) -> None:
+    assert size(amount) == text

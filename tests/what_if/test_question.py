@@ -1,0 +1,166 @@
+"""What is asked: which machine, which policies, which steps, what is asked back, and what is wrong with all that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.faults import InputError
+from sim.what_if.question import Question, question
+
+MACHINE: dict[str, Any] = {"machines": [{"boot_memory": "4GiB"}], "policies": [{"name": "contig-zones"}]}
+WITH_GUEST = {**MACHINE, "guest": {"model": "linux"}}
+
+
+def asked(*steps: str, tables: dict[str, Any] | None = None, **options: Any) -> Question:  # noqa: ANN401
+    pairs = [(op, text) for op, _, text in (step.partition(" ") for step in steps)]
+    return question(tables or MACHINE, pairs, source="guest.toml", folder=Path(), **options)
+
+
+def faults(*steps: str, **options: Any) -> list[str]:  # noqa: ANN401
+    with pytest.raises(InputError) as caught:
+        asked(*steps, **options)
+    return [f"{caught.value.source}: {fault}" for fault in caught.value.faults]
+
+
+def labels(found: Question) -> list[str]:
+    return found.experiment.policies
+
+
+def test_what_is_added_is_asked_back_last_things_first() -> None:
+    found = asked("plug dimm:1GiB", "plug virtio-mem:1GiB,max=8GiB", "resize vmem0:4GiB", "plug dax:2GiB")
+    assert found.back == 4
+    assert found.steps == (
+        "plug dimm:1GiB@0,id=dimm0",
+        "plug virtio-mem:1GiB@0,max=8GiB,id=vmem0",
+        "resize vmem0:4GiB",
+        "plug dax:2GiB@0,id=dax0",
+        "unplug dax0",
+        "resize vmem0:1GiB",
+        "resize vmem0:0B",
+        "unplug dimm0",
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "back"),
+    [
+        (["plug dimm:1GiB", "unplug dimm0"], []),
+        (["plug dimm:1GiB", "unplug dimm0", "plug dimm:2GiB,id=dimm0"], ["unplug dimm0"]),
+        (["plug virtio-mem:4GiB", "resize vmem0:1GiB"], ["resize vmem0:0B"]),
+        (["plug virtio-mem:1GiB,max=9GiB", "resize vmem0:4GiB", "resize vmem0:512MiB"], ["resize vmem0:0B"]),
+        (["plug virtio-mem:1GiB,max=9GiB", "resize vmem0:0"], []),
+    ],
+)
+def test_what_a_step_took_back_is_not_asked_back_again(steps: list[str], back: list[str]) -> None:
+    found = asked(*steps)
+    assert list(found.steps[len(steps) :]) == back
+
+
+def test_without_steps_all_devices_are_asked_back() -> None:
+    tables = {**MACHINE, "machines": [{"boot_memory": "4GiB", "cold_dimms": [{"size": "1GiB", "count": 2}]}]}
+    assert asked(tables=tables).steps == ("unplug cold1", "unplug cold0")
+    assert faults() == [
+        "guest.toml: nothing is asked: name a step, such as --plug dimm:16GiB; the machine has no devices to ask back"
+    ]
+
+
+def test_a_name_of_the_machine_is_not_given_to_another_device() -> None:
+    tables = {**MACHINE, "machines": [{"boot_memory": "4GiB", "cold_dimms": [{"size": "1GiB"}]}]}
+    assert asked("unplug cold0", "plug dimm:1GiB", tables=tables).steps[-1] == "unplug dimm0"
+    assert faults("plug dimm:1GiB,id=cold0", tables=tables) == [
+        "the steps: 'plug dimm:1GiB,id=cold0': 'cold0' is attached already"
+    ]
+
+
+def test_all_faults_of_the_steps_are_told_at_once() -> None:
+    nowhere = "the machine has none, and no step before this one plugs one"
+    right = "write a number of bytes or a string such as '512MiB' or '4GiB'"
+    unknown = "there is no guest that could use memory; add --guest, or [guest] to the file"
+    steps = "plug dimm:1GB", "resize dimm7:1GiB", "plug dax:1GiB@3", "demand kernel:1GiB", "unplug dax1"
+    assert faults(*steps) == [
+        f"the steps: 'plug dimm:1GB': size: '1GB' is not a size: {right}",
+        f"the steps: 'resize dimm7:1GiB': no device 'dimm7'; {nowhere}",
+        "the steps: 'plug dax:1GiB@3': there is no node 3; the machine has node 0 only",
+        f"the steps: 'demand kernel:1GiB': {unknown}",
+        f"the steps: 'unplug dax1': no device 'dax1'; {nowhere}",
+    ]
+    cold = {**MACHINE, "machines": [{"boot_memory": "4GiB", "cold_dimms": [{"size": "1GiB"}]}]}
+    assert faults("resize cold0:1GiB", "unplug cld0", tables=cold) == [
+        "the steps: 'resize cold0:1GiB': 'cold0' is no virtio-mem device; only those can be resized",
+        "the steps: 'unplug cld0': unknown device 'cld0'; did you mean 'cold0'? Valid: cold0",
+    ]
+    assert faults("plug virtio-mem:1GiB", "unplug vmem0") == [
+        "the steps: 'unplug vmem0': virtio-mem device 'vmem0' cannot be unplugged; resize it to 0"
+    ]
+
+
+def test_a_single_policy_is_the_machines_own_and_gets_others_beside_it() -> None:
+    found = asked("plug dimm:1GiB")
+    assert (found.own, labels(found)) == ("contig-zones", ["contig-zones", "auto-movable 301", "online-movable"])
+    tables = {**MACHINE, "policies": [{"name": "auto-movable", "label": "ours"}]}
+    found = asked("plug dimm:1GiB", tables=tables)  # 301 is the default ratio
+    assert (found.own, labels(found)) == ("ours", ["ours", "contig-zones", "online-movable"])
+    tables = {**MACHINE, "policies": [{"name": "auto-movable", "ratio": 401}]}
+    assert labels(asked("plug dimm:1GiB", tables=tables))[0] == "auto-movable"
+    assert len(labels(asked("plug dimm:1GiB", tables=tables))) == 4
+
+
+def test_several_policies_are_compared_with_each_other() -> None:
+    tables = {**MACHINE, "policies": [{"name": "offline"}, {"name": "online-movable"}], "baseline": "offline"}
+    found = asked("plug dimm:1GiB", tables=tables)
+    assert (found.own, labels(found)) == (None, ["offline", "online-movable"])
+
+
+def test_policies_can_be_named_with_parameters() -> None:
+    found = asked("plug dimm:1GiB", policies=["auto-movable:ratio=401", "contig-zones", "headroom:reserve=64MiB"])
+    assert (found.own, labels(found)) == (
+        "contig-zones",
+        ["auto-movable-ratio-401", "contig-zones", "headroom-reserve-64MiB"],
+    )
+    parameters = [each.policy.parameters for each in found.experiment.combinations]
+    assert (parameters[0]["ratio"], parameters[2]["reserve"]) == (401, 64 << 20)
+    assert faults("plug dimm:1GiB", policies=["auto-movable:401"]) == [
+        "--policy: 'auto-movable:401': '401' is not key=value, as ratio=401 is"
+    ]
+    assert "unknown policy 'contig'; did you mean" in faults("plug dimm:1GiB", policies=["contig"])[0]
+
+
+def test_one_of_several_machines_has_to_be_named() -> None:
+    tables = {**MACHINE, "machines": [{"boot_memory": "1GiB"}, {"label": "big", "boot_memory": "64GiB"}]}
+    assert faults("plug dimm:1GiB", tables=tables) == [
+        "guest.toml: has several machines; choose one with --machine: 1GiB, big"
+    ]
+    assert faults("plug dimm:1GiB", tables=tables, machine="bigger") == [
+        "--machine: unknown machine 'bigger'; did you mean 'big'? Valid: 1GiB, big"
+    ]
+    found = asked("plug dimm:1GiB", tables=tables, machine="big")
+    assert found.machine.boot_memory == 64 << 30
+
+
+def test_what_the_file_sweeps_or_asks_plays_no_part() -> None:
+    tables = {
+        **WITH_GUEST,
+        "sweep": ({"product": {"machines": {"4GiB": {"kernel": ["6.1", "6.12"]}}}},),
+        "workloads": ({"name": "no-such-workload"},),
+        "replications": 30,
+    }
+    found = asked("plug dimm:1GiB", tables=tables)
+    assert len(found.cells) == 3
+    assert found.machine.kernel == "6.1"
+    assert found.remarks == ("what the file sweeps is left out: every value is the one in its own table",)
+
+
+def test_a_rule_of_user_space_is_given_the_time_that_it_needs() -> None:
+    """1 s to rest, 2.5 s until it acts, 5 ms for each of 128 blocks: 4.14 s, in whole seconds."""
+    tables = {**MACHINE, "policies": [{"name": "udev", "delay": 2.5}]}
+    assert asked("plug dimm:16GiB").pause == 1
+    assert asked("plug dimm:16GiB", tables=tables).pause == 5
+
+
+def test_a_fault_of_the_file_is_told_as_one() -> None:
+    assert faults("plug dimm:1GiB", tables={**MACHINE, "machines": [{"boot_memory": "4GB"}]})[0].startswith(
+        "guest.toml: machines[0].boot_memory: "
+    )
