@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sim.cli.console import print_notes, standard_console
+
 if TYPE_CHECKING:
     from sim.experiment.plan import Experiment
 
@@ -42,6 +44,7 @@ def validate(file: str, *, as_json: bool, probe: bool) -> None:
     click.echo(f"  runs       {cells}: {times}")
     if seconds is not None:
         click.echo(f"  time       about {_duration(seconds)} on one core")
+    print_notes(standard_console(), experiment.notes)
 
 
 def _as_json(experiment: Experiment, seconds: float | None) -> dict[str, object]:
@@ -56,6 +59,7 @@ def _as_json(experiment: Experiment, seconds: float | None) -> dict[str, object]
         "combinations": len(experiment.combinations),
         "cells": len(experiment),
         "estimated_seconds": seconds,
+        "notes": experiment.notes,
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from sim.cli.console import standard_console
+from sim.cli.console import print_notes, standard_console
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,6 +176,7 @@ def _perform(  # noqa: PLR0913  one argument for each option
         raise click.UsageError("--workers says how many processes to start here; the scheduler has its own workers")
 
     errors = Console(stderr=True, highlight=False)
+    print_notes(errors, experiment.notes)
     progress = RunProgress(errors, shown=not no_progress and errors.is_terminal)
     try:
         with progress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sim.experiment.schema import ExperimentTable
 from sim.experiment.variants import Variants
 from sim.faults import Faults
+from sim.machine.cmdline import MACHINE_FIELDS
 from sim.machine.spec import MachineSpec
 from sim.plugins import lookup
 from sim.units import format_size, us_to_seconds
@@ -54,10 +55,15 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
     }
     if experiment.cell_timeout is not None:
         tables["cell_timeout"] = experiment.cell_timeout
-    tables["machines"] = [_machine(label, entry.table) for label, entry in entries["machines"].items()]
-    tables["policies"] = [
-        _plugin(lookup.POLICY, label, entry.table, folder) for label, entry in entries["policies"].items()
+    swept = _swept_labels(experiment.tables.get("sweep", ()), "cmdline")
+    tables["machines"] = [
+        _machine(label, entry.table, told="cmdline" in entry.table or label in swept)
+        for label, entry in entries["machines"].items()
     ]
+    if "policies" in experiment.tables:
+        tables["policies"] = [
+            _plugin(lookup.POLICY, label, entry.table, folder) for label, entry in entries["policies"].items()
+        ]
     tables["workloads"] = [_workload(label, entry.table, folder) for label, entry in entries["workloads"].items()]
     tables["guest"] = _thawed(checked.guest.model_dump(by_alias=True, exclude_none=True))
     tables["timing"] = _timing(experiment.tables)
@@ -68,11 +74,12 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
     return tables
 
 
-def _machine(label: str, table: Mapping[str, Any]) -> dict[str, Any]:
+def _machine(label: str, table: Mapping[str, Any], *, told: bool) -> dict[str, Any]:
+    """Return a machine's table with its defaults; where it is ``told`` by a command line without those of its words."""
     defaults = {
         field.name: format_size(field.default) if field.name in _SIZES and field.default is not None else field.default
         for field in dataclasses.fields(MachineSpec)
-        if field.default is not dataclasses.MISSING
+        if field.default is not dataclasses.MISSING and not (told and field.name in MACHINE_FIELDS)
     }
     filled: dict[str, Any] = _thawed({"label": label, **defaults, **table})
     return {key: value for key, value in filled.items() if value is not None}
@@ -120,6 +127,12 @@ def _swept(sweeps: Iterable[Mapping[str, Any]], section: str) -> set[str]:
     """Return the keys of a ``section`` without labels that take several values."""
     tables = [table for sweep in sweeps for form in sweep.values() for table in _sequence(form)]
     return {key for table in tables for key in table.get(section, {})}
+
+
+def _swept_labels(sweeps: Iterable[Mapping[str, Any]], key: str) -> set[str]:
+    """Return the labels of machines whose ``key`` takes several values."""
+    tables = [table for sweep in sweeps for form in sweep.values() for table in _sequence(form)]
+    return {label for table in tables for label, keys in table.get("machines", {}).items() if key in keys}
 
 
 def _sequence(form: Any) -> tuple[Any, ...]:  # noqa: ANN401  a table, or the points of a sweep

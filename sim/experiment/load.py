@@ -32,7 +32,8 @@ def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None, 
     """Return the experiment in the TOML file ``source``, or in a mapping of the same shape.
 
     Paths in it are relative to the file's folder; those of a mapping to ``folder`` (the working directory where None).
-    One without workloads has nothing to run; ``idle`` takes it all the same, with one that asks nothing.
+    One without workloads has nothing to run; ``idle`` takes it all the same, with one that asks nothing, and where
+    there are neither policies nor a command line with the policy ``kernel`` as it is by default.
     Raises InputError with every fault that it has, each with its key.
     """
     if isinstance(source, Mapping):
@@ -43,9 +44,10 @@ def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None, 
         name, path = str(source), Path(source)
         tables, stem, folder = read_toml(path), path.stem, path.parent
     faults = Faults()
-    if idle and "workloads" not in tables:
+    idle = idle and "workloads" not in tables
+    if idle:
         tables = {**tables, "workloads": (IDLE,)}
-    experiment = _checked(tables, folder.resolve(), stem, faults)
+    experiment = _checked(tables, folder.resolve(), stem, faults, idle=idle)
     if experiment is None:
         raise InputError(name, sorted(dict.fromkeys(faults), key=_in_file_order))
     return experiment
@@ -63,14 +65,14 @@ def _in_file_order(fault: Fault) -> list[tuple[int, str]]:
     ]
 
 
-def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults) -> Experiment | None:
+def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults, *, idle: bool) -> Experiment | None:
     checked: ExperimentTable | None = None
     try:
         checked = ExperimentTable.model_validate(tables)
     except ValidationError as error:
         include_faults(error, ExperimentTable, faults)
     # From here on the raw tables are looked at, so that what a plug-in refuses shows beside faults of shape.
-    variants = Variants(tables, folder, faults)
+    variants = Variants(tables, folder, faults, idle=idle)
     sweep_tables = tables.get("sweep")
     if not isinstance(sweep_tables, tuple):
         sweep_tables = ()

@@ -8,8 +8,9 @@ memory.
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.settings import by_field
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, WorkloadSettings
     from sim.kernel.timing import Timing
     from sim.results.identity import CellId
+
+
+_NAMED: Final = 3
+"""Machines that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,21 @@ class Experiment:
         return list(dict.fromkeys(combination.machine.label for combination in self.combinations))
 
     @property
+    def notes(self) -> list[str]:
+        """What the machines' command lines say that is not taken as it stands: lines, each with its machines."""
+        own = "policies" in self.tables
+        machines: defaultdict[str, list[str]] = defaultdict(list)
+        for label, each in {each.machine.label: each.machine for each in self.combinations}.items():
+            for line in each.notes(policies=own):
+                machines[line].append(label)
+        return [f"machine {', '.join(labels[:_NAMED])}{_and_more(labels)}: {line}" for line, labels in machines.items()]
+
+    @property
     def scenarios(self) -> list[tuple[str, str]]:
         """Pairs of a machine's and a workload's label that are run, in the file's order."""
         pairs = ((each.machine.label, each.workload.label) for each in self.combinations)
         return list(dict.fromkeys(pairs))
+
+
+def _and_more(labels: list[str]) -> str:
+    return f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,9 +17,12 @@ from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.schema import GuestTable, MachineTable
 from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
 from sim.experiment.state_tables import read_state
-from sim.faults import InputError, shown, unknown_name
-from sim.machine.spec import ColdDimms, MachineSpec, NodeSpec
+from sim.faults import Fault, InputError, shown, unknown_name
+from sim.machine import cmdline
+from sim.machine.architecture import architecture_of
+from sim.machine.spec import DEFAULT_SERIES, ColdDimms, MachineSpec, NodeSpec
 from sim.machine.state import boot_memory
+from sim.pages import SMALLEST_PAGE
 from sim.plugins import lookup
 from sim.plugins.values import seconds
 from sim.units import format_size, parse_series, seconds_to_us
@@ -30,10 +33,15 @@ if TYPE_CHECKING:
 
     from sim.faults import Faults
     from sim.kernel.timing import Timing
+    from sim.machine.cmdline import CommandLine
     from sim.machine.state import MachineState
     from sim.plugins.lookup import Kind
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_RANGES: Final = ("soft_reserved", "reserved")
+
+AS_BOOTED: Final = "as booted"
+"""Label of the policy of an experiment that has none of its own: what each machine's command line says."""
 
 
 def machine(table: object, faults: Faults) -> MachineSettings | None:
@@ -47,21 +55,59 @@ def machine(table: object, faults: Faults) -> MachineSettings | None:
     nodes = _nodes(checked, state, faults)
     if nodes is None:
         return None
-    options = checked.model_dump(
-        exclude={"label", "boot_memory", "nodes", "soft_reserved", "reserved", "cold_dimms", "state"}, exclude_none=True
-    )
-    for name in ("soft_reserved", "reserved"):
-        options[name] = tuple((part.address, part.size) for part in getattr(checked, name) or ())
+    options = _options(checked)
+    said = _said(checked, options, sum(node.boot_memory for node in nodes))
+    if said is not None:
+        differing = [name for name, value in said.machine.items() if name in options and options[name] != value]
+        for name in differing:
+            faults.below("cmdline").add(f"{said.words[name]} and the key {name} differ; keep one of them")
+        if differing:
+            return None
+        options |= said.machine
     try:
         cold_dimms = tuple(ColdDimms(**dimms.model_dump()) for dimms in checked.cold_dimms or ())
         spec = MachineSpec(nodes=nodes, cold_dimms=cold_dimms, state=state, **options)
     except InputError as error:
-        for fault in error.faults:
-            # One node's memory is written as boot_memory; a fault must name the key that stands in the file.
-            short = checked.boot_memory is not None and fault.key.startswith("nodes")
-            faults.include([dataclasses.replace(fault, key=f"{faults.key}.{'boot_memory' if short else fault.key}")])
+        faults.include(_placed(fault, checked, said, faults) for fault in error.faults)
         return None
-    return MachineSettings(checked.label or "+".join(format_size(node.boot_memory) for node in nodes), spec)
+    return MachineSettings(checked.label or "+".join(format_size(node.boot_memory) for node in nodes), spec, said)
+
+
+def _options(checked: MachineTable) -> dict[str, Any]:
+    """Return the fields of a machine that its table gives, but for those of other tables (nodes, DIMMs, state)."""
+    options = checked.model_dump(
+        exclude={"label", "boot_memory", "nodes", "cmdline", *_RANGES, "cold_dimms", "state"}, exclude_none=True
+    )
+    for name in _RANGES:
+        ranges = getattr(checked, name)
+        if ranges is not None:
+            options[name] = tuple((part.address, part.size) for part in ranges)
+    return options
+
+
+def _said(checked: MachineTable, options: Mapping[str, Any], boot_memory: int) -> CommandLine | None:
+    """Return what the machine's command line says; None where it has none."""
+    if checked.cmdline is None:
+        return None
+    page_size = options.get("page_size", SMALLEST_PAGE)
+    try:
+        architecture = architecture_of(checked.architecture, page_size)
+        series = parse_series(checked.kernel or DEFAULT_SERIES)
+    except (KeyError, ValueError):  # faults of these keys, which the specification finds
+        return cmdline.CommandLine()
+    return cmdline.read(
+        checked.cmdline, boot_memory=boot_memory, architecture=architecture, page_size=page_size, series=series
+    )
+
+
+def _placed(fault: Fault, checked: MachineTable, said: CommandLine | None, faults: Faults) -> Fault:
+    """Return a fault of the machine under the key that stands in the file."""
+    if checked.boot_memory is not None and fault.key.startswith("nodes"):  # one node's memory is written as boot_memory
+        return Fault(f"{faults.key}.boot_memory", fault.what)
+    name = fault.key.partition("[")[0]
+    if said is not None and name in said.machine:
+        return Fault(f"{faults.key}.cmdline", f"{said.words[name]}: {fault.what}")
+    return Fault(f"{faults.key}.{fault.key}", fault.what)
 
 
 def _nodes(checked: MachineTable, state: MachineState | None, faults: Faults) -> tuple[NodeSpec, ...] | None:
@@ -86,6 +132,12 @@ def policy(table: Mapping[str, Any], folder: Path, faults: Faults) -> PluginSett
     """Return the policy that ``table`` names, with all its parameters."""
     settings, _ = _plugin(lookup.POLICY, table, folder, faults)
     return settings
+
+
+def booted_policy(machine: MachineSettings, folder: Path, faults: Faults) -> PluginSettings | None:
+    """Return the policy that a machine's command line makes the kernel go by."""
+    told = {} if machine.said is None else machine.said.policy
+    return policy({"name": "kernel", "label": AS_BOOTED, **told}, folder, faults)
 
 
 class Needs(NamedTuple):

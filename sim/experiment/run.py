@@ -227,6 +227,7 @@ def _write_manifest(
         seeds={"seed": experiment.seed, "replications": list(experiment.replications)},
         single=[{"machine": machine, "workload": workload} for machine, workload in single],
         until=None if extension is None else extension.settings(),
+        notes=experiment.notes,
         cells={"planned": report.planned, "completed": report.done, "failed": report.failures},
         timings=timings,
     )

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainVa
 from sim.experiment.state_tables import StateTable
 from sim.experiment.table import Address, Flag, Integer, Size, Table, Text
 from sim.faults import shown
+from sim.machine import cmdline
 from sim.plugins import values
 
 MOST_REPLICATIONS: Final = 100_000
@@ -31,6 +32,13 @@ def _label(text: object) -> str:
     if not label.strip("."):
         raise ValueError(f"{shown(label)} is not a label: it consists of dots")
     return label
+
+
+def _cmdline(text: object) -> str:
+    line = values.string(text)
+    if len(line) > cmdline.LONGEST:
+        raise ValueError(f"has {len(line)} characters; no kernel takes more than {cmdline.LONGEST}")
+    return line
 
 
 def _memmap_on_memory(value: object) -> bool | str:
@@ -58,6 +66,7 @@ def _between(low: int, high: int) -> AfterValidator:
 Label = Annotated[
     str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})
 ]
+CmdLine = Annotated[str, BeforeValidator(_cmdline), WithJsonSchema({"type": "string", "maxLength": cmdline.LONGEST})]
 Seconds = Annotated[float, BeforeValidator(values.seconds), WithJsonSchema({"type": "number", "minimum": 0})]
 PositiveSeconds = Annotated[
     float, BeforeValidator(_positive_seconds), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
@@ -103,6 +112,9 @@ class MachineTable(Table):
     )
     page_size: Size | None = Field(None, description="Base page: 4KiB (the default); on arm64 16KiB or 64KiB too.")
     kernel: Text | None = Field(None, description='Kernel series, such as "6.1".')
+    cmdline: CmdLine | None = Field(
+        None, description="The kernel's command line: sets the keys below that it has words for, and the policy."
+    )
     kernelcore: Size | None = Field(None, description="Boot parameter kernelcore=, in bytes.")
     kernelcore_percent: Integer | None = Field(None, description="Boot parameter kernelcore=50%, without the sign.")
     movablecore: Size | None = Field(None, description="Boot parameter movablecore=, in bytes.")
@@ -256,7 +268,10 @@ class ExperimentTable(Table):
         None, description="Seconds of real time after which a single run is cut off."
     )
     machines: Annotated[tuple[MachineTable, ...], Field(min_length=1, description="The guest machines.")]
-    policies: Annotated[tuple[PolicyTable, ...], Field(min_length=1, description="The policies to compare.")]
+    policies: Annotated[
+        tuple[PolicyTable, ...],
+        Field(min_length=1, description="The policies to compare. Default: what each machine's cmdline says."),
+    ] = ()
     workloads: Annotated[
         tuple[WorkloadTable, ...],
         Field(

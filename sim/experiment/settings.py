@@ -13,16 +13,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sim.machine.cmdline import CommandLine
     from sim.machine.spec import MachineSpec
     from sim.machine.state import MachineState
 
 
 @dataclass(frozen=True, slots=True)
 class MachineSettings:
-    """A machine and what it is called in tables."""
+    """A machine and what it is called in tables.
+
+    ``said`` is what its ``cmdline`` says, None where it has none. What that changes stands in ``spec``, or in the
+    policy where the experiment has none of its own.
+    """
 
     label: str
     spec: MachineSpec
+    said: CommandLine | None = None
+
+    def notes(self, *, policies: bool) -> list[str]:
+        """Return what is to be told of the command line; ``policies``: the experiment has some of its own."""
+        if self.said is None:
+            return []
+        lines = self.said.notes()
+        if policies and self.said.policy:
+            words = " ".join(dict.fromkeys(self.said.words[name] for name in self.said.policy))
+            lines.insert(0, f"{words}: not used, as the experiment has policies of its own")
+        elif not policies and "default_state" not in self.said.policy:
+            lines.insert(
+                0, "no memhp_default_state=: new blocks stay offline, as in a kernel built with upstream's default"
+            )
+        return lines
 
     def identity(self) -> dict[str, Any]:
         """Return the label and all fields of the machine."""

@@ -47,10 +47,11 @@ class _Workload(NamedTuple):
 class Variants:
     """The entries of an experiment file, and what becomes of them at the points of its sweeps.
 
-    ``tables`` may be wrong in any way; what can be looked at is, and adds its faults to ``faults``.
+    ``tables`` may be wrong in any way; what can be looked at is, and adds its faults to ``faults``. Where there are no
+    policies, each machine has that of its command line; it need not have one where nothing is run (``idle``).
     """
 
-    def __init__(self, tables: Mapping[str, Any], folder: Path, faults: Faults) -> None:
+    def __init__(self, tables: Mapping[str, Any], folder: Path, faults: Faults, *, idle: bool = False) -> None:
         self._tables = tables
         self._folder = folder
         self._faults = faults
@@ -58,6 +59,10 @@ class Variants:
         self._labels: dict[tuple[str, str], str] = {}
         """By section and label: what was written, where the label had to leave characters out."""
         self.entries = {section: dict(self._entries(section)) for section in LABELLED}
+        self._as_booted = "policies" not in tables
+        self._idle = idle
+        if self._as_booted:
+            self.entries["policies"] = {resolve.AS_BOOTED: Entry("policies", {}, ())}
         for entry in self.entries["workloads"].values():
             self._check_machines(entry)
 
@@ -94,7 +99,7 @@ class Variants:
         """Look at every entry at this ``point``, also at those that run nowhere: their faults shall show too."""
         for label in self.entries["machines"]:
             self._machine(label, point)
-        for label in self.entries["policies"]:
+        for label in self.entries["policies"] if not self._as_booted else ():
             self._policy(label, point)
         for label in self.entries["workloads"]:
             self._workload(label, point)
@@ -103,7 +108,7 @@ class Variants:
         self, machine_label: str, policy_label: str, workload_label: str, point: Point
     ) -> Combination | None:
         machine = self._machine(machine_label, point)
-        policy = self._policy(policy_label, point)
+        policy = self._booted(machine_label, point) if self._as_booted else self._policy(policy_label, point)
         workload = self._workload(workload_label, point)
         guest = self._single("guest", point, resolve.guest)
         timing = self._single("timing", point, resolve.timing)
@@ -145,6 +150,26 @@ class Variants:
         return self._variant(
             "policies", label, point, lambda table, faults: resolve.policy(table, self._folder, faults)
         )
+
+    def _booted(self, machine_label: str, point: Point) -> PluginSettings | None:
+        """Return the policy of a machine's command line, for an experiment that has no policies of its own."""
+        machine = self._machine(machine_label, point)
+        if machine is None:
+            return None
+        entry = self.entries["machines"][machine_label]
+        trials = {
+            target: trial
+            for target, trial in point.items()
+            if (target.section, target.label) == ("machines", machine_label)
+        }
+
+        def make(faults: Faults) -> PluginSettings | None:
+            if machine.said is None and not self._idle:
+                faults.below("cmdline").add("is missing: an experiment without policies goes by the machine's cmdline")
+                return None
+            return resolve.booted_policy(machine, self._folder, faults.below("cmdline"))
+
+        return self._once(("booted", machine_label), entry, trials, make)
 
     def _workload(self, label: str, point: Point) -> _Workload | None:
         def make(table: Mapping[str, Any], faults: Faults) -> _Workload | None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _MAX_BLOCK_SIZE: Final = 2 * GIB
 _MAX_SLOTS: Final = 4096  # far beyond any VMM, so that a limit of the guest can be looked for behind the machine's
 _LOG_BUFFER_MAX: Final = 1 << 31
+DEFAULT_SERIES: Final = "6.1"
 _FIRST_SERIES: Final = (5, 15)
 _CMA_PER_NODE_SINCE: Final = (7, 0)  # CONFIG_CMA_SIZE_PERNUMA: recorded of 7.3, absent in 6.12
 _LEAST_LOW_MEMORY: Final = 16 * MIB
@@ -92,7 +93,7 @@ class MachineSpec:
     nodes: tuple[NodeSpec, ...]
     block_size: int = 0
     section_size: int = 0
-    kernel: str = "6.1"
+    kernel: str = DEFAULT_SERIES
     kernelcore: int = 0
     kernelcore_percent: int = 0
     movablecore: int = 0

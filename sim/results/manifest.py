@@ -32,7 +32,7 @@ LIBRARIES: Final = ("matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "sci
 """Distributions whose version may change results, files or plots."""
 
 
-def build_manifest(
+def build_manifest(  # noqa: PLR0913  one argument for each part
     experiment: str,
     config: Mapping[str, Any],
     *,
@@ -40,6 +40,7 @@ def build_manifest(
     cells: Mapping[str, int],
     single: Sequence[Mapping[str, str]] = (),
     until: Mapping[str, float] | None = None,
+    notes: Sequence[str] = (),
     timings: Mapping[str, Any],
     code: str | None = None,
 ) -> dict[str, Any]:
@@ -47,9 +48,9 @@ def build_manifest(
 
     ``config`` is the effective configuration (JSON types), which runs again as it is; ``seeds`` the master seed and the
     replications; ``single`` the machines and workloads in which nothing is random, so that they have one run for each
-    policy; ``until`` how replications were added (None: not at all); ``cells`` how many were ``planned``, ``completed``
-    and ``failed``; ``timings`` everything that another run would have otherwise (when, how long, how many workers);
-    ``code`` what identifies the code (see
+    policy; ``until`` how replications were added (None: not at all); ``notes`` what of the machines' command lines is
+    not as written; ``cells`` how many were ``planned``, ``completed`` and ``failed``; ``timings`` everything that
+    another run would have otherwise (when, how long, how many workers); ``code`` what identifies the code (see
     :func:`sim.results.identity.code_version`, the default).
     """
     return {
@@ -67,6 +68,7 @@ def build_manifest(
         "seeds": dict(seeds),
         "nothing_random": [dict(pair) for pair in single],
         "until": None if until is None else dict(until),
+        "notes": list(notes),
         "config": dict(config),
         "config_sha256": sha256(canonical_json(dict(config))),
         "cells": dict(cells),

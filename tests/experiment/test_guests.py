@@ -63,7 +63,7 @@ def test_a_machine_too_small_for_its_guest_is_a_fault_of_the_machine(machine: di
 def test_what_the_machine_keeps_to_itself_is_no_part_of_what_the_kernel_takes(kept: dict[str, Any]) -> None:
     machines = [{"label": "small", "boot_memory": "8GiB", **kept}]
     ((_, what),) = faults(machines=machines, guest=LINUX)
-    left = "64MiB of boot memory (all that mem and soft_reserved leave of 8192MiB)"
+    left = "64MiB of boot memory (all that mem, soft_reserved and reserved leave of 8192MiB)"
     assert what.startswith(f"{left} are less than the kernel takes for itself, ")
     assert int(what.split("more than ")[1].split("MiB")[0]) < 160
 
