@@ -1,0 +1,73 @@
+"""What ``lsmem`` would print in a simulated guest: at the start of an experiment, and at any moment of a stored run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.experiment import build
+from sim.faults import InputError
+from sim.snapshot.run_picture import picture_of_run
+from sim.streams import Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.experiment.plan import Combination, Experiment
+    from sim.record.run_result import RunResult
+    from sim.snapshot.picture import Picture
+
+
+def picture_at_start(experiment: Experiment, combination: Combination) -> Picture:
+    """Return what there is before anything is asked of the machine of ``combination``: once it has booted.
+
+    DIMMs that are there at boot are put online as the policy, and its rules of user space, have it.
+    """
+    from sim import engine
+    from workloads.steps import Steps
+
+    machine = combination.machine.spec
+    result = engine.simulate(
+        machine,
+        build.policy(combination.policy, experiment.folder),
+        Steps(),
+        Streams(experiment.seed, 0),
+        timing=combination.timing,
+        guest=build.guest(combination.guest),
+    )
+    at_us = result.duration_us if machine.cold_dimms else 0
+    return _picture(result, at_us, combination, experiment.folder)
+
+
+def picture_of_cell(
+    result: RunResult, at_us: int, experiment: Experiment | None, labels: Mapping[str, Any]
+) -> Picture:
+    """Return what there is at microsecond ``at_us`` of a stored run.
+
+    ``labels`` are its row of the table ``runs``; ``experiment`` is what it is a run of, None where that is not known.
+    """
+    combination = None if experiment is None else _combination(experiment, labels)
+    if experiment is None or combination is None:
+        return picture_of_run(result, at_us)
+    return _picture(result, at_us, combination, experiment.folder)
+
+
+def _picture(result: RunResult, at_us: int, combination: Combination, folder: Path) -> Picture:
+    try:
+        policy = build.policy(combination.policy, folder)
+    except InputError:
+        policy = None
+    return picture_of_run(result, at_us, combination.machine.spec, build.guest(combination.guest), policy)
+
+
+def _combination(experiment: Experiment, labels: Mapping[str, Any]) -> Combination | None:
+    """Return the combination of a stored run: the one of its labels and of the values that it was swept with."""
+    for each in experiment.combinations:
+        names = {"machine": each.machine.label, "workload": each.workload.label, "policy": each.policy.label}
+        if all(labels[name] == value for name, value in names.items()) and all(
+            labels.get(name) == value for name, value in json.loads(json.dumps(dict(each.factors))).items()
+        ):
+            return each
+    return None
