@@ -21,10 +21,12 @@ from sim.analysis.plots import GUEST_PLOTS, PLOTS, styled
 from sim.analysis.regret import bound, regret
 from sim.experiment.choose_workers import choose_workers
 from sim.experiment.load import load
+from sim.experiment.pictures import picture_of_cell
 from sim.experiment.plan import Experiment
 from sim.experiment.run import run as run_experiment
 from sim.results.manifest import MANIFEST_NAME, read_manifest
 from sim.results.store import ResultStore
+from sim.units import seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from sim.analysis.intervals import Method
     from sim.record.run_result import RunResult
+    from sim.snapshot.picture import Picture
 
 __all__ = ["Results", "load", "open_results", "run"]
 
@@ -89,6 +92,21 @@ class Results:
     def result(self, cell: str) -> RunResult:
         """Return the run with the key ``cell`` as the engine gave it. Raises KeyError if there is none."""
         return self.store.result(cell)
+
+    def picture(self, cell: str, at: float | None = None) -> Picture:
+        """Return what there is ``at`` so many seconds (None: at the end) in the run with the key ``cell``.
+
+        As ``lsmem`` sees it in the guest, with zones, devices and MemTotal. Raises KeyError if there is no such run.
+        """
+        result = self.result(cell)
+        at_us = result.duration_us if at is None else seconds_to_us(at)
+        runs = self.runs()
+        labels = dict(runs[runs["cell"] == cell].iloc[0])
+        try:
+            experiment = self.experiment
+        except ValueError:  # of another version, or with plug-ins that are no longer there
+            experiment = None
+        return picture_of_cell(result, at_us, experiment, labels)
 
     def compare(self, scores: Sequence[str] = HEADLINE_SCORES, *, method: Method = "bounded") -> pd.DataFrame:
         """Return means and differences to the baseline with intervals; see :func:`sim.analysis.compare.compare`."""

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "rerun": ("sim.cli.run:rerun", "Run again what a manifest describes."),
     "validate": ("sim.cli.experiment:validate", "Check an experiment file and say what it would run."),
     "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
+    "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
     "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
     "workloads": ("sim.cli.plugins:workloads", "List the workloads with their parameters."),
     "presets": ("sim.cli.presets:presets", "List guests, times and loads that an experiment file can name."),

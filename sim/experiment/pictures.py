@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.experiment import build
@@ -14,6 +11,7 @@ from sim.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from sim.experiment.plan import Combination, Experiment
     from sim.record.run_result import RunResult
@@ -41,9 +39,7 @@ def picture_at_start(experiment: Experiment, combination: Combination) -> Pictur
     return _picture(result, at_us, combination, experiment.folder)
 
 
-def picture_of_cell(
-    result: RunResult, at_us: int, experiment: Experiment | None, labels: Mapping[str, Any]
-) -> Picture:
+def picture_of_cell(result: RunResult, at_us: int, experiment: Experiment | None, labels: Mapping[str, Any]) -> Picture:
     """Return what there is at microsecond ``at_us`` of a stored run.
 
     ``labels`` are its row of the table ``runs``; ``experiment`` is what it is a run of, None where that is not known.
@@ -63,11 +59,9 @@ def _picture(result: RunResult, at_us: int, combination: Combination, folder: Pa
 
 
 def _combination(experiment: Experiment, labels: Mapping[str, Any]) -> Combination | None:
-    """Return the combination of a stored run: the one of its labels and of the values that it was swept with."""
+    """Return the combination of a stored run, which its labels name."""
+    wanted = tuple(labels[name] for name in ("machine", "workload", "policy"))
     for each in experiment.combinations:
-        names = {"machine": each.machine.label, "workload": each.workload.label, "policy": each.policy.label}
-        if all(labels[name] == value for name, value in names.items()) and all(
-            labels.get(name) == value for name, value in json.loads(json.dumps(dict(each.factors))).items()
-        ):
+        if (each.machine.label, each.workload.label, each.policy.label) == wanted:
             return each
     return None

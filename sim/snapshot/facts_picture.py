@@ -54,9 +54,7 @@ def picture_of_facts(facts: Sequence[Facts]) -> Picture | None:
 
 
 def _filled(own: BlockView, more: BlockView) -> BlockView:
-    return own._replace(
-        **{name: getattr(more, name) for name in _ATTRIBUTES if getattr(own, name) is None}
-    )
+    return own._replace(**{name: getattr(more, name) for name in _ATTRIBUTES if getattr(own, name) is None})
 
 
 def _mem_total(facts: Sequence[Facts], zones: Sequence[ZoneView], page_size: int) -> tuple[int | None, list[str]]:

@@ -18,7 +18,7 @@ _ZONE_WORDS: Final = {SEVERAL: "several", "": "unknown"}
 
 
 def picture_text(picture: Picture, columns: Sequence[str] = COLUMNS, width: int = 80) -> str:
-    """Return what ``lsmem`` prints for ``columns``, and below it what it does not; remarks are at most ``width`` wide."""
+    """Return what ``lsmem`` prints for ``columns``, and below it what it does not; remarks are wrapped at ``width``."""
     parts = [lsmem_text(picture, columns), _zone_table(picture)]
     labels = "".join(f"{label:<{USUAL.label}} {value}\n" for label, value in _figures(picture))
     parts += [part for part in (labels, _device_table(picture)) if part]
@@ -69,7 +69,7 @@ def _figures(picture: Picture) -> Iterator[tuple[str, str]]:
     if picture.auto_movable_ratio is not None:
         yield "Configured ratio:", f"{picture.auto_movable_ratio:5} %"
     if picture.mem_total is not None:
-        yield "MemTotal:", f"{size_text(picture.mem_total):>5} ({picture.mem_total // KIB} kB)"
+        yield "MemTotal:", f"{picture.mem_total // KIB} kB"
 
 
 def _percent(ratio: Ratio) -> str:
@@ -88,9 +88,7 @@ def _device_table(picture: Picture) -> str:
     return _table(("DEVICE", "NODE", "REQUESTED", "PLUGGED", "ONLINE"), rows, left=1) if rows else ""
 
 
-def picture_json(
-    picture: Picture, columns: Sequence[str] = COLUMNS, beside: Mapping[str, object] | None = None
-) -> str:
+def picture_json(picture: Picture, columns: Sequence[str] = COLUMNS, beside: Mapping[str, object] | None = None) -> str:
     """Return what ``lsmem --json`` prints for ``columns``, with further keys after its own; sizes in them are bytes.
 
     ``beside`` are keys to come before those, such as which run it is.

@@ -36,10 +36,10 @@ def block_totals(picture: Picture) -> list[ZoneTotal]:
         # Before 4.13 an online block told where else it might go after where it is.
         zone = (view.zones or "").partition("/")[0] if view.state == "online" else OFFLINE
         counted[view.node, SEVERAL if zone.lower() == "none" else zone] += 1
-    views = {(zone.node, zone.zone): zone for zone in picture.zones if zone.present}
-    keys = sorted(
-        {*counted, *views}, key=lambda key: (-1 if key[0] is None else key[0], _place(key[1]), key[1])
-    )
+    views: dict[tuple[int | None, str], ZoneView] = {
+        (zone.node, zone.zone): zone for zone in picture.zones if zone.present
+    }
+    keys = sorted({*counted, *views}, key=lambda key: (-1 if key[0] is None else key[0], _place(key[1]), key[1]))
     return [ZoneTotal(*key, counted[key], views.get(key)) for key in keys]
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.snapshot.lsmem_view import (
@@ -159,6 +159,7 @@ def pictures(draw: st.DrawFn) -> Picture:
 
 
 @given(pictures())
+@settings(max_examples=settings().max_examples // 3)
 def test_any_machine_looks_as_the_installed_lsmem_prints_it(picture: Picture) -> None:
     version, spacing = installed_version(), installed_spacing()
     read = as_read_by(version, picture)

@@ -1,0 +1,216 @@
+"""``memhp-sim show``: of an experiment, of results at any time, and of real machines' files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from sim.api import open_results, run
+from sim.cli.main import main
+from sim.experiment.load import load
+from sim.snapshot.lsmem_view import lsmem_text
+from tests.support.shared import by_module
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+LOG = "t_s,op,device,kind,size_bytes\n10,plug,d0,dimm,256MiB\n60,unplug,d0,,\n90,plug,d1,dimm,128MiB\n"
+EXPERIMENT = """
+machines = [{ label = "small", boot_memory = "1GiB" }]
+workloads = [{ name = "csv-replay", label = "log", path = "log.csv" }]
+policies = [{ name = "auto-movable" }]
+guest.model = "linux"
+"""
+SMALL = """\
+RANGE                                  SIZE  STATE REMOVABLE BLOCK NODE ZONES
+0x0000000000000000-0x0000000007ffffff  128M online       yes     0    0  None
+0x0000000008000000-0x000000003fffffff  896M online       yes   1-7    0 DMA32
+
+Memory block size:       128M
+Total online memory:       1G
+Total offline memory:      0B
+
+"""
+
+
+def show(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["show", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope=by_module)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an experiment and its results in ``results/one``."""
+    place = tmp_path_factory.mktemp("show")
+    (place / "log.csv").write_text(LOG, "utf-8")
+    (place / "one.toml").write_text(EXPERIMENT, "utf-8")
+    run(place / "one.toml", place / "results")
+    return place
+
+
+def test_a_machine_is_shown_as_it_boots(folder: Path) -> None:
+    text = show(folder / "one.toml").stdout
+    assert text.startswith(SMALL)
+    rest = [line.split() for line in text.removeprefix(SMALL).splitlines()]
+    assert rest[0] == ["NODE", "ZONE", "BLOCKS", "SIZE", "PRESENT", "MANAGED"]
+    assert rest[1][:5] == ["0", "DMA", "0", "0B", "15.6M"]
+    assert rest[2][:4] == ["0", "DMA32", "7", "896M"]
+    assert rest[3] == ["0", "several", "1", "128M"]
+    assert ["MOVABLE", ":", "KERNEL:", "0.0", "%"] in rest
+    assert ["Configured", "ratio:", "301", "%"] in rest
+
+
+def test_a_file_without_workloads_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "bare.toml").write_text('machines = [{ boot_memory = "1GiB" }]\npolicies = [{ name = "offline" }]\n')
+    assert show(tmp_path / "bare.toml").stdout.startswith(SMALL)
+
+
+def test_dimms_at_boot_go_where_the_policy_puts_them(tmp_path: Path) -> None:
+    (tmp_path / "cold.toml").write_text(
+        """
+machines = [{ boot_memory = "1GiB", cold_dimms = [{ size = "256MiB" }] }]
+policies = [{ name = "offline" }, { name = "online-movable" }, { name = "udev", state = "online_movable", delay = 2 }]
+"""
+    )
+    for policy, line in {
+        "offline": "256M offline           32-33    0 Normal/Movable",
+        "online-movable": "256M  online       yes 32-33    0 Movable",
+        "udev": "256M  online       yes 32-33    0 Movable",
+    }.items():
+        text = " ".join(show(tmp_path / "cold.toml", "--policy", policy).stdout.split())
+        assert " ".join(line.split()) in text
+        assert text.endswith(f"policy {policy}")
+
+
+def test_a_run_is_shown_at_any_time(folder: Path) -> None:
+    results = folder / "results" / "one"
+    texts = {at: show(results, "--at", at).stdout for at in ("0", "30", "0.5min", "70s", "end")}
+    assert texts["0"].startswith(SMALL)
+    assert texts["0"].endswith("machine small, workload log, policy auto-movable, replication 0, at 0 s\n")
+    assert texts["30"] == texts["0.5min"]
+    assert "0x0000000100000000-0x000000010fffffff  256M online       yes 32-33    0 Movable\n" in texts["30"]
+    assert "\nd0        0      256M    256M   256M\n" in texts["30"]
+    assert texts["70s"].startswith(SMALL)
+    assert "DEVICE" not in texts["70s"]
+    assert "0x0000000100000000-0x0000000107ffffff  128M online       yes    32    0" in texts["end"]
+    assert texts["end"] == show(results).stdout
+    assert "MemTotal:" in texts["end"]
+
+
+def test_json_is_that_of_lsmem_and_more(folder: Path) -> None:
+    shown = json.loads(show(folder / "results" / "one", "--at", 30, "--json").stdout)
+    assert shown["memory"][-1] == {
+        "range": "0x0000000100000000-0x000000010fffffff",
+        "size": "256M",
+        "state": "online",
+        "removable": True,
+        "block": "32-33",
+        "node": 0,
+        "zones": "Movable",
+    }
+    assert shown["policy"] == "auto-movable"
+    assert shown["at_s"] == 30
+    assert shown["devices"] == [
+        {"id": "d0", "node": 0, "requested": 256 << 20, "plugged": 256 << 20, "online": 256 << 20}
+    ]
+    movable = next(zone for zone in shown["zone_totals"] if zone["zone"] == "Movable")
+    assert (movable["blocks"], movable["present"], movable["managed"]) == (2, 256 << 20, 256 << 20)
+    assert shown["mem_total"] == sum(zone["managed"] or 0 for zone in shown["zone_totals"])
+    assert shown["movable_to_kernel_percent"] == pytest.approx(25, abs=0.2)
+    assert shown["configured_percent"] == 301
+
+
+def test_columns_are_chosen_as_for_lsmem(folder: Path) -> None:
+    usual = show(folder / "one.toml", "--json", "-o", "RANGE,SIZE,STATE,REMOVABLE,BLOCK").stdout
+    assert [*json.loads(usual)["memory"][0]] == ["range", "size", "state", "removable", "block"]
+    assert [entry["block"] for entry in json.loads(usual)["memory"]] == ["0-7"]
+    assert show(folder / "one.toml", "-o", "ZONES,BLOCK").stdout.startswith("ZONES BLOCK\n None     0\nDMA32   1-7\n")
+    assert show(folder / "one.toml", "--output-all").stdout.startswith(SMALL)
+    assert "unknown column 'ZONE'; did you mean 'ZONES'?" in show(folder / "one.toml", "-o", "ZONE", code=2).stderr
+
+
+def test_python_gets_the_same_picture(folder: Path) -> None:
+    results = open_results(folder / "results" / "one")
+    cell = results.runs()["cell"].iloc[0]
+    assert show(folder / "results" / "one", "--at", 30).stdout.startswith(lsmem_text(results.picture(cell, 30)))
+    with pytest.raises(KeyError):
+        results.picture("none")
+
+
+def test_which_of_several_runs_has_to_be_said(folder: Path) -> None:
+    tables = {
+        "machines": [{"label": "a b", "boot_memory": "1GiB"}, {"label": "two", "boot_memory": "2GiB"}],
+        "policies": [{"name": "offline"}, {"name": "online-kernel"}],
+        "workloads": [{"name": "csv-replay", "label": "log", "path": "log.csv"}],
+        "replications": 2,
+        "name": "several",
+    }
+    results = run(load(tables, folder=folder), folder / "results").store.folder
+    error = show(results, code=2).stderr
+    assert "--machine 'a b' --policy offline\n" in error
+    assert "--machine two --policy online-kernel\n" in error
+    assert "--workload" not in error
+    assert show(results, "--machine", "a b", "--policy", "offline", "--at", 0).stdout.startswith(SMALL)
+    shown = show(results, "--machine", "two", "--policy", "offline", "--json")
+    assert json.loads(shown.stdout)["replication"] == 0
+    assert "there are: 0" in show(results, "--replication", 7, code=2).stderr
+    assert "there are: a b, two" in show(results, "--machine", "three", code=2).stderr
+
+
+def test_results_whose_machine_is_not_known_show_their_blocks(folder: Path, tmp_path: Path) -> None:
+    store = folder / "results" / "one"
+    copy = tmp_path / "copy"
+    for file in store.rglob("*.parquet"):
+        target = copy / file.relative_to(store)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    whole, blocks = show(store).stdout, show(copy).stdout
+    assert blocks.split("\n\nNODE")[0] == whole.split("\n\nNODE")[0]
+    assert "Which machine it was is not known" in blocks
+    assert "PRESENT" not in blocks
+    assert "MemTotal:" not in blocks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["one.toml", "--at", "5"], "--at is for results"),
+        (["one.toml", "--replication", "1"], "--replication is for results"),
+        (["one.toml", "--policy", "auto-movabel"], "did you mean 'auto-movable'"),
+        (["one.toml", "--machine", "big"], "unknown machine"),
+        (["one.toml", "log.csv"], "shown alone"),
+        (["results/one", "--at", "9999"], "the run lasts"),
+        (["results/one", "--at", "-5"], "is not a time"),
+        (["results/one", "--at", "soon"], "is not a time"),
+        (["results/one", "--at", "5 days"], "is not a time"),
+        (["missing.toml"], "missing.toml"),
+        (["log.csv"], "log.csv"),
+        (["results"], "results"),
+        (["missing"], "missing"),
+    ],
+)
+def test_what_cannot_be_shown_is_told_in_words(
+    folder: Path, arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    result = show(*arguments, code=2)
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_only_remarks_are_wrapped(folder: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "none.toml").write_text('machines = [{ boot_memory = "1GiB" }]\npolicies = [{ name = "offline" }]\n')
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = show(folder / "none.toml").stdout
+    assert text.startswith(SMALL)
+    remark = text.partition("\n\nNo guest")[2].splitlines()
+    assert remark
+    assert all(len(line) <= width for line in remark)
+    assert all(len(line) <= 41 for line in text.removeprefix(SMALL).split("\n\nNo guest")[0].splitlines())
