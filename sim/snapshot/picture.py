@@ -77,3 +77,9 @@ class Picture:
     auto_movable_ratio: int | None = None
     devices: tuple[DeviceView, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """What ``memhp-sim show`` prints of it."""
+        from sim.snapshot.picture_text import picture_text
+
+        return picture_text(self)

@@ -138,7 +138,8 @@ def test_columns_are_chosen_as_for_lsmem(folder: Path) -> None:
 def test_python_gets_the_same_picture(folder: Path) -> None:
     results = open_results(folder / "results" / "one")
     cell = results.runs()["cell"].iloc[0]
-    assert show(folder / "results" / "one", "--at", 30).stdout.startswith(lsmem_text(results.picture(cell, 30)))
+    assert show(folder / "results" / "one", "--at", 30).stdout.startswith(str(results.picture(cell, 30)))
+    assert str(results.picture(cell)).startswith(lsmem_text(results.picture(cell)))
     with pytest.raises(KeyError):
         results.picture("none")
 
