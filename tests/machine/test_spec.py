@@ -75,7 +75,7 @@ def test_all_faults_come_at_once() -> None:
 def test_every_field_can_be_written_in_an_experiment() -> None:
     fields = {field.name for field in dataclasses.fields(MachineSpec)}
 
-    assert fields | {"label", "boot_memory"} == set(MachineTable.model_fields)
+    assert fields | {"label", "boot_memory", "cmdline"} == set(MachineTable.model_fields)
 
 
 @pytest.mark.parametrize(
