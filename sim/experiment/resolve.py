@@ -16,7 +16,7 @@ from sim.experiment import guest_settings
 from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.schema import GuestTable, MachineTable
 from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
-from sim.experiment.state_tables import read_state
+from sim.experiment.state_tables import read_cold_device, read_state
 from sim.faults import Fault, InputError, shown, unknown_name
 from sim.machine import cmdline
 from sim.machine.architecture import architecture_of
@@ -50,6 +50,10 @@ def machine(table: object, faults: Faults) -> MachineSettings | None:
     if checked is None:
         return None
     state = None if checked.state is None else read_state(checked.state, checked.block_size, faults.below("state"))
+    cold_devices = [
+        read_cold_device(entry, faults.below("cold_devices", number))
+        for number, entry in enumerate(checked.cold_devices or ())
+    ]
     if faults:
         return None
     nodes = _nodes(checked, state, faults)
@@ -66,7 +70,9 @@ def machine(table: object, faults: Faults) -> MachineSettings | None:
         options |= said.machine
     try:
         cold_dimms = tuple(ColdDimms(**dimms.model_dump()) for dimms in checked.cold_dimms or ())
-        spec = MachineSpec(nodes=nodes, cold_dimms=cold_dimms, state=state, **options)
+        spec = MachineSpec(
+            nodes=nodes, cold_dimms=cold_dimms, cold_devices=tuple(filter(None, cold_devices)), state=state, **options
+        )
     except InputError as error:
         faults.include(_placed(fault, checked, said, faults) for fault in error.faults)
         return None
@@ -76,7 +82,8 @@ def machine(table: object, faults: Faults) -> MachineSettings | None:
 def _options(checked: MachineTable) -> dict[str, Any]:
     """Return the fields of a machine that its table gives, but for those of other tables (nodes, DIMMs, state)."""
     options = checked.model_dump(
-        exclude={"label", "boot_memory", "nodes", "cmdline", *_RANGES, "cold_dimms", "state"}, exclude_none=True
+        exclude={"label", "boot_memory", "nodes", "cmdline", *_RANGES, "cold_dimms", "cold_devices", "state"},
+        exclude_none=True,
     )
     for name in _RANGES:
         ranges = getattr(checked, name)

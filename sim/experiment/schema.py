@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
-from sim.experiment.state_tables import StateTable
+from sim.experiment.state_tables import ColdDeviceTable, StateTable
 from sim.experiment.table import Address, Flag, Integer, Size, Table, Text
 from sim.faults import shown
 from sim.machine import cmdline
@@ -141,6 +141,9 @@ class MachineTable(Table):
     slots: Integer | None = Field(None, description="DIMM slots, at most 4096; QEMU has 256, the default.")
     cold_dimms: tuple[ColdDimmsTable, ...] | None = Field(
         None, description="DIMMs that are there when the kernel starts, in this order."
+    )
+    cold_devices: tuple[ColdDeviceTable, ...] | None = Field(
+        None, description="Further devices that are there then; a virtio-mem device gets what it asks for."
     )
     max_memory: Size | None = Field(None, description="Most that boot memory and devices may add up to.")
     max_ram_below_4g: Size | None = Field(None, description="QEMU's max-ram-below-4g. Default (0): 3.5GiB.")

@@ -48,8 +48,14 @@ class MachineSettings:
         """Return the label and all fields of the machine."""
         nodes = [by_field(node) for node in self.spec.nodes]
         cold_dimms = [by_field(dimms) for dimms in self.spec.cold_dimms]
-        state = None if self.spec.state is None else _state_tables(self.spec.state, self.spec.block_size)
-        return {"label": self.label, **by_field(self.spec), "nodes": nodes, "cold_dimms": cold_dimms, "state": state}
+        return {
+            "label": self.label,
+            **by_field(self.spec),
+            "nodes": nodes,
+            "cold_dimms": cold_dimms,
+            "cold_devices": [by_field(device) for device in self.spec.cold_devices],
+            "state": None if self.spec.state is None else _state_tables(self.spec.state, self.spec.block_size),
+        }
 
 
 @dataclass(frozen=True, slots=True)

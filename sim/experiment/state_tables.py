@@ -25,7 +25,7 @@ from sim.record.run_result import SEVERAL_ZONES
 from sim.units import MOST_NODES, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sim.devices.specs import DeviceSpec
     from sim.faults import Faults
@@ -100,20 +100,15 @@ class ZoneTable(Table):
     cma: Integer | None = Field(None, description="Pages of CMA. Default: not known.")
 
 
-class PartlyTable(Table):
-    """A block of a virtio-mem device of which not all is plugged."""
-
-    block: Integer = Field(description="The block.")
-    sub_blocks: SubBlocks = Field(description='The sub-blocks that are plugged, such as "0-3,7".')
-
-
-class DeviceTable(Table):
-    """A memory device that is attached. Which keys it takes goes by its kind."""
+class ColdDeviceTable(Table):
+    """A memory device that is there when the kernel starts. Which keys it takes goes by its kind."""
 
     id: Text = Field(description="Name of the device.")
     kind: Literal["dimm", "virtio-mem", "dax"] = Field(description="What it is.")
     node: Node = Field(0, description="NUMA node.")
-    address: Address = Field(description='First byte, such as "5GiB" or "0x140000000".')
+    address: Address | None = Field(
+        None, description='First byte, such as "5GiB" or "0x140000000". Default: the lowest that is free.'
+    )
     size: Size | None = Field(None, description="Bytes of a DIMM or dax device.")
     slot: Integer | None = Field(None, description="Slot of a DIMM. Default: the lowest that is free.")
     ranges: tuple[Size, ...] | None = Field(None, description="Lengths of the ranges of a DIMM or dax device.")
@@ -121,6 +116,24 @@ class DeviceTable(Table):
     max_size: Size | None = Field(None, description="Bytes of a virtio-mem device's region.")
     block_size: Size | None = Field(None, description="Device block of a virtio-mem device. Default 2MiB.")
     requested: Size | None = Field(None, description="Bytes that the host asks of a virtio-mem device. Default 0.")
+    unplug_online: Flag | None = Field(None, description="Parameter of the virtio_mem module. Default true.")
+    force_bbm: Flag | None = Field(None, description="Parameter of the virtio_mem module. Default false.")
+    bbm_block_size: Size | None = Field(None, description="Parameter of the virtio_mem module. Default 0.")
+    self_host: Flag | None = Field(None, description="Attribute memmap_on_memory of a dax device.")
+    bytes_for_pages: Flag | None = Field(None, description="Bug of kernels before 6.6 with dax devices.")
+
+
+class PartlyTable(Table):
+    """A block of a virtio-mem device of which not all is plugged."""
+
+    block: Integer = Field(description="The block.")
+    sub_blocks: SubBlocks = Field(description='The sub-blocks that are plugged, such as "0-3,7".')
+
+
+class DeviceTable(ColdDeviceTable):
+    """A memory device that is attached, with what the guest has of it. Which keys it takes goes by its kind."""
+
+    address: Address = Field(description='First byte, such as "5GiB" or "0x140000000".')
     plugged: Size | None = Field(
         None, description="Bytes of a virtio-mem device that the guest has. Default: all of its blocks."
     )
@@ -128,11 +141,6 @@ class DeviceTable(Table):
     partly: tuple[PartlyTable, ...] | None = Field(
         None, description="Its blocks that are plugged in part. Default: where plugged is less, the highest."
     )
-    unplug_online: Flag | None = Field(None, description="Parameter of the virtio_mem module. Default true.")
-    force_bbm: Flag | None = Field(None, description="Parameter of the virtio_mem module. Default false.")
-    bbm_block_size: Size | None = Field(None, description="Parameter of the virtio_mem module. Default 0.")
-    self_host: Flag | None = Field(None, description="Attribute memmap_on_memory of a dax device.")
-    bytes_for_pages: Flag | None = Field(None, description="Bug of kernels before 6.6 with dax devices.")
     state: Text | None = Field(
         None,
         description=f"Attribute of a dax device: {', '.join(DAX_WORDS)}. Default: online, or unbound without blocks.",
@@ -177,20 +185,30 @@ def _run(entry: BlockTable, covered: _Covered, faults: Faults) -> BlockRun:
 
 
 def _device(entry: DeviceTable, faults: Faults) -> AttachedDevice | None:
+    beside = {"virtio-mem": ("plugged", "usable", "partly"), "dax": ("state",)}.get(entry.kind, ())
+    spec = _described(entry, faults, beside)
+    if spec is None:
+        return None
+    partly = tuple(PartlyPlugged(part.block, part.sub_blocks) for part in entry.partly or ())
+    return AttachedDevice(spec, entry.plugged, entry.usable, partly, entry.state)
+
+
+def read_cold_device(entry: ColdDeviceTable, faults: Faults) -> DeviceSpec | None:
+    """Return the device that ``entry`` describes; None where it has faults."""
+    return _described(entry, faults, ())
+
+
+def _described(entry: ColdDeviceTable, faults: Faults, beside: Collection[str]) -> DeviceSpec | None:
+    """Return what ``entry`` describes, which may have keys ``beside`` those of a description."""
     kind = _KINDS[entry.kind]
     own = set(kind.__dataclass_fields__)
-    beside = {"virtio-mem": {"plugged", "usable", "partly"}, "dax": {"state"}}.get(entry.kind, set())
-    given = {name: value for name in DeviceTable.model_fields if (value := getattr(entry, name)) is not None}
-    for name in given.keys() - own - beside - {"kind"}:
+    given = {name: value for name in type(entry).model_fields if (value := getattr(entry, name)) is not None}
+    for name in given.keys() - own - {*beside} - {"kind"}:
         faults.below(name).add(f"is no key of a device of kind {entry.kind!r}")
     size = "max_size" if entry.kind == "virtio-mem" else "size"
     if size not in given:
-        faults.below(size).add(f"is missing: {DeviceTable.model_fields[size].description}")
-    if faults:
-        return None
-    spec = kind(**{name: value for name, value in given.items() if name in own})
-    partly = tuple(PartlyPlugged(part.block, part.sub_blocks) for part in entry.partly or ())
-    return AttachedDevice(spec, entry.plugged, entry.usable, partly, entry.state)
+        faults.below(size).add(f"is missing: {ColdDeviceTable.model_fields[size].description}")
+    return None if faults else kind(**{name: value for name, value in given.items() if name in own})
 
 
 class _Covered:
@@ -249,15 +267,24 @@ def _zone_table(zone: ZoneBounds) -> dict[str, Any]:
     return table | {name: value for name in ("managed", "cma") if (value := getattr(zone, name)) is not None}
 
 
-def _device_table(device: AttachedDevice) -> dict[str, Any]:
-    spec = device.spec
+def device_table(spec: DeviceSpec) -> dict[str, Any]:
+    """Return the table that :func:`read_cold_device` makes this description of, as TOML can hold it."""
     kind = next(word for word, each in _KINDS.items() if isinstance(spec, each))
-    table: dict[str, Any] = {"id": spec.id, "kind": kind, "address": f"{spec.address:#x}"}
-    values = {name: getattr(spec, name) for name in spec.__dataclass_fields__ if name not in table}
-    defaults = {name: field.default for name, field in spec.__dataclass_fields__.items()}
-    values |= {"plugged": device.plugged, "usable": device.usable, "state": device.state}
-    for name, value in values.items():
-        if value != defaults.get(name):
+    table: dict[str, Any] = {"id": spec.id, "kind": kind}
+    if spec.address is not None:
+        table["address"] = f"{spec.address:#x}"
+    for name, field in spec.__dataclass_fields__.items():
+        value = getattr(spec, name)
+        if name not in (*table, "address") and value != field.default:
+            table[name] = _written(name, value)
+    return table
+
+
+def _device_table(device: AttachedDevice) -> dict[str, Any]:
+    table = device_table(device.spec)
+    for name in ("plugged", "usable", "state"):
+        value = getattr(device, name)
+        if value is not None:
             table[name] = _written(name, value)
     if device.partly:
         table["partly"] = [{"block": block, "sub_blocks": ",".join(_bit_ranges(mask))} for block, mask in device.partly]

@@ -6,6 +6,7 @@ Implements :class:`workloads.contract.Host`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from operator import index
 from typing import TYPE_CHECKING, Final
 
@@ -81,13 +82,25 @@ class MachineHost:
         return self._devices
 
     def boot(self) -> None:
-        """Have the kernel find the DIMMs that are there when it starts, in order, before any time has passed."""
+        """Have the kernel find the devices that are there when it starts, in order, before any time has passed."""
         context = self._context
-        timing, context.timing = context.timing, Timing.instant()
+        timing, instant = context.timing, Timing.instant()
         sizes = [(dimms.size, dimms.node) for dimms in self._machine.cold_dimms for _ in range(dimms.count)]
-        for number, (size, node) in enumerate(sizes):
-            self.plug(DimmSpec(f"cold{number}", size, node))
+        dimms = [DimmSpec(f"cold{number}", size, node) for number, (size, node) in enumerate(sizes)]
+        waiting: list[VirtioMemSpec] = []
+        for spec in (*dimms, *self._machine.cold_devices):
+            if isinstance(spec, VirtioMemSpec):
+                waiting.append(spec)
+                context.timing = timing
+                self.plug(replace(spec, requested=0))
+            else:
+                context.timing = instant
+                self.plug(spec)
         context.timing = timing
+        # The kernel finds DIMMs before it has a driver for virtio-mem, which works on the request as on any later one.
+        for spec in waiting:
+            if spec.requested:
+                self.resize(spec.id, spec.requested)
 
     # Verbs -----------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from sim.machine.address_map import HIGH_MEMORY, present_ranges
 from sim.machine.architecture import ARCHITECTURES, architecture_of
 from sim.machine.boot_zones import crossing, zones_at_boot
 from sim.machine.cma import cma_areas, largest_area
+from sim.machine.cold_devices import cold_device_faults
 from sim.machine.state_checks import state_faults
 from sim.pages import PAGE_SIZES, SMALLEST_PAGE
 from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, format_size, parse_series
@@ -25,6 +26,7 @@ from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, format_size, parse_ser
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sim.devices.specs import DeviceSpec
     from sim.machine.architecture import Architecture
     from sim.machine.state import MachineState
     from sim.pages import PageGeometry
@@ -74,11 +76,12 @@ class MachineSpec:
     as shares of memory; ``cma_base`` and ``cma_limit`` the addresses behind ``cma=size@`` (limit 0: none given);
     ``cma_per_node`` whether each of several nodes gets an area of its own beside (None: as the series does);
     ``cold_dimms`` the DIMMs that are there when the kernel starts, which adds them as if they were plugged one after
-    the other before anything else happens; ``soft_reserved`` the ranges (address, bytes) of boot memory that firmware
-    or ``memmap=`` keeps for dax devices, ``reserved`` those that ``memmap=`` keeps from everybody; ``zone_dma`` whether
-    the kernel has a zone for the first 16 MiB; ``slots`` the DIMM slots; ``max_memory`` the most that boot memory and
-    devices may add up to, None for no limit of its own; ``max_ram_below_4g`` QEMU's option of that name (0: 3.5 GiB);
-    ``firmware_pages`` what firmware keeps at the top of low memory (0: as
+    the other before anything else happens; ``cold_devices`` further devices that are there then, in their order, of
+    which virtio-mem devices begin to get what they ask for; ``soft_reserved`` the ranges (address, bytes) of boot
+    memory that firmware or ``memmap=`` keeps for dax devices, ``reserved`` those that ``memmap=`` keeps from everybody;
+    ``zone_dma`` whether the kernel has a zone for the first 16 MiB; ``slots`` the DIMM slots; ``max_memory`` the most
+    that boot memory and devices may add up to, None for no limit of its own; ``max_ram_below_4g`` QEMU's option of that
+    name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the top of low memory (0: as
     :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False, True
     or ``"force"``); ``virtio_mem_unplug_online``, ``virtio_mem_force_bbm`` and ``virtio_mem_bbm_block_size`` (bytes)
     the module parameters of the driver, which hold for all its devices; ``architecture`` a name of
@@ -112,6 +115,7 @@ class MachineSpec:
     zone_dma: bool = True
     slots: int = MOST_DIMM_SLOTS
     cold_dimms: tuple[ColdDimms, ...] = ()
+    cold_devices: tuple[DeviceSpec, ...] = ()
     max_memory: int | None = None
     max_ram_below_4g: int = 0
     firmware_pages: int = 0
@@ -196,6 +200,8 @@ class MachineSpec:
         yield from self._word_faults()
         yield from self._size_faults()
         yield from self._cold_dimm_faults()
+        if self.cold_devices:
+            yield from cold_device_faults(self)
         series = _SERIES.fullmatch(self.kernel)
         if series is None or (int(series[1]), int(series[2])) < _FIRST_SERIES:
             yield Fault("kernel", f"{self.kernel!r} is not a kernel series from 5.15 on, such as '6.1' or '6.12'")

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 def state_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault]:
     """Yield what is wrong with the ``state`` of a machine whose other fields are right."""
-    if machine.cold_dimms:
-        yield Fault("cold_dimms", "a machine with a state has its DIMMs among the state's devices: leave it out")
+    for name, what in (("cold_dimms", "DIMMs"), ("cold_devices", "devices")):
+        if getattr(machine, name):
+            yield Fault(name, f"a machine with a state has its {what} among the state's devices: leave it out")
     if not machine.block_size:
         yield Fault("block_size", "is needed with a state, whose blocks are counted in it")
         return

@@ -12,6 +12,7 @@ import tomli_w
 from click.testing import CliRunner
 
 from sim.cli.main import main
+from sim.devices.specs import VirtioMemSpec
 from sim.engine import simulate
 from sim.experiment import build
 from sim.experiment.effective_config import effective_tables
@@ -68,6 +69,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         "log_buf_len": "1MiB",
         "slots": 17,
         "cold_dimms": [{"size": "1GiB", "count": 3}, {"size": "128MiB", "node": 2}],
+        "cold_devices": [{"id": "vm0", "kind": "virtio-mem", "max_size": "8GiB", "requested": "1GiB", "node": 1}],
         "max_memory": "80GiB",
         "memmap_on_memory": True,
         "bare_metal": True,
@@ -86,6 +88,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         log_buf_len=MIB,
         slots=17,
         cold_dimms=(ColdDimms(GIB, 0, 3), ColdDimms(128 * MIB, 2, 1)),
+        cold_devices=(VirtioMemSpec("vm0", 8 * GIB, 1, requested=GIB),),
         max_memory=80 * GIB,
         memmap_on_memory=True,
         bare_metal=True,
@@ -365,6 +368,7 @@ def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> 
             "zone_dma": True,
             "slots": 256,
             "cold_dimms": [],
+            "cold_devices": [],
             "max_ram_below_4g": "0B",
             "firmware_pages": 0,
             "memmap_on_memory": False,

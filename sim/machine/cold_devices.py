@@ -1,0 +1,36 @@
+"""What can be wrong with the devices that are there when a machine's kernel starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.devices.specs import DimmSpec, possible, span
+from sim.faults import Fault
+from sim.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.machine.spec import MachineSpec
+
+
+def cold_device_faults(machine: MachineSpec) -> Iterator[Fault]:
+    """Yield what is wrong with ``cold_devices`` of a machine whose sizes are right, its other DIMMs considered."""
+    names = {f"cold{number}" for number in range(sum(dimms.count for dimms in machine.cold_dimms))}
+    there = sum(dimms.count * dimms.size for dimms in machine.cold_dimms) + machine.boot_memory
+    slots = len(names)
+    for number, spec in enumerate(machine.cold_devices):
+        key = f"cold_devices[{number}]"
+        if spec.id in names:
+            yield Fault(f"{key}.id", f"{spec.id!r} is taken")
+        names.add(spec.id)
+        if not possible(spec):
+            yield Fault(key, "there are no devices of these sizes")
+        if not 0 <= spec.node < len(machine.nodes):
+            yield Fault(f"{key}.node", f"there is no node {spec.node}; the last one is {len(machine.nodes) - 1}")
+        slots += isinstance(spec, DimmSpec)
+        there += max(0, span(spec))
+    if slots > machine.slots:
+        yield Fault("cold_devices", f"{slots} DIMMs are more than the machine's slots, {machine.slots}")
+    if machine.max_memory is not None and there > machine.max_memory:
+        yield Fault("cold_devices", f"with them there are {format_size(there)}, more than max_memory")
