@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from policies.contract import Explanation, Foresight, Policy, Reason, UserSpaceRule, ZoneRequest
+    from policies.contract import (
+        Explanation,
+        Foresight,
+        Policy,
+        Reason,
+        UserSpaceRule,
+        UserSpaceRules,
+        ZoneRequest,
+    )
     from policies.parts.indivisible import settled_by
     from policies.testkit import PolicyCheckError, check_policy
     from sim import __version__
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from sim.memory.view import MemoryView
     from sim.memory.zones import OnlineType, ZoneType
     from sim.plugins.parameter_lists import ListOf, Row
+    from sim.plugins.parameter_tables import Key, Table
     from sim.plugins.parameter_types import FilePath, Flag, Name, Number, Percent, Seconds, Size, Text, Whole, Word
     from sim.plugins.parameters import Checker, ParameterError, checked
     from sim.record.recorder import EventKind
@@ -40,7 +49,15 @@ if TYPE_CHECKING:
     from workloads.contract import Host, Streams, Workload
 
 _PLACES: Final = {
-    "policies.contract": ("Explanation", "Foresight", "Policy", "Reason", "UserSpaceRule", "ZoneRequest"),
+    "policies.contract": (
+        "Explanation",
+        "Foresight",
+        "Policy",
+        "Reason",
+        "UserSpaceRule",
+        "UserSpaceRules",
+        "ZoneRequest",
+    ),
     "policies.parts.indivisible": ("settled_by",),
     "policies.testkit": ("PolicyCheckError", "check_policy"),
     "sim": ("__version__",),
@@ -54,6 +71,7 @@ _PLACES: Final = {
     "sim.memory.view": ("MemoryView",),
     "sim.memory.zones": ("OnlineType", "ZoneType"),
     "sim.plugins.parameter_lists": ("ListOf", "Row"),
+    "sim.plugins.parameter_tables": ("Key", "Table"),
     "sim.plugins.parameter_types": (
         "FilePath",
         "Flag",
@@ -95,6 +113,7 @@ __all__ = [
     "GroupView",
     "Host",
     "InputError",
+    "Key",
     "ListOf",
     "MemoryView",
     "Name",
@@ -112,8 +131,10 @@ __all__ = [
     "ShadowedError",
     "Size",
     "Streams",
+    "Table",
     "Text",
     "UserSpaceRule",
+    "UserSpaceRules",
     "VirtioMemSpec",
     "Whole",
     "Word",

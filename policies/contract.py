@@ -76,16 +76,44 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class UserSpaceRule:
-    """What a program such as udev writes to the ``state`` file of every block that appears.
+    """What a program such as udev does about a block that has appeared and is offline, where the rule applies.
 
-    ``online_type`` is the word written, ``delay_us`` the microseconds between the block's appearance and the write.
-    ``begins_us`` is when the program begins, in microseconds since the guest is up: blocks that are there by then, and
-    would have had their turn before, get it then.
+    ``online_type`` is the word that it writes to the block's ``state``; OFFLINE: none, the block stays as it is.
+    ``delay_us`` are the microseconds between the block's appearance and the write. The rule applies where all of these
+    hold: the block is on one of ``nodes``, of one of ``devices`` (``dimm``, ``virtio-mem``, ``dax``; ``none`` for a
+    block of no device), the machine is of one of ``architectures`` and is ``bare_metal`` or not. Empty, or None, is
+    any.
     """
 
     online_type: OnlineType
-    delay_us: int
+    delay_us: int = 0
+    nodes: tuple[int, ...] = ()
+    devices: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    bare_metal: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpaceRules:
+    """A program in the guest that puts blocks online: the first of ``rules`` that applies counts, without one none.
+
+    ``begins_us`` is when it begins, in microseconds since the guest is up: blocks that are there by then, and would
+    have had their turn before, get it then. ``buffer`` is how many events may wait for it (the receive buffer of its
+    netlink socket): those of blocks that appear while it is full are lost, and the blocks stay offline; None: no event
+    is. What fails although the block is there is tried ``tries`` times, ``try_again_us`` microseconds apart.
+    """
+
+    rules: tuple[UserSpaceRule, ...]
     begins_us: int = 0
+    buffer: int | None = None
+    tries: int = 1
+    try_again_us: int = 0
+
+    @property
+    def patience_us(self) -> int:
+        """Microseconds after which a block that is there has had its last try, beside the work that is done."""
+        delay = max((rule.delay_us for rule in self.rules), default=0)
+        return self.begins_us + delay + (self.tries - 1) * self.try_again_us
 
 
 class Foresight(Protocol):
@@ -115,7 +143,7 @@ class Policy(ABC):
     A subclass takes its parameters as keyword arguments of ``__init__``, each of which its annotation describes, see
     :mod:`sim.plugins.parameters`. Class attributes: ``name`` (as used in experiments and listings) and ``summary``, one
     line. Instance attributes: ``auto_online`` is what the kernel's ``auto_online_blocks`` is set to, that is the word
-    with which every new block is put online (only ONLINE asks :meth:`zone_for`), and ``user_space`` an optional rule
+    with which every new block is put online (only ONLINE asks :meth:`zone_for`), and ``user_space`` an optional program
     that acts on blocks left offline. ``wants_rivals`` is a class attribute of policies that :meth:`foresee`: whether
     they are told the experiment's other policies. What they found is in ``foreseen``, and reaches the results.
     """
@@ -125,7 +153,7 @@ class Policy(ABC):
     wants_rivals: ClassVar[bool] = False
 
     auto_online: OnlineType = OnlineType.ONLINE
-    user_space: UserSpaceRule | None = None
+    user_space: UserSpaceRules | None = None
     foreseen: Foreseen | None = None
 
     @abstractmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 from policies.contig_zones import ContigZones, MovableNode
-from policies.contract import UserSpaceRule
+from policies.contract import UserSpaceRule, UserSpaceRules
 from sim.memory.zones import ONLINE_TYPE_BY_WORD, ZONE_LABELS, ZONE_MOVABLE, OnlineType
 from sim.plugins.parameter_types import Seconds, Word
 from sim.plugins.parameters import Checker, checked
@@ -44,15 +44,13 @@ class Udev(ContigZones):
     ) -> None:
         check.done()
         super().__init__(movable_node=movable_node)
-        self.user_space = UserSpaceRule(ONLINE_TYPE_BY_WORD[state], seconds_to_us(delay), seconds_to_us(after))
-
-    def _written(self) -> OnlineType:
-        rule = self.user_space
-        return OnlineType.ONLINE if rule is None else rule.online_type
+        self._word = ONLINE_TYPE_BY_WORD[state]
+        rule = UserSpaceRule(self._word, seconds_to_us(delay))
+        self.user_space = UserSpaceRules((rule,), begins_us=seconds_to_us(after))
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return the zone that the word written leads to."""
-        word = self._written()
+        word = self._word
         if word is OnlineType.ONLINE:
             return super().zone_for(request, memory)
         zone: int = ZONE_MOVABLE
@@ -64,4 +62,4 @@ class Udev(ContigZones):
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
         """Decide a run as :class:`ContigZones` does where the word is plain; block by block otherwise."""
-        return super().zones_for_run(request, count, memory) if self._written() is OnlineType.ONLINE else None
+        return super().zones_for_run(request, count, memory) if self._word is OnlineType.ONLINE else None

@@ -13,10 +13,11 @@ from sim.faults import MemhpSimError
 from sim.kernel.context import DriverContext
 from sim.kernel.diary import Diary
 from sim.kernel.guest_link import GuestLink
-from sim.kernel.hotplug_core import HotplugCore, KernelSettings
+from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.listener import CoreListener, Listeners
 from sim.kernel.oom_log import OomLog
 from sim.kernel.policy_answers import PolicyError, check_attributes
+from sim.kernel.settings import KernelSettings
 from sim.kernel.timing import Timing
 from sim.kernel.user_space import UserSpace
 from sim.kernel.worker import Threads
@@ -80,7 +81,16 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
     if diary is not None:
         listeners.append(diary)
     if policy.user_space is not None:
-        listeners.append(UserSpace(env, threads, timing, policy.user_space))
+        listeners.append(
+            UserSpace(
+                env,
+                threads,
+                timing,
+                policy.user_space,
+                bare_metal=machine.bare_metal,
+                architecture=machine.built_for.name,
+            )
+        )
     link = None
     if guest is not None:
         guest = guest.drawn(streams)

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from policies.auto_movable import AutoMovable
-from policies.contract import Explanation, UserSpaceRule
+from policies.contract import Explanation, UserSpaceRule, UserSpaceRules
 from sim.kernel.policy_answers import PolicyError, is_zone
 from sim.memory.zones import ZONE_MOVABLE, OnlineType, ZoneType
 from sim.record.recorder import EventKind
 from tests.support.cells import DEVICES, FIRST, Broken, Script, rows, run
 
-NO_RULE = "user_space must be None or a UserSpaceRule, but is "
-ANYTHING: list[Any] = [1.5, "online"]
+NO_RULES = "user_space must be None or UserSpaceRules, but is "
+RULE = UserSpaceRule(OnlineType.ONLINE, 5)
+ANYTHING: list[Any] = [1.5, "online", [RULE]]
+WRONG_RULES: list[dict[str, Any]] = [
+    {"online_type": "online"},
+    {"online_type": 1},
+    {"delay_us": -5},
+    {"delay_us": 1.5},
+    {"nodes": 0},
+    {"nodes": (-1,)},
+    {"devices": "dimm"},
+    {"devices": (1,)},
+    {"architectures": ["arm64"]},
+    {"bare_metal": 1},
+]
 NONSENSE = [
     None,
     4,
@@ -66,15 +80,15 @@ def test_a_policy_that_would_end_the_program_ends_its_run() -> None:
     [
         ("auto_online", "online_movable", "auto_online must be an OnlineType, but is 'online_movable'"),
         ("auto_online", 7, "auto_online must be an OnlineType, but is 7"),
-        ("user_space", ("online", 5), "user_space must be None or a UserSpaceRule, but is ('online', 5)"),
-        ("user_space", UserSpaceRule(OnlineType.ONLINE, -5), NO_RULE),
-        (
-            "user_space",
-            UserSpaceRule(OnlineType.ONLINE, ANYTHING[0]),
-            NO_RULE,
-        ),
-        ("user_space", UserSpaceRule(ANYTHING[1], 5), NO_RULE),
-        ("user_space", UserSpaceRule(OnlineType.ONLINE, 5, begins_us=-1), NO_RULE),
+        ("user_space", ("online", 5), "user_space must be None or UserSpaceRules, but is ('online', 5)"),
+        ("user_space", RULE, NO_RULES),
+        ("user_space", UserSpaceRules(ANYTHING[2]), NO_RULES),
+        ("user_space", UserSpaceRules((RULE, ANYTHING[1])), NO_RULES),
+        ("user_space", UserSpaceRules((RULE,), begins_us=-1), NO_RULES),
+        ("user_space", UserSpaceRules((RULE,), buffer=0), NO_RULES),
+        ("user_space", UserSpaceRules((RULE,), tries=0), NO_RULES),
+        ("user_space", UserSpaceRules((RULE,), try_again_us=ANYTHING[0]), NO_RULES),
+        *(("user_space", UserSpaceRules((replace(RULE, **wrong),)), NO_RULES) for wrong in WRONG_RULES),
     ],
 )
 def test_attributes_that_are_read_before_the_first_question_are_looked_at(
@@ -101,7 +115,7 @@ def test_the_first_zone_is_one_and_there_are_four() -> None:
 def test_user_space_may_act_at_once_and_a_ratio_be_0() -> None:
     class Prompt(Broken):
         auto_online = OnlineType.OFFLINE
-        user_space = UserSpaceRule(OnlineType.ONLINE, 0)
+        user_space = UserSpaceRules((UserSpaceRule(OnlineType.ONLINE),))
         configured_ratio = 0
 
     result = run(Prompt(zone=3), Script(DEVICES["a DIMM"]))
@@ -213,7 +227,7 @@ def test_hooks_learn_what_went_offline() -> None:
 def test_a_policy_that_fails_in_user_spaces_time_ends_the_run_as_well() -> None:
     class LateBreaker(Broken):
         auto_online = OnlineType.OFFLINE
-        user_space = UserSpaceRule(OnlineType.ONLINE, 10_000)
+        user_space = UserSpaceRules((UserSpaceRule(OnlineType.ONLINE, 10_000),))
 
     with pytest.raises(PolicyError, match="answered None"):
         run(LateBreaker(zone=None), Script(DEVICES["a DIMM"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sim.plugins.lookup import Kind, Listed
-
-_WIDEST_COLUMN: Final = 18
+    from sim.plugins.parameters import Parameter
 
 
 @click.command()
@@ -82,35 +81,44 @@ def _as_json(entry: Listed) -> dict[str, Any]:
             }
             for parameter in entry.plugin.parameters
         ],
+        "details": {
+            parameter.name: details
+            for parameter in entry.plugin.parameters
+            if (details := dict(parameter.type.details()))
+        },
     }
 
 
 def _print(console: Console, entry: Listed) -> None:
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
-    from sim.plugins.docs_pages import as_toml
+    def line(indent: int, *parts: str | tuple[str, str]) -> None:
+        console.print(Padding(Text.assemble(*parts), (0, 0, 0, indent), expand=False))
 
     if entry.plugin is None:
-        console.print(Text.assemble((entry.name, "bold"), "  ", ("cannot be used: ", "red"), entry.error))
+        line(0, (entry.name, "bold"), "  ", ("cannot be used: ", "red"), entry.error)
         console.print()
         return
-    console.print(Text.assemble((entry.name, "bold cyan"), "  ", entry.plugin.summary))
-    if entry.plugin.parameters:
-        table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
-        table.add_column("parameter", no_wrap=True)
-        for heading in ("default", "unit", "type"):
-            table.add_column(heading, overflow="fold", max_width=_WIDEST_COLUMN)
-        table.add_column("meaning")
-        for parameter in entry.plugin.parameters:
-            unit = "" if parameter.type.unit == "-" else parameter.type.unit
-            row = (
-                parameter.name,
-                as_toml(parameter.written),
-                unit,
-                parameter.type.name.replace("|", " | "),
-                parameter.meaning,
-            )
-            table.add_row(*map(Text, row))
-        console.print(table)
+    line(0, (entry.name, "bold cyan"), "  ", entry.plugin.summary)
+    for parameter in entry.plugin.parameters:
+        line(2, (parameter.name, "bold"), *_default(parameter), "  ", (f"({_type(parameter)})", "dim"))
+        line(6, parameter.meaning)
+        for name, meaning in parameter.type.details():
+            line(8, (name, "bold"), ": ", meaning)
     console.print()
+
+
+def _default(parameter: Parameter) -> tuple[str, ...]:
+    from sim.plugins.docs_pages import as_toml
+
+    if parameter.written is None:
+        return (" = needed",) if parameter.required else ()
+    return (f" = {as_toml(parameter.written)}",)
+
+
+def _type(parameter: Parameter) -> str:
+    from sim.plugins.docs_pages import usual_unit
+
+    kind = parameter.type
+    return kind.name.replace("|", " | ") if kind.unit == usual_unit(kind) else f"{kind.name}, {kind.unit}"

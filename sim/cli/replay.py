@@ -231,8 +231,13 @@ class _Lines:
 
     def add(self, when: str, note: Note) -> None:
         """Print a note, or hold it back while the next blocks fare alike."""
-        from sim.kernel.diary import Failed, OutOfMemory, Refused
+        from sim.kernel.diary import Failed, Missed, OutOfMemory, Refused
 
+        if isinstance(note, Missed):
+            self.flush()
+            missed = _blocks(note.first, note.count)
+            click.echo(f"  {when}{missed}: user space does not hear of them, its buffer is full: they stay offline")
+            return
         if isinstance(note, Failed):
             self.flush()
             click.echo(f"  {when}{note.device}: failed: {note.error}")
@@ -256,9 +261,12 @@ class _Lines:
         """Print what was held back."""
         if self._pending is not None:
             when, first, count, what = self._pending
-            blocks = f"block {first}" if count == 1 else f"blocks {first}-{first + count - 1}"
-            click.echo(f"  {when}{blocks}: {what}")
+            click.echo(f"  {when}{_blocks(first, count)}: {what}")
             self._pending = None
+
+
+def _blocks(first: int, count: int) -> str:
+    return f"block {first}" if count == 1 else f"blocks {first}-{first + count - 1}"
 
 
 def _what(note: Decided | Refused) -> str:

@@ -98,7 +98,7 @@ class StaticDevice(ABC):
 
     def _register(self, max_pages: int) -> None:
         self.group_id = self._core.memory.groups.register_static(self.node, max_pages).id
-        self._core.register(self.group_id, self.index)
+        self._core.register(self.group_id, self.index, self.kind)
 
     def _unregister(self) -> None:
         """Let the group go. Raises EBUSY where blocks are left in it."""

@@ -71,7 +71,7 @@ class VirtioMem:
         """Pages of the device's blocks that may be offline at a time: 1 GiB, or two units where that is more."""
         self.index = context.recorder.add_device(name, node, dynamic_group(self.mode.unit_pages))
         self.group = self.core.memory.groups.register_dynamic(node, self.mode.unit_pages)
-        self.core.register(self.group.id, self.index, self.mode)
+        self.core.register(self.group.id, self.index, self.kind, self.mode)
 
     @property
     def busy(self) -> bool:

@@ -37,6 +37,14 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """``count`` new blocks from ``first`` of which user space did not hear, so that they stay offline."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """What the driver of ``device`` tried, an add or a removal, or what the host was asked has failed: ``error``."""
 
@@ -51,7 +59,7 @@ class OutOfMemory:
     kill: OomEvent
 
 
-Note: TypeAlias = Decided | Refused | Failed | OutOfMemory
+Note: TypeAlias = Decided | Refused | Missed | Failed | OutOfMemory
 
 
 class Diary(CoreListener):
@@ -78,6 +86,10 @@ class Diary(CoreListener):
     def refused(self, block: int, zone_type: int) -> None:
         """Note who stays."""
         self._tell(Refused(block, zone_type))
+
+    def missed(self, first: int, count: int) -> None:
+        """Note what user space has missed."""
+        self._tell(Missed(first, count))
 
     def failed(self, device: str, error: HotplugError) -> None:
         """Note it."""

@@ -7,11 +7,11 @@ user space call one place. Follows ``add_memory_resource``, ``online_memory_bloc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.kernel.listener import NOBODY
 from sim.kernel.policy_answers import checked_zone, failed
+from sim.kernel.settings import PLAIN, KernelSettings
 from sim.kernel.shortage import kernel_room, no_memory_for_memmap
 from sim.kernel.worker import HotplugLock, Threads
 from sim.kernel.zone_choice import ZoneChoice
@@ -47,15 +47,6 @@ _SPLIT_SELF_HOSTED_SINCE = (6, 8)
 """Kernel series from which on a range of several blocks can host its memmap block by block."""
 
 
-@dataclass(frozen=True, slots=True)
-class KernelSettings:
-    """Which kernel it is, and what it was booted with: ``series`` as (6, 1), the words of its command line."""
-
-    series: tuple[int, int] = (6, 1)
-    movable_node: bool = False
-    memmap_on_memory: bool | str = False
-
-
 class HotplugCore:
     """The kernel's side of hotplug for one guest.
 
@@ -71,7 +62,7 @@ class HotplugCore:
         policy: Policy,
         recorder: Recorder,
         *,
-        settings: KernelSettings = KernelSettings(),
+        settings: KernelSettings = PLAIN,
         guest: Guest | None = None,
         meminfo: Meminfo | None = None,
         listener: CoreListener = NOBODY,
@@ -92,18 +83,23 @@ class HotplugCore:
             memory.altmap_pages = memory.geometry.whole_pageblocks(memory.memmap_pages)
         self.owners: dict[int, BlockOwner] = {}
         self.device_of: dict[int, int] = {}
+        self.kind_of: dict[int, str] = {}
         self.refusals = 0
         self.record = recorder.append
 
-    def register(self, group_id: int, device: int, owner: BlockOwner | None = None) -> None:
-        """Note whose a group's blocks are: ``device`` in what is recorded, and ``owner``, who is told and may veto."""
+    def register(self, group_id: int, device: int, kind: str, owner: BlockOwner | None = None) -> None:
+        """Note whose a group's blocks are: ``device`` in what is recorded, ``kind`` in rules of user space.
+
+        An ``owner`` is told of its blocks and may veto.
+        """
         self.device_of[group_id] = device
+        self.kind_of[group_id] = kind
         if owner is not None:
             self.owners[group_id] = owner
 
     def unregister(self, group_id: int) -> None:
         """Forget a group that is gone: its id may be given again."""
-        del self.device_of[group_id]
+        del self.device_of[group_id], self.kind_of[group_id]
         self.owners.pop(group_id, None)
 
     # Adding and removing ---------------------------------------------------------------------------------------------

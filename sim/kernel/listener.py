@@ -37,6 +37,9 @@ class CoreListener:
     def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
         """Told of ``count`` blocks from ``first`` that were added to ``core`` and left offline."""
 
+    def missed(self, first: int, count: int) -> None:
+        """Told of ``count`` new blocks from ``first`` of which user space does not hear: its buffer is full."""
+
     def refused(self, block: int, zone_type: int) -> None:
         """Told of a block that was to go offline and stays in its zone."""
 
@@ -88,6 +91,11 @@ class Listeners(CoreListener):
         """Tell each."""
         for listener in self._listeners:
             listener.left_offline(core, first, count)
+
+    def missed(self, first: int, count: int) -> None:
+        """Tell each."""
+        for listener in self._listeners:
+            listener.missed(first, count)
 
     def refused(self, block: int, zone_type: int) -> None:
         """Tell each."""

@@ -5,14 +5,15 @@ Nothing that a plug-in returns is believed unseen.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeGuard
 
-from policies.contract import Explanation, UserSpaceRule
+from policies.contract import Explanation, UserSpaceRule, UserSpaceRules
 from sim.faults import MemhpSimError
 from sim.memory.zones import NR_ZONES, ZONE_LABELS, OnlineType, ZoneType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from policies.contract import Policy
 
@@ -28,19 +29,47 @@ def flaws_of(policy: Policy) -> Iterator[str]:
     word: object = policy.auto_online
     if not isinstance(word, OnlineType):
         yield f"auto_online must be an OnlineType, but is {word!r}"
-    rule: object = policy.user_space
-    if rule is not None and not _is_rule(rule):
-        yield f"user_space must be None or a UserSpaceRule, but is {rule!r}"
+    program: object = policy.user_space
+    if program is not None and not _is_program(program):
+        yield f"user_space must be None or UserSpaceRules, but is {program!r}"
     ratio: object = policy.configured_ratio
     if ratio is not None and not (type(ratio) is int and ratio >= 0):
         yield f"configured_ratio must be None or a percentage, but is {ratio!r}"
 
 
+def _is_program(program: object) -> bool:
+    return (
+        isinstance(program, UserSpaceRules)
+        and _all(_is_rule, program.rules)
+        and _is_count(program.begins_us)
+        and (program.buffer is None or _is_count(program.buffer, 1))
+        and _is_count(program.tries, 1)
+        and _is_count(program.try_again_us)
+    )
+
+
 def _is_rule(rule: object) -> bool:
-    if not isinstance(rule, UserSpaceRule):
-        return False
-    word: object = rule.online_type
-    return isinstance(word, OnlineType) and all(type(us) is int and us >= 0 for us in (rule.delay_us, rule.begins_us))
+    return (
+        isinstance(rule, UserSpaceRule)
+        and _is(OnlineType, rule.online_type)
+        and _is_count(rule.delay_us)
+        and _all(_is_count, rule.nodes)
+        and _all(partial(_is, str), rule.devices)
+        and _all(partial(_is, str), rule.architectures)
+        and (rule.bare_metal is None or _is(bool, rule.bare_metal))
+    )
+
+
+def _is_count(number: object, least: int = 0) -> bool:
+    return type(number) is int and number >= least
+
+
+def _is(cls: type, value: object) -> bool:
+    return isinstance(value, cls)
+
+
+def _all(check: Callable[[object], bool], values: object) -> bool:
+    return isinstance(values, tuple) and all(map(check, values))
 
 
 def check_attributes(policy: Policy) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.plugins.parameter_lists import ListOf, Row
+from sim.plugins.parameter_tables import Key, Table
 from sim.plugins.parameter_types import Number, ParameterType, Size, Whole, Word
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def flaws(described: Any) -> Iterator[str]:  # noqa: ANN401  whatever stands in 
             yield from flaws(item)
         case Row():
             yield from _flaws_of_items(described.items)
+        case Table():
+            yield from _flaws_of_keys(described.keys)
 
 
 def _flaws_of_bounds(kind: str, least: Any, most: Any, *, whole: bool) -> Iterator[str]:  # noqa: ANN401
@@ -47,6 +50,16 @@ def _flaws_of_items(items: Any) -> Iterator[str]:  # noqa: ANN401
         return
     for item in items:
         yield from flaws(item)
+
+
+def _flaws_of_keys(keys: Any) -> Iterator[str]:  # noqa: ANN401
+    if not isinstance(keys, tuple) or not keys or not all(isinstance(key, Key) for key in keys):
+        yield f"the keys of Table must be a tuple of at least one Key, but are {keys!r}"
+        return
+    if len({key.name for key in keys}) < len(keys):
+        yield f"the keys of Table must differ, but are {', '.join(key.name for key in keys)}"
+    for key in keys:
+        yield from flaws(key.type)
 
 
 def _are_words(words: object) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,8 @@ def as_toml(value: object) -> str:
         return ""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(as_toml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {as_toml(each)}' for key, each in value.items())} }}"
     return json.dumps(value) if isinstance(value, (bool, str)) else str(value)
 
 
@@ -54,6 +57,8 @@ def _section(title: str, kind: Kind) -> Iterator[str]:
         if plugin.parameters:
             yield "\n| key | default | values | meaning |\n| --- | --- | --- | --- |\n"
             yield from map(_row, plugin.parameters)
+            for parameter in plugin.parameters:
+                yield from _details(parameter)
 
 
 def _shipped(listed: Iterable[Listed]) -> Iterator[Plugin]:
@@ -66,12 +71,20 @@ def _row(parameter: Parameter) -> str:
     else:
         default = f"`{as_toml(parameter.written)}`"
     values = parameter.type.in_words
-    if parameter.type.unit != _usual_unit(parameter.type):  # else the words say it
+    if parameter.type.unit != usual_unit(parameter.type):  # else the words say it
         values += f" ({parameter.type.unit})"
     return f"| `{parameter.name}` | {default} | {values} | {parameter.meaning} |\n"
 
 
-def _usual_unit(of: ParameterType) -> object:
+def _details(parameter: Parameter) -> Iterator[str]:
+    """Yield what the keys or words mean that a parameter's values are made of, if that is to be explained."""
+    if details := list(parameter.type.details()):
+        yield f"\nOf `{parameter.name}`:\n\n"
+        yield from (f"* `{name}`: {meaning}\n" for name, meaning in details)
+
+
+def usual_unit(of: ParameterType) -> object:
+    """Return the unit that goes without saying for a type."""
     return next(field.default for field in dataclasses.fields(of) if field.name == "unit")
 
 

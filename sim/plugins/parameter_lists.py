@@ -34,6 +34,10 @@ class ListOf(ParameterType):
         """Which values are taken."""
         return f"a list of at least one: {self.item.in_words}"
 
+    def details(self) -> Iterator[tuple[str, str]]:
+        """Yield what is to be explained of each element."""
+        return self.item.details()
+
     def convert(self, value: object, faults: Faults) -> object:
         """Return the elements as a list; faults are told under each element's key."""
         if not isinstance(value, (list, tuple)):

@@ -15,6 +15,7 @@ in the annotation     in a listing  in a file
 ``Word(("a", "b"))``  a|b           one of these words
 ``ListOf(Size())``    list[size]    a list of at least one
 ``Row((a, b))``       [a, b]        a list of exactly these
+``Table((a, b))``     table         a table of these keys, each a ``Key``
 ====================  ============  ===========================================================================
 
 Each is checked in two steps: :meth:`ParameterType.convert` says what a file may hold, :meth:`ParameterType.complaints`
@@ -72,6 +73,10 @@ class ParameterType(ABC):
     @abstractmethod
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema of what a file may hold."""
+
+    def details(self) -> Iterator[tuple[str, str]]:
+        """Yield what a listing explains beside, of keys or words that the values are made of: (name, in words)."""
+        yield from ()
 
     def written(self, value: object) -> object:
         """Return ``value`` as one would write it in a file."""

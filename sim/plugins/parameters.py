@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, SimpleNamespace, UnionType
@@ -211,6 +211,8 @@ def _fits(annotated: object, takes: type) -> bool:
     """Whether Python's type of an annotation is the one that a parameter's type is for."""
     if takes is Sequence:
         return get_origin(annotated) in (Sequence, list, tuple)
+    if takes is Mapping:
+        return get_origin(annotated) in (Mapping, dict)
     return annotated is takes
 
 

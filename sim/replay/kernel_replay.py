@@ -18,9 +18,10 @@ from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.kernel.context import DriverContext
 from sim.kernel.diary import Diary
-from sim.kernel.hotplug_core import HotplugCore, KernelSettings
+from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.listener import Listeners
 from sim.kernel.oom_log import OomLog
+from sim.kernel.settings import KernelSettings
 from sim.kernel.timing import Timing
 from sim.kernel.worker import GuestDied, Threads
 from sim.machine import cmdline

@@ -295,8 +295,8 @@ def _pause(experiment: Experiment, requests: Sequence[Request]) -> float:
 
 
 def _rule_takes(policy: Policy, size: int, timing: Timing) -> int:
-    rule = policy.user_space
-    return 0 if rule is None else rule.delay_us + rule.begins_us + scale(timing.online, size)
+    program = policy.user_space
+    return 0 if program is None else program.patience_us + scale(timing.online, size)
 
 
 def _size(request: Request) -> int:

@@ -110,3 +110,18 @@ def test_what_the_host_refuses_by_itself_is_told_with_its_reason(tmp_path: Path)
         "again: failed: ENOSPC: the host refuses: no slot is left",
         "far: failed: ENODEV: the host refuses: there is no such DIMM or dax device",
     ]
+
+
+def test_blocks_that_user_space_does_not_hear_of_are_told(tmp_path: Path) -> None:
+    experiment: dict[str, Any] = {
+        "machines": [{"label": "vm", "boot_memory": "4GiB"}],
+        "policies": [{"name": "user-space", "buffer": 5}],
+        "workloads": [{"name": "dimm-slots", "slots": 1, "initial": 1, "grow_probability": 1.0, "duration": 60}],
+    }
+    path = tmp_path / "explain.toml"
+    path.write_text(tomli_w.dumps(experiment), "utf-8")
+    result = CliRunner().invoke(main, ["explain", str(path)])
+    assert result.exit_code == 0, result.output
+    said = [line.split(" s  ")[1] for line in result.output.splitlines() if " s  " in line]
+    assert said[0] == "blocks 45-47: user space does not hear of them, its buffer is full: they stay offline"
+    assert [line.partition(":")[0] for line in said[1:]] == [f"block {block}" for block in range(40, 45)]

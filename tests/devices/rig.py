@@ -14,9 +14,10 @@ from sim.devices.dimm import Dimm
 from sim.devices.virtio_mem import VirtioMem
 from sim.guest.contract import OfflineOutcome, SubblockOutcome
 from sim.kernel.context import DriverContext
-from sim.kernel.hotplug_core import HotplugCore, KernelSettings
+from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.listener import CoreListener, Listeners
 from sim.kernel.oom_log import OomLog
+from sim.kernel.settings import KernelSettings
 from sim.kernel.timing import Timing
 from sim.kernel.user_space import UserSpace
 from sim.kernel.worker import Threads
@@ -32,7 +33,7 @@ from tests.support.invariants import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from policies.contract import Policy, UserSpaceRule
+    from policies.contract import Policy, UserSpaceRules
     from sim.devices.virtio_mem_mode import VirtioMemParameters
     from sim.guest.contract import OomEvent
 
@@ -189,7 +190,7 @@ class Rig:
         memmap_on_memory: bool | str = False,
         slots: int = 256,
         max_memory: int | None = None,
-        user_space: UserSpaceRule | None = None,
+        user_space: UserSpaceRules | None = None,
         architecture: str | None = None,
         page_size: int = 4 * KIB,
         **options: Any,  # noqa: ANN401
@@ -216,7 +217,16 @@ class Rig:
         self.told = Told(self.env)
         listeners = [self.ooms, self.told]
         if user_space is not None:
-            listeners.append(UserSpace(self.env, threads, timing, user_space))
+            listeners.append(
+                UserSpace(
+                    self.env,
+                    threads,
+                    timing,
+                    user_space,
+                    bare_metal=self.machine.bare_metal,
+                    architecture=self.machine.built_for.name,
+                )
+            )
         self.core = HotplugCore(
             self.env,
             self.memory,

@@ -144,8 +144,8 @@ class Jealous:
 def test_an_owner_vetoes_for_its_own_group_and_only_while_that_is_registered() -> None:
     core = core_told_to(NOBODY, Offline())
     groups = [core.memory.groups.register_dynamic(0, BLOCK) for _ in range(2)]
-    core.register(groups[0].id, 3, Jealous())
-    core.register(groups[1].id, 4)
+    core.register(groups[0].id, 3, "virtio-mem", Jealous())
+    core.register(groups[1].id, 4, "dimm")
     assert core.device_of == {0: 3, 1: 4}
     for number, group in enumerate(groups):
         core.add_memory(3, (FIRST + number) * BLOCK, BLOCK, group_id=group.id)

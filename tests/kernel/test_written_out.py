@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineKernel
 from sim.guest.contract import OomEvent, OomKind
-from sim.kernel.hotplug_core import HotplugCore, KernelSettings
+from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.oom_log import OomLog
+from sim.kernel.settings import KernelSettings
 from sim.kernel.worker import Threads
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -97,7 +98,7 @@ class Side:
         self.memory = layout.memory
         self.owner = Owner()
         for unit in (1, 4):
-            self.core.register(self.memory.groups.register_dynamic(0, unit * B).id, NO_DEVICE, self.owner)
+            self.core.register(self.memory.groups.register_dynamic(0, unit * B).id, NO_DEVICE, "virtio-mem", self.owner)
 
     def rows(self) -> list[tuple[int, ...]]:
         """What is recorded; a block unplugged in one go counts as one that goes offline and is then removed."""

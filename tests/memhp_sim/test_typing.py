@@ -23,7 +23,7 @@ from memhp_sim import (
     Results,
     RunResult,
     Streams,
-    UserSpaceRule,
+    UserSpaceRules,
     Whole,
     Workload,
     ZoneRequest,
@@ -51,7 +51,7 @@ class EveryOther(Policy):
     name: ClassVar[str] = "every-other"
     summary: ClassVar[str] = "MOVABLE for every other block"
     auto_online = OnlineType.ONLINE
-    user_space: UserSpaceRule | None = None
+    user_space: UserSpaceRules | None = None
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         group = assert_type(request.group, GroupView | None)

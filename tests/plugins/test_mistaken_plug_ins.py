@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POLICY_FILE = """
+from collections.abc import Mapping
 from typing import Annotated
 
-from memhp_sim import ListOf, Number, Percent, Policy, Row, Size, Whole, Word
+from memhp_sim import Key, ListOf, Number, Percent, Policy, Row, Size, Table, Whole, Word
 
 
 class Mine(Policy):
@@ -52,6 +53,22 @@ def written(folder: Path, annotation: str = "int", default: str = "1", attribute
         ("list[int], ListOf(Whole)", "(1,)", "<class 'sim.plugins.parameter_types.Whole'> is no description of values"),
         ("list[int], Row(())", "(1,)", "the items of Row must be a tuple of at least one, but are ()"),
         ("list[int], Row(Whole())", "(1,)", "the items of Row must be a tuple of at least one, but are Whole("),
+        ("Mapping[str, int], Table(())", "{}", "the keys of Table must be a tuple of at least one Key, but are ()"),
+        (
+            "Mapping[str, int], Table((Whole(),))",
+            "{}",
+            "the keys of Table must be a tuple of at least one Key, but are",
+        ),
+        (
+            "Mapping[str, int], Table((Key('a', Whole(), 'x'), Key('a', Size(), 'x')))",
+            "{}",
+            "the keys of Table must differ, but are a, a",
+        ),
+        (
+            "Mapping[str, int], Table((Key('a', Whole(2, 1), 'x'),))",
+            "{}",
+            "the bounds of Whole leave nothing: from 2 to 1",
+        ),
         ("list[int], Row((Whole(), Whole(2, 1)))", "(1, 1)", "the bounds of Whole leave nothing: from 2 to 1"),
     ],
 )

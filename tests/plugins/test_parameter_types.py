@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sim.faults import Faults
 from sim.plugins.parameter_lists import ListOf, Row
+from sim.plugins.parameter_tables import Key, Table
 from sim.plugins.parameter_types import (
     FilePath,
     Flag,
@@ -273,3 +274,59 @@ def test_units_go_with_the_types_and_can_be_others() -> None:
     types = (Whole(), Percent(), Size(), Seconds(), Size(unit="bytes/s"), Whole(1, unit="slots"))
 
     assert [each.unit for each in types] == ["-", "percent", "bytes", "s", "bytes/s", "slots"]
+
+
+RULE = Table(
+    (
+        Key("state", Word(("online", "offline")), "the word", needed=True),
+        Key("delay", Seconds(zero=True), "how late"),
+        Key("sizes", ListOf(Size()), "some sizes"),
+    )
+)
+
+
+def test_a_table_holds_the_keys_that_are_given_each_in_the_programs_terms() -> None:
+    faults = Faults("rules[0]")
+    assert RULE.convert({"sizes": ["1GiB"], "state": "online"}, faults) == {"state": "online", "sizes": [GIB]}
+    assert RULE.convert({"state": "offline", "delay": 2}, faults) == {"state": "offline", "delay": 2.0}
+    assert not faults
+    assert list(RULE.complaints({"state": "online", "delay": 0.0, "sizes": [GIB]})) == []
+    assert RULE.written({"sizes": [GIB], "state": "online"}) == {"state": "online", "sizes": ("1GiB",)}
+    assert (RULE.name, RULE.in_words) == ("table", "a table of state, delay, sizes")
+
+
+def test_what_is_wrong_in_a_table_is_told_under_its_key() -> None:
+    faults = Faults("rules[0]")
+    RULE.convert({"stat": "online", "delay": -1, "sizes": ["1GiB", "x"]}, faults)
+    assert [fault.key for fault in faults] == ["rules[0].stat", "rules[0].state", "rules[0].delay", "rules[0].sizes[1]"]
+    assert "did you mean 'state'?" in next(iter(faults)).what
+    assert list(RULE.complaints({"stat": 1, "delay": -1.0, "sizes": []})) == [
+        "unknown key 'stat'; did you mean 'state'? Valid: delay, sizes, state",
+        "state is missing",
+        "delay must be no less than 0 seconds, but is -1.0",
+        "sizes must be a list of at least one value, but is a list of 0",
+    ]
+    for nonsense in (None, 5, "x", ["state"]):
+        faults = Faults("rules[0]")
+        assert RULE.convert(nonsense, faults) is None
+        assert [fault.key for fault in faults] == ["rules[0]"]
+        assert len(list(RULE.complaints(nonsense))) == 1
+
+
+def test_paths_in_tables_are_found_like_any_others() -> None:
+    logs = ListOf(Table((Key("path", FilePath(), "a file"), Key("number", Whole(), "a number"))))
+    assert logs.with_paths([{"path": "a", "number": 1}, {"number": 2}], lambda path: f"/x/{path}") == [
+        {"path": "/x/a", "number": 1},
+        {"number": 2},
+    ]
+
+
+def test_the_schema_of_a_table_names_its_keys_and_those_that_are_needed() -> None:
+    schema = RULE.json_schema()
+    assert schema["required"] == ["state"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["state"] == {"enum": ["online", "offline"], "description": "the word"}
+    assert "required" not in Table((Key("path", FilePath(), "a file"),)).json_schema()
+    assert list(ListOf(RULE).details()) == list(RULE.details())
+    assert next(iter(RULE.details())) == ("state", "one of online, offline (needed): the word")
+    assert list(Whole().details()) == []

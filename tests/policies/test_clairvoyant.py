@@ -12,7 +12,7 @@ import pytest
 
 from policies.clairvoyant import Clairvoyant
 from policies.clairvoyant.tree import Outcome
-from policies.contract import Policy, UserSpaceRule
+from policies.contract import Policy, UserSpaceRule, UserSpaceRules
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from policies.testkit import check_policy
@@ -104,7 +104,7 @@ class Late(Moody):
 
     name = "late"
     auto_online = OnlineType.OFFLINE
-    user_space = UserSpaceRule(OnlineType.ONLINE, 1_500_000)
+    user_space = UserSpaceRules((UserSpaceRule(OnlineType.ONLINE, 1_500_000),))
 
 
 class Broken(Policy):

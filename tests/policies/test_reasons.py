@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from policies.contig_zones import ContigZones
-from policies.contract import Policy, UserSpaceRule
+from policies.contract import Policy, UserSpaceRule, UserSpaceRules
 from policies.fixed import Offline, OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from policies.parts.indivisible import one_kind, settled_by
@@ -279,16 +279,17 @@ def test_a_run_of_blocks_is_decided_at_once_where_all_go_the_same_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "rule"),
+    ("given", "expected"),
     [
-        ({}, UserSpaceRule(OnlineType.ONLINE, 10_000)),
-        ({"state": "online_kernel", "delay": 2.5}, UserSpaceRule(OnlineType.ONLINE_KERNEL, 2_500_000)),
-        ({"state": "online_movable", "delay": 0}, UserSpaceRule(OnlineType.ONLINE_MOVABLE, 0)),
-        ({"delay": 0.5, "after": 600}, UserSpaceRule(OnlineType.ONLINE, 500_000, 600_000_000)),
+        ({}, (UserSpaceRule(OnlineType.ONLINE, 10_000), 0)),
+        ({"state": "online_kernel", "delay": 2.5}, (UserSpaceRule(OnlineType.ONLINE_KERNEL, 2_500_000), 0)),
+        ({"state": "online_movable", "delay": 0}, (UserSpaceRule(OnlineType.ONLINE_MOVABLE, 0), 0)),
+        ({"delay": 0.5, "after": 600}, (UserSpaceRule(OnlineType.ONLINE, 500_000), 600_000_000)),
     ],
 )
-def test_what_user_space_writes_and_when(given: dict[str, object], rule: UserSpaceRule) -> None:
-    assert Udev(**given).user_space == rule  # type: ignore[arg-type]
+def test_what_user_space_writes_and_when(given: dict[str, object], expected: tuple[UserSpaceRule, int]) -> None:
+    rule, begins = expected
+    assert Udev(**given).user_space == UserSpaceRules((rule,), begins_us=begins)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", lookup.names(lookup.POLICY))

@@ -23,6 +23,7 @@ from policies.headroom import Headroom
 from policies.kernel import Kernel
 from policies.testkit.machines import RandomMachine, seeded
 from policies.udev import Udev
+from policies.user_space import UserSpace
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZoneType
 from sim.plugins import lookup
 from sim.units import GIB
@@ -234,7 +235,7 @@ def word_decides(told: Told, match: re.Match[str]) -> None:
     word = match[1]
     if isinstance(told.policy, Udev):
         assert told.policy.user_space is not None
-        assert told.policy.user_space.online_type.word == word
+        assert told.policy.user_space.rules[0].online_type.word == word
     else:
         assert told.policy.auto_online.word == word
     assert told.zone == (ZONE_MOVABLE if word == "online_movable" else told.kernel_zone)
@@ -317,5 +318,5 @@ def test_every_reason_is_true_of_what_decided(seed: int) -> None:
 
 
 def test_every_shipped_policy_is_among_those_asked() -> None:
-    told_by_others = {Kernel.name}
+    told_by_others = {Kernel.name, UserSpace.name}
     assert {policy.name for policy in policies()} == {*lookup.names(lookup.POLICY), Planned.name} - told_by_others

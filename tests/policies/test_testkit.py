@@ -11,7 +11,7 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.auto_movable_stages import AutoMovablePatch2, AutoMovablePatch8
 from policies.contig_zones import ContigZones
-from policies.contract import Explanation, Policy, UserSpaceRule
+from policies.contract import Explanation, Policy, UserSpaceRule, UserSpaceRules
 from policies.fixed import OnlineKernel, OnlineMovable
 from policies.testkit import PolicyCheckError, check_policy
 from policies.udev import Udev
@@ -238,7 +238,7 @@ class HasAWordOfItsOwn(Good):
 
 
 class HasAnOddRule(Good):
-    user_space = UserSpaceRule(OnlineType.ONLINE, -5)
+    user_space = UserSpaceRules((UserSpaceRule(OnlineType.ONLINE, -5),))
 
 
 class HasAnOddRatio(Good):
@@ -270,7 +270,7 @@ BREACHES: dict[type[Policy], str] = {
     CountsOnAGuest: "zone_for raised TypeError: 'NoneType' object is not callable",
     HasNoSummary: "summary must be one line of text, but is ''",
     HasAWordOfItsOwn: "auto_online must be an OnlineType, but is 'online'",
-    HasAnOddRule: "user_space must be None or a UserSpaceRule",
+    HasAnOddRule: "user_space must be None or UserSpaceRules",
     HasAnOddRatio: "configured_ratio must be None or a percentage, but is 3.01",
 }
 

@@ -134,8 +134,9 @@ def test_parameters_are_judged_alone_and_together(folder: Path, monkeypatch: pyt
 @pytest.mark.parametrize("annotation", re.findall(r"`(Annotated\[.*?\])`", PAGE))
 def test_every_annotation_that_the_page_shows_can_be_read(annotation: str) -> None:
     scope: dict[str, object] = {}
-    names = "FilePath, ListOf, Name, Number, Percent, Seconds, Size, Whole, Word"
-    exec(f"from collections.abc import Sequence\nfrom typing import Annotated\nfrom memhp_sim import {names}", scope)  # noqa: S102  our page
+    names = "FilePath, Key, ListOf, Name, Number, Percent, Seconds, Size, Table, Whole, Word"
+    exec("from collections.abc import Mapping, Sequence\nfrom typing import Annotated, Any", scope)  # noqa: S102  ours
+    exec(f"from memhp_sim import {names}", scope)  # noqa: S102  our page
     text = annotation.replace("str | None, ...]", 'str | None, "..."]')
     exec(f"class Shown:\n    def __init__(self, *, shown: {text}): pass", scope)  # noqa: S102  our page
     (parameter,) = parameters_of(scope["Shown"])

@@ -11,7 +11,8 @@ from policies.auto_movable_stages import AutoMovablePatch2, AutoMovablePatch8
 from policies.contig_zones import ContigZones
 from sim.guest.contract import OfflineOutcome, SubblockOutcome
 from sim.kernel.context import DriverContext
-from sim.kernel.hotplug_core import HotplugCore, KernelSettings
+from sim.kernel.hotplug_core import HotplugCore
+from sim.kernel.settings import KernelSettings
 from sim.kernel.timing import Timing
 from sim.memory.zones import ZONE_LABELS, OnlineType
 from sim.record.recorder import Recorder
