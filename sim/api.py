@@ -20,13 +20,12 @@ from sim.analysis.plot_data import scenarios
 from sim.analysis.plots import GUEST_PLOTS, PLOTS, styled
 from sim.analysis.regret import bound, regret
 from sim.experiment.choose_workers import choose_workers
-from sim.experiment.load import load
+from sim.experiment.load import load, load_stored
 from sim.experiment.pictures import picture_of_cell
 from sim.experiment.plan import Experiment
 from sim.experiment.run import run as run_experiment
-from sim.results.manifest import MANIFEST_NAME, read_manifest
+from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
-from sim.units import seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -58,9 +57,7 @@ class Results:
     @cached_property
     def experiment(self) -> Experiment | None:
         """The experiment as the manifest has it; None where there is no manifest."""
-        if not (self.store.folder / MANIFEST_NAME).is_file():
-            return None
-        return load(self.manifest["config"], folder=self.store.folder)
+        return load_stored(self.store.folder)
 
     @property
     def policies(self) -> list[str]:
@@ -98,15 +95,7 @@ class Results:
 
         As ``lsmem`` sees it in the guest, with zones, devices and MemTotal. Raises KeyError if there is no such run.
         """
-        result = self.result(cell)
-        at_us = result.duration_us if at is None else seconds_to_us(at)
-        runs = self.runs()
-        labels = dict(runs[runs["cell"] == cell].iloc[0])
-        try:
-            experiment = self.experiment
-        except ValueError:  # of another version, or with plug-ins that are no longer there
-            experiment = None
-        return picture_of_cell(result, at_us, experiment, labels)
+        return picture_of_cell(self.store, cell, at)
 
     def compare(self, scores: Sequence[str] = HEADLINE_SCORES, *, method: Method = "bounded") -> pd.DataFrame:
         """Return means and differences to the baseline with intervals; see :func:`sim.analysis.compare.compare`."""

@@ -14,10 +14,8 @@ import click
 from sim.cli.console import WIDTH_WITHOUT_TERMINAL
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from sim.api import Results
     from sim.experiment.plan import Combination, Experiment
+    from sim.results.store import ResultStore
     from sim.snapshot.picture import Picture
 
 _UNITS: Final = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
@@ -162,46 +160,44 @@ def _combination(experiment: Experiment, path: Path, machine: str | None, policy
 
 
 def _of_results(folder: Path, at: float | None, which: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:
-    from sim.api import open_results
     from sim.cli.main import BadInput
+    from sim.experiment.pictures import picture_of_cell
+    from sim.results.store import ResultStore
 
-    results = open_results(folder)
-    run = _run(results, folder, which)
-    last = float(run["duration_s"])
+    store = ResultStore(folder)
+    run = _run(store, which)
+    last = run["duration_s"]
     if at is not None and at > last:
         raise BadInput(f"{folder}: the run lasts {last:g} s, so there is nothing at {at:g} s")
     about = {name: run[name] for name in (*_RUN_LABELS, "replication")}
-    return results.picture(run["cell"], at), {**about, "at_s": last if at is None else at}
+    return picture_of_cell(store, run["cell"], at), {**about, "at_s": last if at is None else at}
 
 
-def _run(results: Results, folder: Path, which: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of the run that is asked for: the only one, in the lowest replication that there is."""
+def _run(store: ResultStore, which: dict[str, Any]) -> dict[str, Any]:
+    """Return the labels of the run that is asked for: the only one, in the lowest replication that there is."""
     from sim.cli.main import BadInput
     from sim.results.failure import Status
 
-    runs = results.runs()
+    runs = store.labels()
     for name, value in which.items():
         if value is not None:
-            there = sorted(set(runs[name]))
+            there = sorted({run[name] for run in runs})
             if value not in there:
-                raise BadInput(f"{folder}: no run has {name} {value}; there are: {', '.join(map(str, there))}")
-            runs = runs[runs[name] == value]
-    done = runs[runs["status"] == Status.COMPLETED]
-    if not len(done):
-        raise BadInput(f"{folder}: no such run has completed")
-    done = done[done["replication"] == done["replication"].min()]
+                raise BadInput(f"{store.folder}: no run has {name} {value}; there are: {', '.join(map(str, there))}")
+            runs = [run for run in runs if run[name] == value]
+    done = [run for run in runs if run["status"] == Status.COMPLETED]
+    if not done:
+        raise BadInput(f"{store.folder}: no such run has completed")
+    first = min(run["replication"] for run in done)
+    done = [run for run in done if run["replication"] == first]
     if len(done) > 1:
-        raise BadInput(f"{folder} holds several runs; choose one:\n{_choices(done)}")
-    row: dict[str, Any] = done.iloc[0].to_dict()
-    return row
+        raise BadInput(f"{store.folder} holds several runs; choose one:\n{_choices(done)}")
+    return done[0]
 
 
-def _choices(runs: pd.DataFrame) -> str:
+def _choices(runs: list[dict[str, Any]]) -> str:
     """Return the options that tell ``runs`` apart, a line for each of the first ones."""
-    differ = [name for name in _RUN_LABELS if len(set(runs[name])) > 1]
-    lines = [
-        "  " + " ".join(f"--{name} {shlex.quote(label)}" for name, label in zip(differ, labels, strict=True))
-        for labels in runs[differ].head(_MOST_LISTED).itertuples(index=False)
-    ]
+    differ = [name for name in _RUN_LABELS if len({run[name] for run in runs}) > 1]
+    lines = ["  " + " ".join(f"--{name} {shlex.quote(run[name])}" for name in differ) for run in runs[:_MOST_LISTED]]
     more = len(runs) - len(lines)
     return "\n".join([*lines, *([f"  and {more} more"] if more else [])])

@@ -53,6 +53,18 @@ def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None, 
     return experiment
 
 
+def load_stored(folder: Path) -> Experiment | None:
+    """Return the experiment whose results are in ``folder``, as their manifest has it; None where there is no manifest.
+
+    Raises ValueError where that is of another version, and InputError where something of it is no longer there.
+    """
+    from sim.results.manifest import MANIFEST_NAME, read_manifest
+
+    if not (folder / MANIFEST_NAME).is_file():
+        return None
+    return load(read_manifest(folder)["config"], folder=folder)
+
+
 def _in_file_order(fault: Fault) -> list[tuple[int, str]]:
     """Return what sorts faults by their keys: lists by number, sections in the order in which people write them."""
     section = re.match(r"\w*", fault.key)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.experiment import build
+from sim.experiment.load import load_stored
 from sim.faults import InputError
 from sim.snapshot.run_picture import picture_of_run
 from sim.streams import Streams
+from sim.units import seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from sim.experiment.plan import Combination, Experiment
     from sim.record.run_result import RunResult
+    from sim.results.store import ResultStore
     from sim.snapshot.picture import Picture
 
 
@@ -39,11 +42,18 @@ def picture_at_start(experiment: Experiment, combination: Combination) -> Pictur
     return _picture(result, at_us, combination, experiment.folder)
 
 
-def picture_of_cell(result: RunResult, at_us: int, experiment: Experiment | None, labels: Mapping[str, Any]) -> Picture:
-    """Return what there is at microsecond ``at_us`` of a stored run.
+def picture_of_cell(store: ResultStore, cell: str, at: float | None = None) -> Picture:
+    """Return what there is ``at`` so many seconds (None: at the end) in the completed cell with the key ``cell``.
 
-    ``labels`` are its row of the table ``runs``; ``experiment`` is what it is a run of, None where that is not known.
+    Raises KeyError if there is no such cell.
     """
+    result = store.result(cell)
+    at_us = result.duration_us if at is None else seconds_to_us(at)
+    try:
+        experiment = load_stored(store.folder)
+    except ValueError:  # of another version, or with plug-ins that are no longer there
+        experiment = None
+    labels = next(labels for labels in store.labels() if labels["cell"] == cell)
     combination = None if experiment is None else _combination(experiment, labels)
     if experiment is None or combination is None:
         return picture_of_run(result, at_us)

@@ -86,6 +86,13 @@ class ResultStore:
         pairs = zip(rows["cell"].to_pylist(), rows["status"].to_pylist(), strict=True)
         return {key for key, status in pairs if status == Status.COMPLETED}
 
+    def labels(self) -> list[dict[str, Any]]:
+        """Return machine, workload, policy, ``replication``, ``cell``, ``status`` and ``duration_s`` of all cells."""
+        names = [column.name for column in PARTITION_COLUMNS]
+        rows = self._rows(RUNS.name, [*names, "replication", "cell", "status", "duration_s"])
+        found: list[dict[str, Any]] = rows.to_pylist()
+        return found
+
     def streams_drawn(self, replication: int) -> dict[str, int]:
         """Return from how many random streams completed cells of ``replication`` drew, by their keys."""
         import pyarrow.compute as pc

@@ -94,7 +94,7 @@ FAILURE_SCORES: Final = (
     ),
     Score(
         "guest_full_ooms",
-        "Guest full",
+        "Killed, guest full",
         NUMBER,
         "lower",
         Question.FAILURES,
