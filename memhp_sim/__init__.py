@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
     from sim.memory.zones import OnlineType, ZoneType
+    from sim.plugins.parameter_addresses import Address
     from sim.plugins.parameter_lists import ListOf, Row
     from sim.plugins.parameter_tables import Key, Table
     from sim.plugins.parameter_types import FilePath, Flag, Name, Number, Percent, Seconds, Size, Text, Whole, Word
@@ -70,6 +71,7 @@ _PLACES: Final = {
     "sim.memory.groups": ("GroupView",),
     "sim.memory.view": ("MemoryView",),
     "sim.memory.zones": ("OnlineType", "ZoneType"),
+    "sim.plugins.parameter_addresses": ("Address",),
     "sim.plugins.parameter_lists": ("ListOf", "Row"),
     "sim.plugins.parameter_tables": ("Key", "Table"),
     "sim.plugins.parameter_types": (
@@ -99,6 +101,7 @@ __all__ = [
     "MIB",
     "SCORES",
     "TIB",
+    "Address",
     "Checker",
     "DaxSpec",
     "DeviceSpec",

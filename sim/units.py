@@ -23,6 +23,7 @@ MOST_NODES: Final = 1024
 MICROSECONDS: Final = 1_000_000
 """Microseconds in a second."""
 
+_PAGE: Final = 4 * KIB
 _SUFFIXES: Final = {
     "": 1,
     "b": 1,
@@ -30,6 +31,10 @@ _SUFFIXES: Final = {
     "mib": MIB,
     "gib": GIB,
     "tib": TIB,
+    "ki": KIB,
+    "mi": MIB,
+    "gi": GIB,
+    "ti": TIB,
     "k": KIB,
     "m": MIB,
     "g": GIB,
@@ -41,25 +46,48 @@ _SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<suffix>[a-z]*)\s*", re.I
 def parse_size(text: str | int) -> int:
     """Return the bytes that ``text`` stands for.
 
-    Accepts an integer (bytes) or a string with a binary suffix (``"512MiB"``, ``"1.5 GiB"``, ``"4G"``).
+    Accepts an integer (bytes) or a string with a binary suffix (``"512MiB"``, ``"1.5 GiB"``, ``"4G"``, ``"8Gi"``).
     Raises ValueError, with what would be right, for anything else, for a fraction of a byte and for a negative size.
     """
+    size, rest = _parsed(text)
+    if rest:
+        raise ValueError(f"{text!r} is no whole number of bytes; in whole pages {nearest(size, _PAGE)}")
+    return size
+
+
+def parse_rounded_size(text: str | int) -> int:
+    """Return the bytes that ``text`` stands for as :func:`parse_size` does, a fraction of a byte rounded down.
+
+    For figures that were rounded before, as ``free -h`` prints them.
+    """
+    return _parsed(text)[0]
+
+
+def _parsed(text: str | int) -> tuple[int, int]:
+    """Return whole bytes, and 0 where there is nothing beside. Raises ValueError for what is no size."""
     if isinstance(text, bool) or not isinstance(text, (int, str)):
         raise ValueError(f"{text!r} is not a size: write a number of bytes or a string such as '512MiB' or '4GiB'")
     if isinstance(text, int):
         if text < 0:
             raise ValueError(f"a size cannot be negative, but is {text}")
-        return text
+        return text, 0
     match = _SIZE.fullmatch(text)
     if match is None or match["suffix"].lower() not in _SUFFIXES:
-        raise ValueError(f"{text!r} is not a size: write a number of bytes or a string such as '512MiB' or '4GiB'")
+        hint = "; kB in /proc/meminfo are KiB" if match is not None and match["suffix"].lower() == "kb" else ""
+        raise ValueError(
+            f"{text!r} is not a size: write a number of bytes or a string such as '512MiB' or '4GiB'{hint}"
+        )
     whole, _, fraction = match["number"].partition(".")
     scale = _SUFFIXES[match["suffix"].lower()]
     numerator: int = int(whole + fraction) * scale
-    size, rest = divmod(numerator, int(10 ** len(fraction)))
-    if rest:
-        raise ValueError(f"{text!r} is not a whole number of bytes")
-    return size
+    return divmod(numerator, int(10 ** len(fraction)))
+
+
+def nearest(size: int, unit: int) -> str:
+    """Say which multiples of ``unit`` bytes are nearest to ``size``, which is none."""
+    below = size // unit * unit
+    above = format_size(below + unit)
+    return f"the nearest are {format_size(below)} and {above}" if below else f"the nearest is {above}"
 
 
 def format_size(size: int) -> str:

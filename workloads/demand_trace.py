@@ -17,7 +17,7 @@ from sim.plugins.parameter_types import FilePath, Name, Number, Seconds, Size, W
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MEMORY_LIMIT, MIB, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.parameters import LONGEST_US, NODE, PAGES, DeviceBlock, check_multiples, check_slots
+from workloads.parts.parameters import LONGEST_US, NODE, PAGES, PLACE, DeviceBlock, check_multiples, check_slots
 from workloads.parts.plan import follow
 from workloads.parts.table import TableFaults, read_text, rows
 
@@ -76,6 +76,7 @@ class DemandTrace(Workload):
         maximum: Annotated[int, PAGES, "most memory that is asked for"] = 16 * GIB,
         hold: Annotated[float, Seconds(zero=True), "how long a size that was wanted is kept"] = 900.0,
         device_block: Annotated[int, DeviceBlock(), "kind virtio-mem: block size of the device"] = 2 * MIB,
+        address: Annotated[int, PLACE, "of the device, or of the first DIMM; 0 stands for where there is room"] = 0,
         node: Annotated[int, NODE, "NUMA node"] = 0,
         speed: Annotated[float, Number(1e-6, 1e6), "times as fast as recorded (hold times are of recorded time)"] = 1.0,
         tail: Annotated[float, Seconds(), "simulated time after the last sample"] = 60.0,
@@ -88,7 +89,7 @@ class DemandTrace(Workload):
         if kind != "virtio-mem":
             check_multiples(check, SMALLEST_PAGE, step=step)
         elif check.good("device_block"):
-            check_multiples(check, device_block, step=step)
+            check_multiples(check, device_block, step=step, address=address)
         if check.good("step", "maximum") and maximum < step:
             check.fault("maximum", f"must be at least the step, {format_size(step)}, but is {format_size(maximum)}")
         if kind == "dimm":
@@ -99,6 +100,7 @@ class DemandTrace(Workload):
         self._step = step
         self._top = maximum // step
         self._node = node
+        self._address = address
         self._speed = speed
         samples = _samples(Path(path), columns, series, seconds_to_us(time_unit))
         factor = 1.0 + headroom
@@ -125,7 +127,7 @@ class DemandTrace(Workload):
         now_us = level = 0
         if self._kind == "virtio-mem":
             size = self._top * self._step
-            yield 0, (("vmem0", VirtioMemSpec("vmem0", size, node=self._node, block_size=self._block)),)
+            yield 0, (("vmem0", self._device(size)),)
         for t_us, next_level in self._levels:
             if next_level != level:
                 then_us = round(t_us / self._speed)
@@ -135,9 +137,17 @@ class DemandTrace(Workload):
     def _virtio_mem(self, before: int, after: int) -> Sequence[Ask]:
         return (("vmem0", after * self._step),)
 
+    def _device(self, size: int) -> VirtioMemSpec:
+        return VirtioMemSpec("vmem0", size, self._node, self._block, address=self._address or None)
+
+    def _slot(self, slot: int) -> Ask:
+        """Return the request for the DIMM of ``slot``, which lies behind those before it where an address is given."""
+        address = self._address + slot * self._step if self._address else None
+        return f"dimm{slot}", DimmSpec(f"dimm{slot}", self._step, self._node, address)
+
     def _dimm(self, before: int, after: int) -> Sequence[Ask]:
         if after > before:
-            return [(f"dimm{slot}", DimmSpec(f"dimm{slot}", self._step, self._node)) for slot in range(before, after)]
+            return [self._slot(slot) for slot in range(before, after)]
         return [(f"dimm{slot}", None) for slot in range(before - 1, after - 1, -1)]
 
 

@@ -14,11 +14,11 @@ from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.draws import exponential_waits, indices, signs, uniforms
-from workloads.parts.parameters import NODES, SIZES, Duration
+from workloads.parts.parameters import NODES, PLACE, SIZES, Duration
 from workloads.parts.plan import follow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     import simpy
 
@@ -64,6 +64,9 @@ class DimmSlots(Workload):
         hold: Annotated[float, Seconds(zero=True), "a DIMM is not asked back sooner than this after its plug"] = 0.0,
         removal: Annotated[str, Word(REMOVALS), "which DIMM is asked back"] = "newest",
         ask_again: Annotated[bool, "each request repeats a refused one as well"] = False,
+        address: Annotated[
+            int, PLACE, "where slot 0 lies, each further one the largest size behind; 0 stands for where there is room"
+        ] = 0,
         duration: Duration = 3600.0,
         device: Annotated[str, Name(), "slot n's DIMM is called this and n; begins the names of the streams"] = "dimm",
     ) -> None:
@@ -84,6 +87,9 @@ class DimmSlots(Workload):
         self._ask_again = ask_again
         self._duration_us = seconds_to_us(duration)
         self._device = device
+        self._places = (
+            {f"{device}{slot}": address + slot * max(sizes) for slot in range(slots)} if address else dict[str, int]()
+        )
 
     def duration(self) -> float:
         """Seconds of simulated time."""
@@ -100,7 +106,7 @@ class DimmSlots(Workload):
     def plan(self, streams: Streams) -> Iterator[Step]:
         """Yield what is wanted and when, without end; drawn from ``streams`` alone."""
         rack = _Rack(self._device, self._slots, self._hold_us, self._removal, streams)
-        dimms = _Dimms(self._device, self._sizes, self._nodes, streams)
+        dimms = _Dimms(self._device, self._sizes, self._nodes, self._places, streams)
         if self._initial:
             yield 0, [dimms.draw(rack.fill(0)) for _ in range(self._initial)]
         now = 0
@@ -189,12 +195,15 @@ class _Rack:
 class _Dimms:
     """Descriptions of DIMMs, of a size and on a node drawn for each plug; made once for each combination."""
 
-    __slots__ = ("_made", "_node_draws", "_size_draws")
+    __slots__ = ("_made", "_node_draws", "_places", "_size_draws")
 
-    def __init__(self, device: str, sizes: Sequence[int], nodes: Sequence[int], streams: Streams) -> None:
+    def __init__(
+        self, device: str, sizes: Sequence[int], nodes: Sequence[int], places: Mapping[str, int], streams: Streams
+    ) -> None:
         # Streams of their own: a second size or node shifts nothing else.
         self._size_draws = map(sizes.__getitem__, indices(streams(f"{device}/sizes"), len(sizes)))
         self._node_draws = map(nodes.__getitem__, indices(streams(f"{device}/nodes"), len(nodes)))
+        self._places = places
         self._made: dict[tuple[str, int, int], Ask] = {}
 
     def draw(self, device: str) -> Ask:
@@ -202,5 +211,5 @@ class _Dimms:
         key = (device, next(self._size_draws), next(self._node_draws))
         ask = self._made.get(key)
         if ask is None:
-            ask = self._made[key] = (device, DimmSpec(*key))
+            ask = self._made[key] = (device, DimmSpec(*key, address=self._places.get(device)))
         return ask

@@ -13,7 +13,15 @@ from sim.units import GIB, MIB, MICROSECONDS, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import KERNEL_KINDS, GuestProcess, drive
 from workloads.parts.mixes import MIXES, parts_of
-from workloads.parts.parameters import DeviceBlock, Duration, check_after, check_multiples, check_slots, check_tick
+from workloads.parts.parameters import (
+    PLACE,
+    DeviceBlock,
+    Duration,
+    check_after,
+    check_multiples,
+    check_slots,
+    check_tick,
+)
 from workloads.parts.plan import follow
 
 if TYPE_CHECKING:
@@ -77,6 +85,7 @@ class GrowAndReturn(Workload):
         big_block: Annotated[
             int, DeviceBlock(zero=True), "virtio-mem-big-blocks: their size; 0 stands for the smallest possible"
         ] = 0,
+        address: Annotated[int, PLACE, "of the device, or of the first DIMM; 0 stands for where there is room"] = 0,
         programs: Annotated[int, Whole(1, MOST_PROGRAMS), "number of programs, which are alike"] = 2,
         user: Annotated[int, Size(zero=True), "anonymous memory of all programs together"] = 8 * GIB,
         user_kind: Annotated[
@@ -101,7 +110,9 @@ class GrowAndReturn(Workload):
             check_multiples(check, SMALLEST_PAGE, step=step)
             check_slots(check, step, size=size)
         elif check.good("device_block", "big_block"):
-            check_multiples(check, max(device_block, big_block if device == BIG_BLOCKS else 0), step=step)
+            check_multiples(
+                check, max(device_block, big_block if device == BIG_BLOCKS else 0), step=step, address=address
+            )
         if check.good("step"):
             check_multiples(check, step, size=size)
         check_after(check, kernel_start=kernel_start, leave=leave)
@@ -112,6 +123,7 @@ class GrowAndReturn(Workload):
         self._device = device
         self._size = size
         self._step = step
+        self._address = address
         self._block = device_block
         self._big_block = big_block
         self._programs = programs
@@ -174,7 +186,7 @@ class GrowAndReturn(Workload):
     def _more(self, number: int) -> Ask:
         """Return the request for step ``number``, from 0."""
         if self._device == DIMM:
-            return f"dimm{number}", DimmSpec(f"dimm{number}", self._step)
+            return f"dimm{number}", DimmSpec(f"dimm{number}", self._step, address=self._place(number))
         if number:
             return _VMEM, (number + 1) * self._step
         return _VMEM, VirtioMemSpec(
@@ -182,9 +194,14 @@ class GrowAndReturn(Workload):
             self._size,
             block_size=self._block,
             requested=self._step,
+            address=self._place(0),
             force_bbm=self._device == BIG_BLOCKS,
             bbm_block_size=self._big_block,
         )
+
+    def _place(self, number: int) -> int | None:
+        """Return where step ``number`` lies; None where there is room."""
+        return self._address + number * self._step if self._address else None
 
     def _less(self, number: int) -> Ask:
         """Return the request for all of step ``number`` back, those after it having been asked back before."""

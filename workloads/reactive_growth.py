@@ -9,7 +9,7 @@ from sim.plugins.parameter_types import Name, Seconds, Size
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.parameters import NODE, DeviceBlock, Duration, Region, check_multiples, check_region
+from workloads.parts.parameters import NODE, DeviceBlock, Duration, Place, Region, check_multiples, check_region
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -54,6 +54,7 @@ class ReactiveGrowth(Workload):
         device_block: Annotated[int, DeviceBlock(), "block size of the device; all sizes are multiples of it"] = 2
         * MIB,
         region: Region = 0,
+        address: Place = 0,
         node: Annotated[int, NODE, "NUMA node"] = 0,
         duration: Duration = 3600.0,
         device: Annotated[str, Name(), "what the device is called"] = "vmem0",
@@ -67,6 +68,7 @@ class ReactiveGrowth(Workload):
                 maximum=maximum,
                 shrink_step=shrink_step,
                 region=region,
+                address=address,
             )
         _check_above(check, "target", target, threshold=threshold)
         _check_above(check, "maximum", maximum, initial=initial)
@@ -87,6 +89,7 @@ class ReactiveGrowth(Workload):
         self._shrink_step = shrink_step
         self._hold_us = seconds_to_us(hold)
         self._region = region or maximum
+        self._address = address or None
         self._node = node
         self._duration_us = seconds_to_us(duration)
         self._device = device
@@ -109,6 +112,7 @@ class ReactiveGrowth(Workload):
                 node=self._node,
                 block_size=self._block,
                 requested=self._initial,
+                address=self._address,
             )
         )
         if host.mem_available() is None:

@@ -12,7 +12,7 @@ from sim.units import GIB, MIB, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts import shapes
 from workloads.parts.draws import even_waits
-from workloads.parts.parameters import NODES, DeviceBlock, Duration, Region, check_multiples, check_region
+from workloads.parts.parameters import NODES, PLACE, DeviceBlock, Duration, Region, check_multiples, check_region
 from workloads.parts.plan import NOTHING, follow
 
 if TYPE_CHECKING:
@@ -63,12 +63,17 @@ class VirtioMemResize(Workload):
         device_block: Annotated[int, DeviceBlock(), "block size of the device; all sizes are multiples of it"] = 2
         * MIB,
         region: Region = 0,
+        address: Annotated[
+            int, PLACE, "where device 0 lies, each further one a region behind; 0 stands for where there is room"
+        ] = 0,
         wait_for_guest: Annotated[bool, "no new size before the last is reached"] = False,
         duration: Duration = 86400.0,
         device: Annotated[str, Name(), "device n is called this and n; begins the names of the streams"] = "vmem",
     ) -> None:
         if check.good("device_block"):
-            check_multiples(check, device_block, minimum=minimum, maximum=maximum, step=step, region=region)
+            check_multiples(
+                check, device_block, minimum=minimum, maximum=maximum, step=step, region=region, address=address
+            )
         if check.good("minimum", "maximum") and maximum <= minimum:
             bounds = f"{format_size(minimum)}, but is {format_size(maximum)}"
             check.fault("maximum", f"must be more than the minimum, {bounds}")
@@ -80,6 +85,7 @@ class VirtioMemResize(Workload):
         self._maximum = maximum
         self._step = step
         self._region = region or maximum
+        self._address = address
         self._interval_us = seconds_to_us(interval)
         self._jitter = jitter
         self._period_us = seconds_to_us(period)
@@ -127,6 +133,7 @@ class VirtioMemResize(Workload):
             node=self._node(index),
             block_size=self._block,
             requested=self._minimum,
+            address=self._address + index * self._region if self._address else None,
         )
         yield 0, ((device, spec),)
         if self._stagger_us * index:

@@ -16,7 +16,7 @@ from sim.experiment.state_tables import ColdDeviceTable, StateTable
 from sim.experiment.table import Address, Flag, Integer, Size, Table, Text
 from sim.faults import shown
 from sim.machine import cmdline
-from sim.plugins import values
+from sim.plugins import parameter_types, values
 
 MOST_REPLICATIONS: Final = 100_000
 LABEL_LENGTH: Final = 100
@@ -65,6 +65,11 @@ def _between(low: int, high: int) -> AfterValidator:
 
 Label = Annotated[
     str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})
+]
+Rounded = Annotated[
+    int,
+    BeforeValidator(lambda value: values.size(value, rounded=True)),
+    WithJsonSchema(parameter_types.Size(zero=True).json_schema()),
 ]
 CmdLine = Annotated[str, BeforeValidator(_cmdline), WithJsonSchema({"type": "string", "maxLength": cmdline.LONGEST})]
 Seconds = Annotated[float, BeforeValidator(values.seconds), WithJsonSchema({"type": "number", "minimum": 0})]
@@ -202,8 +207,8 @@ class WorkloadTable(Table):
 class FreeTable(Table):
     """What ``free`` prints in a guest in which nothing runs yet."""
 
-    mem_total: Size = Field(description="Total memory.")
-    used: Size = Field(description="Memory in use, without cache.")
+    mem_total: Rounded = Field(description="Total memory.")
+    used: Rounded = Field(description="Memory in use, without cache.")
     boot_memory: Size | None = Field(
         None, description="Boot memory of the guest that it was printed in. Default: as much as the machine has."
     )

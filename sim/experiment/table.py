@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
-from sim.plugins import parameter_types, values
+from sim.plugins import parameter_addresses, parameter_types, values
 
 Size = Annotated[int, BeforeValidator(values.size), WithJsonSchema(parameter_types.Size(zero=True).json_schema())]
 Integer = Annotated[int, BeforeValidator(values.integer)]
 Flag = Annotated[bool, BeforeValidator(values.boolean)]
 Text = Annotated[str, BeforeValidator(values.string)]
-Address = Annotated[int, BeforeValidator(values.address), WithJsonSchema(parameter_types.Size(zero=True).json_schema())]
+Address = Annotated[int, BeforeValidator(values.address), WithJsonSchema(parameter_addresses.Address().json_schema())]
 
 
 class Table(BaseModel):

@@ -21,7 +21,7 @@ from sim.machine.cma import cma_areas, largest_area
 from sim.machine.cold_devices import cold_device_faults
 from sim.machine.state_checks import state_faults
 from sim.pages import PAGE_SIZES, SMALLEST_PAGE
-from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, format_size, parse_series
+from sim.units import GIB, MEMORY_LIMIT, MIB, MOST_NODES, format_size, nearest, parse_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -256,7 +256,7 @@ class MachineSpec:
         for name in ("kernelcore", "movablecore", "cma", "crashkernel", "log_buf_len", "mem", "max_ram_below_4g"):
             size: int = getattr(self, name)
             if size < 0 or size % self.page_size:
-                yield Fault(name, f"{size} bytes are not a number of whole pages of {format_size(self.page_size)}")
+                yield Fault(name, self._no_pages(size))
             elif size and name in _LIMITS:
                 if not _LEAST_LOW_MEMORY <= size <= _LIMITS[name]:
                     low, high = format_size(_LEAST_LOW_MEMORY), format_size(_LIMITS[name])
@@ -270,7 +270,7 @@ class MachineSpec:
                 if start < 0 or size <= 0 or (start | size) % self.page_size:
                     yield Fault(
                         f"{name}[{number}]",
-                        f"{size} bytes at {start} are not a number of whole pages of {format_size(self.page_size)}",
+                        f"{format_size(size)} at {start:#x} are not whole pages of {format_size(self.page_size)}",
                     )
         if self.max_memory is not None and not self.boot_memory <= self.max_memory <= MEMORY_LIMIT:
             yield Fault(
@@ -338,16 +338,17 @@ class MachineSpec:
                 " kernel cannot use an area of two zones",
             )
 
+    def _no_pages(self, size: int) -> str:
+        near = f"; {nearest(size, self.page_size)}" if size > 0 else ""
+        return f"{size} bytes are not a number of whole pages of {format_size(self.page_size)}{near}"
+
     def _node_faults(self) -> Iterator[Fault]:
         if not 0 < len(self.nodes) <= MOST_NODES:
             yield Fault("nodes", f"a machine has 1 to {MOST_NODES} nodes, not {len(self.nodes)}")
             return
         for number, node in enumerate(self.nodes):
             if node.boot_memory < 0 or node.boot_memory % self.page_size:
-                yield Fault(
-                    f"nodes[{number}].boot_memory",
-                    f"{node.boot_memory} bytes are not a number of whole pages of {format_size(self.page_size)}",
-                )
+                yield Fault(f"nodes[{number}].boot_memory", self._no_pages(node.boot_memory))
         if self.boot_memory <= 0:
             yield Fault("nodes", "no node has boot memory; a kernel needs some to boot")
         elif self.boot_memory > MEMORY_LIMIT:

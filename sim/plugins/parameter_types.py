@@ -9,6 +9,7 @@ in the annotation     in a listing  in a file
 ``Text()``            str           a string
 ``Name()``            str           a string that can name something: not empty, without blanks around it
 ``Size()``            size          bytes: a number, or a string such as ``"4GiB"``
+``Address()``         address       as a size, or ``"0x140000000"`` (:mod:`sim.plugins.parameter_addresses`)
 ``Seconds()``         seconds       a number of seconds
 ``Percent()``         percent       a whole number of percent
 ``FilePath()``        path          a file, relative to the folder of the experiment file
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.faults import shown, unknown_name
 from sim.plugins import values
-from sim.units import MEMORY_LIMIT, format_size, seconds_to_us
+from sim.units import MEMORY_LIMIT, format_size, nearest, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -346,7 +347,8 @@ class Size(Scalar):
         elif value > MEMORY_LIMIT:
             yield f"must be at most {format_size(MEMORY_LIMIT)}, but is {shown(value)} bytes"
         elif value % self.multiple_of:
-            yield f"must be a multiple of {format_size(self.multiple_of)}, but is {format_size(value)}"
+            near = nearest(value, self.multiple_of)
+            yield f"must be a multiple of {format_size(self.multiple_of)}, but is {format_size(value)}; {near}"
 
     def written(self, value: object) -> object:
         """Return the size in its largest unit."""
@@ -357,7 +359,7 @@ class Size(Scalar):
         return {
             "anyOf": [
                 {"type": "integer", "minimum": 0 if self.zero else 1, "maximum": MEMORY_LIMIT},
-                {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*([KkMmGgTt]([Ii]?[Bb])?|[Bb])?\s*$"},
+                {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*([KkMmGgTt]([Ii][Bb]?)?|[Bb])?\s*$"},
             ],
             "description": "Bytes, or a string with a unit such as 4GiB.",
         }

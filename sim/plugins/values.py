@@ -7,12 +7,14 @@ import re
 from typing import Final
 
 from sim.faults import shown
-from sim.units import MEMORY_LIMIT, parse_size
+from sim.units import MEMORY_LIMIT, parse_rounded_size, parse_size
 
 INTEGER_LIMIT: Final = (1 << 63) - 1
 """Largest number that an experiment file may hold: what a 64-bit counter of the kernel or a column of a result can."""
 
-_HEXADECIMAL: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
+HEXADECIMAL: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
+"""How an address is written beside as a size."""
+
 
 SECONDS_LIMIT: Final = 1_000_000_000
 """Longest time, some 31 years: a longer one is taken for a slip, and in microseconds this still fits into 64 bits."""
@@ -38,13 +40,16 @@ def number(value: object) -> float:
     return value
 
 
-def size(value: object) -> int:
-    """Return ``value`` (bytes, or a string with a unit) in bytes, at most 64 TiB. Raises ValueError."""
+def size(value: object, *, rounded: bool = False) -> int:
+    """Return ``value`` (bytes, or a string with a unit) in bytes, at most 64 TiB. Raises ValueError.
+
+    Of a figure that was ``rounded`` before, a fraction of a byte is dropped.
+    """
     if not isinstance(value, (int, str)) or isinstance(value, bool):
         raise ValueError(f"{shown(value)} is not a size: write a number of bytes or a string such as '4GiB'")
     if isinstance(value, str) and len(value) > 40:  # noqa: PLR2004  nothing that long is a size; keeps the message short
         raise ValueError(f"{shown(value)} is not a size: write a number of bytes or a string such as '4GiB'")
-    parsed = parse_size(value)
+    parsed = parse_rounded_size(value) if rounded else parse_size(value)
     if parsed > MEMORY_LIMIT:
         raise ValueError(f"{shown(value)} is more than x86-64 addresses (64TiB)")
     return parsed
@@ -52,12 +57,12 @@ def size(value: object) -> int:
 
 def address(value: object) -> int:
     """Return ``value`` (as a size, or a string such as ``"0x140000000"``) as a byte address. Raises ValueError."""
-    if isinstance(value, str) and _HEXADECIMAL.fullmatch(value):
+    if isinstance(value, str) and HEXADECIMAL.fullmatch(value):
         return size(int(value, 16))
     try:
         return size(value)
     except ValueError as fault:
-        raise ValueError(f"{fault}; of an address also '0x100000000'") from None
+        raise ValueError(f"{fault}; an address may also be written as '0x140000000'") from None
 
 
 def seconds(value: object) -> float:

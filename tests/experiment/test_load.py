@@ -89,11 +89,12 @@ def test_five_faults_are_five() -> None:
         ),
         (
             {"machines": [{"boot_memory": 5000}]},
-            "machines[0].boot_memory: 5000 bytes are not a number of whole pages of 4KiB",
+            "machines[0].boot_memory: 5000 bytes are not a number of whole pages of 4KiB;"
+            " the nearest are 4KiB and 8KiB",
         ),
         (
             {"machines": [{"nodes": [{"boot_memory": "1GiB"}, {"boot_memory": 1}]}]},
-            "machines[0].nodes[1].boot_memory: 1 bytes are not a number of whole pages of 4KiB",
+            "machines[0].nodes[1].boot_memory: 1 bytes are not a number of whole pages of 4KiB; the nearest is 4KiB",
         ),
         (
             {"machines": [{"boot_memory": "1GiB", "memmap_on_memory": 1}]},

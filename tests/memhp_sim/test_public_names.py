@@ -16,6 +16,7 @@ NAMES = [
     "MIB",
     "SCORES",
     "TIB",
+    "Address",
     "DaxSpec",
     "DeviceSpec",
     "DimmSpec",

@@ -196,7 +196,7 @@ BIG = 1 << 70
         (Size(), 64 << 40, []),
         (Size(), (64 << 40) + 1, [f"must be at most 64TiB, but is {(64 << 40) + 1} bytes"]),
         (Size(multiple_of=MIB), GIB, []),
-        (Size(multiple_of=MIB), 4096, ["must be a multiple of 1MiB, but is 4KiB"]),
+        (Size(multiple_of=MIB), 4096, ["must be a multiple of 1MiB, but is 4KiB; the nearest is 1MiB"]),
         (Seconds(), 0.000001, []),
         (Seconds(), 1e-7, ["must be at least a microsecond (0.000001 seconds), but is 1e-07"]),
         (Seconds(zero=True), 1e-7, []),

@@ -98,7 +98,7 @@ def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
         '6,plug,"dimm4,dimm,1GiB,,,,\n'
     )
     assert faults_of(tmp_path, text) == [
-        ", line 3: size_bytes: must be a multiple of 2MiB, but is 3MiB",
+        ", line 3: size_bytes: must be a multiple of 2MiB, but is 3MiB; the nearest are 2MiB and 4MiB",
         ", line 4: block_bytes: must be empty with a dimm device, but is '2MiB'",
         ", line 4: size_bytes: is needed with plug",
         ", line 5: t_s: must be a number of seconds, but is 'soon'",

@@ -43,7 +43,7 @@ def test_an_address_is_a_number_of_bytes_a_size_or_hexadecimal(tmp_path: Path) -
     ("rows", "says"),
     [
         ("0,plug,a,dimm,1GiB,4097001,,", "line 2: address: must be a multiple of 4KiB, but is 4097001"),
-        ("0,plug,a,dimm,1GiB,0xmany,,", "line 2: address: must be a number, but is '0xmany'"),
+        ("0,plug,a,dimm,1GiB,0xmany,,", "line 2: address: '0xmany' is not a size"),
         ("0,plug,a,dimm,1GiB,there,,", "line 2: address: "),
         ("0,plug,a,dimm,1GiB,8GiB,,2", "line 2: address: must be empty with a count"),
         ("0,plug,a,dimm,1GiB,,,\n1,unplug,a,,,8GiB,,", "line 3: address: must be empty with unplug"),

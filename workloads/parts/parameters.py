@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.faults import shown
 from sim.pages import SMALLEST_PAGE
+from sim.plugins.parameter_addresses import Address
 from sim.plugins.parameter_lists import ListOf
 from sim.plugins.parameter_types import Seconds, Size, Whole
 from sim.plugins.values import SECONDS_LIMIT
@@ -27,10 +28,14 @@ NODE: Final = Whole(0, MOST_NODES - 1)
 PAGES: Final = Size(multiple_of=SMALLEST_PAGE)
 """A size in whole pages."""
 
+PLACE: Final = Address(multiple_of=SMALLEST_PAGE)
+"""Where a device lies."""
+
 SIZES: Final = ListOf(PAGES, "size", unit="bytes")
 NODES: Final = ListOf(NODE, "node")
 
 Duration = Annotated[float, Seconds(), "simulated time"]
+Place = Annotated[int, PLACE, "address of the device; 0 stands for where there is room"]
 Region = Annotated[int, Size(zero=True), "size of the device's address region; 0 stands for the maximum"]
 
 

@@ -78,11 +78,12 @@ from sim.devices.specs import (
 )
 from sim.faults import shown
 from sim.pages import SMALLEST_PAGE
+from sim.plugins import values
 from sim.plugins.parameter_types import Name, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker
 from sim.units import MIB, format_size, parse_size, seconds_to_us
 from workloads.parts.demand import KINDS as LOAD_KINDS
-from workloads.parts.parameters import NODE, DeviceBlock
+from workloads.parts.parameters import NODE, PLACE, DeviceBlock
 from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
@@ -338,13 +339,11 @@ def _address(row: dict[str, str], check: Checker) -> int | None:
     text = row.get("address")
     if not text:
         return None
-    if text.startswith("0x"):
-        try:
-            text = str(int(text, 16))
-        except ValueError:
-            check.fault("address", f"must be a number, but is {shown(text)}")
-            return None
-    return _bytes(row, "address", check, zero=True, text=text)
+    try:
+        return check.take("address", values.address(text), PLACE, 0)
+    except ValueError as error:
+        check.fault("address", str(error))
+        return None
 
 
 def _bytes(
