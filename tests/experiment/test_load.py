@@ -89,8 +89,10 @@ def test_five_faults_are_five() -> None:
         ),
         (
             {"machines": [{"boot_memory": 5000}]},
-            "machines[0].boot_memory: 5000 bytes are not a number of whole pages of 4KiB;"
-            " the nearest are 4KiB and 8KiB",
+            (
+                "machines[0].boot_memory: 5000 bytes are not a number of whole pages of 4KiB;"
+                " the nearest are 4KiB and 8KiB"
+            ),
         ),
         (
             {"machines": [{"nodes": [{"boot_memory": "1GiB"}, {"boot_memory": 1}]}]},
