@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment import build
 from sim.experiment.load import load_stored
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from sim.results.store import ResultStore
     from sim.snapshot.picture import Picture
 
+_SETTLED_S: Final = 600.0
+"""Seconds after which the guest is done with what was there at boot, its rules of user space too."""
+
 
 def picture_at_start(experiment: Experiment, combination: Combination) -> Picture:
     """Return what there is before anything is asked of the machine of ``combination``: once it has booted.
 
-    DIMMs that are there at boot are put online as the policy, and its rules of user space, have it.
+    Devices that are there at boot have come online by then as the policy, and its rules of user space, have it.
     """
     from sim import engine
     from workloads.steps import Steps
@@ -33,12 +36,12 @@ def picture_at_start(experiment: Experiment, combination: Combination) -> Pictur
     result = engine.simulate(
         machine,
         build.policy(combination.policy, experiment.folder),
-        Steps(),
+        Steps(pause=_SETTLED_S),
         Streams(experiment.seed, 0),
         timing=combination.timing,
         guest=build.guest(combination.guest),
     )
-    at_us = result.duration_us if machine.cold_dimms else 0
+    at_us = result.duration_us if machine.cold_dimms or machine.cold_devices else 0
     return _picture(result, at_us, combination, experiment.folder)
 
 

@@ -23,11 +23,13 @@ from sim.record.series import run_series
 from sim.snapshot.picture import BlockView, DeviceView, Picture, Ratio, ZoneView
 from sim.snapshot.run_memory import memory_at
 from sim.snapshot.zone_totals import SEVERAL
+from sim.units import us_to_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from policies.contract import Policy
+    from sim.machine.boot_layout import BootLayout
     from sim.machine.spec import MachineSpec
     from sim.memory.hotplug import Memory
     from sim.record.run_result import RunResult
@@ -128,7 +130,7 @@ def _remarks(columns: Events, at_us: int) -> list[str]:
     death = columns.death
     if death is None or death.t_us > at_us:
         return []
-    return [f"The guest died at {death.t_us / 1e6:g} s ({death.cause.shown})."]
+    return [f"The guest died at {us_to_seconds(death.t_us):g} s ({death.cause.shown})."]
 
 
 def _with_memory(
@@ -141,31 +143,25 @@ def _with_memory(
 ) -> Picture:
     """Add what only the machine's zones tell."""
     layout = lay_out(machine)
-    remarks = []
-    managed = not machine.memmap_on_memory
-    kernel = GuestSpec()
-    if guest is not None:
-        kernel = replace(guest, draw=False, parameters={**guest.parameters, **result.guest_drawn})
-    try:
-        for zone in kernel.boot(layout.present_zones(), layout.options, layout.memory.geometry)[1]:
-            layout.memory.zone(zone.node, zone.zone).managed = zone.managed
-    except InputError as error:
-        managed = False
-        remarks.append(f"What is managed is not known: {error}")
+    if layout.boot != result.boot:
+        return _with_remarks(
+            picture,
+            "Another version of the program made the run, on a machine that boots otherwise now: zones, MemTotal and"
+            " choices are left out.",
+        )
+    remarks = _manage(layout, result, guest)
+    managed = not remarks and not machine.memmap_on_memory
     memory = memory_at(result, at_us, layout)
     zones = tuple(zone_views(memory, managed=managed))
-    total: int | None = None
     if managed:
-        total = sum(zone.managed or 0 for zone in zones) * picture.page_size
+        total: int | None = sum(zone.managed or 0 for zone in zones) * picture.page_size
         if guest is None:
             remarks.append(
                 "No guest was modelled: MemTotal and what is managed are what the modelled kernel of this series has."
             )
-    elif "mem_total" in result.guest:
-        total, since = _sampled(result, at_us)
-        remarks.append(f"Blocks may host their own memmap: MemTotal is the guest's own, of {since / 1e6:g} s.")
-    elif machine.memmap_on_memory:
-        remarks.append("Blocks may host their own memmap, and which do is not recorded: MemTotal is not known.")
+    else:
+        total, remark = _sampled(result, at_us)
+        remarks += [remark] if machine.memmap_on_memory else []
     blocks = picture.blocks
     if any(view.state == "offline" for view in blocks):
         choices = None if policy is None else _choices(memory, machine, policy, blocks)
@@ -176,11 +172,27 @@ def _with_memory(
     return _with_remarks(replace(picture, blocks=blocks, zones=zones, mem_total=total), *remarks)
 
 
-def _sampled(result: RunResult, at_us: int) -> tuple[int, int]:
-    """Return the last MemTotal that the living guest told of up to ``at_us``, in bytes, and when that was."""
+def _manage(layout: BootLayout, result: RunResult, guest: GuestSpec | None) -> list[str]:
+    """Have the zones of a layout manage at boot what the guest leaves of them; return why that is not known, if so."""
+    kernel = GuestSpec()
+    if guest is not None:
+        kernel = replace(guest, draw=False, parameters={**guest.parameters, **result.guest_drawn})
+    try:
+        for zone in kernel.boot(layout.present_zones(), layout.options, layout.memory.geometry)[1]:
+            layout.memory.zone(zone.node, zone.zone).managed = zone.managed
+    except InputError as error:
+        return [f"What is managed is not known: {error}"]
+    return []
+
+
+def _sampled(result: RunResult, at_us: int) -> tuple[int | None, str]:
+    """Return the last MemTotal that the living guest told of up to ``at_us``, in bytes, and what to say of it."""
+    if "mem_total" not in result.guest:
+        return None, "Blocks may host their own memmap, and which do is not recorded: MemTotal is not known."
     times, totals = result.guest["t_us"], result.guest["mem_total"]
     row = int(np.flatnonzero((times <= at_us) & (totals > 0))[-1])
-    return int(totals[row]) * result.page_size, int(times[row])
+    told = f"Blocks may host their own memmap: MemTotal is the guest's own, of {us_to_seconds(int(times[row])):g} s."
+    return int(totals[row]) * result.page_size, told
 
 
 def zone_views(memory: Memory, *, managed: bool = True) -> list[ZoneView]:

@@ -139,6 +139,9 @@ def test_what_is_not_known_is_said() -> None:
     assert unknown.zones == ()
     assert unknown.mem_total is None
     assert any("Which machine" in remark for remark in unknown.remarks)
+    other = picture_of_run(result, 90_000_000, MachineSpec((NodeSpec(3 * GIB),)))
+    assert any("Another version" in remark for remark in other.remarks)
+    assert other.blocks == unknown.blocks
     known = picture_of_run(result, 90_000_000, MACHINE)
     assert any("No guest was modelled" in remark for remark in known.remarks)
     assert any("offline block" in remark for remark in known.remarks)
