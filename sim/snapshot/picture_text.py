@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.snapshot.lsmem_view import COLUMNS, USUAL, lsmem_json, lsmem_text, size_text
@@ -77,15 +78,20 @@ def _percent(ratio: Ratio) -> str:
 
 
 def _device_table(picture: Picture) -> str:
-    rows = [
-        (
-            device.id,
-            "" if device.node is None else str(device.node),
-            *("" if size is None else size_text(size) for size in (device.requested, device.plugged, device.online)),
+    """Return a line for each device; adjacent ones that are alike share one, with the sums of their sizes."""
+    rows = []
+    for (node, *sizes), alike in groupby(picture.devices, key=lambda device: device[1:]):
+        ids = [device.id for device in alike]
+        several = len(ids) > 1
+        rows.append(
+            (
+                f"{ids[0]} to {ids[-1]}" if several else ids[0],
+                str(len(ids)) if several else "",
+                "" if node is None else str(node),
+                *("" if size is None else size_text(size * len(ids)) for size in sizes),
+            )
         )
-        for device in picture.devices
-    ]
-    return _table(("DEVICE", "NODE", "REQUESTED", "PLUGGED", "ONLINE"), rows, left=1) if rows else ""
+    return _table(("DEVICE", "COUNT", "NODE", "REQUESTED", "PLUGGED", "ONLINE"), rows, left=1) if rows else ""
 
 
 def picture_json(picture: Picture, columns: Sequence[str] = COLUMNS, beside: Mapping[str, object] | None = None) -> str:

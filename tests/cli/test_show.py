@@ -103,6 +103,22 @@ def test_a_run_is_shown_at_any_time(folder: Path) -> None:
     assert "MemTotal:" in texts["end"]
 
 
+def test_devices_that_are_alike_share_a_line(tmp_path: Path) -> None:
+    (tmp_path / "slots.toml").write_text(
+        """
+machines = [{ boot_memory = "1GiB", cold_dimms = [{ size = "256MiB", count = 30 }, { size = "1GiB" }] }]
+policies = [{ name = "online-movable" }]
+"""
+    )
+    assert show(tmp_path / "slots.toml").stdout.endswith(
+        "DEVICE          COUNT NODE REQUESTED PLUGGED ONLINE\n"
+        "cold0 to cold29    30    0      7.5G    7.5G   7.5G\n"
+        "cold30                   0        1G      1G     1G\n"
+        "\n"
+        "No guest was modelled: MemTotal and what is managed are what the modelled kernel of this series has.\n"
+    )
+
+
 def test_json_is_that_of_lsmem_and_more(folder: Path) -> None:
     shown = json.loads(show(folder / "results" / "one", "--at", 30, "--json").stdout)
     assert shown["memory"][-1] == {
