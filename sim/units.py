@@ -90,6 +90,11 @@ def nearest(size: int, unit: int) -> str:
     return f"the nearest are {format_size(below)} and {above}" if below else f"the nearest is {above}"
 
 
+def no_multiple(size: int, unit: int) -> str:
+    """Say that ``size`` has to be a multiple of ``unit`` bytes, which it is not, and which are near."""
+    return f"must be a multiple of {format_size(unit)}, but is {format_size(size)}; {nearest(size, unit)}"
+
+
 def format_size(size: int) -> str:
     """Return ``size`` bytes as a string that :func:`parse_size` reads back exactly, in the largest whole unit."""
     for name, scale in (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):

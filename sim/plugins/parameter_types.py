@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim.faults import shown, unknown_name
 from sim.plugins import values
-from sim.units import MEMORY_LIMIT, format_size, nearest, seconds_to_us
+from sim.units import MEMORY_LIMIT, format_size, no_multiple, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -347,8 +347,7 @@ class Size(Scalar):
         elif value > MEMORY_LIMIT:
             yield f"must be at most {format_size(MEMORY_LIMIT)}, but is {shown(value)} bytes"
         elif value % self.multiple_of:
-            near = nearest(value, self.multiple_of)
-            yield f"must be a multiple of {format_size(self.multiple_of)}, but is {format_size(value)}; {near}"
+            yield no_multiple(value, self.multiple_of)
 
     def written(self, value: object) -> object:
         """Return the size in its largest unit."""
