@@ -16,7 +16,7 @@ from sim.snapshot.pasted import Piece, clean, refusal
 from sim.units import KIB, MIB, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 LARGEST_TEXT: Final = 32 * MIB
 _LARGEST_ATTRIBUTE: Final = 64 * KIB
@@ -34,6 +34,12 @@ _BLOCK_FILES: Final = frozenset(("state", "valid_zones", "removable", "phys_devi
 _MEMORY_FILES: Final = frozenset(("block_size_bytes", "auto_online_blocks"))
 _NODE_FILES: Final = frozenset(("meminfo", "cpulist", "cpumap"))
 _PARAMETERS: Final = ("memory_hotplug", "parameters")
+_OF_SYSFS: Final = frozenset(
+    (
+        "sys", "power", "uevent", "probe", "soft_offline_page", "hard_offline_page", "crash_hotplug", "online",
+        "possible", "has_cpu", "has_memory", "has_normal_memory", "has_high_memory", "has_generic_initiator",
+    )
+)  # fmt: skip
 
 
 def is_attribute(parts: list[str]) -> bool:
@@ -49,6 +55,12 @@ def is_attribute(parts: list[str]) -> bool:
     if name in _NODE_FILES:
         return NODE.fullmatch(folder) is not None
     return tuple(parts[-3:-1]) == _PARAMETERS
+
+
+def listed(paths: Sequence[str]) -> str:
+    """Return the first few of ``paths`` as a remark shows them, and how many more there are."""
+    more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
+    return ", ".join(shown(path, quote="") for path in paths[:_LISTED]) + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +131,11 @@ class Collector:
 
     def wants(self, path: str) -> bool:
         """Return whether the content of the file at ``path`` is of interest."""
-        if is_attribute(path.split("/")):
+        parts = path.split("/")
+        if is_attribute(parts):
             return True
+        if any(part in _OF_SYSFS or MEMORY_BLOCK.fullmatch(part) or NODE.fullmatch(part) for part in parts):
+            return False  # other attributes, of which there are many
         if len(self._others) < _MOST_OTHERS:
             return True
         self._note(f"more than {_MOST_OTHERS} other files", path)
@@ -143,6 +158,9 @@ class Collector:
             raise refusal(self._file, Fault("", what))
         if is_attribute(path.split("/")):
             self._attributes[path] = clean(data).strip()
+        elif not data.strip(b" \t\r\n\0"):
+            why = "empty, as tar packs files of /proc; copy it with cat first" if "proc" in path.split("/") else "empty"
+            self.remarks.append(Remark(path, why))
         else:
             self._others.append(Piece(f"{self._file}:{path}", clean(data)))
 
@@ -157,7 +175,5 @@ class Collector:
         """Return all that was kept."""
         remarks = self.remarks
         for why, paths in self._left.items():
-            more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
-            names = ", ".join(shown(path, quote="") for path in paths[:_LISTED])
-            remarks.append(Remark(names + more, f"not read: {why}"))
+            remarks.append(Remark(listed(paths), f"not read: {why}"))
         return Dump(self._file, self._attributes, tuple(self._names), tuple(self._others), tuple(remarks))

@@ -20,12 +20,16 @@ class Remark(NamedTuple):
 
 
 class NodeFacts(NamedTuple):
-    """A NUMA node: whether it has ``cpus``; ``boot_memory`` as the host gave it, ``mem_total`` as the guest has it."""
+    """A NUMA node: whether it has ``cpus``; ``boot_memory`` as the host gave it, ``mem_total`` as the guest has it.
+
+    ``listed`` is what firmware told a kernel of it, by a boot log: a little less than the host gave.
+    """
 
     node: int
     cpus: bool | None = None
     boot_memory: int | None = None
     mem_total: int | None = None
+    listed: int | None = None
 
 
 class DeviceFacts(NamedTuple):

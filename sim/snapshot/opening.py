@@ -103,6 +103,7 @@ def _walk(top: str, collector: Collector) -> Iterator[str]:
     below = _of_a_machine(top)
     if below:
         yield from (path for path in below if os.path.isfile(os.path.join(top, path)))  # noqa: PTH113, PTH118
+    if below and "meminfo" not in below:  # reading others of /proc has effects: kmsg
         with os.scandir(top) as entries:
             files = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
         yield from (name for name in files if name not in below)
@@ -135,6 +136,7 @@ def _of_a_machine(top: str) -> tuple[str, ...]:
     for prefix, marks in (
         ("", ("sys/devices/system/memory", "proc/meminfo")),
         ("sys/", ("devices/system/memory",)),
+        ("sys/devices/system/", ("memory/block_size_bytes",)),
         ("proc/", ("self/mountinfo",)),
     ):
         if any(os.path.exists(os.path.join(top, mark)) for mark in marks):  # noqa: PTH110, PTH118

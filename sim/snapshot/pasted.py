@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from bisect import bisect_left
 from typing import Final, NamedTuple
 
 from sim.faults import Fault, InputError
@@ -32,6 +33,7 @@ _PROMPT: Final = re.compile(
     r").*$",
     re.MULTILINE,
 )
+_FREE: Final = re.compile(r"[\s;|&/]free(?:[ \t]|$)")
 
 
 def refusal(file: str, *faults: Fault) -> InputError:
@@ -45,6 +47,20 @@ class Piece(NamedTuple):
     file: str
     text: str
     line: int = 1
+
+
+class Places:
+    """The lines of a text by offsets, as messages write them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._ends: list[int] | None = None
+
+    def at(self, offset: int) -> str:
+        """Return the line that the character at ``offset`` stands in: ``line 3``."""
+        if self._ends is None:
+            self._ends = [match.start() for match in re.finditer("\n", self._text)]
+        return f"line {bisect_left(self._ends, offset) + 1}"
 
 
 def clean(data: bytes) -> str:
@@ -73,7 +89,7 @@ def _is_quoted(text: str) -> bool:
 def pieces(whole: Piece) -> list[Piece]:
     """Cut a text at the lines in which a command was typed; the whole of it where there is none.
 
-    The typed lines are in no piece; nor is what is blank.
+    The typed lines are in no piece, but for ``free``, whose options say which unit it prints; nor is what is blank.
     """
     found: list[Piece] = []
     start, line = 0, whole.line
@@ -82,6 +98,7 @@ def pieces(whole: Piece) -> list[Piece]:
         text = whole.text[start:begin]
         if text.strip():
             found.append(Piece(whole.file, text, line))
-        line += whole.text.count("\n", start, end)
-        start = end
+        kept = begin if _FREE.search(whole.text, begin, end) else end + 1
+        line += whole.text.count("\n", start, kept)
+        start = kept
     return found

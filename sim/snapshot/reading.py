@@ -6,11 +6,21 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.faults import Fault, InputError
+from sim.snapshot.boot_log import read_boot_log, reads_as_boot_log
+from sim.snapshot.dumps import listed
 from sim.snapshot.facts import Remark
+from sim.snapshot.free_text import read_free, reads_as_free
+from sim.snapshot.kernel_words import read_cmdline, read_uname, reads_as_cmdline, reads_as_uname
 from sim.snapshot.libvirt_xml import read_libvirt, reads_as_libvirt
+from sim.snapshot.lsmem_json_text import read_lsmem_json, reads_as_lsmem_json
+from sim.snapshot.lsmem_text import read_lsmem, reads_as_lsmem
+from sim.snapshot.mem_info import read_mem_info, reads_as_mem_info
+from sim.snapshot.meminfo import read_meminfo, reads_as_meminfo
 from sim.snapshot.opening import open_input
 from sim.snapshot.pasted import Piece, pieces, refusal
 from sim.snapshot.qemu_devices import read_memory_devices, reads_as_memory_devices
+from sim.snapshot.sysfs_copy import read_sysfs
+from sim.snapshot.zoneinfo import read_zoneinfo, reads_as_zoneinfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,9 +43,19 @@ class Reader(NamedTuple):
 
 
 READERS: Final = (
+    Reader("lsmem", reads_as_lsmem, read_lsmem),
+    Reader("lsmem --json", reads_as_lsmem_json, read_lsmem_json),
+    Reader("/proc/zoneinfo", reads_as_zoneinfo, read_zoneinfo),
+    Reader("/proc/meminfo", reads_as_meminfo, read_meminfo),
+    Reader("free", reads_as_free, read_free),
+    Reader("/proc/cmdline", reads_as_cmdline, read_cmdline),
+    Reader("uname", reads_as_uname, read_uname),
+    Reader("a boot log", reads_as_boot_log, read_boot_log),
+    Reader("an out-of-memory report", reads_as_mem_info, read_mem_info),
     Reader("libvirt's domain XML", reads_as_libvirt, read_libvirt),
     Reader("QEMU's info memory-devices or query-memory-devices", reads_as_memory_devices, read_memory_devices),
 )
+_MOST_FAULTS: Final = 20
 _LINE: Final = re.compile(r"\bline ([0-9]{1,9})\b")
 
 
@@ -85,6 +105,8 @@ def _read_text(whole: Piece, readers: Sequence[Reader]) -> list[Facts]:
                     found.append(_moved(reader.read(piece.text, whole.file), piece.line - 1))
                 except InputError as error:
                     faults += (Fault(_later(fault.key, piece.line - 1), fault.what) for fault in error.faults)
+    if len(faults) > _MOST_FAULTS:
+        faults[_MOST_FAULTS:] = [Fault("", f"and {len(faults) - _MOST_FAULTS} more")]
     if faults:
         raise refusal(whole.file, *faults)
     return found
@@ -104,8 +126,9 @@ def _moved(facts: Facts, lines: int) -> Facts:
 
 def _read_dump(dump: Dump, readers: Sequence[Reader]) -> list[Facts]:
     """Return what a folder or archive says; files in it that are not recognised, or have faults, become remarks."""
-    found: list[Facts] = []
+    found = read_sysfs(dump)
     remarks = list(dump.remarks)
+    unknown: list[str] = []
     errors: list[InputError] = []
     for other in dump.others:
         try:
@@ -116,7 +139,9 @@ def _read_dump(dump: Dump, readers: Sequence[Reader]) -> list[Facts]:
             continue
         found += facts
         if not facts:
-            remarks.append(Remark(other.file, "not recognised"))
+            unknown.append(other.file.removeprefix(f"{dump.file}:"))
+    if unknown:
+        remarks.append(Remark(listed(unknown), "not recognised"))
     if not found and errors:
         raise errors[0]
     if found:

@@ -209,11 +209,11 @@ def test_a_terminals_text_is_cut_where_commands_were_typed() -> None:
         "(qemu) info memory-devices\nx\n==> a <==\nb"
     )
     assert [(piece.line, piece.text.strip()) for piece in pieces(Piece("f", text))] == [
-        (1, "6.12.1"),
-        (3, "quiet"),
-        (5, "{}"),
-        (7, "x"),
-        (9, "b"),
+        (2, "6.12.1"),
+        (4, "quiet"),
+        (6, "{}"),
+        (8, "x"),
+        (10, "b"),
     ]
     whole = Piece("f", "# a comment\nMem: 3 $ \n<a> b </a>\n")
     assert pieces(whole) == [whole]

@@ -39,7 +39,7 @@ def test_each_part_of_a_pasted_terminal_is_read_and_places_are_those_of_the_file
         ("count", 4, {"slots": "line 7"}),
         ("letters", None, {}),
     ]
-    assert [one.remarks for one in facts[1:3]] == [[Remark("line 3", "first")], [Remark("line 6", "first")]]
+    assert [one.remarks for one in facts[1:3]] == [[Remark("line 4", "first")], [Remark("line 7", "first")]]
 
 
 def test_faults_of_all_parts_and_files_are_told_at_once(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_files_of_a_folder_that_are_not_read_become_remarks(tmp_path: Path) -> N
     (facts,) = read_facts([tmp_path], (COUNT, LETTERS))
     assert facts.file == f"{tmp_path}:a"
     assert facts.remarks == [
-        Remark(f"{tmp_path}:b", "not recognised"),
         Remark(f"{tmp_path}:c", "not read: line 1: is no count"),
+        Remark("b", "not recognised"),
     ]
     (tmp_path / "a").unlink()
     with pytest.raises(InputError, match="line 1: is no count"):

@@ -1,0 +1,87 @@
+"""What a kernel says when it starts: release, command line, firmware's memory, the line "Memory: 1K/2K available".
+
+As ``init/main.c`` and ``mm/page_alloc.c`` (``mem_init_print_info``) print it since 3.x, with or without what ``dmesg``,
+``syslog`` and ``journalctl`` put before each line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sim.faults import Fault, Faults
+from sim.snapshot.facts import Facts, NodeFacts, Remark
+from sim.snapshot.kernel_words import LONGEST_CMDLINE
+from sim.snapshot.pasted import Places
+from sim.units import KIB
+
+_MOST_DIGITS: Final = 15
+_VERSION: Final = re.compile(r"\bLinux version ([2-9]\.[0-9]{1,3}[\w.+~-]{0,80})([^\n]*)")
+_ARCHITECTURE: Final = re.compile(r"\b(x86_64|aarch64|s390x|powerpc64le|riscv64|loongarch64)-")
+_MEMORY: Final = re.compile(r"\bMemory: ([0-9]+)[Kk]/([0-9]+)[Kk] available(?: \(([^)\n]*)\)?)?")
+_PART: Final = re.compile(r"([0-9]{1,15})[Kk] (absent|reserved|cma-reserved)\b")
+_NODE_RANGE: Final = re.compile(r"\bnode[ \t]+([0-9]{1,9}): \[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]")
+_IN_A_LOG: Final = re.compile(r"\b(?:Kernel command|Command|kernel command) line: *(\S[^\n]*)")
+_BARE: Final = re.compile(r"\bBooting paravirtualized kernel on ([^\n]{1,60})|\bHypervisor detected: ([^\n]{1,60})")
+
+
+def reads_as_boot_log(text: str) -> bool:
+    """Whether ``text`` holds a line that a kernel says when it starts."""
+    return any(pattern.search(text) for pattern in (_VERSION, _MEMORY, _IN_A_LOG))
+
+
+def read_boot_log(text: str, file: str) -> Facts:
+    """Return what the last start in a log says. InputError with all faults, by line."""
+    facts, faults, lines = Facts(file, "boot log"), Faults(), Places(text)
+    starts = [match.start() for match in _VERSION.finditer(text)]
+    begin = starts[-1] if starts else 0
+    if len(starts) > 1:
+        facts.remarks.append(Remark(lines.at(starts[0]), f"the kernel starts {len(starts)} times; the last is taken"))
+    _take_release(facts, text, begin, lines)
+    if match := _IN_A_LOG.search(text, begin):
+        facts.cmdline = match[1].rstrip()[:LONGEST_CMDLINE]
+        facts.places["cmdline"] = lines.at(match.start())
+    if match := _MEMORY.search(text, begin):
+        _take_memory(facts, match, lines.at(match.start()), faults)
+    nodes: dict[int, int] = {}
+    for match in _NODE_RANGE.finditer(text, begin):
+        size = int(match[3], 16) - int(match[2], 16) + 1
+        if size <= 0:
+            faults.include([Fault(lines.at(match.start()), "the range ends before it begins")])
+        nodes[int(match[1])] = nodes.get(int(match[1]), 0) + size
+        facts.places.setdefault("nodes", lines.at(match.start()))
+    faults.raise_if_any(file)
+    facts.nodes = tuple(NodeFacts(node, listed=size) for node, size in sorted(nodes.items()))
+    return facts
+
+
+def _take_release(facts: Facts, text: str, begin: int, lines: Places) -> None:
+    if match := _VERSION.search(text, begin):
+        facts.kernel = match[1]
+        facts.places["kernel"] = lines.at(match.start())
+        if built := _ARCHITECTURE.search(match[2]):
+            facts.architecture = built[1].replace("powerpc64le", "ppc64le")
+            facts.places["architecture"] = facts.places["kernel"]
+    if match := _BARE.search(text, begin):
+        facts.bare_metal = bool(match[1]) and match[1].startswith("bare hardware")
+        facts.places["bare_metal"] = lines.at(match.start())
+
+
+def _take_memory(facts: Facts, match: re.Match[str], where: str, faults: Faults) -> None:
+    """Set the figures of the line "Memory: 1K/2K available (... 3K reserved, 4K cma-reserved)"."""
+    if max(len(match[1]), len(match[2])) > _MOST_DIGITS or int(match[1]) > int(match[2]):
+        what = "the first figure is what the second has free, so it cannot be larger; and neither has over 15 digits"
+        faults.include([Fault(where, what)])
+        return
+    parts = {name: int(size) * KIB for size, name in _PART.findall(match[3] or "")}
+    facts.memory_available = int(match[1]) * KIB
+    facts.memory_known = int(match[2]) * KIB - parts.get("absent", 0)
+    facts.places["memory_available"] = facts.places["memory_known"] = where
+    if parts.get("absent"):
+        facts.remarks.append(Remark(where, f"{parts['absent'] // KIB}K absent are not counted as memory"))
+    if "reserved" in parts:
+        facts.reserved = parts["reserved"]
+        facts.places["reserved"] = where
+    if "cma-reserved" in parts:
+        facts.cma_reserved = parts["cma-reserved"]
+        facts.places["cma_reserved"] = where
