@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sim.record.recorder import EventKind
     from sim.record.run_result import Foreseen, RunResult
     from sim.scores.registry import SCORES
+    from sim.snapshot.picture import Picture
     from sim.units import GIB, KIB, MIB, TIB, format_size, parse_size
     from workloads.contract import Host, Streams, Workload
 
@@ -90,6 +91,7 @@ _PLACES: Final = {
     "sim.record.recorder": ("EventKind",),
     "sim.record.run_result": ("Foreseen", "RunResult"),
     "sim.scores.registry": ("SCORES",),
+    "sim.snapshot.picture": ("Picture",),
     "sim.units": ("GIB", "KIB", "MIB", "TIB", "format_size", "parse_size"),
     "workloads.contract": ("Host", "Streams", "Workload"),
 }
@@ -124,6 +126,7 @@ __all__ = [
     "OnlineType",
     "ParameterError",
     "Percent",
+    "Picture",
     "Policy",
     "PolicyCheckError",
     "Reason",

@@ -43,7 +43,7 @@ def test_the_page_does_what_it_says(
                 assert (command, done.exit_code) == ("memhp-sim", 0), done.output
                 said.append(done.stdout)
 
-    validated, workload, policy, first, explained, second = said
+    validated, workload, policy, first, explained, shown, second = said
     assert "3: 3 combinations x 1 replication" in validated
     assert "kernel_share" in workload
     assert "numa_aware" in policy
@@ -51,8 +51,12 @@ def test_the_page_does_what_it_says(
     assert {"Asked", "back,", "not", "given:"} <= set(first.split())
     assert first.endswith("3 of 3 runs completed\n")
     assert "online -> Movable: fits: MOVABLE" in explained
+    assert shown.startswith("RANGE ")
+    assert shown.endswith("machine 2GiB, workload evening, policy online-movable, replication 0, at 600 s\n")
     assert second.endswith("4 of 4 runs completed (3 of them were there already)\n")
     assert {
         f"{kind}-2GiB-evening.png" for kind in ("tradeoff", "memory", "map")
     } <= {path.name for path in Path("results/shrink/plots").iterdir()}  # fmt: skip
-    assert len(capsys.readouterr().out.splitlines()) == 5, "a heading and four runs"
+    table, picture = capsys.readouterr().out.split("RANGE ")
+    assert len(table.splitlines()) == 5, "a heading and four runs"
+    assert "MemTotal:" in picture

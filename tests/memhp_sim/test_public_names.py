@@ -39,6 +39,7 @@ NAMES = [
     "Name",
     "Number",
     "Percent",
+    "Picture",
     "Seconds",
     "Size",
     "Whole",
