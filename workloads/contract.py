@@ -133,6 +133,10 @@ class Workload(ABC):
         """Nodes that this workload plugs memory into or runs programs on: a machine without them is refused at once."""
         return (0,)
 
+    def needs_dimms(self) -> bool:
+        """Whether this workload plugs DIMMs: a machine whose kind has none is refused at once."""
+        return False
+
     def needs_kernel(self) -> str | None:
         """Kernel series, such as ``"7.3"``, from which on there is what this workload asks for; None for any.
 

@@ -16,7 +16,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from sim.devices.specs import VirtioMemSpec
+from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.plugins.parameter_types import FilePath, Number, Seconds, Whole, Word
 from sim.plugins.parameters import Checker, checked
 from sim.plugins.values import SECONDS_LIMIT
@@ -78,6 +78,10 @@ class CsvReplay(Workload):
     def node_capacity(self) -> Iterable[int]:
         """The nodes that the log plugs devices into."""
         return sorted({request.spec.node for request in self._requests if request.spec is not None})
+
+    def needs_dimms(self) -> bool:
+        """Where the log plugs one."""
+        return any(isinstance(request.spec, DimmSpec) for request in self._requests)
 
     def needs_kernel(self) -> str | None:
         """Linux 7.3 where the log writes to the state of a dax device."""

@@ -117,6 +117,10 @@ class DemandTrace(Workload):
         """The one node that memory is plugged into."""
         return (self._node,)
 
+    def needs_dimms(self) -> bool:
+        """With kind ``dimm``."""
+        return self._kind == "dimm"
+
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Ask for what is wanted until the series is over."""
         return follow(host, self.plan(), self._end_us)

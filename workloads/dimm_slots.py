@@ -99,6 +99,10 @@ class DimmSlots(Workload):
         """The nodes that DIMMs are drawn for."""
         return sorted(set(self._nodes))
 
+    def needs_dimms(self) -> bool:
+        """It is nothing but DIMMs."""
+        return True
+
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Ask for DIMMs until the duration is over."""
         return follow(host, self.plan(streams), self._duration_us, ask_again=self._ask_again)

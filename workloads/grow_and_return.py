@@ -148,6 +148,10 @@ class GrowAndReturn(Workload):
         """Node 0, where all of it happens."""
         return (0,)
 
+    def needs_dimms(self) -> bool:
+        """With device ``dimm``."""
+        return self._device == DIMM
+
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Plug, load, unload and ask back, until the duration is over."""
         amounts = self.drawn = self.draw(streams)

@@ -106,6 +106,10 @@ class RandomMix(Workload):
         """The nodes that devices are plugged into."""
         return sorted(set(self._nodes))
 
+    def needs_dimms(self) -> bool:
+        """Where any request is for one."""
+        return self._dimms_below > 0
+
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Attach the virtio-mem devices, then make random requests until the duration is over."""
         plan = self.plan(streams)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
+from sim.devices.specs import DimmSpec
 from sim.plugins.parameter_lists import ListOf
 from sim.plugins.parameter_types import Seconds, Text
 from sim.plugins.parameters import Checker, ParameterError, checked
@@ -74,6 +75,10 @@ class Steps(Workload):
     def node_capacity(self) -> Iterable[int]:
         """The nodes that devices are plugged into."""
         return sorted({request.spec.node for request in self._requests if request.spec is not None})
+
+    def needs_dimms(self) -> bool:
+        """Where a step plugs one."""
+        return any(isinstance(request.spec, DimmSpec) for request in self._requests)
 
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Make the steps."""

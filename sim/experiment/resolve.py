@@ -148,10 +148,11 @@ def booted_policy(machine: MachineSettings, folder: Path, faults: Faults) -> Plu
 
 
 class Needs(NamedTuple):
-    """What a workload needs of a machine: its ``nodes``, ascending, and a ``kernel`` series or a later one."""
+    """What a workload needs of a machine: its ``nodes``, ascending, a ``kernel`` series or a later one, ``dimms``."""
 
     nodes: list[int]
     kernel: str | None = None
+    dimms: bool = False
 
 
 def workload(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[WorkloadSettings, Needs] | None:
@@ -189,7 +190,8 @@ def _together(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[T
     label = table.get("label") or " + ".join(part.label for part in parts)
     nodes = sorted({node for needs in needed for node in needs.nodes})
     kernels = [needs.kernel for needs in needed if needs.kernel is not None]
-    return TogetherSettings(label, tuple(parts)), Needs(nodes, max(kernels, key=parse_series, default=None))
+    kernel = max(kernels, key=parse_series, default=None)
+    return TogetherSettings(label, tuple(parts)), Needs(nodes, kernel, any(needs.dimms for needs in needed))
 
 
 def guest(table: object, faults: Faults) -> GuestSettings | None:
@@ -282,7 +284,7 @@ def _needs(instance: Any, faults: Faults) -> Needs | None:  # noqa: ANN401  a wo
         kernel = instance.needs_kernel()
         if kernel is not None:
             parse_series(kernel)
-        return Needs(sorted({int(node) for node in instance.node_capacity()}), kernel)
+        return Needs(sorted({int(node) for node in instance.node_capacity()}), kernel, bool(instance.needs_dimms()))
     except Exception as error:  # noqa: BLE001  whatever a third party's code does
         faults.add(f"the workload cannot say its duration and needs: {type(error).__name__}: {error}")
         return None

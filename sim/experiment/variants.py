@@ -354,6 +354,8 @@ def _lacking(machine: MachineSettings, needs: resolve.Needs) -> str | None:
     if needs.kernel is not None and machine.spec.kernel_series < parse_series(needs.kernel):
         has = f"machine {shown(machine.label)} runs {machine.spec.kernel}"
         return f"asks for what Linux has from {needs.kernel} on, but {has}"
+    if needs.dimms and not machine.spec.built_for.dimms:
+        return f"plugs DIMMs, but machine {shown(machine.label)} is {machine.spec.built_for.name}, where QEMU has none"
     return None
 
 

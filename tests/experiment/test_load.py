@@ -261,3 +261,31 @@ def test_a_plug_in_in_a_file_beside_the_experiment(tmp_path: Path) -> None:
 
     assert experiment.policies == ["Fine"]
     assert experiment.machines == ["1GiB"]
+
+
+@pytest.mark.parametrize(
+    ("workload", "dimms"),
+    [
+        ({"name": "dimm-slots"}, True),
+        ({"name": "random-mix"}, True),
+        ({"name": "random-mix", "dimms": 0, "dimm_share": 0}, False),
+        ({"name": "grow-and-return"}, True),
+        ({"name": "grow-and-return", "device": "virtio-mem"}, False),
+        ({"name": "virtio-mem-resize"}, False),
+        ({"name": "csv-replay", "path": "log.csv"}, True),
+        ({"label": "both", "together": [{"name": "guest-load"}, {"name": "dimm-slots"}]}, True),
+        ({"name": "steps", "steps": ["plug dimm:1GiB"]}, True),
+        ({"name": "steps", "steps": ["plug virtio-mem:1GiB"]}, False),
+    ],
+)
+def test_a_machine_without_dimms_is_told_of_a_workload_that_plugs_them(
+    workload: dict[str, Any], dimms: bool, tmp_path: Path  # noqa: FBT001
+) -> None:  # fmt: skip
+    (tmp_path / "log.csv").write_text("t_s,op,device,kind,size_bytes\n0,plug,d,dimm,1GiB\n")
+    tables = small(machines=[{"boot_memory": "4GiB", "architecture": "s390x"}], workloads=[workload])
+    if not dimms:
+        assert len(load(tables, folder=tmp_path)) == 4
+        return
+    assert faults(tables, tmp_path) == [
+        "workloads[0]: plugs DIMMs, but machine '4GiB' is s390x, where QEMU has none"
+    ]  # fmt: skip

@@ -59,6 +59,10 @@ class Together(Workload):
         """The nodes that any part plugs memory into or runs programs on."""
         return sorted({node for part in self._parts.values() for node in part.node_capacity()})
 
+    def needs_dimms(self) -> bool:
+        """Where any part does."""
+        return any(part.needs_dimms() for part in self._parts.values())
+
     def needs_kernel(self) -> str | None:
         """The latest kernel series that any part needs."""
         needed = [series for part in self._parts.values() if (series := part.needs_kernel()) is not None]
