@@ -89,7 +89,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step as ``asked``, and what came of it; ``seconds`` is the simulated time from the request to the last event.
+    """A step as ``asked`` at second ``at`` of the run; ``seconds`` after that, the last thing came of it.
 
     ``memmap`` are the bytes of descriptors that added blocks took of kernel zones (given back: negative), and
     ``memmap_zones`` says which, where a guest is modelled; ``hosted`` are bytes of descriptors that lie in the added
@@ -98,6 +98,7 @@ class Step:
     """
 
     asked: str
+    at: float
     seconds: float
     pieces: tuple[Piece, ...]
     memmap: int
@@ -112,12 +113,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """What came back of a device that was asked back with the step ``asked``.
+    """What came back of a device that was asked back with the step ``asked`` at second ``at`` of the run.
 
     ``wanted`` are the bytes that it had beyond what it was to keep, ``returned`` those that it gave.
     """
 
     asked: str
+    at: float
     device: str
     wanted: int
     returned: int

@@ -50,12 +50,13 @@ class GuestLook(NamedTuple):
 
 
 class Look(NamedTuple):
-    """The machine at one moment. ``rows`` are the events recorded by then, ``notes`` what was told by then.
+    """The machine at microsecond ``t_us``. ``rows`` are the events recorded by then, ``notes`` what was told by then.
 
     ``states`` (int8, :class:`sim.record.blockmap.BlockState`), ``nodes``, ``groups`` and ``hosted`` (whether a block
     holds its own memmap) are arrays by block id, of one length. ``movable`` and ``kernel`` are present bytes.
     """
 
+    t_us: int
     rows: int
     notes: int
     states: npt.NDArray[np.int8]
@@ -104,6 +105,7 @@ def look(host: MachineHost, notes: int) -> Look:
     movable = sum(zone.present for zone in zones if zone.type == ZONE_MOVABLE)
     flags = np.frombuffer(table.flags, dtype=np.uint8)
     return Look(
+        t_us=int(host.env.now),
         rows=len(host.context.recorder),
         notes=notes,
         states=_state_of_code(memory)[np.frombuffer(table.where, dtype=np.uint8)],

@@ -133,6 +133,7 @@ class _Reader:
         memmap, hosted = self._memmap_of(before, after)
         return Step(
             asked=asked,
+            at=us_to_seconds(before.t_us),
             seconds=us_to_seconds(int(rows[-1] - rows[0])) if len(rows) else 0.0,
             pieces=tuple(_pieces(before, after, notes)),
             memmap=memmap,
@@ -155,13 +156,14 @@ class _Reader:
         name = _device(asked)
         before, after = self._looks[number - 1], self._looks[number]
         notes = self._notes[before.notes : after.notes]
+        at = us_to_seconds(before.t_us)
         had, left = before.devices.get(name), after.devices.get(name)
         if had is None:
-            return Return(asked, name, 0, 0, (), _failures(notes), _kills(notes))
+            return Return(asked, at, name, 0, 0, (), _failures(notes), _kills(notes))
         wanted = had.plugged - _to_keep(left)
         returned = had.plugged - (0 if left is None else left.plugged)
         stays = tuple(_stays(after, name, notes)) if returned < wanted else ()
-        return Return(asked, name, wanted, returned, stays, _failures(notes), _kills(notes))
+        return Return(asked, at, name, wanted, returned, stays, _failures(notes), _kills(notes))
 
 
 def _device(asked: str) -> str:

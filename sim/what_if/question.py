@@ -7,23 +7,23 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.devices.specs import VirtioMemSpec
+from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.experiment.load import load
 from sim.experiment.schema import LABEL_FORBIDS
 from sim.faults import Fault, InputError, shown, unknown_name
-from sim.kernel.timing import Timing, scale
+from sim.kernel.timing import scale
 from sim.plugins import lookup
 from sim.units import MICROSECONDS
+from workloads.parts.request_log import Request
 from workloads.parts.step_words import StepReader, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from policies.contract import Policy
+    from sim.devices.specs import DeviceSpec
     from sim.experiment.plan import Cell, Experiment
     from sim.machine.spec import MachineSpec
-    from workloads.parts.request_log import Request
 
 COMPARISONS: Final[tuple[dict[str, Any], ...]] = (
     {"name": "contig-zones"},
@@ -32,7 +32,7 @@ COMPARISONS: Final[tuple[dict[str, Any], ...]] = (
 )
 """Policies that are tried beside a machine's own."""
 
-_BACK: Final = "unplug", "resize"
+_ADDING: Final = "plug", "resize"
 _REST_US: Final = MICROSECONDS
 """Time that is left to a guest in which no rule of user space is at work."""
 
@@ -188,120 +188,85 @@ def _value(text: str) -> object:
         return text
 
 
-def attached(machine: MachineSpec) -> dict[str, int | None]:
-    """Return the devices that a machine has from its start on: requested bytes of virtio-mem, None for all others."""
-    devices: dict[str, int | None] = {}
-    for dimms in machine.cold_dimms:
-        for _ in range(dimms.count):
-            devices[f"cold{len(devices)}"] = None
-    return devices
+def attached(machine: MachineSpec) -> list[DeviceSpec]:
+    """Return the devices that a machine has from its start on."""
+    if machine.state is not None:
+        return [device.spec for device in machine.state.devices]
+    sizes = [(dimms.size, dimms.node) for dimms in machine.cold_dimms for _ in range(dimms.count)]
+    return [DimmSpec(f"cold{number}", size, node) for number, (size, node) in enumerate(sizes)]
 
 
 def _requests(steps: Iterable[tuple[str, str]], machine: MachineSpec, *, modelled: bool) -> list[Request]:
     """Return what the steps ask. Raises InputError with everything that is wrong with them on this machine."""
-    devices = attached(machine)
-    reader = StepReader(devices)
+    there = attached(machine)
+    devices = {spec.id: spec for spec in there}
+    reader = StepReader(there)
     requests: list[Request] = []
-    faults: list[str] = []
+    faults: list[Fault] = []
     for op, text in steps:
         before = len(reader.faults)
         read = reader.read(op, text)
-        faults += reader.faults[before:]
+        faults += [Fault("", fault) for fault in reader.faults[before:]]
         for request in read:
             what = _wrong(request, devices, machine, modelled=modelled)
             if what is not None:
-                faults.append(f"{shown(f'{op} {text}')}: {what}")
+                faults.append(Fault("", f"{shown(f'{op} {text}')}: {what}"))
         requests += read
     if faults:
-        raise InputError("the steps", [Fault("", fault) for fault in faults])
+        raise InputError("the steps", faults)
     return requests
 
 
-def _wrong(request: Request, devices: dict[str, int | None], machine: MachineSpec, *, modelled: bool) -> str | None:
+def _wrong(request: Request, devices: dict[str, DeviceSpec], machine: MachineSpec, *, modelled: bool) -> str | None:
     """Return what is wrong with a request on this machine, None where nothing is; ``devices`` are kept up to date."""
     device, spec = request.device, request.spec
     if spec is not None:
         last = len(machine.nodes) - 1
+        devices[device] = spec
         if spec.node > last:
             return f"there is no node {spec.node}; the machine has {'node 0 only' if not last else f'0 to {last}'}"
-        if device in devices:
-            return f"{shown(device)} is attached already"
-        devices[device] = spec.requested if isinstance(spec, VirtioMemSpec) else None
     elif request.op == "demand":
         return None if modelled else "there is no guest that could use memory; add --guest, or [guest] to the file"
     elif device not in devices:
-        there = "" if devices else "; the machine has none, and no step before this one plugs one"
-        return f"{unknown_name('device', device, devices)}{there}" if devices else f"no device {shown(device)}{there}"
-    elif request.op == "resize":
-        if devices[device] is None:
-            return f"{shown(device)} is no virtio-mem device; only those can be resized"
-        devices[device] = request.size
-    elif devices[device] is not None:
-        return f"virtio-mem device {shown(device)} cannot be unplugged; resize it to 0"
-    else:
+        if devices:
+            return unknown_name("device", device, devices)
+        return f"no device {shown(device)}; the machine has none, and no step before this one plugs one"
+    elif request.op == "unplug":
         del devices[device]
     return None
 
 
 def _asked_back(requests: Sequence[Request], machine: MachineSpec) -> list[Request]:
     """Return the requests that ask back what ``requests`` add, last things first; all that is there without any."""
-    devices = attached(machine)
-    if not any(request.op in ("plug", *_BACK) for request in requests):
-        return [_back(device, None if size is None else 0) for device, size in reversed(devices.items())]
-    before: list[tuple[str, int | None]] = []
-    """By step: the device and what was requested of it before (virtio-mem), None for one that goes as a whole."""
+    sizes = {spec.id: _size(spec) for spec in attached(machine)}
+    whole = {spec.id for spec in attached(machine) if not isinstance(spec, VirtioMemSpec)}
+    if not any(request.op in _ADDING for request in requests):
+        return [_back(device, 0, whole) for device in reversed(sizes)]
+    before: list[tuple[str, int]] = []
+    """By step: the device, and its requested bytes before."""
     for request in requests:
-        device, spec = request.device, request.spec
-        if spec is not None:
-            is_virtio_mem = isinstance(spec, VirtioMemSpec)
-            before.append((device, 0 if is_virtio_mem else None))
-            devices[device] = spec.requested if isinstance(spec, VirtioMemSpec) else None
-        elif request.op == "resize":
-            before.append((device, devices[device]))
-            devices[device] = request.size
+        device = request.device
+        if request.op in _ADDING:
+            before.append((device, sizes.get(device, 0) if request.spec is None else 0))
+            sizes[device] = request.size if request.spec is None else _size(request.spec)
+        if request.spec is not None and not isinstance(request.spec, VirtioMemSpec):
+            whole.add(device)
         elif request.op == "unplug":
-            devices.pop(device)
+            sizes[device] = 0
     back = []
     for device, size in reversed(before):
-        if device not in devices:
-            continue
-        now = devices[device]
-        if size is None:
-            back.append(_back(device, None))
-            del devices[device]
-        elif now is not None and size < now:
-            back.append(_back(device, size))
-            devices[device] = size
+        if size < sizes[device]:
+            back.append(_back(device, size, whole))
+            sizes[device] = size
     return back
 
 
-def _back(device: str, size: int | None) -> Request:
-    from workloads.parts.request_log import Request
-
-    return Request(0, "unplug", device) if size is None else Request(0, "resize", device, size=size)
-
-
-def _pause(experiment: Experiment, requests: Sequence[Request]) -> float:
-    """Return the seconds after which no rule of user space is at work any more, under any of the policies."""
-    from sim.experiment import build
-
-    most = max((_size(request) for request in requests), default=0)
-    waits = [_REST_US]
-    for each in experiment.combinations:
-        policy = build.policy(each.policy, experiment.folder)
-        if policy.user_space is not None:
-            waits.append(_REST_US + _rule_takes(policy, most, each.timing))
-    return math.ceil(max(waits) / MICROSECONDS)
+def _back(device: str, size: int, whole: Container[str]) -> Request:
+    if device in whole:
+        return Request(0, "unplug", device)
+    return Request(0, "resize", device, size=size)
 
 
-def _rule_takes(policy: Policy, size: int, timing: Timing) -> int:
-    program = policy.user_space
-    return 0 if program is None else program.patience_us + scale(timing.online, size)
-
-
-def _size(request: Request) -> int:
-    """Return the bytes that a request may bring."""
-    spec = request.spec
-    if spec is None:
-        return request.size if request.op == "resize" else 0
+def _size(spec: DeviceSpec) -> int:
+    """Return the bytes that a device brings."""
     return spec.requested if isinstance(spec, VirtioMemSpec) else spec.size

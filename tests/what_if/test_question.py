@@ -71,7 +71,7 @@ def test_a_name_of_the_machine_is_not_given_to_another_device() -> None:
     tables = {**MACHINE, "machines": [{"boot_memory": "4GiB", "cold_dimms": [{"size": "1GiB"}]}]}
     assert asked("unplug cold0", "plug dimm:1GiB", tables=tables).steps[-1] == "unplug dimm0"
     assert faults("plug dimm:1GiB,id=cold0", tables=tables) == [
-        "the steps: 'plug dimm:1GiB,id=cold0': 'cold0' is attached already"
+        "the steps: 'plug dimm:1GiB,id=cold0': device: 'cold0' is plugged already"
     ]
 
 
@@ -85,7 +85,7 @@ def test_all_faults_of_the_steps_are_told_at_once() -> None:
         f"the steps: 'resize dimm7:1GiB': no device 'dimm7'; {nowhere}",
         "the steps: 'plug dax:1GiB@3': there is no node 3; the machine has node 0 only",
         f"the steps: 'demand kernel:1GiB': {unknown}",
-        f"the steps: 'unplug dax1': no device 'dax1'; {nowhere}",
+        "the steps: 'unplug dax1': unknown device 'dax1'; did you mean 'dax0'? Valid: dax0",
     ]
     cold = {**MACHINE, "machines": [{"boot_memory": "4GiB", "cold_dimms": [{"size": "1GiB"}]}]}
     assert faults("resize cold0:1GiB", "unplug cld0", tables=cold) == [

@@ -19,7 +19,7 @@ from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import calls
 from workloads.parts.request_log import Request
-from workloads.parts.step_words import OPS, read_steps, written
+from workloads.parts.step_words import OPS, StepReader, read_steps, written
 from workloads.steps import Steps
 
 if TYPE_CHECKING:
@@ -56,8 +56,11 @@ def test_every_step() -> None:
 
 
 def test_names_of_the_machine_are_not_given_out_again() -> None:
-    requests, _ = read_steps(["plug dimm:1GiB", "plug dimm:1GiB"], taken=["dimm0", "dimm2"])
+    reader = StepReader([DimmSpec("dimm0", GIB), VirtioMemSpec("vmem0", 4 * GIB), DimmSpec("dimm2", GIB)])
+    requests = [*reader.read("plug", "dimm:1GiB"), *reader.read("plug", "dimm:1GiB")]
     assert [request.device for request in requests] == ["dimm1", "dimm3"]
+    assert reader.read("resize", "vmem0:5GiB") == []
+    assert reader.faults == ["'resize vmem0:5GiB': size: must be at most the device's max, 4GiB, but is 5GiB"]
 
 
 @pytest.mark.parametrize(

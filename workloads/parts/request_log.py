@@ -87,7 +87,7 @@ from workloads.parts.parameters import NODE, PLACE, DeviceBlock
 from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 REQUIRED: Final = ("t_s", "op", "device")
@@ -161,13 +161,14 @@ def read_request_log(path: Path, parameter: str = "path") -> list[Request]:
 class RequestReader:
     """Turns rows into requests and keeps track of what is plugged, so that rows can be checked against those before.
 
-    With ``attached``, there may be devices that no row plugs: a row that names one is taken as it is.
+    ``attached`` are devices that are there before the first row. With ``unknown``, there may be others that no row
+    plugs: a row that names one is taken as it is.
     """
 
-    def __init__(self, *, attached: bool = False) -> None:
-        self._attached = attached
+    def __init__(self, attached: Iterable[DeviceSpec] = (), *, unknown: bool = False) -> None:
+        self._unknown = unknown
         self._last_us = 0
-        self._plugged: dict[str, DeviceSpec] = {}
+        self._plugged = {spec.id: spec for spec in attached}
         self._loads: dict[str, str] = {}
         """The kinds of loads, by name."""
         self._since: dict[str, int] = {}
@@ -284,11 +285,11 @@ class RequestReader:
     def _there(self, t_us: int, device: str, check: Checker) -> DeviceSpec | None:
         """Return what is plugged by that name; None, with a fault unless a row before is to blame, where nothing is."""
         spec = self._plugged.get(device)
-        if device in self._unclear or (spec is None and self._attached):
+        if device in self._unclear or (spec is None and self._unknown):
             return None
         if spec is None:
             check.fault("device", f"{shown(device)} is not plugged")
-        elif t_us < self._since[device]:
+        elif t_us < self._since.get(device, 0):
             check.fault("t_s", f"{shown(device)} is plugged later, at {self._since[device] / 1e6:g}")
         return spec
 

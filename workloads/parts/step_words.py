@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.devices.specs import VirtioMemSpec
+from sim.devices.specs import DaxSpec, VirtioMemSpec
 from sim.faults import shown, unknown_name
 from sim.plugins.parameters import Checker
 from sim.units import MIB, format_size
@@ -17,6 +17,8 @@ from workloads.parts.request_log import Request, RequestReader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+    from sim.devices.specs import DeviceSpec
 
 OPS: Final = ("plug", "resize", "unplug", "demand")
 
@@ -33,14 +35,14 @@ _SHORT: Final = {"dimm": "dimm", "dax": "dax", "virtio-mem": "vmem"}
 
 
 class StepReader:
-    """Reads steps one after the other and knows what those before have plugged; names in ``taken`` are not given out.
+    """Reads steps one after the other and knows what those before have plugged; there may be devices beside.
 
-    ``faults`` collects what is wrong, each with the step that it is wrong in.
+    ``attached`` are such. ``faults`` collects what is wrong, each with the step that it is wrong in.
     """
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._reader = RequestReader(attached=True)
-        self._names = set(taken)
+    def __init__(self, attached: Collection[DeviceSpec] = ()) -> None:
+        self._reader = RequestReader(attached, unknown=True)
+        self._names = {spec.id for spec in attached}
         self.faults: list[str] = []
 
     def read(self, op: str, text: str) -> list[Request]:
@@ -67,9 +69,9 @@ class StepReader:
         return requests
 
 
-def read_steps(steps: Iterable[str], taken: Iterable[str] = ()) -> tuple[list[Request], list[str]]:
+def read_steps(steps: Iterable[str]) -> tuple[list[Request], list[str]]:
     """Return the requests of ``steps``, each such as ``"plug dimm:16GiB@0"``, and what is wrong with them."""
-    reader = StepReader(taken)
+    reader = StepReader()
     requests = []
     for step in steps:
         op, _, text = step.strip().partition(" ")
@@ -88,7 +90,7 @@ def written(request: Request) -> str:
         text += f",block={format_size(spec.block_size)}" * (spec.block_size != 2 * MIB)
     else:
         sizes = "+".join(format_size(size) for size in spec.ranges or (spec.size,))
-        kind = "dax" if type(spec).__name__ == "DaxSpec" else "dimm"
+        kind = "dax" if isinstance(spec, DaxSpec) else "dimm"
         text = f"{kind}:{sizes}@{spec.node}" + f",gap={format_size(spec.gap)}" * bool(spec.gap)
     text += "" if spec.address is None else f",address={spec.address:#x}"
     return f"plug {text},id={device}"
