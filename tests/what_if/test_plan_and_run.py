@@ -116,15 +116,19 @@ def compare(outcome: Outcome, result: RunResult) -> None:
 
 
 def same_guest(figures: Figures, result: RunResult, end_us: int | None) -> None:
-    """Hold what the guest said to the last sample before ``end_us``; one is taken every second."""
+    """Hold what the guest said to the sample of that moment, or the last one before it; one is taken every second."""
     if figures.mem_total is None:
         assert not result.guest
         return
-    until = len(result.guest["t_us"]) if end_us is None else int(np.searchsorted(result.guest["t_us"], end_us))
-    page, last = result.page_size, {name: int(column[until - 1]) for name, column in result.guest.items()}
-    if last["mem_total"]:  # 0 in a dead guest
-        assert (figures.mem_total, figures.kernel_headroom) == (last["mem_total"] * page, last["headroom"] * page)
-    assert sum((figures.memmap or {}).values()) == last["memmap"] * page
+    times, page = result.guest["t_us"], result.page_size
+    first = len(times) if end_us is None else int(np.searchsorted(times, end_us))
+    rows = [first - 1, *([first] if end_us in times else [])]
+    samples = [{name: int(column[row]) * page for name, column in result.guest.items()} for row in rows]
+    memmap = sum((figures.memmap or {}).values())
+    # In a dead guest all but the memmap is 0.
+    assert (figures.mem_total, figures.kernel_headroom, memmap) in [
+        (sample["mem_total"] or figures.mem_total, sample["headroom"], sample["memmap"]) for sample in samples
+    ]
 
 
 def same_figures(figures: Figures, reread: Reread, page: int) -> None:
