@@ -100,6 +100,14 @@ class Host(Protocol):
     def busy(self, device: str) -> bool:
         """Whether the guest is still working on the last request to this device."""
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody in the guest is at work on memory, as somebody who looks into it would see.
+
+        Neither a driver, nor a program in user space that is about to put blocks online. A virtio-mem device that tries
+        again some time later is at rest until then. A guest that has died at work never is.
+        """
+
     def plugged(self, device: str) -> int:
         """Bytes of this device that the guest has now."""
 

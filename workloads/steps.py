@@ -31,8 +31,8 @@ _LOOK_US: Final = MICROSECONDS
 class Steps(Workload):
     """Makes ``steps`` in order, such as ``"plug dimm:16GiB@0,id=dimm0"``, ``"resize vmem0:8GiB"``, ``"unplug dimm0"``.
 
-    A step is made when the device of the step before is no longer busy, or ``patience`` is over, and ``pause`` seconds
-    have passed, in which rules of user space put blocks online. Then the run ends.
+    A step is made when the guest has been at rest for ``pause`` after the step before, user space's rules included, or
+    has taken longer than ``patience`` to come to rest. When it is after the last step, the run ends.
 
     Nothing is random here.
     """
@@ -49,8 +49,8 @@ class Steps(Workload):
         steps: Annotated[
             Sequence[str] | None, ListOf(Text(), noun="step"), "what is asked (docs/plan.md); none: nothing"
         ] = None,
-        pause: Annotated[float, Seconds(), "time before the first step and after each"] = 10.0,
-        patience: Annotated[float, Seconds(), "longest time that a step may take"] = 86400.0,
+        pause: Annotated[float, Seconds(), "time at rest before each step and the end"] = 1.0,
+        patience: Annotated[float, Seconds(), "longest time that a step is waited for"] = 86400.0,
     ) -> None:
         check.done()
         self._requests, faults = read_steps(steps or ())
@@ -69,8 +69,8 @@ class Steps(Workload):
 
     def duration(self) -> float:
         """Seconds of simulated time that the run takes at most: every step needs all the time that it may have."""
-        count = len(self._requests)
-        return us_to_seconds(count * (self._patience_us + self._pause_us) + self._pause_us + MICROSECONDS)
+        times = 1 + len(self._requests)
+        return us_to_seconds(times * (self._patience_us + _LOOK_US + self._pause_us))
 
     def node_capacity(self) -> Iterable[int]:
         """The nodes that devices are plugged into."""
@@ -82,16 +82,17 @@ class Steps(Workload):
 
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Make the steps."""
-        env = host.env
-        yield env.timeout(self._pause_us)
-        self.settled(host)
+        yield from self._settle(host)
         for request in self._requests:
             self._ask(host, request)
-            until = env.now + self._patience_us
-            while host.busy(request.device) and env.now < until and not host.died:
-                yield env.timeout(_LOOK_US)
-            yield env.timeout(self._pause_us)
-            self.settled(host)
+            yield from self._settle(host)
+
+    def _settle(self, host: Host) -> Generator[simpy.Event, object, None]:
+        until = host.env.now + self._patience_us
+        while not (host.at_rest or host.died) and host.env.now < until:
+            yield host.env.timeout(_LOOK_US)
+        yield host.env.timeout(self._pause_us)
+        self.settled(host)
 
     def settled(self, host: Host) -> None:
         """Told when the guest has come to rest: before the first step and after each. For who looks on."""

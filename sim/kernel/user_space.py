@@ -68,6 +68,7 @@ class UserSpace(CoreListener):
         ]
         self._waiting = 0
         self._due: deque[_Task] = deque()
+        self._threads = threads
         self._worker = Worker(env, threads)
 
     def left_offline(self, core: HotplugCore, first: int, count: int) -> None:
@@ -99,10 +100,12 @@ class UserSpace(CoreListener):
         return next(applying, None)
 
     def _later(self, core: HotplugCore, delay_us: int, task: _Task) -> None:
+        self._threads.due += 1
         event = Timeout(self._env, delay_us)
         event.callbacks.append(lambda _event: self._begin(core, task))
 
     def _begin(self, core: HotplugCore, task: _Task) -> None:
+        self._threads.due -= 1
         self._due.append(task)
         if not self._worker.busy:
             self._worker.start(self._write(core))

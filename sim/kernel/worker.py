@@ -33,14 +33,23 @@ class GuestDied(BaseException):
 
 
 class Threads:
-    """All threads of one guest. Once it has ``ended`` (the guest died), no work goes on and none begins."""
+    """All threads of one guest. Once it has ``ended`` (the guest died), no work goes on and none begins.
 
-    __slots__ = ("_workers", "ended")
+    ``due`` counts what somebody is about to do and waits for a time to come.
+    """
+
+    __slots__ = ("_workers", "due", "ended")
 
     def __init__(self) -> None:
         # Held weakly: devices come and go, and their workers with them.
         self._workers: WeakSet[Worker] = WeakSet()
+        self.due = 0
         self.ended = False
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody is at work, nor about to be. A driver that tries again later is at rest until then."""
+        return not self.due and not any(worker.busy for worker in self._workers)
 
     def join(self, worker: Worker) -> None:
         """Have ``worker`` be one of them."""

@@ -237,6 +237,11 @@ class MachineHost:
         attached = self._devices.get(device)
         return attached is not None and attached.busy
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody in the guest is at work on memory, nor about to be."""
+        return self._context.core.threads.at_rest
+
     def plugged(self, device: str) -> int:
         """Bytes of the device that the guest has, 0 where it is not attached."""
         attached = self._devices.get(device)

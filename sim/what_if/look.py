@@ -86,8 +86,8 @@ class Watched(Steps):
     ``notes`` is what the run tells whoever listens.
     """
 
-    def __init__(self, *, steps: Sequence[str], pause: float, notes: Sequence[object]) -> None:
-        super().__init__(steps=steps, pause=pause)
+    def __init__(self, *, steps: Sequence[str], notes: Sequence[object]) -> None:
+        super().__init__(steps=steps)
         self.looks: list[Look] = []
         self._notes = notes
 

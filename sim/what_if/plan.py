@@ -56,7 +56,7 @@ def _outcome(question: Question, cell: Cell) -> Outcome:
     label = cell.combination.policy.label
     own = label == question.own
     notes: list[Note] = []
-    watched = Watched(steps=question.steps, pause=question.pause, notes=notes)
+    watched = Watched(steps=question.steps, notes=notes)
     try:
         result = build.simulation(cell, lambda _us, note: notes.append(note), asks=watched)()
     except (PolicyError, WorkloadError) as error:
@@ -134,7 +134,7 @@ class _Reader:
         return Step(
             asked=asked,
             at=us_to_seconds(before.t_us),
-            seconds=us_to_seconds(int(rows[-1] - rows[0])) if len(rows) else 0.0,
+            seconds=us_to_seconds(int(rows[-1]) - before.t_us) if len(rows) else 0.0,
             pieces=tuple(_pieces(before, after, notes)),
             memmap=memmap,
             memmap_zones=_by_zone(before, after),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -11,9 +10,7 @@ from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.experiment.load import load
 from sim.experiment.schema import LABEL_FORBIDS
 from sim.faults import Fault, InputError, shown, unknown_name
-from sim.kernel.timing import scale
 from sim.plugins import lookup
-from sim.units import MICROSECONDS
 from workloads.parts.request_log import Request
 from workloads.parts.step_words import StepReader, written
 
@@ -33,8 +30,6 @@ COMPARISONS: Final[tuple[dict[str, Any], ...]] = (
 """Policies that are tried beside a machine's own."""
 
 _ADDING: Final = "plug", "resize"
-_REST_US: Final = MICROSECONDS
-"""Time that is left to a guest in which no rule of user space is at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,7 @@ class Question:
 
     ``steps`` are as written, the last ``back`` of them ask back. ``own`` is the label of the machine's own policy, None
     where it has several or none. ``source`` is the file, or what stands for it. ``remarks`` say what was left out of
-    it. ``pause`` is the time in seconds between two steps.
+    it.
     """
 
     source: str
@@ -52,7 +47,6 @@ class Question:
     back: int
     own: str | None
     remarks: tuple[str, ...]
-    pause: float
 
     @property
     def cells(self) -> list[Cell]:
@@ -85,16 +79,18 @@ def question(
     base["replications"] = 1
     if guest and "guest" not in base:
         base["guest"] = {"model": "linux"}
-    remarks = _left_out(tables)
     asked = _load(base, folder, source)
     label = _one_machine(asked, machine, source)
     base["machines"] = tuple(
         table for table, known in zip(base["machines"], asked.machines, strict=True) if known == label
     )
-    spec = next(each.machine.spec for each in asked.combinations if each.machine.label == label)
+    known = next(each for each in asked.combinations if each.machine.label == label)
+    spec, remarks = known.machine.spec, [*_left_out(tables), *known.machine.notes(policies="policies" in base)]
+    if "policies" not in base:
+        base["policies"] = ({"name": known.policy.plugin, **known.policy.parameters, "label": known.policy.label},)
     own = asked.policies[0] if len(asked.policies) == 1 else None
     base["policies"] = tuple(_policies(base["policies"], asked.policies, policies))
-    requests = _requests(steps, spec, modelled=asked.combinations[0].guest.model != "none")
+    requests = _requests(steps, spec, modelled=known.guest.model != "none")
     back = _asked_back(requests, spec)
     if not requests and not back:
         what = "nothing is asked: name a step, such as --plug dimm:16GiB; the machine has no devices to ask back"
@@ -103,11 +99,9 @@ def question(
     guests = dict(base.get("guest", {}))
     if guests.get("model", "none") != "none":
         base["guest"] = {"sample_every": 1.0, **guests}
-    experiment = _load(base, folder, source)
-    pause = _pause(experiment, requests)
-    workload = {"name": "steps", "steps": tuple(everything), "pause": pause}
+    workload = {"name": "steps", "steps": tuple(everything)}
     experiment = _load({**base, "workloads": (workload,)}, folder, source)
-    return Question(source, experiment, tuple(everything), len(back), own, tuple(remarks), pause)
+    return Question(source, experiment, tuple(everything), len(back), own, tuple(remarks))
 
 
 def _load(tables: Mapping[str, Any], folder: Path, source: str) -> Experiment:

@@ -153,11 +153,18 @@ def test_what_the_file_sweeps_or_asks_plays_no_part() -> None:
     assert found.remarks == ("what the file sweeps is left out: every value is the one in its own table",)
 
 
-def test_a_rule_of_user_space_is_given_the_time_that_it_needs() -> None:
-    """1 s to rest, 2.5 s until it acts, 5 ms for each of 128 blocks: 4.14 s, in whole seconds."""
-    tables = {**MACHINE, "policies": [{"name": "udev", "delay": 2.5}]}
-    assert asked("plug dimm:16GiB").pause == 1
-    assert asked("plug dimm:16GiB", tables=tables).pause == 5
+def test_the_policy_of_a_command_line_is_the_machines_own() -> None:
+    cmdline = "memhp_default_state=online memory_hotplug.online_policy=auto-movable movable_node quiet"
+    found = asked("plug dimm:1GiB", tables={"machines": [{"boot_memory": "4GiB", "cmdline": cmdline}]})
+    assert (found.own, labels(found)[0], len(labels(found))) == ("as booted", "as booted", 4)
+    parameters = found.experiment.combinations[0].policy.parameters
+    assert (parameters["default_state"], parameters["online_policy"]) == ("online", "auto-movable")
+    assert found.machine.movable_node
+
+
+def test_a_machine_alone_boots_as_the_kernel_does_by_default() -> None:
+    found = asked("plug dimm:1GiB", tables={"machines": [{"boot_memory": "4GiB"}]})
+    assert (found.own, found.experiment.combinations[0].policy.plugin) == ("as booted", "kernel")
 
 
 def test_a_fault_of_the_file_is_told_as_one() -> None:

@@ -114,6 +114,10 @@ class FakeHost:
     def busy(self, device: str) -> bool:
         return self._busy_until.get(device, 0) > self._env.now
 
+    @property
+    def at_rest(self) -> bool:
+        return all(until <= self._env.now for until in (*self._busy_until.values(), *self._leaving.values()))
+
     def plugged(self, device: str) -> int:
         return self.sizes.get(device, 0)
 

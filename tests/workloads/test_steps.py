@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.contig_zones import ContigZones
+from policies.udev import Udev
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.engine import simulate
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -156,8 +157,17 @@ def test_a_step_that_takes_too_long_is_waited_for_no_longer() -> None:
     assert result.duration_us == 7_000_000
 
 
+def test_user_space_is_waited_for_as_long_as_it_is_at_work() -> None:
+    """72 ms until the blocks are there, 7.5 s until the rule acts, 8 * 5 ms: done at 8.612 s, seen at 9 s."""
+    steps = Steps(steps=["plug dimm:1GiB", "plug dimm:1GiB"], pause=1.0)
+    result = simulate(MachineSpec((NodeSpec(4 * GIB),)), Udev(delay=7.5), steps, Streams(1, 0))
+    events = Events.of(result.events)
+    assert events.t_us[events.of_kind(EventKind.REQUEST)].tolist() == [1_000_000, 10_000_000]
+    assert result.duration_us == 19_000_000
+
+
 def test_without_steps_nothing_is_asked() -> None:
     assert calls(Steps()) == []
     result = simulate(MachineSpec((NodeSpec(4 * GIB),)), ContigZones(), Steps(), Streams(1, 0))
-    assert result.duration_us == 10_000_000
+    assert result.duration_us == 1_000_000
     assert not len(result.events)

@@ -145,6 +145,11 @@ class PartHost:
         """Whether the guest is still working on the last request to this device."""
         return self._host.busy(self._prefix + device)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody in the guest, which all parts share, is at work on memory."""
+        return self._host.at_rest
+
     def plugged(self, device: str) -> int:
         """Bytes of this device that the guest has now."""
         return self._host.plugged(self._prefix + device)
