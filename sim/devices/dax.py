@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sim.devices.specs import DAX_STATE_SINCE, DAX_STATES, UNPLUGGED
 from sim.devices.static_device import StaticDevice
+from sim.kernel.found_memory import find
 from sim.kernel.timing import scale
 from sim.kernel.worker import Worker
 from sim.memory.blocks import BLOCK_MIXED
@@ -17,9 +18,10 @@ from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
 from sim.memory.zones import MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, OnlineType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from sim.kernel.context import DriverContext
+    from sim.kernel.found_memory import FoundRun
     from sim.kernel.worker import Work
 
 
@@ -101,13 +103,16 @@ class Dax(StaticDevice):
             raise HotplugError(EINVAL, f"node {self.node} of {self.name} is not possible on this machine")
         if not self.ranges:
             raise HotplugError(EINVAL, f"{self.name} holds no whole memory block")
-        self._register(self.size if self._bytes_for_pages else core.memory.geometry.pages(self.size))
+        self._register_group()
         try:
             self._add_ranges(core.auto_online)
         except HotplugError:
             self._unregister()
             raise
         self.state = OnlineType(core.auto_online).word
+
+    def _register_group(self) -> None:
+        self._register(self.size if self._bytes_for_pages else self._core.memory.geometry.pages(self.size))
 
     def _add_ranges(self, online_type: int) -> None:
         """Add all ranges; one that fails after another one was added is left out. Raises what the first one raises."""
@@ -131,6 +136,24 @@ class Dax(StaticDevice):
                 self._context.note_failure(self.index, error)
                 continue
             self.added.append((start // block, length // block))
+
+    def find(self, parts: Mapping[int, Sequence[FoundRun]], state: str | None, *, lost: bool = False) -> None:
+        """Take over what was added before the run: ``parts`` are the blocks by number of the range.
+
+        ``state`` is what the device's attribute reads (None: it is not bound to kmem); ``lost``: it was unbound with
+        memory online.
+        """
+        context = self._context
+        self.state, self.lost = state, lost
+        wanted = 0 if state in (None, UNPLUGGED) else self.size // context.page_bytes
+        context.recorder.requested(context.env.now, self.index, wanted)
+        if state is None and not lost:
+            return
+        self._register_group()
+        for number in sorted(parts):
+            runs = parts[number]
+            find(self._core, self.index, runs, node=self.node, group_id=self.group_id, self_host=self._self_host)
+            self.added.append((runs[0].first, sum(run.blocks for run in runs)))
 
     def _give_back(self) -> Work:
         """Do what an operator does: write ``offline`` to the blocks, highest first, then unbind if all went."""

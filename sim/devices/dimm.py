@@ -10,18 +10,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.devices.static_device import StaticDevice
+from sim.kernel.found_memory import find
 from sim.kernel.timing import scale
 from sim.memory.blocks import BLOCK_MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from sim.kernel.context import DriverContext
+    from sim.kernel.found_memory import FoundRun
     from sim.kernel.worker import Wait, Work
 
 _SELF_HOST_ANY_RANGE_SINCE = (6, 6)
 """Series from which on the driver always asks for a self-hosted memmap; before, only for ranges of one block."""
+
+
+def asks_to_self_host(series: tuple[int, int], length: int, block_bytes: int) -> bool:
+    """Whether the driver asks for the memmap of a range of ``length`` bytes to lie in the range itself."""
+    return series >= _SELF_HOST_ANY_RANGE_SINCE or length == block_bytes
 
 
 class Dimm(StaticDevice):
@@ -74,7 +81,7 @@ class Dimm(StaticDevice):
                     start // self._context.page_bytes,
                     length // self._context.page_bytes,
                     group_id=self.group_id,
-                    self_host=core.series >= _SELF_HOST_ANY_RANGE_SINCE or length == block_bytes,
+                    self_host=asks_to_self_host(core.series, length, block_bytes),
                 )
             except HotplugError as error:
                 if error.errno != EEXIST:
@@ -87,6 +94,27 @@ class Dimm(StaticDevice):
         if not self.enabled:
             self._drop_group()
             raise HotplugError(EINVAL, f"no range of {self.name} could be added")
+
+    def find(self, parts: Mapping[int, Sequence[FoundRun]]) -> None:
+        """Take over what the driver has added before the run: ``parts`` are the blocks by number of the range.
+
+        A range of which there are none could not be added, or was there already and is not the device's own.
+        """
+        context, core, block_bytes = self._context, self._core, self._context.block_bytes
+        context.recorder.requested(context.env.now, self.index, self.size // context.page_bytes)
+        self._register(core.memory.geometry.pages(self.size))
+        for number, (start, length) in enumerate(self.ranges):
+            first, end = start // block_bytes, -(-(start + length) // block_bytes)
+            runs = parts.get(number)
+            if runs:
+                hosted = asks_to_self_host(core.series, length, block_bytes)
+                find(core, self.index, runs, node=self.node, group_id=self.group_id, self_host=hosted)
+            if runs or not core.memory.blocks.all_absent(first, end - first):
+                self.enabled.append((first, end - first, bool(runs)))
+            else:
+                self.failed += bool(length)
+        if not self.enabled:
+            self._drop_group()
 
     def _drop_group(self) -> None:
         """Let the group go; where blocks are left in it, it stays, as the driver ignores that error."""

@@ -15,7 +15,8 @@ DAX_STATE_SINCE: Final = (7, 3)
 """Kernel series from which on a dax device has the attribute ``state``."""
 
 UNPLUGGED: Final = "unplugged"
-DAX_STATES: Final = (UNPLUGGED, "online", "online_kernel", "online_movable")
+ONLINE: Final = "online"
+DAX_STATES: Final = (UNPLUGGED, ONLINE, "online_kernel", "online_movable")
 """What can be written to ``state`` of a dax device. It can be read as ``offline``, too."""
 
 

@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING
 
 from simpy.events import Timeout
 
+from sim.devices.found_sub_blocks import find_sub_blocks
 from sim.devices.virtio_mem_bbm import BigBlockMode
 from sim.devices.virtio_mem_mode import VirtioMemParameters, piece_of
 from sim.devices.virtio_mem_sbm import SubBlockMode
+from sim.kernel.found_memory import FoundBlock, find
 from sim.kernel.worker import Worker
 from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
 from sim.record.device_group import dynamic_group
 from sim.units import GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from sim.kernel.context import DriverContext
+    from sim.kernel.found_memory import FoundRun
     from sim.kernel.worker import Work
 
 
@@ -110,6 +113,36 @@ class VirtioMem:
         self.config_changed = True
         self.kick()
         return True
+
+    def find(
+        self, runs: Sequence[FoundRun], requested: int, *, partly: Mapping[int, int], usable: int | None = None
+    ) -> None:
+        """Take over what was added before the run: ``runs`` are all blocks of the device.
+
+        ``partly`` has a bitmap of the plugged sub-blocks of each that is not fully plugged. ``usable`` bytes of the
+        region may be used (None: as much as the request or the highest block makes it). Where the request is not met
+        the driver tries again when its timer expires.
+        """
+        context, extent, block = self.context, self.parameters.usable_extent, self.block_size
+        self.requested = requested
+        end = max((run.first + run.blocks for run in runs), default=0) * context.block_bytes - self.address
+        self.usable = -(-max(min(self.max_size, requested + extent), end) // block) * block
+        if usable is not None:
+            self.usable = usable
+        self._most_requested = max(requested, self.usable - extent)
+        self.mode.usable_grew()
+        pages = self.mode.granularity // context.page_bytes
+        blocks = {at: FoundBlock(mask, pages) for at, mask in partly.items()}
+        find(self.core, self.index, runs, node=self.node, group_id=self.group.id, at_once=False, partly=blocks)
+        if isinstance(self.mode, SubBlockMode):
+            find_sub_blocks(self.mode, runs, partly)
+        else:
+            self.mode.find(runs)
+        missing = sum(self.mode.unit_pages - each.plugged for each in blocks.values())
+        self.plugged = sum(run.blocks for run in runs) * context.block_bytes - missing * context.page_bytes
+        context.recorder.requested(context.env.now, self.index, requested // context.page_bytes)
+        if requested != self.plugged or self.mode.leftovers:
+            self._arm_timer()
 
     def kick(self) -> None:
         """Have the worker look at the request now, unless it is at work already (it will look again by itself)."""

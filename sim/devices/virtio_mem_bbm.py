@@ -13,9 +13,10 @@ from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from sim.devices.virtio_mem_mode import ModeDevice
+    from sim.kernel.found_memory import FoundRun
     from sim.kernel.hotplug_core import HotplugCore
     from sim.kernel.worker import Wait
 
@@ -199,6 +200,17 @@ class BigBlockMode:
         self._recount(at)
         self.offline_pages += self.unit_pages - self.online[at] * (self.unit_pages // self._blocks_per_unit)
         return 0
+
+    def find(self, runs: Sequence[FoundRun]) -> None:
+        """Take over the blocks that a run starts with; big blocks missing below the highest one were there once."""
+        units = {self._at(block) for run in runs for block in range(run.first, run.first + run.blocks)}
+        self.next_new = max(units, default=-1) + 1
+        for at in range(self.next_new):
+            if at in units:
+                self._recount(at)
+                self.offline_pages += self.unit_pages - self.online[at] * (self.unit_pages // self._blocks_per_unit)
+            else:
+                self._set(at, BBM_UNUSED)
 
     # Unplugging ------------------------------------------------------------------------------------------------------
 

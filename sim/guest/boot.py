@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 
 
 class PresentZone(NamedTuple):
-    """A zone as firmware and command line leave it: its present pages; ``runs`` and ``cma`` as in :class:`BootZone`."""
+    """A zone as firmware and command line leave it: its present pages; ``runs`` and ``cma`` as in :class:`BootZone`.
+
+    ``managed`` are the pages that the page allocator has of it, where they are known; None where they follow from what
+    the kernel reserves.
+    """
 
     node: int
     zone: int
     pages: int
     runs: tuple[tuple[int, int], ...]
     cma: tuple[Area, ...] = ()
+    managed: int | None = None
 
     def cma_pages(self) -> int:
         """Return the pages of its CMA areas."""
@@ -68,6 +73,7 @@ def default_boot(
     if not present:
         raise InputError("guest", [Fault("", "there is no boot memory beside what firmware keeps")])
     managed, tables = managed_pages(present, parameters, options or BootOptions())
+    managed |= {(zone.node, zone.zone): zone.managed for zone in present if zone.managed is not None}
     total = sum(managed.values())
     cma = {(zone.node, zone.zone): zone.cma_pages() for zone in present}
     usable = total - sum(cma.values())
@@ -106,7 +112,7 @@ def default_boot(
             runs,
             areas,
         )
-        for node, zone, pages, runs, areas in present
+        for node, zone, pages, runs, areas, _ in present
     ]
 
 

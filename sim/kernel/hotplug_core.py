@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sim.kernel.listener import NOBODY
 from sim.kernel.policy_answers import checked_zone, failed
+from sim.kernel.self_hosting import altmap_pages, can_self_host
 from sim.kernel.settings import PLAIN, KernelSettings
 from sim.kernel.shortage import kernel_room, no_memory_for_memmap
 from sim.kernel.worker import HotplugLock, Threads
@@ -42,9 +43,6 @@ _OFFLINE = int(EventKind.OFFLINE)
 _REMOVE = int(EventKind.REMOVE)
 _UNPLUG = int(EventKind.UNPLUG)
 _REFUSED = int(EventKind.REFUSED)
-
-_SPLIT_SELF_HOSTED_SINCE = (6, 8)
-"""Kernel series from which on a range of several blocks can host its memmap block by block."""
 
 
 class HotplugCore:
@@ -79,8 +77,7 @@ class HotplugCore:
         self.lock = HotplugLock(env)
         self.series = settings.series
         self.memmap_on_memory = settings.memmap_on_memory
-        if settings.memmap_on_memory == "force":
-            memory.altmap_pages = memory.geometry.whole_pageblocks(memory.memmap_pages)
+        memory.altmap_pages = altmap_pages(memory, settings.memmap_on_memory)
         self.owners: dict[int, BlockOwner] = {}
         self.device_of: dict[int, int] = {}
         self.kind_of: dict[int, str] = {}
@@ -128,7 +125,7 @@ class HotplugCore:
             raise memory.odd_range(first_page, pages)
         first = first_page // block_pages
         count = pages // block_pages
-        hosted = bool(self.memmap_on_memory) and self_host and self._can_self_host(count)
+        hosted = self_host and self.self_hosts(count)
         guest = self.guest
         # The guest comes last: an address that is taken costs it nothing, an add that fails may leave it nothing.
         memory.add(first, count, node=node, group_id=group_id, self_hosted=hosted)
@@ -194,12 +191,9 @@ class HotplugCore:
         self.record((self.env._now, _PLUG, device, block, 1, zone_type, pages))  # noqa: SLF001 - env.now costs a call
         return zone_type
 
-    def _can_self_host(self, count: int) -> bool:
-        """Whether a block's memmap can lie in the block itself (``mhp_supports_memmap_on_memory``)."""
-        if count > 1 and self.series < _SPLIT_SELF_HOSTED_SINCE:
-            return False
-        vmemmap = self.memory.altmap_pages
-        return vmemmap % self.memory.geometry.pageblock_pages == 0 and 0 < vmemmap < self.memory.block_pages
+    def self_hosts(self, count: int) -> bool:
+        """Whether the memmap of a range of ``count`` blocks lies in the range itself, where a driver asks for that."""
+        return can_self_host(self.memory, self.memmap_on_memory, self.series, count)
 
     def _online_new_run(self, device: int, first: int, count: int, online_type: int, withheld: int) -> None:
         """Put freshly added adjacent blocks online, as many at once as the policy can decide at once.

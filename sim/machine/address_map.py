@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sim.machine.state import ownership
 from sim.pages import PAGES_4K
 from sim.units import GIB
 
@@ -119,9 +120,13 @@ def firmware_leaves(machine: MachineSpec) -> list[NodeRange]:
 
 
 def device_base(machine: MachineSpec) -> int:
-    """Return the first byte address for hotplugged devices: a whole GiB above all boot memory."""
+    """Return the first byte address for hotplugged devices: a whole GiB above all memory that is no device's."""
     ranges, _ = _memory_ranges(machine)
-    return machine.built_for.device_base(max(node_range.end for node_range in ranges) * machine.page_size)
+    end = max(node_range.end for node_range in ranges) * machine.page_size
+    if machine.state is not None:
+        owned = ownership(machine.state, machine.block_size)
+        end = max(end, max(run.end for run in (*owned.boot, *owned.others)) * machine.block_size)
+    return machine.built_for.device_base(end)
 
 
 def _memory_ranges(machine: MachineSpec) -> tuple[list[NodeRange], int]:

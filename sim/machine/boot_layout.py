@@ -16,6 +16,7 @@ from sim.machine import swiotlb
 from sim.machine.address_map import HIGH_MEMORY, LinuxNodes, device_base, firmware_leaves, present_ranges
 from sim.machine.boot_zones import present_pages, within, zones_at_boot
 from sim.machine.cma import cma_areas
+from sim.machine.state_layout import declare_blocks, lay_out_state
 from sim.memory.blocks import BlockTable
 from sim.memory.boot import add_boot_blocks, add_boot_zone, veto_offlining
 from sim.memory.hotplug import Memory
@@ -35,7 +36,8 @@ class BootLayout:
     """A machine's memory as it boots.
 
     ``cma_areas`` are page frames of CMA; ``device_base`` is the first byte address for hotplugged devices; ``options``
-    what the guest's kernel goes by; ``isa_dma`` says that zone DMA is there for old devices only.
+    what the guest's kernel goes by; ``isa_dma`` says that zone DMA is there for old devices only. ``assumed`` says,
+    a sentence each, what of a machine that starts from a state is neither in that nor follows from the machine.
     """
 
     memory: Memory
@@ -45,6 +47,7 @@ class BootLayout:
     device_base: int
     options: BootOptions
     isa_dma: bool
+    assumed: tuple[str, ...] = ()
 
     def present_zones(self) -> list[PresentZone]:
         """Return every zone. A block of several zones stands with the highest; an old zone DMA has none."""
@@ -54,18 +57,26 @@ class BootLayout:
             owner = run.zone
             if owner == SEVERAL_ZONES:
                 start, end = run.first * block_pages, (run.first + run.blocks) * block_pages
-                within = [
-                    zone for zone in self.zones if zone.node == run.node and zone.start < end and zone.end > start
-                ]
-                owner = max((zone.zone for zone in within), default=NR_ZONES)
+                parts = [zone.zone for zone in self.zones if self._has_part(zone, start, end, run.node)]
+                owner = max(parts, default=NR_ZONES)
             if owner != ZONE_DMA or not self.isa_dma:
                 runs.setdefault((run.node, owner), []).append((run.first, run.blocks))
         return [
             PresentZone(
-                zone.node, zone.zone, zone.present, tuple(runs.get((zone.node, zone.zone), ())), self._cma_in(zone)
+                zone.node,
+                zone.zone,
+                zone.present,
+                tuple(runs.get((zone.node, zone.zone), ())),
+                self._cma_in(zone),
+                zone.managed,
             )
             for zone in self.zones
         ]
+
+    def _has_part(self, zone: BootZone, start: int, end: int, node: int) -> bool:
+        """Whether a zone of ``node`` has a piece of a block of several zones in pages [start, end)."""
+        parts = self.memory.zone(zone.node, zone.zone).mixed_parts
+        return zone.node == node and any(low < end and high > start for low, high in parts)
 
     def _cma_in(self, zone: BootZone) -> tuple[tuple[int, int], ...]:
         """Return the CMA areas that keep a zone's kernel pages out: none in ZONE_MOVABLE, which has no such pages."""
@@ -76,9 +87,6 @@ class BootLayout:
 
 def lay_out(machine: MachineSpec) -> BootLayout:
     """Return the machine's memory at boot. Nodes follow each other in address order, by the kernel's numbers."""
-    ranges = present_ranges(machine)
-    areas = cma_areas(machine, ranges) or []
-    zones = zones_at_boot(machine, ranges, areas)
     geometry = machine.geometry
     memory = Memory(
         geometry=geometry,
@@ -86,20 +94,22 @@ def lay_out(machine: MachineSpec) -> BootLayout:
         section_pages=machine.section_size // geometry.size,
         nodes=range(len(LinuxNodes(machine).numbers)),
     )
-    for zone in zones:
-        add_boot_zone(
-            memory,
-            zone.node,
-            zone.zone,
-            start=zone.start,
-            end=zone.end,
-            present=zone.present,
-            managed=zone.present,
-            cma=zone.cma,
-        )
-    _declare_blocks(memory, ranges, zones)
-    if not machine.built_for.boot_goes_offline:
-        veto_offlining(memory)
+    ranges = present_ranges(machine)
+    assumed: tuple[str, ...] = ()
+    if machine.state is None:
+        areas = cma_areas(machine, ranges) or []
+        zones = zones_at_boot(machine, ranges, areas)
+        _add_zones(memory, zones)
+        _declare_blocks(memory, ranges, zones)
+        if not machine.built_for.boot_goes_offline:
+            veto_offlining(memory)
+        top = ranges[-1].end
+    else:
+        found = lay_out_state(machine, machine.state, memory)
+        areas, zones = found.areas, found.zones
+        _add_zones(memory, zones)
+        declare_blocks(found, memory)
+        top, assumed = max(part.end for part in found.ranges), tuple(found.assumed)
     for area in areas:
         for block in range(area.start // memory.block_pages, -(-area.end // memory.block_pages)):
             memory.blocks.flags[block] |= BlockTable.HAS_CMA
@@ -110,15 +120,29 @@ def lay_out(machine: MachineSpec) -> BootLayout:
         movable_pages=sum(zone.present for zone in zones if zone.zone == ZONE_MOVABLE),
         cma_pages=sum(zone.cma for zone in kernel),
     )
-    options = _options(machine, ranges, areas)
-    return BootLayout(
-        memory, tuple(zones), tuple(areas), boot, device_base(machine), options, machine.built_for.isa_dma
-    )
+    options = _options(machine, ranges, areas, above_4g=top > geometry.pages(HIGH_MEMORY))
+    base, isa_dma = device_base(machine), machine.built_for.isa_dma
+    return BootLayout(memory, tuple(zones), tuple(areas), boot, base, options, isa_dma, assumed)
 
 
-def _options(machine: MachineSpec, ranges: Sequence[NodeRange], areas: Sequence[NodeRange]) -> BootOptions:
+def _add_zones(memory: Memory, zones: Sequence[BootZone]) -> None:
+    for zone in zones:
+        add_boot_zone(
+            memory,
+            zone.node,
+            zone.zone,
+            start=zone.start,
+            end=zone.end,
+            present=zone.present,
+            managed=zone.present if zone.managed is None else zone.managed,
+            cma=zone.cma,
+        )
+
+
+def _options(
+    machine: MachineSpec, ranges: Sequence[NodeRange], areas: Sequence[NodeRange], *, above_4g: bool
+) -> BootOptions:
     """Return what decides how much the guest's kernel reserves; ``ranges`` are what it uses."""
-    above_4g = ranges[-1].end > machine.geometry.pages(HIGH_MEMORY)
     used, told = (sum(part.end - part.start for part in parts) for parts in (ranges, firmware_leaves(machine)))
     buffers = swiotlb.parse(machine.swiotlb or "") or swiotlb.Swiotlb()
     return BootOptions(
@@ -187,7 +211,8 @@ def _block_runs(memory: Memory) -> tuple[BootRun, ...]:
     runs: list[BootRun] = []
     for block in memory.blocks.ids():
         zone = memory.zone_of(block)
-        alone = BootRun(block, 1, SEVERAL_ZONES if zone is None else zone.type, memory.blocks.node[block])
+        state = zone.type if zone is not None else SEVERAL_ZONES if memory.blocks.is_online(block) else NR_ZONES
+        alone = BootRun(block, 1, state, memory.blocks.node[block])
         last = runs[-1] if runs else None
         if (
             last is not None

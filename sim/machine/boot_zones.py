@@ -21,7 +21,7 @@ _NO_END: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class BootZone:
-    """A zone at boot: span [start, end) in page frames, present and CMA pages."""
+    """A zone at boot: span [start, end) in page frames, present, CMA and (None: not known) managed pages."""
 
     node: int
     zone: int
@@ -29,6 +29,7 @@ class BootZone:
     end: int
     present: int
     cma: int = 0
+    managed: int | None = None
 
 
 def zones_at_boot(machine: MachineSpec, ranges: Sequence[NodeRange], areas: Sequence[NodeRange] = ()) -> list[BootZone]:

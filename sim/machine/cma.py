@@ -39,7 +39,7 @@ def cma_areas(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[NodeRan
     areas: list[NodeRange] = []
     for wanted in ({*nodes}, *([{node} for node in nodes] if machine.repeats_cma and len(nodes) > 1 else [])):
         room = [part for part in free if part.node in wanted]
-        area = _place(room if areas else _asked_for(machine, room), size, geometry)
+        area = place(room if areas else _asked_for(machine, room), size, geometry)
         if area is not None:
             areas.append(area)
             free = without(free, area.start, area.end)
@@ -81,7 +81,7 @@ def _free_ranges(machine: MachineSpec, ranges: Sequence[NodeRange]) -> list[Node
     return free
 
 
-def _place(free: Sequence[NodeRange], size: int, geometry: PageGeometry) -> NodeRange | None:
+def place(free: Sequence[NodeRange], size: int, geometry: PageGeometry) -> NodeRange | None:
     """Return the lowest place for ``size`` pages from 4 GiB on, else the highest of all; None where there is none."""
     for part in free:
         start = geometry.whole_pageblocks(max(part.start, geometry.pages(HIGH_MEMORY)))

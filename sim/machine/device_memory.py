@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sim.devices.specs import DaxSpec, DimmSpec, span
 from sim.machine.address_map import device_base
 from sim.memory.errors import EINVAL, ENOSPC, HotplugError
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.units import GIB, format_size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sim.devices.specs import DeviceSpec
     from sim.machine.spec import MachineSpec
 
 _ROOM_FOR_ALIGNMENT: Final = GIB
@@ -24,6 +28,8 @@ class _Place(NamedTuple):
     address: int
     size: int
     slot: int | None
+    reserved: bool = False
+    """Whether it lies in boot memory that is kept for such devices."""
 
 
 class DeviceMemory:
@@ -62,7 +68,7 @@ class DeviceMemory:
         """
         if reserved_too and address is not None and self._is_reserved(address, size):
             self._refuse_clash(address, size)
-            self._places[name] = _Place(address, size, None)
+            self._places[name] = _Place(address, size, None, reserved=True)
             return address
         slot = self._free_slot(slot) if in_slot else None
         if self._room is not None and self._plugged() + size > self._room:
@@ -74,6 +80,18 @@ class DeviceMemory:
         self._places[name] = place
         return place.address
 
+    def find(self, specs: Iterable[DeviceSpec]) -> None:
+        """Note the places of devices that are there when a run starts, wherever that is, and their slots.
+
+        DIMMs whose slot is not known have the lowest that are left.
+        """
+        dimms_last = sorted(specs, key=lambda spec: isinstance(spec, DimmSpec) and spec.slot is None)
+        for spec in dimms_last:
+            address, size = spec.address or 0, span(spec)
+            slot = self._free_slot(spec.slot) if isinstance(spec, DimmSpec) else None
+            reserved = isinstance(spec, DaxSpec) and self._is_reserved(address, size)
+            self._places[spec.id] = _Place(address, size, slot, reserved)
+
     def detach(self, name: str) -> None:
         """Take back the place and the slot of ``name``; nothing where it has none."""
         self._places.pop(name, None)
@@ -84,8 +102,8 @@ class DeviceMemory:
         return size > 0 and any(start <= address and address + size <= start + length for start, length in ranges)
 
     def _plugged(self) -> int:
-        """Return the bytes of all devices in the area."""
-        return sum(place.size for place in self._places.values() if place.address >= self.base)
+        """Return the bytes of all devices that are not in boot memory."""
+        return sum(place.size for place in self._places.values() if not place.reserved)
 
     def _free_slot(self, wished: int | None) -> int:
         if not self._architecture.dimms:

@@ -14,6 +14,7 @@ from sim.devices.dax import Dax
 from sim.devices.dimm import Dimm
 from sim.devices.specs import (
     DAX_STATE_SINCE,
+    ONLINE,
     UNPLUGGED,
     DaxSpec,
     DimmSpec,
@@ -23,12 +24,15 @@ from sim.devices.specs import (
     span,
 )
 from sim.devices.virtio_mem import VirtioMem
-from sim.devices.virtio_mem_mode import VirtioMemParameters
+from sim.kernel.found_memory import FoundRun, find
 from sim.kernel.timing import Timing
 from sim.machine.address_map import LinuxNodes
 from sim.machine.device_memory import DeviceMemory
+from sim.machine.state import LOST, UNBOUND, ownership
+from sim.machine.state_plugged import parameters_of, plugged_on
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
-from sim.record.recorder import NO_DEVICE
+from sim.memory.zones import NR_ZONES
+from sim.record.recorder import NO_DEVICE, NO_ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from sim.kernel.context import DriverContext
     from sim.kernel.guest_link import GuestLink
     from sim.machine.spec import MachineSpec
+    from sim.machine.state import BlockRun, MachineState
 
     Device = Dimm | VirtioMem | Dax
 
@@ -82,7 +87,10 @@ class MachineHost:
         return self._devices
 
     def boot(self) -> None:
-        """Have the kernel find the devices that are there when it starts, in order, before any time has passed."""
+        """Have the kernel find what is there when the run starts, before any time has passed.
+
+        These are the devices that it boots with, in order, or all that the machine's state has.
+        """
         context = self._context
         timing, instant = context.timing, Timing.instant()
         sizes = [(dimms.size, dimms.node) for dimms in self._machine.cold_dimms for _ in range(dimms.count)]
@@ -101,6 +109,29 @@ class MachineHost:
         for spec in waiting:
             if spec.requested:
                 self.resize(spec.id, spec.requested)
+        if self._machine.state is not None:
+            self._find(self._machine.state)
+
+    def _find(self, state: MachineState) -> None:
+        """Take over the devices of a state, and the blocks that were added after boot."""
+        machine, context = self._machine, self._context
+        owned = ownership(state, machine.block_size)
+        for run in owned.others:
+            find(context.core, NO_DEVICE, [_found(run)], node=run.node)
+        self._area.find(device.spec for device in state.devices)
+        for number, attached in enumerate(state.devices):
+            spec = attached.spec
+            device = self._make(spec, spec.address or 0, spec.node)
+            parts = {part: [_found(run) for run in runs] for part, runs in owned.devices[number].items()}
+            if isinstance(device, Dimm):
+                device.find(parts)
+            elif isinstance(device, Dax):
+                word = attached.state or (ONLINE if parts else UNBOUND)
+                device.find(parts, None if word in (UNBOUND, LOST) else word, lost=word == LOST)
+            elif isinstance(spec, VirtioMemSpec):
+                runs = owned.of_device(number)
+                partly = plugged_on(attached, runs, machine)
+                device.find([_found(run) for run in runs], spec.requested, partly=partly, usable=attached.usable)
 
     # Verbs -----------------------------------------------------------------------------------------------------------
 
@@ -282,19 +313,24 @@ class MachineHost:
         )
 
     def _attach(self, spec: DeviceSpec, address: int, node: int) -> None:
+        """Attach a device and have its driver begin."""
+        device = self._make(spec, address, node)
+        if isinstance(device, VirtioMem):
+            if isinstance(spec, VirtioMemSpec) and spec.requested:
+                device.resize(spec.requested)
+        else:
+            self._context.recorder.requested(self.env.now, device.index, device.size // self._context.page_bytes)
+            device.plug()
+
+    def _make(self, spec: DeviceSpec, address: int, node: int) -> Device:
+        """Attach a device of which the guest has nothing yet."""
         context = self._context
         device: Device
         match spec:
             case DimmSpec():
                 device = Dimm(context, spec.id, node, ranges_of(spec, address), done=self._driver_done)
             case VirtioMemSpec():
-                machine = self._machine
-                parameters = VirtioMemParameters(
-                    spec.unplug_online and machine.virtio_mem_unplug_online,
-                    spec.force_bbm or machine.virtio_mem_force_bbm,
-                    spec.bbm_block_size or machine.virtio_mem_bbm_block_size,
-                    machine.built_for.usable_extent,
-                )
+                parameters = parameters_of(spec, self._machine)
                 device = VirtioMem(
                     context,
                     spec.id,
@@ -316,12 +352,7 @@ class MachineHost:
                 )
         self._devices[spec.id] = device
         context.recorder.attached(self.env.now, device.index)
-        if isinstance(device, VirtioMem):
-            if isinstance(spec, VirtioMemSpec) and spec.requested:
-                device.resize(spec.requested)
-        else:
-            context.recorder.requested(self.env.now, device.index, device.size // context.page_bytes)
-            device.plug()
+        return device
 
     def _driver_done(self, name: str, ok: bool) -> None:  # noqa: FBT001 - a callback's one answer
         device = self._devices.get(name)
@@ -330,3 +361,7 @@ class MachineHost:
             self._area.detach(name)
             self._asked_back.discard(name)
             self._context.recorder.gone(self.env.now, device.index)
+
+
+def _found(run: BlockRun) -> FoundRun:
+    return FoundRun(run.first, run.blocks, NO_ZONE if run.state == NR_ZONES else run.state)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sim.devices.specs import UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec, possible, span
 from sim.faults import Fault
 from sim.machine.state import DAX_WORDS, LOST, UNBOUND, block_ranges, ownership
-from sim.machine.state_plugged import piece_on, plugged_sub_blocks
+from sim.machine.state_plugged import piece_on, plugged_on
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.memory.zones import NR_ZONES, ZONE_LABELS, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES
@@ -202,10 +202,13 @@ def _virtio_mem_faults(
             what = f"block {block} is not a block of the device with {per_block} sub-blocks"
             yield Fault(f"{key}.partly[{number}]", what)
             return
-    masks = plugged_sub_blocks(device, runs, per_block, piece.bytes)
+    masks = plugged_on(device, runs, machine)
     plugged = there - sum(per_block - mask.bit_count() for mask in masks.values()) * piece.bytes
     if device.plugged not in (None, plugged):
         yield Fault(f"{key}.plugged", f"is not {format_size(plugged)}, what its blocks and partly come to")
+    end = max((run.end for run in runs), default=0) * machine.block_size
+    if device.usable is not None and (spec.address or 0) + device.usable < end:
+        yield Fault(f"{key}.usable", f"{format_size(device.usable)} do not reach to its highest block")
 
 
 def _big_block_faults(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.devices.specs import VirtioMemSpec
 from sim.devices.virtio_mem_mode import Piece, VirtioMemParameters, piece_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim.devices.specs import VirtioMemSpec
     from sim.machine.spec import MachineSpec
     from sim.machine.state import AttachedDevice, BlockRun
 
@@ -54,3 +54,13 @@ def plugged_sub_blocks(
                 missing -= take
                 masks[block] = (1 << (plugged - take)) - 1
     return masks
+
+
+def plugged_on(device: AttachedDevice, runs: Sequence[BlockRun], machine: MachineSpec) -> dict[int, int]:
+    """Return the same for a virtio-mem device with these blocks on ``machine``; nothing in big-block mode."""
+    if not isinstance(device.spec, VirtioMemSpec):
+        return {}
+    piece = piece_on(device.spec, machine)
+    if piece.big:
+        return {}
+    return plugged_sub_blocks(device, runs, machine.block_size // piece.bytes, piece.bytes)

@@ -165,7 +165,7 @@ def zone_changes(result: RunResult, events: Events | None = None) -> ZoneChanges
     """
     cut = _segments(result, events)
     kinds = np.full(len(cut.boot), _KERNEL, dtype=np.uint8)
-    kinds[cut.boot == BlockState.ABSENT] = _NOT_ONLINE
+    kinds[(cut.boot == BlockState.ABSENT) | (cut.boot == BlockState.OFFLINE)] = _NOT_ONLINE
     kinds[cut.boot == BlockState.MOVABLE] = _MOVABLE
     online = kinds[kinds != _NOT_ONLINE]
     changes = int(np.count_nonzero(online[1:] != online[:-1]))

@@ -21,7 +21,10 @@ SEVERAL_ZONES: Final = -1
 
 
 class BootRun(NamedTuple):
-    """Adjacent boot blocks that are alike: ``blocks`` from ``first``, in ``zone`` (or SEVERAL_ZONES) of ``node``."""
+    """Adjacent boot blocks that are alike: ``blocks`` from ``first``, in ``zone`` of ``node``.
+
+    SEVERAL_ZONES stands for a block that zones share, NR_ZONES for one that is offline.
+    """
 
     first: int
     blocks: int

@@ -1,0 +1,304 @@
+"""The boot memory of a machine that starts from a state: which pages of its blocks are there, and in which zones.
+
+The state says which blocks are there and the zone of each. What it does not say is as this machine would boot, where it
+boots with the same blocks; else it follows from the architecture, or is assumed, and what was assumed is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from sim.machine.address_map import NodeRange, present_ranges, without
+from sim.machine.boot_zones import BootZone, within, zones_at_boot
+from sim.machine.cma import cma_areas, place
+from sim.machine.state import Ownership, ownership
+from sim.machine.state_managed import added_pages, withheld_pages
+from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE, BlockTable
+from sim.memory.boot import add_boot_blocks, veto_offlining
+from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.run_result import SEVERAL_ZONES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.machine.spec import MachineSpec
+    from sim.machine.state import BlockRun, MachineState, ZoneBounds
+    from sim.memory.hotplug import Memory
+
+    Key = tuple[int, int]
+
+# Page 0, and the video and BIOS area up to 1 MiB: missing on every PC.
+_PC_HOLES = ((0, 1), (0x9F, 0x100))
+
+
+class _Piece(NamedTuple):
+    """Page frames [start, end) of a boot block in one zone; some of them may be missing."""
+
+    start: int
+    end: int
+    node: int
+    zone: int
+
+
+@dataclass(slots=True)
+class StateLayout:
+    """Boot memory as a state has it.
+
+    ``ranges`` are the pages of boot blocks that are there, offline ones too; ``zones`` and ``areas`` (of CMA) as they
+    are now; ``assumed`` what neither state nor machine say, a sentence each.
+    """
+
+    machine: MachineSpec
+    state: MachineState
+    owned: Ownership
+    ranges: list[NodeRange] = field(default_factory=list)
+    zones: list[BootZone] = field(default_factory=list)
+    areas: list[NodeRange] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+    mixed: dict[int, list[_Piece]] = field(default_factory=dict)
+    """By block of several zones: its pieces."""
+    lacking: set[Key] = field(default_factory=set)
+    """Zones that have fewer pages than their blocks, nobody knows where."""
+
+    @property
+    def pages(self) -> int:
+        """Pages of a memory block."""
+        return self.machine.block_size // self.machine.page_size
+
+    def present(self, start: int, end: int) -> int:
+        """Return how many pages of [start, end) are there."""
+        return sum(max(0, min(end, part.end) - max(start, part.start)) for part in self.ranges)
+
+
+def lay_out_state(machine: MachineSpec, state: MachineState, memory: Memory) -> StateLayout:
+    """Return the boot memory of ``machine`` as its ``state`` has it; ``memory`` is that of the machine, still empty."""
+    layout = StateLayout(machine, state, ownership(state, machine.block_size))
+    _find_ranges(layout)
+    pieces = list(_pieces(layout))
+    _find_zones(layout, pieces, memory)
+    _find_cma(layout, pieces)
+    return layout
+
+
+# Pages ----------------------------------------------------------------------------------------------------------------
+
+
+def _find_ranges(layout: StateLayout) -> None:
+    """Take the pages as the machine boots if it has the same blocks, or else whole blocks, but for a PC's first MiB."""
+    machine, pages = layout.machine, layout.pages
+    own = present_ranges(machine)
+    blocks = {block: part.node for part in reversed(own) for block in range(part.start // pages, -(-part.end // pages))}
+    found = {block: run.node for run in layout.owned.boot for block in range(run.first, run.end)}
+    if blocks == found:
+        layout.ranges = own
+        return
+    ranges = [NodeRange(run.node, run.first * pages, run.end * pages) for run in layout.owned.boot]
+    for start, end in _PC_HOLES if machine.built_for.pc_layout else ():
+        ranges = without(ranges, start, end)
+    layout.ranges = ranges
+    holes = " but for page 0 and the 388 KiB below 1 MiB" if machine.built_for.pc_layout else ""
+    layout.assumed.append(
+        "Boot memory has other blocks than QEMU would give this machine: which pages of them are missing is not known,"
+        f" and all are taken to be there{holes}."
+    )
+
+
+def _pieces(layout: StateLayout) -> Iterator[_Piece]:
+    """Yield what is online of boot memory, cut where zones meet."""
+    pages = layout.pages
+    by_rule = [
+        _Piece(zone.start, zone.end, zone.node, zone.zone) for zone in zones_at_boot(layout.machine, layout.ranges)
+    ]
+    for run in layout.owned.boot:
+        if run.state == NR_ZONES:
+            continue
+        if run.state != SEVERAL_ZONES:
+            yield _Piece(run.first * pages, run.end * pages, run.node, run.state)
+            continue
+        for block in range(run.first, run.end):
+            start, end = block * pages, (block + 1) * pages
+            parts = _by_bounds(layout.state.zones, start, end)
+            if len({part[2:] for part in parts}) < 2:  # noqa: PLR2004 - several
+                parts = [
+                    part._replace(start=max(part.start, start), end=min(part.end, end))
+                    for part in by_rule
+                    if part.start < end and part.end > start
+                ]
+            if len({part[2:] for part in parts}) < 2:  # noqa: PLR2004 - several
+                parts = _by_halves(layout, run, block)
+            layout.mixed[block] = parts
+            yield from parts
+
+
+def _by_bounds(zones: tuple[ZoneBounds, ...], start: int, end: int) -> list[_Piece]:
+    """Cut [start, end) where a zone of known bounds begins or ends: of two that overlap, the later one has it."""
+    near = [zone for zone in zones if zone.spanned and zone.start < end and zone.start + zone.spanned > start]
+    edges = {edge for zone in near for edge in (zone.start, zone.start + zone.spanned) if start < edge < end}
+    cuts = sorted({start, end, *edges})
+    parts: list[_Piece] = []
+    for low, high in pairwise(cuts):
+        over = [zone for zone in near if zone.start <= low and zone.start + zone.spanned >= high]
+        if not over:
+            continue
+        owner = max(over, key=lambda zone: zone.start)
+        if parts and parts[-1][1:] == (low, owner.node, owner.zone):
+            low = parts.pop().start  # noqa: PLW2901 - one piece, though another zone has an edge in it
+        parts.append(_Piece(low, high, owner.node, owner.zone))
+    return parts
+
+
+def _by_halves(layout: StateLayout, run: BlockRun, block: int) -> list[_Piece]:
+    """Give half a block to the zone below it, and half to the zone above."""
+    singles = [each for each in layout.owned.boot if each.state not in (SEVERAL_ZONES, NR_ZONES)]
+    below = next((each.state for each in reversed(singles) if each.first < block), ZONE_DMA)
+    above = next((each.state for each in singles if each.first > block), ZONE_NORMAL)
+    if above == below:
+        below, above = (below, ZONE_MOVABLE) if below != ZONE_MOVABLE else (ZONE_NORMAL, below)
+    start, middle, end = (block * layout.pages + part * layout.pages // 2 for part in range(3))
+    low, high = ZONE_LABELS[below], ZONE_LABELS[above]
+    layout.assumed.append(
+        f"Block {block} is in several zones, and where they meet is not known: half of it is taken for {low}, half for"
+        f" {high}."
+    )
+    return [_Piece(start, middle, run.node, below), _Piece(middle, end, run.node, above)]
+
+
+# Zones ----------------------------------------------------------------------------------------------------------------
+
+
+def _find_zones(layout: StateLayout, pieces: list[_Piece], memory: Memory) -> None:
+    """Set the zones that boot memory is in: bounds and amounts as the state has them, or as their blocks come to."""
+    added = added_pages(layout.machine, layout.owned)
+    withheld = withheld_pages(layout.machine, memory, layout.owned)
+    known = {(zone.node, zone.zone): zone for zone in layout.state.zones}
+    by_zone: dict[Key, list[_Piece]] = {}
+    for piece in pieces:
+        by_zone.setdefault((piece.node, piece.zone), []).append(piece)
+    for key, own in sorted(by_zone.items()):
+        present = sum(layout.present(piece.start, piece.end) for piece in own)
+        start, end = min(piece.start for piece in own), max(piece.end for piece in own)
+        zone = BootZone(*key, *_without_holes(layout, start, end), present)
+        bounds = known.get(key)
+        if bounds is not None:
+            zone = _as_known(layout, zone, bounds, added[key], withheld[key])
+        layout.zones.append(zone)
+    missing = [key for key in by_zone if key not in known]
+    if missing:
+        names = ", ".join(f"{ZONE_LABELS[zone]} of node {node}" for node, zone in sorted(missing))
+        layout.assumed.append(f"Bounds and amounts of zones are taken from their blocks: {names}.")
+
+
+def _without_holes(layout: StateLayout, start: int, end: int) -> tuple[int, int]:
+    """Return [start, end) without missing pages at either side."""
+    inside = [part for part in layout.ranges if part.start < end and part.end > start]
+    if not inside:
+        return start, end
+    return max(start, min(part.start for part in inside)), min(end, max(part.end for part in inside))
+
+
+def _as_known(layout: StateLayout, zone: BootZone, bounds: ZoneBounds, added: int, withheld: int) -> BootZone:
+    """Return ``zone`` as it is known, less the pages that were ``added`` after boot."""
+    present = bounds.present - added
+    if present < zone.present:
+        layout.lacking.add((zone.node, zone.zone))
+        layout.assumed.append(
+            f"{ZONE_LABELS[zone.zone]} of node {zone.node} has {zone.present - present} pages fewer than its blocks:"
+            " they are taken to be missing in its highest block of boot memory."
+        )
+    managed = None if bounds.managed is None else max(0, min(present, bounds.managed - (added - withheld)))
+    slack = layout.machine.geometry.subsection_pages  # the kernel gives up parts of these when it shrinks a zone
+    start, end = bounds.start, bounds.start + bounds.spanned
+    if start - slack >= zone.start or end + slack <= zone.end:
+        start, end = min(start, zone.start), max(end, zone.end)
+        layout.assumed.append(
+            f"{ZONE_LABELS[zone.zone]} of node {zone.node} has blocks outside its bounds: it is taken to reach over"
+            " them."
+        )
+    return replace(zone, start=start, end=end, present=present, managed=managed, cma=bounds.cma or 0)
+
+
+def _find_cma(layout: StateLayout, pieces: list[_Piece]) -> None:
+    """Find where CMA lies: as the kernel places it, or in a zone that is known to have so much of it."""
+    machine = layout.machine
+    areas = [] if not machine.cma else cma_areas(machine, layout.ranges) or []
+    known = {(zone.node, zone.zone): zone.cma for zone in layout.state.zones if zone.cma is not None}
+    placed = {
+        (zone.node, zone.zone): sum(area.end - area.start for area in areas if within(area, zone))
+        for zone in layout.zones
+    }
+    if any(placed.get(key, 0) != cma for key, cma in known.items()):
+        areas = []
+        for (node, zone), cma in sorted(known.items()):
+            room = [NodeRange(node, piece.start, piece.end) for piece in pieces if piece[2:] == (node, zone)]
+            size = machine.geometry.whole_pageblocks(cma)
+            area = place(room, size, machine.geometry) if cma else None
+            areas += [] if area is None else [area]
+    if areas or machine.cma or any(known.values()):
+        where = ", ".join(f"{area.start * machine.page_size:#x}" for area in areas) or "in no block"
+        layout.assumed.append(f"CMA is taken to lie at {where}, which decides which blocks can never go offline.")
+    layout.areas = areas
+    layout.zones = [
+        replace(zone, cma=known.get((zone.node, zone.zone), sum(a.end - a.start for a in areas if within(a, zone))))
+        for zone in layout.zones
+    ]
+
+
+# Blocks ---------------------------------------------------------------------------------------------------------------
+
+
+def declare_blocks(layout: StateLayout, memory: Memory) -> None:
+    """Enter the boot blocks as the state has them. The zones are there already."""
+    for run in layout.owned.boot:
+        if run.state == NR_ZONES:
+            add_boot_blocks(memory, run.node, run.first, run.blocks, None)
+            memory.blocks.where[run.first : run.end] = bytes([BLOCK_OFFLINE]) * run.blocks
+        elif run.state != SEVERAL_ZONES:
+            add_boot_blocks(memory, run.node, run.first, run.blocks, run.state)
+    for block, parts in layout.mixed.items():
+        memory.blocks.reserve(block + 1)
+        memory.blocks.where[block] = BLOCK_MIXED
+        memory.blocks.node[block] = min(part.node for part in parts)
+        memory.blocks.flags[block] = BlockTable.EARLY
+        for part in parts:
+            memory.zone(part.node, part.zone).mixed_parts.append((part.start, part.end))
+    _note_holes(layout, memory)
+    _stretch_others(layout, memory)
+    if not layout.machine.built_for.boot_goes_offline:
+        veto_offlining(memory)
+
+
+def _stretch_others(layout: StateLayout, memory: Memory) -> None:
+    """Give the zones that boot memory has no part in the bounds that are known of them."""
+    booted = {(zone.node, zone.zone) for zone in layout.zones}
+    added = added_pages(layout.machine, layout.owned)
+    for bounds in layout.state.zones:
+        key = bounds.node, bounds.zone
+        if key in booted or not bounds.spanned:
+            continue
+        if added[key]:
+            zone = memory.zone(*key)
+            zone.start, zone.end = bounds.start, bounds.start + bounds.spanned
+            memory.nodes[bounds.node].update_low_end()
+        elif bounds.present:
+            name = f"{ZONE_LABELS[bounds.zone]} of node {bounds.node}"
+            layout.assumed.append(f"{name} has {bounds.present} pages, but no blocks: it is left out.")
+
+
+def _note_holes(layout: StateLayout, memory: Memory) -> None:
+    """Mark the blocks of one zone that have missing pages."""
+    blocks, pages, section = memory.blocks, layout.pages, memory.section_pages
+    edges = {edge for part in layout.ranges for edge in (part.start, part.end)}
+    for block in {edge // pages for edge in edges if edge % pages}:
+        start, end = block * pages, (block + 1) * pages
+        if block in layout.mixed or layout.present(start, end) == pages:
+            continue
+        blocks.flags[block] |= BlockTable.HAS_HOLES
+        last = max(part.end for part in layout.ranges if part.start < end and part.end > start)
+        if -(-last // section) * section < end:
+            memory.spans.sections_end[block] = -(-last // section) * section
+    for node, zone in layout.lacking:
+        own = [run for run in layout.owned.boot if (run.node, run.state) == (node, zone)]
+        if own:
+            blocks.flags[own[-1].end - 1] |= BlockTable.HAS_HOLES
