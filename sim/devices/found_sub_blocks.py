@@ -1,9 +1,10 @@
-"""How a virtio-mem device in sub-block mode takes over the memory blocks that a run starts with."""
+"""How a virtio-mem device in sub-block mode takes over the blocks that a run starts with, and what it leaves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.devices.virtio_mem_bbm import BigBlockMode
 from sim.devices.virtio_mem_sub_blocks import (
     PARTIAL_OF,
     SBM_KERNEL,
@@ -43,3 +44,10 @@ def find_sub_blocks(mode: SubBlockMode, runs: Sequence[FoundRun], partly: Mappin
     for at in range(mode.next_new):
         if states.of_block[at] == SBM_NEVER_USED:
             states.set(at, SBM_UNUSED)
+
+
+def partly_plugged(mode: SubBlockMode | BigBlockMode) -> dict[int, int]:
+    """Return the blocks that are not fully plugged, each with a bitmap of its plugged sub-blocks."""
+    if isinstance(mode, BigBlockMode):
+        return {}
+    return {mode.first + at: mask for at, mask in mode.states.masks.items()}

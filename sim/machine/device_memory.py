@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.devices.specs import DaxSpec, DimmSpec, span
@@ -91,6 +92,13 @@ class DeviceMemory:
             slot = self._free_slot(spec.slot) if isinstance(spec, DimmSpec) else None
             reserved = isinstance(spec, DaxSpec) and self._is_reserved(address, size)
             self._places[spec.id] = _Place(address, size, slot, reserved)
+
+    def placed(self, spec: DeviceSpec, node: int) -> DeviceSpec:
+        """Return the description of a device that is there, with its place filled in, and the kernel's ``node``."""
+        place = self._places[spec.id]
+        if isinstance(spec, DimmSpec):
+            return replace(spec, address=place.address, slot=place.slot, node=node)
+        return replace(spec, address=place.address, node=node)
 
     def detach(self, name: str) -> None:
         """Take back the place and the slot of ``name``; nothing where it has none."""

@@ -27,6 +27,7 @@ from sim.devices.virtio_mem import VirtioMem
 from sim.kernel.found_memory import FoundRun, find
 from sim.kernel.timing import Timing
 from sim.machine.address_map import LinuxNodes
+from sim.machine.current_state import state_now
 from sim.machine.device_memory import DeviceMemory
 from sim.machine.state import LOST, UNBOUND, ownership
 from sim.machine.state_plugged import parameters_of, plugged_on
@@ -60,6 +61,7 @@ class MachineHost:
         self._area = DeviceMemory(machine)
         self._guest = guest
         self._devices: dict[str, Device] = {}
+        self._specs: dict[str, DeviceSpec] = {}
         self._asked_back: set[str] = set()
         """DIMMs and dax devices whose removal was asked for, which are still there."""
         self.failed_requests = 0
@@ -132,6 +134,13 @@ class MachineHost:
                 runs = owned.of_device(number)
                 partly = plugged_on(attached, runs, machine)
                 device.find([_found(run) for run in runs], spec.requested, partly=partly, usable=attached.usable)
+
+    def state(self) -> MachineState:
+        """Return what is there now: a run of the machine :func:`sim.machine.current_state.starting_from` it goes on."""
+        return state_now(
+            self._context.core.memory,
+            [(self._area.placed(self._specs[name], device.node), device) for name, device in self._devices.items()],
+        )
 
     # Verbs -----------------------------------------------------------------------------------------------------------
 
@@ -350,14 +359,14 @@ class MachineHost:
                     self_host=spec.self_host,
                     done=self._driver_done,
                 )
-        self._devices[spec.id] = device
+        self._devices[spec.id], self._specs[spec.id] = device, spec
         context.recorder.attached(self.env.now, device.index)
         return device
 
     def _driver_done(self, name: str, ok: bool) -> None:  # noqa: FBT001 - a callback's one answer
         device = self._devices.get(name)
         if ok and device is not None and not isinstance(device, VirtioMem) and device.gone:
-            del self._devices[name]
+            del self._devices[name], self._specs[name]
             self._area.detach(name)
             self._asked_back.discard(name)
             self._context.recorder.gone(self.env.now, device.index)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sim.devices.virtio_mem import VirtioMem
 from sim.memory.blocks import BlockTable
+from sim.memory.zones import NR_ZONES
 from sim.record.recorder import EventKind
 from sim.record.run_result import RunResult
 from sim.record.series import device_series, run_series
@@ -48,7 +49,7 @@ def check_record(rig: Rig) -> None:
     """Played back from boot on, the events lead to the zone of every block that there is, and to no other."""
     zones: dict[int, int | str] = {}
     for first, count, zone, _ in rig.boot.runs:
-        zones |= dict.fromkeys(range(first, first + count), zone)
+        zones |= dict.fromkeys(range(first, first + count), "offline" if zone == NR_ZONES else zone)
     for _, number, device, first, count, zone, _ in rig.recorder.table().tolist():
         kind = EventKind(number)
         assert -1 <= device < len(rig.recorder.device_names), f"{kind.name} of device {device}, which is none"
@@ -171,7 +172,7 @@ def check_managed(rig: Rig) -> None:
     memory, core = rig.memory, rig.core
     managed = dict(rig.managed_at_boot)
     for _, count, zone_type, node in rig.boot.runs:
-        if zone_type >= 0:
+        if 0 <= zone_type < NR_ZONES:
             managed[node, zone_type] -= count * memory.block_pages
     for block in memory.blocks.ids():
         home = memory.zone_of(block)

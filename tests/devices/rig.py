@@ -171,9 +171,10 @@ def books_agree(request: pytest.FixtureRequest) -> Iterator[None]:
 class Rig:
     """A machine at boot with everything that drivers need. ``timing`` None: nothing takes time but the retry timer.
 
-    ``user_space`` is a rule that acts in the guest; ``told`` what its core told, ``ooms`` the log of kills. ``made``
-    are the devices that it made, but for the host's. ``behind_the_drivers_back`` is for a test to set that changes
-    memory without the driver: then drivers are not asked what they have plugged, see :mod:`tests.devices.books`.
+    ``machine`` is the machine where it is not made of the other arguments. ``user_space`` is a rule that acts in
+    the guest; ``told`` what its core told, ``ooms`` the log of kills. ``made`` are the devices that it made, but
+    for the host's. ``behind_the_drivers_back`` is for a test to set that changes memory without the driver: then
+    drivers are not asked what they have plugged, see :mod:`tests.devices.books`.
     """
 
     def __init__(
@@ -193,9 +194,10 @@ class Rig:
         user_space: UserSpaceRules | None = None,
         architecture: str | None = None,
         page_size: int = 4 * KIB,
+        machine: MachineSpec | None = None,
         **options: Any,  # noqa: ANN401
     ) -> None:
-        self.machine = MachineSpec(
+        self.machine = machine or MachineSpec(
             tuple(NodeSpec(size) for size in nodes or (boot,)),
             block_size=block,
             section_size=section,
@@ -204,6 +206,7 @@ class Rig:
             max_memory=max_memory,
             architecture=architecture,
             page_size=page_size,
+            memmap_on_memory=memmap_on_memory,  # type: ignore[arg-type]
             **options,
         )
         layout = lay_out(self.machine)
@@ -232,7 +235,7 @@ class Rig:
             self.memory,
             AutoMovable() if policy is None else policy,
             self.recorder,
-            settings=KernelSettings(self.machine.kernel_series, memmap_on_memory=memmap_on_memory),
+            settings=KernelSettings(self.machine.kernel_series, memmap_on_memory=self.machine.memmap_on_memory),
             guest=guest,
             listener=Listeners(*listeners),
             threads=threads,
@@ -241,7 +244,9 @@ class Rig:
         self.base = layout.device_base
         self.boot = layout.boot
         self.guest = guest
-        self.managed_at_boot = {(zone.node, zone.zone): zone.present for zone in layout.zones}
+        self.managed_at_boot = {
+            (zone.node, zone.zone): zone.present if zone.managed is None else zone.managed for zone in layout.zones
+        }
         self.subject = Subject.at_boot(self.memory, self.core.view)
         self.behind_the_drivers_back = False
         self.made: list[Dimm | Dax | VirtioMem] = []

@@ -1,0 +1,76 @@
+"""The state that a machine is in: what a run that starts from it would begin with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sim.devices.dax import Dax
+from sim.devices.found_sub_blocks import partly_plugged
+from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
+from sim.devices.virtio_mem import VirtioMem
+from sim.machine.address_map import LinuxNodes
+from sim.machine.state import LOST, UNBOUND, AttachedDevice, BlockRun, MachineState, PartlyPlugged, ZoneBounds
+from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE, BlockTable
+from sim.memory.zones import NR_ZONES
+from sim.record.run_result import SEVERAL_ZONES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sim.devices.dimm import Dimm
+    from sim.devices.specs import DeviceSpec
+    from sim.machine.spec import MachineSpec
+    from sim.memory.hotplug import Memory
+
+
+def state_now(memory: Memory, devices: Iterable[tuple[DeviceSpec, Dimm | Dax | VirtioMem]]) -> MachineState:
+    """Return the state of ``memory``, with its ``devices``: each with its description, address and slot filled in.
+
+    A request that a driver is at work on is not part of it, and no word that user space left on a block.
+    """
+    zones = tuple(
+        ZoneBounds(zone.node, zone.type, zone.start, zone.spanned, zone.present, zone.managed, zone.cma)
+        for zone in memory.zone_by_code
+        if zone is not None and zone.present
+    )
+    return MachineState(_runs(memory), zones, tuple(_attached(spec, device) for spec, device in devices))
+
+
+def starting_from(machine: MachineSpec, state: MachineState) -> MachineSpec:
+    """Return ``machine`` as it starts from ``state``, which it came to: its nodes by the numbers that Linux gives them.
+
+    Nodes that Linux does not know are gone.
+    """
+    numbers = LinuxNodes(machine).numbers
+    known = sorted(numbers, key=lambda own: numbers[own])
+    cpus = [spec.cpus if spec.cpus is not None else not own for own, spec in enumerate(machine.nodes)]
+    nodes = tuple(replace(machine.nodes[own], cpus=cpus[own]) for own in known)
+    return replace(machine, nodes=nodes, cold_dimms=(), state=state)
+
+
+def _runs(memory: Memory) -> tuple[BlockRun, ...]:
+    blocks = memory.blocks
+    runs: list[BlockRun] = []
+    for block in blocks.ids():
+        code = blocks.where[block]
+        zone = memory.zone_by_code[code] if code > BLOCK_MIXED else None
+        state = zone.type if zone is not None else NR_ZONES if code == BLOCK_OFFLINE else SEVERAL_ZONES
+        alone = BlockRun(block, 1, blocks.node[block], state, bool(blocks.flags[block] & BlockTable.EARLY))
+        if runs and runs[-1].end == block and runs[-1][2:] == alone[2:]:
+            runs[-1] = runs[-1]._replace(blocks=runs[-1].blocks + 1)
+        else:
+            runs.append(alone)
+    return tuple(runs)
+
+
+def _attached(spec: DeviceSpec, device: Dimm | Dax | VirtioMem) -> AttachedDevice:
+    match spec:
+        case VirtioMemSpec() if isinstance(device, VirtioMem):
+            partly = tuple(PartlyPlugged(*each) for each in sorted(partly_plugged(device.mode).items()))
+            spec = replace(spec, requested=device.requested)
+            return AttachedDevice(spec, device.plugged, device.usable, partly)
+        case DaxSpec() if isinstance(device, Dax):
+            return AttachedDevice(spec, state=LOST if device.lost else device.state or UNBOUND)
+        case DimmSpec() | _:
+            return AttachedDevice(spec)
