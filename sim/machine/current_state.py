@@ -29,12 +29,12 @@ def state_now(memory: Memory, devices: Iterable[tuple[DeviceSpec, Dimm | Dax | V
 
     A request that a driver is at work on is not part of it, and no word that user space left on a block.
     """
-    zones = tuple(
+    zones = [
         ZoneBounds(zone.node, zone.type, zone.start, zone.spanned, zone.present, zone.managed, zone.cma)
         for zone in memory.zone_by_code
         if zone is not None and zone.present
-    )
-    return MachineState(_runs(memory), zones, tuple(_attached(spec, device) for spec, device in devices))
+    ]
+    return MachineState(_runs(memory), tuple(sorted(zones)), tuple(_attached(spec, device) for spec, device in devices))
 
 
 def starting_from(machine: MachineSpec, state: MachineState) -> MachineSpec:

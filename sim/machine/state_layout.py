@@ -11,12 +11,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.machine.address_map import NodeRange, present_ranges, without
-from sim.machine.boot_zones import BootZone, within, zones_at_boot
+from sim.machine.boot_zones import BootZone, zones_at_boot
 from sim.machine.cma import cma_areas, place
 from sim.machine.state import Ownership, ownership
 from sim.machine.state_managed import added_pages, withheld_pages
-from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE, BlockTable
-from sim.memory.boot import add_boot_blocks, veto_offlining
+from sim.memory.blocks import BlockTable
+from sim.memory.boot import add_boot_blocks, add_offline_boot_blocks, add_shared_boot_block, veto_offlining
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.run_result import SEVERAL_ZONES
 
@@ -224,11 +224,7 @@ def _find_cma(layout: StateLayout, pieces: list[_Piece]) -> None:
     machine = layout.machine
     areas = [] if not machine.cma else cma_areas(machine, layout.ranges) or []
     known = {(zone.node, zone.zone): zone.cma for zone in layout.state.zones if zone.cma is not None}
-    placed = {
-        (zone.node, zone.zone): sum(area.end - area.start for area in areas if within(area, zone))
-        for zone in layout.zones
-    }
-    if any(placed.get(key, 0) != cma for key, cma in known.items()):
+    if any(_cma_pages(areas, pieces, key) != cma for key, cma in known.items()):
         areas = []
         for (node, zone), cma in sorted(known.items()):
             room = [NodeRange(node, piece.start, piece.end) for piece in pieces if piece[2:] == (node, zone)]
@@ -240,9 +236,15 @@ def _find_cma(layout: StateLayout, pieces: list[_Piece]) -> None:
         layout.assumed.append(f"CMA is taken to lie at {where}, which decides which blocks can never go offline.")
     layout.areas = areas
     layout.zones = [
-        replace(zone, cma=known.get((zone.node, zone.zone), sum(a.end - a.start for a in areas if within(a, zone))))
+        replace(zone, cma=known.get((zone.node, zone.zone), _cma_pages(areas, pieces, (zone.node, zone.zone))))
         for zone in layout.zones
     ]
+
+
+def _cma_pages(areas: list[NodeRange], pieces: list[_Piece], key: Key) -> int:
+    """Return the pages of the areas that lie in a zone, by its blocks: spans of zones may overlap."""
+    own = [piece for piece in pieces if (piece.node, piece.zone) == key]
+    return sum(area.end - area.start for area in areas if any(piece.start <= area.start < piece.end for piece in own))
 
 
 # Blocks ---------------------------------------------------------------------------------------------------------------
@@ -252,17 +254,14 @@ def declare_blocks(layout: StateLayout, memory: Memory) -> None:
     """Enter the boot blocks as the state has them. The zones are there already."""
     for run in layout.owned.boot:
         if run.state == NR_ZONES:
-            add_boot_blocks(memory, run.node, run.first, run.blocks, None)
-            memory.blocks.where[run.first : run.end] = bytes([BLOCK_OFFLINE]) * run.blocks
+            add_offline_boot_blocks(memory, run.node, run.first, run.blocks)
         elif run.state != SEVERAL_ZONES:
             add_boot_blocks(memory, run.node, run.first, run.blocks, run.state)
-    for block, parts in layout.mixed.items():
-        memory.blocks.reserve(block + 1)
-        memory.blocks.where[block] = BLOCK_MIXED
-        memory.blocks.node[block] = min(part.node for part in parts)
-        memory.blocks.flags[block] = BlockTable.EARLY
-        for part in parts:
-            memory.zone(part.node, part.zone).mixed_parts.append((part.start, part.end))
+    for run in layout.owned.boot:
+        if run.state == SEVERAL_ZONES:
+            for block in range(run.first, run.end):
+                parts = [(memory.zone(part.node, part.zone), part.start, part.end) for part in layout.mixed[block]]
+                add_shared_boot_block(memory, run.node, block, parts)
     _note_holes(layout, memory)
     _stretch_others(layout, memory)
     if not layout.machine.built_for.boot_goes_offline:

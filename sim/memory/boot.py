@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.memory.blocks import BLOCK_MIXED, BlockTable
+from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE, BlockTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sim.memory.hotplug import Memory
     from sim.memory.zones import Zone
 
@@ -67,14 +69,8 @@ def add_boot_blocks(
 
     ``sections_end``: page after the last block's last section that has memory, where sections are missing above it.
     """
-    blocks = memory.blocks
-    blocks.reserve(first + count)
     code = BLOCK_MIXED if zone_type is None else memory.zone(node, zone_type).code
-    flags = BlockTable.EARLY | (BlockTable.HAS_HOLES if holes else 0)
-    for block in range(first, first + count):
-        blocks.where[block] = code
-        blocks.node[block] = node
-        blocks.flags[block] = flags
+    _declare(memory, node, first, count, code, BlockTable.HAS_HOLES if holes else 0)
     if zone_type is None:
         start, end = first * memory.block_pages, (first + count) * memory.block_pages
         for zone in memory.zone_by_code:
@@ -82,3 +78,24 @@ def add_boot_blocks(
                 zone.mixed_parts.append((max(zone.start, start), min(zone.end, end)))
     elif sections_end is not None:
         memory.spans.sections_end[first + count - 1] = sections_end
+
+
+def add_offline_boot_blocks(memory: Memory, node: int, first: int, count: int) -> None:
+    """Declare ``count`` early blocks that have been taken offline since the kernel started."""
+    _declare(memory, node, first, count, BLOCK_OFFLINE)
+
+
+def add_shared_boot_block(memory: Memory, node: int, block: int, parts: Iterable[tuple[Zone, int, int]]) -> None:
+    """Declare an early block of which each of several zones has a part, page frames [start, end)."""
+    _declare(memory, node, block, 1, BLOCK_MIXED)
+    for zone, start, end in parts:
+        zone.mixed_parts.append((start, end))
+
+
+def _declare(memory: Memory, node: int, first: int, count: int, code: int, flags: int = 0) -> None:
+    blocks = memory.blocks
+    blocks.reserve(first + count)
+    for block in range(first, first + count):
+        blocks.where[block] = code
+        blocks.node[block] = node
+        blocks.flags[block] = BlockTable.EARLY | flags
