@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 def parameters_of(spec: VirtioMemSpec, machine: MachineSpec) -> VirtioMemParameters:
     """Return the driver's parameters for a device of ``machine``."""
-    return VirtioMemParameters(spec.unplug_online, spec.force_bbm, spec.bbm_block_size, machine.built_for.usable_extent)
+    return VirtioMemParameters(
+        spec.unplug_online and machine.virtio_mem_unplug_online,
+        spec.force_bbm or machine.virtio_mem_force_bbm,
+        spec.bbm_block_size or machine.virtio_mem_bbm_block_size,
+        machine.built_for.usable_extent,
+    )
 
 
 def piece_on(spec: VirtioMemSpec, machine: MachineSpec) -> Piece:

@@ -75,7 +75,6 @@ def answers(rig: Rig) -> list[int]:
     ]
 
 
-POLICIES: tuple[type[Policy], ...] = (AutoMovable, ContigZones, OnlineKernel, OnlineMovable)
 REACH = Reach({"compared": 60, "went on": 60, "a block is partly plugged": 10})
 
 
