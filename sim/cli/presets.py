@@ -1,4 +1,4 @@
-"""``memhp-sim presets``: guests, times and loads that an experiment file can name, and where they come from."""
+"""``memhp-sim presets``: guests, times, loads and shipped policies that a file can name, and where they come from."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from sim.cli.console import standard_console
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def presets(*, as_json: bool) -> None:
-    """List guests, times and loads that an experiment file can name, each with its source."""
+    """List guests, times, loads and shipped policies that an experiment file can name, each with its source."""
+    from policies.as_shipped import SHIPPED
     from sim.guest import PRESETS
     from sim.kernel.timing import PROFILES
     from workloads.parts.mixes import MIXES
 
     entries = [
         {"key": key, "name": name, "summary": entry.summary, "source": entry.source}
-        for key, named in (("guest.preset", PRESETS), ("timing.profile", PROFILES), ("workloads.kind", MIXES))
+        for key, named in (
+            ("guest.preset", PRESETS),
+            ("timing.profile", PROFILES),
+            ("workloads.kind", MIXES),
+            ("policies.by", SHIPPED),
+        )
         for name, entry in named.items()
     ]
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.plugins.parameter_choices import Choice
 from sim.plugins.parameter_lists import ListOf, Row
 from sim.plugins.parameter_tables import Key, Table
 from sim.plugins.parameter_types import Number, ParameterType, Size, Whole, Word
@@ -28,6 +29,8 @@ def flaws(described: Any) -> Iterator[str]:  # noqa: ANN401  whatever stands in 
             yield f"multiple_of of Size must be a number of bytes, 1 at least, but is {multiple!r}"
         case Word(words=words) if not _are_words(words):
             yield f"the words of Word must be a tuple of at least one, but are {words!r}"
+        case Choice(words=words, meanings=meanings) if len(meanings) != len(words):
+            yield f"the meanings of Choice must be as many as its words, {len(words)}, but are {len(meanings)}"
         case ListOf(item=item):
             yield from flaws(item)
         case Row():

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from policies.as_shipped import SHIPPED
 from sim.cli.main import main
 from sim.experiment.load import load
 from sim.guest import PRESETS
@@ -24,7 +25,7 @@ def listed() -> list[dict[str, str]]:
 
 
 def test_all_are_listed_each_with_its_source() -> None:
-    assert [entry["name"] for entry in listed()] == [*PRESETS, *PROFILES, *MIXES]
+    assert [entry["name"] for entry in listed()] == [*PRESETS, *PROFILES, *MIXES, *SHIPPED]
     assert all(entry["summary"] and entry["source"] for entry in listed())
     shown = CliRunner().invoke(main, ["presets"]).output
     for entry in listed():
@@ -32,7 +33,7 @@ def test_all_are_listed_each_with_its_source() -> None:
         assert entry["source"].split()[0] in shown
 
 
-@pytest.mark.parametrize("entry", listed(), ids=lambda entry: entry["name"])
+@pytest.mark.parametrize("entry", listed(), ids=lambda entry: f"{entry['key']} {entry['name']}")
 def test_what_is_listed_can_be_used(entry: dict[str, str]) -> None:
     section, _, key = entry["key"].partition(".")
     workloads = [{"name": "guest-load", key: entry["name"], "size": "64MiB"}]
@@ -40,5 +41,6 @@ def test_what_is_listed_can_be_used(entry: dict[str, str]) -> None:
         "guest": {"guest": {"model": "linux", key: entry["name"]}},
         "timing": {"timing": {key: entry["name"]}},
         "workloads": {"workloads": workloads},
+        "policies": {"policies": [{"name": "as-shipped", key: entry["name"]}]},
     }
     assert load(small(replications=1, **tables[section])).combinations

@@ -18,6 +18,7 @@ POLICY_FILE = """
 from collections.abc import Mapping
 from typing import Annotated
 
+from sim.plugins.parameter_choices import Choice
 from memhp_sim import Key, ListOf, Number, Percent, Policy, Row, Size, Table, Whole, Word
 
 
@@ -50,6 +51,11 @@ def written(folder: Path, annotation: str = "int", default: str = "1", attribute
         ("int, Size(multiple_of=0)", "1", "multiple_of of Size must be a number of bytes, 1 at least, but is 0"),
         ("str, Word('up')", "'up'", "the words of Word must be a tuple of at least one, but are 'up'"),
         ("str, Word(())", "'up'", "the words of Word must be a tuple of at least one, but are ()"),
+        (
+            "str, Choice(('up', 'down'), ('x',))",
+            "'up'",
+            "the meanings of Choice must be as many as its words, 2, but are 1",
+        ),
         ("list[int], ListOf(Whole)", "(1,)", "<class 'sim.plugins.parameter_types.Whole'> is no description of values"),
         ("list[int], Row(())", "(1,)", "the items of Row must be a tuple of at least one, but are ()"),
         ("list[int], Row(Whole())", "(1,)", "the items of Row must be a tuple of at least one, but are Whole("),

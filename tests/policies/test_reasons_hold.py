@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.as_shipped import AsShipped
 from policies.auto_movable import AutoMovable
 from policies.auto_movable_stages import AutoMovablePatch2
 from policies.clairvoyant.policy import Clairvoyant
@@ -318,5 +319,5 @@ def test_every_reason_is_true_of_what_decided(seed: int) -> None:
 
 
 def test_every_shipped_policy_is_among_those_asked() -> None:
-    told_by_others = {Kernel.name, UserSpace.name}
+    told_by_others = {Kernel.name, UserSpace.name, AsShipped.name}
     assert {policy.name for policy in policies()} == {*lookup.names(lookup.POLICY), Planned.name} - told_by_others
