@@ -119,21 +119,32 @@ def _pieces(layout: StateLayout) -> Iterator[_Piece]:
             continue
         for block in range(run.first, run.end):
             start, end = block * pages, (block + 1) * pages
-            parts = _by_bounds(layout.state.zones, start, end)
-            if len({part[2:] for part in parts}) < 2:  # noqa: PLR2004 - several
-                parts = [
+            cuts = (
+                [
                     part._replace(start=max(part.start, start), end=min(part.end, end))
                     for part in by_rule
                     if part.start < end and part.end > start
-                ]
-            if len({part[2:] for part in parts}) < 2:  # noqa: PLR2004 - several
-                parts = _by_halves(layout, run, block)
-            layout.mixed[block] = parts
-            yield from parts
+                ],
+                _by_bounds(layout.state.zones, start, end),
+            )
+            layout.mixed[block] = next((cut for cut in cuts if _several(layout, cut)), None) or _by_halves(
+                layout, run, block
+            )
+            yield from layout.mixed[block]
+
+
+def _several(layout: StateLayout, cut: list[_Piece]) -> bool:
+    """Whether a block that is cut so has a part in several zones, and none in a zone that is known not to be there."""
+    zones = {(piece.node, piece.zone) for piece in cut}
+    known = {(zone.node, zone.zone) for zone in layout.state.zones if zone.present}
+    return len(zones) > 1 and not (known and zones - known)
 
 
 def _by_bounds(zones: tuple[ZoneBounds, ...], start: int, end: int) -> list[_Piece]:
-    """Cut [start, end) where a zone of known bounds begins or ends: of two that overlap, the later one has it."""
+    """Cut [start, end) where a zone of known bounds begins or ends.
+
+    Of two that overlap, one that has an edge there has it, or else the one that starts later.
+    """
     near = [zone for zone in zones if zone.spanned and zone.start < end and zone.start + zone.spanned > start]
     edges = {edge for zone in near for edge in (zone.start, zone.start + zone.spanned) if start < edge < end}
     cuts = sorted({start, end, *edges})
@@ -142,7 +153,7 @@ def _by_bounds(zones: tuple[ZoneBounds, ...], start: int, end: int) -> list[_Pie
         over = [zone for zone in near if zone.start <= low and zone.start + zone.spanned >= high]
         if not over:
             continue
-        owner = max(over, key=lambda zone: zone.start)
+        owner = max(over, key=lambda zone: (bool(edges & {zone.start, zone.start + zone.spanned}), zone.start))
         if parts and parts[-1][1:] == (low, owner.node, owner.zone):
             low = parts.pop().start  # noqa: PLW2901 - one piece, though another zone has an edge in it
         parts.append(_Piece(low, high, owner.node, owner.zone))
