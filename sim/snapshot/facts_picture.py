@@ -1,4 +1,4 @@
-"""What files say of a machine's blocks, as a picture: nothing is concluded that does not stand in one of them."""
+"""What files say of a machine's blocks, as a picture; what is concluded from them is said in its remarks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from sim.faults import Fault, InputError
+from sim.pages import PAGE_SIZES, SMALLEST_PAGE
 from sim.snapshot.picture import DeviceView, Picture, Ratio
-from sim.snapshot.zone_totals import block_totals
+from sim.snapshot.zone_totals import OFFLINE, SEVERAL, block_totals
+from sim.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,20 +39,53 @@ def picture_of_facts(facts: Sequence[Facts]) -> Picture | None:
             what = f"has other memory blocks than {first.file}: show one machine at one moment at a time"
             raise InputError(other.file, [Fault("", what)])
         blocks = tuple(_filled(own, more) for own, more in zip(blocks, other.blocks, strict=True))
-    zones = next((each.zones for each in facts if each.zones), ())
-    page_size = next((each.page_size for each in facts if each.page_size), 4096)
-    total, remarks = _mem_total(facts, zones, page_size)
+    source = next((each for each in facts if each.zones), None)
+    nodes = {zone.node for zone in source.zones} if source else set()
+    if len(nodes) == 1 and all(view.node is None for view in blocks):
+        blocks = tuple(view._replace(node=min(nodes)) for view in blocks)
     picture = Picture(
         block_size=first.block_size or 0,
         blocks=blocks,
-        page_size=page_size,
-        zones=zones,
-        mem_total=total,
+        zones=() if source is None else source.zones,
         auto_movable_ratio=_configured(facts),
         devices=tuple(_device(device) for each in facts for device in each.devices),
     )
-    ratio, counted = _ratio(picture)
-    return dataclasses.replace(picture, ratio=ratio, remarks=(*remarks, *counted))
+    untold = _untold(picture)
+    remarks = [f"{source.file} does not tell of zone {', '.join(untold)}."] if source and untold else []
+    page_size, of_pages = _page_size(facts, picture, complete=not untold)
+    remarks += of_pages
+    picture = dataclasses.replace(picture, page_size=page_size)
+    total, of_total = _mem_total(facts, () if untold else picture.zones, picture.page_size)
+    ratio, of_ratio = _ratio(picture, by_zones=source is not None and not untold)
+    return dataclasses.replace(picture, ratio=ratio, mem_total=total, remarks=(*remarks, *of_total, *of_ratio))
+
+
+def _untold(picture: Picture) -> list[str]:
+    """Return the zones that blocks are in and of which it is not known how many pages they have."""
+    return [
+        total.zone if total.node is None else f"{total.zone} of node {total.node}"
+        for total in block_totals(picture)
+        if total.zone not in {SEVERAL, OFFLINE, ""} and total.view is None
+    ]
+
+
+def _page_size(facts: Sequence[Facts], picture: Picture, *, complete: bool) -> tuple[int, list[str]]:
+    """Return what a page is, and what is to be said of it.
+
+    That is as a file says, else, where the zones are ``complete``, the largest with which they hold no more than all
+    blocks.
+    """
+    for each in facts:
+        if each.page_size:
+            return each.page_size, []
+    pages = sum(zone.present or 0 for zone in picture.zones)
+    if not pages:
+        return SMALLEST_PAGE, []
+    if not complete:
+        return SMALLEST_PAGE, [f"Pages are taken to be of {format_size(SMALLEST_PAGE)}: no file tells."]
+    there = len(picture.blocks) * picture.block_size
+    size = max((size for size in PAGE_SIZES if pages * size <= there), default=SMALLEST_PAGE)
+    return size, [f"Pages of {format_size(size)}: with larger ones the zones would hold more than all blocks."]
 
 
 def _filled(own: BlockView, more: BlockView) -> BlockView:
@@ -85,17 +120,16 @@ def _device(device: DeviceFacts) -> DeviceView:
     return DeviceView(device.id, device.node, device.size, device.size)
 
 
-def _ratio(picture: Picture) -> tuple[Ratio | None, list[str]]:
-    """Return MOVABLE against KERNEL: by zones where they are known, else in whole blocks; and what to say of it."""
-    present = [(zone.zone, zone.present) for zone in picture.zones if zone.present is not None]
-    if present:
+def _ratio(picture: Picture, *, by_zones: bool) -> tuple[Ratio | None, list[str]]:
+    """Return MOVABLE against KERNEL, by the zones' pages or else in whole blocks, and what is to be said of it."""
+    if by_zones:
+        present = [(zone.zone, zone.present or 0) for zone in picture.zones]
         movable = sum(pages for zone, pages in present if zone == MOVABLE) * picture.page_size
         return Ratio(movable, sum(pages for _, pages in present) * picture.page_size - movable), []
-    totals = [total for total in block_totals(picture) if total.zone not in {"", "offline"}]
+    totals = [total for total in block_totals(picture) if total.zone not in {"", OFFLINE}]
     if not totals:
         return None, []
     movable = sum(total.blocks for total in totals if total.zone == MOVABLE) * picture.block_size
     kernel = sum(total.blocks for total in totals) * picture.block_size - movable
-    return Ratio(movable, kernel), [
-        "The ratio is of whole blocks, those of several zones among the kernel's: no file tells the zones' sizes."
-    ]
+    told = "The ratio is of whole blocks, those in several zones counted as the kernel's: pages by zone are not known."
+    return Ratio(movable, kernel), [told]

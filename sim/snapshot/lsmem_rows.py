@@ -29,7 +29,9 @@ _NOT_TAKEN: Final = ("CONFIGURED", "MEMMAP-ON-MEMORY")
 _RANGE: Final = re.compile(r"0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})", re.IGNORECASE)
 _BLOCK: Final = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 _SIZE: Final = re.compile(r"([0-9]{1,20})(?:[.,]([0-9]{1,3}))?([BKMGTPE])?")
-_NODE: Final = re.compile(r"[0-9]{1,9}")
+_NO_NODE: Final = "-1"
+"""What lsmem prints of a block that says no node where others do."""
+_NODE: Final = re.compile(r"[0-9]{1,9}|-1")
 _UNITS: Final = {letter: 1 << 10 * power for power, letter in enumerate("BKMGTPE")}
 _STATES: Final = {
     "online": "online",
@@ -278,7 +280,7 @@ def _view(cells: Mapping[str, str], usual: str | None) -> BlockView:
         0,
         _STATES[cells["STATE"].lower()] if "STATE" in cells else usual or "",
         zones=cells.get("ZONES"),
-        node=int(node) if node else None,
+        node=int(node) if node and node != _NO_NODE else None,
         removable=removable.lower() in _YES if removable else None,
     )
 

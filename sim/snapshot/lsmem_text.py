@@ -45,7 +45,7 @@ _KINDS: Final = {
     "STATE": re.compile(r"online|offline|on->off|going-offline|\?"),
     "REMOVABLE": re.compile(r"[^\W\d]+|-"),
     "BLOCK": re.compile(r"[0-9]+(?:-[0-9]+)?"),
-    "NODE": re.compile(r"[0-9]+|-"),
+    "NODE": re.compile(r"-1|[0-9]+|-"),
     "ZONES": re.compile(r"[A-Za-z][A-Za-z0-9/]*|-"),
     "CONFIGURED": re.compile(r"[^\W\d]+"),
     "MEMMAP-ON-MEMORY": re.compile(r"[^\W\d]+"),

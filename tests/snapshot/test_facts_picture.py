@@ -9,7 +9,7 @@ from sim.snapshot.facts import DeviceFacts, Facts
 from sim.snapshot.facts_picture import picture_of_facts
 from sim.snapshot.picture import BlockView, DeviceView, Ratio, ZoneView
 from sim.snapshot.zone_totals import ZoneTotal, block_totals
-from sim.units import GIB, MIB
+from sim.units import GIB, KIB, MIB
 
 BLOCKS = (
     BlockView(0, "online", "None"),
@@ -52,7 +52,7 @@ def test_blocks_alone_tell_the_ratio_in_whole_blocks_and_no_mem_total() -> None:
 def test_what_one_file_leaves_out_another_one_adds() -> None:
     sysfs = lsmem(
         file="sys",
-        blocks=tuple(view._replace(node=view.block % 2, removable=True, zones="other") for view in BLOCKS),
+        blocks=tuple(view._replace(node=view.block // 3, removable=True, zones="other") for view in BLOCKS),
         parameters={"online_policy": "auto-movable", "auto_movable_ratio": "401"},
     )
     zones = (
@@ -63,7 +63,7 @@ def test_what_one_file_leaves_out_another_one_adds() -> None:
     zoneinfo = Facts("zoneinfo", "zoneinfo", zones=zones, page_size=65536)
     picture = picture_of_facts([Facts("x", "cmdline"), lsmem(), sysfs, zoneinfo])
     assert picture is not None
-    assert [view.node for view in picture.blocks] == [0, 1, 0, 1]
+    assert [view.node for view in picture.blocks] == [0, 0, 0, 1]
     assert [view.zones for view in picture.blocks] == [view.zones for view in BLOCKS]
     assert picture.auto_movable_ratio == 401
     assert picture.ratio == Ratio(50 * 65536, 100 * 65536)
@@ -78,6 +78,35 @@ def test_what_one_file_leaves_out_another_one_adds() -> None:
     assert shown is not None
     assert shown.auto_movable_ratio is None
     assert shown.mem_total == 3 * GIB
+
+
+def test_on_the_only_node_are_all_blocks() -> None:
+    zones = (ZoneView(3, "Normal", present=100), ZoneView(3, "Movable", present=50))
+    picture = picture_of_facts([lsmem(), Facts("zoneinfo", "zoneinfo", zones=zones)])
+    assert picture is not None
+    assert {view.node for view in picture.blocks} == {3}
+    assert picture.ratio == Ratio(50 * 65536, 100 * 65536)
+    assert picture.mem_total is None
+
+
+@pytest.mark.parametrize("page", [4 * KIB, 16 * KIB, 64 * KIB])
+def test_what_a_page_is_shows_in_what_the_zones_hold(page: int) -> None:
+    # Three of four blocks are online, and of those a little is missing.
+    online = (3 * GIB - 20 * MIB) // page
+    zones = (ZoneView(0, "Normal", present=online // 2, managed=1), ZoneView(0, "Movable", present=online // 2))
+    picture = picture_of_facts([lsmem(), Facts("zoneinfo", "zoneinfo", zones=zones)])
+    assert picture is not None
+    assert picture.page_size == page
+
+
+def test_zones_that_do_not_cover_the_blocks_are_not_summed_up() -> None:
+    zones = (ZoneView(0, "Normal", present=100, managed=100),)
+    picture = picture_of_facts([lsmem(), Facts("zoneinfo", "zoneinfo", zones=zones)])
+    assert picture is not None
+    assert picture.remarks[0] == "zoneinfo does not tell of zone Movable of node 0."
+    assert "Pages are taken to be of 4KiB" in picture.remarks[1]
+    assert picture.ratio == Ratio(GIB, 2 * GIB)
+    assert picture.mem_total is None
 
 
 def test_devices_are_plugged_as_the_host_says() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sim.snapshot.lsmem_view import (
     COLUMNS,
@@ -26,6 +23,7 @@ from sim.snapshot.lsmem_view import (
 )
 from sim.snapshot.picture import BlockView, Picture
 from sim.units import GIB, KIB, MIB
+from tests.support.pictures import pictures, recorded_maps
 from tests.support.sysfs_tree import as_read_by, installed_spacing, installed_version, real_lsmem, write_tree
 
 GUEST = Picture(
@@ -118,45 +116,6 @@ def test_columns_are_named_as_for_lsmem() -> None:
 
 # Against the lsmem that is installed ----------------------------------------------------------------------------------
 
-_STATES = st.sampled_from(["online", "online", "online", "offline", "going-offline", "strange"])
-_ZONES = st.sampled_from(
-    [
-        "none",
-        "DMA",
-        "DMA32",
-        "Normal",
-        "Movable",
-        "Movable/Normal",
-        "Normal/Movable",
-        "HighMem",
-        "Device",
-        "Foreign",
-        "",
-    ]
-)
-
-
-@st.composite
-def pictures(draw: st.DrawFn) -> Picture:
-    """Machines with holes, several nodes, blocks without a node or zones, or kernels that tell neither."""
-    has_zones, has_nodes = draw(st.booleans()) or draw(st.booleans()), draw(st.booleans())
-    blocks: list[BlockView] = []
-    first = draw(st.sampled_from([0, 0, 0, 1, 8192]))
-    for _ in range(draw(st.integers(1, 6))):
-        first += draw(st.sampled_from([0, 0, 0, 1, 90]))
-        view = BlockView(
-            block=first,
-            state=draw(_STATES),
-            zones=draw(_ZONES | st.none()) if has_zones else None,
-            node=draw(st.sampled_from([0, 0, 1, 12, None])) if has_nodes else None,
-            removable=draw(st.booleans()),
-            phys_device=draw(st.sampled_from([None, 0, 32])),
-        )
-        count = draw(st.sampled_from([1, 1, 2, 3]))
-        blocks += [view._replace(block=first + step) for step in range(count)]
-        first += count
-    return Picture(draw(st.sampled_from([64 * KIB, 128 * MIB, 256 * MIB, 2 * GIB, 1 << 48])), tuple(blocks))
-
 
 @given(pictures())
 @settings(max_examples=settings().max_examples // 3)
@@ -175,24 +134,9 @@ def test_any_machine_looks_as_the_installed_lsmem_prints_it(picture: Picture) ->
 
 def test_the_recorded_maps_look_as_the_installed_lsmem_prints_them(shared_dir: Path, tmp_path: Path) -> None:
     spacing = installed_spacing()
-    with (shared_dir / "data" / "memory-block-maps" / "blocks.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    machines = [(name, list(lines)) for name, lines in groupby(rows, key=lambda row: row["machine"])]
+    machines = recorded_maps(shared_dir)
     assert len(machines) >= 5
-    for number, (_, lines) in enumerate(machines):
-        picture = Picture(
-            int(lines[0]["size_bytes"]),
-            tuple(
-                BlockView(
-                    int(row["block"]),
-                    row["state"],
-                    row["valid_zones"].replace(" ", "/") or None,
-                    int(row["node"]) if row["node"] else None,
-                    removable=row["removable"] == "1",
-                )
-                for row in lines
-            ),
-        )
+    for number, picture in enumerate(machines.values()):
         root = tmp_path / str(number)
         write_tree(root, picture)
         assert lsmem_text(picture, spacing=spacing) == real_lsmem(root, "--output-all")
