@@ -6,10 +6,18 @@ A reader takes only what stands there; :mod:`sim.snapshot` puts several files to
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from sim.snapshot.picture import BlockView, ZoneView
+
+
+_ARCHITECTURES: Final = {"x86_64": "x86-64", "aarch64": "arm64", "s390x": "s390x", "powerpc64le": "ppc64le"}
+
+
+def architecture_name(word: str) -> str:
+    """Return what is called ``word`` by ``uname``, libvirt and compilers, by the name that machines here give it."""
+    return _ARCHITECTURES.get(word, word)
 
 
 class Remark(NamedTuple):

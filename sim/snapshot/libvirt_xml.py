@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, Faults, shown
-from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts, Remark
+from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts, Remark, architecture_name
 from sim.snapshot.xml_tree import parse_xml
 from sim.units import GIB, KIB, MIB, TIB, format_size
 
@@ -30,7 +30,6 @@ _UNITS: Final = {
 }  # fmt: skip
 """``virScaleInteger`` of ``src/util/virutil.c``, which looks at no case; a number alone is in KiB."""
 
-_ARCHITECTURES: Final = {"x86_64": "x86-64", "aarch64": "arm64", "s390x": "s390x"}
 _ALIASES: Final = {"virtio-mem": "virtiomem", "virtio-pmem": "virtiopmem", "sgx-epc": "epc"}
 """How ``qemuAssignDeviceMemoryAlias`` begins the names of devices, where not with the model's name."""
 
@@ -96,7 +95,7 @@ class _Reader:
         self._take("bare_metal", False, "")  # noqa: FBT003  a field's value
         architecture = self._find("os/type", "arch")
         if architecture is not None:
-            self._take("architecture", _ARCHITECTURES.get(architecture, architecture), "os/type")
+            self._take("architecture", architecture_name(architecture), "os/type")
 
     def _read_os(self) -> None:
         cmdline = self._domain.findtext("os/cmdline")
