@@ -64,7 +64,9 @@ def machine(table: object, faults: Faults) -> MachineSettings | None:
     if said is not None:
         differing = [name for name, value in said.machine.items() if name in options and options[name] != value]
         for name in differing:
-            faults.below("cmdline").add(f"{said.words[name]} and the key {name} differ; keep one of them")
+            faults.below("cmdline").add(
+                f"{said.words[name]} and the key {name}{_value(options[name])} differ; keep one"
+            )
         if differing:
             return None
         options |= said.machine
@@ -90,6 +92,13 @@ def _options(checked: MachineTable) -> dict[str, Any]:
         if ranges is not None:
             options[name] = tuple((part.address, part.size) for part in ranges)
     return options
+
+
+def _value(given: object) -> str:
+    """Return a key's value as it might stand in the file; nothing for tables."""
+    if isinstance(given, tuple):
+        return ""
+    return f" = {format_size(given) if type(given) is int else shown(given)}"
 
 
 def _said(checked: MachineTable, options: Mapping[str, Any], boot_memory: int) -> CommandLine | None:

@@ -199,12 +199,15 @@ class _Reader:
             self._limit(amount, word)
         elif sign == "@":
             return "not modelled: adds memory that firmware does not tell of"
-        elif sign in {"!", "$", "#"} and not rest:
+        elif sign in {"!", "$", "#"}:
             self._reserve("soft_reserved" if sign == "!" else "reserved", start, amount, word)
+            return _left_over(part, rest)
         elif sign == "%":
             return self._retype(word, start, amount, rest)
         else:
-            return _IGNORED
+            self._limit(amount, word)
+            hint = "; a boot loader's file needs the backslash, the kernel does not" if sign == "\\" else ""
+            return f"the kernel takes it for memmap={format_size(amount)}, and uses no memory from there on{hint}"
         return None
 
     def _retype(self, word: Word, start: int, amount: int, rest: str) -> str | None:

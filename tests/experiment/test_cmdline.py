@@ -61,8 +61,8 @@ def test_a_key_may_say_the_same_as_a_word_and_nothing_else() -> None:
         64 * MIB,
     )
     assert faults({"cmdline": "kernelcore=256M swiotlb=force", "kernelcore": "512MiB", "swiotlb": "noforce"}) == [
-        "machines[0].cmdline: kernelcore=256M and the key kernelcore differ; keep one of them",
-        "machines[0].cmdline: swiotlb=force and the key swiotlb differ; keep one of them",
+        "machines[0].cmdline: kernelcore=256M and the key kernelcore = 512MiB differ; keep one",
+        "machines[0].cmdline: swiotlb=force and the key swiotlb = 'noforce' differ; keep one",
     ]
     (soft,) = faults({"cmdline": "memmap=64M!512M", "soft_reserved": [{"address": "512MiB", "size": "32MiB"}]})
     assert soft.startswith("machines[0].cmdline: memmap=64M!512M and the key soft_reserved differ")
