@@ -127,17 +127,22 @@ def _pieces(layout: StateLayout) -> Iterator[_Piece]:
                 ],
                 _by_bounds(layout.state.zones, start, end),
             )
-            layout.mixed[block] = next((cut for cut in cuts if _several(layout, cut)), None) or _by_halves(
+            layout.mixed[block] = next((cut for cut in cuts if _several(layout, cut)), []) or _by_halves(
                 layout, run, block
             )
             yield from layout.mixed[block]
 
 
 def _several(layout: StateLayout, cut: list[_Piece]) -> bool:
-    """Whether a block that is cut so has a part in several zones, and none in a zone that is known not to be there."""
+    """Whether a block that is cut so has a part in several zones, and none in a zone that is known not to be there.
+
+    That a zone is not among those of known bounds says so only where those that blocks are in all are.
+    """
     zones = {(piece.node, piece.zone) for piece in cut}
     known = {(zone.node, zone.zone) for zone in layout.state.zones if zone.present}
-    return len(zones) > 1 and not (known and zones - known)
+    online = (run for run in layout.owned.boot if run.state not in (SEVERAL_ZONES, NR_ZONES))
+    all_known = all((run.node, run.state) in known for run in online)
+    return len(zones) > 1 and not (all_known and zones - known)
 
 
 def _by_bounds(zones: tuple[ZoneBounds, ...], start: int, end: int) -> list[_Piece]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sim.memory.groups import NO_GROUP
@@ -10,6 +11,8 @@ from sim.record.events import Events
 from sim.record.recorder import NO_DEVICE, EventKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sim.machine.boot_layout import BootLayout
     from sim.memory.hotplug import Memory
     from sim.record.run_result import RunResult
@@ -22,21 +25,27 @@ _WITHIN = (EventKind.SUBPLUG, EventKind.SUBUNPLUG)
 _ABOUT_BLOCKS = (*_ADDS, EventKind.ONLINE, EventKind.OFFLINE, *_REMOVES, *_WITHIN)
 
 
-def memory_at(result: RunResult, at_us: int, layout: BootLayout) -> Memory:
+def memory_at(
+    result: RunResult, at_us: int, layout: BootLayout, undriven: Mapping[int, int] = MappingProxyType({})
+) -> Memory:
     """Return the memory of ``layout``, changed by all that happened in the run ``result`` up to microsecond ``at_us``.
 
+    ``undriven`` are the nodes of blocks that came without a device.
     Memory that hosts its own memmap counts as managed all the same: of which blocks do, nothing is recorded.
     """
     events = Events.of(result.events)
-    _Replay(layout.memory, result).follow(events.where(events.of_kind(*_ABOUT_BLOCKS) & (events.t_us <= at_us)))
+    _Replay(layout.memory, result, undriven).follow(
+        events.where(events.of_kind(*_ABOUT_BLOCKS) & (events.t_us <= at_us))
+    )
     return layout.memory
 
 
 class _Replay:
     """Applies events to ``memory``."""
 
-    def __init__(self, memory: Memory, result: RunResult) -> None:
+    def __init__(self, memory: Memory, result: RunResult, undriven: Mapping[int, int]) -> None:
         self._memory = memory
+        self._undriven = undriven
         self._result = result
         self._groups: dict[int, int] = {NO_DEVICE: NO_GROUP}
         self._missing: dict[int, int] = {}
@@ -69,7 +78,7 @@ class _Replay:
                 memory.adjust_managed(first, pages)
             return
         if kind in _ADDS:
-            node = self._result.device_nodes[device] if device != NO_DEVICE else min(memory.nodes)
+            node = self._undriven.get(first, 0) if device == NO_DEVICE else self._result.device_nodes[device]
             memory.add(first, count, node=node, group_id=self._group(device))
             if pages != count * memory.block_pages:  # of a single block only
                 self._missing[first] = memory.block_pages - pages

@@ -52,7 +52,7 @@ def picture_of_run(
     states = _states(result, at_us)
     series = run_series(result, columns)
     row = int(np.searchsorted(series.t_us, at_us, side="right")) - 1
-    nodes = _nodes(result, columns.where(columns.t_us <= at_us))
+    nodes = _nodes(result, columns.where(columns.t_us <= at_us), _undriven(machine))
     picture = Picture(
         block_size=result.block_pages * page,
         # Every block of a kernel with CONFIG_MEMORY_HOTREMOVE says since 5.10 that it is removable.
@@ -89,9 +89,15 @@ def _states(result: RunResult, at_us: int) -> dict[int, int]:
     return dict(zip(found.blocks[there].tolist(), found.states[0][there].tolist(), strict=True))
 
 
-def _nodes(result: RunResult, columns: Events) -> dict[int, int]:
-    """Return the node of each block that ever was there, as it was last; one that came without a device is left out."""
-    nodes = {run.first + step: run.node for run in result.boot.runs for step in range(run.blocks)}
+def _undriven(machine: MachineSpec | None) -> dict[int, int]:
+    """Return the node of each block that a machine starts with, boot memory aside: some of them are no device's."""
+    runs = machine.state.blocks if machine is not None and machine.state is not None else ()
+    return {block: run.node for run in runs if not run.boot for block in range(run.first, run.end)}
+
+
+def _nodes(result: RunResult, columns: Events, undriven: Mapping[int, int]) -> dict[int, int]:
+    """Return the node of each block that ever was there, as it was last; ``undriven`` has those without a device."""
+    nodes = {run.first + step: run.node for run in result.boot.runs for step in range(run.blocks)} | dict(undriven)
     added = columns.where(columns.of_kind(EventKind.PLUG, EventKind.ADD) & (columns.device != NO_DEVICE))
     blocks = np.repeat(added.block, added.blocks) + counted_up(added.blocks)
     devices = np.repeat(added.device, added.blocks)
@@ -151,7 +157,8 @@ def _with_memory(
         )
     remarks = _manage(layout, result, guest)
     managed = not remarks and not machine.memmap_on_memory
-    memory = memory_at(result, at_us, layout)
+    remarks = [*layout.assumed, *remarks]
+    memory = memory_at(result, at_us, layout, _undriven(machine))
     zones = tuple(zone_views(memory, managed=managed))
     if managed:
         total: int | None = sum(zone.managed or 0 for zone in zones) * picture.page_size

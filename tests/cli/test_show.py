@@ -103,6 +103,40 @@ def test_a_run_is_shown_at_any_time(folder: Path) -> None:
     assert "MemTotal:" in texts["end"]
 
 
+def test_a_machine_with_a_state_is_shown_in_it(tmp_path: Path) -> None:
+    (tmp_path / "state.toml").write_text(
+        """
+policies = [{ name = "kernel", online_policy = "auto-movable" }]
+
+[[machines]]
+block_size = "128MiB"
+
+[machines.state]
+blocks = [
+  { blocks = "0", zone = "None" },
+  { blocks = "1-7", zone = "DMA32" },
+  { blocks = "40-41", zone = "Movable" },
+  { blocks = "50" },
+]
+devices = [
+  { id = "dimm0", kind = "dimm", address = "0x140000000", size = "256MiB" },
+  { id = "vm0", kind = "virtio-mem", address = "6GiB", max_size = "8GiB", requested = "384MiB", plugged = "64MiB" },
+]
+"""
+    )
+    text = show(tmp_path / "state.toml").stdout
+    assert text.startswith(
+        """\
+RANGE                                  SIZE   STATE REMOVABLE BLOCK NODE          ZONES
+0x0000000000000000-0x0000000007ffffff  128M  online       yes     0    0           None
+0x0000000008000000-0x000000003fffffff  896M  online       yes   1-7    0          DMA32
+0x0000000140000000-0x000000014fffffff  256M  online       yes 40-41    0        Movable
+0x0000000190000000-0x0000000197ffffff  128M offline              50    0 Movable/Normal
+"""
+    )
+    assert "\ndimm0     0      256M    256M   256M\nvm0       0      384M     64M     0B\n" in text
+
+
 def test_devices_that_are_alike_share_a_line(tmp_path: Path) -> None:
     (tmp_path / "slots.toml").write_text(
         """

@@ -9,10 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.devices.specs import DimmSpec
+from sim.machine.boot_layout import lay_out
 from sim.machine.current_state import starting_from
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.machine.state import BlockRun, MachineState, ZoneBounds
 from sim.memory.errors import HotplugError
 from sim.memory.zones import MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE
 from sim.record.blockmap import BlockState
+from sim.units import GIB, MIB
 from tests.devices.rig import Rig
 from tests.machine.test_going_on import answers, counters
 from tests.support.booted_layouts import booted_machines, spec_of
@@ -91,3 +95,17 @@ def test_blocks_alone_say_nearly_all_of_a_machine_that_has_just_booted(booted: B
         key: zone[2:] for key, zone in was["zones"].items()
     }
     assert answers(again) == answers(rig)
+
+
+def test_a_few_bounds_do_not_unmake_the_zones_that_blocks_are_in() -> None:
+    """Of DMA nothing is said, as nothing is of DMA32, which is there: the first block is cut where x86-64 cuts it."""
+    blocks = (
+        BlockRun(0, 1, 0, BlockState.SEVERAL_ZONES, boot=True),
+        BlockRun(1, 23, 0, BlockState.DMA32, boot=True),
+        BlockRun(32, 8, 0, BlockState.NORMAL, boot=True),
+    )
+    normal = ZoneBounds(0, BlockState.NORMAL, 1 << 20, 1 << 18, 1 << 18)
+    for zones in ((), (normal,)):
+        layout = lay_out(MachineSpec((NodeSpec(4 * GIB),), block_size=128 * MIB, state=MachineState(blocks, zones)))
+        assert next((zone.zone, zone.start, zone.end) for zone in layout.zones) == (BlockState.DMA, 1, 4096)
+        assert not any("several zones" in told for told in layout.assumed)

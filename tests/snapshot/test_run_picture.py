@@ -19,9 +19,12 @@ from sim.experiment import build
 from sim.experiment.load import load
 from sim.kernel.guest_link import GuestSpec
 from sim.machine.boot_layout import lay_out
+from sim.machine.current_state import starting_from
 from sim.machine.spec import MachineSpec, NodeSpec
+from sim.machine.state import BlockRun, MachineState
 from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE
 from sim.memory.zones import ZONE_LABELS
+from sim.record.blockmap import BlockState
 from sim.record.events import Events
 from sim.snapshot.picture import DeviceView, Picture, Ratio
 from sim.snapshot.run_memory import memory_at
@@ -52,6 +55,7 @@ class Script(Workload):
 
     def __init__(self) -> None:
         self.choices: dict[int, list[int]] = {}
+        self.states: dict[int, MachineState] = {}
 
     def duration(self) -> float:
         return 400.0
@@ -63,8 +67,10 @@ class Script(Workload):
         host.plug(DimmSpec("dimm", 2 * BLOCK, 1))
         host.plug(VirtioMemSpec("vmem", GIB, requested=BLOCK + 30 * MIB))
         yield host.env.timeout(100_000_000)
+        self.states[99_000_000] = cast("MachineHost", host).state()
         host.resize("vmem", BLOCK // 2)
         yield host.env.timeout(100_000_000)
+        self.states[199_000_000] = cast("MachineHost", host).state()
         host.unplug("dimm")
         yield host.env.timeout(100_000_000)
         core = cast("MachineHost", host)._context.core  # noqa: SLF001  the kernel itself, to compare with
@@ -131,6 +137,33 @@ def test_offline_blocks_list_their_zones_as_the_kernel_does(policy: Policy) -> N
     picture = picture_of_run(result, 300_000_000, MACHINE, None, policy)
     shown = {view.block: view.zones for view in picture.blocks if view.state == "offline"}
     assert shown == {block: "/".join(ZONE_LABELS[zone] for zone in zones) for block, zones in script.choices.items()}
+
+
+@pytest.mark.parametrize("policy", [AutoMovable(ratio=301), Kernel(default_state="offline")])
+def test_a_machine_that_starts_from_a_state_looks_as_the_one_that_came_to_it(policy: Policy) -> None:
+    script = Script()
+    result = run(policy, script=script)
+    assert len(script.states) == 2
+    for at_us, state in script.states.items():
+        before = picture_of_run(result, at_us, MACHINE, None, policy)
+        machine = starting_from(MACHINE, state)
+        after = picture_of_run(simulate(machine, policy, Quiet(), SeededStreams(1, 0)), 0, machine, None, policy)
+        assert after.blocks == before.blocks
+        assert after.devices == before.devices
+        assert totals(after) == totals(before)
+        assert after.ratio == before.ratio
+
+
+def test_blocks_of_no_device_are_on_the_node_that_the_state_says() -> None:
+    boot = [BlockRun(run.first, run.blocks, run.node, run.zone, boot=True) for run in lay_out(MACHINE).boot.runs]
+    state = MachineState((*boot, BlockRun(64, 2, 1, BlockState.MOVABLE, boot=False)))
+    added = starting_from(MACHINE, state)
+    picture = picture_of_run(simulate(added, ContigZones(), Quiet(), SeededStreams(1, 0)), 0, added)
+    assert [(view.block, view.node, view.zones) for view in picture.blocks][-2:] == [
+        (64, 1, "Movable"),
+        (65, 1, "Movable"),
+    ]
+    assert totals(picture)[1, "Movable"] == 2 * BLOCK
 
 
 def test_what_is_not_known_is_said() -> None:
