@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "rerun": ("sim.cli.run:rerun", "Run again what a manifest describes."),
     "validate": ("sim.cli.experiment:validate", "Check an experiment file and say what it would run."),
     "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
+    "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
     "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
     "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
     "workloads": ("sim.cli.plugins:workloads", "List the workloads with their parameters."),

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from sim.faults import Fault, Faults
-from sim.snapshot.facts import Facts, NodeFacts, Remark, architecture_name
+from sim.snapshot.facts import Facts, NodeFacts, Remark
 from sim.snapshot.kernel_words import LONGEST_CMDLINE
 from sim.snapshot.pasted import Places
 from sim.units import KIB
@@ -60,7 +60,7 @@ def _take_release(facts: Facts, text: str, begin: int, lines: Places) -> None:
         facts.kernel = match[1]
         facts.places["kernel"] = lines.at(match.start())
         if built := _ARCHITECTURE.search(match[2]):
-            facts.architecture = architecture_name(built[1])
+            facts.architecture = built[1].replace("powerpc64le", "ppc64le")
             facts.places["architecture"] = facts.places["kernel"]
     if match := _BARE.search(text, begin):
         facts.bare_metal = bool(match[1]) and match[1].startswith("bare hardware")

@@ -6,18 +6,10 @@ A reader takes only what stands there; :mod:`sim.snapshot` puts several files to
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from sim.snapshot.picture import BlockView, ZoneView
-
-
-_ARCHITECTURES: Final = {"x86_64": "x86-64", "aarch64": "arm64", "s390x": "s390x", "powerpc64le": "ppc64le"}
-
-
-def architecture_name(word: str) -> str:
-    """Return what is called ``word`` by ``uname``, libvirt and compilers, by the name that machines here give it."""
-    return _ARCHITECTURES.get(word, word)
 
 
 class Remark(NamedTuple):
@@ -70,7 +62,8 @@ class Facts:
     ``meminfo`` holds ``/proc/meminfo`` by its names, in bytes; ``free`` what ``free`` prints, by its columns
     (``total``, ``used``, ``free``, ``shared``, ``buff/cache``, ``available``), in bytes. ``memory_available`` and
     ``memory_known`` are the two figures of the boot log's "Memory:" line. ``auto_online_blocks`` and ``parameters``
-    (of ``memory_hotplug``, by name) are as sysfs has them. ``boot_memory`` and ``max_memory`` are the host's words.
+    (of ``memory_hotplug``, by name) are as sysfs has them. ``boot_memory`` and ``max_memory`` are the host's words,
+    ``machine_type`` QEMU's name of the machine (``pc-q35-9.2``).
     """
 
     file: str
@@ -100,3 +93,4 @@ class Facts:
     boot_memory: int | None = None
     max_memory: int | None = None
     slots: int | None = None
+    machine_type: str | None = None

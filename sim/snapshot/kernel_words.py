@@ -6,7 +6,7 @@ import re
 from itertools import takewhile
 from typing import Final
 
-from sim.snapshot.facts import Facts, architecture_name
+from sim.snapshot.facts import Facts
 from sim.snapshot.pasted import Places
 
 _WORD: Final = re.compile(r"[^\s=<>{}\[\]|;]+(?:=\S*)?")
@@ -61,6 +61,6 @@ def read_uname(text: str, file: str) -> Facts:
     if match := _UNAME.search(text):
         where = Places(text).at(match.start())
         places = {"kernel": where, "architecture": where}
-        return Facts(file, "uname", places=places, kernel=match[1], architecture=architecture_name(match[2]))
+        return Facts(file, "uname", places=places, kernel=match[1], architecture=match[2])
     where = Places(text).at(len(text) - len(text.lstrip()))
     return Facts(file, "uname", places={"kernel": where}, kernel=text.strip())

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, Faults, shown
-from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts, Remark, architecture_name
+from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts, Remark
 from sim.snapshot.xml_tree import parse_xml
 from sim.units import GIB, KIB, MIB, TIB, format_size
 
@@ -95,7 +95,10 @@ class _Reader:
         self._take("bare_metal", False, "")  # noqa: FBT003  a field's value
         architecture = self._find("os/type", "arch")
         if architecture is not None:
-            self._take("architecture", architecture_name(architecture), "os/type")
+            self._take("architecture", architecture, "os/type")
+        machine_type = self._find("os/type", "machine")
+        if machine_type is not None:
+            self._take("machine_type", machine_type, "os/type")
 
     def _read_os(self) -> None:
         cmdline = self._domain.findtext("os/cmdline")

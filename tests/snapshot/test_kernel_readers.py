@@ -50,8 +50,8 @@ def test_what_is_no_command_line(tmp_path: Path, text: str) -> None:
     ("text", "kernel", "architecture"),
     [
         ("6.12.117-amd64\n", "6.12.117-amd64", None),
-        ("Linux vm 6.1.0-18-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.76 x86_64 GNU/Linux\n", "6.1.0-18-amd64", "x86-64"),
-        ("$ uname -a\nLinux a 5.14.0-70.el9 #1 SMP Thu Feb 24 aarch64 GNU/Linux\n", "5.14.0-70.el9", "arm64"),
+        ("Linux vm 6.1.0-18-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.76 x86_64 GNU/Linux\n", "6.1.0-18-amd64", "x86_64"),
+        ("$ uname -a\nLinux a 5.14.0-70.el9 #1 SMP Thu Feb 24 aarch64 GNU/Linux\n", "5.14.0-70.el9", "aarch64"),
     ],
 )
 def test_a_release(tmp_path: Path, text: str, kernel: str, architecture: str | None) -> None:
@@ -87,7 +87,7 @@ PREFIXES = (
 def test_a_boot_log(tmp_path: Path, prefix: str) -> None:
     (facts,) = read("".join(f"{prefix}{line}\n" for line in BOOT), tmp_path)
     assert (facts.kind, facts.kernel, facts.architecture, facts.bare_metal) == (
-        "boot log", "6.12.1-amd64", "x86-64", False,
+        "boot log", "6.12.1-amd64", "x86_64", False,
     )  # fmt: skip
     assert facts.cmdline == "root=/dev/vda1 memhp_default_state=online_movable"
     assert (facts.memory_available, facts.memory_known) == (3015092 * KIB, 3145332 * KIB)

@@ -57,8 +57,8 @@ def test_of_a_running_domain_everything_that_matters_to_memory_is_taken() -> Non
     facts = read_libvirt(RUNNING, "guest.xml")
     assert (facts.boot_memory, facts.max_memory, facts.slots) == (5 * GIB, 64 * GIB, 16)
     assert facts.nodes == (NodeFacts(0, cpus=True, boot_memory=4 * GIB), NodeFacts(1, cpus=False, boot_memory=GIB))
-    assert (facts.architecture, facts.cmdline) == ("x86-64", "memhp_default_state=online movable_node")
-    assert facts.bare_metal is False
+    assert (facts.architecture, facts.cmdline) == ("x86_64", "memhp_default_state=online movable_node")
+    assert (facts.bare_metal, facts.machine_type) == (False, "pc-q35-9.2")
     virtio, dimm = facts.devices
     assert (virtio.id, virtio.kind, virtio.size, virtio.node) == ("ua-vm0", "virtio-mem", 8 * GIB, 0)
     assert (virtio.block_size, virtio.requested, virtio.plugged) == (2 * MIB, 2 * GIB, GIB)

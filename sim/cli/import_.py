@@ -1,0 +1,173 @@
+"""``memhp-sim import``: an experiment file from what people have of a machine, and an account of how it came about."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sim.cli.console import WIDTH_WITHOUT_TERMINAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sim.snapshot.account import Account
+    from sim.snapshot.assembly import Imported
+
+_EXAMPLES: Final = """\b
+For example:
+  lsmem --output-all > lsmem.txt                 (in the guest)
+  virsh dumpxml guest > guest.xml                (on its host)
+  memhp-sim import guest.xml lsmem.txt --out guest.toml
+  memhp-sim plan guest.toml --plug dimm:16GiB
+"""
+
+
+def _size(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    from sim.plugins.values import size
+
+    if text is None:
+        return None
+    try:
+        return size(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command(name="import", epilog=_EXAMPLES)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), metavar="NAME.toml", help="Write the experiment to this file.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print experiment and account as JSON.")
+@click.option("--boot-memory", callback=_size, metavar="SIZE", help="Memory of the machine at boot.")
+@click.option("--kernel", metavar="SERIES", help="Its kernel, such as 6.12.")
+@click.option("--architecture", type=click.Choice(["x86-64", "arm64", "s390x"]), help="What it is built as.")
+@click.option("--page-size", callback=_size, metavar="SIZE", help="Its base page: 4KiB, on arm64 16KiB or 64KiB too.")
+@click.option(
+    "--zone",
+    type=click.Choice(["Normal", "Movable"]),
+    help="Zone of memory that was added after boot, where no file tells it.",
+)
+@click.option("--policy", metavar="NAME", help="Policy of the experiment (memhp-sim policies lists them).")
+def import_(  # noqa: PLR0913  one for each option
+    files: tuple[str, ...],
+    *,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+    boot_memory: int | None,
+    kernel: str | None,
+    architecture: str | None,
+    page_size: int | None,
+    zone: str | None,
+    policy: str | None,
+) -> None:
+    """Make an experiment file of a machine from FILEs that tell of it; each is recognised by its content.
+
+    From the machine: lsmem (best with --output-all, or --json), a copy of /sys/devices/system/memory and
+    /sys/devices/system/node (folder or tar), /proc/zoneinfo, /proc/meminfo, free, /proc/cmdline, uname -a, a boot log,
+    an out-of-memory report. From its host: libvirt's XML (virsh dumpxml), QEMU's info memory-devices or
+    query-memory-devices. Several files of one machine say more together; - is standard input.
+
+    Says line by line what was taken from where, what was assumed and what could not be known.
+    """
+    from sim.experiment.imported import experiment_text
+    from sim.memory.zones import ZONE_BY_LABEL
+    from sim.snapshot.assembly import put_together
+    from sim.snapshot.reading import read_facts
+    from sim.snapshot.wishes import Wishes
+
+    if out is not None:
+        _check_target(out, force=force)
+    number = None if zone is None else int(ZONE_BY_LABEL[zone])
+    imported = put_together(read_facts(files), Wishes(boot_memory, kernel, architecture, page_size, number, policy))
+    tables, imported = _loadable(imported, policy)
+    text = experiment_text(tables, imported, files)
+    if out is not None:
+        from sim.results.atomic import write_atomically
+
+        write_atomically(out, text.encode())
+    if as_json:
+        click.echo(json.dumps({"experiment": tables, "account": _as_json(imported.account)}, indent=2))
+        return
+    width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+    if out is None:
+        click.echo(text, nl=False)
+    for line in _lines(imported.account, width):
+        click.echo(line, err=out is None)
+    if out is not None:
+        click.echo(f"\n{out} has the machine. What next:")
+        for line in (f"memhp-sim show {out}", f"memhp-sim plan {out} --plug dimm:1GiB"):
+            click.echo(f"  {line}")
+
+
+def _check_target(out: Path, *, force: bool) -> None:
+    """Refuse, before anything is read, what is not to be written to."""
+    from sim.cli.main import BadInput
+
+    if out.suffix != ".toml":
+        raise BadInput(f"{out}: experiment files end in .toml")
+    if out.is_dir():
+        raise BadInput(f"{out} is a folder")
+    if out.exists() and not force:
+        raise BadInput(f"{out} is there already; --force writes over it")
+
+
+def _loadable(imported: Imported, policy: str | None) -> tuple[dict[str, Any], Imported]:
+    """Return tables that load as an experiment: without the guest's own figures where no guest can have them."""
+    from dataclasses import replace
+
+    from sim.experiment.imported import experiment_tables
+    from sim.experiment.load import load
+    from sim.faults import InputError
+
+    tables = experiment_tables(imported, policy)
+    try:
+        load(tables, idle=True)
+    except InputError as error:
+        if not all(fault.key.startswith("guest.as") for fault in error.faults):
+            raise InputError("the machine that these files describe", error.faults) from error
+        what = "; ".join(fault.what for fault in error.faults)
+        imported.account.conflicts.append(f"MemTotal and what is in use: {what}. They are left out")
+        imported = replace(imported, figures=None)
+        tables = experiment_tables(imported, policy)
+        load(tables, idle=True)
+    return tables, imported
+
+
+def _as_json(account: Account) -> dict[str, Any]:
+    return {
+        "taken": [{"what": each.what, "file": each.file, "place": each.place} for each in account.taken],
+        "conflicts": account.conflicts,
+        "assumed": [each._asdict() for each in account.assumed],
+        "unknown": account.unknown,
+        "left_out": [each._asdict() for each in account.left],
+    }
+
+
+def _lines(account: Account, width: int) -> Iterator[str]:
+    """Yield the account as lines for people."""
+    from sim.experiment.imported import printable
+
+    parts = (
+        ("Taken", [f"{each.what} <- {each.source}" for each in account.taken]),
+        ("CONTRADICTIONS between the files", account.conflicts),
+        (
+            "Assumed, as no file says it",
+            [f"{each.what} (to say otherwise: {each.otherwise})" for each in account.assumed],
+        ),
+        ("Not known", account.unknown),
+        ("Not taken", [f"{each.where}: {each.what}" for each in account.left]),
+    )
+    for number, (heading, entries) in enumerate(part for part in parts if part[1]):
+        if number:
+            yield ""
+        yield heading
+        for entry in entries:
+            yield from textwrap.wrap(
+                printable(entry), max(width, 20), initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+            )

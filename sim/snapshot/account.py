@@ -1,0 +1,48 @@
+"""What an imported machine was made of: what was taken from where, chosen, assumed, and what could not be known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Taken(NamedTuple):
+    """``what`` the machine has, and the ``file`` and the ``place`` in it that say so."""
+
+    what: str
+    file: str
+    place: str
+
+    @property
+    def source(self) -> str:
+        """File and place as one text."""
+        return f"{self.file}, {self.place}" if self.place else self.file
+
+
+class Assumed(NamedTuple):
+    """``what`` is taken for true because no file says it, and ``otherwise``: how to say something else."""
+
+    what: str
+    otherwise: str
+
+
+class Left(NamedTuple):
+    """What stands in a file and is not taken: ``where``, with the file's name, and ``what`` of it."""
+
+    where: str
+    what: str
+
+
+@dataclass(slots=True)
+class Account:
+    """Lines for a person, in the order in which they were found.
+
+    ``conflicts``: where files contradict each other, and which of them was believed. ``unknown``: what the files cannot
+    tell and the simulation has to do without.
+    """
+
+    taken: list[Taken] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+    assumed: list[Assumed] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)

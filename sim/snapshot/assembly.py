@@ -1,0 +1,90 @@
+"""From what files say to a machine: one that starts from the state they show, or from boot where they show none.
+
+The steps: what kernel it is (:mod:`sim.snapshot.kernel_facts`), which blocks there are
+(:mod:`sim.snapshot.block_map`), what the host has (:mod:`sim.snapshot.host_side`), which blocks were there at boot
+(:mod:`sim.snapshot.boot_blocks`), in which zones they are (:mod:`sim.snapshot.block_zones`), and what the guest uses
+(:mod:`sim.snapshot.guest_figures`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sim.snapshot.account import Assumed
+from sim.snapshot.block_map import block_map
+from sim.snapshot.draft import SOURCE, Draft
+from sim.snapshot.evidence import Evidence
+from sim.snapshot.from_blocks import from_blocks
+from sim.snapshot.guest_figures import figures, without_added
+from sim.snapshot.host_side import host_side
+from sim.snapshot.kernel_facts import kernel_facts
+from sim.snapshot.without_blocks import without_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.machine.spec import MachineSpec
+    from sim.snapshot.account import Account
+    from sim.snapshot.facts import Facts
+    from sim.snapshot.wishes import Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A machine made from files.
+
+    ``machine`` is it, its state included; ``line`` the kernel's command line; ``fields`` those of the machine that
+    differ from the defaults, beside nodes and state, and that the command line does not say. ``policy`` holds
+    parameters of the policy ``kernel``, empty where the command line says all of it; ``figures`` the keys of
+    ``[guest] as`` (None: not known); ``account`` says where all of this comes from.
+    """
+
+    machine: MachineSpec
+    line: str | None
+    fields: dict[str, Any]
+    policy: dict[str, Any]
+    figures: dict[str, int] | None
+    account: Account
+
+
+def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
+    """Return the machine that all ``facts`` describe, as ``wishes`` have it where they say something.
+
+    Raises InputError with everything that cannot be reconciled; what can be is in the account.
+    """
+    evidence = Evidence(facts)
+    blocks = block_map(evidence)
+    host = host_side(evidence)
+    kernel = kernel_facts(evidence, wishes, blocks)
+    evidence.faults.raise_if_any(SOURCE)
+    assert kernel is not None  # noqa: S101  without faults there is one
+    draft = Draft(evidence, wishes, kernel, host)
+    started = from_blocks(draft, blocks) if blocks is not None else without_blocks(draft)
+    evidence.faults.raise_if_any(SOURCE)
+    machine = started.machine
+    found = figures(evidence)
+    guest = None
+    if found is not None:
+        guest = without_added(found, machine.boot_memory, started.added, machine.page_size, evidence)
+    policy = dict(kernel.policy)
+    if policy:
+        policy = {**kernel.read.policy, **policy}
+    elif not kernel.read.policy and wishes.policy is None:
+        policy = {"default_state": "online"}
+        what = "the kernel puts new blocks online by itself, as its policy contig-zones decides"
+        evidence.account.assumed.append(Assumed(what, "--policy NAME, or /sys/devices/system/memory"))
+    return Imported(machine, kernel.line, _fields(draft, machine), policy, guest, evidence.account)
+
+
+def _fields(draft: Draft, machine: MachineSpec) -> dict[str, Any]:
+    kernel = draft.kernel
+    fields = {"kernel": kernel.series, **draft.fields, **kernel.machine}
+    if kernel.architecture is not None:
+        fields["architecture"] = kernel.architecture
+    if kernel.page_size != kernel.built_for.page_sizes[0]:
+        fields["page_size"] = kernel.page_size
+    usual = kernel.built_for.section_size(kernel.page_size, machine.kernel_series)
+    if machine.section_size != usual:
+        fields["section_size"] = machine.section_size
+    return fields

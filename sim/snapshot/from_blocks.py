@@ -1,0 +1,229 @@
+"""A machine whose memory blocks are listed: it starts from the state that they show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from sim.devices.specs import DaxSpec, VirtioMemSpec
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.machine.state import AttachedDevice, BlockRun, MachineState, ZoneBounds
+from sim.machine.state_plugged import piece_on
+from sim.memory.zones import NR_ZONES, ZONE_MOVABLE
+from sim.snapshot.account import Assumed
+from sim.snapshot.block_zones import Spans, movable_bytes, places, zone_number
+from sim.snapshot.boot_blocks import Split, blocks_of, split_by_host, split_without_host
+from sim.snapshot.draft import SOURCE
+from sim.snapshot.kernel_facts import read_command_line
+from sim.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sim.snapshot.block_map import BlockMap
+    from sim.snapshot.block_zones import Place
+    from sim.snapshot.draft import Draft
+    from sim.snapshot.evidence import Evidence
+    from sim.snapshot.host_side import HostSide
+
+
+class Started(NamedTuple):
+    """The machine, and bytes that are online in it and were not there at boot (None: not known)."""
+
+    machine: MachineSpec
+    added: int | None
+
+
+def from_blocks(draft: Draft, blocks: BlockMap) -> Started:
+    """Return the machine whose ``blocks`` are listed, with its state."""
+    evidence = draft.evidence
+    draft.fields["block_size"] = blocks.block_size
+    amount = _amount(draft, blocks)
+    kernel_zones = sum(block.online and block.zone != ZONE_MOVABLE for block in blocks.blocks.values())
+    read_command_line(draft.kernel, amount or kernel_zones * blocks.block_size, evidence)
+    split = None if amount is None or draft.host is None else _split_by_host(draft, draft.host, blocks, amount)
+    believed = split is not None
+    if split is None:
+        split = split_without_host(
+            blocks,
+            evidence,
+            boot_memory=draft.wishes.boot_memory,
+            movable_at_boot=draft.kernel.movable_at_boot,
+        )
+    said = evidence.first("zones")
+    zones = () if said is None else said.value
+    where = places(
+        blocks,
+        split,
+        Spans.of(zones, draft.kernel.page_size),
+        split.nodes,
+        draft.kernel.built_for,
+        evidence,
+        added_zone=draft.wishes.zone,
+    )
+    evidence.faults.raise_if_any(SOURCE)
+    nodes = _nodes(draft, split, where, blocks.block_size, amount if believed else draft.wishes.boot_memory)
+    boot_memory = sum(node.boot_memory for node in nodes)
+    draft.bare_metal()
+    draft.limits(boot_memory, [spec for spec, _ in split.devices], believed=believed)
+    if split.low_memory:
+        draft.fields["max_ram_below_4g"] = split.low_memory
+    runs = _runs(where, split)
+    devices = _devices(draft, split, where, blocks, nodes)
+    state = MachineState(runs, _zone_bounds(draft, runs, blocks), tuple(devices))
+    machine = draft.machine(nodes, state=state)
+    added = sum(run.blocks for run in runs if not run.boot and run.state != NR_ZONES) * blocks.block_size
+    for device in devices:
+        if device.plugged is not None:
+            own = [where[block] for block in blocks_of(device.spec, blocks.block_size) if block in where]
+            added -= sum(place.state != NR_ZONES for place in own) * blocks.block_size - device.plugged
+    return Started(machine, max(0, added))
+
+
+def _amount(draft: Draft, blocks: BlockMap) -> int | None:
+    """Return how much boot memory there is, where somebody says so or devices show it."""
+    host = draft.host
+    if draft.wishes.boot_memory is not None or host is None:
+        return draft.wishes.boot_memory
+    if host.boot_memory is not None:
+        return int(host.boot_memory.value)
+    addresses = [device.facts.address for device in host.devices if device.facts.address is not None]
+    if not addresses:
+        return None
+    amount = sum(block * blocks.block_size < min(addresses) for block in blocks.blocks) * blocks.block_size
+    draft.evidence.account.assumed.append(
+        Assumed(
+            f"boot memory {format_size(amount)}: all blocks below the devices, the first of which is at"
+            f" {min(addresses):#x}",
+            "--boot-memory SIZE",
+        )
+    )
+    return amount or None
+
+
+def _split_by_host(draft: Draft, host: HostSide, blocks: BlockMap, amount: int) -> Split | None:
+    def machine(low_memory: int) -> MachineSpec:
+        return draft.machine(draft.host_nodes(amount), max_ram_below_4g=low_memory)
+
+    split = split_by_host(blocks, host, amount, machine, draft.evidence)
+    if split is not None and host.boot_memory is not None and amount == host.boot_memory.value:
+        draft.evidence.take(f"boot memory {format_size(amount)}", host.boot_memory)
+    return split
+
+
+def _nodes(
+    draft: Draft, split: Split, where: Mapping[int, Place], block_size: int, amount: int | None
+) -> list[NodeSpec]:
+    """Return the nodes by Linux's numbers, each with the boot memory of its blocks, ``amount`` where it is known."""
+    has_cpus = {node.node: node.cpus for each in draft.evidence.facts if each.kind != "libvirt" for node in each.nodes}
+    used = {place.node for place in where.values()} | {spec.node for spec, _ in split.devices} | has_cpus.keys()
+    sizes = [0] * (1 + max(used, default=0))
+    for block in split.boot & where.keys():
+        sizes[where[block].node] += block_size
+    # A block may hold less than its size, and then whoever knows the amount is right.
+    if amount is not None and sum(map(bool, sizes)) == 1:
+        sizes = [amount if size else 0 for size in sizes]
+    return [NodeSpec(size, has_cpus.get(node)) for node, size in enumerate(sizes)]
+
+
+def _runs(where: Mapping[int, Place], split: Split) -> tuple[BlockRun, ...]:
+    runs: list[BlockRun] = []
+    for block, place in sorted(where.items()):
+        run = BlockRun(block, 1, place.node, place.state, block in split.boot)
+        last = runs[-1] if runs else None
+        if last is not None and last.end == block and last[2:] == run[2:]:
+            runs[-1] = last._replace(blocks=last.blocks + 1)
+        else:
+            runs.append(run)
+    return tuple(runs)
+
+
+def _devices(
+    draft: Draft, split: Split, where: Mapping[int, Place], blocks: BlockMap, nodes: Sequence[NodeSpec]
+) -> list[AttachedDevice]:
+    """Return the devices that are attached, on the nodes of their blocks, with what of them is plugged."""
+    account = draft.evidence.account
+    plain = draft.machine(nodes)
+    attached = []
+    for spec, device in split.devices:
+        own = [where[block] for block in blocks_of(spec, blocks.block_size) if block in where]
+        on = {place.node for place in own}
+        if len(on) == 1 and on != {spec.node}:
+            node = on.pop()
+            account.conflicts.append(
+                f"{spec.id} is on node {device.facts.node} ({device.file}) and its blocks are on node {node}. The"
+                " blocks are believed"
+            )
+            spec = replace(spec, node=node)  # noqa: PLW2901  the same device
+        draft.evidence.took(f"{device.facts.kind} {spec.id}", device.file, device.facts.where)
+        plugged = None
+        if isinstance(spec, VirtioMemSpec):
+            plugged = _plugged(spec, device.facts.plugged, len(own) * blocks.block_size, plain, draft.evidence)
+        elif isinstance(spec, DaxSpec) and not own:
+            account.unknown.append(f"what the guest makes of {spec.id}: it has no blocks")
+        attached.append(AttachedDevice(spec, plugged))
+    return attached
+
+
+def _plugged(
+    spec: VirtioMemSpec, plugged: int | None, there: int, machine: MachineSpec, evidence: Evidence
+) -> int | None:
+    """Return what of a device is plugged, None for all of its blocks."""
+    account = evidence.account
+    if plugged is None:
+        if there:
+            account.assumed.append(
+                Assumed(
+                    f"all of the blocks of {spec.id}, {format_size(there)}, is plugged", "QEMU's info memory-devices"
+                )
+            )
+        return None
+    piece = piece_on(spec, machine)
+    wrong = None
+    if plugged > there:
+        wrong = f"the blocks in its region are {format_size(there)}"
+    elif plugged % piece.bytes:
+        wrong = f"the guest plugs in pieces of {format_size(piece.bytes)}"
+    elif there and plugged < there // machine.block_size * piece.bytes:
+        wrong = f"each of its blocks, which are {format_size(there)}, has some"
+    if wrong is not None:
+        account.conflicts.append(
+            f"{format_size(plugged)} of {spec.id} are said to be plugged, but {wrong}. All of the blocks is taken as"
+            " plugged"
+        )
+        return None
+    if 0 < plugged < there:
+        account.unknown.append(
+            f"which parts of the blocks of {spec.id} are plugged: {format_size(plugged)} of {format_size(there)}; the"
+            " highest are taken as not plugged"
+        )
+    return plugged
+
+
+def _zone_bounds(draft: Draft, runs: Sequence[BlockRun], blocks: BlockMap) -> tuple[ZoneBounds, ...]:
+    """Return what is known of zones' bounds, if it fits the blocks."""
+    evidence, page = draft.evidence, draft.kernel.page_size
+    said = evidence.first("zones")
+    if said is None:
+        return ()
+    movable = sum(run.blocks for run in runs if run.state == ZONE_MOVABLE) * blocks.block_size
+    told = movable_bytes(said.value, page)
+    present = sum(zone.present or 0 for zone in said.value) * page
+    online = sum(run.blocks for run in runs if run.state != NR_ZONES) * blocks.block_size
+    wrong = None
+    if told != movable and not any(run.boot and run.state == ZONE_MOVABLE for run in runs):
+        wrong = f"ZONE_MOVABLE has {format_size(told)}, and the blocks in it are {format_size(movable)}"
+    elif present > online:
+        wrong = f"zones have {format_size(present)}, and the blocks that are online are {format_size(online)}"
+    if wrong is not None:
+        evidence.account.conflicts.append(f"{said.source}: {wrong}. The blocks are believed; zones are left out")
+        return ()
+    bounds = tuple(
+        ZoneBounds(zone.node, number, zone.start, zone.spanned, zone.present, zone.managed, zone.cma)
+        for zone in said.value
+        if zone.start is not None and zone.spanned and zone.present is not None
+        if (number := zone_number(zone.zone)) is not None
+    )
+    if bounds:
+        evidence.take("bounds and pages of zones", said)
+    return bounds

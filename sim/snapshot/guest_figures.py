@@ -1,0 +1,114 @@
+"""What the guest says of its memory in use: ``MemTotal`` and what is used, as they would be without added memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sim.pages import STRUCT_PAGE_BYTES
+from sim.snapshot.account import Assumed
+from sim.units import MIB, format_size
+
+if TYPE_CHECKING:
+    from sim.snapshot.evidence import Evidence, Said
+
+_ROUNDED: Final = 0.06
+"""Share by which a figure of ``free -h`` may be off: it has one digit after the point at most."""
+
+_LEAST_STEP: Final = 128 * MIB
+_LEAST_RESERVE: Final = 16 * MIB
+
+
+class Figures(NamedTuple):
+    """``mem_total`` and ``used`` (without cache; None: not known) in bytes, and where they stand."""
+
+    mem_total: int
+    used: int | None
+    said: Said
+
+
+def figures(evidence: Evidence) -> Figures | None:
+    """Return what ``/proc/meminfo``, or else ``free``, says of all memory; None without either."""
+    meminfo, free = evidence.first("meminfo"), evidence.first("free")
+    found = [
+        Figures(said.value["MemTotal"], _used_by_meminfo(said.value), said)
+        for said in (meminfo,)
+        if said is not None and "MemTotal" in said.value
+    ]
+    found += [
+        Figures(said.value["total"], _used_by_free(said.value), said)
+        for said in (free,)
+        if said is not None and "total" in said.value
+    ]
+    if not found:
+        return None
+    first = found[0]
+    for other in found[1:]:
+        if abs(first.mem_total - other.mem_total) > _ROUNDED * first.mem_total:
+            evidence.account.conflicts.append(
+                f"total memory: {format_size(first.mem_total)} ({first.said.source}); {format_size(other.mem_total)}"
+                f" ({other.said.source}). The first is taken"
+            )
+    return first if first.used is not None else next((each for each in found if each.used is not None), first)
+
+
+def _used_by_meminfo(values: dict[str, int]) -> int | None:
+    """Return what is in use without cache, as ``free`` of procps 3 has it."""
+    if not values.keys() >= {"MemFree", "Buffers", "Cached"}:
+        return None
+    cache = values["Buffers"] + values["Cached"] + values.get("SReclaimable", 0)
+    return max(0, values["MemTotal"] - values["MemFree"] - cache)
+
+
+def _used_by_free(values: dict[str, int]) -> int | None:
+    """Return the same from ``free``, whose own ``used`` counts cache that cannot be dropped since procps 4."""
+    if values.keys() >= {"free", "buff/cache"}:
+        return max(0, values["total"] - values["free"] - values["buff/cache"])
+    return values.get("used")
+
+
+def without_added(
+    found: Figures, boot_memory: int, added: int | None, page_size: int, evidence: Evidence
+) -> dict[str, int] | None:
+    """Return the keys of ``[guest] as``: what ``free`` would print if the ``added`` bytes were not online.
+
+    ``added`` is None where it is not known how much there is. None, said, where nothing can be made of the figures.
+    """
+    account = evidence.account
+    if added is None:
+        account.unknown.append(
+            f"{found.said.source}: how much of MemTotal is added memory; no file lists the blocks that are online. The"
+            " guest's own figures are not taken, a preset of its kernel is"
+        )
+        return None
+    total = found.mem_total - added
+    if not 0 < total < boot_memory:
+        account.conflicts.append(
+            f"MemTotal {format_size(found.mem_total)} ({found.said.source}) less added memory of {format_size(added)}"
+            f" is not what a guest with {format_size(boot_memory)} of boot memory has. It is left out"
+        )
+        return None
+    if found.used is None:
+        account.unknown.append(f"{found.said.source}: how much is in use. A preset of the kernel is taken")
+        return None
+    # The memmap of added memory is in use too, and the simulation counts it by itself.
+    used = max(0, found.used - added // page_size * STRUCT_PAGE_BYTES)
+    used = min(used, total - 1)
+    less = f", less {format_size(added)} that were added" if added else ""
+    evidence.take(f"the guest's MemTotal {format_size(total)} and {format_size(used)} in use{less}", found.said)
+    account.assumed.append(
+        Assumed("all that is in use is the guest's own, not a load that comes and goes", "used in [guest] as")
+    )
+    return {"mem_total": total, "used": used, "boot_memory": boot_memory}
+
+
+def likely_boot_memory(mem_total: int) -> int:
+    """Return the boot memory of a guest that has ``mem_total`` of it left: memmap, a small reserve, a round number."""
+    needed = mem_total * 64 // 63 + _LEAST_RESERVE
+    step = max(_LEAST_STEP, 1 << max(0, needed.bit_length() - 5))
+    return -(-needed // step) * step
+
+
+def known_boot_memory(known: int) -> int:
+    """Return the boot memory of which the kernel's boot log counts ``known`` bytes: firmware keeps a little."""
+    step = _LEAST_STEP if -known % _LEAST_STEP < _LEAST_RESERVE else MIB
+    return -(-known // step) * step

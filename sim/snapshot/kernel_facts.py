@@ -1,0 +1,209 @@
+"""What kernel a machine runs, on which architecture, and how it was told to put memory online."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.machine import cmdline
+from sim.machine.architecture import ARCHITECTURES, ARM64, S390X, X86_64, architecture_of
+from sim.machine.spec import MachineSpec
+from sim.pages import PAGE_SIZES
+from sim.snapshot.account import Assumed, Left, Taken
+from sim.units import GIB, KIB, MIB, format_size, parse_series
+
+if TYPE_CHECKING:
+    from sim.machine.architecture import Architecture
+    from sim.snapshot.block_map import BlockMap
+    from sim.snapshot.evidence import Evidence, Said
+    from sim.snapshot.wishes import Wishes
+
+_FIRST_SERIES: Final = (5, 15)
+_SERIES = re.compile(r"\D*(\d{1,3})\.(\d{1,3})")
+_KIB64: Final = 64 * KIB
+_LARGE_SECTION: Final = 512 * MIB
+_AS_UNAME_SAYS: Final = {"x86_64": X86_64.name, "aarch64": ARM64.name, "s390x": S390X.name}
+_GUESTS_OWN: Final = ("cmdline", "boot log")
+"""Kinds of files that tell how the running kernel was started, before what a host would start it with."""
+
+_MOVABLE_WORDS: Final = ("kernelcore", "kernelcore_percent", "movablecore", "movablecore_percent", "movable_node")
+_PARAMETERS: Final = ("online_policy", "auto_movable_ratio", "auto_movable_numa_aware")
+
+
+@dataclass(slots=True)
+class KernelFacts:
+    """The kernel of a machine: ``series``, ``architecture`` (None: x86-64 for want of knowledge), ``page_size``.
+
+    ``line`` is the command line, ``read`` what it says; ``machine`` and ``policy`` what sysfs says beside it: keys of
+    ``[[machines]]``, and of the policy ``kernel``.
+    """
+
+    series: str
+    architecture: str | None
+    page_size: int
+    line: str | None = None
+    read: cmdline.CommandLine = field(default_factory=cmdline.CommandLine)
+    machine: dict[str, Any] = field(default_factory=dict)
+    policy: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def built_for(self) -> Architecture:
+        """What the architecture fixes."""
+        return architecture_of(self.architecture, self.page_size)
+
+    @property
+    def movable_at_boot(self) -> bool:
+        """Whether the command line makes a ZONE_MOVABLE of memory that is there at boot."""
+        return any(self.read.machine.get(word) for word in _MOVABLE_WORDS)
+
+
+def kernel_facts(evidence: Evidence, wishes: Wishes, blocks: BlockMap | None) -> KernelFacts | None:
+    """Return what is known of the kernel; what is not is assumed, and said. None where there are faults."""
+    series = _series(evidence, wishes)
+    page_size = _page_size(evidence, wishes)
+    architecture = _architecture(evidence, wishes, blocks, page_size)
+    if page_size is None and architecture == ARM64.name and blocks is not None and blocks.block_size == _LARGE_SECTION:
+        page_size = _KIB64
+        what = "pages of 64KiB: memory blocks of 512MiB are sections of such a kernel"
+        evidence.account.assumed.append(Assumed(what, "--page-size SIZE"))
+    if evidence.faults:
+        return None
+    if page_size is None:
+        page_size = PAGE_SIZES[0]
+        evidence.account.assumed.append(Assumed("pages of 4KiB", "--page-size SIZE"))
+    if architecture is None and page_size == PAGE_SIZES[0]:
+        evidence.account.assumed.append(Assumed("architecture x86-64", "--architecture arm64 or s390x"))
+    elif page_size not in architecture_of(architecture, page_size).page_sizes:
+        evidence.faults.add(f"{architecture or X86_64.name} has no pages of {format_size(page_size)}")
+        return None
+    return KernelFacts(series, architecture, page_size)
+
+
+def _series(evidence: Evidence, wishes: Wishes) -> str:
+    """Return the kernel series; one that is older than what is modelled is replaced, and that is said."""
+    said = evidence.one("kernel", "kernel", prefer=())
+    release = wishes.kernel or (None if said is None else said.value)
+    match = _SERIES.match(release or "")
+    if match is None:
+        if release:
+            evidence.faults.add(f"kernel {release!r} has no series such as 6.12 in it; say it with --kernel")
+        default = MachineSpec.__dataclass_fields__["kernel"].default
+        evidence.account.assumed.append(Assumed(f"kernel {default}", "--kernel SERIES, or a file with uname -r"))
+        return str(default)
+    series = (int(match[1]), int(match[2]))
+    if said is not None and not wishes.kernel:
+        evidence.take(f"kernel {said.value}", said)
+    if series < _FIRST_SERIES:
+        oldest = ".".join(map(str, _FIRST_SERIES))
+        what = f"kernel {oldest}, the oldest that is modelled, instead of {match[1]}.{match[2]}"
+        evidence.account.assumed.append(Assumed(what, "--kernel SERIES"))
+        return oldest
+    return f"{match[1]}.{match[2]}"
+
+
+def _page_size(evidence: Evidence, wishes: Wishes) -> int | None:
+    said = evidence.one("page_size", "page size", format_size)
+    if wishes.page_size is not None:
+        return wishes.page_size
+    if said is None:
+        return None
+    size: int = said.value
+    if size not in PAGE_SIZES:
+        evidence.faults.add(f"{said.source}: pages of {format_size(size)} are not modelled")
+    evidence.take(f"pages of {format_size(size)}", said)
+    return size
+
+
+def _architecture(evidence: Evidence, wishes: Wishes, blocks: BlockMap | None, page_size: int | None) -> str | None:
+    said = evidence.one("architecture", "architecture")
+    if wishes.architecture is not None:
+        return wishes.architecture
+    if said is not None:
+        name = _AS_UNAME_SAYS.get(said.value)
+        if name is not None:
+            evidence.take(f"architecture {name}", said)
+            return name
+        known = ", ".join(ARCHITECTURES)
+        evidence.faults.add(f"{said.source}: architecture {said.value!r} is not modelled; {known} are (--architecture)")
+        return None
+    found, why = _by_blocks(blocks) if blocks is not None else (None, "")
+    if found is None and page_size not in (None, *X86_64.page_sizes):
+        found, why = ARM64.name, "the only one here with such pages"
+    if found is not None:
+        evidence.account.assumed.append(Assumed(f"architecture {found}: {why}", "--architecture NAME"))
+    return found
+
+
+def _by_blocks(blocks: BlockMap) -> tuple[str | None, str]:
+    """Return the architecture that shows in zones and addresses of blocks, and how it shows."""
+    first = min(blocks.blocks, default=0) * blocks.block_size
+    if first >= GIB:
+        return ARM64.name, f"memory begins at {format_size(first)}"
+    zones = {block.zone for block in blocks.blocks.values()}
+    if 0 in zones and 1 not in zones and first == 0:
+        return S390X.name, "whole blocks are in zone DMA, which ends at 16MiB on x86-64"
+    if 1 in zones:
+        return X86_64.name, "blocks from 0 on are in zone DMA32"
+    return None, ""
+
+
+def read_command_line(facts: KernelFacts, boot_memory: int | None, evidence: Evidence) -> None:
+    """Read the command line into ``facts``, and what sysfs says of the kernel's parameters beside it."""
+    said = evidence.one("cmdline", "kernel command line", prefer=_GUESTS_OWN)
+    if said is not None and len(said.value) <= cmdline.LONGEST:
+        facts.line = said.value
+        facts.read = cmdline.read(
+            said.value,
+            boot_memory=boot_memory,
+            architecture=facts.built_for,
+            page_size=facts.page_size,
+            series=parse_series(facts.series),
+        )
+        words = list(dict.fromkeys(facts.read.words.values()))
+        evidence.take(f"command line: {' '.join(words) or 'no word that matters here'}", said)
+        for remark in facts.read.remarks:
+            evidence.account.left.append(Left(Taken("", said.facts.file, remark.word).source, remark.what))
+    _read_sysfs(facts, evidence)
+
+
+def _read_sysfs(facts: KernelFacts, evidence: Evidence) -> None:
+    """Take what sysfs says now, which goes before what the kernel was started with."""
+    said = evidence.one("auto_online_blocks", "auto_online_blocks", prefer=("sysfs",))
+    if said is not None:
+        _take_parameter(facts, "default_state", said.value, said, evidence)
+    parameters = evidence.first("parameters")
+    if parameters is None:
+        return
+    values: dict[str, str] = parameters.value
+    for name in _PARAMETERS:
+        if name in values:
+            value = _parameter(name, values[name])
+            if value is None:
+                where = Taken("", parameters.facts.file, name).source
+                evidence.account.left.append(Left(where, f"{values[name]!r} is no value of this parameter"))
+            else:
+                _take_parameter(facts, name, value, parameters, evidence)
+    memmap = {"Y": True, "1": True, "force": "force"}.get(values.get("memmap_on_memory", ""))
+    if memmap is not None and "memmap_on_memory" not in facts.read.machine:
+        facts.machine["memmap_on_memory"] = memmap
+        evidence.take("memmap_on_memory", parameters)
+
+
+def _parameter(name: str, text: str) -> str | int | bool | None:
+    if name == "auto_movable_ratio":
+        return int(text) if text.isdecimal() and len(text) < len(str(1 << 63)) else None
+    if name == "auto_movable_numa_aware":
+        return {"Y": True, "1": True, "N": False, "0": False}.get(text)
+    return text if text in cmdline.ONLINE_POLICIES else None
+
+
+def _take_parameter(facts: KernelFacts, name: str, value: Any, said: Said, evidence: Evidence) -> None:  # noqa: ANN401
+    """Take a parameter of the policy ``kernel`` from sysfs; that the command line says something else is told."""
+    facts.policy[name] = value
+    evidence.take(f"{name} {value}", said)
+    by_line = facts.read.policy.get(name, value)
+    if by_line != value:
+        evidence.account.conflicts.append(
+            f"{name}: {value} ({said.source}); {by_line} (command line). The first, which is newer, is taken"
+        )

@@ -1,0 +1,149 @@
+"""A machine of which no file lists the memory blocks: it starts from boot, as its host or its totals have it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sim.faults import Fault, InputError
+from sim.machine.address_map import device_base
+from sim.machine.boot_layout import lay_out
+from sim.machine.state import BlockRun, MachineState
+from sim.memory.zones import ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
+from sim.snapshot.account import Assumed
+from sim.snapshot.block_zones import movable_bytes
+from sim.snapshot.boot_blocks import low_memories
+from sim.snapshot.draft import SOURCE
+from sim.snapshot.from_blocks import Started
+from sim.snapshot.guest_figures import figures, known_boot_memory, likely_boot_memory
+from sim.snapshot.host_side import placed
+from sim.snapshot.kernel_facts import read_command_line
+from sim.units import MIB, format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.machine.spec import MachineSpec, NodeSpec
+    from sim.snapshot.draft import Draft
+    from sim.snapshot.evidence import Said
+
+_USUAL_BLOCK = 128 * MIB
+
+
+class _Movable(NamedTuple):
+    """Memory in ZONE_MOVABLE: bytes by node, and the bytes at which it begins, where that is known."""
+
+    of_node: dict[int, int]
+    starts: dict[int, int]
+
+
+def without_blocks(draft: Draft) -> Started:
+    """Return the machine that the files tell of without listing its blocks."""
+    evidence, host = draft.evidence, draft.host
+    size = evidence.one("block_size", "memory block size", format_size)
+    if size is not None:
+        draft.fields["block_size"] = size.value
+        evidence.take(f"memory blocks of {format_size(size.value)}", size)
+    boot_memory = _boot_memory(draft)
+    nodes = draft.host_nodes(boot_memory)
+    read_command_line(draft.kernel, boot_memory, evidence)
+    draft.bare_metal()
+    if draft.kernel.built_for.pc_layout and host is not None:
+        low = low_memories(boot_memory, host.machine_type)[0]
+        if low:
+            draft.fields["max_ram_below_4g"] = low
+    plain = draft.machine(nodes)
+    zones = evidence.first("zones")
+    if host is not None and host.devices:
+        return _with_devices(draft, plain, nodes, zones)
+    draft.limits(boot_memory, ())
+    if zones is not None and movable_bytes(zones.value, draft.kernel.page_size) and not draft.kernel.movable_at_boot:
+        return _with_movable(draft, plain, nodes, zones)
+    return Started(draft.machine(nodes), 0)
+
+
+def _boot_memory(draft: Draft) -> int:
+    """Return the boot memory, by the best that there is. Raises InputError where nothing tells."""
+    evidence, host, account = draft.evidence, draft.host, draft.evidence.account
+    if draft.wishes.boot_memory is not None:
+        return draft.wishes.boot_memory
+    if host is not None and host.boot_memory is not None:
+        evidence.take(f"boot memory {format_size(host.boot_memory.value)}", host.boot_memory)
+        return int(host.boot_memory.value)
+    logged = evidence.first("memory_known")
+    zones = evidence.first("zones")
+    found = figures(evidence)
+    if logged is not None:
+        said, size = logged, known_boot_memory(logged.value)
+        why = f"a round number for the {format_size(logged.value)} that the kernel counts"
+    elif zones is not None:
+        label = ZONE_LABELS[ZONE_MOVABLE]
+        present = [zone.present or zone.spanned or 0 for zone in zones.value if zone.zone != label]
+        pages = sum(present)
+        if draft.kernel.built_for.isa_dma and not any(zone.zone == ZONE_LABELS[ZONE_DMA] for zone in zones.value):
+            pages += draft.kernel.built_for.dma_end // draft.kernel.page_size  # it is left out of the text, not missing
+        said, size = zones, known_boot_memory(pages * draft.kernel.page_size)
+        why = "a round number for the pages of all kernel zones, as if none of them was added"
+    elif found is not None:
+        said, size = found.said, likely_boot_memory(found.mem_total)
+        why = f"a round number for MemTotal {format_size(found.mem_total)}, as if nothing was added"
+    else:
+        what = "do not say how much boot memory there is: say it with --boot-memory SIZE, or add lsmem's output"
+        raise InputError(SOURCE, [*evidence.faults, Fault("", what)])
+    account.assumed.append(Assumed(f"boot memory {format_size(size)}: {why} ({said.source})", "--boot-memory SIZE"))
+    return size
+
+
+def _with_devices(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], zones: Said | None) -> Started:
+    """Return a machine that boots with its devices, as nothing says in which zones their blocks are."""
+    assert draft.host is not None  # noqa: S101  whoever calls has looked
+    evidence, account = draft.evidence, draft.evidence.account
+    devices = placed(draft.host, plain, evidence, linux_nodes=False)
+    evidence.faults.raise_if_any(SOURCE)
+    for spec, device in devices:
+        evidence.took(f"{device.facts.kind} {spec.id}", device.file, device.facts.where)
+    draft.limits(plain.boot_memory, [spec for spec, _ in devices])
+    account.unknown.append(
+        "in which zones the memory of the devices is: no file lists the blocks. A run starts from boot with the devices"
+        " attached, and its policy decides. lsmem --output-all of the guest would tell"
+    )
+    if zones is not None:
+        account.unknown.append(f"what of it the zones in {zones.source} are: their totals are not used")
+    return Started(draft.machine(nodes, cold_devices=tuple(spec for spec, _ in devices)), None)
+
+
+def _with_movable(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], zones: Said) -> Started:
+    """Return a machine to which memory in ZONE_MOVABLE was added, as the totals of its zones have it."""
+    evidence, page = draft.evidence, draft.kernel.page_size
+    block_size = plain.block_size
+    label = ZONE_LABELS[ZONE_MOVABLE]
+    added = [zone for zone in zones.value if zone.zone == label and zone.present]
+    total = movable_bytes(zones.value, page)
+    if any(zone.present * page % block_size for zone in added):
+        draft.fields["movablecore"] = total
+        what = f"ZONE_MOVABLE of {format_size(total)} is boot memory: it is not a number of whole memory blocks"
+        evidence.account.assumed.append(Assumed(what, "add lsmem's output"))
+        boot_memory = plain.boot_memory + total
+        return Started(draft.machine(draft.host_nodes(boot_memory)), 0)
+    if "block_size" not in draft.fields:
+        what = f"memory blocks of {format_size(block_size)}"
+        evidence.account.assumed.append(Assumed(what, "add lsmem's output"))
+        draft.fields["block_size"] = block_size
+    layout = lay_out(plain)
+    runs = [BlockRun(run.first, run.blocks, run.node, run.zone, boot=True) for run in layout.boot.runs]
+    free = max(device_base(plain) // block_size, runs[-1].end)
+    for zone in added:
+        blocks = zone.present * page // block_size
+        exact = zone.start is not None and zone.spanned == zone.present and not zone.start * page % block_size
+        first = max(free, zone.start * page // block_size if exact else free)
+        runs.append(BlockRun(first, blocks, zone.node, ZONE_MOVABLE, boot=False))
+        free = first + blocks
+    evidence.take(f"{format_size(total)} in ZONE_MOVABLE", zones)
+    evidence.account.assumed.append(
+        Assumed(
+            f"{format_size(total)} in ZONE_MOVABLE were added after boot, without a device, above boot memory",
+            "add lsmem's output, or a file of the host",
+        )
+    )
+    most = max(run.node for run in runs)
+    all_nodes = [*nodes, *(type(nodes[0])(0) for _ in range(len(nodes), most + 1))]
+    return Started(draft.machine(all_nodes, state=MachineState(tuple(runs))), total)
