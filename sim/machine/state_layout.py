@@ -127,9 +127,8 @@ def _pieces(layout: StateLayout) -> Iterator[_Piece]:
                 ],
                 _by_bounds(layout.state.zones, start, end),
             )
-            layout.mixed[block] = next((cut for cut in cuts if _several(layout, cut)), []) or _by_halves(
-                layout, run, block
-            )
+            known = [cut for cut in cuts if _several(layout, cut)]
+            layout.mixed[block] = known[0] if known else _by_halves(layout, run, block)
             yield from layout.mixed[block]
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sim.devices.dimm import Dimm
+from sim.kernel.found_memory import FoundRun
 from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.hotplug import Memory
-from sim.memory.zones import MMOP_OFFLINE, ZONE_BY_LABEL, ZONE_LABELS, ZoneType
+from sim.memory.zones import ZONE_BY_LABEL, ZONE_LABELS, ZoneType
+from sim.record.recorder import NO_ZONE
 from sim.replay.trace_format import TraceError
 
 if TYPE_CHECKING:
@@ -98,14 +100,13 @@ def _boot_blocks(
 
 def attach(cold: list[ColdMemory], context: DriverContext) -> list[Dimm]:
     """Add DIMMs to the machine as they were at boot: blocks that are online are in the zones that they were in."""
-    core = context.core
-    core.auto_online = MMOP_OFFLINE
     dimms = []
     for memory in cold:
         dimm = Dimm(context, memory.name, memory.node, [(memory.address, memory.size)])
-        dimm.plug()
-        for block, zone_type in memory.online.items():
-            core.memory.online(block, int(zone_type))
+        first, end = (edge // context.block_bytes for edge in (memory.address, memory.address + memory.size))
+        whole = not (memory.address | memory.size) % context.block_bytes
+        zones = [int(memory.online.get(block, NO_ZONE)) for block in range(first, end)] if whole else []
+        dimm.find({0: [FoundRun(first + at, 1, zone) for at, zone in enumerate(zones)]})
         dimms.append(dimm)
     return dimms
 
