@@ -140,7 +140,7 @@ def _several(layout: StateLayout, cut: list[_Piece]) -> bool:
     zones = {(piece.node, piece.zone) for piece in cut}
     known = {(zone.node, zone.zone) for zone in layout.state.zones if zone.present}
     online = (run for run in layout.owned.boot if run.state not in (SEVERAL_ZONES, NR_ZONES))
-    all_known = all((run.node, run.state) in known for run in online)
+    all_known = bool(known) and all((run.node, run.state) in known for run in online)
     return len(zones) > 1 and not (all_known and zones - known)
 
 
