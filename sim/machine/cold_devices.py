@@ -1,4 +1,4 @@
-"""What can be wrong with the devices that are there when a machine's kernel starts."""
+"""The devices that are there when a machine's kernel starts, and what can be wrong with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,20 @@ from sim.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sim.devices.specs import DeviceSpec
     from sim.machine.spec import MachineSpec
+
+
+def cold_dimm_specs(machine: MachineSpec) -> list[DimmSpec]:
+    """Return a description of each of ``cold_dimms``, in order; they are called ``cold0``, ``cold1`` and so on."""
+    sizes = [(dimms.size, dimms.node) for dimms in machine.cold_dimms for _ in range(dimms.count)]
+    return [DimmSpec(f"cold{number}", size, node) for number, (size, node) in enumerate(sizes)]
+
+
+def devices_at_first(machine: MachineSpec) -> list[DeviceSpec]:
+    """Return all devices that are there when a run of ``machine`` begins, in the order in which they come."""
+    of_state = [] if machine.state is None else [device.spec for device in machine.state.devices]
+    return [*cold_dimm_specs(machine), *machine.cold_devices, *of_state]
 
 
 def cold_device_faults(machine: MachineSpec) -> Iterator[Fault]:

@@ -27,6 +27,7 @@ from sim.devices.virtio_mem import VirtioMem
 from sim.kernel.found_memory import FoundRun, find
 from sim.kernel.timing import Timing
 from sim.machine.address_map import LinuxNodes
+from sim.machine.cold_devices import cold_dimm_specs
 from sim.machine.current_state import state_now
 from sim.machine.device_memory import DeviceMemory
 from sim.machine.state import LOST, UNBOUND, ownership
@@ -95,10 +96,8 @@ class MachineHost:
         """
         context = self._context
         timing, instant = context.timing, Timing.instant()
-        sizes = [(dimms.size, dimms.node) for dimms in self._machine.cold_dimms for _ in range(dimms.count)]
-        dimms = [DimmSpec(f"cold{number}", size, node) for number, (size, node) in enumerate(sizes)]
         waiting: list[VirtioMemSpec] = []
-        for spec in (*dimms, *self._machine.cold_devices):
+        for spec in (*cold_dimm_specs(self._machine), *self._machine.cold_devices):
             if isinstance(spec, VirtioMemSpec):
                 waiting.append(spec)
                 context.timing = timing

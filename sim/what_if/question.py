@@ -10,6 +10,7 @@ from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.experiment.load import load
 from sim.experiment.schema import LABEL_FORBIDS
 from sim.faults import Fault, InputError, shown, unknown_name
+from sim.machine.cold_devices import devices_at_first
 from sim.plugins import lookup
 from workloads.parts.request_log import Request
 from workloads.parts.step_words import StepReader, written
@@ -182,17 +183,9 @@ def _value(text: str) -> object:
         return text
 
 
-def attached(machine: MachineSpec) -> list[DeviceSpec]:
-    """Return the devices that a machine has from its start on."""
-    if machine.state is not None:
-        return [device.spec for device in machine.state.devices]
-    sizes = [(dimms.size, dimms.node) for dimms in machine.cold_dimms for _ in range(dimms.count)]
-    return [DimmSpec(f"cold{number}", size, node) for number, (size, node) in enumerate(sizes)]
-
-
 def _requests(steps: Iterable[tuple[str, str]], machine: MachineSpec, *, modelled: bool) -> list[Request]:
     """Return what the steps ask. Raises InputError with everything that is wrong with them on this machine."""
-    there = attached(machine)
+    there = devices_at_first(machine)
     devices = {spec.id: spec for spec in there}
     reader = StepReader(there)
     requests: list[Request] = []
@@ -219,6 +212,8 @@ def _wrong(request: Request, devices: dict[str, DeviceSpec], machine: MachineSpe
         devices[device] = spec
         if spec.node > last:
             return f"there is no node {spec.node}; the machine has {'node 0 only' if not last else f'0 to {last}'}"
+        if isinstance(spec, DimmSpec) and not machine.built_for.dimms:
+            return f"machines of {machine.built_for.name} have no DIMMs; they can have virtio-mem devices"
     elif request.op == "demand":
         return None if modelled else "there is no guest that could use memory; add --guest, or [guest] to the file"
     elif device not in devices:
@@ -231,10 +226,13 @@ def _wrong(request: Request, devices: dict[str, DeviceSpec], machine: MachineSpe
 
 
 def _asked_back(requests: Sequence[Request], machine: MachineSpec) -> list[Request]:
-    """Return the requests that ask back what ``requests`` add, last things first; all that is there without any."""
-    sizes = {spec.id: _size(spec) for spec in attached(machine)}
-    whole = {spec.id for spec in attached(machine) if not isinstance(spec, VirtioMemSpec)}
-    if not any(request.op in _ADDING for request in requests):
+    """Return the requests that ask back what ``requests`` add, last things first.
+
+    Where none is about a device, all devices that are there are asked back.
+    """
+    sizes = {spec.id: _size(spec) for spec in devices_at_first(machine)}
+    whole = {spec.id for spec in devices_at_first(machine) if not isinstance(spec, VirtioMemSpec)}
+    if all(request.op == "demand" for request in requests):
         return [_back(device, 0, whole) for device in reversed(sizes)]
     before: list[tuple[str, int]] = []
     """By step: the device, and its requested bytes before."""

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from sim.record.run_result import RunResult
     from sim.what_if.answer import Figures, Outcome, Piece, Return, Step
 
-SHORT, LONG = range(60), range(60, 1085)
+SHORT, LONG = range(40), range(40, 1120)
 SEEN: Counter[str] = Counter()
 
 
-@pytest.mark.parametrize("seeds", [SHORT, pytest.param(LONG, marks=pytest.mark.slow)], ids=["60", "1000"])
-def test_what_is_planned_is_what_a_run_does(seeds: range) -> None:
-    agreed = sum(map(agrees, seeds))
-    assert agreed >= 0.9 * len(seeds), "nearly all that is drawn can be"
+@pytest.mark.parametrize(
+    ("seeds", "least"), [(SHORT, 35), pytest.param(LONG, 1000, marks=pytest.mark.slow)], ids=["some", "a thousand"]
+)
+def test_what_is_planned_is_what_a_run_does(seeds: range, least: int) -> None:
+    assert sum(map(agrees, seeds)) >= least, "of what is drawn, some cannot be"
     # None of what is compared below may be missing from what was drawn.
     for what in ("failures", "refused", "kills", "deaths", "stays", "pieces in Movable", "pieces offline", "removed"):
         assert SEEN[what], what
@@ -41,9 +42,9 @@ def test_what_is_planned_is_what_a_run_does(seeds: range) -> None:
 
 def agrees(seed: int) -> bool:
     """Hold the plan of a random question to a run of it. False where there is no such machine."""
-    tables, steps, words = random_question(seed)
-    name = tables["policies"][0].get("label", tables["policies"][0]["name"])
     try:
+        tables, steps, words = random_question(seed)
+        name = tables["policies"][0].get("label", tables["policies"][0]["name"])
         asked = question(tables, steps, source="random", folder=Path(), policies=[name])
     except InputError:
         return False

@@ -62,6 +62,9 @@ def test_what_a_step_took_back_is_not_asked_back_again(steps: list[str], back: l
 def test_without_steps_all_devices_are_asked_back() -> None:
     tables = {**MACHINE, "machines": [{"boot_memory": "4GiB", "cold_dimms": [{"size": "1GiB", "count": 2}]}]}
     assert asked(tables=tables).steps == ("unplug cold1", "unplug cold0")
+    tables = {**tables, "guest": {"model": "linux"}}
+    assert asked("demand kernel:1GiB", tables=tables).steps[1:] == ("unplug cold1", "unplug cold0")
+    assert asked("unplug cold1", tables=tables).steps == ("unplug cold1",)
     assert faults() == [
         "guest.toml: nothing is asked: name a step, such as --plug dimm:16GiB; the machine has no devices to ask back"
     ]
@@ -72,6 +75,28 @@ def test_a_name_of_the_machine_is_not_given_to_another_device() -> None:
     assert asked("unplug cold0", "plug dimm:1GiB", tables=tables).steps[-1] == "unplug dimm0"
     assert faults("plug dimm:1GiB,id=cold0", tables=tables) == [
         "the steps: 'plug dimm:1GiB,id=cold0': device: 'cold0' is plugged already"
+    ]
+
+
+def test_devices_are_those_of_the_start_whatever_it_is() -> None:
+    cold = {"id": "vm0", "kind": "virtio-mem", "max_size": "8GiB", "requested": "1GiB"}
+    tables = {"machines": [{"boot_memory": "4GiB", "cold_devices": [cold]}], "policies": [{"name": "contig-zones"}]}
+    assert asked("resize vm0:4GiB", tables=tables).steps == ("resize vm0:4GiB", "resize vm0:1GiB")
+    assert asked(tables=tables).steps == ("resize vm0:0B",)
+    assert "at most the device's max, 8GiB, but is 9GiB" in faults("resize vm0:9GiB", tables=tables)[0]
+    state = {
+        "blocks": [{"blocks": "0-23", "zone": "DMA32"}, {"blocks": "40-47", "zone": "Movable"}],
+        "devices": [{"id": "dimm0", "kind": "dimm", "size": "1GiB", "address": "0x140000000"}],
+    }
+    started = {"machines": [{"block_size": "128MiB", "state": state}], "policies": [{"name": "contig-zones"}]}
+    assert asked(tables=started).steps == ("unplug dimm0",)
+    assert asked("plug dimm:1GiB", tables=started).steps == ("plug dimm:1GiB@0,id=dimm1", "unplug dimm1")
+
+
+def test_a_machine_without_slots_says_so() -> None:
+    tables = {**MACHINE, "machines": [{"boot_memory": "4GiB", "architecture": "s390x"}]}
+    assert faults("plug dimm:1GiB", tables=tables) == [
+        "the steps: 'plug dimm:1GiB': machines of s390x have no DIMMs; they can have virtio-mem devices"
     ]
 
 
