@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from sim.scores.registry import SCORES
     from sim.snapshot.picture import Picture
     from sim.units import GIB, KIB, MIB, TIB, format_size, parse_size
+    from sim.what_if.answer import Answer
+    from sim.what_if.plan import plan
     from workloads.contract import Host, Streams, Workload
 
 _PLACES: Final = {
@@ -93,6 +95,8 @@ _PLACES: Final = {
     "sim.scores.registry": ("SCORES",),
     "sim.snapshot.picture": ("Picture",),
     "sim.units": ("GIB", "KIB", "MIB", "TIB", "format_size", "parse_size"),
+    "sim.what_if.answer": ("Answer",),
+    "sim.what_if.plan": ("plan",),
     "workloads.contract": ("Host", "Streams", "Workload"),
 }
 _PLACE_OF: Final = {name: module for module, names in _PLACES.items() for name in names}
@@ -104,6 +108,7 @@ __all__ = [
     "SCORES",
     "TIB",
     "Address",
+    "Answer",
     "Checker",
     "DaxSpec",
     "DeviceSpec",
@@ -154,6 +159,7 @@ __all__ = [
     "load",
     "open_results",
     "parse_size",
+    "plan",
     "run",
     "settled_by",
     "side_by_side",

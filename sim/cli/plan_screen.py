@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
@@ -65,7 +66,7 @@ def _heading(answer: Answer) -> Iterator[Text | str]:
     if answer.guest == "none":
         yield "No guest is modelled, so that nothing runs short and everything can be taken back: add --guest."
     else:
-        yield "Beside this the guest is idle. What went to kernel zones comes back only while the kernel stays out."
+        yield "Beside this the guest is idle."
     yield from answer.remarks
     befores = {_moment(each.before) for each in answer.outcomes if each.before is not None}
     if len(befores) == 1:
@@ -74,10 +75,10 @@ def _heading(answer: Answer) -> Iterator[Text | str]:
 
 
 def _moment(figures: Figures) -> str:
-    parts = [f"Movable {_percent(figures)} of the kernel zones"]
-    if figures.mem_total is not None:
-        parts = [f"MemTotal {size(figures.mem_total)}", *parts, f"room for the kernel {_room(figures)}"]
-    return "; ".join(parts)
+    movable = f"Movable {_percent(figures)} of the kernel zones"
+    if figures.mem_total is None:
+        return movable
+    return f"MemTotal {_total(figures)}; {movable}; room for the kernel {_room(figures)}"
 
 
 def _summary(answer: Answer, width: int) -> Iterator[Text]:
@@ -104,10 +105,16 @@ def _summary(answer: Answer, width: int) -> Iterator[Text]:
         column("", "fails", [_failed(each) for each in outcomes])
     if answer.back:
         column("asked back", "returns", [_unless_error(each, each.returned) for each in outcomes])
+        column("asked back", "safe", [_unless_error(each, each.safe) for each in outcomes])
         column("asked back", "stays", [_unless_error(each, each.wanted - each.returned) for each in outcomes])
     yield from table_lines(columns, rows, width)
     if any(outcome.own for outcome in outcomes):
         yield Text("* this machine's own policy", style="dim")
+    if answer.back:
+        yield Text(
+            "safe: what no use by the kernel can keep; the rest comes back only where the kernel has stayed out",
+            style="dim",
+        )
 
 
 def _change(outcome: Outcome, name: str) -> str:
@@ -117,6 +124,10 @@ def _change(outcome: Outcome, name: str) -> str:
 
 def _unless_error(outcome: Outcome, amount: int) -> str:
     return _UNKNOWN if outcome.error else size(amount)
+
+
+def _total(figures: Figures) -> str:
+    return _UNKNOWN if figures.mem_total is None else size(figures.mem_total)
 
 
 def _room(figures: Figures | None) -> str:
@@ -135,9 +146,16 @@ def _failed(outcome: Outcome) -> str:
 
 
 def _details(answer: Answer) -> Iterator[Text | str]:
+    shown: dict[str, Outcome] = {}
     for outcome in answer.outcomes:
         yield ""
         yield Text(outcome.policy + _OWN * outcome.own, style="bold")
+        alone = replace(outcome, policy="", own=False)
+        same = next((policy for policy, other in shown.items() if other == alone), None)
+        shown[outcome.policy] = alone
+        if same is not None:
+            yield f"  the same as under {same!r}"
+            continue
         if outcome.error:
             yield f"  {outcome.error}"
             continue
@@ -167,18 +185,18 @@ def _step(step: Step, before: Figures | None, block_size: int) -> Iterator[str]:
         yield f"    memmap {verb} {zones or f'{size(abs(step.memmap))} of kernel zones'}"
     if step.hosted:
         yield f"    memmap of {size(step.hosted)} lies in the memory itself"
-    if before is not None and before != step.after:
-        yield f"    {_figures(before, step.after)}"
+    figures = "" if before is None else _figures(before, step.after)
+    if figures:
+        yield f"    {figures}"
 
 
 def _figures(before: Figures, after: Figures) -> str:
-    parts = []
-    if after.mem_total is not None and before.mem_total is not None:
-        parts.append(f"MemTotal {size(before.mem_total)} -> {size(after.mem_total)}")
-    parts.append(f"Movable {_percent(before)} -> {_percent(after)} of the kernel zones")
-    if after.kernel_headroom is not None:
-        parts.append(f"room for the kernel {_room(before)} -> {_room(after)}")
-    return "; ".join(parts)
+    changes = [
+        ("MemTotal {}", _total(before), _total(after)),
+        ("Movable {} of the kernel zones", _percent(before), _percent(after)),
+        ("room for the kernel {}", _room(before), _room(after)),
+    ]
+    return "; ".join(words.format(f"{was} -> {becomes}") for words, was, becomes in changes if was != becomes)
 
 
 def _percent(figures: Figures) -> str:

@@ -133,7 +133,9 @@ class Outcome:
     """What comes of the question under one policy. ``error`` says why there is nothing, where the policy failed.
 
     ``own``: this is the machine's own policy. ``died``: the guest does not live to the end. ``wanted`` and ``returned``
-    are the bytes that were asked back in all, and that had come back in the end.
+    are the bytes that were asked back in all, and that had come back in the end. ``safe`` are those of ``wanted`` that
+    no use by the kernel can keep: of DIMMs and dax devices with no block in a kernel zone, and of virtio-mem in
+    ZONE_MOVABLE; they come back as long as the pages of programs find room elsewhere.
     """
 
     policy: str
@@ -143,6 +145,7 @@ class Outcome:
     back: tuple[Return, ...] = ()
     wanted: int = 0
     returned: int = 0
+    safe: int = 0
     died: bool = False
     error: str = ""
 

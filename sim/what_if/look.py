@@ -8,6 +8,7 @@ import numpy as np
 
 from sim.devices.virtio_mem import VirtioMem
 from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, BlockTable
+from sim.memory.groups import NO_GROUP
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE
 from sim.record.blockmap import BlockState
 from workloads.steps import Steps
@@ -72,6 +73,12 @@ class Look(NamedTuple):
     def dead(self) -> bool:
         """Whether there is a guest that is dead."""
         return self.guest is not None and self.guest.died
+
+    def of_device(self, name: str) -> npt.NDArray[np.bool_]:
+        """Flag the blocks that are there and belong to a device."""
+        group = self.devices[name].group
+        flags: npt.NDArray[np.bool_] = (self.groups == group) & (group != NO_GROUP) & (self.states != BlockState.ABSENT)
+        return flags
 
     @property
     def memmap_blocks(self) -> tuple[int, int]:

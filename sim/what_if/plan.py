@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from sim.engine import WorkloadError
 from sim.experiment import build
+from sim.experiment.reading import read_toml
 from sim.kernel.diary import Decided, Failed, OutOfMemory, Refused
 from sim.kernel.policy_answers import PolicyError
 from sim.memory.errors import NAMES
-from sim.memory.groups import NO_GROUP
 from sim.memory.zones import OnlineType
 from sim.record.blockmap import BlockState
 from sim.units import us_to_seconds
 from sim.what_if.answer import Answer, Failure, Figures, Outcome, Piece, Reason, Return, Stay, Step, state_label
 from sim.what_if.look import Watched
+from sim.what_if.question import Question, question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,65 +33,89 @@ if TYPE_CHECKING:
     from sim.pages import PageGeometry
     from sim.record.run_result import RunResult
     from sim.what_if.look import DeviceLook, Look
-    from sim.what_if.question import Question
 
 _VIRTIO_MEM: Final = "virtio-mem"
 
 
-def answer(question: Question) -> Answer:
-    """Run the steps of ``question`` under each of its policies and return what came of them."""
-    combination = question.experiment.combinations[0]
-    ahead = len(question.steps) - question.back
+def plan(
+    machine: Path | str | Mapping[str, Any],
+    *steps: str,
+    policies: Sequence[str] = (),
+    label: str | None = None,
+    guest: bool = False,
+) -> Answer:
+    """Return what would become of ``steps`` on a ``machine``, and what would come back, as ``memhp-sim plan`` tells it.
+
+    ``machine`` is an experiment's file, or a mapping of the same shape, of which machines, guest and policies count;
+    ``label`` is that of one of several machines. Steps are such as ``"plug dimm:16GiB@0"``, ``"resize vmem0:64GiB"``,
+    ``"unplug dimm0"`` and ``"demand kernel:1GiB"`` (``docs/plan.md``); what they add is asked back in the end, and all
+    devices that there are where none is about a device. ``policies`` are labels of the file's, or names with parameters
+    (``"auto-movable:ratio=401"``). ``guest`` models one where the file does not. Sizes in the answer are bytes.
+    Raises InputError with every fault.
+
+        >>> plan("guest.toml", "plug dimm:16GiB").outcomes[0].returned
+    """
+    if isinstance(machine, Mapping):
+        tables, source, folder = machine, "experiment", Path()
+    else:
+        tables, source, folder = read_toml(Path(machine)), str(machine), Path(machine).parent
+    words = [step.strip().partition(" ") for step in steps]
+    pairs = [(op, text.strip()) for op, _, text in words]
+    return answer(question(tables, pairs, source=source, folder=folder, machine=label, policies=policies, guest=guest))
+
+
+def answer(asked: Question) -> Answer:
+    """Run the steps of a question under each of its policies and return what came of them."""
+    combination = asked.experiment.combinations[0]
+    ahead = len(asked.steps) - asked.back
     return Answer(
-        source=question.source,
+        source=asked.source,
         machine=combination.machine.label,
         kernel=combination.machine.spec.kernel,
         block_size=combination.machine.spec.block_size,
         guest=combination.guest.model,
-        steps=question.steps[:ahead],
-        back=question.steps[ahead:],
-        remarks=question.remarks,
-        outcomes=tuple(_outcome(question, cell) for cell in question.cells),
+        steps=asked.steps[:ahead],
+        back=asked.steps[ahead:],
+        remarks=asked.remarks,
+        outcomes=tuple(_outcome(asked, cell) for cell in asked.cells),
     )
 
 
-def _outcome(question: Question, cell: Cell) -> Outcome:
+def _outcome(asked: Question, cell: Cell) -> Outcome:
     label = cell.combination.policy.label
-    own = label == question.own
+    own = label == asked.own
     notes: list[Note] = []
-    watched = Watched(steps=question.steps, notes=notes)
+    watched = Watched(steps=asked.steps, notes=notes)
     try:
         result = build.simulation(cell, lambda _us, note: notes.append(note), asks=watched)()
     except (PolicyError, WorkloadError) as error:
         return Outcome(label, own, error=str(error))
     reader = _Reader(result, watched.looks, notes, cell.combination.machine.spec.geometry)
-    ahead = len(question.steps) - question.back
+    ahead = len(asked.steps) - asked.back
     looks = watched.looks
-    wanted, returned = _balance(looks[ahead], looks[-1], question.steps[ahead:])
+    names = list(dict.fromkeys(map(_device, asked.steps[ahead:])))
+    wanted = _wanted(looks[ahead], looks[-1], names)
     return Outcome(
         label,
         own,
         before=reader.figures(looks[0]),
-        steps=tuple(reader.step(number, asked) for number, asked in enumerate(question.steps[:ahead], 1)),
-        back=tuple(
-            reader.given_back(number, asked) for number, asked in enumerate(question.steps, 1) if number > ahead
-        ),
-        wanted=wanted,
-        returned=returned,
+        steps=tuple(reader.step(number, asked) for number, asked in enumerate(asked.steps[:ahead], 1)),
+        back=tuple(reader.given_back(number, asked) for number, asked in enumerate(asked.steps, 1) if number > ahead),
+        wanted=sum(wanted.values()),
+        returned=sum(_plugged(looks[ahead], name) - _plugged(looks[-1], name) for name in names),
+        safe=sum(min(size, reader.safe(looks[ahead], name)) for name, size in wanted.items()),
         died=looks[-1].dead,
     )
 
 
-def _balance(before: Look, last: Look, asked: Sequence[str]) -> tuple[int, int]:
-    """Return the bytes that devices had beyond what they were to keep in the end, and those that came back."""
-    wanted = returned = 0
-    for name in dict.fromkeys(map(_device, asked)):
-        had, left = before.devices.get(name), last.devices.get(name)
-        if had is not None:
-            kept = 0 if left is None else left.plugged
-            wanted += had.plugged - _to_keep(left)
-            returned += had.plugged - kept
-    return wanted, returned
+def _wanted(before: Look, last: Look, names: Sequence[str]) -> dict[str, int]:
+    """Return by device the bytes that it had beyond what it was to keep in the end."""
+    return {name: _plugged(before, name) - _to_keep(last.devices.get(name)) for name in names if name in before.devices}
+
+
+def _plugged(look: Look, name: str) -> int:
+    device = look.devices.get(name)
+    return 0 if device is None else device.plugged
 
 
 def _to_keep(device: DeviceLook | None) -> int:
@@ -123,6 +150,16 @@ class _Reader:
             guest.headroom,
             dict(guest.memmap),
         )
+
+    def safe(self, look: Look, name: str) -> int:
+        """Return the bytes of a device's blocks that no use by the kernel can keep from going; none of a dead guest."""
+        if look.dead:
+            return 0
+        states = look.states[look.of_device(name)]
+        kernel = int(np.count_nonzero((states != BlockState.MOVABLE) & (states != BlockState.OFFLINE)))
+        if kernel and look.devices[name].kind != _VIRTIO_MEM:
+            return 0
+        return (len(states) - kernel) * self._block_bytes
 
     def step(self, number: int, asked: str) -> Step:
         """Return what came of a step, the first being 1."""
@@ -241,7 +278,7 @@ def _kills(notes: Sequence[Note]) -> tuple[str, ...]:
 def _stays(look: Look, name: str, notes: Sequence[Note]) -> Iterator[Stay]:
     """Yield the blocks of a device that are there, by their state and why they are."""
     device = look.devices[name]
-    there = (look.groups == device.group) & (device.group != NO_GROUP) & (look.states != BlockState.ABSENT)
+    there = look.of_device(name)
     key = np.where(there, look.states.astype(np.int64) * 2, -100)
     for note in notes:
         if isinstance(note, Refused) and there[note.block]:

@@ -43,8 +43,8 @@ def test_screens_keep_to_their_width(machine: str, width: int) -> None:
 def test_one_table_of_80_columns_says_it_all(machine: str) -> None:
     lines = planned(machine, "--plug", "dimm:16GiB", width=80).output.splitlines()
     at = next(number for number, line in enumerate(lines) if "memmap" in line)
-    assert lines[at].split() == ["Movable", "kernel", "memmap", "left", "fails", "returns", "stays"]
-    assert lines[at + 2].split() == ["contig-zones", "*", "0", "16GiB", "256MiB", "19.4GiB", "no", "16GiB", "0"]
+    assert lines[at].split() == ["Movable", "kernel", "memmap", "left", "fails", "returns", "safe", "stays"]
+    assert lines[at + 2].split() == ["contig-zones", "*", "0", "16GiB", "256MiB", "19.4GiB", "no", "16GiB", "0", "0"]
     assert lines[at + 4].split()[:4] == ["online-movable", "16GiB", "0", "256MiB"]
     assert lines[at + 5] == "* this machine's own policy"
 
@@ -61,6 +61,14 @@ def test_zones_that_take_turns_are_told_in_one_line(machine: str) -> None:
     assert "    blocks 40-295 (32GiB, node 0) -> in turns: Movable 216 blocks, Normal 40 blocks\n" in output
     assert "      block 40 -> Movable: fits: MOVABLE 0 + block 32768 <= limit" in output
     assert "      block 136 -> Normal: all nodes: MOVABLE 3145728 + block 32768 > limit" in output
+
+
+def test_what_is_the_same_is_told_once(machine: str) -> None:
+    output = planned(machine, "--plug", "dimm:1GiB", "--policy", "contig-zones", "--policy", "online-kernel").output
+    assert output.count("blocks 40-47 (1GiB, node 0) -> Normal") == 2, "for other reasons"
+    policies = "auto-movable", "kernel:default_state=online,online_policy=auto-movable"
+    output = planned(machine, "--plug", "dimm:1GiB", *(f"--policy={policy}" for policy in policies)).output
+    assert "  the same as under 'auto-movable'\n" in output
 
 
 def test_what_stays_is_told_with_the_reason(machine: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from sim.units import GIB, MIB
 from sim.what_if.answer import Answer, Figures, Outcome, Piece, Reason
-from sim.what_if.plan import answer
+from sim.what_if.plan import answer, plan
 from sim.what_if.question import question
 
 BLOCK = 128 * MIB
@@ -104,6 +104,22 @@ def test_user_space_is_waited_for() -> None:
     assert step.seconds == pytest.approx(0.072 + 30 + 8 * 0.005)
 
 
+@pytest.mark.parametrize(
+    ("step", "policy", "safe"),
+    [
+        ("plug dimm:16GiB", "online-movable", 16 * GIB),
+        ("plug dimm:16GiB", "contig-zones", 0),
+        ("plug dimm:16GiB", "offline", 16 * GIB),
+        ("plug virtio-mem:16GiB", "auto-movable-patch8", 96 * BLOCK),
+        ("plug dimm:16GiB", "auto-movable-patch8", 0),  # as a whole in a kernel zone
+        ("plug virtio-mem:16GiB", "online-kernel", 0),
+        ("plug virtio-mem:64MiB,max=1GiB", "online-movable", 64 * MIB),
+    ],
+)
+def test_what_the_kernel_cannot_keep_is_safe(step: str, policy: str, safe: int) -> None:
+    assert only(step, policy=policy).safe == safe
+
+
 def test_kernel_memory_keeps_a_dimm() -> None:
     """Kernel memory fills the plugged zone from below; of 64 blocks of the DIMM, those with any of it refuse."""
     outcome = only("plug dimm:8GiB", "demand kernel:3GiB", **LINUX)
@@ -136,7 +152,7 @@ def test_what_does_not_fit_fails_and_may_kill() -> None:
     assert outcome.died
     assert 236 * GIB < after(outcome).devices["vmem0"] < 244 * GIB
     assert step.short == 1024 * GIB - after(outcome).devices["vmem0"]
-    assert (outcome.wanted, outcome.returned) == (after(outcome).devices["vmem0"], 0)
+    assert (outcome.wanted, outcome.returned, outcome.safe) == (after(outcome).devices["vmem0"], 0, 0)
     assert {stay.why for stay in outcome.back[0].stays} == {"the guest is dead"}
 
 
@@ -184,6 +200,16 @@ def test_a_bound_can_be_asked_too() -> None:
     outcome = only("plug virtio-mem:4GiB", "demand kernel:1GiB", policy="clairvoyant", **LINUX)
     assert len(outcome.steps) == 2
     assert sum(piece.blocks for piece in outcome.steps[0].pieces) == 32
+
+
+def test_python_asks_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "guest.toml"
+    path.write_text('[[machines]]\nboot_memory = "4GiB"\n[[policies]]\nname = "offline"\n')
+    tables = {**MACHINE, "policies": [{"name": "offline"}]}
+    of_file = plan(path, "plug dimm:1GiB", policies=["contig-zones"])
+    assert of_file.outcomes == plan(tables, " plug  dimm:1GiB ", policies=["contig-zones"]).outcomes
+    assert of_file.outcomes == planned("plug dimm:1GiB").outcomes
+    assert plan(str(path), "plug dimm:1GiB", guest=True).guest == "linux"
 
 
 def test_json_holds_everything_by_name() -> None:

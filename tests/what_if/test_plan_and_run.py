@@ -112,6 +112,7 @@ def compare(outcome: Outcome, result: RunResult) -> None:
         wanted += (before[device] - keeps) * page
         returned += (before[device] - reread.machine.plugged[device]) * page
     assert (outcome.wanted, outcome.returned) == (wanted, returned)
+    assert 0 <= outcome.safe <= outcome.wanted
     assert outcome.died == died
     note(outcome)
 
