@@ -18,10 +18,10 @@ from sim.units import KIB
 _MOST_DIGITS: Final = 15
 _VERSION: Final = re.compile(r"\bLinux version ([2-9]\.[0-9]{1,3}[\w.+~-]{0,80})([^\n]*)")
 _ARCHITECTURE: Final = re.compile(r"\b(x86_64|aarch64|s390x|powerpc64le|riscv64|loongarch64)-")
-_MEMORY: Final = re.compile(r"\bMemory: ([0-9]+)[Kk]/([0-9]+)[Kk] available(?: \(([^)\n]*)\)?)?")
+_MEMORY: Final = re.compile(r"\bMemory: ([0-9]+)[Kk]/([0-9]+)[Kk] available(?:\s{1,40}\(([^)]{0,600}))?")
 _PART: Final = re.compile(r"([0-9]{1,15})[Kk] (absent|reserved|cma-reserved)\b")
 _NODE_RANGE: Final = re.compile(r"\bnode[ \t]+([0-9]{1,9}): \[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]")
-_IN_A_LOG: Final = re.compile(r"\b(?:Kernel command|Command|kernel command) line: *(\S[^\n]*)")
+_IN_A_LOG: Final = re.compile(r"(?:\b[Kk]ernel command|(?:^|[\]:>] {0,9})Command) line: *(\S[^\n]*)", re.MULTILINE)
 _BARE: Final = re.compile(r"\bBooting paravirtualized kernel on ([^\n]{1,60})|\bHypervisor detected: ([^\n]{1,60})")
 
 

@@ -43,7 +43,7 @@ def _cmdline(text: str) -> str | None:
     return None
 
 
-_RELEASE: Final = re.compile(r"\s*[2-9]\.[0-9]{1,3}\.[0-9]{1,4}[\w.+~-]{0,80}\s*")
+_RELEASE: Final = re.compile(r"\s*(?:[4-9]\.[0-9]{1,3}\.[0-9]{1,4}|[23]\.[0-9]{1,3}\.[0-9]{1,4}-)[\w.+~-]{0,80}\s*")
 _UNAME: Final = re.compile(
     r"^[ \t]*Linux[ \t]+\S+[ \t]+([2-9]\.[0-9]{1,3}[\w.+~-]*)[ \t]+#[0-9].*?[ \t]"
     r"(x86_64|i[3-6]86|aarch64|arm64|armv\w+|s390x?|ppc64(?:le)?|riscv64|loongarch64)\b",

@@ -51,6 +51,8 @@ def open_input(path: str | Path) -> Piece | Dump:
     file = str(path)
     try:
         if file == STANDARD_INPUT:
+            if sys.stdin is None or sys.stdin.closed:
+                raise OSError("it is closed")
             return _content("standard input", sys.stdin.buffer)
         mode = os.stat(path).st_mode  # noqa: PTH116 - a path may hold NUL bytes, and then this says so
         if stat.S_ISDIR(mode):

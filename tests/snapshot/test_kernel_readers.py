@@ -144,7 +144,7 @@ def test_an_out_of_memory_report(tmp_path: Path, prefix: str) -> None:
         ZoneView(0, "DMA", 256, 69, 86, 103, present=3997, managed=3976),
         ZoneView(1, "Movable", 512, 5, 6, 7, present=262144, managed=262144),
     )
-    assert facts.places == {"page_size": "line 10", "zones": "line 2 onwards"}
+    assert facts.places == {"page_size": "line 10", "zones": "line 6 onwards"}
     assert facts.remarks == [
         ("line 1", "stress ran out of memory, asking for order 0"),
         ("line 12", "process 1822 (stress) was killed"),
@@ -164,13 +164,19 @@ def test_a_report_of_pages_of_64_kib_without_nodes_wrapped_by_a_mail(tmp_path: P
 def test_of_several_reports_the_last_is_taken(tmp_path: Path) -> None:
     (facts,) = read("\n".join((*REPORT, *(line.replace("free:1024kB", "free:512kB") for line in REPORT))), tmp_path)
     assert facts.zones[0].free == 128
-    assert facts.remarks[0] == ("line 2", "there are 2 reports; the last is taken")
+    assert facts.remarks[0] == ("line 18", "the last that is whole of 2 reports is taken")
+
+
+def test_a_report_that_is_cut_short_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    (facts,) = read("\n".join((*REPORT, *REPORT[:5], REPORT[5][:60])), tmp_path)
+    assert facts.zones[0].free == 256
+    assert facts.remarks[0] == ("line 6", "the last that is whole of 2 reports is taken")
 
 
 def test_a_report_that_cannot_be_right(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Mem-Info stands here, but no zones"):
-        read("Mem-Info:\n", tmp_path)
-    with pytest.raises(InputError, match="line 1: zone 'Normal' has more managed than present"):
+    with pytest.raises(InputError, match="line 2: a zone stands here without min: or present:; give the whole report"):
+        read("Mem-Info:\nNode 0 Normal free:1kB min:1kB\n", tmp_path)
+    with pytest.raises(InputError, match="line 1: zone Normal has more managed than present"):
         read("Normal free:1kB min:1kB present:5kB managed:90kB\n", tmp_path)
 
 
