@@ -18,7 +18,7 @@ from sim.units import KIB, MIB, format_size
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-LARGEST_TEXT: Final = 32 * MIB
+LARGEST_TEXT: Final = 16 * MIB
 _LARGEST_ATTRIBUTE: Final = 64 * KIB
 _LARGEST_OTHER: Final = 4 * MIB
 _MOST_OTHERS: Final = 200

@@ -25,7 +25,7 @@ _COMMANDS: Final = (
     "|memhp-sim|chmem|lspci|dmidecode|tee|watch|stress|stress-ng|exit|logout|sleep|daxctl|cxl|ndctl|vmstat|swapon|find"
 )
 _PROMPT: Final = re.compile(
-    r"^[ \t]*(?:"
+    r"^[ \t]{0,40}(?:"
     rf"[^\n$#%>\u276f]{{0,100}}[$#%>\u276f][ \t]*(?:sudo[ \t]+)?(?:/\S*/)?(?:{_COMMANDS})(?=\s|$|[|;&])"
     r"|\[?[\w.-]{1,40}@[\w.-]{1,80}[ :][^\n$#]{0,80}[$#][ \t]"  # user@host:~$
     r"|\(qemu\)[ \t]"
