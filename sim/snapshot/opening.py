@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STANDARD_INPUT: Final = "-"
+_STANDARD_INPUT: Final = "standard input"
 
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
@@ -52,8 +53,8 @@ def open_input(path: str | Path) -> Piece | Dump:
     try:
         if file == STANDARD_INPUT:
             if sys.stdin is None or sys.stdin.closed:
-                raise OSError("it is closed")
-            return _content("standard input", sys.stdin.buffer)
+                raise refusal(_STANDARD_INPUT, Fault("", "is closed"))
+            return _content(_STANDARD_INPUT, sys.stdin.buffer)
         mode = os.stat(path).st_mode  # noqa: PTH116 - a path may hold NUL bytes, and then this says so
         if stat.S_ISDIR(mode):
             return _folder(file)

@@ -217,3 +217,16 @@ def test_a_terminals_text_is_cut_where_commands_were_typed() -> None:
     ]
     whole = Piece("f", "# a comment\nMem: 3 $ \n<a> b </a>\n")
     assert pieces(whole) == [whole]
+
+
+def test_standard_input_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(gzip.compress(b"a\nb\n"))))
+    assert open_input("-") == Piece("standard input", "a\nb\n")
+    monkeypatch.setattr("sys.stdin", None)
+    assert refused("-") == "standard input: is closed"
+
+
+def test_standard_input_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/zero") as zeros:  # noqa: PTH123 - a device
+        monkeypatch.setattr("sys.stdin", zeros)
+        assert "is over 16MiB" in refused("-")

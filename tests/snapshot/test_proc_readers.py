@@ -7,11 +7,14 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim.faults import InputError
 from sim.snapshot.facts import Facts, NodeFacts
 from sim.snapshot.picture import ZoneView
 from sim.snapshot.reading import read_facts
+from sim.snapshot.zoneinfo import read_zoneinfo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,3 +214,45 @@ def test_the_real_tool_agrees_with_meminfo(tmp_path: Path, options: str) -> None
     total = meminfo.meminfo["MemTotal"]
     assert total - facts.free["total"] < max(0.08 * total, GIB if options == "-g" else 0)
     assert facts.free["total"] <= 1.01 * total
+
+
+ZONE_NAMES = ("DMA", "DMA32", "Normal", "Movable", "Device", "HighMem")
+FIGURES = ("min", "low", "high", "spanned", "present", "managed")
+COUNTS = st.integers(0, 1 << 34)
+
+
+@st.composite
+def zone_views(draw: st.DrawFn) -> list[ZoneView]:
+    """Return zones with figures that fit each other, none twice."""
+    names = draw(
+        st.lists(st.tuples(st.integers(0, 3), st.sampled_from(ZONE_NAMES)), unique=True, min_size=1, max_size=8)
+    )
+    zones = []
+    for node, name in sorted(names, key=lambda entry: entry[0]):
+        spanned = draw(COUNTS)
+        present = draw(st.integers(0, spanned))
+        managed = draw(st.integers(0, present))
+        marks = [draw(COUNTS) for _ in range(4)]
+        cma = draw(st.none() | st.integers(0, present))
+        zones.append(ZoneView(node, name, *marks, spanned, present, managed, draw(st.none() | COUNTS), cma))
+    return zones
+
+
+@given(zones=zone_views(), pagesets=st.integers(0, 3))
+def test_any_zoneinfo_is_read_as_it_was_written(zones: list[ZoneView], pagesets: int) -> None:
+    lines = []
+    for zone in zones:
+        lines.append(f"Node {zone.node}, zone {zone.zone:>8}")
+        lines += ["  per-node stats", "      nr_inactive_anon 10", "      nr_free_pages 1"] if pagesets else []
+        lines.append(f"  pages free     {zone.free}")
+        lines += [
+            f"        {name:<8} {getattr(zone, name)}"
+            for name in ("min", "low", "high", "spanned", "present", "managed")
+        ]
+        lines += [f"        cma      {zone.cma}"] if zone.cma is not None else []
+        lines += ["        protection: (0, 5, 6)"]
+        for cpu in range(pagesets):
+            lines += [f"    cpu: {cpu}", "              count:    7", "              high:     378"]
+        lines += [f"  start_pfn:           {zone.start}"] if zone.start is not None else []
+    facts = read_zoneinfo("\n".join(lines), "zoneinfo")
+    assert facts.zones == tuple(zones)
