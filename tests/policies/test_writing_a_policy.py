@@ -134,7 +134,7 @@ def test_parameters_are_judged_alone_and_together(folder: Path, monkeypatch: pyt
 @pytest.mark.parametrize("annotation", re.findall(r"`(Annotated\[.*?\])`", PAGE))
 def test_every_annotation_that_the_page_shows_can_be_read(annotation: str) -> None:
     scope: dict[str, object] = {}
-    names = "FilePath, Key, ListOf, Name, Number, Percent, Seconds, Size, Table, Whole, Word"
+    names = "Address, FilePath, Key, ListOf, Name, Number, Percent, Seconds, Size, Table, Whole, Word"
     exec("from collections.abc import Mapping, Sequence\nfrom typing import Annotated, Any", scope)  # noqa: S102  ours
     exec(f"from memhp_sim import {names}", scope)  # noqa: S102  our page
     text = annotation.replace("str | None, ...]", 'str | None, "..."]')
