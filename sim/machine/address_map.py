@@ -120,12 +120,16 @@ def firmware_leaves(machine: MachineSpec) -> list[NodeRange]:
 
 
 def device_base(machine: MachineSpec) -> int:
-    """Return the first byte address for hotplugged devices: a whole GiB above all memory that is no device's."""
-    ranges, _ = _memory_ranges(machine)
-    end = max(node_range.end for node_range in ranges) * machine.page_size
+    """Return the first byte address for hotplugged devices: a whole GiB above all memory that is no device's.
+
+    Where there is a state, its blocks say where that is; boot memory may be known to whole blocks only.
+    """
     if machine.state is not None:
         owned = ownership(machine.state, machine.block_size)
-        end = max(end, max(run.end for run in (*owned.boot, *owned.others)) * machine.block_size)
+        end = max(run.end for run in (*owned.boot, *owned.others)) * machine.block_size
+    else:
+        ranges, _ = _memory_ranges(machine)
+        end = max(node_range.end for node_range in ranges) * machine.page_size
     return machine.built_for.device_base(end)
 
 
