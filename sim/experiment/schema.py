@@ -126,8 +126,8 @@ class MachineTable(Table):
     movablecore_percent: Integer | None = Field(None, description="Boot parameter movablecore=50%, without the sign.")
     movable_node: Flag | None = Field(None, description="Boot parameter movable_node.")
     cma: Size | None = Field(None, description="Boot parameter cma=: the size.")
-    cma_base: Size | None = Field(None, description="The address behind the @ of cma=.")
-    cma_limit: Size | None = Field(None, description="The address that an area of cma= must end at or below.")
+    cma_base: Address | None = Field(None, description="The address behind the @ of cma=.")
+    cma_limit: Address | None = Field(None, description="The address that an area of cma= must end at or below.")
     swiotlb: Text | None = Field(
         None,
         description="Boot parameter swiotlb=: slots of 2KiB, areas, force; noforce spares 64MiB of bounce buffers.",
@@ -135,7 +135,7 @@ class MachineTable(Table):
     crashkernel: Size | None = Field(None, description="Boot parameter crashkernel=.")
     log_buf_len: Size | None = Field(None, description="Boot parameter log_buf_len=; 4MiB takes 18MiB in all.")
     cma_per_node: Flag | None = Field(None, description="Whether each node gets an area of the size of cma beside.")
-    mem: Size | None = Field(None, description="Boot parameter mem=: memory from this address on is not used.")
+    mem: Address | None = Field(None, description="Boot parameter mem=: memory from this address on is not used.")
     soft_reserved: tuple[RangeTable, ...] | None = Field(
         None, description="Boot memory that is kept for dax devices, as memmap=size%address-1+0xefffffff does."
     )

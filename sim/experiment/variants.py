@@ -69,7 +69,7 @@ class Variants:
     def labels(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Return the labels of each section, each with the labels of its parts."""
         return {
-            section: {label: entry.parts for label, entry in entries.items()}
+            section: {label: entry.parts for label, entry in entries.items() if entry.table or section != "policies"}
             for section, entries in self.entries.items()
         }
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.faults import Fault, InputError
 from sim.machine import swiotlb
-from sim.machine.address_map import HIGH_MEMORY, present_ranges
+from sim.machine.address_map import HIGH_MEMORY, firmware_leaves, present_ranges
 from sim.machine.architecture import ARCHITECTURES, architecture_of
 from sim.machine.boot_zones import crossing, zones_at_boot
 from sim.machine.cma import cma_areas, largest_area
@@ -319,6 +319,13 @@ class MachineSpec:
                 f" {format_size(_LEAST_LOW_MEMORY)} there",
             )
             return
+        told = firmware_leaves(self)
+        for number, (start, size) in enumerate(self.soft_reserved):
+            first, end = self.geometry.pages(start), self.geometry.pages(start + size)
+            if all(part.end <= first or end <= part.start for part in told):
+                there = f"{format_size(size)} at {start:#x}"
+                last = told[-1].end * self.page_size
+                yield Fault(f"soft_reserved[{number}]", f"{there} are no boot memory, which ends at {last:#x}")
         areas = cma_areas(self, ranges)
         if areas is None:
             free = format_size(largest_area(self, ranges) * self.page_size)

@@ -110,6 +110,13 @@ def test_command_lines_can_be_swept_with_the_policy_that_each_has() -> None:
     assert [each.factors["machine.cmdline"] for each in experiment.combinations] == lines
 
 
+def test_what_a_machine_was_booted_with_is_swept_as_its_command_line_and_not_as_a_policy() -> None:
+    sweep = [{"product": {"policies": {"as booted": {"ratio": [1, 2]}}}}]
+    assert faults({"label": "vm", "cmdline": NEON}, sweep=sweep) == [
+        "sweep[0].product.policies.\"as booted\": unknown label of policies 'as booted'; there is none"
+    ]
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_the_written_experiment_has_the_same_cells(own: bool, tmp_path: Path) -> None:  # noqa: FBT001
     policies = {"policies": [{"name": "contig-zones"}]} if own else {}

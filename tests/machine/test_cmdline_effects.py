@@ -81,6 +81,11 @@ def test_a_kernel_without_low_memory_is_a_fault(text: str, key: str) -> None:
         told(text, 16)
 
 
+def test_memory_that_is_not_there_cannot_be_kept_for_dax_devices() -> None:
+    with pytest.raises(InputError, match=r"soft_reserved\[1\]: 4GiB at 0x300000000 are no boot memory, .* 0x240000000"):
+        told("memmap=1G!6G memmap=4G!12G", 8)
+
+
 @pytest.mark.parametrize(
     ("word", "mib"),
     [("", 64), ("swiotlb=noforce", 0), ("swiotlb=force", 64), ("swiotlb=131072", 256), ("swiotlb=131072,noforce", 0)],
