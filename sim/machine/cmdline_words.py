@@ -20,15 +20,15 @@ def split(text: str) -> list[Word]:
     words = []
     rest = text.lstrip(_BLANKS)
     while rest:
-        word, rest = _next_word(rest)
-        if word.text == "--":
+        raw, name, value, rest = _next_word(rest)
+        if value is None and name == "--":
             break
-        words.append(word)
+        words.append(Word(raw, name.replace("-", "_"), value))
     return words
 
 
-def _next_word(text: str) -> tuple[Word, str]:
-    """Return the first word of ``text``, and what follows it."""
+def _next_word(text: str) -> tuple[str, str, str | None, str]:
+    """Return the first word of ``text`` as it stands, its name and its value, and what follows it."""
     quoted = text.startswith('"')
     inside, equals, begin, end = quoted, 0, int(quoted), len(text)
     for at in range(begin, len(text)):
@@ -40,10 +40,12 @@ def _next_word(text: str) -> tuple[Word, str]:
             equals = at
         if character == '"':
             inside = not inside
-    whole = text[begin:end]
-    if quoted and whole.endswith('"'):
-        whole = whole[:-1]
-    name, value = (whole[: equals - begin], whole[equals - begin + 1 :]) if equals else (whole, None)
+    name, value = (text[begin:equals], text[equals + 1 : end]) if equals else (text[begin:end], None)
+    # One quote at the end goes, whichever of the two before it belongs to.
     if value is not None and value.startswith('"'):
         value = value[1:].removesuffix('"')
-    return Word(text[:end], name.replace("-", "_"), value), text[end:].lstrip(_BLANKS)
+    elif quoted and value is None:
+        name = name.removesuffix('"')
+    elif quoted and value is not None:
+        value = value.removesuffix('"')
+    return text[:end], name, value, text[end:].lstrip(_BLANKS)

@@ -320,12 +320,12 @@ class MachineSpec:
             )
             return
         told = firmware_leaves(self)
-        for number, (start, size) in enumerate(self.soft_reserved):
-            first, end = self.geometry.pages(start), self.geometry.pages(start + size)
-            if all(part.end <= first or end <= part.start for part in told):
-                there = f"{format_size(size)} at {start:#x}"
+        for number, (address, size) in enumerate(self.soft_reserved):
+            first, behind = self.geometry.pages(address), self.geometry.pages(address + size)
+            if all(part.end <= first or behind <= part.start for part in told):
                 last = told[-1].end * self.page_size
-                yield Fault(f"soft_reserved[{number}]", f"{there} are no boot memory, which ends at {last:#x}")
+                what = f"{format_size(size)} at {address:#x} are no boot memory, which ends at {last:#x}"
+                yield Fault(f"soft_reserved[{number}]", what)
         areas = cma_areas(self, ranges)
         if areas is None:
             free = format_size(largest_area(self, ranges) * self.page_size)

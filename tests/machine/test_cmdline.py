@@ -12,6 +12,7 @@ from sim.machine import cmdline, memparse, swiotlb
 from sim.machine.architecture import ARM64
 from sim.machine.cmdline_words import split
 from sim.units import GIB, KIB, MIB, TIB
+from tests.plain.command_line import words_of
 
 
 def pairs(text: str) -> list[tuple[str, str | None]]:
@@ -31,6 +32,8 @@ def pairs(text: str) -> list[tuple[str, str | None]]:
         ("a=b=c =x cma=", [("a", "b=c"), ("=x", None), ("cma", "")]),
         ('open="never closed', [("open", "never closed")]),
         ("__ ro", [("__", None), ("ro", None)]),
+        ('a "--" b', [("a", None)]),
+        ('"x="y""', [("x", 'y"')]),
         ("BOOT_IMAGE=/vmlinuz\u00a0ro\nquiet", [("BOOT_IMAGE", "/vmlinuz"), ("ro", None), ("quiet", None)]),
     ],
 )
@@ -46,6 +49,11 @@ def test_splitting_ends_and_keeps_every_character_that_is_no_blank(text: str) ->
     if "--" not in text.split():
         assert "".join(kept.split()) == without
     assert all(word.text for word in words)
+
+
+@given(st.text(alphabet='ab="- \t', max_size=40))
+def test_words_are_those_of_a_plain_reading_character_by_character(text: str) -> None:
+    assert pairs(text) == words_of(text)
 
 
 @pytest.mark.parametrize(
