@@ -93,10 +93,14 @@ def _in_words(about: dict[str, Any]) -> str:
 
 def _picture(sources: tuple[str, ...], at: float | None, which: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:
     """Return the picture that is asked for, and which machine or run of several it is of."""
+    from sim.cli.main import BadInput
+
     first = Path(sources[0])
-    if any((first / name).is_dir() for name in ("runs", "events")):
+    if _holds_results(first):
         _alone(sources)
         return _of_results(first, at, which)
+    if inside := sorted(str(path) for path in first.glob("*/") if _holds_results(path)):
+        raise BadInput(f"{first} holds the results of several experiments; choose one: {', '.join(inside)}")
     if at:
         raise click.UsageError(f"--at is for results: {first} tells of one moment only")
     if first.suffix == ".toml":
@@ -106,6 +110,10 @@ def _picture(sources: tuple[str, ...], at: float | None, which: dict[str, Any]) 
         if value is not None:
             raise click.UsageError(f"--{name} is for experiments and results: {first} tells of one machine only")
     return _of_files(sources), {}
+
+
+def _holds_results(folder: Path) -> bool:
+    return any((folder / name).is_dir() for name in ("runs", "events"))
 
 
 def _alone(sources: tuple[str, ...]) -> None:
@@ -160,6 +168,19 @@ def _combination(experiment: Experiment, path: Path, machine: str | None, policy
 
 
 def _of_results(folder: Path, at: float | None, which: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:
+    import pyarrow as pa
+
+    from sim.cli.main import BadInput
+
+    try:
+        return _of_store(folder, at, which)
+    except (pa.ArrowException, KeyError) as error:
+        raise BadInput(
+            f"{folder}: damaged, or written by another version ({error}); memhp-sim run --force computes it anew"
+        ) from error
+
+
+def _of_store(folder: Path, at: float | None, which: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:
     from sim.cli.main import BadInput
     from sim.experiment.pictures import picture_of_cell
     from sim.results.store import ResultStore

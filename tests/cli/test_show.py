@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -215,17 +216,23 @@ def test_which_of_several_runs_has_to_be_said(folder: Path) -> None:
 
 
 def test_results_whose_machine_is_not_known_show_their_blocks(folder: Path, tmp_path: Path) -> None:
-    store = folder / "results" / "one"
-    copy = tmp_path / "copy"
-    for file in store.rglob("*.parquet"):
-        target = copy / file.relative_to(store)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())
+    store, copy = folder / "results" / "one", tmp_path / "copy"
+    shutil.copytree(store, copy)
+    (copy / "manifest.json").unlink()
     whole, blocks = show(store).stdout, show(copy).stdout
     assert blocks.split("\n\nNODE")[0] == whole.split("\n\nNODE")[0]
     assert "Which machine it was is not known" in blocks
     assert "PRESENT" not in blocks
     assert "MemTotal:" not in blocks
+
+
+@pytest.mark.parametrize("table", ["runs", "events", "guest"])
+def test_damaged_results_are_told_of(folder: Path, tmp_path: Path, table: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "results" / "one", copy)
+    for file in (copy / table).rglob("*.parquet"):
+        file.write_bytes(file.read_bytes()[:300])
+    assert f"{copy}: damaged, or written by another version" in show(copy, code=2).stderr
 
 
 @pytest.mark.parametrize(
@@ -242,7 +249,7 @@ def test_results_whose_machine_is_not_known_show_their_blocks(folder: Path, tmp_
         (["results/one", "--at", "5 days"], "is not a time"),
         (["missing.toml"], "missing.toml"),
         (["log.csv"], "log.csv"),
-        (["results"], "results"),
+        (["results"], "results of several experiments; choose one: results/one"),
         (["missing"], "missing"),
     ],
 )
