@@ -17,6 +17,7 @@ from sim.machine.state import (
     BlockRun,
     MachineState,
     PartlyPlugged,
+    SeenRun,
     ZoneBounds,
     block_ranges,
 )
@@ -67,6 +68,8 @@ SubBlocks = Annotated[
     int, BeforeValidator(_mask), WithJsonSchema({"type": "string", "pattern": r"^(\d+(-\d+)?(,\d+(-\d+)?)*)?$"})
 ]
 
+
+SeenZones = Annotated[Text, Field(pattern=r"^[A-Za-z0-9]{1,16}(/[A-Za-z0-9]{1,16}){0,7}$")]
 
 Node = Annotated[
     Integer,
@@ -147,6 +150,16 @@ class DeviceTable(ColdDeviceTable):
     )
 
 
+class SeenTable(Table):
+    """Adjacent blocks of which lsmem printed something else than it would of this state."""
+
+    blocks: Blocks = Field(description='One block, or a range such as "33-40".')
+    removable: Flag | None = Field(None, description="What REMOVABLE was. Default: true.")
+    zones: SeenZones | None = Field(
+        None, description='What ZONES was, such as "Normal/Movable". Default: as it follows.'
+    )
+
+
 class StateTable(Table):
     """What a machine starts from instead of from boot."""
 
@@ -155,6 +168,7 @@ class StateTable(Table):
     ]
     devices: tuple[DeviceTable, ...] = Field((), description="The memory devices that are attached.")
     zones: tuple[ZoneTable, ...] = Field((), description="What is known of zones.")
+    seen: tuple[SeenTable, ...] = Field((), description="What lsmem printed, where memhp-sim show would print other.")
 
 
 def read_state(table: StateTable, block_bytes: int | None, faults: Faults) -> MachineState | None:
@@ -168,7 +182,8 @@ def read_state(table: StateTable, block_bytes: int | None, faults: Faults) -> Ma
     zones = tuple(
         ZoneBounds(entry.node, int(ZONE_BY_LABEL[entry.zone]), entry.start_pfn, *_pages(entry)) for entry in table.zones
     )
-    return MachineState(tuple(runs), zones, tuple(known))
+    seen = tuple(SeenRun(*entry.blocks, entry.removable, entry.zones) for entry in table.seen)
+    return MachineState(tuple(runs), zones, tuple(known), seen)
 
 
 def _pages(entry: ZoneTable) -> tuple[int, int, int | None, int | None]:
@@ -245,11 +260,13 @@ def state_tables(state: MachineState, block_bytes: int) -> dict[str, Any]:
         tables["devices"] = [_device_table(device) for device in state.devices]
     if state.zones:
         tables["zones"] = [_zone_table(zone) for zone in state.zones]
+    if state.seen:
+        tables["seen"] = [_seen_table(run) for run in state.seen]
     return tables
 
 
 def _block_table(run: BlockRun, covered: _Covered) -> dict[str, Any]:
-    table: dict[str, Any] = {"blocks": f"{run.first}-{run.end - 1}" if run.blocks > 1 else str(run.first)}
+    table: dict[str, Any] = {"blocks": _range(run.first, run.blocks)}
     if run.state != NR_ZONES:
         table["zone"] = _SEVERAL if run.state == SEVERAL_ZONES else ZONE_LABELS[run.state]
     if run.node:
@@ -257,6 +274,15 @@ def _block_table(run: BlockRun, covered: _Covered) -> dict[str, Any]:
     if run.boot is not covered.default_boot(run.first, run.blocks):
         table["boot"] = run.boot
     return table
+
+
+def _range(first: int, blocks: int) -> str:
+    return f"{first}-{first + blocks - 1}" if blocks > 1 else str(first)
+
+
+def _seen_table(run: SeenRun) -> dict[str, Any]:
+    said = {name: value for name in ("removable", "zones") if (value := getattr(run, name)) is not None}
+    return {"blocks": _range(run.first, run.blocks), **said}
 
 
 def _zone_table(zone: ZoneBounds) -> dict[str, Any]:

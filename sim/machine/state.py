@@ -84,16 +84,30 @@ class AttachedDevice(NamedTuple):
     state: str | None = None
 
 
+class SeenRun(NamedTuple):
+    """Adjacent blocks of which ``lsmem`` printed something else than it would of this state: for people to see again.
+
+    ``removable`` and ``zones`` (the words of ``valid_zones``, separated by ``/``) are None where it printed the same.
+    """
+
+    first: int
+    blocks: int
+    removable: bool | None = None
+    zones: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class MachineState:
     """What is there. ``blocks`` ascend and do not overlap; ``zones`` holds those whose bounds are known.
 
-    Nodes have the numbers that Linux gives them, in ``devices`` too.
+    On what was ``seen`` nothing depends but what is shown. Nodes have the numbers that Linux gives them, in ``devices``
+    too.
     """
 
     blocks: tuple[BlockRun, ...]
     zones: tuple[ZoneBounds, ...] = ()
     devices: tuple[AttachedDevice, ...] = ()
+    seen: tuple[SeenRun, ...] = ()
 
 
 class Ownership(NamedTuple):

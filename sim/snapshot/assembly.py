@@ -8,17 +8,19 @@ The steps: what kernel it is (:mod:`sim.snapshot.kernel_facts`), which blocks th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sim.snapshot.account import Assumed
 from sim.snapshot.block_map import block_map
 from sim.snapshot.draft import SOURCE, Draft
 from sim.snapshot.evidence import Evidence
+from sim.snapshot.facts_picture import picture_of_facts
 from sim.snapshot.from_blocks import from_blocks
 from sim.snapshot.guest_figures import figures, without_added
 from sim.snapshot.host_side import host_side
 from sim.snapshot.kernel_facts import kernel_facts
+from sim.snapshot.seen import seen_of
 from sim.snapshot.without_blocks import without_blocks
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
     draft = Draft(evidence, wishes, kernel, host)
     started = from_blocks(draft, blocks) if blocks is not None else without_blocks(draft)
     evidence.faults.raise_if_any(SOURCE)
-    machine = started.machine
+    machine = _with_seen(started.machine, facts)
     found = figures(evidence)
     guest = None
     if found is not None:
@@ -75,6 +77,14 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
         what = "the kernel puts new blocks online by itself, as its policy contig-zones decides"
         evidence.account.assumed.append(Assumed(what, "--policy NAME, or /sys/devices/system/memory"))
     return Imported(machine, kernel.line, _fields(draft, machine), policy, guest, evidence.account)
+
+
+def _with_seen(machine: MachineSpec, facts: Sequence[Facts]) -> MachineSpec:
+    """Return ``machine`` with what ``lsmem`` printed beyond its state, so that it can be shown again."""
+    picture = picture_of_facts(facts)
+    if picture is None or machine.state is None:
+        return machine
+    return replace(machine, state=replace(machine.state, seen=seen_of(picture.blocks, machine.state)))
 
 
 def _fields(draft: Draft, machine: MachineSpec) -> dict[str, Any]:

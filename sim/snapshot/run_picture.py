@@ -22,6 +22,7 @@ from sim.record.recorder import NO_DEVICE, EventKind
 from sim.record.series import run_series
 from sim.snapshot.picture import BlockView, DeviceView, Picture, Ratio, ZoneView
 from sim.snapshot.run_memory import memory_at
+from sim.snapshot.seen import as_seen
 from sim.snapshot.zone_totals import SEVERAL
 from sim.units import us_to_seconds
 
@@ -176,6 +177,8 @@ def _with_memory(
             remarks.append("Which zones an offline block may go to is not known.")
         else:
             blocks = tuple(view._replace(zones=choices.get(view.block, view.zones)) for view in blocks)
+    if machine.state is not None:
+        blocks = tuple(as_seen(blocks, machine.state.seen, at_start=at_us == 0))
     return _with_remarks(replace(picture, blocks=blocks, zones=zones, mem_total=total), *remarks)
 
 

@@ -136,6 +136,18 @@ RANGE                                  SIZE   STATE REMOVABLE BLOCK NODE        
 """
     )
     assert "\ndimm0     0      256M    256M   256M\nvm0       0      384M     64M     0B\n" in text
+    with (tmp_path / "state.toml").open("a") as file:
+        file.write(
+            'seen = [{ blocks = "2-3", removable = false, zones = "DMA32/Normal" }, { blocks = 50, zones = "Normal" }]'
+        )
+    again = [line.split()[-5:] for line in show(tmp_path / "state.toml").stdout.splitlines()[2:7]]
+    assert again == [
+        ["online", "yes", "1", "0", "DMA32"],
+        ["online", "no", "2-3", "0", "DMA32/Normal"],
+        ["online", "yes", "4-7", "0", "DMA32"],
+        ["online", "yes", "40-41", "0", "Movable"],
+        ["128M", "offline", "50", "0", "Normal"],
+    ]
 
 
 def test_devices_that_are_alike_share_a_line(tmp_path: Path) -> None:

@@ -79,6 +79,25 @@ def test_what_show_prints_of_the_recorded_maps_is_what_lsmem_prints(shared_dir: 
             assert json.loads(show(source, "--json"))["memory"] == entries
 
 
+def test_imported_machines_are_shown_as_lsmem_printed_them(shared_dir: Path, tmp_path: Path) -> None:
+    installed_version()
+    exact = 0
+    for number, picture in enumerate(recorded_maps(shared_dir).values()):
+        root, file = tmp_path / str(number), tmp_path / f"{number}.toml"
+        write_tree(root, picture)
+        done = CliRunner().invoke(main, ["import", str(root), "--out", str(file)], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        real = real_lsmem(root, "--output-all")
+        shown = show(file)
+        if all(view.zones and view.node is not None for view in picture.blocks):
+            exact += 1
+            assert shown.split()[: len(real.split())] == real.split()
+        else:  # what is not told is assumed, and shown
+            summary = real[real.index("Memory block size") :].split()
+            assert shown[shown.index("Memory block size") :].split()[: len(summary)] == summary
+    assert exact >= 2
+
+
 @pytest.mark.parametrize("name", ["f16-lsmem.txt", "f16-lsmem.json"])
 def test_outputs_of_the_field_come_out_as_they_went_in(shared_dir: Path, name: str) -> None:
     file = shared_dir / "cases" / "field" / name
