@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from sim.memory.errors import EINVAL
 from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, KIB, MIB
-from tests.reports.told import LINUX, ONE_DIMM, experiment, log, runs, scores, screen
+from tests.reports.told import LINUX, ONE_DIMM, experiment, imported, log, runs, scores, screen
 from workloads.steps import Steps
 
 if TYPE_CHECKING:
@@ -43,6 +44,28 @@ def test_the_wall_of_a_kata_guest_follows_from_what_free_shows(gib: int, fits: b
     assert not run.died
 
 
+FREE = """\
+              total        used        free      shared  buff/cache   available
+Mem:            108          22          61           0          25          77
+Swap:             0           0           0
+"""
+
+
+def test_the_same_wall_comes_out_of_what_free_printed_as_it_was_pasted(tmp_path: Path) -> None:
+    pasted, path = tmp_path / "free.txt", tmp_path / "kata.toml"
+    pasted.write_text(FREE)
+    imported(pasted, out=path)
+    tables = tomllib.loads(path.read_text())
+    assert tables["machines"][0]["boot_memory"] == "128MiB"
+    tables["machines"][0]["boot_memory"] = "256MiB"
+    tables["workloads"] = [
+        {**ONE_DIMM, "label": f"{gib} GiB", "sizes": [f"{gib}GiB"]} for gib in (12, 15)
+    ]  # fmt: skip
+    both = runs(tables, tmp_path)
+    assert [both.of(label).plugged_at_end // GIB for label in ("12 GiB", "15 GiB")] == [12, 0]
+    assert not any(run.died for run in both)
+
+
 VMEM_128 = """t_s,op,device,kind,size_bytes,block_bytes,max_bytes
 0,plug,vmem0,virtio-mem,0,2MiB,256MiB
 5,resize,vmem0,,128MiB,,
@@ -59,6 +82,18 @@ def test_a_guest_of_128_mib_grows_by_exactly_a_block(tmp_path: Path) -> None:
     assert int(totals[0]) == 98_740
     assert int(max(totals)) == 98_740 + 131_072
     assert run.first_failed_add is None
+
+
+def test_the_same_block_goes_into_the_guest_that_its_meminfo_describes(tmp_path: Path) -> None:
+    pasted, path = tmp_path / "meminfo.txt", tmp_path / "micro.toml"
+    figures = {"MemTotal": 98_740, "MemFree": 70_840, "Buffers": 0, "Cached": 5_000, "SReclaimable": 1_000}
+    pasted.write_text("".join(f"{name + ':':14} {kib:9} kB\n" for name, kib in figures.items()))
+    imported(pasted, out=path)
+    tables = tomllib.loads(path.read_text())
+    assert tables["machines"][0]["boot_memory"] == "128MiB"
+    run = runs({**tables, "workloads": [log(tmp_path, VMEM_128)]}, tmp_path).one
+    totals = run.sampled("mem_total") // KIB
+    assert (int(totals[0]), int(max(totals))) == (98_740, 98_740 + 131_072)
 
 
 @pytest.mark.parametrize(("size", "blocks"), [("128MiB", 0), ("1GiB", 1)])

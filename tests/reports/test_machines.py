@@ -8,9 +8,11 @@ import tomli_w
 from click.testing import CliRunner
 
 from sim.cli.main import main
+from sim.experiment.load import load
 from sim.memory.zones import ZONE_NORMAL
 from sim.record.recorder import EventKind
-from tests.reports.told import experiment, log, runs
+from sim.units import GIB
+from tests.reports.told import experiment, imported, log, runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +49,15 @@ def test_the_blocks_of_the_cxl_machine_come_out_to_the_number(tmp_path: Path) ->
     pasted.write_text(CXL)
     assert shown(path).startswith(CXL)
     assert shown(pasted).startswith(CXL)
+
+
+def test_the_cxl_machine_comes_out_of_its_lsmem_as_it_went_in(tmp_path: Path) -> None:
+    pasted, path = tmp_path / "lsmem.txt", tmp_path / "cxl.toml"
+    pasted.write_text(CXL)
+    imported(pasted, out=path)
+    assert shown(path).startswith(CXL)
+    nodes = load(path, idle=True).combinations[0].machine.spec.nodes
+    assert nodes[1].boot_memory == 16 * GIB
 
 
 def test_cxl_memory_that_is_added_later_gets_the_same_blocks(tmp_path: Path) -> None:

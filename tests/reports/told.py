@@ -54,6 +54,12 @@ def scores(run: Run) -> dict[str, float]:
     return compute_scores(run.result)
 
 
+def imported(*files: Path, out: Path) -> None:
+    """Make the experiment ``out`` of what was pasted, with ``memhp-sim import``."""
+    done = CliRunner().invoke(main, ["import", *map(str, files), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+
+
 def screen(tables: dict[str, Any], folder: Path) -> str:
     """What ``memhp-sim run`` prints, blanks made one."""
     path = folder / "report.toml"
