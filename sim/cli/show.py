@@ -146,7 +146,7 @@ def _of_experiment(path: Path, which: dict[str, Any]) -> tuple[Picture, dict[str
     combination = _combination(experiment, path, which["machine"], which["policy"])
     several = len(experiment.machines) > 1
     about = {"machine": combination.machine.label} if several else {}
-    if combination.machine.spec.cold_dimms and len(experiment.policies) > 1:
+    if len(experiment.policies) > 1:
         about["policy"] = combination.policy.label
     return picture_at_start(experiment, combination), about
 

@@ -23,14 +23,14 @@ def picture_text(picture: Picture, columns: Sequence[str] = COLUMNS, width: int 
     parts = [lsmem_text(picture, columns), _zone_table(picture)]
     labels = "".join(f"{label:<{USUAL.label}} {value}\n" for label, value in _figures(picture))
     parts += [part for part in (labels, _device_table(picture)) if part]
-    parts += ["".join(f"{line}\n" for line in textwrap.wrap(remark, width)) for remark in picture.remarks]
+    parts += ["".join(f"{line}\n" for line in textwrap.wrap(_printable(told), width)) for told in picture.remarks]
     return "\n".join(parts)
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> str:
     """Return a table as ``lsmem`` sets one; the first ``left`` columns are flush left, empty columns left out."""
     kept = [number for number in range(len(heading)) if any(row[number] for row in rows)]
-    lines = [[line[number] for number in kept] for line in (heading, *rows)]
+    lines = [[_printable(line[number]) for number in kept] for line in (heading, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(
         " ".join(
@@ -40,6 +40,11 @@ def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0)
         + "\n"
         for line in lines
     )
+
+
+def _printable(text: str) -> str:
+    """Return ``text``, which may be a stranger's, without what a terminal takes for more than a character."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _zone_table(picture: Picture) -> str:

@@ -133,3 +133,13 @@ def test_devices_are_plugged_as_the_host_says() -> None:
 def test_files_of_two_machines_or_moments_are_refused(other: Facts) -> None:
     with pytest.raises(InputError, match=r"b: has other memory blocks than lsmem.txt"):
         picture_of_facts([lsmem(), other])
+
+
+def test_names_that_strangers_gave_do_nothing_to_a_terminal() -> None:
+    devices = (DeviceFacts("evil\x1b[2J\nname", "dimm", size=GIB),)
+    zones = (ZoneView(0, "\x1b]0;title\x07", present=1),)
+    picture = picture_of_facts([lsmem(), Facts("\x1b[31mfile", "zoneinfo", zones=zones, devices=devices)])
+    assert picture is not None
+    text = str(picture)
+    assert "evil?[2J?name" in text
+    assert all(character.isprintable() or character == "\n" for character in text)
