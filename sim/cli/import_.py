@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sim.snapshot.account import Account
-    from sim.snapshot.assembly import Imported
 
 _EXAMPLES: Final = """\b
 For example:
@@ -75,7 +74,7 @@ def import_(  # noqa: PLR0913  one for each option
 
     Says line by line what was taken from where, what was assumed and what could not be known.
     """
-    from sim.experiment.imported import experiment_text
+    from sim.experiment.imported import experiment_tables, experiment_text
     from sim.memory.zones import ZONE_BY_LABEL
     from sim.snapshot.assembly import put_together
     from sim.snapshot.reading import read_facts
@@ -85,7 +84,7 @@ def import_(  # noqa: PLR0913  one for each option
         _check_target(out, force=force)
     number = None if zone is None else int(ZONE_BY_LABEL[zone])
     imported = put_together(read_facts(files), Wishes(boot_memory, kernel, architecture, page_size, number, policy))
-    tables, imported = _loadable(imported, policy)
+    tables = experiment_tables(imported, policy)
     text = experiment_text(tables, imported, files)
     if out is not None:
         from sim.results.atomic import write_atomically
@@ -115,28 +114,6 @@ def _check_target(out: Path, *, force: bool) -> None:
         raise BadInput(f"{out} is a folder")
     if out.exists() and not force:
         raise BadInput(f"{out} is there already; --force writes over it")
-
-
-def _loadable(imported: Imported, policy: str | None) -> tuple[dict[str, Any], Imported]:
-    """Return tables that load as an experiment: without the guest's own figures where no guest can have them."""
-    from dataclasses import replace
-
-    from sim.experiment.imported import experiment_tables
-    from sim.experiment.load import load
-    from sim.faults import InputError
-
-    tables = experiment_tables(imported, policy)
-    try:
-        load(tables, idle=True)
-    except InputError as error:
-        if not all(fault.key.startswith("guest.as") for fault in error.faults):
-            raise InputError("the machine that these files describe", error.faults) from error
-        what = "; ".join(fault.what for fault in error.faults)
-        imported.account.conflicts.append(f"MemTotal and what is in use: {what}. They are left out")
-        imported = replace(imported, figures=None)
-        tables = experiment_tables(imported, policy)
-        load(tables, idle=True)
-    return tables, imported
 
 
 def _as_json(account: Account) -> dict[str, Any]:

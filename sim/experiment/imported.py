@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tomli_w
 
+from sim.experiment.load import load
 from sim.experiment.state_tables import device_table, state_tables
+from sim.faults import InputError
 from sim.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sim.faults import Fault
     from sim.snapshot.assembly import Imported
 
 _SIZES: Final = frozenset({"block_size", "section_size", "page_size", "max_memory", "max_ram_below_4g", "movablecore"})
@@ -23,7 +26,37 @@ steps = ["plug dimm:16GiB"]"""
 
 
 def experiment_tables(imported: Imported, policy: str | None = None) -> dict[str, Any]:
-    """Return the tables of an experiment on the imported machine, with ``policy`` (a name) instead of its own."""
+    """Return the tables of an experiment on the imported machine, with ``policy`` (a name) instead of its own.
+
+    They load as they are: figures of a guest with which none could boot, and then the guest itself, are left out, and
+    the account says so. Raises InputError where the machine or the policy is none all the same.
+    """
+    tables = _tables(imported, policy)
+    faults = _faults(tables)
+    if faults and imported.figures is not None:
+        without = {**tables, "guest": {"model": "linux"}}
+        if not _faults(without):
+            what = "; ".join(fault.what for fault in faults)
+            imported.account.conflicts.append(f"MemTotal and what is in use: {what}. They are left out")
+            return without
+    if faults and not _faults(without := {**tables, "guest": {"model": "none"}}):
+        what = "; ".join(fault.what for fault in faults)
+        imported.account.unknown.append(f"who uses the memory: no guest is modelled, as none could boot on it ({what})")
+        return without
+    if faults:
+        raise InputError("the machine that these files describe", faults)
+    return tables
+
+
+def _faults(tables: dict[str, Any]) -> tuple[Fault, ...]:
+    try:
+        load(tables, idle=True)
+    except InputError as error:
+        return error.faults
+    return ()
+
+
+def _tables(imported: Imported, policy: str | None) -> dict[str, Any]:
     machine, spec = {"label": "imported"}, imported.machine
     nodes = [
         {"boot_memory": format_size(node.boot_memory), **({} if node.cpus is None else {"cpus": node.cpus})}

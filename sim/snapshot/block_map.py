@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.memory.zones import ZONE_BY_LABEL
 from sim.record.run_result import SEVERAL_ZONES
-from sim.units import format_size
+from sim.units import GIB, MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +19,8 @@ OFFLINE: Final = "offline"
 _SEVERAL: Final = "none"
 _ZONES: Final = {label.lower(): int(zone) for label, zone in ZONE_BY_LABEL.items()} | {_SEVERAL: SEVERAL_ZONES}
 _EXAMPLES: Final = 3
+_SMALLEST: Final = 2 * MIB
+_LARGEST: Final = 2 * GIB
 
 
 class Block(NamedTuple):
@@ -51,6 +53,12 @@ def block_map(evidence: Evidence) -> BlockMap | None:
     first, *others = sources
     if size is None:
         evidence.faults.add(f"{first.source}: lists blocks and not their size; lsmem prints it in its last lines")
+        return None
+    if size.value.bit_count() != 1 or not _SMALLEST <= size.value <= _LARGEST:
+        evidence.faults.add(
+            f"{size.source}: memory blocks of {format_size(size.value)}; what is modelled are powers of two from"
+            f" {format_size(_SMALLEST)} to {format_size(_LARGEST)}"
+        )
         return None
     views = {view.block: view for view in sorted(first.value, key=lambda view: view.block)}
     for other in others:

@@ -69,7 +69,7 @@ def places(
 ) -> dict[int, Place]:
     """Return where each block is. What no file says is assumed, and said.
 
-    ``nodes_by_host`` has the nodes of blocks that only the host tells; ``added_zone`` is where somebody says that added
+    ``nodes_by_host`` has the nodes of blocks that the host tells; ``added_zone`` is where somebody says that added
     blocks without a zone are.
     """
     found: dict[int, Place] = {}
@@ -79,7 +79,7 @@ def places(
     for block, known in blocks.blocks.items():
         start, end = block * blocks.block_size, (block + 1) * blocks.block_size
         near = spans.within(start, end)
-        node = known.node if known.node is not None else _node(near, nodes_by_host.get(block))
+        node = nodes_by_host.get(block, _only_node(near)) if known.node is None else known.node
         if node is None:
             no_node.append(block)
             node = 0
@@ -102,9 +102,9 @@ def places(
     return found
 
 
-def _node(near: Iterable[tuple[int, int]], by_host: int | None) -> int | None:
+def _only_node(near: Iterable[tuple[int, int]]) -> int | None:
     nodes = {node for node, _ in near}
-    return nodes.pop() if len(nodes) == 1 else by_host
+    return nodes.pop() if len(nodes) == 1 else None
 
 
 def _zone(known: Block, near: Sequence[tuple[int, int]], node: int) -> int | None:

@@ -147,6 +147,9 @@ def _contradictions(
         early = [
             block for block in own if there[block].online and there[block].zone not in (None, ZONE_NORMAL, ZONE_MOVABLE)
         ]
+        on = {there[block].node for block in own} - {None}
+        if len(on) > 1:
+            yield f"{spec.id} would have blocks on nodes {', '.join(sorted(map(str, on)))} at once"
         if early:
             yield f"{spec.id} would have {shown_blocks(early)} in zones that added memory never gets to"
 

@@ -10,8 +10,9 @@ from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import AttachedDevice, BlockRun, MachineState, ZoneBounds
 from sim.machine.state_plugged import piece_on
 from sim.memory.zones import NR_ZONES, ZONE_MOVABLE
+from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.account import Assumed
-from sim.snapshot.block_zones import Spans, movable_bytes, places, zone_number
+from sim.snapshot.block_zones import Spans, places, zone_number
 from sim.snapshot.boot_blocks import Split, blocks_of, split_by_host, split_without_host
 from sim.snapshot.draft import SOURCE
 from sim.snapshot.kernel_facts import read_command_line
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sim.snapshot.draft import Draft
     from sim.snapshot.evidence import Evidence
     from sim.snapshot.host_side import HostSide
+    from sim.snapshot.picture import ZoneView
 
 
 class Started(NamedTuple):
@@ -61,6 +63,11 @@ def from_blocks(draft: Draft, blocks: BlockMap) -> Started:
         evidence,
         added_zone=draft.wishes.zone,
     )
+    if not any(where[block].state not in (NR_ZONES, ZONE_MOVABLE) for block in split.boot & where.keys()):
+        evidence.faults.add(
+            "no block that is online in a kernel zone is left for boot memory, and a kernel runs in some: say with"
+            " --boot-memory SIZE how much was there at boot"
+        )
     evidence.faults.raise_if_any(SOURCE)
     nodes = _nodes(draft, split, where, blocks.block_size, amount if believed else draft.wishes.boot_memory)
     boot_memory = sum(node.boot_memory for node in nodes)
@@ -206,15 +213,7 @@ def _zone_bounds(draft: Draft, runs: Sequence[BlockRun], blocks: BlockMap) -> tu
     said = evidence.first("zones")
     if said is None:
         return ()
-    movable = sum(run.blocks for run in runs if run.state == ZONE_MOVABLE) * blocks.block_size
-    told = movable_bytes(said.value, page)
-    present = sum(zone.present or 0 for zone in said.value) * page
-    online = sum(run.blocks for run in runs if run.state != NR_ZONES) * blocks.block_size
-    wrong = None
-    if told != movable and not any(run.boot and run.state == ZONE_MOVABLE for run in runs):
-        wrong = f"ZONE_MOVABLE has {format_size(told)}, and the blocks in it are {format_size(movable)}"
-    elif present > online:
-        wrong = f"zones have {format_size(present)}, and the blocks that are online are {format_size(online)}"
+    wrong = next((odd for zone in said.value if (odd := _odd(zone, runs, blocks.block_size, page)) is not None), None)
     if wrong is not None:
         evidence.account.conflicts.append(f"{said.source}: {wrong}. The blocks are believed; zones are left out")
         return ()
@@ -227,3 +226,21 @@ def _zone_bounds(draft: Draft, runs: Sequence[BlockRun], blocks: BlockMap) -> tu
     if bounds:
         evidence.take("bounds and pages of zones", said)
     return bounds
+
+
+def _odd(zone: ZoneView, runs: Sequence[BlockRun], block_size: int, page: int) -> str | None:
+    """Return why a zone of so many pages cannot be made of these blocks, None if it can.
+
+    It has all that was added to it after boot, and at most all of its blocks and those that zones share.
+    """
+    number = zone_number(zone.zone)
+    if number is None or zone.present is None:
+        return None
+    on_node = [run for run in runs if run.node == zone.node]
+    own = [run for run in on_node if run.state == number]
+    least = sum(run.blocks for run in own if not run.boot) * block_size
+    most = sum(run.blocks for run in (*own, *(run for run in on_node if run.state == SEVERAL_ZONES))) * block_size
+    if least <= zone.present * page <= most:
+        return None
+    blocks = format_size(least) if least == most else f"from {format_size(least)} to {format_size(most)}"
+    return f"{zone.zone} of node {zone.node} has {format_size(zone.present * page)}, its blocks make {blocks}"

@@ -247,7 +247,7 @@ def test_zoneinfo_of_another_moment_is_told_and_left_out() -> None:
     found = imported(lsmem(blocks(*PC)), Facts("zoneinfo", "zoneinfo", zones=zones))
     assert found.machine.state is not None
     assert found.machine.state.zones == ()
-    assert "ZONE_MOVABLE has 1GiB, and the blocks in it are 0B" in found.account.conflicts[0]
+    assert "Movable of node 0 has 1GiB, its blocks make from 0B to 128MiB" in found.account.conflicts[0]
 
 
 def test_old_kernels_name_several_zones_of_an_online_block_the_one_it_is_in_first() -> None:
