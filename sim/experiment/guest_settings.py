@@ -107,6 +107,23 @@ def check_machine(machine: MachineSettings, guest: GuestSettings, faults: Faults
         faults.include(Fault(f"guest.{fault.key}" if fault.key else faults.key, fault.what) for fault in error.faults)
 
 
+def check_state(machine: MachineSettings, guest: GuestSettings, faults: Faults) -> None:
+    """Add to ``faults``, the collector of the state's key, why this guest cannot be in the state of this machine."""
+    from policies.fixed import Offline
+    from sim.engine import simulate
+    from sim.experiment import build
+    from sim.streams import Streams
+    from workloads.steps import Steps
+
+    spec = build.guest(guest)
+    if spec is None or machine.spec.state is None:
+        return
+    try:
+        simulate(machine.spec, Offline(), Steps(), Streams(0, 0), guest=replace(spec, draw=False), brief=True)
+    except InputError as error:
+        faults.include(Fault(faults.key, fault.what) for fault in error.faults)
+
+
 def arguments(configured: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``configured`` values as :class:`sim.guest.GuestParameters` takes them."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in configured.items()}

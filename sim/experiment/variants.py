@@ -139,6 +139,8 @@ class Variants:
         def make(faults: Faults) -> bool:
             sized = faults.below("nodes" if "nodes" in entry.table else "boot_memory")
             guest_settings.check_machine(machine, guest, sized)
+            if not faults:
+                guest_settings.check_state(machine, guest, faults.below("state"))
             return not faults
 
         return bool(self._once(("boot", label), entry, trials, make))

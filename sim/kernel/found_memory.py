@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sim.faults import Fault, InputError
 from sim.memory.groups import NO_GROUP
-from sim.record.recorder import NO_ZONE, EventKind
+from sim.record.recorder import NO_DEVICE, NO_ZONE, EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,6 +93,8 @@ def _find_alike(
                 guest.online(run.zone, node, first, count, block_pages)
             elif online and partly is not None:
                 _hand_over(guest, run, node, partly)
+    if device == NO_DEVICE:
+        plugged = 0  # of no device
     kind = EventKind.PLUG if online else EventKind.ADD
     core.record((core.env.now, int(kind), device, run.first, run.blocks, run.zone, plugged))
 

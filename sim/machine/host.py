@@ -115,10 +115,13 @@ class MachineHost:
 
     def _find(self, state: MachineState) -> None:
         """Take over the devices of a state, and the blocks that were added after boot."""
-        machine, context = self._machine, self._context
+        machine, core = self._machine, self._context.core
         owned = ownership(state, machine.block_size)
+        watched = core.guest
+        if self._guest is not None:
+            core.guest = self._guest.model  # no policy is told of what comes about here: all of it is there already
         for run in owned.others:
-            find(context.core, NO_DEVICE, [_found(run)], node=run.node)
+            find(core, NO_DEVICE, [_found(run)], node=run.node)
         self._area.find(device.spec for device in state.devices)
         for number, attached in enumerate(state.devices):
             spec = attached.spec
@@ -133,6 +136,7 @@ class MachineHost:
                 runs = owned.of_device(number)
                 partly = plugged_on(attached, runs, machine)
                 device.find([_found(run) for run in runs], spec.requested, partly=partly, usable=attached.usable)
+        core.guest = watched
 
     def state(self) -> MachineState:
         """Return what is there now: a run of the machine :func:`sim.machine.current_state.starting_from` it goes on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sim.memory.zones import NR_ZONES
 from sim.pages import SMALLEST_PAGE
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class BootMemory:
     kernel_pages: int
     movable_pages: int
     cma_pages: int = 0
+
+    @property
+    def offline_blocks(self) -> int:
+        """Boot blocks that are offline when the run starts."""
+        return sum(run.blocks for run in self.runs if run.zone == NR_ZONES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,9 @@ def plugged_by_events(rig: Rig) -> list[int]:
 def _summed_up(events: list[list[int]], devices: int) -> list[int]:
     plugged = [0] * devices
     for _, number, device, _, _, _, pages in events:
-        if number in _GIVES:
+        if device < 0:
+            assert not pages or number not in (*_GIVES, *_TAKES)
+        elif number in _GIVES:
             plugged[device] += pages
         elif number in _TAKES:
             plugged[device] -= pages

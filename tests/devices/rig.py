@@ -209,7 +209,7 @@ class Rig:
             memmap_on_memory=memmap_on_memory,  # type: ignore[arg-type]
             **options,
         )
-        layout = lay_out(self.machine)
+        self.layout = layout = lay_out(self.machine)
         self.env = simpy.Environment()
         self.recorder = Recorder()
         self.memory = layout.memory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from tests.support.reach import Reach
 
 if TYPE_CHECKING:
     from policies.contract import Policy
+    from sim.kernel.hotplug_core import HotplugCore
     from sim.memory.groups import MemoryGroup
     from sim.memory.hotplug import Memory
 
@@ -61,7 +62,14 @@ def counters(memory: Memory) -> dict[str, Any]:
     }
 
 
-def answers(rig: Rig) -> list[int]:
+class HasCore(Protocol):
+    """Whatever has a kernel and its memory."""
+
+    memory: Memory
+    core: HotplugCore
+
+
+def answers(rig: HasCore) -> list[int]:
     """What policies say of the next block of every group and node."""
     memory, view = rig.memory, rig.core.view
     pages = memory.block_pages
