@@ -1,0 +1,69 @@
+"""Machines of which no file lists the blocks: they boot, as their host or their totals have it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.devices.specs import DimmSpec, VirtioMemSpec
+from sim.faults import InputError
+from sim.machine.spec import NodeSpec
+from sim.machine.state import BlockRun
+from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
+from sim.record.run_result import SEVERAL_ZONES
+from sim.snapshot.facts import Facts
+from sim.snapshot.picture import ZoneView
+from sim.units import GIB, KIB, MIB
+from tests.snapshot.machines import dimm, imported, virtio_mem, xml
+
+
+def test_a_host_alone_makes_a_machine_that_boots_with_its_devices() -> None:
+    found = imported(xml(4 * GIB, virtio_mem("vm0", 8 * GIB, requested=GIB), dimm("d", node=1), cells=(3 * GIB, GIB)))
+    assert found.machine.state is None
+    assert found.machine.nodes == (NodeSpec(3 * GIB, cpus=True), NodeSpec(GIB, cpus=False))
+    assert found.machine.cold_devices == (
+        VirtioMemSpec("vm0", 8 * GIB, requested=GIB, address=5 * GIB),
+        DimmSpec("d", GIB, 1, address=13 * GIB),
+    )
+    assert any(each.startswith("in which zones the memory of the devices is") for each in found.account.unknown)
+
+
+def test_zones_alone_make_a_machine_to_which_movable_memory_was_added() -> None:
+    zones = (
+        ZoneView(0, "DMA32", spanned=262112, present=258013, managed=234484),
+        ZoneView(0, "Movable", spanned=262144, present=262144, managed=262144),
+    )
+    found = imported(Facts("zoneinfo", "zoneinfo", zones=zones))
+    assert found.machine.boot_memory == GIB
+    assert found.machine.state is not None
+    assert found.machine.state.blocks == (
+        BlockRun(0, 1, 0, SEVERAL_ZONES, boot=True),
+        BlockRun(1, 7, 0, ZONE_DMA32, boot=True),
+        BlockRun(32, 8, 0, ZONE_MOVABLE, boot=False),
+    )
+    odd = (zones[0], zones[1]._replace(present=250000))
+    assert imported(Facts("zoneinfo", "zoneinfo", zones=odd)).machine.movablecore == 250000 * 4096
+
+
+@pytest.mark.parametrize(
+    ("total", "boot_memory"),
+    [
+        (108 * MIB, 128 * MIB),  # kata-containers/agent issue 363
+        (98_740 * KIB, 128 * MIB),  # cloud-hypervisor issue 1593
+        (972 * MIB, GIB),  # home-assistant/operating-system issue 1156
+        (16_300_000 * KIB, 16 * GIB),
+        (65_700_000 * KIB, 64 * GIB),
+    ],
+)
+def test_mem_total_alone_makes_a_machine_of_a_round_size(total: int, boot_memory: int) -> None:
+    found = imported(Facts("free", "free", free={"total": total, "used": 20 * MIB}))
+    assert found.machine.boot_memory == boot_memory
+    assert found.figures == {"mem_total": total, "used": 20 * MIB, "boot_memory": boot_memory}
+    assert any(
+        each.what.startswith("boot memory ") and "--boot-memory" in each.otherwise for each in found.account.assumed
+    )
+
+
+def test_files_that_tell_nothing_of_memory_are_a_fault() -> None:
+    with pytest.raises(InputError, match="do not say how much boot memory there is: say it with --boot-memory"):
+        imported(Facts("cmdline", "cmdline", cmdline="quiet"))
+    assert imported(Facts("cmdline", "cmdline", cmdline="quiet"), boot_memory=GIB).machine.boot_memory == GIB
