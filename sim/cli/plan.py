@@ -20,6 +20,7 @@ For example:
   memhp-sim plan guest.toml --plug dimm:16GiB@0
   memhp-sim plan guest.toml --resize vmem0:64GiB --policy auto-movable:ratio=401
   memhp-sim plan guest.toml --plug dimm:16GiB --demand kernel:2GiB
+  memhp-sim plan lsmem.txt domain.xml --plug dimm:16GiB
 """
 
 
@@ -34,7 +35,7 @@ class _InOrder(click.Command):
 
 
 @click.command(cls=_InOrder, epilog=_EXAMPLES)
-@click.argument("file", metavar="MACHINE", type=click.Path(path_type=Path))
+@click.argument("files", metavar="MACHINE...", nargs=-1, required=True)
 @click.option(
     "--plug",
     multiple=True,
@@ -62,19 +63,21 @@ class _InOrder(click.Command):
 @click.option("--guest", is_flag=True, help="Model the guest (idle Debian) where the file does not.")
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save it as an experiment to run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan(file: Path, *, save: Path | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401  see below
+def plan(files: tuple[str, ...], *, save: Path | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401  see below
     """Say where plugged memory would go on a MACHINE, what it costs and whether it fails, and what would come back.
 
-    MACHINE is an experiment file (.toml; as memhp-sim import writes one): its machine, guest and policies count. Steps
-    are made in the order given, each when the guest is done with the one before; then everything that they added is
-    asked back, last things first. Without steps, all devices that the machine has are asked back.
+    MACHINE is an experiment file (.toml), of which machine, guest and policies count; or files of a real machine, such
+    as lsmem's output and libvirt's XML, which memhp-sim import knows (and says what it makes of them).
+
+    Steps are made in the order given, each when the guest is done with the one before; then everything that they added
+    is asked back, last things first. Without steps, all devices that the machine has are asked back.
     """
-    from sim.experiment.reading import read_toml
     from sim.what_if.plan import answer
     from sim.what_if.question import question
+    from sim.what_if.sources import read_source
 
     steps = _in_order(click.get_current_context().meta[_ORDER], options)
-    asked = question(read_toml(file), steps, source=str(file), folder=file.parent, **options)
+    asked = question(read_source(files), steps, **options)
     if save is not None:
         _save(asked, save)
     found = answer(asked)

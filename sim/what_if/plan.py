@@ -12,7 +12,6 @@ import numpy as np
 
 from sim.engine import WorkloadError
 from sim.experiment import build
-from sim.experiment.reading import read_toml
 from sim.kernel.diary import Decided, Failed, OutOfMemory, Refused
 from sim.kernel.policy_answers import PolicyError
 from sim.memory.errors import NAMES
@@ -22,6 +21,7 @@ from sim.units import us_to_seconds
 from sim.what_if.answer import Answer, Failure, Figures, Outcome, Piece, Reason, Return, Stay, Step, state_label
 from sim.what_if.look import Watched
 from sim.what_if.question import Question, question
+from sim.what_if.sources import Source, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ _VIRTIO_MEM: Final = "virtio-mem"
 
 
 def plan(
-    machine: Path | str | Mapping[str, Any],
+    machine: Path | str | Sequence[Path | str] | Mapping[str, Any],
     *steps: str,
     policies: Sequence[str] = (),
     label: str | None = None,
@@ -46,9 +46,10 @@ def plan(
 ) -> Answer:
     """Return what would become of ``steps`` on a ``machine``, and what would come back, as ``memhp-sim plan`` tells it.
 
-    ``machine`` is an experiment's file, or a mapping of the same shape, of which machines, guest and policies count;
-    ``label`` is that of one of several machines. Steps are such as ``"plug dimm:16GiB@0"``, ``"resize vmem0:64GiB"``,
-    ``"unplug dimm0"`` and ``"demand kernel:1GiB"`` (``docs/plan.md``); what they add is asked back in the end, and all
+    ``machine`` is an experiment's file, or a mapping of the same shape, of which machines, guest and policies count; or
+    one or several files that tell of a real machine, as ``memhp-sim import`` takes them. ``label`` is that of one of
+    several machines. Steps are such as ``"plug dimm:16GiB@0"``, ``"resize vmem0:64GiB"``, ``"unplug dimm0"`` and
+    ``"demand kernel:1GiB"`` (``docs/plan.md``); what they add is asked back in the end, and all
     devices that there are where none is about a device. ``policies`` are labels of the file's, or names with parameters
     (``"auto-movable:ratio=401"``). ``guest`` models one where the file does not. Sizes in the answer are bytes.
     Raises InputError with every fault.
@@ -56,12 +57,12 @@ def plan(
         >>> plan("guest.toml", "plug dimm:16GiB").outcomes[0].returned
     """
     if isinstance(machine, Mapping):
-        tables, source, folder = machine, "experiment", Path()
+        source = Source(machine, "experiment", Path())
     else:
-        tables, source, folder = read_toml(Path(machine)), str(machine), Path(machine).parent
+        source = read_source([machine] if isinstance(machine, (str, Path)) else machine)
     words = [step.strip().partition(" ") for step in steps]
     pairs = [(op, text.strip()) for op, _, text in words]
-    return answer(question(tables, pairs, source=source, folder=folder, machine=label, policies=policies, guest=guest))
+    return answer(question(source, pairs, machine=label, policies=policies, guest=guest))
 
 
 def answer(asked: Question) -> Answer:

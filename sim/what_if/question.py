@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.devices.specs import DeviceSpec
     from sim.experiment.plan import Cell, Experiment
     from sim.machine.spec import MachineSpec
+    from sim.what_if.sources import Source
 
 COMPARISONS: Final[tuple[dict[str, Any], ...]] = (
     {"name": "contig-zones"},
@@ -38,8 +39,8 @@ class Question:
     """An ``experiment`` of one cell for each policy, whose workload makes ``steps`` and asks back what they added.
 
     ``steps`` are as written, the last ``back`` of them ask back. ``own`` is the label of the machine's own policy, None
-    where it has several or none. ``source`` is the file, or what stands for it. ``remarks`` say what was left out of
-    it.
+    where it has several or none. ``source`` is the name of what it was read from; ``remarks`` say what was assumed, and
+    what was left out.
     """
 
     source: str
@@ -61,32 +62,33 @@ class Question:
 
 
 def question(
-    tables: Mapping[str, Any],
+    source: Source,
     steps: Iterable[tuple[str, str]] = (),
     *,
-    source: str,
-    folder: Path,
     machine: str | None = None,
     policies: Sequence[str] = (),
     guest: bool = False,
 ) -> Question:
-    """Return the question that the ``tables`` of an experiment pose with these ``steps``, each (op, what it is about).
+    """Return the question that the machine of ``source`` poses with these ``steps``, each (op, what it is about).
 
-    Paths in it are relative to ``folder``. ``machine`` is the label of one of several, ``policies`` are labels of the
+    ``machine`` is the label of one of several, ``policies`` are labels of the
     file's or names with parameters (``auto-movable:ratio=401``); ``guest`` models one where the file has none. Raises
     InputError with what is wrong.
     """
+    tables, name, folder, _ = source
     base = {key: value for key, value in tables.items() if key not in ("workloads", "sweep", "baseline", "published")}
     base["replications"] = 1
     if guest and "guest" not in base:
         base["guest"] = {"model": "linux"}
-    asked = _load(base, folder, source)
-    label = _one_machine(asked, machine, source)
+    asked = _load(base, folder, name)
+    label = _one_machine(asked, machine, name)
     base["machines"] = tuple(
         table for table, known in zip(base["machines"], asked.machines, strict=True) if known == label
     )
     known = next(each for each in asked.combinations if each.machine.label == label)
-    spec, remarks = known.machine.spec, [*_left_out(tables), *known.machine.notes(policies="policies" in base)]
+    spec = known.machine.spec
+    notes = known.machine.notes(policies="policies" in base)
+    remarks = (*source.remarks, *_left_out(tables), *(f"command line: {note}" for note in notes))
     if "policies" not in base:
         base["policies"] = ({"name": known.policy.plugin, **known.policy.parameters, "label": known.policy.label},)
     own = asked.policies[0] if len(asked.policies) == 1 else None
@@ -95,21 +97,21 @@ def question(
     back = _asked_back(requests, spec)
     if not requests and not back:
         what = "nothing is asked: name a step, such as --plug dimm:16GiB; the machine has no devices to ask back"
-        raise InputError(source, [Fault("", what)])
+        raise InputError(name, [Fault("", what)])
     everything = [written(request) for request in (*requests, *back)]
     guests = dict(base.get("guest", {}))
     if guests.get("model", "none") != "none":
         base["guest"] = {"sample_every": 1.0, **guests}
     workload = {"name": "steps", "steps": tuple(everything)}
-    experiment = _load({**base, "workloads": (workload,)}, folder, source)
-    return Question(source, experiment, tuple(everything), len(back), own, tuple(remarks))
+    experiment = _load({**base, "workloads": (workload,)}, folder, name)
+    return Question(name, experiment, tuple(everything), len(back), own, remarks)
 
 
-def _load(tables: Mapping[str, Any], folder: Path, source: str) -> Experiment:
+def _load(tables: Mapping[str, Any], folder: Path, name: str) -> Experiment:
     try:
         return load(tables, folder=folder, idle=True)
     except InputError as error:
-        raise InputError(source, error.faults) from error
+        raise InputError(name, error.faults) from error
 
 
 def _left_out(tables: Mapping[str, Any]) -> list[str]:
@@ -119,7 +121,7 @@ def _left_out(tables: Mapping[str, Any]) -> list[str]:
     return remarks
 
 
-def _one_machine(experiment: Experiment, label: str | None, source: str) -> str:
+def _one_machine(experiment: Experiment, label: str | None, name: str) -> str:
     """Return the label of the machine that is meant. Raises InputError where that is not clear."""
     labels = experiment.machines
     if label is not None:
@@ -128,7 +130,7 @@ def _one_machine(experiment: Experiment, label: str | None, source: str) -> str:
         return label
     if len(labels) > 1:
         what = f"has several machines; choose one with --machine: {', '.join(labels)}"
-        raise InputError(source, [Fault("", what)])
+        raise InputError(name, [Fault("", what)])
     return labels[0]
 
 

@@ -13,6 +13,7 @@ from sim.units import GIB, MIB
 from sim.what_if.answer import Answer, Figures, Outcome, Piece, Reason
 from sim.what_if.plan import answer, plan
 from sim.what_if.question import question
+from sim.what_if.sources import Source
 
 BLOCK = 128 * MIB
 MACHINE: dict[str, Any] = {"machines": [{"boot_memory": "4GiB"}]}
@@ -22,7 +23,7 @@ LINUX: dict[str, Any] = {"guest": {"model": "linux"}}
 def planned(*steps: str, policies: tuple[str, ...] = ("contig-zones",), **tables: Any) -> Answer:  # noqa: ANN401
     pairs = [(op, text) for op, _, text in (step.partition(" ") for step in steps)]
     whole = {**MACHINE, "policies": [{"name": "offline"}], **tables}
-    return answer(question(whole, pairs, source="guest.toml", folder=Path(), policies=policies))
+    return answer(question(Source(whole, "guest.toml", Path()), pairs, policies=policies))
 
 
 def only(*steps: str, policy: str = "contig-zones", **tables: Any) -> Outcome:  # noqa: ANN401

@@ -19,6 +19,7 @@ from sim.memory.errors import NAMES
 from sim.units import seconds_to_us
 from sim.what_if.plan import answer
 from sim.what_if.question import question
+from sim.what_if.sources import Source
 from tests.support.random_questions import random_question
 from tests.support.reread_run import Reread
 
@@ -45,7 +46,7 @@ def agrees(seed: int) -> bool:
     try:
         tables, steps, words = random_question(seed)
         name = tables["policies"][0].get("label", tables["policies"][0]["name"])
-        asked = question(tables, steps, source="random", folder=Path(), policies=[name])
+        asked = question(Source(tables, "random", Path()), steps, policies=[name])
     except InputError:
         return False
     planned = answer(asked)
@@ -181,7 +182,7 @@ def test_the_comparison_tells_a_difference() -> None:
         "policies": ({"name": "contig-zones"},),
     }
     steps = [("plug", "dimm:1GiB"), ("plug", "dimm:1GiB")]
-    asked = question(tables, steps, source="x", folder=Path(), policies=["contig-zones"])
+    asked = question(Source(tables, "x", Path()), steps, policies=["contig-zones"])
     planned = answer(asked)
     with TemporaryDirectory() as folder:
         results = run(asked.experiment, folder)

@@ -9,6 +9,7 @@ import pytest
 
 from sim.faults import InputError
 from sim.what_if.question import Question, question
+from sim.what_if.sources import Source
 
 MACHINE: dict[str, Any] = {"machines": [{"boot_memory": "4GiB"}], "policies": [{"name": "contig-zones"}]}
 WITH_GUEST = {**MACHINE, "guest": {"model": "linux"}}
@@ -16,7 +17,7 @@ WITH_GUEST = {**MACHINE, "guest": {"model": "linux"}}
 
 def asked(*steps: str, tables: dict[str, Any] | None = None, **options: Any) -> Question:  # noqa: ANN401
     pairs = [(op, text) for op, _, text in (step.partition(" ") for step in steps)]
-    return question(tables or MACHINE, pairs, source="guest.toml", folder=Path(), **options)
+    return question(Source(tables or MACHINE, "guest.toml", Path()), pairs, **options)
 
 
 def faults(*steps: str, **options: Any) -> list[str]:  # noqa: ANN401

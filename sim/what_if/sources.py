@@ -1,0 +1,53 @@
+"""The machine that somebody names: an experiment file, or what there is of a real one, put together on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sim.experiment.reading import read_toml
+from sim.faults import Fault, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Source(NamedTuple):
+    """The ``tables`` of an experiment, what they are called in messages, and the ``folder`` of their paths.
+
+    ``remarks`` say what was assumed.
+    """
+
+    tables: Mapping[str, Any]
+    name: str
+    folder: Path
+    remarks: tuple[str, ...] = ()
+
+
+def read_source(files: Sequence[str | Path]) -> Source:
+    """Return the machine in an experiment file (.toml), or that which ``memhp-sim import`` makes of ``files``.
+
+    Raises InputError with what cannot be read.
+    """
+    experiments = [file for file in files if Path(file).suffix == ".toml"]
+    if not experiments:
+        return _imported(files)
+    if len(files) > 1:
+        others = ", ".join(str(file) for file in files if file is not experiments[0])
+        raise InputError(str(experiments[0]), [Fault("", f"is a machine by itself; leave out {others}")])
+    path = Path(experiments[0])
+    return Source(read_toml(path), str(path), path.parent)
+
+
+def _imported(files: Sequence[str | Path]) -> Source:
+    from sim.experiment.imported import experiment_tables
+    from sim.snapshot.assembly import put_together
+    from sim.snapshot.reading import read_facts
+    from sim.snapshot.wishes import Wishes
+
+    imported = put_together(read_facts(files), Wishes())
+    account = imported.account
+    remarks = [*account.conflicts, *(f"assumed: {each.what}" for each in account.assumed)]
+    if remarks:
+        remarks.append("memhp-sim import says where all of it comes from, and takes what you know better")
+    return Source(experiment_tables(imported), ", ".join(map(str, files)), Path(), tuple(remarks))
