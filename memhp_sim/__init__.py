@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sim.faults import InputError
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
-    from sim.memory.zones import OnlineType, ZoneType
+    from sim.memory.zones import LEAVE_OFFLINE, OnlineType, ZoneType
     from sim.plugins.parameter_addresses import Address
     from sim.plugins.parameter_lists import ListOf, Row
     from sim.plugins.parameter_tables import Key, Table
@@ -73,7 +73,7 @@ _PLACES: Final = {
     "sim.faults": ("InputError",),
     "sim.memory.groups": ("GroupView",),
     "sim.memory.view": ("MemoryView",),
-    "sim.memory.zones": ("OnlineType", "ZoneType"),
+    "sim.memory.zones": ("LEAVE_OFFLINE", "OnlineType", "ZoneType"),
     "sim.plugins.parameter_addresses": ("Address",),
     "sim.plugins.parameter_lists": ("ListOf", "Row"),
     "sim.plugins.parameter_tables": ("Key", "Table"),
@@ -104,6 +104,7 @@ _PLACE_OF: Final = {name: module for module, names in _PLACES.items() for name i
 __all__ = [
     "GIB",
     "KIB",
+    "LEAVE_OFFLINE",
     "MIB",
     "SCORES",
     "TIB",

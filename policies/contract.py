@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from sim.memory.zones import OnlineType, ZoneType
+from sim.memory.zones import NoZone, OnlineType, ZoneType, zone_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +69,7 @@ class ZoneRequest:
 class Explanation:
     """A decision and why it was taken: ``reason`` is one line for a person, ``numbers`` the figures in it (pages)."""
 
-    zone: ZoneType
+    zone: ZoneType | NoZone
     reason: str
     numbers: Mapping[str, int]
 
@@ -160,6 +160,8 @@ class Policy(ABC):
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return the zone (a :class:`ZoneType` or its number) of the node that the block shall go to. Pure and fast.
 
+        LEAVE_OFFLINE: the block shall go nowhere. A new one stays offline, as if the kernel put none online; a program
+        that writes a plain ``online`` to it is refused (EPERM), and may write another word.
         Where ``request.why`` is not None, somebody wants to know the reason: tell it what was tested. Telling is up to
         the policy, and must not change the answer.
         """
@@ -168,7 +170,7 @@ class Policy(ABC):
         """Return what :meth:`zone_for` returns, with the reason that it tells. Called only when somebody asks."""
         request.why = why = Reason()
         try:
-            zone = ZoneType(self.zone_for(request, memory))
+            zone = zone_or_none(self.zone_for(request, memory))
         finally:
             request.why = None
         return Explanation(zone, why.text or f"{self.name}: {zone.label}", why.numbers)
@@ -177,7 +179,7 @@ class Policy(ABC):
         """Decide ``count`` adjacent blocks at once, ``request`` being the first: runs of (blocks, zone), in order.
 
         The result must be what ``count`` block-by-block calls give if every block is put online before the next is
-        decided. None says that this run has to be decided block by block.
+        decided, or left offline. None says that this run has to be decided block by block.
         """
         return None
 

@@ -81,7 +81,7 @@ def test_two_policies_see_the_same_requests() -> None:
 
 
 def test_the_log_gets_every_decision_with_its_reason() -> None:
-    log: list[tuple[int, int, int, ZoneType, str]] = []
+    log: list[tuple[int, int, int, int, str]] = []
 
     def note(t_us: int, told: Note) -> None:
         assert isinstance(told, Decided)

@@ -25,7 +25,7 @@ from policies.contract import Explanation, Policy, ZoneRequest
 from policies.testkit.machines import RandomMachine, seeded
 from sim.faults import MemhpSimError
 from sim.kernel.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone, flaws_of
-from sim.memory.zones import ZONE_LABELS, ZoneType
+from sim.memory.zones import NoZone, ZoneType, zone_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,12 +131,12 @@ class _Trial(RandomMachine):
         decided = []
         for block in range(first, first + count):
             decided.append(self._decide(block))
-            self._memory.online(block, decided[-1])
+            self._put(block, decided[-1])
         if expected is not None and expected != decided:
             at = next(at for at, pair in enumerate(zip(expected, decided, strict=True)) if pair[0] != pair[1])
             self._fail(
-                f"zones_for_run put block {first + at}, number {at + 1} of {count}, in {ZONE_LABELS[expected[at]]};"
-                f" asked block by block the policy puts it in {ZONE_LABELS[decided[at]]}"
+                f"zones_for_run put block {first + at}, number {at + 1} of {count}, in {_label(expected[at])};"
+                f" asked block by block the policy puts it in {_label(decided[at])}"
             )
 
     def _decide(self, block: int) -> int:
@@ -149,12 +149,12 @@ class _Trial(RandomMachine):
 
         zone, again = ask(), ask()
         if again != zone:
-            self._fail(f"zone_for said {ZONE_LABELS[zone]} and then {ZONE_LABELS[again]} of the same block {block}")
+            self._fail(f"zone_for said {_label(zone)} and then {_label(again)} of the same block {block}")
         explanation: Explanation = self._checked(
             checked_explanation, self._call("explain", lambda: policy.explain(request, view), asked), block
         )
-        if explanation.zone != zone or not isinstance(explanation.zone, ZoneType):
-            self._fail(f"zone_for chose {ZONE_LABELS[zone]} for block {block} and explain {explanation.zone!r}")
+        if explanation.zone != zone or not isinstance(explanation.zone, (ZoneType, NoZone)):
+            self._fail(f"zone_for chose {_label(zone)} for block {block} and explain {explanation.zone!r}")
         reason: object = explanation.reason
         if not isinstance(reason, str) or not reason.strip() or "\n" in reason:
             self._fail(f"the reason for block {block} must be one line of text, but is {reason!r}")
@@ -214,6 +214,10 @@ _ZONE: Final = attrgetter("present", "present_early", "managed", "cma", "start",
 _TOTALS: Final = attrgetter("movable", "early_kernel", "kernel", "dynamic_movable")
 _GROUP: Final = attrgetter("id", "node", "max_pages", "unit_pages", "kernel", "movable", "blocks")
 _REQUEST: Final = attrgetter(*ZoneRequest.__slots__)
+
+
+def _label(zone: int) -> str:
+    return zone_or_none(zone).label
 
 
 def _fields(request: object) -> tuple[object, ...]:

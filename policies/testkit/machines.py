@@ -13,7 +13,7 @@ from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.blocks import BLOCK_OFFLINE, FIRST_ZONE_CODE, BlockTable
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryUse, MemoryView
-from sim.memory.zones import ZONE_MOVABLE
+from sim.memory.zones import LEAVE_OFFLINE, ZONE_MOVABLE
 from sim.pages import SMALLEST_PAGE
 from sim.units import GIB, KIB, MIB, format_size
 
@@ -204,7 +204,12 @@ class RandomMachine(ABC):
                 first = block * self._memory.block_pages
                 self._memory.online(block, node.default_kernel_zone(first, self._memory.block_pages))
             else:
-                self._memory.online(block, self._decide(block))
+                self._put(block, self._decide(block))
+
+    def _put(self, block: int, zone: int) -> None:
+        """Put a block online in ``zone``, or leave it offline if that was the answer."""
+        if zone != LEAVE_OFFLINE:
+            self._memory.online(block, zone)
 
     def _remove(self) -> None:
         """Remove what is offline, forget groups that are empty, and tell the policy of pressure."""

@@ -7,6 +7,7 @@ guest (``HotplugCore.offline_block``).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sim.devices.static_device import StaticDevice
@@ -141,7 +142,8 @@ class Dimm(StaticDevice):
         if any(where[block] >= BLOCK_MIXED for block in blocks):
             for block in sorted(to_put_back):
                 core.listener.put_back(block)
-                core.put_back(self.index, block)
+                with suppress(HotplugError):  # the policy may leave it offline; acpi_bus_online() goes on all the same
+                    core.put_back(self.index, block)
             context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
         else:
             self._remove()

@@ -17,7 +17,7 @@ from sim.kernel.shortage import kernel_room, no_memory_for_memmap
 from sim.kernel.worker import HotplugLock, Threads
 from sim.kernel.zone_choice import ZoneChoice
 from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZONE_CODE
-from sim.memory.errors import EBUSY, EINVAL, HotplugError
+from sim.memory.errors import EBUSY, EINVAL, EPERM, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryView
 from sim.memory.zones import MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, NR_ZONES
@@ -141,13 +141,9 @@ class HotplugCore:
             self.record((self.env.now, _ADD, device, first, count, NO_ZONE, pages - withheld))
             self.listener.left_offline(self, first, count)
         elif count == 1:
-            zone_type = self.zone_choice.decide(online_type, first)
-            memory.online(first, zone_type, withheld=withheld)
-            if guest is not None:
-                guest.online(zone_type, memory.blocks.node[first], first, 1, pages - withheld)
-            self.record((self.env.now, _PLUG, device, first, 1, zone_type, pages - withheld))
+            self._put_online(device, first, 1, self.zone_choice.decide(online_type, first), pages - withheld)
         else:
-            self._online_new_run(device, first, count, online_type, withheld)
+            self._online_new_run(device, first, count, online_type)
         self.listener.added()
 
     def plug_block(self, device: int, block: int, group: MemoryGroup, pages: int) -> int:
@@ -183,8 +179,12 @@ class HotplugCore:
                 raise failed(choice.policy, error, block) from error
             if zone_type.__class__ is not int or not 0 <= zone_type < NR_ZONES:
                 zone_type = checked_zone(choice.policy, zone_type, block)
+                if zone_type == NO_ZONE:
+                    return self._put_online(device, block, 1, zone_type, pages)
         else:
             zone_type = choice.decide(online_type, block)
+            if zone_type == NO_ZONE:
+                return self._put_online(device, block, 1, zone_type, pages)
         memory.online(block, zone_type, 1, memory.block_pages - pages)
         if guest is not None:
             guest.online(zone_type, group.node, block, 1, pages)
@@ -195,28 +195,32 @@ class HotplugCore:
         """Whether the memmap of a range of ``count`` blocks lies in the range itself, where a driver asks for that."""
         return can_self_host(self.memory, self.memmap_on_memory, self.series, count)
 
-    def _online_new_run(self, device: int, first: int, count: int, online_type: int, withheld: int) -> None:
-        """Put freshly added adjacent blocks online, as many at once as the policy can decide at once.
-
-        ``withheld`` pages are missing at the end of the run; only single blocks of virtio-mem have any.
-        """
-        memory = self.memory
-        guest = self.guest
-        node = memory.blocks.node[first]
+    def _online_new_run(self, device: int, first: int, count: int, online_type: int) -> None:
+        """Put freshly added adjacent blocks online, as many at once as the policy can decide at once."""
+        block_pages = self.memory.block_pages
         end = first + count
         for length, zone_type in self.zone_choice.decide_run(first, count, online_type):
-            memory.online(first, zone_type, length)
-            if guest is not None:
-                guest.online(zone_type, node, first, length, memory.block_pages)
-            self.record((self.env.now, _PLUG, device, first, length, zone_type, length * memory.block_pages))
+            self._put_online(device, first, length, zone_type, length * block_pages)
             first += length
         while first < end:
-            zone_type = self.zone_choice.decide(online_type, first)
-            memory.online(first, zone_type)
-            if guest is not None:
-                guest.online(zone_type, node, first, 1, memory.block_pages)
-            self.record((self.env.now, _PLUG, device, first, 1, zone_type, memory.block_pages))
+            self._put_online(device, first, 1, self.zone_choice.decide(online_type, first), block_pages)
             first += 1
+
+    def _put_online(self, device: int, first: int, count: int, zone_type: int, pages: int) -> int:
+        """Put freshly added adjacent blocks online, ``pages`` of them plugged, or leave them offline: as was decided.
+
+        Pages that are not plugged are missing at the end; only single blocks of virtio-mem have any.
+        """
+        memory = self.memory
+        if zone_type == NO_ZONE:
+            self.record((self.env.now, _ADD, device, first, count, NO_ZONE, pages))
+            self.listener.left_offline(self, first, count)
+            return NO_ZONE
+        memory.online(first, zone_type, count, count * memory.block_pages - pages)
+        if self.guest is not None:
+            self.guest.online(zone_type, memory.blocks.node[first], first, count, pages // count)
+        self.record((self.env.now, _PLUG, device, first, count, zone_type, pages))
+        return zone_type
 
     def remove(self, device: int, first: int, count: int, *, plugged: int | None = None) -> None:
         """Remove offline blocks.
@@ -234,7 +238,7 @@ class HotplugCore:
     def online_block(self, device: int, block: int, online_type: int, *, tell_owner: bool = True) -> int:
         """Put one offline block online and return its zone type.
 
-        Raises EINVAL where it is not offline, EBUSY where its driver vetoes it.
+        Raises EINVAL where it is not offline, EBUSY where its driver vetoes it, EPERM where the policy leaves it so.
         """
         memory = self.memory
         blocks = memory.blocks
@@ -248,6 +252,8 @@ class HotplugCore:
                 raise HotplugError(EBUSY, f"the driver of block {block} vetoes onlining it")
             withheld = owner.unplugged_pages(block)
         zone_type = self.zone_choice.decide(online_type, block)
+        if zone_type == NO_ZONE:
+            raise HotplugError(EPERM, f"the policy leaves block {block} offline")
         memory.online(block, zone_type, withheld=withheld)
         if self.guest is not None:
             self.guest.online(zone_type, blocks.node[block], block, 1, memory.block_pages - withheld)

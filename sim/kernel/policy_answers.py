@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 
 from policies.contract import Explanation, UserSpaceRule, UserSpaceRules
 from sim.faults import MemhpSimError
-from sim.memory.zones import NR_ZONES, ZONE_LABELS, OnlineType, ZoneType
+from sim.memory.zones import LEAVE_OFFLINE, NR_ZONES, ZONE_LABELS, OnlineType, ZoneType, zone_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,8 +88,8 @@ def is_zone(answer: object) -> TypeGuard[int]:
 
 
 def checked_zone(policy: Policy, answer: object, block: int) -> int:
-    """Return the zone's number. Raises PolicyError where the answer is no zone."""
-    if is_zone(answer):
+    """Return the zone's number, or LEAVE_OFFLINE's. Raises PolicyError where the answer is neither."""
+    if is_zone(answer) or answer is LEAVE_OFFLINE:
         return int(answer)
     raise PolicyError(
         f"policy {_name(policy)} answered {answer!r} for block {block}, which is none of the zones {_ZONES}"
@@ -122,7 +122,7 @@ def checked_runs(policy: Policy, answer: object, first: int, count: int) -> list
 
 def checked_explanation(policy: Policy, answer: object, block: int) -> Explanation:
     """Return the explanation. Raises PolicyError where the answer is none, or names no zone."""
-    if isinstance(answer, Explanation) and is_zone(answer.zone):
+    if isinstance(answer, Explanation) and (is_zone(answer.zone) or answer.zone is LEAVE_OFFLINE):
         return answer
     raise PolicyError(
         f"policy {_name(policy)} explained block {block} by {answer!r}, which is no Explanation of a zone"
@@ -141,7 +141,7 @@ def failed_under_pressure(policy: Policy, error: BaseException, node: int) -> Po
 
 def contradicts(policy: Policy, zone_type: int, explanation: Explanation, block: int) -> PolicyError:
     """Return the error for a policy that explains another zone than it chose."""
-    chosen, explained = ZONE_LABELS[zone_type], ZONE_LABELS[explanation.zone]
+    chosen, explained = (zone_or_none(zone).label for zone in (zone_type, explanation.zone))
     return PolicyError(f"policy {_name(policy)} chose {chosen} for block {block} and explained {explained}")
 
 

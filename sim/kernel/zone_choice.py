@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from policies.contract import Explanation, Policy, ZoneRequest
 from sim.kernel.policy_answers import checked_explanation, checked_runs, checked_zone, contradicts, failed
 from sim.memory.zones import (
+    LEAVE_OFFLINE,
     MMOP_ONLINE,
     MMOP_ONLINE_KERNEL,
     MMOP_ONLINE_MOVABLE,
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 class ZoneChoice:
     """Chooses and explains zones of blocks, as the policy says or the online type itself does.
 
-    ``policy`` is changed by :meth:`set_policy` only. ``decisions`` counts what the policy decided for blocks that went
-    online. ``tell_offline`` tells the policy that a block has left a zone, and is None where it does not want to know.
-    ``request`` is the one object in which the policy is told of a block.
+    ``policy`` is changed by :meth:`set_policy` only. ``decisions`` counts what the policy decided for blocks that were
+    to go online. ``tell_offline`` tells the policy that a block has left a zone, and is None where it does not want to
+    know. ``request`` is the one object in which the policy is told of a block.
     """
 
     __slots__ = ("_memory", "_tell_reason", "decisions", "policy", "request", "tell_offline", "view", "wants_reasons")
@@ -71,7 +72,7 @@ class ZoneChoice:
     def choose(self, online_type: int, block: int) -> int:
         """Return the zone type that ``block`` goes to when it is put online with ``online_type`` now. No side effect.
 
-        Raises PolicyError where the policy fails.
+        LEAVE_OFFLINE's number where the policy will not have it online. Raises PolicyError where the policy fails.
         """
         if online_type == MMOP_ONLINE_MOVABLE:
             return ZONE_MOVABLE
@@ -132,7 +133,8 @@ class ZoneChoice:
 
     def valid_zones(self, block: int) -> list[int]:
         """Return what ``valid_zones`` of an offline block lists: the choice of ``online``, the kernel's, MOVABLE."""
-        zones = [self.choose(MMOP_ONLINE, block)]
+        chosen = self.choose(MMOP_ONLINE, block)
+        zones = [] if chosen == LEAVE_OFFLINE else [chosen]
         for online_type in (MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE):
             zone_type = self.choose(online_type, block)
             if zone_type not in zones:

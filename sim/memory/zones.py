@@ -36,6 +36,26 @@ ZONE_MOVABLE: Final = int(ZoneType.MOVABLE)
 NR_ZONES: Final = len(ZoneType)
 
 
+class NoZone(IntEnum):
+    """What a policy answers instead of a zone."""
+
+    LEAVE_OFFLINE = -1
+
+    @property
+    def label(self) -> str:
+        """What becomes of the block."""
+        return "offline"
+
+
+LEAVE_OFFLINE: Final = NoZone.LEAVE_OFFLINE
+"""The block shall not go online, for all that the policy is asked: it stays as it is."""
+
+
+def zone_or_none(zone: int) -> ZoneType | NoZone:
+    """Return what a zone's number stands for, LEAVE_OFFLINE's too."""
+    return LEAVE_OFFLINE if zone == LEAVE_OFFLINE else ZoneType(zone)
+
+
 class OnlineType(IntEnum):
     """The words of ``auto_online_blocks`` and ``memoryN/state``, numbered as the kernel does (``MMOP_*``)."""
 

@@ -54,6 +54,7 @@ NAMES = [
     "ShadowedError",
     "Streams",
     "Table",
+    "LEAVE_OFFLINE",
     "Key",
     "UserSpaceRule",
     "UserSpaceRules",

@@ -15,7 +15,7 @@ from policies.contract import Explanation, Policy, UserSpaceRule, UserSpaceRules
 from policies.fixed import OnlineKernel, OnlineMovable
 from policies.testkit import PolicyCheckError, check_policy
 from policies.udev import Udev
-from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
+from sim.memory.zones import LEAVE_OFFLINE, ZONE_MOVABLE, ZONE_NORMAL, OnlineType, ZoneType
 from sim.plugins.lookup import POLICY, find, names
 
 if TYPE_CHECKING:
@@ -23,6 +23,44 @@ if TYPE_CHECKING:
 
     from policies.contract import ZoneRequest
     from sim.memory.view import MemoryView
+
+
+class LeavesSome(AutoMovable):
+    """Leaves every third block offline, and decides the others as auto-movable does."""
+
+    name = "leaves-some"
+
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        if request.first_page // request.pages % 3 == 0:
+            if request.why is not None:
+                request.why("every third block")
+            return LEAVE_OFFLINE
+        return super().zone_for(request, memory)
+
+    def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
+        return None
+
+
+class LeavesSomeInRuns(Policy):
+    """Leaves every third block offline, the others go to ZONE_MOVABLE; says so for whole runs."""
+
+    name = "leaves-some-in-runs"
+    summary = "every third block stays offline"
+
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        return LEAVE_OFFLINE if request.first_page // request.pages % 3 == 0 else ZONE_MOVABLE
+
+    def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
+        first = request.first_page // request.pages
+        return [(1, LEAVE_OFFLINE if block % 3 == 0 else ZONE_MOVABLE) for block in range(first, first + count)]
+
+
+class ForgetsInRuns(LeavesSomeInRuns):
+    """Forgets in runs what it says of single blocks."""
+
+    def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
+        return [(count, ZONE_MOVABLE)]
+
 
 VARIANTS: dict[str, Callable[[], Policy]] = {
     "auto-movable, ratio 0": lambda: AutoMovable(ratio=0),
@@ -33,6 +71,8 @@ VARIANTS: dict[str, Callable[[], Policy]] = {
     "patch 2, ratio 100, not numa-aware": lambda: AutoMovablePatch2(ratio=100, numa_aware=False),
     "patch 8, ratio 100, not numa-aware": lambda: AutoMovablePatch8(ratio=100, numa_aware=False),
     "contig-zones with movable_node": lambda: ContigZones(movable_node=True),
+    "leaves some blocks offline": LeavesSome,
+    "leaves some blocks offline, in runs": LeavesSomeInRuns,
     "udev, online_movable": lambda: Udev(state="online_movable"),
     "udev, online_kernel": lambda: Udev(state="online_kernel"),
 }
@@ -74,6 +114,15 @@ def test_the_machines_show_both_kinds_of_zone_and_whole_runs() -> None:
     assert report.zones[ZONE_NORMAL] > 1_000
     low = check_policy(OnlineKernel, machines=MACHINES).zones[1]
     assert low > 10, "blocks in the hole below 4 GiB, and boot blocks that come back, become DMA32"
+
+
+def test_a_policy_that_leaves_blocks_offline_is_asked_on_and_held_to_it() -> None:
+    report = check_policy(LeavesSome, machines=MACHINES)
+    assert report.zones[LEAVE_OFFLINE] > 500
+    assert min(report.zones[ZONE_MOVABLE], report.zones[ZONE_NORMAL]) > 100
+    assert check_policy(LeavesSomeInRuns, machines=MACHINES).runs > 100
+    with pytest.raises(PolicyCheckError, match="in Movable; asked block by block the policy puts it in offline"):
+        check_policy(ForgetsInRuns)
 
 
 def test_one_machine_alone_and_an_instance_left_alone() -> None:
