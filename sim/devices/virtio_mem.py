@@ -17,7 +17,7 @@ from sim.devices.virtio_mem_mode import VirtioMemParameters, piece_of
 from sim.devices.virtio_mem_sbm import SubBlockMode
 from sim.kernel.found_memory import FoundBlock, find
 from sim.kernel.worker import Worker
-from sim.memory.errors import EAGAIN, EBUSY, ENOMEM, ENOSPC, ETXTBSY
+from sim.memory.errors import EAGAIN, EBUSY, ENODEV, ENOMEM, ENOSPC, ETXTBSY
 from sim.record.device_group import dynamic_group
 from sim.units import GIB
 
@@ -146,7 +146,11 @@ class VirtioMem:
 
     def kick(self) -> None:
         """Have the worker look at the request now, unless it is at work already (it will look again by itself)."""
-        if not self._worker.busy and not self.broken:
+        if not self.parameters.driver:
+            self.stalled = ENODEV  # nobody hears of it
+            if self._done is not None:
+                self._done(self.name, self.stalled == 0)
+        elif not self._worker.busy and not self.broken:
             self._worker.start(self._run())
 
     def admits(self, amount: int) -> bool:

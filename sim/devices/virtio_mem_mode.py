@@ -22,13 +22,14 @@ class VirtioMemParameters:
     """Module parameters of the driver, and what differs between machines of the device.
 
     ``bbm_block_size`` in bytes, 0 for the smallest possible; ``usable_extent``: bytes beyond the request that QEMU lets
-    the guest use, twice the largest section or huge page.
+    the guest use, twice the largest section or huge page. Without a ``driver`` in the guest nobody hears of requests.
     """
 
     unplug_online: bool = True
     force_bbm: bool = False
     bbm_block_size: int = 0
     usable_extent: int = 256 * MIB
+    driver: bool = True
 
 
 class Piece(NamedTuple):

@@ -160,6 +160,9 @@ class MachineTable(Table):
         PlainValidator(_memmap_on_memory),
         WithJsonSchema({"enum": [True, False, "force"]}),
     ] = Field(None, description="Module parameter memory_hotplug.memmap_on_memory.")
+    virtio_mem_driver: Flag | None = Field(
+        None, description="Whether the guest has a driver for virtio-mem devices. Default true."
+    )
     virtio_mem_unplug_online: Flag | None = Field(None, description="Module parameter virtio_mem.unplug_online.")
     virtio_mem_force_bbm: Flag | None = Field(None, description="Module parameter virtio_mem.force_bbm.")
     virtio_mem_bbm_block_size: Size | None = Field(None, description="Module parameter virtio_mem.bbm_block_size.")

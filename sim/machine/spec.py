@@ -84,7 +84,8 @@ class MachineSpec:
     name (0: 3.5 GiB); ``firmware_pages`` what firmware keeps at the top of low memory (0: as
     :func:`sim.machine.address_map.firmware_pages` says); ``memmap_on_memory`` the parameter of that name (False, True
     or ``"force"``); ``virtio_mem_unplug_online``, ``virtio_mem_force_bbm`` and ``virtio_mem_bbm_block_size`` (bytes)
-    the module parameters of the driver, which hold for all its devices; ``architecture`` a name of
+    the module parameters of the driver, which hold for all its devices; ``virtio_mem_driver`` whether the guest has
+    one at all; ``architecture`` a name of
     :data:`sim.machine.architecture.ARCHITECTURES` (None: x86-64, or with larger pages arm64); ``page_size`` the base
     page; ``bare_metal`` whether it is no virtual machine, which rules of user space may ask (``systemd-detect-virt``);
     ``state`` what the machine starts from instead of from boot, with its ``block_size`` given: nodes then have the
@@ -123,6 +124,7 @@ class MachineSpec:
     virtio_mem_unplug_online: bool = True
     virtio_mem_force_bbm: bool = False
     virtio_mem_bbm_block_size: int = 0
+    virtio_mem_driver: bool = True
     architecture: str | None = None
     page_size: int = SMALLEST_PAGE
     bare_metal: bool = False

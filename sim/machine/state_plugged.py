@@ -21,6 +21,7 @@ def parameters_of(spec: VirtioMemSpec, machine: MachineSpec) -> VirtioMemParamet
         spec.force_bbm or machine.virtio_mem_force_bbm,
         spec.bbm_block_size or machine.virtio_mem_bbm_block_size,
         machine.built_for.usable_extent,
+        machine.virtio_mem_driver,
     )
 
 

@@ -73,6 +73,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         "max_memory": "80GiB",
         "memmap_on_memory": True,
         "bare_metal": True,
+        "virtio_mem_driver": False,
     }
     found = one(machines=[machine]).machine.spec
     assert found == MachineSpec(
@@ -92,6 +93,7 @@ def test_every_key_of_a_machine_arrives_where_it_belongs() -> None:
         max_memory=80 * GIB,
         memmap_on_memory=True,
         bare_metal=True,
+        virtio_mem_driver=False,
     )
     split = one(machines=[{"boot_memory": "4GiB", "movablecore": "512MiB"}]).machine.spec
     assert (split.nodes, split.movablecore) == ((NodeSpec(4 * GIB),), 512 * MIB)
@@ -372,6 +374,7 @@ def test_the_written_experiment_has_every_key_of_the_file_and_the_defaults() -> 
             "max_ram_below_4g": "0B",
             "firmware_pages": 0,
             "memmap_on_memory": False,
+            "virtio_mem_driver": True,
             "virtio_mem_unplug_online": True,
             "virtio_mem_force_bbm": False,
             "virtio_mem_bbm_block_size": "0B",
