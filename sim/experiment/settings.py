@@ -31,10 +31,14 @@ class MachineSettings:
     said: CommandLine | None = None
 
     def notes(self, *, policies: bool) -> list[str]:
-        """Return what is to be told of the command line; ``policies``: the experiment has some of its own."""
+        """Return what is to be told of the command line, and what of the machine's state is assumed.
+
+        ``policies``: the experiment has some of its own.
+        """
+        assumed = self._assumed()
         if self.said is None:
-            return []
-        lines = self.said.notes()
+            return assumed
+        lines = self.said.notes() + assumed
         if policies and self.said.policy:
             words = " ".join(dict.fromkeys(self.said.words[name] for name in self.said.policy))
             lines.insert(0, f"{words}: not used, as the experiment has policies of its own")
@@ -43,6 +47,11 @@ class MachineSettings:
                 0, "no memhp_default_state=: new blocks stay offline, as in a kernel built with upstream's default"
             )
         return lines
+
+    def _assumed(self) -> list[str]:
+        from sim.machine.boot_layout import lay_out
+
+        return [] if self.spec.state is None else [f"state: {line}" for line in lay_out(self.spec).assumed]
 
     def identity(self) -> dict[str, Any]:
         """Return the label and all fields of the machine."""

@@ -100,8 +100,8 @@ def _find_ranges(layout: StateLayout) -> None:
     layout.ranges = ranges
     holes = " but for page 0 and the 388 KiB below 1 MiB" if machine.built_for.pc_layout else ""
     layout.assumed.append(
-        "Boot memory has other blocks than QEMU would give this machine: which pages of them are missing is not known,"
-        f" and all are taken to be there{holes}."
+        "boot memory has other blocks than QEMU would give this machine: which pages of them are missing is not known,"
+        f" and all are taken to be there{holes}"
     )
 
 
@@ -135,13 +135,15 @@ def _pieces(layout: StateLayout) -> Iterator[_Piece]:
 def _several(layout: StateLayout, cut: list[_Piece]) -> bool:
     """Whether a block that is cut so has a part in several zones, and none in a zone that is known not to be there.
 
-    That a zone is not among those of known bounds says so only where those that blocks are in all are.
+    That a zone is not among those of known bounds says so only where those that blocks are in all are, and nothing of
+    DMA, which has no block of its own.
     """
     zones = {(piece.node, piece.zone) for piece in cut}
+    lasting = {zone for zone in zones if zone[1] != ZONE_DMA}
     known = {(zone.node, zone.zone) for zone in layout.state.zones if zone.present}
     online = (run for run in layout.owned.boot if run.state not in (SEVERAL_ZONES, NR_ZONES))
     all_known = bool(known) and all((run.node, run.state) in known for run in online)
-    return len(zones) > 1 and not (all_known and zones - known)
+    return len(zones) > 1 and not (all_known and lasting - known)
 
 
 def _by_bounds(zones: tuple[ZoneBounds, ...], start: int, end: int) -> list[_Piece]:
@@ -167,17 +169,21 @@ def _by_bounds(zones: tuple[ZoneBounds, ...], start: int, end: int) -> list[_Pie
 def _by_halves(layout: StateLayout, run: BlockRun, block: int) -> list[_Piece]:
     """Give half a block to the zone below it, and half to the zone above."""
     singles = [each for each in layout.owned.boot if each.state not in (SEVERAL_ZONES, NR_ZONES)]
-    below = next((each.state for each in reversed(singles) if each.first < block), ZONE_DMA)
-    above = next((each.state for each in singles if each.first > block), ZONE_NORMAL)
+    below = next(((each.node, each.state) for each in reversed(singles) if each.first < block), (run.node, ZONE_DMA))
+    above = next(((each.node, each.state) for each in singles if each.first > block), (run.node, ZONE_NORMAL))
     if above == below:
-        below, above = (below, ZONE_MOVABLE) if below != ZONE_MOVABLE else (ZONE_NORMAL, below)
+        node, zone = below
+        below, above = (below, (node, ZONE_MOVABLE)) if zone != ZONE_MOVABLE else ((node, ZONE_NORMAL), below)
     start, middle, end = (block * layout.pages + part * layout.pages // 2 for part in range(3))
-    low, high = ZONE_LABELS[below], ZONE_LABELS[above]
     layout.assumed.append(
-        f"Block {block} is in several zones, and where they meet is not known: half of it is taken for {low}, half for"
-        f" {high}."
+        f"block {block} is in several zones, and where they meet is not known: half of it is taken for {_named(below)},"
+        f" half for {_named(above)}"
     )
-    return [_Piece(start, middle, run.node, below), _Piece(middle, end, run.node, above)]
+    return [_Piece(start, middle, *below), _Piece(middle, end, *above)]
+
+
+def _named(key: Key) -> str:
+    return f"{ZONE_LABELS[key[1]]} of node {key[0]}"
 
 
 # Zones ----------------------------------------------------------------------------------------------------------------
@@ -201,8 +207,11 @@ def _find_zones(layout: StateLayout, pieces: list[_Piece], memory: Memory) -> No
         layout.zones.append(zone)
     missing = [key for key in by_zone if key not in known]
     if missing:
-        names = ", ".join(f"{ZONE_LABELS[zone]} of node {node}" for node, zone in sorted(missing))
-        layout.assumed.append(f"Bounds and amounts of zones are taken from their blocks: {names}.")
+        names: dict[int, list[str]] = {}
+        for node, zone_type in sorted(missing):
+            names.setdefault(node, []).append(ZONE_LABELS[zone_type])
+        where = "; ".join(f"{', '.join(labels)} of node {node}" for node, labels in names.items())
+        layout.assumed.append(f"bounds and amounts of zones are what their blocks come to ({where})")
 
 
 def _without_holes(layout: StateLayout, start: int, end: int) -> tuple[int, int]:
@@ -215,22 +224,19 @@ def _without_holes(layout: StateLayout, start: int, end: int) -> tuple[int, int]
 
 def _as_known(layout: StateLayout, zone: BootZone, bounds: ZoneBounds, added: int, withheld: int) -> BootZone:
     """Return ``zone`` as it is known, less the pages that were ``added`` after boot."""
-    present = bounds.present - added
+    present, name = bounds.present - added, _named((zone.node, zone.zone))
     if present < zone.present:
         layout.lacking.add((zone.node, zone.zone))
         layout.assumed.append(
-            f"{ZONE_LABELS[zone.zone]} of node {zone.node} has {zone.present - present} pages fewer than its blocks:"
-            " they are taken to be missing in its highest block of boot memory."
+            f"{name} has {zone.present - present} pages fewer than its blocks:"
+            " they are taken to be missing in its highest block of boot memory"
         )
     managed = None if bounds.managed is None else max(0, min(present, bounds.managed - (added - withheld)))
     slack = layout.machine.geometry.subsection_pages  # the kernel gives up parts of these when it shrinks a zone
     start, end = bounds.start, bounds.start + bounds.spanned
     if start - slack >= zone.start or end + slack <= zone.end:
         start, end = min(start, zone.start), max(end, zone.end)
-        layout.assumed.append(
-            f"{ZONE_LABELS[zone.zone]} of node {zone.node} has blocks outside its bounds: it is taken to reach over"
-            " them."
-        )
+        layout.assumed.append(f"{name} has blocks outside its bounds: it is taken to reach over them")
     return replace(zone, start=start, end=end, present=present, managed=managed, cma=bounds.cma or 0)
 
 
@@ -248,7 +254,7 @@ def _find_cma(layout: StateLayout, pieces: list[_Piece]) -> None:
             areas += [] if area is None else [area]
     if areas or machine.cma or any(known.values()):
         where = ", ".join(f"{area.start * machine.page_size:#x}" for area in areas) or "in no block"
-        layout.assumed.append(f"CMA is taken to lie at {where}, which decides which blocks can never go offline.")
+        layout.assumed.append(f"CMA is taken to lie at {where}, which decides which blocks can never go offline")
     layout.areas = areas
     layout.zones = [
         replace(zone, cma=known.get((zone.node, zone.zone), _cma_pages(areas, pieces, (zone.node, zone.zone))))
@@ -296,8 +302,7 @@ def _stretch_others(layout: StateLayout, memory: Memory) -> None:
             zone.start, zone.end = bounds.start, bounds.start + bounds.spanned
             memory.nodes[bounds.node].update_low_end()
         elif bounds.present:
-            name = f"{ZONE_LABELS[bounds.zone]} of node {bounds.node}"
-            layout.assumed.append(f"{name} has {bounds.present} pages, but no blocks: it is left out.")
+            layout.assumed.append(f"{_named(key)} has {bounds.present} pages, but no blocks: it is left out")
 
 
 def _note_holes(layout: StateLayout, memory: Memory) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from sim.machine.boot_layout import lay_out
 from sim.snapshot.account import Assumed
 from sim.snapshot.block_map import block_map
 from sim.snapshot.draft import SOURCE, Draft
@@ -65,6 +66,10 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
     started = from_blocks(draft, blocks) if blocks is not None else without_blocks(draft)
     evidence.faults.raise_if_any(SOURCE)
     machine = _with_seen(started.machine, facts)
+    if machine.state is not None:
+        evidence.account.assumed += [
+            Assumed(line, "/proc/zoneinfo, or zones in [machines.state]") for line in lay_out(machine).assumed
+        ]
     found = figures(evidence)
     guest = None
     if found is not None:

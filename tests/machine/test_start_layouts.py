@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.devices.specs import DimmSpec
-from sim.machine.boot_layout import lay_out
+from sim.machine.boot_layout import BootLayout, lay_out
 from sim.machine.current_state import starting_from
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import BlockRun, MachineState, ZoneBounds
@@ -109,3 +110,102 @@ def test_a_few_bounds_do_not_unmake_the_zones_that_blocks_are_in() -> None:
         layout = lay_out(MachineSpec((NodeSpec(4 * GIB),), block_size=128 * MIB, state=MachineState(blocks, zones)))
         assert next((zone.zone, zone.start, zone.end) for zone in layout.zones) == (BlockState.DMA, 1, 4096)
         assert not any("several zones" in told for told in layout.assumed)
+
+
+def state_of(*runs: tuple[int, int, int, int], zones: tuple[ZoneBounds, ...] = ()) -> MachineState:
+    """Boot memory: (first block, blocks, state, node)."""
+    return MachineState(
+        tuple(BlockRun(first, count, node, state, boot=True) for first, count, state, node in runs), zones
+    )
+
+
+def layout_of(state: MachineState, *, block_size: int = 128 * MIB, nodes: int = 1, **options: Any) -> BootLayout:  # noqa: ANN401
+    memory = [block_size * sum(run.blocks for run in state.blocks if run.node == node) for node in range(nodes)]
+    return lay_out(MachineSpec(tuple(map(NodeSpec, memory)), block_size=block_size, state=state, **options))
+
+
+S, DMA, D32, N, M, OFF = (BlockState(number) for number in (-1, 0, 1, 2, 3, 4))
+
+
+def test_a_pc_with_holes_of_its_own() -> None:
+    """A real PC: memory up to 2.5 GiB and again from 4 GiB on, with a block missing there."""
+    layout = layout_of(state_of((0, 1, S, 0), (1, 19, D32, 0), (32, 10, N, 0), (43, 1, N, 0)))
+
+    block = 32768
+    assert [(z.zone, z.start, z.end, z.present) for z in layout.zones] == [
+        (DMA, 1, 4096, 3998),
+        (D32, 4096, 20 * block, 20 * block - 4096),
+        (N, 32 * block, 44 * block, 11 * block),
+    ]
+    assert layout.device_base == 6 * GIB
+    assert layout.boot.kernel_pages == 31 * block - 98
+    assert [line.split(":")[0] for line in layout.assumed] == [
+        "boot memory has other blocks than QEMU would give this machine",
+        "bounds and amounts of zones are what their blocks come to (DMA, DMA32, Normal of node 0)",
+    ]
+
+
+def test_standby_memory_of_s390() -> None:
+    """Blocks of 256 MiB: 8 in DMA, 11 in Normal, 5 that are offline and were never boot memory."""
+    state = state_of((0, 8, DMA, 0), (8, 11, N, 0))
+    state = replace(state, blocks=(*state.blocks, BlockRun(19, 5, 0, OFF, boot=False)))
+    rig = Rig(machine=MachineSpec((NodeSpec(19 * 256 * MIB),), block_size=256 * MIB, architecture="s390x", state=state))
+    rig.host.boot()
+    assert rig.states(0, 25) == "Dx8 Nx11 -x5 .x1"
+    assert rig.base == 6 * GIB
+    rig.core.write_state(19, MMOP_ONLINE_MOVABLE)
+    rig.core.write_state(23, MMOP_ONLINE_KERNEL)
+    assert rig.states(0, 25) == "Dx8 Nx11 Mx1 -x3 Nx1 .x1"
+    assert rig.memory.system.early_kernel == 19 * 65536
+
+
+def test_where_zones_meet_in_a_block_is_as_known_or_in_the_middle() -> None:
+    """A block of 2 GiB that two nodes share, and one in which kernelcore= has put the edge."""
+    size, block = 2 * GIB, 524288
+    shared = state_of((0, 1, S, 0), (1, 1, D32, 0), (2, 30, N, 0), (32, 1, S, 0), (33, 8, N, 1))
+    layout = layout_of(shared, block_size=size, nodes=2)
+    parts = {(z.node, z.type): z.mixed_parts for z in layout.memory.zone_by_code if z is not None and z.mixed_parts}
+    middle = 32 * block + block // 2
+    assert parts[0, N] == [(32 * block, middle)]
+    assert parts[1, N] == [(middle, 33 * block)]
+    assert layout.assumed[1] == (
+        "block 32 is in several zones, and where they meet is not known: half of it is taken for Normal of node 0,"
+        " half for Normal of node 1"
+    )
+    edge = 32 * block + 1024
+    known = (
+        ZoneBounds(0, M, edge, 20 * block, 20 * block),
+        ZoneBounds(0, N, 2 * block, edge - 2 * block, edge - 2 * block),
+    )
+    alone = state_of((0, 1, S, 0), (1, 1, D32, 0), (2, 30, N, 0), (32, 1, S, 0), (33, 19, M, 0), zones=known)
+    layout = layout_of(alone, block_size=size)
+    parts = {(z.node, z.type): z.mixed_parts for z in layout.memory.zone_by_code if z is not None and z.mixed_parts}
+    assert (parts[0, N], parts[0, M]) == ([(32 * block, edge)], [(edge, 33 * block)])
+
+
+def test_known_amounts_count_and_what_they_do_not_explain_is_said() -> None:
+    zones = (
+        ZoneBounds(0, D32, 4096, 24 * 32768 - 4096, 700000, 650000, 8192),
+        ZoneBounds(0, N, 1000000, 70000, 65536, 60000),
+        ZoneBounds(1, N, 0, 0, 0),
+        ZoneBounds(0, M, 9999999, 100, 100),
+    )
+    layout = layout_of(state_of((0, 1, S, 0), (1, 22, D32, 0), (32, 2, N, 0), zones=zones), nodes=2)
+    found = {(zone.node, zone.zone): zone for zone in layout.zones}
+    dma32, normal = found[0, D32], found[0, N]
+    assert (dma32.start, dma32.end, dma32.present, dma32.managed, dma32.cma) == (4096, 24 * 32768, 700000, 650000, 8192)
+    assert (normal.start, normal.end, normal.present, normal.managed) == (1000000, 34 * 32768, 65536, 60000)
+    lost = 23 * 32768 - 4096 - 700000
+    lacking = f"DMA32 of node 0 has {lost} pages fewer than its blocks: they are taken to be missing in its highest"
+    lacking += " block of boot memory"
+    assert layout.assumed[1:] == (
+        lacking,
+        "Normal of node 0 has blocks outside its bounds: it is taken to reach over them",
+        "bounds and amounts of zones are what their blocks come to (DMA of node 0)",
+        "CMA is taken to lie at 0xb6000000, which decides which blocks can never go offline",
+        "Movable of node 0 has 100 pages, but no blocks: it is left out",
+    )
+    memory = layout.memory
+    assert memory.blocks.flags[22] & memory.blocks.HAS_HOLES
+    with pytest.raises(HotplugError):
+        memory.offline(22)
