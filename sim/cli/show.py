@@ -109,7 +109,9 @@ def _picture(sources: tuple[str, ...], at: float | None, which: dict[str, Any]) 
     for name, value in which.items():
         if value is not None:
             raise click.UsageError(f"--{name} is for experiments and results: {first} tells of one machine only")
-    return _of_files(sources), {}
+    from sim.experiment.pictures import picture_of_files
+
+    return picture_of_files(sources), {}
 
 
 def _holds_results(folder: Path) -> bool:
@@ -119,20 +121,6 @@ def _holds_results(folder: Path) -> bool:
 def _alone(sources: tuple[str, ...]) -> None:
     if len(sources) > 1:
         raise click.UsageError(f"{sources[0]} is shown alone: leave out {', '.join(sources[1:])}")
-
-
-def _of_files(sources: tuple[str, ...]) -> Picture:
-    from sim.cli.main import BadInput
-    from sim.snapshot.facts_picture import picture_of_facts
-    from sim.snapshot.reading import read_facts
-
-    picture = picture_of_facts(read_facts(sources))
-    if picture is None:
-        raise BadInput(
-            f"{', '.join(sources)}: no memory blocks in it; they are in lsmem's output or a copy of"
-            " /sys/devices/system/memory"
-        )
-    return picture
 
 
 def _of_experiment(path: Path, which: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:

@@ -23,7 +23,9 @@ def picture_text(picture: Picture, columns: Sequence[str] = COLUMNS, width: int 
     parts = [lsmem_text(picture, columns), _zone_table(picture)]
     labels = "".join(f"{label:<{USUAL.label}} {value}\n" for label, value in _figures(picture))
     parts += [part for part in (labels, _device_table(picture)) if part]
-    parts += ["".join(f"{line}\n" for line in textwrap.wrap(_printable(told), width)) for told in picture.remarks]
+    told = (textwrap.wrap(_printable(remark), max(width, 20), subsequent_indent="  ") for remark in picture.remarks)
+    if picture.remarks:
+        parts.append("".join(f"{line}\n" for lines in told for line in lines))
     return "\n".join(parts)
 
 
@@ -85,7 +87,9 @@ def _percent(ratio: Ratio) -> str:
 def _device_table(picture: Picture) -> str:
     """Return a line for each device; adjacent ones that are alike share one, with the sums of their sizes."""
     rows = []
-    for (node, *sizes), alike in groupby(picture.devices, key=lambda device: device[1:]):
+    for (_, node, *sizes), alike in groupby(
+        picture.devices, key=lambda each: (each.id.rstrip("0123456789"), *each[1:])
+    ):
         ids = [device.id for device in alike]
         several = len(ids) > 1
         rows.append(

@@ -189,6 +189,34 @@ def test_json_is_that_of_lsmem_and_more(folder: Path) -> None:
     assert shown["configured_percent"] == 301
 
 
+DOMAIN = """
+<domain type='kvm'>
+  <maxMemory slots='16' unit='GiB'>64</maxMemory>
+  <memory unit='GiB'>4</memory>
+  <cpu><numa><cell id='0' cpus='0-3' memory='1' unit='GiB'/></numa></cpu>
+  <devices>
+    <memory model='dimm'><target><size unit='GiB'>1</size><node>0</node></target></memory>
+    <memory model='dimm'><target><size unit='GiB'>1</size><node>0</node></target></memory>
+    <memory model='virtio-mem'>
+      <target>
+        <size unit='GiB'>8</size><node>0</node><block unit='MiB'>2</block>
+        <requested unit='GiB'>1</requested>
+      </target>
+    </memory>
+  </devices>
+</domain>
+"""
+
+
+def test_files_that_list_no_blocks_show_the_machine_that_they_describe(tmp_path: Path) -> None:
+    (tmp_path / "guest.xml").write_text(DOMAIN)
+    text = show(tmp_path / "guest.xml").stdout
+    assert text.startswith("RANGE ")
+    assert "0x0000000100000000-0x00000001bfffffff    3G online       yes 32-55    0 Normal\n" in text
+    assert "\ndimm0 to dimm1     2    0        2G      2G     2G\n" in text
+    assert "No file lists memory blocks: this is how the machine that they describe boots.\nAssumed: " in text
+
+
 def test_columns_are_chosen_as_for_lsmem(folder: Path) -> None:
     usual = show(folder / "one.toml", "--json", "-o", "RANGE,SIZE,STATE,REMOVABLE,BLOCK").stdout
     assert [*json.loads(usual)["memory"][0]] == ["range", "size", "state", "removable", "block"]
