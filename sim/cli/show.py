@@ -109,7 +109,7 @@ def _picture(sources: tuple[str, ...], at: float | None, which: dict[str, Any]) 
     for name, value in which.items():
         if value is not None:
             raise click.UsageError(f"--{name} is for experiments and results: {first} tells of one machine only")
-    from sim.experiment.pictures import picture_of_files
+    from sim.experiment.real_picture import picture_of_files
 
     return picture_of_files(sources), {}
 

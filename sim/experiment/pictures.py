@@ -1,21 +1,18 @@
-"""What ``lsmem`` prints: of a real machine, at the start of an experiment, and at any moment of a stored run."""
+"""What ``lsmem`` would print in a simulated guest: at the start of an experiment, and at any moment of a stored run."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment import build
-from sim.experiment.load import load, load_stored
+from sim.experiment.load import load_stored
 from sim.faults import InputError
-from sim.snapshot.facts_picture import picture_of_facts
-from sim.snapshot.reading import read_facts
 from sim.snapshot.run_picture import picture_of_run
 from sim.streams import Streams
 from sim.units import seconds_to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sim.experiment.plan import Combination, Experiment
@@ -46,30 +43,6 @@ def picture_at_start(experiment: Experiment, combination: Combination) -> Pictur
     )
     at_us = result.duration_us if machine.cold_dimms or machine.cold_devices else 0
     return _picture(result, at_us, combination, experiment.folder)
-
-
-def picture_of_files(files: Sequence[str | Path]) -> Picture:
-    """Return the blocks that files of one real machine list, or else those of the machine that they describe.
-
-    Raises InputError with what cannot be read or reconciled.
-    """
-    facts = read_facts(files)
-    picture = picture_of_facts(facts)
-    if picture is not None:
-        return picture
-    from sim.experiment.imported import experiment_tables
-    from sim.snapshot.assembly import put_together
-    from sim.snapshot.wishes import Wishes
-
-    imported = put_together(facts, Wishes())
-    experiment = load(experiment_tables(imported), idle=True)
-    picture = picture_at_start(experiment, experiment.combinations[0])
-    told = [
-        "No file lists memory blocks: this is how the machine that they describe boots.",
-        *(f"Contradiction: {each}" for each in imported.account.conflicts),
-        *(f"Assumed: {each.what}" for each in imported.account.assumed),
-    ]
-    return replace(picture, remarks=(*told, *picture.remarks))
 
 
 def picture_of_cell(store: ResultStore, cell: str, at: float | None = None) -> Picture:
