@@ -48,27 +48,35 @@ class CrashKernel:
         low = 0
         if "" in self._values:
             value = self._values[""][1]
-            if ":" in value:
-                if memory is None:
-                    return 0, "depends on the boot memory, which is not known"
-                size = _of_range(value, -(-memory // _ROUNDING) * _ROUNDING)
-            else:
-                size, rest = memparse.size(value)
-                if rest == value or (rest and not rest.startswith("@")):
-                    size = None
+            if ":" in value and memory is None:
+                return 0, "depends on the boot memory, which is not known"
+            size = _in_one_piece(value, memory or 0)
+        elif architecture.name not in _LOW_BY_DEFAULT:
+            return 0, f"kernels of {architecture.name} do not know high and low"
         else:
-            size = memparse.size(self._values["high"][1])[0]
-            low = _LOW_BY_DEFAULT.get(architecture.name, 0)
-            if "low" in self._values:
-                low = memparse.size(self._values["low"][1])[0]
-            # Without memory above 4 GiB it lies below itself.
-            if memory is not None and memory < LOW_MEMORY:
-                low = 0
+            size, _ = memparse.size(self._values["high"][1])
+            low = self._low_part(memory, architecture)
         if size is None:
             return 0, "the kernel cannot read it and reserves nothing"
         if memory is not None and size >= memory:
             return 0, "is more than there is: the kernel reserves nothing"
         return size + low, None
+
+    def _low_part(self, memory: int | None, architecture: Architecture) -> int:
+        """Return the bytes below 4 GiB beside memory above, none where the latter lies below itself."""
+        if memory is not None and memory < LOW_MEMORY:
+            return 0
+        if "low" in self._values:
+            return memparse.size(self._values["low"][1])[0]
+        return _LOW_BY_DEFAULT[architecture.name]
+
+
+def _in_one_piece(value: str, memory: int) -> int | None:
+    """Return the size in a value without ``high``: one for all machines, or one of those by range; None: unreadable."""
+    if ":" in value:
+        return _of_range(value, -(-memory // _ROUNDING) * _ROUNDING)
+    size, rest = memparse.size(value)
+    return None if rest == value or (rest and not rest.startswith("@")) else size
 
 
 def _of_range(value: str, memory: int) -> int | None:

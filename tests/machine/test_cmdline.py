@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.machine import cmdline, memparse, swiotlb
-from sim.machine.architecture import ARM64
+from sim.machine.architecture import ARM64, S390X
 from sim.machine.cmdline_words import split
 from sim.units import GIB, KIB, MIB, TIB
 from tests.plain.command_line import words_of
@@ -232,6 +232,15 @@ def test_mem_is_an_amount_on_arm64_whose_memory_begins_at_1_gib() -> None:
     said = cmdline.read("mem=8G mem=2G mem=4G memmap=1G$2G", boot_memory=16 * GIB, architecture=ARM64)
     assert said.machine == {"mem": 5 * GIB}
     assert "arm64" in said.remarks[0].what
+
+
+def test_a_crash_kernel_in_two_parts_is_known_where_memory_has_a_low_part() -> None:
+    text = "crashkernel=512M,high"
+    assert cmdline.read(text, boot_memory=16 * GIB, architecture=ARM64).machine == {"crashkernel": 640 * MIB}
+    assert cmdline.read(text, boot_memory=2 * GIB).machine == {"crashkernel": 512 * MIB}, "it lies below itself"
+    said = cmdline.read(text, boot_memory=16 * GIB, architecture=S390X)
+    assert said.machine == {}
+    assert [remark.what for remark in said.remarks] == ["kernels of s390x do not know high and low"]
 
 
 def test_kernels_differ_in_what_they_know() -> None:
