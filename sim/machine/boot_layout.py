@@ -149,7 +149,7 @@ def _options(
         series=machine.kernel_series,
         boot_memory=machine.boot_memory,
         unused=(told - used) * machine.page_size,
-        swiotlb=not buffers.off and (buffers.force or _needs_swiotlb(machine, above_4g=above_4g)),
+        swiotlb=not buffers.off and _needs_swiotlb(machine, above_4g=above_4g, forced=buffers.force),
         swiotlb_bytes=buffers.size,
         above_4g=above_4g,
         crashkernel=machine.crashkernel,
@@ -161,10 +161,10 @@ def _options(
     )
 
 
-def _needs_swiotlb(machine: MachineSpec, *, above_4g: bool) -> bool:
+def _needs_swiotlb(machine: MachineSpec, *, above_4g: bool, forced: bool) -> bool:
     """Whether the kernel sets up bounce buffers, for devices that do not reach all memory."""
     architecture = machine.built_for
-    return architecture.swiotlb and (above_4g or (architecture.swiotlb_for_hotplug and machine.can_grow))
+    return architecture.swiotlb and (forced or above_4g or (architecture.swiotlb_for_hotplug and machine.can_grow))
 
 
 def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZone]) -> None:

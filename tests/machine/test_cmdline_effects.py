@@ -104,6 +104,7 @@ def test_bounce_buffers_are_as_large_as_the_word_says(word: str, mib: int) -> No
 def test_force_brings_bounce_buffers_to_a_machine_that_has_no_use_for_them() -> None:
     assert not lay_out(told("", 2, max_memory=2 * GIB)).options.swiotlb
     assert lay_out(told("swiotlb=force", 2, max_memory=2 * GIB)).options.swiotlb
+    assert not lay_out(told("swiotlb=force", 8, architecture="s390x")).options.swiotlb, "only protected guests have any"
 
 
 @pytest.mark.parametrize(("word", "left"), [("", 0), ("virtio_mem.unplug_online=N", GIB)])
