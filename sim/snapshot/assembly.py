@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sim.machine.boot_layout import lay_out
+from sim.memory.zones import ZONE_MOVABLE
 from sim.snapshot.account import Assumed
 from sim.snapshot.block_map import block_map
 from sim.snapshot.draft import SOURCE, Draft
@@ -81,6 +82,13 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
         policy = {"default_state": "online"}
         what = "the kernel puts new blocks online by itself, as its policy contig-zones decides"
         evidence.account.assumed.append(Assumed(what, "--policy NAME, or /sys/devices/system/memory"))
+        if machine.state is not None and any(
+            not run.boot and run.state == ZONE_MOVABLE for run in machine.state.blocks
+        ):
+            evidence.account.unknown.append(
+                "what put added memory into ZONE_MOVABLE: contig-zones does not begin to. If the guest will go on so,"
+                " name a policy that does, with --policy online-movable or auto-movable"
+            )
     return Imported(machine, kernel.line, _fields(draft, machine), policy, guest, evidence.account)
 
 

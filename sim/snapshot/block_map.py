@@ -48,7 +48,7 @@ def block_map(evidence: Evidence) -> BlockMap | None:
     """Return the blocks that the files list, None where none does. Adds what contradicts to the evidence's faults."""
     sources = list(evidence.all("blocks"))
     size = evidence.one("block_size", "memory block size", format_size)
-    if not sources:
+    if not sources or evidence.faults:
         return None
     first, *others = sources
     if size is None:
@@ -76,21 +76,21 @@ def block_map(evidence: Evidence) -> BlockMap | None:
 def _join(views: dict[int, BlockView], other: Said, first: Said, evidence: Evidence) -> None:
     """Fill in what ``other`` knows of the blocks; that it says something else of them is a fault."""
     differ: list[str] = []
-    seen = set()
+    there, here = views.keys(), {view.block for view in other.value}
+    for said, only in ((first, there - here), (other, here - there)):
+        if only:
+            differ.append(f"{shown_blocks(sorted(only))} only in {said.facts.file}")
     for view in other.value:
         known = views.get(view.block)
-        seen.add(view.block)
         if known is None:
-            differ.append(f"block {view.block} is in {other.facts.file} only")
             continue
         for name in ("state", "zones", "node"):
-            there, here = getattr(known, name), getattr(view, name)
-            if there is None or here is None:
-                known = known._replace(**{name: here if there is None else there})
-            elif _comparable(there) != _comparable(here):
-                differ.append(f"block {view.block} is {there} in {first.facts.file} and {here} in {other.facts.file}")
+            old, new = getattr(known, name), getattr(view, name)
+            if old is None or new is None:
+                known = known._replace(**{name: new if old is None else old})
+            elif _comparable(old) != _comparable(new):
+                differ.append(f"block {view.block} is {old} in {first.facts.file} and {new} in {other.facts.file}")
         views[view.block] = known
-    differ += [f"block {block} is in {first.facts.file} only" for block in views if block not in seen]
     if differ:
         more = f" and {len(differ) - _EXAMPLES} more" if len(differ) > _EXAMPLES else ""
         evidence.faults.add(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sim.devices.specs import DeviceSpec
     from sim.machine.spec import MachineSpec
-    from sim.snapshot.block_map import BlockMap
+    from sim.snapshot.block_map import Block, BlockMap
     from sim.snapshot.host_side import HostDevice, HostSide
 
     Devices = Sequence[tuple[DeviceSpec, HostDevice]]
@@ -48,7 +48,7 @@ class Split:
 
 
 def low_memories(boot_memory: int, machine_type: str | None) -> tuple[int, ...]:
-    """Return how much memory QEMU's machines may have below 4 GiB at most, 0 for pc's rule, the likeliest first."""
+    """Return how much memory QEMU's PCs may have below 4 GiB at most, 0 for pc's rule, the likeliest first."""
     q35 = Q35_LOW_MEMORY if boot_memory >= _Q35_SPLIT_FROM else 0
     choices = (q35, 0) if machine_type is not None and "q35" in machine_type else (0, q35)
     return tuple(dict.fromkeys(choices))
@@ -66,14 +66,15 @@ def split_by_host(blocks: BlockMap, host: HostSide, amount: int, draft: Draft, e
     None, said as a conflict, where they cannot be what the host describes; what is merely odd is said, too.
     """
     reasons: list[str] = []
-    for low_memory in low_memories(amount, host.machine_type):
+    plain = draft(0)
+    for low_memory in low_memories(amount, host.machine_type) if plain.built_for.pc_layout else (0,):
         machine = draft(low_memory)
         found = _fitting(blocks, host, machine, evidence, reasons)
         if found is not None or evidence.faults:
             return None if found is None else replace(found, low_memory=low_memory)
     if all(device.facts.address is not None for device in host.devices):
         # Another machine than QEMU's, whose devices say where they are: boot memory is what lies lowest beside them.
-        found = _fitting(blocks, host, draft(0), evidence, reasons, lowest=amount)
+        found = _fitting(blocks, host, plain, evidence, reasons, lowest=amount)
         if found is not None:
             return found
     evidence.account.conflicts.append(
@@ -103,11 +104,11 @@ def _fitting(
     boot: Collection[int] = _nodes(machine, (), blocks.block_size).keys()
     base = device_base(machine)
     if lowest is not None:
-        boot = _lowest([block for block in blocks.blocks if block not in owned], lowest, blocks.block_size)
+        boot = _lowest(blocks, owned, lowest)
         base = min((spec.address or 0 for spec, _ in devices), default=MEMORY_LIMIT)
     wrong = [*scratch.account.conflicts, *_contradictions(blocks, boot, owned, devices, base)]
-    if lowest is not None and len(boot) * blocks.block_size < lowest:
-        wrong.append(f"there are no {format_size(lowest)} beside its devices")
+    if lowest is not None and len(boot) != -(-lowest // blocks.block_size):
+        wrong.append(f"{format_size(lowest)} are not what there is beside its devices")
     if wrong or scratch.faults:
         reasons += [] if reasons else wrong
         return None
@@ -144,9 +145,7 @@ def _contradictions(
         own = [block for block in blocks_of(spec, blocks.block_size) if block in there]
         if isinstance(spec, DimmSpec) and 0 < len(own) < len(blocks_of(spec, blocks.block_size)):
             yield f"of {spec.id} only {shown_blocks(own)} came, and a DIMM comes as a whole"
-        early = [
-            block for block in own if there[block].online and there[block].zone not in (None, ZONE_NORMAL, ZONE_MOVABLE)
-        ]
+        early = [block for block in own if _is_early(there[block])]
         on = {there[block].node for block in own} - {None}
         if len(on) > 1:
             yield f"{spec.id} would have blocks on nodes {', '.join(sorted(map(str, on)))} at once"
@@ -186,10 +185,10 @@ def split_without_host(
     """
     rest = blocks.blocks
     if boot_memory is not None:
-        return Split(frozenset(_lowest(list(rest), boot_memory, blocks.block_size)))
+        return Split(frozenset(_lowest(blocks, (), boot_memory)))
     logged = evidence.first("memory_known")
     if logged is not None:
-        lowest = _lowest(list(rest), logged.value, blocks.block_size)
+        lowest = _lowest(blocks, (), logged.value)
         if 0 <= len(lowest) * blocks.block_size - logged.value < _FIRMWARE_KEEPS:
             evidence.take(f"{format_size(len(lowest) * blocks.block_size)} of boot memory, the lowest blocks", logged)
             return Split(frozenset(lowest))
@@ -208,6 +207,17 @@ def split_without_host(
     return Split(frozenset(boot))
 
 
-def _lowest(blocks: Sequence[int], amount: int, block_size: int) -> set[int]:
-    """Return as many of ``blocks``, ascending, as ``amount`` bytes need."""
-    return set(sorted(blocks)[: -(-amount // block_size)])
+def _lowest(blocks: BlockMap, owned: Collection[int], amount: int) -> set[int]:
+    """Return the lowest blocks beside those ``owned`` by devices: as many as ``amount`` bytes need.
+
+    Up to the last one, rather, that is where added memory never gets to: blocks may have holes.
+    """
+    rest = sorted(block for block in blocks.blocks if block not in owned)
+    count = -(-amount // blocks.block_size)
+    early = [number for number, block in enumerate(rest) if _is_early(blocks.blocks[block])]
+    return set(rest[: max(count, 1 + max(early, default=-1))])
+
+
+def _is_early(block: Block) -> bool:
+    """Whether a block is online where memory that is added never gets to."""
+    return block.online and block.zone not in (None, ZONE_NORMAL, ZONE_MOVABLE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.devices.specs import MOST_DIMM_SLOTS, span
@@ -51,7 +51,9 @@ class Draft:
                 **fields,
             )
         except InputError as error:
-            raise InputError(SOURCE, [*self.evidence.faults, *error.faults]) from error
+            # The section is set for the sake of the block, which is what files tell of.
+            faults = [replace(fault, key=fault.key.replace("section_size", "memory block")) for fault in error.faults]
+            raise InputError(SOURCE, [*self.evidence.faults, *faults]) from error
 
     def host_nodes(self, boot_memory: int) -> list[NodeSpec]:
         """Return the nodes that the host describes: its cells, or a single one with all boot memory."""

@@ -95,6 +95,15 @@ def test_without_a_host_what_is_offline_or_movable_came_after_boot() -> None:
     assert said.boot_memory == 4 * GIB
 
 
+def test_a_hole_in_boot_memory_does_not_make_its_last_block_an_added_one() -> None:
+    """64 GiB in blocks of 2 GiB: the hole below 4 GiB has it end in block 32. CXL follows (linux-kernel, 2022-08-29)."""
+    views = blocks((0, 0, "None"), (1, 1, "DMA32"), (2, 31, "Normal"), (32, 32, "None"))
+    views += blocks((33, 40, "Normal"), node=1)
+    state = imported(lsmem(views, 2 * GIB), boot_memory=64 * GIB).machine.state
+    assert state is not None
+    assert [(run.first, run.boot) for run in state.blocks] == [(0, True), (1, True), (2, True), (32, True), (33, False)]
+
+
 def test_movable_memory_is_boots_where_the_command_line_makes_it_so() -> None:
     line = Facts("cmdline", "cmdline", cmdline="quiet movablecore=1G")
     found = imported(lsmem(blocks((0, 0, "None"), (1, 15, "DMA32"), (16, 23, "Movable"))), line)
