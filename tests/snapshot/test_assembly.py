@@ -96,7 +96,7 @@ def test_without_a_host_what_is_offline_or_movable_came_after_boot() -> None:
 
 
 def test_a_hole_in_boot_memory_does_not_make_its_last_block_an_added_one() -> None:
-    """64 GiB in blocks of 2 GiB: the hole below 4 GiB has it end in block 32. CXL follows (linux-kernel, 2022-08-29)."""
+    """64 GiB in blocks of 2 GiB: with the hole below 4 GiB it ends in block 32; CXL follows (linux-kernel, 2022-08)."""
     views = blocks((0, 0, "None"), (1, 1, "DMA32"), (2, 31, "Normal"), (32, 32, "None"))
     views += blocks((33, 40, "Normal"), node=1)
     state = imported(lsmem(views, 2 * GIB), boot_memory=64 * GIB).machine.state
