@@ -83,6 +83,10 @@ class GuestModel:
         self._stuck.update(stuck_blocks(boot_zones))
         self._zones.boot(boot_zones)
 
+    def follow_from(self, block: int) -> None:
+        """Have ``changed_blocks`` tell of all blocks from ``block`` on, though some of boot memory lies above."""
+        self._zones.follow_from(block)
+
     def advance(self, now_us: int) -> None:
         """Let time pass until microsecond ``now_us``. Cheap: to be called before each use at a later time.
 

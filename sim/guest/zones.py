@@ -79,6 +79,13 @@ class GuestZones:
         self._huge_pages = managed * self._parameters.geometry.size >= self._parameters.thp_min_boot_bytes
         self.watermarks_stale = True
 
+    def follow_from(self, block: int) -> None:
+        """Take note of kernel pages from ``block`` on, where hotplugged memory lies below some of boot memory."""
+        self.hot_from = min(self.hot_from, block)
+        for zone in self.by_key.values():
+            if zone.pageblocks is not None:
+                zone.pageblocks.hot_from = self.hot_from
+
     def _set_cma(self, zone: GuestZone, pageblocks: KernelPages, boot: BootZone) -> None:
         """Set the CMA areas of a zone apart: kernel pages see their pageblocks as if they were not there."""
         zone.cma = CmaPages(sum(pages for _, pages in boot.cma))

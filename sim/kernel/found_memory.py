@@ -5,6 +5,7 @@ All else is as for memory that is plugged: groups, counters, what its memmap cos
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.faults import Fault, InputError
@@ -59,16 +60,17 @@ def find(
         core.memory.add(run.first, run.blocks, node=node, group_id=group_id, self_hosted=hosted)
         if at_once and core.guest is not None:
             _take_memmap(core.guest, node, run.first, run.blocks, hosted=hosted)
+    alone = sorted(partly or ())
     for run in runs:
-        for part in _cut(run, partly or {}):
+        for part in _cut(run, alone):
             _find_alike(core, device, part, node, (partly or {}).get(part.first), at_once=at_once)
 
 
-def _cut(run: FoundRun, partly: Mapping[int, FoundBlock]) -> list[FoundRun]:
-    """Return ``run`` with each block of ``partly`` on its own."""
+def _cut(run: FoundRun, alone: Sequence[int]) -> list[FoundRun]:
+    """Return ``run`` with each block of ``alone``, which ascend, on its own."""
     parts, at = [], run.first
     end = run.first + run.blocks
-    for block in sorted(block for block in partly if run.first <= block < end):
+    for block in alone[bisect_left(alone, run.first) : bisect_left(alone, end)]:
         parts += [FoundRun(at, block - at, run.zone), FoundRun(block, 1, run.zone)]
         at = block + 1
     return [part for part in (*parts, FoundRun(at, end - at, run.zone)) if part.blocks]

@@ -120,6 +120,7 @@ class MachineHost:
         watched = core.guest
         if self._guest is not None:
             core.guest = self._guest.model  # no policy is told of what comes about here: all of it is there already
+            self._guest.model.follow_from(min((run.first for run in state.blocks if not run.boot), default=1 << 62))
         for run in owned.others:
             find(core, NO_DEVICE, [_found(run)], node=run.node)
         self._area.find(device.spec for device in state.devices)

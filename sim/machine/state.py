@@ -5,12 +5,15 @@ A run may start from one instead of from boot: :attr:`sim.machine.spec.MachineSp
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.devices.specs import DAX_STATES, VirtioMemSpec, ranges_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sim.devices.specs import DeviceSpec
 
 UNBOUND: Final = "unbound"
@@ -108,6 +111,12 @@ class MachineState:
     zones: tuple[ZoneBounds, ...] = ()
     devices: tuple[AttachedDevice, ...] = ()
     seen: tuple[SeenRun, ...] = ()
+
+
+def run_of(runs: Sequence[BlockRun], block: int) -> BlockRun | None:
+    """Return the one of ascending ``runs`` that ``block`` is in, None where there is none."""
+    at = bisect_right(runs, block, key=lambda run: run.first) - 1
+    return runs[at] if at >= 0 and block < runs[at].end else None
 
 
 class Ownership(NamedTuple):

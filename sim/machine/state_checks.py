@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sim.devices.specs import UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec, possible, span
 from sim.faults import Fault
-from sim.machine.state import DAX_WORDS, LOST, UNBOUND, block_ranges, ownership
+from sim.machine.state import DAX_WORDS, LOST, UNBOUND, block_ranges, ownership, run_of
 from sim.machine.state_plugged import piece_on, plugged_on
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.memory.zones import NR_ZONES, ZONE_LABELS, ZONE_MOVABLE
@@ -198,7 +198,7 @@ def _virtio_mem_faults(
         return
     per_block = machine.block_size // piece.bytes
     for number, (block, mask) in enumerate(device.partly):
-        if not any(run.first <= block < run.end for run in runs) or not 0 <= mask < 1 << per_block:
+        if run_of(runs, block) is None or not 0 <= mask < 1 << per_block:
             what = f"block {block} is not a block of the device with {per_block} sub-blocks"
             yield Fault(f"{key}.partly[{number}]", what)
             return

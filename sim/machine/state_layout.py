@@ -6,6 +6,7 @@ boots with the same blocks; else it follows from the architecture, or is assumed
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -69,7 +70,12 @@ class StateLayout:
 
     def present(self, start: int, end: int) -> int:
         """Return how many pages of [start, end) are there."""
-        return sum(max(0, min(end, part.end) - max(start, part.start)) for part in self.ranges)
+        return sum(min(end, part.end) - max(start, part.start) for part in self.over(start, end))
+
+    def over(self, start: int, end: int) -> list[NodeRange]:
+        """Return the ranges that have pages of [start, end)."""
+        first = bisect_right(self.ranges, start, key=lambda part: part.end)
+        return self.ranges[first : bisect_left(self.ranges, end, first, key=lambda part: part.start)]
 
 
 def lay_out_state(machine: MachineSpec, state: MachineState, memory: Memory) -> StateLayout:
@@ -216,10 +222,8 @@ def _find_zones(layout: StateLayout, pieces: list[_Piece], memory: Memory) -> No
 
 def _without_holes(layout: StateLayout, start: int, end: int) -> tuple[int, int]:
     """Return [start, end) without missing pages at either side."""
-    inside = [part for part in layout.ranges if part.start < end and part.end > start]
-    if not inside:
-        return start, end
-    return max(start, min(part.start for part in inside)), min(end, max(part.end for part in inside))
+    inside = layout.over(start, end)
+    return (max(start, inside[0].start), min(end, inside[-1].end)) if inside else (start, end)
 
 
 def _as_known(layout: StateLayout, zone: BootZone, bounds: ZoneBounds, added: int, withheld: int) -> BootZone:
@@ -314,7 +318,7 @@ def _note_holes(layout: StateLayout, memory: Memory) -> None:
         if block in layout.mixed or layout.present(start, end) == pages:
             continue
         blocks.flags[block] |= BlockTable.HAS_HOLES
-        last = max(part.end for part in layout.ranges if part.start < end and part.end > start)
+        last = layout.over(start, end)[-1].end
         if -(-last // section) * section < end:
             memory.spans.sections_end[block] = -(-last // section) * section
     for node, zone in layout.lacking:

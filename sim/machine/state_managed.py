@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sim.devices.dimm import asks_to_self_host
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.kernel.self_hosting import altmap_pages, can_self_host
+from sim.machine.state import run_of
 from sim.machine.state_plugged import piece_on, plugged_on
 from sim.memory.zones import NR_ZONES
 
@@ -62,8 +63,8 @@ def _unplugged(machine: MachineSpec, device: AttachedDevice, runs: list[BlockRun
     pages: Counter[Key] = Counter()
     spec = device.spec
     for block, mask in plugged_on(device, runs, machine).items():
-        run = next(run for run in runs if run.first <= block < run.end)
-        if run.state != NR_ZONES and isinstance(spec, VirtioMemSpec):
+        run = run_of(runs, block)
+        if run is not None and run.state != NR_ZONES and isinstance(spec, VirtioMemSpec):
             unplugged = machine.block_size - mask.bit_count() * piece_on(spec, machine).bytes
             pages[run.node, run.state] += unplugged // machine.page_size
     return pages

@@ -206,3 +206,20 @@ def test_a_guest_that_could_not_have_got_there_is_a_fault() -> None:
         "machines[0].state: the guest has no kernel memory left for the memmap of blocks 32-1055, so that this is no"
         " state it could be in"
     )
+
+
+@pytest.mark.parametrize(("zone", "returnable"), [(BlockState.NORMAL, 0), (BlockState.MOVABLE, 262144)])
+def test_what_could_be_returned_is_known_of_memory_below_boot_memory_too(zone: int, returnable: int) -> None:
+    """Node 1's boot memory lies above a DIMM of node 0; where that is its first in Normal, kernel pages settle there."""
+    blocks = (
+        BlockRun(0, 1, 0, BlockState.SEVERAL_ZONES, boot=True),
+        BlockRun(1, 15, 0, BlockState.DMA32, boot=True),
+        BlockRun(32, 8, 0, zone, boot=False),
+        BlockRun(100, 16, 1, BlockState.NORMAL, boot=True),
+    )
+    dimm = AttachedDevice(DimmSpec("dimm0", GIB, address=4 * GIB))
+    state = MachineState(blocks, devices=(dimm,))
+    stage = Stage(MachineSpec((NodeSpec(2 * GIB), NodeSpec(2 * GIB)), block_size=BLOCK, state=state), ContigZones())
+    stage.env.process(stage.link.sampling(1))
+    stage.settle()
+    assert set(stage.link.series()["returnable"].tolist()) == {returnable}
