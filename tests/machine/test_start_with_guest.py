@@ -210,7 +210,7 @@ def test_a_guest_that_could_not_have_got_there_is_a_fault() -> None:
 
 @pytest.mark.parametrize(("zone", "returnable"), [(BlockState.NORMAL, 0), (BlockState.MOVABLE, 262144)])
 def test_what_could_be_returned_is_known_of_memory_below_boot_memory_too(zone: int, returnable: int) -> None:
-    """Node 1's boot memory lies above a DIMM of node 0; where that is its first in Normal, kernel pages settle there."""
+    """Node 1's boot memory lies above a DIMM of node 0; if that is the first in Normal, kernel pages settle in it."""
     blocks = (
         BlockRun(0, 1, 0, BlockState.SEVERAL_ZONES, boot=True),
         BlockRun(1, 15, 0, BlockState.DMA32, boot=True),
