@@ -176,7 +176,7 @@ def _step(step: Step, before: Figures | None, block_size: int) -> Iterator[str]:
             for piece in stretch:
                 yield from _piece(piece, block_size)
     if step.short:
-        yield f"    {size(step.short)} are missing of what was asked for"
+        yield f"    {size(abs(step.short))} {'are missing of' if step.short > 0 else 'more than'} what was asked for"
     yield from _failures(step.failures)
     yield from (f"    {kill}" for kill in step.kills)
     if step.memmap:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.kernel.timing import Timing
-from sim.memory.errors import EINVAL, ENOMEM, HotplugError
-from sim.units import format_size
+from sim.memory.errors import ENOMEM, HotplugError
 
 if TYPE_CHECKING:
     import simpy
@@ -34,8 +33,7 @@ class DriverContext:
     def check_aligned(self, start: int, length: int) -> None:
         """Raise EINVAL where a range of bytes is not whole memory blocks."""
         if start % self.block_bytes or length % self.block_bytes:
-            size = format_size(self.block_bytes)
-            raise HotplugError(EINVAL, f"{format_size(length)} at {start:#x} are not whole memory blocks of {size}")
+            raise HotplugError.unaligned(start, length, self.block_bytes)
 
     def note_failure(self, device: int, error: HotplugError) -> None:
         """Record that something a driver tried has failed for good.

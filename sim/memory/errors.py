@@ -6,6 +6,7 @@ import errno
 from typing import Final
 
 from sim.faults import MemhpSimError
+from sim.units import format_size
 
 # Linux numbers: errno's own constants differ on other systems, and results must not.
 EPERM: Final = 1
@@ -46,6 +47,12 @@ class HotplugError(MemhpSimError):
         self.errno = number
         self.reason = reason
         self.moved = moved
+
+    @classmethod
+    def unaligned(cls, start: int, length: int, block: int) -> HotplugError:
+        """Return the error for a range that is not whole memory blocks of ``block``; all in bytes."""
+        size, whole = format_size(length), format_size(block)
+        return cls(EINVAL, f"{size} at {start:#x} are not whole memory blocks of {whole}")
 
     @property
     def name(self) -> str:

@@ -139,11 +139,12 @@ class Memory:
         first, last = first_page // self.block_pages, (first_page + pages - 1) // self.block_pages
         if last >= self.max_blocks:
             return HotplugError(E2BIG, f"blocks up to {last} lie beyond the addressable range")
-        if pages > 0 and not self.blocks.all_absent(first, last - first + 1):
-            return HotplugError(EEXIST, f"some of blocks {first}-{last} are there already")
-        return HotplugError(
-            EINVAL, f"pages {first_page}+{pages} are not whole memory blocks of {self.block_pages} pages"
-        )
+        # Boot memory may end in the first block, below the range: that address is not taken.
+        taken = first + (self.spans.sections_end.get(first, first_page + 1) <= first_page)
+        if pages > 0 and not self.blocks.all_absent(taken, last - taken + 1):
+            return HotplugError(EEXIST, f"some of blocks {taken}-{last} are there already")
+        page = self.geometry.size
+        return HotplugError.unaligned(first_page * page, pages * page, self.block_pages * page)
 
     def add_one(self, block: int, group: MemoryGroup) -> None:
         """Create one offline block of ``group``, as :meth:`add` does. Raises E2BIG or EEXIST."""

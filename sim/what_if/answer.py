@@ -93,8 +93,8 @@ class Step:
 
     ``memmap`` are the bytes of descriptors that added blocks took of kernel zones (given back: negative), and
     ``memmap_zones`` says which, where a guest is modelled; ``hosted`` are bytes of descriptors that lie in the added
-    memory itself. ``short`` are bytes that a virtio-mem device did not get or give
-    of what it was asked for.
+    memory itself. ``short`` are the bytes that a device lacks of what was asked for; negative: that
+    it has beyond that.
     """
 
     asked: str

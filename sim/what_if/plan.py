@@ -180,7 +180,7 @@ class _Reader:
             failures=_failures(notes),
             refused=sum(isinstance(note, Refused) for note in notes),
             kills=_kills(notes),
-            short=abs(device.plugged - device.requested) if device is not None and device.kind == _VIRTIO_MEM else 0,
+            short=0 if device is None or asked.startswith("unplug") else device.requested - device.plugged,
             after=self.figures(after),
         )
 

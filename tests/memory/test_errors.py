@@ -76,11 +76,16 @@ def test_a_range_of_odd_pages_is_odd_unless_something_is_there_or_it_lies_beyond
     for first_page, pages, errno, text in (
         (50 * B + 1, B, EEXIST, "some of blocks 50-51 are there already"),
         (51 * B, 1, EEXIST, "some of blocks 51-51 are there already"),
-        (49 * B + 5, B - 5, EINVAL, f"pages {49 * B + 5}+{B - 5} are not whole memory blocks of {B} pages"),
-        (52 * B, 1, EINVAL, f"pages {52 * B}+1 are not whole memory blocks of {B} pages"),
-        (50 * B, 0, EINVAL, f"pages {50 * B}+0 are not whole memory blocks of {B} pages"),
+        (
+            49 * B + 5,
+            B - 5,
+            EINVAL,
+            f"{4 * (B - 5)}KiB at {4096 * (49 * B + 5):#x} are not whole memory blocks of 128MiB",
+        ),
+        (52 * B, 1, EINVAL, f"4KiB at {4096 * 52 * B:#x} are not whole memory blocks of 128MiB"),
+        (50 * B, 0, EINVAL, f"0B at {4096 * 50 * B:#x} are not whole memory blocks of 128MiB"),
         (memory.max_blocks * B, 1, E2BIG, f"blocks up to {memory.max_blocks} lie beyond the addressable range"),
-        (memory.max_blocks * B - 1, 1, EINVAL, f"pages {memory.max_blocks * B - 1}+1 are not whole"),
+        (memory.max_blocks * B - 1, 1, EINVAL, f"4KiB at {4096 * (memory.max_blocks * B - 1):#x} are not whole"),
     ):
         error = memory.odd_range(first_page, pages)
         assert error.errno == errno, (first_page, pages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sim.memory.blocks import BlockTable
-from sim.memory.boot import add_boot_blocks
+from sim.memory.boot import add_boot_blocks, add_boot_zone
 from sim.memory.errors import E2BIG, EBUSY, EEXIST, EINVAL, HotplugError
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES, Memory
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
@@ -82,6 +82,16 @@ def test_the_errors_of_ranges_that_are_not_whole_blocks() -> None:
     assert memory.odd_range(30 * B + 7, B).errno == EINVAL
     assert memory.odd_range(50 * B + 7, B).errno == EINVAL
     assert memory.odd_range(50 * B, 0).errno == EINVAL
+
+
+def test_boot_memory_that_ends_in_a_block_does_not_take_the_rest_of_it() -> None:
+    """65 GiB of blocks of 2 GiB: a DIMM right above lies in the last block, and no address of it is taken."""
+    memory = Memory(block_pages=16 * B, section_pages=B, nodes=[0])
+    add_boot_zone(memory, 0, ZONE_NORMAL, start=0, end=24 * B, present=24 * B, managed=24 * B)
+    add_boot_blocks(memory, 0, 0, 1, ZONE_NORMAL)
+    add_boot_blocks(memory, 0, 1, 1, ZONE_NORMAL, holes=True, sections_end=24 * B)
+    assert memory.odd_range(24 * B, 16 * B).errno == EINVAL
+    assert memory.odd_range(23 * B, 16 * B).errno == EEXIST
 
 
 def test_the_node_comes_from_the_group() -> None:
