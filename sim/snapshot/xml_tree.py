@@ -20,10 +20,6 @@ _SEPARATOR: Final = "|"
 """Between a name's namespace and the name: XML has it in neither."""
 
 
-class _RefusedError(Exception):
-    """What is no fault of XML, and not read all the same."""
-
-
 def parse_xml(text: str, file: str) -> Element:
     """Return the root of the document ``text``.
 
@@ -34,11 +30,14 @@ def parse_xml(text: str, file: str) -> Element:
     parser = expat.ParserCreate(namespace_separator=_SEPARATOR)
     depth = 0
 
+    def refused(what: str) -> InputError:
+        return InputError(file, [Fault(f"line {parser.CurrentLineNumber}", what)])
+
     def start(name: str, attributes: dict[str, str]) -> None:
         nonlocal depth
         depth += 1
         if depth > _DEEPEST:
-            raise _RefusedError(f"elements are nested more than {_DEEPEST} deep")
+            raise refused(f"elements are nested more than {_DEEPEST} deep")
         builder.start(name, attributes)
 
     def end(name: str) -> None:
@@ -47,7 +46,7 @@ def parse_xml(text: str, file: str) -> Element:
         builder.end(name)
 
     def refuse(name: str, *_: object) -> None:
-        raise _RefusedError(
+        raise refused(
             f"declares the document type {shown(name)}, through which entities can be made; libvirt writes none: remove"
             " the line <!DOCTYPE ...>"
         )
@@ -59,8 +58,6 @@ def parse_xml(text: str, file: str) -> Element:
     parser.buffer_text = True
     try:
         parser.Parse(text.encode(errors="replace"), True)  # noqa: FBT003  it takes no names
-    except _RefusedError as error:
-        raise InputError(file, [Fault(f"line {parser.CurrentLineNumber}", str(error))]) from error
     except expat.ExpatError as error:
         what = expat.ErrorString(error.code)
         raise InputError(file, [Fault(f"line {error.lineno}", f"is no well-formed XML: {what}")]) from error
