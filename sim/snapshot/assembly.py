@@ -58,6 +58,8 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
     Raises InputError with everything that cannot be reconciled; what can be is in the account.
     """
     evidence = Evidence(facts)
+    for option, said in wishes.said():
+        evidence.took(said, option, "")
     blocks = block_map(evidence)
     host = host_side(evidence)
     kernel = kernel_facts(evidence, wishes, blocks)

@@ -65,6 +65,9 @@ def _devices(evidence: Evidence) -> list[HostDevice]:
     """Return each device once: where QEMU itself was asked, what it has counts, and the XML adds what it left out."""
     asked = [each for each in evidence.facts if each.kind == _RUNNING and each.devices]
     described = [each for each in evidence.facts if each.kind != _RUNNING and each.devices]
+    for each in (*asked[1:], *described[1:]):
+        first = asked[0] if each.kind == _RUNNING else described[0]
+        evidence.account.left.append(Left(each.file, f"its memory devices: those of {first.file} are taken"))
     if not asked:
         return [HostDevice(device, each.file) for each in described[:1] for device in each.devices]
     running = [HostDevice(device, each.file) for each in asked[:1] for device in each.devices]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sim.faults import Fault, InputError
 from sim.machine.address_map import device_base
 from sim.machine.boot_layout import lay_out
+from sim.machine.spec import NodeSpec
 from sim.machine.state import BlockRun, MachineState
 from sim.memory.zones import ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.snapshot.account import Assumed
@@ -22,18 +23,12 @@ from sim.units import MIB, format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim.machine.spec import MachineSpec, NodeSpec
+    from sim.machine.spec import MachineSpec
     from sim.snapshot.draft import Draft
     from sim.snapshot.evidence import Said
+    from sim.snapshot.picture import ZoneView
 
 _USUAL_BLOCK = 128 * MIB
-
-
-class _Movable(NamedTuple):
-    """Memory in ZONE_MOVABLE: bytes by node, and the bytes at which it begins, where that is known."""
-
-    of_node: dict[int, int]
-    starts: dict[int, int]
 
 
 def without_blocks(draft: Draft) -> Started:
@@ -43,8 +38,8 @@ def without_blocks(draft: Draft) -> Started:
     if size is not None:
         draft.fields["block_size"] = size.value
         evidence.take(f"memory blocks of {format_size(size.value)}", size)
-    boot_memory = _boot_memory(draft)
-    nodes = draft.host_nodes(boot_memory)
+    nodes = _boot_nodes(draft)
+    boot_memory = sum(node.boot_memory for node in nodes)
     read_command_line(draft.kernel, boot_memory, evidence)
     draft.bare_metal()
     if draft.kernel.built_for.pc_layout and host is not None:
@@ -61,36 +56,47 @@ def without_blocks(draft: Draft) -> Started:
     return Started(draft.machine(nodes), 0)
 
 
-def _boot_memory(draft: Draft) -> int:
-    """Return the boot memory, by the best that there is. Raises InputError where nothing tells."""
-    evidence, host, account = draft.evidence, draft.host, draft.evidence.account
+def _boot_nodes(draft: Draft) -> list[NodeSpec]:
+    """Return the nodes with their boot memory, by the best that there is. Raises InputError where nothing tells."""
+    evidence, host = draft.evidence, draft.host
     if draft.wishes.boot_memory is not None:
-        return draft.wishes.boot_memory
+        return draft.host_nodes(draft.wishes.boot_memory)
     if host is not None and host.boot_memory is not None:
         evidence.take(f"boot memory {format_size(host.boot_memory.value)}", host.boot_memory)
-        return int(host.boot_memory.value)
-    logged = evidence.first("memory_known")
-    zones = evidence.first("zones")
-    found = figures(evidence)
-    if logged is not None:
-        said, size = logged, known_boot_memory(logged.value)
+        return draft.host_nodes(host.boot_memory.value)
+    listed = next((said for said in evidence.all("nodes") if any(node.listed for node in said.value)), None)
+    logged, zones, found = evidence.first("memory_known"), evidence.first("zones"), figures(evidence)
+    if listed is not None:
+        said, sizes = listed, {node.node: known_boot_memory(node.listed or 0) for node in listed.value}
+        why = "round numbers for what firmware told the kernel"
+    elif logged is not None:
+        said, sizes = logged, {0: known_boot_memory(logged.value)}
         why = f"a round number for the {format_size(logged.value)} that the kernel counts"
     elif zones is not None:
-        label = ZONE_LABELS[ZONE_MOVABLE]
-        present = [zone.present or zone.spanned or 0 for zone in zones.value if zone.zone != label]
-        pages = sum(present)
-        if draft.kernel.built_for.isa_dma and not any(zone.zone == ZONE_LABELS[ZONE_DMA] for zone in zones.value):
-            pages += draft.kernel.built_for.dma_end // draft.kernel.page_size  # it is left out of the text, not missing
-        said, size = zones, known_boot_memory(pages * draft.kernel.page_size)
+        said, sizes = zones, _by_zones(draft, zones.value)
         why = "a round number for the pages of all kernel zones, as if none of them was added"
     elif found is not None:
-        said, size = found.said, likely_boot_memory(found.mem_total)
+        said, sizes = found.said, {0: likely_boot_memory(found.mem_total)}
         why = f"a round number for MemTotal {format_size(found.mem_total)}, as if nothing was added"
     else:
         what = "do not say how much boot memory there is: say it with --boot-memory SIZE, or add lsmem's output"
         raise InputError(SOURCE, [*evidence.faults, Fault("", what)])
-    account.assumed.append(Assumed(f"boot memory {format_size(size)}: {why} ({said.source})", "--boot-memory SIZE"))
-    return size
+    nodes = [NodeSpec(sizes.get(node, 0)) for node in range(1 + max(sizes))]
+    amounts = " + ".join(format_size(node.boot_memory) for node in nodes)
+    evidence.account.assumed.append(Assumed(f"boot memory {amounts}: {why} ({said.source})", "--boot-memory SIZE"))
+    return nodes
+
+
+def _by_zones(draft: Draft, zones: Sequence[ZoneView]) -> dict[int, int]:
+    """Return a round number of bytes for the kernel zones of each node."""
+    kernel = draft.kernel
+    pages = dict.fromkeys((zone.node for zone in zones), 0)
+    for zone in zones:
+        if zone.zone != ZONE_LABELS[ZONE_MOVABLE]:
+            pages[zone.node] += zone.present or zone.spanned or 0
+    if kernel.built_for.isa_dma and not any(zone.zone == ZONE_LABELS[ZONE_DMA] for zone in zones):
+        pages[min(pages)] += kernel.built_for.dma_end // kernel.page_size  # it is left out of the text, not missing
+    return {node: known_boot_memory(count * kernel.page_size) for node, count in pages.items() if count}
 
 
 def _with_devices(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], zones: Said | None) -> Started:
@@ -123,7 +129,7 @@ def _with_movable(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], z
         what = f"ZONE_MOVABLE of {format_size(total)} is boot memory: it is not a number of whole memory blocks"
         evidence.account.assumed.append(Assumed(what, "add lsmem's output"))
         boot_memory = plain.boot_memory + total
-        return Started(draft.machine(draft.host_nodes(boot_memory)), 0)
+        return Started(draft.machine([NodeSpec(boot_memory)]), 0)
     if "block_size" not in draft.fields:
         what = f"memory blocks of {format_size(block_size)}"
         evidence.account.assumed.append(Assumed(what, "add lsmem's output"))
@@ -145,5 +151,5 @@ def _with_movable(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], z
         )
     )
     most = max(run.node for run in runs)
-    all_nodes = [*nodes, *(type(nodes[0])(0) for _ in range(len(nodes), most + 1))]
+    all_nodes = [*nodes, *(NodeSpec(0) for _ in range(len(nodes), most + 1))]
     return Started(draft.machine(all_nodes, state=MachineState(tuple(runs))), total)

@@ -10,7 +10,8 @@ from sim.machine.spec import NodeSpec
 from sim.machine.state import BlockRun
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES
-from sim.snapshot.facts import Facts
+from sim.snapshot.account import Taken
+from sim.snapshot.facts import Facts, NodeFacts
 from sim.snapshot.picture import ZoneView
 from sim.units import GIB, KIB, MIB
 from tests.snapshot.machines import dimm, imported, virtio_mem, xml
@@ -67,3 +68,31 @@ def test_files_that_tell_nothing_of_memory_are_a_fault() -> None:
     with pytest.raises(InputError, match="do not say how much boot memory there is: say it with --boot-memory"):
         imported(Facts("cmdline", "cmdline", cmdline="quiet"))
     assert imported(Facts("cmdline", "cmdline", cmdline="quiet"), boot_memory=GIB).machine.boot_memory == GIB
+
+
+def test_a_boot_log_tells_the_nodes_and_what_was_there_at_boot() -> None:
+    log = Facts("dmesg", "boot log", memory_known=127 * MIB + 600 * KIB)
+    assert imported(log).machine.boot_memory == 128 * MIB
+    nodes = (NodeFacts(0, listed=2 * GIB - 520 * KIB), NodeFacts(1, listed=300 * MIB - KIB))
+    listed = Facts("dmesg", "boot log", nodes=nodes, memory_known=GIB)
+    assert imported(listed).machine.nodes == (NodeSpec(2 * GIB), NodeSpec(300 * MIB))
+
+
+def test_zones_of_several_nodes_make_several_nodes() -> None:
+    zones = (
+        ZoneView(0, "DMA", spanned=4095, present=3998),
+        ZoneView(0, "DMA32", spanned=258048, present=258016),
+        ZoneView(1, "Normal", spanned=131072, present=131072),
+        ZoneView(1, "Movable", spanned=262144, present=262144, start=5 << 18),
+    )
+    machine = imported(Facts("zoneinfo", "zoneinfo", zones=zones)).machine
+    assert machine.nodes == (NodeSpec(GIB), NodeSpec(512 * MIB))
+    assert machine.state is not None
+    assert machine.state.blocks[-1] == BlockRun(40, 8, 1, ZONE_MOVABLE, boot=False)
+
+
+def test_what_somebody_says_goes_before_all_files_and_is_told() -> None:
+    found = imported(xml(4 * GIB, machine_type="pc-q35-9.2"), boot_memory=2 * GIB, kernel="6.12", architecture="x86-64")
+    assert (found.machine.boot_memory, found.machine.kernel) == (2 * GIB, "6.12")
+    assert Taken("boot memory 2GiB", "--boot-memory", "") in found.account.taken
+    assert found.account.assumed[0].what == "pages of 4KiB"
