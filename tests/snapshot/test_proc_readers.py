@@ -232,9 +232,9 @@ def zone_views(draw: st.DrawFn) -> list[ZoneView]:
         spanned = draw(COUNTS)
         present = draw(st.integers(0, spanned))
         managed = draw(st.integers(0, present))
-        marks = [draw(COUNTS) for _ in range(4)]
-        cma = draw(st.none() | st.integers(0, present))
-        zones.append(ZoneView(node, name, *marks, spanned, present, managed, draw(st.none() | COUNTS), cma))
+        free, low, high = (draw(COUNTS) for _ in range(3))
+        start, cma = draw(st.none() | COUNTS), draw(st.none() | st.integers(0, present))
+        zones.append(ZoneView(node, name, free, low // 2, low, high, spanned, present, managed, start, cma))
     return zones
 
 
