@@ -10,12 +10,12 @@ import re
 from typing import Final
 
 from sim.faults import Fault, Faults
+from sim.snapshot.bounds import MOST_DIGITS, MOST_MEMORY, no_node, no_size
 from sim.snapshot.facts import Facts, NodeFacts, Remark
 from sim.snapshot.kernel_words import LONGEST_CMDLINE
 from sim.snapshot.pasted import Places
 from sim.units import KIB
 
-_MOST_DIGITS: Final = 15
 _VERSION: Final = re.compile(r"\bLinux version ([2-9]\.[0-9]{1,3}[\w.+~-]{0,80})([^\n]*)")
 _ARCHITECTURE: Final = re.compile(r"\b(x86_64|aarch64|s390x|powerpc64le|riscv64|loongarch64)-")
 _MEMORY: Final = re.compile(r"\bMemory: ([0-9]+)[Kk]/([0-9]+)[Kk] available(?:\s{1,40}\(([^)]{0,600}))?")
@@ -46,8 +46,8 @@ def read_boot_log(text: str, file: str) -> Facts:
     nodes: dict[int, int] = {}
     for match in _NODE_RANGE.finditer(text, begin):
         size = int(match[3], 16) - int(match[2], 16) + 1
-        if size <= 0:
-            faults.include([Fault(lines.at(match.start()), "the range ends before it begins")])
+        if wrong := "the range ends before it begins" if size <= 0 else no_size(size) or no_node(int(match[1])):
+            faults.include([Fault(lines.at(match.start()), wrong)])
         nodes[int(match[1])] = nodes.get(int(match[1]), 0) + size
         facts.places.setdefault("nodes", lines.at(match.start()))
     faults.raise_if_any(file)
@@ -69,13 +69,15 @@ def _take_release(facts: Facts, text: str, begin: int, lines: Places) -> None:
 
 def _take_memory(facts: Facts, match: re.Match[str], where: str, faults: Faults) -> None:
     """Set the figures of the line "Memory: 1K/2K available (... 3K reserved, 4K cma-reserved)"."""
-    if max(len(match[1]), len(match[2])) > _MOST_DIGITS or int(match[1]) > int(match[2]):
-        what = "the first figure is what the second has free, so it cannot be larger; and neither has over 15 digits"
+    parts = {name: int(size) * KIB for size, name in _PART.findall(match[3] or "")}
+    digits = max(len(match[1]), len(match[2]))
+    available, known = (int(size) * KIB if digits <= MOST_DIGITS else MOST_MEMORY + 1 for size in (match[1], match[2]))
+    known -= parts.get("absent", 0)
+    if available > known or known <= 0 or max(known, *parts.values(), 0) > MOST_MEMORY:
+        what = "the first figure is what the second has free, so it cannot be larger; and no machine has over 4 PiB"
         faults.include([Fault(where, what)])
         return
-    parts = {name: int(size) * KIB for size, name in _PART.findall(match[3] or "")}
-    facts.memory_available = int(match[1]) * KIB
-    facts.memory_known = int(match[2]) * KIB - parts.get("absent", 0)
+    facts.memory_available, facts.memory_known = available, known
     facts.places["memory_available"] = facts.places["memory_known"] = where
     if parts.get("absent"):
         facts.remarks.append(Remark(where, f"{parts['absent'] // KIB}K absent are not counted as memory"))

@@ -59,7 +59,7 @@ class Draft:
         """Return the nodes that the host describes: its cells, or a single one with all boot memory."""
         cells = () if self.host is None else self.host.cells
         known = {cell.node: cell for cell in cells}
-        if sum(cell.boot_memory or 0 for cell in cells) != boot_memory:
+        if not cells or sum(cell.boot_memory or 0 for cell in cells) != boot_memory:
             return [NodeSpec(boot_memory)]
         return [
             NodeSpec(known[node].boot_memory or 0, known[node].cpus) if node in known else NodeSpec(0, cpus=False)

@@ -7,13 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, InputError, shown
+from sim.snapshot.bounds import MOST_DIGITS, no_size
 from sim.snapshot.facts import Facts, Remark
 from sim.units import GIB, KIB, MIB, TIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MOST_DIGITS: Final = 15
 _COLUMNS: Final = ("total", "used", "free", "shared", "buff/cache", "available")
 _WIDE: Final = ("total", "used", "free", "shared", "buffers", "cache", "available")
 _NAMES: Final = frozenset((*_COLUMNS, *_WIDE, "cached"))
@@ -77,14 +77,20 @@ def read_free(text: str, file: str) -> Facts:
             what = "free stands here again, with other figures; give one"
             raise InputError(file, [Fault(where, what)])
         cells = row[1].split()
-        if len(cells) > len(columns) or any(len(cell) > _MOST_DIGITS for cell in cells):
+        if len(cells) > len(columns) or any(len(cell) > MOST_DIGITS for cell in cells):
             raise InputError(file, [Fault(where, f"{shown(row[0].strip())} does not fit {' '.join(columns)}")])
         facts.free = dict(
             zip(columns, _bytes(cells, unit, thousands=thousands, where=where, facts=facts), strict=False)
         )
         facts.places["free"] = where
-        if facts.free["total"] == 0 or max(facts.free.get("used", 0), facts.free.get("free", 0)) > facts.free["total"]:
-            raise InputError(file, [Fault(where, "more is used or free than there is in total, or total is 0")])
+        if (
+            no_size(max(facts.free.values()))
+            or facts.free["total"] == 0
+            or max(facts.free.get("used", 0), facts.free.get("free", 0)) > facts.free["total"]
+        ):
+            raise InputError(
+                file, [Fault(where, "more is used or free than there is in total, or total is 0 or over 4 PiB")]
+            )
     return facts
 
 

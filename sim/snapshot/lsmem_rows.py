@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.faults import Fault, Faults, shown
+from sim.snapshot.bounds import HIGHEST_BLOCK, MOST_BLOCKS, no_block_size, no_node, no_size
 from sim.snapshot.facts import Facts, Remark
 from sim.snapshot.picture import BlockView
 
@@ -22,9 +23,6 @@ COLUMNS: Final = (
 )  # fmt: skip
 """All that ``lsmem`` can print, in the order of ``--output-all``; the last two since 2.42."""
 
-MOST_BLOCKS: Final = 1 << 20
-"""Blocks that one machine may have here: 128 TiB in blocks of 128 MiB."""
-_HIGHEST_BLOCK: Final = 1 << 40
 _NOT_TAKEN: Final = ("CONFIGURED", "MEMMAP-ON-MEMORY")
 _RANGE: Final = re.compile(r"0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})", re.IGNORECASE)
 _BLOCK: Final = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
@@ -170,6 +168,8 @@ def _addresses(cells: Mapping[str, str], wrong: list[str]) -> tuple[int | None, 
     if end < start:
         wrong.append(f"the range {text} ends before it begins")
         return None, None
+    if beyond := no_size(end + 1):
+        wrong.append(beyond)
     return start, end - start + 1
 
 
@@ -185,7 +185,7 @@ def _numbers(cells: Mapping[str, str], wrong: list[str]) -> tuple[int | None, in
     first, last = int(match[1]), int(match[2] or match[1])
     if last < first:
         wrong.append(f"the blocks {text} end before they begin")
-    elif last >= _HIGHEST_BLOCK:
+    elif last >= HIGHEST_BLOCK:
         wrong.append(f"no machine has a block {last}")
     return first, last - first + 1
 
@@ -198,6 +198,8 @@ def _wrong_words(cells: Mapping[str, str]) -> Iterator[str]:
         yield f"REMOVABLE is {shown(removable)}, not yes or no; {_ENGLISH}"
     if node and _NODE.fullmatch(node) is None:
         yield f"the node {shown(node)} is not a number"
+    elif node and (wrong := no_node(int(node))):
+        yield wrong
 
 
 def _block_size(facts: Facts, ranges: Sequence[_Range], total: Total | None, faults: Faults) -> int | None:
@@ -206,10 +208,8 @@ def _block_size(facts: Facts, ranges: Sequence[_Range], total: Total | None, fau
     for one in ranges:
         if one.size and one.blocks:
             size, rest = divmod(one.size, one.blocks)
-            if rest or size & (size - 1):
-                _add(
-                    faults, one.where, f"{one.blocks} blocks cannot be {one.size} bytes long: blocks are powers of two"
-                )
+            if wrong := no_block_size(0 if rest else size):
+                _add(faults, one.where, f"{one.blocks} blocks cannot be {one.size} bytes long: {wrong}")
             elif printed and total and not printed.low <= size <= printed.high:
                 _add(
                     faults,
@@ -220,8 +220,8 @@ def _block_size(facts: Facts, ranges: Sequence[_Range], total: Total | None, fau
             return size
     if printed and total:
         size = (printed.low + printed.high) // 2
-        if size <= 0 or size & (size - 1):
-            _add(faults, total.where, f"a block of {total.size} is not possible: blocks are powers of two")
+        if wrong := no_block_size(size):
+            _add(faults, total.where, f"a block of {total.size} is not possible: {wrong}")
         facts.places["block_size"] = total.where
         return size
     if ranges:

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.faults import Fault, Faults, InputError
+from sim.snapshot.bounds import no_node, no_size
 from sim.snapshot.facts import Facts, Remark
 from sim.snapshot.pasted import Places
 from sim.snapshot.picture import ZoneView
@@ -105,6 +106,8 @@ def _reports(text: str) -> list[list[_Zone]]:
 
 def _zone(zone: _Zone, page: int, lines: Places, faults: Faults) -> ZoneView:
     pages = {name: size * KIB // page for name, size in zone.sizes.items()}
+    if wrong := no_node(zone.node) or no_size(max(zone.sizes.values()) * KIB):
+        faults.include([Fault(lines.at(zone.offset), wrong)])
     if pages.get("managed", 0) > pages["present"]:
         faults.include([Fault(lines.at(zone.offset), f"zone {zone.name} has more managed than present")])
     return ZoneView(zone.node, zone.name, **pages)

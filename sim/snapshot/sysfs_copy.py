@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, Faults, shown
+from sim.snapshot.bounds import HIGHEST_BLOCK, MOST_BLOCKS, no_block_size, no_node, no_size
 from sim.snapshot.dumps import MEMORY_BLOCK, NODE
 from sim.snapshot.facts import Facts, NodeFacts, Remark
-from sim.snapshot.lsmem_rows import MOST_BLOCKS
 from sim.snapshot.pasted import refusal
 from sim.snapshot.picture import BlockView
 from sim.units import KIB
@@ -25,7 +25,6 @@ _ABOVE: Final = frozenset(("memory", "node", "system", "devices", "sys", "module
 _STATES: Final = ("online", "offline", "going-offline")
 _ZONES: Final = re.compile(r"[A-Za-z0-9]{1,20}(?:[ \t]+[A-Za-z0-9]{1,20})*")
 _MEM_TOTAL: Final = re.compile(r"\bMemTotal:[ \t]*([0-9]{1,15}) kB")
-_HIGHEST_BLOCK: Final = 1 << 40
 
 
 @dataclass(slots=True)
@@ -102,7 +101,9 @@ def _facts(file: str, root: str, copy: _Copy, faults: Faults) -> Facts:
         facts.online_total = online * facts.block_size
         facts.offline_total = (len(facts.blocks) - online) * facts.block_size
         facts.places["online_total"] = facts.places["offline_total"] = above
-    facts.nodes = tuple(_node(number, attributes) for number, attributes in sorted(copy.nodes.items()))
+    facts.nodes = tuple(
+        _node(number, attributes, copy.places["nodes"], faults) for number, attributes in sorted(copy.nodes.items())
+    )
     return facts
 
 
@@ -116,8 +117,8 @@ def _block_size(copy: _Copy, faults: Faults) -> int | None:
         size = int(text, 16) if len(text) <= 16 else 0  # noqa: PLR2004 - digits of 64 bits
     except ValueError:
         size = 0
-    if size <= 0 or size & (size - 1):
-        what = f"{shown(text)} is not a power of two in hexadecimal such as 8000000"
+    if wrong := no_block_size(size):
+        what = f"{shown(text)} is not a size in hexadecimal such as 8000000: {wrong}"
         faults.include([Fault(copy.places["block_size"], what)])
         return None
     return size
@@ -128,7 +129,7 @@ def _block(number: int, attributes: dict[str, str], copy: _Copy, above: str, fac
     state = attributes.get("state") or {"0": "offline", "1": "online"}.get(attributes.get("online", ""), "")
     zones = attributes.get("valid_zones") or None
     removable, device = attributes.get("removable"), attributes.get("phys_device")
-    if number >= _HIGHEST_BLOCK:
+    if number >= HIGHEST_BLOCK:
         faults.include([Fault(where, "no machine has a block of this number")])
     if state not in _STATES:
         what = f"the state {shown(state)} is none of {', '.join(_STATES)}" if state else "its state is not there"
@@ -137,6 +138,8 @@ def _block(number: int, attributes: dict[str, str], copy: _Copy, above: str, fac
         faults.include([Fault(f"{where}/valid_zones", f"{shown(zones)} are not names of zones such as Normal Movable")])
         zones = None
     nodes = sorted(copy.block_nodes.get(number, ()))
+    if nodes and (wrong := no_node(nodes[-1])):
+        faults.include([Fault(where, wrong)])
     if len(nodes) > 1:
         facts.remarks.append(Remark(where, f"on nodes {', '.join(map(str, nodes))}; taken as on node {nodes[0]}"))
     return BlockView(
@@ -149,15 +152,12 @@ def _block(number: int, attributes: dict[str, str], copy: _Copy, above: str, fac
     )
 
 
-def _node(number: int, attributes: dict[str, str]) -> NodeFacts:
+def _node(number: int, attributes: dict[str, str], above: str, faults: Faults) -> NodeFacts:
     total = _MEM_TOTAL.search(attributes.get("meminfo", ""))
-    cpus = attributes.get("cpulist", attributes.get("cpumap"))
-    return NodeFacts(
-        number,
-        cpus=None
-        if cpus is None
-        else any(digit not in "0,x \n" for digit in cpus)
-        if "cpulist" not in attributes
-        else bool(cpus),
-        mem_total=int(total[1]) * KIB if total else None,
-    )
+    size = int(total[1]) * KIB if total else None
+    if wrong := no_node(number) or no_size(size or 0):
+        faults.include([Fault(f"{above}/node{number}", wrong)])
+    cpus = attributes.get("cpulist")
+    if cpus is None and "cpumap" in attributes:
+        cpus = attributes["cpumap"].strip("0, \n")
+    return NodeFacts(number, cpus=None if cpus is None else bool(cpus), mem_total=size)

@@ -6,10 +6,12 @@ import re
 from typing import Final
 
 from sim.faults import Fault, Faults
+from sim.snapshot.bounds import MOST_DIGITS, no_node, no_size
 from sim.snapshot.facts import Facts, Remark
 from sim.snapshot.picture import ZoneView
+from sim.units import KIB
 
-_MOST_DIGITS: Final = 15
+_SMALLEST_PAGE: Final = 4 * KIB
 _PAGES: Final = ("free", "min", "low", "high", "spanned", "present", "managed", "cma")
 
 _ZONE: Final = re.compile(r"^[ \t]*Node[ \t]+([0-9]{1,9}),[ \t]+zone[ \t]+(\S{1,20})[ \t]*$")
@@ -39,11 +41,13 @@ def read_zoneinfo(text: str, file: str) -> Facts:
                 faults.include([Fault(f"line {number}", what)])
             figures = zones.setdefault(zone, {})
             figures.clear()
+            if wrong := no_node(zone[0]):
+                faults.include([Fault(f"line {number}", wrong)])
             first = first or number
         elif figures is not None and (match := _FIGURE.match(line)):
             name = match[1] or match[2] or match[3]
-            if len(match[4]) > _MOST_DIGITS:
-                faults.include([Fault(f"line {number}", f"no zone has pages in a number of {len(match[4])} digits")])
+            if len(match[4]) > MOST_DIGITS or no_size(int(match[4]) * _SMALLEST_PAGE):
+                faults.include([Fault(f"line {number}", "no machine has as many pages as this")])
             else:
                 figures.setdefault(name, int(match[4]))
             _check_zone(figures, name, f"line {number}", faults)

@@ -193,7 +193,7 @@ def test_what_cannot_be_right_is_told_at_once_with_its_lines(tmp_path: Path) -> 
         ("0x0000000000000000-0x0000000007ffffff 128M online yes 5-1", "end before they begin"),
         ("0x0000000000000000-0x0000000007ffffff 128M online yes 1099511627776", "no machine has a block"),
         ("0x0000000000000000-0x00000000bfffffff 3G online yes 0", "blocks are powers of two"),
-        ("0x0000000000000000-0xffffffffffffffff 16E online yes 0-137438953471", "more than 1,048,576 blocks"),
+        ("0x0000000000000000-0xffffffffffffffff 16E online yes 0-137438953471", "as much memory as this"),
         ("0x00000000000000", "does not fit the columns"),
         ("0x0000000000000000-0x0000000007ffffff", "has no STATE"),
     ],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1 << 20
+NOT_A_BLOCK = "blocks are powers of two, of a page or more"
 FILES = {
     "memory/block_size_bytes": "8000000",
     "memory/auto_online_blocks": "online",
@@ -121,7 +122,7 @@ def test_what_cannot_be_right_is_told_at_once_by_path(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         read_facts([tmp_path])
     assert [str(fault) for fault in error.value.faults] == [
-        "memory/block_size_bytes: '8000001' is not a power of two in hexadecimal such as 8000000",
+        f"memory/block_size_bytes: '8000001' is not a size in hexadecimal such as 8000000: {NOT_A_BLOCK}",
         "memory/memory0/state: the state 'asleep' is none of online, offline, going-offline",
         "memory/memory32/valid_zones: '; rm' are not names of zones such as Normal Movable",
         "memory/memory33/state: its state is not there",
