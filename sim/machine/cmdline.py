@@ -251,6 +251,8 @@ class _Reader:
 
     def log_buf_len(self, word: Word, value: str) -> str | None:
         amount, remark = self._size(value)
+        if self._boot_memory is not None and amount >= self._boot_memory:
+            return "is more than there is: the kernel keeps the buffer that is part of it"
         if amount > max(_LOG_BUFFER, self._machine.get("log_buf_len", 0)):  # shorter than it is changes nothing
             self._set("log_buf_len", word.text, -(-amount // self._page_size) * self._page_size)
         return remark
@@ -378,23 +380,8 @@ _HANDLERS: Final[dict[str, Callable[[_Reader, Word, str], str | None]]] = {
 }
 
 MACHINE_FIELDS: Final = (
-    "movable_node",
-    "kernelcore",
-    "kernelcore_percent",
-    "movablecore",
-    "movablecore_percent",
-    "cma",
-    "cma_base",
-    "cma_limit",
-    "mem",
-    "soft_reserved",
-    "reserved",
-    "crashkernel",
-    "log_buf_len",
-    "swiotlb",
-    "memmap_on_memory",
-    "virtio_mem_unplug_online",
-    "virtio_mem_force_bbm",
-    "virtio_mem_bbm_block_size",
-)
+    "movable_node", "kernelcore", "kernelcore_percent", "movablecore", "movablecore_percent", "cma", "cma_base",
+    "cma_limit", "mem", "soft_reserved", "reserved", "crashkernel", "log_buf_len", "swiotlb", "memmap_on_memory",
+    "virtio_mem_unplug_online", "virtio_mem_force_bbm", "virtio_mem_bbm_block_size",
+)  # fmt: skip
 """Fields of a machine that words of a command line can set."""

@@ -180,6 +180,7 @@ def test_what_words_say_of_a_machine_of_16_gib(text: str, machine: dict[str, Any
         ("crashkernel=1G-:20G", "reserves nothing"),
         ("crashkernel=64M,cma", "CMA that the crash kernel"),
         ("swiotlb=some", "cannot read it"),
+        ("log_buf_len=64G", "keeps the buffer"),
         ("memhp_default_state=movable", "online_movable"),
         ("memory_hotplug.online_policy=auto_movable", "auto-movable"),
         ("memory_hotplug.auto_movable_ratio=many", "cannot read it"),
