@@ -29,7 +29,7 @@ _LOOK_US: Final = MICROSECONDS
 
 
 class Steps(Workload):
-    """Makes ``steps`` in order, such as ``"plug dimm:16GiB@0,id=dimm0"``, ``"resize vmem0:8GiB"``, ``"unplug dimm0"``.
+    """Makes ``steps`` in order, such as ``"plug dimm:16GiB@0,id=more"``, ``"resize vmem0:8GiB"``, ``"unplug more"``.
 
     A step is made when the guest has been at rest for ``pause`` after the step before, user space's rules included, or
     has taken longer than ``patience`` to come to rest. When it is after the last step, the run ends.

@@ -50,9 +50,14 @@ def test_one_table_of_80_columns_says_it_all(machine: str) -> None:
 
 
 def test_steps_are_made_in_the_order_in_which_they_are_given(machine: str) -> None:
-    steps = ["--plug", "dimm:1GiB", "--unplug=dimm0", "--plug", "dimm:2GiB,id=dimm0", "--unplug", "dimm0"]
+    steps = ["--plug", "dimm:1GiB", "--unplug=new-dimm0", "--plug", "dimm:2GiB,id=new-dimm0", "--unplug", "new-dimm0"]
     found = json.loads(planned(machine, "--json", *steps).output)
-    assert found["steps"] == ["plug dimm:1GiB@0,id=dimm0", "unplug dimm0", "plug dimm:2GiB@0,id=dimm0", "unplug dimm0"]
+    assert found["steps"] == [
+        "plug dimm:1GiB@0,id=new-dimm0",
+        "unplug new-dimm0",
+        "plug dimm:2GiB@0,id=new-dimm0",
+        "unplug new-dimm0",
+    ]
 
 
 def test_zones_that_take_turns_are_told_in_one_line(machine: str) -> None:
@@ -89,7 +94,7 @@ def test_without_a_guest_it_says_what_is_not_known(tmp_path: Path) -> None:
 
 
 def test_what_was_typed_wrong_is_told_with_exit_code_2(machine: str) -> None:
-    output = planned(machine, "--plug", "dimm:1GB", "--unplug", "dimm0", code=2).output
+    output = planned(machine, "--plug", "dimm:1GB", "--unplug", "new-dimm0", code=2).output
     assert output.startswith("Error: the steps: 2 faults\n  'plug dimm:1GB': size: '1GB' is not a size")
     assert "does not exist" in planned("nowhere.toml", "--plug", "dimm:1GiB", code=2).output
 
@@ -110,7 +115,7 @@ def test_what_is_saved_runs_as_an_experiment(machine: str, tmp_path: Path) -> No
     saved.parent.mkdir()
     planned(machine, "--plug", "dimm:1GiB", "--save", str(saved))
     tables = tomllib.loads(saved.read_text("utf-8"))
-    assert tables["workloads"][0]["steps"] == ["plug dimm:1GiB@0,id=dimm0", "unplug dimm0"]
+    assert tables["workloads"][0]["steps"] == ["plug dimm:1GiB@0,id=new-dimm0", "unplug new-dimm0"]
     result = CliRunner().invoke(main, ["run", str(saved), "--out", str(tmp_path), "--no-plots", "--workers", "1"])
     assert result.exit_code == 0, result.output
     assert "3 of 3 runs completed" in result.output

@@ -70,7 +70,7 @@ def test_a_dimm_under_auto_movable_is_one_decision() -> None:
 
 
 def test_memmap_comes_out_of_kernel_zones_and_goes_back() -> None:
-    outcome = only("plug dimm:1GiB", "unplug dimm0", policy="online-movable", **LINUX)
+    outcome = only("plug dimm:1GiB", "unplug new-dimm0", policy="online-movable", **LINUX)
     plug, unplug = outcome.steps
     assert (plug.memmap, sum(plug.memmap_zones.values())) == (16 * MIB, 16 * MIB)
     assert (unplug.memmap, sum(unplug.memmap_zones.values())) == (-16 * MIB, -16 * MIB)
@@ -151,9 +151,9 @@ def test_what_does_not_fit_fails_and_may_kill() -> None:
     assert [failure.errno for failure in step.failures] == ["ENOMEM"]
     assert step.kills == ("out of memory (kernel): nobody left to kill, the guest dies",)
     assert outcome.died
-    assert 236 * GIB < after(outcome).devices["vmem0"] < 244 * GIB
-    assert step.short == 1024 * GIB - after(outcome).devices["vmem0"]
-    assert (outcome.wanted, outcome.returned, outcome.safe) == (after(outcome).devices["vmem0"], 0, 0)
+    assert 236 * GIB < after(outcome).devices["new-vmem0"] < 244 * GIB
+    assert step.short == 1024 * GIB - after(outcome).devices["new-vmem0"]
+    assert (outcome.wanted, outcome.returned, outcome.safe) == (after(outcome).devices["new-vmem0"], 0, 0)
     assert {stay.why for stay in outcome.back[0].stays} == {"the guest is dead"}
 
 
@@ -164,12 +164,12 @@ def test_what_the_host_refuses_is_told_and_nothing_is_there_to_come_back() -> No
     assert outcome.steps[1].failures[0].reason.startswith("the host refuses: ")
     assert outcome.steps[1].pieces == ()
     first, second = outcome.back
-    assert (first.device, first.wanted, second.device, second.returned) == ("dimm1", 0, "dimm0", GIB)
+    assert (first.device, first.wanted, second.device, second.returned) == ("new-dimm1", 0, "new-dimm0", GIB)
     assert (outcome.wanted, outcome.returned) == (GIB, GIB)
 
 
 def test_bytes_that_are_asked_back_twice_count_once() -> None:
-    steps = "plug virtio-mem:1GiB,max=4GiB", "resize vmem0:4GiB", "demand kernel:100GiB"
+    steps = "plug virtio-mem:1GiB,max=4GiB", "resize new-vmem0:4GiB", "demand kernel:100GiB"
     outcome = only(*steps, **LINUX)
     assert outcome.died
     assert [back.wanted for back in outcome.back] == [3 * GIB, 4 * GIB]
@@ -217,8 +217,8 @@ def test_json_holds_everything_by_name() -> None:
     found = planned("plug dimm:1GiB", "demand kernel:1GiB", policies=("online-movable",), **LINUX)
     written = json.loads(json.dumps(found.as_json()))
     (outcome,) = written["outcomes"]
-    assert written["steps"] == ["plug dimm:1GiB@0,id=dimm0", "demand kernel:1GiB,id=kernel"]
-    assert written["back"] == ["unplug dimm0"]
+    assert written["steps"] == ["plug dimm:1GiB@0,id=new-dimm0", "demand kernel:1GiB,id=kernel"]
+    assert written["back"] == ["unplug new-dimm0"]
     assert outcome["steps"][0]["pieces"] == [
         {
             "first": 40,

@@ -31,28 +31,31 @@ def labels(found: Question) -> list[str]:
 
 
 def test_what_is_added_is_asked_back_last_things_first() -> None:
-    found = asked("plug dimm:1GiB", "plug virtio-mem:1GiB,max=8GiB", "resize vmem0:4GiB", "plug dax:2GiB")
+    found = asked("plug dimm:1GiB", "plug virtio-mem:1GiB,max=8GiB", "resize new-vmem0:4GiB", "plug dax:2GiB")
     assert found.back == 4
     assert found.steps == (
-        "plug dimm:1GiB@0,id=dimm0",
-        "plug virtio-mem:1GiB@0,max=8GiB,id=vmem0",
-        "resize vmem0:4GiB",
-        "plug dax:2GiB@0,id=dax0",
-        "unplug dax0",
-        "resize vmem0:1GiB",
-        "resize vmem0:0B",
-        "unplug dimm0",
+        "plug dimm:1GiB@0,id=new-dimm0",
+        "plug virtio-mem:1GiB@0,max=8GiB,id=new-vmem0",
+        "resize new-vmem0:4GiB",
+        "plug dax:2GiB@0,id=new-dax0",
+        "unplug new-dax0",
+        "resize new-vmem0:1GiB",
+        "resize new-vmem0:0B",
+        "unplug new-dimm0",
     )
 
 
 @pytest.mark.parametrize(
     ("steps", "back"),
     [
-        (["plug dimm:1GiB", "unplug dimm0"], []),
-        (["plug dimm:1GiB", "unplug dimm0", "plug dimm:2GiB,id=dimm0"], ["unplug dimm0"]),
-        (["plug virtio-mem:4GiB", "resize vmem0:1GiB"], ["resize vmem0:0B"]),
-        (["plug virtio-mem:1GiB,max=9GiB", "resize vmem0:4GiB", "resize vmem0:512MiB"], ["resize vmem0:0B"]),
-        (["plug virtio-mem:1GiB,max=9GiB", "resize vmem0:0"], []),
+        (["plug dimm:1GiB", "unplug new-dimm0"], []),
+        (["plug dimm:1GiB", "unplug new-dimm0", "plug dimm:2GiB,id=new-dimm0"], ["unplug new-dimm0"]),
+        (["plug virtio-mem:4GiB", "resize new-vmem0:1GiB"], ["resize new-vmem0:0B"]),
+        (
+            ["plug virtio-mem:1GiB,max=9GiB", "resize new-vmem0:4GiB", "resize new-vmem0:512MiB"],
+            ["resize new-vmem0:0B"],
+        ),
+        (["plug virtio-mem:1GiB,max=9GiB", "resize new-vmem0:0"], []),
     ],
 )
 def test_what_a_step_took_back_is_not_asked_back_again(steps: list[str], back: list[str]) -> None:
@@ -73,7 +76,7 @@ def test_without_steps_all_devices_are_asked_back() -> None:
 
 def test_a_name_of_the_machine_is_not_given_to_another_device() -> None:
     tables = {**MACHINE, "machines": [{"boot_memory": "4GiB", "cold_dimms": [{"size": "1GiB"}]}]}
-    assert asked("unplug cold0", "plug dimm:1GiB", tables=tables).steps[-1] == "unplug dimm0"
+    assert asked("unplug cold0", "plug dimm:1GiB", tables=tables).steps[-1] == "unplug new-dimm0"
     assert faults("plug dimm:1GiB,id=cold0", tables=tables) == [
         "the steps: 'plug dimm:1GiB,id=cold0': device: 'cold0' is plugged already"
     ]
@@ -91,7 +94,7 @@ def test_devices_are_those_of_the_start_whatever_it_is() -> None:
     }
     started = {"machines": [{"block_size": "128MiB", "state": state}], "policies": [{"name": "contig-zones"}]}
     assert asked(tables=started).steps == ("unplug dimm0",)
-    assert asked("plug dimm:1GiB", tables=started).steps == ("plug dimm:1GiB@0,id=dimm1", "unplug dimm1")
+    assert asked("plug dimm:1GiB", tables=started).steps == ("plug dimm:1GiB@0,id=new-dimm0", "unplug new-dimm0")
 
 
 def test_a_machine_without_slots_says_so() -> None:
@@ -105,21 +108,21 @@ def test_all_faults_of_the_steps_are_told_at_once() -> None:
     nowhere = "the machine has none, and no step before this one plugs one"
     right = "write a number of bytes or a string such as '512MiB' or '4GiB'"
     unknown = "there is no guest that could use memory; add --guest, or [guest] to the file"
-    steps = "plug dimm:1GB", "resize dimm7:1GiB", "plug dax:1GiB@3", "demand kernel:1GiB", "unplug dax1"
+    steps = "plug dimm:1GB", "resize dimm7:1GiB", "plug dax:1GiB@3", "demand kernel:1GiB", "unplug new-dax1"
     assert faults(*steps) == [
         f"the steps: 'plug dimm:1GB': size: '1GB' is not a size: {right}",
         f"the steps: 'resize dimm7:1GiB': no device 'dimm7'; {nowhere}",
         "the steps: 'plug dax:1GiB@3': there is no node 3; the machine has node 0 only",
         f"the steps: 'demand kernel:1GiB': {unknown}",
-        "the steps: 'unplug dax1': unknown device 'dax1'; did you mean 'dax0'? Valid: dax0",
+        "the steps: 'unplug new-dax1': unknown device 'new-dax1'; did you mean 'new-dax0'? Valid: new-dax0",
     ]
     cold = {**MACHINE, "machines": [{"boot_memory": "4GiB", "cold_dimms": [{"size": "1GiB"}]}]}
     assert faults("resize cold0:1GiB", "unplug cld0", tables=cold) == [
         "the steps: 'resize cold0:1GiB': 'cold0' is no virtio-mem device; only those can be resized",
         "the steps: 'unplug cld0': unknown device 'cld0'; did you mean 'cold0'? Valid: cold0",
     ]
-    assert faults("plug virtio-mem:1GiB", "unplug vmem0") == [
-        "the steps: 'unplug vmem0': virtio-mem device 'vmem0' cannot be unplugged; resize it to 0"
+    assert faults("plug virtio-mem:1GiB", "unplug new-vmem0") == [
+        "the steps: 'unplug new-vmem0': virtio-mem device 'new-vmem0' cannot be unplugged; resize it to 0"
     ]
 
 

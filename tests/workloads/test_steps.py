@@ -42,12 +42,17 @@ def test_every_step() -> None:
         "demand sockets:200,id=many",
     ]
     assert calls(Steps(steps=steps, pause=1.0)) == [
-        (1_000_000, "plug", "dimm0", DimmSpec("dimm0", 16 * GIB)),
+        (1_000_000, "plug", "new-dimm0", DimmSpec("new-dimm0", 16 * GIB)),
         (2_000_000, "plug", "spare", DimmSpec("spare", GIB, 1, 0x140000000)),
-        (3_000_000, "plug", "dax0", DaxSpec("dax0", 5 * GIB // 2, 2, ranges=(GIB, 3 * GIB // 2), gap=512 * MIB)),
+        (
+            3_000_000,
+            "plug",
+            "new-dax0",
+            DaxSpec("new-dax0", 5 * GIB // 2, 2, ranges=(GIB, 3 * GIB // 2), gap=512 * MIB),
+        ),
         (4_000_000, "plug", "vm0", VirtioMemSpec("vm0", 16 * GIB, 1, 8 * MIB, 4 * GIB)),
-        (5_000_000, "plug", "vmem0", VirtioMemSpec("vmem0", 4 * GIB, requested=4 * GIB)),
-        (6_000_000, "plug", "dimm1", DimmSpec("dimm1", 2 * GIB)),
+        (5_000_000, "plug", "new-vmem0", VirtioMemSpec("new-vmem0", 4 * GIB, requested=4 * GIB)),
+        (6_000_000, "plug", "new-dimm1", DimmSpec("new-dimm1", 2 * GIB)),
         (7_000_000, "resize", "vm0", 64 * MIB),
         (8_000_000, "unplug", "spare", None),
         (9_000_000, "resize", "of-the-machine", GIB),
@@ -57,11 +62,11 @@ def test_every_step() -> None:
 
 
 def test_names_of_the_machine_are_not_given_out_again() -> None:
-    reader = StepReader([DimmSpec("dimm0", GIB), VirtioMemSpec("vmem0", 4 * GIB), DimmSpec("dimm2", GIB)])
+    reader = StepReader([DimmSpec("new-dimm0", GIB), VirtioMemSpec("new-vmem0", 4 * GIB), DimmSpec("new-dimm2", GIB)])
     requests = [*reader.read("plug", "dimm:1GiB"), *reader.read("plug", "dimm:1GiB")]
-    assert [request.device for request in requests] == ["dimm1", "dimm3"]
-    assert reader.read("resize", "vmem0:5GiB") == []
-    assert reader.faults == ["'resize vmem0:5GiB': size: must be at most the device's max, 4GiB, but is 5GiB"]
+    assert [request.device for request in requests] == ["new-dimm1", "new-dimm3"]
+    assert reader.read("resize", "new-vmem0:5GiB") == []
+    assert reader.faults == ["'resize new-vmem0:5GiB': size: must be at most the device's max, 4GiB, but is 5GiB"]
 
 
 @pytest.mark.parametrize(
@@ -82,13 +87,13 @@ def test_names_of_the_machine_are_not_given_out_again() -> None:
         ("resize vm0:4GiB@1", "is not resize ID:SIZE"),
         ("resize :4GiB", "is not resize ID:SIZE"),
         ("unplug", "device: must be a name"),
-        ("unplug dimm0,now=1", "'now=1' is not known; no comma"),
+        ("unplug new-dimm0,now=1", "'now=1' is not known; no comma"),
         ("demand memory:1GiB", "kind: unknown word 'memory'"),
     ],
 )
 def test_what_is_no_step_is_told_with_what_would_be(step: str, what: str) -> None:
     with pytest.raises(ParameterError) as caught:
-        Steps(steps=[step, "unplug dimm0"])
+        Steps(steps=[step, "unplug new-dimm0"])
     (fault,) = caught.value.faults
     assert fault.startswith("steps: '")
     assert what in fault
@@ -96,15 +101,23 @@ def test_what_is_no_step_is_told_with_what_would_be(step: str, what: str) -> Non
 
 def test_steps_are_held_against_those_before() -> None:
     with pytest.raises(ParameterError) as caught:
-        Steps(steps=["plug dimm:1GiB", "plug dax:1GiB", "resize dimm0:1GiB", "plug dimm:1GiB,id=dax0", "unplug vmem0"])
+        Steps(
+            steps=[
+                "plug dimm:1GiB",
+                "plug dax:1GiB",
+                "resize new-dimm0:1GiB",
+                "plug dimm:1GiB,id=new-dax0",
+                "unplug new-vmem0",
+            ]
+        )
     assert [fault.partition(": ")[2] for fault in caught.value.faults] == [
-        "'resize dimm0:1GiB': 'dimm0' is no virtio-mem device; only those can be resized",
-        "'plug dimm:1GiB,id=dax0': device: 'dax0' is plugged already",
+        "'resize new-dimm0:1GiB': 'new-dimm0' is no virtio-mem device; only those can be resized",
+        "'plug dimm:1GiB,id=new-dax0': device: 'new-dax0' is plugged already",
     ]
 
 
 SIZES = st.integers(1, 64).map(lambda n: n * 32 * MIB)
-NAMES = st.sampled_from(["a", "dimm0", "vm-1", "ua-x"])
+NAMES = st.sampled_from(["a", "new-dimm0", "vm-1", "ua-x"])
 NODES = st.integers(0, 3)
 PLUGS: tuple[st.SearchStrategy[DeviceSpec], ...] = (
     st.builds(DimmSpec, NAMES, SIZES, NODES, st.none() | SIZES),
@@ -140,7 +153,7 @@ def test_what_is_written_is_read_back(spec: DeviceSpec, size: int) -> None:
 
 def test_a_step_waits_for_the_one_before_and_the_run_ends_with_the_last() -> None:
     """16 GiB of virtio-mem are 128 blocks of 26.5 ms, plugged after 3.392 s: seen at the next whole second."""
-    steps = Steps(steps=["plug virtio-mem:16GiB", "resize vmem0:0", "unplug gone"], pause=5.0)
+    steps = Steps(steps=["plug virtio-mem:16GiB", "resize new-vmem0:0", "unplug gone"], pause=5.0)
     result = simulate(MachineSpec((NodeSpec(4 * GIB),)), ContigZones(), steps, Streams(1, 0))
     events = Events.of(result.events)
     asked = events.t_us[events.of_kind(EventKind.REQUEST, EventKind.FAILED)].tolist()
@@ -150,7 +163,7 @@ def test_a_step_waits_for_the_one_before_and_the_run_ends_with_the_last() -> Non
 
 
 def test_a_step_that_takes_too_long_is_waited_for_no_longer() -> None:
-    steps = Steps(steps=["plug virtio-mem:16GiB", "resize vmem0:0"], pause=1.0, patience=2.0)
+    steps = Steps(steps=["plug virtio-mem:16GiB", "resize new-vmem0:0"], pause=1.0, patience=2.0)
     result = simulate(MachineSpec((NodeSpec(4 * GIB),)), ContigZones(), steps, Streams(1, 0))
     events = Events.of(result.events)
     assert events.t_us[events.of_kind(EventKind.REQUEST)].tolist() == [1_000_000, 4_000_000]

@@ -30,8 +30,8 @@ _FORMS: Final = {
     "unplug": "ID, such as dimm0",
     "demand": "KIND:SIZE[,id=NAME], such as anonymous:4GiB",
 }
-_SHORT: Final = {"dimm": "dimm", "dax": "dax", "virtio-mem": "vmem"}
-"""What devices without a name are called, with a number behind it."""
+_SHORT: Final = {"dimm": "new-dimm", "dax": "new-dax", "virtio-mem": "new-vmem"}
+"""What devices without a name are called, with a number behind it: as no machine calls those that it has."""
 
 
 class StepReader:
