@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sim.faults import Fault, InputError
 from sim.guest.boot import PresentZone
 from sim.guest.reserve import BootOptions
 from sim.machine import swiotlb
@@ -17,7 +18,7 @@ from sim.machine.address_map import HIGH_MEMORY, LinuxNodes, device_base, firmwa
 from sim.machine.boot_zones import present_pages, within, zones_at_boot
 from sim.machine.cma import cma_areas
 from sim.machine.state_layout import declare_blocks, lay_out_state
-from sim.memory.blocks import BlockTable
+from sim.memory.blocks import MAX_ZONES, BlockTable
 from sim.memory.boot import add_boot_blocks, add_boot_zone, veto_offlining
 from sim.memory.hotplug import Memory
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_MOVABLE
@@ -86,7 +87,10 @@ class BootLayout:
 
 
 def lay_out(machine: MachineSpec) -> BootLayout:
-    """Return the machine's memory at boot. Nodes follow each other in address order, by the kernel's numbers."""
+    """Return the machine's memory at boot. Nodes follow each other in address order, by the kernel's numbers.
+
+    Raises InputError where there are more zones than can be simulated.
+    """
     geometry = machine.geometry
     memory = Memory(
         geometry=geometry,
@@ -126,6 +130,9 @@ def lay_out(machine: MachineSpec) -> BootLayout:
 
 
 def _add_zones(memory: Memory, zones: Sequence[BootZone]) -> None:
+    if len(zones) > MAX_ZONES:
+        what = f"their memory is in {len(zones)} zones; {MAX_ZONES} at most can be simulated"
+        raise InputError("machine", [Fault("nodes", what)])
     for zone in zones:
         add_boot_zone(
             memory,

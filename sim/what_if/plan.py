@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.engine import WorkloadError
 from sim.experiment import build
+from sim.faults import InputError
 from sim.kernel.diary import Decided, Failed, OutOfMemory, Refused
 from sim.kernel.policy_answers import PolicyError
 from sim.memory.errors import NAMES
@@ -91,6 +92,8 @@ def _outcome(asked: Question, cell: Cell) -> Outcome:
         result = build.simulation(cell, lambda _us, note: notes.append(note), asks=watched)()
     except (PolicyError, WorkloadError) as error:
         return Outcome(label, own, error=str(error))
+    except InputError as error:
+        raise InputError(asked.source, error.faults) from error
     reader = _Reader(result, watched.looks, notes, cell.combination.machine.spec.geometry)
     ahead = len(asked.steps) - asked.back
     looks = watched.looks

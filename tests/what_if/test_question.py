@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sim.faults import InputError
+from sim.what_if.plan import answer
 from sim.what_if.question import Question, question
 from sim.what_if.sources import Source
 
@@ -102,6 +103,13 @@ def test_a_machine_without_slots_says_so() -> None:
     assert faults("plug dimm:1GiB", tables=tables) == [
         "the steps: 'plug dimm:1GiB': machines of s390x have no DIMMs; they can have virtio-mem devices"
     ]
+
+
+def test_a_machine_that_cannot_be_simulated_is_a_fault() -> None:
+    tables = {**MACHINE, "machines": [{"nodes": [{"boot_memory": "128MiB"}] * 300}]}
+    with pytest.raises(InputError, match="zones; 253 at most can be simulated"):
+        answer(asked("plug dimm:1GiB", tables=tables))
+    assert "zones; 253 at most can be simulated" in faults("plug dimm:1GiB", tables=tables, guest=True)[0]
 
 
 def test_all_faults_of_the_steps_are_told_at_once() -> None:
