@@ -28,7 +28,7 @@ _UNKNOWN: Final = "-"
 
 def print_answer(console: Console, answer: Answer) -> None:
     """Print ``answer`` on ``console``, to its width."""
-    for line in (*_heading(answer), *_summary(answer, console.width), *_details(answer)):
+    for line in (*_heading(answer), *_summary(answer, console.width), *_remarks(answer), *_details(answer)):
         text = line if isinstance(line, Text) else Text(line)
         if text.cell_len <= console.width:
             console.print(text, soft_wrap=True)
@@ -67,7 +67,6 @@ def _heading(answer: Answer) -> Iterator[Text | str]:
         yield "No guest is modelled, so that nothing runs short and everything can be taken back: add --guest."
     else:
         yield "Beside this the guest is idle."
-    yield from answer.remarks
     befores = {_moment(each.before) for each in answer.outcomes if each.before is not None}
     if len(befores) == 1:
         yield f"Before: {befores.pop()}"
@@ -140,6 +139,12 @@ def _failed(outcome: Outcome) -> str:
     failures = dict.fromkeys(failure.errno for step in outcome.steps for failure in step.failures)
     killed = ["OOM"] if any(step.kills for step in outcome.steps) else []
     return " ".join([*failures, *killed, *(["dies"] if outcome.died else [])]) or "no"
+
+
+def _remarks(answer: Answer) -> Iterator[str]:
+    if answer.remarks:
+        yield ""
+        yield from answer.remarks
 
 
 # What happens under each policy ----------------------------------------------------------------------------------

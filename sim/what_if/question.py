@@ -16,7 +16,7 @@ from workloads.parts.request_log import Request
 from workloads.parts.step_words import StepReader, written
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sim.devices.specs import DeviceSpec
@@ -87,8 +87,7 @@ def question(
     )
     known = next(each for each in asked.combinations if each.machine.label == label)
     spec = known.machine.spec
-    notes = known.machine.notes(policies="policies" in base)
-    remarks = (*source.remarks, *_left_out(tables), *(f"command line: {note}" for note in notes))
+    remarks = (*source.remarks, *_left_out(tables), *_notes(known.machine.notes(policies="policies" in base), source))
     if "policies" not in base:
         base["policies"] = ({"name": known.policy.plugin, **known.policy.parameters, "label": known.policy.label},)
     own = asked.policies[0] if len(asked.policies) == 1 else None
@@ -119,6 +118,14 @@ def _left_out(tables: Mapping[str, Any]) -> list[str]:
     if "sweep" in tables:
         remarks.append("what the file sweeps is left out: every value is the one in its own table")
     return remarks
+
+
+def _notes(notes: Iterable[str], source: Source) -> Iterator[str]:
+    """Yield what is to be told of a machine, but for what is assumed of its state where the source has told that."""
+    for note in notes:
+        of_state = note.startswith("state: ")
+        if not (of_state and source.remarks):
+            yield note if of_state else f"command line: {note}"
 
 
 def _one_machine(experiment: Experiment, label: str | None, name: str) -> str:
