@@ -101,7 +101,8 @@ def _fitting(
     devices = placed(host, machine, scratch)
     evidence.faults.include(scratch.faults)
     owned = {block for spec, _ in devices for block in blocks_of(spec, blocks.block_size)}
-    boot: Collection[int] = _nodes(machine, (), blocks.block_size).keys()
+    nodes = boot_nodes(machine, blocks.block_size)
+    boot: Collection[int] = nodes.keys()
     base = device_base(machine)
     if lowest is not None:
         boot = _lowest(blocks, owned, lowest)
@@ -116,18 +117,18 @@ def _fitting(
     account.assumed += scratch.account.assumed
     account.left += scratch.account.left
     _tell_odd(blocks, boot, owned, devices, evidence)
-    return Split(frozenset(boot), devices, _nodes(machine, devices, blocks.block_size))
+    of_devices = {block: spec.node for spec, _ in devices for block in blocks_of(spec, blocks.block_size)}
+    return Split(frozenset(boot), devices, nodes | of_devices)
 
 
-def _nodes(machine: MachineSpec, devices: Devices, block_size: int) -> dict[int, int]:
-    """Return the blocks that boot memory, as QEMU lays it out, and devices lie in, each with its node."""
+def boot_nodes(machine: MachineSpec, block_size: int) -> dict[int, int]:
+    """Return the blocks that boot memory lies in, as QEMU lays it out, each with its node."""
     page = machine.page_size
-    nodes = {
+    return {
         block: part.node
         for part in reversed(present_ranges(machine))
         for block in range(part.start * page // block_size, -(-part.end * page // block_size))
     }
-    return nodes | {block: spec.node for spec, _ in devices for block in blocks_of(spec, block_size)}
 
 
 def _contradictions(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sim.snapshot.facts import Facts
 
-HOST_KINDS: Final = frozenset({"libvirt", "qemu"})
+HOST_KINDS: Final = frozenset({"libvirt", "qemu", "qemu command line"})
 """Kinds of files that come from the host; all others come from the guest, or from a machine without a host."""
 
 

@@ -13,8 +13,16 @@ from sim.memory.zones import NR_ZONES, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.account import Assumed
 from sim.snapshot.block_zones import Spans, places, zone_number
-from sim.snapshot.boot_blocks import Split, blocks_of, split_by_host, split_without_host
+from sim.snapshot.boot_blocks import (
+    Split,
+    blocks_of,
+    boot_nodes,
+    low_memories,
+    split_by_host,
+    split_without_host,
+)
 from sim.snapshot.draft import SOURCE
+from sim.snapshot.evidence import HOST_KINDS
 from sim.snapshot.kernel_facts import read_command_line
 from sim.units import format_size
 
@@ -73,8 +81,9 @@ def from_blocks(draft: Draft, blocks: BlockMap) -> Started:
     boot_memory = sum(node.boot_memory for node in nodes)
     draft.bare_metal()
     draft.limits(boot_memory, [spec for spec, _ in split.devices], believed=believed)
-    if split.low_memory:
-        draft.fields["max_ram_below_4g"] = split.low_memory
+    low_memory = split.low_memory or _low_memory(draft, nodes, split, blocks.block_size)
+    if low_memory:
+        draft.fields["max_ram_below_4g"] = low_memory
     runs = _runs(where, split)
     devices = _devices(draft, split, where, blocks, nodes)
     state = MachineState(runs, _zone_bounds(draft, runs, blocks), tuple(devices))
@@ -85,6 +94,16 @@ def from_blocks(draft: Draft, blocks: BlockMap) -> Started:
             own = [where[block] for block in blocks_of(device.spec, blocks.block_size) if block in where]
             added -= sum(place.state != NR_ZONES for place in own) * blocks.block_size - device.plugged
     return Started(machine, max(0, added))
+
+
+def _low_memory(draft: Draft, nodes: Sequence[NodeSpec], split: Split, block_size: int) -> int:
+    """Return with how much memory below 4 GiB QEMU has boot memory in just these blocks; 0 for pc's, or none."""
+    if not draft.kernel.built_for.pc_layout:
+        return 0
+    for low_memory in low_memories(sum(node.boot_memory for node in nodes), None):
+        if boot_nodes(draft.machine(nodes, max_ram_below_4g=low_memory), block_size).keys() == split.boot:
+            return low_memory
+    return 0
 
 
 def _amount(draft: Draft, blocks: BlockMap) -> int | None:
@@ -122,7 +141,9 @@ def _nodes(
     draft: Draft, split: Split, where: Mapping[int, Place], block_size: int, amount: int | None
 ) -> list[NodeSpec]:
     """Return the nodes by Linux's numbers, each with the boot memory of its blocks, ``amount`` where it is known."""
-    has_cpus = {node.node: node.cpus for each in draft.evidence.facts if each.kind != "libvirt" for node in each.nodes}
+    has_cpus = {
+        node.node: node.cpus for each in draft.evidence.facts if each.kind not in HOST_KINDS for node in each.nodes
+    }
     used = {place.node for place in where.values()} | {spec.node for spec, _ in split.devices} | has_cpus.keys()
     sizes = [0] * (1 + max(used, default=0))
     for block in split.boot & where.keys():

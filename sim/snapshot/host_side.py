@@ -54,7 +54,7 @@ def host_side(evidence: Evidence) -> HostSide | None:
     boot_memory = evidence.one("boot_memory", "boot memory", format_size)
     cells: tuple[NodeFacts, ...] = ()
     for each in evidence.facts:
-        if each.kind == "libvirt" and each.nodes:
+        if each.kind in HOST_KINDS and each.nodes:
             cells = cells or each.nodes
     machine_type = evidence.first("machine_type")
     file = next(each.file for each in evidence.facts if each.kind in HOST_KINDS)

@@ -18,6 +18,7 @@ from sim.snapshot.mem_info import read_mem_info, reads_as_mem_info
 from sim.snapshot.meminfo import read_meminfo, reads_as_meminfo
 from sim.snapshot.opening import open_input
 from sim.snapshot.pasted import Piece, pieces, refusal
+from sim.snapshot.qemu_command import read_qemu_command, reads_as_qemu_command
 from sim.snapshot.qemu_devices import read_memory_devices, reads_as_memory_devices
 from sim.snapshot.sysfs_copy import read_sysfs
 from sim.snapshot.zoneinfo import read_zoneinfo, reads_as_zoneinfo
@@ -54,6 +55,7 @@ READERS: Final = (
     Reader("an out-of-memory report", reads_as_mem_info, read_mem_info),
     Reader("libvirt's domain XML", reads_as_libvirt, read_libvirt),
     Reader("QEMU's info memory-devices or query-memory-devices", reads_as_memory_devices, read_memory_devices),
+    Reader("QEMU's command line", reads_as_qemu_command, read_qemu_command),
 )
 _MOST_FAULTS: Final = 20
 _LINE: Final = re.compile(r"\bline ([0-9]{1,9})\b")

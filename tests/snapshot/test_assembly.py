@@ -62,8 +62,10 @@ def test_boot_memory_of_q35_ends_at_2_gib_below_4_gib() -> None:
     assert found.machine.state is not None
     assert found.machine.state.devices == (AttachedDevice(DimmSpec("d", GIB, address=6 * GIB)),)
     assert any("d at 0x180000000" in each.what for each in found.account.assumed)
-    # The blocks tell as well, where the XML does not say which machine it is.
+    # The blocks tell as well, where no XML says which machine it is.
     assert imported(lsmem(blocks(*Q35)), xml(4 * GIB)).machine.max_ram_below_4g == 2 * GIB
+    assert imported(lsmem(blocks(*Q35))).machine.max_ram_below_4g == 2 * GIB
+    assert imported(lsmem(blocks(*PC))).machine.max_ram_below_4g == 0
 
 
 def test_addresses_that_no_file_gives_are_qemus_in_the_order_of_the_file() -> None:
