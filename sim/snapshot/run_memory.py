@@ -80,7 +80,7 @@ class _Replay:
         if kind in _ADDS:
             node = self._undriven.get(first, 0) if device == NO_DEVICE else self._result.device_nodes[device]
             memory.add(first, count, node=node, group_id=self._group(device))
-            if pages != count * memory.block_pages:  # of a single block only
+            if device != NO_DEVICE and pages != count * memory.block_pages:  # of a single block only
                 self._missing[first] = memory.block_pages - pages
         withheld = sum(self._missing.get(block, 0) for block in range(first, first + count)) if self._missing else 0
         if kind in _ONLINES:

@@ -158,7 +158,9 @@ def test_blocks_of_no_device_are_on_the_node_that_the_state_says() -> None:
     boot = [BlockRun(run.first, run.blocks, run.node, run.zone, boot=True) for run in lay_out(MACHINE).boot.runs]
     state = MachineState((*boot, BlockRun(64, 2, 1, BlockState.MOVABLE, boot=False)))
     added = starting_from(MACHINE, state)
-    picture = picture_of_run(simulate(added, ContigZones(), Quiet(), SeededStreams(1, 0)), 0, added)
+    result = simulate(added, ContigZones(), Quiet(), SeededStreams(1, 0), guest=GuestSpec())
+    picture = picture_of_run(result, 0, added, GuestSpec())
+    assert picture.mem_total == int(result.guest["mem_total"][0]) * picture.page_size
     assert [(view.block, view.node, view.zones) for view in picture.blocks][-2:] == [
         (64, 1, "Movable"),
         (65, 1, "Movable"),
