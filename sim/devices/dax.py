@@ -147,7 +147,9 @@ class Dax(StaticDevice):
         self.state, self.lost = state, lost
         wanted = 0 if state in (None, UNPLUGGED) else self.size // context.page_bytes
         context.recorder.requested(context.env.now, self.index, wanted)
-        if state is None and not lost:
+        if not self.ranges:
+            self.state = None  # kmem finds no whole block in it
+        if (state is None and not lost) or not self.ranges:
             return
         self._register_group()
         for number in sorted(parts):

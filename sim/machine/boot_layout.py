@@ -25,7 +25,7 @@ from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES, BootMemory, BootRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sim.machine.address_map import NodeRange
     from sim.machine.boot_zones import BootZone
@@ -36,14 +36,16 @@ if TYPE_CHECKING:
 class BootLayout:
     """A machine's memory as it boots.
 
-    ``cma_areas`` are page frames of CMA; ``device_base`` is the first byte address for hotplugged devices; ``options``
-    what the guest's kernel goes by; ``isa_dma`` says that zone DMA is there for old devices only. ``assumed`` says,
-    a sentence each, what of a machine that starts from a state is neither in that nor follows from the machine.
+    ``cma_areas`` are page frames of CMA, ``cma_of`` the same by node and zone; ``device_base`` is the first byte
+    address for hotplugged devices; ``options`` what the guest's kernel goes by; ``isa_dma`` says that zone DMA is
+    there for old devices only. ``assumed`` says, a sentence each, what of a machine that starts from a state is
+    neither in that nor follows from the machine.
     """
 
     memory: Memory
     zones: tuple[BootZone, ...]
     cma_areas: tuple[NodeRange, ...]
+    cma_of: Mapping[tuple[int, int], Sequence[NodeRange]]
     boot: BootMemory
     device_base: int
     options: BootOptions
@@ -83,7 +85,7 @@ class BootLayout:
         """Return the CMA areas that keep a zone's kernel pages out: none in ZONE_MOVABLE, which has no such pages."""
         if zone.zone == ZONE_MOVABLE:
             return ()
-        return tuple((area.start, area.end - area.start) for area in self.cma_areas if within(area, zone))
+        return tuple((area.start, area.end - area.start) for area in self.cma_of.get((zone.node, zone.zone), ()))
 
 
 def lay_out(machine: MachineSpec) -> BootLayout:
@@ -103,6 +105,7 @@ def lay_out(machine: MachineSpec) -> BootLayout:
     if machine.state is None:
         areas = cma_areas(machine, ranges) or []
         zones = zones_at_boot(machine, ranges, areas)
+        cma_of = {(zone.node, zone.zone): [area for area in areas if within(area, zone)] for zone in zones}
         _add_zones(memory, zones)
         _declare_blocks(memory, ranges, zones)
         if not machine.built_for.boot_goes_offline:
@@ -110,7 +113,7 @@ def lay_out(machine: MachineSpec) -> BootLayout:
         top = ranges[-1].end
     else:
         found = lay_out_state(machine, machine.state, memory)
-        areas, zones = found.areas, found.zones
+        areas, zones, cma_of = [area for own in found.areas.values() for area in own], found.zones, found.areas
         _add_zones(memory, zones)
         declare_blocks(found, memory)
         top, assumed = max(part.end for part in found.ranges), tuple(found.assumed)
@@ -126,7 +129,7 @@ def lay_out(machine: MachineSpec) -> BootLayout:
     )
     options = _options(machine, ranges, areas, above_4g=top > geometry.pages(HIGH_MEMORY))
     base, isa_dma = device_base(machine), machine.built_for.isa_dma
-    return BootLayout(memory, tuple(zones), tuple(areas), boot, base, options, isa_dma, assumed)
+    return BootLayout(memory, tuple(zones), tuple(areas), cma_of, boot, base, options, isa_dma, assumed)
 
 
 def _add_zones(memory: Memory, zones: Sequence[BootZone]) -> None:

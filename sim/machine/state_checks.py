@@ -145,12 +145,15 @@ def _zone_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault]:
         if (zone.node, zone.zone) in seen:
             yield Fault(key, f"{ZONE_LABELS[zone.zone]} of node {zone.node} stands here twice")
         seen.add((zone.node, zone.zone))
-        if zone.start < 0 or not 0 <= zone.present <= zone.spanned:
+        if zone.start < 0 or zone.start + zone.spanned > MAX_PHYSICAL_BYTES // machine.page_size:
+            yield Fault(key, f"{zone.spanned} pages from {zone.start} on are beyond the addressable range")
+        elif not 0 <= zone.present <= zone.spanned:
             yield Fault(key, f"{zone.present} pages are not present in a span of {zone.spanned} from {zone.start} on")
         elif zone.managed is not None and not 0 <= zone.managed <= zone.present:
             yield Fault(f"{key}.managed", f"{zone.managed} is not between 0 and present ({zone.present})")
-        elif zone.cma is not None and not 0 <= zone.cma <= zone.present:
-            yield Fault(f"{key}.cma", f"{zone.cma} is not between 0 and present ({zone.present})")
+        elif zone.cma is not None and not 0 <= zone.cma <= (zone.present if zone.managed is None else zone.managed):
+            what = f"present ({zone.present})" if zone.managed is None else f"managed ({zone.managed})"
+            yield Fault(f"{key}.cma", f"{zone.cma} is not between 0 and {what}")
 
 
 def _owner_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault]:
@@ -225,7 +228,7 @@ def _big_block_faults(
 
 
 def _present_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault]:
-    """Yield zones that have fewer pages than the blocks that were added after boot bring."""
+    """Yield zones that have fewer pages than the blocks that were added after boot bring, or none for those of boot."""
     pages = machine.block_size // machine.page_size
     for number, zone in enumerate(state.zones):
         added = pages * sum(
@@ -233,6 +236,11 @@ def _present_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault
         )
         if zone.present < added:
             what = f"{zone.present} pages are fewer than those of its blocks that came after boot, {added}"
+            yield Fault(f"state.zones[{number}].present", what)
+        elif zone.present == added and any(
+            run.boot and (run.node, run.state) == (zone.node, zone.zone) for run in state.blocks
+        ):
+            what = f"{zone.present} pages leave nothing for its blocks of boot memory"
             yield Fault(f"state.zones[{number}].present", what)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.machine.address_map import NodeRange, present_ranges, without
@@ -22,7 +22,7 @@ from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE, ZONE
 from sim.record.run_result import SEVERAL_ZONES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sim.machine.spec import MachineSpec
     from sim.machine.state import BlockRun, MachineState, ZoneBounds
@@ -47,8 +47,8 @@ class _Piece(NamedTuple):
 class StateLayout:
     """Boot memory as a state has it.
 
-    ``ranges`` are the pages of boot blocks that are there, offline ones too; ``zones`` and ``areas`` (of CMA) as they
-    are now; ``assumed`` what neither state nor machine say, a sentence each.
+    ``ranges`` are the pages of boot blocks that are there, offline ones too; ``zones`` as they are now; ``assumed``
+    what neither state nor machine say, a sentence each.
     """
 
     machine: MachineSpec
@@ -56,12 +56,13 @@ class StateLayout:
     owned: Ownership
     ranges: list[NodeRange] = field(default_factory=list)
     zones: list[BootZone] = field(default_factory=list)
-    areas: list[NodeRange] = field(default_factory=list)
+    areas: dict[Key, list[NodeRange]] = field(default_factory=dict)
+    """CMA, by zone."""
     assumed: list[str] = field(default_factory=list)
     mixed: dict[int, list[_Piece]] = field(default_factory=dict)
     """By block of several zones: its pieces."""
-    lacking: set[Key] = field(default_factory=set)
-    """Zones that have fewer pages than their blocks, nobody knows where."""
+    lacking: dict[Key, int] = field(default_factory=dict)
+    """By zone: how many pages fewer it has than its blocks, nobody knows where."""
 
     @property
     def pages(self) -> int:
@@ -206,10 +207,18 @@ def _find_zones(layout: StateLayout, pieces: list[_Piece], memory: Memory) -> No
     for key, own in sorted(by_zone.items()):
         present = sum(layout.present(piece.start, piece.end) for piece in own)
         start, end = min(piece.start for piece in own), max(piece.end for piece in own)
-        zone = BootZone(*key, *_without_holes(layout, start, end), present)
+        hull = _without_holes(layout, start, end)
+        zone = BootZone(*key, *hull, present)
         bounds = known.get(key)
         if bounds is not None:
             zone = _as_known(layout, zone, bounds, added[key], withheld[key])
+            slack = layout.machine.geometry.subsection_pages
+            low = min(piece.start + slack * (piece.start // layout.pages in layout.mixed) for piece in own)
+            high = max(piece.end - slack * (piece.start // layout.pages in layout.mixed) for piece in own)
+            low, high = _without_holes(layout, low, high)
+            if bounds.start > low or bounds.start + bounds.spanned < high:
+                zone = replace(zone, start=min(zone.start, hull[0]), end=max(zone.end, hull[1]))
+                layout.assumed.append(f"{_named(key)} has blocks outside its bounds: it is taken to reach over them")
         layout.zones.append(zone)
     missing = [key for key in by_zone if key not in known]
     if missing:
@@ -230,46 +239,55 @@ def _as_known(layout: StateLayout, zone: BootZone, bounds: ZoneBounds, added: in
     """Return ``zone`` as it is known, less the pages that were ``added`` after boot."""
     present, name = bounds.present - added, _named((zone.node, zone.zone))
     if present < zone.present:
-        layout.lacking.add((zone.node, zone.zone))
+        layout.lacking[zone.node, zone.zone] = zone.present - present
         layout.assumed.append(
-            f"{name} has {zone.present - present} pages fewer than its blocks:"
-            " they are taken to be missing in its highest block of boot memory"
+            f"{name} has {zone.present - present} pages fewer than its blocks: they are taken to be missing in its"
+            " highest blocks of boot memory"
         )
+    shared = sum(zone.node == part.node for parts in layout.mixed.values() for part in parts) * layout.pages
+    if present > zone.present + shared:
+        layout.assumed.append(f"{name} has {present - zone.present} pages more than its blocks: they are left out")
+        present = zone.present
     managed = None if bounds.managed is None else max(0, min(present, bounds.managed - (added - withheld)))
-    slack = layout.machine.geometry.subsection_pages  # the kernel gives up parts of these when it shrinks a zone
-    start, end = bounds.start, bounds.start + bounds.spanned
-    if start - slack >= zone.start or end + slack <= zone.end:
-        start, end = min(start, zone.start), max(end, zone.end)
-        layout.assumed.append(f"{name} has blocks outside its bounds: it is taken to reach over them")
-    return replace(zone, start=start, end=end, present=present, managed=managed, cma=bounds.cma or 0)
+    return replace(
+        zone,
+        start=bounds.start,
+        end=bounds.start + bounds.spanned,
+        present=present,
+        managed=managed,
+    )
 
 
 def _find_cma(layout: StateLayout, pieces: list[_Piece]) -> None:
     """Find where CMA lies: as the kernel places it, or in a zone that is known to have so much of it."""
     machine = layout.machine
-    areas = [] if not machine.cma else cma_areas(machine, layout.ranges) or []
     known = {(zone.node, zone.zone): zone.cma for zone in layout.state.zones if zone.cma is not None}
-    if any(_cma_pages(areas, pieces, key) != cma for key, cma in known.items()):
-        areas = []
-        for (node, zone), cma in sorted(known.items()):
-            room = [NodeRange(node, piece.start, piece.end) for piece in pieces if piece[2:] == (node, zone)]
-            size = machine.geometry.whole_pageblocks(cma)
-            area = place(room, size, machine.geometry) if cma else None
-            areas += [] if area is None else [area]
-    if areas or machine.cma or any(known.values()):
-        where = ", ".join(f"{area.start * machine.page_size:#x}" for area in areas) or "in no block"
+    most = {(zone.node, zone.zone): zone.present if zone.managed is None else zone.managed for zone in layout.zones}
+    for area in cma_areas(machine, layout.ranges) or [] if machine.cma else []:
+        # By blocks, for spans of zones may overlap.
+        home = next((piece for piece in pieces if piece.start <= area.start < piece.end), None)
+        if home is not None and area.end - area.start <= most[home.node, home.zone]:
+            layout.areas.setdefault((home.node, home.zone), []).append(area)
+    if any(_size(layout.areas.get(key, ())) != cma for key, cma in known.items()):
+        layout.areas = {}
+        for key, pages in most.items():
+            size = machine.geometry.whole_pageblocks(known.get(key, 0))
+            room = [NodeRange(piece.node, piece.start, piece.end) for piece in pieces if piece[2:] == key]
+            found = place(room, size, machine.geometry) if 0 < size <= pages else None
+            if found is not None:
+                layout.areas[key] = [found]
+    if layout.areas or machine.cma or any(known.values()):
+        starts = [area.start for areas in layout.areas.values() for area in areas]
+        where = ", ".join(f"{start * machine.page_size:#x}" for start in sorted(starts)) or "in no block"
         layout.assumed.append(f"CMA is taken to lie at {where}, which decides which blocks can never go offline")
-    layout.areas = areas
     layout.zones = [
-        replace(zone, cma=known.get((zone.node, zone.zone), _cma_pages(areas, pieces, (zone.node, zone.zone))))
+        replace(zone, cma=known.get((zone.node, zone.zone), _size(layout.areas.get((zone.node, zone.zone), ()))))
         for zone in layout.zones
     ]
 
 
-def _cma_pages(areas: list[NodeRange], pieces: list[_Piece], key: Key) -> int:
-    """Return the pages of the areas that lie in a zone, by its blocks: spans of zones may overlap."""
-    own = [piece for piece in pieces if (piece.node, piece.zone) == key]
-    return sum(area.end - area.start for area in areas if any(piece.start <= area.start < piece.end for piece in own))
+def _size(areas: Iterable[NodeRange]) -> int:
+    return sum(area.end - area.start for area in areas)
 
 
 # Blocks ---------------------------------------------------------------------------------------------------------------
@@ -321,7 +339,8 @@ def _note_holes(layout: StateLayout, memory: Memory) -> None:
         last = layout.over(start, end)[-1].end
         if -(-last // section) * section < end:
             memory.spans.sections_end[block] = -(-last // section) * section
-    for node, zone in layout.lacking:
+    for (node, zone), lack in layout.lacking.items():
         own = [run for run in layout.owned.boot if (run.node, run.state) == (node, zone)]
-        if own:
-            blocks.flags[own[-1].end - 1] |= BlockTable.HAS_HOLES
+        number = -(-lack // pages)  # so that what could go offline is there
+        for block in islice((block for run in reversed(own) for block in reversed(range(run.first, run.end))), number):
+            blocks.flags[block] |= BlockTable.HAS_HOLES

@@ -197,7 +197,7 @@ def test_known_amounts_count_and_what_they_do_not_explain_is_said() -> None:
     assert (normal.start, normal.end, normal.present, normal.managed) == (1000000, 34 * 32768, 65536, 60000)
     lost = 23 * 32768 - 4096 - 700000
     lacking = f"DMA32 of node 0 has {lost} pages fewer than its blocks: they are taken to be missing in its highest"
-    lacking += " block of boot memory"
+    lacking += " blocks of boot memory"
     assert layout.assumed[1:] == (
         lacking,
         "Normal of node 0 has blocks outside its bounds: it is taken to reach over them",
@@ -207,5 +207,14 @@ def test_known_amounts_count_and_what_they_do_not_explain_is_said() -> None:
     )
     memory = layout.memory
     assert memory.blocks.flags[22] & memory.blocks.HAS_HOLES
+    assert memory.blocks.flags[21] & memory.blocks.HAS_HOLES  # they lack more than one block's pages
     with pytest.raises(HotplugError):
         memory.offline(22)
+    memory.offline(20)
+
+
+def test_pages_that_no_block_has_are_left_out() -> None:
+    zones = (ZoneBounds(0, D32, 4096, 20 * 32768, 19 * 32768), ZoneBounds(0, N, 1048576, 9 * 32768, 4 * 32768))
+    layout = layout_of(state_of((0, 1, S, 0), (1, 15, D32, 0), (32, 1, N, 0), zones=zones))
+    assert [(zone.zone, zone.present) for zone in layout.zones] == [(DMA, 3998), (D32, 16 * 32768 - 4096), (N, 32768)]
+    assert f"Normal of node 0 has {3 * 32768} pages more than its blocks: they are left out" in layout.assumed
