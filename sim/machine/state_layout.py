@@ -212,11 +212,8 @@ def _find_zones(layout: StateLayout, pieces: list[_Piece], memory: Memory) -> No
         bounds = known.get(key)
         if bounds is not None:
             zone = _as_known(layout, zone, bounds, added[key], withheld[key])
-            slack = layout.machine.geometry.subsection_pages
-            low = min(piece.start + slack * (piece.start // layout.pages in layout.mixed) for piece in own)
-            high = max(piece.end - slack * (piece.start // layout.pages in layout.mixed) for piece in own)
-            low, high = _without_holes(layout, low, high)
-            if bounds.start > low or bounds.start + bounds.spanned < high:
+            low, high = min(piece.start for piece in own) + layout.pages, max(piece.end for piece in own) - layout.pages
+            if zone.start >= low or zone.end <= high:
                 zone = replace(zone, start=min(zone.start, hull[0]), end=max(zone.end, hull[1]))
                 layout.assumed.append(f"{_named(key)} has blocks outside its bounds: it is taken to reach over them")
         layout.zones.append(zone)
@@ -331,9 +328,14 @@ def _note_holes(layout: StateLayout, memory: Memory) -> None:
     """Mark the blocks of one zone that have missing pages."""
     blocks, pages, section = memory.blocks, layout.pages, memory.section_pages
     edges = {edge for part in layout.ranges for edge in (part.start, part.end)}
+    edges |= {edge for zone in layout.zones for edge in (zone.start, zone.end)}
     for block in {edge // pages for edge in edges if edge % pages}:
         start, end = block * pages, (block + 1) * pages
-        if block in layout.mixed or layout.present(start, end) == pages:
+        if block in layout.mixed or not blocks.is_online(block):
+            continue
+        home = memory.zone_of(block)
+        inside = home is None or (home.start <= start and home.end >= end)
+        if layout.present(start, end) == pages and inside:
             continue
         blocks.flags[block] |= BlockTable.HAS_HOLES
         last = layout.over(start, end)[-1].end
