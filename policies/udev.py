@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _WORDS: Final = tuple(word for word, each in ONLINE_TYPE_BY_WORD.items() if each is not OnlineType.OFFLINE)
 
+USUAL_DELAY: Final = 0.01
+"""Seconds from a block's appearance to the write of a program that listens. A guess: no figure is published."""
+
 
 class Udev(ContigZones):
     """Blocks appear offline; user space writes ``state`` to each after ``delay``, but to none before ``after``.
@@ -38,7 +41,7 @@ class Udev(ContigZones):
         check: Checker,
         *,
         state: Annotated[str, Word(_WORDS), "word written to memoryN/state"] = "online",
-        delay: Annotated[float, Seconds(zero=True), "time from a block's appearance to the write"] = 0.01,
+        delay: Annotated[float, Seconds(zero=True), "time from a block's appearance to the write"] = USUAL_DELAY,
         after: Annotated[float, Seconds(zero=True), "time from boot until the rule's program begins"] = 0.0,
         movable_node: MovableNode = False,
     ) -> None:

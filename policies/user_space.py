@@ -13,6 +13,7 @@ from policies.auto_movable import DEFAULT_RATIO, NumaAware, Ratio
 from policies.contig_zones import ContigZones
 from policies.contract import UserSpaceRule, UserSpaceRules
 from policies.kernel import DefaultState, Kernel, OnlinePolicy
+from policies.udev import USUAL_DELAY
 from sim.memory.zones import ONLINE_TYPE_BY_WORD
 from sim.plugins.parameter_lists import ListOf
 from sim.plugins.parameter_tables import Key, Table
@@ -23,9 +24,6 @@ from sim.units import MOST_NODES, seconds_to_us
 DEVICES: Final = ("dimm", "virtio-mem", "dax", "none")
 ARCHITECTURES: Final = ("x86-64", "arm64", "s390x", "ppc64")
 """Those that Linux hotplugs memory on, machines of which are modelled or not: rules that are shipped name all."""
-
-USUAL_DELAY: Final = 0.01
-"""Seconds from a block's appearance to the write of a program that listens. A guess: no figure is published."""
 
 _RULE: Final = Table(
     (

@@ -1,6 +1,6 @@
 """How long things take in the guest: one place, each default with its source, or what it was guessed from.
 
-All in microseconds. How long a rule of user space waits is a parameter of that policy (:mod:`policies.udev`).
+All in microseconds. How long a rule of user space waits is the policy's matter (:mod:`policies.user_space`).
 
 Zone decisions do not depend on these; the order of events of several devices does, and so does every score that
 counts byte-seconds.

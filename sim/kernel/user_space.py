@@ -12,7 +12,7 @@ none of them is handled until the last one has: of more than the buffer holds, t
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from simpy.events import Timeout
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sim.kernel.timing import Timing
     from sim.kernel.worker import Threads, Work
 
-NO_DEVICE: str = "none"
+OF_NO_DEVICE: Final = "none"
 """The kind of a block that belongs to no device, in :attr:`policies.contract.UserSpaceRule.devices`."""
 
 
@@ -78,7 +78,7 @@ class UserSpace(CoreListener):
             return
         program = self._program
         to_begin = program.begins_us - int(self._env.now)
-        buffered = program.buffer is not None and to_begin <= 0  # what is there when it begins, it finds by itself
+        buffered = program.buffer is not None and to_begin < 0  # what is there when it begins, it finds by itself
         if buffered and program.buffer is not None:
             arrived = min(count, program.buffer - self._waiting)
             if arrived < count:
@@ -93,7 +93,7 @@ class UserSpace(CoreListener):
     def _rule_for(self, core: HotplugCore, block: int) -> UserSpaceRule | None:
         """Return the first rule that applies to ``block``, or None."""
         node = core.memory.blocks.node[block]
-        kind = core.kind_of.get(core.memory.blocks.group[block], NO_DEVICE)
+        kind = core.kind_of.get(core.memory.blocks.group[block], OF_NO_DEVICE)
         applying = (
             rule for rule in self._rules if node in (rule.nodes or (node,)) and kind in (rule.devices or (kind,))
         )

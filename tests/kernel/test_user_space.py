@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from policies.auto_movable import AutoMovable
 from policies.contract import UserSpaceRule, UserSpaceRules
@@ -357,3 +359,43 @@ def test_a_block_that_went_while_the_program_waits_for_the_lock_is_no_matter() -
 
 def write(rig: Rig, block: int, word: int, _event: object) -> None:
     rig.core.write_state(block, word)
+
+
+KINDS = (("dimm", 0), ("dimm", 1), ("virtio-mem", 0), ("dax", 0), ("none", 0))
+"""What the blocks of :func:`states_of_each_kind` are."""
+
+LETTERS = {OnlineType.OFFLINE: "-", OnlineType.ONLINE_KERNEL: "N", OnlineType.ONLINE_MOVABLE: "M"}
+"""The words that say where a block goes; a plain online asks contig-zones, which looks at the neighbours."""
+
+some_rules = st.lists(
+    st.builds(
+        UserSpaceRule,
+        st.sampled_from([*LETTERS]),
+        st.sampled_from((0, DELAY)),
+        nodes=st.sampled_from(((), (0,), (1,), (0, 1), (7,))),
+        devices=st.lists(st.sampled_from(("dimm", "virtio-mem", "dax", "none")), max_size=3).map(tuple),
+        architectures=st.sampled_from(((), ("x86-64",), ("arm64", "x86-64"), ("s390x",))),
+        bare_metal=st.sampled_from((None, True, False)),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=25)
+@given(some_rules, st.booleans())
+def test_whatever_the_rules_each_block_gets_the_word_of_the_first_that_applies(
+    rules: list[UserSpaceRule],
+    bare_metal: bool,  # noqa: FBT001
+) -> None:
+    expected = []
+    for kind, node in KINDS:
+        words = [
+            rule.online_type
+            for rule in rules
+            if (not rule.nodes or node in rule.nodes)
+            and (not rule.devices or kind in rule.devices)
+            and (not rule.architectures or "x86-64" in rule.architectures)
+            and (rule.bare_metal is None or rule.bare_metal == bare_metal)
+        ]
+        expected.append(LETTERS[words[0]] if words else "-")
+    assert states_of_each_kind(*rules, bare_metal=bare_metal) == expected

@@ -15,9 +15,9 @@ from sim.devices.virtio_mem import VirtioMem
 from sim.experiment import build
 from sim.experiment.load import load
 from sim.faults import InputError
-from sim.kernel.user_space import NO_DEVICE
+from sim.kernel.user_space import OF_NO_DEVICE
 from sim.machine.architecture import ARCHITECTURES as MODELLED
-from sim.machine.spec import MachineSpec, NodeSpec
+from sim.machine.spec import ColdDimms, MachineSpec, NodeSpec
 from sim.memory.zones import OnlineType
 from sim.plugins.parameters import ParameterError
 from sim.record.recorder import EventKind
@@ -56,7 +56,7 @@ def test_a_rule_says_what_it_is_given_and_applies_to_all_else() -> None:
 
 
 def test_its_words_are_those_that_devices_and_machines_go_by() -> None:
-    assert {*DEVICES} == {Dimm.kind, VirtioMem.kind, Dax.kind, NO_DEVICE}
+    assert {*DEVICES} == {Dimm.kind, VirtioMem.kind, Dax.kind, OF_NO_DEVICE}
     assert {*MODELLED} <= {*ARCHITECTURES}
 
 
@@ -138,6 +138,15 @@ def test_its_runtime_therefore_plugs_32_gib_at_a_time() -> None:
     one_by_one = {"slots": 4, "sizes": ["32GiB"], "initial": 0, "interval": 30, "spacing": "fixed", "duration": 300}
     (result,) = results_of(LOST | {"workloads": [DIMM | one_by_one]})
     assert len(online_blocks(result)) == 1024
+
+
+def test_dimms_that_are_there_at_boot_need_no_events() -> None:
+    """32 GiB in 256 blocks, found by the program when it begins; a GiB more comes later, of which it has to hear."""
+    machine = MachineSpec((NodeSpec(4 * GIB),), cold_dimms=(ColdDimms(32 * GIB),))
+    result = run(UserSpace(buffer=8), Script(DimmSpec("d", GIB)), machine=machine)
+    assert len(rows(result, EventKind.ONLINE)) == 256 + 8
+    result = run(UserSpace(buffer=7), Script(DimmSpec("d", GIB)), machine=machine)
+    assert len(rows(result, EventKind.ONLINE)) == 256 + 7
 
 
 def test_the_buffer_can_be_swept_and_rules_can_be_given_in_a_file() -> None:
