@@ -23,7 +23,10 @@ def picture_text(picture: Picture, columns: Sequence[str] = COLUMNS, width: int 
     parts = [lsmem_text(picture, columns), _zone_table(picture)]
     labels = "".join(f"{label:<{USUAL.label}} {value}\n" for label, value in _figures(picture))
     parts += [part for part in (labels, _device_table(picture)) if part]
-    told = (textwrap.wrap(_printable(remark), max(width, 20), subsequent_indent="  ") for remark in picture.remarks)
+    told = (
+        textwrap.wrap(_printable(remark), max(width, 20), subsequent_indent="  ", break_on_hyphens=False)
+        for remark in picture.remarks
+    )
     if picture.remarks:
         parts.append("".join(f"{line}\n" for lines in told for line in lines))
     return "\n".join(parts)

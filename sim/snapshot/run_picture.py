@@ -158,7 +158,7 @@ def _with_memory(
         )
     remarks = _manage(layout, result, guest)
     managed = not remarks and not machine.memmap_on_memory
-    remarks = [*layout.assumed, *remarks]
+    remarks = [*(f"Assumed: {told}." for told in layout.assumed), *remarks]
     memory = memory_at(result, at_us, layout, _undriven(machine))
     zones = tuple(zone_views(memory, managed=managed))
     if managed:

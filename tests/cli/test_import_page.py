@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -33,11 +34,15 @@ def test_its_commands_run_on_its_files_and_print_what_it_shows(tmp_path: Path, m
     assert [command for command, _, _ in shown] == [
         "$ memhp-sim import guest.xml lsmem.txt --out guest.toml",
         "$ memhp-sim plan guest.toml --plug dimm:16GiB",
+        "$ memhp-sim show guest.toml",
     ]
+    assert shown.pop()[2] == "$ memhp-sim show lsmem.txt guest.xml --json\n"
     for command, _, printed in shown:
         result = CliRunner().invoke(main, shlex.split(command)[2:], env={"COLUMNS": "100"})
         assert result.exit_code == 0
         assert result.output == printed or not printed
+    both = CliRunner().invoke(main, ["show", "lsmem.txt", "guest.xml", "--json"]).stdout
+    assert {"memory", "zone_totals", "devices"} <= json.loads(both).keys()
     # The blocks are what lsmem printed, if not on the same lines.
     found = CliRunner().invoke(main, ["show", "guest.toml", "--output-all"]).stdout
     assert re.findall(r"(\d+|\d+-\d+) +0 +(\w+)\n", found) == [
