@@ -79,7 +79,7 @@ class _Replay:
             return
         if kind in _ADDS:
             node = self._undriven.get(first, 0) if device == NO_DEVICE else self._result.device_nodes[device]
-            memory.add(first, count, node=node, group_id=self._group(device))
+            memory.add(first, count, node=node, group_id=self._group(device, count))
             if device != NO_DEVICE and pages != count * memory.block_pages:  # of a single block only
                 self._missing[first] = memory.block_pages - pages
         withheld = sum(self._missing.get(block, 0) for block in range(first, first + count)) if self._missing else 0
@@ -92,15 +92,16 @@ class _Replay:
             for block in range(first, first + count) if self._missing else ():
                 self._missing.pop(block, None)
 
-    def _group(self, device: int) -> int:
-        """Return the memory group of a device, registered when its first blocks come."""
+    def _group(self, device: int, count: int) -> int:
+        """Return the memory group of a device, registered when its first blocks come, ``count`` at once."""
         if device not in self._groups:
             registry, node = self._memory.groups, self._result.device_nodes[device]
             kind = self._result.device_groups[device]
             if kind.kind is GroupKind.DYNAMIC:
                 self._groups[device] = registry.register_dynamic(node, kind.unit_pages).id
             elif kind.kind is GroupKind.STATIC:
-                self._groups[device] = registry.register_static(node, self._sizes[device]).id
+                size = max(self._sizes[device], count * self._memory.block_pages)
+                self._groups[device] = registry.register_static(node, size).id
             else:
                 self._groups[device] = NO_GROUP
         return self._groups[device]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sim.machine.boot_layout import BootLayout
     from sim.machine.spec import MachineSpec
     from sim.memory.hotplug import Memory
+    from sim.memory.view import MemoryUse
     from sim.record.run_result import RunResult
 
 
@@ -172,7 +173,9 @@ def _with_memory(
         remarks += [remark] if machine.memmap_on_memory else []
     blocks = picture.blocks
     if any(view.state == "offline" for view in blocks):
-        choices = None if policy is None else _choices(memory, machine, policy, blocks)
+        meminfo = None if guest is None else _NotKnown()
+        view = MemoryView(memory, movable_node=machine.movable_node, meminfo=meminfo)
+        choices = None if policy is None else _choices(ZoneChoice(memory, view, policy, NOBODY), blocks)
         if choices is None:
             remarks.append("Which zones an offline block may go to is not known.")
         else:
@@ -200,7 +203,11 @@ def _sampled(result: RunResult, at_us: int) -> tuple[int | None, str]:
     if "mem_total" not in result.guest:
         return None, "Blocks may host their own memmap, and which do is not recorded: MemTotal is not known."
     times, totals = result.guest["t_us"], result.guest["mem_total"]
-    row = int(np.flatnonzero((times <= at_us) & (totals > 0))[-1])
+    # It is 0 once the guest is dead.
+    living = np.flatnonzero((times <= at_us) & (totals > 0))
+    if not len(living):
+        return None, "No guest has lived: MemTotal is not known."
+    row = int(living[-1])
     told = f"Blocks may host their own memmap: MemTotal is the guest's own, of {us_to_seconds(int(times[row])):g} s."
     return int(totals[row]) * result.page_size, told
 
@@ -223,11 +230,18 @@ def zone_views(memory: Memory, *, managed: bool = True) -> list[ZoneView]:
     ]
 
 
-def _choices(
-    memory: Memory, machine: MachineSpec, policy: Policy, blocks: tuple[BlockView, ...]
-) -> Mapping[int, str] | None:
+class _NotKnown:
+    """What a guest said of its memory, which is not recorded: a policy that asks for it gets no answer."""
+
+    def kernel_headroom(self, node: int | None = None, /) -> int:
+        raise LookupError(node)
+
+    def use(self, node: int | None = None, /) -> MemoryUse:
+        raise LookupError(node)
+
+
+def _choices(choice: ZoneChoice, blocks: tuple[BlockView, ...]) -> Mapping[int, str] | None:
     """Return what ``valid_zones`` of the offline blocks lists; None where the policy cannot say it from outside."""
-    choice = ZoneChoice(memory, MemoryView(memory, movable_node=machine.movable_node), policy, NOBODY)
     try:
         return {
             view.block: "/".join(ZONE_LABELS[zone] for zone in choice.valid_zones(view.block))

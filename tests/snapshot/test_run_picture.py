@@ -12,6 +12,7 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.contig_zones import ContigZones
 from policies.fixed import Offline
+from policies.headroom import Headroom
 from policies.kernel import Kernel
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
@@ -23,7 +24,7 @@ from sim.machine.current_state import starting_from
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import BlockRun, MachineState
 from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE
-from sim.memory.zones import ZONE_LABELS
+from sim.memory.zones import ZONE_LABELS, OnlineType
 from sim.record.blockmap import BlockState
 from sim.record.events import Events
 from sim.snapshot.picture import DeviceView, Picture, Ratio
@@ -166,6 +167,18 @@ def test_blocks_of_no_device_are_on_the_node_that_the_state_says() -> None:
         (65, 1, "Movable"),
     ]
     assert totals(picture)[1, "Movable"] == 2 * BLOCK
+
+
+def test_a_policy_that_asks_the_guest_cannot_say_where_blocks_would_go() -> None:
+    class Asking(Headroom):
+        auto_online = OnlineType.OFFLINE
+
+    for guest, known in ((None, True), (GuestSpec(), False)):
+        picture = picture_of_run(run(Asking(), guest=guest), 90_000_000, MACHINE, guest, Asking())
+        offline = [view for view in picture.blocks if view.state == "offline"]
+        assert offline
+        assert all((view.zones is not None) == known for view in offline)
+        assert any("offline block" in remark for remark in picture.remarks) != known
 
 
 def test_what_is_not_known_is_said() -> None:
