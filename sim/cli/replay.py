@@ -231,12 +231,11 @@ class _Lines:
 
     def add(self, when: str, note: Note) -> None:
         """Print a note, or hold it back while the next blocks fare alike."""
-        from sim.kernel.diary import Failed, Missed, OutOfMemory, Refused
+        from sim.kernel.diary import MISSED, Failed, Missed, OutOfMemory, Refused
 
         if isinstance(note, Missed):
             self.flush()
-            missed = _blocks(note.first, note.count)
-            click.echo(f"  {when}{missed}: user space does not hear of them, its buffer is full: they stay offline")
+            click.echo(f"  {when}{_blocks(note.first, note.count)}: {MISSED}")
             return
         if isinstance(note, Failed):
             self.flush()

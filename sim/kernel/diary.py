@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sim.kernel.listener import CoreListener
 
@@ -42,6 +42,10 @@ class Missed:
 
     first: int
     count: int
+
+
+MISSED: Final = "user space does not hear of them, its buffer is full: they stay offline"
+"""What is said of blocks that were missed."""
 
 
 @dataclass(frozen=True, slots=True)

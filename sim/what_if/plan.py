@@ -13,7 +13,7 @@ import numpy as np
 from sim.engine import WorkloadError
 from sim.experiment import build
 from sim.faults import InputError
-from sim.kernel.diary import Decided, Failed, OutOfMemory, Refused
+from sim.kernel.diary import MISSED, Decided, Failed, Missed, OutOfMemory, Refused
 from sim.kernel.policy_answers import PolicyError
 from sim.memory.errors import NAMES
 from sim.memory.zones import OnlineType
@@ -221,7 +221,7 @@ def _pieces(before: Look, after: Look, notes: Sequence[Note]) -> Iterator[Piece]
     then[: len(before.states)] = before.states
     changed = then != after.states
     nodes = after.nodes
-    reasons = {note.block: note for note in notes if isinstance(note, Decided)}
+    reasons = dict(_reasons_told(notes))
     key = np.where(changed, then.astype(np.int64) * 1000 + after.states.astype(np.int64) + nodes * 100_000, -(1 << 40))
     for first, count in _runs(key):
         if not changed[first]:
@@ -236,16 +236,25 @@ def _pieces(before: Look, after: Look, notes: Sequence[Note]) -> Iterator[Piece]
         )
 
 
-def _reasons(first: int, count: int, decided: dict[int, Decided]) -> Iterator[Reason]:
+def _reasons_told(notes: Sequence[Note]) -> Iterator[tuple[int, Reason]]:
+    """Yield the reason that was told of each block, and of the first block that user space has missed of a run."""
+    for note in notes:
+        if isinstance(note, Decided):
+            yield note.block, Reason(note.block, OnlineType(note.word).word, note.why.reason)
+        elif isinstance(note, Missed):
+            yield note.first, Reason(note.first, OnlineType.OFFLINE.word, MISSED)
+
+
+def _reasons(first: int, count: int, told: dict[int, Reason]) -> Iterator[Reason]:
     """Yield the reason of the first block, and those that say something else than figures that go on."""
     last = ""
     for block in range(first, first + count):
-        note = decided.get(block)
-        if note is None:
+        reason = told.get(block)
+        if reason is None:
             continue
-        said = re.sub(r"\d+", "#", note.why.reason)
+        said = re.sub(r"\d+", "#", reason.text)
         if said != last:
-            yield Reason(block, OnlineType(note.word).word, note.why.reason)
+            yield reason
             last = said
 
 
