@@ -139,9 +139,10 @@ def _contradictions(
     missing = sorted(set(boot) - there.keys())
     if missing:
         yield f"boot memory would be in {shown_blocks(missing)}, where nothing is"
-    stray = [block for block in there if block not in boot and block not in owned and block * blocks.block_size < base]
+    others = [block for block in there if block not in boot and block not in owned]
+    stray = [block for block in others if block * blocks.block_size < base or _is_early(there[block])]
     if stray:
-        yield f"neither in boot memory nor in a device, and below all devices, is {shown_blocks(stray)}"
+        yield f"neither in boot memory nor in a device, and where nothing can be added, is {shown_blocks(stray)}"
     for spec, _ in devices:
         own = [block for block in blocks_of(spec, blocks.block_size) if block in there]
         if isinstance(spec, DimmSpec) and 0 < len(own) < len(blocks_of(spec, blocks.block_size)):

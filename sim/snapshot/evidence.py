@@ -71,6 +71,12 @@ class Evidence:
                 self.faults.add(f"{what}: {told}. Files of one machine agree: leave out those of another one")
         return chosen
 
+    def zones(self) -> Said | None:
+        """Return what says most of zones: a text that has their bounds, else the first."""
+        found = list(self.all("zones"))
+        with_bounds = (said for said in found if any(zone.start is not None for zone in said.value))
+        return next(with_bounds, found[0] if found else None)
+
     def take(self, what: str, said: Said) -> None:
         """Note that ``what`` was taken from where it is ``said``."""
         self.account.taken.append(Taken(what, said.facts.file, said.place))

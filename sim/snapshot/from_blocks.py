@@ -60,7 +60,7 @@ def from_blocks(draft: Draft, blocks: BlockMap) -> Started:
             boot_memory=draft.wishes.boot_memory,
             movable_at_boot=draft.kernel.movable_at_boot,
         )
-    said = evidence.first("zones")
+    said = evidence.zones()
     zones = () if said is None else said.value
     where = places(
         blocks,
@@ -231,7 +231,7 @@ def _plugged(
 def _zone_bounds(draft: Draft, runs: Sequence[BlockRun], blocks: BlockMap) -> tuple[ZoneBounds, ...]:
     """Return what is known of zones' bounds, if it fits the blocks."""
     evidence, page = draft.evidence, draft.kernel.page_size
-    said = evidence.first("zones")
+    said = evidence.zones()
     if said is None:
         return ()
     wrong = next((odd for zone in said.value if (odd := _odd(zone, runs, blocks.block_size, page)) is not None), None)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.faults import shown
 from sim.machine import cmdline
 from sim.machine.architecture import ARCHITECTURES, ARM64, S390X, X86_64, architecture_of
 from sim.machine.spec import MachineSpec
@@ -71,7 +72,8 @@ def kernel_facts(evidence: Evidence, wishes: Wishes, blocks: BlockMap | None) ->
         return None
     if page_size is None:
         page_size = PAGE_SIZES[0]
-        evidence.account.assumed.append(Assumed("pages of 4KiB", "--page-size SIZE"))
+        if architecture is None or len(ARCHITECTURES[architecture].page_sizes) > 1:
+            evidence.account.assumed.append(Assumed("pages of 4KiB", "--page-size SIZE"))
     if architecture is None and page_size == PAGE_SIZES[0]:
         evidence.account.assumed.append(Assumed("architecture x86-64", "--architecture arm64 or s390x"))
     elif page_size not in architecture_of(architecture, page_size).page_sizes:
@@ -87,7 +89,7 @@ def _series(evidence: Evidence, wishes: Wishes) -> str:
     match = _SERIES.match(release or "")
     if match is None:
         if release:
-            evidence.faults.add(f"kernel {release!r} has no series such as 6.12 in it; say it with --kernel")
+            evidence.faults.add(f"kernel {shown(release)} has no series such as 6.12 in it; say it with --kernel")
         default = MachineSpec.__dataclass_fields__["kernel"].default
         evidence.account.assumed.append(Assumed(f"kernel {default}", "--kernel SERIES, or a file with uname -r"))
         return str(default)
@@ -125,7 +127,9 @@ def _architecture(evidence: Evidence, wishes: Wishes, blocks: BlockMap | None, p
             evidence.take(f"architecture {name}", said)
             return name
         known = ", ".join(ARCHITECTURES)
-        evidence.faults.add(f"{said.source}: architecture {said.value!r} is not modelled; {known} are (--architecture)")
+        evidence.faults.add(
+            f"{said.source}: architecture {shown(said.value)} is not modelled; {known} are (--architecture)"
+        )
         return None
     found, why = _by_blocks(blocks) if blocks is not None else (None, "")
     if found is None and page_size not in (None, *X86_64.page_sizes):

@@ -47,7 +47,7 @@ def without_blocks(draft: Draft) -> Started:
         if low:
             draft.fields["max_ram_below_4g"] = low
     plain = draft.machine(nodes)
-    zones = evidence.first("zones")
+    zones = evidence.zones()
     if host is not None and host.devices:
         return _with_devices(draft, plain, nodes, zones)
     draft.limits(boot_memory, ())
@@ -65,7 +65,7 @@ def _boot_nodes(draft: Draft) -> list[NodeSpec]:
         evidence.take(f"boot memory {format_size(host.boot_memory.value)}", host.boot_memory)
         return draft.host_nodes(host.boot_memory.value)
     listed = next((said for said in evidence.all("nodes") if any(node.listed for node in said.value)), None)
-    logged, zones, found = evidence.first("memory_known"), evidence.first("zones"), figures(evidence)
+    logged, zones, found = evidence.first("memory_known"), evidence.zones(), figures(evidence)
     if listed is not None:
         said, sizes = listed, {node.node: known_boot_memory(node.listed or 0) for node in listed.value}
         why = "round numbers for what firmware told the kernel"
