@@ -14,10 +14,18 @@ from click.testing import CliRunner
 from hypothesis import given
 
 from sim.cli.main import main
+from sim.experiment import build
+from sim.experiment.imported import experiment_tables
+from sim.experiment.load import load
+from sim.experiment.pictures import picture_at_start
+from sim.snapshot.assembly import put_together
 from sim.snapshot.facts_picture import picture_of_facts
 from sim.snapshot.lsmem_view import lsmem_json, lsmem_text
 from sim.snapshot.reading import read_facts
+from sim.snapshot.run_picture import picture_of_run
+from sim.snapshot.wishes import Wishes
 from tests.support.pictures import pictures, recorded_maps
+from tests.support.real_runs import EXPERIMENTS, random_experiment
 from tests.support.sysfs_tree import installed_spacing, installed_version, real_lsmem, write_tree
 
 if TYPE_CHECKING:
@@ -96,6 +104,20 @@ def test_imported_machines_are_shown_as_lsmem_printed_them(shared_dir: Path, tmp
             summary = real[real.index("Memory block size") :].split()
             assert shown[shown.index("Memory block size") :].split()[: len(summary)] == summary
     assert exact >= 2
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+def test_a_simulated_machine_that_is_copied_and_imported_is_shown_as_it_was(seed: int, tmp_path: Path) -> None:
+    experiment = load(random_experiment(seed), folder=EXPERIMENTS)
+    for number, cell in enumerate(experiment.cells()):
+        combination, result = cell.combination, build.simulation(cell)()
+        policy = build.policy(combination.policy, EXPERIMENTS)
+        guest = build.guest(combination.guest)
+        picture = picture_of_run(result, result.duration_us // 3, combination.machine.spec, guest, policy)
+        write_tree(tmp_path / str(number), picture)
+        imported = put_together(read_facts([tmp_path / str(number)]), Wishes())
+        again = load(experiment_tables(imported), idle=True)
+        assert lsmem_text(picture_at_start(again, again.combinations[0])) == lsmem_text(picture)
 
 
 @pytest.mark.parametrize("name", ["f16-lsmem.txt", "f16-lsmem.json"])
