@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 
 from sim.cli.main import main
 from sim.experiment import build
@@ -39,6 +39,7 @@ def read(*paths: Path) -> Picture:
 
 
 @given(pictures(known=True))
+@settings(max_examples=settings().max_examples // 2)
 def test_a_copy_of_sysfs_is_shown_as_it_is(picture: Picture) -> None:
     with TemporaryDirectory() as folder:
         root = Path(folder)
