@@ -51,7 +51,11 @@ def _size(_context: click.Context, _option: click.Parameter, text: str | None) -
     type=click.Choice(["Normal", "Movable"]),
     help="Zone of memory that was added after boot, where no file tells it.",
 )
-@click.option("--policy", metavar="NAME", help="Policy of the experiment (memhp-sim policies lists them).")
+@click.option(
+    "--policy",
+    metavar="NAME[:KEY=VALUE,...]",
+    help="Policy of the experiment, such as as-shipped:by=rhel-10 (memhp-sim policies lists them).",
+)
 def import_(  # noqa: PLR0913  one for each option
     files: tuple[str, ...],
     *,

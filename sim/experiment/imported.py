@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tomli_w
 
 from sim.experiment.load import load
+from sim.experiment.policy_option import policy_table
 from sim.experiment.state_tables import device_table, state_tables
 from sim.faults import InputError
 from sim.units import format_size
@@ -26,10 +27,11 @@ steps = ["plug dimm:16GiB"]"""
 
 
 def experiment_tables(imported: Imported, policy: str | None = None) -> dict[str, Any]:
-    """Return the tables of an experiment on the imported machine, with ``policy`` (a name) instead of its own.
+    """Return the tables of an experiment on the imported machine.
 
-    They load as they are: figures of a guest with which none could boot, and then the guest itself, are left out, and
-    the account says so. Raises InputError where the machine or the policy is none all the same.
+    ``policy``, written as ``NAME[:key=value,...]``, goes before the machine's own. They load as they are: figures of a
+    guest with which none could boot, and then the guest itself, are left out, and the account says so. Raises
+    InputError where the machine or the policy is none all the same.
     """
     tables = _tables(imported, policy)
     faults = _faults(tables)
@@ -80,7 +82,10 @@ def _tables(imported: Imported, policy: str | None) -> dict[str, Any]:
         guest["as"] = {name: format_size(size) for name, size in imported.figures.items()}
     experiment: dict[str, Any] = {"guest": guest, "machines": [tables]}
     if policy is not None:
-        experiment["policies"] = [{"name": policy}]
+        table = policy_table(policy)
+        experiment["policies"] = [
+            {key: value for key, value in table.items() if (key, value) != ("label", table["name"])}
+        ]
     elif imported.policy:
         experiment["policies"] = [{"name": "kernel", **imported.policy}]
     return experiment

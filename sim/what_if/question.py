@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.experiment.load import load
-from sim.experiment.schema import LABEL_FORBIDS
+from sim.experiment.policy_option import policy_table
 from sim.faults import Fault, InputError, shown, unknown_name
 from sim.machine.cold_devices import devices_at_first
 from sim.plugins import lookup
@@ -147,7 +146,7 @@ def _policies(
     """Return the tables of the policies to try: those ``chosen``, else the file's, with others beside a single one."""
     own = dict(zip(labels, tables, strict=True))
     if chosen:
-        picked = [own.get(text) or _policy(text) for text in chosen]
+        picked = [own.get(text) or policy_table(text) for text in chosen]
         return list({str(table): table for table in picked}.values())
     if len(tables) > 1:
         return list(tables)
@@ -166,30 +165,6 @@ def _parameters(table: Mapping[str, Any]) -> dict[str, Any]:
     except lookup.PluginError:
         known = {}
     return known | {key: value for key, value in table.items() if key != "label"}
-
-
-def _policy(text: str) -> dict[str, Any]:
-    """Return the table of a policy from ``NAME[:key=value,...]``. Raises InputError for a key without a value."""
-    name, _, parameters = text.partition(":")
-    if name.endswith(".py"):
-        class_name, _, parameters = parameters.partition(":")
-        name = f"{name}:{class_name}"
-    table: dict[str, Any] = {"name": name}
-    label = "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in text)
-    for part in filter(None, parameters.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise InputError("--policy", [Fault("", f"{shown(text)}: {shown(part)} is not key=value, as ratio=401 is")])
-        table[key.strip()] = _value(value.strip())
-    return {**table, "label": table.pop("label", label)}
-
-
-def _value(text: str) -> object:
-    """Return a value as TOML has it, or the text itself where TOML would want quotes."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _requests(steps: Iterable[tuple[str, str]], machine: MachineSpec, *, modelled: bool) -> list[Request]:
