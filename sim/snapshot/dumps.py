@@ -34,6 +34,7 @@ _BLOCK_FILES: Final = frozenset(("state", "valid_zones", "removable", "phys_devi
 _MEMORY_FILES: Final = frozenset(("block_size_bytes", "auto_online_blocks"))
 _NODE_FILES: Final = frozenset(("meminfo", "cpulist", "cpumap"))
 _PARAMETERS: Final = ("memory_hotplug", "parameters")
+_OF_SOS: Final = frozenset(("kernel", "libvirt", "memory", "virsh"))
 _OF_SYSFS: Final = frozenset(
     (
         "sys", "power", "uevent", "probe", "soft_offline_page", "hard_offline_page", "crash_hotplug", "online",
@@ -136,6 +137,8 @@ class Collector:
             return True
         if any(part in _OF_SYSFS or MEMORY_BLOCK.fullmatch(part) or NODE.fullmatch(part) for part in parts):
             return False  # other attributes, of which there are many
+        if "sos_commands" in parts[:-1] and not _OF_SOS.intersection(parts):
+            return False  # what a sos report has of other things
         if len(self._others) < _MOST_OTHERS:
             return True
         self._note(f"more than {_MOST_OTHERS} other files", path)

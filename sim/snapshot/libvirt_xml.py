@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, Faults, shown
+from sim.snapshot.bounds import no_node
 from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts, Remark
 from sim.snapshot.xml_tree import parse_xml
 from sim.units import GIB, KIB, MIB, TIB, format_size
@@ -113,7 +114,7 @@ class _Reader:
         vcpus = self._number("vcpu", self._domain.findtext("vcpu"), missing=assigned)
         for position, cell in enumerate(cells):
             place = _numbered("cpu/numa/cell", position, len(cells))
-            node = self._number(f"{place}@id", cell.get("id"), missing=position)
+            node = self._node(f"{place}@id", cell.get("id"), missing=position)
             memory = self._size(f"{place}@memory", cell.get("memory"), cell.get("unit"))
             if node is None or memory is None:
                 continue
@@ -199,7 +200,7 @@ class _Reader:
         return DeviceFacts(
             id=(None if alias is None else alias.get("name")) or self._alias(kind, slot),
             kind=kind,
-            node=self._number(f"{place}/target/node", element.findtext("target/node")),
+            node=self._node(f"{place}/target/node", element.findtext("target/node")),
             address=self._number(f"{place}/address@base", base),
             block_size=self._size_within(element, place, "block"),
             requested=self._size_within(element, place, "requested"),
@@ -241,6 +242,13 @@ class _Reader:
             return int(stripped, 16 if stripped[:2] in ("0x", "0X") else 10)
         self._fault(place, f"{shown(stripped)} is not a whole number")
         return None
+
+    def _node(self, place: str, text: str | None, missing: int | None = None) -> int | None:
+        node = self._number(place, text, missing)
+        if node is not None and (wrong := no_node(node)):
+            self._fault(place, wrong)
+            return None
+        return node
 
     def _find(self, path: str, attribute: str) -> str | None:
         found = self._domain.find(path)

@@ -33,7 +33,10 @@ _OF_A_MACHINE: Final = (
     "proc/zoneinfo",
     "proc/cmdline",
     "proc/version",
-    "sos_commands",
+    "sos_commands/kernel",
+    "sos_commands/libvirt",
+    "sos_commands/memory",
+    "sos_commands/virsh",
 )
 """What is looked for in a folder that is or holds a machine's ``/sys`` or ``/proc``: all else there is left alone."""
 _KINDS: Final = (

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, Faults, InputError, shown
+from sim.snapshot.bounds import no_node
 from sim.snapshot.facts import DeviceFacts, Facts
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ def _device(where: str, kind: str, values: Mapping[str, object], faults: Faults)
         faults.include([Fault(where, f"the {shown(kind)} has no size")])
     if known.get("node", 0) is not None and known.get("node", 0) < 0:
         del known["node"]
+    elif wrong := no_node(known.get("node") or 0):
+        faults.include([Fault(where, wrong)])
     return DeviceFacts(str(values.get("id") or ""), kind, **known, where=where)
 
 

@@ -21,6 +21,7 @@ from sim.snapshot.pasted import Piece, pieces, refusal
 from sim.snapshot.qemu_command import read_qemu_command, reads_as_qemu_command
 from sim.snapshot.qemu_devices import read_memory_devices, reads_as_memory_devices
 from sim.snapshot.sysfs_copy import read_sysfs
+from sim.snapshot.sysfs_listing import read_sysfs_listing, reads_as_sysfs_listing
 from sim.snapshot.zoneinfo import read_zoneinfo, reads_as_zoneinfo
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Reader(NamedTuple):
 READERS: Final = (
     Reader("lsmem", reads_as_lsmem, read_lsmem),
     Reader("lsmem --json", reads_as_lsmem_json, read_lsmem_json),
+    Reader("grep -r . /sys/devices/system/memory", reads_as_sysfs_listing, read_sysfs_listing),
     Reader("/proc/zoneinfo", reads_as_zoneinfo, read_zoneinfo),
     Reader("/proc/meminfo", reads_as_meminfo, read_meminfo),
     Reader("free", reads_as_free, read_free),

@@ -138,3 +138,32 @@ def test_a_block_on_two_nodes_is_told(tmp_path: Path) -> None:
     (facts,) = read_facts([tmp_path])
     assert facts.blocks[1].node == 0
     assert facts.remarks == [("memory/memory32", "on nodes 0, 1; taken as on node 0")]
+
+
+def test_a_listing_of_the_files_says_the_same_but_for_nodes(tmp_path: Path) -> None:
+    file = tmp_path / "listing"
+    lines = [f"/sys/devices/system/{name}:{line}" for name, text in FILES.items() for line in text.split("\n")]
+    file.write_text("\n".join(["$ grep -r . /sys/devices/system/memory/", *reversed(lines)]))
+    (facts,) = (facts for facts in read_facts([file]) if facts.kind == "sysfs")
+    assert facts.blocks == tuple(view._replace(node=None) for view in BLOCKS)
+    assert (facts.file, facts.block_size, facts.auto_online_blocks) == (str(file), 128 * MIB, "online")
+    assert [node.cpus for node in facts.nodes] == [True, False]
+
+
+def test_of_a_sos_report_what_is_about_memory_is_read(tmp_path: Path) -> None:
+    for name, text in (
+        ("sos_commands/memory/free", "              total        used        free\nMem: 2000000 400000 1600000\n"),
+        ("sos_commands/kernel/uname_-a", "Linux vm 6.1.0-18-amd64 #1 SMP x86_64 GNU/Linux\n"),
+        ("sos_commands/process/ps", "MemTotal: 5 kB"),
+        ("proc/cmdline", "root=/dev/vda1 quiet"),
+    ):
+        path = tmp_path / "sosreport" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    plant(tmp_path / "sosreport/sys/devices/system")
+    kinds = sorted(facts.kind for facts in read_facts([tmp_path / "sosreport"]))
+    assert kinds == ["cmdline", "free", "sysfs", "uname"]
+    archive = tmp_path / "sosreport.tar.xz"
+    with tarfile.open(archive, "w:xz") as tar:
+        tar.add(tmp_path / "sosreport", "sosreport-vm-2026")
+    assert sorted(facts.kind for facts in read_facts([archive])) == kinds

@@ -81,9 +81,21 @@ QMP: Final = (
     '{"return": [{"type": "virtio-mem", "data": {"id": "v", "memaddr": 8589934592, "size": 0, "max-size": 8589934592, '
     '"node": 0, "requested-size": 0, "block-size": 2097152, "memdev": "/objects/m"}}]}\n'
 )
-TEXTS: Final = tuple(
-    text.encode() for text in (LSMEM, JSON, PAIRS, ZONEINFO, MEMINFO, FREE, CMDLINE, LOG, REPORT, UNAME, XML, QEMU, QMP)
+LISTING: Final = (
+    "/sys/devices/system/memory/block_size_bytes:8000000\n/sys/devices/system/memory/memory0/state:online\n"
+    "/sys/devices/system/memory/memory0/valid_zones:none\n/sys/devices/system/memory/memory32/state:offline\n"
 )
+COMMAND: Final = (
+    "/usr/bin/qemu-system-x86_64 -machine q35,accel=kvm -m size=4G,slots=16,maxmem=64G \\\n"
+    " -object memory-backend-ram,id=m0,size=4G -numa node,nodeid=0,cpus=0-3,memdev=m0 \\\n"
+    " -object memory-backend-ram,id=v0,size=8G -device virtio-mem-pci,id=vm0,memdev=v0,node=0,requested-size=1G\n"
+)
+TEXTS: Final = tuple(
+    text.encode()
+    for text in (
+        LSMEM, JSON, PAIRS, LISTING, ZONEINFO, MEMINFO, FREE, CMDLINE, UNAME, LOG, REPORT, XML, QEMU, QMP, COMMAND,
+    )
+)  # fmt: skip
 BOMB: Final = (
     b'<!DOCTYPE domain [<!ENTITY a "aaaaaaaaaa">'
     + b"".join(b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 10) for n in range(12))
