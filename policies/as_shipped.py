@@ -46,7 +46,7 @@ class Shipped:
         return self.kind(**self.parameters)
 
 
-_RHEL: Final = "redhat-plumbers/systemd-rhel10, rules.d/40-redhat-hotplug.rules of 2024-06-12, read 2025-09-04"
+_RHEL: Final = "redhat-plumbers/systemd-rhel10, rules.d/40-redhat-hotplug.rules of 2024-06-12, unchanged by 2025-09-04"
 _ONLINE: Final = {"state": "online"}
 _NOT_RHELS: Final = {"state": "offline", "architectures": ["s390x", "ppc64"]}
 _NEON: Final = "memhp_default_state=online memory_hotplug.online_policy=auto-movable memory_hotplug.auto_movable_ratio="
@@ -127,7 +127,7 @@ SHIPPED: Final[Mapping[str, Shipped]] = {
     ),
     "firecracker": Shipped(
         "Firecracker's advice where memory is to come back: the kernel, everything online_movable",
-        "firecracker-microvm/firecracker, docs/memory-hotplug.md, 2025-11-20 (PR 5522), read 2026-08-21",
+        "firecracker-microvm/firecracker, docs/memory-hotplug.md, 2025-11-20 (PR 5522), the same by 2026-08-21",
         {"default_state": "online_movable"},
         "memhp_default_state=online_movable",
     ),
