@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, InputError
 from sim.machine.address_map import device_base
@@ -18,7 +18,7 @@ from sim.snapshot.from_blocks import Started
 from sim.snapshot.guest_figures import figures, known_boot_memory, likely_boot_memory
 from sim.snapshot.host_side import placed
 from sim.snapshot.kernel_facts import read_command_line
-from sim.units import MIB, format_size
+from sim.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sim.snapshot.evidence import Said
     from sim.snapshot.picture import ZoneView
 
-_USUAL_BLOCK = 128 * MIB
+_DMA: Final = ZONE_LABELS[ZONE_DMA]
 
 
 def without_blocks(draft: Draft) -> Started:
@@ -72,8 +72,8 @@ def _boot_nodes(draft: Draft) -> list[NodeSpec]:
     elif logged is not None:
         said, sizes = logged, {0: known_boot_memory(logged.value)}
         why = f"a round number for the {format_size(logged.value)} that the kernel counts"
-    elif zones is not None:
-        said, sizes = zones, _by_zones(draft, zones.value)
+    elif zones is not None and (by_zones := _by_zones(draft, zones.value)):
+        said, sizes = zones, by_zones
         why = "a round number for the pages of all kernel zones, as if none of them was added"
     elif found is not None:
         said, sizes = found.said, {0: likely_boot_memory(found.mem_total)}
@@ -94,7 +94,7 @@ def _by_zones(draft: Draft, zones: Sequence[ZoneView]) -> dict[int, int]:
     for zone in zones:
         if zone.zone != ZONE_LABELS[ZONE_MOVABLE]:
             pages[zone.node] += zone.present or zone.spanned or 0
-    if kernel.built_for.isa_dma and not any(zone.zone == ZONE_LABELS[ZONE_DMA] for zone in zones):
+    if any(pages.values()) and kernel.built_for.isa_dma and not any(zone.zone == _DMA for zone in zones):
         pages[min(pages)] += kernel.built_for.dma_end // kernel.page_size  # it is left out of the text, not missing
     return {node: known_boot_memory(count * kernel.page_size) for node, count in pages.items() if count}
 

@@ -67,6 +67,8 @@ def test_mem_total_alone_makes_a_machine_of_a_round_size(total: int, boot_memory
 def test_files_that_tell_nothing_of_memory_are_a_fault() -> None:
     with pytest.raises(InputError, match="do not say how much boot memory there is: say it with --boot-memory"):
         imported(Facts("cmdline", "cmdline", cmdline="quiet"))
+    with pytest.raises(InputError, match="do not say how much boot memory there is"):
+        imported(Facts("zoneinfo", "zoneinfo", zones=(ZoneView(0, "Movable", present=262144),)))
     assert imported(Facts("cmdline", "cmdline", cmdline="quiet"), boot_memory=GIB).machine.boot_memory == GIB
 
 
