@@ -35,12 +35,11 @@ _MEMORY_FILES: Final = frozenset(("block_size_bytes", "auto_online_blocks"))
 _NODE_FILES: Final = frozenset(("meminfo", "cpulist", "cpumap"))
 _PARAMETERS: Final = ("memory_hotplug", "parameters")
 _OF_SOS: Final = frozenset(("kernel", "libvirt", "memory", "virsh"))
-_OF_SYSFS: Final = frozenset(
-    (
-        "sys", "power", "uevent", "probe", "soft_offline_page", "hard_offline_page", "crash_hotplug", "online",
-        "possible", "has_cpu", "has_memory", "has_normal_memory", "has_high_memory", "has_generic_initiator",
-    )
-)  # fmt: skip
+_OTHERS_OF_SYSFS: Final = re.compile(
+    r"uevent|probe|(?:soft|hard)_offline_page|crash_hotplug|online|possible|has_[a-z_]+|control|async"
+    r"|autosuspend_delay_ms|(?:runtime|wakeup)_?[a-z_]*"
+)
+_SYSFS: Final = re.compile(r"(?:^|/)sys/(?:block|bus|class|dev|devices|firmware|fs|hypervisor|kernel|module|power)/")
 
 
 def is_attribute(parts: list[str]) -> bool:
@@ -135,8 +134,10 @@ class Collector:
         parts = path.split("/")
         if is_attribute(parts):
             return True
-        if any(part in _OF_SYSFS or MEMORY_BLOCK.fullmatch(part) or NODE.fullmatch(part) for part in parts):
+        if _SYSFS.search(path) or _OTHERS_OF_SYSFS.fullmatch(parts[-1]):
             return False  # other attributes, of which there are many
+        if any(MEMORY_BLOCK.fullmatch(part) or NODE.fullmatch(part) for part in parts[:-1]):
+            return False
         if "sos_commands" in parts[:-1] and not _OF_SOS.intersection(parts):
             return False  # what a sos report has of other things
         if len(self._others) < _MOST_OTHERS:

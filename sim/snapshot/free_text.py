@@ -74,7 +74,7 @@ def read_free(text: str, file: str) -> Facts:
             continue
         where = f"line {number + 1}"
         if facts.free:
-            what = "free stands here again, with other figures; give one"
+            what = "free stands here again; give one"
             raise InputError(file, [Fault(where, what)])
         cells = row[1].split()
         if len(cells) > len(columns) or any(len(cell) > MOST_DIGITS for cell in cells):

@@ -201,7 +201,7 @@ def test_free_that_cannot_be_right(tmp_path: Path) -> None:
     ]
     assert faults(f"{NEW} {'9' * 50} 2 60 0 25 80\n", tmp_path)[0].startswith("line 2: ")
     assert faults(f"{NEW} 100 2 60 0 25 80\n{NEW} 100 2 60 0 25 80\n", tmp_path) == [
-        "line 4: free stands here again, with other figures; give one"
+        "line 4: free stands here again; give one"
     ]
 
 
