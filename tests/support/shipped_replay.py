@@ -77,13 +77,13 @@ def play(shipped: Kernel, trace: Trace, way: Way, tried: Tried) -> None:
         return
     run = ShippedReplay(trace, shipped, way)
     report = run.as_far_as_it_agrees()
+    tried.mismatches += [(trace.name, mismatch) for mismatch in report.mismatches]
     if not report.steps or (way is Way.AMONG and not run.words):
         return
     tried.recordings.add(trace.name)
     tried.steps += report.steps
     tried.blocks += report.blocks_compared
     tried.words += run.words
-    tried.mismatches += [(trace.name, mismatch) for mismatch in report.mismatches]
 
 
 def _told_the_same(shipped: Kernel, told: PolicyEntry) -> bool:
