@@ -136,7 +136,7 @@ def _lines(account: Account, width: int) -> Iterator[str]:
 
     parts = (
         ("Taken", [f"{each.what} <- {each.source}" for each in account.taken]),
-        ("CONTRADICTIONS between the files", account.conflicts),
+        ("Contradictions, and what was believed", account.conflicts),
         (
             "Assumed, as no file says it",
             [f"{each.what} (to say otherwise: {each.otherwise})" for each in account.assumed],

@@ -96,7 +96,7 @@ def experiment_text(tables: dict[str, Any], imported: Imported, files: Sequence[
     account = imported.account
     lines = [f"# Written by memhp-sim import from {', '.join(map(printable, files))}", "#"]
     lines += _comment("Taken:", (f"{taken.what} <- {taken.source}" for taken in account.taken))
-    lines += _comment("Where files contradict each other:", account.conflicts)
+    lines += _comment("Contradictions, and what was believed:", account.conflicts)
     lines += _comment(
         "Assumed (to say otherwise):", (f"{assumed.what} ({assumed.otherwise})" for assumed in account.assumed)
     )

@@ -16,6 +16,8 @@ _ROUNDED: Final = 0.06
 
 _LEAST_STEP: Final = 128 * MIB
 _LEAST_RESERVE: Final = 16 * MIB
+_MOST_RESERVE: Final = 256 * MIB
+"""Beside a quarter of boot memory: what a kernel keeps for itself, a crash kernel included."""
 
 
 class Figures(NamedTuple):
@@ -81,7 +83,7 @@ def without_added(
         )
         return None
     total = found.mem_total - added
-    if not 0 < total < boot_memory:
+    if not boot_memory - boot_memory // 4 - _MOST_RESERVE < total < boot_memory or total <= 0:
         account.conflicts.append(
             f"MemTotal {format_size(found.mem_total)} ({found.said.source}) less added memory of {format_size(added)}"
             f" is not what a guest with {format_size(boot_memory)} of boot memory has. It is left out"

@@ -314,7 +314,9 @@ def test_used_is_what_free_printed_before_it_counted_cache() -> None:
     found = imported(lsmem(blocks(*PC)), Facts("free", "free", free=free))
     assert found.figures == {"mem_total": 3 * GIB, "used": GIB + GIB // 2, "boot_memory": 4 * GIB}
     too_much = imported(lsmem(blocks(*PC)), Facts("free", "free", free={"total": 5 * GIB, "used": GIB}))
-    assert too_much.figures is None
+    too_little = imported(lsmem(blocks(*PC)), Facts("free", "free", free={"total": 2 * GIB, "used": GIB}))
+    assert too_much.figures is too_little.figures is None
+    assert "MemTotal 2GiB (free) less added memory of 0B" in too_little.account.conflicts[0]
     assert "is not what a guest with 4GiB of boot memory has" in too_much.account.conflicts[0]
 
 
