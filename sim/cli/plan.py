@@ -87,6 +87,8 @@ def plan(files: tuple[str, ...], *, save: Path | None, as_json: bool, **options:
         from sim.cli.plan_screen import print_answer
 
         print_answer(standard_console(), found)
+        if save is not None:
+            click.echo(f"\n{save} has it as an experiment: memhp-sim run {save}")
     if any(outcome.error for outcome in found.outcomes):
         from sim.cli.main import FAILED
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sim.devices.specs import DeviceSpec
     from sim.experiment.plan import Cell, Experiment
+    from sim.experiment.settings import GuestSettings
     from sim.machine.spec import MachineSpec
     from sim.what_if.sources import Source
 
@@ -70,9 +71,8 @@ def question(
 ) -> Question:
     """Return the question that the machine of ``source`` poses with these ``steps``, each (op, what it is about).
 
-    ``machine`` is the label of one of several, ``policies`` are labels of the
-    file's or names with parameters (``auto-movable:ratio=401``); ``guest`` models one where the file has none. Raises
-    InputError with what is wrong.
+    ``machine`` is the label of one of several, ``policies`` are labels of the file's or names with parameters
+    (``auto-movable:ratio=401``); ``guest`` models one where the file has none. Raises InputError with what is wrong.
     """
     tables, name, folder, _ = source
     base = {key: value for key, value in tables.items() if key not in ("workloads", "sweep", "baseline", "published")}
@@ -86,7 +86,11 @@ def question(
     )
     known = next(each for each in asked.combinations if each.machine.label == label)
     spec = known.machine.spec
-    remarks = (*source.remarks, *_left_out(tables), *_notes(known.machine.notes(policies="policies" in base), source))
+    remarks = (
+        *source.remarks,
+        *_left_out(tables, known.guest),
+        *_notes(known.machine.notes(policies="policies" in base), source),
+    )
     if "policies" not in base:
         base["policies"] = ({"name": known.policy.plugin, **known.policy.parameters, "label": known.policy.label},)
     own = asked.policies[0] if len(asked.policies) == 1 else None
@@ -112,8 +116,10 @@ def _load(tables: Mapping[str, Any], folder: Path, name: str) -> Experiment:
         raise InputError(name, error.faults) from error
 
 
-def _left_out(tables: Mapping[str, Any]) -> list[str]:
+def _left_out(tables: Mapping[str, Any], guest: GuestSettings) -> list[str]:
     remarks = []
+    if guest.draw:
+        remarks.append("the guest is drawn: this is the one of the first replication, and others differ")
     if "sweep" in tables:
         remarks.append("what the file sweeps is left out: every value is the one in its own table")
     return remarks

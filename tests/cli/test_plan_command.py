@@ -113,7 +113,8 @@ def test_a_policy_that_fails_is_told_with_exit_code_1(machine: str, tmp_path: Pa
 def test_what_is_saved_runs_as_an_experiment(machine: str, tmp_path: Path) -> None:
     saved = tmp_path / "elsewhere" / "what-if.toml"
     saved.parent.mkdir()
-    planned(machine, "--plug", "dimm:1GiB", "--save", str(saved))
+    output = planned(machine, "--plug", "dimm:1GiB", "--save", str(saved)).output
+    assert output.endswith(f"\n{saved} has it as an experiment: memhp-sim run {saved}\n")
     tables = tomllib.loads(saved.read_text("utf-8"))
     assert tables["workloads"][0]["steps"] == ["plug dimm:1GiB@0,id=new-dimm0", "unplug new-dimm0"]
     result = CliRunner().invoke(main, ["run", str(saved), "--out", str(tmp_path), "--no-plots", "--workers", "1"])

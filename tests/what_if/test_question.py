@@ -105,6 +105,13 @@ def test_a_machine_without_slots_says_so() -> None:
     ]
 
 
+def test_a_guest_that_is_drawn_is_told_to_be_one_of_many() -> None:
+    tables = {**MACHINE, "guest": {"model": "linux", "draw": True}}
+    assert asked("plug dimm:1GiB", tables=tables).remarks == (
+        "the guest is drawn: this is the one of the first replication, and others differ",
+    )
+
+
 def test_a_machine_that_cannot_be_simulated_is_a_fault() -> None:
     tables = {**MACHINE, "machines": [{"nodes": [{"boot_memory": "128MiB"}] * 300}]}
     with pytest.raises(InputError, match="zones; 253 at most can be simulated"):

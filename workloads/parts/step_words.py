@@ -55,10 +55,8 @@ class StepReader:
         if row is None:
             self.faults.append(f"{shown(step)}: {wrong}")
             return []
-        if not row["device"]:
-            row["device"] = (
-                _free_name(_SHORT.get(row["kind"], row["kind"]), self._names) if op == "plug" else row["kind"]
-            )
+        if op == "plug" and not row["device"]:
+            row["device"] = _free_name(_SHORT.get(row["kind"], row["kind"]), self._names)
         check = Checker()
         requests = self._reader.requests(row, check)
         words = [_in_words(fault) for fault in check.faults]
