@@ -22,11 +22,12 @@ LARGEST_TEXT: Final = 16 * MIB
 _LARGEST_ATTRIBUTE: Final = 64 * KIB
 _LARGEST_OTHER: Final = 4 * MIB
 _MOST_OTHERS: Final = 200
-_MOST_KEPT: Final = 256 * MIB
+_MOST_KEPT: Final = 32 * MIB
 _MOST_MEMBERS: Final = 500_000
 _DEEPEST: Final = 32
 _LONGEST: Final = 1024
 _LISTED: Final = 3
+_MOST_NOTED: Final = 1000
 
 MEMORY_BLOCK: Final = re.compile(r"memory(\d{1,18})", re.ASCII)
 NODE: Final = re.compile(r"node(\d{1,9})", re.ASCII)
@@ -55,6 +56,10 @@ def is_attribute(parts: list[str]) -> bool:
     if name in _NODE_FILES:
         return NODE.fullmatch(folder) is not None
     return tuple(parts[-3:-1]) == _PARAMETERS
+
+
+def _in_proc(path: str) -> bool:
+    return "proc" in path.split("/")
 
 
 def listed(paths: Sequence[str]) -> str:
@@ -149,7 +154,7 @@ class Collector:
         """Return how many bytes the file at ``path`` may have."""
         if is_attribute(path.split("/")):
             return _LARGEST_ATTRIBUTE
-        return LARGEST_TEXT if "proc" in path.split("/") else _LARGEST_OTHER
+        return LARGEST_TEXT if _in_proc(path) else _LARGEST_OTHER
 
     def take(self, path: str, data: bytes) -> None:
         """Keep the content of the file at ``path``."""
@@ -157,14 +162,18 @@ class Collector:
             self.leave(path)
             return
         self._kept += len(data)
-        if self._kept > _MOST_KEPT:
+        attribute = is_attribute(path.split("/"))
+        if self._kept > _MOST_KEPT and attribute:
             what = f"has over {format_size(_MOST_KEPT)} of files to read; give sys/devices/system/memory and .../node"
             raise refusal(self._file, Fault("", what))
-        if is_attribute(path.split("/")):
+        if attribute:
             self._attributes[path] = clean(data).strip()
         elif not data.strip(b" \t\r\n\0"):
-            why = "empty, as tar packs files of /proc; copy it with cat first" if "proc" in path.split("/") else "empty"
-            self.remarks.append(Remark(path, why))
+            self._note(
+                "empty, as tar packs files of /proc; copy it with cat first" if _in_proc(path) else "empty", path
+            )
+        elif self._kept > _MOST_KEPT:
+            self._note(f"more than {format_size(_MOST_KEPT)} in all", path)
         else:
             self._others.append(Piece(f"{self._file}:{path}", clean(data)))
 
@@ -173,7 +182,9 @@ class Collector:
         self._note("not a file, too large, or not readable", path)
 
     def _note(self, why: str, path: str) -> None:
-        self._left.setdefault(why, []).append(path[:_LONGEST])
+        paths = self._left.setdefault(why, [])
+        if len(paths) < _MOST_NOTED:
+            paths.append(path[:_LONGEST])
 
     def dump(self) -> Dump:
         """Return all that was kept."""

@@ -98,36 +98,35 @@ def _folder(file: str) -> Dump:
         full = os.path.join(file, path)  # noqa: PTH118 - many thousands of them
         try:
             with _regular(full, _FLAGS | _NO_LINK, os.lstat(full).st_mode) as stream:
-                collector.take(path, stream.read(collector.largest(path) + 1))
+                data = stream.read(collector.largest(path) + 1)
         except (OSError, InputError):
             collector.leave(path)
+        else:
+            collector.take(path, data or b"")
     return collector.dump()
 
 
 def _walk(top: str, collector: Collector) -> Iterator[str]:
     """Yield the paths of regular files below ``top``, by name; folders and links are told to ``collector``."""
-    below = _of_a_machine(top)
-    if below:
-        yield from (path for path in below if os.path.isfile(os.path.join(top, path)))  # noqa: PTH113, PTH118
-    if below and "meminfo" not in below:  # reading others of /proc has effects: kmsg
-        with os.scandir(top) as entries:
-            files = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-        yield from (name for name in files if name not in below)
-    pending = [""] if not below else [p for p in reversed(below) if os.path.isdir(os.path.join(top, p))]  # noqa: PTH112, PTH118
+    known = _of_a_machine(top)
+    if known:
+        yield from (path for path in known if os.path.isfile(os.path.join(top, path)))  # noqa: PTH113, PTH118
+    if known and "meminfo" not in known:  # reading others of /proc has effects: kmsg
+        files = [entry.name for entry in _entries(top, "", collector) if entry.is_file(follow_symlinks=False)]
+        yield from (name for name in files if name not in known)
+    pending = [""] if not known else [p for p in reversed(known) if os.path.isdir(os.path.join(top, p))]  # noqa: PTH112, PTH118
     while pending:
         folder = pending.pop()
         try:
-            with os.scandir(os.path.join(top, folder)) as found:  # noqa: PTH118
-                below_it = sorted(found, key=lambda entry: entry.name)
+            entries = _entries(top, folder, collector)
         except OSError:
             if not folder:
                 raise
             collector.leave(f"{folder}/")
             continue
         deeper = []
-        for entry in below_it:
+        for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
-            collector.count(path)
             if entry.is_symlink() or entry.is_dir(follow_symlinks=False):
                 collector.name(path)
                 if not entry.is_symlink() and collector.is_inside(path) and entry.name != "power":
@@ -137,14 +136,38 @@ def _walk(top: str, collector: Collector) -> Iterator[str]:
         pending.extend(reversed(deeper))
 
 
+def _entries(top: str, folder: str, collector: Collector) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, by name; each counts."""
+    found = []
+    with os.scandir(os.path.join(top, folder)) as entries:  # noqa: PTH118
+        for entry in entries:
+            collector.count(entry.name)
+            found.append(entry)
+    return sorted(found, key=lambda entry: entry.name)
+
+
 def _of_a_machine(top: str) -> tuple[str, ...]:
     """Return the paths of interest below ``top`` if it is a machine's root, ``/sys`` or ``/proc``, else nothing."""
     for prefix, marks in (
         ("", ("sys/devices/system/memory", "proc/meminfo")),
         ("sys/", ("devices/system/memory",)),
         ("sys/devices/system/", ("memory/block_size_bytes",)),
-        ("proc/", ("self/mountinfo",)),
+        ("proc/", ("kmsg",)),
     ):
-        if any(os.path.exists(os.path.join(top, mark)) for mark in marks):  # noqa: PTH110, PTH118
-            return tuple(p.removeprefix(prefix) for p in _OF_A_MACHINE if p.startswith(prefix))
+        if any(_is_there(top, mark) for mark in marks):
+            return tuple(
+                path
+                for known in _OF_A_MACHINE
+                if known.startswith(prefix) and _is_there(top, path := known.removeprefix(prefix))
+            )
     return ()
+
+
+def _is_there(top: str, path: str) -> bool:
+    """Return whether something is at ``path`` below ``top`` that no link leads to: a link may lead out of it."""
+    place = top
+    for name in path.split("/"):
+        place = os.path.join(place, name)  # noqa: PTH118
+        if os.path.islink(place) or not os.path.exists(place):  # noqa: PTH110, PTH114
+            return False
+    return True

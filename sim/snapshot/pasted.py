@@ -71,7 +71,7 @@ def clean(data: bytes) -> str:
     """
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
     text = data.decode(encoding, errors="replace")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
     if "\x1b" in text:
         text = _ESCAPES.sub("", text)
     text = _OTHER_CONTROL.sub("", text)

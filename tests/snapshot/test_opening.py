@@ -230,3 +230,32 @@ def test_standard_input_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     with open("/dev/zero") as zeros:  # noqa: PTH123 - a device
         monkeypatch.setattr("sys.stdin", zeros)
         assert "is over 16MiB" in refused("-")
+
+
+def test_a_folder_that_is_a_link_leads_nowhere(tmp_path: Path) -> None:
+    other = tmp_path / "other/devices/system/memory/memory0"
+    other.mkdir(parents=True)
+    (other / "state").write_text("online")
+    (tmp_path / "other/meminfo").write_text("MemTotal: 5 kB")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "sys").symlink_to("../other")
+    (folder / "proc").symlink_to("../other")
+    (folder / "note").write_text("mine")
+    dump = open_input(folder)
+    assert isinstance(dump, Dump)
+    assert (dump.attributes, dump.names) == ({}, ())
+    assert [piece.text for piece in dump.others] == ["mine"]
+
+
+def test_of_a_folder_with_too_much_in_it_a_part_is_read(tmp_path: Path) -> None:
+    for number in range(10, 20):
+        (tmp_path / f"{number}.txt").write_bytes(b"x" * (4 << 20))
+    (tmp_path / "20.txt").write_bytes(b"x" * (5 << 20))
+    dump = open_input(tmp_path)
+    assert isinstance(dump, Dump)
+    assert len(dump.others) == 8
+    assert dump.remarks == (
+        ("18.txt, 19.txt", "not read: more than 32MiB in all"),
+        ("20.txt", "not read: not a file, too large, or not readable"),
+    )

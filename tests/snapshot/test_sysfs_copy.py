@@ -88,7 +88,7 @@ def test_an_archive_in_any_order_with_parameters_and_other_files(tmp_path: Path)
     assert cmdline.file == f"{archive}:host1/proc/cmdline"
     assert cmdline.cmdline == "root=/dev/vda1 movable_node"
     (empty,) = sysfs.remarks
-    assert empty == ("host1/proc/meminfo", "empty, as tar packs files of /proc; copy it with cat first")
+    assert empty == ("host1/proc/meminfo", "not read: empty, as tar packs files of /proc; copy it with cat first")
 
 
 def test_an_archive_of_two_machines_gives_two(tmp_path: Path) -> None:
