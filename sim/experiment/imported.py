@@ -59,12 +59,12 @@ def _faults(tables: dict[str, Any]) -> tuple[Fault, ...]:
 
 
 def _tables(imported: Imported, policy: str | None) -> dict[str, Any]:
-    machine, spec = {"label": "imported"}, imported.machine
+    spec = imported.machine
     nodes = [
         {"boot_memory": format_size(node.boot_memory), **({} if node.cpus is None else {"cpus": node.cpus})}
         for node in spec.nodes
     ]
-    tables: dict[str, Any] = machine
+    tables: dict[str, Any] = {"label": "imported"}
     if len(nodes) == 1 and spec.nodes[0].cpus is not False:
         tables["boot_memory"] = nodes[0]["boot_memory"]
     else:

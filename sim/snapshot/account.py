@@ -46,3 +46,11 @@ class Account:
     assumed: list[Assumed] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
+
+    def tell_once(self) -> None:
+        """Drop what stands here twice, as it was met on more than one way."""
+        self.taken = list(dict.fromkeys(self.taken))
+        self.conflicts = list(dict.fromkeys(self.conflicts))
+        self.assumed = list(dict.fromkeys(self.assumed))
+        self.unknown = list(dict.fromkeys(self.unknown))
+        self.left = list(dict.fromkeys(self.left))

@@ -91,6 +91,7 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
                 "what put added memory into ZONE_MOVABLE: contig-zones does not begin to. If the guest will go on so,"
                 " name a policy that does, with --policy online-movable or auto-movable"
             )
+    evidence.account.tell_once()
     return Imported(machine, kernel.line, _fields(draft, machine), policy, guest, evidence.account)
 
 

@@ -64,6 +64,13 @@ def test_mem_total_alone_makes_a_machine_of_a_round_size(total: int, boot_memory
     )
 
 
+def test_two_totals_that_differ_are_told_once() -> None:
+    meminfo = Facts("meminfo", "meminfo", meminfo={"MemTotal": 972 * MIB})
+    found = imported(meminfo, Facts("free", "free", free={"total": 2 * GIB, "used": 20 * MIB}))
+    assert found.account.conflicts[0] == "total memory: 972MiB (meminfo); 2GiB (free). The first is taken"
+    assert len(set(found.account.conflicts)) == len(found.account.conflicts)
+
+
 def test_files_that_tell_nothing_of_memory_are_a_fault() -> None:
     with pytest.raises(InputError, match="do not say how much boot memory there is: say it with --boot-memory"):
         imported(Facts("cmdline", "cmdline", cmdline="quiet"))
