@@ -235,7 +235,9 @@ def _without_holes(layout: StateLayout, start: int, end: int) -> tuple[int, int]
 def _as_known(layout: StateLayout, zone: BootZone, bounds: ZoneBounds, added: int, withheld: int) -> BootZone:
     """Return ``zone`` as it is known, less the pages that were ``added`` after boot."""
     present, name = bounds.present - added, _named((zone.node, zone.zone))
-    if present < zone.present:
+    last = max((run.end for run in layout.owned.boot if (run.node, run.state) == (zone.node, zone.zone)), default=0)
+    left = layout.present((last - 1) * layout.pages, last * layout.pages) if last else layout.pages
+    if present < zone.present - left * (left < layout.pages):  # one that has holes anyway may have more of them
         layout.lacking[zone.node, zone.zone] = zone.present - present
         layout.assumed.append(
             f"{name} has {zone.present - present} pages fewer than its blocks: they are taken to be missing in its"
