@@ -190,6 +190,8 @@ def _virtio_mem_faults(
     spec = device.spec
     assert isinstance(spec, VirtioMemSpec)  # noqa: S101 - for the type
     piece = piece_on(spec, machine)
+    if runs and not machine.virtio_mem_driver:
+        yield Fault(key, "has blocks, which a guest without the virtio-mem driver would not have")
     there = sum(run.blocks for run in runs) * machine.block_size
     if piece.big:
         yield from _big_block_faults(machine, spec, runs, piece.bytes, key)

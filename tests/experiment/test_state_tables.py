@@ -111,6 +111,9 @@ def test_what_makes_no_sense_is_a_fault_with_its_key() -> None:
     assert of_state(zones=[{"zone": "Movable", "start_pfn": 0, "spanned": 300000, "present": 100000}]) == [
         "zones[0].present: 100000 pages are fewer than those of its blocks that came after boot, 262144"
     ]
+    assert faults(virtio_mem_driver=False) == [
+        "state.devices[1]: has blocks, which a guest without the virtio-mem driver would not have"
+    ]
     assert of_state(zones=STATE["zones"] * 2) == ["zones[1]: Normal of node 0 stands here twice"]
 
 
