@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from sim.experiment.schema import LABEL_FORBIDS
+from sim.experiment.schema import LABEL_FORBIDS, LABEL_LENGTH
 from sim.faults import Fault, InputError, shown
 
 
@@ -16,13 +16,15 @@ def policy_table(text: str) -> dict[str, Any]:
         class_name, _, parameters = parameters.partition(":")
         name = f"{name}:{class_name}"
     table: dict[str, Any] = {"name": name}
-    label = "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in text)
+    words = [name.rpartition(":")[2]]
     for part in filter(None, parameters.split(",")):
         key, equals, value = part.partition("=")
         if not equals:
             raise InputError("--policy", [Fault("", f"{shown(text)}: {shown(part)} is not key=value, as ratio=401 is")])
         table[key.strip()] = _value(value.strip())
-    return {**table, "label": table.pop("label", label)}
+        words.append(f"{key.strip()} {value.strip()}")
+    label = "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in ", ".join(words))
+    return {"label": label[:LABEL_LENGTH].strip(), **table}
 
 
 def _value(text: str) -> object:

@@ -106,15 +106,16 @@ def _outcome(asked: Question, cell: Cell) -> Outcome:
         steps=tuple(reader.step(number, asked) for number, asked in enumerate(asked.steps[:ahead], 1)),
         back=tuple(reader.given_back(number, asked) for number, asked in enumerate(asked.steps, 1) if number > ahead),
         wanted=sum(wanted.values()),
-        returned=sum(_plugged(looks[ahead], name) - _plugged(looks[-1], name) for name in names),
-        safe=sum(min(size, reader.safe(looks[ahead], name)) for name, size in wanted.items()),
+        returned=sum(max(0, _plugged(looks[ahead], name) - _plugged(looks[-1], name)) for name in names),
+        safe=sum(min(size, reader.safe(looks[ahead], name)) for name, size in wanted.items() if size),
         died=looks[-1].dead,
     )
 
 
 def _wanted(before: Look, last: Look, names: Sequence[str]) -> dict[str, int]:
     """Return by device the bytes that it had beyond what it was to keep in the end."""
-    return {name: _plugged(before, name) - _to_keep(last.devices.get(name)) for name in names if name in before.devices}
+    keep = {name: _to_keep(last.devices.get(name)) for name in names}
+    return {name: max(0, _plugged(before, name) - keep[name]) for name in names}
 
 
 def _plugged(look: Look, name: str) -> int:
@@ -201,8 +202,9 @@ class _Reader:
         had, left = before.devices.get(name), after.devices.get(name)
         if had is None:
             return Return(asked, at, name, 0, 0, (), _failures(notes), _kills(notes))
-        wanted = had.plugged - _to_keep(left)
-        returned = had.plugged - (0 if left is None else left.plugged)
+        # A device may lack more of its request than it is asked to give.
+        wanted = max(0, had.plugged - _to_keep(left))
+        returned = max(0, had.plugged - (0 if left is None else left.plugged))
         stays = tuple(_stays(after, name, notes)) if returned < wanted else ()
         return Return(asked, at, name, wanted, returned, stays, _failures(notes), _kills(notes))
 

@@ -114,7 +114,7 @@ def test_with_out_the_file_loads_and_what_to_do_next_is_said(files: dict[str, st
     assert experiment.combinations[0].machine.spec.kernel == "6.12"
     assert f"memhp-sim plan {out} --plug dimm:1GiB" in result.stdout
     shipped = tomllib.loads(run(files["guest.xml"], "--policy", "as-shipped:by=rhel-10").stdout)["policies"]
-    assert shipped == [{"name": "as-shipped", "by": "rhel-10", "label": "as-shipped-by-rhel-10"}]
+    assert shipped == [{"name": "as-shipped", "by": "rhel-10", "label": "as-shipped, by rhel-10"}]
     before = out.read_bytes()
     again = run(files["guest.xml"], "--out", str(out))
     assert (again.exit_code, out.read_bytes()) == (BAD_INPUT, before)

@@ -157,6 +157,15 @@ def test_what_does_not_fit_fails_and_may_kill() -> None:
     assert {stay.why for stay in outcome.back[0].stays} == {"the guest is dead"}
 
 
+def test_a_device_that_lacks_memory_has_none_to_give() -> None:
+    """Left offline, it gets no further than 1 GiB: less than it is to keep when the last 4 GiB are asked back."""
+    outcome = only("plug virtio-mem:4GiB,max=8GiB", "resize new-vmem0:8GiB", policy="offline")
+    assert after(outcome).devices == {"new-vmem0": GIB}
+    assert outcome.steps[1].short == 7 * GIB
+    assert [(back.wanted, back.returned) for back in outcome.back] == [(0, 0), (GIB, GIB)]
+    assert (outcome.wanted, outcome.returned, outcome.safe) == (GIB, GIB, GIB)
+
+
 def test_what_the_host_refuses_is_told_and_nothing_is_there_to_come_back() -> None:
     machines = [{"boot_memory": "4GiB", "slots": 1}]
     outcome = only("plug dimm:1GiB", "plug dimm:2GiB", machines=machines)

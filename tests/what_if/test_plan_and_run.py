@@ -97,9 +97,9 @@ def compare(outcome: Outcome, result: RunResult) -> None:
         assert errnos(back) == window.failures
         assert len(back.kills) == window.kills
         left = reread.machine.plugged[back.device]
-        assert back.returned == (had - left) * page
+        assert back.returned == max(0, had - left) * page
         keeps = reread.machine.requested.get(back.device, 0) if back.asked.startswith("resize") else 0
-        assert back.wanted == (had - keeps) * page
+        assert back.wanted == max(0, had - keeps) * page
         last[back.device] = keeps
         if back.returned < back.wanted:
             SEEN["stays"] += 1
@@ -110,8 +110,8 @@ def compare(outcome: Outcome, result: RunResult) -> None:
                 assert back.stays
         died |= window.died
     for device, keeps in last.items():
-        wanted += (before[device] - keeps) * page
-        returned += (before[device] - reread.machine.plugged[device]) * page
+        wanted += max(0, before[device] - keeps) * page
+        returned += max(0, before[device] - reread.machine.plugged[device]) * page
     assert (outcome.wanted, outcome.returned) == (wanted, returned)
     assert 0 <= outcome.safe <= outcome.wanted
     assert outcome.died == died

@@ -162,7 +162,7 @@ def test_policies_can_be_named_with_parameters() -> None:
     found = asked("plug dimm:1GiB", policies=["auto-movable:ratio=401", "contig-zones", "headroom:reserve=64MiB"])
     assert (found.own, labels(found)) == (
         "contig-zones",
-        ["auto-movable-ratio-401", "contig-zones", "headroom-reserve-64MiB"],
+        ["auto-movable, ratio 401", "contig-zones", "headroom, reserve 64MiB"],
     )
     parameters = [each.policy.parameters for each in found.experiment.combinations]
     assert (parameters[0]["ratio"], parameters[2]["reserve"]) == (401, 64 << 20)
