@@ -109,6 +109,9 @@ def facts_of(file: str, rows: Sequence[Row], summary: Summary) -> Facts:
     facts.block_size = _block_size(facts, ranges, summary.block_size, faults)
     if ranges and not faults:
         facts.blocks = tuple(_blocks(ranges, facts.block_size or 1, _usual_state(sizes), faults))
+        if any("STATE" not in one.cells for one in ranges):
+            what = "there is no column STATE: by the summary all blocks are in the same state"
+            facts.remarks.append(Remark(rows[0].where, what))
         facts.places["blocks"] = f"{rows[0].where} to {rows[-1].where}" if len(rows) > 1 else rows[0].where
     faults.raise_if_any(file)
     for name, field, state in (("online", "online_total", True), ("offline", "offline_total", False)):
@@ -276,9 +279,12 @@ def _placed(one: _Range, block_size: int, faults: Faults) -> tuple[int, int]:
 
 def _view(cells: Mapping[str, str], usual: str | None) -> BlockView:
     removable, node = cells.get("REMOVABLE"), cells.get("NODE")
+    state = _STATES[cells["STATE"].lower()] if "STATE" in cells else usual or ""
+    if state != "online":
+        removable = None  # lsmem looks at it where a block is online only, and its JSON has false for nothing
     return BlockView(
         0,
-        _STATES[cells["STATE"].lower()] if "STATE" in cells else usual or "",
+        state,
         zones=cells.get("ZONES"),
         node=int(node) if node and node != _NO_NODE else None,
         removable=removable.lower() in _YES if removable else None,

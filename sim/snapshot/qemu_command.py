@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, Faults, InputError, shown
@@ -161,7 +162,7 @@ class _Command:
 
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
     """Yield each option with the word after it; those without a value get what follows, which nobody reads."""
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in zip_longest(words, words[1:], fillvalue=""):
         if word.startswith("-"):
             yield word.removeprefix("-").removeprefix("-"), after
 

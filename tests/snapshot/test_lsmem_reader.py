@@ -116,7 +116,7 @@ def test_old_marks_for_what_is_not_there_and_the_newest_columns(tmp_path: Path) 
     assert facts.blocks == (BlockView(0, "offline"),)
     facts = read(
         "RANGE                                 SIZE   STATE REMOVABLE BLOCK NODE ZONES CONFIGURED MEMMAP-ON-MEMORY\n"
-        "0x0000000000000000-0x0000000007ffffff 128M on->off        no     0    0   DMA        yes               no\n"
+        "0x0000000000000000-0x0000000007ffffff 128M on->off               0    0   DMA        yes               no\n"
         "0x0000000008000000-0x000000000fffffff 128M offline               1    0                 no               no\n"
         "\n"
         "Memory block size:                128M\n"
@@ -125,7 +125,7 @@ def test_old_marks_for_what_is_not_there_and_the_newest_columns(tmp_path: Path) 
         "Memmap on memory parameter:        yes\n",
         tmp_path,
     )
-    assert facts.blocks == (BlockView(0, "going-offline", "DMA", 0, removable=False), BlockView(1, "offline", None, 0))
+    assert facts.blocks == (BlockView(0, "going-offline", "DMA", 0), BlockView(1, "offline", None, 0))
     assert facts.parameters == {"memmap_on_memory": "Y"}
     assert [remark.where for remark in facts.remarks] == ["CONFIGURED", "MEMMAP-ON-MEMORY"]
 
@@ -209,6 +209,20 @@ def test_rows_that_are_missing_show_in_the_summary(tmp_path: Path) -> None:
     lines = CXL.split("\n")
     (told,) = faults("\n".join(lines[:2] + lines[3:]), tmp_path)
     assert told.startswith("line 6: the summary says 4G, but the rows hold 2147483648 bytes")
+
+
+def test_json_has_false_for_a_block_that_is_not_online(tmp_path: Path) -> None:
+    row = '{"range":"0x0000000000000000-0x0000000007ffffff","state":"offline","removable":false,"block":"0"}'
+    assert read('{"memory": [' + row + "]}", tmp_path).blocks == (BlockView(0, "offline"),)
+
+
+def test_a_state_that_only_the_summary_tells_comes_with_a_remark(tmp_path: Path) -> None:
+    text = (
+        "RANGE SIZE\n0x0000000000000000-0x000000001fffffff 512M\n\nMemory block size: 128M\nTotal offline memory: 0B\n"
+    )
+    facts = read(text, tmp_path)
+    assert facts.blocks == tuple(BlockView(block, "online") for block in range(4))
+    assert [remark.where for remark in facts.remarks] == ["line 2"]
 
 
 def test_damaged_json_is_told(tmp_path: Path) -> None:

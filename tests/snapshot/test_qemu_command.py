@@ -76,3 +76,8 @@ def test_what_is_wrong_is_told_with_its_option(text: str, where: str, what: str)
     (fault,) = caught.value.faults
     assert fault.key == where
     assert what in fault.what
+
+
+def test_a_command_with_no_word_behind_it_says_nothing_of_memory() -> None:
+    facts = read_qemu_command("/usr/bin/qemu-system-x86_64\n-m 4G\n", "log")
+    assert (facts.boot_memory, facts.devices, facts.nodes) == (None, (), ())
