@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
+from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from sim.what_if.plan import answer
 from sim.what_if.question import question
 from sim.what_if.sources import Source
 from tests.support.random_questions import random_question
+from tests.support.reach import Reach
 from tests.support.reread_run import Reread
 
 if TYPE_CHECKING:
@@ -28,17 +30,22 @@ if TYPE_CHECKING:
     from sim.what_if.answer import Figures, Outcome, Piece, Return, Step
 
 SHORT, LONG = range(40), range(40, 1120)
-SEEN: Counter[str] = Counter()
+STATES = "absent", "offline", "DMA32", "Normal", "Movable"
+REACH = Reach(
+    {f"{before} -> {after}": 0 for before, after in permutations(STATES, 2)}
+    | {"absent -> Movable": 10, "absent -> Normal": 10, "absent -> offline": 3}
+    | {"Normal -> absent": 1, "Movable -> absent": 1, "offline -> absent": 1}
+    | {"failures": 3, "refused": 1, "kills": 1, "deaths": 1, "stays": 3, "starts from a state": 5}
+)
 
 
 @pytest.mark.parametrize(
     ("seeds", "least"), [(SHORT, 35), pytest.param(LONG, 1000, marks=pytest.mark.slow)], ids=["some", "a thousand"]
 )
 def test_what_is_planned_is_what_a_run_does(seeds: range, least: int) -> None:
+    REACH.counts.clear()
     assert sum(map(agrees, seeds)) >= least, "of what is drawn, some cannot be"
-    # None of what is compared below may be missing from what was drawn.
-    for what in ("failures", "refused", "kills", "deaths", "stays", "pieces in Movable", "pieces offline", "removed"):
-        assert SEEN[what], what
+    REACH.check()
 
 
 def agrees(seed: int) -> bool:
@@ -50,6 +57,7 @@ def agrees(seed: int) -> bool:
     except InputError:
         return False
     planned = answer(asked)
+    REACH("starts from a state", asked.machine.state is not None)
     written = tomllib.loads(tomli_w.dumps(effective_tables(asked.experiment)))
     with TemporaryDirectory() as folder:
         results = run(load(written), folder)
@@ -102,7 +110,7 @@ def compare(outcome: Outcome, result: RunResult) -> None:
         assert back.wanted == max(0, had - keeps) * page
         last[back.device] = keeps
         if back.returned < back.wanted:
-            SEEN["stays"] += 1
+            REACH("stays")
             for stay in back.stays:
                 ids = range(stay.first, stay.first + stay.blocks)
                 assert {reread.machine.blocks[block] for block in ids} == {stay.where}
@@ -163,14 +171,12 @@ def errnos(of: Step | Return) -> Counter[int]:
 
 def note(outcome: Outcome) -> None:
     for step in outcome.steps:
-        SEEN["failures"] += len(step.failures)
-        SEEN["refused"] += step.refused
-        SEEN["kills"] += len(step.kills)
+        REACH("failures", len(step.failures))
+        REACH("refused", step.refused)
+        REACH("kills", len(step.kills))
         for piece in step.pieces:
-            SEEN[f"pieces in {piece.after}"] += 1
-            SEEN["pieces offline"] += piece.after == "offline"
-            SEEN["removed"] += piece.after == "absent"
-    SEEN["deaths"] += outcome.died
+            REACH(f"{piece.before} -> {piece.after}")
+    REACH("deaths", outcome.died)
 
 
 def test_the_comparison_tells_a_difference() -> None:
