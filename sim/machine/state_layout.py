@@ -18,7 +18,7 @@ from sim.machine.state import Ownership, ownership
 from sim.machine.state_managed import added_pages, withheld_pages
 from sim.memory.blocks import BlockTable
 from sim.memory.boot import add_boot_blocks, add_offline_boot_blocks, add_shared_boot_block, veto_offlining
-from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
+from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS
 from sim.record.run_result import SEVERAL_ZONES
 
 if TYPE_CHECKING:
@@ -174,19 +174,31 @@ def _by_bounds(zones: tuple[ZoneBounds, ...], start: int, end: int) -> list[_Pie
 
 
 def _by_halves(layout: StateLayout, run: BlockRun, block: int) -> list[_Piece]:
-    """Give half a block to the zone below it, and half to the zone above."""
+    """Give half a block to the zone below it, and half to the zone above.
+
+    Where there is no other zone above, pages are missing: older kernels call such a block one of several zones, too.
+    """
     singles = [each for each in layout.owned.boot if each.state not in (SEVERAL_ZONES, NR_ZONES)]
     below = next(((each.node, each.state) for each in reversed(singles) if each.first < block), (run.node, ZONE_DMA))
-    above = next(((each.node, each.state) for each in singles if each.first > block), (run.node, ZONE_NORMAL))
-    if above == below:
-        node, zone = below
-        below, above = (below, (node, ZONE_MOVABLE)) if zone != ZONE_MOVABLE else ((node, ZONE_NORMAL), below)
+    above = next(((each.node, each.state) for each in singles if each.first > block), below)
     start, middle, end = (block * layout.pages + part * layout.pages // 2 for part in range(3))
-    layout.assumed.append(
-        f"block {block} is in several zones, and where they meet is not known: half of it is taken for {_named(below)},"
-        f" half for {_named(above)}"
-    )
-    return [_Piece(start, middle, *below), _Piece(middle, end, *above)]
+    if above != below:
+        layout.assumed.append(
+            f"block {block} is in several zones, and where they meet is not known: half of it is taken for"
+            f" {_named(below)}, half for {_named(above)}"
+        )
+        return [_Piece(start, middle, *below), _Piece(middle, end, *above)]
+    last = next((z.start + z.spanned for z in layout.state.zones if (z.node, z.zone) == below), middle)
+    if last <= start:
+        last = middle
+    if last < end:
+        layout.ranges = without(layout.ranges, last, end)
+    if last == middle:
+        layout.assumed.append(
+            f"block {block} has missing pages, or is in several zones: half of it is taken for {_named(below)}, half"
+            " for missing"
+        )
+    return [_Piece(start, min(last, end), *below)]
 
 
 def _named(key: Key) -> str:

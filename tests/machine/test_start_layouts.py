@@ -183,6 +183,25 @@ def test_where_zones_meet_in_a_block_is_as_known_or_in_the_middle() -> None:
     assert (parts[0, N], parts[0, M]) == ([(32 * block, edge)], [(edge, 33 * block)])
 
 
+def test_a_last_block_of_several_zones_is_one_with_missing_pages() -> None:
+    """As on PCs with older kernels: no other zone begins below the end of memory."""
+    runs = (0, 1, S, 0), (1, 23, D32, 0), (32, 103, N, 0), (135, 1, S, 0)
+    layout = layout_of(state_of(*runs))
+    assert (layout.zones[-1].zone, layout.zones[-1].end, layout.zones[-1].present) == (
+        N,
+        135 * 32768 + 16384,
+        103 * 32768 + 16384,
+    )
+    what = "block 135 has missing pages, or is in several zones: half of it is taken for Normal of node 0, half for"
+    assert f"{what} missing" in layout.assumed
+    bounds = ZoneBounds(0, N, 1048576, 103 * 32768 + 512, 103 * 32768 + 512)
+    layout = layout_of(state_of(*runs, zones=(bounds,)))
+    assert (layout.zones[-1].end, layout.zones[-1].present) == (135 * 32768 + 512, 103 * 32768 + 512)
+    assert not any("135" in line for line in layout.assumed)
+    with pytest.raises(HotplugError):
+        layout.memory.offline(135)
+
+
 def test_known_amounts_count_and_what_they_do_not_explain_is_said() -> None:
     zones = (
         ZoneBounds(0, D32, 4096, 24 * 32768 - 4096, 700000, 650000, 8192),
