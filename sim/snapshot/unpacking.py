@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_UNPACKED: Final = GIB
 _LARGEST_HEADER: Final = MIB
+_MOST_PARTS: Final = 20_000
 _XZ_MEMORY: Final = 128 * MIB
 _CHUNK: Final = 1 << 16
 _SKIPPED_AT_ONCE: Final = MIB
@@ -73,7 +74,9 @@ class Unpacked:
     def __init__(self, file: str, stream: BinaryIO) -> None:
         self._file = file
         self._stream = stream
-        self._input = _read(stream, _CHUNK)
+        self._taken = 0
+        self._parts = 0
+        self._input = self._next_chunk()
         self._output = b""
         self._position = 0
         self.last = b""
@@ -147,9 +150,11 @@ class Unpacked:
         """Return the next bytes of the content; none at its end."""
         if self._decompressor is None or self._compression is None:
             data, self._input = self._input, b""
-            return data or _read(self._stream, _CHUNK)
+            return data or self._next_chunk()
         try:
             return self._decompressed(self._decompressor, self._compression[0])
+        except InputError:
+            raise
         except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError) as error:
             reason = "it needs too much memory" if "limit" in str(error).lower() else "its data are damaged"
             self.refuse(f"is compressed with {self._compression[1]}, but {reason}")
@@ -157,9 +162,14 @@ class Unpacked:
     def _decompressed(self, decompressor: _Decompressor, magic: bytes) -> bytes:
         while True:
             if decompressor.eof:
-                rest = decompressor.unused_data or self._input or _read(self._stream, _CHUNK)
+                rest = decompressor.unused_data or self._input
+                if len(rest) < len(magic):
+                    rest += self._next_chunk()
                 if not rest.startswith(magic) or self._compression is None:
                     return b""  # the end, or zeros and rubbish behind it, which the tools pass over as well
+                self._parts += 1
+                if self._parts > _MOST_PARTS:
+                    self.refuse(f"is compressed in over {_MOST_PARTS:,} parts")
                 self._decompressor = decompressor = self._compression[2]()
                 self._input = rest
             data = decompressor.decompress(self._input, _CHUNK)
@@ -169,13 +179,17 @@ class Unpacked:
                     return data
                 continue
             if not self._input:
-                self._input = _read(self._stream, _CHUNK)
+                self._input = self._next_chunk()
                 if not self._input:
                     raise EOFError
 
-
-def _read(stream: BinaryIO, size: int) -> bytes:
-    return stream.read(size) or b""
+    def _next_chunk(self) -> bytes:
+        """Return more of the file; none at its end."""
+        data = self._stream.read(_CHUNK) or b""
+        self._taken += len(data)
+        if self._taken > _MOST_UNPACKED:
+            self.too_large()
+        return data
 
 
 def is_tar(start: bytes) -> bool:

@@ -78,6 +78,25 @@ def test_compressed_parts_behind_each_other_are_one_text(tmp_path: Path) -> None
     assert open_input(file) == Piece(str(file), "one\ntwo\n")
 
 
+def test_a_part_that_begins_where_a_chunk_of_the_file_ends_is_not_lost(tmp_path: Path) -> None:
+    file = tmp_path / "log.gz"
+    for short in range(3):
+        first = io.BytesIO()
+        with gzip.GzipFile(fileobj=first, mode="wb", compresslevel=0) as packed:
+            packed.write(b"x" * (65536 - 28 - short))
+        assert len(first.getvalue()) == 65536 - short
+        file.write_bytes(first.getvalue() + gzip.compress(b"end"))
+        opened = open_input(file)
+        assert isinstance(opened, Piece)
+        assert opened.text.endswith("xend")
+
+
+def test_a_file_of_countless_compressed_parts_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "log.gz"
+    file.write_bytes(gzip.compress(b"") * 100_000)
+    assert refused(file) == f"{file}: is compressed in over 20,000 parts"
+
+
 def test_a_folder_gives_the_same_as_its_archive(tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     for name, content, more in SMALL_TREE:
