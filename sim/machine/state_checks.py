@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sim.devices.specs import UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec, possible, span
+from sim.devices.specs import UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec, possible, ranges_of, span
 from sim.faults import Fault
 from sim.machine.state import DAX_WORDS, LOST, UNBOUND, block_ranges, ownership, run_of
 from sim.machine.state_plugged import piece_on, plugged_on
@@ -178,6 +178,13 @@ def _static_faults(
         if 0 < blocks < end - first:
             what = f"{blocks} of blocks {first}-{end - 1} are there, not all: such a device is there as a whole"
             yield Fault(key, what)
+    if isinstance(device.spec, DimmSpec):
+        for part, (start, length) in enumerate(ranges_of(device.spec, device.spec.address or 0)):
+            if part in parts and (start | length) % block_bytes:
+                what = (
+                    f"{format_size(length)} at {start:#x} are no whole memory blocks, so that none of them can be there"
+                )
+                yield Fault(key, what)
     if device.state in (UNPLUGGED, UNBOUND) and parts:
         yield Fault(f"{key}.state", f"{device.state!r} is a device without blocks, but it has some")
     if device.state == LOST and not parts:
@@ -244,6 +251,9 @@ def _present_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault
         ):
             what = f"{zone.present} pages leave nothing for its blocks of boot memory"
             yield Fault(f"state.zones[{number}].present", what)
+        elif (zone.cma or 0) > zone.present - added:
+            what = f"{zone.cma} pages are more than its boot memory, {zone.present - added}, and CMA lies in that"
+            yield Fault(f"state.zones[{number}].cma", what)
 
 
 def _shown(run: BlockRun) -> str:

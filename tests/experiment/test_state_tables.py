@@ -114,6 +114,15 @@ def test_what_makes_no_sense_is_a_fault_with_its_key() -> None:
     assert faults(virtio_mem_driver=False) == [
         "state.devices[1]: has blocks, which a guest without the virtio-mem driver would not have"
     ]
+    hotplugged = {"zone": "Movable", "start_pfn": 1310720, "spanned": 262144, "present": 262144, "cma": 512}
+    assert of_state(zones=[hotplugged]) == [
+        "zones[0].cma: 512 pages are more than its boot memory, 0, and CMA lies in that"
+    ]
+    shifted = [*blocks[:3], {"blocks": "41-47", "zone": "Movable"}, *blocks[4:]]
+    assert of_state(
+        blocks=shifted,
+        devices=[STATE["devices"][0] | {"address": 5 * GIB + MIB}, STATE["devices"][1] | {"address": 7 * GIB}],
+    )[0] == ("devices[0]: 1GiB at 0x140100000 are no whole memory blocks, so that none of them can be there")
     assert of_state(zones=STATE["zones"] * 2) == ["zones[1]: Normal of node 0 stands here twice"]
 
 
