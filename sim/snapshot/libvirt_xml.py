@@ -158,12 +158,14 @@ class _Reader:
         self._note_balloon(total or cells + devices)
 
     def _note_balloon(self, total: int) -> None:
-        """Say what a balloon holds: of memory that is there at all, part is not the guest's to use."""
+        """Say what a balloon holds: of memory that is there at all, part is not the guest's to use.
+
+        ``get_current_ram_size`` of QEMU's ``hw/virtio/virtio-balloon.c`` counts boot memory and DIMMs, to which libvirt
+        adds what virtio-mem devices have plugged.
+        """
         now = self._sized("currentMemory")
         held_back = sum(
-            (device.size or 0) - device.plugged
-            for device in self._facts.devices
-            if device.kind == "virtio-mem" and device.plugged is not None
+            (device.size or 0) - (device.plugged or 0) for device in self._facts.devices if device.kind != "dimm"
         )
         unknown = any(device.kind == "virtio-mem" and device.plugged is None for device in self._facts.devices)
         if now and not unknown and now < total - held_back:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sim.devices.specs import DaxSpec
 from sim.faults import Fault, InputError
 from sim.machine.address_map import device_base
 from sim.machine.boot_layout import lay_out
@@ -23,6 +24,7 @@ from sim.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sim.devices.specs import DeviceSpec
     from sim.machine.spec import MachineSpec
     from sim.snapshot.draft import Draft
     from sim.snapshot.evidence import Said
@@ -105,16 +107,24 @@ def _with_devices(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], z
     evidence, account = draft.evidence, draft.evidence.account
     devices = placed(draft.host, plain, evidence, linux_nodes=False)
     evidence.faults.raise_if_any(SOURCE)
-    for spec, device in devices:
-        evidence.took(f"{device.facts.kind} {spec.id}", device.file, device.facts.where)
     draft.limits(plain.boot_memory, [spec for spec, _ in devices])
+    kept: list[DeviceSpec] = []
+    for spec, device in devices:
+        if not isinstance(spec, DaxSpec):
+            kept.append(spec)
+            evidence.took(f"{device.facts.kind} {spec.id}", device.file, device.facts.where)
+            continue
+        what = f"whether {spec.id} adds memory to the guest: it is left out, with its part of maxMemory"
+        account.unknown.append(what)
+        if "max_memory" in draft.fields:
+            draft.fields["max_memory"] -= spec.size
     account.unknown.append(
         "in which zones the memory of the devices is: no file lists the blocks. A run starts from boot with the devices"
         " attached, and its policy decides. lsmem --output-all of the guest would tell"
     )
     if zones is not None:
         account.unknown.append(f"what of it the zones in {zones.source} are: their totals are not used")
-    return Started(draft.machine(nodes, cold_devices=tuple(spec for spec, _ in devices)), None)
+    return Started(draft.machine(nodes, cold_devices=tuple(kept)), None)
 
 
 def _with_movable(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], zones: Said) -> Started:

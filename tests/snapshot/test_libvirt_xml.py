@@ -147,6 +147,12 @@ def test_a_balloon_that_holds_memory_back_is_said() -> None:
     ]
 
 
+def test_persistent_memory_is_nothing_that_a_balloon_holds() -> None:
+    device = "<memory model='nvdimm'><target><size unit='GiB'>2</size></target></memory>"
+    text = f"<memory unit='GiB'>6</memory><currentMemory unit='GiB'>4</currentMemory><devices>{device}</devices>"
+    assert read_libvirt(_domain(text), "x").remarks == []
+
+
 def test_all_faults_are_told_at_once_each_with_its_place() -> None:
     device = "<memory model='dimm'><target><size unit='GiB'>a lot</size><node>one</node></target></memory>"
     with pytest.raises(InputError) as caught:

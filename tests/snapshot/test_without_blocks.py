@@ -28,6 +28,14 @@ def test_a_host_alone_makes_a_machine_that_boots_with_its_devices() -> None:
     assert any(each.startswith("in which zones the memory of the devices is") for each in found.account.unknown)
 
 
+def test_persistent_memory_is_left_out_where_no_block_shows_that_the_guest_has_it() -> None:
+    nvdimm = dimm("nv", 2 * GIB, 5 * GIB)._replace(kind="nvdimm")
+    found = imported(xml(4 * GIB, nvdimm, dimm("d", address=7 * GIB), max_memory=16 * GIB))
+    assert found.machine.cold_devices == (DimmSpec("d", GIB, address=7 * GIB),)
+    assert found.machine.max_memory == 14 * GIB
+    assert any(each.startswith("whether nv adds memory") for each in found.account.unknown)
+
+
 def test_zones_alone_make_a_machine_to_which_movable_memory_was_added() -> None:
     zones = (
         ZoneView(0, "DMA32", spanned=262112, present=258013, managed=234484),
