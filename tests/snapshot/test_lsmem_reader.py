@@ -327,7 +327,7 @@ def test_a_random_machine_as_the_real_tool_prints_it(
         file.write_text(run.stdout)
         (printed,) = read_facts([file])
         (copied,) = (facts for facts in read_facts([root / "sys"]) if facts.kind == "sysfs")
-    columns = COLUMN_NAMES[:5] if options[-1] != "--output-all" else COLUMN_NAMES
+    columns: tuple[str, ...] = COLUMN_NAMES[:5] if options[-1] != "--output-all" else COLUMN_NAMES
     if "--output" in options:
         columns = tuple(options[1].split(","))
     assert printed.block_size == copied.block_size == block_size
