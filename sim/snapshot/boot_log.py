@@ -12,7 +12,7 @@ from typing import Final
 from sim.faults import Fault, Faults
 from sim.snapshot.bounds import MOST_DIGITS, MOST_MEMORY, no_node, no_size
 from sim.snapshot.facts import Facts, NodeFacts, Remark
-from sim.snapshot.kernel_words import LONGEST_CMDLINE
+from sim.snapshot.kernel_words import LONGEST_CMDLINE, architecture_of_release
 from sim.snapshot.pasted import Places
 from sim.units import KIB
 
@@ -22,6 +22,15 @@ _MEMORY: Final = re.compile(r"\bMemory: ([0-9]+)[Kk]/([0-9]+)[Kk] available(?:\s
 _PART: Final = re.compile(r"([0-9]{1,15})[Kk] (absent|reserved|cma-reserved)\b")
 _NODE_RANGE: Final = re.compile(r"\bnode[ \t]+([0-9]{1,9}): \[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]")
 _IN_A_LOG: Final = re.compile(r"(?:\b[Kk]ernel command|(?:^|[\]:>] {0,9})Command) line: *(\S[^\n]*)", re.MULTILINE)
+_SIGNS: Final = (
+    (re.compile(r"\bAArch64 Processor|CPU features: detected|Detected [PV]IPT I-cache on CPU"), "aarch64"),
+    (re.compile(r"\bARMv[4-8]\w* Processor|\bARMv6-compatible"), "armv7l"),
+    (re.compile(r"\bLinux is running (?:as a z/VM guest|natively in LPAR|under KVM in 64-bit)"), "s390x"),
+    (re.compile(r"\b[0-9]+MB HIGHMEM available"), "i686"),
+    (re.compile(r"\bBIOS-e820:|\be820: |BIOS-provided physical RAM map"), "x86_64"),
+)
+"""What only a kernel for this architecture says, the first that is found counts."""
+
 _BARE: Final = re.compile(r"\bBooting paravirtualized kernel on ([^\n]{1,60})|\bHypervisor detected: ([^\n]{1,60})")
 
 
@@ -59,9 +68,14 @@ def _take_release(facts: Facts, text: str, begin: int, lines: Places) -> None:
     if match := _VERSION.search(text, begin):
         facts.kernel = match[1]
         facts.places["kernel"] = lines.at(match.start())
-        if built := _ARCHITECTURE.search(match[2]):
-            facts.architecture = built[1].replace("powerpc64le", "ppc64le")
+        built = _ARCHITECTURE.search(match[2])
+        facts.architecture = built[1].replace("powerpc64le", "ppc64le") if built else architecture_of_release(match[1])
+        if facts.architecture is not None:
             facts.places["architecture"] = facts.places["kernel"]
+    for pattern, architecture in _SIGNS:
+        if facts.architecture is None and (match := pattern.search(text, begin)):
+            facts.architecture = architecture
+            facts.places["architecture"] = lines.at(match.start())
     if match := _BARE.search(text, begin):
         facts.bare_metal = bool(match[1]) and match[1].startswith("bare hardware")
         facts.places["bare_metal"] = lines.at(match.start())

@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 _FIRST_SERIES: Final = (5, 15)
 _SERIES = re.compile(r"\D*(\d{1,3})\.(\d{1,3})")
 _KIB64: Final = 64 * KIB
+_BY_NAME = re.compile(r"[+.-](16|64)kb?$", re.IGNORECASE)
+"""How distributions end the name of a kernel with larger pages: ``el9.aarch64+64k``, ``generic-64k``."""
+
+_SMALLEST_BLOCK: Final = 128 * MIB
 _LARGE_SECTION: Final = 512 * MIB
 _AS_UNAME_SAYS: Final = {"x86_64": X86_64.name, "aarch64": ARM64.name, "s390x": S390X.name}
 _GUESTS_OWN: Final = ("cmdline", "boot log")
 """Kinds of files that tell how the running kernel was started, before what a host would start it with."""
 
 _MOVABLE_WORDS: Final = ("kernelcore", "kernelcore_percent", "movablecore", "movablecore_percent", "movable_node")
+_OF_32_BITS: Final = "HighMem"
 _PARAMETERS: Final = ("online_policy", "auto_movable_ratio", "auto_movable_numa_aware")
 
 
@@ -109,8 +114,14 @@ def _page_size(evidence: Evidence, wishes: Wishes) -> int | None:
     if wishes.page_size is not None:
         return wishes.page_size
     if said is None:
-        return None
-    size: int = said.value
+        named = evidence.first("kernel")
+        match = None if named is None else _BY_NAME.search(named.value)
+        if named is None or match is None:
+            return None
+        size = int(match[1]) * KIB
+        evidence.take(f"pages of {format_size(size)}, by the kernel's name", named)
+        return size
+    size = int(said.value)
     if size not in PAGE_SIZES:
         evidence.faults.add(f"{said.source}: pages of {format_size(size)} are not modelled")
     evidence.take(f"pages of {format_size(size)}", said)
@@ -129,6 +140,19 @@ def _architecture(evidence: Evidence, wishes: Wishes, blocks: BlockMap | None, p
         known = ", ".join(ARCHITECTURES)
         evidence.faults.add(
             f"{said.source}: architecture {shown(said.value)} is not modelled; {known} are (--architecture)"
+        )
+        return None
+    if blocks is not None and blocks.block_size < _SMALLEST_BLOCK:
+        evidence.faults.add(
+            f"memory blocks of {format_size(blocks.block_size)}: kernels of the architectures that are modelled have"
+            f" {format_size(_SMALLEST_BLOCK)} and more (ppc64 has less, and is not). If it is one nevertheless, say"
+            " which with --architecture"
+        )
+        return None
+    if any(zone.zone == _OF_32_BITS and zone.present for each in evidence.facts for zone in each.zones):
+        evidence.faults.add(
+            f"there is memory in zone {_OF_32_BITS}, so the kernel has 32 bits, which is not modelled. To take it as"
+            " another nevertheless, say which with --architecture"
         )
         return None
     found, why = _by_blocks(blocks) if blocks is not None else (None, "")

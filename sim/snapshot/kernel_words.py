@@ -1,4 +1,4 @@
-"""A kernel's command line as ``/proc/cmdline`` has it, and its release as ``uname`` prints it."""
+"""A kernel's command line as ``/proc/cmdline`` has it, its release as ``uname`` prints it, its page as ``getconf``."""
 
 from __future__ import annotations
 
@@ -43,24 +43,50 @@ def _cmdline(text: str) -> str | None:
     return None
 
 
-_RELEASE: Final = re.compile(r"\s*(?:[4-9]\.[0-9]{1,3}\.[0-9]{1,4}|[23]\.[0-9]{1,3}\.[0-9]{1,4}-)[\w.+~-]{0,80}\s*")
+_MACHINES: Final = r"x86_64|i[3-6]86|aarch64|arm64|armv\w+|s390x?|ppc64(?:le)?|riscv64|loongarch64"
+_RELEASE: Final = re.compile(
+    r"\s*(?:Linux[ \t]+)?((?:[4-9]\.[0-9]{1,3}\.[0-9]{1,4}|[23]\.[0-9]{1,3}\.[0-9]{1,4}-)[\w.+~-]{0,80})"
+    rf"(?:[ \t]+({_MACHINES}))?\s*"
+)
 _UNAME: Final = re.compile(
-    r"^[ \t]*Linux[ \t]+\S+[ \t]+([2-9]\.[0-9]{1,3}[\w.+~-]*)[ \t]+#[0-9].*?[ \t]"
-    r"(x86_64|i[3-6]86|aarch64|arm64|armv\w+|s390x?|ppc64(?:le)?|riscv64|loongarch64)\b",
+    rf"^[ \t]*Linux[ \t]+\S+[ \t]+([2-9]\.[0-9]{{1,3}}[\w.+~-]*)[ \t]+#[0-9].*?[ \t]({_MACHINES})\b",
     re.MULTILINE,
 )
+_BUILT_FOR: Final = re.compile(rf"[.+-](amd64|powerpc64le|{_MACHINES})(?![a-z0-9])")
+_AS_UNAME_SAYS: Final = {"amd64": "x86_64", "arm64": "aarch64", "powerpc64le": "ppc64le"}
+_GETCONF: Final = re.compile(r"\bgetconf[ \t]+PAGE_?SIZE[ \t]*\n[ \t]*([0-9]{4,7})[ \t]*(?:\n|$)")
+
+
+def architecture_of_release(release: str) -> str | None:
+    """Return what a kernel is built for, as ``uname -m`` calls it, by the name that distributions give it."""
+    match = _BUILT_FOR.search(release)
+    return None if match is None else _AS_UNAME_SAYS.get(match[1], match[1])
 
 
 def reads_as_uname(text: str) -> bool:
-    """Whether ``text`` is what ``uname -r`` or ``uname -a`` prints."""
+    """Whether ``text`` is what ``uname -r``, ``-sr`` or ``-rm`` prints, or holds what ``uname -a`` does."""
     return _RELEASE.fullmatch(text) is not None or _UNAME.search(text) is not None
 
 
 def read_uname(text: str, file: str) -> Facts:
-    """Return the kernel's release, and the architecture if it stands there."""
-    if match := _UNAME.search(text):
-        where = Places(text).at(match.start())
-        places = {"kernel": where, "architecture": where}
-        return Facts(file, "uname", places=places, kernel=match[1], architecture=match[2])
-    where = Places(text).at(len(text) - len(text.lstrip()))
-    return Facts(file, "uname", places={"kernel": where}, kernel=text.strip())
+    """Return the kernel's release, and the architecture if it stands there or in the release's name."""
+    match = _UNAME.search(text) or _RELEASE.match(text)
+    if match is None:
+        return Facts(file, "uname")
+    where = Places(text).at(match.start(1))
+    architecture = match[2] or architecture_of_release(match[1])
+    places = {"kernel": where} if architecture is None else {"kernel": where, "architecture": where}
+    return Facts(file, "uname", places=places, kernel=match[1], architecture=architecture)
+
+
+def reads_as_getconf(text: str) -> bool:
+    """Whether ``text`` holds ``getconf PAGESIZE`` and its answer."""
+    return _GETCONF.search(text) is not None
+
+
+def read_getconf(text: str, file: str) -> Facts:
+    """Return the size of a page."""
+    match = _GETCONF.search(text)
+    if match is None:
+        return Facts(file, "getconf")
+    return Facts(file, "getconf", places={"page_size": Places(text).at(match.start(1))}, page_size=int(match[1]))

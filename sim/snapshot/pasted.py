@@ -23,6 +23,7 @@ _QUOTED: Final = re.compile(r"^(?:[>|] ?)+", re.MULTILINE)
 _COMMANDS: Final = (
     "cat|lsmem|free|dmesg|journalctl|uname|head|tail|grep|egrep|zcat|zgrep|less|more|numactl|ls|echo|virsh|socat|ssh|lscpu"
     "|memhp-sim|chmem|lspci|dmidecode|tee|watch|stress|stress-ng|exit|logout|sleep|daxctl|cxl|ndctl|vmstat|swapon|find"
+    "|getconf"
 )
 _PROMPT: Final = re.compile(
     r"^[ \t]{0,40}(?:"
@@ -33,7 +34,7 @@ _PROMPT: Final = re.compile(
     r").*$",
     re.MULTILINE,
 )
-_FREE: Final = re.compile(r"[\s;|&/]free(?:[ \t]|$)")
+_KEPT: Final = re.compile(r"[\s;|&/](?:free|getconf)(?:[ \t]|$)")
 
 
 def refusal(file: str, *faults: Fault) -> InputError:
@@ -89,7 +90,8 @@ def _is_quoted(text: str) -> bool:
 def pieces(whole: Piece) -> list[Piece]:
     """Cut a text at the lines in which a command was typed; the whole of it where there is none.
 
-    The typed lines are in no piece, but for ``free``, whose options say which unit it prints; nor is what is blank.
+    The typed lines are in no piece, but for ``free``, whose options say which unit it prints, and ``getconf``, whose
+    answer is but a number; nor is what is blank.
     """
     found: list[Piece] = []
     start, line = 0, whole.line
@@ -98,7 +100,7 @@ def pieces(whole: Piece) -> list[Piece]:
         text = whole.text[start:begin]
         if text.strip():
             found.append(Piece(whole.file, text, line))
-        kept = begin if _FREE.search(whole.text, begin, end) else end + 1
+        kept = begin if _KEPT.search(whole.text, begin, end) else end + 1
         line += whole.text.count("\n", start, kept)
         start = kept
     return found

@@ -12,8 +12,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, Faults, InputError, shown
-from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts
-from sim.units import MIB
+from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts, Remark
+from sim.units import MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +24,9 @@ _SIZE = re.compile(r"([0-9]{1,15})([bkmgtp]?)", re.IGNORECASE)
 _HEX = re.compile(r"0x[0-9a-f]{1,16}", re.IGNORECASE)
 _KINDS: Final = {"pc-dimm": "dimm", "nvdimm": "nvdimm", "virtio-mem": "virtio-mem", "virtio-pmem": "virtio-pmem"}
 _BUSES: Final = ("-pci", "-device", "-ccw")
+_SHARE_STEP: Final = 8 * MIB
+"""``numa_default_auto_assign_ram`` of QEMU's ``hw/core/numa.c``."""
+
 _READ: Final = frozenset({"m", "machine", "M", "append", "object", "numa", "device"})
 
 
@@ -86,6 +89,7 @@ class _Command:
         if self._facts.boot_memory is None and not self._faults:
             self._faults.include([Fault(self._where, "has no option -m with the amount of memory")])
         if self._nodes:
+            self._share_memory()
             self._take("nodes", tuple(self._nodes[node] for node in sorted(self._nodes)))
 
     def _read_memory(self, values: Mapping[str, str]) -> None:
@@ -102,6 +106,19 @@ class _Command:
             number = self._number("-numa", values, "nodeid") or 0
         memory = self._size("-numa", values, "mem", MIB) if "mem" in values else self._backend("-numa", values)
         self._nodes[number] = NodeFacts(number, cpus="cpus" in values or None, boot_memory=memory or 0)
+
+    def _share_memory(self) -> None:
+        """Give boot memory to nodes as QEMU does where no ``-numa`` says an amount, up to machines of 5.1."""
+        total, nodes = self._facts.boot_memory, sorted(self._nodes)
+        if not total or any(node.boot_memory for node in self._nodes.values()):
+            return
+        share = total // len(nodes) // _SHARE_STEP * _SHARE_STEP
+        for number in nodes:
+            size = total - share * (len(nodes) - 1) if number == nodes[-1] else share
+            self._nodes[number] = self._nodes[number]._replace(boot_memory=size)
+        if len(nodes) > 1:
+            what = f"no amount for any node: QEMU shares -m among them, {format_size(share)} each"
+            self._facts.remarks.append(Remark(f"{self._where}, -numa", what))
 
     def _device(self, values: Mapping[str, str], number: int) -> DeviceFacts | None:
         driver = values.get("driver", "")

@@ -10,7 +10,14 @@ from sim.snapshot.boot_log import read_boot_log, reads_as_boot_log
 from sim.snapshot.dumps import listed
 from sim.snapshot.facts import Remark
 from sim.snapshot.free_text import read_free, reads_as_free
-from sim.snapshot.kernel_words import read_cmdline, read_uname, reads_as_cmdline, reads_as_uname
+from sim.snapshot.kernel_words import (
+    read_cmdline,
+    read_getconf,
+    read_uname,
+    reads_as_cmdline,
+    reads_as_getconf,
+    reads_as_uname,
+)
 from sim.snapshot.libvirt_xml import read_libvirt, reads_as_libvirt
 from sim.snapshot.lsmem_json_text import read_lsmem_json, reads_as_lsmem_json
 from sim.snapshot.lsmem_text import read_lsmem, reads_as_lsmem
@@ -53,6 +60,7 @@ READERS: Final = (
     Reader("free", reads_as_free, read_free),
     Reader("/proc/cmdline", reads_as_cmdline, read_cmdline),
     Reader("uname", reads_as_uname, read_uname),
+    Reader("getconf PAGESIZE", reads_as_getconf, read_getconf),
     Reader("a boot log", reads_as_boot_log, read_boot_log),
     Reader("an out-of-memory report", reads_as_mem_info, read_mem_info),
     Reader("libvirt's domain XML", reads_as_libvirt, read_libvirt),

@@ -285,6 +285,23 @@ def test_the_architecture_shows_in_zones_and_addresses(facts: Facts, architectur
     assert (machine.architecture, machine.page_size) == (architecture, page_size)
 
 
+def test_larger_pages_show_in_the_kernels_name() -> None:
+    found = imported(
+        lsmem(blocks((8, 15, None)), 512 * MIB, architecture="aarch64", kernel="5.14.0-427.el9.aarch64+64k")
+    )
+    assert found.machine.page_size == 64 * KIB
+    assert Taken("pages of 64KiB, by the kernel's name", "lsmem.txt", "") in found.account.taken
+
+
+def test_kernels_that_are_not_modelled_show_in_small_blocks_and_high_memory() -> None:
+    with pytest.raises(InputError, match=r"memory blocks of 16MiB: .*\(ppc64 has less, and is not\)"):
+        imported(lsmem(blocks((0, 127, None)), 16 * MIB))
+    assert imported(lsmem(blocks((0, 127, None)), 16 * MIB), architecture="x86-64").machine.block_size == 16 * MIB
+    zones = tuple(ZoneView(0, name, present=pages) for name, pages in (("Normal", 221_000), ("HighMem", 800_000)))
+    with pytest.raises(InputError, match="memory in zone HighMem, so the kernel has 32 bits"):
+        imported(Facts("oom.txt", "Mem-Info", zones=zones))
+
+
 def test_what_is_not_modelled_is_a_fault_and_an_old_kernel_is_replaced_and_said() -> None:
     with pytest.raises(InputError, match="architecture 'ppc64le' is not modelled; x86-64, arm64, s390x are"):
         imported(lsmem(blocks(*PC), architecture="ppc64le"))

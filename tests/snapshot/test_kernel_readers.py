@@ -49,7 +49,11 @@ def test_what_is_no_command_line(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "kernel", "architecture"),
     [
-        ("6.12.117-amd64\n", "6.12.117-amd64", None),
+        ("6.12.117-amd64\n", "6.12.117-amd64", "x86_64"),
+        ("6.12.117\n", "6.12.117", None),
+        ("Linux 6.8.0-31-generic\n", "6.8.0-31-generic", None),
+        ("$ uname -rm\n6.17.12-400.asahi.fc42.aarch64+16k aarch64\n", "6.17.12-400.asahi.fc42.aarch64+16k", "aarch64"),
+        ("5.14.0-503.el9.ppc64le\n", "5.14.0-503.el9.ppc64le", "ppc64le"),
         ("Linux vm 6.1.0-18-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.76 x86_64 GNU/Linux\n", "6.1.0-18-amd64", "x86_64"),
         ("$ uname -a\nLinux a 5.14.0-70.el9 #1 SMP Thu Feb 24 aarch64 GNU/Linux\n", "5.14.0-70.el9", "aarch64"),
     ],
@@ -57,6 +61,32 @@ def test_what_is_no_command_line(tmp_path: Path, text: str) -> None:
 def test_a_release(tmp_path: Path, text: str, kernel: str, architecture: str | None) -> None:
     (facts,) = read(text, tmp_path)
     assert (facts.kind, facts.kernel, facts.architecture) == ("uname", kernel, architecture)
+
+
+def test_the_answer_of_getconf_is_the_page_size(tmp_path: Path) -> None:
+    text = "me@mac:~$ uname -r\n6.17.12\nme@mac:~$ getconf PAGE_SIZE\n16384\nme@mac:~$ cat /proc/cmdline\nquiet\n"
+    found = read(text, tmp_path)
+    assert [(facts.kind, facts.page_size, facts.places.get("page_size")) for facts in found][1] == (
+        "getconf",
+        16 * KIB,
+        "line 4",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "architecture"),
+    [
+        ("[    0.000000] BIOS-e820: [mem 0x0000000000100000-0x00000000bffdffff] usable", "x86_64"),
+        ("[    0.000000] Linux version 6.1.0-18-arm64 (debian-kernel@lists.debian.org) (gcc-12) #1 SMP", "aarch64"),
+        ("[    0.000000] Detected PIPT I-cache on CPU0", "aarch64"),
+        ("[    0.000000] CPU: ARMv7 Processor [410fd034] revision 4 (ARMv7), cr=10c5383d", "armv7l"),
+        ("[    0.013] setup: Linux is running under KVM in 64-bit mode", "s390x"),
+        ("[    0.000000] Policy zone: Normal", None),
+    ],
+)
+def test_a_boot_log_shows_what_the_kernel_is_built_for(tmp_path: Path, line: str, architecture: str | None) -> None:
+    (facts,) = read(f"{line}\n[    0.10] Memory: 989984K/1048056K available (18432K kernel code)\n", tmp_path)
+    assert facts.architecture == architecture
 
 
 BOOT = (

@@ -81,3 +81,14 @@ def test_what_is_wrong_is_told_with_its_option(text: str, where: str, what: str)
 def test_a_command_with_no_word_behind_it_says_nothing_of_memory() -> None:
     with pytest.raises(InputError, match="has no option -m"):
         read_qemu_command("/usr/bin/qemu-system-x86_64\n-m 4G\n", "log")
+
+
+@pytest.mark.parametrize(
+    ("memory", "nodes", "amounts"),
+    [("4G", 2, [2 * GIB, 2 * GIB]), ("1000M", 3, [328 * MIB, 328 * MIB, 344 * MIB]), ("4G", 1, [4 * GIB])],
+)
+def test_memory_is_shared_among_nodes_where_none_has_an_amount(memory: str, nodes: int, amounts: list[int]) -> None:
+    cells = " ".join(f"-numa node,nodeid={node},cpus={node}" for node in range(nodes))
+    facts = read_qemu_command(f"qemu-system-x86_64 -m {memory} {cells}\n", "ps.txt")
+    assert [node.boot_memory for node in facts.nodes] == amounts
+    assert len(facts.remarks) == (nodes > 1)

@@ -66,6 +66,7 @@ REPORT: Final = (
     "[ 5.1] lowmem_reserve[]: 0 0\n[ 5.1] Node 0 Normal: 0*4kB 1*8kB (U) = 1024kB\n"
     "[ 5.1] Out of memory: Killed process 1822 (stress) total-vm:742748kB\n"
 )
+GETCONF: Final = "$ getconf PAGESIZE\n4096\n"
 UNAME: Final = "Linux vm 6.1.0-18-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.76-1 x86_64 GNU/Linux\n"
 XML: Final = (
     "<?xml version='1.0'?>\n<domain type='kvm'><name>g</name><maxMemory slots='16' unit='GiB'>64</maxMemory>"
@@ -94,6 +95,7 @@ TEXTS: Final = tuple(
     text.encode()
     for text in (
         LSMEM, JSON, PAIRS, LISTING, ZONEINFO, MEMINFO, FREE, CMDLINE, UNAME, LOG, REPORT, XML, QEMU, QMP, COMMAND,
+        GETCONF,
     )
 )  # fmt: skip
 BOMB: Final = (
