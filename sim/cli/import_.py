@@ -73,8 +73,8 @@ def import_(  # noqa: PLR0913  one for each option
 
     From the machine: lsmem (best with --output-all, or --json), a copy of /sys/devices/system/memory and
     /sys/devices/system/node (folder or tar), /proc/zoneinfo, /proc/meminfo, free, /proc/cmdline, uname -a, getconf
-    PAGESIZE, a boot log, an out-of-memory report. From its host: libvirt's XML (virsh dumpxml), QEMU's command line, info
-    memory-devices or query-memory-devices. Several files of one machine say more together; - is standard input.
+    PAGESIZE, a boot log, an out-of-memory report. From its host: libvirt's XML (virsh dumpxml), QEMU's command line,
+    info memory-devices or query-memory-devices. Several files of one machine say more together; - is standard input.
 
     Says line by line what was taken from where, what was assumed and what could not be known.
     """
