@@ -34,8 +34,9 @@ def picture_of_files(files: Sequence[str | Path]) -> Picture:
     imported = put_together(facts, Wishes())
     experiment = load(experiment_tables(imported), idle=True)
     picture = picture_at_start(experiment, experiment.combinations[0])
+    how = "boots" if imported.machine.state is None else "has them by its zones"
     told = [
-        "No file lists memory blocks: this is how the machine that they describe boots.",
+        f"No file lists memory blocks: this is how the machine that they describe {how}.",
         *(f"Contradiction: {each}" for each in imported.account.conflicts),
         *(f"Assumed: {each.what}" for each in imported.account.assumed),
     ]

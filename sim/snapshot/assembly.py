@@ -1,9 +1,9 @@
 """From what files say to a machine: one that starts from the state they show, or from boot where they show none.
 
 The steps: what kernel it is (:mod:`sim.snapshot.kernel_facts`), which blocks there are
-(:mod:`sim.snapshot.block_map`), what the host has (:mod:`sim.snapshot.host_side`), which blocks were there at boot
-(:mod:`sim.snapshot.boot_blocks`), in which zones they are (:mod:`sim.snapshot.block_zones`), and what the guest uses
-(:mod:`sim.snapshot.guest_figures`).
+(:mod:`sim.snapshot.block_map`, or else :mod:`sim.snapshot.zones_blocks`), what the host has
+(:mod:`sim.snapshot.host_side`), which blocks were there at boot (:mod:`sim.snapshot.boot_blocks`), in which zones they
+are (:mod:`sim.snapshot.block_zones`), and what the guest uses (:mod:`sim.snapshot.guest_figures`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sim.snapshot.host_side import host_side
 from sim.snapshot.kernel_facts import kernel_facts
 from sim.snapshot.seen import seen_of
 from sim.snapshot.without_blocks import without_blocks
+from sim.snapshot.zones_blocks import blocks_of_zones
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,8 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
     evidence.faults.raise_if_any(SOURCE)
     assert kernel is not None  # noqa: S101  without faults there is one
     draft = Draft(evidence, wishes, kernel, host)
+    if blocks is None:
+        blocks = blocks_of_zones(draft)
     started = from_blocks(draft, blocks) if blocks is not None else without_blocks(draft)
     evidence.faults.raise_if_any(SOURCE)
     machine = _with_seen(started.machine, facts)

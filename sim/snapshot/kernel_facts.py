@@ -155,7 +155,7 @@ def _architecture(evidence: Evidence, wishes: Wishes, blocks: BlockMap | None, p
             " another nevertheless, say which with --architecture"
         )
         return None
-    found, why = _by_blocks(blocks) if blocks is not None else (None, "")
+    found, why = _by_blocks(blocks) if blocks is not None else _by_zones(evidence)
     if found is None and page_size not in (None, *X86_64.page_sizes):
         found, why = ARM64.name, "the only one here with such pages"
     if found is not None:
@@ -173,6 +173,22 @@ def _by_blocks(blocks: BlockMap) -> tuple[str | None, str]:
         return S390X.name, "whole blocks are in zone DMA, which ends at 16MiB on x86-64"
     if 1 in zones:
         return X86_64.name, "blocks from 0 on are in zone DMA32"
+    return None, ""
+
+
+def _by_zones(evidence: Evidence) -> tuple[str | None, str]:
+    """Return the architecture that shows in the bounds of zones, and how it shows."""
+    said = evidence.zones()
+    zones = [] if said is None else [zone for zone in said.value if zone.present and zone.start is not None]
+    if not zones:
+        return None, ""
+    first = min(zones, key=lambda zone: zone.start)
+    start = first.start * PAGE_SIZES[0]
+    if start >= GIB:
+        return ARM64.name, f"memory begins at {format_size(start)}"
+    if first.zone == "DMA" and (first.start + (first.spanned or 0)) * PAGE_SIZES[0] > X86_64.dma_end:
+        with_dma32 = any(zone.zone == "DMA32" for zone in said.value) if said is not None else False
+        return (ARM64 if with_dma32 else S390X).name, "zone DMA ends above 16MiB, where it ends on x86-64"
     return None, ""
 
 

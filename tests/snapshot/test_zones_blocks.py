@@ -1,0 +1,97 @@
+"""The memory blocks of machines of which only /proc/zoneinfo is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sim.machine.boot_layout import lay_out
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.machine.state import BlockRun
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
+from sim.record.run_result import SEVERAL_ZONES
+from sim.snapshot.facts import Facts
+from sim.snapshot.picture import ZoneView
+from sim.units import GIB, MIB
+from tests.snapshot.machines import imported, xml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _zone(name: str, start: int, spanned: int, present: int, node: int = 0) -> ZoneView:
+    return ZoneView(node, name, start=start, spanned=spanned, present=present, managed=present)
+
+
+def _zoneinfo(zones: Iterable[ZoneView]) -> Facts:
+    return Facts("zoneinfo.txt", "zoneinfo", zones=tuple(zones))
+
+
+PC = (_zone("DMA", 1, 4095, 3998), _zone("DMA32", 4096, 98304, 98304))
+
+
+def test_zones_with_bounds_make_the_blocks_that_they_span() -> None:
+    zones = (*PC, _zone("Normal", 262144, 32768, 32768), _zone("Movable", 294912, 98304, 65536))
+    state = imported(_zoneinfo(zones)).machine.state
+    assert state is not None
+    assert state.blocks == (
+        BlockRun(0, 1, 0, SEVERAL_ZONES, boot=True),
+        BlockRun(1, 3, 0, ZONE_DMA32, boot=True),
+        BlockRun(8, 1, 0, ZONE_NORMAL, boot=True),
+        BlockRun(9, 1, 0, ZONE_MOVABLE, boot=False),
+        BlockRun(11, 1, 0, ZONE_MOVABLE, boot=False),  # a zone ends in a block that is there
+    )
+    assert [(zone.zone, zone.start, zone.spanned, zone.present) for zone in state.zones] == [
+        (ZONE_DMA, 1, 4095, 3998),
+        (ZONE_DMA32, 4096, 98304, 98304),
+        (ZONE_NORMAL, 262144, 32768, 32768),
+        (ZONE_MOVABLE, 294912, 98304, 65536),
+    ]
+
+
+def test_a_zone_that_spans_another_takes_the_blocks_that_are_left() -> None:
+    zones = (*PC, _zone("Normal", 262144, 98304, 65536), _zone("Movable", 294912, 32768, 32768))
+    state = imported(_zoneinfo(zones)).machine.state
+    assert state is not None
+    assert [run[:4] for run in state.blocks[2:]] == [
+        (8, 1, 0, ZONE_NORMAL),
+        (9, 1, 0, ZONE_MOVABLE),
+        (10, 1, 0, ZONE_NORMAL),
+    ]
+
+
+def test_zones_with_no_bounds_or_of_a_host_or_with_parts_of_blocks_make_no_blocks() -> None:
+    without = (PC[0], PC[1]._replace(start=None))
+    assert imported(_zoneinfo(without)).machine.state is None
+    assert imported(_zoneinfo(PC), xml(512 * MIB)).machine.state is None
+    odd = (*PC, _zone("Movable", 262144, 32768, 30000))
+    assert imported(_zoneinfo(odd)).machine.movablecore == 30000 * 4096
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture"),
+    [
+        (MachineSpec(nodes=(NodeSpec(512 * MIB),)), None),
+        (MachineSpec(nodes=(NodeSpec(5 * GIB),)), None),
+        (MachineSpec(nodes=(NodeSpec(5 * GIB), NodeSpec(3 * GIB))), None),
+        (MachineSpec(nodes=(NodeSpec(80 * GIB),)), None),
+        (MachineSpec(nodes=(NodeSpec(4 * GIB),), architecture="arm64"), "arm64"),
+        (MachineSpec(nodes=(NodeSpec(6 * GIB),), architecture="s390x"), "s390x"),
+    ],
+)
+def test_the_zones_of_a_machine_that_booted_make_its_blocks_again(
+    machine: MachineSpec, architecture: str | None
+) -> None:
+    booted = lay_out(machine)
+    zones = [
+        ZoneView(zone.node, ZONE_LABELS[zone.zone], start=zone.start, spanned=zone.end - zone.start,
+                 present=zone.present, managed=zone.present)
+        for zone in booted.zones
+    ]  # fmt: skip
+    found = imported(_zoneinfo(zones), kernel=machine.kernel).machine
+    assert found.architecture == architecture
+    assert found.block_size == machine.block_size
+    again = lay_out(found)
+    assert again.boot.runs == booted.boot.runs
+    assert [zone[:5] for zone in again.present_zones()] == [zone[:5] for zone in booted.present_zones()]
