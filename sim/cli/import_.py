@@ -80,8 +80,8 @@ def import_(  # noqa: PLR0913  one for each option
     """
     from sim.experiment.imported import experiment_tables, experiment_text
     from sim.memory.zones import ZONE_BY_LABEL
+    from sim.readers.reading import read_facts
     from sim.snapshot.assembly import put_together
-    from sim.snapshot.reading import read_facts
     from sim.snapshot.wishes import Wishes
 
     if out is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sim.readers.reading import read_facts
 from sim.snapshot.facts_picture import picture_of_facts
-from sim.snapshot.reading import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What people have of a machine: files that are recognised and read, what they say together, and ``lsmem``'s view.
+"""A machine at one moment: put together from what files say, or pictured from files or a run, as ``lsmem`` shows it.
 
-The package must not know how a run is made, commands, or results' plots.
+The package must not know how a file is read, how a run is made, commands, or results' plots.
 """

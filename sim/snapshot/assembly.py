@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sim.machine.spec import MachineSpec
+    from sim.readers.facts import Facts
     from sim.snapshot.account import Account
-    from sim.snapshot.facts import Facts
     from sim.snapshot.wishes import Wishes
 
 

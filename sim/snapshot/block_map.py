@@ -12,8 +12,8 @@ from sim.units import GIB, MIB, format_size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sim.readers.facts import BlockView
     from sim.snapshot.evidence import Evidence, Said
-    from sim.snapshot.picture import BlockView
 
 OFFLINE: Final = "offline"
 _SEVERAL: Final = "none"

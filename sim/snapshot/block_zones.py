@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sim.machine.architecture import Architecture
+    from sim.readers.facts import ZoneView
     from sim.snapshot.block_map import Block, BlockMap
     from sim.snapshot.boot_blocks import Split
     from sim.snapshot.evidence import Evidence
-    from sim.snapshot.picture import ZoneView
 
 _ALL_COLUMNS: Final = "run lsmem --output-all"
 

@@ -10,7 +10,7 @@ from sim.snapshot.account import Account, Left, Taken
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from sim.snapshot.facts import Facts
+    from sim.readers.facts import Facts
 
 HOST_KINDS: Final = frozenset({"libvirt", "qemu", "qemu command line"})
 """Kinds of files that come from the host; all others come from the guest, or from a machine without a host."""
@@ -40,7 +40,7 @@ class Evidence:
             self.account.left += [Left(f"{each.file}, {remark.where}", remark.what) for remark in each.remarks]
 
     def all(self, field: str) -> Iterator[Said]:
-        """Yield every value of a field of :class:`sim.snapshot.facts.Facts` that is set."""
+        """Yield every value of a field of :class:`sim.readers.facts.Facts` that is set."""
         for each in self.facts:
             value = getattr(each, field)
             if value not in (None, (), {}):

@@ -14,8 +14,7 @@ from sim.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim.snapshot.facts import DeviceFacts, Facts
-    from sim.snapshot.picture import BlockView, ZoneView
+    from sim.readers.facts import BlockView, DeviceFacts, Facts, ZoneView
 
 MOVABLE = "Movable"
 _ATTRIBUTES = ("zones", "node", "removable", "phys_device")

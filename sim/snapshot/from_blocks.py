@@ -29,12 +29,12 @@ from sim.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sim.readers.facts import ZoneView
     from sim.snapshot.block_map import BlockMap
     from sim.snapshot.block_zones import Place
     from sim.snapshot.draft import Draft
     from sim.snapshot.evidence import Evidence
     from sim.snapshot.host_side import HostSide
-    from sim.snapshot.picture import ZoneView
 
 
 class Started(NamedTuple):

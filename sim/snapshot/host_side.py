@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from sim.devices.specs import DeviceSpec
     from sim.machine.spec import MachineSpec
+    from sim.readers.facts import DeviceFacts, Facts, NodeFacts
     from sim.snapshot.evidence import Evidence, Said
-    from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts
 
 _PERSISTENT: Final = ("nvdimm", "virtio-pmem")
 _USUAL_DEVICE_BLOCK: Final = 2 * MIB

@@ -14,7 +14,8 @@ from sim.faults import unknown_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sim.snapshot.picture import BlockView, Picture
+    from sim.readers.facts import BlockView
+    from sim.snapshot.picture import Picture
 
 
 class Spacing(NamedTuple):

@@ -3,38 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-
-class BlockView(NamedTuple):
-    """One memory block as sysfs shows it; None where a source does not say.
-
-    ``state`` is ``online``, ``offline`` or ``going-offline``. ``zones`` is what ``valid_zones`` reads, words separated
-    by ``/`` as ``lsmem`` prints them: an online block's zone or ``None`` (several zones), an offline block's choices.
-    """
-
-    block: int
-    state: str
-    zones: str | None = None
-    node: int | None = None
-    removable: bool | None = None
-    phys_device: int | None = None
-
-
-class ZoneView(NamedTuple):
-    """A zone as ``/proc/zoneinfo`` shows it, in pages; None where a source does not say."""
-
-    node: int
-    zone: str
-    free: int | None = None
-    min: int | None = None
-    low: int | None = None
-    high: int | None = None
-    spanned: int | None = None
-    present: int | None = None
-    managed: int | None = None
-    start: int | None = None
-    cma: int | None = None
+if TYPE_CHECKING:
+    from sim.readers.facts import BlockView, ZoneView
 
 
 class DeviceView(NamedTuple):

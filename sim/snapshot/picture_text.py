@@ -13,7 +13,8 @@ from sim.units import KIB
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sim.snapshot.picture import Picture, Ratio, ZoneView
+    from sim.readers.facts import ZoneView
+    from sim.snapshot.picture import Picture, Ratio
 
 _ZONE_WORDS: Final = {SEVERAL: "several", "": "unknown"}
 

@@ -14,13 +14,14 @@ from sim.kernel.zone_choice import ZoneChoice
 from sim.machine.boot_layout import lay_out
 from sim.memory.view import MemoryView
 from sim.memory.zones import ZONE_LABELS
+from sim.readers.facts import BlockView, ZoneView
 from sim.record.arrays import counted_up
 from sim.record.blockmap import BlockState, zone_map
 from sim.record.events import Events
 from sim.record.online_pages import online_pages_change
 from sim.record.recorder import NO_DEVICE, EventKind
 from sim.record.series import run_series
-from sim.snapshot.picture import BlockView, DeviceView, Picture, Ratio, ZoneView
+from sim.snapshot.picture import DeviceView, Picture, Ratio
 from sim.snapshot.run_memory import memory_at
 from sim.snapshot.seen import as_seen
 from sim.snapshot.zone_totals import SEVERAL

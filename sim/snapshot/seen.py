@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sim.machine.state import MachineState
-    from sim.snapshot.picture import BlockView
+    from sim.readers.facts import BlockView
 
 
 def seen_of(views: Iterable[BlockView], state: MachineState) -> tuple[SeenRun, ...]:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from sim.devices.specs import DeviceSpec
     from sim.machine.spec import MachineSpec
+    from sim.readers.facts import ZoneView
     from sim.snapshot.draft import Draft
     from sim.snapshot.evidence import Said
-    from sim.snapshot.picture import ZoneView
 
 _DMA: Final = ZONE_LABELS[ZONE_DMA]
 

@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from sim.snapshot.picture import Picture, ZoneView
+    from sim.readers.facts import ZoneView
+    from sim.snapshot.picture import Picture
 
 SEVERAL: Final = "None"
 """What the kernel says in ``valid_zones`` of an online block that lies in several zones."""

@@ -41,8 +41,8 @@ def read_source(files: Sequence[str | Path]) -> Source:
 
 def _imported(files: Sequence[str | Path]) -> Source:
     from sim.experiment.imported import experiment_tables
+    from sim.readers.reading import read_facts
     from sim.snapshot.assembly import put_together
-    from sim.snapshot.reading import read_facts
     from sim.snapshot.wishes import Wishes
 
     imported = put_together(read_facts(files), Wishes())

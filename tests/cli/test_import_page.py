@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner
 
 from sim.cli.main import main
-from sim.snapshot.reading import READERS
+from sim.readers.reading import READERS
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:

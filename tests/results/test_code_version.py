@@ -44,7 +44,7 @@ COMPUTING = {
 }
 """Folders whose files can change what a run leaves behind. Whoever adds a folder says here to which kind it belongs."""
 
-LOOKING = {"sim/analysis", "sim/cli", "sim/snapshot", "sim/what_if"}
+LOOKING = {"sim/analysis", "sim/cli", "sim/readers", "sim/snapshot", "sim/what_if"}
 """Folders that only look at results."""
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.readers.facts import BlockView, DeviceFacts, Facts, NodeFacts
 from sim.snapshot.assembly import Imported, put_together
-from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts
-from sim.snapshot.picture import BlockView
 from sim.snapshot.wishes import Wishes
 from sim.units import GIB, MIB
 

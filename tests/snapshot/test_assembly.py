@@ -9,10 +9,9 @@ from sim.faults import InputError
 from sim.machine.spec import NodeSpec
 from sim.machine.state import AttachedDevice, BlockRun, ZoneBounds
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
+from sim.readers.facts import BlockView, DeviceFacts, Facts, NodeFacts, Remark, ZoneView
 from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.account import Left, Taken
-from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts, Remark
-from sim.snapshot.picture import BlockView, ZoneView
 from sim.units import GIB, KIB, MIB
 from tests.snapshot.machines import blocks, dimm, imported, lsmem, virtio_mem, xml
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sim.faults import InputError
-from sim.snapshot.facts import DeviceFacts, Facts
+from sim.readers.facts import BlockView, DeviceFacts, Facts, ZoneView
 from sim.snapshot.facts_picture import picture_of_facts
-from sim.snapshot.picture import BlockView, DeviceView, Ratio, ZoneView
+from sim.snapshot.picture import DeviceView, Ratio
 from sim.snapshot.zone_totals import ZoneTotal, block_totals
 from sim.units import GIB, KIB, MIB
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from sim.experiment.imported import experiment_tables, experiment_text
 from sim.faults import InputError
+from sim.readers.reading import read_facts
 from sim.snapshot.assembly import put_together
-from sim.snapshot.reading import read_facts
 from sim.snapshot.wishes import Wishes
 from sim.units import GIB, KIB
 from tests.cli.test_import import FREE, LSMEM, XML
-from tests.snapshot.test_qemu_command import LOGGED, SCRIPT
-from tests.snapshot.test_qemu_devices import FOR_PEOPLE
+from tests.readers.test_qemu_command import LOGGED, SCRIPT
+from tests.readers.test_qemu_devices import FOR_PEOPLE
 
 ZONEINFO: Final = """Node 0, zone    DMA32
   pages free     180000

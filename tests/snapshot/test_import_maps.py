@@ -12,11 +12,11 @@ from sim.experiment.imported import experiment_tables
 from sim.experiment.load import load
 from sim.faults import InputError
 from sim.memory.zones import NR_ZONES, ZONE_BY_LABEL
+from sim.readers.facts import Facts
+from sim.readers.reading import read_facts
 from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.assembly import put_together
-from sim.snapshot.facts import Facts
 from sim.snapshot.lsmem_view import lsmem_json, lsmem_text
-from sim.snapshot.reading import read_facts
 from sim.snapshot.wishes import Wishes
 from tests.support.pictures import pictures, recorded_maps
 from tests.support.sysfs_tree import write_tree

@@ -19,11 +19,11 @@ from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import BlockRun
 from sim.memory.zones import NR_ZONES, ZONE_BY_LABEL
+from sim.readers.reading import read_facts
 from sim.record.recorder import EventKind
 from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.assembly import put_together
 from sim.snapshot.lsmem_view import USUAL_COLUMNS, lsmem_json, lsmem_text
-from sim.snapshot.reading import read_facts
 from sim.snapshot.run_picture import picture_of_run
 from sim.snapshot.wishes import Wishes
 from sim.streams import Streams
@@ -34,8 +34,9 @@ from tests.support.sysfs_tree import write_tree
 
 if TYPE_CHECKING:
     from policies.contract import Policy
+    from sim.readers.facts import BlockView
     from sim.snapshot.assembly import Imported
-    from sim.snapshot.picture import BlockView, Picture
+    from sim.snapshot.picture import Picture
 
 BLOCK = 128 * MIB
 

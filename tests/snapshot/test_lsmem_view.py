@@ -10,6 +10,7 @@ from textwrap import dedent
 import pytest
 from hypothesis import given, settings
 
+from sim.readers.facts import BlockView
 from sim.snapshot.lsmem_view import (
     COLUMNS,
     SPACINGS,
@@ -21,7 +22,7 @@ from sim.snapshot.lsmem_view import (
     ranges,
     size_text,
 )
-from sim.snapshot.picture import BlockView, Picture
+from sim.snapshot.picture import Picture
 from sim.units import GIB, KIB, MIB
 from tests.support.pictures import pictures, recorded_maps
 from tests.support.sysfs_tree import as_read_by, installed_spacing, installed_version, real_lsmem, write_tree

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sim.machine.state import BlockRun, MachineState, SeenRun
+from sim.readers.facts import BlockView
 from sim.record.blockmap import BlockState
-from sim.snapshot.picture import BlockView
 from sim.snapshot.seen import as_seen, seen_of
 
 STATE = MachineState(

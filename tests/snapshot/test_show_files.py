@@ -18,10 +18,10 @@ from sim.experiment import build
 from sim.experiment.imported import experiment_tables
 from sim.experiment.load import load
 from sim.experiment.pictures import picture_at_start
+from sim.readers.reading import read_facts
 from sim.snapshot.assembly import put_together
 from sim.snapshot.facts_picture import picture_of_facts
 from sim.snapshot.lsmem_view import lsmem_json, lsmem_text
-from sim.snapshot.reading import read_facts
 from sim.snapshot.run_picture import picture_of_run
 from sim.snapshot.wishes import Wishes
 from tests.support.pictures import pictures, recorded_maps

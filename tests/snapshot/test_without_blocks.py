@@ -9,10 +9,9 @@ from sim.faults import InputError
 from sim.machine.spec import NodeSpec
 from sim.machine.state import BlockRun
 from sim.memory.zones import ZONE_DMA32, ZONE_MOVABLE
+from sim.readers.facts import Facts, NodeFacts, ZoneView
 from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.account import Taken
-from sim.snapshot.facts import Facts, NodeFacts
-from sim.snapshot.picture import ZoneView
 from sim.units import GIB, KIB, MIB
 from tests.snapshot.machines import dimm, imported, virtio_mem, xml
 

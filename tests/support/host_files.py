@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sim.machine.spec import MachineSpec
-    from sim.snapshot.picture import ZoneView
+    from sim.readers.facts import ZoneView
 
     Device = DimmSpec | VirtioMemSpec
 

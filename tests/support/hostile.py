@@ -245,7 +245,7 @@ _SOURCES: list[bytes] = []
 
 def _sources(draw: random.Random) -> bytes:
     if not _SOURCES:
-        _SOURCES.extend(path.read_bytes() for path in sorted((ROOT / "sim/snapshot").glob("*.py")))
+        _SOURCES.extend(path.read_bytes() for path in sorted((ROOT / "sim/readers").glob("*.py")))
         _SOURCES.extend(path.read_bytes() for path in sorted((ROOT / "experiments").glob("*.toml"))[:9])
     return draw.choice(_SOURCES)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from sim.snapshot.picture import BlockView, Picture
+from sim.readers.facts import BlockView
+from sim.snapshot.picture import Picture
 from sim.units import GIB, KIB, MIB
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import re
 from itertools import takewhile
 from typing import Final
 
-from sim.snapshot.facts import Facts
-from sim.snapshot.pasted import Places
+from sim.readers.facts import Facts
+from sim.readers.pasted import Places
 
 _WORD: Final = re.compile(r"[^\s=<>{}\[\]|;]+(?:=\S*)?")
 _OF_A_KERNEL: Final = re.compile(

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.faults import InputError
-from sim.snapshot.lsmem_rows import Size, parse_printed_size
-from sim.snapshot.picture import BlockView
-from sim.snapshot.reading import read_facts
+from sim.readers.facts import BlockView
+from sim.readers.lsmem_rows import Size, parse_printed_size
+from sim.readers.reading import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sim.snapshot.facts import Facts
+    from sim.readers.facts import Facts
 
 MIB = 1 << 20
 GIB = 1 << 30

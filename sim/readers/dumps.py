@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, shown
-from sim.snapshot.facts import Remark
-from sim.snapshot.pasted import Piece, clean, refusal
+from sim.readers.facts import Remark
+from sim.readers.pasted import Piece, clean, refusal
 from sim.units import KIB, MIB, format_size
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.faults import InputError
-from sim.snapshot.picture import ZoneView
-from sim.snapshot.reading import read_facts
+from sim.readers.facts import ZoneView
+from sim.readers.reading import read_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sim.snapshot.facts import Facts
+    from sim.readers.facts import Facts
 
 KIB, MIB = 1 << 10, 1 << 20
 

@@ -7,13 +7,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, InputError, shown
-from sim.snapshot.lsmem_rows import COLUMNS, Row, Summary, Total, facts_of
-from sim.snapshot.pasted import Places
+from sim.readers.lsmem_rows import COLUMNS, Row, Summary, Total, facts_of
+from sim.readers.pasted import Places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim.snapshot.facts import Facts
+    from sim.readers.facts import Facts
 
 _HEX_RANGE: Final = r"0x[0-9a-fA-F]{4,16}-0x[0-9a-fA-F]{4,16}"
 _ROW: Final = re.compile(rf"^[ \t]*{_HEX_RANGE}(?:[ \t].*)?$", re.MULTILINE)

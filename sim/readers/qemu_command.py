@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, Faults, InputError, shown
-from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts, Remark
+from sim.readers.facts import DeviceFacts, Facts, NodeFacts, Remark
 from sim.units import MIB, format_size
 
 if TYPE_CHECKING:

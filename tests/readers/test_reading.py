@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.faults import Fault, InputError
-from sim.snapshot.facts import Facts, Remark
-from sim.snapshot.reading import Reader, read_facts
+from sim.readers.facts import Facts, Remark
+from sim.readers.reading import Reader, read_facts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.faults import InputError
-from sim.snapshot.facts import NodeFacts
-from sim.snapshot.picture import BlockView
-from sim.snapshot.reading import read_facts
+from sim.readers.facts import BlockView, NodeFacts
+from sim.readers.reading import read_facts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ import re
 from typing import Final
 
 from sim.faults import Fault, Faults
-from sim.snapshot.bounds import MOST_DIGITS, MOST_MEMORY, no_node, no_size
-from sim.snapshot.facts import Facts, NodeFacts, Remark
-from sim.snapshot.kernel_words import LONGEST_CMDLINE, architecture_of_release
-from sim.snapshot.pasted import Places
+from sim.readers.bounds import MOST_DIGITS, MOST_MEMORY, no_node, no_size
+from sim.readers.facts import Facts, NodeFacts, Remark
+from sim.readers.kernel_words import LONGEST_CMDLINE, architecture_of_release
+from sim.readers.pasted import Places
 from sim.units import KIB
 
 _VERSION: Final = re.compile(r"\bLinux version ([2-9]\.[0-9]{1,3}[\w.+~-]{0,80})([^\n]*)")

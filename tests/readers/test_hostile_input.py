@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from sim.cli.main import BAD_INPUT, main
 from sim.faults import InputError
-from sim.snapshot.reading import READERS, Reader, read_facts
+from sim.readers.reading import READERS, Reader, read_facts
 from tests.support.extremes import extreme
 from tests.support.hostile import TEXTS, hostile, odd_places
 

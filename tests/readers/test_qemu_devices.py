@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from sim.faults import InputError
-from sim.snapshot.qemu_devices import read_memory_devices, reads_as_memory_devices
+from sim.readers.qemu_devices import read_memory_devices, reads_as_memory_devices
 from sim.units import GIB, MIB
 
 DEVICES: Final[list[dict[str, Any]]] = [

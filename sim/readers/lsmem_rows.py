@@ -11,9 +11,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.faults import Fault, Faults, shown
-from sim.snapshot.bounds import HIGHEST_BLOCK, MOST_BLOCKS, no_block_size, no_node, no_size
-from sim.snapshot.facts import Facts, Remark
-from sim.snapshot.picture import BlockView
+from sim.readers.bounds import HIGHEST_BLOCK, MOST_BLOCKS, no_block_size, no_node, no_size
+from sim.readers.facts import BlockView, Facts, Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -9,10 +9,9 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.faults import Fault, Faults, InputError
-from sim.snapshot.bounds import no_node, no_size
-from sim.snapshot.facts import Facts, Remark
-from sim.snapshot.pasted import Places
-from sim.snapshot.picture import ZoneView
+from sim.readers.bounds import no_node, no_size
+from sim.readers.facts import Facts, Remark, ZoneView
+from sim.readers.pasted import Places
 from sim.units import KIB
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sim.faults import InputError
-from sim.snapshot.facts import NodeFacts
-from sim.snapshot.libvirt_xml import read_libvirt, reads_as_libvirt
+from sim.readers.facts import NodeFacts
+from sim.readers.libvirt_xml import read_libvirt, reads_as_libvirt
 from sim.units import GIB, KIB, MIB
 
 RUNNING = """<domain type='kvm' id='7' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, InputError, shown
-from sim.snapshot.bounds import MOST_DIGITS, no_size
-from sim.snapshot.facts import Facts, Remark
+from sim.readers.bounds import MOST_DIGITS, no_size
+from sim.readers.facts import Facts, Remark
 from sim.units import GIB, KIB, MIB, TIB
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, InputError
-from sim.snapshot.dumps import Dump, is_attribute
-from sim.snapshot.sysfs_copy import read_sysfs
+from sim.readers.dumps import Dump, is_attribute
+from sim.readers.sysfs_copy import read_sysfs
 
 if TYPE_CHECKING:
-    from sim.snapshot.facts import Facts
+    from sim.readers.facts import Facts
 
 _LINE: Final = re.compile(
     r"^[ \t]*(\.{0,2}/?(?:[\w.+-]{1,60}/){0,20}(?:memory[0-9]{1,18}/(?:state|valid_zones|removable|phys_device|online)"

@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, Faults, InputError, shown
-from sim.snapshot.bounds import no_node
-from sim.snapshot.facts import DeviceFacts, Facts
+from sim.readers.bounds import no_node
+from sim.readers.facts import DeviceFacts, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

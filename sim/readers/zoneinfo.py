@@ -6,9 +6,8 @@ import re
 from typing import Final
 
 from sim.faults import Fault, Faults
-from sim.snapshot.bounds import MOST_DIGITS, no_node, no_size
-from sim.snapshot.facts import Facts, Remark
-from sim.snapshot.picture import ZoneView
+from sim.readers.bounds import MOST_DIGITS, no_node, no_size
+from sim.readers.facts import Facts, Remark, ZoneView
 from sim.units import KIB
 
 _SMALLEST_PAGE: Final = 4 * KIB

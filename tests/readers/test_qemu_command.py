@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sim.faults import InputError
-from sim.snapshot.facts import DeviceFacts, NodeFacts
-from sim.snapshot.qemu_command import read_qemu_command, reads_as_qemu_command
-from sim.snapshot.reading import READERS
+from sim.readers.facts import DeviceFacts, NodeFacts
+from sim.readers.qemu_command import read_qemu_command, reads_as_qemu_command
+from sim.readers.reading import READERS
 from sim.units import GIB, MIB
 
 SCRIPT = r"""#!/bin/sh

@@ -7,11 +7,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, InputError, shown
-from sim.snapshot.facts import Remark
-from sim.snapshot.lsmem_rows import COLUMNS, Row, Summary, facts_of
+from sim.readers.facts import Remark
+from sim.readers.lsmem_rows import COLUMNS, Row, Summary, facts_of
 
 if TYPE_CHECKING:
-    from sim.snapshot.facts import Facts
+    from sim.readers.facts import Facts
 
 _MEMORY: Final = re.compile(r'"memory"\s*:\s*\[')
 

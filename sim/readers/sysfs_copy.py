@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, Faults, shown
-from sim.snapshot.bounds import HIGHEST_BLOCK, MOST_BLOCKS, no_block_size, no_node, no_size
-from sim.snapshot.dumps import MEMORY_BLOCK, NODE
-from sim.snapshot.facts import Facts, NodeFacts, Remark
-from sim.snapshot.pasted import refusal
-from sim.snapshot.picture import BlockView
+from sim.readers.bounds import HIGHEST_BLOCK, MOST_BLOCKS, no_block_size, no_node, no_size
+from sim.readers.dumps import MEMORY_BLOCK, NODE
+from sim.readers.facts import BlockView, Facts, NodeFacts, Remark
+from sim.readers.pasted import refusal
 from sim.units import KIB
 
 if TYPE_CHECKING:
-    from sim.snapshot.dumps import Dump
+    from sim.readers.dumps import Dump
 
 _ABOVE: Final = frozenset(("memory", "node", "system", "devices", "sys", "module", "memory_hotplug", "parameters"))
 _STATES: Final = ("online", "offline", "going-offline")

@@ -13,13 +13,13 @@ import zlib
 from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn, Protocol
 
 from sim.faults import Fault, InputError
-from sim.snapshot.dumps import Collector
-from sim.snapshot.facts import Remark
-from sim.snapshot.pasted import refusal
+from sim.readers.dumps import Collector
+from sim.readers.facts import Remark
+from sim.readers.pasted import refusal
 from sim.units import GIB, MIB, format_size
 
 if TYPE_CHECKING:
-    from sim.snapshot.dumps import Dump
+    from sim.readers.dumps import Dump
 
 _MOST_UNPACKED: Final = GIB
 _LARGEST_HEADER: Final = MIB

@@ -1,15 +1,12 @@
 """What one file says of a machine, before anything is concluded from it.
 
-A reader takes only what stands there; :mod:`sim.snapshot` puts several files together later. Sizes are bytes.
+A reader takes only what stands there; what files say together is for others. Sizes are bytes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from sim.snapshot.picture import BlockView, ZoneView
+from typing import NamedTuple
 
 
 class Remark(NamedTuple):
@@ -17,6 +14,37 @@ class Remark(NamedTuple):
 
     where: str
     what: str
+
+
+class BlockView(NamedTuple):
+    """One memory block as sysfs shows it; None where a source does not say.
+
+    ``state`` is ``online``, ``offline`` or ``going-offline``. ``zones`` is what ``valid_zones`` reads, words separated
+    by ``/`` as ``lsmem`` prints them: an online block's zone or ``None`` (several zones), an offline block's choices.
+    """
+
+    block: int
+    state: str
+    zones: str | None = None
+    node: int | None = None
+    removable: bool | None = None
+    phys_device: int | None = None
+
+
+class ZoneView(NamedTuple):
+    """A zone as ``/proc/zoneinfo`` shows it, in pages; None where a source does not say."""
+
+    node: int
+    zone: str
+    free: int | None = None
+    min: int | None = None
+    low: int | None = None
+    high: int | None = None
+    spanned: int | None = None
+    present: int | None = None
+    managed: int | None = None
+    start: int | None = None
+    cma: int | None = None
 
 
 class NodeFacts(NamedTuple):

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.faults import InputError
-from sim.snapshot.facts import Facts, NodeFacts
-from sim.snapshot.picture import ZoneView
-from sim.snapshot.reading import read_facts
-from sim.snapshot.zoneinfo import read_zoneinfo
+from sim.readers.facts import Facts, NodeFacts, ZoneView
+from sim.readers.reading import read_facts
+from sim.readers.zoneinfo import read_zoneinfo
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, Faults, shown
-from sim.snapshot.bounds import no_node
-from sim.snapshot.facts import DeviceFacts, Facts, NodeFacts, Remark
-from sim.snapshot.xml_tree import parse_xml
+from sim.readers.bounds import no_node
+from sim.readers.facts import DeviceFacts, Facts, NodeFacts, Remark
+from sim.readers.xml_tree import parse_xml
 from sim.units import GIB, KIB, MIB, TIB, format_size
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, Faults
-from sim.snapshot.bounds import MOST_DIGITS, no_node, no_size
-from sim.snapshot.facts import Facts, NodeFacts, Remark
+from sim.readers.bounds import MOST_DIGITS, no_node, no_size
+from sim.readers.facts import Facts, NodeFacts, Remark
 from sim.units import KIB
 
 if TYPE_CHECKING:

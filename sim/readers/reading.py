@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.faults import Fault, InputError
-from sim.snapshot.boot_log import read_boot_log, reads_as_boot_log
-from sim.snapshot.dumps import listed
-from sim.snapshot.facts import Remark
-from sim.snapshot.free_text import read_free, reads_as_free
-from sim.snapshot.kernel_words import (
+from sim.readers.boot_log import read_boot_log, reads_as_boot_log
+from sim.readers.dumps import listed
+from sim.readers.facts import Remark
+from sim.readers.free_text import read_free, reads_as_free
+from sim.readers.kernel_words import (
     read_cmdline,
     read_getconf,
     read_uname,
@@ -18,25 +18,25 @@ from sim.snapshot.kernel_words import (
     reads_as_getconf,
     reads_as_uname,
 )
-from sim.snapshot.libvirt_xml import read_libvirt, reads_as_libvirt
-from sim.snapshot.lsmem_json_text import read_lsmem_json, reads_as_lsmem_json
-from sim.snapshot.lsmem_text import read_lsmem, reads_as_lsmem
-from sim.snapshot.mem_info import read_mem_info, reads_as_mem_info
-from sim.snapshot.meminfo import read_meminfo, reads_as_meminfo
-from sim.snapshot.opening import open_input
-from sim.snapshot.pasted import Piece, pieces, refusal
-from sim.snapshot.qemu_command import read_qemu_command, reads_as_qemu_command
-from sim.snapshot.qemu_devices import read_memory_devices, reads_as_memory_devices
-from sim.snapshot.sysfs_copy import read_sysfs
-from sim.snapshot.sysfs_listing import read_sysfs_listing, reads_as_sysfs_listing
-from sim.snapshot.zoneinfo import read_zoneinfo, reads_as_zoneinfo
+from sim.readers.libvirt_xml import read_libvirt, reads_as_libvirt
+from sim.readers.lsmem_json_text import read_lsmem_json, reads_as_lsmem_json
+from sim.readers.lsmem_text import read_lsmem, reads_as_lsmem
+from sim.readers.mem_info import read_mem_info, reads_as_mem_info
+from sim.readers.meminfo import read_meminfo, reads_as_meminfo
+from sim.readers.opening import open_input
+from sim.readers.pasted import Piece, pieces, refusal
+from sim.readers.qemu_command import read_qemu_command, reads_as_qemu_command
+from sim.readers.qemu_devices import read_memory_devices, reads_as_memory_devices
+from sim.readers.sysfs_copy import read_sysfs
+from sim.readers.sysfs_listing import read_sysfs_listing, reads_as_sysfs_listing
+from sim.readers.zoneinfo import read_zoneinfo, reads_as_zoneinfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from sim.snapshot.dumps import Dump
-    from sim.snapshot.facts import Facts
+    from sim.readers.dumps import Dump
+    from sim.readers.facts import Facts
 
 
 class Reader(NamedTuple):

@@ -12,9 +12,9 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from sim.faults import Fault, InputError
-from sim.snapshot.dumps import LARGEST_TEXT, Collector, Dump
-from sim.snapshot.pasted import Piece, clean, refusal
-from sim.snapshot.unpacking import Unpacked, is_tar, read_tar
+from sim.readers.dumps import LARGEST_TEXT, Collector, Dump
+from sim.readers.pasted import Piece, clean, refusal
+from sim.readers.unpacking import Unpacked, is_tar, read_tar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

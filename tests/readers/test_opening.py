@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.faults import InputError
-from sim.snapshot.dumps import Dump
-from sim.snapshot.opening import open_input
-from sim.snapshot.pasted import Piece, clean, pieces
+from sim.readers.dumps import Dump
+from sim.readers.opening import open_input
+from sim.readers.pasted import Piece, clean, pieces
 
 if TYPE_CHECKING:
     from pathlib import Path
