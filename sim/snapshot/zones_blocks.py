@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE
+from sim.readers.bounds import MOST_BLOCKS
 from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.account import Assumed
 from sim.snapshot.block_map import Block, BlockMap
 from sim.snapshot.block_zones import zone_number
-from sim.snapshot.bounds import MOST_BLOCKS
 from sim.units import format_size, parse_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sim.readers.facts import ZoneView
     from sim.snapshot.draft import Draft
-    from sim.snapshot.picture import ZoneView
 
 
 class _Span(NamedTuple):

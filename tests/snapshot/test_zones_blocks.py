@@ -10,9 +10,8 @@ from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import BlockRun
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
+from sim.readers.facts import Facts, ZoneView
 from sim.record.run_result import SEVERAL_ZONES
-from sim.snapshot.facts import Facts
-from sim.snapshot.picture import ZoneView
 from sim.units import GIB, MIB
 from tests.snapshot.machines import imported, xml
 
