@@ -18,7 +18,7 @@ from sim.machine.state import Ownership, ownership
 from sim.machine.state_managed import added_pages, withheld_pages
 from sim.memory.blocks import BlockTable
 from sim.memory.boot import add_boot_blocks, add_offline_boot_blocks, add_shared_boot_block, veto_offlining
-from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS
+from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _pieces(layout: StateLayout) -> Iterator[_Piece]:
                 _by_bounds(layout.state.zones, start, end),
             )
             known = [cut for cut in cuts if _several(layout, cut)]
-            layout.mixed[block] = known[0] if known else _by_halves(layout, run, block)
+            layout.mixed[block] = known[0] if known else _by_halves(layout, run, block, cuts[0])
             yield from layout.mixed[block]
 
 
@@ -173,16 +173,18 @@ def _by_bounds(zones: tuple[ZoneBounds, ...], start: int, end: int) -> list[_Pie
     return parts
 
 
-def _by_halves(layout: StateLayout, run: BlockRun, block: int) -> list[_Piece]:
-    """Give half a block to the zone below it, and half to the zone above.
+def _by_halves(layout: StateLayout, run: BlockRun, block: int, by_rule: list[_Piece]) -> list[_Piece]:
+    """Give half a block to the zone below it, and half to ZONE_MOVABLE of its node, if one of them is that.
 
-    Where there is no other zone above, pages are missing: older kernels call such a block one of several zones, too.
+    Where other zones meet follows from addresses, and a node rarely begins within a block: pages are missing then.
+    Kernels before 5.18 call a block one of several zones if a zone ends in it, too.
     """
     singles = [each for each in layout.owned.boot if each.state not in (SEVERAL_ZONES, NR_ZONES)]
-    below = next(((each.node, each.state) for each in reversed(singles) if each.first < block), (run.node, ZONE_DMA))
+    lowest = (run.node, by_rule[0].zone if by_rule else ZONE_DMA)
+    below = next(((each.node, each.state) for each in reversed(singles) if each.first < block), lowest)
     above = next(((each.node, each.state) for each in singles if each.first > block), below)
     start, middle, end = (block * layout.pages + part * layout.pages // 2 for part in range(3))
-    if above != below:
+    if above != below and above[0] == run.node and ZONE_MOVABLE in (above[1], below[1]):
         layout.assumed.append(
             f"block {block} is in several zones, and where they meet is not known: half of it is taken for"
             f" {_named(below)}, half for {_named(above)}"

@@ -34,6 +34,9 @@ _UNITS: Final = {
 _ALIASES: Final = {"virtio-mem": "virtiomem", "virtio-pmem": "virtiopmem", "sgx-epc": "epc"}
 """How ``qemuAssignDeviceMemoryAlias`` begins the names of devices, where not with the model's name."""
 
+_DEVICE_STEP: Final = 2 * MIB
+"""``qemuDomainGetMemoryModuleSizeAlignment`` of ``src/qemu/qemu_domain.c``; all other memory is in whole MiB."""
+
 _NO_MACHINES: Final = ("lxc", "openvz", "vz")
 _LONGEST_NUMBER: Final = 20
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]+")
@@ -83,6 +86,7 @@ class _Reader:
         self._facts.devices = tuple(device for device, _ in devices)
         self._read_cells()
         self._read_sizes(sum(size for _, size in devices))
+        self._round_up()
         self._read_os()
         if any(child.tag.endswith("|commandline") for child in self._domain):
             self._remark("qemu:commandline", "arguments that are handed on to QEMU are not read")
@@ -156,6 +160,34 @@ class _Reader:
             if slots is not None:
                 self._take("slots", slots, "maxMemory")
         self._note_balloon(total or cells + devices)
+
+    def _round_up(self) -> None:
+        """Round sizes as libvirt does when it starts a domain (``qemuDomainAlignMemorySizes``), and say so."""
+        facts = self._facts
+        cells = tuple(self._rounded_cell(node) for node in facts.nodes)
+        if cells != facts.nodes:
+            facts.nodes = cells
+            facts.boot_memory = sum(node.boot_memory or 0 for node in cells)
+        elif facts.boot_memory is not None:
+            facts.boot_memory = self._rounded(facts.boot_memory, MIB, "memory")
+        if facts.max_memory is not None:
+            facts.max_memory = self._rounded(facts.max_memory, MIB, "maxMemory")
+        facts.devices = tuple(
+            device._replace(size=self._rounded(device.size, _DEVICE_STEP, device.where.removeprefix(f"{self._path}/")))
+            if device.size is not None
+            else device
+            for device in facts.devices
+        )
+
+    def _rounded_cell(self, node: NodeFacts) -> NodeFacts:
+        return node._replace(boot_memory=self._rounded(node.boot_memory or 0, MIB, f"cpu/numa/cell {node.node}"))
+
+    def _rounded(self, size: int, step: int, place: str) -> int:
+        rounded = -(-size // step) * step
+        if rounded != size:
+            what = f"libvirt starts {format_size(size)} as {format_size(rounded)}, a multiple of {format_size(step)}"
+            self._remark(place, what)
+        return rounded
 
     def _note_balloon(self, total: int) -> None:
         """Say what a balloon holds: of memory that is there at all, part is not the guest's to use.

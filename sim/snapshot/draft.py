@@ -9,7 +9,7 @@ from sim.devices.specs import MOST_DIMM_SLOTS, span
 from sim.faults import InputError
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.snapshot.account import Assumed
-from sim.units import format_size, parse_series
+from sim.units import MEMORY_LIMIT, format_size, parse_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,13 +85,20 @@ class Draft:
         slots = evidence.one("slots", "slots") if believed else None
         there = boot_memory + sum(map(span, devices))
         if most is None:
-            account.assumed.append(Assumed("no limit on what may be plugged", "max_memory in [[machines]]"))
+            silent = next(evidence.all("boot_memory"), None) if believed else None
+            nothing = "" if silent is None else f"; as {silent.facts.file} gives none, the host plugs nothing as it is"
+            account.assumed.append(Assumed(f"no limit on what may be plugged{nothing}", "max_memory in [[machines]]"))
         elif most.value < there:
             account.conflicts.append(
                 f"{most.source}: {format_size(most.value)} are less than boot memory and devices, {format_size(there)}:"
                 " no host starts such a machine. The latter is taken, so that nothing more can be plugged"
             )
             self.fields["max_memory"] = there
+        elif most.value > MEMORY_LIMIT:
+            self.fields["max_memory"] = MEMORY_LIMIT
+            evidence.take(
+                f"at most {format_size(MEMORY_LIMIT)}, as far as is modelled, of {format_size(most.value)}", most
+            )
         else:
             self.fields["max_memory"] = most.value
             evidence.take(f"at most {format_size(most.value)}", most)

@@ -9,9 +9,10 @@ from sim.devices.specs import DaxSpec, VirtioMemSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import AttachedDevice, BlockRun, MachineState, ZoneBounds
 from sim.machine.state_plugged import piece_on
-from sim.memory.zones import NR_ZONES, ZONE_MOVABLE
+from sim.memory.zones import NR_ZONES, ZONE_LABELS, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES
-from sim.snapshot.account import Assumed
+from sim.snapshot.account import Assumed, Left
+from sim.snapshot.block_map import shown_blocks
 from sim.snapshot.block_zones import Spans, places, zone_number
 from sim.snapshot.boot_blocks import (
     Split,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sim.snapshot.block_map import BlockMap
     from sim.snapshot.block_zones import Place
     from sim.snapshot.draft import Draft
-    from sim.snapshot.evidence import Evidence
+    from sim.snapshot.evidence import Evidence, Said
     from sim.snapshot.host_side import HostSide
 
 
@@ -234,7 +235,8 @@ def _zone_bounds(draft: Draft, runs: Sequence[BlockRun], blocks: BlockMap) -> tu
     said = evidence.zones()
     if said is None:
         return ()
-    wrong = next((odd for zone in said.value if (odd := _odd(zone, runs, blocks.block_size, page)) is not None), None)
+    odd = (_odd(zone, runs, blocks.block_size, page) for zone in said.value)
+    wrong = next(filter(None, odd), None) or _missing(said, runs)
     if wrong is not None:
         evidence.account.conflicts.append(f"{said.source}: {wrong}. The blocks are believed; zones are left out")
         return ()
@@ -246,7 +248,20 @@ def _zone_bounds(draft: Draft, runs: Sequence[BlockRun], blocks: BlockMap) -> tu
     )
     if bounds:
         evidence.take("bounds and pages of zones", said)
+    else:
+        what = "pages of zones: where they begin does not stand there. They do not contradict the blocks"
+        evidence.account.left.append(Left(said.source, what))
     return bounds
+
+
+def _missing(said: Said, runs: Sequence[BlockRun]) -> str | None:
+    """Return which zone that blocks are in is not among those that are ``said``, None if all are."""
+    there = {(zone.node, zone_number(zone.zone)) for zone in said.value}
+    for run in runs:
+        if run.state not in (NR_ZONES, SEVERAL_ZONES) and (run.node, run.state) not in there:
+            name = f"{ZONE_LABELS[run.state]} of node {run.node}"
+            return f"{name} is not there, which {shown_blocks(range(run.first, run.end))} are in"
+    return None
 
 
 def _odd(zone: ZoneView, runs: Sequence[BlockRun], block_size: int, page: int) -> str | None:

@@ -160,17 +160,17 @@ def test_standby_memory_of_s390() -> None:
 
 
 def test_where_zones_meet_in_a_block_is_as_known_or_in_the_middle() -> None:
-    """A block of 2 GiB that two nodes share, and one in which kernelcore= has put the edge."""
+    """A block of 2 GiB in which movablecore= or kernelcore= has put the edge."""
     size, block = 2 * GIB, 524288
-    shared = state_of((0, 1, S, 0), (1, 1, D32, 0), (2, 30, N, 0), (32, 1, S, 0), (33, 8, N, 1))
-    layout = layout_of(shared, block_size=size, nodes=2)
+    shared = state_of((0, 1, S, 0), (1, 1, D32, 0), (2, 30, N, 0), (32, 1, S, 0), (33, 8, M, 0))
+    layout = layout_of(shared, block_size=size)
     parts = {(z.node, z.type): z.mixed_parts for z in layout.memory.zone_by_code if z is not None and z.mixed_parts}
     middle = 32 * block + block // 2
     assert parts[0, N] == [(32 * block, middle)]
-    assert parts[1, N] == [(middle, 33 * block)]
+    assert parts[0, M] == [(middle, 33 * block)]
     assert layout.assumed[1] == (
         "block 32 is in several zones, and where they meet is not known: half of it is taken for Normal of node 0,"
-        " half for Normal of node 1"
+        " half for Movable of node 0"
     )
     edge = 32 * block + 1024
     known = (
@@ -200,6 +200,28 @@ def test_a_last_block_of_several_zones_is_one_with_missing_pages() -> None:
     assert not any("135" in line for line in layout.assumed)
     with pytest.raises(HotplugError):
         layout.memory.offline(135)
+
+
+@pytest.mark.parametrize(
+    ("runs", "block", "zone"),
+    [
+        (((0, 1, S, 0), (1, 1, D32, 0), (2, 30, N, 0), (32, 1, S, 0), (33, 8, N, 1)), 32, (0, N)),  # before a node
+        (((0, 1, S, 0), (1, 1, S, 0), (2, 30, N, 0)), 1, (0, D32)),  # below a PC's hole
+    ],
+)
+def test_a_block_of_several_zones_below_another_node_or_a_hole_has_missing_pages(
+    runs: tuple[tuple[int, int, int, int], ...], block: int, zone: tuple[int, int]
+) -> None:
+    layout = layout_of(state_of(*runs), block_size=2 * GIB, nodes=1 + max(run[3] for run in runs))
+    homes = [
+        ((each.node, each.type), part)
+        for each in layout.memory.zone_by_code
+        if each is not None
+        for part in each.mixed_parts
+        if part[0] >= block << 19
+    ]
+    assert homes == [(zone, (block << 19, (block << 19) + (1 << 18)))]
+    assert any(line.startswith(f"block {block} has missing pages, or is in several zones") for line in layout.assumed)
 
 
 def test_known_amounts_count_and_what_they_do_not_explain_is_said() -> None:

@@ -111,9 +111,27 @@ def test_cells_go_before_memory_and_a_sum_that_does_not_come_out_is_said() -> No
         (" unit='T'", 1024 * GIB),
     ],
 )
-def test_units_are_libvirts_with_kib_where_none_stands_and_sizes_are_rounded_up_to_kib(unit: str, scale: int) -> None:
+def test_units_are_libvirts_with_kib_where_none_stands_and_sizes_are_rounded_up_to_mib(unit: str, scale: int) -> None:
     facts = read_libvirt(_domain(f"<memory{unit}> 1000001 </memory>"), "x")
-    assert facts.boot_memory == -(-1_000_001 * scale // KIB) * KIB
+    assert facts.boot_memory == -(-1_000_001 * scale // MIB) * MIB
+
+
+def test_what_is_rounded_up_is_said() -> None:
+    cells = "<cpu><numa><cell id='0' memory='1000' unit='MB'/><cell id='1' memory='512' unit='MiB'/></numa></cpu>"
+    devices = (
+        "<devices><memory model='dimm'><target><size unit='KiB'>523264</size></target></memory>"
+        "<memory model='virtio-mem'><target><size unit='MiB'>512</size></target></memory></devices>"
+    )
+    facts = read_libvirt(_domain(f"<maxMemory slots='2' unit='KiB'>4194305</maxMemory>{cells}{devices}"), "x")
+    assert [node.boot_memory for node in facts.nodes] == [954 * MIB, 512 * MIB]
+    assert (facts.boot_memory, facts.max_memory) == (1466 * MIB, 4097 * MIB)
+    assert [device.size for device in facts.devices] == [512 * MIB, 512 * MIB]
+    assert [remark.where for remark in facts.remarks] == [
+        "/domain/cpu/numa/cell 0",
+        "/domain/maxMemory",
+        "/domain/devices/memory[1]",
+    ]
+    assert facts.remarks[2].what == "libvirt starts 511MiB as 512MiB, a multiple of 2MiB"
 
 
 def test_virtual_cpus_that_no_cell_lists_are_the_first_cells() -> None:

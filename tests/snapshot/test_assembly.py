@@ -260,6 +260,19 @@ def test_zoneinfo_of_another_moment_is_told_and_left_out() -> None:
     assert "Movable of node 0 has 1GiB, its blocks make from 0B to 128MiB" in found.account.conflicts[0]
 
 
+def test_zones_that_miss_one_that_blocks_are_in_and_zones_without_bounds_are_told() -> None:
+    dma32 = ZoneView(0, "DMA32", spanned=262112, present=258013)
+    found = imported(lsmem(blocks((0, 7, "DMA32"), (32, 39, "Normal"))), Facts("zi", "zoneinfo", zones=(dma32,)))
+    assert found.account.conflicts == [
+        "zi: Normal of node 0 is not there, which blocks 32-39 are in. The blocks are believed; zones are left out"
+    ]
+    found = imported(lsmem(blocks((0, 7, "DMA32"))), Facts("zi", "zoneinfo", zones=(dma32,)))
+    assert found.account.conflicts == []
+    assert Left("zi", "pages of zones: where they begin does not stand there. They do not contradict the blocks") in (
+        found.account.left
+    )
+
+
 def test_old_kernels_name_several_zones_of_an_online_block_the_one_it_is_in_first() -> None:
     views = [BlockView(0, "online", "DMA", 0), BlockView(1, "online", "DMA/Normal", 0)]
     views += [BlockView(2, "online", "Normal/Movable", 0), BlockView(3, "online", "Movable/Normal", 0)]
@@ -365,6 +378,18 @@ def test_limits_that_leave_no_room_for_what_is_there_are_told() -> None:
     found = imported(lsmem(blocks(*PC, (40, 47, "Normal"))), xml(4 * GIB, dimm("d"), max_memory=4 * GIB, slots=2))
     assert (found.machine.max_memory, found.machine.slots) == (5 * GIB, 2)
     assert "4GiB are less than boot memory and devices, 5GiB" in found.account.conflicts[0]
+
+
+def test_a_limit_beyond_the_models_is_cut_and_that_is_said() -> None:
+    found = imported(xml(4 * GIB, max_memory=1024 * 1024 * GIB))
+    assert found.machine.max_memory == 64 * 1024 * GIB
+    assert Taken("at most 64TiB, as far as is modelled, of 1024TiB", "guest.xml", "") in found.account.taken
+
+
+def test_a_host_that_gives_no_limit_plugs_nothing_and_that_is_said() -> None:
+    said = [each.what for each in imported(xml(4 * GIB)).account.assumed]
+    assert "no limit on what may be plugged; as guest.xml gives none, the host plugs nothing as it is" in said
+    assert "no limit on what may be plugged" in [each.what for each in imported(lsmem(blocks(*PC))).account.assumed]
 
 
 def test_remarks_of_readers_are_kept_with_the_files_name() -> None:
