@@ -62,10 +62,18 @@ def _used_by_meminfo(values: dict[str, int]) -> int | None:
 
 
 def _used_by_free(values: dict[str, int]) -> int | None:
-    """Return the same from ``free``, whose own ``used`` counts cache that cannot be dropped since procps 4."""
-    if values.keys() >= {"free", "buff/cache"}:
-        return max(0, values["total"] - values["free"] - values["buff/cache"])
-    return values.get("used")
+    """Return the same from ``free``; None where it does not tell what of it is cache.
+
+    Its own ``used`` counts all cache before procps 3.3.10 and in old busybox, and since procps 4 cache that cannot be
+    dropped.
+    """
+    used, free = values.get("used"), values.get("free")
+    if free is None:
+        return None
+    cached = next((values[name] for name in ("buff/cache", "cache", "cached") if name in values), None)
+    if cached is not None:
+        return max(0, values["total"] - free - values.get("buffers", 0) - cached)
+    return used if used is not None and used + free < values["total"] else None
 
 
 def without_added(
@@ -90,7 +98,7 @@ def without_added(
         )
         return None
     if found.used is None:
-        account.unknown.append(f"{found.said.source}: how much is in use. A preset of the kernel is taken")
+        account.unknown.append(f"{found.said.source}: how much is in use, cache left out. A preset of the kernel is taken")
         return None
     # The memmap of added memory is in use too, and the simulation counts it by itself.
     used = max(0, found.used - added // page_size * STRUCT_PAGE_BYTES)

@@ -63,12 +63,33 @@ def test_zones_alone_make_a_machine_to_which_movable_memory_was_added() -> None:
     ],
 )
 def test_mem_total_alone_makes_a_machine_of_a_round_size(total: int, boot_memory: int) -> None:
-    found = imported(Facts("free", "free", free={"total": total, "used": 20 * MIB}))
+    found = imported(Facts("free", "free", free={"total": total, "used": 20 * MIB, "free": 30 * MIB}))
     assert found.machine.boot_memory == boot_memory
     assert found.figures == {"mem_total": total, "used": 20 * MIB, "boot_memory": boot_memory}
     assert any(
         each.what.startswith("boot memory ") and "--boot-memory" in each.otherwise for each in found.account.assumed
     )
+
+
+@pytest.mark.parametrize(
+    ("cells", "used"),
+    [
+        ({"used": 22, "free": 61, "buff/cache": 25, "available": 77}, 22),
+        ({"used": 31, "free": 61, "buff/cache": 25, "available": 77}, 22),  # procps 4: total less available
+        ({"used": 31, "free": 61, "buffers": 1, "cache": 24, "available": 77}, 22),
+        ({"used": 47, "free": 61, "shared": 0, "buffers": 1, "cached": 24}, 22),  # procps 3.2, busybox: with all cache
+        ({"used": 47, "free": 61, "shared": 0, "buffers": 1}, None),  # old busybox: cache is in it, and nobody says it
+        ({"used": 22, "free": 61}, 22),  # columns cut off, but what is missing is cache
+        ({"used": 47, "free": 61}, None),
+        ({"free": 61, "buff/cache": 25}, 22),
+    ],
+)
+def test_cache_is_not_in_use_whatever_a_version_of_free_calls_used(cells: dict[str, int], used: int | None) -> None:
+    free = {"total": 108 * MIB, **{name: mib * MIB for name, mib in cells.items()}}
+    found = imported(Facts("free", "free", free=free))
+    assert (found.figures or {}).get("used") == (None if used is None else used * MIB)
+    told = "free: how much is in use, cache left out. A preset of the kernel is taken"
+    assert (told in found.account.unknown) == (used is None)
 
 
 def test_two_totals_that_differ_are_told_once() -> None:
