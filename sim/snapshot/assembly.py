@@ -80,6 +80,9 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
     guest = None
     if found is not None:
         guest = without_added(found, machine.boot_memory, started.added, machine.page_size, evidence)
+    if guest is None:
+        what = "what the guest's kernel and an idle system use is what Debian's do"
+        evidence.account.assumed.append(Assumed(what, "free, /proc/meminfo, or preset in [guest]"))
     policy = dict(kernel.policy)
     if policy:
         policy = {**kernel.read.policy, **policy}

@@ -87,7 +87,7 @@ def without_added(
     if added is None:
         account.unknown.append(
             f"{found.said.source}: how much of MemTotal is added memory; no file lists the blocks that are online. The"
-            " guest's own figures are not taken, a preset of its kernel is"
+            " guest's own figures are not taken"
         )
         return None
     total = found.mem_total - added
@@ -98,7 +98,7 @@ def without_added(
         )
         return None
     if found.used is None:
-        account.unknown.append(f"{found.said.source}: how much is in use, cache left out. A preset of the kernel is taken")
+        account.unknown.append(f"{found.said.source}: how much is in use, cache left out")
         return None
     # The memmap of added memory is in use too, and the simulation counts it by itself.
     used = max(0, found.used - added // page_size * STRUCT_PAGE_BYTES)
