@@ -18,7 +18,12 @@ from sim.units import MIB, format_size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_PROGRAM = re.compile(r"\bqemu-(?:system-([a-z0-9_]{2,20})|kvm)\b")
+_PROGRAM = re.compile(
+    r"(?:\bqemu-(?:system-([a-z0-9_]{2,20})|kvm)\b|(?:^|[\s/'\"])kvm(?=['\"]?[ \t]+(?:\\\r?\n\s*)?-))['\"]?",
+    re.MULTILINE,
+)
+"""Proxmox and a script of Debian's call it ``kvm``; an option behind it tells the program from the word."""
+
 _LONGEST: Final = 1 << 18
 _SIZE = re.compile(r"([0-9]{1,15})([bkmgtp]?)", re.IGNORECASE)
 _HEX = re.compile(r"0x[0-9a-f]{1,16}", re.IGNORECASE)

@@ -78,7 +78,10 @@ def from_blocks(draft: Draft, blocks: BlockMap) -> Started:
             " --boot-memory SIZE how much was there at boot"
         )
     evidence.faults.raise_if_any(SOURCE)
-    nodes = _nodes(draft, split, where, blocks.block_size, amount if believed else draft.wishes.boot_memory)
+    known: list[list[int]] = [] if draft.wishes.boot_memory is None else [[draft.wishes.boot_memory]]
+    if believed and amount is not None:
+        known = [[node.boot_memory for node in draft.host_nodes(amount)], [amount]]
+    nodes = _nodes(draft, split, where, blocks.block_size, known)
     boot_memory = sum(node.boot_memory for node in nodes)
     draft.bare_metal()
     draft.limits(boot_memory, [spec for spec, _ in split.devices], believed=believed)
@@ -139,9 +142,12 @@ def _split_by_host(draft: Draft, host: HostSide, blocks: BlockMap, amount: int) 
 
 
 def _nodes(
-    draft: Draft, split: Split, where: Mapping[int, Place], block_size: int, amount: int | None
+    draft: Draft, split: Split, where: Mapping[int, Place], block_size: int, known: Sequence[Sequence[int]]
 ) -> list[NodeSpec]:
-    """Return the nodes by Linux's numbers, each with the boot memory of its blocks, ``amount`` where it is known."""
+    """Return the nodes by Linux's numbers, each with the boot memory of its blocks.
+
+    ``known`` has what somebody says of it instead, in the order of nodes: the first that can be it is taken.
+    """
     has_cpus = {
         node.node: node.cpus for each in draft.evidence.facts if each.kind not in HOST_KINDS for node in each.nodes
     }
@@ -149,9 +155,16 @@ def _nodes(
     sizes = [0] * (1 + max(used, default=0))
     for block in split.boot & where.keys():
         sizes[where[block].node] += block_size
-    # A block may hold less than its size, and then whoever knows the amount is right.
-    if amount is not None and sum(map(bool, sizes)) == 1:
-        sizes = [amount if size else 0 for size in sizes]
+    with_memory = [node for node, size in enumerate(sizes) if size]
+    for amounts in ([amount for amount in each if amount] for each in known):
+        # A block may hold less than its size, or be of two nodes, and then whoever knows the amounts is right.
+        if len(amounts) == len(with_memory) and all(
+            len(amounts) == 1 or abs(sizes[node] - amount) <= 2 * block_size
+            for node, amount in zip(with_memory, amounts, strict=True)
+        ):
+            for node, amount in zip(with_memory, amounts, strict=True):
+                sizes[node] = amount
+            break
     return [NodeSpec(size, has_cpus.get(node)) for node, size in enumerate(sizes)]
 
 

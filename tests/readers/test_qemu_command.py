@@ -59,6 +59,20 @@ def test_memory_is_in_mib_where_no_unit_stands() -> None:
     assert read_qemu_command("/usr/libexec/qemu-kvm -m 4096 -nographic", "ps.txt").boot_memory == 4 * GIB
 
 
+@pytest.mark.parametrize("name", ["/usr/bin/kvm", "kvm", "'/usr/bin/kvm'", "100 ?  Sl  1:02 /usr/bin/kvm"])
+@pytest.mark.parametrize("next_option", [" ", " \\\n  "])
+def test_proxmox_calls_it_kvm(name: str, next_option: str) -> None:
+    """What ``qm showcmd`` prints, with and without ``--pretty``, and ``ps``."""
+    text = next_option.join((name, "-id 100", "-m size=1024,slots=255,maxmem=524288M", "-nodefaults")) + "\n"
+    assert [reader.name for reader in READERS if reader.recognises(text)] == ["QEMU's command line"]
+    facts = read_qemu_command(text, "vm.txt")
+    assert (facts.boot_memory, facts.max_memory, facts.slots, facts.architecture) == (GIB, 512 * GIB, 255, None)
+
+
+def test_a_word_kvm_is_no_command() -> None:
+    assert not reads_as_qemu_command("the module kvm needs -m 4 here; kvm: -m")
+
+
 @pytest.mark.parametrize(
     ("text", "where", "what"),
     [

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from sim.cli.main import main
 from sim.experiment.load import load
+from sim.machine.boot_layout import lay_out
 from sim.memory.zones import ZONE_NORMAL
 from sim.record.recorder import EventKind
 from sim.units import GIB
@@ -58,6 +59,27 @@ def test_the_cxl_machine_comes_out_of_its_lsmem_as_it_went_in(tmp_path: Path) ->
     assert shown(path).startswith(CXL)
     nodes = load(path, idle=True).combinations[0].machine.spec.nodes
     assert nodes[1].boot_memory == 16 * GIB
+
+
+CELLS = """\
+<domain type='kvm'>
+  <os><type arch='x86_64' machine='pc-i440fx-8.2'>hvm</type></os>
+  <cpu><numa><cell id='0' cpus='0-7' memory='64' unit='GiB'/><cell id='1' memory='16' unit='GiB'/></numa></cpu>
+</domain>
+"""
+
+
+def test_blocks_that_nodes_share_have_what_the_host_gave_each_node(tmp_path: Path) -> None:
+    """The blocks of node 0 make 66 GiB: block 1 begins with a GiB below the hole, block 32 ends with one of node 1."""
+    pasted, host, path = tmp_path / "lsmem.txt", tmp_path / "host.xml", tmp_path / "cxl.toml"
+    pasted.write_text(CXL)
+    host.write_text(CELLS)
+    imported(pasted, host, out=path)
+    machine = load(path, idle=True).combinations[0].machine.spec
+    assert [node.boot_memory for node in machine.nodes] == [64 * GIB, 16 * GIB]
+    assert not any("several zones" in line or "other blocks" in line for line in lay_out(machine).assumed)
+    assert "1  Normal      8  16G     16G" in shown(path)
+    assert shown(path).startswith(CXL)
 
 
 def test_cxl_memory_that_is_added_later_gets_the_same_blocks(tmp_path: Path) -> None:
