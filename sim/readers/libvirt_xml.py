@@ -63,7 +63,7 @@ def _domain(root: Element, faults: Faults) -> tuple[str, Element | None]:
     if root.tag == "domain":
         return "/domain", root
     inner = root.find("domain")
-    if inner is None:
+    if inner is None or not len(inner):
         place = f"/{shown(root.tag, quote='')}"
         faults.include([Fault(place, "is no libvirt domain, and holds none: expected <domain>")])
     return f"/{root.tag}/domain", inner

@@ -1,4 +1,7 @@
-"""``lsmem``'s table in all its forms: any columns, raw, pairs, without headings, with and without the summary."""
+"""``lsmem``'s table in all its forms: any columns, raw, pairs, without headings, with and without the summary.
+
+That of s390-tools, which came before util-linux's, too.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,17 @@ _SUMMARY: Final = re.compile(
     re.MULTILINE,
 )
 _PARAMETER: Final = re.compile(r"^[ \t]*Memmap on memory parameter:[ \t]*(?P<value>yes|no|force)[ \t]*$", re.MULTILINE)
+_OLD_HEADING: Final = re.compile(
+    r"^[ \t]*Address [Rr]ange[ \t]+Size \(MB\)[ \t]+State[ \t]+Removable[ \t]+Device.*$", re.MULTILINE
+)
+_OLD_ROW: Final = re.compile(
+    r"^[ \t]*(0x[0-9a-f]{1,16}-0x[0-9a-f]{1,15})[ef][ \t]+([0-9]{1,9})[ \t]+(\S+)[ \t]+(yes|no|-)(?:[ \t].*)?$",
+    re.MULTILINE,
+)
+_OLD_TOTAL: Final = re.compile(
+    r"^[ \t]*(Memory block size|Total o(?:n|ff)line memory)[ \t]*:[ \t]*([0-9]+) MB[ \t]*$", re.MULTILINE
+)
+_OLD_REST: Final = re.compile(r"^[ \t]*(?:=+|Memory device size[ \t]*:.*)$", re.MULTILINE)
 _MODES: Final = {"yes": "Y", "no": "N", "force": "force"}
 _STATES: Final = {
     "fuera de línea": "offline", "en línea": "online", "hors ligne": "offline", "en ligne": "online",
@@ -57,13 +71,15 @@ _WITHOUT_HEADINGS: Final = (COLUMNS[:5], COLUMNS[:7], (*COLUMNS[:5], "ZONES"), *
 
 def reads_as_lsmem(text: str) -> bool:
     """Whether there is a row, a heading or a summary of ``lsmem`` in ``text``."""
-    if _ROW.search(text) or _SUMMARY.search(text):
+    if _ROW.search(text) or _SUMMARY.search(text) or _OLD_TOTAL.search(text):
         return True
     return ("RANGE" in text or "BLOCK" in text) and any(_heading(line) or _pairs(line) for line in text.split("\n"))
 
 
 def read_lsmem(text: str, file: str) -> Facts:
     """Return what ``lsmem`` printed; other lines are passed over. InputError with all faults, by line."""
+    old = _OLD_HEADING.search(text) is not None
+    text = _as_now(text) if old else text
     rows: list[Row] = []
     faults: list[Fault] = []
     columns: tuple[str, ...] = ()
@@ -87,10 +103,23 @@ def read_lsmem(text: str, file: str) -> Facts:
         raise InputError(file, faults)
     lines = Places(text)
     facts = facts_of(file, rows, _summary(text, lines))
+    if old:
+        facts.architecture = "s390x"
+        facts.places["architecture"] = facts.places.get("blocks", "line 1")
     for match in _PARAMETER.finditer(text):
         facts.parameters["memmap_on_memory"] = _MODES[match["value"]]
         facts.places["parameters"] = lines.at(match.start())
     return facts
+
+
+def _as_now(text: str) -> str:
+    """Return what s390-tools' ``lsmem`` prints as util-linux's prints it, line by line.
+
+    Its sizes are in MiB, its last column has the host's increments, and some releases end a range a byte early.
+    """
+    text = _OLD_REST.sub("", _OLD_HEADING.sub("RANGE SIZE STATE REMOVABLE", text))
+    text = _OLD_ROW.sub(lambda row: f"{row[1]}f {row[2]}M {row[3]} {row[4]}", text)
+    return _OLD_TOTAL.sub(lambda total: f"{total[1]}: {total[2]}M", text)
 
 
 def _heading(line: str) -> tuple[str, ...]:

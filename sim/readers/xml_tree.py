@@ -60,5 +60,7 @@ def parse_xml(text: str, file: str) -> Element:
         parser.Parse(text.encode(errors="replace"), True)  # noqa: FBT003  it takes no names
     except expat.ExpatError as error:
         what = expat.ErrorString(error.code)
+        if error.code == expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]:
+            what = "a second document begins here, or something else follows the first; give one alone"
         raise InputError(file, [Fault(f"line {error.lineno}", f"is no well-formed XML: {what}")]) from error
     return builder.close()

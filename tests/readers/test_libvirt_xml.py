@@ -201,6 +201,8 @@ BOMB = """<?xml version="1.0"?>
         ("<domain>" + "<a>" * 100_000, "line 1", "nested more than 64 deep"),
         ("<domain>\n<memory>", "line 2", "no element found"),
         ("<domain>\ud800\0</domain>", "line 1", "not well-formed"),
+        ("<domain>\n</domain>\n<domain/>", "line 3", "a second document begins here"),
+        ("<domainCapabilities><domain>kvm</domain></domainCapabilities>", "/domainCapabilities", "no libvirt domain"),
         ("", "line 1", "no element found"),
         ("<html><body/></html>", "/html", "is no libvirt domain"),
         ("<domain/>", "/domain/memory", "is missing"),

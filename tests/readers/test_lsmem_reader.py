@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sim.faults import InputError
 from sim.readers.facts import BlockView
 from sim.readers.lsmem_rows import Size, parse_printed_size
+from sim.readers.lsmem_text import read_lsmem, reads_as_lsmem
 from sim.readers.reading import read_facts
 
 if TYPE_CHECKING:
@@ -344,3 +345,33 @@ def test_a_random_machine_as_the_real_tool_prints_it(
             assert seen.zones == view.zones
         if "REMOVABLE" in columns and view.state == "online":
             assert seen.removable == view.removable
+
+
+def test_the_table_of_s390_tools_reads_like_that_of_util_linux() -> None:
+    """Sizes are in MiB, the last column has no blocks, and some releases end a range a byte early."""
+    text = (
+        "linux2:~ # lsmem\n"
+        "Address Range                          Size (MB)  State    Removable  Device\n"
+        "===============================================================================\n"
+        "0x0000000000000000-0x000000001ffffffe        512  online   no         0-511\n"
+        "0x0000000020000000-0x000000002fffffff        256  online   yes        512-767\n"
+        "0x0000000030000000-0x000000003fffffff        256  offline  -          768-1023\n"
+        "\n"
+        "Memory device size  : 1 MB\n"
+        "Memory block size   : 256 MB\n"
+        "Total online memory : 768 MB\n"
+        "Total offline memory: 256 MB\n"
+    )
+    assert reads_as_lsmem(text)
+    facts = read_lsmem(text, "lsmem.txt")
+    assert (facts.architecture, facts.block_size) == ("s390x", 256 * MIB)
+    assert facts.blocks == (
+        BlockView(0, "online", removable=False),
+        BlockView(1, "online", removable=False),
+        BlockView(2, "online", removable=True),
+        BlockView(3, "offline"),
+    )
+    assert (facts.online_total, facts.offline_total) == (768 * MIB, 256 * MIB)
+    assert facts.places["blocks"] == "line 4 to line 6"
+    with pytest.raises(InputError, match=r"line 4: the range .* but the size says 256"):
+        read_lsmem(text.replace("      512  online", "      256  online"), "lsmem.txt")
