@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sim.faults import Fault, Faults, InputError
 from sim.readers.bounds import no_node, no_size
 from sim.readers.facts import Facts, Remark, ZoneView
+from sim.readers.kernel_words import architecture_of_release
 from sim.readers.pasted import Places
 from sim.units import KIB
 
@@ -25,6 +26,7 @@ _FIGURE: Final = re.compile(r"\b(min|low|high|present|managed):[ \t]*([0-9]{1,15
 _FREE_LIST: Final = re.compile(r"\b(?:DMA|DMA32|Normal|HighMem|Movable): [0-9]+\*([1-9][0-9]{0,3})kB")
 _INVOKED: Final = re.compile(r"(\S{1,40}) invoked oom-killer:[^\n]{0,300}?order=(-?[0-9]{1,3})")
 _KILLED: Final = re.compile(r"Out of memory:? Kill(?:ed)? process ([0-9]{1,10}) \(([^)\n]{0,40})\)")
+_KERNEL: Final = re.compile(r"\b(?:Not tainted|Tainted: [A-Z ]{1,40}) ([2-9]\.[0-9]{1,3}[\w.+~-]{0,80}) #")
 _LONGEST_ZONE: Final = 3000
 _MOST_KILLED: Final = 5
 _WHOLE: Final = frozenset(("free", "min", "present"))
@@ -67,6 +69,12 @@ def read_mem_info(text: str, file: str) -> Facts:
     facts.zones = tuple(_zone(zone, page, lines, faults) for zone in whole[-1])
     faults.raise_if_any(file)
     facts.places["zones"] = f"{lines.at(begin)} onwards"
+    if match := next(iter(deque(_KERNEL.finditer(text), 1)), None):
+        facts.kernel = match[1]
+        facts.places["kernel"] = lines.at(match.start())
+        facts.architecture = architecture_of_release(match[1])
+        if facts.architecture is not None:
+            facts.places["architecture"] = facts.places["kernel"]
     facts.remarks += _killed(text, lines)
     return facts
 

@@ -9,9 +9,9 @@ from sim.devices.specs import DaxSpec, VirtioMemSpec
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import AttachedDevice, BlockRun, MachineState, ZoneBounds
 from sim.machine.state_plugged import piece_on
-from sim.memory.zones import NR_ZONES, ZONE_LABELS, ZONE_MOVABLE
+from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES
-from sim.snapshot.account import Assumed, Left
+from sim.snapshot.account import Assumed
 from sim.snapshot.block_map import shown_blocks
 from sim.snapshot.block_zones import Spans, places, zone_number
 from sim.snapshot.boot_blocks import (
@@ -254,17 +254,38 @@ def _zone_bounds(draft: Draft, runs: Sequence[BlockRun], blocks: BlockMap) -> tu
         evidence.account.conflicts.append(f"{said.source}: {wrong}. The blocks are believed; zones are left out")
         return ()
     bounds = tuple(
-        ZoneBounds(zone.node, number, zone.start, zone.spanned, zone.present, zone.managed, zone.cma)
-        for zone in said.value
-        if zone.start is not None and zone.spanned and zone.present is not None
-        if (number := zone_number(zone.zone)) is not None
+        found for zone in said.value if (found := _bounds(zone, runs, draft, blocks.block_size // page)) is not None
     )
-    if bounds:
+    if bounds and any(zone.start is None and zone.present for zone in said.value):
+        evidence.take("pages of zones; their bounds are those of the blocks", said)
+    elif bounds:
         evidence.take("bounds and pages of zones", said)
-    else:
-        what = "pages of zones: where they begin does not stand there. They do not contradict the blocks"
-        evidence.account.left.append(Left(said.source, what))
     return bounds
+
+
+def _bounds(zone: ZoneView, runs: Sequence[BlockRun], draft: Draft, pages: int) -> ZoneBounds | None:
+    """Return a zone's bounds; those of its blocks, of ``pages`` each, where it does not say. None for an empty one."""
+    number = zone_number(zone.zone)
+    if number is None or zone.present is None:
+        return None
+    start, spanned = zone.start, zone.spanned
+    if start is None and zone.present:
+        own = [run for run in runs if (run.node, run.state) == (zone.node, number)]
+        shared = any(run.node == zone.node and run.state == SEVERAL_ZONES and not run.first for run in runs)
+        isa = draft.kernel.built_for.dma_end // draft.kernel.page_size if shared else 0
+        if number == ZONE_DMA and shared and not own:
+            start, end = 1, isa
+        elif own:
+            start = isa if own[0].first == 1 and shared else own[0].first * pages
+            end = own[-1].end * pages
+            if any((run.first, run.node, run.state) == (own[-1].end, zone.node, SEVERAL_ZONES) for run in runs):
+                end = min(max(end, start + zone.present), end + pages)  # it ends in that block
+        else:
+            return None
+        spanned = end - start
+    if start is None or not spanned or spanned < zone.present:
+        return None
+    return ZoneBounds(zone.node, number, start, spanned, zone.present, zone.managed, zone.cma)
 
 
 def _missing(said: Said, runs: Sequence[BlockRun]) -> str | None:

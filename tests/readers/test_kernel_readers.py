@@ -166,6 +166,20 @@ REPORT = (
 )
 
 
+@pytest.mark.parametrize(
+    ("line", "kernel", "architecture"),
+    [
+        ("CPU: 1 PID: 12 Comm: a Not tainted 6.16.9+deb14-amd64 #1 PREEMPT(lazy)", "6.16.9+deb14-amd64", "x86_64"),
+        ("CPU: 0 PID: 9 Comm: b Kdump: loaded Tainted: G        W       4.9.0+ #102", "4.9.0+", None),
+    ],
+)
+def test_an_out_of_memory_report_names_the_kernel(
+    tmp_path: Path, line: str, kernel: str, architecture: str | None
+) -> None:
+    (facts,) = read("\n".join((line, *REPORT)), tmp_path)
+    assert (facts.kernel, facts.architecture, facts.places["kernel"]) == (kernel, architecture, "line 1")
+
+
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_an_out_of_memory_report(tmp_path: Path, prefix: str) -> None:
     (facts,) = read("".join(f"{prefix}{line}\n" for line in REPORT), tmp_path)
