@@ -40,8 +40,14 @@ _FIELDS: Final = {
 """What is taken of a device, by QEMU's names. ``size`` of one that has a ``max-size`` says what is plugged of it."""
 
 
+_LOGGED = re.compile(r'\{\\+"return\\+": ?(?:\[\{\\+"type|\{\\+"base-memory)[^\n]*')
+"""An answer within a string: how Kata's runtime logs it."""
+
+
 def reads_as_memory_devices(text: str) -> bool:
     """Whether ``text`` looks like what the monitor prints of memory devices, for people or as JSON."""
+    if _LOGGED.search(text):
+        return True
     if '"memdev"' in text or '"base-memory"' in text or '"memaddr"' in text:
         return True
     return any(_DEVICE.fullmatch(line) or _SUMMARY.fullmatch(line) for line in text.splitlines())
@@ -55,6 +61,8 @@ def read_memory_devices(text: str, file: str) -> Facts:
     facts, faults = Facts(file, "qemu"), Faults()
     devices: list[DeviceFacts] = []
     sizes: dict[str, tuple[str, object]] = {}
+    if logged := list(_LOGGED.finditer(text)):
+        text = "\n" * text.count("\n", 0, logged[-1].start()) + _unescaped(logged[-1][0])
     reader = _answers if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")) else _paragraphs
     for where, kind, values in reader(text, file):
         if kind:
@@ -68,6 +76,15 @@ def read_memory_devices(text: str, file: str) -> Facts:
         facts.places["boot_memory"] = where
     faults.raise_if_any(file)
     return facts
+
+
+def _unescaped(text: str) -> str:
+    """Return the answer that ``text`` begins with, without the backslashes before its quotes."""
+    plain = re.sub(r'\\+"', '"', text)
+    try:
+        return plain[: json.JSONDecoder().raw_decode(plain)[1]]
+    except (ValueError, RecursionError):
+        return plain
 
 
 def _paragraphs(text: str, _file: str) -> Iterator[tuple[str, str, Mapping[str, object]]]:

@@ -122,3 +122,18 @@ def test_what_is_wrong_is_told_with_its_place(text: str, where: str, what: str) 
         read_memory_devices(text, "x")
     assert caught.value.faults[0].key == where
     assert what in caught.value.faults[0].what
+
+
+def test_an_answer_that_kata_logged_is_read_the_last_of_several() -> None:
+    dimm = (
+        r"{\"type\": \"dimm\", \"data\": {\"memdev\": \"/objects/mem1\", \"hotplugged\": true, \"addr\": 4294967296, "
+    )
+    dimm += r"\"hotpluggable\": true, \"size\": 1073741824, \"slot\": 1, \"node\": 0, \"id\": \"dimmmem1\"}}"
+    line = 'time="2019-03-29T18:11:02Z" level=info msg="{}" arch=amd64 subsystem=qmp\n'
+    text = line.replace("{}", r"{\"return\": []}") + line.replace("{}", rf"{{\"return\": [{dimm}]}}")
+    assert reads_as_memory_devices(text)
+    (device,) = read_memory_devices(text, "kata.log").devices
+    assert device[:5] == ("dimmmem1", "dimm", 1 << 30, 0, 1 << 32)
+    assert not reads_as_memory_devices(line.replace("{}", r"{\"return\": {}}"))
+    with pytest.raises(InputError):
+        read_memory_devices(text.replace("]}", ""), "kata.log")
