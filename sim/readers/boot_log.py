@@ -19,7 +19,8 @@ from sim.units import KIB
 _VERSION: Final = re.compile(r"\bLinux version ([2-9]\.[0-9]{1,3}[\w.+~-]{0,80})([^\n]*)")
 _ARCHITECTURE: Final = re.compile(r"\b(x86_64|aarch64|s390x|powerpc64le|riscv64|loongarch64)-")
 _MEMORY: Final = re.compile(r"\bMemory: ([0-9]+)[Kk]/([0-9]+)[Kk] available(?:\s{1,40}\(([^)]{0,600}))?")
-_PART: Final = re.compile(r"([0-9]{1,15})[Kk] (absent|reserved|cma-reserved)\b")
+_PART: Final = re.compile(r"([0-9]{1,15})[Kk] (absent|reserved|cma-reserved|init)\b")
+_FREEING: Final = re.compile(r"\bFreeing ([^\n:]{1,60}?) memory: ([0-9]{1,12})K\b")
 _NODE_RANGE: Final = re.compile(r"\bnode[ \t]+([0-9]{1,9}): \[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]")
 _IN_A_LOG: Final = re.compile(r"(?:\b[Kk]ernel command|(?:^|[\]:>] {0,9})Command) line: *(\S[^\n]*)", re.MULTILINE)
 _SIGNS: Final = (
@@ -52,6 +53,7 @@ def read_boot_log(text: str, file: str) -> Facts:
         facts.places["cmdline"] = lines.at(match.start())
     if match := _MEMORY.search(text, begin):
         _take_memory(facts, match, lines.at(match.start()), faults)
+        _take_freed(facts, match, text)
     nodes: dict[int, int] = {}
     for match in _NODE_RANGE.finditer(text, begin):
         size = int(match[3], 16) - int(match[2], 16) + 1
@@ -101,3 +103,14 @@ def _take_memory(facts: Facts, match: re.Match[str], where: str, faults: Faults)
     if "cma-reserved" in parts:
         facts.cma_reserved = parts["cma-reserved"]
         facts.places["cma_reserved"] = where
+
+
+def _take_freed(facts: Facts, match: re.Match[str], text: str) -> None:
+    """Set what the kernel says that it frees after the line, or else its init section, which it always frees."""
+    said = {what: int(size) * KIB for what, size in _FREEING.findall(text, match.end())}
+    if not any("unused kernel" in what or "initmem" in what for what in said):
+        said["init"] = next((int(size) * KIB for size, name in _PART.findall(match[3] or "") if name == "init"), 0)
+    freed = sum(said.values())
+    if facts.reserved is not None and 0 < freed <= facts.reserved:
+        facts.freed = freed
+        facts.places["freed"] = facts.places["reserved"]

@@ -89,9 +89,10 @@ class Facts:
 
     ``meminfo`` holds ``/proc/meminfo`` by its names, in bytes; ``free`` what ``free`` prints, by its columns
     (``total``, ``used``, ``free``, ``shared``, ``buff/cache``, ``available``), in bytes. ``memory_available`` and
-    ``memory_known`` are the two figures of the boot log's "Memory:" line. ``auto_online_blocks`` and ``parameters``
-    (of ``memory_hotplug``, by name) are as sysfs has them. ``boot_memory`` and ``max_memory`` are the host's words,
-    ``machine_type`` QEMU's name of the machine (``pc-q35-9.2``).
+    ``memory_known`` are the two figures of the boot log's "Memory:" line, ``reserved`` what of the second is not to be
+    had then, and ``freed`` what of that the kernel gives back before it starts ``init``. ``auto_online_blocks`` and
+    ``parameters`` (of ``memory_hotplug``, by name) are as sysfs has them. ``boot_memory`` and ``max_memory`` are the
+    host's words, ``machine_type`` QEMU's name of the machine (``pc-q35-9.2``).
     """
 
     file: str
@@ -111,6 +112,7 @@ class Facts:
     memory_available: int | None = None
     memory_known: int | None = None
     reserved: int | None = None
+    freed: int | None = None
     cma_reserved: int | None = None
     cmdline: str | None = None
     kernel: str | None = None

@@ -79,7 +79,7 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
     found = figures(evidence)
     guest = None
     if found is not None:
-        guest = without_added(found, machine.boot_memory, started.added, machine.page_size, evidence)
+        guest = without_added(found, machine, started.added, evidence)
     if guest is None:
         what = "what the guest's kernel and an idle system use is what Debian's do"
         evidence.account.assumed.append(Assumed(what, "free, /proc/meminfo, or preset in [guest]"))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sim.pages import STRUCT_PAGE_BYTES
+from sim.guest.boot import idle_pcp_pages
+from sim.guest.parameters import parameters_for_kernel
+from sim.pages import PAGE_SIZES, STRUCT_PAGE_BYTES
 from sim.snapshot.account import Assumed
 from sim.units import MIB, format_size
 
 if TYPE_CHECKING:
+    from sim.machine.spec import MachineSpec
     from sim.snapshot.evidence import Evidence, Said
 
 _ROUNDED: Final = 0.06
@@ -21,15 +24,19 @@ _MOST_RESERVE: Final = 256 * MIB
 
 
 class Figures(NamedTuple):
-    """``mem_total`` and ``used`` (without cache; None: not known) in bytes, and where they stand."""
+    """``mem_total`` and ``used`` (without cache; None: not known) in bytes, and where they stand.
+
+    ``at_boot``: as it was before anything was added.
+    """
 
     mem_total: int
     used: int | None
     said: Said
+    at_boot: bool = False
 
 
 def figures(evidence: Evidence) -> Figures | None:
-    """Return what ``/proc/meminfo``, or else ``free``, says of all memory; None without either."""
+    """Return what ``/proc/meminfo``, or else ``free``, the boot log or zones say of all memory; None without any."""
     meminfo, free = evidence.first("meminfo"), evidence.first("free")
     found = [
         Figures(said.value["MemTotal"], _used_by_meminfo(said.value), said)
@@ -41,16 +48,49 @@ def figures(evidence: Evidence) -> Figures | None:
         for said in (free,)
         if said is not None and "total" in said.value
     ]
+    found += _by_boot_log(evidence)
+    found += _by_zones(evidence)
     if not found:
         return None
     first = found[0]
     for other in found[1:]:
-        if abs(first.mem_total - other.mem_total) > _ROUNDED * first.mem_total:
+        if not other.at_boot and abs(first.mem_total - other.mem_total) > _ROUNDED * first.mem_total:
             evidence.account.conflicts.append(
                 f"total memory: {format_size(first.mem_total)} ({first.said.source}); {format_size(other.mem_total)}"
                 f" ({other.said.source}). The first is taken"
             )
     return first if first.used is not None else next((each for each in found if each.used is not None), first)
+
+
+def _by_boot_log(evidence: Evidence) -> list[Figures]:
+    """Return what the line "Memory:" leaves for MemTotal, with what the kernel frees before it starts ``init``.
+
+    CMA is not reserved then, and counts as in MemTotal.
+    """
+    return [
+        Figures(said.value - facts.reserved + (facts.freed or 0), None, said, at_boot=True)
+        for said in evidence.all("memory_known")
+        if (facts := said.facts).reserved is not None
+    ][:1]
+
+
+def _by_zones(evidence: Evidence) -> list[Figures]:
+    """Return the managed pages of all zones, which MemTotal is, where each that has pages says how many."""
+    said = evidence.zones()
+    zones = [] if said is None else [zone for zone in said.value if zone.present]
+    if said is None or not zones or any(zone.managed is None for zone in zones):
+        return []
+    page_size = evidence.first("page_size")
+    page = PAGE_SIZES[0] if page_size is None else page_size.value
+    return [Figures(sum(zone.managed for zone in zones) * page, None, said)]
+
+
+def idle_use(mem_total: int, series: tuple[int, int]) -> int:
+    """Return what ``free`` calls used on an idle system with a kernel of Debian's, as the presets have it."""
+    parameters = parameters_for_kernel(series)
+    page = parameters.geometry.size
+    lists = idle_pcp_pages(mem_total // page, parameters) * page
+    return lists + parameters.idle_use_bytes + int(parameters.idle_use_share * mem_total)
 
 
 def _used_by_meminfo(values: dict[str, int]) -> int | None:
@@ -76,14 +116,14 @@ def _used_by_free(values: dict[str, int]) -> int | None:
     return used if used is not None and used + free < values["total"] else None
 
 
-def without_added(
-    found: Figures, boot_memory: int, added: int | None, page_size: int, evidence: Evidence
-) -> dict[str, int] | None:
+def without_added(found: Figures, machine: MachineSpec, added: int | None, evidence: Evidence) -> dict[str, int] | None:
     """Return the keys of ``[guest] as``: what ``free`` would print if the ``added`` bytes were not online.
 
     ``added`` is None where it is not known how much there is. None, said, where nothing can be made of the figures.
     """
     account = evidence.account
+    boot_memory, page_size = machine.boot_memory, machine.page_size
+    added = 0 if found.at_boot else added
     if added is None:
         account.unknown.append(
             f"{found.said.source}: how much of MemTotal is added memory; no file lists the blocks that are online. The"
@@ -97,18 +137,22 @@ def without_added(
             f" is not what a guest with {format_size(boot_memory)} of boot memory has. It is left out"
         )
         return None
-    if found.used is None:
-        account.unknown.append(f"{found.said.source}: how much is in use, cache left out")
-        return None
-    # The memmap of added memory is in use too, and the simulation counts it by itself.
-    used = max(0, found.used - added // page_size * STRUCT_PAGE_BYTES)
-    used = min(used, total - 1)
     less = f", less {format_size(added)} that were added" if added else ""
-    evidence.take(f"the guest's MemTotal {format_size(total)} and {format_size(used)} in use{less}", found.said)
-    account.assumed.append(
-        Assumed("all that is in use is the guest's own, not a load that comes and goes", "used in [guest] as")
-    )
-    return {"mem_total": total, "used": used, "boot_memory": boot_memory}
+    if found.used is None:
+        used = min(idle_use(total, machine.kernel_series), total // 2)
+        evidence.take(f"the guest's MemTotal {format_size(total)}{less}", found.said)
+        what = f"{used // MIB}MiB in use, cache left out, as on an idle system with Debian's kernel"
+        account.assumed.append(Assumed(what, "free, /proc/meminfo, or used in [guest] as"))
+    else:
+        # The memmap of added memory is in use too, and the simulation counts it by itself.
+        used = max(0, found.used - added // page_size * STRUCT_PAGE_BYTES)
+        used = min(used, total - 1)
+        evidence.take(f"the guest's MemTotal {format_size(total)} and {format_size(used)} in use{less}", found.said)
+        account.assumed.append(
+            Assumed("all that is in use is the guest's own, not a load that comes and goes", "used in [guest] as")
+        )
+    # The machine takes away what it keeps for a kernel after a crash, which MemTotal is without.
+    return {"mem_total": total + machine.crashkernel, "used": used, "boot_memory": boot_memory}
 
 
 def likely_boot_memory(mem_total: int) -> int:

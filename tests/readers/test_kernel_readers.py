@@ -126,7 +126,22 @@ def test_a_boot_log(tmp_path: Path, prefix: str) -> None:
     assert facts.places == {
         "kernel": "line 1", "architecture": "line 1", "cmdline": "line 2", "nodes": "line 5", "bare_metal": "line 8",
         "memory_available": "line 10", "memory_known": "line 10", "reserved": "line 10", "cma_reserved": "line 10",
+        "freed": "line 10",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("later", "freed"),
+    [
+        ((), 4148),
+        (("Freeing initrd memory: 20000K", "Freeing unused kernel image (initmem) memory: 2628K"), 22628),
+        (("Freeing SMP alternatives memory: 32K",), 4180),
+        (("Freeing initrd memory: 200000K",), None),
+    ],
+)
+def test_what_a_kernel_frees_before_init(tmp_path: Path, later: tuple[str, ...], freed: int | None) -> None:
+    (facts,) = read("\n".join((*BOOT, *later)) + "\n", tmp_path)
+    assert facts.freed == (None if freed is None else freed * KIB)
 
 
 def test_the_memory_line_of_other_kernels(tmp_path: Path) -> None:

@@ -87,10 +87,38 @@ def test_mem_total_alone_makes_a_machine_of_a_round_size(total: int, boot_memory
 def test_cache_is_not_in_use_whatever_a_version_of_free_calls_used(cells: dict[str, int], used: int | None) -> None:
     free = {"total": 108 * MIB, **{name: mib * MIB for name, mib in cells.items()}}
     found = imported(Facts("free", "free", free=free))
-    assert (found.figures or {}).get("used") == (None if used is None else used * MIB)
-    assert ("free: how much is in use, cache left out" in found.account.unknown) == (used is None)
-    debian = "what the guest's kernel and an idle system use is what Debian's do"
-    assert (debian in [each.what for each in found.account.assumed]) == (used is None)
+    assert found.figures is not None
+    assert found.figures["mem_total"] == 108 * MIB
+    as_debian = [each.what for each in found.account.assumed if each.what.endswith("idle system with Debian's kernel")]
+    assert len(as_debian) == (used is None)
+    if used is not None:
+        assert found.figures["used"] == used * MIB
+
+
+def test_what_is_kept_for_a_kernel_after_a_crash_is_not_taken_away_twice() -> None:
+    free = {"total": 900 * MIB, "used": 30 * MIB, "free": 850 * MIB, "buff/cache": 20 * MIB}
+    line = Facts("cmdline", "cmdline", cmdline="crashkernel=64M")
+    found = imported(Facts("free", "free", free=free), line, boot_memory=GIB)
+    assert found.machine.crashkernel == 64 * MIB
+    assert found.figures == {"mem_total": 964 * MIB, "used": 30 * MIB, "boot_memory": GIB}
+
+
+def test_the_boot_log_and_the_managed_pages_of_zones_tell_mem_total() -> None:
+    log = Facts("dmesg", "boot log", memory_known=GIB - 520 * KIB, reserved=57812 * KIB, freed=2628 * KIB)
+    found = imported(log)
+    assert found.figures is not None
+    assert found.figures["mem_total"] == (1048056 - 57812 + 2628) * KIB
+    later = {"total": 1150 * MIB, "used": 60 * MIB, "free": 1000 * MIB, "buff/cache": 90 * MIB}
+    assert imported(log, Facts("free", "free", free=later)).account.conflicts != []
+    zones = tuple(
+        ZoneView(0, name, present=present, managed=managed)
+        for name, present, managed in (("DMA", 3990, 3840), ("DMA32", 782288, 695617), ("Normal", 1310720, 1261436))
+    )
+    found = imported(Facts("oom", "Mem-Info", zones=zones))
+    assert found.figures is not None
+    assert found.figures["mem_total"] == (3840 + 695617 + 1261436) * 4 * KIB
+    unknown = (*zones[:2], zones[2]._replace(managed=None))
+    assert imported(Facts("oom", "Mem-Info", zones=unknown)).figures is None
 
 
 def test_two_totals_that_differ_are_told_once() -> None:
