@@ -109,12 +109,6 @@ class UserSpaceRules:
     tries: int = 1
     try_again_us: int = 0
 
-    @property
-    def patience_us(self) -> int:
-        """Microseconds after which a block that is there has had its last try, beside the work that is done."""
-        delay = max((rule.delay_us for rule in self.rules), default=0)
-        return self.begins_us + delay + (self.tries - 1) * self.try_again_us
-
 
 class Foresight(Protocol):
     """What a policy may know that overrides :meth:`Policy.foresee`: the clock, and what would happen."""

@@ -44,7 +44,8 @@ def validate(file: str, *, as_json: bool, probe: bool) -> None:
     click.echo(f"  runs       {cells}: {times}")
     if seconds is not None:
         click.echo(f"  time       about {_duration(seconds)} on one core")
-    print_notes(standard_console(), experiment.notes)
+    if experiment.notes:
+        print_notes(standard_console(), experiment.notes)
 
 
 def _as_json(experiment: Experiment, seconds: float | None) -> dict[str, object]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from sim.experiment.settings import GuestSettings, MachineSettings
     from sim.faults import Faults
 
-MODELS: Final = ("none", "linux")
 _OF_THE_MACHINE: Final = ("series", "geometry")
 _BY_ANNOTATION: Final[dict[str, ParameterType]] = {
     "int": Whole(),

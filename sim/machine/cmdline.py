@@ -15,6 +15,7 @@ from sim.machine.architecture import X86_64
 from sim.machine.cmdline_effects import not_modelled
 from sim.machine.cmdline_words import split
 from sim.machine.crashkernel import CrashKernel
+from sim.memory.zones import ONLINE_TYPE_BY_WORD
 from sim.units import KIB, MEMORY_LIMIT, format_size
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from sim.machine.architecture import Architecture
     from sim.machine.cmdline_words import Word
 
-ONLINE_TYPES: Final = ("offline", "online", "online_kernel", "online_movable")
 ONLINE_POLICIES: Final = ("contig-zones", "auto-movable")
 LONGEST: Final = 64 * KIB
 """Characters; no kernel takes as many, and most take 2048 or 4096."""
@@ -269,8 +269,8 @@ class _Reader:
 
     def default_state(self, word: Word, value: str) -> str | None:
         """``mhp_online_type_from_str``: a word that is none of these leaves the kernel's own."""
-        if value not in ONLINE_TYPES:
-            return f"{_IGNORED}: it is none of {', '.join(ONLINE_TYPES)}"
+        if value not in ONLINE_TYPE_BY_WORD:
+            return f"{_IGNORED}: it is none of {', '.join(ONLINE_TYPE_BY_WORD)}"
         self._of_policy("default_state", value, word)
         return None
 

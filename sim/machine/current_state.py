@@ -10,13 +10,13 @@ from sim.devices.found_sub_blocks import partly_plugged
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.devices.virtio_mem import VirtioMem
 from sim.machine.address_map import LinuxNodes
-from sim.machine.state import LOST, UNBOUND, AttachedDevice, BlockRun, MachineState, PartlyPlugged, ZoneBounds
+from sim.machine.state import LOST, UNBOUND, AttachedDevice, BlockRun, MachineState, PartlyPlugged, ZoneBounds, joined
 from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE, BlockTable
 from sim.memory.zones import NR_ZONES
 from sim.record.run_result import SEVERAL_ZONES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sim.devices.dimm import Dimm
     from sim.devices.specs import DeviceSpec
@@ -34,7 +34,9 @@ def state_now(memory: Memory, devices: Iterable[tuple[DeviceSpec, Dimm | Dax | V
         for zone in memory.zone_by_code
         if zone is not None and zone.present
     ]
-    return MachineState(_runs(memory), tuple(sorted(zones)), tuple(_attached(spec, device) for spec, device in devices))
+    return MachineState(
+        joined(_blocks(memory)), tuple(sorted(zones)), tuple(_attached(spec, device) for spec, device in devices)
+    )
 
 
 def starting_from(machine: MachineSpec, state: MachineState) -> MachineSpec:
@@ -49,19 +51,14 @@ def starting_from(machine: MachineSpec, state: MachineState) -> MachineSpec:
     return replace(machine, nodes=nodes, cold_dimms=(), state=state)
 
 
-def _runs(memory: Memory) -> tuple[BlockRun, ...]:
+def _blocks(memory: Memory) -> Iterator[BlockRun]:
+    """Yield every block as a run of its own."""
     blocks = memory.blocks
-    runs: list[BlockRun] = []
     for block in blocks.ids():
         code = blocks.where[block]
         zone = memory.zone_by_code[code] if code > BLOCK_MIXED else None
         state = zone.type if zone is not None else NR_ZONES if code == BLOCK_OFFLINE else SEVERAL_ZONES
-        alone = BlockRun(block, 1, blocks.node[block], state, bool(blocks.flags[block] & BlockTable.EARLY))
-        if runs and runs[-1].end == block and runs[-1][2:] == alone[2:]:
-            runs[-1] = runs[-1]._replace(blocks=runs[-1].blocks + 1)
-        else:
-            runs.append(alone)
-    return tuple(runs)
+        yield BlockRun(block, 1, blocks.node[block], state, bool(blocks.flags[block] & BlockTable.EARLY))
 
 
 def _attached(spec: DeviceSpec, device: Dimm | Dax | VirtioMem) -> AttachedDevice:

@@ -35,7 +35,7 @@ _MAX_BLOCK_SIZE: Final = 2 * GIB
 _MAX_SLOTS: Final = 4096  # far beyond any VMM, so that a limit of the guest can be looked for behind the machine's
 _LOG_BUFFER_MAX: Final = 1 << 31
 DEFAULT_SERIES: Final = "6.1"
-_FIRST_SERIES: Final = (5, 15)
+FIRST_SERIES: Final = (5, 15)
 _CMA_PER_NODE_SINCE: Final = (7, 0)  # CONFIG_CMA_SIZE_PERNUMA: recorded of 7.3, absent in 6.12
 _LEAST_LOW_MEMORY: Final = 16 * MIB
 _LIMITS: Final = {"mem": MEMORY_LIMIT, "max_ram_below_4g": 4 * GIB}
@@ -180,7 +180,7 @@ class MachineSpec:
         return self.kernel_series >= _CMA_PER_NODE_SINCE if self.cma_per_node is None else self.cma_per_node
 
     def _series_or_first(self) -> tuple[int, int]:
-        return self.kernel_series if _SERIES.fullmatch(self.kernel) else _FIRST_SERIES
+        return self.kernel_series if _SERIES.fullmatch(self.kernel) else FIRST_SERIES
 
     def _architecture_faults(self) -> Iterator[Fault]:
         if self.architecture is not None and self.architecture not in ARCHITECTURES:
@@ -205,7 +205,7 @@ class MachineSpec:
         if self.cold_devices:
             yield from cold_device_faults(self)
         series = _SERIES.fullmatch(self.kernel)
-        if series is None or (int(series[1]), int(series[2])) < _FIRST_SERIES:
+        if series is None or (int(series[1]), int(series[2])) < FIRST_SERIES:
             yield Fault("kernel", f"{self.kernel!r} is not a kernel series from 5.15 on, such as '6.1' or '6.12'")
         if not 0 <= self.slots <= _MAX_SLOTS:
             yield Fault("slots", f"{self.slots} is not a number of DIMM slots from 0 to {_MAX_SLOTS}")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.devices.specs import DAX_STATES, VirtioMemSpec, ranges_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sim.devices.specs import DeviceSpec
 
@@ -47,6 +48,8 @@ class BlockRun(NamedTuple):
 
     def cut(self, first: int, end: int) -> BlockRun:
         """Return what of it lies in [first, end), which has to be some."""
+        if first <= self.first and self.end <= end:
+            return self
         low = max(first, self.first)
         return self._replace(first=low, blocks=min(end, self.end) - low)
 
@@ -113,6 +116,18 @@ class MachineState:
     seen: tuple[SeenRun, ...] = ()
 
 
+def joined(runs: Iterable[BlockRun]) -> tuple[BlockRun, ...]:
+    """Return ascending ``runs`` with those that follow each other and are alike made one."""
+    found: list[BlockRun] = []
+    for run in runs:
+        last = found[-1] if found else None
+        if last is not None and last.end == run.first and last[2:] == run[2:]:
+            found[-1] = last._replace(blocks=last.blocks + run.blocks)
+        else:
+            found.append(run)
+    return tuple(found)
+
+
 def run_of(runs: Sequence[BlockRun], block: int) -> BlockRun | None:
     """Return the one of ascending ``runs`` that ``block`` is in, None where there is none."""
     at = bisect_right(runs, block, key=lambda run: run.first) - 1
@@ -152,8 +167,9 @@ def block_ranges(spec: DeviceSpec, block_bytes: int) -> list[tuple[int, int]]:
     return [(-(-start // block_bytes), (start + length) // block_bytes) for start, length in ranges]
 
 
+@lru_cache(maxsize=2)  # a state of many thousands of runs is asked about again and again while one machine is made
 def ownership(state: MachineState, block_bytes: int) -> Ownership:
-    """Return whose each block is. Devices must not overlap, and have an address."""
+    """Return whose each block is; nobody may change it. Devices must not overlap, and have an address."""
     ranges = sorted(
         (first, end, number, part)
         for number, device in enumerate(state.devices)

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
+def source(file: str, place: str) -> str:
+    """Return a file and a place in it as one text."""
+    return f"{file}, {place}" if place else file
+
+
 class Taken(NamedTuple):
     """``what`` the machine has, and the ``file`` and the ``place`` in it that say so."""
 
@@ -16,7 +21,7 @@ class Taken(NamedTuple):
     @property
     def source(self) -> str:
         """File and place as one text."""
-        return f"{self.file}, {self.place}" if self.place else self.file
+        return source(self.file, self.place)
 
 
 class Assumed(NamedTuple):

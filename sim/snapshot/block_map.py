@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.memory.zones import ZONE_BY_LABEL
 from sim.record.run_result import SEVERAL_ZONES
+from sim.snapshot.zone_totals import OFFLINE, SEVERAL
 from sim.units import GIB, MIB, format_size
 
 if TYPE_CHECKING:
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from sim.readers.facts import BlockView
     from sim.snapshot.evidence import Evidence, Said
 
-OFFLINE: Final = "offline"
-_SEVERAL: Final = "none"
-_ZONES: Final = {label.lower(): int(zone) for label, zone in ZONE_BY_LABEL.items()} | {_SEVERAL: SEVERAL_ZONES}
+_ZONES: Final = {label.lower(): int(zone) for label, zone in ZONE_BY_LABEL.items()} | {SEVERAL.lower(): SEVERAL_ZONES}
 _EXAMPLES: Final = 3
 _SMALLEST: Final = 2 * MIB
 _LARGEST: Final = 2 * GIB
@@ -37,11 +36,6 @@ class BlockMap:
 
     block_size: int
     blocks: dict[int, Block]
-
-    @property
-    def online_bytes(self) -> int:
-        """Bytes of all blocks that are online."""
-        return sum(block.online for block in self.blocks.values()) * self.block_size
 
 
 def block_map(evidence: Evidence) -> BlockMap | None:

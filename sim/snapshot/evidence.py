@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sim.faults import Faults
-from sim.snapshot.account import Account, Left, Taken
+from sim.snapshot.account import Account, Left, Taken, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -26,7 +26,7 @@ class Said(NamedTuple):
     @property
     def source(self) -> str:
         """File and place as one text."""
-        return Taken("", self.facts.file, self.place).source
+        return source(self.facts.file, self.place)
 
 
 class Evidence:
@@ -37,7 +37,7 @@ class Evidence:
         self.account: Final = Account()
         self.faults: Final = Faults()
         for each in facts:
-            self.account.left += [Left(f"{each.file}, {remark.where}", remark.what) for remark in each.remarks]
+            self.account.left += [Left(source(each.file, remark.where), remark.what) for remark in each.remarks]
 
     def all(self, field: str) -> Iterator[Said]:
         """Yield every value of a field of :class:`sim.readers.facts.Facts` that is set."""

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from sim.faults import Fault, InputError
+from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE
 from sim.pages import PAGE_SIZES, SMALLEST_PAGE
 from sim.snapshot.picture import DeviceView, Picture, Ratio
 from sim.snapshot.zone_totals import OFFLINE, SEVERAL, block_totals
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from sim.readers.facts import BlockView, DeviceFacts, Facts, ZoneView
 
-MOVABLE = "Movable"
+_MOVABLE = ZONE_LABELS[ZONE_MOVABLE]
 _ATTRIBUTES = ("zones", "node", "removable", "phys_device")
 
 
@@ -123,12 +124,12 @@ def _ratio(picture: Picture, *, by_zones: bool) -> tuple[Ratio | None, list[str]
     """Return MOVABLE against KERNEL, by the zones' pages or else in whole blocks, and what is to be said of it."""
     if by_zones:
         present = [(zone.zone, zone.present or 0) for zone in picture.zones]
-        movable = sum(pages for zone, pages in present if zone == MOVABLE) * picture.page_size
+        movable = sum(pages for zone, pages in present if zone == _MOVABLE) * picture.page_size
         return Ratio(movable, sum(pages for _, pages in present) * picture.page_size - movable), []
     totals = [total for total in block_totals(picture) if total.zone not in {"", OFFLINE}]
     if not totals:
         return None, []
-    movable = sum(total.blocks for total in totals if total.zone == MOVABLE) * picture.block_size
+    movable = sum(total.blocks for total in totals if total.zone == _MOVABLE) * picture.block_size
     kernel = sum(total.blocks for total in totals) * picture.block_size - movable
     told = "The ratio is of whole blocks, those in several zones counted as the kernel's: pages by zone are not known."
     return Ratio(movable, kernel), [told]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sim.devices.specs import DaxSpec, VirtioMemSpec
 from sim.machine.spec import MachineSpec, NodeSpec
-from sim.machine.state import AttachedDevice, BlockRun, MachineState, ZoneBounds
+from sim.machine.state import AttachedDevice, BlockRun, MachineState, ZoneBounds, joined
 from sim.machine.state_plugged import piece_on
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES
@@ -169,15 +169,9 @@ def _nodes(
 
 
 def _runs(where: Mapping[int, Place], split: Split) -> tuple[BlockRun, ...]:
-    runs: list[BlockRun] = []
-    for block, place in sorted(where.items()):
-        run = BlockRun(block, 1, place.node, place.state, block in split.boot)
-        last = runs[-1] if runs else None
-        if last is not None and last.end == block and last[2:] == run[2:]:
-            runs[-1] = last._replace(blocks=last.blocks + 1)
-        else:
-            runs.append(run)
-    return tuple(runs)
+    return joined(
+        BlockRun(block, 1, place.node, place.state, block in split.boot) for block, place in sorted(where.items())
+    )
 
 
 def _devices(

@@ -9,7 +9,7 @@ from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec, span
 from sim.machine.address_map import LinuxNodes
 from sim.machine.device_memory import DeviceMemory
 from sim.memory.errors import HotplugError
-from sim.snapshot.account import Assumed, Left, Taken
+from sim.snapshot.account import Assumed, Left, source
 from sim.snapshot.evidence import HOST_KINDS
 from sim.units import MIB, format_size
 
@@ -173,7 +173,7 @@ def _spec(device: HostDevice, nodes: LinuxNodes, evidence: Evidence) -> DeviceSp
     size = facts.size or 0
     own = facts.node or 0
     node = nodes.of_device(own, dax=facts.kind in _PERSISTENT)
-    where = Taken("", device.file, facts.where).source
+    where = source(device.file, facts.where)
     if facts.kind not in ("dimm", "virtio-mem", *_PERSISTENT):
         account.left.append(Left(where, f"devices of kind {facts.kind!r} are not modelled"))
         return None

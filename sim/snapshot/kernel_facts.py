@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.faults import shown
 from sim.machine import cmdline
 from sim.machine.architecture import ARCHITECTURES, ARM64, S390X, X86_64, architecture_of
-from sim.machine.spec import MachineSpec
+from sim.machine.spec import DEFAULT_SERIES, FIRST_SERIES
+from sim.memory.zones import ZONE_DMA, ZONE_DMA32
 from sim.pages import PAGE_SIZES
-from sim.snapshot.account import Assumed, Left, Taken
+from sim.snapshot.account import Assumed, Left, source
 from sim.units import GIB, KIB, MIB, format_size, parse_series
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from sim.snapshot.evidence import Evidence, Said
     from sim.snapshot.wishes import Wishes
 
-_FIRST_SERIES: Final = (5, 15)
 _SERIES = re.compile(r"\D*(\d{1,3})\.(\d{1,3})")
 _KIB64: Final = 64 * KIB
 _BY_NAME = re.compile(r"[+.-](16|64)kb?$", re.IGNORECASE)
@@ -95,14 +95,14 @@ def _series(evidence: Evidence, wishes: Wishes) -> str:
     if match is None:
         if release:
             evidence.faults.add(f"kernel {shown(release)} has no series such as 6.12 in it; say it with --kernel")
-        default = MachineSpec.__dataclass_fields__["kernel"].default
-        evidence.account.assumed.append(Assumed(f"kernel {default}", "--kernel SERIES, or a file with uname -r"))
-        return str(default)
+        what = f"kernel {DEFAULT_SERIES}"
+        evidence.account.assumed.append(Assumed(what, "--kernel SERIES, or a file with uname -r"))
+        return DEFAULT_SERIES
     series = (int(match[1]), int(match[2]))
     if said is not None and not wishes.kernel:
         evidence.take(f"kernel {said.value}", said)
-    if series < _FIRST_SERIES:
-        oldest = ".".join(map(str, _FIRST_SERIES))
+    if series < FIRST_SERIES:
+        oldest = ".".join(map(str, FIRST_SERIES))
         what = f"kernel {oldest}, the oldest that is modelled, instead of {match[1]}.{match[2]}"
         evidence.account.assumed.append(Assumed(what, "--kernel SERIES"))
         return oldest
@@ -169,9 +169,9 @@ def _by_blocks(blocks: BlockMap) -> tuple[str | None, str]:
     if first >= GIB:
         return ARM64.name, f"memory begins at {format_size(first)}"
     zones = {block.zone for block in blocks.blocks.values()}
-    if 0 in zones and 1 not in zones and first == 0:
+    if ZONE_DMA in zones and ZONE_DMA32 not in zones and first == 0:
         return S390X.name, "whole blocks are in zone DMA, which ends at 16MiB on x86-64"
-    if 1 in zones:
+    if ZONE_DMA32 in zones:
         return X86_64.name, "blocks from 0 on are in zone DMA32"
     return None, ""
 
@@ -207,7 +207,7 @@ def read_command_line(facts: KernelFacts, boot_memory: int | None, evidence: Evi
         words = list(dict.fromkeys(facts.read.words.values()))
         evidence.take(f"command line: {' '.join(words) or 'no word that matters here'}", said)
         for remark in facts.read.remarks:
-            evidence.account.left.append(Left(Taken("", said.facts.file, remark.word).source, remark.what))
+            evidence.account.left.append(Left(source(said.facts.file, remark.word), remark.what))
     _read_sysfs(facts, evidence)
 
 
@@ -224,7 +224,7 @@ def _read_sysfs(facts: KernelFacts, evidence: Evidence) -> None:
         if name in values:
             value = _parameter(name, values[name])
             if value is None:
-                where = Taken("", parameters.facts.file, name).source
+                where = source(parameters.facts.file, name)
                 evidence.account.left.append(Left(where, f"{values[name]!r} is no value of this parameter"))
             else:
                 _take_parameter(facts, name, value, parameters, evidence)

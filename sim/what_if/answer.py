@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sim.memory.zones import ZONE_LABELS
 from sim.record.blockmap import BlockState
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 def state_label(state: int) -> str:
     """Return what a block's state is called: a zone as the kernel prints it, ``offline``, ``absent``."""
-    from sim.memory.zones import ZONE_LABELS
-
     words = {BlockState.ABSENT: "absent", BlockState.OFFLINE: "offline", BlockState.SEVERAL_ZONES: "several zones"}
     return words[BlockState(state)] if state in words else ZONE_LABELS[state]
 
