@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sim.cli.console import WIDTH_WITHOUT_TERMINAL
+from sim.cli.target import check_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,7 @@ def import_(  # noqa: PLR0913  one for each option
     from sim.snapshot.wishes import Wishes
 
     if out is not None:
-        _check_target(out, force=force)
+        check_target(out, force=force)
     number = None if zone is None else int(ZONE_BY_LABEL[zone])
     imported = put_together(read_facts(files), Wishes(boot_memory, kernel, architecture, page_size, number, policy))
     tables = experiment_tables(imported, policy)
@@ -106,18 +107,6 @@ def import_(  # noqa: PLR0913  one for each option
         click.echo(f"\n{out} has the machine. What next:")
         for line in (f"memhp-sim show {out}", f"memhp-sim plan {out} --plug dimm:1GiB"):
             click.echo(f"  {line}")
-
-
-def _check_target(out: Path, *, force: bool) -> None:
-    """Refuse, before anything is read, what is not to be written to."""
-    from sim.cli.main import BadInput
-
-    if out.suffix != ".toml":
-        raise BadInput(f"{out}: experiment files end in .toml")
-    if out.is_dir():
-        raise BadInput(f"{out} is a folder")
-    if out.exists() and not force:
-        raise BadInput(f"{out} is there already; --force writes over it")
 
 
 def _as_json(account: Account) -> dict[str, Any]:

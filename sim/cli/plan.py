@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sim.cli.console import standard_console
+from sim.cli.target import check_target
 
 if TYPE_CHECKING:
     from sim.what_if.question import Question
@@ -62,8 +63,9 @@ class _InOrder(click.Command):
 @click.option("--machine", metavar="LABEL", help="Which machine, where the file has several.")
 @click.option("--guest", is_flag=True, help="Model the guest (idle Debian) where the file does not.")
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save it as an experiment to run.")
+@click.option("--force", is_flag=True, help="Save it over a file that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan(files: tuple[str, ...], *, save: Path | None, as_json: bool, **options: Any) -> None:  # noqa: ANN401  see below
+def plan(files: tuple[str, ...], *, save: Path | None, force: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401  see below
     """Say where plugged memory would go on a MACHINE, what it costs and whether it fails, and what would come back.
 
     MACHINE is an experiment file (.toml), of which machine, guest and policies count; or files of a real machine, such
@@ -76,6 +78,8 @@ def plan(files: tuple[str, ...], *, save: Path | None, as_json: bool, **options:
     from sim.what_if.question import question
     from sim.what_if.sources import read_source
 
+    if save is not None:
+        check_target(save, force=force)
     steps = _in_order(click.get_current_context().meta[_ORDER], options)
     asked = question(read_source(files), steps, **options)
     if save is not None:
@@ -108,5 +112,5 @@ def _save(asked: Question, path: Path) -> None:
     from sim.results.atomic import write_atomically
 
     tables = effective_tables(asked.experiment)
-    tables["name"] = path.stem
+    del tables["name"]  # the file's own, whatever it is called later
     write_atomically(path, tomli_w.dumps(tables).encode())

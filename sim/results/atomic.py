@@ -21,6 +21,16 @@ def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = Tr
     nothing waits for the disk: a killed process still leaves a whole file or none, a power failure may not.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(path, data, durable=durable)
+    except OSError as error:
+        # A full disk names no file, and other errors that beside it, of which nobody knows.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    if durable:
+        _sync_folder(path.parent)
+
+
+def _write(path: Path, data: bytes | memoryview, *, durable: bool) -> None:
     temporary = path.with_name(f"{path.name}{TEMPORARY_MARK}{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
@@ -32,8 +42,6 @@ def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = Tr
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    if durable:
-        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -213,8 +213,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as error:
         write_atomically(path, b"new")
+    assert error.value.filename == str(path)  # neither nothing, as the disk's error has, nor a name nobody knows
     assert path.read_bytes() == b"old"
     assert list(leftovers(tmp_path)) == []
 
