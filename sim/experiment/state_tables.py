@@ -22,6 +22,7 @@ from sim.machine.state import (
     block_ranges,
 )
 from sim.memory.zones import NR_ZONES, ZONE_BY_LABEL, ZONE_LABELS
+from sim.plugins import values
 from sim.record.run_result import SEVERAL_ZONES
 from sim.units import MOST_NODES, format_size
 
@@ -103,10 +104,21 @@ class ZoneTable(Table):
     cma: Integer | None = Field(None, description="Pages of CMA. Default: not known.")
 
 
+def _name(value: object) -> str:
+    """Return what can name a device, in steps and logs too."""
+    text = values.string(value)
+    if not text or text != text.strip() or not text.isprintable() or "," in text:
+        raise ValueError(f"{shown(text)} is no name of a device: printable, no comma, no blanks at either end")
+    return text
+
+
+DeviceName = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": "string", "minLength": 1})]
+
+
 class ColdDeviceTable(Table):
     """A memory device that is there when the kernel starts. Which keys it takes goes by its kind."""
 
-    id: Text = Field(description="Name of the device.")
+    id: DeviceName = Field(description="Name of the device.")
     kind: Literal["dimm", "virtio-mem", "dax"] = Field(description="What it is.")
     node: Node = Field(0, description="NUMA node.")
     address: Address | None = Field(

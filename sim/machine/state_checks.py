@@ -58,8 +58,25 @@ def _block_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault]:
                 f"state.blocks[{number}].blocks",
                 f"{_shown(after)} do not come after those before, {_shown(run)}: each block stands once, in order",
             )
+    yield from _boot_memory_faults(machine, state)
     if not boots:
         yield Fault("state.blocks", "hold no boot memory that is online in a kernel zone; a kernel runs in some")
+
+
+def _boot_memory_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault]:
+    """Yield blocks of boot memory that are far more than there was.
+
+    Each stretch of blocks may begin and end within one, and firmware may have kept some of the memory between.
+    """
+    boot = [run for run in state.blocks if run.boot]
+    stretches = 1 + sum(run.end != after.first for run, after in pairwise(boot))
+    blocks = sum(run.blocks for run in boot)
+    if (blocks - 2 * stretches) * machine.block_size * 7 // 8 > machine.boot_memory:
+        what = (
+            f"{format_size(blocks * machine.block_size)} of them are boot memory, of which the machine has"
+            f" {format_size(machine.boot_memory)}: give it more, or boot = false to blocks that came later"
+        )
+        yield Fault("state.blocks", what)
 
 
 def _device_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault]:
@@ -209,11 +226,17 @@ def _virtio_mem_faults(
         yield Fault(f"{key}.plugged", f"{format_size(device.plugged)} are more than its blocks, {format_size(there)}")
         return
     per_block = machine.block_size // piece.bytes
+    wrong = False
     for number, (block, mask) in enumerate(device.partly):
         if run_of(runs, block) is None or not 0 <= mask < 1 << per_block:
-            what = f"block {block} is not a block of the device with {per_block} sub-blocks"
+            there_is = run_of(runs, block) is not None
+            what = (
+                f"a block has sub-blocks 0 to {per_block - 1}" if there_is else f"block {block} is none of the device's"
+            )
             yield Fault(f"{key}.partly[{number}]", what)
-            return
+            wrong = True
+    if wrong:
+        return
     masks = plugged_on(device, runs, machine)
     plugged = there - sum(per_block - mask.bit_count() for mask in masks.values()) * piece.bytes
     if device.plugged not in (None, plugged):

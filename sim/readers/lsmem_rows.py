@@ -38,6 +38,7 @@ _STATES: Final = {
 }
 _YES: Final = frozenset(("yes", "true", "1", "ja", "oui", "si", "sí", "sim", "da", "tak", "ano"))
 _NO: Final = frozenset(("no", "false", "0", "nein", "nej", "non", "não", "nu", "nie", "ne", "nee"))
+_ZONES: Final = frozenset(("dma", "dma32", "normal", "highmem", "movable", "device", "none", "unknown"))
 _NOTHING: Final = ("", "-", "null")
 _ENGLISH: Final = "print it with LC_ALL=C lsmem --output-all"
 
@@ -202,6 +203,9 @@ def _wrong_words(cells: Mapping[str, str]) -> Iterator[str]:
         yield f"the node {shown(node)} is not a number"
     elif node and (wrong := no_node(int(node))):
         yield wrong
+    zones = cells.get("ZONES", "")
+    if not _ZONES.issuperset(re.findall(r"\w+", zones.lower())):
+        yield f"{shown(zones)} are no zones such as Normal or Normal/Movable; is the file cut off?"
 
 
 def _block_size(facts: Facts, ranges: Sequence[_Range], total: Total | None, faults: Faults) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from sim.devices.specs import DimmSpec, span
@@ -187,6 +188,7 @@ def split_without_host(
     """
     rest = blocks.blocks
     if boot_memory is not None:
+        _check_amount(blocks, boot_memory, evidence)
         return Split(frozenset(_lowest(blocks, (), boot_memory)))
     logged = evidence.first("memory_known")
     if logged is not None:
@@ -207,6 +209,15 @@ def split_without_host(
             " back. libvirt's XML or QEMU's info memory-devices would tell"
         )
     return Split(frozenset(boot))
+
+
+def _check_amount(blocks: BlockMap, boot_memory: int, evidence: Evidence) -> None:
+    """Refuse more boot memory than there are blocks, of which each stretch may begin and end within one."""
+    numbers = sorted(blocks.blocks)
+    stretches = 1 + sum(after - before > 1 for before, after in pairwise(numbers))
+    if boot_memory > (len(numbers) + 2 * stretches) * blocks.block_size:
+        there = format_size(len(numbers) * blocks.block_size)
+        evidence.faults.add(f"--boot-memory: {format_size(boot_memory)} are more than all blocks, {there}")
 
 
 def _lowest(blocks: BlockMap, owned: Collection[int], amount: int) -> set[int]:

@@ -90,10 +90,12 @@ def kernel_facts(evidence: Evidence, wishes: Wishes, blocks: BlockMap | None) ->
 def _series(evidence: Evidence, wishes: Wishes) -> str:
     """Return the kernel series; one that is older than what is modelled is replaced, and that is said."""
     said = evidence.one("kernel", "kernel", prefer=())
-    release = wishes.kernel or (None if said is None else said.value)
+    release = wishes.kernel
+    if release is None and said is not None:
+        release = said.value or None
     match = _SERIES.match(release or "")
     if match is None:
-        if release:
+        if release is not None:
             evidence.faults.add(f"kernel {shown(release)} has no series such as 6.12 in it; say it with --kernel")
         what = f"kernel {DEFAULT_SERIES}"
         evidence.account.assumed.append(Assumed(what, "--kernel SERIES, or a file with uname -r"))

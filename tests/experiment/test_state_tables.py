@@ -15,7 +15,7 @@ from sim.experiment.effective_config import effective_tables
 from sim.experiment.load import load
 from sim.experiment.reading import frozen
 from sim.experiment.state_tables import StateTable, read_state, state_tables
-from sim.faults import Faults, InputError
+from sim.faults import Faults, InputError, shown
 from sim.machine.state import AttachedDevice, BlockRun, MachineState, PartlyPlugged, ZoneBounds
 from sim.record.blockmap import BlockState
 from sim.units import GIB, MIB
@@ -102,6 +102,10 @@ def test_what_makes_no_sense_is_a_fault_with_its_key() -> None:
     assert of_state(blocks=[*blocks[:3], {"blocks": "41-47", "zone": "Movable"}, *blocks[4:]]) == [
         "devices[0]: 7 of blocks 40-47 are there, not all: such a device is there as a whole"
     ]
+    (fault,) = of_state(blocks=[*blocks, {"blocks": "200-399", "zone": "Normal"}])
+    assert fault.startswith("blocks: 29GiB of them are boot memory, of which the machine has 4GiB: give it more, or")
+    later = {"blocks": "200-399", "zone": "Normal", "boot": False}
+    load(small(machines=[MACHINE | {"state": STATE | {"blocks": [*blocks, later], "zones": []}}]))
     assert of_state(blocks=[*blocks, {"blocks": "51", "node": 1}]) == [
         "blocks[6].node: there is no node 1; the last one is 0"
     ]
@@ -145,9 +149,15 @@ def test_what_no_device_can_be_is_a_fault_with_its_key() -> None:
     assert device(1, force_bbm=True, plugged="256MiB") == [
         "plugged: is 384MiB, all of its blocks: it plugs whole ones only"
     ]
-    assert device(1, partly=[{"block": 51, "sub_blocks": "0"}]) == [
-        "partly[0]: block 51 is not a block of the device with 64 sub-blocks"
+    for name in ("", " a", "a,b", "a\x1b[31m"):
+        assert device(0, id=name) == [
+            f"id: {shown(name)} is no name of a device: printable, no comma, no blanks at either end"
+        ]
+    assert device(1, partly=[{"block": 48, "sub_blocks": "0-64"}, {"block": 51, "sub_blocks": "0"}]) == [
+        "partly[0]: a block has sub-blocks 0 to 63",
+        "partly[1]: block 51 is none of the device's",
     ]
+    assert device(1, partly=[{"block": 51, "sub_blocks": "0"}]) == ["partly[0]: block 51 is none of the device's"]
     assert device(1, partly=[{"block": 50, "sub_blocks": "0-7,9"}]) == [
         "plugged: is not 274MiB, what its blocks and partly come to"
     ]
@@ -174,7 +184,9 @@ def test_the_state_is_part_of_the_identity_and_of_the_effective_experiment() -> 
 
 # There and back -------------------------------------------------------------------------------------------------------
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5)
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=5).filter(
+    lambda name: name.isprintable() and name == name.strip() and "," not in name
+)
 PAGES = st.integers(0, 1 << 40)
 SIZES = st.integers(1, 64).map(lambda size: size * 64 * MIB)
 

@@ -206,6 +206,17 @@ def test_a_row_that_cannot_be_right(tmp_path: Path, row: str, fault: str) -> Non
     assert fault in told
 
 
+def test_a_zone_that_is_cut_off_is_not_taken_for_none(tmp_path: Path) -> None:
+    heading, row = (
+        "RANGE SIZE STATE REMOVABLE BLOCK NODE ZONES",
+        "0x0000000008000000-0x000000000fffffff 128M online yes 1 0",
+    )
+    for zones in ("Mo", "Normal/Mov", "Foo"):
+        assert faults(f"{heading}\n{row} {zones}", tmp_path) == [
+            f"line 2: '{zones}' are no zones such as Normal or Normal/Movable; is the file cut off?"
+        ]
+
+
 def test_rows_that_are_missing_show_in_the_summary(tmp_path: Path) -> None:
     lines = CXL.split("\n")
     (told,) = faults("\n".join(lines[:2] + lines[3:]), tmp_path)
