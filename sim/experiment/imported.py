@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tomli_w
 
 from sim.experiment.load import load
-from sim.experiment.policy_option import policy_table
+from sim.experiment.policy_option import policy_table, told_of_option
 from sim.experiment.state_tables import device_table, state_tables
 from sim.faults import InputError
 from sim.units import format_size
@@ -46,7 +46,7 @@ def experiment_tables(imported: Imported, policy: str | None = None) -> dict[str
         imported.account.unknown.append(f"who uses the memory: no guest is modelled, as none could boot on it ({what})")
         return without
     if faults:
-        raise InputError("the machine that these files describe", faults)
+        raise InputError("the machine that these files describe", told_of_option(faults, [policy]))
     return tables
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.schema import LABEL_FORBIDS, LABEL_LENGTH
 from sim.faults import Fault, InputError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_OF_POLICY: Final = re.compile(r"policies\[(\d+)\]\.?(.*)")
 
 
 def policy_table(text: str) -> dict[str, Any]:
@@ -21,10 +27,28 @@ def policy_table(text: str) -> dict[str, Any]:
         key, equals, value = part.partition("=")
         if not equals:
             raise InputError("--policy", [Fault("", f"{shown(text)}: {shown(part)} is not key=value, as ratio=401 is")])
+        if key.strip() in table:
+            raise InputError("--policy", [Fault("", f"{shown(text)}: {shown(key.strip())} stands there twice")])
         table[key.strip()] = _value(value.strip())
         words.append(f"{key.strip()} {value.strip()}")
     label = "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in ", ".join(words))
     return {"label": label[:LABEL_LENGTH].strip(), **table}
+
+
+def told_of_option(faults: Sequence[Fault], texts: Sequence[str | None]) -> list[Fault]:
+    """Return ``faults`` of an experiment, those of policies that an option gave with the option instead of their key.
+
+    ``texts`` has for each policy what the option said, None for one of the file.
+    """
+    told = []
+    for fault in faults:
+        match = _OF_POLICY.match(fault.key)
+        text = texts[int(match[1])] if match and int(match[1]) < len(texts) else None
+        key = "" if match is None else match[2] if match[2] != "name" else ""
+        told.append(
+            fault if text is None else Fault(f"--policy {shown(text)}", f"{key}: {fault.what}" if key else fault.what)
+        )
+    return told
 
 
 def _value(text: str) -> object:

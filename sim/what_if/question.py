@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.experiment.load import load
-from sim.experiment.policy_option import policy_table
+from sim.experiment.policy_option import policy_table, told_of_option
 from sim.faults import Fault, InputError, shown, unknown_name
 from sim.machine.cold_devices import devices_at_first
 from sim.plugins import lookup
@@ -94,7 +94,8 @@ def question(
     if "policies" not in base:
         base["policies"] = ({"name": known.policy.plugin, **known.policy.parameters, "label": known.policy.label},)
     own = asked.policies[0] if len(asked.policies) == 1 else None
-    base["policies"] = tuple(_policies(base["policies"], asked.policies, policies))
+    picked = _policies(base["policies"], asked.policies, policies)
+    base["policies"] = tuple(table for _, table in picked)
     requests = _requests(steps, spec, modelled=known.guest.model != "none")
     back = _asked_back(requests, spec)
     if not requests and not back:
@@ -105,7 +106,10 @@ def question(
     if guests.get("model", "none") != "none":
         base["guest"] = {"sample_every": 1.0, **guests}
     workload = {"name": "steps", "steps": tuple(everything)}
-    experiment = _load({**base, "workloads": (workload,)}, folder, name)
+    try:
+        experiment = _load({**base, "workloads": (workload,)}, folder, name)
+    except InputError as error:
+        raise InputError(name, told_of_option(error.faults, [text for text, _ in picked])) from error
     return Question(name, experiment, tuple(everything), len(back), own, remarks)
 
 
@@ -148,16 +152,17 @@ def _one_machine(experiment: Experiment, label: str | None, name: str) -> str:
 
 def _policies(
     tables: Sequence[Mapping[str, Any]], labels: Sequence[str], chosen: Sequence[str]
-) -> list[Mapping[str, Any]]:
-    """Return the tables of the policies to try: those ``chosen``, else the file's, with others beside a single one."""
+) -> list[tuple[str | None, Mapping[str, Any]]]:
+    """Return the policies to try: those ``chosen``, else the file's, with others beside a single one.
+
+    Each is a table, and before it what the option said, None for those that no option named.
+    """
     own = dict(zip(labels, tables, strict=True))
     if chosen:
-        picked = [own.get(text) or policy_table(text) for text in chosen]
-        return list({str(table): table for table in picked}.values())
-    if len(tables) > 1:
-        return list(tables)
-    beside = [table for table in COMPARISONS if not any(_alike(table, other) for other in tables)]
-    return [*tables, *beside]
+        picked = [(None if text in own else text, own.get(text) or policy_table(text)) for text in chosen]
+        return list({str(table): (text, table) for text, table in picked}.values())
+    beside = [each for each in COMPARISONS if len(tables) == 1 and not _alike(each, tables[0])]
+    return [(None, table) for table in (*tables, *beside)]
 
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

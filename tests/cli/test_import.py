@@ -207,3 +207,15 @@ def test_every_combination_of_files_from_the_field_imports_or_says_why_not(share
                 assert machine.boot_memory == GIB
             told = "f16-domain.xml does not describe the machine of the blocks" in result.stdout.replace("\n    ", " ")
             assert told == ({"f16-domain.xml"} < {path.name for path in chosen} and machine.boot_memory > GIB)
+
+
+def test_what_an_option_says_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "lsmem.txt").write_text(LSMEM, "utf-8")
+    for option, fault in (
+        (("--kernel", ""), "kernel '' has no series such as 6.12 in it"),
+        (("--boot-memory", "100GiB"), "--boot-memory: 100GiB are more than all blocks, 6GiB"),
+        (("--boot-memory", "512MiB"), "2GiB of them are boot memory, of which the machine has 512MiB"),
+        (("--policy", "nope"), "--policy 'nope': unknown policy 'nope'"),
+    ):
+        result = CliRunner().invoke(main, ["import", str(tmp_path / "lsmem.txt"), *option])
+        assert (result.exit_code, fault in result.output) == (BAD_INPUT, True), result.output

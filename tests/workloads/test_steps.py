@@ -184,3 +184,19 @@ def test_without_steps_nothing_is_asked() -> None:
     result = simulate(MachineSpec((NodeSpec(4 * GIB),)), ContigZones(), Steps(), Streams(1, 0))
     assert result.duration_us == 1_000_000
     assert not len(result.events)
+
+
+def test_no_step_is_passed_over_or_half_read() -> None:
+    faults = {
+        "plug virtio-mem:0": "a device that has nothing yet needs max=, such as max=64GiB",
+        "plug virtio-mem:0,block=3MiB": "block: must be a power of two from 1MiB to 1TiB, but is 3MiB",
+        "plug virtio-mem:1MiB": "size: must be a multiple of 2MiB, but is 1MiB; the nearest is 2MiB",
+        "plug dimm:1GiB,id=a,id=b": "id= stands there twice",
+        "plug dimm:1GiB,address=4GiB,address=8GiB": "address= stands there twice",
+        "plug dimm:1GiB,address=": "address= says nothing",
+        "plug dimm:1GiB@": "is not plug KIND:SIZE[@NODE][,id=NAME], such as dimm:16GiB@0",
+    }
+    for step, fault in faults.items():
+        assert read_steps([step]) == ([], [f"'{step}': {fault}"])
+    ((request,), wrong) = read_steps(["plug virtio-mem:0,max=64GiB"])
+    assert (request.spec, wrong) == (VirtioMemSpec("new-vmem0", 64 * GIB), [])

@@ -60,8 +60,11 @@ class StepReader:
         check = Checker()
         requests = self._reader.requests(row, check)
         words = [_in_words(fault) for fault in check.faults]
-        # Without a maximum it is the size, of which the same would be said again.
-        self.faults += [f"{shown(step)}: {what}" for what in words if "max=" in text or not what.startswith("max: ")]
+        if not any(option.strip().startswith("max=") for option in text.split(",")):
+            # Without a maximum it is the size, of which the same would be said again.
+            others = [what for what in words if not what.startswith("max: ")]
+            words = others if others or not words else ["a device that has nothing yet needs max=, such as max=64GiB"]
+        self.faults += [f"{shown(step)}: {what}" for what in words]
         if op == "plug":
             self._names.add(row["device"])
         return requests
@@ -105,7 +108,7 @@ def _row(op: str, text: str) -> tuple[dict[str, str] | None, str]:
         if not colon or not what:
             return None, f"is not {op} {_FORMS[op]}"
         size, at, node = size.partition("@")
-        if at and op != "plug":
+        if at and (op != "plug" or not node):
             return None, f"is not {op} {_FORMS[op]}"
         row |= {"device" if op == "resize" else "kind": what, "size_bytes": size}
         if at:
@@ -116,7 +119,10 @@ def _row(op: str, text: str) -> tuple[dict[str, str] | None, str]:
         if not equals or name not in known:
             allowed = f"behind a comma may stand {', '.join(f'{each}=' for each in known)}" if known else "no comma"
             return None, f"{shown(option)} is not known; {allowed}"
-        row["device" if name == "id" else _COLUMNS[name]] = value
+        column = "device" if name == "id" else _COLUMNS[name]
+        if not value or row.get(column):
+            return None, f"{name}= {'stands there twice' if value else 'says nothing'}"
+        row[column] = value
     if op == "demand":
         row["device"] = row["device"] or row["kind"]
     if row["kind"] == "virtio-mem" and op == "plug":
