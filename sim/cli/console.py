@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,6 +15,28 @@ if TYPE_CHECKING:
 
 WIDTH_WITHOUT_TERMINAL: Final = 120
 """Columns in a file or a pipe, unless the environment variable COLUMNS says otherwise."""
+
+_LIKE_IT: Final = "memhp-sim.like-it"
+_PLAIN: Final = {"─": "-", "±": "+-", "∞": "inf", "▲": "+", "▼": "-", "✗": "x", "≤": "<=", "→": "->"}
+
+
+def write_what_can_be_written() -> None:
+    """Have both outputs take every character: what their encoding lacks is written as something like it.
+
+    Without this a table's rule, or a file's name that is no text, would end the command where the encoding is not
+    UTF-8.
+    """
+    codecs.register_error(_LIKE_IT, _like_it)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors=_LIKE_IT)
+
+
+def _like_it(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(each) or ascii(each)[1:-1] for each in wrong), error.end
 
 
 def standard_console() -> Console:

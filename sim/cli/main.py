@@ -107,3 +107,6 @@ def main() -> None:
 
     Start with: memhp-sim run experiments/quickstart.toml
     """
+    from sim.cli.console import write_what_can_be_written
+
+    write_what_can_be_written()

@@ -38,19 +38,27 @@ def print_answer(console: Console, answer: Answer) -> None:
             console.print(Text(part, style=text.style), soft_wrap=True)
 
 
-def size(amount: int) -> str:
-    """Return bytes as a person reads them: exactly where that is short, else to three figures."""
+def size(amount: int, digits: int = _DIGITS) -> str:
+    """Return bytes as a person reads them: exactly where that is short, else to three figures, or ``digits``."""
     exact = format_size(abs(amount))
     sign = "-" if amount < 0 else ""
     if not amount:
         return "0"
-    if len(exact.rstrip("KMGTiB")) <= _DIGITS:
+    if len(exact.rstrip("KMGTiB")) <= digits:
         return sign + exact
     for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if abs(amount) >= unit:
             scaled = abs(amount) / unit
-            return f"{sign}{scaled:.{_DIGITS}g}{name}" if scaled < 10**_DIGITS else f"{sign}{scaled:.0f}{name}"
+            return f"{sign}{scaled:.{digits}g}{name}" if scaled < 10**digits else f"{sign}{scaled:.0f}{name}"
     return f"{amount}B"
+
+
+def part(amount: int, whole: int) -> str:
+    """Return bytes as :func:`size` does, with as many figures as it takes to tell them from ``whole``."""
+    digits = _DIGITS
+    while amount != whole and size(amount, digits) == size(whole):
+        digits += 1
+    return size(amount, digits)
 
 
 # The heading and the table ---------------------------------------------------------------------------------------
@@ -103,7 +111,9 @@ def _summary(answer: Answer, width: int) -> Iterator[Text]:
             column("kernel memory", "left", [_room(each.after) for each in outcomes])
         column("", "fails", [_failed(each) for each in outcomes])
     if answer.back:
-        column("asked back", "returns", [_unless_error(each, each.returned) for each in outcomes])
+        column(
+            "asked back", "returns", [_UNKNOWN if each.error else part(each.returned, each.wanted) for each in outcomes]
+        )
         column("asked back", "safe", [_unless_error(each, each.safe) for each in outcomes])
         column("asked back", "stays", [_unless_error(each, each.wanted - each.returned) for each in outcomes])
     yield from table_lines(columns, rows, width)
@@ -181,7 +191,11 @@ def _step(step: Step, before: Figures | None, block_size: int) -> Iterator[str]:
             for piece in stretch:
                 yield from _piece(piece, block_size)
     if step.short:
-        yield f"    {size(abs(step.short))} {'are missing of' if step.short > 0 else 'more than'} what was asked for"
+        # virtio-mem drivers keep at most 1 GiB that nobody puts online (VIRTIO_MEM_DEFAULT_OFFLINE_THRESHOLD).
+        waits = step.short > 0 and step.after.offline and not step.failures
+        why = ": the driver adds no more while so much of it is offline" if waits else ""
+        words = "are missing of" if step.short > 0 else "more than"
+        yield f"    {size(abs(step.short))} {words} what was asked for{why}"
     yield from _failures(step.failures)
     yield from (f"    {kill}" for kill in step.kills)
     if step.memmap:
@@ -253,7 +267,7 @@ def _back(back: Return) -> Iterator[str]:
     elif not stays:
         yield f"    all {size(back.wanted)} come back"
     else:
-        yield f"    {size(back.returned)} of {size(back.wanted)} come back, {size(stays)} stay"
+        yield f"    {part(back.returned, back.wanted)} of {size(back.wanted)} come back, {size(stays)} stay"
     for (where, why), runs in _together(back.stays).items():
         first, end = runs[0].first, runs[-1].first + runs[-1].blocks
         count = sum(run.blocks for run in runs)

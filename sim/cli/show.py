@@ -100,7 +100,11 @@ def _picture(sources: tuple[str, ...], at: float | None, which: dict[str, Any]) 
         _alone(sources)
         return _of_results(first, at, which)
     if inside := sorted(str(path) for path in first.glob("*/") if _holds_results(path)):
-        raise BadInput(f"{first} holds the results of several experiments; choose one: {', '.join(inside)}")
+        if len(inside) == 1:
+            return _picture((inside[0], *sources[1:]), at, which)
+        listed = inside[:_MOST_LISTED]
+        more = f" and {len(inside) - len(listed)} more" if len(inside) > len(listed) else ""
+        raise BadInput(f"{first} holds the results of several experiments; choose one: {', '.join(listed)}{more}")
     if at:
         raise click.UsageError(f"--at is for results: {first} tells of one moment only")
     if first.suffix == ".toml":

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from sim.cli.main import main
-from sim.cli.plan_screen import size
+from sim.cli.plan_screen import part, size
 from sim.units import GIB, MIB, TIB
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MACHINE = '[[machines]]\nboot_memory = "4GiB"\n[[policies]]\nname = "contig-zones"\n'
 
@@ -120,6 +118,50 @@ def test_what_is_saved_runs_as_an_experiment(machine: str, tmp_path: Path) -> No
     result = CliRunner().invoke(main, ["run", str(saved), "--out", str(tmp_path), "--no-plots", "--workers", "1"])
     assert result.exit_code == 0, result.output
     assert "3 of 3 runs completed" in result.output
+
+
+def test_nothing_is_saved_over_what_is_there(machine: str, tmp_path: Path) -> None:
+    before = Path(machine).read_bytes()
+    ask = machine, "--plug", "dimm:1GiB", "--save"
+    assert planned(*ask, machine, code=2).output == f"Error: {machine} is there already; --force writes over it\n"
+    assert planned(*ask, str(tmp_path / "x.txt"), code=2).output.endswith("x.txt: experiment files end in .toml\n")
+    assert Path(machine).read_bytes() == before
+    planned(*ask, machine, "--force")
+    assert tomllib.loads(Path(machine).read_text("utf-8"))["workloads"]
+
+
+def test_a_name_that_is_no_text_and_an_output_that_lacks_characters_are_taken(machine: str, tmp_path: Path) -> None:
+    saved = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.toml")
+    arguments = ["plan", machine, "--plug", "dimm:1GiB", "--save", saved]
+    result = CliRunner(charset="ascii").invoke(main, arguments, env={"COLUMNS": "120"})
+    assert result.exit_code == 0, result.output
+    assert "\n------------  -----" in result.output.replace("----------------", "------------")
+    assert ".toml has it as an experiment" in result.output
+    assert CliRunner().invoke(main, ["validate", "--no-probe", saved]).exit_code == 0
+
+
+def test_what_is_wrong_with_a_policy_of_an_option_is_told_of_the_option(machine: str) -> None:
+    wrong = planned(
+        machine, "--plug", "dimm:1GiB", *("--policy", "contig-zones"), *("--policy", "no"), *("--policy", "udev:x=1"),
+        code=2,
+    )  # fmt: skip
+    first, *faults = wrong.output.splitlines()
+    assert first == f"Error: {machine}: 2 faults"
+    assert faults[0].startswith("  --policy 'no': unknown policy 'no'. Valid: ")
+    assert faults[1].startswith("  --policy 'udev:x=1': x: ")
+    assert "twice" in planned(machine, "--policy", "auto-movable:ratio=1,ratio=2", code=2).output
+
+
+def test_amounts_that_differ_look_different() -> None:
+    assert part(64 * GIB - 12 * MIB, 64 * GIB) == "63.99GiB"
+    assert part(64 * GIB - 4096, 64 * GIB) == "67108860KiB"
+    assert part(64 * GIB, 64 * GIB) == "64GiB"
+    assert part(0, 64 * GIB) == "0"
+
+
+def test_why_a_virtio_mem_driver_stops_is_told(machine: str) -> None:
+    output = planned(machine, "--plug", "virtio-mem:3GiB", "--policy", "offline").output
+    assert "2GiB are missing of what was asked for: the driver adds no more while so much of it is offline" in output
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sim.api import open_results, run
-from sim.cli.main import main
+from sim.cli.main import BAD_INPUT, main
 from sim.experiment.load import load
 from sim.snapshot.lsmem_view import lsmem_text
 from tests.support.shared import by_module
@@ -312,3 +312,15 @@ def test_only_remarks_are_wrapped(folder: Path, width: int, monkeypatch: pytest.
     assert remark
     assert all(len(line) <= width for line in remark)
     assert all(len(line) <= 41 for line in text.removeprefix(SMALL).split("\n\nNo guest")[0].splitlines())
+
+
+def test_of_several_results_one_has_to_be_chosen(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "alone").symlink_to(folder / "results" / "one")
+    assert show(tmp_path, "--at", "0").stdout == show(folder / "results" / "one", "--at", "0").stdout
+    (tmp_path / "alone").unlink()
+    for number in range(30):
+        (tmp_path / f"{number:02}" / "runs").mkdir(parents=True)
+    result = CliRunner().invoke(main, ["show", str(tmp_path)])
+    assert result.exit_code == BAD_INPUT
+    assert f"holds the results of several experiments; choose one: {tmp_path / '00'}, " in result.output
+    assert result.output.endswith(f", {tmp_path / '19'} and 10 more\n")
