@@ -289,7 +289,6 @@ def test_damaged_results_are_told_of(folder: Path, tmp_path: Path, table: str) -
         (["results/one", "--at", "5 days"], "is not a time"),
         (["missing.toml"], "missing.toml"),
         (["log.csv"], "log.csv"),
-        (["results"], "results of several experiments; choose one: results/one"),
         (["missing"], "missing"),
     ],
 )
