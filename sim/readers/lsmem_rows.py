@@ -36,8 +36,12 @@ _STATES: Final = {
     "on->off": "going-offline",
     "going-offline": "going-offline",
 }
-_YES: Final = frozenset(("yes", "true", "1", "ja", "oui", "si", "sí", "sim", "da", "tak", "ano"))
-_NO: Final = frozenset(("no", "false", "0", "nein", "nej", "non", "não", "nu", "nie", "ne", "nee"))
+_YES: Final = frozenset(
+    ("yes", "true", "1", "ja", "oui", "si", "sí", "sim", "da", "tak", "ano", "так", "да", "是", "はい", "예")
+)
+_NO: Final = frozenset(
+    ("no", "false", "0", "nein", "nej", "non", "não", "nu", "nie", "ne", "nee", "ні", "нет", "否", "いいえ", "아니오")
+)
 _ZONES: Final = frozenset(("dma", "dma32", "normal", "highmem", "movable", "device", "none", "unknown"))
 _NOTHING: Final = ("", "-", "null")
 _ENGLISH: Final = "print it with LC_ALL=C lsmem --output-all"

@@ -151,7 +151,10 @@ def _architecture(evidence: Evidence, wishes: Wishes, blocks: BlockMap | None, p
             " which with --architecture"
         )
         return None
-    if any(zone.zone == _OF_32_BITS and zone.present for each in evidence.facts for zone in each.zones):
+    if any(
+        each.meminfo.get("HighTotal") or any(zone.zone == _OF_32_BITS and zone.present for zone in each.zones)
+        for each in evidence.facts
+    ):
         evidence.faults.add(
             f"there is memory in zone {_OF_32_BITS}, so the kernel has 32 bits, which is not modelled. To take it as"
             " another nevertheless, say which with --architecture"

@@ -386,3 +386,13 @@ def test_the_table_of_s390_tools_reads_like_that_of_util_linux() -> None:
     assert facts.places["blocks"] == "line 4 to line 6"
     with pytest.raises(InputError, match=r"line 4: the range .* but the size says 256"):
         read_lsmem(text.replace("      512  online", "      256  online"), "lsmem.txt")
+
+
+@pytest.mark.parametrize(("yes", "no"), [("是", "否"), ("はい", "いいえ"), ("так", "ні"), ("ja", "nein")])
+def test_removable_is_read_in_other_languages(yes: str, no: str) -> None:
+    rows = "".join(
+        f"0x{block << 27:016x}-0x{(block + 1 << 27) - 1:016x} 128M online    {word}   {block}\n"
+        for block, word in enumerate((no, yes))
+    )
+    facts = read_lsmem(f"RANGE SIZE STATE REMOVABLE BLOCK\n{rows}Memory block size:    128M\n", "lsmem.txt")
+    assert [view.removable for view in facts.blocks] == [False, True]

@@ -272,6 +272,8 @@ def test_kernels_that_are_not_modelled_show_in_small_blocks_and_high_memory() ->
     zones = tuple(ZoneView(0, name, present=pages) for name, pages in (("Normal", 221_000), ("HighMem", 800_000)))
     with pytest.raises(InputError, match="memory in zone HighMem, so the kernel has 32 bits"):
         imported(Facts("oom.txt", "Mem-Info", zones=zones))
+    with pytest.raises(InputError, match="the kernel has 32 bits"):
+        imported(Facts("meminfo", "meminfo", meminfo={"MemTotal": 3 * GIB, "HighTotal": 2 * GIB}))
 
 
 def test_what_is_not_modelled_is_a_fault_and_an_old_kernel_is_replaced_and_said() -> None:
