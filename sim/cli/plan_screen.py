@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from sim.cli.layout import Column, Row, table_lines
+from sim.memory.blocks import named_blocks
 from sim.units import GIB, KIB, MIB, TIB, format_size
 
 if TYPE_CHECKING:
@@ -241,8 +242,9 @@ def _in_turns(pieces: Sequence[Piece], block_size: int) -> Iterator[str]:
     for piece in pieces:
         counts[piece.after] += piece.blocks
     shares = ", ".join(f"{zone} {count} blocks" for zone, count in counts.items())
-    first, blocks = pieces[0].first, sum(counts.values())
-    yield f"    {_blocks(first, blocks)} ({size(blocks * block_size)}, node {pieces[0].node}) -> in turns: {shares}"
+    blocks = sum(counts.values())
+    where = f"{size(blocks * block_size)}, node {pieces[0].node}"
+    yield f"    {named_blocks(pieces[0].first, blocks)} ({where}) -> in turns: {shares}"
     for zone in counts:
         reason = next((each for piece in pieces if piece.after == zone for each in piece.reasons), None)
         if reason is not None:
@@ -253,7 +255,7 @@ def _piece(piece: Piece, block_size: int) -> Iterator[str]:
     becomes = {"absent": "removed"}.get(piece.after, piece.after)
     was = "" if piece.before == "absent" else f" ({piece.before} before)"
     where = f"{size(piece.blocks * block_size)}, node {piece.node}"
-    yield f"    {_blocks(piece.first, piece.blocks)} ({where}) -> {becomes}{was}"
+    yield f"    {named_blocks(piece.first, piece.blocks)} ({where}) -> {becomes}{was}"
     for reason in piece.reasons:
         place = "" if len(piece.reasons) == 1 else f"from block {reason.block} on: "
         yield f"      {place}{reason.text}"
@@ -271,7 +273,7 @@ def _back(back: Return) -> Iterator[str]:
     for (where, why), runs in _together(back.stays).items():
         first, end = runs[0].first, runs[-1].first + runs[-1].blocks
         count = sum(run.blocks for run in runs)
-        blocks = _blocks(first, count) if end - first == count else f"{count} blocks between {first} and {end - 1}"
+        blocks = named_blocks(first, count) if end - first == count else f"{count} blocks between {first} and {end - 1}"
         yield f"    {blocks} in {where}: {why}" if where != "offline" else f"    {blocks} offline: {why}"
     yield from _failures(back.failures)
     yield from (f"    {kill}" for kill in back.kills)
@@ -289,7 +291,3 @@ def _failures(failures: Sequence[Failure]) -> Iterator[str]:
     for failure in failures:
         times = f" ({failure.times} times)" if failure.times > 1 else ""
         yield f"    {failure.device} fails: {failure.errno}: {failure.reason}{times}"
-
-
-def _blocks(first: int, count: int) -> str:
-    return f"block {first}" if count == 1 else f"blocks {first}-{first + count - 1}"

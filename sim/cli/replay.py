@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sim.memory.blocks import named_blocks
+
 if TYPE_CHECKING:
     from sim.experiment.plan import Cell
     from sim.kernel.diary import Decided, Note, Refused
@@ -235,7 +237,7 @@ class _Lines:
 
         if isinstance(note, Missed):
             self.flush()
-            click.echo(f"  {when}{_blocks(note.first, note.count)}: {MISSED}")
+            click.echo(f"  {when}{named_blocks(note.first, note.count)}: {MISSED}")
             return
         if isinstance(note, Failed):
             self.flush()
@@ -260,12 +262,8 @@ class _Lines:
         """Print what was held back."""
         if self._pending is not None:
             when, first, count, what = self._pending
-            click.echo(f"  {when}{_blocks(first, count)}: {what}")
+            click.echo(f"  {when}{named_blocks(first, count)}: {what}")
             self._pending = None
-
-
-def _blocks(first: int, count: int) -> str:
-    return f"block {first}" if count == 1 else f"blocks {first}-{first + count - 1}"
 
 
 def _what(note: Decided | Refused) -> str:

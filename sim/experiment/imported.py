@@ -10,12 +10,15 @@ from sim.experiment.load import load
 from sim.experiment.policy_option import policy_table, told_of_option
 from sim.experiment.state_tables import device_table, state_tables
 from sim.faults import InputError
+from sim.snapshot.assembly import put_together
+from sim.snapshot.wishes import Wishes
 from sim.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sim.faults import Fault
+    from sim.readers.facts import Facts
     from sim.snapshot.assembly import Imported
 
 _SIZES: Final = frozenset({"block_size", "section_size", "page_size", "max_memory", "max_ram_below_4g", "movablecore"})
@@ -48,6 +51,18 @@ def experiment_tables(imported: Imported, policy: str | None = None) -> dict[str
     if faults:
         raise InputError("the machine that these files describe", told_of_option(faults, [policy]))
     return tables
+
+
+def tables_of_facts(facts: Sequence[Facts]) -> tuple[dict[str, Any], list[str]]:
+    """Return the tables of an experiment on the machine that ``facts`` describe, and what was assumed for it, in lines.
+
+    Raises InputError as :func:`experiment_tables` and :func:`sim.snapshot.assembly.put_together` do.
+    """
+    imported = put_together(facts, Wishes())
+    tables = experiment_tables(imported)  # which may add to the account
+    account = imported.account
+    told = [f"Contradiction: {each}" for each in account.conflicts]
+    return tables, [*told, *(f"Assumed: {each.what}" for each in account.assumed)]
 
 
 def _faults(tables: dict[str, Any]) -> tuple[Fault, ...]:

@@ -25,19 +25,14 @@ def picture_of_files(files: Sequence[str | Path]) -> Picture:
     if picture is not None:
         return picture
     # What takes half a second to import, and most files do without.
-    from sim.experiment.imported import experiment_tables
+    from sim.experiment.imported import tables_of_facts
     from sim.experiment.load import load
     from sim.experiment.pictures import picture_at_start
-    from sim.snapshot.assembly import put_together
-    from sim.snapshot.wishes import Wishes
 
-    imported = put_together(facts, Wishes())
-    experiment = load(experiment_tables(imported), idle=True)
-    picture = picture_at_start(experiment, experiment.combinations[0])
-    how = "boots" if imported.machine.state is None else "has them by its zones"
-    told = [
-        f"No file lists memory blocks: this is how the machine that they describe {how}.",
-        *(f"Contradiction: {each}" for each in imported.account.conflicts),
-        *(f"Assumed: {each.what}" for each in imported.account.assumed),
-    ]
-    return replace(picture, remarks=(*told, *picture.remarks))
+    tables, told = tables_of_facts(facts)
+    experiment = load(tables, idle=True)
+    combination = experiment.combinations[0]
+    picture = picture_at_start(experiment, combination)
+    how = "boots" if combination.machine.spec.state is None else "has them by its zones"
+    first = f"No file lists memory blocks: this is how the machine that they describe {how}."
+    return replace(picture, remarks=(first, *told, *picture.remarks))

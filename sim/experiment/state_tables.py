@@ -21,6 +21,7 @@ from sim.machine.state import (
     ZoneBounds,
     block_ranges,
 )
+from sim.memory.blocks import block_range
 from sim.memory.zones import NR_ZONES, ZONE_BY_LABEL, ZONE_LABELS
 from sim.plugins import values
 from sim.record.run_result import SEVERAL_ZONES
@@ -278,7 +279,7 @@ def state_tables(state: MachineState, block_bytes: int) -> dict[str, Any]:
 
 
 def _block_table(run: BlockRun, covered: _Covered) -> dict[str, Any]:
-    table: dict[str, Any] = {"blocks": _range(run.first, run.blocks)}
+    table: dict[str, Any] = {"blocks": block_range(run.first, run.blocks)}
     if run.state != NR_ZONES:
         table["zone"] = _SEVERAL if run.state == SEVERAL_ZONES else ZONE_LABELS[run.state]
     if run.node:
@@ -288,13 +289,9 @@ def _block_table(run: BlockRun, covered: _Covered) -> dict[str, Any]:
     return table
 
 
-def _range(first: int, blocks: int) -> str:
-    return f"{first}-{first + blocks - 1}" if blocks > 1 else str(first)
-
-
 def _seen_table(run: SeenRun) -> dict[str, Any]:
     said = {name: value for name in ("removable", "zones") if (value := getattr(run, name)) is not None}
-    return {"blocks": _range(run.first, run.blocks), **said}
+    return {"blocks": block_range(run.first, run.blocks), **said}
 
 
 def _zone_table(zone: ZoneBounds) -> dict[str, Any]:
@@ -342,6 +339,6 @@ def _bit_ranges(mask: int) -> Sequence[str]:
         start = at + ((mask >> at) & -(mask >> at)).bit_length() - 1
         run = mask >> start
         length = ((run + 1) & ~run).bit_length() - 1
-        ranges.append(f"{start}-{start + length - 1}" if length > 1 else f"{start}")
+        ranges.append(block_range(start, length))
         at = start + length
     return ranges

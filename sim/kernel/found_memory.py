@@ -9,6 +9,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.faults import Fault, InputError
+from sim.memory.blocks import named_blocks
 from sim.memory.groups import NO_GROUP
 from sim.record.recorder import NO_DEVICE, NO_ZONE, EventKind
 
@@ -112,8 +113,8 @@ def _hand_over(guest: Guest, run: FoundRun, node: int, partly: FoundBlock) -> No
 
 def _take_memmap(guest: Guest, node: int, first: int, count: int, *, hosted: bool) -> None:
     if not guest.add_memory(node, first, count, hosted):
-        blocks = f"block {first}" if count == 1 else f"blocks {first}-{first + count - 1}"
         what = (
-            f"the guest has no kernel memory left for the memmap of {blocks}, so that this is no state it could be in"
+            f"the guest has no kernel memory left for the memmap of {named_blocks(first, count)}, so that this is no"
+            " state it could be in"
         )
         raise InputError("machine", [Fault("state", what)])

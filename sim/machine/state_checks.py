@@ -10,6 +10,7 @@ from sim.devices.specs import UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec, possi
 from sim.faults import Fault
 from sim.machine.state import DAX_WORDS, LOST, UNBOUND, block_ranges, ownership, run_of
 from sim.machine.state_plugged import piece_on, plugged_on
+from sim.memory.blocks import block_range
 from sim.memory.hotplug import MAX_PHYSICAL_BYTES
 from sim.memory.zones import NR_ZONES, ZONE_LABELS, ZONE_MOVABLE
 from sim.record.run_result import SEVERAL_ZONES
@@ -280,4 +281,4 @@ def _present_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault
 
 
 def _shown(run: BlockRun) -> str:
-    return f"{run.first}-{run.end - 1}" if run.blocks > 1 else f"{run.first}"
+    return block_range(run.first, run.blocks)

@@ -82,3 +82,13 @@ class BlockTable:
     def ids(self) -> list[int]:
         """All existing block ids, ascending. Walks the table: not for the hot path."""
         return [block for block, code in enumerate(self.where) if code != BLOCK_ABSENT]
+
+
+def block_range(first: int, count: int) -> str:
+    """Return ``count`` blocks from ``first`` on as people write them: ``3``, or ``3-9``."""
+    return f"{first}-{first + count - 1}" if count > 1 else f"{first}"
+
+
+def named_blocks(first: int, count: int) -> str:
+    """Return the same with the noun: ``block 3``, ``blocks 3-9``."""
+    return f"block{'s' if count > 1 else ''} {block_range(first, count)}"

@@ -1,7 +1,8 @@
-"""What no machine has: files that say so are damaged, or are not what they seem to be."""
+"""Numbers in files, and those that no machine has: files that say so are damaged, or not what they seem to be."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from sim.units import KIB, MOST_NODES
@@ -14,6 +15,15 @@ MOST_MEMORY: Final = 1 << 52
 _SMALLEST_PAGE: Final = 4 * KIB
 MOST_DIGITS: Final = 15
 """Of a number in a text; with more it is not looked at."""
+
+_WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,20}|0[xX][0-9a-fA-F]{1,18}")
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that ``text`` is as a whole, decimal or hexadecimal with ``0x``; None for anything else."""
+    if _WHOLE_NUMBER.fullmatch(text) is None:
+        return None
+    return int(text, 16 if text[:2] in ("0x", "0X") else 10)
 
 
 def no_node(node: int) -> str | None:

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, Faults, shown
-from sim.readers.bounds import no_node
+from sim.readers.bounds import MOST_DIGITS, no_node, whole_number
 from sim.readers.facts import DeviceFacts, Facts, NodeFacts, Remark
 from sim.readers.xml_tree import parse_xml
 from sim.units import GIB, KIB, MIB, TIB, format_size
@@ -38,8 +38,6 @@ _DEVICE_STEP: Final = 2 * MIB
 """``qemuDomainGetMemoryModuleSizeAlignment`` of ``src/qemu/qemu_domain.c``; all other memory is in whole MiB."""
 
 _NO_MACHINES: Final = ("lxc", "openvz", "vz")
-_LONGEST_NUMBER: Final = 20
-_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]+")
 
 
 def reads_as_libvirt(text: str) -> bool:
@@ -271,11 +269,10 @@ class _Reader:
     def _number(self, place: str, text: str | None, missing: int | None = None) -> int | None:
         if text is None:
             return missing
-        stripped = text.strip()
-        if _NUMBER.fullmatch(stripped) and len(stripped) <= _LONGEST_NUMBER:
-            return int(stripped, 16 if stripped[:2] in ("0x", "0X") else 10)
-        self._fault(place, f"{shown(stripped)} is not a whole number")
-        return None
+        number = whole_number(text.strip())
+        if number is None:
+            self._fault(place, f"{shown(text.strip())} is not a whole number")
+        return number
 
     def _node(self, place: str, text: str | None, missing: int | None = None) -> int | None:
         node = self._number(place, text, missing)
@@ -318,6 +315,6 @@ def _count_cpus(text: str) -> int:
         low, _, high = part.strip().partition("-")
         if low.startswith("^"):
             count -= 1
-        elif low.isdecimal() and (not high or high.isdecimal()) and len(part) < _LONGEST_NUMBER:
+        elif low.isdecimal() and (not high or high.isdecimal()) and len(part) <= MOST_DIGITS:
             count += int(high or low) - int(low) + 1
     return count

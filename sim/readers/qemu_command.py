@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, Faults, InputError, shown
+from sim.readers.bounds import whole_number
 from sim.readers.facts import DeviceFacts, Facts, NodeFacts, Remark
 from sim.units import MIB, format_size
 
@@ -26,7 +27,6 @@ _PROGRAM = re.compile(
 
 _LONGEST: Final = 1 << 18
 _SIZE = re.compile(r"([0-9]{1,15})([bkmgtp]?)", re.IGNORECASE)
-_HEX = re.compile(r"0x[0-9a-f]{1,16}", re.IGNORECASE)
 _KINDS: Final = {"pc-dimm": "dimm", "nvdimm": "nvdimm", "virtio-mem": "virtio-mem", "virtio-pmem": "virtio-pmem"}
 _BUSES: Final = ("-pci", "-device", "-ccw")
 _SHARE_STEP: Final = 8 * MIB
@@ -169,12 +169,10 @@ class _Command:
         text = values.get(key)
         if text is None:
             return None
-        if text.isdecimal() and len(text) <= len(str(1 << 64)):
-            return int(text)
-        if _HEX.fullmatch(text):
-            return int(text, 16)
-        self._faults.include([Fault(place, f"{key}={shown(text)} is not a number")])
-        return None
+        number = whole_number(text)
+        if number is None:
+            self._faults.include([Fault(place, f"{key}={shown(text)} is not a whole number")])
+        return number
 
     def _take(self, field: str, value: object) -> None:
         if value is not None:

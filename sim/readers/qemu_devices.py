@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, Faults, InputError, shown
-from sim.readers.bounds import no_node
+from sim.readers.bounds import no_node, whole_number
 from sim.readers.facts import DeviceFacts, Facts
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _DEVICE = re.compile(r'\s*Memory device \[([^\]]*)\]: "(.*)"\s*')
 _PROPERTY = re.compile(r"\s*([a-z-]+):\s*(\S.*?)?\s*")
 _SUMMARY = re.compile(r"\s*(base|plugged) memory:\s*([0-9]+)\s*")
-_NUMBER = re.compile(r"0x[0-9a-f]+|[0-9]+", re.IGNORECASE)
-_LONGEST_NUMBER: Final = 20
 _MOST_DOCUMENTS: Final = 1000
 _FLAGS: Final = {"true": True, "false": False}
 
@@ -193,7 +191,7 @@ def _whole(name: str, value: object, where: str, faults: Faults) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     text = str(value).strip()
-    if _NUMBER.fullmatch(text) and len(text) <= _LONGEST_NUMBER:
-        return int(text, 16 if text[:2] in ("0x", "0X") else 10)
-    faults.include([Fault(where, f"{name}: {shown(text)} is not a whole number")])
-    return None
+    number = whole_number(text)
+    if number is None:
+        faults.include([Fault(where, f"{name}: {shown(text)} is not a whole number")])
+    return number

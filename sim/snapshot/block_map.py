@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sim.memory.blocks import block_range, named_blocks
 from sim.memory.zones import ZONE_BY_LABEL
 from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.zone_totals import OFFLINE, SEVERAL
@@ -123,16 +124,16 @@ def shown_blocks(blocks: Iterable[int]) -> str:
     """Return ascending blocks as text such as ``blocks 3-8, 12``, cut where there are many ranges."""
     ranges: list[tuple[int, int]] = []
     for block in blocks:
-        if ranges and ranges[-1][1] == block - 1:
-            ranges[-1] = (ranges[-1][0], block)
+        if ranges and sum(ranges[-1]) == block:
+            ranges[-1] = (ranges[-1][0], ranges[-1][1] + 1)
         else:
-            ranges.append((block, block))
+            ranges.append((block, 1))
     if not ranges:
         return "no whole block"
-    texts = [str(low) if low == high else f"{low}-{high}" for low, high in ranges]
-    several = len(ranges) > 1 or ranges[0][0] != ranges[0][1]
-    shown = texts if len(texts) <= 2 * _EXAMPLES else [*texts[: 2 * _EXAMPLES], "..."]
-    return f"block{'s' if several else ''} {', '.join(shown)}"
+    if len(ranges) == 1:
+        return named_blocks(*ranges[0])
+    texts = [block_range(*each) for each in ranges]
+    return f"blocks {', '.join(texts if len(texts) <= 2 * _EXAMPLES else [*texts[: 2 * _EXAMPLES], '...'])}"
 
 
 def _count(number: int, what: str) -> str:

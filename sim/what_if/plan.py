@@ -6,16 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.devices.virtio_mem import VirtioMem
 from sim.engine import WorkloadError
 from sim.experiment import build
 from sim.faults import InputError
 from sim.kernel.diary import MISSED, Decided, Failed, Missed, OutOfMemory, Refused
 from sim.kernel.policy_answers import PolicyError
-from sim.memory.errors import NAMES
 from sim.memory.zones import OnlineType
 from sim.record.blockmap import BlockState
 from sim.units import us_to_seconds
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from sim.pages import PageGeometry
     from sim.record.run_result import RunResult
     from sim.what_if.look import DeviceLook, Look
-
-_VIRTIO_MEM: Final = "virtio-mem"
 
 
 def plan(
@@ -125,7 +123,7 @@ def _plugged(look: Look, name: str) -> int:
 
 def _to_keep(device: DeviceLook | None) -> int:
     """Return the bytes that a device is to keep which was asked back: a DIMM or dax device goes as a whole."""
-    return device.requested if device is not None and device.kind == _VIRTIO_MEM else 0
+    return device.requested if device is not None and device.kind == VirtioMem.kind else 0
 
 
 class _Reader:
@@ -162,7 +160,7 @@ class _Reader:
             return 0
         states = look.states[look.of_device(name)]
         kernel = int(np.count_nonzero((states != BlockState.MOVABLE) & (states != BlockState.OFFLINE)))
-        if kernel and look.devices[name].kind != _VIRTIO_MEM:
+        if kernel and look.devices[name].kind != VirtioMem.kind:
             return 0
         return (len(states) - kernel) * self._block_bytes
 
@@ -280,10 +278,8 @@ def _by_zone(before: Look, after: Look) -> dict[str, int]:
 
 
 def _failures(notes: Sequence[Note]) -> tuple[Failure, ...]:
-    found = Counter((note.device, note.error.errno, note.error.reason) for note in notes if isinstance(note, Failed))
-    return tuple(
-        Failure(device, NAMES.get(errno, str(errno)), reason, times) for (device, errno, reason), times in found.items()
-    )
+    found = Counter((note.device, note.error.name, note.error.reason) for note in notes if isinstance(note, Failed))
+    return tuple(Failure(*failure, times) for failure, times in found.items())
 
 
 def _kills(notes: Sequence[Note]) -> tuple[str, ...]:
@@ -309,7 +305,7 @@ def _why(look: Look, kind: str, state: int, *, refused: bool) -> str:
         return "the guest is dead"
     if refused:
         return "refused: there are pages that cannot move"
-    if kind != _VIRTIO_MEM:
+    if kind != VirtioMem.kind:
         return "the device goes as a whole"
     if state == BlockState.MOVABLE:
         return "in use"

@@ -40,14 +40,10 @@ def read_source(files: Sequence[str | Path]) -> Source:
 
 
 def _imported(files: Sequence[str | Path]) -> Source:
-    from sim.experiment.imported import experiment_tables
+    from sim.experiment.imported import tables_of_facts
     from sim.readers.reading import read_facts
-    from sim.snapshot.assembly import put_together
-    from sim.snapshot.wishes import Wishes
 
-    imported = put_together(read_facts(files), Wishes())
-    account = imported.account
-    remarks = [*account.conflicts, *(f"assumed: {each.what}" for each in account.assumed)]
+    tables, remarks = tables_of_facts(read_facts(files))
     if remarks:
         remarks.append("memhp-sim import says where all of it comes from, and takes what you know better")
-    return Source(experiment_tables(imported), ", ".join(map(str, files)), Path(), tuple(remarks))
+    return Source(tables, ", ".join(map(str, files)), Path(), tuple(remarks))

@@ -80,7 +80,7 @@ def test_a_word_kvm_is_no_command() -> None:
         ("qemu-kvm -m lots", "-m", "size='lots' is not a number"),
         ("qemu-kvm -m slots=3", "line 1", "has no option -m with the amount"),
         ("qemu-kvm -m 1G -device pc-dimm,memdev=x", "-device dimm0", "memdev 'x' is no -object memory-backend"),
-        ("qemu-kvm -m 1G -object memory-backend-ram,id=x,size=" + "9" * 5000, "-object x", "is not a number"),
+        ("qemu-kvm -m 1G -object memory-backend-ram,id=x,size=" + "9" * 5000, "-object x", "is not a whole number"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_option(text: str, where: str, what: str) -> None:

@@ -75,10 +75,19 @@ def test_three_commands_answer_what_comes_of_16_gib_and_what_comes_back() -> Non
 def test_one_command_does_it_too() -> None:
     found = json.loads(typed("memhp-sim plan domain.xml lsmem.txt --plug dimm:16GiB --json"))
     assert found["source"] == "domain.xml, lsmem.txt"
-    assert any(remark.startswith("assumed: kernel ") for remark in found["remarks"])
+    assert any(remark.startswith("Assumed: kernel ") for remark in found["remarks"])
     own = next(outcome for outcome in found["outcomes"] if outcome["own"])
     assert (own["returned"], own["safe"]) == (16 * GIB, 0)
     assert own["before"]["devices"] == {"dimm0": GIB}
+
+
+def test_figures_that_no_guest_can_have_are_left_out_and_told(tmp_path: Path) -> None:
+    heading = "               total        used        free      shared  buff/cache   available"
+    (tmp_path / "free.txt").write_text(
+        f"{heading}\nMem:         5242000      100000     5100000        1000       42000     5100000\n"
+    )
+    found = json.loads(typed("memhp-sim plan domain.xml lsmem.txt free.txt --plug dimm:1GiB --json"))
+    assert any("They are left out" in remark for remark in found["remarks"])
 
 
 def test_what_the_machine_has_already_can_be_asked_back() -> None:
