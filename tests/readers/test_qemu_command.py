@@ -77,7 +77,7 @@ def test_a_word_kvm_is_no_command() -> None:
     ("text", "where", "what"),
     [
         ("qemu-kvm -m 'half", "line 1", "is no command line: No closing quotation"),
-        ("qemu-kvm -m lots", "-m", "size='lots' is not a number"),
+        ("qemu-kvm -m lots", "-m", "size='lots' is not a whole number"),
         ("qemu-kvm -m slots=3", "line 1", "has no option -m with the amount"),
         ("qemu-kvm -m 1G -device pc-dimm,memdev=x", "-device dimm0", "memdev 'x' is no -object memory-backend"),
         ("qemu-kvm -m 1G -object memory-backend-ram,id=x,size=" + "9" * 5000, "-object x", "is not a whole number"),
