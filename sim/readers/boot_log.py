@@ -11,7 +11,7 @@ from typing import Final
 
 from sim.faults import Fault, Faults
 from sim.readers.bounds import MOST_DIGITS, MOST_MEMORY, no_node, no_size
-from sim.readers.facts import Facts, NodeFacts, Remark
+from sim.readers.facts import Facts, MemoryRange, NodeFacts, Remark, ZoneRange
 from sim.readers.kernel_words import LONGEST_CMDLINE, architecture_of_release
 from sim.readers.pasted import Places
 from sim.units import KIB
@@ -22,6 +22,8 @@ _MEMORY: Final = re.compile(r"\bMemory: ([0-9]+)[Kk]/([0-9]+)[Kk] available(?:\s
 _PART: Final = re.compile(r"([0-9]{1,15})[Kk] (absent|reserved|cma-reserved|init)\b")
 _FREEING: Final = re.compile(r"\bFreeing ([^\n:]{1,60}?) memory: ([0-9]{1,12})K\b")
 _NODE_RANGE: Final = re.compile(r"\bnode[ \t]+([0-9]{1,9}): \[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]")
+_ZONE_RANGE: Final = re.compile(r"\b(DMA|DMA32|Normal)[ \t]+\[mem 0x([0-9a-f]{1,16})-0x([0-9a-f]{1,16})\]")
+_MOVABLE_FROM: Final = re.compile(r"\bNode [0-9]{1,9}: 0x[0-9a-f]{1,16}\b")
 _IN_A_LOG: Final = re.compile(r"(?:\b[Kk]ernel command|(?:^|[\]:>] {0,9})Command) line: *(\S[^\n]*)", re.MULTILINE)
 _SIGNS: Final = (
     (re.compile(r"\bAArch64 Processor|CPU features: detected|Detected [PV]IPT I-cache on CPU"), "aarch64"),
@@ -55,13 +57,22 @@ def read_boot_log(text: str, file: str) -> Facts:
         _take_memory(facts, match, lines.at(match.start()), faults)
         _take_freed(facts, match, text)
     nodes: dict[int, int] = {}
+    ranges: list[MemoryRange] = []
     for match in _NODE_RANGE.finditer(text, begin):
         size = int(match[3], 16) - int(match[2], 16) + 1
         if wrong := "the range ends before it begins" if size <= 0 else no_size(size) or no_node(int(match[1])):
             faults.include([Fault(lines.at(match.start()), wrong)])
         nodes[int(match[1])] = nodes.get(int(match[1]), 0) + size
+        ranges.append(MemoryRange(int(match[1]), int(match[2], 16), int(match[3], 16) + 1))
         facts.places.setdefault("nodes", lines.at(match.start()))
     faults.raise_if_any(file)
+    if not _MOVABLE_FROM.search(text, begin):  # else ZONE_MOVABLE is boot memory, from there on
+        facts.zone_ranges = tuple(
+            ZoneRange(match[1], int(match[2], 16), int(match[3], 16) + 1) for match in _ZONE_RANGE.finditer(text, begin)
+        )
+    facts.ranges = tuple(ranges)
+    if ranges:
+        facts.places["ranges"] = facts.places["nodes"]
     facts.nodes = tuple(NodeFacts(node, listed=size) for node, size in sorted(nodes.items()))
     return facts
 

@@ -47,6 +47,22 @@ class ZoneView(NamedTuple):
     cma: int | None = None
 
 
+class MemoryRange(NamedTuple):
+    """Bytes [start, end) of memory of a node, as firmware told a kernel."""
+
+    node: int
+    start: int
+    end: int
+
+
+class ZoneRange(NamedTuple):
+    """Bytes [start, end) that a kernel has for a zone, whatever memory lies there."""
+
+    zone: str
+    start: int
+    end: int
+
+
 class NodeFacts(NamedTuple):
     """A NUMA node: whether it has ``cpus``; ``boot_memory`` as the host gave it, ``mem_total`` as the guest has it.
 
@@ -104,6 +120,8 @@ class Facts:
     blocks: tuple[BlockView, ...] = ()
     zones: tuple[ZoneView, ...] = ()
     nodes: tuple[NodeFacts, ...] = ()
+    ranges: tuple[MemoryRange, ...] = ()
+    zone_ranges: tuple[ZoneRange, ...] = ()
     devices: tuple[DeviceFacts, ...] = ()
     online_total: int | None = None
     offline_total: int | None = None

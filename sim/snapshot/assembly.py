@@ -24,7 +24,7 @@ from sim.snapshot.host_side import host_side
 from sim.snapshot.kernel_facts import kernel_facts
 from sim.snapshot.seen import seen_of
 from sim.snapshot.without_blocks import without_blocks
-from sim.snapshot.zones_blocks import blocks_of_zones
+from sim.snapshot.zones_blocks import blocks_of_ranges, blocks_of_zones
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
     assert kernel is not None  # noqa: S101  without faults there is one
     draft = Draft(evidence, wishes, kernel, host)
     if blocks is None:
-        blocks = blocks_of_zones(draft)
+        blocks = blocks_of_zones(draft) or blocks_of_ranges(draft)
     started = from_blocks(draft, blocks) if blocks is not None else without_blocks(draft)
     evidence.faults.raise_if_any(SOURCE)
     machine = _with_seen(started.machine, facts)

@@ -36,6 +36,8 @@ class Evidence:
         self.facts: Final = tuple(facts)
         self.account: Final = Account()
         self.faults: Final = Faults()
+        self.zones_at_boot: Said | None = None
+        """What follows of zones from what the kernel said when it started, where no file lists them."""
         for each in facts:
             self.account.left += [Left(source(each.file, remark.where), remark.what) for remark in each.remarks]
 
@@ -75,7 +77,7 @@ class Evidence:
         """Return what says most of zones: a text that has their bounds, else the first."""
         found = list(self.all("zones"))
         with_bounds = (said for said in found if any(zone.start is not None for zone in said.value))
-        return next(with_bounds, found[0] if found else None)
+        return next(with_bounds, found[0] if found else self.zones_at_boot)
 
     def take(self, what: str, said: Said) -> None:
         """Note that ``what`` was taken from where it is ``said``."""

@@ -126,8 +126,28 @@ def test_a_boot_log(tmp_path: Path, prefix: str) -> None:
     assert facts.places == {
         "kernel": "line 1", "architecture": "line 1", "cmdline": "line 2", "nodes": "line 5", "bare_metal": "line 8",
         "memory_available": "line 10", "memory_known": "line 10", "reserved": "line 10", "cma_reserved": "line 10",
-        "freed": "line 10",
+        "freed": "line 10", "ranges": "line 5",
     }  # fmt: skip
+
+
+def test_a_boot_log_has_the_ranges_of_zones_and_of_memory(tmp_path: Path) -> None:
+    zones = (
+        "Zone ranges:",
+        "  DMA      [mem 0x0000000000001000-0x0000000000ffffff]",
+        "  DMA32    [mem 0x0000000001000000-0x00000000ffffffff]",
+        "  Normal   [mem 0x0000000100000000-0x000000013fffffff]",
+        "  Device   empty",
+        "Movable zone start for each node",
+    )
+    (facts,) = read("\n".join((*zones, *BOOT[3:7], BOOT[-1])), tmp_path)
+    assert facts.zone_ranges == (
+        ("DMA", 0x1000, 1 << 24),
+        ("DMA32", 1 << 24, 1 << 32),
+        ("Normal", 1 << 32, 5 << 30),
+    )
+    assert facts.ranges == ((0, 0x1000, 0x9F000), (0, 0x100000, 1 << 30), (1, 1 << 32, 5 << 30))
+    (facts,) = read("\n".join((*zones, "  Node 0: 0x0000000130000000", *BOOT[3:7], BOOT[-1])), tmp_path)
+    assert facts.zone_ranges == ()
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sim.machine.address_map import present_ranges
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import BlockRun
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
-from sim.readers.facts import Facts, ZoneView
+from sim.readers.facts import Facts, MemoryRange, ZoneRange, ZoneView
 from sim.record.run_result import SEVERAL_ZONES
 from sim.units import GIB, MIB
 from tests.snapshot.machines import imported, xml
@@ -27,6 +28,7 @@ def _zoneinfo(zones: Iterable[ZoneView]) -> Facts:
     return Facts("zoneinfo.txt", "zoneinfo", zones=tuple(zones))
 
 
+_UNAME = {None: "x86_64", "arm64": "aarch64", "s390x": "s390x"}
 PC = (_zone("DMA", 1, 4095, 3998), _zone("DMA32", 4096, 98304, 98304))
 
 
@@ -68,7 +70,7 @@ def test_zones_with_no_bounds_or_of_a_host_or_with_parts_of_blocks_make_no_block
     assert imported(_zoneinfo(odd)).machine.movablecore == 30000 * 4096
 
 
-@pytest.mark.parametrize(
+MACHINES = pytest.mark.parametrize(
     ("machine", "architecture"),
     [
         (MachineSpec(nodes=(NodeSpec(512 * MIB),)), None),
@@ -79,6 +81,9 @@ def test_zones_with_no_bounds_or_of_a_host_or_with_parts_of_blocks_make_no_block
         (MachineSpec(nodes=(NodeSpec(6 * GIB),), architecture="s390x"), "s390x"),
     ],
 )
+
+
+@MACHINES
 def test_the_zones_of_a_machine_that_booted_make_its_blocks_again(
     machine: MachineSpec, architecture: str | None
 ) -> None:
@@ -94,3 +99,60 @@ def test_the_zones_of_a_machine_that_booted_make_its_blocks_again(
     again = lay_out(found)
     assert again.boot.runs == booted.boot.runs
     assert [zone[:5] for zone in again.present_zones()] == [zone[:5] for zone in booted.present_zones()]
+
+
+ZONES = (
+    ZoneRange("DMA", 0x1000, 16 * MIB),
+    ZoneRange("DMA32", 16 * MIB, 4 * GIB),
+    ZoneRange("Normal", 4 * GIB, 9 * GIB),
+)
+
+
+def test_firmwares_ranges_make_blocks_and_zones() -> None:
+    """A PC of two nodes with holes; the last block of each node is not whole."""
+    ranges = (
+        MemoryRange(0, 0x1000, 0x9F000),
+        MemoryRange(0, 0x100000, 0x5E2F_F000),
+        MemoryRange(0, 0x6FFF_F000, 0x7000_0000),
+        MemoryRange(0, 4 * GIB, 5 * GIB - 64 * MIB),
+        MemoryRange(1, 5 * GIB, 6 * GIB - MIB),
+    )
+    log = Facts("dmesg", "boot log", {"ranges": "line 7"}, ranges=ranges, zone_ranges=ZONES)
+    found = imported(log)
+    state = found.machine.state
+    assert state is not None
+    assert [run[:4] for run in state.blocks] == [
+        (0, 1, 0, SEVERAL_ZONES),
+        (1, 11, 0, ZONE_DMA32),
+        (13, 1, 0, ZONE_DMA32),
+        (32, 8, 0, ZONE_NORMAL),
+        (40, 8, 1, ZONE_NORMAL),
+    ]
+    assert [zone[:5] for zone in state.zones] == [
+        (0, ZONE_DMA, 1, 4095, 0x9E + 0xF00),
+        (0, ZONE_DMA32, 4096, (1 << 20) - 4096, 0x5E2FF - 4096 + 1),
+        (0, ZONE_NORMAL, 1 << 20, (1 << 18) - (1 << 14), (1 << 18) - (1 << 14)),
+        (1, ZONE_NORMAL, 5 << 18, (1 << 18) - 256, (1 << 18) - 256),
+    ]
+    assert imported(log, xml(2 * GIB)).machine.state is None
+    assert imported(log, boot_memory=2 * GIB).machine.state is None
+
+
+@MACHINES
+def test_firmwares_ranges_of_a_machine_that_booted_make_its_blocks_again(
+    machine: MachineSpec, architecture: str | None
+) -> None:
+    booted, page = lay_out(machine), machine.page_size
+    ranges = tuple(MemoryRange(part.node, part.start * page, part.end * page) for part in present_ranges(machine))
+    limits = {
+        zone.zone: (
+            min(each.start for each in booted.zones if each.zone == zone.zone) * page,
+            max(each.end for each in booted.zones if each.zone == zone.zone) * page,
+        )
+        for zone in booted.zones
+    }
+    zones = tuple(ZoneRange(ZONE_LABELS[zone], *limits[zone]) for zone in limits)
+    log = Facts("dmesg", "boot log", ranges=ranges, zone_ranges=zones, architecture=_UNAME[architecture])
+    again = lay_out(imported(log, kernel=machine.kernel).machine)
+    assert again.boot.runs == booted.boot.runs
+    assert [zone[:3] for zone in again.present_zones()] == [zone[:3] for zone in booted.present_zones()]
