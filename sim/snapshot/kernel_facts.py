@@ -216,6 +216,18 @@ def read_command_line(facts: KernelFacts, boot_memory: int | None, evidence: Evi
     _read_sysfs(facts, evidence)
 
 
+def crash_kernel(facts: KernelFacts, boot_memory: int, evidence: Evidence) -> int:
+    """Return the bytes that a command line keeps for a kernel after a crash, of about so much boot memory."""
+    said = next((said for said in evidence.all("cmdline") if len(said.value) <= cmdline.LONGEST), None)
+    if said is None:
+        return 0
+    series = parse_series(facts.series)
+    read = cmdline.read(
+        said.value, boot_memory=boot_memory, architecture=facts.built_for, page_size=facts.page_size, series=series
+    )
+    return int(read.machine.get("crashkernel") or 0)
+
+
 def _read_sysfs(facts: KernelFacts, evidence: Evidence) -> None:
     """Take what sysfs says now, which goes before what the kernel was started with."""
     said = evidence.one("auto_online_blocks", "auto_online_blocks", prefer=("sysfs",))

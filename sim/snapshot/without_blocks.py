@@ -18,7 +18,7 @@ from sim.snapshot.draft import SOURCE
 from sim.snapshot.from_blocks import Started
 from sim.snapshot.guest_figures import figures, known_boot_memory, likely_boot_memory
 from sim.snapshot.host_side import placed
-from sim.snapshot.kernel_facts import read_command_line
+from sim.snapshot.kernel_facts import crash_kernel, read_command_line
 from sim.units import format_size
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def _boot_nodes(draft: Draft) -> list[NodeSpec]:
         said, sizes = zones, by_zones
         why = "a round number for the pages of all kernel zones, as if none of them was added"
     elif found is not None:
-        said, sizes = found.said, {0: likely_boot_memory(found.mem_total)}
+        kept = crash_kernel(draft.kernel, likely_boot_memory(found.mem_total), evidence)
+        said, sizes = found.said, {0: likely_boot_memory(found.mem_total + kept)}
         why = f"a round number for MemTotal {format_size(found.mem_total)}, as if nothing was added"
     else:
         what = "do not say how much boot memory there is: say it with --boot-memory SIZE, or add lsmem's output"

@@ -101,6 +101,9 @@ def test_what_is_kept_for_a_kernel_after_a_crash_is_not_taken_away_twice() -> No
     found = imported(Facts("free", "free", free=free), line, boot_memory=GIB)
     assert found.machine.crashkernel == 64 * MIB
     assert found.figures == {"mem_total": 964 * MIB, "used": 30 * MIB, "boot_memory": GIB}
+    guessed = imported(Facts("free", "free", free=free), Facts("cmdline", "cmdline", cmdline="crashkernel=512M"))
+    assert guessed.machine.boot_memory == 1536 * MIB
+    assert guessed.account.conflicts == []
 
 
 def test_the_boot_log_and_the_managed_pages_of_zones_tell_mem_total() -> None:
