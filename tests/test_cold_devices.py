@@ -54,7 +54,11 @@ def test_they_come_after_cold_dimms_and_before_anything_else() -> None:
     [
         ((DimmSpec("a", GIB), DimmSpec("a", GIB)), {}, "cold_devices[1].id: 'a' is taken"),
         ((DimmSpec("cold0", GIB),), {"cold_dimms": (ColdDimms(GIB),)}, "cold_devices[0].id: 'cold0' is taken"),
-        ((VirtioMemSpec("v", GIB, block_size=3 * MIB),), {}, "cold_devices[0]: there are no devices of these sizes"),
+        (
+            (VirtioMemSpec("v", GIB, block_size=3 * MIB),),
+            {},
+            "cold_devices[0]: has device blocks of 3MiB, not a power of two of 1MiB and more",
+        ),
         ((DaxSpec("d", GIB, node=2),), {}, "cold_devices[0].node: there is no node 2; the last one is 1"),
         (
             (DimmSpec("a", GIB), DimmSpec("b", GIB)),

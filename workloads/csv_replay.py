@@ -23,7 +23,8 @@ from sim.plugins.values import SECONDS_LIMIT
 from sim.units import seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.parameters import LONGEST_US
-from workloads.parts.request_log import Request, read_request_log
+from workloads.parts.request import Request
+from workloads.parts.request_log import read_request_log
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -90,22 +91,12 @@ class CsvReplay(Workload):
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Make the requests of every pass."""
         env = host.env
-        verbs = {"unplug": host.unplug, "unbind": host.unbind, "bind": host.bind}
         now = 0
         for t_us, request in self.timeline():
             if t_us > now:
                 yield env.timeout(t_us - now)
                 now = t_us
-            if request.op == "resize":
-                host.resize(request.device, request.size)
-            elif request.op == "demand":
-                host.set_demand(request.device, request.kind, request.size)
-            elif request.op == "state":
-                host.set_dax_state(request.device, request.state)
-            elif request.spec is not None:
-                host.plug(request.spec)
-            else:
-                verbs[request.op](request.device)
+            request.ask(host)
 
     def timeline(self) -> Iterator[tuple[int, Request]]:
         """Yield every request with the microsecond at which it is made."""

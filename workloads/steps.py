@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import simpy
 
-    from workloads.parts.request_log import Request
+    from workloads.parts.request import Request
 
 _LOOK_US: Final = MICROSECONDS
 """How often it looks whether the guest is done."""
@@ -84,7 +84,7 @@ class Steps(Workload):
         """Make the steps."""
         yield from self._settle(host)
         for request in self._requests:
-            self._ask(host, request)
+            request.ask(host)
             yield from self._settle(host)
 
     def _settle(self, host: Host) -> Generator[simpy.Event, object, None]:
@@ -96,13 +96,3 @@ class Steps(Workload):
 
     def settled(self, host: Host) -> None:
         """Told when the guest has come to rest: before the first step and after each. For who looks on."""
-
-    def _ask(self, host: Host, request: Request) -> None:
-        if request.spec is not None:
-            host.plug(request.spec)
-        elif request.op == "resize":
-            host.resize(request.device, request.size)
-        elif request.op == "unplug":
-            host.unplug(request.device)
-        else:
-            host.set_demand(request.device, request.kind, request.size)

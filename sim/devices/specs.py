@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import index
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sim.units import MIB
+from sim.units import MIB, format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST_DIMM_SLOTS: Final = 256
 """Slots for DIMMs that QEMU offers at most (ACPI_MAX_RAM_SLOTS)."""
@@ -90,15 +93,25 @@ class DaxSpec:
 
 
 def possible(spec: DimmSpec | VirtioMemSpec | DaxSpec) -> bool:
-    """Whether there is such a device: of virtio-mem, all in whole device blocks, a power of two of at least 1 MiB."""
+    """Whether there is such a device."""
+    return next(impossible(spec), None) is None
+
+
+def impossible(spec: DimmSpec | VirtioMemSpec | DaxSpec) -> Iterator[str]:
+    """Yield why there is no such device: of virtio-mem all is in device blocks, a power of two of at least 1 MiB."""
     if not isinstance(spec, VirtioMemSpec):
-        return spec.size > 0 and spec.gap >= 0 and all(length >= 0 for length in spec.ranges)
+        if spec.size <= 0 or spec.gap < 0 or any(length < 0 for length in spec.ranges):
+            yield "has no size, or a negative one in it"
+        return
     block = spec.block_size
     if block < MIB or block & (block - 1):
-        return False
+        yield f"has device blocks of {format_size(block)}, not a power of two of 1MiB and more"
+        return
+    for name, size in (("a region", spec.max_size), ("a request", spec.requested), ("an address", spec.address or 0)):
+        if size % block:
+            yield f"has {name} of {format_size(size)}, not a multiple of its blocks ({format_size(block)})"
     if not 0 <= spec.requested <= spec.max_size or not spec.max_size:
-        return False
-    return not (spec.max_size | spec.requested | (spec.address or 0)) % block
+        yield f"is asked for {format_size(spec.requested)} of {format_size(spec.max_size)}"
 
 
 def ranges_of(spec: DimmSpec | DaxSpec, address: int) -> list[tuple[int, int]]:

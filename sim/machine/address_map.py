@@ -104,6 +104,16 @@ def present_ranges(machine: MachineSpec) -> list[NodeRange]:
     return without(ranges, pages(machine.mem), 1 << 62) if machine.mem else ranges
 
 
+def boot_block_nodes(machine: MachineSpec, block_bytes: int) -> dict[int, int]:
+    """Return the memory blocks that boot memory lies in, as QEMU lays it out, each with its node."""
+    page = machine.page_size
+    return {
+        block: part.node
+        for part in reversed(present_ranges(machine))
+        for block in range(part.start * page // block_bytes, -(-part.end * page // block_bytes))
+    }
+
+
 def firmware_leaves(machine: MachineSpec) -> list[NodeRange]:
     """Return the memory that firmware tells the kernel of, ascending, whatever the command line says of it."""
     pages = machine.geometry.pages

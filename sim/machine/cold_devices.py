@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.devices.specs import DimmSpec, possible, span
+from sim.devices.specs import DimmSpec, impossible, span
 from sim.faults import Fault
 from sim.units import format_size
 
@@ -37,8 +37,7 @@ def cold_device_faults(machine: MachineSpec) -> Iterator[Fault]:
         if spec.id in names:
             yield Fault(f"{key}.id", f"{spec.id!r} is taken")
         names.add(spec.id)
-        if not possible(spec):
-            yield Fault(key, "there are no devices of these sizes")
+        yield from (Fault(key, wrong) for wrong in impossible(spec))
         if not 0 <= spec.node < len(machine.nodes):
             yield Fault(f"{key}.node", f"there is no node {spec.node}; the last one is {len(machine.nodes) - 1}")
         slots += isinstance(spec, DimmSpec)

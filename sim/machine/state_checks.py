@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sim.devices.specs import UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec, possible, ranges_of, span
+from sim.devices.specs import UNPLUGGED, DaxSpec, DimmSpec, VirtioMemSpec, impossible, possible, ranges_of, span
 from sim.faults import Fault
 from sim.machine.state import DAX_WORDS, LOST, UNBOUND, block_ranges, ownership, run_of
 from sim.machine.state_plugged import piece_on, plugged_on
@@ -93,7 +93,7 @@ def _device_faults(machine: MachineSpec, state: MachineState) -> Iterator[Fault]
         if spec.address is None:
             yield Fault(f"{key}.address", "is needed of a device that is there")
         elif not possible(spec):
-            yield Fault(key, "there are no devices of these sizes")
+            yield from (Fault(key, wrong) for wrong in impossible(spec))
         elif spec.address < 0 or spec.address + span(spec) > MAX_PHYSICAL_BYTES:
             yield Fault(f"{key}.address", f"{spec.address:#x} is beyond the addressable range")
         else:

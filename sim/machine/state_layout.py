@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from sim.machine.address_map import NodeRange, present_ranges, without
+from sim.machine.address_map import NodeRange, boot_block_nodes, present_ranges, without
 from sim.machine.boot_zones import BootZone, zones_at_boot
 from sim.machine.cma import cma_areas, place
 from sim.machine.state import Ownership, ownership
@@ -95,11 +95,9 @@ def lay_out_state(machine: MachineSpec, state: MachineState, memory: Memory) -> 
 def _find_ranges(layout: StateLayout) -> None:
     """Take the pages as the machine boots if it has the same blocks, or else whole blocks, but for a PC's first MiB."""
     machine, pages = layout.machine, layout.pages
-    own = present_ranges(machine)
-    blocks = {block: part.node for part in reversed(own) for block in range(part.start // pages, -(-part.end // pages))}
     found = {block: run.node for run in layout.owned.boot for block in range(run.first, run.end)}
-    if blocks == found:
-        layout.ranges = own
+    if boot_block_nodes(machine, machine.block_size) == found:
+        layout.ranges = present_ranges(machine)
         return
     ranges = [NodeRange(run.node, run.first * pages, run.end * pages) for run in layout.owned.boot]
     for start, end in _PC_HOLES if machine.built_for.pc_layout else ():

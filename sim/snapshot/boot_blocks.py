@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from sim.devices.specs import DimmSpec, span
-from sim.machine.address_map import device_base, present_ranges
+from sim.devices.specs import DimmSpec
+from sim.machine.address_map import boot_block_nodes, device_base
+from sim.machine.state import block_ranges
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.snapshot.account import Assumed
 from sim.snapshot.block_map import shown_blocks
@@ -56,9 +57,9 @@ def low_memories(boot_memory: int, machine_type: str | None) -> tuple[int, ...]:
 
 
 def blocks_of(spec: DeviceSpec, block_size: int) -> range:
-    """Return the whole blocks that a device at a known address covers."""
-    address = spec.address or 0
-    return range(-(-address // block_size), (address + span(spec)) // block_size)
+    """Return the whole blocks that a device of one range, at a known address, covers."""
+    ((first, end),) = block_ranges(spec, block_size)
+    return range(first, end)
 
 
 def split_by_host(blocks: BlockMap, host: HostSide, amount: int, draft: Draft, evidence: Evidence) -> Split | None:
@@ -102,7 +103,7 @@ def _fitting(
     devices = placed(host, machine, scratch)
     evidence.faults.include(scratch.faults)
     owned = {block for spec, _ in devices for block in blocks_of(spec, blocks.block_size)}
-    nodes = boot_nodes(machine, blocks.block_size)
+    nodes = boot_block_nodes(machine, blocks.block_size)
     boot: Collection[int] = nodes.keys()
     base = device_base(machine)
     if lowest is not None:
@@ -120,16 +121,6 @@ def _fitting(
     _tell_odd(blocks, boot, owned, devices, evidence)
     of_devices = {block: spec.node for spec, _ in devices for block in blocks_of(spec, blocks.block_size)}
     return Split(frozenset(boot), devices, nodes | of_devices)
-
-
-def boot_nodes(machine: MachineSpec, block_size: int) -> dict[int, int]:
-    """Return the blocks that boot memory lies in, as QEMU lays it out, each with its node."""
-    page = machine.page_size
-    return {
-        block: part.node
-        for part in reversed(present_ranges(machine))
-        for block in range(part.start * page // block_size, -(-part.end * page // block_size))
-    }
 
 
 def _contradictions(

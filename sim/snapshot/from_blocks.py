@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.devices.specs import DaxSpec, VirtioMemSpec
+from sim.machine.address_map import boot_block_nodes
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import AttachedDevice, BlockRun, MachineState, ZoneBounds, joined
 from sim.machine.state_plugged import piece_on
@@ -17,7 +18,6 @@ from sim.snapshot.block_zones import Spans, places, zone_number
 from sim.snapshot.boot_blocks import (
     Split,
     blocks_of,
-    boot_nodes,
     low_memories,
     split_by_host,
     split_without_host,
@@ -105,7 +105,7 @@ def _low_memory(draft: Draft, nodes: Sequence[NodeSpec], split: Split, block_siz
     if not draft.kernel.built_for.pc_layout:
         return 0
     for low_memory in low_memories(sum(node.boot_memory for node in nodes), None):
-        if boot_nodes(draft.machine(nodes, max_ram_below_4g=low_memory), block_size).keys() == split.boot:
+        if boot_block_nodes(draft.machine(nodes, max_ram_below_4g=low_memory), block_size).keys() == split.boot:
             return low_memory
     return 0
 

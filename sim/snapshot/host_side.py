@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec, span
+from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec, impossible, span
 from sim.machine.address_map import LinuxNodes
 from sim.machine.device_memory import DeviceMemory
 from sim.memory.errors import HotplugError
@@ -14,7 +14,7 @@ from sim.snapshot.evidence import HOST_KINDS
 from sim.units import MIB, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sim.devices.specs import DeviceSpec
     from sim.machine.spec import MachineSpec
@@ -195,19 +195,6 @@ def _spec(device: HostDevice, nodes: LinuxNodes, evidence: Evidence) -> DeviceSp
         )
     requested = facts.requested if facts.requested is not None else facts.plugged or 0
     spec = VirtioMemSpec(facts.id, size, node, block, requested, facts.address)
-    for wrong in _impossible(spec):
+    for wrong in impossible(spec):
         evidence.faults.add(f"{where}: {facts.id} {wrong}")
     return spec
-
-
-def _impossible(spec: VirtioMemSpec) -> Iterator[str]:
-    """Yield why QEMU would not have such a device."""
-    block = spec.block_size
-    if block < MIB or block & (block - 1):
-        yield f"has device blocks of {format_size(block)}, not a power of two of 1MiB and more"
-        return
-    for name, size in (("a region", spec.max_size), ("a request", spec.requested), ("an address", spec.address or 0)):
-        if size % block:
-            yield f"has {name} of {format_size(size)}, not a multiple of its blocks ({format_size(block)})"
-    if not 0 <= spec.requested <= spec.max_size or not spec.max_size:
-        yield f"is asked for {format_size(spec.requested)} of {format_size(spec.max_size)}"

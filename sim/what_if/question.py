@@ -11,7 +11,7 @@ from sim.experiment.policy_option import policy_table, told_of_option
 from sim.faults import Fault, InputError, shown, unknown_name
 from sim.machine.cold_devices import devices_at_first
 from sim.plugins import lookup
-from workloads.parts.request_log import Request
+from workloads.parts.request import Request
 from workloads.parts.step_words import StepReader, written
 
 if TYPE_CHECKING:

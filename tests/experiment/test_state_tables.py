@@ -165,8 +165,8 @@ def test_what_no_device_can_be_is_a_fault_with_its_key() -> None:
         "devices[1]: block 50 belongs to no whole big block of 256MiB",
         "plugged: is 384MiB, all of its blocks: it plugs whole ones only",
     ]
-    assert device(1, requested="1MiB") == ["devices[1]: there are no devices of these sizes"]
-    assert device(1, max_size="0B") == ["devices[1]: there are no devices of these sizes"]
+    assert device(1, requested="1MiB") == ["devices[1]: has a request of 1MiB, not a multiple of its blocks (2MiB)"]
+    assert device(1, max_size="0B") == ["devices[1]: is asked for 384MiB of 0B"]
 
 
 def test_the_state_is_part_of_the_identity_and_of_the_effective_experiment() -> None:

@@ -64,7 +64,7 @@ and one with what the others do not need::
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sim.devices.specs import (
@@ -84,6 +84,7 @@ from sim.plugins.parameters import Checker
 from sim.units import MIB, format_size, parse_size, seconds_to_us
 from workloads.parts.demand import KINDS as LOAD_KINDS
 from workloads.parts.parameters import NODE, PLACE, DeviceBlock
+from workloads.parts.request import Request
 from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
@@ -116,23 +117,6 @@ _ONLY: Final = {
 }
 """By kind: the columns of a plug that not every kind has a use for."""
 _LONGEST_NUMBER: Final = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request: ``op`` for ``device`` at ``t_us`` microseconds.
-
-    ``spec`` describes the device of a plug, ``size`` is the requested size or the demand in bytes, ``kind`` the kind of
-    load of a demand, ``state`` the word for a dax device's ``state``; each is empty with other operations.
-    """
-
-    t_us: int
-    op: str
-    device: str
-    spec: DeviceSpec | None = None
-    size: int = 0
-    kind: str = ""
-    state: str = ""
 
 
 def read_request_log(path: Path, parameter: str = "path") -> list[Request]:
