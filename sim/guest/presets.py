@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sim.faults import Fault, InputError
 from sim.guest.boot import idle_pcp_pages
 from sim.guest.parameters import parameters_for, parameters_for_kernel
-from sim.guest.reserve import reserved_pages
+from sim.guest.reserve import reserved_pages, tables_in_use
 from sim.pages import PAGES_4K
 from sim.units import KIB, MIB, format_size
 
@@ -122,8 +122,8 @@ def as_free_says(
     nodes = [sum(zone.pages for zone in present if zone.node == node) for node in {zone.node for zone in present}]
     own = options.boot_memory - options.unused or there * page_size
     boot_memory = free.boot_memory or own
-    if free.boot_memory is not None:
-        # What firmware keeps does not depend on the size.
+    if boot_memory != own:
+        # What firmware keeps does not depend on the size. How such a guest's nodes are is not known.
         there += (boot_memory - own) // page_size
         nodes = [there]
     managed = free.mem_total // page_size
@@ -141,7 +141,8 @@ def as_free_says(
     if lists > used // 2:
         lists = used // 2
         parameters = replace(parameters, idle_pcp_bytes=lists * page_size)
-    idle = max(0, used - lists - int(parameters.idle_use_share * managed))
+    tables = tables_in_use(nodes, managed, parameters, options)
+    idle = max(0, used - lists - tables - int(parameters.idle_use_share * managed))
     return replace(
         parameters,
         boot_reserved_bytes=reserved * page_size,

@@ -130,10 +130,14 @@ def managed_pages(
 
 def reserved_pages(nodes: Sequence[int], managed: int, parameters: GuestParameters, options: BootOptions) -> int:
     """Return what is reserved beside memmap and hash tables where of present pages by node so many are managed."""
-    total = sum(nodes)
     memmap = sum(_memmap(pages, options, parameters.geometry) for pages in nodes)
-    tables = _hash_tables(total, managed, parameters, options) if len(nodes) == 1 else 0
-    return total - memmap - tables - managed
+    tables = 0 if len(nodes) > 1 else _hash_tables(sum(nodes), managed, parameters, options)
+    return sum(nodes) - memmap - tables - managed
+
+
+def tables_in_use(nodes: Sequence[int], managed: int, parameters: GuestParameters, options: BootOptions) -> int:
+    """Return the pages of hash tables that are not reserved but in use, as they are spread over several nodes."""
+    return _hash_tables(sum(nodes), managed, parameters, options) if len(nodes) > 1 else 0
 
 
 class _Places:

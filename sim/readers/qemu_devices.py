@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _DEVICE = re.compile(r'\s*Memory device \[([^\]]*)\]: "(.*)"\s*')
 _PROPERTY = re.compile(r"\s*([a-z-]+):\s*(\S.*?)?\s*")
 _SUMMARY = re.compile(r"\s*(base|plugged) memory:\s*([0-9]+)\s*")
+_NO_DEVICES = re.compile(r'\s*\{\s*"return"\s*:\s*\[\s*\]')
 _MOST_DOCUMENTS: Final = 1000
 _FLAGS: Final = {"true": True, "false": False}
 
@@ -44,7 +45,7 @@ _LOGGED = re.compile(r'\{\\+"return\\+": ?(?:\[\{\\+"type|\{\\+"base-memory)[^\n
 
 def reads_as_memory_devices(text: str) -> bool:
     """Whether ``text`` looks like what the monitor prints of memory devices, for people or as JSON."""
-    if _LOGGED.search(text):
+    if _LOGGED.search(text) or _NO_DEVICES.match(text):
         return True
     if '"memdev"' in text or '"base-memory"' in text or '"memaddr"' in text:
         return True

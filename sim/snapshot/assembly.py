@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sim.machine.boot_layout import lay_out
+from sim.machine.state_managed import beside_boot
 from sim.memory.zones import ZONE_MOVABLE
 from sim.snapshot.account import Assumed
 from sim.snapshot.block_map import block_map
@@ -69,17 +70,18 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
     draft = Draft(evidence, wishes, kernel, host)
     if blocks is None:
         blocks = blocks_of_zones(draft) or blocks_of_ranges(draft)
-    started = from_blocks(draft, blocks) if blocks is not None else without_blocks(draft)
+    machine = from_blocks(draft, blocks) if blocks is not None else without_blocks(draft)
     evidence.faults.raise_if_any(SOURCE)
-    machine = _with_seen(started.machine, facts)
-    if machine.state is not None:
-        evidence.account.assumed += [
-            Assumed(line, "/proc/zoneinfo, or zones in [machines.state]") for line in lay_out(machine).assumed
-        ]
+    machine = _with_seen(machine, facts)
+    layout = lay_out(machine)
+    evidence.account.assumed += [
+        Assumed(line, "/proc/zoneinfo, or zones in [machines.state]") for line in layout.assumed
+    ]
     found = figures(evidence)
     guest = None
     if found is not None:
-        guest = without_added(found, machine, started.added, evidence)
+        beside = None if machine.cold_devices else beside_boot(machine, layout.memory)
+        guest = without_added(found, machine, beside, evidence)
     if guest is None:
         what = "what the guest's kernel and an idle system use is what Debian's do"
         evidence.account.assumed.append(Assumed(what, "free, /proc/meminfo, or preset in [guest]"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sim.devices.specs import DaxSpec, VirtioMemSpec
 from sim.machine.address_map import boot_block_nodes
@@ -38,14 +38,7 @@ if TYPE_CHECKING:
     from sim.snapshot.host_side import HostSide
 
 
-class Started(NamedTuple):
-    """The machine, and bytes that are online in it and were not there at boot (None: not known)."""
-
-    machine: MachineSpec
-    added: int | None
-
-
-def from_blocks(draft: Draft, blocks: BlockMap) -> Started:
+def from_blocks(draft: Draft, blocks: BlockMap) -> MachineSpec:
     """Return the machine whose ``blocks`` are listed, with its state."""
     evidence = draft.evidence
     draft.fields["block_size"] = blocks.block_size
@@ -91,13 +84,7 @@ def from_blocks(draft: Draft, blocks: BlockMap) -> Started:
     runs = _runs(where, split)
     devices = _devices(draft, split, where, blocks, nodes)
     state = MachineState(runs, _zone_bounds(draft, runs, blocks), tuple(devices))
-    machine = draft.machine(nodes, state=state)
-    added = sum(run.blocks for run in runs if not run.boot and run.state != NR_ZONES) * blocks.block_size
-    for device in devices:
-        if device.plugged is not None:
-            own = [where[block] for block in blocks_of(device.spec, blocks.block_size) if block in where]
-            added -= sum(place.state != NR_ZONES for place in own) * blocks.block_size - device.plugged
-    return Started(machine, max(0, added))
+    return draft.machine(nodes, state=state)
 
 
 def _low_memory(draft: Draft, nodes: Sequence[NodeSpec], split: Split, block_size: int) -> int:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.guest.boot import idle_pcp_pages
 from sim.guest.parameters import parameters_for_kernel
-from sim.pages import PAGE_SIZES, STRUCT_PAGE_BYTES
+from sim.machine.state_managed import BesideBoot
+from sim.pages import PAGE_SIZES
 from sim.snapshot.account import Assumed
 from sim.units import MIB, format_size
 
@@ -116,28 +117,33 @@ def _used_by_free(values: dict[str, int]) -> int | None:
     return used if used is not None and used + free < values["total"] else None
 
 
-def without_added(found: Figures, machine: MachineSpec, added: int | None, evidence: Evidence) -> dict[str, int] | None:
-    """Return the keys of ``[guest] as``: what ``free`` would print if the ``added`` bytes were not online.
+def without_added(
+    found: Figures, machine: MachineSpec, beside: BesideBoot | None, evidence: Evidence
+) -> dict[str, int] | None:
+    """Return the keys of ``[guest] as``: what ``free`` would print if nothing had been added after boot.
 
-    ``added`` is None where it is not known how much there is. None, said, where nothing can be made of the figures.
+    ``beside`` is None where it is not known how much was. None, said, where nothing can be made of the figures.
     """
     account = evidence.account
-    boot_memory, page_size = machine.boot_memory, machine.page_size
-    added = 0 if found.at_boot else added
-    if added is None:
+    if found.at_boot:
+        # Then nothing was added yet, and what is offline by now was online.
+        offline = 0 if beside is None else beside.offline
+        beside = BesideBoot(-offline, 0, offline)
+    if beside is None:
         account.unknown.append(
             f"{found.said.source}: how much of MemTotal is added memory; no file lists the blocks that are online. The"
             " guest's own figures are not taken"
         )
         return None
-    total = found.mem_total - added
-    if not boot_memory - boot_memory // 4 - _MOST_RESERVE < total < boot_memory or total <= 0:
+    total, online = found.mem_total - beside.managed, machine.boot_memory - beside.offline
+    if not online - machine.boot_memory // 4 - _MOST_RESERVE < total < online or total <= 0:
         account.conflicts.append(
-            f"MemTotal {format_size(found.mem_total)} ({found.said.source}) less added memory of {format_size(added)}"
-            f" is not what a guest with {format_size(boot_memory)} of boot memory has. It is left out"
+            f"MemTotal {format_size(found.mem_total)} ({found.said.source}) less added memory of"
+            f" {format_size(beside.managed)} is not what a guest with {format_size(online)} of boot memory has. It is"
+            " left out"
         )
         return None
-    less = f", less {format_size(added)} that were added" if added else ""
+    less = f", less {format_size(beside.managed)} that were added" if beside.managed > 0 else ""
     if found.used is None:
         used = min(idle_use(total, machine.kernel_series), total // 2)
         evidence.take(f"the guest's MemTotal {format_size(total)}{less}", found.said)
@@ -145,14 +151,13 @@ def without_added(found: Figures, machine: MachineSpec, added: int | None, evide
         account.assumed.append(Assumed(what, "free, /proc/meminfo, or used in [guest] as"))
     else:
         # The memmap of added memory is in use too, and the simulation counts it by itself.
-        used = max(0, found.used - added // page_size * STRUCT_PAGE_BYTES)
-        used = min(used, total - 1)
+        used = min(max(0, found.used - beside.memmap), total - 1)
         evidence.take(f"the guest's MemTotal {format_size(total)} and {format_size(used)} in use{less}", found.said)
         account.assumed.append(
             Assumed("all that is in use is the guest's own, not a load that comes and goes", "used in [guest] as")
         )
     # The machine takes away what it keeps for a kernel after a crash, which MemTotal is without.
-    return {"mem_total": total + machine.crashkernel, "used": used, "boot_memory": boot_memory}
+    return {"mem_total": total + machine.crashkernel, "used": used, "boot_memory": machine.boot_memory}
 
 
 def likely_boot_memory(mem_total: int) -> int:

@@ -15,7 +15,6 @@ from sim.snapshot.account import Assumed
 from sim.snapshot.block_zones import movable_bytes
 from sim.snapshot.boot_blocks import low_memories
 from sim.snapshot.draft import SOURCE
-from sim.snapshot.from_blocks import Started
 from sim.snapshot.guest_figures import figures, known_boot_memory, likely_boot_memory
 from sim.snapshot.host_side import placed
 from sim.snapshot.kernel_facts import crash_kernel, read_command_line
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 _DMA: Final = ZONE_LABELS[ZONE_DMA]
 
 
-def without_blocks(draft: Draft) -> Started:
+def without_blocks(draft: Draft) -> MachineSpec:
     """Return the machine that the files tell of without listing its blocks."""
     evidence, host = draft.evidence, draft.host
     size = evidence.one("block_size", "memory block size", format_size)
@@ -55,7 +54,7 @@ def without_blocks(draft: Draft) -> Started:
     draft.limits(boot_memory, ())
     if zones is not None and movable_bytes(zones.value, draft.kernel.page_size) and not draft.kernel.movable_at_boot:
         return _with_movable(draft, plain, nodes, zones)
-    return Started(draft.machine(nodes), 0)
+    return draft.machine(nodes)
 
 
 def _boot_nodes(draft: Draft) -> list[NodeSpec]:
@@ -102,7 +101,7 @@ def _by_zones(draft: Draft, zones: Sequence[ZoneView]) -> dict[int, int]:
     return {node: known_boot_memory(count * kernel.page_size) for node, count in pages.items() if count}
 
 
-def _with_devices(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], zones: Said | None) -> Started:
+def _with_devices(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], zones: Said | None) -> MachineSpec:
     """Return a machine that boots with its devices, as nothing says in which zones their blocks are."""
     assert draft.host is not None  # noqa: S101  whoever calls has looked
     evidence, account = draft.evidence, draft.evidence.account
@@ -125,10 +124,10 @@ def _with_devices(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], z
     )
     if zones is not None:
         account.unknown.append(f"what of it the zones in {zones.source} are: their totals are not used")
-    return Started(draft.machine(nodes, cold_devices=tuple(kept)), None)
+    return draft.machine(nodes, cold_devices=tuple(kept))
 
 
-def _with_movable(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], zones: Said) -> Started:
+def _with_movable(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], zones: Said) -> MachineSpec:
     """Return a machine to which memory in ZONE_MOVABLE was added, as the totals of its zones have it."""
     evidence, page = draft.evidence, draft.kernel.page_size
     block_size = plain.block_size
@@ -140,7 +139,7 @@ def _with_movable(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], z
         what = f"ZONE_MOVABLE of {format_size(total)} is boot memory: it is not a number of whole memory blocks"
         evidence.account.assumed.append(Assumed(what, "add lsmem's output"))
         boot_memory = plain.boot_memory + total
-        return Started(draft.machine([NodeSpec(boot_memory)]), 0)
+        return draft.machine([NodeSpec(boot_memory)])
     if "block_size" not in draft.fields:
         what = f"memory blocks of {format_size(block_size)}"
         evidence.account.assumed.append(Assumed(what, "add lsmem's output"))
@@ -163,4 +162,4 @@ def _with_movable(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], z
     )
     most = max(run.node for run in runs)
     all_nodes = [*nodes, *(NodeSpec(0) for _ in range(len(nodes), most + 1))]
-    return Started(draft.machine(all_nodes, state=MachineState(tuple(runs))), total)
+    return draft.machine(all_nodes, state=MachineState(tuple(runs)))

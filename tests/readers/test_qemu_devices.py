@@ -103,6 +103,8 @@ def test_text_and_json_say_the_same(text: str, boot_memory: int | None) -> None:
 
 def test_an_empty_answer_says_that_there_are_no_devices() -> None:
     assert read_memory_devices('{"return": []}', "x").devices == ()
+    assert reads_as_memory_devices('{"return": [], "id": "libvirt-12"}'), "a machine without any"
+    assert not reads_as_memory_devices('{"return": [1]}')
 
 
 @pytest.mark.parametrize(
