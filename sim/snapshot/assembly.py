@@ -22,7 +22,7 @@ from sim.snapshot.facts_picture import picture_of_facts
 from sim.snapshot.from_blocks import from_blocks
 from sim.snapshot.guest_figures import figures, without_added
 from sim.snapshot.host_side import host_side
-from sim.snapshot.kernel_facts import kernel_facts
+from sim.snapshot.kernel_facts import kernel_facts, shipped_with
 from sim.snapshot.seen import seen_of
 from sim.snapshot.without_blocks import without_blocks
 from sim.snapshot.zones_blocks import blocks_of_ranges, blocks_of_zones
@@ -91,7 +91,9 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
     elif not kernel.read.policy and wishes.policy is None:
         policy = {"default_state": "online"}
         what = "the kernel puts new blocks online by itself, as its policy contig-zones decides"
-        evidence.account.assumed.append(Assumed(what, "--policy NAME, or /sys/devices/system/memory"))
+        by = shipped_with(evidence)
+        name = "NAME" if by is None else f"as-shipped:by={by}, which goes with this kernel's name"
+        evidence.account.assumed.append(Assumed(what, f"--policy {name}, or /sys/devices/system/memory"))
         if machine.state is not None and any(
             not run.boot and run.state == ZONE_MOVABLE for run in machine.state.blocks
         ):

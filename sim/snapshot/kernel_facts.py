@@ -26,6 +26,15 @@ _KIB64: Final = 64 * KIB
 _BY_NAME = re.compile(r"[+.-](16|64)kb?$", re.IGNORECASE)
 """How distributions end the name of a kernel with larger pages: ``el9.aarch64+64k``, ``generic-64k``."""
 
+SHIPPED_WITH: Final = (
+    (re.compile(r"\.el10"), "rhel-10"),
+    (re.compile(r"6\.1\.[0-9]+-[0-9]+-(?:cloud-|rt-)?(?:amd64|arm64)$"), "debian-12"),
+    (re.compile(r"6\.12\..*(?:\+deb13|-(?:amd64|arm64)$)"), "debian-13"),
+    (re.compile(r"-(?:generic|lowlatency|aws|azure|gcp)(?:-64k)?$"), "ubuntu-rule"),
+    (re.compile(r"-default$"), "opensuse"),
+)
+"""How releases of those who ship a kernel look, and the ``by`` of the policy ``as-shipped`` that goes with it."""
+
 _SMALLEST_BLOCK: Final = 128 * MIB
 _LARGE_SECTION: Final = 512 * MIB
 _AS_UNAME_SAYS: Final = {"x86_64": X86_64.name, "aarch64": ARM64.name, "s390x": S390X.name}
@@ -214,6 +223,14 @@ def read_command_line(facts: KernelFacts, boot_memory: int | None, evidence: Evi
         for remark in facts.read.remarks:
             evidence.account.left.append(Left(source(said.facts.file, remark.word), remark.what))
     _read_sysfs(facts, evidence)
+
+
+def shipped_with(evidence: Evidence) -> str | None:
+    """Return by whom the kernel is shipped, as the policy ``as-shipped`` names them; None where it does not show."""
+    said = evidence.first("kernel")
+    if said is None:
+        return None
+    return next((by for release, by in SHIPPED_WITH if release.search(said.value)), None)
 
 
 def crash_kernel(facts: KernelFacts, boot_memory: int, evidence: Evidence) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from policies.as_shipped import SHIPPED
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.faults import InputError
 from sim.machine.spec import NodeSpec
@@ -255,6 +256,29 @@ def test_old_kernels_name_several_zones_of_an_online_block_the_one_it_is_in_firs
 def test_the_architecture_shows_in_zones_and_addresses(facts: Facts, architecture: str, page_size: int) -> None:
     machine = imported(facts).machine
     assert (machine.architecture, machine.page_size) == (architecture, page_size)
+
+
+@pytest.mark.parametrize(
+    ("release", "by"),
+    [
+        ("6.12.0-55.9.1.el10_0.x86_64", "rhel-10"),
+        ("6.1.0-18-amd64", "debian-12"),
+        ("6.1.0-41-cloud-arm64", "debian-12"),
+        ("6.12.48+deb13-amd64", "debian-13"),
+        ("6.8.0-45-generic", "ubuntu-rule"),
+        ("6.4.0-150600.21-default", "opensuse"),
+        ("6.1.112", None),
+    ],
+)
+def test_who_ships_a_kernel_shows_in_its_name_and_the_policy_that_goes_with_it_is_offered(
+    release: str, by: str | None
+) -> None:
+    found = imported(lsmem(blocks(*PC), kernel=release))
+    (offered,) = (each.otherwise for each in found.account.assumed if each.otherwise.startswith("--policy"))
+    name = "NAME" if by is None else f"as-shipped:by={by}, which goes with this kernel's name"
+    assert offered == f"--policy {name}, or /sys/devices/system/memory"
+    assert by is None or by in SHIPPED
+    assert found.policy == {"default_state": "online"}
 
 
 def test_larger_pages_show_in_the_kernels_name() -> None:
