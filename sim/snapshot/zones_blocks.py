@@ -6,6 +6,7 @@ the limit of its addresses may there be a hole before it, such as a PC's below 4
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE
@@ -20,8 +21,9 @@ from sim.units import format_size, parse_series
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sim.readers.facts import MemoryRange
+    from sim.readers.facts import MemoryRange, ZoneRange
     from sim.snapshot.draft import Draft
+    from sim.snapshot.evidence import Said
 
 
 class _Span(NamedTuple):
@@ -41,11 +43,10 @@ def blocks_of_zones(draft: Draft) -> BlockMap | None:
     spans = _spans(() if said is None else said.value, kernel.page_size)
     if said is None or draft.host is not None or not spans:
         return None
-    size = evidence.one("block_size", "memory block size", format_size)
-    section = kernel.built_for.section_size(kernel.page_size, parse_series(kernel.series))
     end = max((span.end for span in spans if span.zone != ZONE_MOVABLE), default=0)
-    block_size: int = kernel.built_for.block_size(section, end) if size is None else size.value
-    if max(span.end for span in spans) // block_size > MOST_BLOCKS or any(
+    block_size = _block_size(draft, end)
+    # Spans may overlap, but not so that they are more than all blocks many times over.
+    if sum(span.end - span.start for span in spans) // block_size > MOST_BLOCKS or any(
         span.zone == ZONE_MOVABLE and span.present % block_size for span in spans
     ):
         return None
@@ -55,7 +56,7 @@ def blocks_of_zones(draft: Draft) -> BlockMap | None:
         for block in _chosen(span, block_size, homes, at_limit=span.end == limits.get(span.zone)):
             homes.setdefault(block, []).append(span)
     what = "blocks that are missing within a zone lie below its last one, or below 4 GiB"
-    if size is None:
+    if evidence.first("block_size") is None:
         what = f"memory blocks of {format_size(block_size)}; {what}"
     evidence.account.assumed.append(Assumed(what, "add lsmem's output"))
     evidence.take(f"{len(homes)} memory blocks, which its zones are made of", said)
@@ -67,23 +68,18 @@ def blocks_of_ranges(draft: Draft) -> BlockMap | None:
 
     The zones follow from the ranges, too: the evidence has them then.
     """
-    evidence, kernel = draft.evidence, draft.kernel
-    said, limits = evidence.first("ranges"), evidence.first("zone_ranges")
-    if said is None or limits is None or draft.host is not None or draft.wishes.boot_memory is not None:
+    evidence, page = draft.evidence, draft.kernel.page_size
+    known = _ranges(draft)
+    if known is None:
         return None
-    ranges: Sequence[MemoryRange] = said.value
-    size = evidence.one("block_size", "memory block size", format_size)
-    section = kernel.built_for.section_size(kernel.page_size, parse_series(kernel.series))
-    end = max(part.end for part in ranges)
-    block_size: int = kernel.built_for.block_size(section, end) if size is None else size.value
-    if end // block_size > MOST_BLOCKS:
-        return None
-    zones = [(number, part) for part in limits.value if (number := zone_number(part.zone)) is not None]
+    said, zones = known
+    of_node: dict[int, list[MemoryRange]] = {}
+    for part in sorted(said.value, key=lambda part: part.start):
+        of_node.setdefault(part.node, []).append(part)
+    block_size = _block_size(draft, max(own[-1].end for own in of_node.values()))
     homes: dict[int, set[tuple[int, int]]] = {}
     views = []
-    for node in sorted({part.node for part in ranges}):
-        own = [part for part in ranges if part.node == node]
-        first, last = min(part.start for part in own), max(part.end for part in own)
+    for node, own in sorted(of_node.items()):
         for number, zone in zones:
             pieces = [(max(part.start, zone.start), min(part.end, zone.end)) for part in own]
             pieces = [(low, high) for low, high in pieces if low < high]
@@ -91,13 +87,13 @@ def blocks_of_ranges(draft: Draft) -> BlockMap | None:
                 for block in range(low // block_size, (high - 1) // block_size + 1):
                     homes.setdefault(block, set()).add((node, number))
             if pieces:
-                start, stop = (min(max(edge, zone.start), zone.end) // kernel.page_size for edge in (first, last))
-                present = sum(high - low for low, high in pieces) // kernel.page_size
-                views.append(ZoneView(node, zone.zone, start=start, spanned=stop - start, present=present))
+                start, end = max(own[0].start, zone.start) // page, min(own[-1].end, zone.end) // page
+                present = sum(high - low for low, high in pieces) // page
+                views.append(ZoneView(node, zone.zone, start=start, spanned=end - start, present=present))
     if not homes:
         return None
     evidence.zones_at_boot = said._replace(value=tuple(views))
-    if size is None:
+    if evidence.first("block_size") is None:
         evidence.account.assumed.append(Assumed(f"memory blocks of {format_size(block_size)}", "add lsmem's output"))
     evidence.take(f"{len(homes)} memory blocks, which firmware's memory is in", said)
     return BlockMap(
@@ -107,6 +103,35 @@ def blocks_of_ranges(draft: Draft) -> BlockMap | None:
             for block, own in sorted(homes.items())
         },
     )
+
+
+def _ranges(draft: Draft) -> tuple[Said, list[tuple[int, ZoneRange]]] | None:
+    """Return firmware's ranges, and those of zones by number; None where they do not tell of all that is there."""
+    evidence, page = draft.evidence, draft.kernel.page_size
+    said, limits = evidence.first("ranges"), evidence.first("zone_ranges")
+    if said is None or limits is None or draft.host is not None or draft.wishes.boot_memory is not None:
+        return None
+    zones = [(number, part) for part in limits.value if (number := zone_number(part.zone)) is not None]
+    ranges = sorted(said.value, key=lambda part: part.start)
+    later = evidence.zones()
+    odd = any(low.end > high.start for low, high in pairwise(ranges)) or len(dict(zones)) < len(zones)
+    grown = later is not None and _pages(later.value) * page > sum(part.end - part.start for part in ranges)
+    too_many = max(part.end for part in ranges) // _block_size(draft, ranges[-1].end) > MOST_BLOCKS
+    return None if odd or grown or too_many else (said, zones)
+
+
+def _block_size(draft: Draft, end: int) -> int:
+    """Return the size of memory blocks that a file says, or else the kernel's where boot memory ends at ``end``."""
+    kernel = draft.kernel
+    size = draft.evidence.one("block_size", "memory block size", format_size)
+    if size is not None:
+        return int(size.value)
+    section = kernel.built_for.section_size(kernel.page_size, parse_series(kernel.series))
+    return kernel.built_for.block_size(section, end)
+
+
+def _pages(zones: Iterable[ZoneView]) -> int:
+    return sum(zone.present or 0 for zone in zones)
 
 
 def _spans(zones: Iterable[ZoneView], page: int) -> list[_Span]:

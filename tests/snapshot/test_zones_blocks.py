@@ -156,3 +156,29 @@ def test_firmwares_ranges_of_a_machine_that_booted_make_its_blocks_again(
     again = lay_out(imported(log, kernel=machine.kernel).machine)
     assert again.boot.runs == booted.boot.runs
     assert [zone[:3] for zone in again.present_zones()] == [zone[:3] for zone in booted.present_zones()]
+
+
+def test_a_report_with_more_memory_than_at_boot_is_of_a_machine_that_grew() -> None:
+    ranges = (MemoryRange(0, 0x1000, 0x9F000), MemoryRange(0, MIB, GIB))
+    log = Facts("dmesg", "boot log", ranges=ranges, zone_ranges=ZONES)
+    zones = (ZoneView(0, "DMA32", present=258013), ZoneView(0, "Movable", present=262144))
+    state = imported(log, Facts("dmesg", "Mem-Info", zones=zones)).machine.state
+    assert state is not None
+    assert [run[:4] for run in state.blocks] == [
+        (0, 1, 0, SEVERAL_ZONES),
+        (1, 7, 0, ZONE_DMA32),
+        (32, 8, 0, ZONE_MOVABLE),
+    ]
+
+
+def test_what_no_kernel_says_of_ranges_makes_no_blocks_and_takes_no_time() -> None:
+    """Ranges and zones that lie over each other many thousand times: each alone is of half a million blocks."""
+    whole = 64 * 1024 * GIB
+    ranges = (MemoryRange(0, 0, whole), *(MemoryRange(0, step << 12, whole) for step in range(20_000)))
+    log = Facts("dmesg", "boot log", ranges=ranges, zone_ranges=ZONES, memory_known=4 * GIB)
+    assert imported(log).machine.state is None
+    twice = Facts("dmesg", "boot log", ranges=ranges[:1], zone_ranges=ZONES * 5000, memory_known=4 * GIB)
+    assert imported(twice).machine.state is None
+    pages = whole >> 12
+    zones = tuple(_zone("Normal", 0, pages, 262144, node) for node in range(1000))
+    assert imported(_zoneinfo(zones), boot_memory=4 * GIB).machine.state is None
