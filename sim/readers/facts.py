@@ -92,7 +92,6 @@ class DeviceFacts(NamedTuple):
     requested: int | None = None
     plugged: int | None = None
     slot: int | None = None
-    hotplugged: bool | None = None
     where: str = ""
 
 

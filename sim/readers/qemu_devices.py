@@ -23,7 +23,6 @@ _PROPERTY = re.compile(r"\s*([a-z-]+):\s*(\S.*?)?\s*")
 _SUMMARY = re.compile(r"\s*(base|plugged) memory:\s*([0-9]+)\s*")
 _NO_DEVICES = re.compile(r'\s*\{\s*"return"\s*:\s*\[\s*\]')
 _MOST_DOCUMENTS: Final = 1000
-_FLAGS: Final = {"true": True, "false": False}
 
 _FIELDS: Final = {
     "addr": "address",
@@ -34,7 +33,6 @@ _FIELDS: Final = {
     "max-size": "size",
     "block-size": "block_size",
     "requested-size": "requested",
-    "hotplugged": "hotplugged",
 }
 """What is taken of a device, by QEMU's names. ``size`` of one that has a ``max-size`` says what is plugged of it."""
 
@@ -159,10 +157,7 @@ def _device(where: str, kind: str, values: Mapping[str, object], faults: Faults)
         value = values.get(name)
         if value is None or (name == "size" and "max-size" in values):
             continue
-        if name == "hotplugged":
-            known[field] = _FLAGS.get(str(value).lower())
-        else:
-            known[field] = _whole(name, value, where, faults)
+        known[field] = _whole(name, value, where, faults)
     if "max-size" in values and "size" in values:
         known["plugged"] = _whole("size", values["size"], where, faults)
     if known.get("size") is None:
