@@ -11,7 +11,7 @@ from typing import Final
 
 from sim.faults import Fault, Faults
 from sim.readers.bounds import MOST_DIGITS, MOST_MEMORY, no_node, no_size
-from sim.readers.facts import Facts, MemoryRange, NodeFacts, Remark, ZoneRange
+from sim.readers.facts import BOOT_LOG, Facts, MemoryRange, NodeFacts, Remark, ZoneRange
 from sim.readers.kernel_words import LONGEST_CMDLINE, architecture_of_release
 from sim.readers.pasted import Places
 from sim.units import KIB
@@ -44,7 +44,7 @@ def reads_as_boot_log(text: str) -> bool:
 
 def read_boot_log(text: str, file: str) -> Facts:
     """Return what the last start in a log says. InputError with all faults, by line."""
-    facts, faults, lines = Facts(file, "boot log"), Faults(), Places(text)
+    facts, faults, lines = Facts(file, BOOT_LOG), Faults(), Places(text)
     starts = [match.start() for match in _VERSION.finditer(text)]
     begin = starts[-1] if starts else 0
     if len(starts) > 1:

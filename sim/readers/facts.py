@@ -6,7 +6,18 @@ A reader takes only what stands there; what files say together is for others. Si
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+CMDLINE: Final = "cmdline"
+BOOT_LOG: Final = "boot log"
+SYSFS: Final = "sysfs"
+LIBVIRT: Final = "libvirt"
+QEMU: Final = "qemu"
+QEMU_COMMAND: Final = "qemu command line"
+"""Kinds of files, as :attr:`Facts.kind` has them: those that others go by."""
+
+HOST_KINDS: Final = frozenset({LIBVIRT, QEMU, QEMU_COMMAND})
+"""Kinds of files that come from the host; all others come from the guest, or from a machine without a host."""
 
 
 class Remark(NamedTuple):

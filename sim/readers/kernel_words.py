@@ -6,7 +6,7 @@ import re
 from itertools import takewhile
 from typing import Final
 
-from sim.readers.facts import Facts
+from sim.readers.facts import CMDLINE, Facts
 from sim.readers.pasted import Places
 
 _WORD: Final = re.compile(r"[^\s=<>{}\[\]|;]+(?:=\S*)?")
@@ -28,7 +28,7 @@ def read_cmdline(text: str, file: str) -> Facts:
     """Return the command line."""
     line = _cmdline(text) or ""
     where = Places(text).at(text.find(line))
-    return Facts(file, "cmdline", places={"cmdline": where}, cmdline=line)
+    return Facts(file, CMDLINE, places={"cmdline": where}, cmdline=line)
 
 
 def _cmdline(text: str) -> str | None:

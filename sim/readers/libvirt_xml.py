@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.faults import Fault, Faults, shown
 from sim.readers.bounds import MOST_DIGITS, no_node, whole_number
-from sim.readers.facts import DeviceFacts, Facts, NodeFacts, Remark
+from sim.readers.facts import LIBVIRT, DeviceFacts, Facts, NodeFacts, Remark
 from sim.readers.xml_tree import parse_xml
 from sim.units import GIB, KIB, MIB, TIB, format_size
 
@@ -49,7 +49,7 @@ def read_libvirt(text: str, file: str) -> Facts:
     """Return what a domain XML says. Raises InputError with all of its faults; the key of each is a place in it."""
     faults = Faults()
     path, domain = _domain(parse_xml(text, file), faults)
-    facts = Facts(file, "libvirt")
+    facts = Facts(file, LIBVIRT)
     if domain is not None:
         _Reader(path, domain, facts, faults).read()
     faults.raise_if_any(file)

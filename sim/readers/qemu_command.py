@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, Faults, InputError, shown
 from sim.readers.bounds import whole_number
-from sim.readers.facts import DeviceFacts, Facts, NodeFacts, Remark
+from sim.readers.facts import QEMU_COMMAND, DeviceFacts, Facts, NodeFacts, Remark
 from sim.units import MIB, format_size
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def read_qemu_command(text: str, file: str) -> Facts:
         words = shlex.split(re.sub(r"\\\r?\n", " ", command))
     except ValueError as error:
         raise InputError(file, [Fault(where, f"is no command line: {error}")]) from error
-    facts, faults = Facts(file, "qemu command line", bare_metal=False), Faults()
+    facts, faults = Facts(file, QEMU_COMMAND, bare_metal=False), Faults()
     if program is not None and program[1]:
         facts.architecture = program[1]
     facts.places = dict.fromkeys(("bare_metal", "architecture"), where)

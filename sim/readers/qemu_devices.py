@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import Fault, Faults, InputError, shown
 from sim.readers.bounds import no_node, whole_number
-from sim.readers.facts import DeviceFacts, Facts
+from sim.readers.facts import QEMU, DeviceFacts, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ def read_memory_devices(text: str, file: str) -> Facts:
 
     Raises InputError with all faults, each with its line, or its place in the JSON.
     """
-    facts, faults = Facts(file, "qemu"), Faults()
+    facts, faults = Facts(file, QEMU), Faults()
     devices: list[DeviceFacts] = []
     sizes: dict[str, tuple[str, object]] = {}
     if logged := list(_LOGGED.finditer(text)):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sim.faults import Fault, Faults, shown
 from sim.readers.bounds import HIGHEST_BLOCK, MOST_BLOCKS, no_block_size, no_node, no_size
 from sim.readers.dumps import MEMORY_BLOCK, NODE
-from sim.readers.facts import BlockView, Facts, NodeFacts, Remark
+from sim.readers.facts import SYSFS, BlockView, Facts, NodeFacts, Remark
 from sim.readers.pasted import refusal
 from sim.units import KIB
 
@@ -84,7 +84,7 @@ def _sort(copies: dict[str, _Copy], path: str, text: str | None) -> None:
 
 
 def _facts(file: str, root: str, copy: _Copy, faults: Faults) -> Facts:
-    facts = Facts(f"{file}:{root}" if root else file, "sysfs", places=dict(copy.places))
+    facts = Facts(f"{file}:{root}" if root else file, SYSFS, places=dict(copy.places))
     facts.block_size = _block_size(copy, faults)
     facts.auto_online_blocks = copy.general.get("auto_online_blocks")
     facts.parameters = dict(sorted(copy.parameters.items()))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sim.faults import Faults
+from sim.readers.facts import HOST_KINDS
 from sim.snapshot.account import Account, Left, Taken, source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from sim.readers.facts import Facts
-
-HOST_KINDS: Final = frozenset({"libvirt", "qemu", "qemu command line"})
-"""Kinds of files that come from the host; all others come from the guest, or from a machine without a host."""
 
 
 class Said(NamedTuple):

@@ -11,6 +11,7 @@ from sim.machine.spec import MachineSpec, NodeSpec
 from sim.machine.state import AttachedDevice, BlockRun, MachineState, ZoneBounds, joined
 from sim.machine.state_plugged import piece_on
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
+from sim.readers.facts import HOST_KINDS
 from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.account import Assumed
 from sim.snapshot.block_map import shown_blocks
@@ -23,7 +24,6 @@ from sim.snapshot.boot_blocks import (
     split_without_host,
 )
 from sim.snapshot.draft import SOURCE
-from sim.snapshot.evidence import HOST_KINDS
 from sim.snapshot.kernel_facts import read_command_line
 from sim.units import format_size
 

@@ -9,8 +9,8 @@ from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec, impossible, span
 from sim.machine.address_map import LinuxNodes
 from sim.machine.device_memory import DeviceMemory
 from sim.memory.errors import HotplugError
+from sim.readers.facts import HOST_KINDS, QEMU
 from sim.snapshot.account import Assumed, Left, source
-from sim.snapshot.evidence import HOST_KINDS
 from sim.units import MIB, format_size
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _PERSISTENT: Final = ("nvdimm", "virtio-pmem")
 _USUAL_DEVICE_BLOCK: Final = 2 * MIB
-_RUNNING: Final = "qemu"
 
 
 class HostDevice(NamedTuple):
@@ -63,10 +62,10 @@ def host_side(evidence: Evidence) -> HostSide | None:
 
 def _devices(evidence: Evidence) -> list[HostDevice]:
     """Return each device once: where QEMU itself was asked, what it has counts, and the XML adds what it left out."""
-    asked = [each for each in evidence.facts if each.kind == _RUNNING and each.devices]
-    described = [each for each in evidence.facts if each.kind != _RUNNING and each.devices]
+    asked = [each for each in evidence.facts if each.kind == QEMU and each.devices]
+    described = [each for each in evidence.facts if each.kind != QEMU and each.devices]
     for each in (*asked[1:], *described[1:]):
-        first = asked[0] if each.kind == _RUNNING else described[0]
+        first = asked[0] if each.kind == QEMU else described[0]
         evidence.account.left.append(Left(each.file, f"its memory devices: those of {first.file} are taken"))
     if not asked:
         return [HostDevice(device, each.file) for each in described[:1] for device in each.devices]

@@ -12,6 +12,7 @@ from sim.machine.architecture import ARCHITECTURES, ARM64, S390X, X86_64, archit
 from sim.machine.spec import DEFAULT_SERIES, FIRST_SERIES
 from sim.memory.zones import ZONE_DMA, ZONE_DMA32
 from sim.pages import PAGE_SIZES
+from sim.readers.facts import BOOT_LOG, CMDLINE, SYSFS
 from sim.snapshot.account import Assumed, Left, source
 from sim.units import GIB, KIB, MIB, format_size, parse_series
 
@@ -38,7 +39,7 @@ SHIPPED_WITH: Final = (
 _SMALLEST_BLOCK: Final = 128 * MIB
 _LARGE_SECTION: Final = 512 * MIB
 _AS_UNAME_SAYS: Final = {"x86_64": X86_64.name, "aarch64": ARM64.name, "s390x": S390X.name}
-_GUESTS_OWN: Final = ("cmdline", "boot log")
+_GUESTS_OWN: Final = (CMDLINE, BOOT_LOG)
 """Kinds of files that tell how the running kernel was started, before what a host would start it with."""
 
 _MOVABLE_WORDS: Final = ("kernelcore", "kernelcore_percent", "movablecore", "movablecore_percent", "movable_node")
@@ -247,7 +248,7 @@ def crash_kernel(facts: KernelFacts, boot_memory: int, evidence: Evidence) -> in
 
 def _read_sysfs(facts: KernelFacts, evidence: Evidence) -> None:
     """Take what sysfs says now, which goes before what the kernel was started with."""
-    said = evidence.one("auto_online_blocks", "auto_online_blocks", prefer=("sysfs",))
+    said = evidence.one("auto_online_blocks", "auto_online_blocks", prefer=(SYSFS,))
     if said is not None:
         _take_parameter(facts, "default_state", said.value, said, evidence)
     parameters = evidence.first("parameters")
