@@ -27,7 +27,10 @@ _MOVABLE_FROM: Final = re.compile(r"\bNode [0-9]{1,9}: 0x[0-9a-f]{1,16}\b")
 _IN_A_LOG: Final = re.compile(r"(?:\b[Kk]ernel command|(?:^|[\]:>] {0,9})Command) line: *(\S[^\n]*)", re.MULTILINE)
 _SIGNS: Final = (
     (re.compile(r"\bAArch64 Processor|CPU features: detected|Detected [PV]IPT I-cache on CPU"), "aarch64"),
-    (re.compile(r"\bARMv[4-8]\w* Processor|\bARMv6-compatible"), "armv7l"),
+    (re.compile(r"\bCPU: ARMv[4-8]|\bARMv[4-8]\w* Processor"), "armv7l"),
+    (re.compile(r"\bMIPS: machine is|\bCPU0 revision is: [0-9a-f]{8} \("), "mips"),
+    (re.compile(r"\briscv: |\belf_hwcap is 0x"), "riscv64"),
+    (re.compile(r"\b(?:mmu_features|firmware_features)[ \t]*= 0x"), "ppc64"),
     (re.compile(r"\bLinux is running (?:as a z/VM guest|natively in LPAR|under KVM in 64-bit)"), "s390x"),
     (re.compile(r"\b[0-9]+MB HIGHMEM available"), "i686"),
     (re.compile(r"\bBIOS-e820:|\be820: |BIOS-provided physical RAM map"), "x86_64"),
