@@ -221,6 +221,8 @@ def _explain_cell(cell: Cell) -> bool:
         click.echo(f"Error: {error}", err=True)
         return False
     lines.flush()
+    if lines.is_empty:
+        click.echo("  nothing was decided: no block was put online or refused to go offline")
     return True
 
 
@@ -230,11 +232,13 @@ class _Lines:
     def __init__(self) -> None:
         self._pending: tuple[str, int, int, str] | None = None
         """When, the first block, how many, and what of them."""
+        self.is_empty = True
 
     def add(self, when: str, note: Note) -> None:
         """Print a note, or hold it back while the next blocks fare alike."""
         from sim.kernel.diary import MISSED, Failed, Missed, OutOfMemory, Refused
 
+        self.is_empty = False
         if isinstance(note, Missed):
             self.flush()
             click.echo(f"  {when}{named_blocks(note.first, note.count)}: {MISSED}")

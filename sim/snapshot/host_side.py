@@ -177,7 +177,10 @@ def _spec(device: HostDevice, nodes: LinuxNodes, evidence: Evidence) -> DeviceSp
         account.left.append(Left(where, f"devices of kind {facts.kind!r} are not modelled"))
         return None
     if node is None:
-        evidence.faults.add(f"{where}: {facts.id} is on node {own}, which the machine does not have")
+        evidence.faults.add(
+            f"{where}: {facts.id} is on node {own}, and no file tells of such a node: lsmem's output, libvirt's XML or"
+            " QEMU's command line would"
+        )
         return None
     if facts.kind == "dimm":
         return DimmSpec(facts.id, size, node, facts.address, facts.slot)

@@ -125,3 +125,14 @@ def test_blocks_that_user_space_does_not_hear_of_are_told(tmp_path: Path) -> Non
     said = [line.split(" s  ")[1] for line in result.output.splitlines() if " s  " in line]
     assert said[0] == "blocks 45-47: user space does not hear of them, its buffer is full: they stay offline"
     assert [line.partition(":")[0] for line in said[1:]] == [f"block {block}" for block in range(40, 45)]
+
+
+def test_a_run_in_which_nothing_is_decided_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "idle.toml"
+    path.write_text(
+        'machines = [{ boot_memory = "1GiB", cmdline = "" }]\n'
+        'workloads = [{ name = "steps", steps = ["plug dimm:1GiB", "unplug new-dimm0"] }]\n',
+        "utf-8",
+    )
+    result = CliRunner().invoke(main, ["explain", str(path)])
+    assert result.output.splitlines()[1:] == ["  nothing was decided: no block was put online or refused to go offline"]

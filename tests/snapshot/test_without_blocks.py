@@ -165,3 +165,8 @@ def test_what_somebody_says_goes_before_all_files_and_is_told() -> None:
     assert (found.machine.boot_memory, found.machine.kernel) == (2 * GIB, "6.12")
     assert Taken("boot memory 2GiB", "--boot-memory", "") in found.account.taken
     assert not any(each.what.startswith(("pages", "kernel", "architecture")) for each in found.account.assumed)
+
+
+def test_what_would_tell_of_a_device_s_node_is_said() -> None:
+    with pytest.raises(InputError, match="d is on node 1, and no file tells of such a node: lsmem's output, libvirt's"):
+        imported(xml(4 * GIB, dimm("d", node=1)))
