@@ -39,12 +39,13 @@ def _like_it(error: UnicodeError) -> tuple[str, int]:
     return "".join(_PLAIN.get(each) or ascii(each)[1:-1] for each in wrong), error.end
 
 
-def standard_console() -> Console:
-    """Return a console on standard output."""
+def standard_console(*, stderr: bool = False) -> Console:
+    """Return a console on standard output, or on standard error."""
     from rich.console import Console
 
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
+    console = Console(highlight=False, stderr=stderr)
+    # A width of 0 is what serial lines and some shells say who do not know.
+    if console.width < 1 or (not console.is_terminal and "COLUMNS" not in os.environ):
         console.width = WIDTH_WITHOUT_TERMINAL
     return console
 

@@ -165,8 +165,6 @@ def _perform(  # noqa: PLR0913  one argument for each option
     until: Until | None,
 ) -> None:
     """Run ``experiment``, show what came of it, and leave with exit code 1 where runs failed."""
-    from rich.console import Console
-
     from sim.cli.main import FAILED, INTERRUPTED
     from sim.cli.progress import RunProgress
     from sim.experiment.choose_workers import choose_workers
@@ -175,7 +173,7 @@ def _perform(  # noqa: PLR0913  one argument for each option
     if workers is not None and scheduler not in (None, "local"):
         raise click.UsageError("--workers says how many processes to start here; the scheduler has its own workers")
 
-    errors = Console(stderr=True, highlight=False)
+    errors = standard_console(stderr=True)
     print_notes(errors, experiment.notes)
     progress = RunProgress(errors, shown=not no_progress and errors.is_terminal)
     try:
@@ -282,12 +280,10 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None,
 
 def _draw(experiment: Experiment, report: Report, store: ResultStore) -> int:
     """Draw all plots anew and return how many there are."""
-    from rich.console import Console
-
     folder = report.folder / "plots"
     for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
         old.unlink()
-    with Console(stderr=True).status("Drawing plots"):
+    with standard_console(stderr=True).status("Drawing plots"):
         from sim.analysis.plots import save_all
         from sim.analysis.regret import bound
 

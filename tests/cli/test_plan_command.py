@@ -38,6 +38,11 @@ def test_screens_keep_to_their_width(machine: str, width: int) -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
+def test_a_width_of_nothing_is_none_that_is_known(machine: str) -> None:
+    arguments = machine, "--plug", "dimm:1GiB"
+    assert planned(*arguments, width=0).output == planned(*arguments, width=120).output
+
+
 def test_one_table_of_80_columns_says_it_all(machine: str) -> None:
     lines = planned(machine, "--plug", "dimm:16GiB", width=80).output.splitlines()
     at = next(number for number, line in enumerate(lines) if "memmap" in line)
