@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sim.faults import Faults
 
 _NUMBERS: Final = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?")
+_ZONES_SEEN: Final = re.compile(r"[A-Za-z0-9]{1,16}(/[A-Za-z0-9]{1,16}){0,7}")
 _SEVERAL: Final = "None"
 _MOST_SUB_BLOCKS: Final = 1 << 11  # a block of 2 GiB in pageblocks of 1 MiB
 
@@ -71,7 +72,16 @@ SubBlocks = Annotated[
 ]
 
 
-SeenZones = Annotated[Text, Field(pattern=r"^[A-Za-z0-9]{1,16}(/[A-Za-z0-9]{1,16}){0,7}$")]
+def _seen_zones(value: object) -> str:
+    text = values.string(value)
+    if _ZONES_SEEN.fullmatch(text) is None:
+        raise ValueError(f"{shown(text)} is not what lsmem prints of zones, such as 'Normal' or 'Normal/Movable'")
+    return text
+
+
+SeenZones = Annotated[
+    str, BeforeValidator(_seen_zones), WithJsonSchema({"type": "string", "pattern": f"^{_ZONES_SEEN.pattern}$"})
+]
 
 Node = Annotated[
     Integer,

@@ -149,6 +149,10 @@ def test_what_no_device_can_be_is_a_fault_with_its_key() -> None:
     assert device(1, force_bbm=True, plugged="256MiB") == [
         "plugged: is 384MiB, all of its blocks: it plugs whole ones only"
     ]
+    for zones in ("", "Normal/", "a b", "\x1b[31m"):
+        assert of_state(seen=[{"blocks": "0", "zones": zones}]) == [
+            f"seen[0].zones: {shown(zones)} is not what lsmem prints of zones, such as 'Normal' or 'Normal/Movable'"
+        ]
     for name in ("", " a", "a,b", "a\x1b[31m"):
         assert device(0, id=name) == [
             f"id: {shown(name)} is no name of a device: printable, no comma, no blanks at either end"
