@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from sim.snapshot.host_side import HostDevice, HostSide
 
     Devices = Sequence[tuple[DeviceSpec, HostDevice]]
-    Draft = Callable[[int], MachineSpec]
+    OfHost = Callable[[int], MachineSpec]
     """The host's machine without devices, by the bytes of boot memory that it has below 4 GiB at most (0: pc's)."""
 
-Q35_LOW_MEMORY: Final = 2 * GIB
+_Q35_LOW_MEMORY: Final = 2 * GIB
 """Where q35 has low memory end once it is split (``pc_q35_init`` of QEMU's ``hw/i386/pc_q35.c``)."""
 
 _Q35_SPLIT_FROM: Final = 0xB000_0000
@@ -51,7 +51,7 @@ class Split:
 
 def low_memories(boot_memory: int, machine_type: str | None) -> tuple[int, ...]:
     """Return how much memory QEMU's PCs may have below 4 GiB at most, 0 for pc's rule, the likeliest first."""
-    q35 = Q35_LOW_MEMORY if boot_memory >= _Q35_SPLIT_FROM else 0
+    q35 = _Q35_LOW_MEMORY if boot_memory >= _Q35_SPLIT_FROM else 0
     choices = (q35, 0) if machine_type is not None and "q35" in machine_type else (0, q35)
     return tuple(dict.fromkeys(choices))
 
@@ -62,15 +62,15 @@ def blocks_of(spec: DeviceSpec, block_size: int) -> range:
     return range(first, end)
 
 
-def split_by_host(blocks: BlockMap, host: HostSide, amount: int, draft: Draft, evidence: Evidence) -> Split | None:
+def split_by_host(blocks: BlockMap, host: HostSide, amount: int, of_host: OfHost, evidence: Evidence) -> Split | None:
     """Return which blocks are the ``amount`` of boot memory, and which are of the host's devices.
 
     None, said as a conflict, where they cannot be what the host describes; what is merely odd is said, too.
     """
     reasons: list[str] = []
-    plain = draft(0)
+    plain = of_host(0)
     for low_memory in low_memories(amount, host.machine_type) if plain.built_for.pc_layout else (0,):
-        machine = draft(low_memory)
+        machine = of_host(low_memory)
         found = _fitting(blocks, host, machine, evidence, reasons)
         if found is not None or evidence.faults:
             return None if found is None else replace(found, low_memory=low_memory)
