@@ -125,6 +125,8 @@ def _summary(answer: Answer, width: int) -> Iterator[Text]:
             "safe: what no use by the kernel can keep; the rest comes back only where the kernel has stayed out",
             style="dim",
         )
+    if answer.steps:
+        yield Text("figures in reasons below are pages", style="dim")
 
 
 def _change(outcome: Outcome, name: str) -> str:
@@ -265,8 +267,10 @@ def _back(back: Return) -> Iterator[str]:
     yield f"  asked back: {back.asked}"
     stays = back.wanted - back.returned
     if not back.wanted:
+        # What it fails for was told with the step that should have brought something.
         yield "    has nothing to give back"
-    elif not stays:
+        return
+    if not stays:
         yield f"    all {size(back.wanted)} come back"
     else:
         yield f"    {part(back.returned, back.wanted)} of {size(back.wanted)} come back, {size(stays)} stay"
