@@ -25,13 +25,13 @@ COMMANDS: Final = {
     "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
     "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
     "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
+    "plan": ("sim.cli.plan:plan", "Say where plugged memory would go, and what comes back."),
     "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
     "workloads": ("sim.cli.plugins:workloads", "List the workloads with their parameters."),
     "presets": ("sim.cli.presets:presets", "List guests, times and loads that an experiment file can name."),
     "replay": ("sim.cli.replay:replay", "Replay recorded kernels and compare block by block."),
     "calibration": ("sim.cli.replay:calibration", "Compare the guest model with recordings under load."),
     "incidents": ("sim.cli.incidents:incidents", "Simulate published incidents and compare them."),
-    "plan": ("sim.cli.plan:plan", "Say where plugged memory would go, and what comes back."),
     "explain": ("sim.cli.replay:explain", "Show zone decisions in order, each with its reason."),
 }
 """Sub-commands: where each is, and one line for the list of commands, which imports none of them."""
