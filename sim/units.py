@@ -103,6 +103,11 @@ def format_size(size: int) -> str:
     return f"{size}B"
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words: ``1 block``, ``2 blocks``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def seconds_to_us(seconds: float) -> int:
     """Return ``seconds`` as integer microseconds, rounded to the nearest."""
     return round(seconds * MICROSECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +49,11 @@ def standard_console(*, stderr: bool = False) -> Console:
     if console.width < 1 or (not console.is_terminal and "COLUMNS" not in os.environ):
         console.width = WIDTH_WITHOUT_TERMINAL
     return console
+
+
+def width_of_output() -> int:
+    """Return the columns that plain lines may take, without the libraries that a console needs."""
+    return shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
 
 
 def print_notes(console: Console, notes: Iterable[str]) -> None:

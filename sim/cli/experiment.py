@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sim.cli.console import print_notes, standard_console
+from sim.units import counted
 
 if TYPE_CHECKING:
     from sim.experiment.plan import Experiment
@@ -38,7 +39,7 @@ def validate(file: str, *, as_json: bool, probe: bool) -> None:
     click.echo(f"  policies   {', '.join(experiment.policies)}")
     click.echo(f"  workloads  {', '.join(experiment.workloads)}")
     cells, combinations = len(experiment), len(experiment.combinations)
-    times = f"{_count(combinations, 'combination')} x {_count(len(experiment.replications), 'replication')}"
+    times = f"{counted(combinations, 'combination')} x {counted(len(experiment.replications), 'replication')}"
     click.echo(f"  baseline   {experiment.baseline}")
     click.echo(f"  seed       {experiment.seed}")
     click.echo(f"  runs       {cells}: {times}")
@@ -62,10 +63,6 @@ def _as_json(experiment: Experiment, seconds: float | None) -> dict[str, object]
         "estimated_seconds": seconds,
         "notes": experiment.notes,
     }
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:

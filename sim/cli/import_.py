@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sim.cli.console import WIDTH_WITHOUT_TERMINAL
+from sim.cli.console import width_of_output
 from sim.cli.target import check_target
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def import_(  # noqa: PLR0913  one for each option
     if as_json:
         click.echo(json.dumps({"experiment": tables, "account": _as_json(imported.account)}, indent=2))
         return
-    width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+    width = width_of_output()
     if out is None:
         click.echo(text, nl=False)
     for line in _lines(imported.account, width):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sim.cli.console import WIDTH_WITHOUT_TERMINAL
+from sim.cli.console import width_of_output
 
 if TYPE_CHECKING:
     from sim.experiment.plan import Combination, Experiment
@@ -79,7 +78,7 @@ def show(
     if as_json:
         click.echo(picture_json(picture, columns, about), nl=False)
         return
-    width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+    width = width_of_output()
     click.echo(picture_text(picture, columns, width), nl=False)
     if about:
         click.echo("\n" + "\n".join(textwrap.wrap(_in_words(about), width)))

@@ -17,11 +17,13 @@ from sim.machine import swiotlb
 from sim.machine.address_map import HIGH_MEMORY, LinuxNodes, device_base, firmware_leaves, present_ranges
 from sim.machine.boot_zones import present_pages, within, zones_at_boot
 from sim.machine.cma import cma_areas
+from sim.machine.state import joined
 from sim.machine.state_layout import declare_blocks, lay_out_state
 from sim.memory.blocks import MAX_ZONES, BlockTable
 from sim.memory.boot import add_boot_blocks, add_boot_zone, veto_offlining
 from sim.memory.hotplug import Memory
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_MOVABLE
+from sim.record.blockmap import state_by_code
 from sim.record.run_result import SEVERAL_ZONES, BootMemory, BootRun
 
 if TYPE_CHECKING:
@@ -218,18 +220,5 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
 
 def _block_runs(memory: Memory) -> tuple[BootRun, ...]:
     """Return the boot blocks, adjacent ones that are alike as one run."""
-    runs: list[BootRun] = []
-    for block in memory.blocks.ids():
-        zone = memory.zone_of(block)
-        state = zone.type if zone is not None else SEVERAL_ZONES if memory.blocks.is_online(block) else NR_ZONES
-        alone = BootRun(block, 1, state, memory.blocks.node[block])
-        last = runs[-1] if runs else None
-        if (
-            last is not None
-            and (last.zone, last.node) == (alone.zone, alone.node)
-            and last.first + last.blocks == block
-        ):
-            runs[-1] = last._replace(blocks=last.blocks + 1)
-        else:
-            runs.append(alone)
-    return tuple(runs)
+    blocks, states = memory.blocks, state_by_code(memory)
+    return joined(BootRun(block, 1, states[blocks.where[block]], blocks.node[block]) for block in blocks.ids())

@@ -16,7 +16,7 @@ from sim.machine.cmdline_effects import not_modelled
 from sim.machine.cmdline_words import split
 from sim.machine.crashkernel import CrashKernel
 from sim.memory.zones import ONLINE_TYPE_BY_WORD
-from sim.units import KIB, MEMORY_LIMIT, format_size
+from sim.units import KIB, MEMORY_LIMIT, counted, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +62,7 @@ class CommandLine:
         """Return the remarks as lines of text, the count of other words last."""
         lines = [f"{remark.word}: {remark.what}" for remark in self.remarks]
         if self.others:
-            lines.append(f"{self.others} other word{'' if self.others == 1 else 's'}: no matter to memory here")
+            lines.append(f"{counted(self.others, 'other word')}: no matter to memory here")
         return lines
 
 

@@ -11,9 +11,8 @@ from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.devices.virtio_mem import VirtioMem
 from sim.machine.address_map import LinuxNodes
 from sim.machine.state import LOST, UNBOUND, AttachedDevice, BlockRun, MachineState, PartlyPlugged, ZoneBounds, joined
-from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE, BlockTable
-from sim.memory.zones import NR_ZONES
-from sim.record.run_result import SEVERAL_ZONES
+from sim.memory.blocks import BlockTable
+from sim.record.blockmap import state_by_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,12 +52,10 @@ def starting_from(machine: MachineSpec, state: MachineState) -> MachineSpec:
 
 def _blocks(memory: Memory) -> Iterator[BlockRun]:
     """Yield every block as a run of its own."""
-    blocks = memory.blocks
+    blocks, states = memory.blocks, state_by_code(memory)
     for block in blocks.ids():
-        code = blocks.where[block]
-        zone = memory.zone_by_code[code] if code > BLOCK_MIXED else None
-        state = zone.type if zone is not None else NR_ZONES if code == BLOCK_OFFLINE else SEVERAL_ZONES
-        yield BlockRun(block, 1, blocks.node[block], state, bool(blocks.flags[block] & BlockTable.EARLY))
+        state, boot = states[blocks.where[block]], bool(blocks.flags[block] & BlockTable.EARLY)
+        yield BlockRun(block, 1, blocks.node[block], state, boot)
 
 
 def _attached(spec: DeviceSpec, device: Dimm | Dax | VirtioMem) -> AttachedDevice:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from sim.devices.specs import DAX_STATES, VirtioMemSpec, ranges_of
+from sim.record.run_result import BootRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -116,12 +117,15 @@ class MachineState:
     seen: tuple[SeenRun, ...] = ()
 
 
-def joined(runs: Iterable[BlockRun]) -> tuple[BlockRun, ...]:
+_Run = TypeVar("_Run", BlockRun, BootRun)
+
+
+def joined(runs: Iterable[_Run]) -> tuple[_Run, ...]:
     """Return ascending ``runs`` with those that follow each other and are alike made one."""
-    found: list[BlockRun] = []
+    found: list[_Run] = []
     for run in runs:
         last = found[-1] if found else None
-        if last is not None and last.end == run.first and last[2:] == run[2:]:
+        if last is not None and last.first + last.blocks == run.first and last[2:] == run[2:]:
             found[-1] = last._replace(blocks=last.blocks + run.blocks)
         else:
             found.append(run)

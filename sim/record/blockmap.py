@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.arrays import counted_up
 from sim.record.events import ONLINE_SIGN, Events
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from sim.memory.hotplug import Memory
     from sim.record.run_result import RunResult
 
     Integers = npt.NDArray[np.int64]
@@ -41,6 +43,14 @@ class BlockState(IntEnum):
     MOVABLE = ZONE_MOVABLE
     OFFLINE = NR_ZONES
     """The block exists and is offline."""
+
+
+def state_by_code(memory: Memory) -> list[int]:
+    """Return what each value of a block's byte in the table of blocks means: numbers of :class:`BlockState`."""
+    states = [int(BlockState.ABSENT if zone is None else zone.type) for zone in memory.zone_by_code]
+    states[BLOCK_OFFLINE] = BlockState.OFFLINE
+    states[BLOCK_MIXED] = BlockState.SEVERAL_ZONES
+    return states
 
 
 # One byte per segment while turns between zones are counted. A foreign value at both ends stops every search.

@@ -9,7 +9,7 @@ from sim.memory.blocks import block_range, named_blocks
 from sim.memory.zones import ZONE_BY_LABEL
 from sim.record.run_result import SEVERAL_ZONES
 from sim.snapshot.zone_totals import OFFLINE, SEVERAL
-from sim.units import GIB, MIB, format_size
+from sim.units import GIB, MIB, counted, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +60,7 @@ def block_map(evidence: Evidence) -> BlockMap | None:
         _join(views, other, first, evidence)
     blocks = {block: _block(view) for block, view in views.items()}
     offline = sum(not block.online for block in blocks.values())
-    what = f"{_count(len(blocks), 'block')} of {format_size(size.value)}, {offline or 'none'} of them offline"
+    what = f"{counted(len(blocks), 'block')} of {format_size(size.value)}, {offline or 'none'} of them offline"
     evidence.take(what, first)
     for other in others:
         evidence.take("the same blocks", other)
@@ -134,7 +134,3 @@ def shown_blocks(blocks: Iterable[int]) -> str:
         return named_blocks(*ranges[0])
     texts = [block_range(*each) for each in ranges]
     return f"blocks {', '.join(texts if len(texts) <= 2 * _EXAMPLES else [*texts[: 2 * _EXAMPLES], '...'])}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sim.devices.virtio_mem import VirtioMem
-from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, BlockTable
+from sim.memory.blocks import BlockTable
 from sim.memory.groups import NO_GROUP
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE
-from sim.record.blockmap import BlockState
+from sim.record.blockmap import BlockState, state_by_code
 from workloads.steps import Steps
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from sim.kernel.guest_link import GuestLink
     from sim.machine.host import MachineHost
-    from sim.memory.hotplug import Memory
     from workloads.contract import Host
 
 
@@ -115,7 +114,7 @@ def look(host: MachineHost, notes: int) -> Look:
         t_us=int(host.env.now),
         rows=len(host.context.recorder),
         notes=notes,
-        states=_state_of_code(memory)[np.frombuffer(table.where, dtype=np.uint8)],
+        states=np.array(state_by_code(memory), dtype=np.int8)[np.frombuffer(table.where, dtype=np.uint8)],
         nodes=np.array(table.node, dtype=np.int64),
         groups=np.array(table.group, dtype=np.int64),
         hosted=(flags & BlockTable.SELF_HOSTED) != 0,
@@ -133,18 +132,6 @@ def look(host: MachineHost, notes: int) -> Look:
         },
         guest=None if host.guest is None else _guest(host.guest, page),
     )
-
-
-def _state_of_code(memory: Memory) -> npt.NDArray[np.int8]:
-    """Return what each value of a block's byte means."""
-    states = np.full(256, BlockState.ABSENT, dtype=np.int8)
-    for code, zone in enumerate(memory.zone_by_code):
-        if zone is not None:
-            states[code] = zone.type
-    states[BLOCK_ABSENT] = BlockState.ABSENT
-    states[BLOCK_OFFLINE] = BlockState.OFFLINE
-    states[BLOCK_MIXED] = BlockState.SEVERAL_ZONES
-    return states
 
 
 def _guest(guest: GuestLink, page: int) -> GuestLook:
