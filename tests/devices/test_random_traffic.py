@@ -142,6 +142,28 @@ VERBS = ("plug", "plug", "resize", "resize", "resize", "resize", "unplug", "unpl
          "user space", "user space", "word", "memmap", "time")  # fmt: skip
 
 
+def rig_for_traffic(
+    policy: Policy,
+    guest: FakeGuest,
+    kernel: str,
+    memmap_on_memory: Any,  # noqa: ANN401
+    timing: Timing | None = None,
+) -> Rig:
+    """Return a machine of few slots and little room, with both virtio-mem devices attached."""
+    rig = Rig(
+        policy=policy,
+        timing=timing,
+        guest=guest,
+        kernel=kernel,
+        memmap_on_memory=memmap_on_memory,
+        slots=2,
+        max_memory=4 * GIB + 34 * BLOCK,
+    )
+    for name in ("small", "big"):
+        rig.host.plug(VIRTIO_MEM[name])
+    return rig
+
+
 @REACH.test(examples=72)
 @given(
     st.lists(
@@ -160,17 +182,8 @@ def test_all_accounts_agree_after_every_step(
     memmap_on_memory: Any,  # noqa: ANN401
 ) -> None:
     guest = FakeGuest()
-    rig = Rig(
-        policy=policy(),
-        timing=Timing() if slow else None,
-        guest=guest,
-        kernel=kernel,
-        memmap_on_memory=memmap_on_memory,
-        slots=2,
-        max_memory=4 * GIB + 34 * BLOCK,
-    )
-    for name in ("small", "big"):
-        rig.host.plug(VIRTIO_MEM[name])
+    timing = Timing() if slow else None
+    rig = rig_for_traffic(policy(), guest, kernel, memmap_on_memory, timing)
     for step in steps:
         rows, failed = len(rig.recorder.table()), rig.host.failed_requests
         step.do(rig, guest)

@@ -12,10 +12,9 @@ from policies.contig_zones import ContigZones
 from policies.contract import ZoneRequest
 from policies.fixed import OnlineKernel, OnlineMovable
 from sim.machine.current_state import starting_from
-from sim.units import GIB
 from tests.devices.books import check_books
-from tests.devices.rig import BLOCK, FakeGuest, Rig
-from tests.devices.test_random_traffic import VERBS, VIRTIO_MEM, Step
+from tests.devices.rig import FakeGuest, Rig
+from tests.devices.test_random_traffic import VERBS, Step, rig_for_traffic
 from tests.support.reach import Reach
 
 if TYPE_CHECKING:
@@ -104,16 +103,7 @@ def test_every_counter_goes_on(
     memmap_on_memory: Any,  # noqa: ANN401
 ) -> None:
     guest = FakeGuest()
-    rig = Rig(
-        policy=policy(),
-        guest=guest,
-        kernel=kernel,
-        memmap_on_memory=memmap_on_memory,
-        slots=2,
-        max_memory=4 * GIB + 34 * BLOCK,
-    )
-    for name in ("small", "big"):
-        rig.host.plug(VIRTIO_MEM[name])
+    rig = rig_for_traffic(policy(), guest, kernel, memmap_on_memory)
     for step in steps[:at]:
         step.do(rig, guest)
         rig.settle()
