@@ -16,6 +16,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from sim.guest.report import GuestReport, Pressure
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.devices.specs import DeviceSpec
+
+__all__ = ["GuestReport", "Host", "Pressure", "Streams", "Workload"]
 
 
 class Streams(Protocol):
@@ -90,6 +94,15 @@ class Host(Protocol):
     def mem_available(self) -> int | None:
         """MemAvailable in bytes, as an agent in the guest reports it; None where no guest is modelled or alive."""
 
+    def report(self) -> GuestReport | None:
+        """All figures that an agent in the guest reports, see :class:`sim.guest.report.GuestReport`; None as above."""
+
+    def changed(self) -> simpy.Event:
+        """Return the event of the next change of what :meth:`report`, :meth:`plugged` or :meth:`busy` say.
+
+        Whatever changes at the same moment afterwards belongs to it. Pressure that fades by itself is no change.
+        """
+
     @property
     def died(self) -> bool:
         """Whether the guest has died: what is asked of it from then on is recorded, and nothing ever answers it."""
@@ -136,6 +149,18 @@ class Workload(ABC):
     @abstractmethod
     def duration(self) -> float:
         """Seconds of simulated time after which the run shall end (the engine stops there)."""
+
+    def for_replication(self, number: int) -> Workload:
+        """Return the workload of replication ``number`` (from 0): itself, where replications differ by draws alone.
+
+        One that plays recordings has a recording for each, so that the recorded machines are the sample.
+        """
+        del number
+        return self
+
+    def most_replications(self) -> int | None:
+        """Return how many replications there are to play; None where there is no limit, as random draws have none."""
+        return None
 
     def node_capacity(self) -> Iterable[int]:
         """Nodes that this workload plugs memory into or runs programs on: a machine without them is refused at once."""

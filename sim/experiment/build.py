@@ -37,7 +37,7 @@ def simulation(cell: Cell, log: Log | None = None, *, asks: Workload | None = No
         engine.simulate,
         parts.machine.spec,
         policy(parts.policy, folder),
-        workload(parts.workload, folder) if asks is None else asks,
+        workload(parts.workload, folder).for_replication(cell.replication) if asks is None else asks,
         Streams(cell.seed, cell.replication),
         timing=parts.timing,
         guest=guest(parts.guest),

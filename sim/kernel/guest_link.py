@@ -17,6 +17,7 @@ from sim.guest.contract import DemandKind
 from sim.guest.loads import LoadKind
 from sim.guest.parameters import SCATTER
 from sim.guest.presets import FROM_FREE, SYSTEM_CACHE
+from sim.guest.report import GuestReport
 from sim.guest.uncertainty import draw_factors, scaled
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
@@ -259,6 +260,20 @@ class GuestLink(CoreListener):
         """Return MemAvailable in bytes; None from a dead guest."""
         self._catch_up()
         return None if self.died else self.model.meminfo.available() * self._page_size
+
+    def report(self) -> GuestReport | None:
+        """Return what an agent in the guest reports; None from a dead guest."""
+        self._catch_up()
+        if self.died:
+            return None
+        size, zones = self._page_size, self.model.zones.values()
+        share = self.model.parameters.pcp_adaptive_share
+        return GuestReport(
+            total=size * sum(zone.managed for zone in zones),
+            free=size * sum(zone.free - zone.listed_pcp(share) for zone in zones),
+            available=size * self.model.meminfo.available(),
+            cached=size * sum(zone.cache for zone in zones),
+        )
 
     # What the core tells ---------------------------------------------------------------------------------------------
 

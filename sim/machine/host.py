@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.devices.specs import DeviceSpec
+    from sim.guest.report import GuestReport
     from sim.kernel.context import DriverContext
     from sim.kernel.guest_link import GuestLink
     from sim.machine.spec import MachineSpec
@@ -65,6 +66,7 @@ class MachineHost:
         self._specs: dict[str, DeviceSpec] = {}
         self._asked_back: set[str] = set()
         """DIMMs and dax devices whose removal was asked for, which are still there."""
+        self._next_change: simpy.Event | None = None
         self.failed_requests = 0
 
     @property
@@ -255,11 +257,12 @@ class MachineHost:
         return True
 
     def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
-        """Set what the guest's load ``name`` uses, and what it would use if it could.
-
-        False where no guest is modelled or it refuses, see :meth:`sim.kernel.guest_link.GuestLink.set_demand`.
-        """
-        return self._guest is not None and self._guest.set_demand(name, kind, amount, wanted=wanted, node=node)
+        """Set what the guest's load ``name`` uses, see :meth:`sim.kernel.guest_link.GuestLink.set_demand`."""
+        if self._guest is None:
+            return False
+        served = self._guest.set_demand(name, kind, amount, wanted=wanted, node=node)
+        self._tell_of_change()
+        return served
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
         """Have the guest drop clean page cache, reclaimable slab, or both. False where none is modelled or alive."""
@@ -302,7 +305,22 @@ class MachineHost:
         """MemAvailable in bytes as an agent in the guest would report it; None where no guest is modelled or alive."""
         return None if self._guest is None else self._guest.mem_available()
 
+    def report(self) -> GuestReport | None:
+        """Return what an agent in the guest reports; None where no guest is modelled or alive."""
+        return None if self._guest is None else self._guest.report()
+
+    def changed(self) -> simpy.Event:
+        """Return the event of the next change of what the guest reports, or a device has."""
+        self._next_change = self._next_change or self.env.event()
+        return self._next_change
+
     # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _tell_of_change(self) -> None:
+        """Wake who waits for a change."""
+        change, self._next_change = self._next_change, None
+        if change is not None:
+            change.succeed()
 
     def _fail(self, device: str, errno: int, reason: str) -> bool:
         """Record that the host refuses, and tell whoever listens. False, for whoever asked."""
@@ -374,6 +392,7 @@ class MachineHost:
             self._area.detach(name)
             self._asked_back.discard(name)
             self._context.recorder.gone(self.env.now, device.index)
+        self._tell_of_change()
 
 
 def _found(run: BlockRun) -> FoundRun:

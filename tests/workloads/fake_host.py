@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sim.devices.specs import DeviceSpec
+    from sim.guest.report import GuestReport
     from workloads.contract import Workload
 
 Character = Literal["obliging", "stubborn", "slow", "refusing"]
@@ -39,6 +40,9 @@ class FakeHost:
         self._busy_until: dict[str, int] = {}
         self._leaving: dict[str, int] = {}
         self.available: int | None = 1 << 30
+        self.figures: GuestReport | None = None
+        """What the guest reports; set it, then call :meth:`tell_of_change`."""
+        self._next_change: simpy.Event | None = None
         self.killed: set[str] = set()
         self.died = False
         self.wanted: list[tuple[int, str, int]] = []
@@ -105,6 +109,19 @@ class FakeHost:
 
     def mem_available(self) -> int | None:
         return self.available
+
+    def report(self) -> GuestReport | None:
+        return self.figures
+
+    def changed(self) -> simpy.Event:
+        if self._next_change is None:
+            self._next_change = self._env.event()
+        return self._next_change
+
+    def tell_of_change(self) -> None:
+        if self._next_change is not None:
+            self._next_change.succeed()
+            self._next_change = None
 
     def present(self, device: str) -> bool:
         if self._leaving.get(device, self._env.now + 1) <= self._env.now:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sim.plugins.parameters import ParameterError
 from sim.streams import ScopedStreams
 from sim.units import parse_series
-from workloads.contract import Host, Streams, Workload
+from workloads.contract import GuestReport, Host, Streams, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -67,6 +67,16 @@ class Together(Workload):
         """The latest kernel series that any part needs."""
         needed = [series for part in self._parts.values() if (series := part.needs_kernel()) is not None]
         return max(needed, key=parse_series, default=None)
+
+    def for_replication(self, number: int) -> Workload:
+        """The parts as they are in replication ``number``."""
+        parts = [part.for_replication(number) for part in self._parts.values()]
+        return Together(parts=parts, names=tuple(self._parts))
+
+    def most_replications(self) -> int | None:
+        """As many as every part has."""
+        counts = [count for part in self._parts.values() if (count := part.most_replications()) is not None]
+        return min(counts, default=None)
 
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Start every part, in order, and wait for all of them."""
@@ -161,6 +171,14 @@ class PartHost:
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
         """Have the guest, which all parts share, drop its caches."""
         return self._host.drop_caches(cache=cache, slab=slab)
+
+    def report(self) -> GuestReport | None:
+        """What an agent in the guest, which all parts share, reports."""
+        return self._host.report()
+
+    def changed(self) -> simpy.Event:
+        """The next change of the guest, which all parts share."""
+        return self._host.changed()
 
     @property
     def died(self) -> bool:
