@@ -67,6 +67,35 @@ class ListOf(ParameterType):
 
 
 @dataclass(frozen=True)
+class OneOrMore(ListOf):
+    """A list of at least one ``item``; one may stand alone, without the brackets."""
+
+    @property
+    def name(self) -> str:
+        """What listings call it."""
+        return f"{self.item.name} or {super().name}"
+
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return f"{self.item.in_words}, or a list of them"
+
+    def convert(self, value: object, faults: Faults) -> object:
+        """Return the elements as a list, also of one that stands alone."""
+        return (
+            super().convert(value, faults) if isinstance(value, (list, tuple)) else [self.item.convert(value, faults)]
+        )
+
+    def complaints(self, value: object) -> Iterator[str]:
+        """Find fault with an empty list, and with each element."""
+        return super().complaints(value) if isinstance(value, (list, tuple)) else self.item.complaints(value)
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the schema."""
+        return {"anyOf": [self.item.json_schema(), super().json_schema()]}
+
+
+@dataclass(frozen=True)
 class Row(ParameterType):
     """A list of exactly these ``items``."""
 

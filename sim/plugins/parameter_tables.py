@@ -96,3 +96,41 @@ class Table(ParameterType):
         }
         needed = [key.name for key in self.keys if key.needed]
         return schema | ({"required": needed} if needed else {})
+
+
+@dataclass(frozen=True)
+class ShortTable(Table):
+    """A table whose key ``short`` may stand alone: what is no table is the value of that key."""
+
+    short: str
+
+    @property
+    def in_words(self) -> str:
+        """Which values are taken."""
+        return f"{self._alone.in_words} (its {self.short}), or {super().in_words}"
+
+    @property
+    def _alone(self) -> ParameterType:
+        return next(key.type for key in self.keys if key.name == self.short)
+
+    def convert(self, value: object, faults: Faults) -> object:
+        """Return the table; the faults of a value that stands alone are those of the whole."""
+        return (
+            super().convert(value, faults)
+            if isinstance(value, Mapping)
+            else {self.short: self._alone.convert(value, faults)}
+        )
+
+    def complaints(self, value: object) -> Iterator[str]:
+        """Find fault with a table, or with the value that stands alone."""
+        return super().complaints(value) if isinstance(value, Mapping) else self._alone.complaints(value)
+
+    def written(self, value: object) -> object:
+        """Return the table, or its one key's value where it has no other."""
+        if isinstance(value, Mapping) and set(value) != {self.short}:
+            return super().written(value)
+        return self._alone.written(value[self.short] if isinstance(value, Mapping) else value)
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the schema."""
+        return {"anyOf": [self._alone.json_schema(), super().json_schema()]}

@@ -14,9 +14,9 @@ in the annotation     in a listing  in a file
 ``Percent()``         percent       a whole number of percent
 ``FilePath()``        path          a file, relative to the folder of the experiment file
 ``Word(("a", "b"))``  a|b           one of these words
-``ListOf(Size())``    list[size]    a list of at least one
+``ListOf(Size())``    list[size]    a list of at least one; of ``OneOrMore`` one alone, too
 ``Row((a, b))``       [a, b]        a list of exactly these
-``Table((a, b))``     table         a table of these keys, each a ``Key``
+``Table((a, b))``     table         of these keys, each a ``Key``; of ``ShortTable`` one's value, too
 ====================  ============  ===========================================================================
 
 Each is checked in two steps: :meth:`ParameterType.convert` says what a file may hold, :meth:`ParameterType.complaints`

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.faults import Faults
-from sim.plugins.parameter_lists import ListOf, Row
-from sim.plugins.parameter_tables import Key, Table
+from sim.plugins.parameter_lists import ListOf, OneOrMore, Row
+from sim.plugins.parameter_tables import Key, ShortTable, Table
 from sim.plugins.parameter_types import (
     FilePath,
     Flag,
@@ -38,7 +38,7 @@ TYPES: dict[str, ParameterType] = {
     for each in (
         *(Whole(), Number(), Flag(), Text(), Size(), Seconds(), Percent(), FilePath(), Word(("a", "b"))),
         *(Word(("online", "offline")), ListOf(Size()), ListOf(Whole()), ListOf(ListOf(Whole()))),
-        *(Row((Size(), Whole())), Row((Whole(), Whole())), Row((Size(), Seconds()))),
+        *(Row((Size(), Whole())), Row((Whole(), Whole())), Row((Size(), Seconds())), OneOrMore(Size())),
     )
 }
 
@@ -79,6 +79,8 @@ def faults_in(type_name: str, value: object) -> list[str]:
         ("list[int]", [], []),
         ("[size, seconds]", ("1GiB", 3), [GIB, 3.0]),
         ("list[list[int]]", ((1,), (2, 3)), [[1], [2, 3]]),
+        ("size or list[size]", "1GiB", [GIB]),
+        ("size or list[size]", ("1GiB", 5), [GIB, 5]),
     ],
 )
 def test_what_is_written_becomes_what_is_meant(type_name: str, written: object, meant: object) -> None:
@@ -114,6 +116,8 @@ def test_what_is_written_becomes_what_is_meant(type_name: str, written: object, 
         ("a|b", 1, "here"),
         ("list[int]", 1, "here"),
         ("list[int]", (1, "x"), "here[1]"),
+        ("size or list[size]", "x", "here"),
+        ("size or list[size]", ("1GiB", "x"), "here[1]"),
         ("[int, int]", (1,), "here"),
         ("[int, int]", (1, None), "here[1]"),
     ],
@@ -330,3 +334,35 @@ def test_the_schema_of_a_table_names_its_keys_and_those_that_are_needed() -> Non
     assert list(ListOf(RULE).details()) == list(RULE.details())
     assert next(iter(RULE.details())) == ("state", "one of online, offline (needed): the word")
     assert list(Whole().details()) == []
+
+
+SHORT = ShortTable((Key("at", OneOrMore(Name()), "where", needed=True), Key("unit", Size(), "bytes of a 1")), "at")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant", "in_full"),
+    [
+        ("a", {"at": ["a"]}, ("a",)),
+        (["a", "b"], {"at": ["a", "b"]}, ("a", "b")),
+        ({"at": "a"}, {"at": ["a"]}, ("a",)),
+        ({"at": "a", "unit": "1MiB"}, {"at": ["a"], "unit": MIB}, {"at": ("a",), "unit": "1MiB"}),
+    ],
+)
+def test_one_key_of_a_table_may_stand_alone(written: object, meant: object, in_full: object) -> None:
+    faults = Faults()
+
+    assert SHORT.convert(written, faults) == meant
+    assert not faults
+    assert SHORT.written(meant) == in_full
+    assert list(SHORT.complaints(meant)) == []
+
+
+def test_what_stands_alone_is_held_to_the_type_of_its_key() -> None:
+    faults = Faults("here")
+
+    SHORT.convert(3, faults)
+    SHORT.convert({"unit": "1MiB"}, faults)
+
+    assert [fault.key for fault in faults] == ["here", "here.at"]
+    assert list(SHORT.complaints(" a")) == ["must be a name without blanks around it, but is ' a'"]
+    assert SHORT.json_schema()["anyOf"][0]["anyOf"][0] == {"type": "string"}

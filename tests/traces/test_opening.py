@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sim.faults import InputError
+from sim.plugins.parameters import ParameterError
+from sim.traces.opening import open_trace
+from sim.units import KIB, MIB
+from workloads.parts.trace_columns import opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sim.traces.samples import Trace
+
+USE = {"time": "t", "series": "vm", "user": {"column": "use", "unit": "1MiB"}}
+
+
+def written(folder: Path, text: str | bytes, name: str = "trace.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def everything(trace: Trace) -> dict[str, list[tuple[int, ...]]]:
+    """Return for each series its samples: time in microseconds, then the quantities in order."""
+    return {
+        series: [
+            tuple(map(int, row))
+            for samples in trace.samples(series)
+            for row in zip(samples.t_us, *(samples.values[name] for name in trace.quantities), strict=True)
+        ]
+        for series in trace.series
+    }
+
+
+def faults(path: Path, columns: dict[str, Any]) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        open_trace(path, columns)
+    assert caught.value.source == path.name
+    return [str(fault) for fault in caught.value.faults]
+
+
+TWO = "vm,t,use\nb,100.5,1\na,100,2.5\nb,101,\na,100,4\n"
+
+
+def test_series_come_apart_in_the_order_in_which_they_come_and_times_count_from_the_earliest(tmp_path: Path) -> None:
+    trace = open_trace(written(tmp_path, TWO), USE)
+
+    assert list(trace.series) == ["b", "a"]
+    assert list(trace.quantities) == ["user"]
+    assert everything(trace) == {
+        "b": [(500_000, MIB), (1_000_000, -1)],
+        "a": [(0, 5 * MIB // 2), (0, 4 * MIB)],
+    }
+    assert trace.span_us("b") == (500_000, 1_000_000)
+    with pytest.raises(KeyError, match="unknown series 'c'"):
+        next(iter(trace.samples("c")))
+
+
+def test_gzip_is_known_by_content(tmp_path: Path) -> None:
+    packed = gzip.compress(TWO[:20].encode()) + gzip.compress(TWO[20:].encode())
+
+    assert everything(open_trace(written(tmp_path, packed), USE)) == everything(open_trace(written(tmp_path, TWO), USE))
+    assert faults(written(tmp_path, packed[:-9]), USE) == ["is a gzip file that is cut short"]
+
+
+def test_sums_differences_and_missing_parts(tmp_path: Path) -> None:
+    columns = {"time": "t", "user": {"column": ["a", "b"], "less": "c", "unit": "1KiB"}, "missing": "NA"}
+    path = written(tmp_path, "t,a,b,c\n0,1,2,3\n1,5,5,0.5\n2,NA,1,1\n")
+
+    assert everything(open_trace(path, columns)) == {"": [(0, 0), (1_000_000, 9 * KIB + KIB // 2), (2_000_000, -1)]}
+
+
+def test_a_row_may_hold_a_day(tmp_path: Path) -> None:
+    columns = {
+        "time": {"column": "day", "unit": 86400},
+        "series": "job",
+        "step": 43200,
+        "user": {"column": "m0", "last": "m1", "percent_of": 1000},
+    }
+    path = written(tmp_path, "job,day,m0,m1\nx,1,1,2\ny,1,,9.5\nx,2,3,4\n")
+
+    assert everything(open_trace(path, columns)) == {
+        "x": [(0, 10), (43_200_000_000, 20), (86_400_000_000, 30), (129_600_000_000, 40)],
+        "y": [(0, -1), (43_200_000_000, 95)],
+    }
+
+
+def test_dates_are_utc_unless_they_say_more(tmp_path: Path) -> None:
+    columns = {"time": {"column": "t", "form": "iso-8601"}, "user": "a"}
+    path = written(tmp_path, "t,a\n2026-11-26 16:00,1\n2026-11-26T17:00:00.25+01:00,2\n2026-11-27T00:00:00Z,3\n")
+
+    assert everything(open_trace(path, columns)) == {"": [(0, 1), (250_000, 2), (28_800_000_000, 3)]}
+
+
+def test_all_faults_are_told_at_once_by_row_line_and_column(tmp_path: Path) -> None:
+    path = written(tmp_path, "# a comment\nvm,t,use\nb,0,x\nb,1\n\nb,-1,2\n,2,-3\nb,3,1e30\n")
+
+    assert faults(path, USE) == [
+        "row 1 (line 3), column use: must be a number, but is 'x'",
+        "row 2 (line 4): has 2 fields, but there are 3 columns",
+        "row 3 (line 6), column t: must not be before the sample above of series 'b', but is '-1': sort the rows",
+        "row 4 (line 7), column vm: must name the series, but is empty",
+        "row 4 (line 7), column use: must not be negative, but is '-3'; 'missing' says what stands for no value",
+        "row 5 (line 8), column use: must be at most 64TiB, but is '1e30' times 1.04858e+06 bytes: is the unit right?",
+    ]
+
+
+def test_a_workload_refuses_its_parameters_by_name(tmp_path: Path) -> None:
+    path = str(written(tmp_path, "t,use,vm\n1,x,a\n"))
+
+    with pytest.raises(ParameterError) as caught:
+        opened(path, USE)
+    assert caught.value.faults == ("path: trace.csv, row 1 (line 2), column use: must be a number, but is 'x'",)
+    with pytest.raises(ParameterError) as caught:
+        opened(path, {"time": "t", "user": {"unit": 1}})
+    assert caught.value.faults == ("columns: user: its column is missing",)
