@@ -239,7 +239,10 @@ def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
             f" but the machine runs {machine.kernel}"
         )
     if end <= 0:
-        raise WorkloadError(f"workload {workload.name!r} lasts {seconds} seconds; a run has to last some time")
+        raise WorkloadError(
+            f"workload {workload.name!r} lasts {seconds} seconds; a run has to last some time: give it a duration, or"
+            " run it together with a workload that has one"
+        )
     return end
 
 

@@ -148,7 +148,10 @@ class Workload(ABC):
 
     @abstractmethod
     def duration(self) -> float:
-        """Seconds of simulated time after which the run shall end (the engine stops there)."""
+        """Seconds of simulated time after which the run shall end (the engine stops there).
+
+        0 stands for no end of its own: it runs for as long as others that it runs together with.
+        """
 
     def for_replication(self, number: int) -> Workload:
         """Return the workload of replication ``number`` (from 0): itself, where replications differ by draws alone.

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from sim.devices.specs import VirtioMemSpec
 from sim.plugins.parameter_types import Name, Number, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
-from sim.units import GIB, MIB, format_size, seconds_to_us, us_to_seconds
+from sim.units import GIB, MIB, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts import shapes
 from workloads.parts.draws import even_waits
-from workloads.parts.parameters import NODES, PLACE, DeviceBlock, Duration, Region, check_multiples, check_region
+from workloads.parts.parameters import (
+    NODES,
+    PLACE,
+    DeviceBlock,
+    Duration,
+    Region,
+    check_larger,
+    check_multiples,
+    check_region,
+)
 from workloads.parts.plan import NOTHING, follow
 
 if TYPE_CHECKING:
@@ -74,9 +83,7 @@ class VirtioMemResize(Workload):
             check_multiples(
                 check, device_block, minimum=minimum, maximum=maximum, step=step, region=region, address=address
             )
-        if check.good("minimum", "maximum") and maximum <= minimum:
-            bounds = f"{format_size(minimum)}, but is {format_size(maximum)}"
-            check.fault("maximum", f"must be more than the minimum, {bounds}")
+        check_larger(check, minimum=minimum, maximum=maximum)
         check_region(check, region, maximum)
         check.done()
         self._shape = shape

@@ -157,11 +157,15 @@ def booted_policy(machine: MachineSettings, folder: Path, faults: Faults) -> Plu
 
 
 class Needs(NamedTuple):
-    """What a workload needs of a machine: its ``nodes``, ascending, a ``kernel`` series or a later one, ``dimms``."""
+    """What a workload needs of a machine: its ``nodes``, ascending, a ``kernel`` series or a later one, ``dimms``.
+
+    ``ends``: whether it has an end of its own; a run needs one workload that has.
+    """
 
     nodes: list[int]
     kernel: str | None = None
     dimms: bool = False
+    ends: bool = True
 
 
 def workload(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[WorkloadSettings, Needs] | None:
@@ -173,6 +177,8 @@ def workload(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[Wo
         return None
     settings, instance = _plugin(lookup.WORKLOAD, table, folder, faults)
     needs = _needs(instance, faults)
+    if needs is not None and not needs.ends:
+        faults.add("has no end of its own: give it a duration, or put it together with a workload that has one")
     return (settings, needs) if settings is not None and needs is not None else None
 
 
@@ -196,6 +202,10 @@ def _together(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[T
         parts.append(settings)
     if len(parts) != len(tables) or not parts:
         return None
+    if not any(needs.ends for needs in needed):
+        faults.below("together").add(
+            "no part has an end of its own: give one a duration, or add a workload that has one"
+        )
     label = table.get("label") or " + ".join(part.label for part in parts)
     nodes = sorted({node for needs in needed for node in needs.nodes})
     kernels = [needs.kernel for needs in needed if needs.kernel is not None]
@@ -289,11 +299,12 @@ def _needs(instance: Any, faults: Faults) -> Needs | None:  # noqa: ANN401  a wo
     if instance is None:
         return None
     try:
-        instance.duration()
+        ends = instance.duration() > 0
         kernel = instance.needs_kernel()
         if kernel is not None:
             parse_series(kernel)
-        return Needs(sorted({int(node) for node in instance.node_capacity()}), kernel, bool(instance.needs_dimms()))
+        nodes = sorted({int(node) for node in instance.node_capacity()})
+        return Needs(nodes, kernel, bool(instance.needs_dimms()), ends)
     except Exception as error:  # noqa: BLE001  whatever a third party's code does
         faults.add(f"the workload cannot say its duration and needs: {type(error).__name__}: {error}")
         return None

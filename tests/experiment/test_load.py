@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 QUICKSTART = ROOT / "experiments" / "quickstart.toml"
+HYPERALLOC = f"{ROOT / 'workloads' / 'hyperalloc.py'}:HyperAlloc"
 
 
 def faults(source: Any, folder: Path | None = None) -> list[str]:  # noqa: ANN401  a file or a dict
@@ -134,6 +135,14 @@ def test_five_faults_are_five() -> None:
         (
             {"workloads": [{"together": [{"name": "dimm-slots"}, {"name": "dimm-slots"}]}]},
             "workloads[0].together[1].label: 'dimm-slots' is taken; give this part a label of its own",
+        ),
+        (
+            {"workloads": [{"name": HYPERALLOC}]},
+            "workloads[0]: has no end of its own: give it a duration, or put it together with a workload that has one",
+        ),
+        (
+            {"workloads": [{"together": [{"name": HYPERALLOC}]}]},
+            "workloads[0].together: no part has an end of its own: give one a duration, or add a workload that has one",
         ),
         (
             {"workloads": [{"together": [{"name": "dimm-slots", "slots": 0}]}]},

@@ -23,7 +23,9 @@ from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
 from workloads.grow_and_return import GrowAndReturn
 from workloads.guest_load import GuestLoad
+from workloads.hyperalloc import HyperAlloc
 from workloads.load_trace import LoadTrace
+from workloads.parts.controller import Controller
 from workloads.parts.together import PartHost, Together
 from workloads.random_mix import RandomMix
 from workloads.reactive_growth import ReactiveGrowth
@@ -44,6 +46,7 @@ CLASSES: tuple[type[Workload], ...] = (
     DemandTrace,
     GrowAndReturn,
     GuestLoad,
+    HyperAlloc,
     LoadTrace,
     ReactiveGrowth,
     Steps,
@@ -213,7 +216,7 @@ def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> str:
     except ParameterError as error:
         faults = error.faults
     else:
-        assert made.duration() > 0
+        assert made.duration() > 0 or issubclass(cls, Controller)
         return "made"
     assert faults
     for fault in faults:
@@ -264,6 +267,10 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (GrowAndReturn, {"kernel_start": 2000.0}, ["leave"]),
     (GrowAndReturn, {"ask_back": 2000.0}, ["ask_back"]),
     (GrowAndReturn, {"duration": 2100.0, "kernel_leaves": 1.5}, ["kernel_leaves", "duration"]),
+    (HyperAlloc, {"minimum": 4 * GIB, "maximum": 2 * GIB}, ["maximum"]),
+    (HyperAlloc, {"minimum": GIB + MIB, "region": GIB, "fraction": 0}, ["minimum", "fraction", "region"]),
+    (HyperAlloc, {"region": 13 * GIB, "device_block": 4 * MIB}, ["region"]),
+    (HyperAlloc, {"duration": -1, "period": 0, "share": 1.5}, ["share", "period", "duration"]),
     (LoadTrace, {"path": "/nowhere/at-all.csv"}, ["path"]),
     (LoadTrace, {"path": "x.csv", "speed": 0, "tick": -1}, ["speed", "tick"]),
     (ReactiveGrowth, {"step": 3 * MIB, "period": 0}, ["step", "period"]),

@@ -10,7 +10,7 @@ from sim.faults import shown
 from sim.pages import SMALLEST_PAGE
 from sim.plugins.parameter_addresses import Address
 from sim.plugins.parameter_lists import ListOf
-from sim.plugins.parameter_types import Seconds, Size, Whole
+from sim.plugins.parameter_types import Name, Seconds, Size, Whole
 from sim.plugins.values import SECONDS_LIMIT
 from sim.units import MIB, MICROSECONDS, MOST_NODES, TIB, format_size, seconds_to_us
 
@@ -37,6 +37,10 @@ NODES: Final = ListOf(NODE, "node")
 Duration = Annotated[float, Seconds(), "simulated time"]
 Place = Annotated[int, PLACE, "address of the device; 0 stands for where there is room"]
 Region = Annotated[int, Size(zero=True), "size of the device's address region; 0 stands for the maximum"]
+Device = Annotated[str, Name(), "what the device is called"]
+Node = Annotated[int, NODE, "NUMA node"]
+Start = Annotated[float, Seconds(zero=True), "time of the first look at the guest"]
+OwnEnd = Annotated[float, Seconds(zero=True), "simulated time; 0 stands for as long as what it runs together with"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,9 @@ class DeviceBlock(Size):
             yield f"must be {self.in_words}, but is {format_size(value)}"
 
 
+Block = Annotated[int, DeviceBlock(), "block size of the device; all sizes are multiples of it"]
+
+
 def check_multiples(check: Checker, unit: int, **sizes: int) -> None:
     """Find fault with those of ``sizes``, good by themselves, that are no multiples of ``unit`` bytes."""
     for name, size in sizes.items():
@@ -65,10 +72,21 @@ def check_multiples(check: Checker, unit: int, **sizes: int) -> None:
             check.take(name, size, Size(zero=True, multiple_of=unit), unit)
 
 
-def check_region(check: Checker, region: int, maximum: int) -> None:
-    """Find fault with a region (0 stands for the maximum) that does not hold the ``maximum``."""
-    if check.good("region", "maximum") and 0 < region < maximum:
-        check.fault("region", f"must hold the maximum, {format_size(maximum)}, but is {format_size(region)}")
+def check_larger(check: Checker, **sizes: int) -> None:
+    """Find fault with the second of two ``sizes`` that is not larger than the first."""
+    (first, least), (second, size) = sizes.items()
+    if check.good(first, second) and size <= least:
+        check.fault(second, f"must be more than the {first}, {format_size(least)}, but is {format_size(size)}")
+
+
+def check_region(check: Checker, region: int, maximum: int, *, base: int = 0) -> None:
+    """Find fault with a region that does not hold the ``maximum``, of which ``base`` bytes are no device's.
+
+    A region of 0 stands for what it has to hold.
+    """
+    if check.good("region", "maximum") and 0 < region < maximum - base:
+        most = "the maximum" + (f" less the {format_size(base)} of boot memory" if base else "")
+        check.fault("region", f"must hold {most}, {format_size(maximum - base)}, but is {format_size(region)}")
 
 
 def check_slots(check: Checker, step: int, **whole: int) -> None:

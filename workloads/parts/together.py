@@ -52,7 +52,7 @@ class Together(Workload):
         return dict(self._parts)
 
     def duration(self) -> float:
-        """Seconds of simulated time until the longest part has ended."""
+        """Seconds of simulated time until the longest part has ended; parts without an end of their own run as long."""
         return max(part.duration() for part in self._parts.values())
 
     def node_capacity(self) -> Iterable[int]:

@@ -4,18 +4,23 @@ A controller of real life polls. Most of its looks find what they found before, 
 where a look has decided nothing, waits for nothing, and would decide the same again for as long as the guest's figures
 stay as they are, the next one is made at the first beat after they have changed. What is asked for, and when, is the
 same as if all looks were made.
+
+For that it has to be clear what a look sees of what happens in the same microsecond: nothing, it comes first. Only at
+the start of a run all workloads make their first steps before anybody looks.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import simpy
+from simpy.events import URGENT
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    import simpy
-
     from workloads.contract import Host
+    from workloads.parts.controller import Beat
 
 
 class Watcher(Protocol):
@@ -25,27 +30,34 @@ class Watcher(Protocol):
         """Look at the guest, and ask for what is to be asked for.
 
         Returns the microsecond, later than ``now_us``, at which it looks again whatever happens; None where nothing
-        would come of any look until the guest's figures change.
+        would come of any look until the guest's figures change: such a look must leave no trace in what it remembers.
         """
         ...
 
 
-def watch(
-    host: Host, watcher: Watcher, *, first_us: int, period_us: int, end_us: int
-) -> Generator[simpy.Event, object, None]:
-    """Have ``watcher`` look at ``first_us``, and then as it says, until ``end_us``. A SimPy process.
+def watch(host: Host, watcher: Watcher, beat: Beat) -> Generator[simpy.Event, object, None]:
+    """Have ``watcher`` look at the first beat, and then as it says, until the beat's end. A SimPy process.
 
-    After a look that answered None the next one is at the first of the beats ``first_us + k * period_us`` that comes
-    later than the next change of the guest's figures.
+    After a look that answered None the next one is at the first beat that comes later than the next change of the
+    guest's figures.
     """
     env = host.env
-    at = first_us
-    while at <= end_us and not host.died:
-        if at > env.now:
-            yield env.timeout(at - int(env.now))
+    # One event for the whole run: a timeout for each wait would stay in SimPy's queue until the run's end.
+    over = moment(env, beat.end_us + 1) if beat.end_us else None
+    at = beat.first_us
+    while (over is None or at <= beat.end_us) and not host.died:
+        yield moment(env, at)
         then = watcher.look(int(env.now))
         if then is None:
-            yield host.changed() | env.timeout(end_us - int(env.now) + 1)
-            now = int(env.now)
-            then = first_us + ((now - first_us) // period_us + 1) * period_us
+            changed = host.changed()
+            yield changed if over is None else changed | over
+            then = beat.after(int(env.now))
         at = then
+
+
+def moment(env: simpy.Environment, at_us: int) -> simpy.Event:
+    """Return the event of the microsecond ``at_us``, before all else that happens then."""
+    event = simpy.Event(env)
+    event._ok, event._value = True, None  # noqa: SLF001  as SimPy's own Timeout does, which comes in order of making
+    env.schedule(event, URGENT, at_us - int(env.now))
+    return event

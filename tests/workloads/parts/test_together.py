@@ -13,6 +13,7 @@ from tests.workloads.fake_host import CHARACTERS, Call, Character, FakeHost, Rec
 from workloads.contract import Host, Streams, Workload
 from workloads.csv_replay import CsvReplay
 from workloads.dimm_slots import DimmSlots
+from workloads.hyperalloc import HyperAlloc
 from workloads.parts.together import Together
 from workloads.random_mix import RandomMix
 from workloads.virtio_mem_resize import VirtioMemResize
@@ -144,3 +145,10 @@ def test_a_part_that_fails_is_not_hidden() -> None:
 def test_faults(count: int, names: list[str], expected: str) -> None:
     with pytest.raises(ParameterError, match=expected):
         Together(parts=[DimmSlots()] * count, names=names)
+
+
+def test_a_controller_without_an_end_of_its_own_looks_on_as_long_as_the_others_last() -> None:
+    alone = HyperAlloc()
+    assert alone.duration() == 0
+    assert Together(parts=[alone, DimmSlots(duration=5000.0), HyperAlloc(duration=70.0)]).duration() == 5000
+    assert Together(parts=[alone, HyperAlloc()]).duration() == 0
