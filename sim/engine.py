@@ -115,7 +115,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
     context = DriverContext(env, core, recorder, timing)
     host = MachineHost(context, machine, guest=link)
     host.boot()
-    env.process(_guarded(workload, host, streams, until))
+    host.env.process(_guarded(workload, host, streams, until))
     try:
         env.run(until=until.event)
     except RuntimeError as error:

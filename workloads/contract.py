@@ -46,7 +46,11 @@ class Host(Protocol):
 
     @property
     def env(self) -> simpy.Environment:
-        """The simulation's clock; its time unit is the microsecond."""
+        """The simulation's clock; its time unit is the microsecond.
+
+        At each of them the guest comes first: what it does by itself at that microsecond is done when a workload's
+        event happens, and what is asked for then has begun before the workload's next event of that microsecond.
+        """
 
     def plug(self, spec: DeviceSpec) -> bool:
         """Plug a device (DIMM, dax device) or attach a virtio-mem device. False where the host itself refuses."""

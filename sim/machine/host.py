@@ -30,6 +30,7 @@ from sim.machine.address_map import LinuxNodes
 from sim.machine.cold_devices import cold_dimm_specs
 from sim.machine.current_state import state_now
 from sim.machine.device_memory import DeviceMemory
+from sim.machine.host_clock import HostClock
 from sim.machine.state import LOST, UNBOUND, ownership
 from sim.machine.state_plugged import parameters_of, plugged_on
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
@@ -58,6 +59,7 @@ class MachineHost:
 
     def __init__(self, context: DriverContext, machine: MachineSpec, *, guest: GuestLink | None = None) -> None:
         self._context = context
+        self._clock = HostClock(context.env)
         self._machine = machine
         self._nodes = LinuxNodes(machine)
         self._area = DeviceMemory(machine)
@@ -71,8 +73,8 @@ class MachineHost:
 
     @property
     def env(self) -> simpy.Environment:
-        """The simulation's clock in microseconds."""
-        return self._context.env
+        """The simulation's clock in microseconds, as who asks has it: behind the guest at each of them."""
+        return self._clock
 
     # For who looks on from outside the run; workloads see the contract only.
 
@@ -363,13 +365,7 @@ class MachineHost:
             case VirtioMemSpec():
                 parameters = parameters_of(spec, self._machine)
                 device = VirtioMem(
-                    context,
-                    spec.id,
-                    node,
-                    address,
-                    spec.max_size,
-                    spec.block_size,
-                    parameters=parameters,
+                    context, spec.id, node, address, spec.max_size, spec.block_size, parameters=parameters
                 )
             case DaxSpec():
                 device = Dax(

@@ -1,0 +1,41 @@
+"""The clock that workloads run on: at one microsecond the guest comes first, and they see what it has come to.
+
+Without it, who comes first at one moment would hang on when each of them began to wait.
+"""
+
+from __future__ import annotations
+
+from heapq import heappush
+from typing import TYPE_CHECKING
+
+import simpy
+from simpy.events import NORMAL, EventPriority
+
+if TYPE_CHECKING:
+    from simpy.core import SimTime
+
+_LATER = 2
+"""Added to the priority of an event: URGENT is 0 and NORMAL 1 there, so all of the guest's come before."""
+
+
+class HostClock(simpy.Environment):
+    """A second face of the environment ``env``: the same time and queue, but its events come after all others.
+
+    Of what happens at one microsecond, the events of this clock are the last; what one of them has the guest do at that
+    very microsecond is done before the next one. Events of the two cannot stand in one condition.
+    """
+
+    def __init__(self, env: simpy.Environment) -> None:
+        super().__init__()
+        self._env = env
+        self._queue = env._queue  # noqa: SLF001 - there is but one queue
+        self._eid = env._eid  # noqa: SLF001
+
+    @property
+    def now(self) -> SimTime:
+        """The current simulation time."""
+        return self._env.now
+
+    def schedule(self, event: simpy.Event, priority: EventPriority = NORMAL, delay: SimTime = 0) -> None:
+        """Schedule an event behind all that the guest does at that time."""
+        heappush(self._queue, (self._env.now + delay, EventPriority(priority + _LATER), next(self._eid), event))
