@@ -5,22 +5,25 @@ where a look has decided nothing, waits for nothing, and would decide the same a
 stay as they are, the next one is made at the first beat after they have changed. What is asked for, and when, is the
 same as if all looks were made.
 
-For that it has to be clear what a look sees of what happens in the same microsecond: nothing, it comes first. Only at
-the start of a run all workloads make their first steps before anybody looks.
+For that it has to be clear what a look sees of what happens in the same microsecond: all of it, it comes last. Only
+what of two controllers of one guest that look in the same microsecond the other one sees, is open.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import simpy
-from simpy.events import URGENT
+from simpy.events import NORMAL, EventPriority
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from workloads.contract import Host
     from workloads.parts.controller import Beat
+
+
+_LAST: Final = EventPriority(NORMAL + 1)
 
 
 class Watcher(Protocol):
@@ -38,8 +41,7 @@ class Watcher(Protocol):
 def watch(host: Host, watcher: Watcher, beat: Beat) -> Generator[simpy.Event, object, None]:
     """Have ``watcher`` look at the first beat, and then as it says, until the beat's end. A SimPy process.
 
-    After a look that answered None the next one is at the first beat that comes later than the next change of the
-    guest's figures.
+    After a look that answered None the next one is at the first beat from the next change of the guest's figures on.
     """
     env = host.env
     # One event for the whole run: a timeout for each wait would stay in SimPy's queue until the run's end.
@@ -47,17 +49,17 @@ def watch(host: Host, watcher: Watcher, beat: Beat) -> Generator[simpy.Event, ob
     at = beat.first_us
     while (over is None or at <= beat.end_us) and not host.died:
         yield moment(env, at)
-        then = watcher.look(int(env.now))
+        then = watcher.look(at)
         if then is None:
             changed = host.changed()
             yield changed if over is None else changed | over
-            then = beat.after(int(env.now))
+            then = beat.after(max(int(env.now) - 1, at))
         at = then
 
 
 def moment(env: simpy.Environment, at_us: int) -> simpy.Event:
-    """Return the event of the microsecond ``at_us``, before all else that happens then."""
+    """Return the event of the microsecond ``at_us``, after all else that happens then."""
     event = simpy.Event(env)
     event._ok, event._value = True, None  # noqa: SLF001  as SimPy's own Timeout does, which comes in order of making
-    env.schedule(event, URGENT, at_us - int(env.now))
+    env.schedule(event, _LAST, at_us - int(env.now))
     return event
