@@ -32,7 +32,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     (folder / "small.toml").write_text(
         """
         machines = [{ boot_memory = "1GiB" }]
-        workloads = [{ name = "csv-replay", label = "grow", path = "dimms.csv" }]
+        workloads = [{ name = "request-replay", label = "grow", path = "dimms.csv" }]
         guest.model = "linux"
         policies = [
             { name = "auto-movable" }, { name = "clairvoyant" }, { name = "headroom" }, { name = "online-movable" },

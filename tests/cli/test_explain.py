@@ -28,7 +28,7 @@ def explained(folder: Path, *, kind: str, amount: str, policy: str = "contig-zon
         "description": "up and down",
         "machines": [{"label": "vm", "boot_memory": "1GiB", "slots": 8}],
         "policies": [{"name": policy}],
-        "workloads": [{"name": "csv-replay", "path": "requests.csv", "tail": 9}],
+        "workloads": [{"name": "request-replay", "path": "requests.csv", "tail": 9}],
         "guest": {"model": "linux"},
     }
     path = folder / "explain.toml"
@@ -94,7 +94,7 @@ def test_what_the_host_refuses_by_itself_is_told_with_its_reason(tmp_path: Path)
     experiment: dict[str, Any] = {
         "machines": [{"label": "vm", "boot_memory": "1GiB", "slots": 3, "max_memory": "6GiB"}],
         "policies": [{"name": "contig-zones"}],
-        "workloads": [{"name": "csv-replay", "path": "requests.csv"}],
+        "workloads": [{"name": "request-replay", "path": "requests.csv"}],
     }
     path = tmp_path / "explain.toml"
     path.write_text(tomli_w.dumps(experiment), "utf-8")

@@ -287,7 +287,7 @@ def test_whoever_stops_reading_an_explanation_is_not_told_of_a_workload(tmp_path
     path.write_text(
         """machines = [{ boot_memory = "4GiB", max_memory = "4GiB" }]
 policies = [{ name = "contig-zones" }]
-workloads = [{ name = "csv-replay", path = "log.csv" }]
+workloads = [{ name = "request-replay", path = "log.csv" }]
 """
     )
     with subprocess.Popen(

@@ -19,7 +19,7 @@ DIMMS = "t_s,op,device,kind,size_bytes\n0,plug,d0,dimm,256MiB\n5,demand,k,kernel
 EXPERIMENT = """
 baseline = "online-movable"
 machines = [{ boot_memory = "1GiB" }]
-workloads = [{ name = "csv-replay", label = "grow", path = "dimms.csv" }]
+workloads = [{ name = "request-replay", label = "grow", path = "dimms.csv" }]
 guest.model = "linux"
 policies = [{ name = "online-movable" }, { name = "clairvoyant", label = "bound" }, { name = "online-kernel" }]
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOG = "t_s,op,device,kind,size_bytes\n10,plug,d0,dimm,256MiB\n60,unplug,d0,,\n90,plug,d1,dimm,128MiB\n"
 EXPERIMENT = """
 machines = [{ label = "small", boot_memory = "1GiB" }]
-workloads = [{ name = "csv-replay", label = "log", path = "log.csv" }]
+workloads = [{ name = "request-replay", label = "log", path = "log.csv" }]
 policies = [{ name = "auto-movable" }]
 guest.model = "linux"
 """
@@ -239,7 +239,7 @@ def test_which_of_several_runs_has_to_be_said(folder: Path) -> None:
     tables = {
         "machines": [{"label": "a b", "boot_memory": "1GiB"}, {"label": "two", "boot_memory": "2GiB"}],
         "policies": [{"name": "offline"}, {"name": "online-kernel"}],
-        "workloads": [{"name": "csv-replay", "label": "log", "path": "log.csv"}],
+        "workloads": [{"name": "request-replay", "label": "log", "path": "log.csv"}],
         "replications": 2,
         "name": "several",
     }

@@ -13,7 +13,7 @@ def small(**changed: Any) -> dict[str, Any]:  # noqa: ANN401  whatever TOML can 
         "machines": [{"label": "vm", "boot_memory": "1GiB"}],
         "policies": [{"name": "contig-zones"}, {"name": "auto-movable", "ratio": 301}],
         "workloads": [
-            {"name": "csv-replay", "label": "sail", "log": "sail-2026"},
+            {"name": "request-replay", "label": "sail", "log": "sail-2026"},
             {
                 "name": "dimm-slots",
                 "label": "dimms",

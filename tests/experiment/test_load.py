@@ -112,7 +112,7 @@ def test_five_faults_are_five() -> None:
             "policies[0].name: is missing: Name of a policy (memhp-sim policies lists them), or path/to/file.py:Class.",
         ),
         (
-            {"workloads": [{"name": "csv-replay", "path": "no.csv"}]},
+            {"workloads": [{"name": "request-replay", "path": "no.csv"}]},
             "workloads[0].path: {folder}/no.csv cannot be read: No such file or directory",
         ),
         (
@@ -281,7 +281,7 @@ def test_a_plug_in_in_a_file_beside_the_experiment(tmp_path: Path) -> None:
         ({"name": "grow-and-return"}, True),
         ({"name": "grow-and-return", "device": "virtio-mem"}, False),
         ({"name": "virtio-mem-resize"}, False),
-        ({"name": "csv-replay", "path": "log.csv"}, True),
+        ({"name": "request-replay", "path": "log.csv"}, True),
         ({"label": "both", "together": [{"name": "guest-load"}, {"name": "dimm-slots"}]}, True),
         ({"name": "steps", "steps": ["plug dimm:1GiB"]}, True),
         ({"name": "steps", "steps": ["plug virtio-mem:1GiB"]}, False),

@@ -27,7 +27,7 @@ def keys(experiment: Experiment) -> list[str]:
 
 
 FROM_FILES = small(
-    policies=[{"name": "my.py:Fine"}], workloads=[{"name": "csv-replay", "path": "log.csv"}, {"name": "dimm-slots"}]
+    policies=[{"name": "my.py:Fine"}], workloads=[{"name": "request-replay", "path": "log.csv"}, {"name": "dimm-slots"}]
 )
 
 
@@ -109,7 +109,7 @@ def test_how_a_value_is_written_does_not_matter() -> None:
         {"timing": {"offline": 0.005}},
         {"guest": {"model": "linux"}},
         {"policies": [{"name": "online-kernel"}, {"name": "auto-movable", "ratio": 300}]},
-        {"workloads": [{"name": "csv-replay", "label": "sail", "log": "sail-2026", "speed": 2}]},
+        {"workloads": [{"name": "request-replay", "label": "sail", "log": "sail-2026", "speed": 2}]},
     ],
 )
 def test_what_changes_results_changes_keys(changed: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def experiment(tmp_path: Path) -> Experiment:
         "machines": [{"label": "vm", "boot_memory": "1GiB"}],
         "policies": [{"name": "online-kernel"}, {"name": "online-movable"}],
         "workloads": [
-            {"name": "csv-replay", "label": "log", "path": str(tmp_path / "log.csv"), "tail": 5},
+            {"name": "request-replay", "label": "log", "path": str(tmp_path / "log.csv"), "tail": 5},
             {"name": "dimm-slots", "label": "random", "duration": 60},
         ],
     }

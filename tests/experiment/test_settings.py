@@ -226,7 +226,7 @@ def test_a_workload_needs_no_more_nodes_than_there_are() -> None:
 def test_a_workload_needs_the_kernel_that_has_what_it_asks_for(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text("t_s,op,device,kind,size_bytes,state\n0,plug,x,dax,1GiB,\n1,state,x,,,unplugged\n")
-    asks = {"name": "csv-replay", "path": str(log), "label": "states"}
+    asks = {"name": "request-replay", "path": str(log), "label": "states"}
     old = [{"label": "old", "boot_memory": "1GiB", "kernel": "6.12"}]
     says = "workloads[0]: asks for what Linux has from 7.3 on, but machine 'old' runs 6.12"
     assert faults(machines=old, workloads=[asks]) == [says]
@@ -268,7 +268,7 @@ def test_values_that_differ_only_in_what_no_label_may_hold_are_told_apart(tmp_pa
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("t_s,op,device,kind,size_bytes\n0,plug,d,dimm,1GiB\n")
     tried = [str(tmp_path / path) for path in paths]
-    workloads = [{"label": "w", "name": "csv-replay", "path": tried[0]}]
+    workloads = [{"label": "w", "name": "request-replay", "path": tried[0]}]
     sweep = [{"product": {"workloads": {"w": {"path": tried}}}}]
     found = load(small(workloads=workloads, sweep=sweep)).workloads
     assert len(set(found)) == 2

@@ -116,12 +116,12 @@ def test_factors_are_in_plain_units() -> None:
 def test_a_parameter_that_is_only_given_by_a_sweep_is_not_missing() -> None:
     experiment = load(
         small(
-            workloads=[{"name": "csv-replay"}],
-            sweep=[{"product": {"workloads": {"csv-replay": {"log": ["sail-2026", "neonvm-pr705"]}}}}],
+            workloads=[{"name": "request-replay"}],
+            sweep=[{"product": {"workloads": {"request-replay": {"log": ["sail-2026", "neonvm-pr705"]}}}}],
         )
     )
 
-    assert experiment.workloads == ["csv-replay, log sail-2026", "csv-replay, log neonvm-pr705"]
+    assert experiment.workloads == ["request-replay, log sail-2026", "request-replay, log neonvm-pr705"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sim.memory.zones import ZONE_DMA, ZONE_DMA32, ZONE_NORMAL
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.machine.test_boot_numbers import DMA, HIGH, LOW, laid_out, zones
-from workloads.csv_replay import CsvReplay
+from workloads.request_replay import RequestReplay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,5 +112,5 @@ def test_memory_for_a_node_that_linux_does_not_know_comes_to_others(tmp_path: Pa
         "0,plug,d,dimm,1GiB,1,\n1,plug,v,virtio-mem,1GiB,1,2GiB\n2,plug,x,dax,1GiB,1,\n3,plug,e,dimm,1GiB,2,\n"
     )
     machine = MachineSpec((NodeSpec(2 * GIB), NodeSpec(0), NodeSpec(0)))
-    result = simulate(machine, OnlineKernel(), CsvReplay(path=str(log), tail=10.0), Streams(1, 0))
+    result = simulate(machine, OnlineKernel(), RequestReplay(path=str(log), tail=10.0), Streams(1, 0))
     assert dict(zip(result.device_names, result.device_nodes, strict=True)) == {"d": 0, "v": 0, "x": 1, "e": 1}

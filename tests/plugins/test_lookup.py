@@ -98,7 +98,7 @@ def configured(folder: Path, name: str, values: dict[str, Any]) -> tuple[dict[st
 
 @pytest.mark.parametrize("kind", [POLICY, WORKLOAD])
 def test_every_installed_plug_in_can_be_made_with_its_defaults(kind: Kind, tmp_path: Path) -> None:
-    needy = {"csv-replay": {"log": "sail-2026"}}
+    needy = {"request-replay": {"log": "sail-2026"}}
     for listed in lookup.listing(kind):
         assert listed.plugin is not None, listed.error
         required = needy.get(listed.name)

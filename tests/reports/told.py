@@ -41,7 +41,7 @@ def experiment(
 def log(folder: Path, text: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401
     """The workload that replays the requests in ``text``, whose columns its first line names."""
     (folder / "log.csv").write_text(text)
-    return {"name": "csv-replay", "path": "log.csv", "label": "log", **parameters}
+    return {"name": "request-replay", "path": "log.csv", "label": "log", **parameters}
 
 
 def runs(tables: dict[str, Any], folder: Path) -> Runs:

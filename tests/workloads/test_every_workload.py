@@ -18,7 +18,6 @@ from sim.units import GIB, MIB
 from tests.support.places import ROOT
 from tests.support.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls, play
-from workloads.csv_replay import CsvReplay
 from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
 from workloads.grow_and_return import GrowAndReturn
@@ -29,6 +28,7 @@ from workloads.parts.controller import Controller
 from workloads.parts.together import PartHost, Together
 from workloads.random_mix import RandomMix
 from workloads.reactive_growth import ReactiveGrowth
+from workloads.request_replay import RequestReplay
 from workloads.steps import Steps
 from workloads.virtio_mem_resize import VirtioMemResize
 
@@ -42,7 +42,7 @@ CLASSES: tuple[type[Workload], ...] = (
     DimmSlots,
     VirtioMemResize,
     RandomMix,
-    CsvReplay,
+    RequestReplay,
     DemandTrace,
     GrowAndReturn,
     GuestLoad,
@@ -68,8 +68,8 @@ RANDOM: dict[str, Workload] = {
 RANDOM["together"] = Together(parts=[RANDOM["coin"], RANDOM["mix"], DimmSlots()])
 FIXED: dict[str, Workload] = {
     "saw-tooth": VirtioMemResize(),
-    "neonvm": CsvReplay(log="neonvm-pr705", repeat=3),
-    "sail": CsvReplay(log="sail-2026", speed=2.0),
+    "neonvm": RequestReplay(log="neonvm-pr705", repeat=3),
+    "sail": RequestReplay(log="sail-2026", speed=2.0),
 }
 ALL = {**RANDOM, **FIXED}
 
@@ -201,7 +201,7 @@ def test_parameters_together_stand_junk(data: st.DataObject) -> None:
         chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
         sensible = {name: argument.default for name, argument in inspect.signature(cls).parameters.items()}
         values = {name: data.draw(JUNK) if data.draw(st.booleans()) else sensible[name] for name in chosen}
-        if cls is CsvReplay and data.draw(st.booleans()):
+        if cls is RequestReplay and data.draw(st.booleans()):
             values["log"] = "sail-2026"
         REACH(f"{cls.name}: {made_or_refused(cls, values)}")
 
@@ -242,12 +242,12 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (RandomMix, {"dimms": 0, "virtio_mems": 0, "dax_devices": 0}, ["dimm_share"]),
     (RandomMix, {"resize_step": 32 * GIB}, ["resize_step"]),
     (RandomMix, {"same_moment": 1.0, "maximum": 0}, ["maximum", "same_moment"]),
-    (CsvReplay, {}, ["log"]),
-    (CsvReplay, {"log": "neonvm-pr705", "path": "x.csv"}, ["log"]),
-    (CsvReplay, {"log": "neonvm"}, ["log"]),
-    (CsvReplay, {"path": "/nowhere/at-all.csv"}, ["path"]),
-    (CsvReplay, {"log": "sail-2026", "speed": 0, "repeat": 0, "tail": 0}, ["repeat", "speed", "tail"]),
-    (CsvReplay, {"log": "sail-2026", "repeat": 1_000_000, "speed": 1e-3}, ["repeat"]),
+    (RequestReplay, {}, ["log"]),
+    (RequestReplay, {"log": "neonvm-pr705", "path": "x.csv"}, ["log"]),
+    (RequestReplay, {"log": "neonvm"}, ["log"]),
+    (RequestReplay, {"path": "/nowhere/at-all.csv"}, ["path"]),
+    (RequestReplay, {"log": "sail-2026", "speed": 0, "repeat": 0, "tail": 0}, ["repeat", "speed", "tail"]),
+    (RequestReplay, {"log": "sail-2026", "repeat": 1_000_000, "speed": 1e-3}, ["repeat"]),
     (DemandTrace, {"path": "x.csv", "series": "4"}, ["series"]),
     (DemandTrace, {"path": "x.csv", "kind": "dimm", "maximum": 257 * GIB, "step": GIB}, ["maximum"]),
     (DemandTrace, {"path": "x.csv", "maximum": MIB * 2}, ["maximum"]),

@@ -12,11 +12,11 @@ from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import FakeHost, calls
 from tests.workloads.written_draws import SECOND, short
-from workloads.csv_replay import CsvReplay
 from workloads.demand_trace import DemandTrace
 from workloads.guest_load import GuestLoad
 from workloads.load_trace import LoadTrace
 from workloads.parts.together import PartHost
+from workloads.request_replay import RequestReplay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def test_after_a_row_out_of_order_the_latest_time_counts(tmp_path: Path) -> None
     path = tmp_path / "log.csv"
     path.write_text("t_s,op,device,kind,size_bytes\n2,demand,a,tmpfs,1\n1,demand,a,tmpfs,1\n1.5,demand,a,tmpfs,1\n")
     with pytest.raises(ParameterError) as caught:
-        CsvReplay(path=str(path))
+        RequestReplay(path=str(path))
     assert [fault.partition(", line ")[2][:6] for fault in caught.value.faults] == ["3: t_s", "4: t_s"]
 
 
@@ -90,7 +90,7 @@ def test_a_log_repeated_leaves_what_stayed_and_sets_sizes_again(tmp_path: Path) 
         "t_s,op,device,kind,size_bytes,max_bytes\n"
         "0,plug,v,virtio-mem,1GiB,4GiB\n0,plug,d,dimm,1GiB,\n2,unplug,d,,,\n4,plug,d,dimm,1GiB,\n6,resize,v,,2GiB,\n"
     )
-    load = CsvReplay(path=str(path), repeat=2, speed=2.0, tail=5.0)
+    load = RequestReplay(path=str(path), repeat=2, speed=2.0, tail=5.0)
     first = [(0.0, "plug", "v"), (0.0, "plug", "d"), (1.0, "unplug", "d"), (2.0, "plug", "d"), (3.0, "resize", "v")]
     again = [(8.0, "resize", "v"), (9.0, "unplug", "d"), (10.0, "plug", "d"), (11.0, "resize", "v")]
     assert short(calls(load)) == [*first, *again]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.places import ROOT
-from workloads.csv_replay import CsvReplay
 from workloads.load_trace import LoadTrace
 from workloads.parts.demand import KINDS
 from workloads.parts.request_log import KINDS as DEVICES
 from workloads.parts.request_log import OPS, OPTIONAL, REQUIRED
+from workloads.request_replay import RequestReplay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def test_every_word_of_a_log_is_described(words: tuple[str, ...]) -> None:
 
 def test_the_log_of_requests_can_be_replayed(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(EXAMPLES[0], "utf-8")
-    asked = [request for _, request in CsvReplay(path=str(tmp_path / "log.csv")).timeline()]
+    asked = [request for _, request in RequestReplay(path=str(tmp_path / "log.csv")).timeline()]
     assert [request.op for request in asked] == ["plug", "plug", "plug", "demand", "resize", "state", "unplug"]
 
 

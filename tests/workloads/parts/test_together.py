@@ -11,11 +11,11 @@ from sim.plugins.parameters import ParameterError
 from sim.units import GIB
 from tests.workloads.fake_host import CHARACTERS, Call, Character, FakeHost, RecordingStreams, calls, play
 from workloads.contract import Host, Streams, Workload
-from workloads.csv_replay import CsvReplay
 from workloads.dimm_slots import DimmSlots
 from workloads.hyperalloc import HyperAlloc
 from workloads.parts.together import Together
 from workloads.random_mix import RandomMix
+from workloads.request_replay import RequestReplay
 from workloads.virtio_mem_resize import VirtioMemResize
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PARTS = {
     "more dimms": DimmSlots(interval=45.0, ask_again=True, duration=3000.0),
     "vmem": VirtioMemResize(shape="diurnal", devices=2, duration=20_000.0),
     "mix": RandomMix(nodes=[2]),
-    "log": CsvReplay(log="sail-2026"),
+    "log": RequestReplay(log="sail-2026"),
 }
 
 
@@ -86,7 +86,7 @@ def test_duration_and_nodes_are_those_of_all() -> None:
     workload = Together(parts=list(PARTS.values()))
     assert workload.duration() == 20_000.0
     assert list(workload.node_capacity()) == [0, 1, 2]
-    assert list(workload.parts) == ["dimm-slots", "dimm-slots-2", "virtio-mem-resize", "random-mix", "csv-replay"]
+    assert list(workload.parts) == ["dimm-slots", "dimm-slots-2", "virtio-mem-resize", "random-mix", "request-replay"]
 
 
 def test_compositions_compose() -> None:

@@ -15,9 +15,9 @@ from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.support.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls
-from workloads.csv_replay import SHIPPED, CsvReplay
 from workloads.parts.request_log import __doc__ as format_text
 from workloads.parts.table import MOST_FAULTS
+from workloads.request_replay import SHIPPED, RequestReplay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def written(folder: Path, text: str | bytes, name: str = "log.csv") -> str:
 
 def faults_of(folder: Path, text: str | bytes, name: str = "log.csv") -> list[str]:
     with pytest.raises(ParameterError) as caught:
-        CsvReplay(path=written(folder, text, name))
+        RequestReplay(path=written(folder, text, name))
     return [fault.removeprefix(f"path: {name}") for fault in caught.value.faults]
 
 
@@ -47,7 +47,7 @@ def test_every_operation(tmp_path: Path) -> None:
         "3.25,demand,web,anonymous,1GiB,,,,\n"
         "4,plug,dimm0,dimm,2GiB,0,,,\n"
     )
-    workload = CsvReplay(path=written(tmp_path, text), tail=6.0)
+    workload = RequestReplay(path=written(tmp_path, text), tail=6.0)
     assert calls(workload) == [
         (0, "plug", "vmem0", VirtioMemSpec("vmem0", 47 * GIB, 1, 8 * MIB, GIB)),
         (500_000, "plug", "dimm0", DimmSpec("dimm0", GIB)),
@@ -64,7 +64,7 @@ def test_every_operation(tmp_path: Path) -> None:
 def test_the_example_of_the_format_is_a_log(tmp_path: Path) -> None:
     assert format_text is not None
     example = format_text.split("::\n")[1].partition("and one with")[0]
-    assert [call[:3] for call in calls(CsvReplay(path=written(tmp_path, example)))] == [
+    assert [call[:3] for call in calls(RequestReplay(path=written(tmp_path, example)))] == [
         (0, "plug", "vmem0"),
         (5_000_000, "resize", "vmem0"),
         (5_000_000, "plug", "dimm0"),
@@ -78,9 +78,9 @@ def test_columns_may_be_few_and_in_any_order(tmp_path: Path) -> None:
         "4GiB, dimm ,a,plug, 1\r\n # so far\r\n,,a,unplug,2\r\n"
     )
     expected = [(1_000_000, "plug", "a", DimmSpec("a", 4 * GIB)), (2_000_000, "unplug", "a", None)]
-    assert calls(CsvReplay(path=written(tmp_path, text))) == expected
+    assert calls(RequestReplay(path=written(tmp_path, text))) == expected
     packed = written(tmp_path, gzip.compress(text.encode()), "log.csv.gz")
-    assert calls(CsvReplay(path=packed)) == expected
+    assert calls(RequestReplay(path=packed)) == expected
 
 
 def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -179,11 +179,11 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     ]
     assert faults_of(tmp_path, gzip.compress(HEADER.encode())[:-9], "log.csv.gz")[0].endswith("is cut short")
     with pytest.raises(ParameterError, match="No such file"):
-        CsvReplay(path=str(tmp_path / "none.csv"))
+        RequestReplay(path=str(tmp_path / "none.csv"))
     with pytest.raises(ParameterError, match="is not a file"):
-        CsvReplay(path=str(tmp_path))
+        RequestReplay(path=str(tmp_path))
     with pytest.raises(ParameterError, match=r"path: .* cannot be read: File name too long"):
-        CsvReplay(path=str(tmp_path / ("x" * 5000)))
+        RequestReplay(path=str(tmp_path / ("x" * 5000)))
 
 
 def test_a_file_full_of_faults_is_cut_off(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_no_file_gives_anything_but_words(tmp_path_factory: pytest.TempPathFacto
 def test_what_is_accepted_can_be_replayed(tmp_path_factory: pytest.TempPathFactory, rows: list[str]) -> None:
     text = HEADER + "".join(f"{row}\n" for row in rows)
     try:
-        workload = CsvReplay(path=written(tmp_path_factory.mktemp("any"), text))
+        workload = RequestReplay(path=written(tmp_path_factory.mktemp("any"), text))
     except ParameterError as error:
         assert all(fault.startswith("path: log.csv, line ") for fault in error.faults)  # noqa: PT017
         LOGS("refused for one fault" if len(error.faults) == 1 else "refused for several")
@@ -283,7 +283,7 @@ def test_speed_and_repeat(tmp_path: Path) -> None:
         "1,plug,v,virtio-mem,1GiB,,,4GiB,\n1,plug,d,dimm,1GiB,,,,\n"
         "3,resize,v,,2GiB,,,,\n5,plug,e,dimm,1GiB,,,,\n6,unplug,e,,,,,,\n"
     )
-    workload = CsvReplay(path=written(tmp_path, HEADER + rows), speed=2.0, repeat=2, tail=10.0)
+    workload = RequestReplay(path=written(tmp_path, HEADER + rows), speed=2.0, repeat=2, tail=10.0)
     once = [(500_000, "plug", "v"), (500_000, "plug", "d"), (1_500_000, "resize", "v"), (2_500_000, "plug", "e")]
     again = [(500_000, "resize", "v"), (1_500_000, "resize", "v"), (2_500_000, "plug", "e")]
     last = (3_000_000, "unplug", "e")
@@ -298,7 +298,7 @@ def test_speed_and_repeat(tmp_path: Path) -> None:
 
 def test_only_the_first_plug_of_what_stayed_is_left_out(tmp_path: Path) -> None:
     rows = "0,plug,d,dimm,1GiB,,,,\n1,unplug,d,,,,,,\n2,plug,d,dimm,2GiB,,,,\n"
-    requests = calls(CsvReplay(path=written(tmp_path, HEADER + rows), repeat=2, tail=8.0))
+    requests = calls(RequestReplay(path=written(tmp_path, HEADER + rows), repeat=2, tail=8.0))
     assert [(now // 1_000_000, verb) for now, verb, *_ in requests] == [
         (0, "plug"),
         (1, "unplug"),
@@ -311,7 +311,7 @@ def test_only_the_first_plug_of_what_stayed_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("log", SHIPPED)
 @pytest.mark.parametrize("character", CHARACTERS)
 def test_a_replay_does_not_mind_the_guest(log: str, character: Character) -> None:
-    assert calls(CsvReplay(log=log, repeat=2), character) == calls(CsvReplay(log=log, repeat=2))
+    assert calls(RequestReplay(log=log, repeat=2), character) == calls(RequestReplay(log=log, repeat=2))
 
 
 def facts(shared: Path, log: str) -> list[dict[str, str]]:
@@ -321,7 +321,7 @@ def facts(shared: Path, log: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("log", SHIPPED)
 def test_shipped_logs_tell_what_the_kernels_logged(shared_dir: Path, log: str) -> None:
-    requests = calls(CsvReplay(log=log))
+    requests = calls(RequestReplay(log=log))
     logged = [
         (round(float(row["uptime_s"]) * 1e6), int(row["requested_bytes"]))
         for row in facts(shared_dir, log)
@@ -333,7 +333,7 @@ def test_shipped_logs_tell_what_the_kernels_logged(shared_dir: Path, log: str) -
 
 
 def test_shipped_devices() -> None:
-    devices: dict[str, Any] = {log: calls(CsvReplay(log=log))[0][3] for log in SHIPPED}
+    devices: dict[str, Any] = {log: calls(RequestReplay(log=log))[0][3] for log in SHIPPED}
     assert devices == {
         "neonvm-pr705": VirtioMemSpec("vmem0", max_size=47 * GIB, block_size=8 * MIB),
         "sail-2026": VirtioMemSpec("vmem0", max_size=16 * GIB, block_size=2 * MIB),

@@ -10,8 +10,8 @@ from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import calls
-from workloads.csv_replay import CsvReplay
 from workloads.parts.request_log import __doc__ as format_text
+from workloads.request_replay import RequestReplay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def written(folder: Path, text: str) -> str:
 def test_the_second_example_of_the_format_is_a_log(tmp_path: Path) -> None:
     assert format_text is not None
     example = format_text.split("::\n")[2]
-    made = calls(CsvReplay(path=written(tmp_path, example)))
+    made = calls(RequestReplay(path=written(tmp_path, example)))
     dimms = [(500_000 * n, "plug", f"dimm{n}", DimmSpec(f"dimm{n}", 512 * MIB)) for n in range(32)]
     assert made == [
         *dimms,
@@ -48,7 +48,7 @@ def test_what_many_dimms_take_is_woven_into_the_rows_behind(tmp_path: Path) -> N
         "20,plug,a1,dimm,2GiB,,,,\n"
         "20,plug,c,dimm,1GiB,,2,,\n"
     )
-    workload = CsvReplay(path=written(tmp_path, text), tail=1.0)
+    workload = RequestReplay(path=written(tmp_path, text), tail=1.0)
     assert [call[:3] for call in calls(workload)] == [
         (0, "plug", "a0"),
         (5_000_000, "plug", "b"),
@@ -66,8 +66,8 @@ def test_what_many_dimms_take_is_woven_into_the_rows_behind(tmp_path: Path) -> N
 
 def test_only_a_state_needs_a_newer_kernel(tmp_path: Path) -> None:
     log = HEADER + "0,plug,x,dax,1GiB,,,,\n1,unbind,x,,,,,,\n2,bind,x,,,,,,\n"
-    assert CsvReplay(path=written(tmp_path, log)).needs_kernel() is None
-    assert CsvReplay(path=written(tmp_path, log + "3,state,x,,,,,,online\n")).needs_kernel() == "7.3"
+    assert RequestReplay(path=written(tmp_path, log)).needs_kernel() is None
+    assert RequestReplay(path=written(tmp_path, log + "3,state,x,,,,,,online\n")).needs_kernel() == "7.3"
 
 
 def test_any_device_can_be_told_where_to_lie(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_any_device_can_be_told_where_to_lie(tmp_path: Path) -> None:
         "t_s,op,device,kind,size_bytes,max_bytes,address\n"
         "0,plug,d,dimm,1GiB,,5GiB\n0,plug,x,dax,1GiB,,8GiB\n0,plug,v,virtio-mem,0,4GiB,12GiB\n"
     )
-    specs = [call[3] for call in calls(CsvReplay(path=written(tmp_path, text)))]
+    specs = [call[3] for call in calls(RequestReplay(path=written(tmp_path, text)))]
     assert specs == [
         DimmSpec("d", GIB, address=5 * GIB),
         DaxSpec("x", GIB, address=8 * GIB),
@@ -111,5 +111,5 @@ def test_any_device_can_be_told_where_to_lie(tmp_path: Path) -> None:
 )
 def test_faults_of_the_new_columns(row: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
-        CsvReplay(path=written(tmp_path, HEADER + row + "\n"))
+        RequestReplay(path=written(tmp_path, HEADER + row + "\n"))
     assert any(says in fault for fault in caught.value.faults), caught.value.faults

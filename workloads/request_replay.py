@@ -37,7 +37,7 @@ SHIPPED: Final = ("neonvm-pr705", "sail-2026")
 _MOST_REPEATS: Final = 1_000_000
 
 
-class CsvReplay(Workload):
+class RequestReplay(Workload):
     """Makes the requests of a log, each at its time divided by ``speed``, whatever the guest does.
 
     With ``repeat`` the log is gone through again, each time ``tail`` seconds after its last request. What it leaves
@@ -47,7 +47,7 @@ class CsvReplay(Workload):
     Nothing is random here. Raises ParameterError with all faults of the log at once, with line numbers.
     """
 
-    name: ClassVar[str] = "csv-replay"
+    name: ClassVar[str] = "request-replay"
     summary: ClassVar[str] = "replays a log of host requests: a shipped one or a CSV file"
 
     @checked

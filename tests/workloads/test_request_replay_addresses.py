@@ -16,7 +16,7 @@ from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import calls
-from workloads.csv_replay import CsvReplay
+from workloads.request_replay import RequestReplay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def written(folder: Path, rows: str) -> str:
 
 def test_an_address_is_a_number_of_bytes_a_size_or_hexadecimal(tmp_path: Path) -> None:
     rows = "0,plug,a,dimm,1GiB,0x108000000,,\n1,plug,b,dax,2MiB,6GiB,,\n2,plug,c,virtio-mem,,8589934592,1GiB,\n"
-    assert [call[3] for call in calls(CsvReplay(path=written(tmp_path, rows)))] == [
+    assert [call[3] for call in calls(RequestReplay(path=written(tmp_path, rows)))] == [
         DimmSpec("a", GIB, address=4 * GIB + 128 * MIB),
         DaxSpec("b", 2 * MIB, address=6 * GIB),
         VirtioMemSpec("c", GIB, address=8 * GIB),
@@ -56,18 +56,18 @@ def test_an_address_is_a_number_of_bytes_a_size_or_hexadecimal(tmp_path: Path) -
 )
 def test_faults_of_addresses(rows: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
-        CsvReplay(path=written(tmp_path, rows + "\n"))
+        RequestReplay(path=written(tmp_path, rows + "\n"))
     assert any(says in fault for fault in caught.value.faults), caught.value.faults
 
 
 def test_an_address_is_free_again_once_its_device_was_asked_back(tmp_path: Path) -> None:
     rows = "0,plug,a,dimm,1GiB,8GiB,,\n1,unplug,a,,,,,\n2,plug,b,dimm,1GiB,8GiB,,\n"
-    assert len(calls(CsvReplay(path=written(tmp_path, rows)))) == 3
+    assert len(calls(RequestReplay(path=written(tmp_path, rows)))) == 3
 
 
 def added(tmp_path: Path, rows: str) -> tuple[list[tuple[int, int]], list[int]]:
     """First block and blocks of what was added, and the errnos of what failed."""
-    workload = CsvReplay(path=written(tmp_path, rows), tail=10.0)
+    workload = RequestReplay(path=written(tmp_path, rows), tail=10.0)
     events = simulate(MachineSpec((NodeSpec(2 * GIB),)), OnlineKernel(), workload, Streams(1, 0)).events
     blocks = [(int(row[3]), int(row[4])) for row in events if row[1] in {EventKind.PLUG, EventKind.ADD}]
     return blocks, [int(row[5]) for row in events if row[1] == EventKind.FAILED]
