@@ -104,7 +104,9 @@ class Host(Protocol):
     def changed(self) -> simpy.Event:
         """Return the event of the next change of what :meth:`report`, :meth:`plugged` or :meth:`busy` say.
 
-        Whatever changes at the same moment afterwards belongs to it. Pressure that fades by itself is no change.
+        It comes at the microsecond of the change, and never without one. All who ask between two changes get the same
+        event; who asks again for each gets all of them. Whatever changes at the same moment afterwards belongs to it.
+        Pressure that fades by itself is no change. It costs something only while somebody waits for it.
         """
 
     @property

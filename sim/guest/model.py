@@ -13,6 +13,7 @@ from sim.guest.bits import highest, per_pageblock, per_subblock, relocate
 from sim.guest.boot import stuck_blocks
 from sim.guest.contract import OfflineOutcome, OomKind, SubblockOutcome
 from sim.guest.demands import Demands
+from sim.guest.figures import Figures
 from sim.guest.invariants import check
 from sim.guest.loads import Loads
 from sim.guest.meminfo import Meminfo
@@ -41,9 +42,9 @@ class GuestModel:
     """A guest's memory by zone, who uses it, and what hotplug can take back.
 
     Implements :class:`sim.guest.contract.Guest`. ``demands`` is asked for memory, ``meminfo`` says what is left,
-    ``killer`` knows whom the out-of-memory killer took, ``memmaps`` where the memmap of added memory lies,
-    ``migration`` what was moved. ``zones`` (by node and zone type) and ``loads`` (by name) are there to be read. Not
-    thread-safe; deterministic, without randomness.
+    ``figures`` what an agent in the guest would report, ``killer`` knows whom the out-of-memory killer took,
+    ``memmaps`` where the memmap of added memory lies, ``migration`` what was moved. ``zones`` (by node and zone type)
+    and ``loads`` (by name) are there to be read. Not thread-safe; deterministic, without randomness.
     """
 
     def __init__(self, parameters: GuestParameters | None = None, *, block_pages: int = 32768) -> None:
@@ -61,6 +62,7 @@ class GuestModel:
         loads = Loads(parameters)
         self.loads = loads.by_name
         self.meminfo = Meminfo(self._zones, loads, parameters)
+        self.figures = Figures(self._zones, loads, self.meminfo, parameters)
         self.killer = OomKiller(loads, self.meminfo, parameters)
         self._reclaim = reclaim = Reclaim(self._zones, loads, parameters)
         allocation = Allocation(self._zones, reclaim)
@@ -99,6 +101,10 @@ class GuestModel:
             write_back.advance(now_us)
         if self._lists_decay:
             self._zones.decay_lists(now_us)
+
+    def changes_by_itself(self) -> int | None:
+        """Return the next microsecond at which time alone changes what the guest reports; None where none does."""
+        return self._zones.lists_decay_at() if self._lists_decay else None
 
     def check(self) -> None:
         """Check all invariants slowly. Raises InvariantError naming the one that does not hold."""

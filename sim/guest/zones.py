@@ -160,6 +160,12 @@ class GuestZones:
                         self.refresh_watermarks()
                         zone.decay_pcp(pages)
 
+    def lists_decay_at(self) -> int | None:
+        """Return the microsecond at which CPU lists give back something next; None where they have nothing too much."""
+        self.refresh_watermarks()
+        too_much = any(zone.pcp_loads and zone.pcp + zone.pcp_loads > zone.low for zone in self.by_key.values())
+        return self._decayed_us + MICROSECONDS if too_much else None
+
     def refresh_watermarks(self) -> None:
         """Recompute the watermarks if a block went online or offline since they were last needed."""
         if self.watermarks_stale:

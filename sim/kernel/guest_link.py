@@ -17,7 +17,6 @@ from sim.guest.contract import DemandKind
 from sim.guest.loads import LoadKind
 from sim.guest.parameters import SCATTER
 from sim.guest.presets import FROM_FREE, SYSTEM_CACHE
-from sim.guest.report import GuestReport
 from sim.guest.uncertainty import draw_factors, scaled
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from policies.contract import Policy
     from sim.guest import BootZone, Demand, Free, GuestParameters, PresentZone
     from sim.guest.contract import Guest, OomEvent
+    from sim.guest.report import GuestReport
     from sim.guest.reserve import BootOptions
     from sim.kernel.hotplug_core import HotplugCore
     from sim.kernel.oom_log import OomLog
@@ -99,7 +99,8 @@ class GuestLink(CoreListener):
     ``present`` has every zone at boot; ``options`` say which kernel it is and how it was booted. ``model`` is
     the guest itself. ``hotplug_side`` is what the core is to ask: the model, watched where ``policy`` wants to be told
     that a node's kernel zones run short. ``ooms`` keeps all runs of the out-of-memory killer; ``killed`` are the loads
-    whose process it ended. Unless ``sampled``, no samples are taken.
+    whose process it ended. ``told`` is called after whatever is no hotplug and may have changed what the guest reports.
+    Unless ``sampled``, no samples are taken.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class GuestLink(CoreListener):
         self._most_zones = 3 * len({zone.node for zone in present})
         self._noted = 0
         self._awaited = False
+        self.told: Callable[[], None] | None = None
         self._returnable: Returnable | None = None
         self._wishes = Wishes(self.model)
         self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
@@ -264,16 +266,11 @@ class GuestLink(CoreListener):
     def report(self) -> GuestReport | None:
         """Return what an agent in the guest reports; None from a dead guest."""
         self._catch_up()
-        if self.died:
-            return None
-        size, zones = self._page_size, self.model.zones.values()
-        share = self.model.parameters.pcp_adaptive_share
-        return GuestReport(
-            total=size * sum(zone.managed for zone in zones),
-            free=size * sum(zone.free - zone.listed_pcp(share) for zone in zones),
-            available=size * self.model.meminfo.available(),
-            cached=size * sum(zone.cache for zone in zones),
-        )
+        return None if self.died else self.model.figures.report()
+
+    def changes_by_itself(self) -> int | None:
+        """Return the next microsecond at which figures change with nobody doing anything; None where none does."""
+        return None if self.died else self.model.changes_by_itself()
 
     # What the core tells ---------------------------------------------------------------------------------------------
 
@@ -281,6 +278,8 @@ class GuestLink(CoreListener):
         """Note who was killed while memory was asked back."""
         self._note_victims()
         self.sample()
+        if self.told is not None:
+            self.told()
 
     def starved(self) -> None:
         """Have somebody else's allocation fail."""
@@ -319,6 +318,8 @@ class GuestLink(CoreListener):
         self.sample()
         if self._pressure is not None:
             self._pressure.look()
+        if self.told is not None:
+            self.told()
 
     def drawn_parameters(self) -> dict[str, float]:
         """Return the guest's parameters that were drawn, by name."""

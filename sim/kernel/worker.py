@@ -35,16 +35,18 @@ class GuestDied(BaseException):
 class Threads:
     """All threads of one guest. Once it has ``ended`` (the guest died), no work goes on and none begins.
 
-    ``due`` counts what somebody is about to do and waits for a time to come.
+    ``due`` counts what somebody is about to do and waits for a time to come. ``told`` is called whenever one of them
+    has begun or ended work.
     """
 
-    __slots__ = ("_workers", "due", "ended")
+    __slots__ = ("_workers", "due", "ended", "told")
 
     def __init__(self) -> None:
         # Held weakly: devices come and go, and their workers with them.
         self._workers: WeakSet[Worker] = WeakSet()
         self.due = 0
         self.ended = False
+        self.told: Callable[[], None] | None = None
 
     @property
     def at_rest(self) -> bool:
@@ -129,9 +131,12 @@ class Worker:
     def start(self, work: Work) -> None:
         """Begin ``work`` now. There must be none under way. In a dead guest it is never begun, and never over."""
         self.busy = True
-        if not self._threads.ended:
+        threads = self._threads
+        if not threads.ended:
             self._work = work
             self._advance(None)
+        if threads.told is not None:
+            threads.told()
 
     def halt(self) -> None:
         """Do not go on with the work that is under way, whatever it waits for."""
@@ -159,3 +164,6 @@ class Worker:
             return
         self._work = None
         self.busy = False
+        told = self._threads.told
+        if told is not None:
+            told()

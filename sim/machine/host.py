@@ -27,6 +27,7 @@ from sim.devices.virtio_mem import VirtioMem
 from sim.kernel.found_memory import FoundRun, find
 from sim.kernel.timing import Timing
 from sim.machine.address_map import LinuxNodes
+from sim.machine.changes import Changes
 from sim.machine.cold_devices import cold_dimm_specs
 from sim.machine.current_state import state_now
 from sim.machine.device_memory import DeviceMemory
@@ -68,7 +69,7 @@ class MachineHost:
         self._specs: dict[str, DeviceSpec] = {}
         self._asked_back: set[str] = set()
         """DIMMs and dax devices whose removal was asked for, which are still there."""
-        self._next_change: simpy.Event | None = None
+        self._changes = Changes(context.env, context.core, guest, self._seen)
         self.failed_requests = 0
 
     @property
@@ -262,9 +263,7 @@ class MachineHost:
         """Set what the guest's load ``name`` uses, see :meth:`sim.kernel.guest_link.GuestLink.set_demand`."""
         if self._guest is None:
             return False
-        served = self._guest.set_demand(name, kind, amount, wanted=wanted, node=node)
-        self._tell_of_change()
-        return served
+        return self._guest.set_demand(name, kind, amount, wanted=wanted, node=node)
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
         """Have the guest drop clean page cache, reclaimable slab, or both. False where none is modelled or alive."""
@@ -313,16 +312,14 @@ class MachineHost:
 
     def changed(self) -> simpy.Event:
         """Return the event of the next change of what the guest reports, or a device has."""
-        self._next_change = self._next_change or self.env.event()
-        return self._next_change
+        return self._changes.next()
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
-    def _tell_of_change(self) -> None:
-        """Wake who waits for a change."""
-        change, self._next_change = self._next_change, None
-        if change is not None:
-            change.succeed()
+    def _seen(self) -> object:
+        """Return all of what :meth:`changed` is about."""
+        devices = {name: (device.plugged_pages, device.busy) for name, device in self._devices.items()}
+        return None if self._guest is None else self._guest.report(), devices
 
     def _fail(self, device: str, errno: int, reason: str) -> bool:
         """Record that the host refuses, and tell whoever listens. False, for whoever asked."""
@@ -348,6 +345,7 @@ class MachineHost:
     def _attach(self, spec: DeviceSpec, address: int, node: int) -> None:
         """Attach a device and have its driver begin."""
         device = self._make(spec, address, node)
+        self._changes.look()
         if isinstance(device, VirtioMem):
             if isinstance(spec, VirtioMemSpec) and spec.requested:
                 device.resize(spec.requested)
@@ -388,7 +386,6 @@ class MachineHost:
             self._area.detach(name)
             self._asked_back.discard(name)
             self._context.recorder.gone(self.env.now, device.index)
-        self._tell_of_change()
 
 
 def _found(run: BlockRun) -> FoundRun:

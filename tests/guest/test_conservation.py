@@ -59,6 +59,21 @@ def cma_free(zone: GuestZone) -> int:
     return zone.cma.pages - sum(zone.cma.where.values()) if zone.cma is not None else 0
 
 
+def check_report(model: GuestModel) -> None:
+    """What a guest reports adds up: everything with a name, and what is free, is there only once."""
+    report = model.figures.report()
+    assert report.total == sum(z.managed for z in model.zones.values()) * 4096
+    assert (report.total, report.free) == tuple(map(sum, zip(*report.nodes, strict=True)))
+    assert [total >= free >= 0 for total, free in report.nodes] == [True] * len(report.nodes)
+    named = (
+        report.cached, report.anonymous, report.slab_reclaimable, report.slab_unreclaimable, report.page_tables,
+        report.kernel_stacks,
+    )  # fmt: skip
+    assert min(named) >= 0
+    assert report.free + sum(named) <= report.total
+    assert 0 <= report.available == model.meminfo.available() * 4096
+
+
 class GuestLife(RuleBasedStateMachine):
     """Blocks come and go, wholly and in parts, while loads grow and go; a guest that died boots again."""
 
@@ -286,6 +301,7 @@ class GuestLife(RuleBasedStateMachine):
             assert {key: z.managed for key, z in model.zones.items() if z.managed} == {
                 k: v for k, v in plugged.items() if v
             }
+        check_report(model)
         model.meminfo.uses()
         dirty = dict.fromkeys(model.zones.values(), 0)
         for load in model.loads.values():
