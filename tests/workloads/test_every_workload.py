@@ -18,7 +18,9 @@ from sim.units import GIB, MIB
 from tests.support.places import ROOT
 from tests.support.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls, play
+from workloads.cxl_cards import CxlCards
 from workloads.demand_trace import DemandTrace
+from workloads.dimm_controller import DimmController
 from workloads.dimm_slots import DimmSlots
 from workloads.grow_and_return import GrowAndReturn
 from workloads.guest_load import GuestLoad
@@ -43,7 +45,9 @@ CLASSES: tuple[type[Workload], ...] = (
     VirtioMemResize,
     RandomMix,
     RequestReplay,
+    CxlCards,
     DemandTrace,
+    DimmController,
     GrowAndReturn,
     GuestLoad,
     HyperAlloc,
@@ -248,6 +252,10 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (RequestReplay, {"path": "/nowhere/at-all.csv"}, ["path"]),
     (RequestReplay, {"log": "sail-2026", "speed": 0, "repeat": 0, "tail": 0}, ["repeat", "speed", "tail"]),
     (RequestReplay, {"log": "sail-2026", "repeat": 1_000_000, "speed": 1e-3}, ["repeat"]),
+    (CxlCards, {"size": GIB, "ranges": 3, "way": "devdax"}, ["ranges", "way"]),
+    (DimmController, {"slots": 0, "low_share": 0.0}, ["slots", "low"]),
+    (DimmController, {"low": GIB, "spare": MIB, "spare_share": 0.1}, ["spare", "spare_share"]),
+    (DimmController, {"watch_nodes": [0], "again": 7.0, "again_most": 6.0}, ["watch_nodes", "again_most"]),
     (DemandTrace, {"path": "x.csv", "series": "4"}, ["series"]),
     (DemandTrace, {"path": "x.csv", "kind": "dimm", "maximum": 257 * GIB, "step": GIB}, ["maximum"]),
     (DemandTrace, {"path": "x.csv", "maximum": MIB * 2}, ["maximum"]),

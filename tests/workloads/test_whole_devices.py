@@ -1,0 +1,399 @@
+"""DIMMs and cards by need: when they must come, when they must rest, and what is asked again after a refusal."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import simpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.fixed import OnlineKernel, OnlineMovable
+from sim.devices.specs import DaxSpec, DimmSpec
+from sim.engine import simulate
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.record.recorder import EVENT_COLUMNS, EventKind
+from sim.streams import Streams
+from sim.units import GIB, MIB, MICROSECONDS
+from tests.support.pages import PAGE_SIZE
+from tests.workloads.demanding_host import DemandingHost
+from tests.workloads.watched_guest import Use, poll
+from workloads.cxl_cards import CxlCards
+from workloads.dimm_controller import DimmController
+from workloads.guest_load import GuestLoad
+from workloads.parts.together import Together
+from workloads.parts.whole_devices import Figure, NeedRule
+
+if TYPE_CHECKING:
+    from policies.contract import Policy
+    from workloads.contract import Workload
+
+HALF = GIB // 2
+
+
+def play(
+    workload: Workload,
+    demand: list[tuple[int, int]],
+    boot: tuple[int, ...] = (4 * GIB,),
+    **host: Any,  # noqa: ANN401
+) -> DemandingHost:
+    """Run ``workload`` on a guest that uses what ``demand`` says (second, bytes)."""
+    env = simpy.Environment()
+    made = DemandingHost(env, [Use(second * MICROSECONDS, used) for second, used in demand], nodes_=boot, **host)
+    env.run(until=env.process(workload.run(made, Streams(1, 0))))
+    return made
+
+
+def asked(workload: Workload, demand: list[tuple[int, int]], **host: Any) -> list[tuple[float, str, str]]:  # noqa: ANN401
+    """Return what was asked for: second, verb (of a state the word), device."""
+    calls = play(workload, demand, **host).calls
+    return [(at / MICROSECONDS, what if verb == "set_dax_state" else verb, device) for at, verb, device, what in calls]  # type: ignore[misc]
+
+
+# When memory is short, and when a device is idle -----------------------------------------------------------------
+
+
+def test_short_is_less_than_either_bound() -> None:
+    rule = NeedRule(low=2 * GIB, low_share=0.25, spare=2 * GIB, spare_share=0.25)
+
+    assert rule.short(Figure(2 * GIB - 1, 4 * GIB))
+    assert not rule.short(Figure(2 * GIB, 8 * GIB))
+    assert rule.short(Figure(2 * GIB, 8 * GIB + 4))
+
+
+def test_idle_is_a_device_without_which_both_bounds_would_hold() -> None:
+    rule = NeedRule(low_share=0.25, spare_share=0.25)
+
+    # Of 8 GiB, 3.25 are left: without a GiB 2.25 of 7, which are more than a quarter; without two 1.25 of 6.
+    assert rule.idle(Figure(13 * GIB // 4, 8 * GIB), GIB)
+    assert not rule.idle(Figure(13 * GIB // 4, 8 * GIB), 2 * GIB)
+    assert rule.idle(Figure(3 * GIB, 5 * GIB), 2 * GIB - GIB // 3)
+
+
+def test_what_is_idle_and_missed_at_once_is_refused() -> None:
+    with pytest.raises(ValueError, match="less than"):
+        NeedRule(low=2, spare=1)
+
+
+FIGURES = st.tuples(st.integers(0, 1 << 20), st.integers(1, 1 << 20)).map(lambda pair: Figure(min(pair), max(pair)))
+
+
+@given(FIGURES, st.integers(1, 1 << 18), st.data())
+def test_no_device_is_idle_that_has_just_been_needed(figure: Figure, size: int, data: st.DataObject) -> None:
+    """On constant demand nothing comes and goes, whatever the bounds: in no step, and so never."""
+    low, low_share = data.draw(st.integers(0, 1 << 19)), data.draw(st.floats(0, 1))
+    spare, spare_share = data.draw(st.integers(low, 1 << 20)), data.draw(st.floats(low_share, 1))
+    rule = NeedRule(low, low_share, spare, spare_share)
+    if rule.short(figure):
+        more = data.draw(st.integers(0, size))  # of a device some may be its own memmap
+        grown = Figure(figure.left + more, figure.total + more)
+        assert not rule.idle(grown, size)
+    if rule.idle(figure, size):
+        assert not rule.short(Figure(figure.left - size, figure.total - size))
+
+
+# DIMMs -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_published_constants_are_the_defaults() -> None:
+    """NeonVM: every 5 s, memory is short above 0.75 of it used; one DIMM at a time, the newest goes first."""
+    used = [(0, 3 * GIB), (12, 3 * GIB + 1), (22, 5 * GIB), (98, 3 * GIB)]
+
+    assert asked(DimmController(duration=200.0), used) == [
+        (15.0, "plug", "dimm0"),
+        (25.0, "plug", "dimm1"),
+        (30.0, "plug", "dimm2"),
+        (100.0, "unplug", "dimm2"),
+        (105.0, "unplug", "dimm1"),
+        (110.0, "unplug", "dimm0"),
+    ]
+
+
+def test_it_rests_while_enough_is_left_and_nothing_too_much() -> None:
+    assert asked(DimmController(duration=2000.0), [(0, GIB), (600, 3 * GIB), (1200, 0)]) == []
+
+
+def test_several_come_at_a_look_but_no_more_than_are_missing() -> None:
+    work = DimmController(at_once=8, duration=20.0)
+
+    # Of 4 GiB all are used: with one 1 of 5 is left, with two 2 of 6, which is more than a quarter.
+    assert asked(work, [(0, 4 * GIB)]) == [(0.0, "plug", "dimm0"), (0.0, "plug", "dimm1")]
+
+
+def test_slots_have_sizes_and_nodes_in_turn() -> None:
+    work = DimmController(
+        slots=3,
+        sizes=[GIB, 2 * GIB],
+        nodes=[0, 0, 1],
+        at_once=3,
+        low=64 * GIB,
+        address=16 * GIB,
+        duration=9.0,
+        device="d",
+    )
+
+    host = play(work, [(0, 0)], boot=(4 * GIB, 4 * GIB))
+
+    assert list(host.devices.values()) == [
+        DimmSpec("d0", GIB, 0, 16 * GIB),
+        DimmSpec("d1", 2 * GIB, 0, 18 * GIB),
+        DimmSpec("d2", GIB, 1, 20 * GIB),
+    ]
+    assert list(work.node_capacity()) == [0, 1]
+    assert work.needs_dimms()
+
+
+def test_nothing_is_asked_for_while_the_guest_is_at_work() -> None:
+    work = DimmController(at_once=2, duration=100.0)
+
+    times = [at for at, _, _ in asked(work, [(0, 7 * GIB)], takes_us=12 * MICROSECONDS)]
+
+    assert times == [0.0, 0.0, 15.0, 15.0, 30.0, 30.0]
+
+
+def test_a_dimm_that_is_refused_gives_way_to_the_one_before_and_is_asked_again_ever_later() -> None:
+    """At 5, 10, 20 s and so on after the last refusal, which is seen at the look after it."""
+    used = [(0, 6 * GIB), (98, 0)]
+    work = DimmController(again=10.0, again_most=40.0, duration=220.0)
+
+    requests = asked(work, used, stuck=("dimm3",))
+
+    assert [device for _, verb, device in requests if verb == "plug"] == [f"dimm{slot}" for slot in range(4)]
+    assert requests[4:] == [
+        (100.0, "unplug", "dimm3"),
+        (105.0, "unplug", "dimm2"),
+        (110.0, "unplug", "dimm1"),
+        (115.0, "unplug", "dimm3"),
+        (120.0, "unplug", "dimm0"),
+        (140.0, "unplug", "dimm3"),
+        (185.0, "unplug", "dimm3"),
+    ]
+
+
+def test_a_dimm_that_was_asked_for_in_vain_is_kept_once_it_is_needed() -> None:
+    """At 50 s of 6 GiB one is left without it, which is no quarter of five; before it is full again nothing is."""
+    used = [(0, 4 * GIB), (38, 2 * GIB), (48, 4 * GIB), (58, 2 * GIB)]
+    work = DimmController(slots=1, again=1000.0, duration=70.0)
+
+    assert asked(work, used, stuck=("dimm0",)) == [
+        (0.0, "plug", "dimm0"),
+        (40.0, "unplug", "dimm0"),
+        (50.0, "keep", "dimm0"),
+        (60.0, "unplug", "dimm0"),
+    ]
+
+
+def test_one_that_the_host_refuses_is_tried_again() -> None:
+    work = DimmController(slots=1, retry=12.0, duration=40.0)
+
+    assert asked(work, [(0, 4 * GIB)], no_room={"dimm0": 20}) == [
+        (0.0, "plug", "dimm0"),
+        (15.0, "plug", "dimm0"),
+        (30.0, "plug", "dimm0"),
+    ]
+
+
+def test_one_that_the_guest_cannot_add_is_taken_out_and_tried_again() -> None:
+    work = DimmController(slots=1, duration=40.0)
+
+    assert asked(work, [(0, 4 * GIB)], no_memmap={"dimm0": 12}) == [
+        (0.0, "plug", "dimm0"),
+        (5.0, "unplug", "dimm0"),
+        (10.0, "plug", "dimm0"),
+        (15.0, "unplug", "dimm0"),
+        (20.0, "plug", "dimm0"),
+    ]
+
+
+def test_none_goes_before_it_has_been_held_and_idle_for_long_enough() -> None:
+    used = [(0, 4 * GIB), (18, 0), (28, 4 * GIB), (33, 0)]
+
+    assert asked(DimmController(slots=1, hold=33.0, duration=90.0), used)[1:] == [(35.0, "unplug", "dimm0")]
+    assert asked(DimmController(slots=1, idle=12.0, duration=90.0), used)[1:] == [(50.0, "unplug", "dimm0")]
+
+
+def test_the_order_is_as_said() -> None:
+    used = [(0, 24 * GIB), (98, 0)]
+    sizes = [4 * GIB, 2 * GIB, 2 * GIB, 8 * GIB]
+
+    def gone(order: str) -> list[str]:
+        work = DimmController(slots=4, sizes=sizes, nodes=[0, 1], order=order, duration=200.0)
+        requests = asked(work, used, boot=(4 * GIB, 12 * GIB))
+        assert len(requests) == 8
+        return [device[-1] for _, verb, device in requests if verb == "unplug"]
+
+    assert gone("newest") == ["3", "2", "1", "0"]
+    assert gone("oldest") == ["0", "1", "2", "3"]
+    assert gone("smallest") == ["2", "1", "0", "3"]
+    # Node 1 has more of what is free until its second DIMM has gone.
+    assert gone("emptiest-node") == ["3", "1", "2", "0"]
+
+
+def test_free_memory_of_some_nodes_may_count_alone() -> None:
+    """A quarter of node 1 is free as of all, but the bound is for node 1."""
+    work = DimmController(signal="free", watch_nodes=[1], nodes=[1], low=3 * GIB, low_share=0.0, duration=20.0)
+
+    assert asked(work, [(0, 4 * GIB)], boot=(4 * GIB, 4 * GIB)) == [(0.0, "plug", "dimm0"), (5.0, "plug", "dimm1")]
+    assert asked(work, [(0, 4 * GIB)], boot=(4 * GIB,)) == [], "there is no node 1"
+
+
+# Cards -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_card_is_one_device_of_several_ranges_on_its_node() -> None:
+    work = CxlCards(
+        cards=2, size=4 * GIB, ranges=2, gap=GIB, memmap_on_memory=True, low=64 * GIB, address=64 * GIB, duration=9.0
+    )
+
+    host = play(work, [(0, 0)], boot=(4 * GIB, 0))
+
+    ranges = (2 * GIB, 2 * GIB)
+    assert list(host.devices.values()) == [
+        DaxSpec("cxl0", 4 * GIB, 1, 64 * GIB, self_host=True, ranges=ranges, gap=GIB),
+        DaxSpec("cxl1", 4 * GIB, 1, 69 * GIB, self_host=True, ranges=ranges, gap=GIB),
+    ]
+    assert (work.needs_kernel(), list(work.node_capacity()), work.needs_dimms()) == ("6.8", [1], False)
+    assert CxlCards().needs_kernel() is None
+
+
+def test_by_daxctl_a_card_is_bound_and_unbound() -> None:
+    work = CxlCards(cards=1, size=4 * GIB, duration=60.0)
+    used = [(0, 4 * GIB), (18, 0), (38, 4 * GIB)]
+
+    assert asked(work, used, boot=(4 * GIB, 0)) == [
+        (0.0, "plug", "cxl0"),
+        (20.0, "unplug", "cxl0"),
+        (40.0, "plug", "cxl0"),
+    ]
+
+
+def test_by_its_state_a_card_stays_and_its_memory_comes_and_goes() -> None:
+    work = CxlCards(cards=1, size=4 * GIB, way="state", again=10.0, duration=100.0)
+    used = [(0, 4 * GIB), (18, 0), (58, 4 * GIB)]
+
+    assert asked(work, used, boot=(4 * GIB, 0), until={"cxl0": 30}) == [
+        (0.0, "plug", "cxl0"),
+        (20.0, "unplugged", "cxl0"),
+        (35.0, "unplugged", "cxl0"),
+        (60.0, "online", "cxl0"),
+    ]
+    assert work.needs_kernel() == "7.3"
+
+
+# Whatever the guest does -------------------------------------------------------------------------------------------
+
+SERIES = st.lists(st.tuples(st.integers(0, 600), st.integers(0, 24).map(lambda part: part * HALF)), max_size=8).map(
+    lambda steps: [(0, 2 * GIB), *sorted(steps)]
+)
+HOSTS = st.fixed_dictionaries(
+    {
+        "takes_us": st.sampled_from([0, 400_000, 7_000_000]),
+        "stuck": st.sets(st.sampled_from(["x0", "x1", "x2"])),
+        "until": st.dictionaries(st.sampled_from(["x0", "x1"]), st.integers(0, 900)),
+        "no_room": st.dictionaries(st.sampled_from(["x1", "x2"]), st.integers(0, 900)),
+        "no_memmap": st.dictionaries(st.sampled_from(["x0", "x2", "x3"]), st.integers(0, 900)),
+    }
+)
+WORK = st.fixed_dictionaries(
+    {
+        "low_share": st.sampled_from([0.0, 0.1, 0.25, 0.6]),
+        "low": st.sampled_from([MIB, GIB, 3 * GIB]),
+        "spare": st.sampled_from([0, 4 * GIB]),
+        "idle": st.sampled_from([0.0, 31.0]),
+        "hold": st.sampled_from([0.0, 60.0]),
+        "at_once": st.integers(1, 3),
+        "order": st.sampled_from(["newest", "oldest", "smallest", "emptiest-node"]),
+    }
+)
+
+
+def workload(kind: str, chosen: dict[str, Any]) -> Workload:
+    if kind == "dimm":
+        return DimmController(slots=5, sizes=[GIB, 2 * GIB], nodes=[0, 1], device="x", **chosen)
+    return CxlCards(cards=5, size=GIB, way=kind, device="x", **chosen)
+
+
+@settings(max_examples=1000)
+@given(SERIES, HOSTS, WORK, st.sampled_from(["dimm", "daxctl", "state"]))
+def test_random_guests_get_no_more_than_there_is_and_come_to_rest(
+    demand: list[tuple[int, int]], host: dict[str, Any], chosen: dict[str, Any], kind: str
+) -> None:
+    """From the last change of demand on, sizes go one way only, but for devices that come late; then nothing moves."""
+    work = workload(kind, {**chosen, "duration": 2000.0, "period": 20.0, "again_most": 100.0})
+
+    made = play(work, demand, boot=(4 * GIB, 0), **host)
+
+    most = 7 * GIB if kind == "dimm" else 5 * GIB
+    assert all(0 <= size <= most for _, size in made.history)
+    # All hold times, failures and refusals that end have ended by then.
+    late = [size for at, size in made.history if at > 1100 * MICROSECONDS]
+    assert late in (sorted(late), sorted(late, reverse=True)), "what has come does not go again, nor what has gone come"
+    assert len(set(late)) <= 5
+    asks = [(at, device) for at, verb, device, what in made.calls if verb == "unplug" or what == "unplugged"]
+    for device in {device for _, device in asks}:
+        refused = [at for at, asked_for in asks if asked_for == device and at > 1500 * MICROSECONDS]
+        gaps = [after - before for before, after in pairwise(refused)]
+        assert all(gap >= 100 * MICROSECONDS for gap in gaps), "one that stays is not asked for all the time"
+
+
+@given(SERIES, HOSTS, WORK, st.sampled_from(["dimm", "daxctl", "state"]))
+def test_the_looks_that_are_left_out_would_have_asked_for_nothing(
+    demand: list[tuple[int, int]], host: dict[str, Any], chosen: dict[str, Any], kind: str
+) -> None:
+    work = workload(kind, {**chosen, "duration": 1000.0})
+    seldom = play(work, demand, boot=(4 * GIB, 0), **host)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("workloads.parts.controller.watch", poll)
+        often = play(work, demand, boot=(4 * GIB, 0), **host)
+
+    assert seldom.calls == often.calls
+
+
+# On the model of a guest ---------------------------------------------------------------------------------------------
+
+ONE = MachineSpec((NodeSpec(2 * GIB),))
+WITH_CARDS = MachineSpec((NodeSpec(2 * GIB), NodeSpec(0)), kernel="7.3")
+
+
+def wished(policy: Policy, work: Workload, machine: MachineSpec, **program: Any) -> list[tuple[float, str, int]]:  # noqa: ANN401
+    """Run ``work`` beside a program that ramps up and leaves after 121 s; return second, device, MiB wanted of it."""
+    load = GuestLoad(shape="ramp", end=121.0, duration=300.0, **program)
+    run = simulate(machine, policy, Together(parts=[work, load]), Streams(1, 0), guest=GuestSpec())
+    events = dict(zip(EVENT_COLUMNS, run.events.T, strict=True))
+    rows = zip(
+        *(events[name][events["kind"] == EventKind.REQUEST] for name in ("t_us", "device", "pages")), strict=True
+    )
+    return [
+        (int(at) / MICROSECONDS, run.device_names[device].partition("/")[2], int(pages) * PAGE_SIZE // MIB)
+        for at, device, pages in rows
+    ]
+
+
+def test_movable_dimms_come_with_a_program_and_go_when_it_has_left() -> None:
+    """Of 3 GiB and 2 at boot; the last is short of nothing but 25 percent."""
+    came = [(25.0, "dimm0", 1024), (35.0, "dimm1", 1024), (45.0, "dimm2", 1024)]
+    went = [(125.0, "dimm2", 0), (130.0, "dimm1", 0), (135.0, "dimm0", 0)]
+
+    assert wished(OnlineMovable(), DimmController(), ONE, size=3 * GIB, rate=64 * MIB, kernel_share=0.1) == came + went
+
+
+def test_a_dimm_with_kernel_memory_is_asked_for_5_10_20_and_40_seconds_after_it_was_seen_to_stay() -> None:
+    wishes = wished(OnlineKernel(), DimmController(), ONE, size=3 * GIB, rate=64 * MIB, kernel_share=0.1)
+
+    assert [at for at, device, size in wishes if device == "dimm0" and not size] == [135.0, 145.0, 160.0, 185.0, 230.0]
+
+
+@pytest.mark.parametrize("way", ["daxctl", "state"])
+def test_a_card_in_use_by_the_kernel_stays_whichever_way_it_is_asked_for(way: str) -> None:
+    work = CxlCards(size=2 * GIB, way=way)
+    processes = {"kind": "processes", "size": 30_000, "rate": 600}
+
+    assert wished(OnlineMovable(), work, WITH_CARDS, **processes) == [(25.0, "cxl0", 2048), (125.0, "cxl0", 0)]
+    assert wished(OnlineKernel(), work, WITH_CARDS, **processes) == [
+        (25.0, "cxl0", 2048),
+        *((at, "cxl0", 0) for at in (125.0, 135.0, 150.0, 175.0, 220.0)),
+    ]
