@@ -18,7 +18,7 @@ from sim.guest.report import GuestReport, Pressure
 from sim.streams import Streams
 from sim.units import GIB, MIB, MICROSECONDS
 from tests.workloads.fake_host import FakeHost
-from workloads.parts.watch import moment
+from workloads.parts.watch import Due, moment
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -154,8 +154,11 @@ def poll(host: Host, watcher: Watcher, beat: Beat) -> Generator[simpy.Event, obj
     at = beat.first_us
     while (not beat.end_us or at <= beat.end_us) and not host.died:
         yield moment(host.env, at)
-        then = watcher.look(int(host.env.now))
-        at = beat.after(int(host.env.now)) if then is None else then
+        then = watcher.look(at)
+        if then is None:
+            at = beat.after(at, at)
+        else:
+            at = min(then.at_us, beat.after(at, at)) if isinstance(then, Due) else then
 
 
 def watched(
@@ -181,11 +184,11 @@ def watched(
         watcher = make(host)
         look = watcher.look
 
-        def counting(now_us: int) -> int | None:
+        def counting(now_us: int) -> int | Due | None:
             nonlocal looks
             looks += 1
             then = look(now_us)
-            assert then is None or then > now_us
+            assert then is None or (then.at_us if isinstance(then, Due) else then) > now_us
             return then
 
         return mock.Mock(look=counting, spec=["look"])

@@ -26,20 +26,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """When a controller looks, in microseconds: from ``first_us`` every ``period_us`` until ``end_us`` (0: no end)."""
+    """When a controller looks, in microseconds: from ``first_us`` every ``period_us`` until ``end_us`` (0: no end).
+
+    With ``sleeps`` it is a loop that sleeps for a period after each look: one at another time moves all that follow.
+    """
 
     first_us: int
     period_us: int
     end_us: int
+    sleeps: bool = False
 
     @classmethod
     def of(cls, start: float, period: float, duration: float) -> Beat:
         """Return the beat of a controller's parameters, which are in seconds."""
         return cls(seconds_to_us(start), seconds_to_us(period), seconds_to_us(duration))
 
-    def after(self, now_us: int) -> int:
-        """Return the first beat later than ``now_us``."""
-        return self.first_us + max(0, (now_us - self.first_us) // self.period_us + 1) * self.period_us
+    def after(self, now_us: int, last_us: int | None = None) -> int:
+        """Return the first beat later than ``now_us``, where the last look was at ``last_us`` (None: just now)."""
+        from_us = self.first_us if not self.sleeps else now_us if last_us is None else last_us
+        return from_us + max(0, (now_us - from_us) // self.period_us + 1) * self.period_us
 
 
 class Controller(Workload):

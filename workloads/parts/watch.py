@@ -11,7 +11,7 @@ what of two controllers of one guest that look in the same microsecond the other
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import simpy
 from simpy.events import NORMAL, EventPriority
@@ -26,14 +26,21 @@ if TYPE_CHECKING:
 _LAST: Final = EventPriority(NORMAL + 1)
 
 
+class Due(NamedTuple):
+    """When somebody looks again: at ``at_us``, or sooner at the first beat after the guest's figures have changed."""
+
+    at_us: int
+
+
 class Watcher(Protocol):
     """What looks. One is made for each run, so that it may remember what it has seen."""
 
-    def look(self, now_us: int) -> int | None:
+    def look(self, now_us: int) -> int | Due | None:
         """Look at the guest, and ask for what is to be asked for.
 
-        Returns the microsecond, later than ``now_us``, at which it looks again whatever happens; None where nothing
-        would come of any look until the guest's figures change: such a look must leave no trace in what it remembers.
+        Returns the microsecond, later than ``now_us``, at which it looks again whatever happens. Where nothing would
+        come of looks at the beats until then, unless the guest's figures change, it is a :class:`Due`; None where
+        nothing would come of any. The looks that are skipped must leave no trace in what it remembers.
         """
         ...
 
@@ -41,19 +48,23 @@ class Watcher(Protocol):
 def watch(host: Host, watcher: Watcher, beat: Beat) -> Generator[simpy.Event, object, None]:
     """Have ``watcher`` look at the first beat, and then as it says, until the beat's end. A SimPy process.
 
-    After a look that answered None the next one is at the first beat from the next change of the guest's figures on.
+    After a look that answered None or a :class:`Due` the next one is at the first beat from the next change of the
+    guest's figures on.
     """
     env = host.env
     # One event for the whole run: a timeout for each wait would stay in SimPy's queue until the run's end.
-    over = moment(env, beat.end_us + 1) if beat.end_us else None
+    over = [moment(env, beat.end_us + 1)] if beat.end_us else []
     at = beat.first_us
-    while (over is None or at <= beat.end_us) and not host.died:
+    while not (over and at > beat.end_us) and not host.died:
         yield moment(env, at)
         then = watcher.look(at)
-        if then is None:
+        if then is None or isinstance(then, Due):
             changed = host.changed()
-            yield changed if over is None else changed | over
-            then = beat.after(max(int(env.now) - 1, at))
+            due = [] if then is None else [moment(env, then.at_us)]
+            others = over + due
+            yield env.any_of([changed, *others]) if others else changed
+            next_beat = beat.after(max(int(env.now) - 1, at), at)
+            then = next_beat if then is None else min(next_beat, then.at_us) if changed.triggered else then.at_us
         at = then
 
 
