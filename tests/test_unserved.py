@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,13 +25,16 @@ from tests.support.reach import LONG, Reach
 from tests.workloads.fake_host import FakeHost
 from workloads.contract import Workload
 from workloads.guest_load import GuestLoad
+from workloads.guest_trace import GuestTrace
 from workloads.load_trace import LoadTrace
+from workloads.parts.kernel_relations import NO_RELATION, RELATIONS
 from workloads.parts.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from sim.guest.report import GuestReport
     from workloads.contract import Host
     from workloads.contract import Streams as StreamsContract
 
@@ -60,6 +64,8 @@ class Hardware(Workload):
 
 def load(rng: random.Random, folder: Path) -> Workload:
     """Return programs of a random shape and kind, or of a file."""
+    if not rng.randrange(4):
+        return recorded(rng, folder)
     if not rng.randrange(3):
         names = [("a", "anonymous"), ("b", "page-tables"), ("t", "tmpfs"), ("p", "processes"), ("s", "sockets")]
         lines = ["t_s,kind,name,amount"]
@@ -88,10 +94,56 @@ def load(rng: random.Random, folder: Path) -> Workload:
     )
 
 
+def recorded(rng: random.Random, folder: Path) -> Workload:
+    """Return what a random machine used, which tells of its kernel memory or not."""
+    told = rng.sample(["page_cache", "slab_reclaimable", "slab_unreclaimable", "page_tables", "kernel_stacks"], 2)
+    lines = [",".join(["t", "user", *told])]
+    for second in range(0, SECONDS - 1, 3):
+        amounts = [rng.choice((0, 400, 900, 1800)), *(rng.choice((0, 20, 100, 600)) for _ in told)]
+        lines.append(",".join(map(str, [second, *amounts])))
+    path = folder / f"{rng.random()}.csv"
+    path.write_text("\n".join(lines), "utf-8")
+    return GuestTrace(
+        path=str(path),
+        columns={"time": "t", **{name: {"column": name, "unit": MIB} for name in ("user", *told)}},
+        kernel=rng.choice((NO_RELATION, *RELATIONS)),
+        includes_system=rng.choice((True, False)),
+        programs=rng.choice((1, 4)),
+        rate=rng.choice((0, 100 * MIB)),
+        restart=rng.choice((0.0, 2.5, 10.0)),
+        tail=2.0,
+    )
+
+
+@cache
+def booted() -> GuestReport:
+    """Return what the guest of the machine reports when it has booted."""
+    look = Look()
+    simulate(MACHINE, Offline(), look, Streams(0, 0), guest=GuestSpec())
+    assert look.report is not None
+    return look.report
+
+
+class Look(Workload):
+    """One look at the guest."""
+
+    name = "look"
+    summary = "one look"
+    report: GuestReport | None = None
+
+    def duration(self) -> float:
+        return 1.0
+
+    def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
+        self.report = host.report()
+        yield host.env.timeout(0)
+
+
 def wished(workload: Workload, seed: int) -> list[tuple[int, int]]:
     """Return (microsecond, bytes wished from then on), each load's amount added up plainly, where nobody is killed."""
     env = simpy.Environment()
     host = FakeHost(env)
+    host.figures = booted()
     env.run(until=env.process(workload.run(host, Streams(seed, 0))))
     kinds = {name: what[0] for _, _, name, what in host.calls if isinstance(what, tuple) and isinstance(what[0], str)}
     parameters = linked()[0].model.parameters

@@ -83,14 +83,18 @@ class Host(Protocol):
     def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
         """Set what the guest's load ``name`` of ``kind``, on ``node``, uses to ``amount``.
 
-        Kinds in bytes: ``anonymous``, ``page-cache``, ``tmpfs``, ``page-tables``, ``pinned``, ``kernel``; in pieces:
-        ``tmpfs-files`` and ``disk-files`` (empty), ``written-files`` (of a disk file system, 4 KiB each),
+        Kinds in bytes: ``anonymous``, ``page-cache``, ``tmpfs``, ``page-tables``, ``kernel-stacks``, ``slab`` (which
+        can be given up), ``pinned``, ``kernel``, and ``anonymous-only``, whose page tables are asked for beside it; in
+        pieces: ``tmpfs-files`` and ``disk-files`` (empty), ``written-files`` (of a disk file system, 4 KiB each),
         ``processes``, ``pipes``, ``sockets``. False where no guest is modelled or alive, or the load's process was
         killed; it stays dead until its demand is set to 0.
 
         ``wanted`` is what the load would use if it could (None: ``amount``). Go on telling it when the load was killed,
         as if it lived, and whatever the guest does: less in use than wanted is demand not served.
         """
+
+    def killed(self, name: str) -> bool:
+        """Whether the process of load ``name`` was killed, and its demand was not set to 0 since."""
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
         """Have the guest drop clean page cache, reclaimable slab, or both; False where none is modelled or alive."""
@@ -169,6 +173,10 @@ class Workload(ABC):
 
     def most_replications(self) -> int | None:
         """Return how many replications there are to play; None where there is no limit, as random draws have none."""
+        return None
+
+    def recording(self) -> str | None:
+        """Return the name of the recording that is played, as results tell it; None where none is."""
         return None
 
     def node_capacity(self) -> Iterable[int]:

@@ -56,6 +56,12 @@ class Demands:
         load.units += pages
         return self._serve(load, pages, pages * self._parameters.anon_table_share)
 
+    def anonymous_only(self, name: str, pages: int, node: int = 0) -> Demand:
+        """Touch anonymous memory whose page tables are asked for beside it."""
+        load = self._loads.get(name, LoadKind.ANONYMOUS, node)
+        load.units += pages
+        return self._serve(load, pages, 0.0)
+
     def read_file(self, name: str, pages: int, node: int = 0) -> Demand:
         """Read a file: clean page cache, and index nodes."""
         load = self._loads.get(name, LoadKind.PAGE_CACHE, node)
@@ -101,6 +107,13 @@ class Demands:
         self._write_back.limit()
         return demand
 
+    def slab(self, name: str, pages: int, node: int = 0) -> Demand:
+        """Have slab that can be given up: inodes and dentries of files without cached data, told by their pages."""
+        load = self._loads.get(name, LoadKind.DISK_FILES, node)
+        load.units += pages
+        load.slab_per_unit = 1.0
+        return self._serve(load, 0, 0.0, slab=pages)
+
     def look_up_files(self, name: str) -> Demand:
         """Look at all files under the path ``name`` again: inodes that were dropped come back into memory."""
         pages = 0
@@ -134,6 +147,12 @@ class Demands:
         load = self._loads.get(name, LoadKind.PAGE_TABLES, node)
         load.units += pages
         return self._serve(load, 0, pages * self._parameters.page_table_factor)
+
+    def kernel_stacks(self, name: str, pages: int, node: int = 0) -> Demand:
+        """Have threads of whose kernel memory only the stacks are counted."""
+        load = self._loads.get(name, LoadKind.KERNEL_STACKS, node)
+        load.units += pages
+        return self._serve(load, 0, float(pages))
 
     def pipes(self, name: str, count: int, node: int = 0) -> Demand:
         """Open pipes and fill each with 64 KiB."""

@@ -38,6 +38,8 @@ class LoadKind(Enum):
     """The same, of one parent and made to die with it."""
     PAGE_TABLES = "page tables"
     """A process with page tables and hardly anything else."""
+    KERNEL_STACKS = "kernel stacks"
+    """The stacks of processes of which nothing else is counted here."""
     PIPES = "pipes"
     """A process with full pipes."""
     SOCKETS = "sockets"
@@ -50,8 +52,8 @@ class LoadKind(Enum):
 
 OWNED = frozenset(
     {
-        LoadKind.ANONYMOUS, LoadKind.PROCESSES, LoadKind.WORKERS, LoadKind.PAGE_TABLES, LoadKind.PIPES,
-        LoadKind.SOCKETS, LoadKind.PINNED,
+        LoadKind.ANONYMOUS, LoadKind.PROCESSES, LoadKind.WORKERS, LoadKind.PAGE_TABLES,
+        LoadKind.KERNEL_STACKS, LoadKind.PIPES, LoadKind.SOCKETS, LoadKind.PINNED,
     }
 )  # fmt: skip
 """Kinds that are processes: killing one frees it."""
@@ -62,8 +64,8 @@ CACHED = frozenset({LoadKind.PAGE_CACHE, LoadKind.DISK_FILES})
 
 IN_CHUNKS = frozenset(
     {
-        LoadKind.TMPFS_FILES, LoadKind.DISK_FILES, LoadKind.PROCESSES, LoadKind.WORKERS, LoadKind.PIPES,
-        LoadKind.SOCKETS,
+        LoadKind.TMPFS_FILES, LoadKind.DISK_FILES, LoadKind.PROCESSES, LoadKind.WORKERS, LoadKind.KERNEL_STACKS,
+        LoadKind.PIPES, LoadKind.SOCKETS,
     }
 )  # fmt: skip
 """Kinds whose kernel pages are slab and stacks for the greater part: chunks of several pages."""
@@ -298,6 +300,7 @@ class Loads:
             LoadKind.DISK_FILES: parameters.leftover_disk,
             LoadKind.PROCESSES: parameters.leftover_processes,
             LoadKind.WORKERS: parameters.leftover_processes,
+            LoadKind.KERNEL_STACKS: parameters.leftover_processes,
             LoadKind.PIPES: parameters.leftover_pipes,
             LoadKind.SOCKETS: parameters.leftover_pipes,
         }

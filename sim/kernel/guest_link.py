@@ -144,9 +144,12 @@ class GuestLink(CoreListener):
         demands = self.model.demands
         self._verbs: dict[str, Callable[[str, int, int], Demand]] = {
             DemandKind.ANONYMOUS: demands.anonymous,
+            DemandKind.ANONYMOUS_ONLY: demands.anonymous_only,
             DemandKind.PAGE_CACHE: demands.read_file,
             DemandKind.TMPFS: demands.tmpfs_data,
             DemandKind.PAGE_TABLES: demands.page_tables,
+            DemandKind.KERNEL_STACKS: demands.kernel_stacks,
+            DemandKind.SLAB: demands.slab,
             DemandKind.PINNED: demands.pin,
             DemandKind.KERNEL: demands.kernel_memory,
             DemandKind.TMPFS_FILES: lambda name, files, node: demands.tmpfs_files(name, files, 0, node),

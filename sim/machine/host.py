@@ -265,6 +265,10 @@ class MachineHost:
             return False
         return self._guest.set_demand(name, kind, amount, wanted=wanted, node=node)
 
+    def killed(self, name: str) -> bool:
+        """Whether the process of the guest's load ``name`` was killed, and its demand was not set to 0 since."""
+        return self._guest is not None and name in self._guest.killed
+
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
         """Have the guest drop clean page cache, reclaimable slab, or both. False where none is modelled or alive."""
         return self._guest is not None and self._guest.drop_caches(cache=cache, slab=slab)

@@ -43,7 +43,7 @@ class FakeHost:
         self.figures: GuestReport | None = None
         """What the guest reports; set it, then call :meth:`tell_of_change`."""
         self._next_change: simpy.Event | None = None
-        self.killed: set[str] = set()
+        self.dead: set[str] = set()
         self.died = False
         self.wanted: list[tuple[int, str, int]] = []
         """Microsecond, load, and what it would use if it could."""
@@ -99,9 +99,12 @@ class FakeHost:
         self._record("set_demand", name, (kind, amount))
         self.wanted.append((int(self._env.now), name, amount if wanted is None else wanted))
         self.nodes[name] = node
-        if name in self.killed and not amount:
-            self.killed.discard(name)
-        return name not in self.killed
+        if name in self.dead and not amount:
+            self.dead.discard(name)
+        return name not in self.dead
+
+    def killed(self, name: str) -> bool:
+        return name in self.dead
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> bool:
         self._record("drop_caches", "", (cache, slab))

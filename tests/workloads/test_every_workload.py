@@ -24,6 +24,7 @@ from workloads.dimm_controller import DimmController
 from workloads.dimm_slots import DimmSlots
 from workloads.grow_and_return import GrowAndReturn
 from workloads.guest_load import GuestLoad
+from workloads.guest_trace import GuestTrace
 from workloads.hyperalloc import HyperAlloc
 from workloads.load_trace import LoadTrace
 from workloads.parts.controller import Controller
@@ -50,11 +51,14 @@ CLASSES: tuple[type[Workload], ...] = (
     DimmController,
     GrowAndReturn,
     GuestLoad,
+    GuestTrace,
     HyperAlloc,
     LoadTrace,
     ReactiveGrowth,
     Steps,
 )
+
+FROM_FILES = (DemandTrace, GuestTrace, LoadTrace)
 
 RANDOM: dict[str, Workload] = {
     "coin": DimmSlots(sizes=[GIB, 2 * GIB], nodes=[0, 1], removal="random"),
@@ -193,7 +197,7 @@ def test_each_parameter_stands_junk(cls: type[Workload], name: str) -> None:
 #: A demand or load of a file is never made here: the file is not there.
 REACH = Reach(
     {f"{cls.name}: refused": 5 for cls in CLASSES}
-    | {f"{cls.name}: made": 0 if cls in (DemandTrace, LoadTrace) else 2 for cls in CLASSES}
+    | {f"{cls.name}: made": 0 if cls in FROM_FILES else 2 for cls in CLASSES}
 )
 
 
@@ -213,8 +217,10 @@ def test_parameters_together_stand_junk(data: st.DataObject) -> None:
 def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> str:
     """Make a workload of ``given_values``, or see each fault begin with the name of a parameter."""
     names = [parameter.name for parameter in parameters_of(cls)]
-    if cls in (DemandTrace, LoadTrace):
+    if cls in FROM_FILES:
         given_values.setdefault("path", "/nowhere/at-all.csv")
+    if cls is GuestTrace:
+        given_values.setdefault("columns", {"time": "t_s", "user": "bytes"})
     try:
         made = cls(**given_values)
     except ParameterError as error:
@@ -265,6 +271,13 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (GuestLoad, {"kind": "processes", "kernel_share": 0.1}, ["kernel_share"]),
     (GuestLoad, {"start": 10.0, "end": 10.0}, ["end"]),
     (GuestLoad, {"processes": 0, "drop_caches": 4, "jitter": 2}, ["jitter", "processes", "drop_caches"]),
+    (GuestTrace, {"path": "/nowhere/at-all.csv", "columns": {"time": "t_s", "user": "bytes"}}, ["path"]),
+    (GuestTrace, {"path": "x.csv", "columns": {"tim": "t_s"}, "kernel": "any"}, ["columns", "kernel"]),
+    (
+        GuestTrace,
+        {"path": "x.csv", "columns": {"time": "t_s", "user": "b"}, "nodes": [], "restart": -1},
+        ["nodes", "restart"],
+    ),
     (GrowAndReturn, {"device": "dim", "size": 0, "pace": 0, "spread": 0.5}, ["device", "size", "pace", "spread"]),
     (GrowAndReturn, {"size": 65 * GIB, "step": 256 * MIB}, ["size"]),
     (GrowAndReturn, {"size": GIB + 128 * MIB}, ["size"]),

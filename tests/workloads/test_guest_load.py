@@ -212,7 +212,7 @@ def test_a_victim_that_wants_nothing_new_is_noticed() -> None:
 
     def killer() -> object:
         yield env.timeout(10 * SECOND)
-        host.killed.add("load1-kernel")
+        host.dead.add("load1-kernel")
 
     env.process(killer())  # type: ignore[arg-type]  # a generator
     env.run(until=env.process(load.run(host, Streams(1, 0))))

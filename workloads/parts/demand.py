@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from workloads.contract import Host
 
-BYTE_KINDS: Final = ("anonymous", "page-cache", "tmpfs", "page-tables", "pinned", "kernel")
+BYTE_KINDS: Final = (
+    "anonymous", "anonymous-only", "page-cache", "tmpfs", "page-tables", "kernel-stacks", "slab", "pinned", "kernel",
+)  # fmt: skip
 """Kinds of load whose amount is in bytes."""
 
 PIECE_KINDS: Final = ("tmpfs-files", "disk-files", "written-files", "processes", "workers", "pipes", "sockets")

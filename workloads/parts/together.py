@@ -78,6 +78,11 @@ class Together(Workload):
         counts = [count for part in self._parts.values() if (count := part.most_replications()) is not None]
         return min(counts, default=None)
 
+    def recording(self) -> str | None:
+        """What the parts that play a recording play; two that play the same name it once."""
+        names = dict.fromkeys(name for part in self._parts.values() if (name := part.recording()) is not None)
+        return ", ".join(names) or None
+
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Start every part, in order, and wait for all of them."""
         env = host.env
@@ -146,6 +151,10 @@ class PartHost:
     def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
         """Set what the load ``name`` of the guest uses, and what it would use if it could."""
         return self._host.set_demand(self._prefix + name, kind, amount, wanted=wanted, node=node)
+
+    def killed(self, name: str) -> bool:
+        """Whether the process of the load was killed."""
+        return self._host.killed(self._prefix + name)
 
     def present(self, device: str) -> bool:
         """Whether the device is attached."""

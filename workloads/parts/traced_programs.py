@@ -1,0 +1,137 @@
+"""Programs in the guest that follow samples: with kernel memory of their own, killed, and started again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sim.units import MICROSECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from workloads.contract import Host
+
+
+@dataclass(slots=True)
+class _Program:
+    name: str
+    node: int
+    used: int = 0
+    dead: bool = False
+    back_us: int | None = None
+    """When it is started again, where it is dead and ever will be."""
+
+
+class Programs:
+    """Programs alike, one on each of ``nodes`` (which may repeat), which share what is wanted.
+
+    Each has user memory, a load of ``kind``, and loads of kernel memory, which live and die with it: what is told for
+    all programs at their full size, and ``follows``, by kind, from the bytes of user memory of all. Memory is taken at
+    ``rate`` bytes per second, 0 for at once, and given back at once. A program that was killed comes back
+    ``restart_us`` after that was seen, with nothing; with 0 it stays away. ``kills`` counts.
+
+    What they wish for is what they would use if none had ever been killed: it does not hang on the guest.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        kind: str,
+        nodes: Sequence[int],
+        *,
+        rate: int,
+        restart_us: int,
+        follows: Callable[[int], Mapping[str, int]],
+    ) -> None:
+        self._host = host
+        self._kind = kind
+        self._share = len(nodes)
+        self._rate = rate
+        self._restart_us = restart_us
+        self._follows = follows
+        self._programs = [_Program(f"program{number}", node) for number, node in enumerate(nodes)]
+        self._target = self._wished = 0
+        self._told: Mapping[str, int] = {}
+        self._kinds = dict.fromkeys([kind, *follows(0)])
+        self.kills = 0
+
+    @property
+    def growing(self) -> bool:
+        """Whether some take memory now, or would if they lived."""
+        return self._wished < self._target or any(
+            not program.dead and program.used < self._target for program in self._programs
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is somebody to be killed."""
+        return any(not program.dead and program.used for program in self._programs)
+
+    @property
+    def back_us(self) -> int | None:
+        """When the next of them is started again; None where none will be."""
+        return min((program.back_us for program in self._programs if program.back_us is not None), default=None)
+
+    def want(self, user: int, told: Mapping[str, int]) -> None:
+        """Want ``user`` bytes in all from now on, and with them the kernel memory that is ``told`` by kind of load."""
+        self._target = user // self._share
+        self._told = told
+        self._kinds.update(dict.fromkeys(told))
+        self._wished = self._within(self._wished)
+        for program in self._programs:
+            program.used = self._within(program.used)
+            self._use(program)
+        self.look()
+
+    def take(self, elapsed_us: int) -> None:
+        """Take what is taken in so much time."""
+        more = self._rate * elapsed_us // MICROSECONDS
+        self._wished = min(self._target, self._wished + more)
+        for program in self._programs:
+            program.used = min(self._target, program.used + more)
+            self._use(program)
+        self.look()
+
+    def look(self) -> None:
+        """See who was killed, and start who is to come back by now."""
+        for program in self._programs:
+            if program.back_us is not None and program.back_us <= self._host.env.now:
+                program.dead, program.back_us = False, None
+                program.used = self._within(0)
+                self._use(program)
+            elif not program.dead and any(self._host.killed(load) for load, _ in self._loads(program)):
+                self._use(program)
+
+    def _within(self, used: int) -> int:
+        """Return what a program that uses ``used`` uses once it wants what it wants now."""
+        return min(used, self._target) if self._rate else self._target
+
+    def _loads(self, program: _Program) -> list[tuple[str, str]]:
+        return [(program.name if kind == self._kind else f"{program.name}-{kind}", kind) for kind in self._kinds]
+
+    def _amounts(self, used: int) -> dict[str, int]:
+        """Return, by kind, what a program uses with so much user memory."""
+        follows = self._follows(used * self._share)
+        amounts = {kind: amount // self._share for kind, amount in follows.items()}
+        for kind, amount in self._told.items():
+            amounts[kind] = amount * used // (self._target * self._share) if used else 0
+        return {**amounts, self._kind: used}
+
+    def _use(self, program: _Program) -> None:
+        wished = self._amounts(self._wished)
+        if not program.dead:
+            used = self._amounts(program.used)
+            for load, kind in self._loads(program):
+                if not self._host.set_demand(load, kind, used[kind], wanted=wished[kind], node=program.node):
+                    self._die(program)
+                    break
+        if program.dead:
+            for load, kind in self._loads(program):
+                self._host.set_demand(load, kind, 0, wanted=wished[kind], node=program.node)
+
+    def _die(self, program: _Program) -> None:
+        program.dead, program.used = True, 0
+        if not self._host.died:
+            self.kills += 1
+            program.back_us = int(self._host.env.now) + self._restart_us if self._restart_us else None
