@@ -108,10 +108,9 @@ class Demands:
         return demand
 
     def slab(self, name: str, pages: int, node: int = 0) -> Demand:
-        """Have slab that can be given up: inodes and dentries of files without cached data, told by their pages."""
-        load = self._loads.get(name, LoadKind.DISK_FILES, node)
+        """Have slab that can be given up."""
+        load = self._loads.get(name, LoadKind.SLAB, node)
         load.units += pages
-        load.slab_per_unit = 1.0
         return self._serve(load, 0, 0.0, slab=pages)
 
     def look_up_files(self, name: str) -> Demand:

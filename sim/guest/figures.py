@@ -53,6 +53,8 @@ _BY_KIND: Final[Mapping[LoadKind, _Parts]] = {
     LoadKind.DISK_FILES: _Parts(cached=0.155, slab_reclaimable=0.825, slab_unreclaimable=0.02),
     LoadKind.PROCESSES: _PROCESS_6_1,
     LoadKind.WORKERS: _PROCESS_6_1,
+    LoadKind.KERNEL_STACKS: _Parts(kernel_stacks=1.0),
+    LoadKind.SLAB: _Parts(slab_reclaimable=1.0),
     # Of a full pipe 0.86 and 1.77 KiB of 66.8: its data are pages without a name.
     LoadKind.PIPES: _Parts(slab_reclaimable=0.013, slab_unreclaimable=0.026),
     # Of an empty pair 2.07 and 2.66 KiB of 4.8. What is queued: see below.

@@ -32,6 +32,8 @@ class LoadKind(Enum):
     """Many files in memory: inodes and dentries, and data."""
     DISK_FILES = "disk files"
     """Many files of a disk file system: inodes that can be dropped, and cached data."""
+    SLAB = "slab"
+    """Slab that can be given up, of which nothing else is known."""
     PROCESSES = "processes"
     """Many small sleeping processes."""
     WORKERS = "workers"
@@ -64,8 +66,8 @@ CACHED = frozenset({LoadKind.PAGE_CACHE, LoadKind.DISK_FILES})
 
 IN_CHUNKS = frozenset(
     {
-        LoadKind.TMPFS_FILES, LoadKind.DISK_FILES, LoadKind.PROCESSES, LoadKind.WORKERS, LoadKind.KERNEL_STACKS,
-        LoadKind.PIPES, LoadKind.SOCKETS,
+        LoadKind.TMPFS_FILES, LoadKind.DISK_FILES, LoadKind.SLAB, LoadKind.PROCESSES, LoadKind.WORKERS,
+        LoadKind.KERNEL_STACKS, LoadKind.PIPES, LoadKind.SOCKETS,
     }
 )  # fmt: skip
 """Kinds whose kernel pages are slab and stacks for the greater part: chunks of several pages."""
@@ -298,6 +300,7 @@ class Loads:
             LoadKind.TMPFS_DATA: parameters.leftover_cache,
             LoadKind.TMPFS_FILES: parameters.leftover_tmpfs,
             LoadKind.DISK_FILES: parameters.leftover_disk,
+            LoadKind.SLAB: parameters.leftover_disk,
             LoadKind.PROCESSES: parameters.leftover_processes,
             LoadKind.WORKERS: parameters.leftover_processes,
             LoadKind.KERNEL_STACKS: parameters.leftover_processes,

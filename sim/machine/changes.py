@@ -21,15 +21,23 @@ if TYPE_CHECKING:
 class Changes:
     """The changes of what ``seen`` returns, in a run of ``core`` with the guest ``link``, where one is modelled.
 
+    The events are of ``clock``, which is the face of ``env`` that those have who wait.
+
     What can change it: a row of the record, work that begins or ends, the guest's demand, time that passes (CPU lists
     that give back), and the host itself, which calls :meth:`look`. After each of these ``seen`` is compared with what
     it was when somebody began to wait, once what is being done is done. So nobody is woken for nothing.
     """
 
     def __init__(
-        self, env: simpy.Environment, core: HotplugCore, link: GuestLink | None, seen: Callable[[], object]
+        self,
+        env: simpy.Environment,
+        clock: simpy.Environment,
+        core: HotplugCore,
+        link: GuestLink | None,
+        seen: Callable[[], object],
     ) -> None:
         self._env = env
+        self._clock = clock
         self._core = core
         self._link = link
         self._seen = seen
@@ -46,7 +54,7 @@ class Changes:
         if self._due:
             self._compare()  # who has seen this change already waits for the one after it
         if self._next is None:
-            self._next = self._env.event()
+            self._next = self._clock.event()
             self._before = self._seen()
             self._core.record, self._core.threads.told = self._recorded, self.look
             if self._link is not None:

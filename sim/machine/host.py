@@ -69,7 +69,7 @@ class MachineHost:
         self._specs: dict[str, DeviceSpec] = {}
         self._asked_back: set[str] = set()
         """DIMMs and dax devices whose removal was asked for, which are still there."""
-        self._changes = Changes(context.env, context.core, guest, self._seen)
+        self._changes = Changes(context.env, self._clock, context.core, guest, self._seen)
         self.failed_requests = 0
 
     @property

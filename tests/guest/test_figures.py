@@ -38,6 +38,9 @@ CASES: dict[str, tuple[Callable[[Demands], object], dict[str, int]]] = {
     "a file that was read": (lambda ask: ask.read_file("/f", 1000), {"cached": 1000}),
     "a file in memory": (lambda ask: ask.tmpfs_data("/tmp/f", 1000), {"cached": 1000}),
     "page tables": (lambda ask: ask.page_tables("a", 1000), {"page_tables": 1000}),
+    "anonymous memory alone": (lambda ask: ask.anonymous_only("a", 1000), {"anonymous": 1000}),
+    "stacks": (lambda ask: ask.kernel_stacks("a", 1000), {"kernel_stacks": 1000}),
+    "slab that can go": (lambda ask: ask.slab("s", 1000), {"slab_reclaimable": 1000}),
     "network buffers": (lambda ask: ask.kernel_memory("k", 1000), {"slab_unreclaimable": 1000}),
     # A page each by the round figures of this guest.
     "files in memory": (

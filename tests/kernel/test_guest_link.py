@@ -35,7 +35,7 @@ PAGES = MIB // PAGE_SIZE
         ("page-tables", 64 * MIB, "page tables", 16_384, 0, 16_433),
         ("anonymous-only", 64 * MIB, "anonymous", 16_384, 16_384, 0),
         ("kernel-stacks", 64 * MIB, "kernel stacks", 16_384, 0, 16_384),
-        ("slab", 64 * MIB, "disk files", 16_384, 0, 16_384),
+        ("slab", 64 * MIB, "slab", 16_384, 0, 16_384),
         ("pinned", 64 * MIB, "pinned", 16_384, 0, 16_384),
         ("kernel", 64 * MIB, "kernel", 16_384, 0, 16_384),
         ("tmpfs-files", 4096, "tmpfs files", 4096, 0, 1048),

@@ -57,7 +57,7 @@ class Looked(Workload):
 
     def run(self, host: Host, streams: AnyStreams) -> Generator[simpy.Event, object, None]:
         assert isinstance(host, MachineHost)
-        env = host.env
+        env = host._context.env  # noqa: SLF001  the environment itself, which makes the steps
         plain, now = env.step, said(host)
 
         def step() -> None:
@@ -70,7 +70,7 @@ class Looked(Workload):
 
         env.step = step  # type: ignore[method-assign]
         for number in range(self._waiting):
-            env.process(self._wait(host, self.told[number]))
+            host.env.process(self._wait(host, self.told[number]))
         yield from self._inner.run(host, streams)
 
     @staticmethod
