@@ -59,7 +59,7 @@ class Builder:
         self._quantities = quantities
         self._codes: list[int] = []
         self._times: list[int] = []
-        self._amounts: dict[str, list[int]] = {name: [] for name in quantities}
+        self._amounts: dict[str, list[float]] = {name: [] for name in quantities}
         self._last: dict[int, int] = {}
 
     def falls(self, code: int, t_us: int) -> bool:
@@ -70,7 +70,7 @@ class Builder:
         self._last[code] = t_us
         return False
 
-    def add(self, code: int, t_us: int, amounts: Sequence[int]) -> None:
+    def add(self, code: int, t_us: int, amounts: Sequence[float]) -> None:
         """Add a sample."""
         self._codes.append(code)
         self._times.append(t_us)
@@ -80,12 +80,15 @@ class Builder:
     def __len__(self) -> int:
         return len(self._codes)
 
-    def taken(self) -> Batch:
-        """Return all samples that were added since the last call."""
+    def taken(self, *, bits: bool = False) -> Batch:
+        """Return all samples since the last call, their amounts as whole numbers or as the ``bits`` of floats."""
         batch = Batch(
             np.array(self._codes, np.int64),
             np.array(self._times, np.int64),
-            {name: np.array(amounts, np.int64) for name, amounts in self._amounts.items()},
+            {
+                name: np.array(amounts, np.float64).view(np.int64) if bits else np.array(amounts, np.int64)
+                for name, amounts in self._amounts.items()
+            },
         )
         self._codes.clear()
         self._times.clear()

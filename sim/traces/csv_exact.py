@@ -10,9 +10,10 @@ from sim.traces import texts
 from sim.traces.batches import MISSING, Builder
 from sim.traces.layout import Layout, lay_out
 from sim.traces.mapping import SEPARATORS
+from sim.units import MEMORY_LIMIT, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sim.traces.batches import Batch, SeriesNames
     from sim.traces.layout import Cell
@@ -26,13 +27,32 @@ def read_exactly(
     chunks: Iterator[bytes], columns: Columns, series: SeriesNames, faults: TraceFaults
 ) -> Iterator[Batch]:
     """Yield the samples of the CSV text in ``chunks``. InputError tells what is wrong, at the end at the latest."""
-    reader = _Reader(columns, series, faults)
+    reader = RowReader(columns, series, faults, lambda text: texts.time_us(text, columns))
     rows = texts.lines(chunks, faults)
     for line, text in rows:
         layout = lay_out(header(line, text, columns, faults), columns, faults, f"line {line}")
-        yield from reader.rows(layout, rows)
+        yield from _rows(reader, layout, columns, rows, faults)
         return
     faults.refuse("is empty; its first line must name the columns")
+
+
+def _rows(
+    reader: RowReader, layout: Layout, columns: Columns, rows: Iterator[tuple[int, str]], faults: TraceFaults
+) -> Iterator[Batch]:
+    row = 0
+    for row, (line, text) in enumerate(rows, start=1):
+        where = f"row {row} (line {line})"
+        fields = _fields(text, columns, faults, where)
+        if fields is not None and len(fields) != len(layout.names):
+            faults.add(where, f"has {len(fields)} fields, but there are {len(layout.names)} columns")
+        elif fields is not None:
+            reader.row(layout, fields, where)
+        if len(reader) >= _AT_ONCE:
+            yield reader.taken()
+    faults.done()
+    if not row:
+        faults.refuse("holds no rows but the names of the columns")
+    yield reader.taken()
 
 
 def header(line: int, text: str, columns: Columns, faults: TraceFaults) -> list[str]:
@@ -69,33 +89,28 @@ def _fields(text: str, columns: Columns, faults: TraceFaults, where: str) -> lis
         return None
 
 
-class _Reader:
-    def __init__(self, columns: Columns, series: SeriesNames, faults: TraceFaults) -> None:
+class RowReader:
+    """Makes samples of rows of text; ``time_us`` reads times."""
+
+    def __init__(
+        self, columns: Columns, series: SeriesNames, faults: TraceFaults, time_us: Callable[[str], int]
+    ) -> None:
         self._columns = columns
         self._series = series
         self._faults = faults
+        self._time_us = time_us
         self._missing = {"", *columns.missing}
         self._builder = Builder(tuple(columns.amounts))
 
-    def rows(self, layout: Layout, rows: Iterator[tuple[int, str]]) -> Iterator[Batch]:
-        row = 0
-        for row, (line, text) in enumerate(rows, start=1):
-            where = f"row {row} (line {line})"
-            fields = _fields(text, self._columns, self._faults, where)
-            if fields is None:
-                continue
-            if len(fields) != len(layout.names):
-                self._faults.add(where, f"has {len(fields)} fields, but there are {len(layout.names)} columns")
-            else:
-                self._row(layout, fields, where)
-            if len(self._builder) >= _AT_ONCE:
-                yield self._builder.taken()
-        self._faults.done()
-        if not row:
-            self._faults.refuse("holds no rows but the names of the columns")
-        yield self._builder.taken()
+    def __len__(self) -> int:
+        return len(self._builder)
 
-    def _row(self, layout: Layout, fields: list[str], where: str) -> None:
+    def taken(self) -> Batch:
+        """Return the samples of the rows since the last call."""
+        return self._builder.taken()
+
+    def row(self, layout: Layout, fields: list[str], where: str) -> None:
+        """Take the row of ``fields`` that stands at ``where``; what is wrong in it is told."""
         names = [fields[each] for each in layout.series]
         for each in layout.series:
             if not fields[each]:
@@ -103,7 +118,7 @@ class _Reader:
         time_where = f"{where}, column {layout.names[layout.time]}"
         time = None
         try:
-            time = texts.time_us(fields[layout.time], self._columns)
+            time = self._time_us(fields[layout.time])
         except ValueError as error:
             self._faults.add(time_where, str(error))
         samples = [[self._amount(layout, cell, fields, where) for cell in each.values()] for each in layout.samples]
@@ -148,13 +163,14 @@ class _Reader:
 
 def wrong_sum(layout: Layout, cell: Cell, total: float) -> str | None:
     """Return what is wrong with ``total`` bytes of a quantity made of several columns; None if nothing is."""
-    from sim.units import MEMORY_LIMIT, format_size
-
     if 0 <= total <= MEMORY_LIMIT:
         return None
-    said = " + ".join(layout.names[each] for each in cell.plus)
-    if cell.minus:
-        said += " - " + " - ".join(layout.names[each] for each in cell.minus)
+    sums = said([layout.names[each] for each in cell.plus], [layout.names[each] for each in cell.minus])
     if total < 0:
-        return f"{said} must not be negative, but is {total:g} bytes"
-    return f"{said} must be at most {format_size(MEMORY_LIMIT)}, but is {total:g} bytes"
+        return f"{sums} must not be negative, but is {total:g} bytes"
+    return f"{sums} must be at most {format_size(MEMORY_LIMIT)}, but is {total:g} bytes"
+
+
+def said(plus: Sequence[str], minus: Sequence[str]) -> str:
+    """Return a sum of columns as one writes it."""
+    return " - ".join([" + ".join(plus), *minus])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sim.faults import Faults, unknown_name
@@ -52,7 +52,6 @@ class Columns:
     step_us: int = 0
     missing: tuple[str, ...] = ()
     separator: str = ","
-    table: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def wide(self) -> bool:
@@ -94,7 +93,6 @@ def read_columns(table: Mapping[str, Any]) -> Columns:
         step_us=round(float(table.get("step", 0)) * MICROSECONDS),
         missing=_names(table.get("missing", ())),
         separator=SEPARATORS[table.get("separator", "comma")],
-        table=table,
     )
 
 

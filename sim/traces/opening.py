@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import shutil
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from sim.faults import unknown_name
+from sim.traces import index
+from sim.traces.arrays import NotPlainError
 from sim.traces.batches import SeriesNames
 from sim.traces.csv_exact import read_exactly
+from sim.traces.csv_fast import read_fast
 from sim.traces.mapping import read_columns
-from sim.traces.samples import QUANTITIES, Samples, Trace
-from sim.traces.source import chunks
+from sim.traces.parquet import MAGIC, read_parquet
+from sim.traces.prometheus import read_prometheus
+from sim.traces.samples import QUANTITIES
+from sim.traces.source import chunks, start_of, unix_lines
+from sim.traces.splitting import Splitter
+from sim.traces.stored import StoredTrace
 from sim.traces.told import TraceFaults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from sim.traces.batches import Batch
+    from sim.traces.mapping import Columns
+    from sim.traces.samples import Trace
+
+_WORTH_AN_INDEX: Final = 1 << 20
+"""Bytes of a file from which on a look for its index is cheaper than to read it."""
+
+_KEPT: Final = 2
+_kept: OrderedDict[object, StoredTrace] = OrderedDict()
+"""The last small traces: an experiment opens the same one for every series of it."""
 
 
 def open_trace(path: Path, columns: Mapping[str, Any]) -> Trace:
@@ -31,42 +45,74 @@ def open_trace(path: Path, columns: Mapping[str, Any]) -> Trace:
     """
     mapping = read_columns(columns)
     faults = TraceFaults(path)
+    try:
+        if path.exists() and not path.is_file():  # a device or a pipe might never end
+            faults.refuse("is not a file")
+        before = index.signature(path)
+        kept = (before, repr(mapping))
+        trusted = index.settled(path)
+        if trusted and kept in _kept:
+            _kept.move_to_end(kept)
+            return _kept[kept]
+        trace = _opened(path, mapping, faults)
+        if index.signature(path) != before:
+            faults.refuse("was written while it was read: try again")
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            faults.refuse(f"cannot be read: {error.strerror or error}")
+        raise
+    if trusted and trace.in_memory:
+        _kept[kept] = trace
+        while len(_kept) > _KEPT:
+            _kept.popitem(last=False)
+    return trace
+
+
+def _opened(path: Path, columns: Columns, faults: TraceFaults) -> StoredTrace:
+    folder = index.index_folder(path, columns) if path.stat().st_size >= _WORTH_AN_INDEX else None
+    if folder is not None and (known := index.read_index(folder)) is not None:
+        return known
+    for reader in _readers(path, columns, faults):
+        try:
+            return _split(reader, folder, columns, faults)
+        except NotPlainError:
+            continue
+    raise AssertionError("the last way to read a file is exact")
+
+
+def _readers(path: Path, columns: Columns, faults: TraceFaults) -> Iterator[Callable[[SeriesNames], Iterator[Batch]]]:
+    """Yield the ways to read the file, the next one being for what the one before cannot."""
+    start = start_of(path, faults)
+    if start.startswith(MAGIC):
+        yield lambda series: read_parquet(path, columns, series, faults)
+        yield lambda series: read_parquet(path, columns, series, faults, exactly=True)
+    elif start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        yield lambda series: read_prometheus(chunks(path, faults), columns, series, faults)
+    else:
+        yield lambda series: read_fast(unix_lines(chunks(path, faults)), columns, series, faults)
+        yield lambda series: read_exactly(unix_lines(chunks(path, faults)), columns, series, faults)
+
+
+def _split(
+    reader: Callable[[SeriesNames], Iterator[Batch]], folder: Path | None, columns: Columns, faults: TraceFaults
+) -> StoredTrace:
+    quantities = [name for name in QUANTITIES if name in columns.amounts]
     series = SeriesNames(faults)
-    batches = list(read_exactly(chunks(path, faults), mapping, series, faults))
-    return _InMemory(series.names, [name for name in QUANTITIES if name in mapping.amounts], batches)
-
-
-class _InMemory(Trace):
-    """A trace that is held as a whole."""
-
-    def __init__(self, names: Sequence[str], quantities: Sequence[str], batches: Sequence[Batch]) -> None:
-        self._numbers = {name: number for number, name in enumerate(names)}
-        self._quantities = quantities
-        codes = np.concatenate([batch.codes for batch in batches])
-        order = np.argsort(codes, kind="stable")
-        t_us = np.concatenate([batch.t_us for batch in batches])
-        self._t_us: npt.NDArray[np.int64] = t_us[order] - t_us.min()
-        self._values = {name: np.concatenate([batch.values[name] for batch in batches])[order] for name in quantities}
-        self._starts = np.searchsorted(codes[order], np.arange(len(names) + 1))
-
-    @property
-    def quantities(self) -> Sequence[str]:
-        return self._quantities
-
-    @property
-    def series(self) -> Sequence[str]:
-        return tuple(self._numbers)
-
-    def samples(self, series: str) -> Iterator[Samples]:
-        part = self._part(series)
-        yield Samples(self._t_us[part], {name: values[part] for name, values in self._values.items()})
-
-    def span_us(self, series: str) -> tuple[int, int]:
-        t_us = self._t_us[self._part(series)]
-        return int(t_us[0]), int(t_us[-1])
-
-    def _part(self, series: str) -> slice:
-        if series not in self._numbers:
-            raise KeyError(unknown_name("series", series, self._numbers))
-        number = self._numbers[series]
-        return slice(self._starts[number], self._starts[number + 1])
+    split = Splitter(quantities, index.unfinished)
+    try:
+        for batch in reader(series):
+            split.add(batch)
+        run = split.done()
+        if run is not None:
+            spans = split.first_us, split.last_us
+            return StoredTrace(series.names, quantities, [run], spans, in_memory=True)
+        finished = index.finish(split, folder, series.names, quantities)
+    except BaseException:
+        split.discard()
+        raise
+    trace = index.read_index(finished)
+    if trace is None:
+        faults.refuse(f"cannot be indexed in {finished}")
+    if finished != folder:  # nobody will find it again
+        weakref.finalize(trace, shutil.rmtree, finished, ignore_errors=True)
+    return trace

@@ -6,6 +6,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -13,6 +14,21 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_NOT_READ: Final = (
+    (b"PK\x03\x04", "a ZIP archive (or a spreadsheet): give the CSV file that is in it"),
+    (b"BZh", "compressed with bzip2: use gzip or zstd"),
+    (b"\xfd7zXZ\x00", "compressed with xz: use gzip or zstd"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4: use gzip or zstd"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: give the CSV file that is in it"),
+    (b"SQLite format 3\x00", "a database of SQLite: write its table as CSV or Parquet"),
+    (b"ARROW1", "a file of Arrow: write it as Parquet"),
+)
+
+
+def start_of(path: Path, faults: TraceFaults) -> bytes:
+    """Return the first bytes of the content of the file at ``path``. Raises InputError."""
+    return next(chunks(path, faults), b"")[:64]
 
 
 def chunks(path: Path, faults: TraceFaults) -> Iterator[bytes]:
@@ -22,14 +38,26 @@ def chunks(path: Path, faults: TraceFaults) -> Iterator[bytes]:
             faults.refuse("is not a file")
         with path.open("rb") as file:
             first = file.read(CHUNK)
+            for magic, what in _NOT_READ:
+                if first.startswith(magic):
+                    faults.refuse(f"is {what}")
             if first.startswith(_GZIP):
                 yield from _gunzipped(first, iter(lambda: file.read(CHUNK), b""), faults)
-                return
-            while first:
-                yield first
-                first = file.read(CHUNK)
-    except OSError as error:
-        faults.refuse(f"cannot be read: {error.strerror or error}")
+            elif first.startswith(_ZSTD):
+                file.seek(0)
+                yield from _unzstd(file, faults)
+            else:
+                yield from _all(file, first)
+    except (OSError, ValueError) as error:  # a ValueError: a zero byte in the path
+        if isinstance(error, OSError):
+            faults.refuse(f"cannot be read: {error.strerror or error}")
+        raise
+
+
+def _all(file: io.BufferedReader, first: bytes) -> Iterator[bytes]:
+    while first:
+        yield first
+        first = file.read(CHUNK)
 
 
 def _gunzipped(first: bytes, more: Iterator[bytes], faults: TraceFaults) -> Iterator[bytes]:
@@ -37,8 +65,7 @@ def _gunzipped(first: bytes, more: Iterator[bytes], faults: TraceFaults) -> Iter
     packed = first
     try:
         while True:
-            data = member.decompress(packed, CHUNK)
-            if data:
+            if data := member.decompress(packed, CHUNK):
                 yield data
             packed = member.unconsumed_tail
             if member.eof:
@@ -46,9 +73,33 @@ def _gunzipped(first: bytes, more: Iterator[bytes], faults: TraceFaults) -> Iter
                 if not packed.startswith(_GZIP):
                     return  # the end, or padding, which the tools pass over as well
                 member = zlib.decompressobj(16 + zlib.MAX_WBITS)
-            elif not packed:
-                packed = next(more, b"")
-                if not packed:
-                    faults.refuse("is a gzip file that is cut short")
+            elif not packed and not (packed := next(more, b"")):
+                faults.refuse("is a gzip file that is cut short")
     except zlib.error as error:
         faults.refuse(f"is a gzip file with damaged data: {error}")
+
+
+def _unzstd(file: io.BufferedReader, faults: TraceFaults) -> Iterator[bytes]:
+    import pyarrow as pa
+
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as stream:
+            while data := stream.read(CHUNK):
+                yield data
+    except (OSError, pa.ArrowException) as error:
+        faults.refuse(f"is a zstd file that is damaged or cut short: {error}")
+
+
+def unix_lines(content: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield ``content`` with every end of a line, also that of DOS or of old Macs, as a newline."""
+    held = b""
+    for chunk in content:
+        data = held + chunk
+        held = b"\r" if data.endswith(b"\r") else b""
+        data = data[: len(data) - len(held)]
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if data:
+            yield data
+    if held:
+        yield b"\n"

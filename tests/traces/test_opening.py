@@ -9,32 +9,11 @@ from sim.faults import InputError
 from sim.plugins.parameters import ParameterError
 from sim.traces.opening import open_trace
 from sim.units import KIB, MIB
+from tests.traces.made import USE, everything, written
 from workloads.parts.trace_columns import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from sim.traces.samples import Trace
-
-USE = {"time": "t", "series": "vm", "user": {"column": "use", "unit": "1MiB"}}
-
-
-def written(folder: Path, text: str | bytes, name: str = "trace.csv") -> Path:
-    path = folder / name
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
-
-
-def everything(trace: Trace) -> dict[str, list[tuple[int, ...]]]:
-    """Return for each series its samples: time in microseconds, then the quantities in order."""
-    return {
-        series: [
-            tuple(map(int, row))
-            for samples in trace.samples(series)
-            for row in zip(samples.t_us, *(samples.values[name] for name in trace.quantities), strict=True)
-        ]
-        for series in trace.series
-    }
 
 
 def faults(path: Path, columns: dict[str, Any]) -> list[str]:

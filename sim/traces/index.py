@@ -1,0 +1,134 @@
+"""The index of a large trace: its samples split by series once, in a folder of the user's cache.
+
+It is found by the file's content, the mapping and the version of this format, is written aside and renamed, and may be
+deleted at any time. A file's content is read for its SHA-256 only when its time, size or place have changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.traces.splitting import read_runs
+from sim.traces.stored import StoredTrace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.traces.mapping import Columns
+    from sim.traces.splitting import Splitter
+
+_VERSION: Final = 1
+_SETTLED_S: Final = 2.0
+"""Age from which on a file's time tells it from what is written later, whatever the file system's clock ticks in."""
+
+_ABANDONED_S: Final = 86_400.0
+_SERIES: Final = "series.json"
+_UNFINISHED: Final = "unfinished-"
+
+
+def cache_folder() -> Path:
+    """Return the folder of indexes: in ``XDG_CACHE_HOME``, or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(base) if Path(base).is_absolute() else Path("~/.cache").expanduser()
+    return home / "memhp-sim" / "traces"
+
+
+def signature(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file that is written again. Raises OSError."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def settled(path: Path) -> bool:
+    """Whether the file is old enough for its :func:`signature` to be trusted. Raises OSError."""
+    status = path.stat()
+    return time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_S
+
+
+def content_hash(path: Path) -> str:
+    """Return SHA-256 of the file at ``path``, remembered in the cache for files that have settled. Raises OSError."""
+    note = cache_folder() / "hashes" / hashlib.sha256(repr(signature(path)).encode()).hexdigest()
+    with contextlib.suppress(OSError, ValueError):
+        known = note.read_text("ascii")
+        if len(known) == 64 and int(known, 16):  # noqa: PLR2004  hexadecimal digits of 256 bits
+            return known
+    trusted = settled(path)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if trusted:
+        with contextlib.suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            aside = note.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}")
+            aside.write_text(found, "ascii")
+            aside.replace(note)
+    return found
+
+
+def index_folder(path: Path, columns: Columns) -> Path:
+    """Return where the index of the file at ``path``, read by ``columns``, is or would be. Raises OSError."""
+    key = f"{_VERSION}\0{content_hash(path)}\0{columns!r}"
+    return cache_folder() / hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def read_index(folder: Path) -> StoredTrace | None:
+    """Return the trace in the index ``folder``, or None where there is none that can be used."""
+    import pyarrow as pa
+
+    try:
+        about = json.loads((folder / _SERIES).read_bytes())
+        spans = np.array(about["first_us"], np.int64), np.array(about["last_us"], np.int64)
+        return StoredTrace(about["names"], about["quantities"], read_runs(folder), spans)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):  # damaged: made again
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+def unfinished() -> Path:
+    """Return a new folder for an index that is being written: in the cache, or where that cannot be a temporary one."""
+    with contextlib.suppress(OSError):
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob(f"{_UNFINISHED}*"):
+            if time.time() - old.stat().st_mtime > _ABANDONED_S:  # of a process that was killed
+                shutil.rmtree(old, ignore_errors=True)
+        made = folder / f"{_UNFINISHED}{secrets.token_hex(8)}"
+        made.mkdir()
+        return made
+    return Path(tempfile.mkdtemp(prefix="memhp-sim-trace-"))
+
+
+def finish(split: Splitter, folder: Path | None, names: Sequence[str], quantities: Sequence[str]) -> Path:
+    """Complete the index that ``split`` has written, and return where it is then: ``folder`` if that can be.
+
+    If another process was faster, that is its index. Raises OSError.
+    """
+    aside = split.folder
+    about = {
+        "names": list(names),
+        "quantities": list(quantities),
+        "first_us": split.first_us.tolist(),
+        "last_us": split.last_us.tolist(),
+    }
+    (aside / _SERIES).write_text(json.dumps(about), "utf-8")
+    if folder is None or aside.parent != folder.parent:
+        return aside
+    try:
+        aside.rename(folder)
+    except OSError:
+        if read_index(folder) is None:
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
