@@ -119,7 +119,8 @@ class Figures:
                 kernel = min(kernel, pairs)
             if kernel:
                 _add(counts, self._by_kind[kind], kernel)
-        by_node = tuple((total * size, free * size) for _, (total, free) in sorted(nodes.items()))
+        each = (nodes.get(node, (0, 0)) for node in range(max(nodes, default=-1) + 1))
+        by_node = tuple((total * size, free * size) for total, free in each)
         parts = [count * size for count in counts]
         cached, anonymous, slab_reclaimable, slab_unreclaimable, page_tables, kernel_stacks = parts
         return GuestReport(

@@ -30,7 +30,8 @@ class GuestReport:
     ``total`` (MemTotal), ``free`` (MemFree), ``available`` (MemAvailable), ``cached`` (Cached and Buffers, tmpfs among
     it), ``anonymous`` (AnonPages), ``slab_reclaimable``, ``slab_unreclaimable``, ``page_tables``, ``kernel_stacks``.
     ``free_huge`` is the part of the free memory that lies in free chunks of a huge page (2 MiB on x86-64) or more, from
-    ``/proc/buddyinfo``. ``nodes`` holds (MemTotal, MemFree) of each node, ascending by node.
+    ``/proc/buddyinfo``. ``nodes`` holds (MemTotal, MemFree) by number of the node, up to the last one that has memory;
+    one without has zeros.
     """
 
     total: int
@@ -45,3 +46,7 @@ class GuestReport:
     free_huge: int = 0
     pressure: Pressure = Pressure()
     nodes: tuple[tuple[int, int], ...] = ()
+
+    def node(self, number: int) -> tuple[int, int]:
+        """Return MemTotal and MemFree of a node: zeros where it has no memory."""
+        return self.nodes[number] if number < len(self.nodes) else (0, 0)

@@ -87,11 +87,13 @@ def test_each_kind_of_load_counts_under_its_name(what: str) -> None:
 
 def test_nodes_are_told_apart_in_order() -> None:
     model = small(ZONE_MOVABLE)
-    model.online(ZONE_NORMAL, 1, 64, 16, SMALL_BLOCK)
-    model.demands.kernel_memory("k", 30, 1)
+    model.online(ZONE_NORMAL, 2, 64, 16, SMALL_BLOCK)
+    model.demands.kernel_memory("k", 30, 2)
     model.demands.anonymous("a", 1000)
     report = model.figures.report()
-    assert report.nodes == ((2 * SIZE * PAGE, (2 * SIZE - 1000) * PAGE), (SIZE * PAGE, (SIZE - 30) * PAGE))
+    first, last = (2 * SIZE * PAGE, (2 * SIZE - 1000) * PAGE), (SIZE * PAGE, (SIZE - 30) * PAGE)
+    assert report.nodes == (first, (0, 0), last), "node 1 has no memory"
+    assert [report.node(number) for number in range(4)] == [first, (0, 0), last, (0, 0)]
     assert (report.total, report.free) == tuple(map(sum, zip(*report.nodes, strict=True)))
 
 

@@ -36,10 +36,12 @@ class DemandingHost(WatchedGuest):
     def report(self) -> GuestReport:
         self.boot = sum(self.nodes_)
         figures = super().report()
-        by_node = list(self.nodes_)
+        by_node = dict(enumerate(self.nodes_))
         for device, size in self.has.items():
-            by_node[self.devices[device].node] += size
-        return replace(figures, nodes=tuple((size, figures.free * size // figures.total) for size in by_node))
+            node = self.devices[device].node
+            by_node[node] = by_node.get(node, 0) + size
+        sizes = [by_node.get(node, 0) for node in range(max(by_node) + 1)]
+        return replace(figures, nodes=tuple((size, figures.free * size // figures.total) for size in sizes))
 
     def plug(self, spec: DeviceSpec) -> bool:
         if self._now_in(self.no_room, spec.id):

@@ -237,7 +237,12 @@ def test_free_memory_of_some_nodes_may_count_alone() -> None:
     work = DimmController(signal="free", watch_nodes=[1], nodes=[1], low=3 * GIB, low_share=0.0, duration=20.0)
 
     assert asked(work, [(0, 4 * GIB)], boot=(4 * GIB, 4 * GIB)) == [(0.0, "plug", "dimm0"), (5.0, "plug", "dimm1")]
-    assert asked(work, [(0, 4 * GIB)], boot=(4 * GIB,)) == [], "there is no node 1"
+
+
+def test_a_node_without_memory_is_short_of_it() -> None:
+    work = CxlCards(signal="free", watch_nodes=[1], size=2 * GIB, low=GIB, low_share=0.0, duration=20.0)
+
+    assert asked(work, [(0, 0)], boot=(4 * GIB,)) == [(0.0, "plug", "cxl0")]
 
 
 # Cards -----------------------------------------------------------------------------------------------------------

@@ -58,18 +58,14 @@ class NeedRule:
         return left >= max(self.spare, self.spare_share * total)
 
 
-def figure_of(report: GuestReport, signal: str, nodes: Sequence[int]) -> Figure | None:
-    """Return what is looked at: with the signal ``available`` all memory, else what is free of ``nodes``, or of all.
-
-    None where the report says nothing of these nodes.
-    """
+def figure_of(report: GuestReport, signal: str, nodes: Sequence[int]) -> Figure:
+    """Return what is looked at: with the signal ``available`` all memory, else what is free of ``nodes``, or of all."""
     if signal == "available":
         return Figure(report.available, report.total)
     if not nodes:
         return Figure(report.free, report.total)
-    if max(nodes) >= len(report.nodes):
-        return None
-    return Figure(sum(report.nodes[node][1] for node in nodes), sum(report.nodes[node][0] for node in nodes))
+    totals, free = zip(*map(report.node, nodes), strict=True)
+    return Figure(sum(free), sum(totals))
 
 
 class Verbs(Protocol):
@@ -160,8 +156,6 @@ class WholeDevices:
         if not self._settle(now_us):
             return next_beat
         figure = figure_of(report, self._need.signal, self._need.nodes)
-        if figure is None:
-            return None
         self._keep_what_is_needed(figure)
         asked = self._grow(figure, now_us) if self._rule.short(figure) else self._shrink(figure, report, now_us)
         return next_beat if asked else None
@@ -236,6 +230,5 @@ def in_order(
     elif order == "smallest":
         devices.sort(key=lambda spec: spec.size)
     elif order == "emptiest-node":
-        free = [node_free for _, node_free in report.nodes]
-        devices.sort(key=lambda spec: -free[spec.node] if spec.node < len(free) else 0)
+        devices.sort(key=lambda spec: -report.node(spec.node)[1])
     return devices
