@@ -25,7 +25,7 @@ TURNED = {
     ),
     "a policy that looks at the guest": ("policies/headroom.py", "from sim.guest.model import GuestModel"),
     "a policy that knows another": ("policies/headroom.py", "from policies.auto_movable import AutoMovable"),
-    "a workload that knows a policy": ("workloads/reactive_growth.py", "def f():\n    import policies.udev"),
+    "a workload that knows a policy": ("workloads/watermark.py", "def f():\n    import policies.udev"),
     "a workload that touches blocks": ("workloads/random_mix.py", "from sim.kernel.hotplug_core import HotplugCore"),
     "a kernel that knows a kind of device": ("sim/kernel/hotplug_core.py", "from sim.devices.dimm import Dimm"),
     "an experiment that knows the command": ("sim/experiment/run.py", "from sim.cli.main import main"),

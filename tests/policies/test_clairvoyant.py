@@ -31,7 +31,7 @@ from tests.policies.brute_force import Case
 from tests.policies.scripted import BLOCK, Script, play, plugged_zones
 from workloads.guest_load import GuestLoad
 from workloads.parts.together import Together
-from workloads.reactive_growth import ReactiveGrowth
+from workloads.watermark import Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -186,7 +186,7 @@ def check_against_shipped_policies(seed: int, folder: Path) -> None:
     dimms = {"name": "dimm-slots", "sizes": ["256MiB", "512MiB"], "slots": 40, "interval": 6, "grow_probability": 0.8}
     resizes = {"name": "virtio-mem-resize", "shape": "saw-tooth", "maximum": "4GiB", "step": "256MiB", "interval": 12}
     mix = {"name": "random-mix", "interval": 5, "virtio_mem_size": "4GiB", "dax_devices": 0, "dax_share": 0}
-    reacts = {"name": "reactive-growth", "threshold": "384MiB"}
+    reacts = {"name": "watermark", "low": "384MiB"}
     memory: dict[str, Any] = rng.choice((dimms, dimms, resizes, mix, reacts)) | {"duration": duration}
     load = {
         "name": "guest-load", "shape": rng.choice(("ramp", "bursts", "steps")), "duration": duration, "tick": 5,
@@ -274,7 +274,7 @@ def test_where_what_is_asked_for_depends_on_the_zones_nothing_is_said_to_be_prov
     """A host that reacts to MemAvailable asks for other sizes at other times under every policy."""
 
     def outcome(policy: Policy) -> RunResult:
-        memory = ReactiveGrowth(threshold=512 * MIB, step=256 * MIB, maximum=8 * GIB, duration=600.0)
+        memory = Watermark(low=512 * MIB, step=256 * MIB, maximum=8 * GIB, duration=600.0)
         load = GuestLoad(shape="bursts", size=4 * GIB, rate=100 * MIB, kernel_share=0.25, burst_gap=40.0, tick=1.0)
         both = Together(parts=[memory, load], names=["memory", "load"])
         spec = GuestSpec(sample_every=10.0)

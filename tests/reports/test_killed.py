@@ -36,7 +36,7 @@ def test_a_job_that_outgrows_its_guest_is_killed_as_its_hot_add_fails(tmp_path: 
 PRESSURE: dict[str, Any] = {
     "label": "pressure",
     "together": [
-        {"name": "reactive-growth", "label": "host", "threshold": "300MiB", "target": "1GiB", "step": "128MiB",
+        {"name": "watermark", "label": "host", "low": "300MiB", "target": "1GiB", "step": "128MiB",
          "maximum": "8GiB", "duration": 120},
         {"name": "guest-load", "label": "program", "shape": "ramp", "size": "4GiB", "rate": "64MiB", "duration": 120},
     ],

@@ -19,8 +19,8 @@ from tests.workloads.fake_host import calls
 from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
 from workloads.grow_and_return import GrowAndReturn
-from workloads.reactive_growth import ReactiveGrowth
 from workloads.virtio_mem_resize import VirtioMemResize
+from workloads.watermark import Watermark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,7 @@ def test_single_devices_lie_where_they_are_told_to(tmp_path: Path) -> None:
     assert places(DemandTrace(path=str(path), address=PLACE)) == {"vmem0": PLACE}
     dimms = places(DemandTrace(path=str(path), kind="dimm", step=GIB, address=PLACE))
     assert list(dimms.items())[:2] == [("dimm0", PLACE), ("dimm1", PLACE + GIB)]
-    assert places(ReactiveGrowth(address=PLACE)) == {"vmem0": PLACE}
+    assert places(Watermark(address=PLACE)) == {"vmem0": PLACE}
 
 
 def test_an_address_that_is_taken_or_outside_is_refused_by_the_host_and_told() -> None:

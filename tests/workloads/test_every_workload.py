@@ -29,11 +29,12 @@ from workloads.hyperalloc import HyperAlloc
 from workloads.load_trace import LoadTrace
 from workloads.parts.controller import Controller
 from workloads.parts.together import PartHost, Together
+from workloads.psi_governor import PsiGovernor
 from workloads.random_mix import RandomMix
-from workloads.reactive_growth import ReactiveGrowth
 from workloads.request_replay import RequestReplay
 from workloads.steps import Steps
 from workloads.virtio_mem_resize import VirtioMemResize
+from workloads.watermark import Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 CLASSES: tuple[type[Workload], ...] = (
     DimmSlots,
     VirtioMemResize,
+    Watermark,
     RandomMix,
     RequestReplay,
     CxlCards,
@@ -54,7 +56,7 @@ CLASSES: tuple[type[Workload], ...] = (
     GuestTrace,
     HyperAlloc,
     LoadTrace,
-    ReactiveGrowth,
+    PsiGovernor,
     Steps,
 )
 
@@ -294,11 +296,18 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (HyperAlloc, {"duration": -1, "period": 0, "share": 1.5}, ["share", "period", "duration"]),
     (LoadTrace, {"path": "/nowhere/at-all.csv"}, ["path"]),
     (LoadTrace, {"path": "x.csv", "speed": 0, "tick": -1}, ["speed", "tick"]),
-    (ReactiveGrowth, {"step": 3 * MIB, "period": 0}, ["step", "period"]),
-    (ReactiveGrowth, {"threshold": GIB, "target": GIB}, ["target"]),
-    (ReactiveGrowth, {"initial": 2 * GIB, "maximum": GIB}, ["maximum"]),
-    (ReactiveGrowth, {"threshold": GIB, "shrink_above": GIB}, ["shrink_above"]),
-    (ReactiveGrowth, {"region": GIB}, ["region"]),
+    (PsiGovernor, {"minimum": GIB, "maximum": GIB, "grow_below": 1.5}, ["maximum", "grow_below"]),
+    (PsiGovernor, {"shrink_above": 0.2, "unaligned": "down", "region": GIB}, ["shrink_above", "unaligned", "region"]),
+    (PsiGovernor, {"host_use": [[0, GIB]], "shrink_samples": 0}, ["shrink_samples", "host_use"]),
+    (PsiGovernor, {"host_memory": GIB, "host_use": [[5, GIB], [5, 0]]}, ["host_use"]),
+    (Watermark, {"step": 3 * MIB, "period": 0}, ["step", "period"]),
+    (Watermark, {"low": GIB, "target": GIB}, ["target"]),
+    (Watermark, {"minimum": 2 * GIB, "maximum": GIB}, ["maximum"]),
+    (Watermark, {"low": GIB, "high": GIB}, ["high"]),
+    (Watermark, {"low": 0.15, "high": GIB, "target": MIB}, ["high", "target"]),
+    (Watermark, {"preset": "proxmox", "high": 0.15}, ["high"]),
+    (Watermark, {"preset": "proxmos"}, ["preset"]),
+    (Watermark, {"region": GIB}, ["region"]),
 ]
 
 

@@ -115,6 +115,11 @@ class SizedDevice:
         return size == self.requested or self._host.resize(self._name, size - self._base)
 
 
-def sized(name: str, maximum: int, *, region: int = 0, node: int = 0, block: int, requested: int = 0) -> VirtioMemSpec:
-    """Return the virtio-mem device of a controller's parameters; a region of 0 is as large as ``maximum``."""
-    return VirtioMemSpec(id=name, max_size=region or maximum, node=node, block_size=block, requested=requested)
+def sized(
+    name: str, maximum: int, *, region: int = 0, node: int = 0, block: int, requested: int = 0, address: int = 0
+) -> VirtioMemSpec:
+    """Return the virtio-mem device of a controller's parameters.
+
+    A region of 0 is as large as ``maximum``, an address of 0 where there is room.
+    """
+    return VirtioMemSpec(name, region or maximum, node, block, requested, address or None)
