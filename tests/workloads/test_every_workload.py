@@ -32,6 +32,7 @@ from workloads.parts.together import PartHost, Together
 from workloads.psi_governor import PsiGovernor
 from workloads.random_mix import RandomMix
 from workloads.request_replay import RequestReplay
+from workloads.scheduled import Scheduled
 from workloads.steps import Steps
 from workloads.virtio_mem_resize import VirtioMemResize
 from workloads.watermark import Watermark
@@ -57,6 +58,7 @@ CLASSES: tuple[type[Workload], ...] = (
     HyperAlloc,
     LoadTrace,
     PsiGovernor,
+    Scheduled,
     Steps,
 )
 
@@ -300,6 +302,12 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (PsiGovernor, {"shrink_above": 0.2, "unaligned": "down", "region": GIB}, ["shrink_above", "unaligned", "region"]),
     (PsiGovernor, {"host_use": [[0, GIB]], "shrink_samples": 0}, ["shrink_samples", "host_use"]),
     (PsiGovernor, {"host_memory": GIB, "host_use": [[5, GIB], [5, 0]]}, ["host_use"]),
+    (Scheduled, {"sizes": [["25:00", GIB]], "time_zone": "Mars", "begins": "now"}, ["sizes", "time_zone", "begins"]),
+    (Scheduled, {"sizes": [["06:00", 0]]}, ["sizes"]),
+    (Scheduled, {"sizes": [["06:00", MIB]]}, ["sizes"]),
+    (Scheduled, {"kind": "dimm", "sizes": [["06:00", 257 * GIB]]}, ["sizes"]),
+    (Scheduled, {"kind": "dax", "step": 3 * GIB, "duration": 0}, ["sizes", "duration"]),
+    (Scheduled, {"region": GIB}, ["region"]),
     (Watermark, {"step": 3 * MIB, "period": 0}, ["step", "period"]),
     (Watermark, {"low": GIB, "target": GIB}, ["target"]),
     (Watermark, {"minimum": 2 * GIB, "maximum": GIB}, ["maximum"]),
