@@ -112,6 +112,8 @@ def compare(
 
 def nothing_random(runs: pd.DataFrame) -> bool:
     """Whether nothing is random in ``runs``, those of one machine and workload, so that all replications are alike."""
+    if "recording" in runs and len(set(runs["recording"].dropna())) > 1:
+        return False
     return "streams_drawn" in runs and bool((runs["streams_drawn"] == 0).all())
 
 

@@ -44,14 +44,18 @@ class Until:
 
     def keep(self, experiment: Experiment) -> Experiment:
         """Return ``experiment`` with all replications that it may come to."""
-        return experiment.only(tuple(range(max(self.most, len(experiment.replications)))))
+        most = max(self.most, len(experiment.replications))
+        return experiment.only(tuple(range(min(most, experiment.most_replications or most))))
 
     def more(self, experiment: Experiment, runs: pd.DataFrame) -> Experiment | None:
         """Return what is to be run next of ``experiment`` of which there are ``runs``; None where that is enough.
 
         Half as many replications again, of the machines and workloads that have the fewest of those that need more.
         """
-        counts = {pair: there for pair, there, width in self._found(experiment, runs) if self._needs(there, width)}
+        most = min(self.most, experiment.most_replications or self.most)
+        counts = {
+            pair: there for pair, there, width in self._found(experiment, runs) if there < most and width > self.width
+        }
         if not counts:
             return None
         there = min(counts.values())
@@ -60,7 +64,7 @@ class Until:
         combinations = tuple(
             each for each in experiment.combinations if (each.machine.label, each.workload.label) in wanted
         )
-        numbers = tuple(range(there, min(there + step, self.most)))
+        numbers = tuple(range(there, min(there + step, most)))
         return replace(experiment.only(numbers), combinations=combinations)
 
     def outcome(self, experiment: Experiment, runs: pd.DataFrame) -> list[str]:
@@ -69,13 +73,15 @@ class Until:
         return [
             f"{workload} on {machine}: {there} replications tell differences in '{title}' to "
             + (f"± {width:.2g} points" if math.isfinite(width) else "nothing, being too few")
-            + f", not to ± {self.width:g}; --most-replications allows more."
+            + f", not to ± {self.width:g}; "
+            + (
+                "there are no more recordings."
+                if there == experiment.most_replications
+                else "--most-replications allows more."
+            )
             for (machine, workload), there, width in self._found(experiment, runs)
             if width > self.width
         ]
-
-    def _needs(self, there: int, width: float) -> bool:
-        return there < self.most and width > self.width
 
     def _found(self, experiment: Experiment, runs: pd.DataFrame) -> Iterator[tuple[tuple[str, str], int, float]]:
         """Yield each machine and workload with its number of replications and half of its widest interval (points)."""

@@ -37,7 +37,7 @@ def simulation(cell: Cell, log: Log | None = None, *, asks: Workload | None = No
         engine.simulate,
         parts.machine.spec,
         policy(parts.policy, folder),
-        workload(parts.workload, folder).for_replication(cell.replication) if asks is None else asks,
+        played(cell) if asks is None else asks,
         Streams(cell.seed, cell.replication),
         timing=parts.timing,
         guest=guest(parts.guest),
@@ -63,6 +63,11 @@ def workload(settings: WorkloadSettings, folder: Path) -> Workload:
         )
     instance: Workload = _plugin(lookup.WORKLOAD, settings, folder)
     return instance
+
+
+def played(cell: Cell) -> Workload:
+    """Return the workload of ``cell`` as it is in its replication."""
+    return workload(cell.combination.workload, Path(cell.folder)).for_replication(cell.replication)
 
 
 def guest(settings: GuestSettings) -> GuestSpec | None:

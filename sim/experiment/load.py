@@ -6,18 +6,23 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from sim.experiment import sweep
-from sim.experiment.plan import Experiment
+from sim.experiment.plan import Experiment, recordings_in_words
 from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.reading import frozen, read_toml
 from sim.experiment.rivals import with_rivals
-from sim.experiment.schema import LABEL_LENGTH, ExperimentTable
+from sim.experiment.schema import ALL, LABEL_LENGTH, ExperimentTable
 from sim.experiment.variants import Variants
 from sim.faults import Fault, Faults, InputError, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.experiment.plan import Combination
 
 MOST_COMBINATIONS: Final = 200_000
 MOST_CELLS: Final = 1_000_000
@@ -65,6 +70,25 @@ def load_stored(folder: Path) -> Experiment | None:
     return load(read_manifest(folder)["config"], folder=folder)
 
 
+def _replications(wanted: int | str, combinations: Sequence[Combination], faults: Faults) -> int:
+    """Return how many replications are run; 0 with a fault where that makes no sense."""
+    counts = {each.workload.label: each.most_replications for each in combinations}
+    limits = {count for count in counts.values() if count is not None}
+    if isinstance(wanted, int):
+        if limits and wanted > min(limits):
+            faults.add(f"{wanted} are more than there are: {recordings_in_words(counts)}; {ALL!r} runs each")
+        return wanted
+    if not limits:
+        faults.add(f"{ALL!r} needs a workload that plays a recording in each, such as a trace of several series")
+    elif len(limits) > 1:
+        fewest = min(limits)
+        faults.add(
+            f"{ALL!r} needs as many recordings everywhere, but there are {recordings_in_words(counts)};"
+            f" give a number up to {fewest}"
+        )
+    return min(limits, default=0)
+
+
 def _in_file_order(fault: Fault) -> list[tuple[int, str]]:
     """Return what sorts faults by their keys: lists by number, sections in the order in which people write them."""
     section = re.match(r"\w*", fault.key)
@@ -100,8 +124,9 @@ def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults,
     if not combinations:
         faults.below("workloads").add("none runs on any machine")
         return None
-    if len(combinations) * checked.replications > MOST_CELLS:
-        what = f"makes {len(combinations) * checked.replications} cells; at most {MOST_CELLS} can be run"
+    replications = _replications(checked.replications, combinations, faults.below("replications"))
+    if len(combinations) * replications > MOST_CELLS:
+        what = f"makes {len(combinations) * replications} cells; at most {MOST_CELLS} can be run"
         faults.below("replications").add(what)
     policies = list(dict.fromkeys(combination.policy.label for combination in combinations))
     baseline = checked.baseline if checked.baseline is not None else policies[0]
@@ -113,7 +138,7 @@ def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults,
         name=checked.name or re.sub(r"[^\w. +-]", "-", stem).strip(" .")[:LABEL_LENGTH] or "experiment",
         description=checked.description,
         seed=checked.seed,
-        replications=tuple(range(checked.replications)),
+        replications=tuple(range(replications)),
         baseline=baseline,
         cell_timeout=checked.cell_timeout,
         folder=folder,

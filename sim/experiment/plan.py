@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.settings import by_field
+from sim.faults import Fault, InputError
+from sim.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _NAMED: Final = 3
-"""Machines that a note names."""
+"""Machines or workloads that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Combination:
 
     ``timing`` are the guest's times; ``factors`` holds the values that the experiment sweeps, by ``section.key`` (such
     as ``policy.ratio``). ``rivals`` are the policies that this one competes with, where it wants to know them.
+    ``most_replications`` are those that the workload has recordings for, None where replications differ by draws alone.
     """
 
     machine: MachineSettings
@@ -42,6 +45,7 @@ class Combination:
     timing: Timing
     factors: Mapping[str, Any] = field(default_factory=dict)
     rivals: tuple[PluginSettings, ...] = ()
+    most_replications: int | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return all settings as JSON values, files by their content."""
@@ -146,8 +150,24 @@ class Experiment:
             yield cell, cell.identified(digest)
 
     def only(self, replications: tuple[int, ...]) -> Experiment:
-        """Return the experiment restricted to these ``replications``. They need not be among its own."""
+        """Return the experiment restricted to these ``replications``. They need not be among its own.
+
+        Raises InputError where a workload has no recording for one of them.
+        """
+        most = self.most_replications
+        if most is not None and max(replications) >= most:
+            what = f"there is no replication {max(replications)}: {self._recordings()}, the first of which is 0"
+            raise InputError(self.name, [Fault("replications", what)])
         return replace(self, replications=replications, restricted=True)
+
+    @property
+    def most_replications(self) -> int | None:
+        """How many replications there are at most, as each plays a recording; None where there is no limit."""
+        counts = (combination.most_replications for combination in self.combinations)
+        return min((count for count in counts if count is not None), default=None)
+
+    def _recordings(self) -> str:
+        return recordings_in_words({each.workload.label: each.most_replications for each in self.combinations})
 
     @property
     def policies(self) -> list[str]:
@@ -179,6 +199,13 @@ class Experiment:
         """Pairs of a machine's and a workload's label that are run, in the file's order."""
         pairs = ((each.machine.label, each.workload.label) for each in self.combinations)
         return list(dict.fromkeys(pairs))
+
+
+def recordings_in_words(counts: Mapping[str, int | None]) -> str:
+    """Return which workloads, by label, have how many recordings to play; those that play none are left out."""
+    labels = [(label, count) for label, count in counts.items() if count is not None]
+    words = [f"{counted(count, 'recording')} of {label}" for label, count in labels[:_NAMED]]
+    return f"{', '.join(words)}{_and_more([label for label, _ in labels])} to play"
 
 
 def _and_more(labels: list[str]) -> str:

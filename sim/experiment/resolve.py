@@ -159,13 +159,15 @@ def booted_policy(machine: MachineSettings, folder: Path, faults: Faults) -> Plu
 class Needs(NamedTuple):
     """What a workload needs of a machine: its ``nodes``, ascending, a ``kernel`` series or a later one, ``dimms``.
 
-    ``ends``: whether it has an end of its own; a run needs one workload that has.
+    ``ends``: whether it has an end of its own; a run needs one workload that has. ``most_replications`` are those that
+    it has recordings for, None where there is no limit.
     """
 
     nodes: list[int]
     kernel: str | None = None
     dimms: bool = False
     ends: bool = True
+    most_replications: int | None = None
 
 
 def workload(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[WorkloadSettings, Needs] | None:
@@ -210,7 +212,9 @@ def _together(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[T
     nodes = sorted({node for needs in needed for node in needs.nodes})
     kernels = [needs.kernel for needs in needed if needs.kernel is not None]
     kernel = max(kernels, key=parse_series, default=None)
-    return TogetherSettings(label, tuple(parts)), Needs(nodes, kernel, any(needs.dimms for needs in needed))
+    most = [needs.most_replications for needs in needed if needs.most_replications is not None]
+    dimms = any(needs.dimms for needs in needed)
+    return TogetherSettings(label, tuple(parts)), Needs(nodes, kernel, dimms, most_replications=min(most, default=None))
 
 
 def guest(table: object, faults: Faults) -> GuestSettings | None:
@@ -304,7 +308,8 @@ def _needs(instance: Any, faults: Faults) -> Needs | None:  # noqa: ANN401  a wo
         if kernel is not None:
             parse_series(kernel)
         nodes = sorted({int(node) for node in instance.node_capacity()})
-        return Needs(nodes, kernel, bool(instance.needs_dimms()), ends)
+        most = instance.most_replications()
+        return Needs(nodes, kernel, bool(instance.needs_dimms()), ends, None if most is None else max(1, int(most)))
     except Exception as error:  # noqa: BLE001  whatever a third party's code does
         faults.add(f"the workload cannot say its duration and needs: {type(error).__name__}: {error}")
         return None

@@ -78,7 +78,7 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
         scores = compute_scores(result, series)
         times.simulated()
         progress.stage = Stage.STORE
-        row = write_cell(Path(folder), identity, result, series, scores)
+        row = write_cell(Path(folder), identity, result, series, scores, progress.recording)
     except CellTimeoutError as error:
         message = f"took longer than its cell_timeout of {timeout:g} s"
         failure = Failure(progress.stage, message, _traceback(error))
@@ -86,11 +86,16 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
         failure = Failure(progress.stage_of(error), _in_one_line(error), _traceback(error))
     else:
         return Outcome(identity, str(cell), row, times=times.read())
-    return failed(cell, identity, folder, failure, times.read())
+    return failed(cell, identity, folder, failure, times.read(), progress.recording)
 
 
 def failed(
-    cell: Cell, identity: CellId, folder: str, failure: Failure, times: Mapping[str, float] | None = None
+    cell: Cell,
+    identity: CellId,
+    folder: str,
+    failure: Failure,
+    times: Mapping[str, float] | None = None,
+    recording: str | None = None,
 ) -> Outcome:
     """Return the outcome of a cell that failed, and remove what an earlier attempt may have left of it."""
     from sim.results.cells import drop_cell
@@ -98,8 +103,9 @@ def failed(
 
     with contextlib.suppress(OSError):  # what cannot be written may be why it failed; the outcome says so
         drop_cell(Path(folder), identity)
-    row = failure_row(identity, failure)
-    return Outcome(identity, str(cell), row, failure.stage, failure.error, times or {})
+    row = failure_row(identity, failure, recording)
+    name = str(cell) if recording is None else f"{cell} ({recording})"
+    return Outcome(identity, name, row, failure.stage, failure.error, times or {})
 
 
 class _Stopwatch:
@@ -125,6 +131,8 @@ class _Progress:
 
     def __init__(self) -> None:
         self.stage = Stage.BUILD
+        self.recording: str | None = None
+        """What the cell's workload plays, once that is known."""
 
     def stage_of(self, error: BaseException) -> Stage:
         """Return the stage that ``error`` belongs to: what plug-ins do wrong is theirs."""
@@ -139,7 +147,9 @@ class _Progress:
 def _simulate(cell: Cell, progress: _Progress) -> RunResult:
     from sim.experiment import build
 
-    run = build.simulation(cell)
+    asks = build.played(cell)
+    progress.recording = asks.recording()
+    run = build.simulation(cell, asks=asks)
     progress.stage = Stage.SIMULATE
     return run()
 

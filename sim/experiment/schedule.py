@@ -2,7 +2,8 @@
 
 Whether anything is, tell the streams that runs drew from. So the first replication of every combination is run before
 any other, and where none of the policies on a machine and workload drew anything, there are no others: they would all
-be the same run. Policies are paired by replication, so one that draws makes all of them random.
+be the same run. Policies are paired by replication, so one that draws makes all of them random. Where each replication
+plays a recording of its own, they differ, whatever is drawn.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Schedule:
             self._of_first = {identity.key: number for number, (_, identity) in firsts}
         for number in self._of_first.values():
             self._waiting[number] += 1
+        for number, combination in zip(self._scenarios, experiment.combinations, strict=True):
+            self._random[number] |= combination.most_replications is not None
         for key, streams in drawn.items():
             self._note(key, streams)
 

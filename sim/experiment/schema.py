@@ -19,6 +19,9 @@ from sim.machine import cmdline
 from sim.plugins import parameter_types, values
 
 MOST_REPLICATIONS: Final = 100_000
+ALL: Final = "all"
+"""In the place of a number of replications: as many as there are recordings to play."""
+
 LABEL_LENGTH: Final = 100
 LABEL_FORBIDS: Final = frozenset('/\\=:*?"<>|')  # labels become names of folders, as key=value
 
@@ -45,6 +48,15 @@ def _memmap_on_memory(value: object) -> bool | str:
     if isinstance(value, bool) or value == "force":
         return value
     raise ValueError(f"{shown(value)} is none of true, false and 'force'")
+
+
+def _replications(value: object) -> int | str:
+    if value == ALL:
+        return ALL
+    number = values.integer(value)
+    if not 1 <= number <= MOST_REPLICATIONS:
+        raise ValueError(f"{number} is not between 1 and {MOST_REPLICATIONS}, nor {ALL!r}")
+    return number
 
 
 def _positive_seconds(value: object) -> float:
@@ -268,10 +280,14 @@ class ExperimentTable(Table):
         Field(1, description="Master seed: all random streams derive from it.")
     )
     replications: Annotated[
-        Integer,
-        _between(1, MOST_REPLICATIONS),
-        WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_REPLICATIONS}),
-    ] = Field(1, description="Runs of every combination, each with its own random streams.")
+        int | str,
+        PlainValidator(_replications),
+        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_REPLICATIONS}, {"const": ALL}]}),
+    ] = Field(
+        1,
+        description='Runs of every combination, each with its own random streams; "all": as many as the workloads have'
+        " recordings to play.",
+    )
     baseline: Label | None = Field(
         None, description="Label of the policy that the others are compared with. Default: the first."
     )

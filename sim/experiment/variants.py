@@ -123,7 +123,9 @@ class Variants:
         singles = {target: trial for target, trial in point.items() if not target.label}
         if singles:
             machine = replace(machine, label=self._label_of("machines", machine.label, singles))
-        combination = Combination(machine, policy, workload.settings, guest, timing)
+        combination = Combination(
+            machine, policy, workload.settings, guest, timing, most_replications=workload.needs.most_replications
+        )
         factors = {_factor(target): _value(combination, target, trial) for target, trial in point.items()}
         return replace(combination, factors=factors)
 

@@ -30,12 +30,20 @@ def is_completed(store: Path, cell: CellId) -> bool:
     return is_whole(cell_path(store, "events", cell)) and is_whole(cell_path(store, "series", cell))
 
 
-def write_cell(store: Path, cell: CellId, result: RunResult, series: RunSeries, scores: Mapping[str, float]) -> str:
+def write_cell(
+    store: Path,
+    cell: CellId,
+    result: RunResult,
+    series: RunSeries,
+    scores: Mapping[str, float],
+    recording: str | None = None,
+) -> str:
     """Write the files of a completed ``cell`` into the folder ``store`` and return its row of ``runs`` as JSON.
 
-    Raises OSError where they cannot be written. Whoever is killed meanwhile leaves the cell as it was before.
+    ``recording`` is what its workload played. Raises OSError where they cannot be written. Whoever is killed meanwhile
+    leaves the cell as it was before.
     """
-    row = frames.run_row(cell, result, scores)
+    row = frames.run_row(cell, result, scores, recording)
     if result.guest:
         write_cell_table(cell_path(store, GUEST, cell), frames.guest_table(cell, result))
     write_cell_table(cell_path(store, "series", cell), frames.series_table(cell, series, result.page_size))

@@ -77,13 +77,14 @@ def _arrow_type(name: str) -> Any:  # noqa: ANN401  pyarrow has no types
     return pa.type_for_alias(name)
 
 
-def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str:
+def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float], recording: str | None = None) -> str:
     """Return the row of a completed cell as a JSON object of the columns in ``RUNS``; undefined scores are null."""
     boot = result.boot
     death = Events.of(result.events).death if scores["died"] == 1 else None
     return _row(
         cell,
         {
+            "recording": recording,
             "status": Status.COMPLETED.value,
             "duration_s": result.duration_us / MICROSECONDS,
             "page_bytes": result.page_size,
@@ -105,11 +106,12 @@ def run_row(cell: CellId, result: RunResult, scores: Mapping[str, float]) -> str
     )
 
 
-def failure_row(cell: CellId, failure: Failure) -> str:
+def failure_row(cell: CellId, failure: Failure, recording: str | None = None) -> str:
     """Return the row of a cell that failed, as :func:`run_row`; scores and what depends on the run are null."""
     return _row(
         cell,
         {
+            "recording": recording,
             "status": Status.FAILED.value,
             "stage": failure.stage.value,
             "error": failure.error,

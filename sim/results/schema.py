@@ -51,6 +51,7 @@ _RUN_HEAD: Final = (
     _REPLICATION,
     Column("seed", "uint64", "1", "master seed, from which all random streams derive"),
     Column("factors", "string", "-", "values that the experiment varies, as a JSON object by their keys"),
+    Column("recording", "string", "-", "the series of a trace that was played, such as a VM's; null where none was"),
     Column("status", "string", "-", "completed or failed"),
     Column("stage", "string", "-", "what the cell was doing when it failed; null if completed"),
     Column("error", "string", "-", "why it failed, in one line; null if completed"),

@@ -71,7 +71,7 @@ def test_five_faults_are_five() -> None:
         ({"seed": -1}, "seed: -1 is not between 0 and 9223372036854775807"),
         ({"seed": 1.5}, "seed: 1.5 is not a whole number"),
         ({"seed": True}, "seed: true is not a whole number"),
-        ({"replications": 0}, "replications: 0 is not between 1 and 100000"),
+        ({"replications": 0}, "replications: 0 is not between 1 and 100000, nor 'all'"),
         ({"cell_timeout": 0}, "cell_timeout: must be more than 0 seconds"),
         ({"cell_timeout": float("nan")}, "cell_timeout: nan is not a finite number; write a number of seconds"),
         (

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-CHECKED = [field for field in dataclasses.fields(Combination) if field.name not in {"factors", "rivals"}]
+CHECKED = [
+    field for field in dataclasses.fields(Combination) if field.name not in {"factors", "most_replications", "rivals"}
+]
 
 
 def keys(experiment: Experiment) -> list[str]:

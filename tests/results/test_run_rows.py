@@ -69,6 +69,7 @@ def test_the_row_of_a_run_is_in_seconds_and_bytes(tmp_path: Path) -> None:
         "replication": 5,
         "seed": 77,
         "factors": '{"a":"b","policy.ratio":301}',
+        "recording": None,
         "status": "completed",
         "duration_s": 8.5,
         "page_bytes": 4096,
@@ -103,11 +104,12 @@ def test_the_series_is_in_microseconds_and_bytes(tmp_path: Path) -> None:
 
 
 def test_the_row_of_a_failure_and_of_times() -> None:
-    assert json.loads(failure_row(cell(3, key="k" * 32), Failure(Stage.SCORE, "it broke", "line 3"))) == {
+    assert json.loads(failure_row(cell(3, key="k" * 32), Failure(Stage.SCORE, "it broke", "line 3"), "vm7")) == {
         "cell": "k" * 32,
         "replication": 3,
         "seed": 77,
         "factors": "{}",
+        "recording": "vm7",
         "status": "failed",
         "stage": "score",
         "error": "it broke",
