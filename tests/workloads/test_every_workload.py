@@ -27,6 +27,7 @@ from workloads.guest_load import GuestLoad
 from workloads.guest_trace import GuestTrace
 from workloads.hyperalloc import HyperAlloc
 from workloads.load_trace import LoadTrace
+from workloads.neonvm import NeonVM
 from workloads.parts.controller import Controller
 from workloads.parts.together import PartHost, Together
 from workloads.psi_governor import PsiGovernor
@@ -57,6 +58,7 @@ CLASSES: tuple[type[Workload], ...] = (
     GuestTrace,
     HyperAlloc,
     LoadTrace,
+    NeonVM,
     PsiGovernor,
     Scheduled,
     Steps,
@@ -297,6 +299,11 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (HyperAlloc, {"region": 13 * GIB, "device_block": 4 * MIB}, ["region"]),
     (HyperAlloc, {"duration": -1, "period": 0, "share": 1.5}, ["share", "period", "duration"]),
     (LoadTrace, {"path": "/nowhere/at-all.csv"}, ["path"]),
+    (NeonVM, {"minimum": 8}, ["maximum"]),
+    (NeonVM, {"unit": GIB + MIB, "region": 7 * GIB}, ["unit"]),
+    (NeonVM, {"region": 6 * GIB, "window": 6, "wish_valid": 0.5}, ["wait", "wish_valid", "region"]),
+    (NeonVM, {"wait": 57, "maximum": 1 << 20, "host_use": [[0.0, GIB]]}, ["maximum", "wait", "host_use"]),
+    (NeonVM, {"host_memory": GIB, "host_use": [[5.0, GIB], [5.0, 0]]}, ["host_use"]),
     (LoadTrace, {"path": "x.csv", "speed": 0, "tick": -1}, ["speed", "tick"]),
     (PsiGovernor, {"minimum": GIB, "maximum": GIB, "grow_below": 1.5}, ["maximum", "grow_below"]),
     (PsiGovernor, {"shrink_above": 0.2, "unaligned": "down", "region": GIB}, ["shrink_above", "unaligned", "region"]),

@@ -1,8 +1,8 @@
 """NeonVM's autoscaler-agent: from goals to requests, each of which takes its time and may be denied.
 
-Sizes are in compute units. Growing needs the permit of the scheduler's plugin, then a request to NeonVM; shrinking needs
-the consent of the vm-monitor in the guest, one unit at a time, then a request to NeonVM. The agent believes that the
-guest has what NeonVM was asked for, once that was taken: whether the guest reaches it, it does not see.
+Sizes are in compute units. Growing needs the permit of the scheduler's plugin, then a request to NeonVM; shrinking
+needs the consent of the vm-monitor in the guest, one unit at a time, then a request to NeonVM. The agent believes that
+the guest has what NeonVM was asked for, once that was taken: whether the guest reaches it, it does not see.
 
 Source: neondatabase/autoscaling at a4bce09 (2025-09-23), pkg/agent/core/state.go.
 """
@@ -84,27 +84,23 @@ class Agent:
         while self._take_answers(now_us) | self._make_requests(now_us):
             pass
 
-    def next_us(self, now_us: int) -> int | None:
-        """Return when there is something to do next if the goal stays as it is."""
-        return min((at for at in self._moments(now_us) if at > now_us), default=None)
+    def next_us(self, now_us: int, *, wishes: bool) -> int | None:
+        """Return when there is something to do next, the goal staying as it is; ``wishes``: the monitor's go on."""
+        return min((at for at in self._moments(wishes=wishes) if at > now_us), default=None)
 
-    def _moments(self, now_us: int) -> Iterator[int]:
+    def _moments(self, *, wishes: bool) -> Iterator[int]:
         requests = (self._plugin, self._neonvm, self._grown, self._shrunk)
         yield from (request.done_us for request in requests if request is not None)
-        yield from (at for at in (self._wish_ends(), self._denial_ends()) if at is not None)
+        if self._wish is not None and not wishes:
+            yield self._wish.at_us + self._waits.wish_us
+        if self._denied is not None:
+            yield self._denied.at_us + self._waits.denied_shrink_us
         if self._plugin is None and self._last_plugin is not None and self._last_plugin.units > self._permit:
             yield self._last_plugin.at_us + self._waits.denied_growth_us
         if self._neonvm_failed_us is not None:
             yield self._neonvm_failed_us + self._waits.failed_us
-        del now_us
 
     # What is wanted --------------------------------------------------------------------------------------------------
-
-    def _wish_ends(self) -> int | None:
-        return None if self._wish is None else self._wish.at_us + self._waits.wish_us
-
-    def _denial_ends(self) -> int | None:
-        return None if self._denied is None else self._denied.at_us + self._waits.denied_shrink_us
 
     def _desired(self, now_us: int) -> int:
         goal = self.goal

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sim.units import MICROSECONDS, MIB
+from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,7 @@ def true_working_set(series: Sequence[int], *, first: int, window: int, steepest
 def highest_ahead(series: Sequence[int], ahead: float) -> float:
     """Return the most that would be reached if any rise of the ``series`` went on for ``ahead`` values more."""
     highest: float = series[0]
-    for before, value in zip(series, series[1:], strict=False):
+    for before, value in pairwise(series):
         after = max(before, value)
         highest = max(highest, after + (after - before) * ahead)
     return highest
@@ -135,6 +136,11 @@ class FileCache:
                 at -= 1
             sizes.append(self._changes[at][1])
         return sizes
+
+    @property
+    def last(self) -> int | None:
+        """Bytes of page cache at the last reading."""
+        return None if self._last is None else self._last[1]
 
     @property
     def settled(self) -> bool:

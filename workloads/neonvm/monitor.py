@@ -1,4 +1,4 @@
-"""Neon's vm-monitor in the guest: it refuses to have memory taken that programs use, and asks for more when it is short.
+"""Neon's vm-monitor in the guest: it refuses to have memory taken that programs use, and asks for more when short.
 
 Source: neondatabase/neon, libs/vm_monitor/src at 90c0113 (runner.rs: thresholds, when it asks) and c3302ad (cgroup.rs:
 how often it samples, and the average).
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """When the monitor finds memory short: times in microseconds, sizes in bytes."""
+    """When the monitor finds memory short: times in microseconds, multiples of ``sample_us``, sizes in bytes."""
 
     sample_us: int
     samples: int
@@ -39,6 +39,7 @@ class Monitor:
         self._changes: deque[tuple[int, int]] = deque()
         """Samples (microsecond, bytes) that differ from the one before."""
         self._mean = 0
+        self._seen_us = 0
         self.asked_us: int | None = None
         """When it asked for more the last time."""
 
@@ -51,14 +52,19 @@ class Monitor:
         """Whether memory is short; then it goes on asking for more."""
         return self._mean >= self._threshold
 
+    @property
+    def asks_next_us(self) -> int:
+        """When it asks for more next, if memory is short then."""
+        soonest = self._seen_us + self._limits.sample_us
+        return soonest if self.asked_us is None else max(soonest, self.asked_us + self._limits.ask_every_us)
+
     def catch_up(self, now_us: int) -> bool:
-        """Make up for the samples before ``now_us`` that were left out; whether it has asked for more in one of them."""
-        if self.asked_us is None or not self.short:
+        """Make up for the samples that were left out before ``now_us``; whether it has asked for more in any."""
+        first, last = self.asks_next_us, now_us - self._limits.sample_us
+        if not self.short or last < first:
             return False
-        step = -(-self._limits.ask_every_us // self._limits.sample_us) * self._limits.sample_us
-        times = (now_us - self._limits.sample_us - self.asked_us) // step
-        self.asked_us += max(0, times) * step
-        return times > 0
+        self.asked_us = first + (last - first) // self._limits.ask_every_us * self._limits.ask_every_us
+        return True
 
     def sample(self, now_us: int, anonymous: int) -> bool:
         """Take a sample; whether it asks for more now."""
@@ -68,10 +74,11 @@ class Monitor:
         while len(self._changes) > 1 and self._changes[1][0] <= oldest:
             self._changes.popleft()
         self._mean = self._mean_of(now_us)
-        if not self.short or (self.asked_us is not None and now_us < self.asked_us + self._limits.ask_every_us):
-            return False
-        self.asked_us = now_us
-        return True
+        asks = self.short and (self.asked_us is None or now_us >= self.asked_us + self._limits.ask_every_us)
+        self._seen_us = now_us
+        if asks:
+            self.asked_us = now_us
+        return asks
 
     def _mean_of(self, now_us: int) -> int:
         """Return the mean of the last samples up to ``now_us``."""

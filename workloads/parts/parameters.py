@@ -65,7 +65,7 @@ class DeviceBlock(Size):
 Block = Annotated[int, DeviceBlock(), "block size of the device; all sizes are multiples of it"]
 
 
-def check_multiples(check: Checker, unit: int, **sizes: int) -> None:
+def check_multiples(check: Checker, unit: int, /, **sizes: int) -> None:
     """Find fault with those of ``sizes``, good by themselves, that are no multiples of ``unit`` bytes."""
     for name, size in sizes.items():
         if check.good(name):
