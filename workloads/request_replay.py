@@ -24,7 +24,7 @@ from sim.units import seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.parameters import LONGEST_US
 from workloads.parts.request import Request
-from workloads.parts.request_log import read_request_log
+from workloads.parts.request_log import RequestLog, read_request_log
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -35,20 +35,23 @@ SHIPPED: Final = ("neonvm-pr705", "sail-2026")
 """Logs that come with the program."""
 
 _MOST_REPEATS: Final = 1_000_000
+_TAIL: Final = 60.0
 
 
 class RequestReplay(Workload):
-    """Makes the requests of a log, each at its time divided by ``speed``, whatever the guest does.
+    """Makes the requests of a log, CSV or JSONL, each at its time divided by ``speed``, whatever the guest does.
 
-    With ``repeat`` the log is gone through again, each time ``tail`` seconds after its last request. What it leaves
-    plugged stays plugged in between: a virtio-mem device is set to its first requested size again instead of being
-    attached anew, a DIMM or dax device is not plugged a second time.
+    With ``repeat`` the log is gone through again, each time ``tail`` seconds after its last request, or where it ends.
+    What it leaves plugged stays plugged in between: a virtio-mem device is set to its first requested size again
+    instead of being attached anew, a DIMM or dax device is not plugged a second time.
 
-    Nothing is random here. Raises ParameterError with all faults of the log at once, with line numbers.
+    The log of a run, replayed on the same machine under the same policy and seed, gives the same events again. Nothing
+    is random here. Raises ParameterError with all faults of the log at once, with line numbers.
     """
 
     name: ClassVar[str] = "request-replay"
-    summary: ClassVar[str] = "replays a log of host requests: a shipped one or a CSV file"
+    summary: ClassVar[str] = "replays a log of host requests: a shipped one, a CSV or a JSONL file"
+    ends_run: ClassVar[bool] = True
 
     @checked
     def __init__(
@@ -56,10 +59,14 @@ class RequestReplay(Workload):
         check: Checker,
         *,
         log: Annotated[str | None, Word(SHIPPED), "a shipped log; give this or path"] = None,
-        path: Annotated[str | None, FilePath(), "a CSV file of requests (docs/logs.md); give this or log"] = None,
+        path: Annotated[str | None, FilePath(), "a file of requests (docs/logs.md); give this or log"] = None,
         repeat: Annotated[int, Whole(1, _MOST_REPEATS), "how often the log is gone through"] = 1,
         speed: Annotated[float, Number(1e-6, 1e6), "times as fast as logged"] = 1.0,
-        tail: Annotated[float, Seconds(), "simulated time after the last request, each time"] = 60.0,
+        tail: Annotated[
+            float | None,
+            Seconds(),
+            "simulated time after the last request, each time; by itself 60 if the log has no end",
+        ] = None,
     ) -> None:
         if (log is None) == (path is None):
             shipped = ", ".join(SHIPPED)
@@ -67,44 +74,60 @@ class RequestReplay(Workload):
         check.done()
         self._repeat = repeat
         self._speed = speed
-        self._requests = _shipped(log) if log is not None else read_request_log(Path(str(path)))
-        self._cycle_us = round(self._requests[-1].t_us / speed) + seconds_to_us(tail)
+        read = _shipped(log) if log is not None else read_request_log(Path(str(path)))
+        self._requests, self._stop = read.requests, read.stop
+        if read.end_us is None:
+            self._cycle_us = self._at(self._requests[-1].t_us) + seconds_to_us(_TAIL if tail is None else tail)
+        else:
+            self._cycle_us = self._at(read.end_us)
+            if tail is not None:
+                check.fault("tail", f"the log has an end, at {us_to_seconds(read.end_us):g} s")
         if self._cycle_us * repeat > LONGEST_US:
             check.fault("repeat", f"makes the run longer than {SECONDS_LIMIT} seconds")
 
+    def _at(self, t_us: int) -> int:
+        """Return the microsecond of a pass at which is what was logged at ``t_us``."""
+        return round(t_us / self._speed) if self._speed != 1.0 else t_us
+
     def duration(self) -> float:
-        """Seconds of simulated time: every pass through the log with its tail."""
+        """Seconds of simulated time: every pass through the log with its tail, or to its end."""
         return us_to_seconds(self._cycle_us * self._repeat)
 
     def node_capacity(self) -> Iterable[int]:
-        """The nodes that the log plugs devices into."""
-        return sorted({request.spec.node for request in self._requests if request.spec is not None})
+        """The nodes that the log plugs devices into, or runs loads on."""
+        asked = [request for request in self._requests if not request.refused]
+        return sorted({request.node if request.spec is None else request.spec.node for request in asked} or {0})
 
     def needs_dimms(self) -> bool:
         """Where the log plugs one."""
-        return any(isinstance(request.spec, DimmSpec) for request in self._requests)
+        return any(isinstance(request.spec, DimmSpec) and not request.refused for request in self._requests)
 
     def needs_kernel(self) -> str | None:
         """Linux 7.3 where the log writes to the state of a dax device."""
         return "7.3" if any(request.op == "state" for request in self._requests) else None
 
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
-        """Make the requests of every pass."""
+        """Make the requests of every pass, those of one turn in one go."""
         env = host.env
-        now = 0
+        at, now = (0, 0), 0
         for t_us, request in self.timeline():
-            if t_us > now:
+            if t_us > now or (request.t_us, request.turn) != at:
                 yield env.timeout(t_us - now)
-                now = t_us
+            at, now = (request.t_us, request.turn), t_us
+            if request.op == "stop":
+                return
             request.ask(host)
+        yield env.timeout(self._cycle_us * self._repeat - now)
 
     def timeline(self) -> Iterator[tuple[int, Request]]:
-        """Yield every request with the microsecond at which it is made."""
+        """Yield every request with the microsecond at which it is made, and the log's own end if that comes first."""
         later = self._again()
         for number in range(self._repeat):
             start = number * self._cycle_us
             for request in later if number else self._requests:
-                yield start + round(request.t_us / self._speed), request
+                yield start + self._at(request.t_us), request
+        if self._stop is not None:
+            yield (self._repeat - 1) * self._cycle_us + self._at(self._stop.t_us), self._stop
 
     def _again(self) -> list[Request]:
         """Return the requests of a pass that follows another one."""
@@ -125,6 +148,6 @@ class RequestReplay(Workload):
         return requests
 
 
-def _shipped(name: str) -> list[Request]:
+def _shipped(name: str) -> RequestLog:
     with as_file(files("workloads") / "data" / f"{name}.csv") as path:
         return read_request_log(path, "log")

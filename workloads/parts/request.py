@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workloads.parts.demand import write_drop_caches
+
 if TYPE_CHECKING:
     from sim.devices.specs import DeviceSpec
     from workloads.contract import Host
@@ -14,8 +16,11 @@ if TYPE_CHECKING:
 class Request:
     """One request: ``op`` for ``device`` at ``t_us`` microseconds.
 
-    ``spec`` describes the device of a plug, ``size`` is the requested size or the demand in bytes, ``kind`` the kind of
-    load of a demand, ``state`` the word for a dax device's ``state``; each is empty with other operations.
+    ``spec`` describes the device of a plug, ``size`` is the requested size or the demand in bytes, ``wanted`` what a
+    load would use if it could (None: as much), ``kind`` its kind and ``node`` where it runs, ``state`` the word for a
+    dax device's ``state`` or what is written to ``drop_caches``; each is empty with other operations. ``turn`` counts
+    how often the guest has come to the end of what it does at that microsecond, so that requests of one turn are made
+    in one go. ``refused``: the host, or the guest, has said no, or will.
     """
 
     t_us: int
@@ -25,16 +30,23 @@ class Request:
     size: int = 0
     kind: str = ""
     state: str = ""
+    wanted: int | None = None
+    node: int = 0
+    turn: int = 0
+    refused: bool = False
 
     def ask(self, host: Host) -> None:
         """Make the request."""
         if self.op == "resize":
             host.resize(self.device, self.size)
         elif self.op == "demand":
-            host.set_demand(self.device, self.kind, self.size)
+            host.set_demand(self.device, self.kind, self.size, wanted=self.wanted, node=self.node)
         elif self.op == "state":
             host.set_dax_state(self.device, self.state)
+        elif self.op == "drop-caches":
+            write_drop_caches(host, int(self.state))
         elif self.spec is not None:
             host.plug(self.spec)
         else:
-            {"unplug": host.unplug, "unbind": host.unbind, "bind": host.bind}[self.op](self.device)
+            verbs = {"unplug": host.unplug, "keep": host.keep, "unbind": host.unbind, "bind": host.bind}
+            verbs[self.op](self.device)

@@ -13,7 +13,7 @@ from sim.devices.specs import DaxSpec, VirtioMemSpec
 from sim.faults import shown, unknown_name
 from sim.plugins.parameters import Checker
 from sim.units import MIB, format_size
-from workloads.parts.request_log import RequestReader
+from workloads.parts.request_reader import RequestReader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
