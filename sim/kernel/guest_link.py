@@ -131,6 +131,8 @@ class GuestLink(CoreListener):
         self._times = array("q")
         self._samples = array("q")
         self.killed: set[str] = set()
+        self._kinds: dict[str, str] = {}
+        """Kinds of the loads that use something, by name."""
         self._kernel_demand = array("q")
         self._rounded = 0
         self._most_zones = 3 * len({zone.node for zone in present})
@@ -184,10 +186,17 @@ class GuestLink(CoreListener):
             return False
         self._catch_up()
         unit = 1 if DemandKind(kind).in_pieces else self._page_size
-        try:
-            served = self._use(name, kind, amount // unit, node)
-        except ValueError:  # the name is another kind's
+        units = amount // unit
+        if units and self._kinds.get(name, kind) != kind:
             return False
+        try:
+            served = self._use(name, kind, units, node)
+        except ValueError:  # what the guest had at boot has the name
+            return False
+        if units:
+            self._kinds[name] = kind
+        else:
+            self._kinds.pop(name, None)
         self._wishes.wish(name, DemandKind(kind), max(amount, wanted or 0) // unit)
         self._after_a_change()
         return served

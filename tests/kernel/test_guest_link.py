@@ -63,6 +63,15 @@ def test_every_kind_of_demand(kind: str, amount: int, what: str, units: int, use
     assert sum(z.user + z.kernel for z in link.model.zones.values()) == 0
 
 
+def test_a_load_that_uses_something_takes_no_other_kind_be_it_of_less() -> None:
+    link, _ = linked()
+    assert link.set_demand("x", "page-cache", 100 * MIB)
+    assert not link.set_demand("x", "processes", 7)
+    assert (link.model.loads["x"].units, link.model.loads["x"].kind.value) == (25600, "page cache")
+    assert link.set_demand("x", "page-cache", 0)
+    assert link.set_demand("x", "processes", 7)
+
+
 def test_workloads_and_the_guest_have_the_same_words_for_demand() -> None:
     assert sorted(KINDS) == sorted(DemandKind)
     assert set(PIECE_KINDS) == {kind for kind in DemandKind if kind.in_pieces}

@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.places import ROOT
 from workloads.load_trace import LoadTrace
 from workloads.parts.demand import KINDS
-from workloads.parts.request_log import KINDS as DEVICES
-from workloads.parts.request_log import OPS, OPTIONAL, REQUIRED
+from workloads.parts.request_columns import COLUMNS, DEVICE_KINDS, OPS, USED
 from workloads.request_replay import RequestReplay
 
 if TYPE_CHECKING:
@@ -21,9 +18,25 @@ PAGE = (ROOT / "docs" / "logs.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```text\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("words", [OPS, DEVICES, (*REQUIRED, *OPTIONAL), KINDS], ids=["op", "device", "column", "load"])
-def test_every_word_of_a_log_is_described(words: tuple[str, ...]) -> None:
-    assert [word for word in words if f"`{word}`" not in PAGE] == []
+def tables() -> tuple[str, str]:
+    """What the page says of operations and columns, which follows from the code."""
+    operations = ["| `op` | what happens |", "| --- | --- |", *(f"| `{op}` | {what} |" for op, what in OPS.items())]
+    columns = ["| column | unit | meaning | with |", "| --- | --- | --- | --- |"]
+    for column in COLUMNS:
+        ops = "any" if column.ops == tuple(OPS) else ", ".join(f"`{op}`" for op in column.ops)
+        ops = "what is asked of a device or the guest" if len(column.ops) == len(USED) - 3 else ops
+        kinds = "" if column.kinds == DEVICE_KINDS else f" of {' or '.join(column.kinds)}"
+        columns.append(f"| `{column.name}` | {column.unit} | {column.meaning} | {ops}{kinds} |")
+    return "\n".join(operations), "\n".join(columns)
+
+
+def test_operations_and_columns_are_described_as_the_code_has_them() -> None:
+    for table in tables():
+        assert table in PAGE, table
+
+
+def test_every_kind_of_load_is_described() -> None:
+    assert [kind for kind in KINDS if f"`{kind}`" not in PAGE] == []
 
 
 def test_the_log_of_requests_can_be_replayed(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.support.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls
+from workloads.parts.request_columns import OPS
 from workloads.parts.request_log import __doc__ as format_text
 from workloads.parts.table import MOST_FAULTS
 from workloads.request_replay import SHIPPED, RequestReplay
@@ -102,8 +103,7 @@ def test_all_faults_at_once_with_their_lines(tmp_path: Path) -> None:
         ", line 4: block_bytes: must be empty with a dimm device, but is '2MiB'",
         ", line 4: size_bytes: is needed with plug",
         ", line 5: t_s: must be a number of seconds, but is 'soon'",
-        ", line 5: op: unknown word 'grow'. Valid: attached, bind, demand, drop-caches, end, keep, plug, resize, state, "
-        "stop, unbind, unplug",
+        f", line 5: op: unknown word 'grow'. Valid: {', '.join(sorted(OPS))}",
         ", line 7: device: 'dimm9' is not plugged",
         ", line 8: t_s: must not be before the row above (2), but is '1.5'",
         ", line 9: has 4 fields, but there are 9 columns",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.devices.specs import DAX_STATES, MOST_DIMM_SLOTS, DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec, span
 from sim.faults import shown
-from sim.pages import SMALLEST_PAGE
+from sim.pages import PAGE_SIZES, SMALLEST_PAGE
 from sim.plugins.parameter_types import Size, Whole
 from sim.units import MIB, format_size
 from workloads.parts.demand import BYTE_KINDS
@@ -187,7 +187,7 @@ class RequestReader:
         amount = fields.size("size_bytes", Size(zero=True))
         wanted = fields.size("wanted_bytes", Size(zero=True)) if fields.text("wanted_bytes") else None
         if fields.check.good("kind", "size_bytes") and not refused:
-            uses = amount >= (SMALLEST_PAGE if kind in BYTE_KINDS else 1)
+            uses = amount >= (PAGE_SIZES[-1] if kind in BYTE_KINDS else 1)  # less may be no page
             before, used = self._loads.get(device, (kind, False))
             if before != kind and used and uses:
                 fields.check.fault("kind", f"{shown(device)} is {before} in a row above, and cannot be {kind}")
