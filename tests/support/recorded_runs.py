@@ -36,7 +36,6 @@ from workloads.parts.recording import Recorded
 from workloads.parts.request_writer import csv_lines, jsonl_lines
 from workloads.parts.together import Together
 from workloads.random_mix import RandomMix
-from workloads.reactive_growth import ReactiveGrowth
 from workloads.request_replay import RequestReplay
 from workloads.steps import Steps
 from workloads.virtio_mem_resize import VirtioMemResize
@@ -199,7 +198,7 @@ def controllers() -> list[type[Controller]]:
 
 def beside_demand(cls: type[Controller], number: int) -> Workload:
     """Return a controller, as it is by default, together with what it looks at."""
-    return Together(parts=[cls(**OPTIONS.get(cls.name, {})), demand(dice(number))])
+    return Together(parts=[cls(**OPTIONS.get(cls.name, {})), demand(dice(number))], names=[cls.name, "größer, ja"])
 
 
 def workloads(random: Random, folder: Path, kernel: tuple[int, int]) -> dict[str, Callable[[], Workload]]:
@@ -234,10 +233,6 @@ def workloads(random: Random, folder: Path, kernel: tuple[int, int]) -> dict[str
             ]
         ),
         "request-replay": lambda: RequestReplay(log="sail-2026", speed=3.0),
-        "reactive-growth": lambda: Together(
-            parts=[ReactiveGrowth(duration=120.0, shrink_above=2 * GIB, hold=10.0), demand(dice(draw))],
-            names=["grows", "größer, ja"],
-        ),
     }
     for cls in controllers():
         choices[cls.name] = partial(beside_demand, cls, draw)
@@ -272,7 +267,7 @@ def case(number: int, folder: Path) -> Case:
         (Timing(), Timing.instant(), PROFILES["qemu-bare"].timing(), Timing(dimm_add=250_000, virtio_mem_plug=250_000))
     )
     guest = None
-    if kind in {cls.name for cls in controllers()} | {"reactive-growth", "guest-load"} or random.random() < 0.7:
+    if kind in {cls.name for cls in controllers()} | {"guest-load"} or random.random() < 0.7:
         guest = GuestSpec(sample_every=random.choice((0.0, 0.5)), draw=random.random() < 0.3)
     about = f"run {number}: {kind} on Linux {series}, {'a guest' if guest else 'no guest'}"
     return Case(machine, random.choice(POLICIES), choices[kind], number, number % 3, timing, guest, about)
