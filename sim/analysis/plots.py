@@ -355,13 +355,27 @@ def figures(store: ResultStore, policies: Sequence[str] = (), bound: str | None 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``figure`` as ``stem`` with .png and .svg, the same bytes every time, and return the two paths."""
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
-    with styled():
-        figure.savefig(paths[0], metadata={"Software": None})
-        with matplotlib.rc_context({"figure.constrained_layout.use": False}):
-            # What the first drawing has laid out stays; a figure with an engine would be drawn twice.
-            figure.set_layout_engine(None)
-            figure.savefig(paths[1], metadata={"Date": None})
+    save_as(figure, paths[0])
+    _save_drawn(figure, paths[1])
     return paths
+
+
+def save_as(figure: Figure, path: Path) -> None:
+    """Write ``figure`` as ``path``, which ends in .png or .svg, the same bytes every time."""
+    with styled():
+        if path.suffix == ".png":
+            figure.savefig(path, metadata={"Software": None})
+        else:
+            figure.draw_without_rendering()
+            _save_drawn(figure, path)
+
+
+def _save_drawn(figure: Figure, path: Path) -> None:
+    """Write ``figure``, which was drawn before, as SVG."""
+    with styled(), matplotlib.rc_context({"figure.constrained_layout.use": False}):
+        # What the first drawing has laid out stays; a figure with an engine would be drawn twice.
+        figure.set_layout_engine(None)
+        figure.savefig(path, metadata={"Date": None})
 
 
 def save_all(store: ResultStore, folder: Path, policies: Sequence[str] = (), bound: str | None = None) -> list[Path]:

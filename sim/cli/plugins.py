@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sim.cli.console import standard_console
+from sim.cli.describe import describe
+
+_LIST: Final = "list"
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,10 +32,28 @@ def policies(names: tuple[str, ...], *, as_json: bool) -> None:
     _show(POLICY, names, as_json=as_json)
 
 
-@click.command()
+class _ListOrMore(click.Group):
+    """A command with sub-commands that lists where none is called."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what is no sub-command for what is to be listed."""
+        if args[:1] not in ([name] for name in (*self.commands, *ctx.help_option_names)):
+            args = [_LIST, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ListOrMore)
+def workloads() -> None:
+    """List the workloads, or describe a demand trace that one could play.
+
+    "memhp-sim workloads NAME" lists only that one.
+    """
+
+
+@workloads.command(_LIST)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def workloads(names: tuple[str, ...], *, as_json: bool) -> None:
+def _list_workloads(names: tuple[str, ...], *, as_json: bool) -> None:
     """List the workloads (or only those NAMEd), with parameters, defaults and units.
 
     A NAME may also be path/to/file.py:Class.
@@ -40,6 +61,9 @@ def workloads(names: tuple[str, ...], *, as_json: bool) -> None:
     from sim.plugins.lookup import WORKLOAD
 
     _show(WORKLOAD, names, as_json=as_json)
+
+
+workloads.add_command(describe)
 
 
 def _show(kind: Kind, names: tuple[str, ...], *, as_json: bool) -> None:

@@ -86,7 +86,7 @@ class Plain:
         if pa.types.is_timestamp(column.type):
             dates: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
             return dates
-        times = column.to_numpy() * self._columns.time_unit_us
+        times: npt.NDArray[np.float64] = column.to_numpy() * self._columns.time_unit_us
         if not np.all(np.abs(times) < LATEST_US):  # what is no number fails this as well
             raise NotPlainError("a time that cannot be")
         return np.rint(times).astype(np.int64)

@@ -89,12 +89,12 @@ def lines(chunks: Iterator[bytes], faults: TraceFaults) -> Iterator[tuple[int, s
 
 def _line(raw: bytes, count: int, faults: TraceFaults) -> str | None:
     where = f"line {count}"
-    if len(raw) > LONGEST_LINE:
-        faults.refuse(f"is longer than {LONGEST_LINE:,} bytes", where)
     if count == 1 and raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         faults.refuse("is text in UTF-16; save it as UTF-8", where)
     if b"\0" in raw:
         faults.refuse("holds a zero byte: it is no text in UTF-8", where)
+    if len(raw) > LONGEST_LINE:
+        faults.refuse(f"is longer than {LONGEST_LINE:,} bytes", where)
     try:
         text = raw.decode("utf-8-sig" if count == 1 else "utf-8").strip(" \r")
     except UnicodeDecodeError as error:

@@ -1,0 +1,179 @@
+"""``memhp-sim workloads describe``: what is in a demand trace, before anything is simulated."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sim.traces.samples import QUANTITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from sim.traces.summary import Summary
+
+_PICTURES: Final = (".png", ".svg")
+
+
+def _quantity_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each quantity."""
+    for name, meaning in reversed(list(QUANTITIES.items())):
+        option = click.option(
+            f"--{name.replace('_', '-')}", name, metavar="COLUMN[:UNIT]", help=f"{meaning[0].upper()}{meaning[1:]}."
+        )
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--time", "time", metavar="COLUMN[:UNIT]", help="When; UNIT: seconds of a 1, or iso-8601 for dates.")
+@click.option("--series", "series", metavar="COLUMN", multiple=True, help="What tells series apart; several times too.")
+@_quantity_options
+@click.option("--columns", "columns", metavar="TOML", help="The whole mapping, as an experiment file has it.")
+@click.option("--workload", metavar="LABEL", help="Which workload of an experiment file.")
+@click.option("--path", "path", type=click.Path(path_type=Path), help="The trace, instead of the experiment file's.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: sizes in bytes, times in seconds.")
+@click.option("--plot", "plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw it: FILE.png or FILE.svg.")
+def describe(
+    file: Path,
+    *,
+    time: str | None,
+    series: tuple[str, ...],
+    columns: str | None,
+    workload: str | None,
+    path: Path | None,
+    as_json: bool,
+    plot: Path | None,
+    **quantities: str | None,
+) -> None:
+    """Describe a demand trace: series, span, steps, how large it is, how much it changes, what is missing.
+
+    FILE is a trace (CSV, also gzip or zstd, Parquet, or JSON of Prometheus) whose columns are mapped by options, such
+    as --time t_s --series vm --user use_mib:1MiB, or an experiment file, one of whose workloads reads a trace.
+    """
+    from sim.traces.opening import open_trace
+    from sim.traces.summary import summarize
+
+    if plot is not None and plot.suffix not in _PICTURES:
+        raise click.UsageError(f"--plot writes {' or '.join(_PICTURES)}, but got {plot.name}")
+    given = {name: text for name, text in {"time": time, **quantities}.items() if text is not None}
+    if file.suffix == ".toml":
+        if given or series or columns:
+            raise click.UsageError("an experiment file says which column is what: leave those options out")
+        file, mapping = _of_experiment(file, workload, path)
+    elif workload or path:
+        raise click.UsageError("--workload and --path are for experiment files")
+    else:
+        mapping = _of_options(given, series, columns)
+        if not mapping:
+            raise click.UsageError(_help(file))
+    summary = summarize(open_trace(file, mapping))
+    if as_json:
+        click.echo(json.dumps({"file": str(file), **summary.as_json()}, indent=2))
+    else:
+        _print(summary, file)
+    if plot is not None:
+        _draw(summary, file, plot)
+
+
+def _of_options(given: Mapping[str, str], series: tuple[str, ...], columns: str | None) -> dict[str, Any]:
+    """Return the mapping that the options say. Raises InputError with what is wrong in it."""
+    from sim.faults import Faults
+    from workloads.parts.trace_columns import COLUMNS
+
+    if columns is not None:
+        if given or series:
+            raise click.UsageError("--columns is the whole mapping: leave the options of single columns out")
+        text = columns.strip()
+        try:
+            table: Any = tomllib.loads(f"columns = {text if text.startswith('{') else f'{{ {text} }}'}")["columns"]
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            example = "{ time = 't_s', series = 'vm', user = { column = 'use_mib', unit = '1MiB' } }"
+            raise click.UsageError(f"--columns is not TOML: {error}; right would be {example}") from None
+    else:
+        table = {name: _column(name, text) for name, text in given.items()}
+        if series:
+            table["series"] = list(series)
+    faults = Faults("columns")
+    converted = COLUMNS.convert(table, faults)
+    faults.raise_if_any("columns")
+    return converted  # type: ignore[return-value]  # a table without faults
+
+
+def _column(name: str, text: str) -> dict[str, Any]:
+    column, colon, unit = text.rpartition(":")
+    if not colon:
+        return {"column": text}
+    if name != "time":
+        return {"column": column, "unit": unit}
+    if unit == "iso-8601":
+        return {"column": column, "form": unit}
+    try:
+        return {"column": column, "unit": float(unit)}
+    except ValueError:
+        raise click.UsageError(f"--time: {unit!r} is no number of seconds, and not iso-8601") from None
+
+
+def _of_experiment(file: Path, workload: str | None, path: Path | None) -> tuple[Path, dict[str, Any]]:
+    """Return the trace that a workload of the experiment reads, and its mapping."""
+    from sim.cli.main import BadInput
+    from sim.experiment.reading import read_toml
+    from sim.faults import Faults, unknown_name
+    from workloads.parts.trace_columns import COLUMNS
+
+    readers = {label: table for label, table in _workloads(read_toml(file)) if "columns" in table}
+    if not readers:
+        raise BadInput(f"{file}: no workload in it reads a demand trace (none has columns)")
+    if workload is not None and workload not in readers:
+        raise BadInput(f"{file}: {unknown_name('workload', workload, readers)}")
+    if workload is None and len(readers) > 1:
+        raise BadInput(f"{file}: several workloads read a demand trace; choose one by --workload: {', '.join(readers)}")
+    label = workload or next(iter(readers))
+    table = readers[label]
+    faults = Faults(label)
+    mapping = COLUMNS.convert(table["columns"], faults.below("columns"))
+    if path is None and not (isinstance(table.get("path"), str) and table["path"]):
+        faults.below("path").add("is missing; it can be given by --path")
+    faults.raise_if_any(str(file))
+    return path or file.parent / table["path"], mapping  # type: ignore[return-value]  # a table without faults
+
+
+def _workloads(tables: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each workload's label and table, parts of several together among them, as far as they are tables at all."""
+    listed = tables.get("workloads", ())
+    for table in listed if isinstance(listed, (list, tuple)) else (listed,):
+        if isinstance(table, dict):
+            together = table.get("together", ())
+            parts = [each for each in together if isinstance(each, dict)] if isinstance(together, tuple) else []
+            for each in (table, *parts):
+                yield str(each.get("label") or table.get("label") or each.get("name", "?")), each
+
+
+def _help(file: Path) -> str:
+    """Say which columns the file has, if that can be told, and how they are mapped."""
+    from sim.traces.columns_of import columns_of
+
+    names = columns_of(file)
+    has = f"; {file.name} has {', '.join(names)}" if names else ""
+    return f"which column is what? Say for example: --time t_s --series vm --user use_mib:1MiB{has}"
+
+
+def _print(summary: Summary, file: Path) -> None:
+    from sim.cli.console import standard_console
+    from sim.cli.trace_screen import print_summary
+
+    print_summary(standard_console(), summary, str(file))
+
+
+def _draw(summary: Summary, file: Path, plot: Path) -> None:
+    from sim.analysis.plots import save_as, styled
+    from sim.analysis.trace_plot import plot_trace
+
+    with styled():
+        figure = plot_trace(summary, file.name)
+    save_as(figure, plot)

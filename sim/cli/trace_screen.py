@@ -1,0 +1,91 @@
+"""What a demand trace is like, on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from sim.cli.layout import Column, Row, table_lines
+from sim.traces.summary import CHANGE_SHARES, SHARES
+from sim.units import GIB, KIB, MIB, TIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from sim.traces.summary import Quantity, Summary
+
+
+def print_summary(console: Console, summary: Summary, file: str) -> None:
+    """Print ``summary`` of ``file``: a paragraph on series and times, and a table of quantities."""
+    console.print(Text(file, style="bold"), soft_wrap=False)
+    for sentence in _about(summary):
+        console.print(sentence, soft_wrap=False)
+    console.print()
+    columns = list(_columns(summary))
+    rows = [Row(name, Text(name)) for name in summary.quantities]
+    for line in table_lines(columns, rows, console.width):
+        console.print(line, soft_wrap=True)
+    console.print()
+    console.print(
+        "Changes are from one sample of a series to its next, whichever way. Quantiles are exact to a thousandth.",
+        style="dim",
+    )
+
+
+def _about(summary: Summary) -> Iterator[str]:
+    yield f"{summary.series:,} series, {summary.samples:,} samples, over {_time(summary.span_s)}"
+    if summary.shortest_s < summary.span_s:
+        yield f"the shortest series: {_time(summary.shortest_s)}"
+    steps = summary.steps
+    if not steps.count:
+        yield "no series has more than one sample"
+        return
+    least, middle, most = (steps.quantile(share) / 1e6 for share in (0.0, 0.5, 1.0))
+    yield f"step: median {_time(middle)}, from {_time(least)} to {_time(most)}"
+    if summary.gaps:
+        gaps = f"{summary.gaps:,} gaps" if summary.gaps > 1 else "one gap"
+        yield f"{gaps} of more than two median steps, the longest {_time(summary.longest_gap_s)}"
+    else:
+        yield "no gap of more than two median steps"
+
+
+def _columns(summary: Summary) -> Iterator[Column]:
+    quantities = summary.quantities
+
+    def column(group: str, heading: str, cells: dict[str, str]) -> Column:
+        return Column(group, heading, {name: (Text(cell),) for name, cell in cells.items()})
+
+    for heading, share in SHARES.items():
+        cells = {name: _quantile(each, share) for name, each in quantities.items()}
+        yield column("level", heading, cells)
+    for heading, share in CHANGE_SHARES.items():
+        cells = {
+            name: _size(each.changes.quantile(share) if each.changes.count else None)
+            for name, each in quantities.items()
+        }
+        yield column("change", heading, cells)
+    yield column("samples", "missing", {name: f"{each.missing:,}" for name, each in quantities.items()})
+
+
+def _quantile(quantity: Quantity, share: float) -> str:
+    return _size(quantity.levels.quantile(share) if quantity.levels.count else None)
+
+
+def _size(size: float | None) -> str:
+    if size is None:
+        return "-"
+    for unit, scale in (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}" if size < 999.5 * scale else f"{size / scale:.0f} {unit}"
+    return f"{size:g} B"
+
+
+def _time(seconds: float) -> str:
+    """Return a time in the unit that suits it, exact enough for people."""
+    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.4g} {unit}"
+    return f"{seconds:.6g} s"

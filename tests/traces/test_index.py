@@ -1,0 +1,148 @@
+"""The index of a large trace: made once, found by content, safe to delete, and for many processes at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sim.faults import InputError
+from sim.traces import csv_exact, index, opening, splitting
+from sim.traces.csv_fast import read_fast
+from sim.traces.opening import open_trace
+from tests.support.places import ROOT
+from tests.traces.made import USE, csv_text, everything, plainly, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sim.traces.batches import Batch
+    from tests.traces.made import Row
+
+ROWS: list[Row] = [(f"vm{(7 * at) % 5}", float(at), at / 4) for at in range(200)]
+
+
+@pytest.fixture(autouse=True)
+def _small_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(splitting, "MOST_VALUES", 100)
+    monkeypatch.setattr(opening, "_WORTH_AN_INDEX", 1)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which files were read as CSV."""
+    found: list[str] = []
+
+    def reading(*given: Any) -> Iterator[Batch]:  # noqa: ANN401  passed on
+        found.append("read")
+        return read_fast(*given)
+
+    monkeypatch.setattr(opening, "read_fast", reading)
+    return found
+
+
+def indexes() -> list[str]:
+    return sorted(path.name for path in index.cache_folder().iterdir() if path.name != "hashes")
+
+
+def test_a_file_is_split_once_wherever_it_lies(tmp_path: Path, reads: list[str]) -> None:
+    first, second = written(tmp_path, csv_text(ROWS), "a.csv"), written(tmp_path, csv_text(ROWS), "b.csv")
+
+    assert everything(open_trace(first, USE)) == everything(open_trace(second, USE)) == plainly(ROWS)
+    assert reads == ["read"]
+    assert len(indexes()) == 1
+
+
+def test_another_content_or_mapping_is_split_anew(tmp_path: Path, reads: list[str]) -> None:
+    path = written(tmp_path, csv_text(ROWS))
+    open_trace(path, USE)
+    written(tmp_path, csv_text(ROWS[:-1]))
+
+    assert everything(open_trace(path, USE)) == plainly(ROWS[:-1])
+    open_trace(path, USE | {"free": "use"})
+    assert len(reads) == len(indexes()) == 3
+
+
+@pytest.mark.parametrize("damaged", [index._SERIES, splitting.SAMPLES])  # noqa: SLF001  the names of its files
+def test_a_damaged_index_is_made_again(tmp_path: Path, damaged: str) -> None:
+    path = written(tmp_path, csv_text(ROWS))
+    open_trace(path, USE)
+    (file,) = index.cache_folder().glob(f"*/{damaged}")
+    file.write_bytes(file.read_bytes()[:-40])
+
+    assert everything(open_trace(path, USE)) == plainly(ROWS)
+
+
+def test_without_a_cache_it_is_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "no folder").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no folder"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    path = written(tmp_path, csv_text(ROWS))
+
+    trace = open_trace(path, USE)
+    assert everything(trace) == plainly(ROWS)
+    assert len(list(tmp_path.glob("memhp-sim-trace-*"))) == 1
+    del trace
+    assert not list(tmp_path.glob("memhp-sim-trace-*"))
+
+
+def test_what_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_exact, "_AT_ONCE", 40)
+    path = written(tmp_path, csv_text(ROWS) + "vm0,300,x\n")
+
+    with pytest.raises(InputError, match="row 201 "):
+        open_trace(path, USE)
+    assert indexes() == []
+
+
+def test_the_content_of_a_file_that_has_settled_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, csv_text(ROWS))
+    monkeypatch.setattr(index, "_SETTLED_S", -1.0)
+    first = index.content_hash(path)
+    monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("hashed again"))
+
+    assert index.content_hash(path) == first
+    monkeypatch.undo()
+    os.utime(path, ns=(1, 1))
+    assert index.content_hash(path) == first
+
+
+def test_a_small_trace_that_has_settled_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]
+) -> None:
+    monkeypatch.setattr(index, "_SETTLED_S", -1.0)
+    monkeypatch.setattr(splitting, "MOST_VALUES", 10_000)
+    path = written(tmp_path, csv_text(ROWS))
+
+    assert open_trace(path, USE) is open_trace(path, USE)
+    assert reads == ["read"]
+    path.write_text(csv_text(ROWS[:50]), "utf-8")
+    assert everything(open_trace(path, USE)) == plainly(ROWS[:50])
+
+
+_OPEN = """
+import sys
+from pathlib import Path
+from sim.traces import opening, splitting
+splitting.MOST_VALUES, opening._WORTH_AN_INDEX = 100, 1
+trace = opening.open_trace(Path(sys.argv[1]), {"time": "t", "series": "vm", "user": {"column": "use", "unit": "1MiB"}})
+print(sum(int(some.values["user"].sum()) for name in trace.series for some in trace.samples(name)))
+"""
+
+
+def test_processes_may_split_the_same_file_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, csv_text(ROWS))
+    running = [
+        subprocess.Popen([sys.executable, "-c", _OPEN, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+
+    sums = {process.communicate()[0] for process in running}
+
+    assert sums == {f"{sum(round((use or 0) * (1 << 20)) for _, _, use in ROWS)}\n"}
+    assert len(indexes()) == 1
