@@ -317,11 +317,9 @@ class SubBlockMode:
             self.states.set(at, SBM_UNUSED)
             return self._per_block, 0
         mask = self.states.masks.get(at, self._full_mask)
-        if guest is None:
-            bits, moved = highest(mask, rest), 0
-        else:
-            bits, moved = self._ask_guest(guest, block, mask, rest)
+        bits, moved = (highest(mask, rest), 0) if guest is None else self._ask_guest(guest, block, mask, rest)
         if not bits and mask:
+            core.threads.tell()  # no row says so, but the guest may have let go of pageblocks all the same
             return 0, moved
         number = bits.bit_count()
         pages = number * self._sub_pages

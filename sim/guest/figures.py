@@ -101,10 +101,13 @@ class Figures:
         available = self._meminfo.available()  # first: watermarks are as they should be from then on
         share, size = parameters.pcp_adaptive_share, parameters.geometry.size
         nodes: dict[int, tuple[int, int]] = {}
-        reserved = 0
+        fragment = parameters.fragment_bytes // size
+        reserved = free_huge = 0
         for zone in self._zones.by_key.values():
             total, free = nodes.get(zone.node, (0, 0))
-            nodes[zone.node] = total + zone.managed, free + zone.free - zone.listed_pcp(share)
+            listed = zone.listed_pcp(share)
+            nodes[zone.node] = total + zone.managed, free + zone.free - listed
+            free_huge += zone.free_huge(listed, fragment)
             reserved += zone.reserved
         idle = sum(self._idle)
         # A smaller guest than those that were recorded uses less of everything.
@@ -133,6 +136,7 @@ class Figures:
             slab_unreclaimable=slab_unreclaimable,
             page_tables=page_tables,
             kernel_stacks=kernel_stacks,
+            free_huge=free_huge * size,
             nodes=by_node,
         )
 

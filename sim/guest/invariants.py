@@ -144,6 +144,8 @@ def _check_layout(name: str, zone: GuestZone, layout: Layout, loads: Collection[
     for block, pages in layout.used.items():
         plugged = layout.plugged[block]
         _hold(pages <= plugged, "GUEST-9", f"{name}: block {block}: {pages} user pages, {plugged} plugged")
+    touched = sum(layout.plugged.values())
+    _hold(touched == layout.nr_touched, "GUEST-9", f"{name}: {touched} touched pages, counter {layout.nr_touched}")
     for block in layout.without_room():
         space = layout.space(block)
         pageblock = zone.pageblocks.pageblock if zone.pageblocks is not None else 1

@@ -22,7 +22,7 @@ class Layout:
     Pages for which the blocks have no room by these counts are ``adrift``: room that lies between kernel pages.
     """
 
-    __slots__ = ("_front", "_pageblocks", "adrift", "fresh", "plugged", "room", "used", "where")
+    __slots__ = ("_front", "_pageblocks", "adrift", "fresh", "nr_touched", "plugged", "room", "used", "where")
 
     def __init__(self, pageblocks: KernelPages | None) -> None:
         """Make an empty one; ``pageblocks`` says where kernel pages are in the way, None in MOVABLE."""
@@ -34,6 +34,8 @@ class Layout:
         """What is left of runs that are being filled, as (first, blocks, pages), the one to go on with last."""
         self.plugged: dict[int, int] = {}
         """Plugged pages of touched blocks."""
+        self.nr_touched = 0
+        """Their sum."""
         self.used: dict[int, int] = {}
         """User pages in touched blocks, where there are any."""
         self.room: dict[int, None] = {}
@@ -180,6 +182,7 @@ class Layout:
         if count > 1:
             self._front.append((first + 1, count - 1, pages))
         self.plugged[first] = pages
+        self.nr_touched += pages
         self.room[first] = None
         return first
 
@@ -193,6 +196,7 @@ class Layout:
             self.fresh[block] = (count, plugged + pages)
             return
         self.plugged[block] += pages
+        self.nr_touched += pages
         if again:
             self.room.pop(block, None)
         self.room[block] = None
@@ -201,6 +205,7 @@ class Layout:
         """Note that less of a block is plugged: it may be overfull then."""
         if block in self.plugged:
             self.plugged[block] -= pages
+            self.nr_touched -= pages
         else:
             self._single_out(block)
             count, plugged = self.fresh[block]
@@ -234,7 +239,7 @@ class Layout:
         for block in gone:
             self.room.pop(block, None)
             if block not in self.used:
-                del self.plugged[block]
+                self.nr_touched -= self.plugged.pop(block)
         if len(gone) < count:
             self._front = [part for run in self._front for part in _without(run, first, end)]
             fresh = [part for start, run in self.fresh.items() for part in _without((start, *run), first, end)]

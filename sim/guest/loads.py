@@ -136,6 +136,8 @@ class Load:
         zone.user += pages
         if not self.huge:
             zone.spend_pcp(pages)
+            if zone.chunks.small:
+                zone.chunks.used(pages, zone.managed)
         self.user[zone] = self.user.get(zone, 0) + pages
         if zone.layout is not None:
             zone.layout.put(self, pages - in_cma)
@@ -153,6 +155,7 @@ class Load:
         zone.user -= pages
         if not self.huge:
             zone.fill_pcp_loads(pages)
+            zone.chunks.freed(pages, zone.user)
         layout = zone.layout
         if layout is not None:
             if block is not None:

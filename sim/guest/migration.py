@@ -47,9 +47,14 @@ class Migration:
             zone.shrink(min(pages, zone.free))
             return 0, []
         blocks = layout.touched(first, count)
+        touched, before = layout.nr_touched, zone.chunks.small + zone.user
+        among = pages // count * sum(block in layout.plugged for block in range(first, first + count)) if touched else 0
         for block in blocks:
             layout.unplug(block, pages // count)
-        return self._take_out(zone, layout, blocks, pages, drop_cache=drop_cache)
+        taken = self._take_out(zone, layout, blocks, pages, drop_cache=drop_cache)
+        if among:
+            zone.chunks.left(among, touched, before, zone.user)
+        return taken
 
     def withdraw_part(self, zone: GuestZone, block: int, pages: int) -> tuple[int, list[OomEvent]]:
         """Do so with a part of a block, as virtio-mem does: clean page cache in the way is dropped."""
@@ -57,8 +62,11 @@ class Migration:
         if layout is None:
             zone.shrink(min(pages, zone.free))
             return 0, []
+        touched, before = layout.nr_touched, zone.chunks.small + zone.user
         layout.unplug(block, pages)
-        return self._take_out(zone, layout, [block], pages, drop_cache=True)
+        taken = self._take_out(zone, layout, [block], pages, drop_cache=True)
+        zone.chunks.left(pages, touched, before, zone.user)
+        return taken
 
     def _take_out(
         self, zone: GuestZone, layout: Layout, blocks: list[int], pages: int, *, drop_cache: bool
@@ -100,7 +108,7 @@ class Migration:
             in_the_way = left
             if self._killer.guest_died:
                 for block in blocks:  # the dead do not move: the pages stay where they are
-                    layout.plugged[block] += layout.overfull((block,))
+                    layout.unplug(block, -layout.overfull((block,)))
                 break
         return moved, ooms
 

@@ -323,9 +323,9 @@ class GuestModel:
             run = layout.fresh.get(block)
             if run is not None and run[0] == 1:
                 layout.fresh[block] = (1, run[1] - pages)
+                its_zone.shrink(pages)
             else:
-                layout.unplug(block, pages)
-            its_zone.shrink(pages)
+                its_zone.unplug_free(layout, block, pages)
             return SubblockOutcome(mask)
         moved, ooms = self.migration.withdraw_part(its_zone, block, pages)
         return SubblockOutcome(mask, moved, tuple(ooms))

@@ -151,6 +151,19 @@ class GuestParameters:
     """Share of such leftovers that outlasts the next growth and shrink (sub-block recording: 56 MiB, then 30; the price
     of a ratio of 301: 90, then 46; 4 MiB each are the idle kernel's; aged recording: 76, then 66)."""
 
+    # How free memory falls to pieces (sim/guest/huge_chunks.py): fitted to runs of hyperalloc-bench, see there.
+    huge_kept_share: float = 0.05
+    """Share of a zone that may be free in pieces smaller than a huge page before requests take these: until then they
+    break huge chunks (the runs: 85 % of what is taken is huge while less than 500 MiB of 16 GiB are in pieces)."""
+    huge_split_share: float = 0.04
+    """Of memory that is taken from small pieces, the part that breaks huge chunks all the same (the runs: 2 to 7 %)."""
+    huge_merge_share: float = 0.05
+    """Of memory that is freed, the part that makes huge chunks at once (the runs: 3 to 7 %). 1, with nothing split and
+    nothing kept: all free memory between user pages is huge, as if it were never in pieces."""
+    huge_pinned: float = 30.0
+    """Pages in small pieces for each user page, at most: what few pages there are cannot hold more (the runs, with all
+    files removed and caches dropped)."""
+
     fragment_bytes: int = 5 << 20
     """Free memory of a kernel zone that does not lie in whole free pageblocks. Boot snapshots of 32 recordings: 3.9 to
     9.4 MiB, half of them 5.1."""
@@ -192,6 +205,8 @@ class GuestParameters:
         for name in ("dirty_expire_seconds", "dirty_flush_seconds"):
             if not 0.0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}: {getattr(self, name)} must be a time that is not negative")
+        if not 0.0 <= self.huge_pinned < float("inf"):
+            raise ValueError(f"huge_pinned: {self.huge_pinned} must be a number that is not negative")
         shares = [name for name in self.__dataclass_fields__ if "_share" in name and name != "kernel_min_share"]
         for name in shares:
             if not 0.0 <= getattr(self, name) <= 1.0:

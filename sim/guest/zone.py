@@ -6,9 +6,10 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from sim.guest.contract import ZoneUse
+from sim.guest.huge_chunks import HugeChunks
 from sim.guest.layout import Layout
+from sim.guest.parameters import GuestParameters
 from sim.memory.zones import ZONE_DMA, ZONE_MOVABLE
-from sim.pages import PAGES_4K
 from sim.units import MIB
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from sim.guest.cma import CmaPages
     from sim.guest.kernel_pages import KernelPages
-    from sim.pages import PageGeometry
 
 _KNEE = 16 * MIB
 """Bytes of freed memmap that a CPU list reliably keeps; of more, only a part is there later."""
@@ -48,16 +48,19 @@ class GuestZone:
     """
 
     __slots__ = (
-        "boot_managed", "cache", "cma", "cma_free", "floors", "free", "high", "huge_memmap", "kernel", "layout",
-        "low", "managed", "memmap", "min", "node", "pageblocks", "pcp", "pcp_flushed", "pcp_knee", "pcp_loads",
-        "pcp_most", "pcp_overrun", "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
+        "boot_managed", "cache", "chunks", "cma", "cma_free", "floors", "free", "high", "huge_memmap", "kernel",
+        "layout", "low", "managed", "memmap", "min", "node", "pageblocks", "pcp", "pcp_flushed", "pcp_knee",
+        "pcp_loads", "pcp_most", "pcp_overrun", "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
     )  # fmt: skip
 
     def __init__(
-        self, node: int, zone_type: int, pageblocks: KernelPages | None, geometry: PageGeometry = PAGES_4K
+        self, node: int, zone_type: int, pageblocks: KernelPages | None, parameters: GuestParameters | None = None
     ) -> None:
         """Make an empty zone; ``pageblocks`` is where its kernel pages lie, None for MOVABLE."""
+        parameters = parameters or GuestParameters()
+        geometry = parameters.geometry
         self.node = node
+        self.chunks = HugeChunks(parameters)
         self.type = zone_type
         self.pageblocks = pageblocks
         self.layout: Layout | None = None
@@ -109,6 +112,26 @@ class GuestZone:
         self.cma_free -= pages
         user_low, user_min, kernel_low, kernel_min = self.floors
         self.floors = (user_low, user_min, kernel_low - pages, kernel_min - pages)
+
+    def free_huge(self, listed: int, fragment: int) -> int:
+        """Return the free pages in chunks of a huge page or more; ``listed`` lie on CPU lists.
+
+        A kernel zone has ``fragment`` pages in smaller pieces between those of the boot kernel, and what is free in
+        pageblocks that kernel pages hold.
+        """
+        small = max(self.chunks.small, listed)
+        pageblocks = self.pageblocks
+        if pageblocks is not None:
+            small += fragment + max(0, pageblocks.nr_held * pageblocks.pageblock - pageblocks.pages)
+        return max(0, self.free - small)
+
+    def unplug_free(self, layout: Layout, block: int, pages: int) -> None:
+        """Take free pages of a block that holds no user pages."""
+        chunks = self.chunks
+        if chunks.small and block in layout.plugged:
+            chunks.left(pages, layout.nr_touched, chunks.small + self.user, self.user)
+        layout.unplug(block, pages)
+        self.shrink(pages)
 
     def shrink(self, pages: int) -> None:
         """Take free pages out of the zone. The CPU lists of the zone are drained first."""

@@ -113,7 +113,7 @@ class GuestZones:
                 pageblocks = KernelPages(width, fill, left_half, pageblock)
                 pageblocks.hot_from = self.hot_from
                 pageblocks.changed = self.changed
-            zone = self.by_key[node, zone_type] = GuestZone(node, zone_type, pageblocks, self._parameters.geometry)
+            zone = self.by_key[node, zone_type] = GuestZone(node, zone_type, pageblocks, self._parameters)
             self._user_lists.clear()
             self.kernel_lists.clear()
             self._kernel_zones.clear()

@@ -57,6 +57,11 @@ class Threads:
         """Have ``worker`` be one of them."""
         self._workers.add(worker)
 
+    def tell(self) -> None:
+        """Tell who wants to know that something may have changed in the guest."""
+        if self.told is not None:
+            self.told()
+
     def go_on(self) -> None:
         """Raise GuestDied where they have ended. For work that may just have brought that about."""
         if self.ended:

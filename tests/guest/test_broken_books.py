@@ -153,6 +153,7 @@ def wrong_pieces(model: GuestModel) -> None:
         ("GUEST-8", "in MOVABLE", kernel_in_movable),
         ("GUEST-9", "by block .*, by load", fewer_by_block),
         ("GUEST-9", "user pages, .* plugged", fewer_plugged),
+        ("GUEST-9", "touched pages, counter", lambda g: setattr(low(g).layout, "nr_touched", 1)),
         ("GUEST-9", "a: .* pages by block, .* in all", lost_by_load),
         ("GUEST-10", "twice", claimed_twice),
         ("GUEST-10", "of .* held", claimed_and_not_held),

@@ -70,6 +70,7 @@ def check_report(model: GuestModel) -> None:
         report.kernel_stacks,
     )  # fmt: skip
     assert min(named) >= 0
+    assert 0 <= report.free_huge <= report.free
     assert report.free + sum(named) <= report.total
     assert 0 <= report.available == model.meminfo.available() * 4096
 
