@@ -25,6 +25,7 @@ from workloads.dimm_slots import DimmSlots
 from workloads.grow_and_return import GrowAndReturn
 from workloads.guest_load import GuestLoad
 from workloads.guest_trace import GuestTrace
+from workloads.host_packing import HostPacking
 from workloads.hyperalloc import HyperAlloc
 from workloads.load_trace import LoadTrace
 from workloads.neonvm import NeonVM
@@ -56,6 +57,7 @@ CLASSES: tuple[type[Workload], ...] = (
     GrowAndReturn,
     GuestLoad,
     GuestTrace,
+    HostPacking,
     HyperAlloc,
     LoadTrace,
     NeonVM,
@@ -64,7 +66,7 @@ CLASSES: tuple[type[Workload], ...] = (
     Steps,
 )
 
-FROM_FILES = (DemandTrace, GuestTrace, LoadTrace)
+FROM_FILES = (DemandTrace, GuestTrace, HostPacking, LoadTrace)
 
 RANDOM: dict[str, Workload] = {
     "coin": DimmSlots(sizes=[GIB, 2 * GIB], nodes=[0, 1], removal="random"),
@@ -294,6 +296,10 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (GrowAndReturn, {"kernel_start": 2000.0}, ["leave"]),
     (GrowAndReturn, {"ask_back": 2000.0}, ["ask_back"]),
     (GrowAndReturn, {"duration": 2100.0, "kernel_leaves": 1.5}, ["kernel_leaves", "duration"]),
+    (HostPacking, {"path": "x.csv", "nodes": [0, 1, 1], "far_nodes": [1]}, ["nodes", "far_nodes"]),
+    (HostPacking, {"path": "x.csv", "nodes": [0, 1], "free": [GIB], "gap": 0.0}, ["gap", "free"]),
+    (HostPacking, {"path": "/nowhere/at-all.csv", "columns": {"memory": {"column": "gib"}}}, ["path"]),
+    (HostPacking, {"path": "x.csv", "columns": {"vcpus": "v"}, "lifetimes": "weibull"}, ["columns", "lifetimes"]),
     (HyperAlloc, {"minimum": 4 * GIB, "maximum": 2 * GIB}, ["maximum"]),
     (HyperAlloc, {"minimum": GIB + MIB, "region": GIB, "fraction": 0}, ["minimum", "fraction", "region"]),
     (HyperAlloc, {"region": 13 * GIB, "device_block": 4 * MIB}, ["region"]),

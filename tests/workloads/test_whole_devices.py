@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import simpy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import DaxSpec, DimmSpec
-from sim.engine import simulate
-from sim.kernel.guest_link import GuestSpec
-from sim.machine.spec import MachineSpec, NodeSpec
-from sim.record.recorder import EVENT_COLUMNS, EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB, MICROSECONDS
-from tests.support.pages import PAGE_SIZE
 from tests.workloads.demanding_host import DemandingHost
 from tests.workloads.watched_guest import Use, poll
 from workloads.cxl_cards import CxlCards
 from workloads.dimm_controller import DimmController
-from workloads.guest_load import GuestLoad
-from workloads.parts.together import Together
-from workloads.parts.whole_devices import Figure, NeedRule
+from workloads.parts.whole_devices import ORDERS, Figure, NeedRule
 
 if TYPE_CHECKING:
-    from policies.contract import Policy
     from workloads.contract import Workload
 
 HALF = GIB // 2
@@ -290,115 +282,80 @@ def test_by_its_state_a_card_stays_and_its_memory_comes_and_goes() -> None:
 
 # Whatever the guest does -------------------------------------------------------------------------------------------
 
-SERIES = st.lists(st.tuples(st.integers(0, 600), st.integers(0, 24).map(lambda part: part * HALF)), max_size=8).map(
-    lambda steps: [(0, 2 * GIB), *sorted(steps)]
-)
-HOSTS = st.fixed_dictionaries(
-    {
-        "takes_us": st.sampled_from([0, 400_000, 7_000_000]),
-        "stuck": st.sets(st.sampled_from(["x0", "x1", "x2"])),
-        "until": st.dictionaries(st.sampled_from(["x0", "x1"]), st.integers(0, 900)),
-        "no_room": st.dictionaries(st.sampled_from(["x1", "x2"]), st.integers(0, 900)),
-        "no_memmap": st.dictionaries(st.sampled_from(["x0", "x2", "x3"]), st.integers(0, 900)),
+KINDS = ("dimm", "daxctl", "state")
+
+
+class Chance(NamedTuple):
+    """A guest and who plugs devices into it, at random."""
+
+    kind: str
+    demand: list[tuple[int, int]]
+    host: dict[str, Any]
+    chosen: dict[str, Any]
+
+    def work(self, **more: Any) -> Workload:  # noqa: ANN401
+        if self.kind == "dimm":
+            return DimmController(slots=5, sizes=[GIB, 2 * GIB], nodes=[0, 1], device="x", **self.chosen, **more)
+        return CxlCards(cards=5, size=GIB, way=self.kind, device="x", **self.chosen, **more)
+
+    def play(self, work: Workload) -> DemandingHost:
+        return play(work, self.demand, boot=(4 * GIB, 0), **self.host)
+
+
+def chance(seed: int) -> Chance:
+    rng = random.Random(seed)  # noqa: S311  not for secrets
+
+    def some(*names: str) -> dict[str, int]:
+        return {name: rng.randrange(900) for name in names if rng.random() < 0.4}
+
+    steps = sorted((rng.randrange(600), rng.randrange(25) * HALF) for _ in range(rng.randrange(9)))
+    host = {
+        "takes_us": rng.choice((0, 400_000, 7_000_000)),
+        "stuck": set(some("x0", "x1", "x2")),
+        "until": some("x0", "x1"),
+        "no_room": some("x1", "x2"),
+        "no_memmap": some("x0", "x2", "x3"),
     }
-)
-WORK = st.fixed_dictionaries(
-    {
-        "low_share": st.sampled_from([0.0, 0.1, 0.25, 0.6]),
-        "low": st.sampled_from([MIB, GIB, 3 * GIB]),
-        "spare": st.sampled_from([0, 4 * GIB]),
-        "idle": st.sampled_from([0.0, 31.0]),
-        "hold": st.sampled_from([0.0, 60.0]),
-        "at_once": st.integers(1, 3),
-        "order": st.sampled_from(["newest", "oldest", "smallest", "emptiest-node"]),
+    chosen = {
+        "low_share": rng.choice((0.0, 0.1, 0.25, 0.6)),
+        "low": rng.choice((MIB, GIB, 3 * GIB)),
+        "spare": rng.choice((0, 4 * GIB)),
+        "idle": rng.choice((0.0, 31.0)),
+        "hold": rng.choice((0.0, 60.0)),
+        "at_once": rng.randrange(1, 4),
+        "order": rng.choice(ORDERS),
     }
-)
+    return Chance(rng.choice(KINDS), [(0, 2 * GIB), *steps], host, chosen)
 
 
-def workload(kind: str, chosen: dict[str, Any]) -> Workload:
-    if kind == "dimm":
-        return DimmController(slots=5, sizes=[GIB, 2 * GIB], nodes=[0, 1], device="x", **chosen)
-    return CxlCards(cards=5, size=GIB, way=kind, device="x", **chosen)
+def test_1000_random_guests_get_no_more_than_there_is_and_come_to_rest() -> None:
+    """Once demand and what holds devices up have ended, sizes go one way only, and then nothing moves any more."""
+    moved = asked_again = 0
+    for seed in range(1000):
+        drawn = chance(seed)
+        made = drawn.play(drawn.work(duration=1500.0, period=20.0, again_most=100.0))
+
+        most = 7 * GIB if drawn.kind == "dimm" else 5 * GIB
+        assert all(0 <= size <= most for _, size in made.history)
+        late = [size for at, size in made.history if at > 1000 * MICROSECONDS]
+        assert late in (sorted(late), sorted(late, reverse=True)), "what came does not go again, nor what went come"
+        assert len(set(late)) <= 5
+        asks = [(at, device) for at, verb, device, what in made.calls if verb == "unplug" or what == "unplugged"]
+        for device in {device for _, device in asks}:
+            refused = [at for at, asked_for in asks if asked_for == device and at > 1000 * MICROSECONDS]
+            gaps = [after - before for before, after in pairwise(refused)]
+            assert all(gap >= 100 * MICROSECONDS for gap in gaps), "one that stays is not asked for all the time"
+            asked_again += len(gaps)
+        moved += len(set(made.history))
+    assert moved > 1000
+    assert asked_again > 100
 
 
-@settings(max_examples=1000)
-@given(SERIES, HOSTS, WORK, st.sampled_from(["dimm", "daxctl", "state"]))
-def test_random_guests_get_no_more_than_there_is_and_come_to_rest(
-    demand: list[tuple[int, int]], host: dict[str, Any], chosen: dict[str, Any], kind: str
-) -> None:
-    """From the last change of demand on, sizes go one way only, but for devices that come late; then nothing moves."""
-    work = workload(kind, {**chosen, "duration": 2000.0, "period": 20.0, "again_most": 100.0})
-
-    made = play(work, demand, boot=(4 * GIB, 0), **host)
-
-    most = 7 * GIB if kind == "dimm" else 5 * GIB
-    assert all(0 <= size <= most for _, size in made.history)
-    # All hold times, failures and refusals that end have ended by then.
-    late = [size for at, size in made.history if at > 1100 * MICROSECONDS]
-    assert late in (sorted(late), sorted(late, reverse=True)), "what has come does not go again, nor what has gone come"
-    assert len(set(late)) <= 5
-    asks = [(at, device) for at, verb, device, what in made.calls if verb == "unplug" or what == "unplugged"]
-    for device in {device for _, device in asks}:
-        refused = [at for at, asked_for in asks if asked_for == device and at > 1500 * MICROSECONDS]
-        gaps = [after - before for before, after in pairwise(refused)]
-        assert all(gap >= 100 * MICROSECONDS for gap in gaps), "one that stays is not asked for all the time"
-
-
-@given(SERIES, HOSTS, WORK, st.sampled_from(["dimm", "daxctl", "state"]))
-def test_the_looks_that_are_left_out_would_have_asked_for_nothing(
-    demand: list[tuple[int, int]], host: dict[str, Any], chosen: dict[str, Any], kind: str
-) -> None:
-    work = workload(kind, {**chosen, "duration": 1000.0})
-    seldom = play(work, demand, boot=(4 * GIB, 0), **host)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("workloads.parts.controller.watch", poll)
-        often = play(work, demand, boot=(4 * GIB, 0), **host)
-
-    assert seldom.calls == often.calls
-
-
-# On the model of a guest ---------------------------------------------------------------------------------------------
-
-ONE = MachineSpec((NodeSpec(2 * GIB),))
-WITH_CARDS = MachineSpec((NodeSpec(2 * GIB), NodeSpec(0)), kernel="7.3")
-
-
-def wished(policy: Policy, work: Workload, machine: MachineSpec, **program: Any) -> list[tuple[float, str, int]]:  # noqa: ANN401
-    """Run ``work`` beside a program that ramps up and leaves after 121 s; return second, device, MiB wanted of it."""
-    load = GuestLoad(shape="ramp", end=121.0, duration=300.0, **program)
-    run = simulate(machine, policy, Together(parts=[work, load]), Streams(1, 0), guest=GuestSpec())
-    events = dict(zip(EVENT_COLUMNS, run.events.T, strict=True))
-    rows = zip(
-        *(events[name][events["kind"] == EventKind.REQUEST] for name in ("t_us", "device", "pages")), strict=True
-    )
-    return [
-        (int(at) / MICROSECONDS, run.device_names[device].partition("/")[2], int(pages) * PAGE_SIZE // MIB)
-        for at, device, pages in rows
-    ]
-
-
-def test_movable_dimms_come_with_a_program_and_go_when_it_has_left() -> None:
-    """Of 3 GiB and 2 at boot; the last is short of nothing but 25 percent."""
-    came = [(25.0, "dimm0", 1024), (35.0, "dimm1", 1024), (45.0, "dimm2", 1024)]
-    went = [(125.0, "dimm2", 0), (130.0, "dimm1", 0), (135.0, "dimm0", 0)]
-
-    assert wished(OnlineMovable(), DimmController(), ONE, size=3 * GIB, rate=64 * MIB, kernel_share=0.1) == came + went
-
-
-def test_a_dimm_with_kernel_memory_is_asked_for_5_10_20_and_40_seconds_after_it_was_seen_to_stay() -> None:
-    wishes = wished(OnlineKernel(), DimmController(), ONE, size=3 * GIB, rate=64 * MIB, kernel_share=0.1)
-
-    assert [at for at, device, size in wishes if device == "dimm0" and not size] == [135.0, 145.0, 160.0, 185.0, 230.0]
-
-
-@pytest.mark.parametrize("way", ["daxctl", "state"])
-def test_a_card_in_use_by_the_kernel_stays_whichever_way_it_is_asked_for(way: str) -> None:
-    work = CxlCards(size=2 * GIB, way=way)
-    processes = {"kind": "processes", "size": 30_000, "rate": 600}
-
-    assert wished(OnlineMovable(), work, WITH_CARDS, **processes) == [(25.0, "cxl0", 2048), (125.0, "cxl0", 0)]
-    assert wished(OnlineKernel(), work, WITH_CARDS, **processes) == [
-        (25.0, "cxl0", 2048),
-        *((at, "cxl0", 0) for at in (125.0, 135.0, 150.0, 175.0, 220.0)),
-    ]
+def test_the_looks_that_are_left_out_would_have_asked_for_nothing() -> None:
+    for seed in range(60):
+        drawn = chance(seed)
+        seldom = drawn.play(drawn.work(duration=1000.0))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("workloads.parts.controller.watch", poll)
+            often = drawn.play(drawn.work(duration=1000.0))
+        assert seldom.calls == often.calls
