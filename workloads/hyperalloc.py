@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
 
 from sim.plugins.parameter_types import Number, Seconds, Size
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB
 from workloads.parts.controller import Beat, Controller, SizedDevice, sized
+from workloads.parts.observed import ObservedColumns, ObservedPath, ObservedSeries, observed
 from workloads.parts.parameters import (
+    LONGEST_US,
     Block,
     Device,
     Node,
@@ -22,7 +25,9 @@ from workloads.parts.parameters import (
 )
 
 if TYPE_CHECKING:
-    from workloads.contract import Host
+    from collections.abc import Iterator
+
+    from workloads.contract import Host, Workload
     from workloads.parts.watch import Watcher
 
 _HUGE: Final = 2 * MIB
@@ -36,6 +41,9 @@ class HyperAlloc(Controller):
     is ``fraction`` of ``maximum``. Sizes are those of the whole guest: ``minimum`` is what it boots with, and all that
     is beyond it is asked of one virtio-mem device. Nothing is waited for and nothing remembered but the size wanted
     last: a request that the guest has not fulfilled by the next look is followed by the next one.
+
+    With a ``path`` it sees the ``free_huge`` of a recorded run instead, at the samples of the run, from the first one
+    on as fast as recorded; one that failed is passed over, as theirs does. It asks for what was asked for then.
 
     Source: luhsra/hyperalloc-bench at a385a2d (2025-03-27), scripts/vm_resize.py (the rule, ``share``, whole huge
     pages), compiling/bench.py (``fraction``; the smallest size is an eighth of the largest), scripts/measure.py (a look
@@ -57,6 +65,9 @@ class HyperAlloc(Controller):
         device_block: Block = 2 * MIB,
         region: Region = 0,
         node: Node = 0,
+        path: ObservedPath = None,
+        columns: ObservedColumns = None,
+        series: ObservedSeries = None,
         start: Start = 0.0,
         period: Annotated[float, Seconds(), "time between looks"] = 1.0,
         duration: OwnEnd = 0.0,
@@ -67,7 +78,9 @@ class HyperAlloc(Controller):
             check_multiples(check, max(device_block, _HUGE), minimum=minimum, maximum=maximum)
             check_multiples(check, device_block, region=region)
         check_region(check, region, maximum, base=minimum)
+        seen = observed(check, "free_huge", path, columns, series)
         check.done()
+        self._observed = seen
         self._rule = Rule(minimum, maximum, round(maximum * fraction), share)
         spec = sized(device, maximum - minimum, region=region, node=node, block=device_block)
         self._device = device
@@ -76,7 +89,33 @@ class HyperAlloc(Controller):
     def watcher(self, host: Host) -> Watcher:
         """Return who looks at the free huge pages."""
         device = SizedDevice(host, self._device, base=self._rule.minimum)
+        if self._observed is not None:
+            return _Replayer(device, self._rule, self._observed.samples())
         return _Watcher(host, device, self._rule, self._beat)
+
+    @property
+    def beat(self) -> Beat:
+        """When it looks; at the samples of a trace, it is over a period after the last of them."""
+        if self._observed is None:
+            return self._beat
+        end_us = self._observed.end_us + self._beat.period_us
+        return replace(self._beat, first_us=0, end_us=self._beat.end_us or end_us)
+
+    def recording(self) -> str | None:
+        """The name of the series that it sees."""
+        return None if self._observed is None else self._observed.series
+
+    def for_replication(self, number: int) -> Workload:
+        """Return the controller that sees what it saw in replication ``number``."""
+        if self._observed is None:
+            return self
+        other = copy(self)
+        other._observed = self._observed.of_replication(number)  # noqa: SLF001  of this very class
+        return other
+
+    def most_replications(self) -> int | None:
+        """As many as there are series to see, where each is a replication."""
+        return None if self._observed is None else self._observed.most_replications
 
 
 class Rule(NamedTuple):
@@ -97,6 +136,27 @@ class Rule(NamedTuple):
         elif free > 2 * self.step:
             size -= self.step
         return min(max(-(-size // _HUGE) * _HUGE, self.minimum), self.maximum)
+
+
+class _Replayer:
+    """Sees what a recording says, at its samples."""
+
+    def __init__(self, device: SizedDevice, rule: Rule, samples: Iterator[tuple[int, int | None]]) -> None:
+        self._device = device
+        self._rule = rule
+        self._samples = samples
+        self._next = next(samples, None)
+        self._wanted = rule.minimum
+
+    def look(self, now_us: int) -> int:
+        """Decide by the sample of ``now_us``, if there is one that did not fail; return when the next one is."""
+        if self._next is not None and self._next[0] <= now_us:
+            _, free_huge = self._next
+            if free_huge is not None:
+                self._wanted = self._rule.next(self._wanted, free_huge)
+                self._device.ask(self._wanted)
+            self._next = next(self._samples, None)
+        return LONGEST_US if self._next is None else self._next[0]
 
 
 @dataclass(slots=True)

@@ -243,6 +243,7 @@ def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> str:
     return "refused"
 
 
+SEEN = {"time": {"column": "t_s"}, "free_huge": {"column": ["huge_mib"]}}
 WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (DimmSlots, {"slots": 0, "grow_probability": 2, "removal": "tallest"}, ["slots", "grow_probability", "removal"]),
     (DimmSlots, {"slots": 2, "initial": 3}, ["initial"]),
@@ -303,6 +304,9 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (HyperAlloc, {"minimum": 4 * GIB, "maximum": 2 * GIB}, ["maximum"]),
     (HyperAlloc, {"minimum": GIB + MIB, "region": GIB, "fraction": 0}, ["minimum", "fraction", "region"]),
     (HyperAlloc, {"region": 13 * GIB, "device_block": 4 * MIB}, ["region"]),
+    (HyperAlloc, {"columns": {"time": {"column": "t_s"}}, "series": "a"}, ["columns", "series"]),
+    (HyperAlloc, {"path": "/nowhere/at-all.csv"}, ["columns"]),
+    (HyperAlloc, {"path": "/nowhere/at-all.csv", "columns": SEEN}, ["path"]),
     (HyperAlloc, {"duration": -1, "period": 0, "share": 1.5}, ["share", "period", "duration"]),
     (LoadTrace, {"path": "/nowhere/at-all.csv"}, ["path"]),
     (NeonVM, {"minimum": 8}, ["maximum"]),

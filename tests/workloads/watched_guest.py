@@ -29,10 +29,14 @@ if TYPE_CHECKING:
     from workloads.parts.controller import Beat, Controller
     from workloads.parts.watch import Watcher
 
-Answer = Literal["prompt", "slow", "short", "moody"]
+Answer = Literal["prompt", "slow", "short", "moody", "late"]
 ANSWERS: Final[tuple[Answer, ...]] = ("prompt", "slow", "short", "moody")
-"""How devices answer: at once; after up to 20 s; after up to 20 s and a random share of the way; any of these."""
+"""How devices answer: at once; after up to 20 s; after up to 20 s and a random share of the way; any of these.
 
+A ``late`` one does each request 4.5 s after it, whatever has been asked for since then.
+"""
+
+_LATE_US: Final = 4_500_000
 _AVERAGED_US: Final = 10 * MICROSECONDS
 
 
@@ -124,7 +128,13 @@ class WatchedGuest(FakeHost):
             most = self.devices[device].max_size  # type: ignore[union-attr]
             assert 0 <= size <= most, f"{size} of at most {most} bytes"
         how = self._rng.choice(ANSWERS[:3]) if self.answer == "moody" else self.answer
-        delay = 0 if how == "prompt" else self._rng.choice((self._rng.randrange(20 * MICROSECONDS), 5 * MICROSECONDS))
+        delay = (
+            0
+            if how == "prompt"
+            else _LATE_US
+            if how == "late"
+            else self._rng.choice((self._rng.randrange(20 * MICROSECONDS), 5 * MICROSECONDS))
+        )
         reaches = self._rng.choice((0.0, 0.5, 0.9, 1.0)) if how == "short" else 1.0
         self._asked[device] = asked = self._asked.get(device, 0) + 1
         self._busy_until[device] = int(self.env.now) + delay
@@ -135,7 +145,7 @@ class WatchedGuest(FakeHost):
 
         def later() -> Generator[simpy.Event, object, None]:
             yield self.env.timeout(delay)
-            if self._asked[device] == asked and device in self.devices:
+            if (self._asked[device] == asked or how == "late") and device in self.devices:
                 self._arrive(device, size, reaches, gone=gone)
 
         self.env.process(later())

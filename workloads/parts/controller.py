@@ -65,7 +65,12 @@ class Controller(Workload):
 
     def duration(self) -> float:
         """Seconds of simulated time; 0 for as long as what it runs together with."""
-        return us_to_seconds(self._beat.end_us)
+        return us_to_seconds(self.beat.end_us)
+
+    @property
+    def beat(self) -> Beat:
+        """When it looks."""
+        return self._beat
 
     def node_capacity(self) -> Iterable[int]:
         """The nodes that it plugs memory into."""
@@ -75,7 +80,7 @@ class Controller(Workload):
         """Attach the devices, and look until the end."""
         refused = [spec for spec in self._devices if not host.plug(spec)]
         if not refused and host.report() is not None:
-            yield from watch(host, self.watcher(host), self._beat)
+            yield from watch(host, self.watcher(host), self.beat)
 
 
 class SizedDevice:

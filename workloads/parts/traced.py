@@ -68,13 +68,9 @@ class TracedWorkload(Workload):
         """Take what is played. Adds what is wrong to ``check``."""
         self._trace = trace
         self._playing = playing
-        self._each_its_own = series is None and tuple(trace.series) != (ONLY_SERIES,)
+        self._each_its_own = each_its_own(trace, series)
         self._series = trace.series[0] if series is None else series
-        if series is not None and series not in trace.series:
-            what = (
-                unknown_name("series", series, trace.series) if trace.series[0] else "the trace tells no series apart"
-            )
-            check.fault("series", what)
+        if not check_series(check, trace, series):
             return
         spans = {name: _length(trace, name) for name in (trace.series if self._each_its_own else (self._series,))}
         shortest, longest = min(spans, key=spans.__getitem__), max(spans, key=spans.__getitem__)
@@ -114,6 +110,20 @@ class TracedWorkload(Workload):
     def moments(self) -> Iterator[Moment]:
         """Yield what is played, in order of time, reading some samples at a time."""
         return moments(self._trace, self._series, self._playing)
+
+
+def each_its_own(trace: Trace, series: str | None) -> bool:
+    """Whether each series of the trace is a replication: there are several, and none is given."""
+    return series is None and tuple(trace.series) != (ONLY_SERIES,)
+
+
+def check_series(check: Checker, trace: Trace, series: str | None) -> bool:
+    """Find fault with a ``series`` that the trace does not have; whether there is none to find."""
+    if series is None or series in trace.series:
+        return True
+    told_apart = unknown_name("series", series, trace.series) if trace.series[0] else "the trace tells no series apart"
+    check.fault("series", told_apart)
+    return False
 
 
 def moments(trace: Trace, series: str, playing: Playing) -> Iterator[Moment]:
