@@ -142,16 +142,20 @@ def run(
     workers: int | None = None,
     scheduler: str | None = None,
     force: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> Results:
     """Run what is missing of ``experiment`` (its file, or a mapping of the same shape) and return its results.
 
     They are in ``out/<name>``. ``workers`` processes share the work; with None this process does it all, so that a
     plain script needs no guard (more than one starts processes that import the caller's main module again).
     ``scheduler`` is the address of a Dask scheduler whose workers do it instead, or "local" for one on this machine.
-    ``force`` computes everything again. Raises InputError with every fault of the experiment. A run that fails does not
-    stop the others: it is a row with its status and error.
+    ``force`` computes everything again. ``settings`` take the place of what stands in the file, by key, as ``--set``
+    does: ``{"workloads.recorded.path": "trace.csv"}``. Raises InputError with every fault of the experiment. A run
+    that fails does not stop the others: it is a row with its status and error.
     """
-    planned = experiment if isinstance(experiment, Experiment) else load(experiment)
+    if isinstance(experiment, Experiment) and settings:
+        raise ValueError("settings: belong to load(), where the experiment was loaded already")
+    planned = experiment if isinstance(experiment, Experiment) else load(experiment, settings=settings)
     who = choose_workers(
         1 if workers is None and scheduler is None else workers, scheduler, apart=planned.cell_timeout is not None
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sim.cli.console import print_notes, standard_console
+from sim.cli.settings import set_option
 from sim.units import counted
 
 if TYPE_CHECKING:
@@ -16,16 +17,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path())
+@set_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--probe/--no-probe", default=True, help="Run one cell of each workload to estimate the time it takes.")
-def validate(file: str, *, as_json: bool, probe: bool) -> None:
+def validate(file: str, *, settings: dict[str, Any], as_json: bool, probe: bool) -> None:
     """Check the experiment FILE: list every fault, or say what would run. Writes nothing.
 
     Exit code 2 where there are faults.
     """
     from sim.experiment.load import load
 
-    experiment = load(file, idle=True)
+    experiment = load(file, idle=True, settings=settings)
     seconds = None
     if probe:
         from sim.experiment.estimate import estimated_seconds

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sim.cli.console import standard_console
+from sim.cli.settings import set_option
 from sim.cli.target import check_target
 
 if TYPE_CHECKING:
@@ -60,12 +61,21 @@ class _InOrder(click.Command):
     help="Try this policy, such as auto-movable:ratio=401, or that of the file with this label. Repeatable.  [default:"
     " those of the file, and three others beside a single one]",
 )
+@set_option
 @click.option("--machine", metavar="LABEL", help="Which machine, where the file has several.")
 @click.option("--guest", is_flag=True, help="Model the guest (idle Debian) where the file does not.")
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE.toml", help="Save it as an experiment to run.")
 @click.option("--force", is_flag=True, help="Save it over a file that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan(files: tuple[str, ...], *, save: Path | None, force: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401  see below
+def plan(
+    files: tuple[str, ...],
+    *,
+    settings: dict[str, Any],
+    save: Path | None,
+    force: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401  see below
+) -> None:
     """Say where plugged memory would go on a MACHINE, what it costs and whether it fails, and what would come back.
 
     MACHINE is an experiment file (.toml), of which machine, guest and policies count; or files of a real machine, such
@@ -81,7 +91,7 @@ def plan(files: tuple[str, ...], *, save: Path | None, force: bool, as_json: boo
     if save is not None:
         check_target(save, force=force)
     steps = _in_order(click.get_current_context().meta[_ORDER], options)
-    asked = question(read_source(files), steps, **options)
+    asked = question(read_source(files, settings), steps, **options)
     if save is not None:
         _save(asked, save)
     found = answer(asked)

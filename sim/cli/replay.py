@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.cli.settings import set_option
 from sim.memory.blocks import named_blocks
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ def calibration(paths: tuple[Path, ...], *, steps: bool, check: bool) -> None:
 @click.option(
     "--replication", type=click.IntRange(min=0), default=0, show_default=True, help="Which replication to run."
 )
-def explain(file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...], replication: int) -> None:
+@set_option
+def explain(
+    file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...], replication: int, settings: dict[str, Any]
+) -> None:
     """Show the zone decisions of a recorded kernel's replay (.json) or an experiment (.toml), in order, with reasons.
 
     A line gives the step or the second, the block or blocks, the word that it was put online with, the zone and why.
@@ -126,8 +130,10 @@ def explain(file: Path, *, policies: tuple[str, ...], workloads: tuple[str, ...]
     from sim.replay.trace_format import TraceError
 
     if file.suffix == ".toml":
-        _explain_experiment(file, policies, workloads, replication)
+        _explain_experiment(file, policies, workloads, replication, settings)
         return
+    if settings:
+        raise click.UsageError(f"--set is for experiments: {file} is a recording")
     try:
         _explain_trace(file)
     except TraceError as error:
@@ -174,12 +180,14 @@ def _request_of(step: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in step.items() if key not in outcome and not isinstance(value, (dict, list))}
 
 
-def _explain_experiment(path: Path, policies: tuple[str, ...], workloads: tuple[str, ...], replication: int) -> None:
+def _explain_experiment(
+    path: Path, policies: tuple[str, ...], workloads: tuple[str, ...], replication: int, settings: dict[str, Any]
+) -> None:
     from sim.cli.main import FAILED, BadInput
     from sim.experiment.load import load
     from sim.faults import unknown_name
 
-    experiment = load(str(path)).only((replication,))
+    experiment = load(str(path), settings=settings).only((replication,))
     for what, asked, known in (
         ("policy", policies, experiment.policies),
         ("workload", workloads, experiment.workloads),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from sim.cli.console import print_notes, standard_console
+from sim.cli.settings import set_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +71,7 @@ def _options(command: _Command) -> _Command:
 
 @click.command()
 @click.argument("file", type=click.Path())
+@set_option
 @click.option(
     "--replication",
     "replications",
@@ -94,8 +97,13 @@ def _options(command: _Command) -> _Command:
 )
 @_options
 def run(
-    file: str, replications: tuple[int, ...], width: float | None, most: int | None, **options: Any  # noqa: ANN401  see _perform
-) -> None:  # fmt: skip
+    file: str,
+    settings: dict[str, Any],
+    replications: tuple[int, ...],
+    width: float | None,
+    most: int | None,
+    **options: Any,  # noqa: ANN401  see _perform
+) -> None:
     """Run the experiment FILE: every policy on every workload, compared and plotted.
 
     What the results folder has already is not run again. A run that fails does not stop the others; it is reported, and
@@ -107,7 +115,7 @@ def run(
         raise click.UsageError("--most-replications says where --until is to stop; without --until nothing is added")
     if width is not None and replications:
         raise click.UsageError("--until adds replications, --replication names those to run; choose one")
-    experiment = load(file)
+    experiment = load(file, settings=settings)
     if replications:
         experiment = experiment.only(tuple(sorted(set(replications))))
     _perform(experiment, until=_until(width, most), **options)
@@ -139,12 +147,13 @@ def rerun(manifest: Path, **options: Any) -> None:  # noqa: ANN401  see _perform
         written = read_manifest(manifest)
         replications = tuple(int(number) for number in written["seeds"]["replications"])
         config, code = dict(written["config"]), str(written["program"]["code"])
+        settings = dict(written.get("set", {}))
         until = written.get("until")
         until = None if until is None else _until(float(until["width"]), int(until["most"]))
     except (ValueError, KeyError, TypeError) as error:
         what = f"has no {error}" if isinstance(error, KeyError) else str(error).removeprefix(f"{manifest} ")
         raise InputError(str(manifest), [Fault("", what)]) from error
-    experiment = load(config, folder=manifest.parent)
+    experiment = replace(load(config, folder=manifest.parent), settings=settings)
     if replications != experiment.replications:
         experiment = experiment.only(replications)
     if code != code_version():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sim.cli.console import width_of_output
+from sim.cli.settings import set_option
 
 if TYPE_CHECKING:
     from sim.experiment.plan import Combination, Experiment
@@ -49,6 +50,7 @@ def _columns(_context: click.Context, _option: click.Parameter, text: str | None
 @click.option(
     "--at", "at", callback=_seconds, metavar="TIME", help="When in a run: 90, 12.5s, 3min, 2h or end.  [default: end]"
 )
+@set_option
 @click.option("--machine", metavar="LABEL", help="Which machine of an experiment or of results.")
 @click.option("--workload", metavar="LABEL", help="Which workload of results.")
 @click.option("--policy", metavar="LABEL", help="Which policy of an experiment or of results.")
@@ -63,6 +65,7 @@ def show(
     as_json: bool,
     columns: tuple[str, ...],
     output_all: bool,
+    settings: dict[str, Any],
     **which: Any,  # noqa: ANN401  labels by option
 ) -> None:
     """Print memory blocks as lsmem --output-all does, and below them zones, MOVABLE : KERNEL, MemTotal and devices.
@@ -73,7 +76,7 @@ def show(
     from sim.snapshot.lsmem_view import COLUMNS
     from sim.snapshot.picture_text import picture_json, picture_text
 
-    picture, about = _picture(sources, at, which)
+    picture, about = _picture(sources, at, which, settings)
     columns = COLUMNS if output_all else columns
     if as_json:
         click.echo(picture_json(picture, columns, about), nl=False)
@@ -90,17 +93,21 @@ def _in_words(about: dict[str, Any]) -> str:
     return ", ".join(words) + (f", at {about['at_s']:g} s" if "at_s" in about else "")
 
 
-def _picture(sources: tuple[str, ...], at: float | None, which: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:
+def _picture(
+    sources: tuple[str, ...], at: float | None, which: dict[str, Any], settings: dict[str, Any]
+) -> tuple[Picture, dict[str, Any]]:
     """Return the picture that is asked for, and which machine or run of several it is of."""
     from sim.cli.main import BadInput
 
     first = Path(sources[0])
+    if settings and first.suffix != ".toml":
+        raise click.UsageError(f"--set is for experiments: {first} is none")
     if _holds_results(first):
         _alone(sources)
         return _of_results(first, at, which)
     if inside := sorted(str(path) for path in first.glob("*/") if _holds_results(path)):
         if len(inside) == 1:
-            return _picture((inside[0], *sources[1:]), at, which)
+            return _picture((inside[0], *sources[1:]), at, which, settings)
         listed = inside[:_MOST_LISTED]
         more = f" and {len(inside) - len(listed)} more" if len(inside) > len(listed) else ""
         raise BadInput(f"{first} holds the results of several experiments; choose one: {', '.join(listed)}{more}")
@@ -108,7 +115,7 @@ def _picture(sources: tuple[str, ...], at: float | None, which: dict[str, Any]) 
         raise click.UsageError(f"--at is for results: {first} tells of one moment only")
     if first.suffix == ".toml":
         _alone(sources)
-        return _of_experiment(first, which)
+        return _of_experiment(first, which, settings)
     for name, value in which.items():
         if value is not None:
             raise click.UsageError(f"--{name} is for experiments and results: {first} tells of one machine only")
@@ -126,14 +133,14 @@ def _alone(sources: tuple[str, ...]) -> None:
         raise click.UsageError(f"{sources[0]} is shown alone: leave out {', '.join(sources[1:])}")
 
 
-def _of_experiment(path: Path, which: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:
+def _of_experiment(path: Path, which: dict[str, Any], settings: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:
     from sim.experiment.load import load
     from sim.experiment.pictures import picture_at_start
 
     for name in ("workload", "replication"):
         if which[name] is not None:
             raise click.UsageError(f"--{name} is for results: {path} is shown as it is at first")
-    experiment = load(path, idle=True)
+    experiment = load(path, idle=True, settings=settings)
     combination = _combination(experiment, path, which["machine"], which["policy"])
     several = len(experiment.machines) > 1
     about = {"machine": combination.machine.label} if several else {}

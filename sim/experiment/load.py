@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from sim.experiment import sweep
+from sim.experiment.assignments import Assigned, assign
 from sim.experiment.plan import Experiment, recordings_in_words
 from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.reading import frozen, read_toml
@@ -33,12 +34,20 @@ IDLE: Final[Mapping[str, Any]] = {"name": "steps", "label": "nothing"}
 """The workload that asks nothing of a guest."""
 
 
-def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None, idle: bool = False) -> Experiment:
+def load(
+    source: Path | str | Mapping[str, Any],
+    *,
+    folder: Path | None = None,
+    idle: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> Experiment:
     """Return the experiment in the TOML file ``source``, or in a mapping of the same shape.
 
     Paths in it are relative to the file's folder; those of a mapping to ``folder`` (the working directory where None).
     One without workloads has nothing to run; ``idle`` takes it all the same, with one that asks nothing, and where
-    there are neither policies nor a command line with the policy ``kernel`` as it is by default.
+    there are neither policies nor a command line with the policy ``kernel`` as it is by default. ``settings`` take the
+    place of what stands there, by key (``{"workloads.recorded.path": "trace.csv"}``, see
+    :mod:`sim.experiment.assignments`); relative paths among them are relative to the working directory.
     Raises InputError with every fault that it has, each with its key.
     """
     if isinstance(source, Mapping):
@@ -52,9 +61,11 @@ def load(source: Path | str | Mapping[str, Any], *, folder: Path | None = None, 
     idle = idle and "workloads" not in tables
     if idle:
         tables = {**tables, "workloads": (IDLE,)}
-    experiment = _checked(tables, folder.resolve(), stem, faults, idle=idle)
+    assigned = assign(tables, settings or {}, folder.resolve(), faults, idle=idle)
+    experiment = _checked(assigned, folder.resolve(), stem, faults, idle=idle)
     if experiment is None:
-        raise InputError(name, sorted(dict.fromkeys(faults), key=_in_file_order))
+        moved = map(assigned.moved, faults)
+        raise InputError(name, sorted(dict.fromkeys(moved), key=_in_file_order))
     return experiment
 
 
@@ -101,8 +112,9 @@ def _in_file_order(fault: Fault) -> list[tuple[int, str]]:
     ]
 
 
-def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults, *, idle: bool) -> Experiment | None:
+def _checked(assigned: Assigned, folder: Path, stem: str, faults: Faults, *, idle: bool) -> Experiment | None:
     checked: ExperimentTable | None = None
+    tables = assigned.tables
     try:
         checked = ExperimentTable.model_validate(tables)
     except ValidationError as error:
@@ -113,6 +125,12 @@ def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults,
     if not isinstance(sweep_tables, tuple):
         sweep_tables = ()
     sweeps = sweep.read(sweep_tables, variants.labels(), faults.below("sweep"))
+    swept = {target for each in sweeps for axis in each.axes for point in axis for target in point}
+    faults.include(
+        Fault(f"--set {key}", "is swept in the file; its values there are what is run")
+        for target, key in assigned.targets.items()
+        if target in swept
+    )
     combinations_at_most = math.prod(each.count for each in sweeps) * variants.count()
     if combinations_at_most > MOST_COMBINATIONS:
         what = f"makes {combinations_at_most} combinations; at most {MOST_COMBINATIONS} can be run"
@@ -144,4 +162,5 @@ def _checked(tables: Mapping[str, Any], folder: Path, stem: str, faults: Faults,
         folder=folder,
         combinations=tuple(with_rivals(combinations, folder)),
         tables=tables,
+        settings=assigned.values,
     )

@@ -117,8 +117,9 @@ class Experiment:
     """An experiment that has been checked.
 
     ``baseline`` is a policy's label; ``cell_timeout`` seconds of real time for one cell, or None; ``replications`` the
-    numbers of the replications to run; ``folder`` what paths are relative to; ``tables`` the file's content as read;
-    ``restricted`` whether these are other replications than the file says.
+    numbers of the replications to run; ``folder`` what paths are relative to; ``tables`` the file's content as read,
+    with the ``settings`` that were given beside it, by key, in their places; ``restricted`` whether these are other
+    replications than the file says.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Experiment:
     folder: Path
     combinations: tuple[Combination, ...]
     tables: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
     restricted: bool = False
 
     def __len__(self) -> int:

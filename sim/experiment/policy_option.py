@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.experiment.assignments import value_of
 from sim.experiment.schema import LABEL_FORBIDS, LABEL_LENGTH
 from sim.faults import Fault, InputError, shown
 
@@ -29,7 +29,7 @@ def policy_table(text: str) -> dict[str, Any]:
             raise InputError("--policy", [Fault("", f"{shown(text)}: {shown(part)} is not key=value, as ratio=401 is")])
         if key.strip() in table:
             raise InputError("--policy", [Fault("", f"{shown(text)}: {shown(key.strip())} stands there twice")])
-        table[key.strip()] = _value(value.strip())
+        table[key.strip()] = value_of(value.strip())
         words.append(f"{key.strip()} {value.strip()}")
     label = "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in ", ".join(words))
     return {"label": label[:LABEL_LENGTH].strip(), **table}
@@ -49,11 +49,3 @@ def told_of_option(faults: Sequence[Fault], texts: Sequence[str | None]) -> list
             fault if text is None else Fault(f"--policy {shown(text)}", f"{key}: {fault.what}" if key else fault.what)
         )
     return told
-
-
-def _value(text: str) -> object:
-    """Return a value as TOML has it, or the text itself where TOML would want quotes."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -228,6 +228,7 @@ def _write_manifest(
         single=[{"machine": machine, "workload": workload} for machine, workload in single],
         until=None if extension is None else extension.settings(),
         notes=experiment.notes,
+        settings=experiment.settings,
         cells={"planned": report.planned, "completed": report.done, "failed": report.failures},
         timings=timings,
     )

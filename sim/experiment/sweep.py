@@ -114,7 +114,7 @@ def _combined(axes: Sequence[Sequence[Point]]) -> Iterator[Point]:
 
 def _from_lists(table: object, labels: Labels, faults: Faults, *, side_by_side: bool) -> Sweep:
     axes: list[tuple[Point, ...]] = []
-    for target, value, of_value in _targets(table, labels, faults):
+    for target, value, of_value in targets(table, labels, faults):
         if not isinstance(value, tuple) or not value:
             of_value.add(f"{shown(value)} is not a list of values to try")
             continue
@@ -132,10 +132,7 @@ def _from_points(table: object, labels: Labels, faults: Faults) -> Sweep:
         faults.add(f"{shown(table)} is not a list of points")
         return Sweep(())
     axis = tuple(
-        {
-            target: Trial(value, of_value.key)
-            for target, value, of_value in _targets(point, labels, faults.below(number))
-        }
+        {target: Trial(value, of_value.key) for target, value, of_value in targets(point, labels, faults.below(number))}
         for number, point in enumerate(table)
     )
     return Sweep((axis,))
@@ -145,7 +142,7 @@ Entries = Iterator[tuple[str, Any, "Faults"]]
 """What stands in a table: key, value, and the collector of the value's faults."""
 
 
-def _targets(table: object, labels: Labels, faults: Faults) -> Iterator[tuple[Target, Any, Faults]]:
+def targets(table: object, labels: Labels, faults: Faults) -> Iterator[tuple[Target, Any, Faults]]:
     """Yield what the nested ``table`` assigns: target, value, and the collector of the value's faults."""
     for section, inside, of_section in _entries(table, faults):
         if section in SINGLE:
@@ -168,7 +165,7 @@ def _labelled(section: str, label: str, entries: Entries, parts: Sequence[str]) 
             for name, item, of_item in _entries(value, of_value):
                 yield Target(section, label, key, name), item, of_item
         elif key in RESERVED_KEYS:
-            of_value.add(f"{key} cannot be swept")
+            of_value.add(f"{key} cannot be swept or set")
         elif parts:
             of_value.add(unknown_name(f"part of {label}", key, parts))
         else:

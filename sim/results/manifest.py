@@ -41,6 +41,7 @@ def build_manifest(  # noqa: PLR0913  one argument for each part
     single: Sequence[Mapping[str, str]] = (),
     until: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
     timings: Mapping[str, Any],
     code: str | None = None,
 ) -> dict[str, Any]:
@@ -49,7 +50,8 @@ def build_manifest(  # noqa: PLR0913  one argument for each part
     ``config`` is the effective configuration (JSON types), which runs again as it is; ``seeds`` the master seed and the
     replications; ``single`` the machines and workloads in which nothing is random, so that they have one run for each
     policy; ``until`` how replications were added (None: not at all); ``notes`` what of the machines' command lines is
-    not as written; ``cells`` how many were ``planned``, ``completed`` and ``failed``; ``timings`` everything that
+    not as written; ``settings`` what was given beside the experiment file by key, which is part of ``config`` too (the
+    key ``set``); ``cells`` how many were ``planned``, ``completed`` and ``failed``; ``timings`` everything that
     another run would have otherwise (when, how long, how many workers); ``code`` what identifies the code (see
     :func:`sim.results.identity.code_version`, the default).
     """
@@ -69,6 +71,7 @@ def build_manifest(  # noqa: PLR0913  one argument for each part
         "nothing_random": [dict(pair) for pair in single],
         "until": None if until is None else dict(until),
         "notes": list(notes),
+        "set": dict(settings or {}),
         "config": dict(config),
         "config_sha256": sha256(canonical_json(dict(config))),
         "cells": dict(cells),

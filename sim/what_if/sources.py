@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sim.experiment.assignments import assign
 from sim.experiment.reading import read_toml
-from sim.faults import Fault, InputError
+from sim.faults import Fault, Faults, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,19 +25,24 @@ class Source(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def read_source(files: Sequence[str | Path]) -> Source:
+def read_source(files: Sequence[str | Path], settings: Mapping[str, Any] | None = None) -> Source:
     """Return the machine in an experiment file (.toml), or that which ``memhp-sim import`` makes of ``files``.
 
-    Raises InputError with what cannot be read.
+    ``settings`` take the place of what stands in the experiment, by key. Raises InputError with what cannot be read.
     """
     experiments = [file for file in files if Path(file).suffix == ".toml"]
     if not experiments:
+        if settings:
+            raise InputError("--set", [Fault("", f"is for experiments: {files[0]} is none")])
         return _imported(files)
     if len(files) > 1:
         others = ", ".join(str(file) for file in files if file is not experiments[0])
         raise InputError(str(experiments[0]), [Fault("", f"is a machine by itself; leave out {others}")])
     path = Path(experiments[0])
-    return Source(read_toml(path), str(path), path.parent)
+    faults = Faults()
+    assigned = assign(read_toml(path), settings or {}, path.parent.resolve(), faults, idle=True)
+    faults.raise_if_any(str(path))
+    return Source(assigned.tables, str(path), path.parent)
 
 
 def _imported(files: Sequence[str | Path]) -> Source:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from sim.cli.main import main
 from sim.experiment.load import load
 from sim.experiment.schema import ExperimentTable, GuestTable, MachineTable, PublishedTable
 from sim.experiment.state_tables import BlockTable, DeviceTable, ZoneTable
@@ -40,6 +44,18 @@ def test_the_sweep_example_means_what_the_page_says() -> None:
 
     assert len(experiment) == (1 + 6) * 2 * 2
     assert "auto-movable, ratio 50, numa_aware false" in experiment.policies
+
+
+def test_values_are_set_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.toml").write_text(BLOCKS[0], "utf-8")
+    commands = re.findall(r"^\$ memhp-sim (.* --set .*)$", PAGE, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["run", "validate"]
+    for command in commands:
+        result = CliRunner().invoke(main, shlex.split(command))
+        assert result.exit_code == 0, result.output
+    (workload,) = tomllib.loads(Path("results/my/experiment.toml").read_text("utf-8"))["workloads"]
+    assert workload["slots"] == 16
 
 
 @pytest.mark.parametrize("block", BLOCKS)
