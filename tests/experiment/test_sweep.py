@@ -161,7 +161,7 @@ def test_a_parameter_that_is_only_given_by_a_sweep_is_not_missing() -> None:
         ),
         (
             {"product": {"policies": {"auto-movable": {"name": ["offline"]}}}},
-            "sweep[0].product.policies.auto-movable.name: name cannot be swept",
+            "sweep[0].product.policies.auto-movable.name: name cannot be swept or set",
         ),
         (
             {"product": {"machines": {"vm": {"boot_memory": ["-1GiB"]}}}},
