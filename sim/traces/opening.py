@@ -102,10 +102,9 @@ def _split(
     try:
         for batch in reader(series):
             split.add(batch)
-        run = split.done()
-        if run is not None:
-            spans = split.first_us, split.last_us
-            return StoredTrace(series.names, quantities, [run], spans, in_memory=True)
+        runs = split.done()
+        if split.folder is None:
+            return StoredTrace(series.names, quantities, runs, (split.first_us, split.last_us), in_memory=True)
         finished = index.finish(split, folder, series.names, quantities)
     except BaseException:
         split.discard()

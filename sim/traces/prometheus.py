@@ -16,7 +16,7 @@ from sim.traces.batches import Batch, SeriesNames
 from sim.traces.csv_exact import said
 from sim.traces.layout import Cell
 from sim.traces.prometheus_json import VALUE, Answers
-from sim.traces.splitting import Splitter, read_runs
+from sim.traces.splitting import Splitter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,8 +46,7 @@ def read_prometheus(
         for batch in answers.batches(content):
             split.add(batch)
         _check_all_there(answers, columns, faults)
-        run = split.done()
-        runs = [run] if run is not None else read_runs(split.folder)
+        runs = split.done()
         for name, parts in answers.tracks.items():
             yield _joined(name, {column: _track(runs, code) for column, code in parts.items()}, columns, series, faults)
         faults.done()
@@ -67,8 +66,8 @@ def _check_all_there(answers: Answers, columns: Columns, faults: TraceFaults) ->
 def _track(runs: Sequence[Run], code: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return the times and values of a track."""
     parts = [(run, run.of(code)) for run in runs]
-    times = np.concatenate([run.t_us[part] for run, part in parts])
-    return times, np.concatenate([run.values[VALUE][part] for run, part in parts]).view(np.float64)
+    times, values = zip(*(run.columns.read(part) for run, part in parts), strict=True)
+    return np.concatenate(times), np.concatenate(values).view(np.float64)
 
 
 def _joined(

@@ -54,9 +54,8 @@ class StoredTrace(Trace):
         for run in self._runs:
             part = run.of(code)
             for start in range(part.start, part.stop, _AT_ONCE):
-                some = slice(start, min(start + _AT_ONCE, part.stop))
-                values = {name: run.values[name][some] for name in self._quantities}
-                yield Samples(run.t_us[some] - self._origin_us, values)
+                t_us, *values = run.columns.read(slice(start, min(start + _AT_ONCE, part.stop)))
+                yield Samples(t_us - self._origin_us, dict(zip(self._quantities, values, strict=True)))
 
     def span_us(self, series: str) -> tuple[int, int]:
         """Return the times of the first and the last sample of ``series``. Raises KeyError as above."""

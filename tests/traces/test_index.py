@@ -68,7 +68,7 @@ def test_another_content_or_mapping_is_split_anew(tmp_path: Path, reads: list[st
     assert len(reads) == len(indexes()) == 3
 
 
-@pytest.mark.parametrize("damaged", [index._SERIES, splitting.SAMPLES])  # noqa: SLF001  the names of its files
+@pytest.mark.parametrize("damaged", ["series.json", "runs.json", "samples", "places"])
 def test_a_damaged_index_is_made_again(tmp_path: Path, damaged: str) -> None:
     path = written(tmp_path, csv_text(ROWS))
     open_trace(path, USE)
