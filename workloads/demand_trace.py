@@ -1,49 +1,47 @@
 """A host whose requests follow a measured demand, as an autoscaler's do, from a series such as the public VM traces.
 
-Nothing runs in the guest; for that see :mod:`workloads.load_trace`.
+Nothing runs in the guest, and nobody looks at it: what is asked for is known beforehand, and the same whatever the
+guest does with it. For the demand played in the guest, to which a controller answers, see :mod:`workloads.guest_trace`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
-from sim.faults import shown
 from sim.pages import SMALLEST_PAGE
-from sim.plugins.parameter_types import FilePath, Name, Number, Seconds, Size, Word
+from sim.plugins.parameter_types import Number, Seconds, Size, Word
 from sim.plugins.parameters import Checker, checked
-from sim.units import GIB, MEMORY_LIMIT, MIB, format_size, seconds_to_us, us_to_seconds
-from workloads.contract import Host, Streams, Workload
-from workloads.parts.parameters import LONGEST_US, NODE, PAGES, PLACE, DeviceBlock, check_multiples, check_slots
+from sim.units import GIB, MIB, format_size, seconds_to_us
+from workloads.parts.parameters import NODE, PAGES, PLACE, DeviceBlock, check_multiples, check_slots
 from workloads.parts.plan import follow
-from workloads.parts.table import TableFaults, read_text, rows
+from workloads.parts.trace_columns import TraceColumns, opened
+from workloads.parts.traced import End, Playing, Scale, Series, Speed, Start, Tail, TracedWorkload, TracePath
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import simpy
 
+    from workloads.contract import Host, Streams
     from workloads.parts.plan import Ask, Step
 
 KINDS: Final = ("virtio-mem", "dimm")
 
 
-class DemandTrace(Workload):
-    """Asks for the memory that a demand read from a CSV file needs beyond the guest's boot memory.
+class DemandTrace(TracedWorkload):
+    """Asks for the memory that a trace's demand needs beyond the guest's boot memory.
 
-    At each sample, wanted is demand * (1 + ``headroom``) - ``boot_memory``, rounded up to a multiple of ``step`` and
-    cut off at 0 and ``maximum``. Growth is asked for at once, less memory only after a while: what is asked for is the
-    largest size that was wanted at a sample less than ``hold`` seconds ago. With kind ``virtio-mem`` that is the
-    requested size of one device, with kind ``dimm`` so many DIMMs of size ``step``, the newest of which go first.
+    The demand is the trace's ``user``. At each sample, wanted is demand * (1 + ``headroom``) - ``boot_memory``, rounded
+    up to a multiple of ``step`` and cut off at 0 and ``maximum``. Growth is asked for at once, less memory only after a
+    while: what is asked for is the largest size that was wanted at a sample less than ``hold`` seconds ago. With kind
+    ``virtio-mem`` that is the requested size of one device, with kind ``dimm`` so many DIMMs of size ``step``, the
+    newest of which go first. A value that is missing is as before.
 
-    The file has a column of times and one of demands (see :mod:`workloads.parts.table` for the rest), rows in order of
-    time; time 0 is the first row that is taken. With ``series`` only rows that have this text in the column
-    ``series_column`` are taken, so that a file of many VMs serves.
-
-    Nothing is random here. Raises ParameterError with all faults of the file at once, with line numbers.
+    Nothing is random here: replication k plays the k-th series. Raises ParameterError with all faults of trace and
+    parameters.
     """
 
     name: ClassVar[str] = "demand-trace"
@@ -56,15 +54,9 @@ class DemandTrace(Workload):
         self,
         check: Checker,
         *,
-        path: Annotated[str, FilePath(), "the CSV file"],
-        time_column: Annotated[str, Name(), "the column of times"] = "t_s",
-        time_unit: Annotated[float, Seconds(), "what a time of 1 stands for (hours: 3600)"] = 1.0,
-        demand_column: Annotated[str, Name(), "the column of demands"] = "mib",
-        demand_unit: Annotated[int, Size(), "what a demand of 1 stands for"] = MIB,
-        series_column: Annotated[
-            str | None, Name(), "the column that tells series apart, if the file holds several"
-        ] = None,
-        series: Annotated[str | None, Name(), "the series that is taken"] = None,
+        path: TracePath,
+        columns: TraceColumns,
+        series: Series = None,
         kind: Annotated[str, Word(KINDS), "what the memory is plugged as"] = "virtio-mem",
         boot_memory: Annotated[
             int, Size(zero=True, multiple_of=SMALLEST_PAGE), "demand that the guest's boot memory serves"
@@ -74,18 +66,16 @@ class DemandTrace(Workload):
         ] = 0.25,
         step: Annotated[int, Size(), "sizes are multiples of this; the size of a DIMM"] = 128 * MIB,
         maximum: Annotated[int, PAGES, "most memory that is asked for"] = 16 * GIB,
-        hold: Annotated[float, Seconds(zero=True), "how long a size that was wanted is kept"] = 900.0,
+        hold: Annotated[float, Seconds(zero=True), "how long a size that was wanted is kept, in recorded time"] = 900.0,
         device_block: Annotated[int, DeviceBlock(), "kind virtio-mem: block size of the device"] = 2 * MIB,
         address: Annotated[int, PLACE, "of the device, or of the first DIMM; 0 stands for where there is room"] = 0,
         node: Annotated[int, NODE, "NUMA node"] = 0,
-        speed: Annotated[float, Number(1e-6, 1e6), "times as fast as recorded (hold times are of recorded time)"] = 1.0,
-        tail: Annotated[float, Seconds(), "simulated time after the last sample"] = 60.0,
+        scale: Scale = 1.0,
+        speed: Speed = 1.0,
+        start: Start = 0.0,
+        end: End = 0.0,
+        tail: Tail = 60.0,
     ) -> None:
-        columns = [time_column, demand_column]
-        if (series is None) != (series_column is None):
-            check.fault("series", "must be given together with series_column")
-        elif series_column is not None:
-            columns.append(series_column)
         if kind != "virtio-mem":
             check_multiples(check, SMALLEST_PAGE, step=step)
         elif check.good("device_block"):
@@ -95,23 +85,20 @@ class DemandTrace(Workload):
         if kind == "dimm":
             check_slots(check, step, maximum=maximum)
         check.done()
+        trace = opened(path, columns)
+        self._open(check, trace, series, Playing.of(scale, speed, start, end, tail))
+        if "user" not in trace.quantities:
+            check.fault("columns", "do not tell user, the demand")
+        check.done()
         self._kind = kind
         self._block = device_block
         self._step = step
         self._top = maximum // step
         self._node = node
         self._address = address
-        self._speed = speed
-        samples = _samples(Path(path), columns, series, seconds_to_us(time_unit))
-        factor = 1.0 + headroom
-        levels = ((t_us, math.ceil((demand * demand_unit * factor - boot_memory) / step)) for t_us, demand in samples)
-        bounded = ((t_us, min(max(level, 0), self._top)) for t_us, level in levels)
-        self._levels = list(held(bounded, seconds_to_us(hold)))
-        self._end_us = round(samples[-1][0] / speed) + seconds_to_us(tail)
-
-    def duration(self) -> float:
-        """Seconds of simulated time: the series at its speed, and the tail."""
-        return us_to_seconds(self._end_us)
+        self._factor = 1.0 + headroom
+        self._boot_memory = boot_memory
+        self._hold_us = seconds_to_us(hold / speed)
 
     def node_capacity(self) -> Iterable[int]:
         """The one node that memory is plugged into."""
@@ -123,7 +110,7 @@ class DemandTrace(Workload):
 
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Ask for what is wanted until the series is over."""
-        return follow(host, self.plan(), self._end_us)
+        return follow(host, self.plan(), self.end_us)
 
     def plan(self) -> Iterator[Step]:
         """Yield what is wanted and when."""
@@ -132,11 +119,16 @@ class DemandTrace(Workload):
         if self._kind == "virtio-mem":
             size = self._top * self._step
             yield 0, (("vmem0", self._device(size)),)
-        for t_us, next_level in self._levels:
+        for t_us, next_level in held(self._levels(), self._hold_us):
             if next_level != level:
-                then_us = round(t_us / self._speed)
-                yield then_us - now_us, asks(level, next_level)
-                now_us, level = then_us, next_level
+                yield t_us - now_us, asks(level, next_level)
+                now_us, level = t_us, next_level
+
+    def _levels(self) -> Iterator[tuple[int, int]]:
+        """Yield how many steps are wanted from which microsecond on."""
+        for t_us, values in self.moments():
+            wanted = math.ceil((values.get("user", 0) * self._factor - self._boot_memory) / self._step)
+            yield t_us, min(max(wanted, 0), self._top)
 
     def _virtio_mem(self, before: int, after: int) -> Sequence[Ask]:
         return (("vmem0", after * self._step),)
@@ -166,42 +158,3 @@ def held(samples: Iterable[tuple[int, int]], hold_us: int) -> Iterator[tuple[int
         while len(recent) > 1 and recent[0][0] + hold_us <= t_us:
             recent.popleft()
         yield t_us, recent[0][1]
-
-
-def _samples(path: Path, columns: Sequence[str], series: str | None, time_unit_us: int) -> list[tuple[int, float]]:
-    """Return (microseconds since the first sample, demand in the file's unit) of every row that is taken."""
-    faults = TableFaults("path", path.name)
-    samples: list[tuple[int, float]] = []
-    start = last = 0
-    for line, row in rows(read_text(path, faults), columns, None, faults):
-        if series is not None and row[columns[2]] != series:
-            continue
-        time = _number(row, columns[0], LONGEST_US / time_unit_us, line, faults)
-        demand = _number(row, columns[1], MEMORY_LIMIT, line, faults)
-        if time is None or demand is None:
-            continue
-        now = round(time * time_unit_us)
-        if now < last:
-            faults.add(line, f"{columns[0]}: must not be before the row above, but is {shown(row[columns[0]])}")
-            continue
-        if not samples:
-            start = now
-        last = now
-        samples.append((now - start, demand))
-    faults.done()
-    if not samples:
-        faults.add(0, "holds no sample" if series is None else f"holds no sample of {columns[2]} {shown(series)}")
-        faults.done()
-    return samples
-
-
-def _number(row: dict[str, str], column: str, high: float, line: int, faults: TableFaults) -> float | None:
-    text = row[column]
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if 0 <= value <= high:
-        return value
-    faults.add(line, f"{column}: must be a number from 0 to {high:g}, but is {shown(text)}")
-    return None

@@ -222,7 +222,9 @@ def workloads(random: Random, folder: Path, kernel: tuple[int, int]) -> dict[str
         "grow-and-return": lambda: GrowAndReturn(spread=2.0),
         "guest-load": lambda: demand(dice(draw)),
         "load-trace": lambda: LoadTrace(path=str(loads), tail=20.0),
-        "demand-trace": lambda: DemandTrace(path=str(sizes), hold=5.0, tail=20.0),
+        "demand-trace": lambda: DemandTrace(
+            path=str(sizes), columns={"time": "t_s", "user": {"column": "mib", "unit": MIB}}, hold=5.0, tail=20.0
+        ),
         "steps": lambda: Steps(
             steps=[
                 "plug dimm:1GiB,id=d",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -63,8 +63,9 @@ def test_what_grows_and_returns_lies_where_it_is_told_to(device: str, first: str
 def test_single_devices_lie_where_they_are_told_to(tmp_path: Path) -> None:
     path = tmp_path / "demand.csv"
     path.write_text("t_s,mib\n0,4096\n10,6144\n")
-    assert places(DemandTrace(path=str(path), address=PLACE)) == {"vmem0": PLACE}
-    dimms = places(DemandTrace(path=str(path), kind="dimm", step=GIB, address=PLACE))
+    trace: dict[str, Any] = {"path": str(path), "columns": {"time": "t_s", "user": {"column": "mib", "unit": MIB}}}
+    assert places(DemandTrace(**trace, address=PLACE)) == {"vmem0": PLACE}
+    dimms = places(DemandTrace(**trace, kind="dimm", step=GIB, address=PLACE))
     assert list(dimms.items())[:2] == [("dimm0", PLACE), ("dimm1", PLACE + GIB)]
     assert places(Watermark(address=PLACE)) == {"vmem0": PLACE}
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+MIB_BY_SECOND = {"time": "t_s", "user": {"column": "mib", "unit": MIB}}
+
+
 def written(folder: Path, text: str, name: str = "demand.csv") -> str:
     path = folder / name
     path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
@@ -56,6 +59,7 @@ def test_growth_at_once_and_shrinking_after_the_hold_time(tmp_path: Path) -> Non
     text = "t_s,mib\n100,512\n160,3000\n220,1500\n280,1500\n340,1500\n400,9000\n460,0\n"
     workload = DemandTrace(
         path=written(tmp_path, text),
+        columns=MIB_BY_SECOND,
         headroom=0.1,
         boot_memory=GIB,
         step=128 * MIB,
@@ -77,6 +81,7 @@ def test_dimms_come_and_go_newest_first(tmp_path: Path) -> None:
     text = "t_s,mib\n0,0\n10,1500\n20,3500\n30,100\n"
     workload = DemandTrace(
         path=written(tmp_path, text),
+        columns=MIB_BY_SECOND,
         kind="dimm",
         step=GIB,
         maximum=3 * GIB,
@@ -97,14 +102,14 @@ def test_dimms_come_and_go_newest_first(tmp_path: Path) -> None:
 
 
 def test_one_series_of_many_in_other_units(tmp_path: Path) -> None:
-    text = "vm,hour,use,cap\na,5,1,9\nb,6,2,9\na,6,4,9\nb,5,7,9\na,7,0,9\n"
+    text = "vm,hour,use,cap\na,5,1,9\nb,4,2,9\na,6,4,9\nb,5,7,9\na,7,0,9\n"
     workload = DemandTrace(
         path=written(tmp_path, text, "many.csv.gz"),
-        time_column="hour",
-        time_unit=3600.0,
-        demand_column="use",
-        demand_unit=GIB,
-        series_column="vm",
+        columns={
+            "time": {"column": "hour", "unit": 3600.0},
+            "series": "vm",
+            "user": {"column": "use", "unit": GIB},
+        },
         series="a",
         headroom=0.0,
         boot_memory=0,
@@ -118,38 +123,52 @@ def test_one_series_of_many_in_other_units(tmp_path: Path) -> None:
     ]
 
 
-def test_all_faults_at_once(tmp_path: Path) -> None:
-    path = written(tmp_path, "# x\nt_s,mib\n0,5\n10,1\n5,7\n12,-1\nnan,much\n20\n30,1e300\n")
-    with pytest.raises(ParameterError) as caught:
-        DemandTrace(path=path)
-    assert [fault.removeprefix("path: demand.csv, ").partition(", but")[0] for fault in caught.value.faults] == [
-        "line 5: t_s: must not be before the row above",
-        "line 6: mib: must be a number from 0 to 7.03687e+13",
-        "line 7: t_s: must be a number from 0 to 1e+09",
-        "line 7: mib: must be a number from 0 to 7.03687e+13",
-        "line 8: has 1 fields",
-        "line 9: mib: must be a number from 0 to 7.03687e+13",
+def test_a_part_of_the_span_and_values_that_are_missing(tmp_path: Path) -> None:
+    path = written(tmp_path, "t_s,mib\n0,1024\n50,2048\n100,\n150,4096\n200,1024\n250,8192\n")
+    workload = DemandTrace(
+        path=path,
+        columns=MIB_BY_SECOND,
+        headroom=0.0,
+        boot_memory=0,
+        step=GIB,
+        hold=0.0,
+        start=60.0,
+        end=200.0,
+        scale=2.0,
+    )
+    # At 60 s what came at 50 holds, at 100 s still.
+    assert [(now, what) for now, verb, _, what in calls(workload) if verb == "resize"] == [
+        (0, 4 * GIB),
+        (90_000_000, 8 * GIB),
+        (140_000_000, 2 * GIB),
     ]
+    assert workload.duration() == 200.0
 
 
-@pytest.mark.parametrize(
-    ("text", "arguments", "expected"),
-    [
-        ("t_s,mib\n", {}, "holds no sample"),
-        ("t_s,gib\n1,2\n", {}, "there is no column mib"),
-        ("t_s,mib,vm\n1,2,a\n", {"series_column": "vm", "series": "b"}, "holds no sample of vm 'b'"),
-        ("t_s,mib\n1,2\n", {"series_column": "vm", "series": "b"}, "there is no column vm"),
-    ],
-)
-def test_a_file_without_the_samples(tmp_path: Path, text: str, arguments: dict[str, str], expected: str) -> None:
-    with pytest.raises(ParameterError, match=expected):
-        DemandTrace(path=written(tmp_path, text), **arguments)  # type: ignore[arg-type]  # words only
+def test_a_trace_that_tells_no_demand_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "t_s,mib\n0,5\n")
+    with pytest.raises(ParameterError, match=r"^columns: do not tell user, the demand$"):
+        DemandTrace(path=path, columns={"time": "t_s", "free": "mib"})
+    with pytest.raises(ParameterError, match=r"^path: .*demand\.csv"):
+        DemandTrace(path=written(tmp_path, "t_s,mib\n0,much\n"), columns=MIB_BY_SECOND)
+
+
+def test_each_replication_asks_after_a_series_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path, "vm,t_s,mib\nb,0,4096\na,0,8192\n")
+    workload = DemandTrace(path=path, columns={**MIB_BY_SECOND, "series": "vm"}, headroom=0.0, boot_memory=0)
+    assert workload.most_replications() == 2
+    for number, gib in ((0, 4), (1, 8)):
+        assert [what for _, verb, _, what in calls(workload.for_replication(number)) if verb == "resize"] == [gib * GIB]
 
 
 def test_a_public_trace(shared_dir: Path) -> None:
     path = shared_dir / "data" / "bitbrains-rnd" / "sep2013-5min.csv.gz"
     workload = DemandTrace(
-        path=str(path), demand_column="use_mib", series_column="vm", series="4", maximum=8 * GIB, hold=3600.0
+        path=str(path),
+        columns={"time": "t_s", "series": "vm", "user": {"column": "use_mib", "unit": MIB}},
+        series="4",
+        maximum=8 * GIB,
+        hold=3600.0,
     )
     assert 28 < workload.duration() / 86400 < 31
     host, _ = play(workload)

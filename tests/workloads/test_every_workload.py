@@ -227,7 +227,7 @@ def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> str:
     names = [parameter.name for parameter in parameters_of(cls)]
     if cls in FROM_FILES:
         given_values.setdefault("path", "/nowhere/at-all.csv")
-    if cls is GuestTrace:
+    if cls in (DemandTrace, GuestTrace):
         given_values.setdefault("columns", {"time": "t_s", "user": "bytes"})
     try:
         made = cls(**given_values)
@@ -244,6 +244,7 @@ def made_or_refused(cls: type[Workload], given_values: dict[str, Any]) -> str:
 
 
 SEEN = {"time": {"column": "t_s"}, "free_huge": {"column": ["huge_mib"]}}
+TRACE: dict[str, Any] = {"path": "x.csv", "columns": {"time": "t_s", "user": "bytes"}}
 WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (DimmSlots, {"slots": 0, "grow_probability": 2, "removal": "tallest"}, ["slots", "grow_probability", "removal"]),
     (DimmSlots, {"slots": 2, "initial": 3}, ["initial"]),
@@ -271,9 +272,9 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (DimmController, {"slots": 0, "low_share": 0.0}, ["slots", "low"]),
     (DimmController, {"low": GIB, "spare": MIB, "spare_share": 0.1}, ["spare", "spare_share"]),
     (DimmController, {"watch_nodes": [0], "again": 7.0, "again_most": 6.0}, ["watch_nodes", "again_most"]),
-    (DemandTrace, {"path": "x.csv", "series": "4"}, ["series"]),
-    (DemandTrace, {"path": "x.csv", "kind": "dimm", "maximum": 257 * GIB, "step": GIB}, ["maximum"]),
-    (DemandTrace, {"path": "x.csv", "maximum": MIB * 2}, ["maximum"]),
+    (DemandTrace, {"path": "/nowhere/at-all.csv", "columns": {"time": "t_s", "user": "bytes"}}, ["path"]),
+    (DemandTrace, {**TRACE, "kind": "dimm", "maximum": 257 * GIB, "step": GIB}, ["maximum"]),
+    (DemandTrace, {**TRACE, "maximum": MIB * 2}, ["maximum"]),
     (GuestLoad, {"shape": "ramp"}, ["rate"]),
     (GuestLoad, {"kind": "anonymus", "size": 0, "tick": 0}, ["kind", "size", "tick"]),
     (GuestLoad, {"kernel_share": 0.6, "cache_share": 0.5}, ["cache_share"]),

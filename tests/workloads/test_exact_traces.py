@@ -31,7 +31,8 @@ def demand(folder: Path, *samples: tuple[float, float], **more: object) -> Deman
     path = folder / "demand.csv"
     path.write_text("t_s,gib\n" + "".join(f"{t},{gib}\n" for t, gib in samples), "utf-8")
     options = {"headroom": 0.0, "boot_memory": 0, "step": GIB, "tail": 7.0, **more}
-    return DemandTrace(path=str(path), demand_column="gib", demand_unit=GIB, **options)  # type: ignore[arg-type]
+    columns = {"time": "t_s", "user": {"column": "gib", "unit": GIB}}
+    return DemandTrace(path=str(path), columns=columns, **options)  # type: ignore[arg-type]
 
 
 def sizes(load: DemandTrace) -> list[tuple[float, float]]:
