@@ -209,6 +209,7 @@ class _Watcher:
         self._period_us, self._pressed_us = periods_us
         self._low = self._high = 0
         self._rests_until = 0
+        self._seen: GuestReport | None = None
 
     def look(self, now_us: int) -> int | None:
         """Take a sample and act on it."""
@@ -228,7 +229,10 @@ class _Watcher:
         if low:
             return now_us + self._pressed_us
         waits = high and (self._high < law.shrink_samples or self._device.requested > law.minimum)
-        return now_us + self._period_us if waits else None
+        # Averages of pressure go on rising after what has changed in the guest.
+        settled = report == self._seen
+        self._seen = report
+        return None if settled and not waits else now_us + self._period_us
 
     def _grow(self, size: int, report: GuestReport, now_us: int) -> None:
         target = self._law.grown(size, report)
