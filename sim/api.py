@@ -20,12 +20,16 @@ from sim.analysis.plot_data import scenarios
 from sim.analysis.plots import GUEST_PLOTS, PLOTS, styled
 from sim.analysis.regret import bound, regret
 from sim.experiment.choose_workers import choose_workers
+from sim.experiment.exporting import PARTS, REQUESTS, export_part, form_of_part
 from sim.experiment.load import load, load_stored
 from sim.experiment.pictures import picture_of_cell
 from sim.experiment.plan import Experiment
+from sim.experiment.recording import requests_of
 from sim.experiment.run import run as run_experiment
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
+from workloads.parts.request_columns import NAMES
+from workloads.parts.request_writer import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -89,6 +93,32 @@ class Results:
     def result(self, cell: str) -> RunResult:
         """Return the run with the key ``cell`` as the engine gave it. Raises KeyError if there is none."""
         return self.store.result(cell)
+
+    def requests(self, cell: str) -> pd.DataFrame:
+        """Return what the host was asked in the run with the key ``cell``, which is run again for it.
+
+        One row per request, with the columns of a log (``docs/logs.md``) that any row needs. Raises KeyError if there
+        is no such run, and InputError where it does not come out as it is stored.
+        """
+        import pandas as pd
+
+        rows = [row_of(request) for request in requests_of(self.store, cell)]
+        return pd.DataFrame(rows, columns=[name for name in NAMES if any(name in row for row in rows)])
+
+    def export(self, cell: str, **files: Path | str) -> None:
+        """Write the parts ``requests``, ``events``, ``series`` and ``guest`` of a run to ``files``, as their names end.
+
+        As ``memhp-sim export`` does: ``results.export(cell, events="events.parquet", requests="log.csv")``. Raises
+        ValueError for other parts or endings, KeyError if there is no such run, and else as :meth:`requests`.
+        """
+        unknown = set(files) - set(PARTS)
+        if unknown:
+            raise ValueError(f"there is no part {min(unknown)!r} of a run; there are: {', '.join(PARTS)}")
+        forms = {part: form_of_part(part, Path(file)) for part, file in files.items()}
+        result = self.result(cell)
+        requests = requests_of(self.store, cell) if REQUESTS in files else ()
+        for part, file in files.items():
+            export_part(part, Path(file), forms[part], result, requests)
 
     def picture(self, cell: str, at: float | None = None) -> Picture:
         """Return what there is ``at`` so many seconds (None: at the end) in the run with the key ``cell``.

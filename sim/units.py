@@ -118,6 +118,11 @@ def us_to_seconds(us: int) -> float:
     return us / MICROSECONDS
 
 
+def seconds_text(seconds: float) -> str:
+    """Return ``seconds`` as a decimal number to the microsecond, without zeros behind: what files of text hold."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
 def parse_series(text: str) -> tuple[int, int]:
     """Return a kernel series such as ``"6.12"`` as numbers to compare: (6, 12), later than (6, 6)."""
     major, _, minor = text.partition(".")

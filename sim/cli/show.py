@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-import shlex
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sim.cli.choosing import RUN_LABELS, readable, results_folder, run_of
 from sim.cli.console import width_of_output
 from sim.cli.settings import set_option
 
 if TYPE_CHECKING:
     from sim.experiment.plan import Combination, Experiment
-    from sim.results.store import ResultStore
     from sim.snapshot.picture import Picture
 
 _UNITS: Final = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?) ?([a-z]*)")
-_MOST_LISTED: Final = 20
-_RUN_LABELS: Final = ("machine", "workload", "policy")
 
 
 def _seconds(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
@@ -97,20 +94,12 @@ def _picture(
     sources: tuple[str, ...], at: float | None, which: dict[str, Any], settings: dict[str, Any]
 ) -> tuple[Picture, dict[str, Any]]:
     """Return the picture that is asked for, and which machine or run of several it is of."""
-    from sim.cli.main import BadInput
-
     first = Path(sources[0])
     if settings and first.suffix != ".toml":
         raise click.UsageError(f"--set is for experiments: {first} is none")
-    if _holds_results(first):
+    if (folder := results_folder(first)) is not None:
         _alone(sources)
-        return _of_results(first, at, which)
-    if inside := sorted(str(path) for path in first.glob("*/") if _holds_results(path)):
-        if len(inside) == 1:
-            return _picture((inside[0], *sources[1:]), at, which, settings)
-        listed = inside[:_MOST_LISTED]
-        more = f" and {len(inside) - len(listed)} more" if len(inside) > len(listed) else ""
-        raise BadInput(f"{first} holds the results of several experiments; choose one: {', '.join(listed)}{more}")
+        return _of_results(folder, at, which)
     if at:
         raise click.UsageError(f"--at is for results: {first} tells of one moment only")
     if first.suffix == ".toml":
@@ -122,10 +111,6 @@ def _picture(
     from sim.experiment.real_picture import picture_of_files
 
     return picture_of_files(sources), {}
-
-
-def _holds_results(folder: Path) -> bool:
-    return any((folder / name).is_dir() for name in ("runs", "events"))
 
 
 def _alone(sources: tuple[str, ...]) -> None:
@@ -166,16 +151,8 @@ def _combination(experiment: Experiment, path: Path, machine: str | None, policy
 
 
 def _of_results(folder: Path, at: float | None, which: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:
-    import pyarrow as pa
-
-    from sim.cli.main import BadInput
-
-    try:
+    with readable(folder):
         return _of_store(folder, at, which)
-    except (pa.ArrowException, KeyError) as error:
-        raise BadInput(
-            f"{folder}: damaged, or written by another version ({error}); memhp-sim run --force computes it anew"
-        ) from error
 
 
 def _of_store(folder: Path, at: float | None, which: dict[str, Any]) -> tuple[Picture, dict[str, Any]]:
@@ -184,39 +161,9 @@ def _of_store(folder: Path, at: float | None, which: dict[str, Any]) -> tuple[Pi
     from sim.results.store import ResultStore
 
     store = ResultStore(folder)
-    run = _run(store, which)
+    run = run_of(store, which)
     last = run["duration_s"]
     if at is not None and at > last:
         raise BadInput(f"{folder}: the run lasts {last:g} s, so there is nothing at {at:g} s")
-    about = {name: run[name] for name in (*_RUN_LABELS, "replication")}
+    about = {name: run[name] for name in (*RUN_LABELS, "replication")}
     return picture_of_cell(store, run["cell"], at), {**about, "at_s": last if at is None else at}
-
-
-def _run(store: ResultStore, which: dict[str, Any]) -> dict[str, Any]:
-    """Return the labels of the run that is asked for: the only one, in the lowest replication that there is."""
-    from sim.cli.main import BadInput
-    from sim.results.failure import Status
-
-    runs = store.labels()
-    for name, value in which.items():
-        if value is not None:
-            there = sorted({run[name] for run in runs})
-            if value not in there:
-                raise BadInput(f"{store.folder}: no run has {name} {value}; there are: {', '.join(map(str, there))}")
-            runs = [run for run in runs if run[name] == value]
-    done = [run for run in runs if run["status"] == Status.COMPLETED]
-    if not done:
-        raise BadInput(f"{store.folder}: no such run has completed")
-    first = min(run["replication"] for run in done)
-    done = [run for run in done if run["replication"] == first]
-    if len(done) > 1:
-        raise BadInput(f"{store.folder} holds several runs; choose one:\n{_choices(done)}")
-    return done[0]
-
-
-def _choices(runs: list[dict[str, Any]]) -> str:
-    """Return the options that tell ``runs`` apart, a line for each of the first ones."""
-    differ = [name for name in _RUN_LABELS if len({run[name] for run in runs}) > 1]
-    lines = ["  " + " ".join(f"--{name} {shlex.quote(run[name])}" for name in differ) for run in runs[:_MOST_LISTED]]
-    more = len(runs) - len(lines)
-    return "\n".join([*lines, *([f"  and {more} more"] if more else [])])

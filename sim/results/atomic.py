@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 TEMPORARY_MARK: Final = ".tmp-"
 """Stands in the name of a file that is still being written, which therefore does not end like a finished one."""
@@ -20,28 +22,34 @@ def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = Tr
     Creates missing folders. Raises OSError, and leaves ``path`` as it was, where that fails. Without ``durable``
     nothing waits for the disk: a killed process still leaves a whole file or none, a power failure may not.
     """
+    with written_whole(path, durable=durable) as file:
+        file.write(data)
+
+
+@contextmanager
+def written_whole(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Open a file that is at ``path`` once the body has written all of it, as :func:`write_atomically` does.
+
+    Where the body raises, ``path`` stays as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _write(path, data, durable=durable)
-    except OSError as error:
-        # A full disk names no file, and other errors that beside it, of which nobody knows.
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    if durable:
-        _sync_folder(path.parent)
-
-
-def _write(path: Path, data: bytes | memoryview, *, durable: bool) -> None:
     temporary = path.with_name(f"{path.name}{TEMPORARY_MARK}{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            yield file
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # A full disk names no file, and other errors that beside it, of which nobody knows.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    if durable:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.guest.contract import OomKind
 from sim.record.recorder import EventKind
+from sim.results.exported import EXPORTED, GONE, KINDS
 from sim.results.frames import METADATA, METADATA_KEY, ROW_KEY
 from sim.results.manifest import MANIFEST_NAME, TIMING_FIELD
 from sim.results.rows import REPLICATIONS_IN_FILE
@@ -32,19 +33,7 @@ SQL_EXAMPLE: Final = (
 
 _NOTE: Final = "<!-- Written by `python -m sim.results.docs_pages docs`. Change the code, not this file. -->\n"
 
-_KINDS: Final[Mapping[EventKind, str]] = {
-    EventKind.PLUG: "blocks were added and put online in one go",
-    EventKind.ADD: "blocks were added and stay offline",
-    EventKind.ONLINE: "blocks that were there went online",
-    EventKind.OFFLINE: "blocks went offline and stay",
-    EventKind.REMOVE: "offline blocks were removed",
-    EventKind.UNPLUG: "blocks went offline and were removed in one go",
-    EventKind.SUBPLUG: "virtio-mem plugged a part of a block that was there",
-    EventKind.SUBUNPLUG: "virtio-mem unplugged a part of a block that stays",
-    EventKind.REQUEST: "the host set the device's requested size",
-    EventKind.REFUSED: "blocks could not go offline",
-    EventKind.FAILED: "a request or an addition failed",
-    EventKind.OOM: "the guest ran out of memory",
+_KINDS: Final[Mapping[EventKind, str]] = {kind: meaning for kind, (_, meaning) in KINDS.items()} | {
     EventKind.DEVICE: "a device was attached (count 1) or is gone (count 0)",
     EventKind.DEATH: "the guest died: the row before says of which out of memory",
 }
@@ -125,6 +114,14 @@ One row is {layout.row}.
 {_columns(layout)}"""
         for layout in (RUNS, SERIES, GUEST, EVENTS, TIMINGS)
     )
+    words = _table(("`event`", "meaning"), ((f"`{word}`", meaning) for word, meaning in (*KINDS.values(), GONE)))
+    exported = "".join(
+        f"""
+`--{layout.name}`: one row is {layout.row}.
+
+{_columns(layout)}"""
+        for layout in EXPORTED.values()
+    )
     return f"""{_NOTE}
 # Result files
 
@@ -193,7 +190,24 @@ import pyarrow.parquet as pq
 
 rest = json.loads(pq.read_metadata(path).metadata[b"{METADATA_KEY.decode()}"])  # path: a file of events
 ```
-"""
+
+## Exported files
+
+For other programs `memhp-sim export` writes tables of one run, in seconds and bytes and with words for numbers: of an
+experiment, which is run for it, or of results (`results/quickstart --workload mix --policy contig-zones`).
+
+```console
+$ memhp-sim export experiments/incidents/sail-reactive.toml --events events.csv --series series.parquet
+```
+
+The form is what the file's name ends in: CSV, JSONL or Parquet; `-` is standard output, of which `--format` says
+whether it is CSV or JSONL. What a row does not have is an empty field in CSV, and left out in JSONL. A file is whole or
+not there. In Parquet files the fields' metadata hold unit and meaning. `--requests` writes what the host was asked, and
+can be replayed: see "Logs of requests and loads". From Python, `Results.export`.
+{exported}
+The words for what happened:
+
+{words}"""
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {"scores.md": scores_page, "results.md": results_page}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.faults import Fault, InputError, shown
-from sim.units import MIB, us_to_seconds
+from sim.units import MIB, seconds_text, us_to_seconds
 from workloads.parts.request_columns import NAMES, REQUIRED
 
 if TYPE_CHECKING:
@@ -110,4 +110,4 @@ def _as_text(name: str, value: Value | None) -> str:
         return "yes" if value else "no"
     if name == "address":
         return f"{value:#x}"
-    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return seconds_text(value) if isinstance(value, float) else str(value)

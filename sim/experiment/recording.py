@@ -1,0 +1,55 @@
+"""What a cell's run asks of its host: run again for it, which gives the same run, because everything is seeded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.experiment import build
+from sim.experiment.load import load_stored
+from sim.faults import Fault, InputError
+from sim.machine.cold_devices import devices_at_first
+from workloads.parts.recording import Recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.experiment.plan import Cell
+    from sim.record.run_result import RunResult
+    from sim.results.store import ResultStore
+    from workloads.parts.request import Request
+
+
+def record(cell: Cell) -> tuple[RunResult, Sequence[Request]]:
+    """Run ``cell`` and return its run with the rows of its log of requests. Raises what building and running raises."""
+    parts = cell.combination
+    asks = build.workload(parts.workload, Path(cell.folder)).for_replication(cell.replication)
+    listened = Recorded(asks, devices_at_first(parts.machine.spec))
+    result = build.simulation(cell, asks=listened)()
+    return result, listened.log
+
+
+def requests_of(store: ResultStore, key: str) -> Sequence[Request]:
+    """Return the log of requests of the completed cell ``key``, which is run again for it.
+
+    Raises KeyError if there is no such cell, and InputError where it does not come out as it is stored.
+    """
+    stored = store.result(key)
+    labels = next(labels for labels in store.labels() if labels["cell"] == key)
+    wanted = [labels[name] for name in ("machine", "workload", "policy")]
+    experiment = load_stored(store.folder)
+    for cell in experiment.only((labels["replication"],)).cells() if experiment else ():
+        parts = cell.combination
+        if [parts.machine.label, parts.workload.label, parts.policy.label] == wanted:
+            result, requests = record(cell)
+            if np.array_equal(result.events, stored.events):
+                return requests
+            changed = "another version of the program made the one that is stored, or files of it have changed"
+            raise _cannot(store, f"run again, the run is another: {changed}; memhp-sim run computes it anew")
+    raise _cannot(store, "requests come from running it again, which needs the experiment in the manifest")
+
+
+def _cannot(store: ResultStore, why: str) -> InputError:
+    return InputError(str(store.folder), [Fault("", why)])
