@@ -7,7 +7,6 @@ returns the settings. It returns None where there were faults.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -25,6 +24,7 @@ from sim.machine.state import boot_memory
 from sim.pages import SMALLEST_PAGE
 from sim.plugins import lookup
 from sim.plugins.values import seconds
+from sim.traces.content import content_hash
 from sim.units import format_size, parse_series, seconds_to_us
 
 if TYPE_CHECKING:
@@ -291,8 +291,7 @@ def _files(plugin: lookup.Plugin, parameters: Mapping[str, Any], folder: Path, f
     hashes = {}
     for name, path in lookup.file_paths(plugin, parameters):
         try:
-            with (folder / path).open("rb") as file:
-                hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()
+            hashes[path] = content_hash(folder / path)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             faults.below(name).add(f"{folder / path} cannot be read: {reason}")

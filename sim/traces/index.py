@@ -1,7 +1,7 @@
 """The index of a large trace: its samples split by series once, in a folder of the user's cache.
 
 It is found by the file's content, the mapping and the version of this format, is written aside and renamed, and may be
-deleted at any time. A file's content is read for its SHA-256 only when its time, size or place have changed.
+deleted at any time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.traces.content import cache_folder, content_hash
 from sim.traces.splitting import read_runs
 from sim.traces.stored import StoredTrace
 
@@ -29,50 +29,9 @@ if TYPE_CHECKING:
     from sim.traces.splitting import Splitter
 
 _VERSION: Final = 1
-_SETTLED_S: Final = 2.0
-"""Age from which on a file's time tells it from what is written later, whatever the file system's clock ticks in."""
-
 _ABANDONED_S: Final = 86_400.0
 _SERIES: Final = "series.json"
 _UNFINISHED: Final = "unfinished-"
-
-
-def cache_folder() -> Path:
-    """Return the folder of indexes: in ``XDG_CACHE_HOME``, or ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    home = Path(base) if Path(base).is_absolute() else Path("~/.cache").expanduser()
-    return home / "memhp-sim" / "traces"
-
-
-def signature(path: Path) -> tuple[int, ...]:
-    """Return what changes with a file that is written again. Raises OSError."""
-    status = path.stat()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def settled(path: Path) -> bool:
-    """Whether the file is old enough for its :func:`signature` to be trusted. Raises OSError."""
-    status = path.stat()
-    return time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_S
-
-
-def content_hash(path: Path) -> str:
-    """Return SHA-256 of the file at ``path``, remembered in the cache for files that have settled. Raises OSError."""
-    note = cache_folder() / "hashes" / hashlib.sha256(repr(signature(path)).encode()).hexdigest()
-    with contextlib.suppress(OSError, ValueError):
-        known = note.read_text("ascii")
-        if len(known) == 64 and int(known, 16):  # noqa: PLR2004  hexadecimal digits of 256 bits
-            return known
-    trusted = settled(path)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if trusted:
-        with contextlib.suppress(OSError):
-            note.parent.mkdir(parents=True, exist_ok=True)
-            aside = note.with_name(f"{_UNFINISHED}{secrets.token_hex(8)}")
-            aside.write_text(found, "ascii")
-            aside.replace(note)
-    return found
 
 
 def index_folder(path: Path, columns: Columns) -> Path:

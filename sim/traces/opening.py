@@ -7,7 +7,7 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.traces import index
+from sim.traces import content, index
 from sim.traces.arrays import NotPlainError
 from sim.traces.batches import SeriesNames
 from sim.traces.csv_exact import read_exactly
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from sim.traces.mapping import Columns
     from sim.traces.samples import Trace
 
-_WORTH_AN_INDEX: Final = 1 << 20
-"""Bytes of a file from which on a look for its index is cheaper than to read it."""
-
 _KEPT: Final = 2
 _kept: OrderedDict[object, StoredTrace] = OrderedDict()
 """The last small traces: an experiment opens the same one for every series of it."""
@@ -48,14 +45,14 @@ def open_trace(path: Path, columns: Mapping[str, Any]) -> Trace:
     try:
         if path.exists() and not path.is_file():  # a device or a pipe might never end
             faults.refuse("is not a file")
-        before = index.signature(path)
+        before = content.signature(path)
         kept = (before, repr(mapping))
-        trusted = index.settled(path)
+        trusted = content.settled(path)
         if trusted and kept in _kept:
             _kept.move_to_end(kept)
             return _kept[kept]
         trace = _opened(path, mapping, faults)
-        if index.signature(path) != before:
+        if content.signature(path) != before:
             faults.refuse("was written while it was read: try again")
     except (OSError, ValueError) as error:
         if isinstance(error, OSError):
@@ -69,7 +66,7 @@ def open_trace(path: Path, columns: Mapping[str, Any]) -> Trace:
 
 
 def _opened(path: Path, columns: Columns, faults: TraceFaults) -> StoredTrace:
-    folder = index.index_folder(path, columns) if path.stat().st_size >= _WORTH_AN_INDEX else None
+    folder = index.index_folder(path, columns) if path.stat().st_size >= content.LARGE else None
     if folder is not None and (known := index.read_index(folder)) is not None:
         return known
     for reader in _readers(path, columns, faults):

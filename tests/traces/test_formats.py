@@ -55,7 +55,7 @@ def test_every_format_gives_the_same_samples_also_in_many_runs(
         patch.setattr(splitting, "MOST_VALUES", most)
         assert everything(open_trace(written(folder, csv_text(held), "b.csv"), USE)) == expected
         assert everything(open_trace(written(folder, table, "c.parquet"), USE)) == expected
-        patch.setattr("sim.traces.opening._WORTH_AN_INDEX", 1)
+        patch.setattr("sim.traces.content.LARGE", 1)
         again = written(folder, csv_text(held), "d.csv")
         assert everything(open_trace(again, USE)) == everything(open_trace(again, USE)) == expected
     series = list(expected)

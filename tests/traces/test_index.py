@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sim.faults import InputError
-from sim.traces import csv_exact, index, opening, splitting
+from sim.traces import content, csv_exact, opening, splitting
 from sim.traces.csv_fast import read_fast
 from sim.traces.opening import open_trace
 from tests.support.places import ROOT
@@ -30,7 +30,7 @@ ROWS: list[Row] = [(f"vm{(7 * at) % 5}", float(at), at / 4) for at in range(200)
 def _small_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(splitting, "MOST_VALUES", 100)
-    monkeypatch.setattr(opening, "_WORTH_AN_INDEX", 1)
+    monkeypatch.setattr(content, "LARGE", 1)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def indexes() -> list[str]:
-    return sorted(path.name for path in index.cache_folder().iterdir() if path.name != "hashes")
+    return sorted(path.name for path in content.cache_folder().iterdir() if path.name != "hashes")
 
 
 def test_a_file_is_split_once_wherever_it_lies(tmp_path: Path, reads: list[str]) -> None:
@@ -72,7 +72,7 @@ def test_another_content_or_mapping_is_split_anew(tmp_path: Path, reads: list[st
 def test_a_damaged_index_is_made_again(tmp_path: Path, damaged: str) -> None:
     path = written(tmp_path, csv_text(ROWS))
     open_trace(path, USE)
-    (file,) = index.cache_folder().glob(f"*/{damaged}")
+    (file,) = content.cache_folder().glob(f"*/{damaged}")
     file.write_bytes(file.read_bytes()[:-40])
 
     assert everything(open_trace(path, USE)) == plainly(ROWS)
@@ -102,20 +102,20 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_content_of_a_file_that_has_settled_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, csv_text(ROWS))
-    monkeypatch.setattr(index, "_SETTLED_S", -1.0)
-    first = index.content_hash(path)
+    monkeypatch.setattr(content, "_SETTLED_S", -1.0)
+    first = content.content_hash(path)
     monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("hashed again"))
 
-    assert index.content_hash(path) == first
+    assert content.content_hash(path) == first
     monkeypatch.undo()
     os.utime(path, ns=(1, 1))
-    assert index.content_hash(path) == first
+    assert content.content_hash(path) == first
 
 
 def test_a_small_trace_that_has_settled_is_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]
 ) -> None:
-    monkeypatch.setattr(index, "_SETTLED_S", -1.0)
+    monkeypatch.setattr(content, "_SETTLED_S", -1.0)
     monkeypatch.setattr(splitting, "MOST_VALUES", 10_000)
     path = written(tmp_path, csv_text(ROWS))
 
@@ -128,8 +128,8 @@ def test_a_small_trace_that_has_settled_is_read_once(
 _OPEN = """
 import sys
 from pathlib import Path
-from sim.traces import opening, splitting
-splitting.MOST_VALUES, opening._WORTH_AN_INDEX = 100, 1
+from sim.traces import content, opening, splitting
+splitting.MOST_VALUES, content.LARGE = 100, 1
 trace = opening.open_trace(Path(sys.argv[1]), {"time": "t", "series": "vm", "user": {"column": "use", "unit": "1MiB"}})
 print(sum(int(some.values["user"].sum()) for name in trace.series for some in trace.samples(name)))
 """
@@ -146,3 +146,11 @@ def test_processes_may_split_the_same_file_at_once(tmp_path: Path) -> None:
 
     assert sums == {f"{sum(round((use or 0) * (1 << 20)) for _, _, use in ROWS)}\n"}
     assert len(indexes()) == 1
+
+
+def test_what_might_never_end_is_not_hashed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(OSError, match="is not a file"):
+            content.content_hash(path)

@@ -1,0 +1,63 @@
+"""What is in a file, by its SHA-256, for which a large file is not read again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Final
+
+LARGE: Final = 1 << 20
+"""Bytes of a file from which on it is worth while to remember things of it."""
+
+_SETTLED_S: Final = 2.0
+"""Age from which on a file's time tells it from what is written later, whatever the file system's clock ticks in."""
+
+
+def cache_folder() -> Path:
+    """Return the folder of indexes: in ``XDG_CACHE_HOME``, or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(base) if Path(base).is_absolute() else Path("~/.cache").expanduser()
+    return home / "memhp-sim" / "traces"
+
+
+def signature(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file that is written again. Raises OSError."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def settled(path: Path) -> bool:
+    """Whether the file is old enough for its :func:`signature` to be trusted. Raises OSError."""
+    status = path.stat()
+    return time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_S
+
+
+def content_hash(path: Path) -> str:
+    """Return SHA-256 of the file at ``path``, in hexadecimal; of a large one that has settled it is remembered.
+
+    Raises OSError, and ValueError for a path with a zero byte.
+    """
+    if path.exists() and not path.is_file():  # a device or a pipe might never end
+        raise OSError(errno.EINVAL, "is not a file", str(path))
+    if path.stat().st_size < LARGE:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    note = cache_folder() / "hashes" / hashlib.sha256(repr(signature(path)).encode()).hexdigest()
+    with contextlib.suppress(OSError, ValueError):
+        known = note.read_text("ascii")
+        if len(known) == 64 and int(known, 16):  # noqa: PLR2004  hexadecimal digits of 256 bits
+            return known
+    trusted = settled(path)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if trusted:
+        with contextlib.suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            aside = note.with_name(f"{note.name}.{secrets.token_hex(8)}")
+            aside.write_text(found, "ascii")
+            aside.replace(note)
+    return found
