@@ -84,8 +84,9 @@ class Host(Protocol):
         """Set what the guest's load ``name`` of ``kind``, on ``node``, uses to ``amount``.
 
         Kinds in bytes: ``anonymous``, ``page-cache``, ``tmpfs``, ``page-tables``, ``kernel-stacks``, ``slab`` (which
-        can be given up), ``pinned``, ``kernel``, and ``anonymous-only``, whose page tables are asked for beside it; in
-        pieces: ``tmpfs-files`` and ``disk-files`` (empty), ``written-files`` (of a disk file system, 4 KiB each),
+        can be given up), ``pinned``, ``kernel``, and ``anonymous-only`` and ``page-cache-only``, whose page tables or
+        index nodes are asked for beside them; in pieces: ``tmpfs-files`` and ``disk-files`` (empty),
+        ``written-files`` (of a disk file system, 4 KiB each),
         ``processes``, ``pipes``, ``sockets``. False where no guest is modelled or alive, or the load's process was
         killed; it stays dead until its demand is set to 0.
 

@@ -43,7 +43,8 @@ class GuestTrace(TracedWorkload):
     from the programs' memory by the relation ``kernel``. The kernel that has booted uses some memory already: of each
     kind as much as the guest reports at the start is taken off. So is, with ``includes_system``, all that the guest
     uses then and the kernel memory that is asked for beside, from user memory; it is for traces of all memory that a
-    machine used. Where page tables are told, or follow, the guest model gives anonymous memory none of its own.
+    machine used. Where page tables are told, or follow, the guest model gives anonymous memory none of its own; where
+    reclaimable slab is told, page cache no index nodes.
 
     User memory is that of ``programs`` alike, on ``nodes`` in turn; the rest is on the first of the nodes. Page tables,
     stacks and what follows by a relation beyond the system's own are the programs'. Growth of user memory is taken at
@@ -125,7 +126,7 @@ class GuestTrace(TracedWorkload):
         if boot is None:
             return
         env, end_us, moments = host.env, self.end_us, self.moments()
-        shares = _Shares(boot, self._curves, whole_machine=self._whole_machine)
+        shares = _Shares(boot, self._told, self._curves, whole_machine=self._whole_machine)
         tables_apart = {"page_tables", "kernel"}.intersection((*self._told, *self._curves))
         self._programs = programs = Programs(
             host,
@@ -156,7 +157,8 @@ class GuestTrace(TracedWorkload):
             elif programs.alive or programs.back_us is not None:
                 wake = until if programs.back_us is None else min(until, programs.back_us)
                 yield host.changed() | env.timeout(wake - now)
-                programs.look()
+                if env.now < until:  # else what is wanted then comes first
+                    programs.look()
             else:
                 yield env.timeout(until - now)
 
@@ -164,7 +166,9 @@ class GuestTrace(TracedWorkload):
 class _Shares:
     """Who uses what of a sample, less what the guest that has booted used already, as ``boot`` says."""
 
-    def __init__(self, boot: GuestReport, curves: Mapping[str, Curve], *, whole_machine: bool) -> None:
+    def __init__(
+        self, boot: GuestReport, told: Sequence[str], curves: Mapping[str, Curve], *, whole_machine: bool
+    ) -> None:
         self._boot = {
             "page_cache": boot.cached,
             "slab_reclaimable": boot.slab_reclaimable,
@@ -173,6 +177,8 @@ class _Shares:
             "kernel_stacks": boot.kernel_stacks,
             "kernel": boot.slab_unreclaimable + boot.page_tables + boot.kernel_stacks,
         }
+        slab_apart = {"page_cache": "page-cache-only"} if "slab_reclaimable" in told else {}
+        self._system = {**_SYSTEM, **slab_apart}
         self._curves = curves
         self._base = {quantity: self._following(quantity, 0) for quantity in curves}
         self._whole_machine = whole_machine
@@ -192,7 +198,7 @@ class _Shares:
     def of_system(self, values: Mapping[str, int]) -> dict[str, int]:
         """Return what belongs to nobody in particular, by kind of load."""
         amounts = {"kernel": sum(self._base.values())} if self._base else {}
-        for quantity, kind in _SYSTEM.items():
+        for quantity, kind in self._system.items():
             if quantity in values:
                 amounts[kind] = amounts.get(kind, 0) + self._told(values, quantity)
         return amounts

@@ -18,6 +18,8 @@ class DemandKind(StrEnum):
     ANONYMOUS_ONLY = "anonymous-only"
     """Anonymous memory without the page tables that it needs: where those are known, and asked for beside it."""
     PAGE_CACHE = "page-cache"
+    PAGE_CACHE_ONLY = "page-cache-only"
+    """Page cache without its index nodes: where reclaimable slab is known, and asked for beside it."""
     TMPFS = "tmpfs"
     PAGE_TABLES = "page-tables"
     KERNEL_STACKS = "kernel-stacks"

@@ -68,6 +68,12 @@ class Demands:
         load.units += pages
         return self._serve(load, pages, pages * self._parameters.cache_slab_share)
 
+    def page_cache_only(self, name: str, pages: int, node: int = 0) -> Demand:
+        """Read a file whose index nodes are asked for beside it."""
+        load = self._loads.get(name, LoadKind.PAGE_CACHE, node)
+        load.units += pages
+        return self._serve(load, pages, 0.0)
+
     def write_file(self, name: str, pages: int, node: int = 0) -> Demand:
         """Write a file of a disk file system: page cache, dirty up to the limit."""
         load = self._loads.get(name, LoadKind.PAGE_CACHE, node)

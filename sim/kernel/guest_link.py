@@ -148,6 +148,7 @@ class GuestLink(CoreListener):
             DemandKind.ANONYMOUS: demands.anonymous,
             DemandKind.ANONYMOUS_ONLY: demands.anonymous_only,
             DemandKind.PAGE_CACHE: demands.read_file,
+            DemandKind.PAGE_CACHE_ONLY: demands.page_cache_only,
             DemandKind.TMPFS: demands.tmpfs_data,
             DemandKind.PAGE_TABLES: demands.page_tables,
             DemandKind.KERNEL_STACKS: demands.kernel_stacks,

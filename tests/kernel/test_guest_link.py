@@ -34,6 +34,7 @@ PAGES = MIB // PAGE_SIZE
         ("tmpfs", 64 * MIB, "tmpfs data", 16_384, 16_384, 32),
         ("page-tables", 64 * MIB, "page tables", 16_384, 0, 16_433),
         ("anonymous-only", 64 * MIB, "anonymous", 16_384, 16_384, 0),
+        ("page-cache-only", 64 * MIB, "page cache", 16_384, 16_384, 0),
         ("kernel-stacks", 64 * MIB, "kernel stacks", 16_384, 0, 16_384),
         ("slab", 64 * MIB, "slab", 16_384, 0, 16_384),
         ("pinned", 64 * MIB, "pinned", 16_384, 0, 16_384),

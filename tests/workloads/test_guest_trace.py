@@ -114,7 +114,7 @@ def test_what_the_trace_tells_of_the_kernel_is_asked_for_and_nothing_twice(tmp_p
         (0, "program0-kernel-stacks", "kernel-stacks", 6),
         (0, "program0-page-tables", "page-tables", 16),
         (0, "system-kernel", "kernel", 18),
-        (0, "system-page-cache", "page-cache", 80),
+        (0, "system-page-cache-only", "page-cache-only", 80),
         (0, "system-slab", "slab", 30),
         (60, "program0", "anonymous-only", 250),
         (60, "system-kernel", "kernel", 21),

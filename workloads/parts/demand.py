@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from workloads.contract import Host
 
 BYTE_KINDS: Final = (
-    "anonymous", "anonymous-only", "page-cache", "tmpfs", "page-tables", "kernel-stacks", "slab", "pinned", "kernel",
+    "anonymous", "anonymous-only", "page-cache", "page-cache-only", "tmpfs", "page-tables", "kernel-stacks", "slab",
+    "pinned", "kernel",
 )  # fmt: skip
 """Kinds of load whose amount is in bytes."""
 
