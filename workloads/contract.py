@@ -111,7 +111,8 @@ class Host(Protocol):
 
         It comes at the microsecond of the change, and never without one. All who ask between two changes get the same
         event; who asks again for each gets all of them. Whatever changes at the same moment afterwards belongs to it.
-        Pressure that fades by itself is no change. It costs something only while somebody waits for it.
+        Averages of pressure that rise are a change, those that fall are none. It costs something only while somebody
+        waits for it.
         """
 
     @property

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sim.guest.loads import Load
+    from sim.guest.pressure import Stalls
     from sim.guest.reclaim import Reclaim
     from sim.guest.zone import GuestZone
     from sim.guest.zones import GuestZones
@@ -25,9 +26,10 @@ _KERNEL_FLOORS = (Floor.KERNEL_LOW, Floor.KERNEL_MIN)
 class Allocation:
     """Places pages of loads in zones. Nobody is killed here: what finds no place is returned."""
 
-    def __init__(self, zones: GuestZones, reclaim: Reclaim) -> None:
+    def __init__(self, zones: GuestZones, reclaim: Reclaim, stalls: Stalls) -> None:
         self._zones = zones
         self._reclaim = reclaim
+        self._stalls = stalls
 
     def take_user(self, load: Load, pages: int) -> int:
         """Place user pages, giving up page cache and slab if need be; return how many found no place.
@@ -62,8 +64,10 @@ class Allocation:
             if not pages:
                 return 0
             # As much is given up as lifts all zones to their high watermarks, as kswapd does.
-            if not give_up(pages + sum(zone.high - zone.low for zone in zonelist), zonelist):
+            freed = give_up(pages + sum(zone.high - zone.low for zone in zonelist), zonelist)
+            if not freed:
                 break
+            self._stalls.reclaimed(freed, kernel=low is Floor.KERNEL_LOW)
         parts, pages = spread(pages, zonelist, minimum)
         for zone, part in parts:
             put(zone, part)

@@ -65,7 +65,7 @@ class Demands:
     def read_file(self, name: str, pages: int, node: int = 0) -> Demand:
         """Read a file: clean page cache, and index nodes."""
         load = self._loads.get(name, LoadKind.PAGE_CACHE, node)
-        load.units += pages
+        load.want(pages)
         return self._serve(load, pages, pages * self._parameters.cache_slab_share)
 
     def page_cache_only(self, name: str, pages: int, node: int = 0) -> Demand:
@@ -77,7 +77,7 @@ class Demands:
     def write_file(self, name: str, pages: int, node: int = 0) -> Demand:
         """Write a file of a disk file system: page cache, dirty up to the limit."""
         load = self._loads.get(name, LoadKind.PAGE_CACHE, node)
-        load.units += pages
+        load.want(pages)
         demand = self._serve(load, pages, pages * self._parameters.cache_slab_share, dirty=True)
         self._write_back.limit()
         return demand
@@ -210,7 +210,7 @@ class Demands:
         load = self._loads.by_name.get(name)
         if load is not None:
             self._loads.free_part(load, share)
-            load.units *= 1.0 - share
+            load.want(-share * load.units)
 
     def _under(self, path: str) -> list[Load]:
         """Return the loads whose name is ``path`` or lies under it."""

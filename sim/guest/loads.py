@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sim.guest.cma import CmaPages
     from sim.guest.kernel_pages import KernelPages
     from sim.guest.parameters import GuestParameters
+    from sim.guest.pressure import Stalls
     from sim.guest.zone import GuestZone
 
 
@@ -87,12 +88,14 @@ class Load:
         "kernel",
         "kind",
         "leftover",
+        "lost",
         "name",
         "node",
         "orphans",
         "remains",
         "slab",
         "slab_per_unit",
+        "stalls",
         "units",
         "user",
     )
@@ -124,8 +127,18 @@ class Load:
         """Kernel pages of inodes whose data has just been dropped."""
         self.huge = False
         """Made of huge pages, which do not pass through the CPU lists of small ones."""
+        self.stalls: Stalls | None = None
+        """Who follows whether programs wait for pages of files that were dropped."""
+        self.lost = 0
+        """Pages for which they do."""
         self.dirty = 0
         """Of the user pages: written and not yet on disk. They are the youngest."""
+
+    def want(self, units: float) -> None:
+        """Have its programs want so many more units."""
+        self.units += units
+        if self.stalls is not None:
+            self.stalls.cache_changed(self)
 
     # Pages in and out -----------------------------------------------------------------------------------------------
 
@@ -143,6 +156,8 @@ class Load:
             zone.layout.put(self, pages - in_cma)
         if self.cached:
             zone.cache += pages
+            if self.stalls is not None:
+                self.stalls.cache_changed(self)
 
     def drop_user(self, zone: GuestZone, pages: int, block: int | None = None) -> None:
         """Free user pages in a zone, or in a block of it: of page cache the oldest, of all else the youngest."""
@@ -167,6 +182,8 @@ class Load:
         _take_from(self.user, zone, pages)
         if self.cached:
             zone.cache -= pages
+            if self.stalls is not None:
+                self.stalls.cache_changed(self)
 
     def _put_in_cma(self, zone: GuestZone, cma: CmaPages, pages: int) -> int:
         """Use free CMA pages of a zone for a part of ``pages`` user pages; return how many."""
@@ -295,8 +312,9 @@ def _take_from(held: dict[GuestZone, int], zone: GuestZone, pages: int) -> None:
 class Loads:
     """The loads of a guest. ``by_name`` has the oldest first: the order of placement in the zones and of reclaim."""
 
-    def __init__(self, parameters: GuestParameters) -> None:
+    def __init__(self, parameters: GuestParameters, stalls: Stalls) -> None:
         self.by_name: dict[str, Load] = {}
+        self._stalls = stalls
         self._remains: dict[tuple[GuestZone, LoadKind], Remains] = {}
         self._leftover = dict.fromkeys(LoadKind, 0.0) | {
             LoadKind.PAGE_CACHE: parameters.leftover_cache,
@@ -317,6 +335,8 @@ class Loads:
         load = self.by_name.get(name)
         if load is None:
             load = Load(name, kind, node, self._leftover[kind], self._remains)
+            if kind is LoadKind.PAGE_CACHE:
+                load.stalls = self._stalls
             self.by_name[name] = load
         elif load.kind is not kind:
             raise ValueError(f"load {name!r} is {load.kind.value} and cannot take {kind.value}")
@@ -352,4 +372,6 @@ class Loads:
     def free(self, load: Load) -> None:
         """Free all of a load and forget it."""
         self.free_part(load, 1.0)
+        if load.stalls is not None:
+            load.stalls.cache_gone(load)
         self.by_name.pop(load.name, None)

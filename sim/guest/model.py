@@ -21,6 +21,7 @@ from sim.guest.memmap import Memmaps
 from sim.guest.migration import Migration
 from sim.guest.oom import OomKiller
 from sim.guest.parameters import GuestParameters
+from sim.guest.pressure import Stalls
 from sim.guest.reclaim import Reclaim
 from sim.guest.settled import SettledKernel
 from sim.guest.write_back import WriteBack
@@ -42,9 +43,10 @@ class GuestModel:
     """A guest's memory by zone, who uses it, and what hotplug can take back.
 
     Implements :class:`sim.guest.contract.Guest`. ``demands`` is asked for memory, ``meminfo`` says what is left,
-    ``figures`` what an agent in the guest would report, ``killer`` knows whom the out-of-memory killer took,
-    ``memmaps`` where the memmap of added memory lies, ``migration`` what was moved. ``zones`` (by node and zone type)
-    and ``loads`` (by name) are there to be read. Not thread-safe; deterministic, without randomness.
+    ``figures`` what an agent in the guest would report, ``stalls`` who waits for memory, ``killer`` knows whom the
+    out-of-memory killer took, ``memmaps`` where the memmap of added memory lies, ``migration`` what was moved.
+    ``zones`` (by node and zone type) and ``loads`` (by name) are there to be read. Not thread-safe;
+    deterministic, without randomness.
     """
 
     def __init__(self, parameters: GuestParameters | None = None, *, block_pages: int = 32768) -> None:
@@ -59,13 +61,14 @@ class GuestModel:
         self._block_pages = block_pages
         self._zones = GuestZones(parameters, block_pages)
         self.zones = self._zones.by_key
-        loads = Loads(parameters)
+        self.stalls = Stalls(parameters)
+        loads = Loads(parameters, self.stalls)
         self.loads = loads.by_name
         self.meminfo = Meminfo(self._zones, loads, parameters)
         self.figures = Figures(self._zones, loads, self.meminfo, parameters)
-        self.killer = OomKiller(loads, self.meminfo, parameters)
+        self.killer = OomKiller(loads, self.meminfo, self.stalls, parameters)
         self._reclaim = reclaim = Reclaim(self._zones, loads, parameters)
-        allocation = Allocation(self._zones, reclaim)
+        allocation = Allocation(self._zones, reclaim, self.stalls)
         self.write_back = WriteBack(self._zones, loads, parameters)
         self.demands = Demands(loads, allocation, reclaim, self.write_back, self.killer, parameters)
         self.migration = Migration(self._zones, loads, reclaim, self.killer)
@@ -104,7 +107,9 @@ class GuestModel:
 
     def changes_by_itself(self) -> int | None:
         """Return the next microsecond at which time alone changes what the guest reports; None where none does."""
-        return self._zones.lists_decay_at() if self._lists_decay else None
+        rises = self.stalls.rises_at()
+        decays = self._zones.lists_decay_at() if self._lists_decay else None
+        return rises if decays is None else decays if rises is None else min(rises, decays)
 
     def check(self) -> None:
         """Check all invariants slowly. Raises InvariantError naming the one that does not hold."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sim.guest.loads import Loads
     from sim.guest.meminfo import Meminfo
     from sim.guest.parameters import GuestParameters
+    from sim.guest.pressure import Stalls
     from sim.guest.zone import GuestZone
 
 _CROWD: Final = 64
@@ -37,11 +38,12 @@ _WITH_TABLES: Final = frozenset({LoadKind.ANONYMOUS, LoadKind.PAGE_TABLES})
 class OomKiller:
     """``events`` is every run of it so far; ``guest_died`` that it found nobody, and with that the guest is gone."""
 
-    def __init__(self, loads: Loads, meminfo: Meminfo, parameters: GuestParameters) -> None:
+    def __init__(self, loads: Loads, meminfo: Meminfo, stalls: Stalls, parameters: GuestParameters) -> None:
         self.events: list[OomEvent] = []
         self.guest_died = False
         self._loads = loads
         self._meminfo = meminfo
+        self._stalls = stalls
         self._late = parameters.geometry.pages(parameters.late_table_bytes)
         self._apart = parameters.geometry.pages(_APART)
 
@@ -76,6 +78,7 @@ class OomKiller:
                 OomEvent(kind, name, victim is None, done_share, zones, available, len(equals), elsewhere, number > 0)
             )
         self.events += events
+        self._stalls.killed()
         for _, load in victims:
             self._end(load)
         return tuple(events)

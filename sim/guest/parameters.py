@@ -12,13 +12,34 @@ Sources named in the field comments:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from math import inf
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.guest.contract import DemandKind
 from sim.pages import PAGES_4K, PageGeometry
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SERIES: Final = ("6.1", "6.12", "7.3")
 """Kernel series with parameters of their own."""
+
+
+_BOUNDS: Final[tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...]] = (
+    (("pageblock_fill", "kernel_min_share"), lambda value: 0.0 < value <= 1.0, "lie above 0 and not above 1"),
+    (
+        ("dirty_expire_seconds", "dirty_flush_seconds"),
+        lambda value: 0.0 <= value < inf,
+        "be a time that is not negative",
+    ),
+    (
+        ("huge_pinned", "direct_page_us", "kill_stall_us", "refault_us"),
+        lambda value: 0.0 <= value < inf,
+        "be a number that is not negative",
+    ),
+    (("cache_reuse_seconds",), lambda value: 0.0 < value < inf, "be a time above 0"),
+)
+"""Which values fields may have, besides shares, which lie between 0 and 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,18 +216,38 @@ class GuestParameters:
     so shrinking piles up as deferred work (mm/vmscan.c, do_shrink_slab) and is then done at once. Ext4 inode
     recording: 153,000 of 200,000 inodes went where 53,000 were needed."""
 
+    # Who waits for memory (sim/guest/pressure.py).
+    direct_user_share: float = 0.004
+    """Of what is taken back for user pages, the part that whoever asks takes back himself, and waits for (recordings
+    under load: pgsteal_direct is 8,376 pages of 2.23 million, nearly all of them for huge pages; kswapd did the
+    rest)."""
+    direct_kernel_share: float = 0.2
+    """The same for the kernel's own requests (ext4 inode recording: 4,771 pages of 22,842)."""
+    direct_page_us: float = 1.0
+    """Microseconds for each such page, of clean page cache or slab. ASSUMED; nobody published it for one page."""
+    kill_stall_us: int = 68_000
+    """Microseconds for which a request tries in vain before the out-of-memory killer comes: 16 rounds and one after it,
+    each of which waits for a tick of 4 ms at most (mm/page_alloc.c, MAX_RECLAIM_RETRIES; mm/vmscan.c, reclaim_throttle;
+    mm/oom_kill.c, out_of_memory). What was recorded cannot tell: such a step takes under a second more than others."""
+    cache_active_share: float = 0.25
+    """Share of the page cache wanted that programs read again and again. ASSUMED: of files that are read once it is
+    none; a database's cache is nearly all of it."""
+    cache_reuse_seconds: float = 60.0
+    """Seconds within which they read all of that once. ASSUMED."""
+    refault_us: float = 100.0
+    """Microseconds until a page of a file has been read from disk: a read of 4 KiB from flash. ASSUMED."""
+    full_stall_share: float = 0.5
+    """Share of the time in which somebody waits for memory when nobody else has anything to do. ASSUMED: 1 for a guest
+    with a single busy program (published figures of guests lie between 0 and 1)."""
+
     def __post_init__(self) -> None:
         """Check what would make the model meaningless. Raises ValueError naming the field."""
         if self.series not in SERIES:
             raise ValueError(f"series: {self.series!r} is not one of {', '.join(SERIES)}")
-        for name in ("pageblock_fill", "kernel_min_share"):
-            if not 0.0 < getattr(self, name) <= 1.0:
-                raise ValueError(f"{name}: {getattr(self, name)} must lie above 0 and not above 1")
-        for name in ("dirty_expire_seconds", "dirty_flush_seconds"):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name}: {getattr(self, name)} must be a time that is not negative")
-        if not 0.0 <= self.huge_pinned < float("inf"):
-            raise ValueError(f"huge_pinned: {self.huge_pinned} must be a number that is not negative")
+        for names, fits, must in _BOUNDS:
+            for name in names:
+                if not fits(getattr(self, name)):
+                    raise ValueError(f"{name}: {getattr(self, name)} must {must}")
         shares = [name for name in self.__dataclass_fields__ if "_share" in name and name != "kernel_min_share"]
         for name in shares:
             if not 0.0 <= getattr(self, name) <= 1.0:

@@ -123,6 +123,7 @@ class GuestLink(CoreListener):
         self._page_size = page_size = memory.geometry.size
         self.model = GuestModel(parameters, block_pages=memory.block_pages)
         self.model.boot(boot)
+        self.model.stalls.clock = lambda: int(env.now)
         self._drawn = [name for name in spec.factors if parameters.series in SCATTER[name].series]
         self._boot_free = sum(entry.free for entry in boot if entry.zone != ZONE_MOVABLE)
         for entry in boot:
@@ -279,7 +280,14 @@ class GuestLink(CoreListener):
     def report(self) -> GuestReport | None:
         """Return what an agent in the guest reports; None from a dead guest."""
         self._catch_up()
-        return None if self.died else self.model.figures.report()
+        if self.died:
+            return None
+        return replace(self.model.figures.report(), pressure=self.model.stalls.pressure())
+
+    def seen(self) -> object:
+        """Return all of what is reported, but of pressure only how often it has risen."""
+        self._catch_up()
+        return None if self.died else (self.model.figures.report(), self.model.stalls.rises())
 
     def changes_by_itself(self) -> int | None:
         """Return the next microsecond at which figures change with nobody doing anything; None where none does."""

@@ -323,7 +323,7 @@ class MachineHost:
     def _seen(self) -> object:
         """Return all of what :meth:`changed` is about."""
         devices = {name: (device.plugged_pages, device.busy) for name, device in self._devices.items()}
-        return None if self._guest is None else self._guest.report(), devices
+        return None if self._guest is None else self._guest.seen(), devices
 
     def _fail(self, device: str, errno: int, reason: str) -> bool:
         """Record that the host refuses, and tell whoever listens. False, for whoever asked."""

@@ -15,6 +15,7 @@ from sim.guest.kernel_pages import KernelPages
 from sim.guest.layout import Layout
 from sim.guest.loads import Load, LoadKind, Loads
 from sim.guest.memmap import Memmaps, take
+from sim.guest.pressure import Stalls
 from sim.guest.reclaim import Reclaim
 from sim.guest.settled import SETTLED, SettledKernel
 from sim.guest.zone import Floor, spread, total_room
@@ -157,10 +158,11 @@ def test_blocks_are_charged_as_one_by_one(overhead: int) -> None:
     parameters = replace(parameters_for("6.1"), block_overhead_bytes=overhead)
 
     def parts() -> tuple[GuestZones, Loads, Reclaim, SettledKernel]:
-        zones, loads = GuestZones(parameters, BLOCK), Loads(parameters)
+        stalls = Stalls(parameters)
+        zones, loads = GuestZones(parameters, BLOCK), Loads(parameters, stalls)
         zones.boot([BootZone(0, ZONE_DMA32, 16 * BLOCK, 16 * BLOCK, runs=((0, 16),))])
         reclaim = Reclaim(zones, loads, parameters)
-        return zones, loads, reclaim, SettledKernel(loads, Allocation(zones, reclaim), parameters)
+        return zones, loads, reclaim, SettledKernel(loads, Allocation(zones, reclaim, stalls), parameters)
 
     zones, loads, reclaim, settled = parts()
     memmaps = Memmaps(zones, reclaim, settled, BLOCK, parameters)

@@ -12,6 +12,7 @@ from policies.fixed import OnlineKernel, OnlineMovable
 from policies.udev import Udev
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
+from sim.guest.pressure import PERIOD_US
 from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
 from sim.machine.host import MachineHost
@@ -33,10 +34,17 @@ if TYPE_CHECKING:
 
 
 def said(host: MachineHost) -> object:
-    """What a host can see, looked up plainly."""
+    """What a host can see, looked up plainly, but for pressure."""
     report = host.report()
     figures = None if report is None else replace(report, pressure=Pressure())
     return figures, {name: (host.plugged(name), host.busy(name)) for name in host.devices}
+
+
+def averages(host: MachineHost) -> tuple[float, ...]:
+    """The averages of pressure that a host can see; of a dead guest there are none."""
+    report = host.report()
+    shown = Pressure() if report is None else report.pressure
+    return tuple(getattr(shown, f"{what}_avg{seconds}") for what in ("some", "full") for seconds in (10, 60, 300))
 
 
 class Looked(Workload):
@@ -58,20 +66,28 @@ class Looked(Workload):
     def run(self, host: Host, streams: AnyStreams) -> Generator[simpy.Event, object, None]:
         assert isinstance(host, MachineHost)
         env = host._context.env  # noqa: SLF001  the environment itself, which makes the steps
-        plain, now = env.step, said(host)
+        plain, now, pressure = env.step, said(host), averages(host)
 
         def step() -> None:
-            nonlocal now
+            nonlocal now, pressure
             plain()
             self.events += 1
             before, now = now, said(host)
-            if now != before:
+            was, pressure = pressure, averages(host)
+            if now != before or any(new > old for new, old in zip(pressure, was, strict=True)):
                 self.changed.add(int(env.now))
 
         env.step = step  # type: ignore[method-assign]
+        env.process(self._at_every_period(env))
         for number in range(self._waiting):
             host.env.process(self._wait(host, self.told[number]))
         yield from self._inner.run(host, streams)
+
+    @staticmethod
+    def _at_every_period(env: simpy.Environment) -> Generator[simpy.Event, object, None]:
+        """Let averages be looked at whenever they can have changed."""
+        while True:
+            yield env.timeout(PERIOD_US)
 
     @staticmethod
     def _wait(host: Host, told: list[int]) -> Generator[simpy.Event, object, None]:
@@ -194,7 +210,12 @@ def test_caches_are_dropped_once() -> None:
     def drop(host: Host) -> None:
         host.drop_caches()
 
-    assert told(_10=lambda host: host.set_demand("f", "page-cache", GIB), _20=drop, _30=drop) == [10, 20]
+    moments = told(_10=lambda host: host.set_demand("f", "page-cache", GIB), _20=drop, _30=drop)
+    assert moments[:2] == [10, 20]
+    # From then on programs wait for what they read again: averages rise, period by period, and settle.
+    rises = [PERIOD_US * number for number in range(1, len(moments) - 1)]
+    assert moments[2:] == rises
+    assert len(rises) == int(100_000_000 / PERIOD_US)
 
 
 def test_a_device_that_comes_and_goes_is_told_of() -> None:
