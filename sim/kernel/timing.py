@@ -82,6 +82,20 @@ PROFILES: Final = {
         "QEMU with KVM in a cloud, as an autoscaler saw it; the default",
         "neondatabase/autoscaling PR 705 and incident neon-vmem-48g: an upper bound, requests included",
     ),
+    "neonvm-pr705": Profile(
+        "the host of the log neonvm-pr705, as its kernel log has it",
+        "neondatabase/autoscaling PR 705, second of three cycles of 47 GiB: first block online 10.525 ms after the"
+        " request, 376 blocks gone 6.790 s after theirs, both measured. That all had come when the next request did,"
+        " after 10.06 s, is an upper bound: 26.8 ms a block",
+        {"virtio_mem_plug": 10_525, "virtio_mem_unplug": 18_059},
+    ),
+    "sail-2026": Profile(
+        "the host of the log sail-2026, as meminfo in its guest has it",
+        "AlexCSalinas/cto at 7057171, stepped run, second of two growths: MemTotal rises by 31 blocks between two"
+        " samples 0.2 s apart, an upper bound of 6.45 ms a block. Of memory that goes no more is known than that it had"
+        " gone after 16 s, so that the default stands",
+        {"virtio_mem_plug": 6_450},
+    ),
     "qemu-bare": Profile(
         "QEMU 8.2 with KVM on bare metal",
         "luhsra/hyperalloc-bench, commit a385a2d, 18 GiB between 2 and 20 GiB: plug 1.36 ms per 128 MiB; unplug 3.29 of"
