@@ -1,0 +1,90 @@
+"""The page on demand traces: commands print what it shows, mappings can be read, tables are complete."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from sim.cli.main import main
+from sim.faults import Faults
+from sim.traces.mapping import SEPARATORS, read_columns
+from sim.traces.samples import QUANTITIES
+from tests.support.places import ROOT
+from workloads.parts.trace_columns import COLUMNS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = (ROOT / "docs" / "demand-traces.md").read_text("utf-8")
+COMMANDS = re.findall(r"^\$ memhp-sim (.*)\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)
+MAPPINGS = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0][:40])
+def test_commands_print_what_the_page_shows(command: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    result = CliRunner().invoke(main, shlex.split(command[0]), env={"COLUMNS": "100"})
+
+    assert [line.rstrip() for line in result.output.splitlines()] == [line.rstrip() for line in command[1].splitlines()]
+
+
+@pytest.mark.parametrize("text", MAPPINGS)
+def test_mappings_can_be_read(text: str) -> None:
+    tables = tomllib.loads(text)["workloads"]
+    faults = Faults()
+    mapping = COLUMNS.convert((tables[0] if isinstance(tables, list) else tables)["columns"], faults)
+
+    assert list(faults) == []
+    assert isinstance(mapping, dict)
+    assert read_columns(mapping).amounts
+
+
+def test_quantities_and_keys_are_all_there() -> None:
+    for name, meaning in QUANTITIES.items():
+        assert f"| `{name}` | {meaning} |" in PAGE
+    assert [key.name for key in COLUMNS.keys if f"`{key.name}`" not in PAGE] == []
+    assert [name for name in SEPARATORS if f"`{name}`" not in PAGE] == []
+    assert [
+        name
+        for name, _ in next(key for key in COLUMNS.keys if key.name == "user").type.details()
+        if f"`{name}`" not in PAGE
+    ] == []
+
+
+def test_faults_are_told_as_the_page_shows_them(tmp_path: Path) -> None:
+    rows = [f"web,{60 * at},5,1" for at in range(1, 11)]
+    rows[6] = "web,420,n/a,1"
+    rows[7] = "web,480,5"
+    rows[8] = "web,360,5,1"
+    shown = re.search(r"```text\n(Error: vms.csv.*?)```", PAGE, re.DOTALL)
+    assert shown is not None
+    text = "# as exported\n" + "\n".join(["vm,t_s,use_mib,cached_mib", *rows])
+    (tmp_path / "vms.csv").write_text(text, "utf-8")
+
+    result = CliRunner().invoke(
+        main,
+        [
+            "workloads",
+            "describe",
+            str(tmp_path / "vms.csv"),
+            "--time",
+            "t_s",
+            "--series",
+            "vm",
+            "--user",
+            "use_mib:1MiB",
+        ],
+    )
+
+    assert result.exit_code == 2
+    assert result.output == shown[1]
