@@ -29,9 +29,12 @@ def read_exactly(
     """Yield the samples of the CSV text in ``chunks``. InputError tells what is wrong, at the end at the latest."""
     reader = RowReader(columns, series, faults, lambda text: texts.time_us(text, columns))
     rows = texts.lines(chunks, faults)
-    for line, text in rows:
-        layout = lay_out(header(line, text, columns, faults), columns, faults, f"line {line}")
+    if columns.names:
+        layout = lay_out(columns.names, columns, faults, "names")
         yield from _rows(reader, layout, columns, rows, faults)
+        return
+    for line, text in rows:
+        yield from _rows(reader, named(line, text, columns, faults), columns, rows, faults)
         return
     faults.refuse("is empty; its first line must name the columns")
 
@@ -55,17 +58,18 @@ def _rows(
     yield reader.taken()
 
 
-def header(line: int, text: str, columns: Columns, faults: TraceFaults) -> list[str]:
-    """Return the names of columns in the first line. Raises InputError if it seems to be something else."""
+def named(line: int, text: str, columns: Columns, faults: TraceFaults) -> Layout:
+    """Return where the columns are by the ``line`` that names them. Raises InputError, also if it seems to be a row."""
     where = f"line {line}"
     fields = _fields(text, columns, faults, where) or []
     if len(fields) == 1:
         for name, separator in SEPARATORS.items():
             if separator != columns.separator and separator in text:
                 faults.refuse(f"its fields are separated by {shown(separator)}: say separator = '{name}'", where)
+    hint = "if it is a row, say what the columns are: names = ['t', ...]"
     if not any(field and not _is_number(field) for field in fields):
-        faults.refuse(f"must name the columns, but is {shown(text)}", where)
-    return fields
+        faults.refuse(f"must name the columns, but is {shown(text)}; {hint}", where)
+    return lay_out(fields, columns, faults, where, f"; {hint}" if any(map(_is_number, fields)) else "")
 
 
 def _is_number(text: str) -> bool:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.traces.arrays import NotPlainError, Plain
-from sim.traces.csv_exact import header
+from sim.traces.csv_exact import named
 from sim.traces.layout import lay_out
 from sim.traces.texts import LONGEST_LINE, lines
 
@@ -63,6 +63,8 @@ def _time_type(columns: Columns, feed: _Feed, layout: Layout) -> Any:  # noqa: A
 
 def _started(content: Iterator[bytes], columns: Columns, faults: TraceFaults) -> tuple[Layout, _Feed]:
     """Return where the columns are, and the stream of what follows the line that names them."""
+    if columns.names:
+        return lay_out(columns.names, columns, faults, "names"), _Feed(b"", content)
     seen = bytearray()
 
     def remembered() -> Iterator[bytes]:
@@ -71,7 +73,7 @@ def _started(content: Iterator[bytes], columns: Columns, faults: TraceFaults) ->
             yield chunk
 
     for number, text in lines(remembered(), faults):
-        layout = lay_out(header(number, text, columns, faults), columns, faults, f"line {number}")
+        layout = named(number, text, columns, faults)
         behind = -1
         for _ in range(number):
             behind = seen.find(b"\n", behind + 1)

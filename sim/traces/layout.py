@@ -42,8 +42,11 @@ class Layout:
         return sorted(used)
 
 
-def lay_out(names: Sequence[str], columns: Columns, faults: TraceFaults, where: str) -> Layout:
-    """Return where the columns of the mapping are among ``names``, which stand at ``where``. Raises InputError."""
+def lay_out(names: Sequence[str], columns: Columns, faults: TraceFaults, where: str, hint: str = "") -> Layout:
+    """Return where the columns of the mapping are among ``names``, which stand at ``where``.
+
+    Raises InputError with all that is wrong, to which ``hint`` is added where a column is not there.
+    """
     if columns.time is None:
         faults.add(where, "which column holds the times? The mapping must say, such as columns = { time = 't_s', ... }")
     wanted = [columns.time or "", *columns.series]
@@ -51,7 +54,7 @@ def lay_out(names: Sequence[str], columns: Columns, faults: TraceFaults, where: 
         wanted += [*amount.columns, amount.last or ""]
     for name in dict.fromkeys(filter(None, wanted)):
         if name not in names:
-            faults.add(where, unknown_name("column", name, filter(None, map(str.strip, names))))
+            faults.add(where, unknown_name("column", name, filter(None, map(str.strip, names))) + hint)
         elif names.count(name) > 1:
             faults.add(where, f"there are {names.count(name)} columns {shown(name)}")
     faults.done()

@@ -41,7 +41,8 @@ class Columns:
     """The mapping of a file: its column of times (none where the file's kind has its own), of series, and quantities.
 
     ``time_unit_us``: microseconds that a time of 1 stands for. ``step_us``: microseconds between two columns of a wide
-    row. ``missing``: what stands for a missing value, beside nothing at all.
+    row. ``missing``: what stands for a missing value, beside nothing at all. ``names``: those of all columns, for a CSV
+    file whose first line does not say them.
     """
 
     time: str | None
@@ -52,6 +53,7 @@ class Columns:
     step_us: int = 0
     missing: tuple[str, ...] = ()
     separator: str = ","
+    names: tuple[str, ...] = ()
 
     @property
     def wide(self) -> bool:
@@ -66,7 +68,7 @@ def read_columns(table: Mapping[str, Any]) -> Columns:
     with its key.
     """
     faults = Faults("columns")
-    known = ("time", "series", "step", "missing", "separator", *QUANTITIES)
+    known = ("time", "series", "step", "missing", "separator", "names", *QUANTITIES)
     for name in table:
         if name not in known:
             faults.below(name).add(unknown_name("key", str(name), known))
@@ -92,6 +94,7 @@ def read_columns(table: Mapping[str, Any]) -> Columns:
         form=time.get("form", "number"),
         step_us=round(float(table.get("step", 0)) * MICROSECONDS),
         missing=_names(table.get("missing", ())),
+        names=_names(table.get("names", ())),
         separator=SEPARATORS[table.get("separator", "comma")],
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _LONGEST_NUMBER: Final = 60
 _NO_NUMBERS: Final = frozenset({"nan", "na", "n/a", "null", "none", "-", "inf", "+inf", "-inf", "infinity", "?"})
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?)?( ?(Z|[+-]\d\d:?\d\d))?", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_LINE: Final = 1 << 20
 
@@ -43,7 +43,7 @@ def date_us(text: str) -> int:
     """Return microseconds since 1970 of the date ``text``, in UTC unless it says more. Raises ValueError."""
     if len(text) <= _LONGEST_NUMBER and _DATE.fullmatch(text):
         try:
-            date = datetime.fromisoformat(text.replace(" Z", "Z").replace(",", "."))
+            date = datetime.fromisoformat(text.replace("UTC", "Z").replace(" Z", "Z").replace(",", "."))
         except ValueError as error:
             raise ValueError(f"must be a date such as 2026-11-26T16:04:00Z, but is {shown(text)}: {error}") from None
         between = (date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH

@@ -44,7 +44,7 @@ def test_every_plug_in_and_every_parameter_is_on_the_page() -> None:
     [
         "| `ratio` | `301` | a whole number, from 0 to 4294967295 (percent) | most MOVABLE to early KERNEL memory",
         '| `rate` | `"0"` | a size, 0 as well (bytes/s) | how fast it takes what it wants; 0 stands for at once |',
-        "| `path` | needed | a file | the CSV file |",
+        "| `path` | needed | a file | the trace (docs/demand-traces.md) |",
         "| `log` |  | one of neonvm-pr705, sail-2026 | a shipped log; give this or path |",
         "| `share` | `0` | a whole number of percent, from 0 to 100 | the same as a share of all present memory;",
         "| `nodes` | `[0]` | a list of at least one: a whole number, from 0 to 1023 | NUMA nodes; each plug draws one",

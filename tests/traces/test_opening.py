@@ -98,3 +98,39 @@ def test_a_workload_refuses_its_parameters_by_name(tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
         opened(path, {"time": "t", "user": {"unit": 1}})
     assert caught.value.faults == ("columns: user: its column is missing",)
+
+
+def test_a_file_may_lack_the_names_of_its_columns(tmp_path: Path) -> None:
+    """As traces of Alibaba's clusters do; those of ``sadf -d`` have them in a comment."""
+    columns = {"names": ["vm", "t", "use"], "missing": "-"} | USE
+
+    assert everything(open_trace(written(tmp_path, "a,60,1\nb,61,2\na,62,-\n"), columns)) == {
+        "a": [(0, MIB), (2_000_000, -1)],
+        "b": [(1_000_000, 2 * MIB)],
+    }
+    assert faults(written(tmp_path, "a,60,1\nb,61\n"), columns) == [
+        "row 2 (line 2): has 2 fields, but there are 3 columns"
+    ]
+    (unknown, *_) = faults(written(tmp_path, "a,60,1\nb,61,2\n"), USE)
+    assert unknown.endswith("; if it is a row, say what the columns are: names = ['t', ...]")
+
+
+def test_files_of_sadf_and_of_the_grid_workloads_archive_can_be_mapped(tmp_path: Path) -> None:
+    sadf = "# hostname;interval;timestamp;kbmemused\nx;600;2026-11-26 16:10:01 UTC;5\nx;600;2026-11-26 16:20:01 UTC;7\n"
+    columns = {
+        "names": ["host", "interval", "timestamp", "kbmemused"],
+        "separator": "semicolon",
+        "time": {"column": "timestamp", "form": "iso-8601"},
+        "user": {"column": "kbmemused", "unit": "1KiB"},
+    }
+    archive = "Timestamp [ms];\tCPU cores;\tMemory usage [KB]\r\n1376314846;\t4;\t6.1\r\n1376315146;\t4;\t7\r\n"
+    of_archive = {
+        "time": "Timestamp [ms]",
+        "separator": "semicolon",
+        "user": {"column": "Memory usage [KB]", "unit": "1KiB"},
+    }
+
+    assert everything(open_trace(written(tmp_path, sadf), columns)) == {"": [(0, 5 * KIB), (600_000_000, 7 * KIB)]}
+    assert everything(open_trace(written(tmp_path, archive), of_archive)) == {
+        "": [(0, 6246), (300_000_000, 7 * KIB)],
+    }

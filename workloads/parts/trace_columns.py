@@ -48,6 +48,7 @@ COLUMNS: Final = Table(
         Key("step", Seconds(), "seconds between the columns of a row that holds several samples"),
         Key("missing", OneOrMore(Text(), "text"), "what stands for a missing value, beside an empty field"),
         Key("separator", Word(tuple(SEPARATORS)), "what stands between the fields of a CSV file (default: comma)"),
+        Key("names", OneOrMore(Name(), "name"), "the names of all columns, for a CSV file whose first line is a row"),
         *(Key(name, _AMOUNT, meaning) for name, meaning in QUANTITIES.items()),
     )
 )
