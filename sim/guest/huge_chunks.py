@@ -6,10 +6,10 @@ and of what is freed nearly nothing becomes huge, since some page of the same 2 
 (``__free_one_page`` merges free neighbours alone). So the huge chunks of a guest under load are what its highest use
 has left of them, and a little more.
 
-Fitted to four of sixteen runs of a guest that compiles (`luhsra/hyperalloc-bench`, commit a385a2d3, EuroSys 2025: 12
-and 8 CPUs, 16 GiB, some of it resized by virtio-mem). In the other twelve the share of the free memory that is huge is
-off by 0.07 (median over a run; the worst run 0.12), where it is 0.24 to 0.93. On ten zones of seven other machines
-(performancecopilot/pcp, kernels of 2014 to 2025), to which nothing was fitted, by 0.04 at most.
+Fitted to runs of a guest that compiles (`luhsra/hyperalloc-bench`, commit a385a2d3, EuroSys 2025: 12 and 8 CPUs, 16
+GiB). With the use of six others played in the model, the share of the free memory that is huge is off by 0.02 to 0.05
+(median over a run), where it is 0.3 to 0.6. On ten zones of seven other machines (performancecopilot/pcp, kernels of
+2014 to 2025), to which nothing was fitted, by 0.03 at most.
 """
 
 from __future__ import annotations

@@ -176,10 +176,12 @@ class GuestParameters:
     huge_kept_share: float = 0.05
     """Share of a zone that may be free in pieces smaller than a huge page before requests take these: until then they
     break huge chunks (the runs: 85 % of what is taken is huge while less than 500 MiB of 16 GiB are in pieces)."""
-    huge_split_share: float = 0.04
-    """Of memory that is taken from small pieces, the part that breaks huge chunks all the same (the runs: 2 to 7 %)."""
-    huge_merge_share: float = 0.05
-    """Of memory that is freed, the part that makes huge chunks at once (the runs: 3 to 7 %). 1, with nothing split and
+    huge_split_share: float = 0.07
+    """Of memory that is taken from small pieces, the part that breaks huge chunks all the same (the runs: 2 to 7 % of
+    the change from sample to sample)."""
+    huge_merge_share: float = 0.08
+    """Of memory that is freed, the part that makes huge chunks at once (the runs: 3 to 7 %; within a sample more is
+    taken and freed). 1, with nothing split and
     nothing kept: all free memory between user pages is huge, as if it were never in pieces."""
     huge_pinned: float = 30.0
     """Pages in small pieces for each user page, at most: what few pages there are cannot hold more (the runs, with all
