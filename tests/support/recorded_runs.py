@@ -204,7 +204,7 @@ def beside_demand(cls: type[Controller], number: int) -> Workload:
 def workloads(random: Random, folder: Path, kernel: tuple[int, int]) -> dict[str, Callable[[], Workload]]:
     """Everything that is shipped, short enough to be run often."""
     draw = random.randrange(1 << 30)
-    loads, sizes = folder / "loads.csv", folder / "sizes.csv"
+    loads, sizes = folder / f"loads{draw}.csv", folder / f"sizes{draw}.csv"
     loads.write_text(
         "t_s,kind,name,amount\n0,database,db,1GiB\n1,workers,w,40\n5,disk-files,b,90000\n9,drop-caches,,3\n12,database,db,0\n"
     )
@@ -281,7 +281,7 @@ def run_and_replay(number: int, folder: Path) -> tuple[Case, RunResult, RunResul
     result, recorded = this.recorded()
     form = "jsonl" if number % 2 else "csv"
     lines = jsonl_lines if number % 2 else csv_lines
-    path = folder / f"log.{form}"
+    path = folder / f"log{number}.{form}"
     path.write_text("".join(lines(recorded.log, this.about)), "utf-8")
     return this, result, this.simulate(RequestReplay(path=str(path))), recorded
 
