@@ -128,7 +128,7 @@ class Scheduled(Workload):
         ends = [seconds_to_us(at) for at, _ in self._plan[1:]] + [self._duration_us + 1]
         for (_, size), end_us in zip(self._plan, ends, strict=True):
             memory.ask(size)
-            while self._again_us and not memory.reached and host.env.now + self._again_us < end_us:
+            while self._again_us and not (memory.reached or host.died) and host.env.now + self._again_us < end_us:
                 yield host.env.timeout(self._again_us)
                 if not memory.reached:
                     memory.ask(size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.plugins.parameter_types import Number, Seconds, Size, Whole, Word
-from sim.plugins.parameters import Checker, checked
+from sim.plugins.parameters import Checker, checked, parameters_of
 from sim.units import GIB, MIB, seconds_to_us
 from workloads.parts.controller import Beat, Controller, SizedDevice, sized
 from workloads.parts.host_memory import HostMemory, HostTotal, HostUse, check_host
@@ -25,7 +25,7 @@ from workloads.parts.parameters import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from workloads.contract import GuestReport, Host
     from workloads.parts.watch import Watcher
@@ -69,6 +69,16 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
 """By name: the values of the parameters that are not given."""
 
 
+class Preset(Word):
+    """A preset, which a listing explains."""
+
+    def details(self) -> Iterator[tuple[str, str]]:
+        """Yield each preset with its values as one would write them in a file."""
+        types = {parameter.name: parameter.type for parameter in parameters_of(Watermark)}
+        for name in self.words:
+            yield name, ", ".join(f"{key} {types[key].written(value)}" for key, value in PRESETS[name].items())
+
+
 class Watermark(Controller):
     """Grows a virtio-mem device when less than ``low`` is unused, and shrinks it when more than ``high`` is.
 
@@ -86,11 +96,9 @@ class Watermark(Controller):
     ``low``, a growth must not lead above ``high``. As shares they depend on the guest's size: it takes a step of more
     than (high - low) / (1 - high) of the guest, 2.4 times its size for ``proxmox``.
 
-    A ``preset`` gives all that is not given. ``plain``: low 256MiB, high 0, step 256MiB, shrink_step 0, shrink_looks 1,
-    grow_rest 0, shrink_rest 60, counts available, maximum 16GiB, period 1, host_stops growth. ``proxmox``: low 15%,
-    high 75% (grows above 85 % in use, shrinks below 25 %), step and shrink_step 512MiB, shrink_rest 0, counts free,
-    maximum 15GiB beside 1 GiB at boot, period 60, host_stops all; else as plain. ``proxmox-1.7``: that with period 300,
-    both rests 300, shrink_looks 2.
+    A ``preset`` (:data:`PRESETS`) gives all that is not given. Those of ``proxmox`` are for guests with 1 GiB at boot;
+    it grows above 85 % in use and shrinks below 25 %. A request that the host refuses is no last request: it is made
+    again at the next look.
 
     Source of ``proxmox``: fabriziosalmi/proxmox-vm-autoscale, config.yaml at 051cee9 (2024-09-28; thresholds, period,
     most memory, host_limit) and vm_manager.py at 054796a (the step); of ``proxmox-1.7`` its release 1.7.0 (2026-09-05),
@@ -106,7 +114,7 @@ class Watermark(Controller):
         self,
         check: Checker,
         *,
-        preset: Annotated[str, Word(tuple(PRESETS)), "whose constants are taken where none are given"] = "plain",
+        preset: Annotated[str, Preset(tuple(PRESETS)), "whose constants are taken where none are given"] = "plain",
         low: Annotated[float | None, Level(), "it grows when less is unused; by the preset"] = None,
         high: Annotated[
             float | None, Level(), "it shrinks when more is unused, 0 stands for never; by the preset"
@@ -274,7 +282,7 @@ class _Watcher:
         self._room = room
         self._beat = beat
         self._delay_us = delay_us
-        self._asked_us = 0
+        self._asked_us: int | None = None
         self._high = 0
         self._decided: int | None = None
 
@@ -299,13 +307,15 @@ class _Watcher:
 
     def _ask(self, size: int, now_us: int) -> None:
         self._decided = None
-        self._asked_us = now_us
         self._high = 0
-        self._device.ask(size)
+        if self._device.ask(size):
+            self._asked_us = now_us
 
     def _decide(self, report: GuestReport, now_us: int) -> tuple[int | None, bool]:
         """Return the size to ask for (None: nothing), and whether that may change while the guest stays as it is."""
         rule, device = self._rule, self._device
+        if self._room.stopped(now_us, device.plugged, growth=False):
+            return None, True
         low, high = rule.is_low(report), rule.is_high(report)
         self._high = min(self._high + 1, rule.shrink_looks) if high and not low else 0
         size = device.requested
@@ -316,7 +326,8 @@ class _Watcher:
         if size == device.requested:
             return None, False
         rest_us = rule.grow_rest_us if low else rule.shrink_rest_us
-        early = now_us - self._asked_us < rest_us or (high and self._high < rule.shrink_looks and not low)
-        if early or self._room.stopped(now_us, device.plugged, growth=low):
+        rests = self._asked_us is not None and now_us - self._asked_us < rest_us
+        early = rests or (not low and self._high < rule.shrink_looks)
+        if early or (low and self._room.stopped(now_us, device.plugged, growth=True)):
             return None, True
         return size, True

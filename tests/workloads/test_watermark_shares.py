@@ -5,13 +5,24 @@ from __future__ import annotations
 import random
 import re
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
 from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB, MICROSECONDS
 from tests.workloads.oscillation import turns
-from tests.workloads.watched_guest import ANSWERS, Answer, Use, random_script, same_with_all_looks, sizes, watched
+from tests.workloads.watched_guest import (
+    ANSWERS,
+    Answer,
+    Use,
+    WatchedGuest,
+    random_script,
+    same_with_all_looks,
+    sizes,
+    watched,
+)
+from workloads.parts.level import Level
 from workloads.watermark import PRESETS, Rule, Watermark
 
 if TYPE_CHECKING:
@@ -49,7 +60,7 @@ def test_it_shrinks_to_a_target_share() -> None:
 
 
 def test_a_rest_keeps_it_from_growing_too() -> None:
-    assert asked([(0, 1467)], 14, low=0.2, grow_rest=5.0)[1:] == [(10.0, 512)]
+    assert asked([(0, 1467)], 14, low=0.2, grow_rest=5.0) == [(0.0, 256), (5.0, 512), (10.0, 768)]
 
 
 def test_with_free_memory_counted_page_cache_is_in_use() -> None:
@@ -76,6 +87,47 @@ def test_proxmox_1_7_needs_two_low_readings_and_rests_for_its_five_minutes() -> 
         (1200.0, 512),
         (1800.0, 0),
     ]
+
+
+def test_a_host_that_is_full_is_not_looked_at_and_its_readings_do_not_count() -> None:
+    """Low readings at 600, 900 (full), 1200 s."""
+    room = {"host_memory": 100 * GIB, "host_use": [[0, 0], [800, 95 * GIB], [1000, 0]]}
+    work = {"preset": "proxmox-1.7", "start": 300.0, **room}
+    assert asked([(0, 900), (301, 200)], 2000, **work) == [(300.0, 512), (1200.0, 0)]
+
+
+def test_what_the_host_refuses_is_asked_for_again_at_the_next_look_whatever_the_rest() -> None:
+    found: list[float] = []
+
+    def refuse(guest: WatchedGuest, device: str, requested: int) -> bool:
+        del device, requested
+        found.append(guest.env.now / SECOND)
+        return False
+
+    with mock.patch.object(WatchedGuest, "resize", refuse):
+        asked([(0, 900)], 200, **PROXMOX, grow_rest=300.0)
+    assert found == [60.0, 120.0, 180.0]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("15%", 0.15), ("0.5%", 0.005), (0.15, 0.15), ("256MiB", 256 * MIB), (0, 0)]
+)
+def test_levels_are_read_as_people_write_them(written: object, value: float) -> None:
+    read = Level().read(written)
+    assert (read, type(read)) == (value, type(value))
+    assert not list(Level().complaints(read))
+
+
+@pytest.mark.parametrize("wrong", ["x%", "%", "nan%", "15 percent", True, None, [1]])
+def test_what_is_no_level_is_told_in_words(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"is no share|no size|not a size|cannot|must|size"):
+        Level().read(wrong)
+
+
+def test_shares_are_from_none_to_all() -> None:
+    assert [bool(list(Level().complaints(level))) for level in (-0.1, 0.0, 1.0, 1.1, float("nan"))] == [
+        True, False, False, True, True,
+    ]  # fmt: skip
 
 
 def test_every_preset_names_the_same_parameters() -> None:

@@ -29,7 +29,10 @@ class Level(Scalar):
     def read(self, value: object) -> object:
         """Return bytes as a whole number, or a share as a float."""
         if isinstance(value, str) and value.strip().endswith("%"):
-            return values.number(float(value.strip()[:-1])) / 100
+            try:
+                return values.number(float(value.strip()[:-1])) / 100
+            except ValueError:
+                raise ValueError(f"{shown(value)} is no share; one is written as 15% is") from None
         return value if isinstance(value, float) else values.size(value)
 
     @property
