@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
+from unittest import mock
+
+import pytest
 
 from policies.fixed import OnlineMovable
 from sim.engine import simulate
@@ -12,8 +16,10 @@ from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB, MICROSECONDS
 from tests.support.pages import PAGE_SIZE
+from tests.workloads.watched_guest import poll
 from workloads.guest_load import GuestLoad
 from workloads.parts.together import Together
+from workloads.parts.watch import watch
 from workloads.psi_governor import PsiGovernor
 from workloads.watermark import Watermark
 
@@ -65,3 +71,32 @@ def test_a_host_that_takes_whole_blocks_only_refuses_most_growths_of_the_governo
     assert requests(result) == []
     failed = result.events[result.events[:, 1] == EventKind.FAILED]
     assert len(failed) == result.counters["failed_requests"] > 3
+
+
+def random_loads(seed: int) -> tuple[int, list[GuestLoad]]:
+    """Boot memory, and loads that wait for memory, give up cache and are killed now and then."""
+    rng = random.Random(seed)  # noqa: S311  not for secrets
+    boot = rng.choice((512 * MIB, GIB, 2 * GIB))
+    return boot, [
+        GuestLoad(
+            kind=rng.choice(("anonymous", "page-cache")), shape=rng.choice(("constant", "ramp", "bursts", "steps")),
+            size=int(boot * rng.uniform(0.2, 1.6)) // MIB * MIB, rate=rng.choice((20, 50, 200)) * MIB,
+            start=rng.choice((0.0, 10.0, 17.3)), end=rng.choice((200.0, 299.9)), duration=400.0, load=name,
+        )
+        for name in "abc"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 2, 5, 6, 11])
+def test_skipped_looks_make_no_difference_to_a_modelled_guest_under_pressure(seed: int) -> None:
+    """Its pressure rises after what caused it, and falls by itself; neither is told as a change."""
+    boot, loads = random_loads(seed)
+    found = []
+    for watching in (watch, poll):
+        with mock.patch("workloads.parts.controller.watch", watching):
+            work = Together(parts=[PsiGovernor(), *loads])
+            found.append(
+                simulate(MachineSpec(nodes=(NodeSpec(boot),)), OnlineMovable(), work, Streams(1, 0), guest=GuestSpec())
+            )
+    assert requests(found[0])
+    assert found[0].events.tobytes() == found[1].events.tobytes()
