@@ -12,7 +12,7 @@ from workloads.parts.kernel_relations import NO_RELATION, RELATIONS, Curve
 from workloads.parts.parameters import NODES
 from workloads.parts.trace_columns import TraceColumns, opened
 from workloads.parts.traced import End, Playing, Scale, Series, Speed, Start, Tail, TracedWorkload, TracePath
-from workloads.parts.traced_programs import Programs
+from workloads.parts.traced_programs import Programs, Restarts
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -49,8 +49,9 @@ class GuestTrace(TracedWorkload):
     User memory is that of ``programs`` alike, on ``nodes`` in turn; the rest is on the first of the nodes. Page tables,
     stacks and what follows by a relation beyond the system's own are the programs'. Growth of user memory is taken at
     ``rate``, everything else at once. A program that the guest's out-of-memory killer ends gives all of that back, and
-    is started again ``restart`` later, with what the trace says then; until it has that, it is demand not served. So it
-    is when the guest dies, from then on: nobody boots it again. ``kills`` counts programs that were killed.
+    is started again ``restart`` later, with what the trace says then, and after twice that the next time, up to
+    ``restart_most``: Kubernetes' delays, 10 s to 5 minutes. Until it has all, it is demand not served. So it is when
+    the guest dies, from then on: nobody boots it again. ``kills`` counts programs that were killed.
 
     Values that are missing are as before. It needs a guest that is modelled; without one it asks for nothing. Nothing
     is random here: replication k plays the k-th series. Raises ParameterError with all faults of trace and parameters.
@@ -81,8 +82,11 @@ class GuestTrace(TracedWorkload):
         restart: Annotated[
             float,
             Seconds(zero=True),
-            "how long after a kill a program is started again (10: Kubernetes' first delay); 0 stands for never",
+            "how long after a kill a program is started again, twice as long the next time; 0 stands for never",
         ] = 10.0,
+        restart_most: Annotated[
+            float, Seconds(), "the longest it is away; once it has lived for ten minutes, delays begin anew"
+        ] = 300.0,
         scale: Scale = 1.0,
         speed: Speed = 1.0,
         start: Start = 0.0,
@@ -90,6 +94,8 @@ class GuestTrace(TracedWorkload):
         tick: Annotated[float, Seconds(), "the steps of time in which memory is taken"] = 0.1,
         tail: Tail = 60.0,
     ) -> None:
+        if check.good("restart", "restart_most") and restart_most < restart:
+            check.fault("restart_most", f"must be at least restart, {restart:g}, but is {restart_most:g}")
         check.done()
         trace = opened(path, columns)
         told = [quantity for quantity in _PLAYED if quantity in trace.quantities]
@@ -106,7 +112,7 @@ class GuestTrace(TracedWorkload):
         self._whole_machine = includes_system
         self._nodes = [nodes[number % len(nodes)] for number in range(programs)]
         self._rate = rate // programs
-        self._restart_us = seconds_to_us(restart)
+        self._restarts = Restarts(seconds_to_us(restart), seconds_to_us(restart_most))
         self._tick_us = seconds_to_us(tick)
         self._programs: Programs | None = None
 
@@ -133,7 +139,7 @@ class GuestTrace(TracedWorkload):
             "anonymous-only" if tables_apart else "anonymous",
             self._nodes,
             rate=self._rate,
-            restart_us=self._restart_us,
+            restarts=self._restarts,
             follows=shares.of_programs,
         )
         system = _System(host, self._nodes[0])

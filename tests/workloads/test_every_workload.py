@@ -288,6 +288,7 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
         {"path": "x.csv", "columns": {"time": "t_s", "user": "b"}, "nodes": [], "restart": -1},
         ["nodes", "restart"],
     ),
+    (GuestTrace, {**TRACE, "restart": 400.0}, ["restart_most"]),
     (GrowAndReturn, {"device": "dim", "size": 0, "pace": 0, "spread": 0.5}, ["device", "size", "pace", "spread"]),
     (GrowAndReturn, {"size": 65 * GIB, "step": 256 * MIB}, ["size"]),
     (GrowAndReturn, {"size": GIB + 128 * MIB}, ["size"]),

@@ -228,6 +228,15 @@ def test_a_program_that_is_started_again_takes_its_memory_at_the_rate(tmp_path: 
     assert wanted(host, "program0") == [(0, 0), (1, 10), (2, 20)]
 
 
+def test_who_is_killed_again_and_again_is_away_longer_each_time(tmp_path: Path) -> None:
+    """10, 20, 40, ... seconds up to five minutes, as the kubelet has it; after ten good minutes 10 again."""
+    path = written(tmp_path, "t,user\n0,100\n5000,100\n")
+    deaths = {100: 110, 120: 140, 150: 190, 195: 275, 280: 440, 441: 741, 742: 1042, 1641: 1941, 2541: 2551}
+    host = ran(GuestTrace(path=path, columns=USER, kernel="none"), kills=dict.fromkeys(deaths, "program0"))
+    found = [(at, mib) for at, _, _, mib in asked(host)]
+    assert found == [(0, 100), *(each for death, back in deaths.items() for each in ((death, 0), (back, 100)))]
+
+
 def test_a_guest_that_died_is_told_what_is_wanted_to_the_end(tmp_path: Path) -> None:
     path = written(tmp_path, "t,user\n0,100\n60,200\n120,300\n")
     workload = GuestTrace(path=path, columns=USER, kernel="none")

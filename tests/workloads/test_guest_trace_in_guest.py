@@ -120,7 +120,7 @@ def test_whole_machines_use_is_that_of_the_guest(tmp_path: Path) -> None:
         assert reports[2].anonymous == boot.anonymous
 
 
-@pytest.mark.parametrize(("programs", "restart", "kills"), [(1, 10.0, 18), (1, 0.0, 1), (4, 0.0, 2)])
+@pytest.mark.parametrize(("programs", "restart", "kills"), [(1, 10.0, 5), (1, 0.0, 1), (4, 0.0, 2)])
 def test_programs_that_do_not_fit_are_killed_and_tried_again(
     tmp_path: Path, programs: int, restart: float, kills: int
 ) -> None:
@@ -132,5 +132,5 @@ def test_programs_that_do_not_fit_are_killed_and_tried_again(
     )
     assert trace.kills == Events.of(result.events).ooms(OomKind.GUEST_FULL).sum() == kills
     unserved = dict(zip(result.guest["t_us"].tolist(), result.guest["unserved"].tolist(), strict=True))
-    at_end = 400 * MIB // 4096 if programs == 1 and not restart else 200 * MIB // 4096 if not restart else 0
-    assert unserved[max(unserved)] == at_end
+    # One alone tries at 60, 70, 90, 130 and 210 s, and not again before the end.
+    assert unserved[max(unserved)] == (400 if programs == 1 else 200) * MIB // 4096

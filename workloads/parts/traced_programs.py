@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.units import MICROSECONDS
 
@@ -13,12 +13,34 @@ if TYPE_CHECKING:
     from workloads.contract import Host
 
 
+_HEALTHY_US: Final = 600 * MICROSECONDS
+
+
+class Restarts(NamedTuple):
+    """How long a killed program is away, as Kubernetes has it (the kubelet's back-off of crashed containers).
+
+    ``first_us`` (0: for ever), then twice as long each time, at most ``most_us``; from the beginning again once it has
+    lived for ten minutes.
+    """
+
+    first_us: int
+    most_us: int
+
+    def delay_us(self, last_us: int, lived_us: int) -> int:
+        """Return how long one is away that was away for ``last_us`` before, and has lived for ``lived_us`` since."""
+        again = last_us and lived_us < _HEALTHY_US
+        return min(2 * last_us, self.most_us) if again else self.first_us
+
+
 @dataclass(slots=True)
 class _Program:
     name: str
     node: int
     used: int = 0
     dead: bool = False
+    started_us: int = 0
+    delay_us: int = 0
+    """How long it was away last time."""
     back_us: int | None = None
     """When it is started again, where it is dead and ever will be."""
 
@@ -28,8 +50,8 @@ class Programs:
 
     Each has user memory, a load of ``kind``, and loads of kernel memory, which live and die with it: what is told for
     all programs at their full size, and ``follows``, by kind, from the bytes of user memory of all. Memory is taken at
-    ``rate`` bytes per second, 0 for at once, and given back at once. A program that was killed comes back
-    ``restart_us`` after that was seen, with nothing; with 0 it stays away. ``kills`` counts.
+    ``rate`` bytes per second, 0 for at once, and given back at once. A program that was killed comes back with nothing
+    as ``restarts`` say. ``kills`` counts.
 
     What they wish for is what they would use if none had ever been killed: it does not hang on the guest.
     """
@@ -41,14 +63,14 @@ class Programs:
         nodes: Sequence[int],
         *,
         rate: int,
-        restart_us: int,
+        restarts: Restarts,
         follows: Callable[[int], Mapping[str, int]],
     ) -> None:
         self._host = host
         self._kind = kind
         self._share = len(nodes)
         self._rate = rate
-        self._restart_us = restart_us
+        self._restarts = restarts
         self._follows = follows
         self._programs = [_Program(f"program{number}", node) for number, node in enumerate(nodes)]
         self._target = self._wished = 0
@@ -97,7 +119,7 @@ class Programs:
         """See who was killed, and start who is to come back by now."""
         for program in self._programs:
             if program.back_us is not None and program.back_us <= self._host.env.now:
-                program.dead, program.back_us = False, None
+                program.dead, program.back_us, program.started_us = False, None, int(self._host.env.now)
                 program.used = self._within(0)
                 self._use(program)
             elif not program.dead and any(self._host.killed(load) for load, _ in self._loads(program)):
@@ -133,5 +155,7 @@ class Programs:
     def _die(self, program: _Program) -> None:
         program.dead, program.used = True, 0
         if not self._host.died:
+            now = int(self._host.env.now)
             self.kills += 1
-            program.back_us = int(self._host.env.now) + self._restart_us if self._restart_us else None
+            program.delay_us = self._restarts.delay_us(program.delay_us, now - program.started_us)
+            program.back_us = now + program.delay_us if program.delay_us else None
