@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.faults import MemhpSimError
 from sim.traces.batches import LATEST_US, MISSING, Batch
 from sim.units import MEMORY_LIMIT
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sim.traces.mapping import Columns
 
 
-class NotPlainError(Exception):
+class NotPlainError(MemhpSimError):
     """Something is wrong in a file, or may be; only reading it row by row can tell."""
 
 

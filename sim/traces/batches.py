@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sim.traces.told import TraceFaults
 
 MOST_SERIES: Final = 1_000_000
+LONGEST_NAME: Final = 300
+"""Characters of a series' name."""
+
 MISSING: Final = -1
 LATEST_US: Final = 1 << 60
 """No time lies further from a trace's zero: some 36,000 years."""
@@ -49,6 +52,8 @@ class SeriesNames:
         code = self._codes.setdefault(name, len(self._codes))
         if code >= MOST_SERIES:
             self._faults.refuse(f"holds over {MOST_SERIES:,} series: is the right column taken for them?")
+        if len(name) > LONGEST_NAME:
+            self._faults.refuse(f"holds a series with a name of over {LONGEST_NAME} characters: {shown(name)}")
         return code
 
 

@@ -20,9 +20,13 @@ _SETTLED_S: Final = 2.0
 
 def cache_folder() -> Path:
     """Return the folder of indexes: in ``XDG_CACHE_HOME``, or ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    home = Path(base) if Path(base).is_absolute() else Path("~/.cache").expanduser()
-    return home / "memhp-sim" / "traces"
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():
+        try:
+            base = Path("~/.cache").expanduser()
+        except RuntimeError:  # a user without a home: nothing can be kept
+            base = Path(os.devnull)
+    return base / "memhp-sim" / "traces"
 
 
 def signature(path: Path) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.faults import shown, unknown_name
 
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
     from sim.traces.mapping import Columns
     from sim.traces.told import TraceFaults
+
+MOST_COLUMNS: Final = 50_000
+"""Of a file: a wide row may hold the minutes of a month."""
+
+_MOST_COMPARED: Final = 500
+"""Names among which the nearest to a wrong one is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,8 @@ def lay_out(names: Sequence[str], columns: Columns, faults: TraceFaults, where: 
 
     Raises InputError with all that is wrong, to which ``hint`` is added where a column is not there.
     """
+    if len(names) > MOST_COLUMNS:
+        faults.refuse(f"there are {len(names):,} columns; {MOST_COLUMNS:,} is the most", where)
     if columns.time is None:
         faults.add(where, "which column holds the times? The mapping must say, such as columns = { time = 't_s', ... }")
     wanted = [columns.time or "", *columns.series]
@@ -54,7 +62,7 @@ def lay_out(names: Sequence[str], columns: Columns, faults: TraceFaults, where: 
         wanted += [*amount.columns, amount.last or ""]
     for name in dict.fromkeys(filter(None, wanted)):
         if name not in names:
-            faults.add(where, unknown_name("column", name, filter(None, map(str.strip, names))) + hint)
+            faults.add(where, unknown_name("column", name, filter(None, map(str.strip, names[:_MOST_COMPARED]))) + hint)
         elif names.count(name) > 1:
             faults.add(where, f"there are {names.count(name)} columns {shown(name)}")
     faults.done()

@@ -103,6 +103,9 @@ def _split(
         if split.folder is None:
             return StoredTrace(series.names, quantities, runs, (split.first_us, split.last_us), in_memory=True)
         finished = index.finish(split, folder, series.names, quantities)
+    except OSError as error:  # what goes wrong in reading the file, its readers tell
+        split.discard()
+        faults.refuse(f"its index cannot be written in {content.cache_folder()}: {error.strerror or error}")
     except BaseException:
         split.discard()
         raise

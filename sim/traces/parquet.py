@@ -32,7 +32,7 @@ def read_parquet(
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(str(path), pre_buffer=False) as file:
+        with parquet.ParquetFile(str(path), pre_buffer=False, buffer_size=1 << 20) as file:
             schema = file.schema_arrow
             layout = lay_out(schema.names, columns, faults, "the schema")
             _check_types(layout, schema.types, columns, faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sim.traces.batches import Batch
+    from sim.traces.splitting import Splitter
     from tests.traces.made import Row
 
 ROWS: list[Row] = [(f"vm{(7 * at) % 5}", float(at), at / 4) for at in range(200)]
@@ -154,3 +156,35 @@ def test_what_might_never_end_is_not_hashed(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", tmp_path):
         with pytest.raises(OSError, match="is not a file"):
             content.content_hash(path)
+
+
+def test_a_full_disk_is_told_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Splitter) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(splitting.Splitter, "_write", full)
+
+    with pytest.raises(InputError, match=r"its index cannot be written in .*/traces: No space left on device"):
+        open_trace(written(tmp_path, csv_text(ROWS)), USE)
+
+
+def test_a_file_that_is_written_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, csv_text(ROWS))
+
+    def reading(*given: Any) -> Iterator[Batch]:  # noqa: ANN401  passed on
+        with path.open("a") as file:
+            file.write("vm0,1000,1\n")
+        return read_fast(*given)
+
+    monkeypatch.setattr(opening, "read_fast", reading)
+
+    with pytest.raises(InputError, match="was written while it was read"):
+        open_trace(path, USE)
+
+
+def test_a_user_without_a_home_reads_traces_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("pathlib.Path.expanduser", lambda _: (_ for _ in ()).throw(RuntimeError("no home")))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    assert everything(open_trace(written(tmp_path, csv_text(ROWS)), USE)) == plainly(ROWS)

@@ -134,3 +134,13 @@ def test_files_of_sadf_and_of_the_grid_workloads_archive_can_be_mapped(tmp_path:
     assert everything(open_trace(written(tmp_path, archive), of_archive)) == {
         "": [(0, 6246), (300_000_000, 7 * KIB)],
     }
+
+
+def test_what_no_trace_has_so_many_of_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.traces.batches.MOST_SERIES", 3)
+    many = "vm,t,use\n" + "".join(f"{name},0,1\n" for name in "abcd")
+    wide = ",".join(["vm", "t", "use", *(f"m{n}" for n in range(60_000))]) + "\n"
+
+    assert faults(written(tmp_path, many), USE) == ["holds over 3 series: is the right column taken for them?"]
+    assert "a name of over 300 characters" in faults(written(tmp_path, f"vm,t,use\n{'a' * 301},0,1\n"), USE)[0]
+    assert faults(written(tmp_path, wide), USE) == ["line 1: there are 60,003 columns; 50,000 is the most"]
