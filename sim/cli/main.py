@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "export": ("sim.cli.export:export", "Write a run's requests and events as CSV, JSONL or Parquet."),
     "plan": ("sim.cli.plan:plan", "Say where plugged memory would go, and what comes back."),
     "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
-    "workloads": ("sim.cli.plugins:workloads", "List the workloads with their parameters; describe a demand trace."),
+    "workloads": ("sim.cli.plugins:workloads", "List the workloads; describe a demand trace."),
     "presets": ("sim.cli.presets:presets", "List guests, times and loads that an experiment file can name."),
     "replay": ("sim.cli.replay:replay", "Replay recorded kernels and compare block by block."),
     "calibration": ("sim.cli.replay:calibration", "Compare the guest model with recordings under load."),
