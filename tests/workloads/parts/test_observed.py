@@ -34,8 +34,9 @@ a,16.25,700
 def columns(**changed: Any) -> Mapping[str, Any]:  # noqa: ANN401  whatever a mapping holds
     faults = Faults("columns")
     table = {"time": "at", "series": "run", "free_huge": {"column": "huge", "unit": "1MiB"}, **changed}
-    converted: Mapping[str, Any] = COLUMNS.convert({key: value for key, value in table.items() if value}, faults)
+    converted = COLUMNS.convert({key: value for key, value in table.items() if value}, faults)
     assert not faults
+    assert isinstance(converted, dict)
     return converted
 
 
