@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import random
-from collections import defaultdict
+from collections import defaultdict, deque
 from itertools import pairwise
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
@@ -18,6 +19,7 @@ from sim.cli.main import main
 from sim.record.recorder import EventKind
 from sim.units import GIB, MIB, MICROSECONDS
 from tests.support.pages import PAGE_SIZE
+from tests.support.places import ROOT
 from workloads.hyperalloc import Rule
 
 if TYPE_CHECKING:
@@ -158,6 +160,36 @@ def test_all_of_every_recorded_run_is_asked_for_and_reached_as_it_was(shared_dir
         folder = tmp_path / str(number)
         folder.mkdir()
         assert check(samples, run_of(experiment(path, run), folder)) >= 40
+
+
+@pytest.mark.slow
+def test_in_a_closed_loop_it_resizes_about_as_the_page_says(shared_dir: Path, tmp_path: Path) -> None:
+    """The page "Controllers": resizes, and sizes while it builds (2,460 s), of recorded runs and of the model."""
+    path = shared_series(shared_dir)
+    page = (ROOT / "docs" / "controllers.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in page.splitlines() if "| virtio-mem" in row]
+    runs = recorded(path)
+    assert {row[0] for row in rows} == set(runs)
+    for run, *figures in rows:
+        (tmp_path / run).mkdir()
+        tables = experiment(path, run)
+        tables["workloads"][0]["together"][1] = {"name": "hyperalloc", "period": 1.72}
+        events = run_of(tables, tmp_path / run).events()
+        requests = events[events["kind"] == EventKind.REQUEST]
+        asked = deque(zip(requests["t_us"].tolist(), (requests["pages"] * PAGE_SIZE + 2 * GIB).tolist(), strict=True))
+        size, resizes = 2 * GIB, len(asked)
+        here, there, apart = [], [], []
+        for sample in runs[run]:
+            while asked and asked[0][0] < sample.t_s * MICROSECONDS:
+                _, size = asked.popleft()
+            if sample.t_s <= 2460:
+                here.append(size / GIB)
+                there.append(sample.size / GIB)
+                apart.append(abs(here[-1] - there[-1]))
+        changes = sum(one.size != other.size for one, other in pairwise(runs[run]))
+        assert [int(figure) for figure in figures[:2]] == [changes, pytest.approx(resizes, abs=4)]
+        means = [fmean(there), fmean(here), fmean(apart)]
+        assert [float(figure) for figure in figures[2:]] == pytest.approx(means, abs=0.15)
 
 
 def made_up(rng: random.Random) -> list[Sample]:
