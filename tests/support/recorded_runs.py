@@ -29,6 +29,8 @@ from workloads.demand_trace import DemandTrace
 from workloads.dimm_slots import DimmSlots
 from workloads.grow_and_return import GrowAndReturn
 from workloads.guest_load import GuestLoad
+from workloads.guest_trace import GuestTrace
+from workloads.host_packing import HostPacking
 from workloads.load_trace import LoadTrace
 from workloads.parts.controller import Controller
 from workloads.parts.demand import BYTE_KINDS, KINDS
@@ -37,6 +39,7 @@ from workloads.parts.request_writer import csv_lines, jsonl_lines
 from workloads.parts.together import Together
 from workloads.random_mix import RandomMix
 from workloads.request_replay import RequestReplay
+from workloads.scheduled import Scheduled
 from workloads.steps import Steps
 from workloads.virtio_mem_resize import VirtioMemResize
 
@@ -209,6 +212,9 @@ def workloads(random: Random, folder: Path, kernel: tuple[int, int]) -> dict[str
         "t_s,kind,name,amount\n0,database,db,1GiB\n1,workers,w,40\n5,disk-files,b,90000\n9,drop-caches,,3\n12,database,db,0\n"
     )
     sizes.write_text("t_s,mib\n0,900\n10,3000\n20,6000\n30,500\n40,400\n")
+    used, vms = folder / f"used{draw}.csv", folder / f"vms{draw}.csv"
+    used.write_text("t_s,mib,cache\n0,300,100\n20,2500,900\n40,5000,200\n60,400,300\n")
+    vms.write_text("gib\n" + "1\n2\n1\n" * 5)
     removal = random.choice(("random", "oldest", "newest"))
     choices: dict[str, Callable[[], Workload]] = {
         "anything": lambda: Anything(draw, kernel=kernel, ends_run=bool(draw % 2)),
@@ -225,6 +231,26 @@ def workloads(random: Random, folder: Path, kernel: tuple[int, int]) -> dict[str
         "demand-trace": lambda: DemandTrace(
             path=str(sizes), columns={"time": "t_s", "user": {"column": "mib", "unit": MIB}}, hold=5.0, tail=20.0
         ),
+        "guest-trace": lambda: GuestTrace(
+            path=str(used),
+            columns={
+                "time": "t_s",
+                "user": {"column": "mib", "unit": MIB},
+                "page_cache": {"column": "cache", "unit": MIB},
+            },
+            programs=2,
+            tick=1.0,
+            tail=10.0,
+        ),
+        "host-packing": lambda: HostPacking(
+            path=str(vms),
+            columns={"memory": {"column": "gib", "unit": GIB}},
+            gap=10.0,
+            lifetimes="fixed",
+            lifetime=40.0,
+            duration=200.0,
+        ),
+        "scheduled": lambda: Scheduled(sizes=[("00:00", GIB), ("00:02", 0), ("00:03", 2 * GIB)], duration=400.0),
         "steps": lambda: Steps(
             steps=[
                 "plug dimm:1GiB,id=d",
@@ -269,7 +295,10 @@ def case(number: int, folder: Path) -> Case:
         (Timing(), Timing.instant(), PROFILES["qemu-bare"].timing(), Timing(dimm_add=250_000, virtio_mem_plug=250_000))
     )
     guest = None
-    if kind in {cls.name for cls in controllers()} | {"guest-load"} or random.random() < 0.7:
+    if (
+        kind in {cls.name for cls in controllers()} | {"guest-load", "guest-trace", "host-packing"}
+        or random.random() < 0.7
+    ):
         guest = GuestSpec(sample_every=random.choice((0.0, 0.5)), draw=random.random() < 0.3)
     about = f"run {number}: {kind} on Linux {series}, {'a guest' if guest else 'no guest'}"
     return Case(machine, random.choice(POLICIES), choices[kind], number, number % 3, timing, guest, about)
