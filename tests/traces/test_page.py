@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shlex
 import tomllib
@@ -11,7 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from sim.cli.main import main
+from sim.experiment.executors import InProcess
+from sim.experiment.load import load
+from sim.experiment.run import run
 from sim.faults import Faults
+from sim.results.store import ResultStore
 from sim.traces.mapping import SEPARATORS, read_columns
 from sim.traces.samples import QUANTITIES
 from tests.support.places import ROOT
@@ -41,12 +46,26 @@ def test_commands_print_what_the_page_shows(command: tuple[str, str], monkeypatc
 @pytest.mark.parametrize("text", MAPPINGS)
 def test_mappings_can_be_read(text: str) -> None:
     tables = tomllib.loads(text)["workloads"]
+    table = tables[0] if isinstance(tables, list) else tables
     faults = Faults()
-    mapping = COLUMNS.convert((tables[0] if isinstance(tables, list) else tables)["columns"], faults)
+    mapping = COLUMNS.convert(table.get("together", [table])[-1]["columns"], faults)
 
     assert list(faults) == []
     assert isinstance(mapping, dict)
     assert read_columns(mapping).amounts
+
+
+def test_the_example_with_a_controller_plays_each_machine(tmp_path: Path) -> None:
+    (text,) = (text for text in MAPPINGS if "together" in text)
+    samples = "".join(f"{vm},{60 * n},{mib}\n" for n in range(3) for vm, mib in (("a", 300 + 100 * n), ("b", 200)))
+    (tmp_path / "vms.csv.gz").write_bytes(gzip.compress(f"vm,t_s,use_mib\n{samples}".encode()))
+    machine = {"boot_memory": "1GiB", "label": "vm"}
+    tables = {"machines": [machine], "guest": {"model": "linux"}, "policies": [{"name": "online-movable"}]}
+    report = run(load({**tables, **tomllib.loads(text)}, folder=tmp_path), tmp_path, workers=InProcess())
+    assert report.summary() == "2 of 2 runs completed"
+    runs = ResultStore(report.folder).runs()
+    assert runs["recording"].tolist() == ["a", "b"]
+    assert (runs["unserved_byte_seconds"] == 0).all()
 
 
 def test_quantities_and_keys_are_all_there() -> None:
