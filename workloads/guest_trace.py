@@ -163,8 +163,9 @@ class GuestTrace(TracedWorkload):
             elif programs.alive or programs.back_us is not None:
                 wake = until if programs.back_us is None else min(until, programs.back_us)
                 yield host.changed() | env.timeout(wake - now)
-                if env.now < until:  # else what is wanted then comes first
-                    programs.look()
+                if env.now < until and not programs.look() and env.now < wake:  # else what is wanted then comes first
+                    # Memory comes and goes in hundreds of pieces; who is killed meanwhile is seen a tick later.
+                    yield env.timeout(min(self._tick_us, wake - int(env.now)))
             else:
                 yield env.timeout(until - now)
 

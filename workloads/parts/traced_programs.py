@@ -115,15 +115,19 @@ class Programs:
             self._use(program)
         self.look()
 
-    def look(self) -> None:
-        """See who was killed, and start who is to come back by now."""
+    def look(self) -> bool:
+        """See who was killed, and start who is to come back by now. Whether there was anybody."""
+        seen = False
         for program in self._programs:
             if program.back_us is not None and program.back_us <= self._host.env.now:
                 program.dead, program.back_us, program.started_us = False, None, int(self._host.env.now)
                 program.used = self._within(0)
                 self._use(program)
+                seen = True
             elif not program.dead and any(self._host.killed(load) for load, _ in self._loads(program)):
                 self._use(program)
+                seen = True
+        return seen
 
     def _within(self, used: int) -> int:
         """Return what a program that uses ``used`` uses once it wants what it wants now."""
