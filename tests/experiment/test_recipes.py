@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +11,9 @@ from sim.experiment.load import load
 from sim.incidents.runs import run_all
 from sim.look_alikes.data_sets import DATA_SETS
 from tests.support.places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FOLDER = ROOT / "experiments" / "recipes"
 RECIPES = sorted(FOLDER.glob("*.toml"))
@@ -35,6 +37,9 @@ def test_a_recipe_runs_with_what_is_shipped(path: Path) -> None:
     for workload in short["workloads"]:
         if played := demand(workload):
             played["end"] = SHORT_S.get(path.stem, 300.0)
+        for part in workload.get("together", ()):
+            if "duration" in part:
+                part["duration"] = 600
 
     runs = run_all(load(short, folder=path.parent))
 
