@@ -20,8 +20,8 @@ _HEAD: Final = """<!-- Written by `python -m sim.look_alikes experiments/data do
 # Look-alikes
 
 {doc}`Recipes <recipes>` are for public data that is not shipped: it is large, or its licence does not say that it may
-be passed on. So that they run as they are, each has a small generated data set in `experiments/data` beside it, with the
-same columns. No row of it is copied. `sim/look_alikes` makes them, from a seed and published figures:
+be passed on. So that they run as they are, each has a small generated data set in `experiments/data` beside it, with
+the same columns. No row of it is copied. `sim/look_alikes` makes them, from a seed and published figures:
 
 ```console
 $ python -m sim.look_alikes experiments/data docs
