@@ -180,12 +180,14 @@ class Stalls:
 
     def total_us(self) -> int:
         """Return for how long somebody has waited since boot."""
-        self._work_out(self.clock())
+        if self._notes or self._ppm or self._busy_until > self._at:  # else nothing has been added, for every sample
+            self._work_out(self.clock())
         return self._waited // _MILLION
 
     def pressure(self) -> Pressure:
         """Return what ``/proc/pressure/memory`` shows now."""
-        total = self.total_us()
+        self._work_out(self.clock())
+        total = self._waited // _MILLION
         full = self._closed_full_us + self._full_of(total - self._closed_us)
         some10, some60, some300 = self._some.shown()
         full10, full60, full300 = self._full.shown()

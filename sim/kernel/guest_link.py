@@ -371,8 +371,9 @@ class GuestLink(CoreListener):
                 free_movable += zone.free
         self._times.append(now)
         unserved = self._wishes.unserved // self._page_size
+        stalled = model.stalls.total_us()
         if model.killer.guest_died:
-            self._samples.extend((0, 0, 0, 0, 0, 0, user, kernel, memmap, unserved))
+            self._samples.extend((0, 0, 0, 0, 0, 0, user, kernel, memmap, unserved, stalled))
             return
         meminfo = model.meminfo
         self._samples.extend(
@@ -387,6 +388,7 @@ class GuestLink(CoreListener):
                 kernel,
                 memmap,
                 unserved,
+                stalled,
             )
         )
 

@@ -30,8 +30,14 @@ GUEST_COLUMNS: Final = (
         "demand not served: what programs would use, had nobody been killed and the guest not died, less what they "
         "use; pieces (files, processes, pipes, sockets) count with the bytes that the guest's parameters give each",
     ),
+    SeriesColumn(
+        "stalled_us",
+        "us",
+        "for how long somebody in the guest has waited for memory since the start: `some total` of "
+        "/proc/pressure/memory",
+    ),
 )
-"""In a dead guest all are 0 but the last four. Of many samples in one instant only the last holds for any time."""
+"""In a dead guest all are 0 but the last five. Of many samples in one instant only the last holds for any time."""
 
 GUEST_SERIES: Final = tuple(column.name for column in GUEST_COLUMNS[1:])
 """The columns beside the time, in the order in which they are sampled."""

@@ -75,11 +75,16 @@ EVENTS: Final = TableLayout(
 
 def _in_bytes(columns: Sequence[SeriesColumn]) -> tuple[Column, ...]:
     return tuple(
-        Column("t_s", "double", "s", column.formula)
+        Column(_name(column), "double", "s", column.formula)
         if column.unit == "us"
-        else Column(f"{column.name}_bytes", "int64", "B", column.formula)
+        else Column(_name(column), "int64", "B", column.formula)
         for column in columns
     )
+
+
+def _name(column: SeriesColumn) -> str:
+    """Return what a column is called outside: times are in seconds there, and pages in bytes."""
+    return f"{column.name.removesuffix('_us')}_s" if column.unit == "us" else f"{column.name}_bytes"
 
 
 SERIES: Final = TableLayout(
@@ -110,14 +115,15 @@ def rows_of(result: RunResult, table: str) -> Iterator[Row]:
 def _steps(
     arrays: Mapping[str, npt.NDArray[np.int64]], columns: Sequence[SeriesColumn], page_size: int
 ) -> Iterator[Row]:
+    names = [_name(column) for column in columns]
     for start in range(0, len(arrays["t_us"]), AT_ONCE):
-        parts = [
-            (column.name, (arrays[column.name][start : start + AT_ONCE] * (1 if column.unit == "us" else page_size)))
-            for column in columns
+        parts = [(column.unit, arrays[column.name][start : start + AT_ONCE]) for column in columns]
+        outside = [
+            [us_to_seconds(value) for value in part.tolist()] if unit == "us" else (part * page_size).tolist()
+            for unit, part in parts
         ]
-        names = ["t_s" if name == "t_us" else f"{name}_bytes" for name, _ in parts]
-        for values in zip(*(part.tolist() for _, part in parts), strict=True):
-            yield {**dict(zip(names, values, strict=True)), "t_s": us_to_seconds(values[0])}
+        for values in zip(*outside, strict=True):
+            yield dict(zip(names, values, strict=True))
 
 
 def _events(result: RunResult) -> Iterator[Row]:

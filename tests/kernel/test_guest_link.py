@@ -90,6 +90,20 @@ def test_written_files_reach_the_disk_in_time_and_the_guest_is_looked_at_then() 
     assert link.series()["t_us"].tolist() == [1_000_000, 20_000_000, 35_000_000, 50_000_000]
 
 
+def test_samples_say_for_how_long_somebody_has_waited_for_memory() -> None:
+    """Of files that are read again and again a quarter of 4 GiB is missing: more than can be read in the time."""
+    link, core = linked(GIB, spec=GuestSpec({"refault_us": 1000.0}))
+    assert link.set_demand("/f", "page-cache", 4 * GIB)
+    assert link.set_demand("a", "anonymous", 600 * MIB)
+    for second in (10, 20):
+        core.env.run(until=second * 1_000_000)
+        link.sample()
+    assert link.set_demand("/f", "page-cache", 0)
+    core.env.run(until=30_000_000)
+    link.sample()
+    assert link.series()["stalled_us"].tolist()[-4:] == [10_000_000, 20_000_000, 20_000_000, 20_000_000]
+
+
 def test_demand_that_makes_no_sense_is_refused_and_changes_nothing() -> None:
     link, _ = linked()
     assert link.set_demand("a", "anonymous", 10 * MIB)
