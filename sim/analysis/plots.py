@@ -375,6 +375,9 @@ def _save_drawn(figure: Figure, path: Path) -> None:
     with styled(), matplotlib.rc_context({"figure.constrained_layout.use": False}):
         # What the first drawing has laid out stays; a figure with an engine would be drawn twice.
         figure.set_layout_engine(None)
+        for axis in figure.axes:
+            # The last digits depend on where in memory the engine's variables lie, and names in the file on them.
+            axis.set_position(tuple(round(each, 6) for each in axis.get_position().bounds))
         figure.savefig(path, metadata={"Date": None})
 
 
