@@ -20,7 +20,15 @@ KEY_LENGTH: Final = 32
 
 _PACKAGES: Final = ("policies", "sim", "workloads")
 _FOLDERS: Final = tuple(f"{package}/" for package in _PACKAGES)
-_WITHOUT: Final = ("sim/analysis/", "sim/cli/", "sim/readers/", "sim/shipped/", "sim/snapshot/", "sim/what_if/")
+_WITHOUT: Final = (
+    "sim/analysis/",
+    "sim/cli/",
+    "sim/look_alikes/",
+    "sim/readers/",
+    "sim/shipped/",
+    "sim/snapshot/",
+    "sim/what_if/",
+)
 """What only looks at results, and so cannot change them; and the experiments that an installed package brings along.
 
 Those are input like any other. In a checkout they stand beside the packages, and its version is to be the same.

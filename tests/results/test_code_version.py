@@ -38,13 +38,15 @@ COMPUTING = {
     "sim/replay",
     "sim/results",
     "sim/scores",
+    "sim/traces",
     "workloads",
     "workloads/data",
+    "workloads/neonvm",
     "workloads/parts",
 }
 """Folders whose files can change what a run leaves behind. Whoever adds a folder says here to which kind it belongs."""
 
-LOOKING = {"sim/analysis", "sim/cli", "sim/readers", "sim/snapshot", "sim/what_if"}
+LOOKING = {"sim/analysis", "sim/cli", "sim/look_alikes", "sim/readers", "sim/snapshot", "sim/what_if"}
 """Folders that only look at results."""
 
 
