@@ -115,7 +115,7 @@ def off_by(ratios: dict[str, float]) -> float:
 
 
 def _at(curve: Curve, gib: float) -> float:
-    return curve.base + curve.rate * gib**curve.power
+    return float(curve.base + curve.rate * gib**curve.power)
 
 
 def table(shared: Path) -> list[str]:

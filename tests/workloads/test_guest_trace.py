@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import simpy
 
 from sim.guest.report import GuestReport
 from sim.plugins.parameters import ParameterError
 from sim.streams import Streams
+from sim.traces.samples import Samples
 from sim.units import MIB
 from tests.workloads.fake_host import FakeHost
 from workloads.guest_trace import GuestTrace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SECOND = 1_000_000
@@ -278,9 +281,35 @@ def test_each_replication_plays_a_series_of_its_own(tmp_path: Path) -> None:
         GuestTrace(path=path, columns=USER, series="a")
 
 
-def test_what_a_sample_holds_is_never_kept(tmp_path: Path) -> None:
-    path = written(tmp_path, "t,user\n" + "".join(f"{t},{t % 7}\n" for t in range(2000)))
-    workload = GuestTrace(path=path, columns=USER, kernel="none")
-    moments = workload.moments()
-    assert next(moments)[1] == {"user": 0}
-    assert sum(1 for _ in moments) == 1999
+class Endless:
+    """A trace of a hundred thousand samples, of which somebody counts how many were read."""
+
+    quantities = ("user",)
+    series = ("",)
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def samples(self, series: str) -> Iterator[Samples]:
+        for first in range(0, 100_000, 100):
+            self.read += 100
+            t_us = np.arange(first, first + 100) * SECOND
+            yield Samples(t_us, {"user": np.full(100, (first + 1) * MIB)})
+
+    def span_us(self, series: str) -> tuple[int, int]:
+        return 0, 99_999 * SECOND
+
+
+def test_no_more_is_read_than_is_about_to_be_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = Endless()
+    monkeypatch.setattr("workloads.guest_trace.opened", lambda _path, _columns: trace)
+    workload = GuestTrace(path=str(tmp_path), columns=USER, kernel="none")
+    assert trace.read == 0
+    env = simpy.Environment()
+    host = FakeHost(env)
+    host.figures = IDLE
+    env.process(workload.run(host, Streams(1, 0)))
+    for second in (50, 150, 2050):
+        env.run(until=second * SECOND)
+        assert trace.read == second + 50
+    assert asked(host)[-1] == (2000, "program0", "anonymous", 2001)
