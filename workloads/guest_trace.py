@@ -111,7 +111,7 @@ class GuestTrace(TracedWorkload):
         self._curves = {quantity: curve for quantity, curve in curves.items() if quantity not in told}
         self._whole_machine = includes_system
         self._nodes = [nodes[number % len(nodes)] for number in range(programs)]
-        self._rate = rate // programs
+        self._rate = max(1, rate // programs) if rate else 0
         self._restarts = Restarts(seconds_to_us(restart), seconds_to_us(restart_most))
         self._tick_us = seconds_to_us(tick)
         self._programs: Programs | None = None

@@ -136,6 +136,18 @@ def test_what_shrinks_makes_room_for_what_grows(tmp_path: Path) -> None:
     assert most == 1000
 
 
+def test_a_trace_of_the_kernel_alone_is_played_too(tmp_path: Path) -> None:
+    columns = {"time": "t", **{name: {"column": name, "unit": MIB} for name in ("page_tables", "slab_unreclaimable")}}
+    path = written(tmp_path, "t,page_tables,slab_unreclaimable\n0,30,50\n60,20,60\n")
+    assert sorted(asked(ran(GuestTrace(path=path, columns=columns, kernel="none")))) == [
+        (0, "program0", "anonymous-only", 0),
+        (0, "program0-page-tables", "page-tables", 30),
+        (0, "system-kernel", "kernel", 50),
+        (60, "program0-page-tables", "page-tables", 20),
+        (60, "system-kernel", "kernel", 60),
+    ]
+
+
 def test_one_figure_for_the_kernel_is_the_whole_of_it(tmp_path: Path) -> None:
     columns = {**USER, "kernel": {"column": "kernel", "unit": MIB}}
     path = written(tmp_path, "t,user,kernel,tables\n0,64,200,9\n")

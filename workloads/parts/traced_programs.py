@@ -108,7 +108,7 @@ class Programs:
 
     def take(self, elapsed_us: int) -> None:
         """Take what is taken in so much time."""
-        more = self._rate * elapsed_us // MICROSECONDS
+        more = max(1, self._rate * elapsed_us // MICROSECONDS)
         self._wished = min(self._target, self._wished + more)
         for program in self._programs:
             program.used = min(self._target, program.used + more)
@@ -140,8 +140,9 @@ class Programs:
         """Return, by kind, what a program uses with so much user memory."""
         follows = self._follows(used * self._share)
         amounts = {kind: amount // self._share for kind, amount in follows.items()}
-        for kind, amount in self._told.items():
-            amounts[kind] = amount * used // (self._target * self._share) if used else 0
+        for kind, told in self._told.items():
+            whole = told // self._share
+            amounts[kind] = whole * used // self._target if self._target else whole
         return {**amounts, self._kind: used}
 
     def _use(self, program: _Program) -> None:
