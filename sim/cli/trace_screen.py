@@ -47,9 +47,9 @@ def _about(summary: Summary) -> Iterator[str]:
     yield f"step: median {_time(middle)}, from {_time(least)} to {_time(most)}"
     if summary.gaps:
         gaps = f"{summary.gaps:,} gaps" if summary.gaps > 1 else "one gap"
-        yield f"{gaps} of more than two median steps, the longest {_time(summary.longest_gap_s)}"
+        yield f"{gaps} of more than two median steps of a series, the longest {_time(summary.longest_gap_s)}"
     else:
-        yield "no gap of more than two median steps"
+        yield "no gap of more than two median steps of a series"
 
 
 def _columns(summary: Summary) -> Iterator[Column]:

@@ -24,12 +24,13 @@ CHANGE_SHARES: Final = {"median": 0.5, "90 %": 0.9, "99 %": 0.99, "largest": 1.0
 """Quantiles of changes, by name."""
 
 GAP: Final = 2
-"""A step of more than this many median steps is a gap."""
+"""A step of more than this many median steps of its series is a gap."""
 
 MOMENTS: Final = 240
 """Parts of the span for which levels are kept apart."""
 
-_PER_OCTAVE: Final = 8
+_FEW: Final = 1 << 18
+_PER_OCTAVE: Final = 32
 _LEVELS: Final = 64 * _PER_OCTAVE
 
 
@@ -44,7 +45,7 @@ class Quantity:
     """Sizes of all changes, no change among them."""
     missing: int = 0
     """Samples without a value."""
-    over_time: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((MOMENTS, _LEVELS), np.int64))
+    over_time: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros((MOMENTS, _LEVELS), np.int32))
     """How many samples lie in each of :data:`MOMENTS` parts of the span and each part of the scale of levels."""
 
     def take(self, values: npt.NDArray[np.int64], moments: npt.NDArray[np.int64], last: int) -> int:
@@ -66,7 +67,7 @@ class Quantity:
     def bands(self, shares: tuple[float, ...]) -> npt.NDArray[np.float64]:
         """Return for each moment (rows) the level in bytes that each of ``shares`` (columns) stays below; NaN for none.
 
-        To within a twelfth.
+        To within a fiftieth.
         """
         cumulated = np.cumsum(self.over_time, axis=1)
         counts = cumulated[:, -1]
@@ -133,17 +134,22 @@ def summarize(trace: Trace) -> Summary:
     steps = Distribution()
     quantities = {name: Quantity() for name in trace.quantities}
     samples = 0
+    gaps = longest = 0
     for series in trace.series:
+        own = _SeriesSteps()
         last_us: int | None = None
         last = dict.fromkeys(quantities, -1)
         for some in trace.samples(series):
             samples += len(some.t_us)
-            steps.add(_steps(some, last_us))
+            between = _steps(some, last_us)
+            steps.add(between)
+            own.add(between)
             last_us = int(some.t_us[-1])
             moments = some.t_us * MOMENTS // (end + 1)
             for name, quantity in quantities.items():
                 last[name] = quantity.take(some.values[name], moments, last[name])
-    gaps, longest = _gaps(steps)
+        found, largest = own.gaps()
+        gaps, longest = gaps + found, max(longest, largest)
     return Summary(
         series=len(spans),
         samples=samples,
@@ -160,12 +166,37 @@ def _steps(some: Samples, last_us: int | None) -> npt.NDArray[np.int64]:
     return np.diff(some.t_us) if last_us is None else np.diff(some.t_us, prepend=last_us)
 
 
-def _gaps(steps: Distribution) -> tuple[int, int]:
-    """Return how many steps are gaps, and the longest of them in microseconds."""
-    if not steps.count:
-        return 0, 0
-    values, shares = steps.cumulated()
-    limit = GAP * steps.quantile(0.5)
-    below = shares[values <= limit]
-    gaps = round((1 - float(below[-1] if len(below) else 0.0)) * steps.count)
-    return gaps, int(values[-1]) if gaps else 0
+class _SeriesSteps:
+    """The steps of one series, whose gaps are long for it, whatever the steps of others."""
+
+    def __init__(self) -> None:
+        self._few: list[npt.NDArray[np.int64]] = []
+        self._count = 0
+        self._many: Distribution | None = None
+
+    def add(self, steps: npt.NDArray[np.int64]) -> None:
+        """Count ``steps``."""
+        self._few.append(steps)
+        self._count += len(steps)
+        if self._count > _FEW:
+            self._many = self._many or Distribution()
+            for some in self._few:
+                self._many.add(some)
+            self._few.clear()
+
+    def gaps(self) -> tuple[int, int]:
+        """Return how many steps are gaps, and the longest of them in microseconds."""
+        if self._many is None:
+            steps = np.sort(np.concatenate(self._few))
+            gaps = (
+                len(steps) - int(np.searchsorted(steps, GAP * steps[len(steps) // 2], side="right"))
+                if len(steps)
+                else 0
+            )
+            return gaps, int(steps[-1]) if gaps else 0
+        for some in self._few:
+            self._many.add(some)
+        values, shares = self._many.cumulated()
+        below = shares[values <= GAP * self._many.quantile(0.5)]
+        gaps = round((1 - float(below[-1] if len(below) else 0.0)) * self._count)
+        return gaps, int(values[-1]) if gaps else 0

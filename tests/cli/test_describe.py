@@ -82,7 +82,7 @@ def test_it_fits_every_width(width: int) -> None:
     assert lines[:2] == ["trace.csv", "2 series, 40 samples, over 95 min"]
     text = " ".join(result.output.split())
     assert "step: median 5 min, from 5 min to 5 min" in text
-    assert "no gap of more than two median steps" in text
+    assert "no gap of more than two median steps of a series" in text
     assert "1.86 GiB" in text
 
 

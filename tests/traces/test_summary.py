@@ -89,11 +89,23 @@ def test_a_trace_worked_out_by_hand(tmp_path: Path) -> None:
     }
 
 
-def test_levels_over_time_are_within_a_twelfth(tmp_path: Path) -> None:
+def test_levels_over_time_are_within_a_fiftieth(tmp_path: Path) -> None:
     rows = [f"a,{t},{use}" for t in range(240) for use in (10, 20, 40)]
     summary = summarize(open_trace(written(tmp_path, "\n".join(["vm,t,use", *rows])), USE))
 
     bands = summary.quantities["user"].bands((0.0, 0.5, 1.0))
 
     assert bands.shape == (240, 3)
-    assert np.all(np.abs(bands / (np.array([10, 20, 40]) * MIB) - 1) < 1 / 12)
+    assert np.all(np.abs(bands / (np.array([10, 20, 40]) * MIB) - 1) < 1 / 50)
+
+
+@pytest.mark.parametrize("few", [1, 1 << 18])
+def test_a_gap_is_long_for_its_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr("sim.traces.summary._FEW", few)
+    slow = [f"slow,{60 * at},1" for at in range(10)]
+    fast = [f"fast,{at},1" for at in (*range(50), 51, 54)]
+    text = "\n".join(["vm,t,use", *slow, *fast])
+
+    summary = summarize(open_trace(written(tmp_path, text), USE))
+
+    assert (summary.gaps, summary.longest_gap_s) == (1, 3.0)
