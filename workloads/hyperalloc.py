@@ -83,12 +83,12 @@ class HyperAlloc(Controller):
         self._observed = seen
         self._rule = Rule(minimum, maximum, round(maximum * fraction), share)
         spec = sized(device, maximum - minimum, region=region, node=node, block=device_block)
-        self._device = device
         super().__init__(Beat.of(start, period, duration), nodes=[node], devices=[spec])
 
     def watcher(self, host: Host) -> Watcher:
         """Return who looks at the free huge pages."""
-        device = SizedDevice(host, self._device, base=self._rule.minimum)
+        (spec,) = self._devices
+        device = SizedDevice(host, spec.id, base=self._rule.minimum)
         if self._observed is not None:
             return _Replayer(device, self._rule, self._observed.samples())
         return _Watcher(host, device, self._rule, self._beat)

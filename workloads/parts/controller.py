@@ -105,16 +105,6 @@ class SizedDevice:
         """What was asked for last."""
         return self._base + self._host.requested(self._name)
 
-    @property
-    def reached(self) -> bool:
-        """Whether the guest has what was asked for last, no more and no less."""
-        return self.plugged == self.requested
-
-    @property
-    def busy(self) -> bool:
-        """Whether the guest is at work on the last request; it may try again later what it could not do now."""
-        return self._host.busy(self._name)
-
     def ask(self, size: int) -> bool:
         """Ask for ``size``, unless that was asked for last. False where the host refuses."""
         return size == self.requested or self._host.resize(self._name, size - self._base)
