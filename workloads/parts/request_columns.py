@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from workloads.parts.demand import KINDS as LOAD_KINDS
-
 DEVICE_KINDS: Final = ("dimm", "virtio-mem", "dax")
 
 _PLUG: Final = ("plug", "attached")
@@ -46,7 +44,7 @@ COLUMNS: Final = (
     Column("device", "-", "the device's id, or the load's name", (
         *_PLUG, "unplug", "keep", "resize", "demand", "state", "unbind", "bind",
     )),
-    Column("kind", "-", f"of device ({', '.join(DEVICE_KINDS)}) or load ({', '.join(LOAD_KINDS)})", (
+    Column("kind", "-", f"of device: {', '.join(DEVICE_KINDS)}; or of load: see \"Loads\"", (
         *_PLUG, "demand",
     )),
     Column("size_bytes", "B", "the size of a DIMM or dax device, or those of its ranges with `+` between them; the "
