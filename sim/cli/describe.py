@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -167,7 +168,7 @@ def _print(summary: Summary, file: Path) -> None:
     from sim.cli.console import standard_console
     from sim.cli.trace_screen import print_summary
 
-    print_summary(standard_console(), summary, str(file))
+    print_summary(standard_console(), summary, os.path.normpath(file))
 
 
 def _draw(summary: Summary, file: Path, plot: Path) -> None:

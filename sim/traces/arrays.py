@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sim.faults import MemhpSimError
-from sim.traces.batches import LATEST_US, MISSING, Batch
+from sim.traces.batches import LATEST_US, LEAST_SUM, MISSING, Batch
 from sim.units import MEMORY_LIMIT
 
 if TYPE_CHECKING:
@@ -129,6 +129,6 @@ def amounts_of(cell: Cell, numbers: Mapping[int, npt.NDArray[np.float64]]) -> np
                 raise NotPlainError("an amount that cannot be")
             total += sign * size
     missing = np.isnan(total)
-    if not np.all((total >= 0) & (total <= MEMORY_LIMIT) | missing):
+    if not np.all((total > LEAST_SUM) & (total <= MEMORY_LIMIT) | missing):
         raise NotPlainError("a sum that cannot be")
     return np.where(missing, MISSING, np.rint(np.where(missing, 0.0, total)).astype(np.int64))

@@ -22,6 +22,9 @@ LONGEST_NAME: Final = 300
 """Characters of a series' name."""
 
 MISSING: Final = -1
+LEAST_SUM: Final = -0.5
+"""Bytes that a difference of columns may come to: what is above is none, such as 0.3 - 0.1 - 0.2."""
+
 LATEST_US: Final = 1 << 60
 """No time lies further from a trace's zero: some 36,000 years."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.faults import shown
 from sim.traces import texts
-from sim.traces.batches import MISSING, Builder
+from sim.traces.batches import LEAST_SUM, MISSING, Builder
 from sim.traces.layout import Layout, lay_out
 from sim.traces.mapping import SEPARATORS
 from sim.units import MEMORY_LIMIT, format_size
@@ -167,7 +167,7 @@ class RowReader:
 
 def wrong_sum(layout: Layout, cell: Cell, total: float) -> str | None:
     """Return what is wrong with ``total`` bytes of a quantity made of several columns; None if nothing is."""
-    if 0 <= total <= MEMORY_LIMIT:
+    if LEAST_SUM < total <= MEMORY_LIMIT:
         return None
     sums = said([layout.names[each] for each in cell.plus], [layout.names[each] for each in cell.minus])
     if total < 0:

@@ -93,7 +93,6 @@ class _Feed:
     def __init__(self, first: bytes, content: Iterator[bytes]) -> None:
         self._rest = first
         self._content = content
-        self._at_line_start = True
         self._ready = b""
 
     def first_line(self) -> str:

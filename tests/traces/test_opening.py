@@ -54,6 +54,19 @@ def test_sums_differences_and_missing_parts(tmp_path: Path) -> None:
     assert everything(open_trace(path, columns)) == {"": [(0, 0), (1_000_000, 9 * KIB + KIB // 2), (2_000_000, -1)]}
 
 
+def test_a_difference_that_rounding_makes_negative_is_none(tmp_path: Path) -> None:
+    columns = {"time": "t", "user": {"column": "a", "less": ["b", "c"], "unit": "1MiB"}}
+    path = written(tmp_path, "t,a,b,c\n0,0.3,0.1,0.2\n")
+
+    assert everything(open_trace(path, columns)) == {"": [(0, 0)]}
+    assert everything(open_trace(written(tmp_path, '# exactly\nt,a,b,c\n"0",0.3,0.1,0.2\n +1,1,0,1\n'), columns)) == {
+        "": [(0, 0), (1_000_000, 0)]
+    }
+    assert faults(written(tmp_path, "t,a,b,c\n0,0.3,0.1,0.3\n"), columns) == [
+        "row 1 (line 2), column a: a - b - c must not be negative, but is -104858 bytes"
+    ]
+
+
 def test_a_row_may_hold_a_day(tmp_path: Path) -> None:
     columns = {
         "time": {"column": "day", "unit": 86400},
