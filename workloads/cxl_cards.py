@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from sim.devices.specs import DAX_STATE_SINCE, ONLINE, UNPLUGGED, DaxSpec
+from sim.devices.specs import DAX_STATE_SINCE, DAX_STATES, ONLINE, UNPLUGGED, DaxSpec
 from sim.plugins.parameter_types import Name, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, format_size
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 WAYS: Final = ("daxctl", "state")
 """How a card's memory goes: by daxctl, block by block; or by the device's ``state``, all of it at once."""
 
+WORDS: Final = tuple(word for word in DAX_STATES if word != UNPLUGGED)
+
 _MOST_CARDS: Final = 64
 _MOST_RANGES: Final = 16
 _SELF_HOST_SINCE: Final = "6.8"
@@ -53,7 +55,8 @@ class CxlCards(Controller):
       unbound from kmem, on which its memory goes. If one block refuses, nothing is unbound: the card stays, though
       without the blocks that went offline, until it is asked for again.
     * ``state`` (Linux 7.3): the word ``unplugged`` is written to the device. All blocks go, or each is put online again
-      in the zone that it had. The card stays bound; when it is needed, ``online`` is written, which asks the policy.
+      in the zone that it had. The card stays bound, and ``word`` is written when it is needed: ``online`` asks the
+      policy, the other words do not. What puts memory online by a rule of udev finds it online already.
 
     No controller of cards is published: the rule and its defaults are those of ``dimm-controller``. Nothing is random
     here, but what is asked for depends on the guest. It needs a guest that is modelled. Raises ParameterError with all
@@ -77,6 +80,7 @@ class CxlCards(Controller):
         ] = False,
         node: Annotated[int, NODE, "NUMA node of the cards"] = 1,
         way: Annotated[str, Word(WAYS), "how a card goes"] = "daxctl",
+        word: Annotated[str, Word(WORDS), "way state: what is written when a card comes back"] = ONLINE,
         low: Low = 0,
         low_share: LowShare = 0.25,
         spare: Spare = 0,
@@ -132,6 +136,7 @@ class CxlCards(Controller):
         ]
         self._kernel = _SELF_HOST_SINCE if memmap_on_memory else None
         self._way = way
+        self._word = word
         super().__init__(Beat.of(start, period, duration), nodes=[node])
 
     def needs_kernel(self) -> str | None:
@@ -140,7 +145,7 @@ class CxlCards(Controller):
 
     def watcher(self, host: Host) -> Watcher:
         """Return who looks at the memory that is left."""
-        verbs = _ByState() if self._way == "state" else _ByDaxctl()
+        verbs = _ByState(self._word) if self._way == "state" else _ByDaxctl()
         return WholeDevices(host, self._cards, verbs, self._need, self._beat)
 
 
@@ -157,8 +162,11 @@ class _ByDaxctl:
 class _ByState:
     """A card stays bound; its memory comes and goes."""
 
+    def __init__(self, word: str) -> None:
+        self._word = word
+
     def plug(self, host: Host, spec: DimmSpec | DaxSpec) -> bool:
-        return host.set_dax_state(spec.id, ONLINE) if host.present(spec.id) else host.plug(spec)
+        return host.set_dax_state(spec.id, self._word) if host.present(spec.id) else host.plug(spec)
 
     def ask_back(self, host: Host, spec: DimmSpec | DaxSpec) -> bool:
         return host.set_dax_state(spec.id, UNPLUGGED)

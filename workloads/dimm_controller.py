@@ -1,4 +1,4 @@
-"""DIMM slots that are filled and emptied by need, as an autoscaler of 2023 did it before there was virtio-mem."""
+"""DIMM slots that are filled and emptied by need, as an autoscaler did it before it had virtio-mem."""
 
 from __future__ import annotations
 

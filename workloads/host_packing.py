@@ -131,6 +131,10 @@ class HostPacking(Workload):
         """As many as there are sequences; any number of one, as its times are drawn."""
         return len(self._sequences) if len(self._sequences) > 1 else None
 
+    def recording(self) -> str | None:
+        """The sequence that is played; None where the file tells none apart."""
+        return list(self._sequences)[self._number] or None
+
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Take VMs until the duration is over."""
         self.tally = Tally()

@@ -88,7 +88,7 @@ def test_vms_take_their_memory_leave_wait_and_go_elsewhere(tmp_path: Path) -> No
     assert host.loads == {}
 
 
-def test_room_that_comes_by_itself_is_taken_at_once(tmp_path: Path) -> None:
+def test_room_that_comes_by_itself_is_taken_at_the_next_look(tmp_path: Path) -> None:
     path = written(tmp_path, "0,12,100")
     work = HostPacking(path=path, columns=columns_of(memory="gib", arrival="t", lifetime="stay"), duration=80.0, **BARE)
 
@@ -98,17 +98,20 @@ def test_room_that_comes_by_itself_is_taken_at_once(tmp_path: Path) -> None:
 
     host = packed(work, [8 * GIB], {33: more})
 
-    assert [call for call in seen(host) if call[1] == "vm0-0"] == [(33.0, "vm0-0", 12, 0)]
+    assert [call for call in seen(host) if call[1] == "vm0-0"] == [(60.0, "vm0-0", 12, 0)]
 
 
 def test_what_runs_a_vm_is_paid_for(tmp_path: Path) -> None:
-    """On each of two nodes 8 GiB, 1/512 of it for tables, half of the process and of the kernel's six threads."""
+    """On each of two nodes 8 GiB, 1/512 of it for tables, half of the process and of six threads, to the byte."""
     path = written(tmp_path, "A,0,4,16,2,", header=HEADER)
     work = HostPacking(path=path, nodes=[0, 1], lifetimes="fixed", gaps="fixed", gap=1.0, duration=10.0)
 
-    host = packed(work, [64 * GIB, 64 * GIB])
-
     process, threads = (38 + 4 * 8) * MIB // 2, 6 * 64 * KIB // 2
+    enough = 8 * GIB + 16 * MIB + process + threads + 512 * MIB
+
+    assert packed(work, [enough, enough - 1]).loads == {}
+    host = packed(work, [enough, enough])
+
     assert host.loads == {
         f"vm0-{node}{part}": (kind, amount, node)
         for node in (0, 1)
@@ -163,7 +166,7 @@ def test_a_vm_that_is_killed_stays_dead_and_wants_its_memory_until_it_would_have
     host = packed(work, [16 * GIB], {20: lambda host: host.kill("vm0-0")})
 
     wishes = [(at / MICROSECONDS, wanted // GIB) for at, name, wanted in host.wanted if name == "vm0-0"]
-    assert wishes == [(0.0, 8), (20.0, 8), (100.0, 0)]
+    assert wishes == [(0.0, 8), (50.0, 8), (100.0, 0)]
     assert work.tally.killed == 1
     assert host.loads == {}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sim.units import MICROSECONDS
 from workloads.parts.vm_placement import Shape, place
 from workloads.parts.watch import moment
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from workloads.contract import Host
     from workloads.parts.vm_placement import Part
+
+
+_LOOK_US: Final = 60 * MICROSECONDS
 
 
 class Coming(NamedTuple):
@@ -125,7 +129,8 @@ class VmHost:
 
     One that finds no room waits for at most ``patience_us`` and takes the first room that it fits in, those that have
     waited longest first; then it goes elsewhere for as long as it would have stayed. What waits and what went is
-    demand that is not served. So is a VM that was killed, until it would have left.
+    demand that is not served. So is a VM that was killed, until it would have left. That there is room, or that one was
+    killed, is seen when another comes or goes, and every minute.
     """
 
     def __init__(
@@ -154,22 +159,18 @@ class VmHost:
         self._away: list[tuple[int, int]] = []
         """Of VMs that went elsewhere: when they would have left, and their memory."""
         self._told: dict[str, int] = {}
-        self._timer: simpy.Event | None = None
-        self._timer_us = -1
 
     def run(self) -> Generator[simpy.Event, object, None]:
         """Take VMs until the end. A SimPy process."""
         while True:
-            at = self._next_moment()
-            if self._timer is None or self._timer.processed or at != self._timer_us:
-                self._timer, self._timer_us = moment(self._host.env, at), at
-            yield self._timer | self._host.changed()
+            yield moment(self._host.env, self._next_moment())
             now = int(self._host.env.now)
             if now >= self._end_us or self._host.died:
                 return
             self._step(now)
 
     def _next_moment(self) -> int:
+        now = int(self._host.env.now)
         times = [self._end_us]
         if self._next is not None:
             times.append(self._next.at_us)
@@ -177,12 +178,14 @@ class VmHost:
             times.append(self._leaving[0][0])
         if self._away:
             times.append(self._away[0][0])
+        if self._waiting or self._leaving:
+            times.append((now // _LOOK_US + 1) * _LOOK_US)
         times += [coming.at_us + self._patience_us for coming in self._waiting]
-        return max(min(times), int(self._host.env.now))
+        return max(min(times), now)
 
     def _step(self, now: int) -> None:
         """See who has left or was killed, then who gets room."""
-        self._see_killed()
+        self._tally.killed += sum(running.was_killed() for _, _, running in self._leaving)
         while self._leaving and self._leaving[0][0] <= now:
             heappop(self._leaving)[2].leave()
         while self._away and self._away[0][0] <= now:
@@ -198,12 +201,8 @@ class VmHost:
             self._waiting.remove(coming)
             self._tally.elsewhere += 1
             heappush(self._away, (now + coming.stay_us, coming.memory))
-        self._see_killed()  # who has just taken memory may have cost somebody his
         self._tell("waiting", sum(coming.memory for coming in self._waiting))
         self._tell("elsewhere", sum(memory for _, memory in self._away))
-
-    def _see_killed(self) -> None:
-        self._tally.killed += sum(running.was_killed() for _, _, running in self._leaving)
 
     def _take(self, coming: Coming, now: int) -> bool:
         """Take a VM where there is room for it. False where there is none."""
@@ -212,7 +211,13 @@ class VmHost:
         memory = coming.memory // parts
         beside = costs.process(coming.vcpus) + costs.threads(coming.vcpus)
         shape = Shape(parts, memory, costs.tables(memory) + beside // parts)
-        free, far = ({node: self._free(node) for node in nodes} for nodes in (ground.nodes, ground.far_nodes))
+        report = self._host.report()
+        if report is None:
+            return False
+        free, far = (
+            {node: max(0, report.node(node)[1] - ground.reserve) for node in nodes}
+            for nodes in (ground.nodes, ground.far_nodes)
+        )
         found = place(shape, free, far, far_share=ground.far_share, choice=ground.choice)
         if found is None:
             return False
@@ -221,10 +226,6 @@ class VmHost:
         running.start()
         heappush(self._leaving, (now + coming.stay_us, coming.number, running))
         return True
-
-    def _free(self, node: int) -> int:
-        report = self._host.report()
-        return 0 if report is None else max(0, report.node(node)[1] - self._ground.reserve)
 
     def _tell(self, what: str, amount: int) -> None:
         """Tell what is wanted and not had."""

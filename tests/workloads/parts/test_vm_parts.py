@@ -85,7 +85,9 @@ def test_requests_are_read_by_sequence(tmp_path: Path) -> None:
     assert work.most_replications() == 2
     first, second = ([vm.memory for vm in work.for_replication(k).coming(Streams(1, k))] for k in (0, 1))
     assert (first, second) == ([16 * GIB, 128 * GIB], [9 * GIB // 2])
-    assert HostPacking(path=path, sequence="B").most_replications() is None
+    assert [work.for_replication(number).recording() for number in (0, 1)] == ["A", "B"]
+    alone = HostPacking(path=path, sequence="B")
+    assert (alone.most_replications(), alone.recording()) == (None, "B")
 
 
 def test_times_of_the_file_count_from_its_first_request(tmp_path: Path) -> None:
