@@ -88,7 +88,7 @@ class Scheduled(Workload):
         if kind == "virtio-mem":
             _check_sizes(check, plan, device_block, "device_block")
             check_multiples(check, device_block if check.good("device_block") else MIB, region=region, address=address)
-            check_region(check, region, largest) if check.good("sizes") else None
+            check_region(check, region, largest)
         else:
             _check_sizes(check, plan, step, "step")
         if kind == "dimm" and check.good("sizes"):
