@@ -28,7 +28,7 @@ _NOT_READ: Final = (
 
 def start_of(path: Path, faults: TraceFaults) -> bytes:
     """Return the first bytes of the content of the file at ``path``. Raises InputError."""
-    return next(chunks(path, faults), b"")[:64]
+    return next(chunks(path, faults), b"")[:4096]
 
 
 def chunks(path: Path, faults: TraceFaults) -> Iterator[bytes]:
