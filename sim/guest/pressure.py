@@ -25,7 +25,7 @@ _ONE: Final = 1 << _SHIFT
 _MILLION: Final = 1_000_000
 _GRAIN: Final = 250
 """Shares of time are in so many millionths, which makes whole microseconds of a period."""
-_MOST_NOTES: Final = 4096
+_MOST_NOTES: Final = 1 << 15
 """Notes that wait for a look; more are worked out at once."""
 
 
@@ -92,6 +92,33 @@ def _power(exponent: int, periods: int) -> int:
     return result
 
 
+class _Waiting:
+    """For how long somebody has waited, ``waited`` millionths of a microsecond until ``at``.
+
+    Somebody waits until ``busy_until``, and from then on for a share ``ppm`` of the time, in millionths.
+    """
+
+    __slots__ = ("at", "busy_until", "ppm", "waited")
+
+    def __init__(self) -> None:
+        self.at = self.busy_until = self.ppm = self.waited = 0
+
+    def until(self, to: int) -> int:
+        """Return what will have been waited at ``to``."""
+        busy = max(0, min(self.busy_until, to) - self.at)
+        return self.waited + busy * _MILLION + (to - self.at - busy) * self.ppm
+
+    def go(self, to: int) -> None:
+        """Let time pass."""
+        self.waited = self.until(to)
+        self.at = to
+
+    def more(self, caused_us: int, ppm: int) -> None:
+        """Have more to wait for from now on."""
+        self.busy_until = max(self.busy_until, self.at) + caused_us
+        self.ppm = ppm
+
+
 class Stalls:
     """What makes somebody in the guest wait for memory. ``clock`` tells the microsecond.
 
@@ -118,10 +145,10 @@ class Stalls:
         self._rises = 0
         self._notes: list[tuple[int, int, int]] = []
         """Since the last look: when how many more microseconds were to be waited for, and what share from then on."""
-        # Up to when all is worked out, and what was found.
-        self._at = self._busy_until = self._ppm = 0
-        self._waited = 0
-        """In millionths of a microsecond, since boot."""
+        self._noted = _Waiting()
+        """With all notes: the time since boot is always known."""
+        self._seen = _Waiting()
+        """Without them: up to when averages are worked out."""
         self._closed_us = self._closed_full_us = 0
         """Since boot, at the end of the last period."""
         self._some, self._full = Averages(), Averages()
@@ -157,6 +184,8 @@ class Stalls:
     def _note(self, caused_us: int) -> None:
         notes, now = self._notes, self.clock()
         ppm = min(_MILLION, int(self._lost * self._each_ppm) // _GRAIN * _GRAIN)
+        self._noted.go(now)
+        self._noted.more(caused_us, ppm)
         if notes and notes[-1][0] == now:
             caused_us += notes.pop()[1]
         notes.append((now, caused_us, ppm))
@@ -173,21 +202,20 @@ class Stalls:
     def rises_at(self) -> int | None:
         """Return the microsecond at which averages may rise next with nothing new to wait for; None if they cannot."""
         self._work_out(self.clock())
-        waits = self._busy_until > self._at or self._waited // _MILLION != self._closed_us
-        if not waits and (not self._ppm or self._settled()):
+        seen = self._seen
+        waits = seen.busy_until > seen.at or seen.waited // _MILLION != self._closed_us
+        if not waits and (not seen.ppm or self._settled()):
             return None
-        return self._at - self._at % PERIOD_US + PERIOD_US
+        return seen.at - seen.at % PERIOD_US + PERIOD_US
 
     def total_us(self) -> int:
-        """Return for how long somebody has waited since boot."""
-        if self._notes or self._ppm or self._busy_until > self._at:  # else nothing has been added, for every sample
-            self._work_out(self.clock())
-        return self._waited // _MILLION
+        """Return for how long somebody has waited since boot. Cheap: each sample has it."""
+        return self._noted.until(self.clock()) // _MILLION
 
     def pressure(self) -> Pressure:
         """Return what ``/proc/pressure/memory`` shows now."""
         self._work_out(self.clock())
-        total = self._waited // _MILLION
+        total = self._seen.waited // _MILLION
         full = self._closed_full_us + self._full_of(total - self._closed_us)
         some10, some60, some300 = self._some.shown()
         full10, full60, full300 = self._full.shown()
@@ -199,50 +227,46 @@ class Stalls:
     def _work_out(self, now_us: int) -> None:
         for at, caused_us, ppm in self._notes:
             self._pass(at)
-            self._ppm = ppm
-            self._busy_until = max(self._busy_until, at) + caused_us
+            self._seen.more(caused_us, ppm)
         self._notes.clear()
         self._pass(now_us)
 
     def _pass(self, to: int) -> None:
-        """Let time pass until ``to``."""
-        while self._at < to:
-            at = self._at
-            end = at - at % PERIOD_US + PERIOD_US
-            if at % PERIOD_US == 0 and to >= end and self._skip(to):
+        """Let time pass until ``to``, period by period."""
+        seen = self._seen
+        while seen.at < to:
+            over = seen.at % PERIOD_US
+            end = seen.at - over + PERIOD_US
+            if not over and to >= end and self._skip(to):
                 continue
-            end = min(end, to)
-            busy = max(0, min(self._busy_until, end) - at)
-            self._waited += busy * _MILLION + (end - at - busy) * self._ppm
-            self._at = end
-            if end % PERIOD_US == 0:
+            seen.go(min(end, to))
+            if seen.at == end:
                 self._close()
 
     def _skip(self, to: int) -> bool:
         """Pass over whole periods in which averages stay as they are, or nobody waits; False if there are none."""
-        if self._busy_until > self._at:
+        seen = self._seen
+        if seen.busy_until > seen.at:
             return False
-        periods = (to - self._at) // PERIOD_US
-        stalled = PERIOD_US * self._ppm // _MILLION
-        full = self._full_of(stalled)
+        periods = (to - seen.at) // PERIOD_US
+        stalled = PERIOD_US * seen.ppm // _MILLION
         if not stalled:
             self._some.idle(periods)
             self._full.idle(periods)
         elif not self._settled():
             return False
-        self._at += periods * PERIOD_US
-        self._waited += periods * stalled * _MILLION
+        seen.go(seen.at + periods * PERIOD_US)
         self._closed_us += periods * stalled
-        self._closed_full_us += periods * full
+        self._closed_full_us += periods * self._full_of(stalled)
         return True
 
     def _settled(self) -> bool:
         """Whether another period like those that last would leave the averages as they are."""
-        stalled = PERIOD_US * self._ppm // _MILLION
+        stalled = PERIOD_US * self._seen.ppm // _MILLION
         return self._some.settled(stalled) and self._full.settled(self._full_of(stalled))
 
     def _close(self) -> None:
-        stalled = self._waited // _MILLION - self._closed_us
+        stalled = self._seen.waited // _MILLION - self._closed_us
         full = self._full_of(stalled)
         rose = self._some.add(stalled)
         self._rises += self._full.add(full) or rose

@@ -103,7 +103,7 @@ class Programs(Workload):
     summary: ClassVar[str] = "a workload for this test"
 
     def duration(self) -> float:
-        return 600.0
+        return 400.0
 
     def run(self, host: Host, streams: AnyStreams) -> Generator[simpy.Event, object, None]:
         random = streams("programs")
@@ -133,7 +133,7 @@ def test_a_change_is_told_at_every_moment_at_which_one_is_seen_and_at_no_other(s
     kernel = ("6.1", "6.12")[seed % 2]
     guest = GuestSpec() if seed < 7 else None
     mix = RandomMix(
-        virtio_mem_size=2 * GIB, dimm_sizes=(GIB,), dax_sizes=(GIB,), maximum=6 * GIB, interval=9.0, duration=600.0
+        virtio_mem_size=2 * GIB, dimm_sizes=(GIB,), dax_sizes=(GIB,), maximum=6 * GIB, interval=9.0, duration=400.0
     )
     looked = Looked(Together(parts=(mix, Programs())), waiting=2)
     policy = list(POLICIES.values())[seed % 4]()
@@ -148,7 +148,7 @@ def test_a_change_is_told_at_every_moment_at_which_one_is_seen_and_at_no_other(s
 @pytest.mark.parametrize("guest", [GuestSpec(), None])
 def test_who_waits_changes_nothing(guest: GuestSpec | None) -> None:
     def run(*, waits: bool) -> bytes:
-        mix: Workload = Together(parts=(RandomMix(maximum=6 * GIB, interval=9.0, duration=600.0), Programs()))
+        mix: Workload = Together(parts=(RandomMix(maximum=6 * GIB, interval=9.0, duration=400.0), Programs()))
         workload = Looked(mix) if waits else mix
         machine = MachineSpec((NodeSpec(2 * GIB),), kernel="6.12")
         result = simulate(machine, AutoMovable(), workload, Streams(5, 0), guest=guest)
