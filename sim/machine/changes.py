@@ -24,8 +24,9 @@ class Changes:
     The events are of ``clock``, which is the face of ``env`` that those have who wait.
 
     What can change it: a row of the record, work that begins or ends, the guest's demand, time that passes (CPU lists
-    that give back), and the host itself, which calls :meth:`look`. After each of these ``seen`` is compared with what
-    it was when somebody began to wait, once what is being done is done. So nobody is woken for nothing.
+    give back, averages of pressure rise), and the host itself, which calls :meth:`look`. After each of these ``seen``
+    is compared with what it was when somebody began to wait, once what is being done is done. So nobody is woken for
+    nothing.
     """
 
     def __init__(
