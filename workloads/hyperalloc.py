@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
 
 from sim.plugins.parameter_types import Number, Seconds, Size
 from sim.plugins.parameters import Checker, checked
-from sim.units import GIB, MIB
+from sim.units import GIB, MIB, format_size
 from workloads.parts.controller import Beat, Controller, SizedDevice, sized
 from workloads.parts.observed import ObservedColumns, ObservedPath, ObservedSeries, observed
 from workloads.parts.parameters import (
@@ -78,10 +78,14 @@ class HyperAlloc(Controller):
             check_multiples(check, max(device_block, _HUGE), minimum=minimum, maximum=maximum)
             check_multiples(check, device_block, region=region)
         check_region(check, region, maximum, base=minimum)
+        step = round(maximum * fraction) if check.good("maximum", "fraction") else 0
+        if check.good("device_block") and device_block > _HUGE and step % device_block:
+            whole = f"a multiple of device_block, {format_size(device_block)}"
+            check.fault("fraction", f"makes a step of {step / MIB:g} MiB, which must be {whole}")
         seen = observed(check, "free_huge", path, columns, series)
         check.done()
         self._observed = seen
-        self._rule = Rule(minimum, maximum, round(maximum * fraction), share)
+        self._rule = Rule(minimum, maximum, step, share)
         spec = sized(device, maximum - minimum, region=region, node=node, block=device_block)
         super().__init__(Beat.of(start, period, duration), nodes=[node], devices=[spec])
 

@@ -309,6 +309,7 @@ WRONG: list[tuple[type[Workload], dict[str, Any], list[str]]] = [
     (HyperAlloc, {"columns": {"time": {"column": "t_s"}}, "series": "a"}, ["columns", "series"]),
     (HyperAlloc, {"path": "/nowhere/at-all.csv"}, ["columns"]),
     (HyperAlloc, {"path": "/nowhere/at-all.csv", "columns": SEEN}, ["path"]),
+    (HyperAlloc, {"device_block": 4 * MIB, "fraction": 1 / 100}, ["fraction"]),
     (HyperAlloc, {"duration": -1, "period": 0, "share": 1.5}, ["share", "period", "duration"]),
     (LoadTrace, {"path": "/nowhere/at-all.csv"}, ["path"]),
     (NeonVM, {"minimum": 8}, ["maximum"]),
