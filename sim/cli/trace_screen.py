@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from sim.cli.layout import Column, Row, table_lines
+from sim.cli.plan_screen import size
 from sim.traces.summary import CHANGE_SHARES, SHARES
-from sim.units import GIB, KIB, MIB, TIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
-    from sim.traces.summary import Quantity, Summary
+    from sim.traces.distribution import Distribution
+    from sim.traces.summary import Summary
 
 
 def print_summary(console: Console, summary: Summary, file: str) -> None:
@@ -59,28 +60,16 @@ def _columns(summary: Summary) -> Iterator[Column]:
         return Column(group, heading, {name: (Text(cell),) for name, cell in cells.items()})
 
     for heading, share in SHARES.items():
-        cells = {name: _quantile(each, share) for name, each in quantities.items()}
+        cells = {name: _quantile(each.levels, share) for name, each in quantities.items()}
         yield column("level", heading, cells)
     for heading, share in CHANGE_SHARES.items():
-        cells = {
-            name: _size(each.changes.quantile(share) if each.changes.count else None)
-            for name, each in quantities.items()
-        }
+        cells = {name: _quantile(each.changes, share) for name, each in quantities.items()}
         yield column("change", heading, cells)
     yield column("samples", "missing", {name: f"{each.missing:,}" for name, each in quantities.items()})
 
 
-def _quantile(quantity: Quantity, share: float) -> str:
-    return _size(quantity.levels.quantile(share) if quantity.levels.count else None)
-
-
-def _size(size: float | None) -> str:
-    if size is None:
-        return "-"
-    for unit, scale in (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
-        if size >= scale:
-            return f"{size / scale:.3g} {unit}" if size < 999.5 * scale else f"{size / scale:.0f} {unit}"
-    return f"{size:g} B"
+def _quantile(of: Distribution, share: float) -> str:
+    return size(of.quantile(share)) if of.count else "-"
 
 
 def _time(seconds: float) -> str:

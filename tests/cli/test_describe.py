@@ -83,7 +83,7 @@ def test_it_fits_every_width(width: int) -> None:
     text = " ".join(result.output.split())
     assert "step: median 5 min, from 5 min to 5 min" in text
     assert "no gap of more than two median steps of a series" in text
-    assert "1.86 GiB" in text
+    assert "1.86GiB" in text
 
 
 def test_what_is_told_wrongly_is_answered_with_what_would_be_right() -> None:
