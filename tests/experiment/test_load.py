@@ -183,7 +183,10 @@ def test_five_faults_are_five() -> None:
         ),
         (
             {"timing": {"profile": "qemu"}},
-            "timing.profile: unknown profile 'qemu'; did you mean 'qemu-vfio'? Valid: neon, qemu-bare, qemu-vfio",
+            (
+                "timing.profile: unknown profile 'qemu'; did you mean 'qemu-vfio'? Valid: neon, neonvm-pr705,"
+                " qemu-bare, qemu-vfio, sail-2026"
+            ),
         ),
         ({"guest": {"model": "real"}}, "guest.model: 'real' is not known; valid: 'none' or 'linux'"),
         ({"guest": {"regrow_keep_share": 0.5}}, 'guest.regrow_keep_share: needs model = "linux"'),
