@@ -28,8 +28,8 @@ from sim.experiment.recording import requests_of
 from sim.experiment.run import run as run_experiment
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
-from workloads.parts.request_columns import NAMES
-from workloads.parts.request_writer import row_of
+from workloads.parts.requests.columns import NAMES
+from workloads.parts.requests.writer import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -30,6 +30,10 @@ TURNED = {
     "a kernel that knows a kind of device": ("sim/kernel/hotplug_core.py", "from sim.devices.dimm import Dimm"),
     "an experiment that knows the command": ("sim/experiment/run.py", "from sim.cli.main import main"),
     "results that know how cells are run": ("sim/results/store.py", "from sim.engine import simulate"),
+    "a log of requests that knows a controller": (
+        "workloads/parts/requests/request.py",
+        "from workloads.parts.controllers.watch import watch",
+    ),
     "a circle of two modules": ("sim/units.py", "from sim.memory.unit_index import UnitIndex"),
 }
 """Imports against the direction: where, and what."""
@@ -78,6 +82,14 @@ def test_every_module_at_the_top_and_every_package_is_in_the_plan() -> None:
             if (path / "__init__.py").is_file() or (path.suffix == ".py" and path.stem != "__init__"):
                 there.add(f"{package}.{path.stem}")
     assert set(planned) == there | {"memhp_sim"}
+
+
+def test_every_workload_and_every_room_of_their_helpers_stands_under_the_narrower_rules() -> None:
+    there = {room for floor in plan.floors() for room in floor if room.startswith("workloads.")}
+    assert set(plan.contract("Workloads see")["source_modules"]) == there - {"workloads.contract"}
+    helpers = plan.contract("Helpers of controllers")
+    assert helpers["containers"] == ["workloads.parts"]
+    assert helpers["exhaustive"] is True
 
 
 def test_every_room_says_what_lives_there_and_every_package_what_it_must_not_know() -> None:

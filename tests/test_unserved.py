@@ -27,8 +27,8 @@ from workloads.contract import Workload
 from workloads.guest_load import GuestLoad
 from workloads.guest_trace import GuestTrace
 from workloads.load_trace import LoadTrace
-from workloads.parts.kernel_relations import NO_RELATION, RELATIONS
 from workloads.parts.together import Together
+from workloads.parts.traces.kernel_relations import NO_RELATION, RELATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Generator

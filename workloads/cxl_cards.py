@@ -8,8 +8,8 @@ from sim.devices.specs import DAX_STATE_SINCE, DAX_STATES, ONLINE, UNPLUGGED, Da
 from sim.plugins.parameter_types import Name, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, format_size
-from workloads.parts.controller import Beat, Controller
-from workloads.parts.need import (
+from workloads.parts.controllers.controller import Beat, Controller
+from workloads.parts.controllers.need import (
     Again,
     AgainMost,
     AtOnce,
@@ -26,13 +26,13 @@ from workloads.parts.need import (
     WatchNodes,
     need_of,
 )
+from workloads.parts.controllers.whole_devices import WholeDevices
 from workloads.parts.parameters import NODE, PAGES, PLACE, OwnEnd, Start
-from workloads.parts.whole_devices import WholeDevices
 
 if TYPE_CHECKING:
     from sim.devices.specs import DimmSpec
     from workloads.contract import Host
-    from workloads.parts.watch import Watcher
+    from workloads.parts.controllers.watch import Watcher
 
 WAYS: Final = ("daxctl", "state")
 """How a card's memory goes: by daxctl, block by block; or by the device's ``state``, all of it at once."""

@@ -9,8 +9,8 @@ from sim.devices.specs import MOST_DIMM_SLOTS, DimmSpec
 from sim.plugins.parameter_types import Name, Whole
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB
-from workloads.parts.controller import Beat, Controller
-from workloads.parts.need import (
+from workloads.parts.controllers.controller import Beat, Controller
+from workloads.parts.controllers.need import (
     Again,
     AgainMost,
     AtOnce,
@@ -27,13 +27,13 @@ from workloads.parts.need import (
     WatchNodes,
     need_of,
 )
+from workloads.parts.controllers.whole_devices import WholeDevices
 from workloads.parts.parameters import NODES, PLACE, SIZES, OwnEnd, Start
-from workloads.parts.whole_devices import WholeDevices
 
 if TYPE_CHECKING:
     from sim.devices.specs import DaxSpec
     from workloads.contract import Host
-    from workloads.parts.watch import Watcher
+    from workloads.parts.controllers.watch import Watcher
 
 
 class DimmController(Controller):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from sim.plugins.parameter_types import Flag, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import seconds_to_us
-from workloads.parts.kernel_relations import NO_RELATION, RELATIONS, Curve
 from workloads.parts.parameters import NODES
-from workloads.parts.trace_columns import TraceColumns, opened
-from workloads.parts.traced import End, Playing, Scale, Series, Speed, Start, Tail, TracedWorkload, TracePath
-from workloads.parts.traced_programs import Programs, Restarts
+from workloads.parts.traces.columns import TraceColumns, opened
+from workloads.parts.traces.kernel_relations import NO_RELATION, RELATIONS, Curve
+from workloads.parts.traces.playing import End, Playing, Scale, Series, Speed, Start, Tail, TracedWorkload, TracePath
+from workloads.parts.traces.programs import Programs, Restarts
 
 if TYPE_CHECKING:
     from collections.abc import Generator

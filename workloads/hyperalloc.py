@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
 from sim.plugins.parameter_types import Number, Seconds, Size
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, format_size
-from workloads.parts.controller import Beat, Controller, SizedDevice, sized
-from workloads.parts.observed import ObservedColumns, ObservedPath, ObservedSeries, observed
+from workloads.parts.controllers.controller import Beat, Controller, SizedDevice, sized
+from workloads.parts.controllers.observed import ObservedColumns, ObservedPath, ObservedSeries, observed
 from workloads.parts.parameters import (
     LONGEST_US,
     Block,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workloads.contract import Host, Workload
-    from workloads.parts.watch import Watcher
+    from workloads.parts.controllers.watch import Watcher
 
 _HUGE: Final = 2 * MIB
 """Sizes are rounded up to whole huge pages of x86-64."""

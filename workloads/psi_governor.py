@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from sim.plugins.parameter_types import Number, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, seconds_to_us
-from workloads.parts.controller import Beat, Controller, SizedDevice, sized
-from workloads.parts.host_memory import HostMemory, HostTotal, HostUse, check_host
+from workloads.parts.controllers.controller import Beat, Controller, SizedDevice, sized
+from workloads.parts.controllers.host_memory import HostMemory, HostTotal, HostUse, check_host
 from workloads.parts.parameters import (
     Block,
     Device,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workloads.contract import GuestReport, Host
-    from workloads.parts.watch import Watcher
+    from workloads.parts.controllers.watch import Watcher
 
 UNALIGNED: Final = ("up", "refused")
 HOST_FLOOR: Final = GIB

@@ -1,6 +1,6 @@
 """Replays a log of host requests: one that is shipped, taken from public reports of real guests, or one's own.
 
-The format of a log is described in :mod:`workloads.parts.request_log`. Shipped, in the folder ``workloads/data``
+The format of a log is described in :mod:`workloads.parts.requests.log`. Shipped, in the folder ``workloads/data``
 and each with its source at the top:
 
 ``neonvm-pr705``
@@ -23,8 +23,8 @@ from sim.plugins.values import SECONDS_LIMIT
 from sim.units import seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.parameters import LONGEST_US
-from workloads.parts.request import Request
-from workloads.parts.request_log import RequestLog, read_request_log
+from workloads.parts.requests.log import RequestLog, read_request_log
+from workloads.parts.requests.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

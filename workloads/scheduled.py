@@ -13,8 +13,9 @@ from sim.plugins.parameter_types import Name, Seconds, Size, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.calendar import Clock, LocalTime, Zone, occurrences, read_time, zone_of
-from workloads.parts.controller import sized
+from workloads.parts.controllers.calendar import Clock, LocalTime, Zone, occurrences, read_time, zone_of
+from workloads.parts.controllers.controller import sized
+from workloads.parts.controllers.whole_stack import WholeStack
 from workloads.parts.parameters import (
     PAGES,
     Block,
@@ -26,7 +27,6 @@ from workloads.parts.parameters import (
     check_region,
     check_slots,
 )
-from workloads.parts.whole_stack import WholeStack
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable

@@ -15,14 +15,14 @@ from sim.plugins.parameters import Checker, ParameterError, checked
 from sim.units import MICROSECONDS, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.parameters import LONGEST_US
-from workloads.parts.step_words import read_steps
+from workloads.parts.requests.step_words import read_steps
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     import simpy
 
-    from workloads.parts.request import Request
+    from workloads.parts.requests.request import Request
 
 _LOOK_US: Final = MICROSECONDS
 """How often it looks whether the guest is done."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from sim.plugins.parameter_types import Number, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked, parameters_of
 from sim.units import GIB, MIB, seconds_to_us
-from workloads.parts.controller import Beat, Controller, SizedDevice, sized
-from workloads.parts.host_memory import HostMemory, HostTotal, HostUse, check_host
-from workloads.parts.level import Level, is_share, level_in_words, level_of
+from workloads.parts.controllers.controller import Beat, Controller, SizedDevice, sized
+from workloads.parts.controllers.host_memory import HostMemory, HostTotal, HostUse, check_host
+from workloads.parts.controllers.level import Level, is_share, level_in_words, level_of
 from workloads.parts.parameters import (
     Block,
     Device,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from workloads.contract import GuestReport, Host
-    from workloads.parts.watch import Watcher
+    from workloads.parts.controllers.watch import Watcher
 
 COUNTED: Final = ("available", "free")
 """What is counted as unused: MemAvailable, or MemFree, to which page cache is memory in use."""

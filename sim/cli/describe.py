@@ -85,7 +85,7 @@ def describe(
 def _of_options(given: Mapping[str, str], series: tuple[str, ...], columns: str | None) -> dict[str, Any]:
     """Return the mapping that the options say. Raises InputError with what is wrong in it."""
     from sim.faults import Faults
-    from workloads.parts.trace_columns import COLUMNS
+    from workloads.parts.traces.columns import COLUMNS
 
     if columns is not None:
         if given or series:
@@ -125,7 +125,7 @@ def _of_experiment(file: Path, workload: str | None, path: Path | None) -> tuple
     from sim.cli.main import BadInput
     from sim.experiment.reading import read_toml
     from sim.faults import Faults, unknown_name
-    from workloads.parts.trace_columns import COLUMNS
+    from workloads.parts.traces.columns import COLUMNS
 
     readers = {label: table for label, table in _workloads(read_toml(file)) if "columns" in table}
     if not readers:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sim.record.run_result import RunResult
-    from workloads.parts.request import Request
+    from workloads.parts.requests.request import Request
 
 _STANDARD_OUTPUT: Final = "-"
 

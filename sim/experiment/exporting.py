@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.results.exported import EXPORTED, rows_of
 from sim.results.exporting import FORMS, TEXT_FORMS, form_of, write_lines, write_rows
-from workloads.parts.request_writer import csv_lines, jsonl_lines
+from workloads.parts.requests.writer import csv_lines, jsonl_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sim.record.run_result import RunResult
     from sim.results.exporting import Target
-    from workloads.parts.request import Request
+    from workloads.parts.requests.request import Request
 
 REQUESTS: Final = "requests"
 PARTS: Final = (REQUESTS, *EXPORTED)

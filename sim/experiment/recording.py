@@ -11,7 +11,7 @@ from sim.experiment import build
 from sim.experiment.load import load_stored
 from sim.faults import Fault, InputError
 from sim.machine.cold_devices import devices_at_first
-from workloads.parts.recording import Recorded
+from workloads.parts.requests.recording import Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sim.experiment.plan import Cell
     from sim.record.run_result import RunResult
     from sim.results.store import ResultStore
-    from workloads.parts.request import Request
+    from workloads.parts.requests.request import Request
 
 
 def record(cell: Cell) -> tuple[RunResult, Sequence[Request]]:

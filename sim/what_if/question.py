@@ -11,8 +11,8 @@ from sim.experiment.policy_option import policy_table, told_of_option
 from sim.faults import Fault, InputError, shown, unknown_name
 from sim.machine.cold_devices import devices_at_first
 from sim.plugins import lookup
-from workloads.parts.request import Request
-from workloads.parts.step_words import StepReader, written
+from workloads.parts.requests.request import Request
+from workloads.parts.requests.step_words import StepReader, written
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence

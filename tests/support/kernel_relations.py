@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from workloads.parts.kernel_relations import RELATIONS, Curve
+from workloads.parts.traces.kernel_relations import RELATIONS, Curve
 
 PARTS: Final = {
     "slab_unreclaimable": "slab_unreclaimable_kib",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.support.places import ROOT
 
@@ -19,11 +19,16 @@ _BEGIN: Final = "<!-- Written by `python -m tests.support.plan`. Change pyprojec
 _END: Final = "<!-- End of the plan. -->\n"
 
 
+def contract(begins: str) -> dict[str, Any]:
+    """Return the only import contract whose name begins so. Raises ValueError where there are none or several."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    (found,) = (entry for entry in settings["contracts"] if entry["name"].startswith(begins))
+    return dict(found)
+
+
 def floors() -> list[list[str]]:
     """Return the modules and packages of each floor, the highest first."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
-    contract = next(entry for entry in settings["contracts"] if entry["type"] == "layers")
-    return [[room.strip() for room in floor.split("|")] for floor in contract["layers"]]
+    return [[room.strip() for room in floor.split("|")] for floor in contract("Every room")["layers"]]
 
 
 def place(room: str) -> Path:

@@ -32,10 +32,10 @@ from workloads.guest_load import GuestLoad
 from workloads.guest_trace import GuestTrace
 from workloads.host_packing import HostPacking
 from workloads.load_trace import LoadTrace
-from workloads.parts.controller import Controller
+from workloads.parts.controllers.controller import Controller
 from workloads.parts.demand import BYTE_KINDS, KINDS
-from workloads.parts.recording import Recorded
-from workloads.parts.request_writer import csv_lines, jsonl_lines
+from workloads.parts.requests.recording import Recorded
+from workloads.parts.requests.writer import csv_lines, jsonl_lines
 from workloads.parts.together import Together
 from workloads.random_mix import RandomMix
 from workloads.request_replay import RequestReplay

@@ -7,7 +7,7 @@ import pytest
 from sim.faults import Faults, InputError
 from sim.traces.mapping import Amount, read_columns
 from sim.units import GIB, KIB
-from workloads.parts.trace_columns import COLUMNS
+from workloads.parts.traces.columns import COLUMNS
 
 WRONG: dict[str, dict[str, Any]] = {
     "columns.usr: unknown key 'usr'; did you mean 'user'?": {"time": "t", "usr": "use"},

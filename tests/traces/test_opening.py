@@ -10,7 +10,7 @@ from sim.plugins.parameters import ParameterError
 from sim.traces.opening import open_trace
 from sim.units import KIB, MIB
 from tests.traces.made import USE, everything, written
-from workloads.parts.trace_columns import opened
+from workloads.parts.traces.columns import opened
 
 if TYPE_CHECKING:
     from pathlib import Path

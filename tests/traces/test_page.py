@@ -20,7 +20,7 @@ from sim.results.store import ResultStore
 from sim.traces.mapping import SEPARATORS, read_columns
 from sim.traces.samples import QUANTITIES
 from tests.support.places import ROOT
-from workloads.parts.trace_columns import COLUMNS
+from workloads.parts.traces.columns import COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from sim.cli.main import main
 from sim.what_if import answer
 from tests.support.places import ROOT
 from workloads.parts.demand import BYTE_KINDS
-from workloads.parts.step_words import OPS
+from workloads.parts.requests.step_words import OPS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from sim.units import MICROSECONDS
 from tests.workloads.watched_guest import Use, sizes, watched
 
 if TYPE_CHECKING:
-    from workloads.parts.controller import Controller
+    from workloads.parts.controllers.controller import Controller
 
 
 def turns(controller: Controller, used: int, *, boot: int, seconds: int, before: tuple[Use, ...] = ()) -> int:

@@ -21,7 +21,7 @@ from workloads.dimm_controller import DimmController
 from workloads.guest_load import GuestLoad
 from workloads.hyperalloc import HyperAlloc
 from workloads.neonvm import NeonVM
-from workloads.parts.controller import Controller
+from workloads.parts.controllers.controller import Controller
 from workloads.parts.together import Together
 from workloads.psi_governor import PsiGovernor
 from workloads.watermark import Watermark
@@ -62,7 +62,7 @@ def test_all_looks_ask_for_what_few_looks_ask_for(controller: Controller) -> Non
     asked = 0
     for seed in range(20 if LONG else 1):
         few = run(controller, seed)
-        with mock.patch("workloads.parts.controller.watch", poll):
+        with mock.patch("workloads.parts.controllers.controller.watch", poll):
             every = run(controller, seed)
         assert few.events.tolist() == every.events.tolist()
         asked += int((few.events[:, 1] == EventKind.REQUEST).sum() + (few.events[:, 1] == EventKind.PLUG).sum())

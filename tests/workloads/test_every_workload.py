@@ -29,7 +29,7 @@ from workloads.host_packing import HostPacking
 from workloads.hyperalloc import HyperAlloc
 from workloads.load_trace import LoadTrace
 from workloads.neonvm import NeonVM
-from workloads.parts.controller import Controller
+from workloads.parts.controllers.controller import Controller
 from workloads.parts.together import PartHost, Together
 from workloads.psi_governor import PsiGovernor
 from workloads.random_mix import RandomMix

@@ -16,8 +16,8 @@ from sim.streams import Streams
 from sim.units import GIB, MIB
 from workloads.contract import Workload
 from workloads.guest_trace import GuestTrace
-from workloads.parts.kernel_relations import RELATIONS
 from workloads.parts.together import Together
+from workloads.parts.traces.kernel_relations import RELATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Generator

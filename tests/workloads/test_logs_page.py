@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.support.places import ROOT
 from workloads.load_trace import LoadTrace
 from workloads.parts.demand import KINDS
-from workloads.parts.request_columns import COLUMNS, DEVICE_KINDS, OPS, USED
+from workloads.parts.requests.columns import COLUMNS, DEVICE_KINDS, OPS, USED
 from workloads.request_replay import RequestReplay
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sim.cli.main import main
 from sim.plugins.parameters import ParameterError
 from tests.support.recorded_runs import dice
-from workloads.parts.request_columns import NAMES, OF_KIND, OPS, USED
+from workloads.parts.requests.columns import NAMES, OF_KIND, OPS, USED
 from workloads.request_replay import RequestReplay
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from tests.workloads.watched_guest import (
     sizes,
     watched,
 )
-from workloads.parts.host_memory import HostMemory
+from workloads.parts.controllers.host_memory import HostMemory
 from workloads.psi_governor import Law, PsiGovernor, Room
 
 if TYPE_CHECKING:

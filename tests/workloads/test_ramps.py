@@ -18,8 +18,8 @@ from sim.units import GIB, MIB, MICROSECONDS
 from tests.support.pages import PAGE_SIZE
 from tests.workloads.watched_guest import poll
 from workloads.guest_load import GuestLoad
+from workloads.parts.controllers.watch import watch
 from workloads.parts.together import Together
-from workloads.parts.watch import watch
 from workloads.psi_governor import PsiGovernor
 from workloads.watermark import Watermark
 
@@ -93,7 +93,7 @@ def test_skipped_looks_make_no_difference_to_a_modelled_guest_under_pressure(see
     boot, loads = random_loads(seed)
     found = []
     for watching in (watch, poll):
-        with mock.patch("workloads.parts.controller.watch", watching):
+        with mock.patch("workloads.parts.controllers.controller.watch", watching):
             work = Together(parts=[PsiGovernor(), *loads])
             found.append(
                 simulate(MachineSpec(nodes=(NodeSpec(boot),)), OnlineMovable(), work, Streams(1, 0), guest=GuestSpec())

@@ -22,11 +22,11 @@ from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.support.cells import Script
 from tests.support.recorded_runs import Anything, differences, run_and_replay
-from workloads.parts.recording import Recorded
-from workloads.parts.request import Request
-from workloads.parts.request_columns import OPS
-from workloads.parts.request_log import RequestLog, read_request_log
-from workloads.parts.request_writer import csv_lines, jsonl_lines
+from workloads.parts.requests.columns import OPS
+from workloads.parts.requests.log import RequestLog, read_request_log
+from workloads.parts.requests.recording import Recorded
+from workloads.parts.requests.request import Request
+from workloads.parts.requests.writer import csv_lines, jsonl_lines
 from workloads.parts.together import Together
 from workloads.request_replay import RequestReplay
 from workloads.steps import Steps

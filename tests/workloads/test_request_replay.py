@@ -15,8 +15,8 @@ from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.support.reach import Reach
 from tests.workloads.fake_host import CHARACTERS, Character, calls
-from workloads.parts.request_columns import OPS
-from workloads.parts.request_log import __doc__ as format_text
+from workloads.parts.requests.columns import OPS
+from workloads.parts.requests.log import __doc__ as format_text
 from workloads.parts.table import MOST_FAULTS
 from workloads.request_replay import SHIPPED, RequestReplay
 

@@ -10,7 +10,7 @@ from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.plugins.parameters import ParameterError
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import calls
-from workloads.parts.request_log import __doc__ as format_text
+from workloads.parts.requests.log import __doc__ as format_text
 from workloads.request_replay import RequestReplay
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
 from tests.workloads.fake_host import calls
-from workloads.parts.request import Request
-from workloads.parts.step_words import OPS, StepReader, read_steps, written
+from workloads.parts.requests.request import Request
+from workloads.parts.requests.step_words import OPS, StepReader, read_steps, written
 from workloads.steps import Steps
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tests.workloads.watched_guest import (
     sizes,
     watched,
 )
-from workloads.parts.level import Level
+from workloads.parts.controllers.level import Level
 from workloads.watermark import PRESETS, Rule, Watermark
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tests.workloads.demanding_host import DemandingHost
 from tests.workloads.watched_guest import Use, poll
 from workloads.cxl_cards import CxlCards
 from workloads.dimm_controller import DimmController
-from workloads.parts.whole_devices import ORDERS, Figure, NeedRule
+from workloads.parts.controllers.whole_devices import ORDERS, Figure, NeedRule
 
 if TYPE_CHECKING:
     from workloads.contract import Workload
@@ -358,6 +358,6 @@ def test_the_looks_that_are_left_out_would_have_asked_for_nothing() -> None:
         drawn = chance(seed)
         seldom = drawn.play(drawn.work(duration=1000.0))
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("workloads.parts.controller.watch", poll)
+            patched.setattr("workloads.parts.controllers.controller.watch", poll)
             often = drawn.play(drawn.work(duration=1000.0))
         assert seldom.calls == often.calls

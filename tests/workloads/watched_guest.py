@@ -1,6 +1,6 @@
 """A guest for controllers to look at: its use follows a script, its devices answer in one of some characters.
 
-Beside it a plain poller, which makes every look that :mod:`workloads.parts.watch` skips.
+Beside it a plain poller, which makes every look that :mod:`workloads.parts.controllers.watch` skips.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sim.guest.report import GuestReport, Pressure
 from sim.streams import Streams
 from sim.units import GIB, MIB, MICROSECONDS
 from tests.workloads.fake_host import FakeHost
-from workloads.parts.watch import Due, moment
+from workloads.parts.controllers.watch import Due, moment
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sim.devices.specs import DeviceSpec
     from tests.workloads.fake_host import Call
     from workloads.contract import Host
-    from workloads.parts.controller import Beat, Controller
-    from workloads.parts.watch import Watcher
+    from workloads.parts.controllers.controller import Beat, Controller
+    from workloads.parts.controllers.watch import Watcher
 
 Answer = Literal["prompt", "slow", "short", "moody", "late"]
 ANSWERS: Final[tuple[Answer, ...]] = ("prompt", "slow", "short", "moody")
@@ -160,7 +160,7 @@ class WatchedGuest(FakeHost):
 
 
 def poll(host: Host, watcher: Watcher, beat: Beat) -> Generator[simpy.Event, object, None]:
-    """Make every look: as :func:`workloads.parts.watch.watch`, but after one that answered None look at each beat."""
+    """Make every look: as :func:`~workloads.parts.controllers.watch.watch`, but after a None look at each beat."""
     at = beat.first_us
     while (not beat.end_us or at <= beat.end_us) and not host.died:
         yield moment(host.env, at)
@@ -208,7 +208,7 @@ def watched(
             process = env.process(controller.run(host, Streams(seed, 0)))
             env.run(until=process if end_us is None else end_us)
         else:
-            with mock.patch("workloads.parts.controller.watch", poll):
+            with mock.patch("workloads.parts.controllers.controller.watch", poll):
                 process = env.process(controller.run(host, Streams(seed, 0)))
                 env.run(until=process if end_us is None else end_us)
     return host, looks

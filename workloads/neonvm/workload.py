@@ -11,16 +11,16 @@ from sim.units import GIB, MIB, seconds_to_us
 from workloads.neonvm.agent import Agent, Doors, Waits
 from workloads.neonvm.goal import WINDOWS, FileCache, Metrics, Targets
 from workloads.neonvm.monitor import Limits, Monitor
-from workloads.parts.controller import Beat, Controller, SizedDevice, sized
-from workloads.parts.host_memory import HostMemory, HostTotal, HostUse, check_host
+from workloads.parts.controllers.controller import Beat, Controller, SizedDevice, sized
+from workloads.parts.controllers.host_memory import HostMemory, HostTotal, HostUse, check_host
+from workloads.parts.controllers.watch import Due
 from workloads.parts.parameters import Block, Device, Node, OwnEnd, Region, Start, check_multiples, check_region
-from workloads.parts.watch import Due
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from workloads.contract import GuestReport, Host
-    from workloads.parts.watch import Watcher
+    from workloads.parts.controllers.watch import Watcher
 
 _SHARE = Number(0.01, 1.0)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import simpy
 
 from tests.workloads.fake_host import FakeHost
-from workloads.parts.controller import Beat
-from workloads.parts.watch import Due, moment, watch
+from workloads.parts.controllers.controller import Beat
+from workloads.parts.controllers.watch import Due, moment, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from workloads.parts.calendar import Clock, LocalTime, TimeOfWeek, Zone, occurrences, read_time, zone_of
+from workloads.parts.controllers.calendar import Clock, LocalTime, TimeOfWeek, Zone, occurrences, read_time, zone_of
 
 HOUR = 3600
 DAY = 24 * HOUR

@@ -17,7 +17,7 @@ from sim.streams import Streams
 from sim.units import GIB, KIB, MIB, MICROSECONDS
 from tests.workloads.packed_host import HEADER, PackedHost, columns_of, written
 from workloads.host_packing import HostPacking
-from workloads.parts.vm_placement import CHOICES
+from workloads.host_packing.placement import CHOICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

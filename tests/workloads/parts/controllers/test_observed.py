@@ -14,7 +14,7 @@ from sim.units import GIB, MIB
 from tests.workloads.fake_host import FakeHost
 from tests.workloads.watched_guest import WatchedGuest, sizes
 from workloads.hyperalloc import HyperAlloc
-from workloads.parts.trace_columns import COLUMNS
+from workloads.parts.traces.columns import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

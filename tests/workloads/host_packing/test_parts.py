@@ -15,9 +15,9 @@ from sim.streams import Streams
 from sim.units import GIB, MIB, MICROSECONDS
 from tests.workloads.packed_host import HEADER, columns_of, written
 from workloads.host_packing import HostPacking
-from workloads.parts.vm_lives import AZURE_2017, lifetimes
-from workloads.parts.vm_placement import Part, Shape, place
-from workloads.parts.vm_requests import NEVER_US, Request, read_requests
+from workloads.host_packing.lives import AZURE_2017, lifetimes
+from workloads.host_packing.placement import Part, Shape, place
+from workloads.host_packing.requests import NEVER_US, Request, read_requests
 
 if TYPE_CHECKING:
     from pathlib import Path

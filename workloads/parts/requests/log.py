@@ -1,6 +1,6 @@
 """Logs of host requests: a CSV or JSONL file that says what was asked of which device, and when.
 
-A row is one request; rows stand in order of time. The columns are those of :data:`workloads.parts.request_columns`, in
+A row is one request; rows stand in order of time. The columns are those of :data:`workloads.parts.requests.columns`, in
 any order; those that a row needs must be there, others that it has no use for must be empty. Sizes are bytes, or
 written with a unit as in ``4GiB``. In a JSONL file each line is an object of the same names, without those that would
 be empty; numbers may be numbers, and ``yes`` and ``no`` true and false. General rules of CSV (comments, quotes, gzip)
@@ -33,15 +33,15 @@ from typing import TYPE_CHECKING, Any
 
 from sim.faults import shown, unknown_name
 from sim.plugins.parameters import Checker
-from workloads.parts.request_columns import NAMES, REQUIRED
-from workloads.parts.request_reader import RequestReader
+from workloads.parts.requests.columns import NAMES, REQUIRED
+from workloads.parts.requests.reader import RequestReader
 from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from workloads.parts.request import Request
+    from workloads.parts.requests.request import Request
 
 
 @dataclass(frozen=True, slots=True)

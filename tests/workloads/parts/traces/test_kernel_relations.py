@@ -10,7 +10,7 @@ from sim.traces.samples import QUANTITIES
 from sim.units import GIB, MIB
 from tests.support import kernel_relations as fits
 from tests.support.places import ROOT
-from workloads.parts.kernel_relations import NO_RELATION, RELATIONS, Curve
+from workloads.parts.traces.kernel_relations import NO_RELATION, RELATIONS, Curve
 
 if TYPE_CHECKING:
     from pathlib import Path

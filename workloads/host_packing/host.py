@@ -7,8 +7,8 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.units import MICROSECONDS
-from workloads.parts.vm_placement import Shape, place
-from workloads.parts.watch import moment
+from workloads.host_packing.placement import Shape, place
+from workloads.parts.controllers.watch import moment
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import simpy
 
     from workloads.contract import Host
-    from workloads.parts.vm_placement import Part
+    from workloads.host_packing.placement import Part
 
 
 _LOOK_US: Final = 60 * MICROSECONDS

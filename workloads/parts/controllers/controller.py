@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sim.devices.specs import VirtioMemSpec
 from sim.units import seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
-from workloads.parts.watch import watch
+from workloads.parts.controllers.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.devices.specs import DeviceSpec
-    from workloads.parts.watch import Watcher
+    from workloads.parts.controllers.watch import Watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Beat:
 
 
 class Controller(Workload):
-    """Attaches ``devices`` at time 0, and from then on has a :class:`~workloads.parts.watch.Watcher` look at the guest.
+    """Attaches ``devices`` at time 0, and from then on has a ``Watcher`` (``watch.py``) look at the guest.
 
     It does nothing more where a device was refused, or where no guest is modelled. ``nodes`` are those that it plugs
     memory into.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from sim.plugins.parameter_types import Number, Seconds, Size, Whole, Word
 from sim.units import format_size, seconds_to_us
+from workloads.parts.controllers.whole_devices import ORDERS, SIGNALS, Need, NeedRule, Patience
 from workloads.parts.parameters import NODES
-from workloads.parts.whole_devices import ORDERS, SIGNALS, Need, NeedRule, Patience
 
 if TYPE_CHECKING:
     from sim.plugins.parameters import Checker

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from workloads.contract import Host
-    from workloads.parts.controller import Beat
+    from workloads.parts.controllers.controller import Beat
 
 
 _LAST: Final = EventPriority(NORMAL + 1)

@@ -1,4 +1,4 @@
-"""Requests written as a log, CSV or JSONL: :func:`workloads.parts.request_log.read_request_log` reads it back."""
+"""Requests written as a log, CSV or JSONL: :func:`workloads.parts.requests.log.read_request_log` reads it back."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.faults import Fault, InputError, shown
 from sim.units import MIB, seconds_text, us_to_seconds
-from workloads.parts.request_columns import NAMES, REQUIRED
+from workloads.parts.requests.columns import NAMES, REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sim.devices.specs import DeviceSpec
-    from workloads.parts.request import Request
+    from workloads.parts.requests.request import Request
 
 Value = str | int | float | bool
 

@@ -11,12 +11,12 @@ from sim.plugins.parameter_types import FilePath, Name, Number, Seconds, Size, W
 from sim.plugins.parameters import Checker, checked
 from sim.units import KIB, MIB, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
+from workloads.host_packing.host import Coming, Costs, Ground, Tally, VmHost
+from workloads.host_packing.lives import GAPS, LIVES, gaps, lifetimes
+from workloads.host_packing.placement import CHOICES
+from workloads.host_packing.requests import HUAWEI, RequestColumns, read_requests
 from workloads.parts.draws import uniforms
 from workloads.parts.parameters import NODES, SIZES, Duration
-from workloads.parts.vm_host import Coming, Costs, Ground, Tally, VmHost
-from workloads.parts.vm_lives import GAPS, LIVES, gaps, lifetimes
-from workloads.parts.vm_placement import CHOICES
-from workloads.parts.vm_requests import HUAWEI, RequestColumns, read_requests
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

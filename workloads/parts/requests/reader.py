@@ -13,9 +13,9 @@ from sim.units import MIB, format_size
 from workloads.parts.demand import BYTE_KINDS
 from workloads.parts.demand import KINDS as LOAD_KINDS
 from workloads.parts.parameters import NODE, DeviceBlock
-from workloads.parts.request import Request
-from workloads.parts.request_columns import DEVICE_KINDS, NAMES, OF_KIND, OPS, USED
-from workloads.parts.request_fields import Fields
+from workloads.parts.requests.columns import DEVICE_KINDS, NAMES, OF_KIND, OPS, USED
+from workloads.parts.requests.fields import Fields
+from workloads.parts.requests.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

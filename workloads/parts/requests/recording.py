@@ -13,7 +13,7 @@ from sim.devices.specs import DAX_STATES
 from sim.units import seconds_to_us
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import DROP_CACHE, DROP_SLAB
-from workloads.parts.request import Request
+from workloads.parts.requests.request import Request
 from workloads.parts.together import PartHost
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sim.plugins.parameter_types import FilePath, Name
-from workloads.parts.trace_columns import COLUMNS, opened
-from workloads.parts.traced import check_series, each_its_own
+from workloads.parts.traces.columns import COLUMNS, opened
+from workloads.parts.traces.playing import check_series, each_its_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

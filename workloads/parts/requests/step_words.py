@@ -13,13 +13,13 @@ from sim.devices.specs import DaxSpec, VirtioMemSpec
 from sim.faults import shown, unknown_name
 from sim.plugins.parameters import Checker
 from sim.units import MIB, format_size
-from workloads.parts.request_reader import RequestReader
+from workloads.parts.requests.reader import RequestReader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from sim.devices.specs import DeviceSpec
-    from workloads.parts.request import Request
+    from workloads.parts.requests.request import Request
 
 OPS: Final = ("plug", "resize", "unplug", "demand")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sim.devices.specs import DaxSpec, DimmSpec
     from workloads.contract import GuestReport, Host
-    from workloads.parts.controller import Beat
+    from workloads.parts.controllers.controller import Beat
 
 ORDERS: Final = ("newest", "oldest", "smallest", "emptiest-node")
 """Which device is asked back first: the one plugged last, or first, the smallest, or one on the node with the most free
@@ -112,7 +112,7 @@ class Need:
 
 
 class WholeDevices:
-    """Plugs and asks back ``specs``, one for each slot, by a rule. Implements :class:`workloads.parts.watch.Watcher`.
+    """Plugs and asks back ``specs``, one for each slot, by a rule. Implements ``Watcher`` of ``watch.py``.
 
     At a look some are plugged, the lowest free slot first, or one is asked back; nothing is asked for
     while the guest is at work on one. A device that is refused stays asked back, and the next one by ``order`` is asked
