@@ -68,6 +68,13 @@ class Host(Protocol):
         where there is no such device, or it is busy. Raises ValueError where the guest's kernel is older than 7.3.
         """
 
+    def online_memory(self, device: str, word: str) -> bool:
+        """Have user space write ``word`` to each block of a dax device that is offline, as ``daxctl online-memory``.
+
+        ``online``, ``online_kernel`` or ``online_movable``. A removal that a block refused has left others offline: the
+        device is wanted again. False as above.
+        """
+
     def unbind(self, device: str) -> bool:
         """Have user space unbind a dax device from kmem, whatever its blocks are. False as above.
 
@@ -135,6 +142,9 @@ class Host(Protocol):
 
     def plugged(self, device: str) -> int:
         """Bytes of this device that the guest has now."""
+
+    def offline(self, device: str) -> int:
+        """Bytes of this DIMM or dax device that the guest has and does not use, as their blocks are offline."""
 
     def requested(self, device: str) -> int:
         """Bytes of this device that were asked for last."""

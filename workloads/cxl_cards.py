@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from sim.devices.specs import DAX_STATE_SINCE, DAX_STATES, ONLINE, UNPLUGGED, DaxSpec
+from sim.devices.specs import DAX_STATE_SINCE, ONLINE, ONLINE_WORDS, UNPLUGGED, DaxSpec
 from sim.plugins.parameter_types import Name, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, format_size
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 WAYS: Final = ("daxctl", "state")
 """How a card's memory goes: by daxctl, block by block; or by the device's ``state``, all of it at once."""
 
-WORDS: Final = tuple(word for word in DAX_STATES if word != UNPLUGGED)
-
 _MOST_CARDS: Final = 64
 _MOST_RANGES: Final = 16
 _SELF_HOST_SINCE: Final = "6.8"
@@ -53,10 +51,12 @@ class CxlCards(Controller):
 
     * ``daxctl`` (``reconfigure-device --mode=devdax --force``): each block is written ``offline``, then the device is
       unbound from kmem, on which its memory goes. If one block refuses, nothing is unbound: the card stays, though
-      without the blocks that went offline, until it is asked for again.
+      without the blocks that went offline. Once it is needed again ``word`` is written to these (``online-memory``).
     * ``state`` (Linux 7.3): the word ``unplugged`` is written to the device. All blocks go, or each is put online again
-      in the zone that it had. The card stays bound, and ``word`` is written when it is needed: ``online`` asks the
-      policy, the other words do not. What puts memory online by a rule of udev finds it online already.
+      in the zone that it had. The card stays bound, and ``word`` is written when it is needed.
+
+    Of the words ``online`` asks the policy, the others do not; daxctl writes ``online_movable``, or with
+    ``--no-movable`` ``online``. What puts memory online by a rule of udev finds nothing to do then.
 
     No controller of cards is published: the rule and its defaults are those of ``dimm-controller``. Nothing is random
     here, but what is asked for depends on the guest. It needs a guest that is modelled. Raises ParameterError with all
@@ -80,7 +80,7 @@ class CxlCards(Controller):
         ] = False,
         node: Annotated[int, NODE, "NUMA node of the cards"] = 1,
         way: Annotated[str, Word(WAYS), "how a card goes"] = "daxctl",
-        word: Annotated[str, Word(WORDS), "way state: what is written when a card comes back"] = ONLINE,
+        word: Annotated[str, Word(ONLINE_WORDS), "what is written to have a card's memory back"] = ONLINE,
         low: Low = 0,
         low_share: LowShare = 0.25,
         spare: Spare = 0,
@@ -145,18 +145,29 @@ class CxlCards(Controller):
 
     def watcher(self, host: Host) -> Watcher:
         """Return who looks at the memory that is left."""
-        verbs = _ByState(self._word) if self._way == "state" else _ByDaxctl()
+        verbs = _ByState(self._word) if self._way == "state" else _ByDaxctl(self._word)
         return WholeDevices(host, self._cards, verbs, self._need, self._beat)
 
 
 class _ByDaxctl:
     """A card is bound to kmem and unbound again."""
 
+    def __init__(self, word: str) -> None:
+        self._word = word
+
     def plug(self, host: Host, spec: DimmSpec | DaxSpec) -> bool:
         return host.plug(spec)
 
     def ask_back(self, host: Host, spec: DimmSpec | DaxSpec) -> bool:
         return host.unplug(spec.id)
+
+    def keep(self, host: Host, spec: DimmSpec | DaxSpec) -> int:
+        back = host.offline(spec.id)
+        if not back:
+            host.keep(spec.id)
+        elif not host.online_memory(spec.id, self._word):
+            return 0
+        return back
 
 
 class _ByState:
@@ -170,3 +181,7 @@ class _ByState:
 
     def ask_back(self, host: Host, spec: DimmSpec | DaxSpec) -> bool:
         return host.set_dax_state(spec.id, UNPLUGGED)
+
+    def keep(self, host: Host, spec: DimmSpec | DaxSpec) -> int:
+        host.keep(spec.id)
+        return 0

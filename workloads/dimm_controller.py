@@ -130,3 +130,7 @@ class _Slots:
 
     def ask_back(self, host: Host, spec: DimmSpec | DaxSpec) -> bool:
         return host.unplug(spec.id)
+
+    def keep(self, host: Host, spec: DimmSpec | DaxSpec) -> int:
+        host.keep(spec.id)
+        return 0

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.devices.specs import DAX_STATE_SINCE, DAX_STATES, UNPLUGGED
+from sim.devices.specs import DAX_STATE_SINCE, DAX_STATES, ONLINE_WORDS, UNPLUGGED
 from sim.devices.static_device import StaticDevice
 from sim.kernel.found_memory import find
 from sim.kernel.timing import scale
 from sim.kernel.worker import Worker
-from sim.memory.blocks import BLOCK_MIXED
+from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, ENODEV, HotplugError
 from sim.memory.zones import MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, OnlineType
 
@@ -80,6 +80,10 @@ class Dax(StaticDevice):
     def eject(self) -> None:
         """Start giving the device back block by block. Somebody else may change its state meanwhile."""
         self._by_hand.start(self._give_back())
+
+    def online_memory(self, word: str) -> None:
+        """Start writing ``word`` to the ``state`` of each block that is offline."""
+        self._by_hand.start(self._put_online(word))
 
     def unbind(self) -> None:
         """Start unbinding the device from kmem, whatever its blocks are."""
@@ -181,6 +185,28 @@ class Dax(StaticDevice):
         core.lock.release()
         self._finish(ok=self.gone)
 
+    def _put_online(self, word: str) -> Work:
+        """Do what an operator does: write ``word`` to each block that is offline, lowest first."""
+        context, core = self._context, self._core
+        self.error = None
+        if word not in ONLINE_WORDS:
+            self._refuse(EINVAL, f"has no block that {word!r} puts online (but {', '.join(ONLINE_WORDS)})")
+            self._finish(ok=False)
+            return
+        online_type = _type_of(word)
+        for block in self.blocks():
+            yield core.lock
+            if core.memory.blocks.where[block] == BLOCK_OFFLINE:
+                yield scale(context.timing.online, context.block_bytes)
+                try:
+                    core.write_state(block, online_type)
+                except HotplugError as error:
+                    self.error = error  # user space goes on with the next block
+            core.lock.release()
+        if self.error is not None:
+            context.note_failure(self.index, self.error)
+        self._finish(ok=self.error is None)
+
     def _unbind(self) -> Work:
         """Unbind from kmem (``dev_dax_kmem_remove``), which never takes blocks offline itself."""
         core = self._core
@@ -234,7 +260,7 @@ class Dax(StaticDevice):
             took = self._duration(self.size)
             yield took
             try:
-                self._add_ranges(next(int(kind) for kind in OnlineType if kind.word == word))
+                self._add_ranges(_type_of(word))
                 self.state = word
             except HotplugError as error:
                 self.error = error
@@ -276,3 +302,7 @@ class Dax(StaticDevice):
     def _refuse(self, errno: int, why: str) -> None:
         self.error = HotplugError(errno, f"{self.name} {why}")
         self._context.note_failure(self.index, self.error)
+
+
+def _type_of(word: str) -> int:
+    return next(int(kind) for kind in OnlineType if kind.word == word)

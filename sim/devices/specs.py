@@ -19,7 +19,9 @@ DAX_STATE_SINCE: Final = (7, 3)
 
 UNPLUGGED: Final = "unplugged"
 ONLINE: Final = "online"
-DAX_STATES: Final = (UNPLUGGED, ONLINE, "online_kernel", "online_movable")
+ONLINE_WORDS: Final = (ONLINE, "online_kernel", "online_movable")
+"""What puts memory online: the policy decides on the first, the others say which zone."""
+DAX_STATES: Final = (UNPLUGGED, *ONLINE_WORDS)
 """What can be written to ``state`` of a dax device. It can be read as ``offline``, too."""
 
 

@@ -60,6 +60,16 @@ class StaticDevice(ABC):
     def plugged_pages(self) -> int:
         """Pages of the ranges that this device added."""
 
+    @property
+    def offline_pages(self) -> int:
+        """Pages of its blocks that are there and offline."""
+        memory = self._core.memory
+        return sum(not memory.blocks.is_online(block) for block in self.blocks()) * memory.block_pages
+
+    @abstractmethod
+    def blocks(self) -> list[int]:
+        """All blocks that are there."""
+
     def plug(self) -> None:
         """Start adding the device."""
         self._worker.start(self._plug())

@@ -39,7 +39,7 @@ from sim.memory.zones import NR_ZONES
 from sim.record.recorder import NO_DEVICE, NO_ZONE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import simpy
 
@@ -210,42 +210,38 @@ class MachineHost:
         """
         if self._machine.kernel_series < DAX_STATE_SINCE:
             raise ValueError(f"dax devices have a state from Linux 7.3 on; this machine runs {self._machine.kernel}")
-        dax = self._unlocked_dax(device)
-        if dax is None:
-            return False
-        wanted = 0 if word == UNPLUGGED else dax.size // self._context.page_bytes
-        self._context.recorder.requested(self.env.now, dax.index, wanted)
-        dax.write_state(word)
-        return True
+        return self._of_dax(device, lambda dax: dax.write_state(word), wanted=word != UNPLUGGED)
+
+    def online_memory(self, device: str, word: str) -> bool:
+        """Have user space write ``word`` to each block of a dax device that is offline. False (recorded) as above."""
+        attached = self._devices.get(device)
+        if isinstance(attached, Dax) and attached.busy:
+            return self._fail(device, EBUSY, _AT_WORK)
+        return self._of_dax(device, lambda dax: dax.online_memory(word), wanted=True)
 
     def unbind(self, device: str) -> bool:
         """Have user space unbind a dax device from kmem. False (recorded) where there is none, or it is busy."""
-        dax = self._unlocked_dax(device)
-        if dax is None:
-            return False
-        self._context.recorder.requested(self.env.now, dax.index, 0)
-        dax.unbind()
-        return True
+        return self._of_dax(device, Dax.unbind, wanted=False)
 
     def bind(self, device: str) -> bool:
         """Have user space bind a dax device to kmem again. False (recorded) where there is none, or it is busy."""
-        dax = self._unlocked_dax(device)
-        if dax is None:
-            return False
-        self._context.recorder.requested(self.env.now, dax.index, dax.size // self._context.page_bytes)
-        dax.plug()
-        return True
+        return self._of_dax(device, Dax.plug, wanted=True)
 
-    def _unlocked_dax(self, device: str) -> Dax | None:
-        """Return a dax device that nobody binds, unbinds or sets; None (recorded) where there is none."""
+    def _of_dax(self, device: str, begin: Callable[[Dax], None], *, wanted: bool) -> bool:
+        """Have something done to a dax device that nobody binds, unbinds or sets. False (recorded) where there is none.
+
+        From then on it is ``wanted``, or asked back.
+        """
         attached = self._devices.get(device)
         if not isinstance(attached, Dax):
-            self._fail(device, ENODEV, "there is no such dax device")
-            return None
+            return self._fail(device, ENODEV, "there is no such dax device")
         if attached.locked:
-            self._fail(device, EBUSY, _AT_WORK)
-            return None
-        return attached
+            return self._fail(device, EBUSY, _AT_WORK)
+        (self._asked_back.discard if wanted else self._asked_back.add)(device)
+        pages = attached.size // self._context.page_bytes if wanted else 0
+        self._context.recorder.requested(self.env.now, attached.index, pages)
+        begin(attached)
+        return True
 
     def resize(self, device: str, requested: int) -> bool:
         """Set a virtio-mem device's requested bytes.
@@ -305,6 +301,11 @@ class MachineHost:
         if isinstance(attached, VirtioMem):
             return attached.requested
         return 0 if attached is None else attached.size
+
+    def offline(self, device: str) -> int:
+        """Bytes of the DIMM or dax device that the guest has and that are offline."""
+        attached = self._devices.get(device)
+        return attached.offline_pages * self._context.page_bytes if isinstance(attached, Dimm | Dax) else 0
 
     def mem_available(self) -> int | None:
         """MemAvailable in bytes as an agent in the guest would report it; None where no guest is modelled or alive."""

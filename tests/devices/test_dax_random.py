@@ -97,7 +97,9 @@ class Pair:
         fast, plain = self.draw.choice(self.devices)
         blocks = sorted(self.plain.blocks)[8:]
         self.guest.refusing = {block for block in blocks if self.draw.random() < 0.1}
-        match self.draw.choice(("policy", "bind", "unbind", "state", "state", "state", "block", "block", "block")):
+        match self.draw.choice(
+            ("policy", "bind", "unbind", "state", "state", "state", "online", "block", "block", "block")
+        ):
             case "policy":
                 self.set_policy()
                 self.compare()
@@ -110,6 +112,12 @@ class Pair:
                 self.both(
                     lambda: self.device_verb(fast, lambda: fast.write_state(word)),
                     lambda: plain_dax.write_state(self.plain, plain, word, self.guest.refusing),
+                )
+            case "online":
+                word = self.draw.choice((*WORDS, "unplugged"))
+                self.both(
+                    lambda: self.device_verb(fast, lambda: fast.online_memory(word)),
+                    lambda: plain_dax.online_memory(self.plain, plain, word),
                 )
             case _ if blocks:
                 block, word = self.draw.choice(blocks), self.draw.choice(("offline", *WORDS))
@@ -143,7 +151,7 @@ class Pair:
 @pytest.mark.parametrize("seed", range(12))
 def test_any_doings_leave_both_with_the_same_blocks_groups_and_states(seed: int) -> None:
     pair = Pair(seed)
-    for _ in range(60):
+    for _ in range(120):
         pair.step()
     assert {"", "EBUSY", "EINVAL"} <= pair.errors
 
@@ -151,13 +159,13 @@ def test_any_doings_leave_both_with_the_same_blocks_groups_and_states(seed: int)
 def test_the_doings_reach_what_matters() -> None:
     """A device of two ranges lost with one of them, one refused as a whole, and one bound again."""
     lost = bound_again = refused = 0
-    for seed in range(12):
+    for seed in range(24):
         pair = Pair(seed)
         device, _ = pair.devices[0]
-        for _ in range(60):
+        for _ in range(120):
             before = device.state
             pair.step()
             bound_again += before is None and device.state is not None
             refused += device.error is not None and "cannot move" in str(device.error)
         lost += device.lost and len(device.added) == 1
-    assert min(lost, bound_again - 12, refused) > 0
+    assert min(lost, bound_again - 24, refused) > 0

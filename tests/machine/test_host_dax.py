@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from policies.contig_zones import ContigZones
-from policies.fixed import OnlineMovable
-from sim.devices.specs import DaxSpec, DimmSpec
+from policies.fixed import Offline, OnlineKernel, OnlineMovable
+from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.engine import simulate
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
-from sim.memory.errors import EBUSY, EINVAL, ENODEV
+from sim.memory.errors import EBUSY, EINVAL, ENODEV, EPERM
+from sim.memory.zones import LEAVE_OFFLINE
 from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
@@ -20,7 +22,11 @@ from tests.devices.rig import FIRST, FakeGuest, Rig, books_agree
 from tests.support.cells import Script, rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from policies.contract import ZoneRequest
     from sim.devices.specs import DeviceSpec
+    from sim.memory.view import MemoryView
 
 __all__ = ["books_agree"]
 
@@ -119,6 +125,101 @@ def test_two_controllers_at_the_same_time_take_turns_at_the_lock() -> None:
     assert failures(rig) == [EBUSY, EBUSY]
 
 
+def half_gone(refusing: int, **options: Any) -> Rig:  # noqa: ANN401
+    """A device of eight blocks that was asked back in vain: one block refused, the others are offline."""
+    rig = Rig(guest=FakeGuest(), **options)
+    assert rig.guest is not None
+    rig.guest.refusing = {FIRST + refusing}
+    assert rig.host.plug(DaxSpec("cxl", GIB))
+    assert rig.host.unplug("cxl")
+    rig.settle()
+    return rig
+
+
+def test_what_a_refused_removal_left_offline_is_put_online_by_user_space() -> None:
+    for word, policy, states in (
+        ("online_movable", OnlineMovable(), "Mx8"),
+        ("online_kernel", OnlineMovable(), "Nx2 Mx1 Nx5"),
+        ("online_movable", OnlineKernel(), "Mx2 Nx1 Mx5"),
+        ("online", OnlineKernel(), "Nx8"),
+        ("online", OnlineMovable(), "Mx8"),
+    ):
+        rig = half_gone(2, policy=policy)
+        assert rig.host.offline("cxl") == 7 * GIB // 8
+        assert rig.host.online_memory("cxl", word)
+        rig.settle()
+        assert (rig.states(FIRST, 8), rig.host.offline("cxl")) == (states, 0)
+        assert requests(rig) == [GIB // 4096, 0, GIB // 4096], "it is wanted again"
+        assert failures(rig) == [EBUSY], "that of the removal"
+
+
+def test_blocks_are_put_online_one_after_the_other_lowest_first() -> None:
+    timing = Timing(dimm_add=0, offline=0, migrate=0, online=10, refused=0)
+    rig = half_gone(2, policy=OnlineMovable(), timing=timing)
+    assert rig.host.online_memory("cxl", "online_movable")
+    assert rig.host.busy("cxl")
+    assert not rig.host.online_memory("cxl", "online_movable"), "somebody is at it"
+    for microseconds, states in ((9, "-x2 Mx1 -x5"), (1, "Mx1 -x1 Mx1 -x5"), (10, "Mx3 -x5"), (40, "Mx7 -x1")):
+        rig.run_for(microseconds)
+        assert rig.states(FIRST, 8) == states
+    rig.run_for(10)
+    assert rig.states(FIRST, 8) == "Mx8"
+    assert not rig.host.busy("cxl")
+    assert failures(rig) == [EBUSY, EBUSY]
+
+
+def test_nothing_else_can_be_written_to_blocks_that_are_offline() -> None:
+    rig = half_gone(2, policy=OnlineMovable())
+    for word in ("offline", "unplugged", "on"):
+        assert rig.host.online_memory("cxl", word), "the host passes it on"
+        rig.settle()
+    assert rig.states(FIRST, 8) == "-x2 Mx1 -x5"
+    assert failures(rig) == [EBUSY, EINVAL, EINVAL, EINVAL]
+
+
+class LeavesOneOffline(ContigZones):
+    """Will not have a block online whatever has been written to it."""
+
+    block = -1
+
+    def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
+        mine = request.first_page == self.block * request.pages
+        return LEAVE_OFFLINE if mine else super().zone_for(request, memory)
+
+
+def test_a_block_that_does_not_come_keeps_no_other_one_offline() -> None:
+    policy = LeavesOneOffline()
+    rig = half_gone(7, policy=policy)
+    policy.block = FIRST
+    assert rig.host.online_memory("cxl", "online")
+    rig.settle()
+    assert rig.states(FIRST, 8) == "-x1 Nx7"
+    assert failures(rig) == [EBUSY, EPERM]
+    assert rig.host.offline("cxl") == GIB // 8
+
+
+def test_what_is_offline_is_that_of_devices_of_fixed_size() -> None:
+    rig = Rig(policy=Offline())
+    assert rig.host.plug(DimmSpec("d", GIB))
+    assert rig.host.plug(VirtioMemSpec("v", GIB, requested=GIB))
+    assert rig.host.plug(CXL)
+    rig.settle()
+    assert [rig.host.offline(name) for name in ("d", "v", "cxl", "nothing")] == [GIB, 0, GIB, 0]
+
+
+def test_a_device_that_was_asked_back_by_its_state_or_unbound_can_be_wanted_again() -> None:
+    rig = Rig(kernel="7.3", guest=FakeGuest(), policy=OnlineMovable())
+    assert rig.guest is not None
+    rig.guest.refusing = {FIRST + 1}
+    assert rig.host.plug(DaxSpec("cxl", GIB))
+    for ask in (partial(rig.host.set_dax_state, word="unplugged"), rig.host.unbind):
+        assert ask("cxl")
+        rig.settle()
+        assert rig.host.keep("cxl")
+        assert rig.host.keep("cxl")
+    assert requests(rig) == [GIB // 4096, 0, GIB // 4096, 0, GIB // 4096]
+
+
 def test_unbinding_and_binding() -> None:
     rig = Rig(kernel="6.1")
     assert rig.host.plug(CXL)
@@ -140,12 +241,14 @@ def test_unbinding_and_binding() -> None:
 def test_who_is_not_there_or_at_work_is_asked_nothing() -> None:
     rig = Rig(kernel="7.3", timing=Timing())
     assert rig.host.plug(DimmSpec("d", 128 * MIB))
-    for verb in (rig.host.unbind, rig.host.bind, lambda name: rig.host.set_dax_state(name, "online")):
+    by_word = (partial(rig.host.set_dax_state, word="online"), partial(rig.host.online_memory, word="online"))
+    verbs: list[Callable[[str], bool]] = [rig.host.unbind, rig.host.bind, *by_word]
+    for verb in verbs:
         assert not verb("d")
         assert not verb("nothing")
     assert rig.host.plug(CXL)
     assert not rig.host.unbind("cxl")
-    assert failures(rig) == [ENODEV] * 6 + [EBUSY]
+    assert failures(rig) == [ENODEV] * 8 + [EBUSY]
     rig.run_for(10_000_000)
     assert rig.host.set_dax_state("cxl", "unplugged")
     rig.run_for(10_000_000)

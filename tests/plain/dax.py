@@ -82,6 +82,21 @@ def unbind(machine: Machine, dax: Dax) -> None:
     dax.group = None
 
 
+def online_memory(machine: Machine, dax: Dax, word: str) -> None:
+    """A program writes ``word`` to each block that is offline, and complains in the end of the last that stayed so."""
+    if word not in {"online", "online_kernel", "online_movable"}:
+        raise LinuxError("EINVAL", "nothing that puts a block online")
+    wrong = None
+    for number in dax.blocks(machine):
+        if not machine.blocks[number].online:
+            try:
+                linux.online(machine, number, word)
+            except LinuxError as error:
+                wrong = error
+    if wrong is not None:
+        raise wrong
+
+
 def write_state(machine: Machine, dax: Dax, word: str, refusing: Collection[int] = ()) -> None:
     """User space writes ``word`` to the device's ``state``."""
     if dax.state is None:

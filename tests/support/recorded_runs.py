@@ -13,7 +13,7 @@ from policies.contig_zones import ContigZones
 from policies.fixed import OnlineKernel, OnlineMovable
 from policies.headroom import Headroom
 from policies.udev import Udev
-from sim.devices.specs import DAX_STATES, DaxSpec, DimmSpec, VirtioMemSpec
+from sim.devices.specs import DAX_STATES, ONLINE_WORDS, DaxSpec, DimmSpec, VirtioMemSpec
 from sim.engine import simulate
 from sim.faults import MemhpSimError
 from sim.kernel.guest_link import GuestSpec
@@ -99,7 +99,7 @@ class Anything(Workload):
 
     def _ask(self, host: Host, random: Random) -> None:
         name = random.choice(self._names)
-        match random.randrange(12):
+        match random.randrange(13):
             case 0 | 1:
                 host.plug(self._device(name, random))
             case 2:
@@ -116,6 +116,8 @@ class Anything(Workload):
                 host.set_demand(name, kind, amount, wanted=wanted, node=random.choice((0, 0, 0, 1, 9)))
             case 9:
                 host.drop_caches(cache=random.random() < 0.5, slab=random.random() < 0.5)
+            case 11:
+                host.online_memory(name, random.choice((*ONLINE_WORDS, "offline")))
             case 10 if self._kernel >= (7, 3):
                 host.set_dax_state(name, random.choice((*DAX_STATES, "sideways")))
             case _:

@@ -80,6 +80,10 @@ class FakeHost:
         self._record("set_dax_state", device, word)
         return self.present(device)
 
+    def online_memory(self, device: str, word: str) -> bool:
+        self._record("online_memory", device, word)
+        return self.present(device)
+
     def unbind(self, device: str) -> bool:
         self._record("unbind", device, None)
         return self.present(device)
@@ -140,6 +144,9 @@ class FakeHost:
 
     def plugged(self, device: str) -> int:
         return self.sizes.get(device, 0)
+
+    def offline(self, device: str) -> int:
+        return 0
 
     def requested(self, device: str) -> int:
         return self.sizes.get(device, 0)

@@ -37,6 +37,7 @@ GOOD: list[Row] = [
      "node": "1", "turn": "1"},
     {"t_s": "6.000001", "op": "drop-caches", "state": "3"},
     {"t_s": "7", "op": "state", "device": "x", "state": "unplugged"},
+    {"t_s": "7.5", "op": "online", "device": "x", "state": "online_movable"},
     {"t_s": "8", "op": "unbind", "device": "x", "note": "anything"},
     {"t_s": "8", "op": "bind", "device": "x"},
     {"t_s": "9", "op": "unplug", "device": "d"},
@@ -160,8 +161,8 @@ def history(rows: list[Row], _at: int, random: Random) -> tuple[int, str] | None
         (6, {"t_s": "5", "op": "bind", "device": "d"}, "op"),
         (8, {"t_s": "7", "op": "demand", "device": "l", "kind": "tmpfs", "size_bytes": "1GiB"}, "kind"),
         (5, {"t_s": "1.6", "op": "unplug", "device": "many3"}, "t_s"),
-        (15, {"t_s": "50", "op": "unplug", "device": "d"}, "op"),
-        (16, {"t_s": "99", "op": "end"}, "op"),
+        (16, {"t_s": "50", "op": "unplug", "device": "d"}, "op"),
+        (17, {"t_s": "99", "op": "end"}, "op"),
     ]
     where, row, column = random.choice(wrong)
     rows.insert(where, row)

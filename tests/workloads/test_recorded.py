@@ -94,10 +94,13 @@ def everything(host: Host) -> Iterable[int]:
     host.drop_caches(slab=False)
     host.drop_caches()
     host.set_dax_state("x", "unplugged")
+    host.online_memory("x", "online_movable")
     host.unplug(DIMM.id)
     host.keep(DIMM.id)
     host.keep("nothing")
     yield 10_000_000
+    host.online_memory("x", "online_kernel")
+    host.online_memory("x", "offline")
     host.unbind("x")
     host.bind("nothing")
 
@@ -115,9 +118,12 @@ EVERYTHING = [
     Request(21_500_001, "drop-caches", "", state="1"),
     Request(21_500_001, "drop-caches", "", state="3"),
     Request(21_500_001, "state", "x", state="unplugged"),
+    Request(21_500_001, "online", "x", state="online_movable", refused=True),
     Request(21_500_001, "unplug", DIMM.id),
     Request(21_500_001, "keep", DIMM.id),
     Request(21_500_001, "keep", "nothing", refused=True),
+    Request(31_500_001, "online", "x", state="online_kernel"),
+    Request(31_500_001, "online", "x", state="offline", refused=True),
     Request(31_500_001, "unbind", "x"),
     Request(31_500_001, "bind", "nothing", refused=True),
 ]

@@ -34,6 +34,7 @@ def test_the_second_example_of_the_format_is_a_log(tmp_path: Path) -> None:
         *dimms,
         (20_000_000, "plug", "cxl", DaxSpec("cxl", 5 * GIB // 2, ranges=(GIB, 3 * GIB // 2), gap=512 * MIB)),
         (30_000_000, "set_dax_state", "cxl", "unplugged"),
+        (30_500_000, "online_memory", "cxl", "online_movable"),
         (31_000_000, "unbind", "cxl", None),
         (40_000_000, "bind", "cxl", None),
         (50_000_000, "unplug", "dimm31", None),
@@ -66,6 +67,7 @@ def test_what_many_dimms_take_is_woven_into_the_rows_behind(tmp_path: Path) -> N
 
 def test_only_a_state_needs_a_newer_kernel(tmp_path: Path) -> None:
     log = HEADER + "0,plug,x,dax,1GiB,,,,\n1,unbind,x,,,,,,\n2,bind,x,,,,,,\n"
+    log += "2,online,x,,,,,,online\n"
     assert RequestReplay(path=written(tmp_path, log)).needs_kernel() is None
     assert RequestReplay(path=written(tmp_path, log + "3,state,x,,,,,,online\n")).needs_kernel() == "7.3"
 
@@ -93,6 +95,8 @@ def test_any_device_can_be_told_where_to_lie(tmp_path: Path) -> None:
             "line 3: state: unknown word 'offline'; did you mean 'online'?",
         ),
         ("0,plug,x,dax,1GiB,,,,\n0,state,x,,,,,,", "line 3: state: unknown word ''"),
+        ("0,plug,x,dax,1GiB,,,,\n0,online,x,,,,,,unplugged", "line 3: state: unknown word 'unplugged'"),
+        ("0,plug,x,dimm,1GiB,,,,\n0,online,x,,,,,,online", "line 3: op: 'x' is no dax device; there is no online of"),
         ("0,plug,x,dax,1GiB,,,,\n0,bind,x,,,,,,online", "line 3: state: must be empty with bind, but is 'online'"),
         ("0,plug,x,dax,1GiB,,2,,", "line 2: count: must be empty with a dax device, but is '2'"),
         ("0,plug,x,dimm,1GiB,,0,,", "line 2: count: must be from 1 to 256, but is 0"),

@@ -10,6 +10,7 @@ from policies.fixed import OnlineKernel, OnlineMovable
 from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
+from sim.memory.zones import ZoneType
 from sim.record.recorder import EVENT_COLUMNS, EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB, MICROSECONDS
@@ -17,9 +18,12 @@ from tests.support.pages import PAGE_SIZE
 from workloads.cxl_cards import CxlCards
 from workloads.dimm_controller import DimmController
 from workloads.guest_load import GuestLoad
+from workloads.load_trace import LoadTrace
 from workloads.parts.together import Together
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from policies.contract import Policy
     from workloads.contract import Workload
 
@@ -65,3 +69,24 @@ def test_a_card_in_use_by_the_kernel_stays_whichever_way_it_is_asked_for(way: st
         (25.0, "cxl0", 2048),
         *((at, "cxl0", 0) for at in (125.0, 135.0, 150.0, 175.0, 220.0)),
     ]
+
+
+@pytest.mark.parametrize(("word", "zone"), [("online_movable", ZoneType.MOVABLE), ("online", ZoneType.NORMAL)])
+def test_what_daxctl_left_offline_of_a_card_comes_back_with_the_next_program(
+    word: str, zone: ZoneType, tmp_path: Path
+) -> None:
+    """Processes stay, and hold some blocks of the card; the others come back as daxctl or the policy has it."""
+    (tmp_path / "loads.csv").write_text(
+        "t_s,kind,name,amount\n0,anonymous,a,1600MiB\n10,anonymous,b,800MiB\n11,processes,p,3000\n"
+        "40,anonymous,a,0\n40,anonymous,b,0\n80,anonymous,b,1600MiB\n"
+    )
+    load = LoadTrace(path=str(tmp_path / "loads.csv"), rate=512 * MIB, tail=20.0)
+    work = CxlCards(size=2 * GIB, cards=1, word=word, again=1000.0)
+    run = simulate(WITH_CARDS, OnlineKernel(), Together(parts=[work, load]), Streams(1, 0), guest=GuestSpec())
+    events = [dict(zip(EVENT_COLUMNS, row, strict=True)) for row in run.events.tolist()]
+    gone = {event["block"] for event in events if event["kind"] == EventKind.OFFLINE}
+    back = [event for event in events if event["kind"] == EventKind.ONLINE]
+    assert 0 < len(gone) < 16
+    assert [event["block"] for event in back] == sorted(gone)
+    assert {event["zone"] for event in back} == {zone}
+    assert [event["pages"] * PAGE_SIZE // GIB for event in events if event["kind"] == EventKind.REQUEST] == [2, 0, 2]

@@ -136,6 +136,10 @@ class PartHost:
         """Have user space write a word to the ``state`` of a dax device."""
         return self._host.set_dax_state(self._prefix + device, word)
 
+    def online_memory(self, device: str, word: str) -> bool:
+        """Have user space put the offline blocks of a dax device online."""
+        return self._host.online_memory(self._prefix + device, word)
+
     def unbind(self, device: str) -> bool:
         """Have user space unbind a dax device from kmem."""
         return self._host.unbind(self._prefix + device)
@@ -172,6 +176,10 @@ class PartHost:
     def plugged(self, device: str) -> int:
         """Bytes of this device that the guest has now."""
         return self._host.plugged(self._prefix + device)
+
+    def offline(self, device: str) -> int:
+        """Bytes of this DIMM or dax device that the guest has and that are offline."""
+        return self._host.offline(self._prefix + device)
 
     def requested(self, device: str) -> int:
         """Bytes of this device that were asked for last."""

@@ -79,6 +79,10 @@ class Verbs(Protocol):
         """Ask for the device's memory. False where the host refuses."""
         ...
 
+    def keep(self, host: Host, spec: DimmSpec | DaxSpec) -> int:
+        """Want a device again that was refused. Returns the bytes of it that are to come online again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -155,9 +159,12 @@ class WholeDevices:
             return next_beat
         if not self._settle(now_us):
             return next_beat
-        figure = figure_of(report, self._need.signal, self._need.nodes)
-        self._keep_what_is_needed(figure)
-        asked = self._grow(figure, now_us) if self._rule.short(figure) else self._shrink(figure, report, now_us)
+        seen = figure_of(report, self._need.signal, self._need.nodes)
+        figure = self._keep_what_is_needed(seen)
+        if self._rule.short(figure):
+            asked = self._grow(figure, now_us)
+        else:
+            asked = figure != seen or self._shrink(figure, report, now_us)
         return next_beat if asked else None
 
     def _settle(self, now_us: int) -> bool:
@@ -179,11 +186,19 @@ class WholeDevices:
             self._host.unplug(spec.id)
         return not failed
 
-    def _keep_what_is_needed(self, figure: Figure) -> None:
+    def _keep_what_is_needed(self, figure: Figure) -> Figure:
+        """Keep devices that were refused and are not idle any more. Returns what there is once they are whole."""
         for spec in self._specs:
-            if spec.id in self._asked and not self._rule.idle(figure, spec.size):
+            if spec.id in self._asked and not self._idle(figure, spec):
                 del self._asked[spec.id]
-                self._host.keep(spec.id)
+                back = self._verbs.keep(self._host, spec)
+                figure = Figure(figure.left + back, figure.total + back)
+        return figure
+
+    def _idle(self, figure: Figure, spec: DimmSpec | DaxSpec) -> bool:
+        """Whether a device is not needed: of one that was refused, what has gone offline is not missed any more."""
+        gone = self._host.offline(spec.id) if spec.id in self._asked else 0
+        return self._rule.idle(figure, spec.size - gone)
 
     def _grow(self, figure: Figure, now_us: int) -> bool:
         """Plug what is missing. Returns whether to look again, whatever happens."""
@@ -204,7 +219,7 @@ class WholeDevices:
 
     def _shrink(self, figure: Figure, report: GuestReport, now_us: int) -> bool:
         """Ask for a device that is idle. Returns whether to look again, whatever happens."""
-        idle = [spec for spec in self._specs if spec.id in self._since and self._rule.idle(figure, spec.size)]
+        idle = [spec for spec in self._specs if spec.id in self._since and self._idle(figure, spec)]
         if not idle:
             self._idle_since = None
             return False

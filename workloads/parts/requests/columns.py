@@ -30,6 +30,7 @@ OPS: Final = {
     "demand": "a load in the guest uses so much from now on; where the guest is modelled",
     "drop-caches": "the guest drops clean page cache, reclaimable slab, or both",
     "state": "a word is written to a dax device's `state`; from Linux 7.3 on",
+    "online": "a word is written to each block of a dax device that is offline, as by `daxctl online-memory`",
     "unbind": "a dax device is unbound from kmem, whatever its blocks are",
     "bind": "a dax device is bound to kmem again",
     "attached": "no request: the machine has this device when the run starts",
@@ -42,7 +43,7 @@ COLUMNS: Final = (
     Column("t_s", "s", "seconds since the guest booted, or since any other moment: the replay's time 0", tuple(OPS)),
     Column("op", "-", "what happens", tuple(OPS)),
     Column("device", "-", "the device's id, or the load's name", (
-        *_PLUG, "unplug", "keep", "resize", "demand", "state", "unbind", "bind",
+        *_PLUG, "unplug", "keep", "resize", "demand", "state", "online", "unbind", "bind",
     )),
     Column("kind", "-", f"of device: {', '.join(DEVICE_KINDS)}; or of load: see \"Loads\"", (
         *_PLUG, "demand",
@@ -70,13 +71,15 @@ COLUMNS: Final = (
            ("plug",), ("dimm",)),
     Column("interval_s", "s", "with `count`: seconds from one to the next (empty: 0)", ("plug",), ("dimm",)),
     Column("state", "-", "what is written: `unplugged`, `online`, `online_kernel` or `online_movable` to the device's "
-           "`state`; 1 (page cache), 2 (slab) or 3 (both) to `drop_caches`", ("state", "drop-caches")),
+           "`state`, the last three to that of blocks; 1 (page cache), 2 (slab) or 3 (both) to `drop_caches`",
+           ("state", "online", "drop-caches")),
     Column("turn", "1", "of several rows of one moment: how often the guest has done by then what it does at that "
            "moment (empty: 0). Rows of one turn are asked in one go", (
-               "plug", "unplug", "keep", "resize", "demand", "drop-caches", "state", "unbind", "bind", "stop",
+               "plug", "unplug", "keep", "resize", "demand", "drop-caches", "state", "online", "unbind", "bind",
+               "stop",
            )),
     Column("refused", "-", "`yes`: host or guest say no. Such a row is asked as it stands, whatever it asks for", (
-        "plug", "unplug", "keep", "resize", "demand", "drop-caches", "state", "unbind", "bind",
+        "plug", "unplug", "keep", "resize", "demand", "drop-caches", "state", "online", "unbind", "bind",
     )),
     Column("note", "-", "anything; not read", tuple(OPS)),
 )  # fmt: skip

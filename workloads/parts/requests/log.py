@@ -20,6 +20,7 @@ and one with what the others do not need::
     0,plug,dimm,dimm,512MiB,,32,0.5,
     20,plug,cxl,dax,1GiB+1.5GiB,512MiB,,,
     30,state,cxl,,,,,,unplugged
+    30.5,online,cxl,,,,,,online_movable
     31,unbind,cxl,,,,,,
     40,bind,cxl,,,,,,
     50,unplug,dimm31,,,,,,

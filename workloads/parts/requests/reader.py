@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sim.devices.specs import DAX_STATES, MOST_DIMM_SLOTS, DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec, span
+from sim.devices.specs import (
+    DAX_STATES,
+    MOST_DIMM_SLOTS,
+    ONLINE_WORDS,
+    DaxSpec,
+    DeviceSpec,
+    DimmSpec,
+    VirtioMemSpec,
+    span,
+)
 from sim.faults import shown
 from sim.pages import PAGE_SIZES, SMALLEST_PAGE
 from sim.plugins.parameter_types import Size, Whole
@@ -25,6 +34,8 @@ if TYPE_CHECKING:
 _MOST_TURNS: Final = 1 << 40
 _WITHOUT_DEVICE: Final = {op for op, columns in USED.items() if "device" not in columns}
 _ENDS: Final = ("stop", "end")
+_WORDS: Final = {"state": DAX_STATES, "online": ONLINE_WORDS}
+"""What can be written, by operation."""
 
 
 class RequestReader:
@@ -96,7 +107,7 @@ class RequestReader:
             return [self._ask_back(op, t_us, device, spec, fields.check, refused=refused)]
         if spec is not None and not isinstance(spec, DaxSpec):
             fields.check.fault("op", f"{shown(device)} is no dax device; there is no {op} of others")
-        return [Request(t_us, op, device, state=fields.word("state", DAX_STATES) if op == "state" else "")]
+        return [Request(t_us, op, device, state=fields.word("state", _WORDS[op]) if op in _WORDS else "")]
 
     def _time(self, fields: Fields) -> int:
         t_us = fields.seconds("t_s")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import simpy
 from simpy.events import EventPriority
 
-from sim.devices.specs import DAX_STATES
+from sim.devices.specs import DAX_STATES, ONLINE_WORDS
 from sim.units import seconds_to_us
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import DROP_CACHE, DROP_SLAB
@@ -17,7 +17,7 @@ from workloads.parts.requests.request import Request
 from workloads.parts.together import PartHost
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Container, Generator, Iterable
 
     from sim.devices.specs import DeviceSpec
 
@@ -101,6 +101,11 @@ class RecordingHost(PartHost):
         self._requests.append(request if answer else replace(request, refused=True))
         return answer
 
+    def _note_word(self, op: str, device: str, word: str, words: Container[str], *, answer: bool) -> bool:
+        request = replace(self.moment(op, device), state=word)
+        self._note(request, answer=answer and word in words)  # the guest refuses other words, later
+        return answer
+
     def plug(self, spec: DeviceSpec) -> bool:
         """Plug a device, or attach a virtio-mem device."""
         return self._note(replace(self.moment("plug", spec.id), spec=spec), answer=super().plug(spec))
@@ -115,10 +120,11 @@ class RecordingHost(PartHost):
 
     def set_dax_state(self, device: str, word: str) -> bool:
         """Have user space write a word to the ``state`` of a dax device."""
-        answer = super().set_dax_state(device, word)
-        request = replace(self.moment("state", device), state=word)
-        self._note(request, answer=answer and word in DAX_STATES)  # the guest refuses other words, later
-        return answer
+        return self._note_word("state", device, word, DAX_STATES, answer=super().set_dax_state(device, word))
+
+    def online_memory(self, device: str, word: str) -> bool:
+        """Have user space put the offline blocks of a dax device online."""
+        return self._note_word("online", device, word, ONLINE_WORDS, answer=super().online_memory(device, word))
 
     def unbind(self, device: str) -> bool:
         """Have user space unbind a dax device from kmem."""

@@ -17,10 +17,10 @@ class Request:
     """One request: ``op`` for ``device`` at ``t_us`` microseconds.
 
     ``spec`` describes the device of a plug, ``size`` is the requested size or the demand in bytes, ``wanted`` what a
-    load would use if it could (None: as much), ``kind`` its kind and ``node`` where it runs, ``state`` the word for a
-    dax device's ``state`` or what is written to ``drop_caches``; each is empty with other operations. ``turn`` counts
-    how often the guest has come to the end of what it does at that microsecond, so that requests of one turn are made
-    in one go. ``refused``: the host, or the guest, has said no, or will.
+    load would use if it could (None: as much), ``kind`` its kind and ``node`` where it runs, ``state`` the word for the
+    ``state`` of a dax device or its blocks, or what is written to ``drop_caches``; each is empty with other operations.
+    ``turn`` counts how often the guest has come to the end of what it does at that microsecond, so that requests of one
+    turn are made in one go. ``refused``: the host, or the guest, has said no, or will.
     """
 
     t_us: int
@@ -43,6 +43,8 @@ class Request:
             host.set_demand(self.device, self.kind, self.size, wanted=self.wanted, node=self.node)
         elif self.op == "state":
             host.set_dax_state(self.device, self.state)
+        elif self.op == "online":
+            host.online_memory(self.device, self.state)
         elif self.op == "drop-caches":
             write_drop_caches(host, int(self.state))
         elif self.spec is not None:
