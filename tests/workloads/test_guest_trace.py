@@ -293,6 +293,23 @@ def test_each_replication_plays_a_series_of_its_own(tmp_path: Path) -> None:
         GuestTrace(path=path, columns=USER, series="a")
 
 
+def test_each_replication_plays_a_series_that_fits_a_pattern(tmp_path: Path) -> None:
+    path = written(tmp_path, "vm,t,user\nweb-2,0,1\ndb-1,0,2\nweb-11,0,3\nweb-*,0,4\n")
+    columns = {**USER, "series": "vm"}
+
+    def played(pattern: str) -> list[str | None]:
+        workload = GuestTrace(path=path, columns=columns, series=pattern)
+        return [workload.for_replication(number).recording() for number in range(workload.most_replications() or 0)]
+
+    assert played("web-[0-9]*") == ["web-2", "web-11"]
+    assert played("*-1") == ["db-1"]
+    assert GuestTrace(path=path, columns=columns, series="web-*").recording() == "web-*"  # a name first
+    with pytest.raises(ParameterError, match=r"^series: unknown series 'app-\*'"):
+        GuestTrace(path=path, columns=columns, series="app-*")
+    with pytest.raises(ParameterError, match=r"^series: the trace tells no series apart"):
+        GuestTrace(path=path, columns=USER, series="*")
+
+
 class Endless:
     """A trace of a hundred thousand samples, of which somebody counts how many were read."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from sim.plugins.parameter_types import FilePath, Name
 from workloads.parts.traces.columns import COLUMNS, opened
-from workloads.parts.traces.playing import check_series, each_its_own
+from workloads.parts.traces.playing import Chosen, check_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,18 +18,21 @@ if TYPE_CHECKING:
 ObservedPath = Annotated[str | None, FilePath(), "a trace of what it saw; without it, it sees what the guest reports"]
 ObservedColumns = Annotated[Mapping[str, Any] | None, COLUMNS, "which column of the trace is what"]
 ObservedSeries = Annotated[
-    str | None, Name(), "the series that every replication sees; without it replication k sees the k-th"
+    str | None,
+    Name(),
+    "the series that every replication sees, or a pattern such as web-*; replication k sees the k-th that fits it,"
+    " without it the k-th of the trace",
 ]
 
 
 class Observed:
     """One ``quantity`` of a series of a trace, sample by sample, from the first sample on as fast as recorded."""
 
-    def __init__(self, trace: Trace, series: str | None, quantity: str) -> None:
+    def __init__(self, trace: Trace, chosen: Chosen, quantity: str, number: int = 0) -> None:
         self._trace = trace
-        self._series = trace.series[0] if series is None else series
+        self._chosen = chosen
         self._quantity = quantity
-        self._each_its_own = each_its_own(trace, series)
+        self._series = chosen.names[number]
 
     @property
     def end_us(self) -> int:
@@ -45,11 +48,11 @@ class Observed:
     @property
     def most_replications(self) -> int | None:
         """As many as there are series, where each is a replication."""
-        return len(self._trace.series) if self._each_its_own else None
+        return self._chosen.most_replications
 
     def of_replication(self, number: int) -> Observed:
         """Return what is seen in replication ``number``."""
-        return Observed(self._trace, self._trace.series[number], self._quantity) if self._each_its_own else self
+        return Observed(self._trace, self._chosen, self._quantity, number) if self._chosen.each_its_own else self
 
     def samples(self) -> Iterator[tuple[int, int | None]]:
         """Yield (microsecond, bytes) of each sample; None for one that failed. Of one microsecond the last counts."""
@@ -85,4 +88,4 @@ def observed(
     if quantity not in trace.quantities:
         check.fault("columns", f"must tell {quantity}, which is what it looks at")
         return None
-    return Observed(trace, series, quantity) if check_series(check, trace, series) else None
+    return Observed(trace, Chosen.of(trace, series), quantity) if check_series(check, trace, series) else None

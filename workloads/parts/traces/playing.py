@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Self
 
 from sim.faults import shown, unknown_name
 from sim.plugins.parameter_types import FilePath, Name, Number, Seconds
@@ -14,14 +15,17 @@ from workloads.contract import Workload
 from workloads.parts.parameters import LONGEST_US
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sim.plugins.parameters import Checker
     from sim.traces.samples import Trace
 
 TracePath = Annotated[str, FilePath(), "the trace (docs/demand-traces.md)"]
 Series = Annotated[
-    str | None, Name(), "the series that every replication plays; without it replication k plays the k-th of the trace"
+    str | None,
+    Name(),
+    "the series that every replication plays, or a pattern such as web-*; replication k plays the k-th that fits it,"
+    " without it the k-th of the trace",
 ]
 Scale = Annotated[float, Number(1e-6, 1e6), "how much of the recorded amounts is played: 2 is twice as much"]
 Speed = Annotated[float, Number(1e-6, 1e6), "times as fast as recorded"]
@@ -68,11 +72,11 @@ class TracedWorkload(Workload):
         """Take what is played. Adds what is wrong to ``check``."""
         self._trace = trace
         self._playing = playing
-        self._each_its_own = each_its_own(trace, series)
-        self._series = trace.series[0] if series is None else series
+        self._chosen = Chosen.of(trace, series)
         if not check_series(check, trace, series):
             return
-        spans = {name: _length(trace, name) for name in (trace.series if self._each_its_own else (self._series,))}
+        self._series = self._chosen.names[0]
+        spans = {name: _length(trace, name) for name in self._chosen.names}
         shortest, longest = min(spans, key=spans.__getitem__), max(spans, key=spans.__getitem__)
         if 0 < playing.end_us <= playing.start_us:
             check.fault("end", f"must be after the start, {us_to_seconds(playing.start_us):g}")
@@ -97,29 +101,48 @@ class TracedWorkload(Workload):
 
     def for_replication(self, number: int) -> Workload:
         """Return the workload that plays the series of replication ``number``."""
-        if not self._each_its_own:
+        if not self._chosen.each_its_own:
             return self
         played = copy(self)
-        played._series = self._trace.series[number]  # noqa: SLF001  of this very class
+        played._series = self._chosen.names[number]  # noqa: SLF001  of this very class
         return played
 
     def most_replications(self) -> int | None:
         """As many as there are series, where each is a replication."""
-        return len(self._trace.series) if self._each_its_own else None
+        return self._chosen.most_replications
 
     def moments(self) -> Iterator[Moment]:
         """Yield what is played, in order of time, reading some samples at a time."""
         return moments(self._trace, self._series, self._playing)
 
 
-def each_its_own(trace: Trace, series: str | None) -> bool:
-    """Whether each series of the trace is a replication: there are several, and none is given."""
-    return series is None and tuple(trace.series) != (ONLY_SERIES,)
+class Chosen(NamedTuple):
+    """Which series of a trace are played; ``each_its_own``: each in a replication of its own."""
+
+    names: Sequence[str]
+    each_its_own: bool
+
+    @classmethod
+    def of(cls, trace: Trace, series: str | None) -> Self:
+        """Return what the parameter says: nothing, a series of the trace, or a pattern. No names where none fits.
+
+        In a pattern ``*`` stands for any characters, ``?`` for one, ``[0-9]`` for one of these.
+        """
+        if series is None:
+            return cls(trace.series, tuple(trace.series) != (ONLY_SERIES,))
+        if series in trace.series:
+            return cls((series,), each_its_own=False)
+        return cls([name for name in trace.series if name and fnmatchcase(name, series)], each_its_own=True)
+
+    @property
+    def most_replications(self) -> int | None:
+        """As many as there are series, where each is a replication."""
+        return len(self.names) if self.each_its_own else None
 
 
 def check_series(check: Checker, trace: Trace, series: str | None) -> bool:
-    """Find fault with a ``series`` that the trace does not have; whether there is none to find."""
-    if series is None or series in trace.series:
+    """Find fault with a ``series`` that is none of the trace, and fits none; whether there is none to find."""
+    if series is None or Chosen.of(trace, series).names:
         return True
     told_apart = unknown_name("series", series, trace.series) if trace.series[0] else "the trace tells no series apart"
     check.fault("series", told_apart)

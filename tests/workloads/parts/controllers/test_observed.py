@@ -64,6 +64,12 @@ def test_each_sample_is_seen_at_its_time_from_the_first_one_on(trace: str) -> No
     assert controller.most_replications() is None
 
 
+def test_each_that_fits_a_pattern_is_a_replication(trace: str) -> None:
+    controller = HyperAlloc(path=trace, columns=columns(), series="[!a]")
+    assert controller.most_replications() == 1
+    assert [controller.recording(), controller.for_replication(0).recording()] == ["b", "b"]
+
+
 def test_without_a_series_each_is_a_replication(trace: str) -> None:
     controller = HyperAlloc(path=trace, columns=columns())
     assert controller.most_replications() == 2
