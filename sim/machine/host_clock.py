@@ -5,8 +5,7 @@ Without it, who comes first at one moment would hang on when each of them began 
 
 from __future__ import annotations
 
-from heapq import heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import simpy
 from simpy.events import NORMAL, EventPriority
@@ -22,14 +21,14 @@ class HostClock(simpy.Environment):
     """A second face of the environment ``env``: the same time and queue, but its events come after all others.
 
     Of what happens at one microsecond, the events of this clock are the last; what one of them has the guest do at that
-    very microsecond is done before the next one. Events of the two cannot stand in one condition.
+    very microsecond is done before the next one. All that SimPy builds on an environment works: processes, timeouts,
+    conditions, resources. Events of two environments cannot stand in one condition, as SimPy has it (ValueError).
     """
 
     def __init__(self, env: simpy.Environment) -> None:
         super().__init__()
         self._env = env
-        self._queue = env._queue  # noqa: SLF001 - there is but one queue
-        self._eid = env._eid  # noqa: SLF001
+        self._put_into_queue = env.schedule  # looked up once: every step of a workload comes by here
 
     @property
     def now(self) -> SimTime:
@@ -38,5 +37,12 @@ class HostClock(simpy.Environment):
 
     def schedule(self, event: simpy.Event, priority: EventPriority = NORMAL, delay: SimTime = 0) -> None:
         """Schedule an event behind all that the guest does at that time."""
-        # As SimPy's own does it, and what the two properties hide read at once: every step of a workload comes by here.
-        heappush(self._queue, (self._env._now + delay, priority + _LATER, next(self._eid), event))  # type: ignore[misc] # noqa: SLF001
+        self._put_into_queue(event, priority + _LATER, delay)  # type: ignore[arg-type]  # SimPy takes any number
+
+    def peek(self) -> SimTime:
+        """Return the time of the next event, whoever's it is."""
+        return self._env.peek()
+
+    def step(self) -> NoReturn:
+        """Raise RuntimeError: time passes while a workload waits, it does not make it pass."""
+        raise RuntimeError("a workload cannot run the simulation; it yields the event that it waits for")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import simpy
 
 from policies.fixed import OnlineMovable
@@ -75,3 +76,56 @@ def test_a_host_that_looks_when_the_guest_gets_ready_sees_it_ready_however_long_
 
     run(OnlineMovable(), Looks(), timing=Timing(dimm_add=MICROSECONDS))
     assert seen == [True, False]
+
+
+def test_what_simpy_builds_on_an_environment_works_on_the_clock() -> None:
+    env = simpy.Environment()
+    clock = HostClock(env)
+    done: list[tuple[str, float]] = []
+    bay = simpy.Resource(clock, capacity=1)
+    shelf = simpy.Store(clock)
+
+    def loads(name: str, takes: int) -> Steps:
+        with bay.request() as turn:
+            yield turn
+            yield clock.timeout(takes)
+        yield shelf.put(name)
+        done.append((name, clock.now))
+
+    def sleeps() -> Steps:
+        try:
+            yield clock.timeout(100)
+        except simpy.Interrupt as woken:
+            done.append((f"woken by {woken.cause}", clock.now))
+
+    def all_of_it() -> Steps:
+        first, second = clock.process(loads("first", 4)), clock.process(loads("second", 3))
+        sleeper = clock.process(sleeps())
+        yield first | clock.timeout(50)
+        sleeper.interrupt("the first")
+        yield clock.all_of([second, sleeper])
+        assert clock.active_process is me
+        assert clock.peek() == 50  # the timeout that was not waited for to its end
+        done.append((f"{yield shelf.get()} is taken", clock.now))
+
+    me = clock.process(all_of_it())
+    env.run()
+    assert done == [("first", 4), ("woken by the first", 4), ("second", 7), ("first is taken", 7)]
+
+
+def test_an_event_of_another_environment_in_a_condition_is_refused() -> None:
+    env = simpy.Environment()
+    clock = HostClock(env)
+    with pytest.raises(ValueError, match="mix events from different environments"):
+        clock.all_of([clock.timeout(1), env.timeout(1)])
+
+
+def test_a_workload_cannot_run_the_simulation_itself() -> None:
+    env = simpy.Environment()
+    clock = HostClock(env)
+    env.timeout(3)
+    with pytest.raises(RuntimeError, match="yields the event that it waits for"):
+        clock.run(until=10)
+    with pytest.raises(RuntimeError, match="yields the event that it waits for"):
+        clock.step()
+    assert env.peek() == 3
