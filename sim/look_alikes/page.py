@@ -32,7 +32,7 @@ stands beside it. Where nothing was published, nothing was fitted: the second ta
 measured on both, and the text above it says what the look-alike does not have. Use look-alikes to see how a recipe
 works and what its results look like; results that are to be believed need the real data.
 
-The logs of kernels under hotplug are shipped as logs of `csv-replay` ({doc}`logs`); a memory block map is what
+The logs of kernels under hotplug are shipped as logs of `request-replay` ({doc}`logs`); a memory block map is what
 `memhp-sim import` reads of any machine ({doc}`bring-your-own-machine`). Neither needs a look-alike.
 """
 
