@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sim.experiment.load import load
     from sim.experiment.plan import Experiment
     from sim.faults import InputError
+    from sim.guest.report import GuestReport, Pressure
     from sim.memory.groups import GroupView
     from sim.memory.view import MemoryView
     from sim.memory.zones import LEAVE_OFFLINE, OnlineType, ZoneType
@@ -71,6 +72,7 @@ _PLACES: Final = {
     "sim.experiment.load": ("load",),
     "sim.experiment.plan": ("Experiment",),
     "sim.faults": ("InputError",),
+    "sim.guest.report": ("GuestReport", "Pressure"),
     "sim.memory.groups": ("GroupView",),
     "sim.memory.view": ("MemoryView",),
     "sim.memory.zones": ("LEAVE_OFFLINE", "OnlineType", "ZoneType"),
@@ -122,6 +124,7 @@ __all__ = [
     "Foreseen",
     "Foresight",
     "GroupView",
+    "GuestReport",
     "Host",
     "InputError",
     "Key",
@@ -135,6 +138,7 @@ __all__ = [
     "Picture",
     "Policy",
     "PolicyCheckError",
+    "Pressure",
     "Reason",
     "Results",
     "Row",

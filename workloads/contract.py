@@ -16,8 +16,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from sim.guest.report import GuestReport, Pressure
-
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
@@ -25,8 +23,7 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.devices.specs import DeviceSpec
-
-__all__ = ["GuestReport", "Host", "Pressure", "Streams", "Workload"]
+    from sim.guest.report import GuestReport as GuestReport  # noqa: PLC0414  for workloads, to be named in types
 
 
 class Streams(Protocol):

@@ -13,7 +13,9 @@ from sim.cli.describe import describe
 _LIST: Final = "list"
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
 
     from sim.plugins.lookup import Kind, Listed
     from sim.plugins.parameters import Parameter
@@ -71,9 +73,10 @@ def _show(kind: Kind, names: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_as_json(entry) for entry in listed], indent=2))
         return
-    console = standard_console()
-    for entry in listed:
-        _print(console, entry)
+    from rich.console import Group
+
+    # Printed at once: for each print the console asks the terminal for its size.
+    standard_console().print(Group(*(line for entry in listed for line in _lines(entry))))
 
 
 def _entries(kind: Kind, names: tuple[str, ...]) -> list[Listed]:
@@ -113,24 +116,24 @@ def _as_json(entry: Listed) -> dict[str, Any]:
     }
 
 
-def _print(console: Console, entry: Listed) -> None:
+def _lines(entry: Listed) -> Iterator[RenderableType]:
     from rich.padding import Padding
     from rich.text import Text
 
-    def line(indent: int, *parts: str | tuple[str, str]) -> None:
-        console.print(Padding(Text.assemble(*parts), (0, 0, 0, indent), expand=False))
+    def line(indent: int, *parts: str | tuple[str, str]) -> RenderableType:
+        return Padding(Text.assemble(*parts), (0, 0, 0, indent), expand=False)
 
     if entry.plugin is None:
-        line(0, (entry.name, "bold"), "  ", ("cannot be used: ", "red"), entry.error)
-        console.print()
+        yield line(0, (entry.name, "bold"), "  ", ("cannot be used: ", "red"), entry.error)
+        yield ""
         return
-    line(0, (entry.name, "bold cyan"), "  ", entry.plugin.summary)
+    yield line(0, (entry.name, "bold cyan"), "  ", entry.plugin.summary)
     for parameter in entry.plugin.parameters:
-        line(2, (parameter.name, "bold"), *_default(parameter), "  ", (f"({_type(parameter)})", "dim"))
-        line(6, parameter.meaning)
+        yield line(2, (parameter.name, "bold"), *_default(parameter), "  ", (f"({_type(parameter)})", "dim"))
+        yield line(6, parameter.meaning)
         for name, meaning in parameter.type.details():
-            line(8, (name, "bold"), ": ", meaning)
-    console.print()
+            yield line(8, (name, "bold"), ": ", meaning)
+    yield ""
 
 
 def _default(parameter: Parameter) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from sim.plugins.parameters import DescriptionError, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
     from sim.plugins.parameters import Parameter
 
@@ -281,7 +281,13 @@ def _place(complaint: str, parameters: Container[str], faults: Faults) -> str:
 
 @cache
 def _distribution(entry: EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else "an unknown distribution"
+    return "an unknown distribution" if entry.dist is None else _name_and_version(entry.dist)
+
+
+@cache
+def _name_and_version(distribution: Distribution) -> str:
+    """Return both. Kept, because a distribution's whole description is read for each of them."""
+    return f"{distribution.name} {distribution.version}"
 
 
 def _in_words(error: BaseException) -> str:

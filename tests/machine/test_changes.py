@@ -13,13 +13,14 @@ from policies.udev import Udev
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
 from sim.guest.pressure import PERIOD_US
+from sim.guest.report import Pressure
 from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
 from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.streams import Streams
 from sim.units import GIB, MIB
-from workloads.contract import Pressure, Workload
+from workloads.contract import Workload
 from workloads.parts.together import Together
 from workloads.random_mix import RandomMix
 

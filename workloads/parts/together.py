@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sim.plugins.parameters import ParameterError
 from sim.streams import ScopedStreams
 from sim.units import parse_series
-from workloads.contract import GuestReport, Host, Streams, Workload
+from workloads.contract import Host, Streams, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import simpy
 
     from sim.devices.specs import DeviceSpec
+    from workloads.contract import GuestReport
 
 
 class Together(Workload):

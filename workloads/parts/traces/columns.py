@@ -12,7 +12,6 @@ from sim.plugins.parameter_tables import Key, ShortTable, Table
 from sim.plugins.parameter_types import Name, Seconds, Size, Text, Word
 from sim.plugins.parameters import ParameterError
 from sim.traces.mapping import FORMS, SEPARATORS
-from sim.traces.opening import open_trace
 from sim.traces.samples import QUANTITIES
 
 if TYPE_CHECKING:
@@ -62,6 +61,8 @@ def opened(path: str, columns: Mapping[str, Any]) -> Trace:
 
     For workloads whose parameters ``path`` and ``columns`` these are.
     """
+    from sim.traces.opening import open_trace  # heavy: a workload is described without it
+
     try:
         return open_trace(Path(path), columns)
     except InputError as error:
