@@ -47,18 +47,25 @@ def experiment(tmp_path: Path) -> Path:
     return path
 
 
-def test_help_imports_nothing_heavy() -> None:
-    heavy = {"numpy", "pandas", "pydantic", "rich", "simpy", "pyarrow", "matplotlib", "scipy", "jinja2"}
+def imported(*arguments: str) -> set[str]:
+    """Return the modules that a process has loaded when the command with these ``arguments`` has printed something."""
     code = (
-        "import sys\nfrom sim.cli.main import main\n"
-        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        f"import sys\nfrom sim.cli.main import main\ntry: main({list(arguments)!r})\nexcept SystemExit: pass\n"
         "print(','.join(sys.modules), file=sys.stderr)"
     )
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout
+    return set(done.stderr.strip().split(","))
 
-    assert "Commands:" in done.stdout
-    assert not heavy & set(done.stderr.strip().split(","))
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"numpy", "pandas", "pydantic", "rich", "simpy", "pyarrow", "matplotlib", "scipy", "jinja2"}
+    assert not heavy & imported("--help")
+
+
+def test_the_list_of_workloads_waits_for_no_guest_model_and_no_reader_of_traces() -> None:
+    heavy = {"sim.guest", "sim.machine", "sim.traces.opening", "pandas", "pydantic", "pyarrow", "matplotlib", "scipy"}
+    assert not heavy & imported("workloads")
 
 
 def test_help_costs_little_more_than_click() -> None:
