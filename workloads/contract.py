@@ -87,12 +87,9 @@ class Host(Protocol):
     def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
         """Set what the guest's load ``name`` of ``kind``, on ``node``, uses to ``amount``.
 
-        Kinds in bytes: ``anonymous``, ``page-cache``, ``tmpfs``, ``page-tables``, ``kernel-stacks``, ``slab`` (which
-        can be given up), ``pinned``, ``kernel``, and ``anonymous-only`` and ``page-cache-only``, whose page tables or
-        index nodes are asked for beside them; in pieces: ``tmpfs-files`` and ``disk-files`` (empty),
-        ``written-files`` (of a disk file system, 4 KiB each),
-        ``processes``, ``pipes``, ``sockets``. False where no guest is modelled or alive, or the load's process was
-        killed; it stays dead until its demand is set to 0.
+        The kinds are those of ``docs/logs.md``; the amount is in bytes or a number of pieces, as the kind has it. False
+        where no guest is modelled or alive, the load uses something of another kind, or its process was killed; it
+        stays dead until its demand is set to 0.
 
         ``wanted`` is what the load would use if it could (None: ``amount``). Go on telling it when the load was killed,
         as if it lived, and whatever the guest does: less in use than wanted is demand not served.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from tests.support.places import ROOT
 from workloads.load_trace import LoadTrace
-from workloads.parts.demand import KINDS
+from workloads.parts.demand import BYTE_KINDS, PIECE_KINDS
+from workloads.parts.mixes import MIXES
 from workloads.parts.requests.columns import COLUMNS, DEVICE_KINDS, OPS, USED
 from workloads.request_replay import RequestReplay
 
@@ -35,8 +36,11 @@ def test_operations_and_columns_are_described_as_the_code_has_them() -> None:
         assert table in PAGE, table
 
 
-def test_every_kind_of_load_is_described() -> None:
-    assert [kind for kind in KINDS if f"`{kind}`" not in PAGE] == []
+def test_every_kind_of_load_is_described_as_the_code_has_it() -> None:
+    units = ((BYTE_KINDS, "bytes"), (PIECE_KINDS, "pieces"))
+    rows = [f"| `{kind}` | {what} | {unit} |" for kinds, unit in units for kind, what in kinds.items()]
+    names = ", ".join(f"`{name}`" for name in MIXES)
+    assert "\n".join((*rows, f"| {names} | loads by name")) in PAGE
 
 
 def test_the_log_of_requests_can_be_replayed(tmp_path: Path) -> None:

@@ -7,23 +7,39 @@ from typing import TYPE_CHECKING, Final
 from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     import simpy
 
     from workloads.contract import Host
 
-BYTE_KINDS: Final = (
-    "anonymous", "anonymous-only", "page-cache", "page-cache-only", "tmpfs", "page-tables", "kernel-stacks", "slab",
-    "pinned", "kernel",
-)  # fmt: skip
-"""Kinds of load whose amount is in bytes."""
+BYTE_KINDS: Final[Mapping[str, str]] = {
+    "anonymous": "memory of programs, and the page tables that it needs",
+    "anonymous-only": "the same without page tables, which are asked for beside it",
+    "page-cache": "page cache of files that are read, and its index nodes",
+    "page-cache-only": "the same without index nodes, which are asked for beside it as slab",
+    "tmpfs": "data of files in tmpfs, and their index nodes",
+    "page-tables": "page tables of programs",
+    "kernel-stacks": "stacks of threads",
+    "slab": "slab that can be given up",
+    "pinned": "memory that is pinned for long, as for a device that is passed through: it lies in kernel zones",
+    "kernel": "kernel memory that no program owns: drivers, buffers of the network",
+}
+"""Kinds of load whose amount is in bytes: what each is."""
 
-PIECE_KINDS: Final = ("tmpfs-files", "disk-files", "written-files", "processes", "workers", "pipes", "sockets")
-"""Kinds of load whose amount is a number of pieces."""
+PIECE_KINDS: Final[Mapping[str, str]] = {
+    "tmpfs-files": "empty files in tmpfs",
+    "disk-files": "empty files of a disk file system, whose inodes can be given up",
+    "written-files": "files of a disk file system with a page of data each",
+    "processes": "small processes that sleep",
+    "workers": "the same as children of one: where one is killed, all end",
+    "pipes": "pipes with 64 KiB each in them",
+    "sockets": "pairs of unix sockets",
+}
+"""Kinds of load whose amount is a number of pieces: what a piece is."""
 
 KERNEL_KINDS: Final = ("page-tables", "pinned", "kernel")
-"""Those of them that are kernel memory, or lie where the kernel's memory does."""
+"""What the kernel memory of a generated load may be."""
 
 KINDS: Final = (*BYTE_KINDS, *PIECE_KINDS)
 
