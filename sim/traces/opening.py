@@ -54,10 +54,8 @@ def open_trace(path: Path, columns: Mapping[str, Any]) -> Trace:
         trace = _opened(path, mapping, faults)
         if content.signature(path) != before:
             faults.refuse("was written while it was read: try again")
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError):
-            faults.refuse(f"cannot be read: {error.strerror or error}")
-        raise
+    except OSError as error:
+        faults.refuse(f"cannot be read: {error.strerror or error}")
     if trusted and trace.in_memory:
         _kept[kept] = trace
         while len(_kept) > _KEPT:

@@ -11,6 +11,7 @@ from policies.fixed import OnlineMovable
 from sim.engine import simulate
 from sim.kernel.guest_link import GuestSpec
 from sim.machine.spec import MachineSpec, NodeSpec
+from sim.plugins.lookup import WORKLOAD, listing
 from sim.record.recorder import EventKind
 from sim.streams import Streams
 from sim.units import GIB, MIB
@@ -53,8 +54,8 @@ def run(controller: Controller, seed: int) -> RunResult:
 
 
 def test_every_controller_is_here() -> None:
-    shipped = {kind for kind in Controller.__subclasses__() if kind.__module__.startswith("workloads.")}
-    assert {type(controller) for controller in CONTROLLERS} == shipped
+    shipped = [each.plugin.cls for each in listing(WORKLOAD) if each.plugin is not None]
+    assert {type(each) for each in CONTROLLERS} == {cls for cls in shipped if issubclass(cls, Controller)}
 
 
 @pytest.mark.parametrize("controller", CONTROLLERS, ids=range(len(CONTROLLERS)))
