@@ -18,7 +18,6 @@ from workloads.parts.controllers.need import (
     Low,
     LowShare,
     Order,
-    Period,
     Retry,
     Signal,
     Spare,
@@ -27,7 +26,7 @@ from workloads.parts.controllers.need import (
     need_of,
 )
 from workloads.parts.controllers.whole_devices import WholeDevices
-from workloads.parts.parameters import NODE, PAGES, PLACE, OwnEnd, Start
+from workloads.parts.parameters import NODE, PAGES, PLACE, OwnEnd, Period, Start
 
 if TYPE_CHECKING:
     from sim.devices.specs import DimmSpec

@@ -15,10 +15,10 @@ from sim.pages import SMALLEST_PAGE
 from sim.plugins.parameter_types import Number, Seconds, Size, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, format_size, seconds_to_us
-from workloads.parts.parameters import NODE, PAGES, PLACE, DeviceBlock, check_multiples, check_slots
+from workloads.parts.parameters import NODE, PAGES, PLACE, DeviceBlock, Speed, check_multiples, check_slots
 from workloads.parts.plan import follow
 from workloads.parts.traces.columns import TraceColumns, opened
-from workloads.parts.traces.playing import End, Playing, Scale, Series, Speed, Start, Tail, TracedWorkload, TracePath
+from workloads.parts.traces.playing import End, Playing, Scale, Series, Start, Tail, TracedWorkload, TracePath
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence

@@ -19,7 +19,6 @@ from workloads.parts.controllers.need import (
     Low,
     LowShare,
     Order,
-    Period,
     Retry,
     Signal,
     Spare,
@@ -28,7 +27,7 @@ from workloads.parts.controllers.need import (
     need_of,
 )
 from workloads.parts.controllers.whole_devices import WholeDevices
-from workloads.parts.parameters import NODES, PLACE, SIZES, OwnEnd, Start
+from workloads.parts.parameters import NODES, PLACE, SIZES, OwnEnd, Period, Start
 
 if TYPE_CHECKING:
     from sim.devices.specs import DaxSpec

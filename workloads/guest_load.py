@@ -25,7 +25,7 @@ from workloads.parts.demand import (
 )
 from workloads.parts.draws import even_waits
 from workloads.parts.mixes import MIXES, parts_of
-from workloads.parts.parameters import NODES, Duration, check_tick
+from workloads.parts.parameters import NODES, Duration, Tick, check_tick
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -93,7 +93,7 @@ class GuestLoad(Workload):
             int, Whole(0, DROP_CACHE | DROP_SLAB), "what is written to drop_caches: 1, 2 or 3; 0 stands for nothing"
         ] = 0,
         drop_every: Annotated[float, Seconds(), "how often that is written"] = 0.5,
-        tick: Annotated[float, Seconds(), "the steps of time in which memory is taken"] = 0.1,
+        tick: Tick = 0.1,
         duration: Duration = 3600.0,
         load: Annotated[str, Name(), "program n is called this and n; begins the names of the streams"] = "load",
     ) -> None:

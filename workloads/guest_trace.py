@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from sim.plugins.parameter_types import Flag, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
 from sim.units import seconds_to_us
-from workloads.parts.parameters import NODES
+from workloads.parts.parameters import NODES, Speed, Tick
 from workloads.parts.traces.columns import TraceColumns, opened
 from workloads.parts.traces.kernel_relations import NO_RELATION, RELATIONS, Curve
-from workloads.parts.traces.playing import End, Playing, Scale, Series, Speed, Start, Tail, TracedWorkload, TracePath
+from workloads.parts.traces.playing import End, Playing, Scale, Series, Start, Tail, TracedWorkload, TracePath
 from workloads.parts.traces.programs import Programs, Restarts
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class GuestTrace(TracedWorkload):
         speed: Speed = 1.0,
         start: Start = 0.0,
         end: End = 0.0,
-        tick: Annotated[float, Seconds(), "the steps of time in which memory is taken"] = 0.1,
+        tick: Tick = 0.1,
         tail: Tail = 60.0,
     ) -> None:
         if check.good("restart", "restart_most") and restart_most < restart:

@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
 
-from sim.plugins.parameter_types import Number, Seconds, Size
+from sim.plugins.parameter_types import Number, Size
 from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, format_size
 from workloads.parts.controllers.controller import Beat, Controller, SizedDevice, sized
@@ -17,6 +17,7 @@ from workloads.parts.parameters import (
     Device,
     Node,
     OwnEnd,
+    Period,
     Region,
     Start,
     check_larger,
@@ -69,7 +70,7 @@ class HyperAlloc(Controller):
         columns: ObservedColumns = None,
         series: ObservedSeries = None,
         start: Start = 0.0,
-        period: Annotated[float, Seconds(), "time between looks"] = 1.0,
+        period: Period = 1.0,
         duration: OwnEnd = 0.0,
         device: Device = "vmem0",
     ) -> None:

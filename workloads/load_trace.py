@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from sim.faults import shown
-from sim.plugins.parameter_types import FilePath, Number, Seconds, Size, Word
+from sim.plugins.parameter_types import FilePath, Seconds, Size, Word
 from sim.plugins.parameters import Checker, checked
 from sim.plugins.values import SECONDS_LIMIT
 from sim.units import MICROSECONDS, parse_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import BYTE_KINDS, KINDS, GuestProcess, drive, write_drop_caches
 from workloads.parts.mixes import MIXES, parts_of
-from workloads.parts.parameters import LONGEST_US
+from workloads.parts.parameters import LONGEST_US, Speed, Tick
 from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class LoadTrace(Workload):
         rate: Annotated[
             int, Size(zero=True, unit="bytes/s"), "how fast a load takes what it wants; 0 stands for at once"
         ] = 0,
-        speed: Annotated[float, Number(1e-6, 1e6), "times as fast as recorded"] = 1.0,
-        tick: Annotated[float, Seconds(), "the steps of time in which memory is taken"] = 0.1,
+        speed: Speed = 1.0,
+        tick: Tick = 0.1,
         tail: Annotated[float, Seconds(), "simulated time after the last row"] = 60.0,
     ) -> None:
         check.done()

@@ -10,7 +10,7 @@ from sim.faults import shown
 from sim.pages import SMALLEST_PAGE
 from sim.plugins.parameter_addresses import Address
 from sim.plugins.parameter_lists import ListOf
-from sim.plugins.parameter_types import Name, Seconds, Size, Whole
+from sim.plugins.parameter_types import Name, Number, Seconds, Size, Whole
 from sim.plugins.values import SECONDS_LIMIT
 from sim.units import MIB, MICROSECONDS, MOST_NODES, TIB, format_size, seconds_to_us
 
@@ -40,6 +40,9 @@ Region = Annotated[int, Size(zero=True), "size of the device's address region; 0
 Device = Annotated[str, Name(), "what the device is called"]
 Node = Annotated[int, NODE, "NUMA node"]
 Start = Annotated[float, Seconds(zero=True), "time of the first look at the guest"]
+Period = Annotated[float, Seconds(), "time between looks"]
+Tick = Annotated[float, Seconds(), "the steps of time in which memory is taken"]
+Speed = Annotated[float, Number(1e-6, 1e6), "times as fast as recorded"]
 OwnEnd = Annotated[float, Seconds(zero=True), "simulated time; 0 stands for as long as what it runs together with"]
 
 

@@ -23,7 +23,6 @@ SpareShare = Annotated[
 ]
 Signal = Annotated[str, Word(SIGNALS), "what is looked at: MemAvailable, or MemFree of watch_nodes"]
 WatchNodes = Annotated[Sequence[int] | None, NODES, "signal free: nodes whose memory counts; by default all"]
-Period = Annotated[float, Seconds(), "time between looks"]
 AtOnce = Annotated[int, Whole(1, 256), "most that are plugged at a look"]
 Idle = Annotated[float, Seconds(zero=True), "one is asked back when there has been an idle one for so long"]
 Hold = Annotated[float, Seconds(zero=True), "none is asked back sooner than this after its plug"]

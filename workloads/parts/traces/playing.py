@@ -28,7 +28,6 @@ Series = Annotated[
     " without it the k-th of the trace",
 ]
 Scale = Annotated[float, Number(1e-6, 1e6), "how much of the recorded amounts is played: 2 is twice as much"]
-Speed = Annotated[float, Number(1e-6, 1e6), "times as fast as recorded"]
 Start = Annotated[float, Seconds(zero=True), "from when it is played, in recorded time since a series' first sample"]
 End = Annotated[float, Seconds(zero=True), "until when, likewise; 0 stands for the last sample"]
 Tail = Annotated[float, Seconds(), "simulated time after the last sample"]
