@@ -39,12 +39,12 @@ _KERNEL_PARTS: Final = ("slab_unreclaimable", "kernel_stacks", "page_tables")
 class GuestTrace(TracedWorkload):
     """Uses in the guest what a trace says: user memory, page cache, and the kernel's slab, page tables and stacks.
 
-    What the trace tells is used as told. Where it tells no kernel memory, or only some kinds of it, the others follow
-    from the programs' memory by the relation ``kernel``. The kernel that has booted uses some memory already: of each
-    kind as much as the guest reports at the start is taken off. So is, with ``includes_system``, all that the guest
-    uses then and the kernel memory that is asked for beside, from user memory; it is for traces of all memory that a
-    machine used. Where page tables are told, or follow, the guest model gives anonymous memory none of its own; where
-    reclaimable slab is told, page cache no index nodes.
+    What the trace tells is used as told. Where a series tells no kernel memory, or only some kinds of it, the others
+    follow from the programs' memory by the relation ``kernel``. The kernel that has booted uses some memory already: of
+    each kind as much as the guest reports at the start is taken off. So is, with ``includes_system``, all that the
+    guest uses then and the kernel memory that is asked for beside, from user memory; it is for traces of all memory
+    that a machine used. Where page tables are told, or follow, the guest model gives anonymous memory none of its own;
+    where reclaimable slab is told, page cache no index nodes.
 
     User memory is that of ``programs`` alike, on ``nodes`` in turn; the rest is on the first of the nodes. Page tables,
     stacks and what follows by a relation beyond the system's own are the programs'. Growth of user memory is taken at
@@ -106,9 +106,7 @@ class GuestTrace(TracedWorkload):
         if "kernel" in told and parts:
             check.fault("columns", f"tell the kernel's memory as one figure (kernel), and {', '.join(parts)} beside it")
         check.done()
-        self._told = told
-        curves = RELATIONS[kernel].curves if kernel != NO_RELATION and "kernel" not in told else {}
-        self._curves = {quantity: curve for quantity, curve in curves.items() if quantity not in told}
+        self._relation = RELATIONS[kernel].curves if kernel != NO_RELATION else {}
         self._whole_machine = includes_system
         self._nodes = [nodes[number % len(nodes)] for number in range(programs)]
         self._rate = max(1, rate // programs) if rate else 0
@@ -132,8 +130,11 @@ class GuestTrace(TracedWorkload):
         if boot is None:
             return
         env, end_us, moments = host.env, self.end_us, self.moments()
-        shares = _Shares(boot, self._told, self._curves, whole_machine=self._whole_machine)
-        tables_apart = {"page_tables", "kernel"}.intersection((*self._told, *self._curves))
+        told = self._trace.told(self._series)  # a recorded machine may lack what others of the trace have
+        curves = {quantity: curve for quantity, curve in self._relation.items() if quantity not in told}
+        curves = {} if "kernel" in told else curves
+        shares = _Shares(boot, told, curves, whole_machine=self._whole_machine)
+        tables_apart = {"page_tables", "kernel"}.intersection((*told, *curves))
         self._programs = programs = Programs(
             host,
             "anonymous-only" if tables_apart else "anonymous",

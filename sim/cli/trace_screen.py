@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from sim.cli.layout import Column, Row, table_lines
 from sim.cli.plan_screen import size
+from sim.faults import shown
 from sim.traces.summary import CHANGE_SHARES, SHARES
 
 if TYPE_CHECKING:
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from sim.traces.distribution import Distribution
     from sim.traces.summary import Summary
 
+_MOST_NAMED: Final = 3
+"""Series without a value that are named."""
+
 
 def print_summary(console: Console, summary: Summary, file: str) -> None:
     """Print ``summary`` of ``file``: a paragraph on series and times, and a table of quantities."""
     console.print(Text(file, style="bold"), soft_wrap=False)
-    for sentence in _about(summary):
-        console.print(sentence, soft_wrap=False)
+    for sentence in (*_about(summary), *_untold(summary)):
+        console.print(Text(sentence), soft_wrap=False)
     console.print()
     columns = list(_columns(summary))
     rows = [Row(name, Text(name)) for name in summary.quantities]
@@ -51,6 +55,17 @@ def _about(summary: Summary) -> Iterator[str]:
         yield f"{gaps} of more than two median steps of a series, the longest {_time(summary.longest_gap_s)}"
     else:
         yield "no gap of more than two median steps of a series"
+
+
+def _untold(summary: Summary) -> Iterator[str]:
+    """Yield which quantities some series tell and others do not, as machines of other kernels do not."""
+    for name, quantity in summary.quantities.items():
+        without = quantity.untold
+        if len(without) == summary.series:
+            yield f"no {name} in any sample"
+        elif without:
+            names = ", ".join(map(shown, without[:_MOST_NAMED])) + (", ..." if len(without) > _MOST_NAMED else "")
+            yield f"no {name} in {len(without):,} series: {names}"
 
 
 def _columns(summary: Summary) -> Iterator[Column]:

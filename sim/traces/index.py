@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sim.traces.mapping import Columns
     from sim.traces.splitting import Splitter
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _ABANDONED_S: Final = 86_400.0
 _SERIES: Final = "series.json"
 _UNFINISHED: Final = "unfinished-"
@@ -45,7 +45,8 @@ def read_index(folder: Path) -> StoredTrace | None:
     try:
         about = json.loads((folder / _SERIES).read_bytes())
         spans = np.array(about["first_us"], np.int64), np.array(about["last_us"], np.int64)
-        return StoredTrace(about["names"], about["quantities"], read_runs(folder), spans)
+        told = np.array(about["told"], np.bool_)
+        return StoredTrace(about["names"], about["quantities"], read_runs(folder), spans, told)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):  # damaged: made again
@@ -80,6 +81,7 @@ def finish(split: Splitter, folder: Path | None, names: Sequence[str], quantitie
         "quantities": list(quantities),
         "first_us": split.first_us.tolist(),
         "last_us": split.last_us.tolist(),
+        "told": split.told.tolist(),
     }
     (aside / _SERIES).write_text(json.dumps(about), "utf-8")
     if folder is None or aside.parent != folder.parent:

@@ -16,7 +16,7 @@ from sim.traces.mapping import read_columns
 from sim.traces.parquet import MAGIC, read_parquet
 from sim.traces.prometheus import read_prometheus
 from sim.traces.samples import QUANTITIES
-from sim.traces.source import chunks, start_of, unix_lines
+from sim.traces.source import BYTE_ORDER_MARK, chunks, start_of, unix_lines, without_mark
 from sim.traces.splitting import Splitter
 from sim.traces.stored import StoredTrace
 from sim.traces.told import TraceFaults
@@ -81,8 +81,8 @@ def _readers(path: Path, columns: Columns, faults: TraceFaults) -> Iterator[Call
     if start.startswith(MAGIC):
         yield lambda series: read_parquet(path, columns, series, faults)
         yield lambda series: read_parquet(path, columns, series, faults, exactly=True)
-    elif start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-        yield lambda series: read_prometheus(chunks(path, faults), columns, series, faults)
+    elif start.removeprefix(BYTE_ORDER_MARK).lstrip(b" \t\r\n")[:1] in (b"{", b"["):
+        yield lambda series: read_prometheus(without_mark(chunks(path, faults)), columns, series, faults)
     else:
         yield lambda series: read_fast(unix_lines(chunks(path, faults)), columns, series, faults)
         yield lambda series: read_exactly(unix_lines(chunks(path, faults)), columns, series, faults)
@@ -99,7 +99,9 @@ def _split(
             split.add(batch)
         runs = split.done()
         if split.folder is None:
-            return StoredTrace(series.names, quantities, runs, (split.first_us, split.last_us), in_memory=True)
+            return StoredTrace(
+                series.names, quantities, runs, (split.first_us, split.last_us), split.told, in_memory=True
+            )
         finished = index.finish(split, folder, series.names, quantities)
     except OSError as error:  # what goes wrong in reading the file, its readers tell
         split.discard()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from sim.faults import shown
 from sim.traces import texts
 from sim.traces.arrays import NotPlainError, Plain
@@ -12,7 +14,7 @@ from sim.traces.csv_exact import RowReader
 from sim.traces.layout import lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from sim.traces.batches import Batch, SeriesNames
@@ -33,13 +35,14 @@ def read_parquet(
 
     try:
         with parquet.ParquetFile(str(path), pre_buffer=False, buffer_size=1 << 20) as file:
-            schema = file.schema_arrow
-            layout = lay_out(schema.names, columns, faults, "the schema")
-            _check_types(layout, schema.types, columns, faults)
+            kinds = dict(_leaves(file.schema_arrow))
+            names = list(kinds)
+            layout = lay_out(names, columns, faults, "the schema")
+            _check_types(layout, list(kinds.values()), columns, faults)
             if not file.metadata.num_rows:
                 faults.refuse("holds no rows")
             used = sorted({layout.time, *layout.series, *layout.amounts})
-            blocks = file.iter_batches(_ROWS, columns=[schema.names[each] for each in used])
+            blocks = file.iter_batches(_ROWS, columns=[names[each] for each in used])
             if exactly:
                 yield from _exactly(blocks, layout, columns, series, faults)
             else:
@@ -50,26 +53,58 @@ def read_parquet(
         faults.refuse(f"is a Parquet file that is damaged or cut short: {shown(' '.join(str(error).split()))[1:-1]}")
 
 
-def _check_types(layout: Layout, kinds: list[Any], columns: Columns, faults: TraceFaults) -> None:
+def _leaves(fields: Iterable[Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the columns with their types; a field of a record goes by ``record.field``."""
     from pyarrow import types
 
-    def number(kind: Any) -> bool:  # noqa: ANN401  pyarrow has no types
-        return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
+    for field in fields:
+        name = f"{within}{field.name}"
+        if types.is_struct(field.type):
+            yield from _leaves((field.type.field(number) for number in range(field.type.num_fields)), f"{name}.")
+        else:
+            yield name, field.type
+
+
+def _column(block: Any, name: str) -> Any:  # noqa: ANN401
+    """Return the column ``name`` of :func:`_leaves`."""
+    from pyarrow import compute
+
+    if name in block.schema.names:
+        return block.column(name)
+    for at in (at for at, letter in enumerate(name) if letter == "."):
+        if name[:at] in block.schema.names:
+            column = block.column(name[:at])
+            rest = name[at + 1 :]
+            while rest not in (fields := [column.type.field(n).name for n in range(column.type.num_fields)]):
+                field = next(each for each in fields if rest.startswith(f"{each}."))
+                column, rest = compute.struct_field(column, [fields.index(field)]), rest[len(field) + 1 :]
+            return compute.struct_field(column, [fields.index(rest)])
+    raise AssertionError(name)
+
+
+def _check_types(layout: Layout, kinds: list[Any], columns: Columns, faults: TraceFaults) -> None:
+    import pyarrow as pa
+    from pyarrow import types
+
+    def names(kind: Any) -> bool:  # noqa: ANN401
+        return not (types.is_nested(kind) or types.is_fixed_size_binary(kind) or isinstance(kind, pa.BaseExtensionType))
 
     def add(place: int, what: str) -> None:
         faults.add(f"column {layout.names[place]}", f"must hold {what}, but holds {shown(str(kinds[place]))[1:-1]}")
 
     kind = kinds[layout.time]
-    if not (types.is_timestamp(kind) or types.is_date(kind)):
-        if columns.form == "iso-8601" and not (types.is_string(kind) or types.is_large_string(kind)):
+    if not _is_date(kind):
+        if columns.form == "iso-8601" and not (
+            types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+        ):
             add(layout.time, "dates, as its form says")
-        elif columns.form == "number" and not number(kind):
+        elif columns.form == "number" and not _is_number(kind):
             add(layout.time, "numbers or timestamps (dates as text: form = 'iso-8601')")
     for each in layout.series:
-        if types.is_nested(kinds[each]):
+        if not names(kinds[each]):
             add(each, "names")
     for each in layout.amounts:
-        if not number(kinds[each]):
+        if not (_is_number(kinds[each]) or types.is_null(kinds[each])):
             add(each, "numbers")
     faults.done()
 
@@ -79,15 +114,13 @@ def _prepared(block: Any, place: int, layout: Layout, columns: Columns) -> Any: 
     import pyarrow as pa
     from pyarrow import compute
 
-    column = block.column(layout.names[place])
+    column = _column(block, layout.names[place])
     kind = column.type
     if place in layout.series:
-        if pa.types.is_dictionary(kind):
-            column = column.dictionary_decode()
-        return column.cast(pa.string()).dictionary_encode()
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return column.cast(pa.timestamp("us"), safe=False)
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        return _as_text(column).dictionary_encode()
+    if _is_date(kind):
+        return _microseconds(column)
+    if not (_is_number(kind) or pa.types.is_null(kind)):
         raise NotPlainError("text")
     numbers = column.cast(pa.float64(), safe=False)
     if place != layout.time:
@@ -96,6 +129,38 @@ def _prepared(block: Any, place: int, layout: Layout, columns: Columns) -> Any: 
             none = compute.or_(none, compute.equal(numbers, value))
         numbers = compute.if_else(none, pa.scalar(None, pa.float64()), numbers)
     return numbers
+
+
+def _is_number(kind: Any) -> bool:  # noqa: ANN401  pyarrow has no types
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
+
+
+def _is_date(kind: Any) -> bool:  # noqa: ANN401
+    from pyarrow import types
+
+    return bool(types.is_timestamp(kind) or types.is_date(kind) or types.is_duration(kind))
+
+
+def _microseconds(column: Any) -> Any:  # noqa: ANN401
+    """Return dates, or times since some moment, as timestamps of microseconds."""
+    import pyarrow as pa
+
+    if pa.types.is_duration(column.type):
+        column = column.cast(pa.duration("us"), safe=False).cast(pa.int64())
+    return column.cast(pa.timestamp("us"), safe=False)
+
+
+def _written(t_us: int, *, as_date: bool) -> str:
+    """Return a time of a column of dates, or of times since some moment, as one reads it."""
+    return str(np.datetime_as_string(np.datetime64(t_us, "us"), unit="auto")) if as_date else f"{t_us / 1e6:g} s"
+
+
+def _as_text(column: Any) -> Any:  # noqa: ANN401
+    import pyarrow as pa
+
+    return (column.dictionary_decode() if pa.types.is_dictionary(column.type) else column).cast(pa.string())
 
 
 def _missing_numbers(columns: Columns) -> Iterator[float]:
@@ -112,22 +177,28 @@ def _exactly(
     import pyarrow as pa
 
     def time_us(text: str) -> int:
-        return int(text) if dates else texts.time_us(text, columns)
+        return dates[text] if text in dates else texts.time_us(text, columns)
 
     reader = RowReader(columns, series, faults, time_us)
     missing = set(_missing_numbers(columns))
     row = 0
-    dates = False
+    dates: dict[str | None, int] = {}
     for block in blocks:
         cells = {}
         for place in sorted({layout.time, *layout.series, *layout.amounts}):
-            column = block.column(layout.names[place])
-            if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-                column = column.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-                dates = dates or place == layout.time
+            column = _column(block, layout.names[place])
+            if place in layout.series:
+                values = _as_text(column).to_pylist()
+            elif _is_date(column.type):
+                times = _microseconds(column).cast(pa.int64()).to_pylist()
+                as_date = not pa.types.is_duration(column.type)
+                values = [None if each is None else _written(each, as_date=as_date) for each in times]
+                dates = dict(zip(values, times, strict=True))
+            else:
+                values = column.to_pylist()
             cells[place] = [
                 "" if _is_missing(value, missing if place in layout.amounts else set()) else str(value).strip()
-                for value in column.to_pylist()
+                for value in values
             ]
         fields = [""] * len(layout.names)
         for at in range(len(block)):

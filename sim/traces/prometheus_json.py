@@ -67,6 +67,7 @@ class Answers:
         """The names of all metrics seen."""
         self._answer = 0
         self._results = 0
+        self._status: object = None  # unless it is success
         self._seen: dict[int, int] = {}
         self._labels: dict[str, str] = {}
         self._track: tuple[int, str, list[float]] | None = None
@@ -85,6 +86,8 @@ class Answers:
         except (ijson.JSONError, ValueError, OverflowError) as error:
             what = " ".join(str(error).split())
             self._faults.refuse(f"is no JSON near its byte {feed.taken:,}: {shown(what)[1:-1]}")
+        if self._status is not None:
+            self._faults.refuse(f"is no answer with results: its status is {shown(self._status)}")
         if not self._results:
             self._faults.refuse("holds no results: is it the answer of /api/v1/query_range?")
         self._faults.done()
@@ -155,9 +158,9 @@ class Answers:
     def _scalar(self, keys: list[str], value: object) -> None:
         match keys:
             case ["status"] if value != "success":
-                self._faults.add("", f"is no answer with results: its status is {shown(value)}")
+                self._status = value
             case ["error"]:
-                self._faults.add("", f"is an error of Prometheus: {shown(value)}")
+                self._faults.refuse(f"is an error of Prometheus: {shown(value)}")
             case ["data", "resultType"] if value != "matrix":
                 self._faults.refuse(
                     f"holds a {shown(value)}, not a matrix: ask /api/v1/query_range, with start, end, step"

@@ -59,3 +59,7 @@ class Trace(Protocol):
     def span_us(self, series: str) -> tuple[int, int]:
         """Return the times of the first and the last sample of ``series``."""
         ...
+
+    def told(self, series: str) -> Sequence[str]:
+        """Return the quantities of which any sample of ``series`` has a value."""
+        ...

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sim.traces.told import TraceFaults
 
 CHUNK: Final = 1 << 20
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _NOT_READ: Final = (
@@ -88,6 +89,12 @@ def _unzstd(file: io.BufferedReader, faults: TraceFaults) -> Iterator[bytes]:
                 yield data
     except (OSError, pa.ArrowException) as error:
         faults.refuse(f"is a zstd file that is damaged or cut short: {error}")
+
+
+def without_mark(content: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield ``content`` without the byte order mark that programs of Windows put before text in UTF-8."""
+    yield next(content, b"").removeprefix(BYTE_ORDER_MARK)
+    yield from content
 
 
 def unix_lines(content: Iterator[bytes]) -> Iterator[bytes]:

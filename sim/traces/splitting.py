@@ -115,6 +115,8 @@ class Splitter:
         """The time of each series' first sample."""
         self.last_us = np.zeros(0, np.int64)
         """The time of each series' last sample."""
+        self.told = np.zeros((0, len(self._quantities)), np.bool_)
+        """Of each series (rows), which quantities (columns) have a value in any sample."""
 
     @property
     def folder(self) -> Path | None:
@@ -168,11 +170,15 @@ class Splitter:
             column.setflags(write=False)
         series, starts = np.unique(codes, return_index=True)
         starts = np.append(starts, len(codes)).astype(np.int64)
-        self._note_spans(series, starts, columns[0])
+        self._note(series, starts, columns)
         return Run(series, starts, _Held(columns))
 
-    def _note_spans(self, series: Integers, starts: Integers, t_us: Integers) -> None:
+    def _note(self, series: Integers, starts: Integers, columns: Sequence[Integers]) -> None:
+        t_us, *amounts = columns
         more = np.full(max(0, int(series[-1]) + 1 - len(self.first_us)), np.iinfo(np.int64).max)
+        self.told = np.concatenate([self.told, np.zeros((len(more), len(amounts)), np.bool_)])
+        for number, column in enumerate(amounts):
+            self.told[series, number] |= np.maximum.reduceat(column, starts[:-1]) >= 0
         self.first_us = np.concatenate([self.first_us, more])
         self.last_us = np.concatenate([self.last_us, more])
         self.first_us[series] = np.minimum(self.first_us[series], t_us[starts[:-1]])

@@ -20,7 +20,11 @@ _AT_ONCE: Final = 1 << 16
 
 
 class StoredTrace(Trace):
-    """A trace of ``names``' series, whose samples lie in ``runs`` and whose first and last times are given."""
+    """A trace of ``names``' series, whose samples lie in ``runs``.
+
+    ``spans``: the times of their first and last samples. ``told``: of each series (rows) which quantities (columns)
+    have a value.
+    """
 
     def __init__(
         self,
@@ -28,6 +32,7 @@ class StoredTrace(Trace):
         quantities: Sequence[str],
         runs: Sequence[Run],
         spans: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+        told: npt.NDArray[np.bool_],
         *,
         in_memory: bool = False,
     ) -> None:
@@ -35,6 +40,7 @@ class StoredTrace(Trace):
         self._quantities = tuple(quantities)
         self._runs = runs
         self._first_us, self._last_us = spans
+        self._told = told
         self._origin_us = int(self._first_us.min())
         self.in_memory = in_memory
 
@@ -61,6 +67,10 @@ class StoredTrace(Trace):
         """Return the times of the first and the last sample of ``series``. Raises KeyError as above."""
         code = self._code(series)
         return int(self._first_us[code]) - self._origin_us, int(self._last_us[code]) - self._origin_us
+
+    def told(self, series: str) -> Sequence[str]:
+        """Return the quantities of which any sample of ``series`` has a value. Raises KeyError as above."""
+        return [name for name, told in zip(self._quantities, self._told[self._code(series)], strict=True) if told]
 
     def _code(self, series: str) -> int:
         if series not in self._codes:

@@ -45,6 +45,8 @@ class Quantity:
     """Sizes of all changes, no change among them."""
     missing: int = 0
     """Samples without a value."""
+    untold: list[str] = field(default_factory=list)
+    """Series of which no sample has a value."""
     over_time: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros((MOMENTS, _LEVELS), np.int32))
     """How many samples lie in each of :data:`MOMENTS` parts of the span and each part of the scale of levels."""
 
@@ -107,6 +109,7 @@ class Summary:
                 name: {
                     "samples": each.levels.count,
                     "missing": each.missing,
+                    "series_without": len(each.untold),
                     "level_bytes": _quantiles(each.levels, SHARES) | {"mean": _mean(each.levels)},
                     "change_bytes": _quantiles(each.changes, CHANGE_SHARES) | {"mean": _mean(each.changes)},
                     "rises": each.rises.count,
@@ -148,6 +151,10 @@ def summarize(trace: Trace) -> Summary:
             moments = some.t_us * MOMENTS // (end + 1)
             for name, quantity in quantities.items():
                 last[name] = quantity.take(some.values[name], moments, last[name])
+        told = trace.told(series)
+        for name, quantity in quantities.items():
+            if name not in told:
+                quantity.untold.append(series)
         found, largest = own.gaps()
         gaps, longest = gaps + found, max(longest, largest)
     return Summary(

@@ -123,3 +123,17 @@ def test_workloads_are_listed_as_before() -> None:
     assert CliRunner().invoke(main, ["workloads", "list"]).output == listed.output
     assert CliRunner().invoke(main, ["workloads", "steps", "--json"]).output.startswith("[")
     assert "describe" in CliRunner().invoke(main, ["workloads", "--help"]).output
+
+
+@pytest.mark.parametrize("width", [40, 200])
+def test_which_series_do_not_tell_a_quantity_is_said(width: int) -> None:
+    rows = [f"vm{vm},{at},{1 if vm == 4 else ''},," for vm in range(5) for at in (0, 1)]
+    with open("trace.csv", "w", encoding="utf-8") as file:  # noqa: PTH123  in the test's own folder
+        file.write("\n".join(["vm,t,use,cached,", *rows]))
+
+    result = describe("trace.csv", *OPTIONS, "--page-cache", "cached", width=width)
+
+    told = " ".join(result.output.split())
+    assert "no user in 4 series: 'vm0', 'vm1', 'vm2', ... no page_cache in any sample" in told
+    assert max(map(len, result.output.splitlines())) <= max(width, 60)
+    assert json.loads(describe("trace.csv", *OPTIONS, "--json").output)["quantities"]["user"]["series_without"] == 4

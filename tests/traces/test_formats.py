@@ -93,12 +93,33 @@ def test_columns_of_parquet_may_be_of_any_type_that_holds_what_they_say(tmp_path
     }
 
 
+def test_fields_of_records_and_times_since_a_start_are_columns_of_parquet_too(tmp_path: Path) -> None:
+    when = pa.array(np.array([0, 300, 600], "timedelta64[s]"))
+    usage = pa.array([{"cpu": 1, "memory": {"used": 5, "free": None}}, None, {"cpu": 2, "memory": {"used": 7}}])
+    table = parquet_bytes({"t": when, "usage": usage, "none": pa.nulls(3)})
+    columns = {"time": "t", "user": "usage.memory.used", "page_cache": "none"}
+
+    trace = open_trace(written(tmp_path, table), columns)
+
+    assert everything(trace) == {"": [(0, 5, -1), (300_000_000, -1, -1), (600_000_000, 7, -1)]}
+    assert trace.told("") == ["user"]
+
+
+def test_dates_of_parquet_are_told_as_dates(tmp_path: Path) -> None:
+    when = np.array(["2026-11-26T16:00", "2026-11-26T15:55"], "datetime64[ns]")
+    for times, shown in ((when, "'2026-11-26T15:55'"), (when - when.min(), "'0 s'")):
+        path = written(tmp_path, parquet_bytes({"t": times, "vm": pa.array([b"a", b"a"]), "use": pa.array([1, 2])}))
+        with pytest.raises(InputError, match=f"the sample above of series 'a', but is {shown}: sort the rows"):
+            open_trace(path, USE)
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
         ({"use": pa.array(["1", "2"])}, "column use: must hold numbers, but holds string"),
         ({"t": pa.array(["1", "2"])}, "column t: must hold numbers or timestamps"),
         ({"vm": pa.array([["a"], ["b"]])}, "column vm: must hold names, but holds list<"),
+        ({"vm": pa.array([b"a", b"b"], pa.binary(1))}, "column vm: must hold names, but holds fixed_size_binary"),
         ({"use": pa.array([1, -5])}, "row 2, column use: must not be negative, but is '-5'"),
         ({"t": pa.array([5, 4])}, "row 2, column t: must not be before the sample above of series 'a'"),
         ({"t": pa.array([5, None])}, "row 2, column t: must be a number, but is empty"),
@@ -147,7 +168,11 @@ ONE = [({"vm": "a"}, [(1, "5")])]
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('{"status":"error","errorType":"bad_data","error":"parse error"}', "is an error of Prometheus: 'parse error'"),
+        (
+            '{"status":"error","errorType":"bad_data","error":"wrong"}',
+            "answer.json: is an error of Prometheus: 'wrong'",
+        ),
+        ('{"status":"error"}', "answer.json: is no answer with results: its status is 'error'"),
         ('{"status":"success","data":{"resultType":"vector","result":[]}}', "not a matrix: ask /api/v1/query_range"),
         ('{"status":"success","data":{"resultType":"matrix","result":[]}}', "holds no results"),
         ("[1,2]", "is a JSON list; wanted is the answer of /api/v1/query_range"),
@@ -172,6 +197,12 @@ def test_faults_of_prometheus_are_told(tmp_path: Path, text: str, says: str) -> 
         open_trace(written(tmp_path, text, "answer.json"), PROMETHEUS)
 
     assert says in str(caught.value)
+
+
+def test_an_answer_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    trace = open_trace(written(tmp_path, b"\xef\xbb\xbf" + prometheus_text(ONE).encode()), PROMETHEUS)
+
+    assert everything(trace) == {"a": [(0, 5 * MIB)]}
 
 
 def test_a_mapping_for_files_with_rows_does_not_do_for_prometheus(tmp_path: Path) -> None:

@@ -52,6 +52,21 @@ def indexes() -> list[str]:
     return sorted(path.name for path in content.cache_folder().iterdir() if path.name != "hashes")
 
 
+def test_which_series_tells_what_is_known_from_the_index_too(tmp_path: Path) -> None:
+    rows = [(f"vm{at % 3}", at, "" if at % 3 == 1 else at, 1 if at == 150 else "") for at in range(200)]
+    text = "\n".join(["vm,t,use,cached", *(",".join(map(str, row)) for row in rows)])
+    path = written(tmp_path, text)
+    columns = USE | {"page_cache": "cached"}
+
+    for _ in ("made", "found"):
+        trace = open_trace(path, columns)
+        assert {name: trace.told(name) for name in trace.series} == {
+            "vm0": ["user", "page_cache"],
+            "vm1": [],
+            "vm2": ["user"],
+        }
+
+
 def test_a_file_is_split_once_wherever_it_lies(tmp_path: Path, reads: list[str]) -> None:
     first, second = written(tmp_path, csv_text(ROWS), "a.csv"), written(tmp_path, csv_text(ROWS), "b.csv")
 

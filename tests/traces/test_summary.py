@@ -68,6 +68,7 @@ def test_a_trace_worked_out_by_hand(tmp_path: Path) -> None:
             "user": {
                 "samples": 5,
                 "missing": 1,
+                "series_without": 0,
                 "level_bytes": {
                     "least": MIB,
                     "5 %": MIB,

@@ -197,6 +197,22 @@ def test_a_relation_takes_only_what_is_not_told_and_not_there_already(tmp_path: 
     }
 
 
+def test_what_one_machine_of_a_trace_does_not_tell_follows_though_another_tells_it(tmp_path: Path) -> None:
+    columns = {**USER, "series": "vm", "page_tables": {"column": "tables", "unit": MIB}}
+    path = written(tmp_path, "vm,t,user,tables\nnew,0,1024,50\nold,0,1024,\nold,60,2048,\n")
+    trace = GuestTrace(path=path, columns=columns, kernel="memory-alone")
+    boot = GuestReport(0, 0, 0, 0)
+
+    hosts = [ran(trace.for_replication(number), boot=boot) for number in (0, 1)]  # type: ignore[arg-type]
+
+    tables = [{(at, load): mib for at, load, kind, mib in asked(host) if kind == "page-tables"} for host in hosts]
+    assert tables[0] == {(0, "program0-page-tables"): 50}
+    assert tables[1] == pytest.approx(
+        {(0, "program0-page-tables"): 2.015, (60, "program0-page-tables"): 4.03}, abs=0.01
+    )
+    assert ("system-kernel", 21.4) in [(load, round(mib, 1)) for _, load, _, mib in asked(hosts[1])]
+
+
 def test_memory_of_a_whole_machine_is_shared_out_without_counting_twice(tmp_path: Path) -> None:
     path = written(tmp_path, "t,user\n0,2000\n60,50\n")
     # 80 MiB are used at boot: total less free less cached. The rest holds the programs and what follows from them.
@@ -327,6 +343,9 @@ class Endless:
 
     def span_us(self, series: str) -> tuple[int, int]:
         return 0, 99_999 * SECOND
+
+    def told(self, series: str) -> tuple[str, ...]:
+        return self.quantities
 
 
 def test_no_more_is_read_than_is_about_to_be_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
