@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.guest.loads import LoadKind
-from sim.guest.report import GuestReport
+from sim.guest.report import GuestReport, Pressure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,11 @@ class _Parts(NamedTuple):
     def of(self, amount: float) -> tuple[int, ...]:
         """Return the whole pages that each part is of ``amount``."""
         return tuple(int(part * amount) for part in self)
+
+    @property
+    def some(self) -> tuple[tuple[int, float], ...]:
+        """The parts that are not 0, with their places."""
+        return tuple((place, part) for place, part in enumerate(self) if part)
 
 
 _TABLES: Final = _Parts(page_tables=1.0)
@@ -68,7 +73,7 @@ _SINCE_6_12: Final[Mapping[LoadKind, _Parts]] = {
     LoadKind.PROCESSES: _PROCESS_6_12,
     LoadKind.WORKERS: _PROCESS_6_12,
 }
-_QUEUED: Final = _Parts(slab_unreclaimable=0.157)
+_QUEUED: Final = _Parts(slab_unreclaimable=0.157).some
 """Data queued on sockets: of 152 KiB for 128 KiB 24 are slab, and the others pages without a name."""
 _IN_MEMORY_FILES: Final = frozenset({LoadKind.TMPFS_DATA, LoadKind.TMPFS_FILES})
 
@@ -81,6 +86,18 @@ _IDLE: Final[Mapping[str, _Parts]] = {
 which the largest differs by 10 % in page tables and by 2 % in all else. The cache is the initial root file system."""
 
 
+_NONE: Final = 0, 0
+
+
+class Seen(NamedTuple):
+    """What an agent sees, in pages: ``counts`` are those of :class:`_Parts`, ``nodes`` (total, free) by number."""
+
+    available: int
+    free_huge: int
+    counts: tuple[int, ...]
+    nodes: tuple[tuple[int, int], ...]
+
+
 class Figures:
     """Reads zones and loads, and changes neither."""
 
@@ -89,32 +106,98 @@ class Figures:
         self._loads = loads
         self._meminfo = meminfo
         self._parameters = parameters
-        self._by_kind = _BY_KIND if parameters.series == "6.1" else _SINCE_6_12
+        by_kind = _BY_KIND if parameters.series == "6.1" else _SINCE_6_12
+        self._by_kind = {kind: parts.some for kind, parts in by_kind.items()}
         idle = _IDLE[parameters.series]
         if parameters.system_cache_bytes:
             idle = idle._replace(cached=parameters.system_cache_bytes)
         self._idle = idle
+        self._reserved = -1
+        self._idle_counts: tuple[int, ...] = ()
+        """What an idle guest in which so much is reserved has of each."""
+        self._known: list[object] = []
+        self._seen = self._reported = Seen(0, 0, (), ())
+        """As of the state that is known, and of the last report."""
+        self._report: GuestReport | None = None
 
-    def report(self) -> GuestReport:
-        """Return what an agent in the guest would report now, without pressure."""
+    def report(self, pressure: Pressure = Pressure()) -> GuestReport:  # noqa: B008  frozen
+        """Return what an agent in the guest would report now, of the ``pressure`` that it has."""
+        seen, last = self.seen(), self._report
+        if last is not None and seen is self._reported and pressure == last.pressure:
+            return last
+        size = self._parameters.geometry.size
+        available, free_huge, counts, nodes = seen
+        by_node = tuple((total * size, free * size) for total, free in nodes)
+        cached, anonymous, slab_reclaimable, slab_unreclaimable, page_tables, kernel_stacks = counts
+        self._reported = seen
+        self._report = GuestReport(
+            total=sum(total for total, _ in by_node),
+            free=sum(free for _, free in by_node),
+            available=available * size,
+            cached=cached * size,
+            anonymous=anonymous * size,
+            slab_reclaimable=slab_reclaimable * size,
+            slab_unreclaimable=slab_unreclaimable * size,
+            page_tables=page_tables * size,
+            kernel_stacks=kernel_stacks * size,
+            free_huge=free_huge * size,
+            pressure=pressure,
+            nodes=by_node,
+        )
+        return self._report
+
+    def seen(self) -> Seen:
+        """Return the pages of which :meth:`report` tells the bytes: for whoever has to know only whether they change.
+
+        The same object for as long as nothing has changed that they follow from. Asked for several times for every
+        change of a guest that somebody watches, and at each of a driver's attempts that change nothing.
+        """
+        state = self._state()
+        if state != self._known:
+            self._known, self._seen = state, self._count()
+        return self._seen
+
+    def _state(self) -> list[object]:
+        """Return all that :meth:`_count` reads and that may change."""
+        self._zones.refresh_watermarks()
+        state: list[object] = []
+        for zone in self._zones.by_key.values():
+            pageblocks = zone.pageblocks
+            state += (
+                zone.managed, zone.free, zone.cache, zone.slab, zone.pcp, zone.pcp_loads, zone.reserved, zone.low,
+                zone.high, zone.reserve_user, zone.chunks.small,
+            )  # fmt: skip
+            if pageblocks is not None:
+                state += (pageblocks.nr_held, pageblocks.pages)
+        for load in self._loads.by_name.values():
+            state += (
+                load.kind, load.units, load.user_pages(), sum(load.kernel.values()), sum(load.slab.values()),
+                sum(load.orphans.values()),
+            )  # fmt: skip
+        return state
+
+    def _count(self) -> Seen:
         parameters = self._parameters
         available = self._meminfo.available()  # first: watermarks are as they should be from then on
         share, size = parameters.pcp_adaptive_share, parameters.geometry.size
-        nodes: dict[int, tuple[int, int]] = {}
         fragment = parameters.fragment_bytes // size
+        nodes: dict[int, tuple[int, int]] = {}
         reserved = free_huge = 0
         for zone in self._zones.by_key.values():
-            total, free = nodes.get(zone.node, (0, 0))
+            node = zone.node
+            total, free = nodes.get(node, _NONE)
             listed = zone.listed_pcp(share)
-            nodes[zone.node] = total + zone.managed, free + zone.free - listed
+            nodes[node] = total + zone.managed, free + zone.free - listed
             free_huge += zone.free_huge(listed, fragment)
             reserved += zone.reserved
-        idle = sum(self._idle)
-        # A smaller guest than those that were recorded uses less of everything.
-        counts = list(self._idle.of(min(1 / size, reserved / idle)))
+        if reserved != self._reserved:
+            # A smaller guest than those that were recorded uses less of everything.
+            self._reserved, self._idle_counts = reserved, self._idle.of(min(1 / size, reserved / sum(self._idle)))
+        counts = list(self._idle_counts)
         for load in self._loads.by_name.values():
-            user, kind = load.user_pages(), load.kind
-            counts[0 if load.cached or kind in _IN_MEMORY_FILES else 1] += user
+            kind = load.kind
+            if load.user:
+                counts[0 if load.cached or kind in _IN_MEMORY_FILES else 1] += load.user_pages()
             kernel = load.kernel_pages()
             if kind is LoadKind.SOCKETS:
                 pairs = int(load.units * parameters.socket_bytes / size)
@@ -122,26 +205,11 @@ class Figures:
                 kernel = min(kernel, pairs)
             if kernel:
                 _add(counts, self._by_kind[kind], kernel)
-        each = (nodes.get(node, (0, 0)) for node in range(max(nodes, default=-1) + 1))
-        by_node = tuple((total * size, free * size) for total, free in each)
-        parts = [count * size for count in counts]
-        cached, anonymous, slab_reclaimable, slab_unreclaimable, page_tables, kernel_stacks = parts
-        return GuestReport(
-            total=sum(total for total, _ in by_node),
-            free=sum(free for _, free in by_node),
-            available=available * size,
-            cached=cached,
-            anonymous=anonymous,
-            slab_reclaimable=slab_reclaimable,
-            slab_unreclaimable=slab_unreclaimable,
-            page_tables=page_tables,
-            kernel_stacks=kernel_stacks,
-            free_huge=free_huge * size,
-            nodes=by_node,
-        )
+        each = tuple(nodes.get(node, _NONE) for node in range(max(nodes, default=-1) + 1))
+        return Seen(available, free_huge, tuple(counts), each)
 
 
-def _add(counts: list[int], parts: _Parts, pages: int) -> None:
+def _add(counts: list[int], parts: tuple[tuple[int, float], ...], pages: int) -> None:
     """Count ``pages`` of a load by their ``parts``."""
-    for number, part in enumerate(parts.of(pages)):
-        counts[number] += part
+    for place, part in parts:
+        counts[place] += int(part * pages)

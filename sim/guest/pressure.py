@@ -29,6 +29,9 @@ _MOST_NOTES: Final = 1 << 15
 """Notes that wait for a look; more are worked out at once."""
 
 
+_NOTHING: Final = (0, 0, 0)
+
+
 class Averages:
     """The three running averages of a share of time, in 2,048ths of a percent (``calc_avgs``).
 
@@ -38,7 +41,7 @@ class Averages:
     __slots__ = ("_idle", "_loads")
 
     def __init__(self) -> None:
-        self._loads: tuple[int, ...] = (0, 0, 0)
+        self._loads: tuple[int, ...] = _NOTHING
         self._idle = 0
 
     def idle(self, periods: int) -> None:
@@ -65,6 +68,8 @@ class Averages:
 
     def shown(self) -> tuple[float, ...]:
         """Return them in percent, with the two decimals that ``/proc/pressure/memory`` shows."""
+        if self._loads == _NOTHING:
+            return _NOTHING
         return tuple(round((load >> _SHIFT) + ((load & _ONE - 1) * 100 >> _SHIFT) / 100, 2) for load in self._decayed())
 
     def _decayed(self) -> tuple[int, ...]:

@@ -282,12 +282,12 @@ class GuestLink(CoreListener):
         self._catch_up()
         if self.died:
             return None
-        return replace(self.model.figures.report(), pressure=self.model.stalls.pressure())
+        return self.model.figures.report(self.model.stalls.pressure())
 
     def seen(self) -> object:
         """Return all of what is reported, but of pressure only how often it has risen."""
         self._catch_up()
-        return None if self.died else (self.model.figures.report(), self.model.stalls.rises())
+        return None if self.died else (self.model.figures.seen(), self.model.stalls.rises())
 
     def changes_by_itself(self) -> int | None:
         """Return the next microsecond at which figures change with nobody doing anything; None where none does."""
