@@ -154,11 +154,11 @@ class Figures:
         """
         state = self._state()
         if state != self._known:
-            self._known, self._seen = state, self._count()
+            self._known, self._seen = state, self.counted()
         return self._seen
 
     def _state(self) -> list[object]:
-        """Return all that :meth:`_count` reads and that may change."""
+        """Return all that :meth:`counted` reads and that may change."""
         self._zones.refresh_watermarks()
         state: list[object] = []
         for zone in self._zones.by_key.values():
@@ -176,7 +176,8 @@ class Figures:
             )  # fmt: skip
         return state
 
-    def _count(self) -> Seen:
+    def counted(self) -> Seen:
+        """Return what :meth:`seen` returns, counted anew whatever is known."""
         parameters = self._parameters
         available = self._meminfo.available()  # first: watermarks are as they should be from then on
         share, size = parameters.pcp_adaptive_share, parameters.geometry.size

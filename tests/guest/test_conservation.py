@@ -60,8 +60,12 @@ def cma_free(zone: GuestZone) -> int:
 
 
 def check_report(model: GuestModel) -> None:
-    """What a guest reports adds up: everything with a name, and what is free, is there only once."""
+    """What a guest reports adds up: everything with a name, and what is free, is there only once.
+
+    What is remembered of an earlier look is what there is.
+    """
     report = model.figures.report()
+    assert model.figures.seen() == model.figures.counted()
     assert report.total == sum(z.managed for z in model.zones.values()) * 4096
     assert (report.total, report.free) == tuple(map(sum, zip(*report.nodes, strict=True)))
     assert [total >= free >= 0 for total, free in report.nodes] == [True] * len(report.nodes)
