@@ -92,7 +92,7 @@ class CxlCards(Controller):
         idle: Idle = 0.0,
         hold: Hold = 0.0,
         order: Order = "newest",
-        retry: Retry = 3.0,
+        retry: Retry = 5.0,
         again: Again = 5.0,
         again_most: AgainMost = 1000.0,
         address: Annotated[

@@ -45,7 +45,7 @@ class DimmController(Controller):
     again.
 
     The defaults are those of NeonVM's autoscaler (neondatabase/autoscaling, config_map.yaml of 2025-09-23): it looks
-    every 5 s, memory is short above 0.75 used, what failed is tried again after 3 s and what was denied after 5 s. How
+    every 5 s, memory is short above 0.75 used, what the host or the guest refused is asked for again after 5 s. How
     it went about DIMM slots until it had virtio-mem: one at a time, the newest asked back first, and where it refuses
     the one before (neonvm/controllers, QmpUnplugMemory); waits up to 1,000 s are those of its work queue.
 
@@ -76,7 +76,7 @@ class DimmController(Controller):
         idle: Idle = 0.0,
         hold: Hold = 0.0,
         order: Order = "newest",
-        retry: Retry = 3.0,
+        retry: Retry = 5.0,
         again: Again = 5.0,
         again_most: AgainMost = 1000.0,
         address: Annotated[
