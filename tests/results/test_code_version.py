@@ -41,8 +41,12 @@ COMPUTING = {
     "sim/traces",
     "workloads",
     "workloads/data",
+    "workloads/host_packing",
     "workloads/neonvm",
     "workloads/parts",
+    "workloads/parts/controllers",
+    "workloads/parts/requests",
+    "workloads/parts/traces",
 }
 """Folders whose files can change what a run leaves behind. Whoever adds a folder says here to which kind it belongs."""
 
