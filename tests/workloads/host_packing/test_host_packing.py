@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from sim.guest.report import GuestReport
+
 BARE: dict[str, Any] = {"reserve": 0, "vm_process": 0, "vcpu_process": 0, "thread_kernel": 0, "table_share": 0.0}
 """A VM costs nothing but its memory."""
 AWAY = ("waiting", "elsewhere")
@@ -86,6 +88,32 @@ def test_vms_take_their_memory_leave_wait_and_go_elsewhere(tmp_path: Path) -> No
     tally = work.tally
     assert (tally.came, tally.ran, tally.waited, tally.elsewhere, tally.killed) == (4, 3, 2, 1, 0)
     assert host.loads == {}
+
+
+class DeadSoon(PackedHost):
+    """A host whose guest dies of the first demand."""
+
+    def set_demand(self, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
+        alive = super().set_demand(name, kind, amount, wanted=wanted, node=node)
+        self.died = True
+        return alive
+
+    def report(self) -> GuestReport | None:  # type: ignore[override]  # of a dead guest there is none
+        return None if self.died else super().report()
+
+
+def test_who_comes_when_the_guest_has_just_died_is_not_served(tmp_path: Path) -> None:
+    """Two come at one moment; of the first the guest dies, and the second finds nobody."""
+    path = written(tmp_path, "10,8,100", "10,2,100")
+    work = HostPacking(
+        path=path, columns=columns_of(memory="gib", arrival="t", lifetime="stay"), duration=300.0, **BARE
+    )
+    env = simpy.Environment()
+    host = DeadSoon(env, [16 * GIB])
+    env.run(until=env.process(work.run(host, Streams(1, 0))))
+
+    assert work.tally.ran == 1
+    assert host.wanted[-1] == (0, "vm-waiting", 2 * GIB)
 
 
 def test_room_that_comes_by_itself_is_taken_at_the_next_look(tmp_path: Path) -> None:
