@@ -110,8 +110,11 @@ class _Waiting:
 
     def until(self, to: int) -> int:
         """Return what will have been waited at ``to``."""
-        busy = max(0, min(self.busy_until, to) - self.at)
-        return self.waited + busy * _MILLION + (to - self.at - busy) * self.ppm
+        at = self.at
+        if self.busy_until <= at:
+            return self.waited + (to - at) * self.ppm
+        busy = min(self.busy_until, to) - at
+        return self.waited + busy * _MILLION + (to - at - busy) * self.ppm
 
     def go(self, to: int) -> None:
         """Let time pass."""
@@ -213,9 +216,9 @@ class Stalls:
             return None
         return seen.at - seen.at % PERIOD_US + PERIOD_US
 
-    def total_us(self) -> int:
-        """Return for how long somebody has waited since boot. Cheap: each sample has it."""
-        return self._noted.until(self.clock()) // _MILLION
+    def total_us(self, now_us: int) -> int:
+        """Return for how long somebody has waited from boot until ``now_us``. Cheap: each sample has it."""
+        return self._noted.until(now_us) // _MILLION
 
     def pressure(self) -> Pressure:
         """Return what ``/proc/pressure/memory`` shows now."""

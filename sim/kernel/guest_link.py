@@ -371,7 +371,7 @@ class GuestLink(CoreListener):
                 free_movable += zone.free
         self._times.append(now)
         unserved = self._wishes.unserved // self._page_size
-        stalled = model.stalls.total_us()
+        stalled = model.stalls.total_us(now)
         if model.killer.guest_died:
             self._samples.extend((0, 0, 0, 0, 0, 0, user, kernel, memmap, unserved, stalled))
             return
