@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sim.traces.samples import Trace
 
 _KEPT: Final = 2
+_FOLDER: Final = "is a folder: put its files behind each other in one, with a column that tells their series apart"
 _kept: OrderedDict[object, StoredTrace] = OrderedDict()
 """The last small traces: an experiment opens the same one for every series of it."""
 
@@ -44,7 +45,7 @@ def open_trace(path: Path, columns: Mapping[str, Any]) -> Trace:
     faults = TraceFaults(path)
     try:
         if path.exists() and not path.is_file():  # a device or a pipe might never end
-            faults.refuse("is not a file")
+            faults.refuse(_FOLDER if path.is_dir() else "is not a file")
         before = content.signature(path)
         kept = (before, repr(mapping))
         trusted = content.settled(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shlex
+import subprocess
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,14 @@ from sim.cli.main import main
 from sim.experiment.executors import InProcess
 from sim.experiment.load import load
 from sim.experiment.run import run
-from sim.faults import Faults
+from sim.faults import Faults, InputError
 from sim.results.store import ResultStore
 from sim.traces.mapping import SEPARATORS, read_columns
+from sim.traces.opening import open_trace
 from sim.traces.samples import QUANTITIES
+from sim.units import GIB, KIB, MIB
 from tests.support.places import ROOT
+from tests.traces.made import everything
 from workloads.parts.traces.columns import COLUMNS
 
 if TYPE_CHECKING:
@@ -107,3 +111,24 @@ def test_faults_are_told_as_the_page_shows_them(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert result.output == shown[1]
+
+
+def test_a_file_for_each_machine_becomes_one_trace(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^\$ (awk .*)$", PAGE, re.MULTILINE)
+    (text,) = (text for text in MAPPINGS if "Timestamp [ms]" in text)
+    folder = tmp_path / "2013-7"
+    folder.mkdir()
+    names = "Timestamp [ms];\tCPU cores;\tMemory capacity provisioned [KB];\tMemory usage [KB]"
+    for vm in (1, 2):
+        rows = [f"{1372629804 + 300 * at};\t4;\t6.7108864E7;\t{1024.0 * vm + at}" for at in range(3)]
+        (folder / f"{vm}.csv").write_text("\n".join([names, *rows, ""]), "utf-8")
+    columns = tomllib.loads(text)["workloads"]["columns"]
+    with pytest.raises(InputError, match="2013-7: is a folder: put its files behind each other in one"):
+        open_trace(folder, columns)
+
+    subprocess.run(line, shell=True, check=True, cwd=folder)  # noqa: S602  as the page has it
+    trace = open_trace(tmp_path / "july.csv.gz", columns)
+
+    assert everything(trace) == {
+        f"{vm}.csv": [(300_000_000 * at, MIB * vm + KIB * at, 64 * GIB) for at in range(3)] for vm in (1, 2)
+    }

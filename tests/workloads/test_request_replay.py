@@ -164,6 +164,8 @@ def test_one_fault_is_not_blamed_on_later_rows(tmp_path: Path) -> None:
         ("# nothing\n\n", "holds no rows"),
         (HEADER, "holds no request"),
         ("time,what\n1,2\n", "there is no column t_s"),
+        (HEADER.replace(",", ";"), ", line 1: its fields are separated by ';'; separate them by commas"),
+        (f"{HEADER}1764151200.5,unplug,a,,,,,,\n", "'1764151200.5': of Unix times take off that of the first row"),
         ("t_s,op,device,kind,kind\n0,unplug,a,,\n", "there are 2 columns 'kind'"),
         ("t_s,op,device,knid\n0,unplug,a,\n", "unknown column 'knid'; did you mean 'kind'?"),
         (b"\x89PNG\r\n\x1a\n\0\0", "is not text in UTF-8 (byte 0 is 0x89)"),

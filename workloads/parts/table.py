@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MOST_FAULTS: Final = 200
 """Faults of a file that are told one by one; the rest is counted."""
 
+_OTHER_SEPARATORS: Final = (";", "\t", "|")
+
 
 class TableFaults:
     """Collects what is wrong with one file, by line."""
@@ -80,6 +82,22 @@ def rows(
         faults.add(0, f"holds no rows; its first line must name the columns {', '.join(required)}")
         return
     number, columns = header
+    if not _usable(number, columns, required, optional, faults):
+        return
+    for number, fields in lines:
+        if len(fields) != len(columns):
+            faults.add(number, f"has {len(fields)} fields, but there are {len(columns)} columns")
+        else:
+            yield number, dict(zip(columns, fields, strict=True))
+
+
+def _usable(
+    number: int, columns: Sequence[str], required: Sequence[str], optional: Sequence[str] | None, faults: TableFaults
+) -> bool:
+    """Return whether the names of the columns, in line ``number``, are right; what is wrong with them is told."""
+    if len(columns) == 1 and (other := next((each for each in _OTHER_SEPARATORS if each in columns[0]), None)):
+        faults.add(number, f"its fields are separated by {shown(other)}; separate them by commas")
+        return False
     usable = True
     for column in required:
         if column not in columns:
@@ -92,13 +110,7 @@ def rows(
         elif optional is not None and column not in required and column not in optional:
             faults.add(number, unknown_name("column", column, [*required, *optional]))
             usable = False
-    if not usable:
-        return
-    for number, fields in lines:
-        if len(fields) != len(columns):
-            faults.add(number, f"has {len(fields)} fields, but there are {len(columns)} columns")
-        else:
-            yield number, dict(zip(columns, fields, strict=True))
+    return usable
 
 
 def _lines(text: str, faults: TableFaults) -> Iterator[tuple[int, list[str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +43,12 @@ class Fields:
         """Return the microseconds that stand there in seconds."""
         text = self.text(column) or otherwise
         try:
-            return seconds_to_us(self.check.take(column, float(text), Seconds(zero=True), 0.0))
+            value = float(text)
+            if values.SECONDS_LIMIT < value < math.inf:
+                most = f"must be at most {values.SECONDS_LIMIT:,} seconds, but is {shown(text)}"
+                self.check.fault(column, f"{most}: of Unix times take off that of the first row")
+                return 0
+            return seconds_to_us(self.check.take(column, value, Seconds(zero=True), 0.0))
         except ValueError:
             self.check.fault(column, f"must be a number of seconds, but is {shown(text)}")
             return 0
