@@ -25,7 +25,7 @@ from workloads.parts.controllers.need import (
     WatchNodes,
     need_of,
 )
-from workloads.parts.controllers.whole_devices import WholeDevices
+from workloads.parts.controllers.whole_devices import WholeDevices, want_again
 from workloads.parts.parameters import NODE, PAGES, PLACE, OwnEnd, Period, Start
 
 if TYPE_CHECKING:
@@ -161,12 +161,7 @@ class _ByDaxctl:
         return host.unplug(spec.id)
 
     def keep(self, host: Host, spec: DimmSpec | DaxSpec) -> int:
-        back = host.offline(spec.id)
-        if not back:
-            host.keep(spec.id)
-        elif not host.online_memory(spec.id, self._word):
-            return 0
-        return back
+        return want_again(host, spec, self._word)
 
 
 class _ByState:

@@ -105,6 +105,45 @@ def test_a_virtio_mem_device_that_stays_short_is_told_its_size_again() -> None:
     assert at_minutes(host.calls, "resize") == [(10, "mem"), (11, "mem"), (12, "mem"), (13, "mem")]
 
 
+class HalfGoneHost(FakeHost):
+    """A guest of which half of a device goes offline when it is asked back, and the device stays."""
+
+    def __init__(self, env: simpy.Environment, *, busy_for: int) -> None:
+        super().__init__(env, "stubborn")
+        self.left: dict[str, int] = {}
+        self.busy_for = busy_for
+
+    def unplug(self, device: str) -> bool:
+        self.left[device] = GIB // 2
+        self._busy_until[device] = int(self.env.now) + self.busy_for * MICROSECONDS
+        return super().unplug(device)
+
+    def online_memory(self, device: str, word: str) -> bool:
+        self.left.pop(device)
+        return super().online_memory(device, word)
+
+    def offline(self, device: str) -> int:
+        return self.left.get(device, 0)
+
+
+def test_what_has_gone_offline_of_a_dax_device_that_stays_comes_back_by_the_clock() -> None:
+    """Once the guest is done with the removal; of a DIMM the kernel sees to that itself."""
+    back = [(3 / 60, "online_memory", "mem1", None)]
+    for kind, busy_for, then in (
+        ("dax", 0, back),
+        ("dax", 90, [(3 / 60, "keep", "mem1", None), (4 / 60, "online_memory", "mem1", None)]),
+        ("dimm", 0, [(3 / 60, "keep", "mem1", None)]),
+    ):
+        env = simpy.Environment()
+        host = HalfGoneHost(env, busy_for=busy_for)
+        sizes = [("00:00", 2 * GIB), ("00:02", GIB), ("00:03", 2 * GIB)]
+        work = Scheduled(sizes=sizes, kind=kind, duration=400.0, ask_again=60.0)
+        env.run(until=env.process(work.run(host, SeededStreams(1, 0))))
+        asked = [call for call in told(host.calls) if call[1] != "plug"]
+        assert asked == [(2 / 60, "unplug", "mem1", None), *then]
+        assert {what for _, verb, _, what in host.calls if verb == "online_memory"} <= {"online"}
+
+
 class FailingHost(FakeHost):
     """A guest that cannot add the first DIMM that it gets."""
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from sim.devices.specs import DaxSpec
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sim.devices.specs import DaxSpec, DimmSpec
+    from sim.devices.specs import DimmSpec
     from workloads.contract import GuestReport, Host
     from workloads.parts.controllers.controller import Beat
 
@@ -232,6 +234,18 @@ class WholeDevices:
                         self._leaving = spec
                     break
         return True
+
+
+def want_again(host: Host, spec: DimmSpec | DaxSpec, word: str) -> int:
+    """Want a device again that was refused, and have a dax device's blocks that went offline put online by ``word``.
+
+    Returns the bytes of these. A DIMM's blocks the kernel has put back itself.
+    """
+    back = host.offline(spec.id) if isinstance(spec, DaxSpec) else 0
+    if not back:
+        host.keep(spec.id)
+        return 0
+    return back if host.online_memory(spec.id, word) else 0
 
 
 def in_order(

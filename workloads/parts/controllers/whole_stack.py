@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.devices.specs import ONLINE, DaxSpec
+from workloads.parts.controllers.whole_devices import want_again
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim.devices.specs import DaxSpec, DimmSpec
+    from sim.devices.specs import DimmSpec
     from workloads.contract import Host
 
 
@@ -24,6 +27,8 @@ class WholeStack:
     @property
     def reached(self) -> bool:
         """Whether the guest has all that is wanted, and nothing else."""
+        if any(spec.id in self._asked_back for spec in self._specs[: self._wanted]):
+            return False
         has = [self._host.plugged(spec.id) if self._host.present(spec.id) else 0 for spec in self._specs]
         return sum(has) == self._wanted * self._unit and not any(has[self._wanted :])
 
@@ -31,6 +36,7 @@ class WholeStack:
         """Ask for what is missing of ``size`` bytes, or for what is too much, unless the guest is at work on it.
 
         A device that the host took and the guest could not add is taken out, so that the next time it is plugged again.
+        What has gone offline of a dax device that stayed is put online again.
         """
         host = self._host
         self._wanted = size // self._unit
@@ -43,7 +49,10 @@ class WholeStack:
                 self._asked_back.discard(spec.id)
                 host.plug(spec)
             elif spec.id in self._asked_back:
+                if isinstance(spec, DaxSpec) and host.busy(spec.id):
+                    host.keep(spec.id)  # what goes offline until it is done is seen to the next time
+                    continue
                 self._asked_back.discard(spec.id)
-                host.keep(spec.id)
+                want_again(host, spec, ONLINE)
             elif not host.plugged(spec.id) and not host.busy(spec.id):
                 host.unplug(spec.id)
