@@ -73,6 +73,27 @@ class Allocation:
             put(zone, part)
         return pages
 
+    def read_back(self, load: Load, pages: int) -> int:
+        """Place pages of a file that is read again, with their index nodes, in what is free above high watermarks.
+
+        Nothing is given up for them. Returns how many found a place.
+        """
+        self._zones.refresh_watermarks()
+        users, kernels = self._zones.user_list(load.node), self._zones.kernel_list(load.node)
+        pages = min(pages, total_room(users, Floor.USER_HIGH))
+        have, nodes, share = load.user_pages(), load.kernel_pages(), load.index_share
+        if share:
+            pages = min(pages, int((nodes + total_room(kernels, Floor.KERNEL_HIGH)) / share) - have)
+        if pages <= 0:
+            return 0
+        parts, _ = spread(max(0, round((have + pages) * share) - nodes), kernels, Floor.KERNEL_HIGH)
+        for zone, part in parts:
+            load.put_kernel(zone, part)
+        parts, left = spread(pages, users, Floor.USER_HIGH)
+        for zone, part in parts:
+            load.put_user(zone, part)
+        return pages - left
+
     def fits(self, node: int, user: int, kernel: int) -> bool:
         """Whether user pages find room above the low watermarks, and kernel pages with a page to spare."""
         self._zones.refresh_watermarks()

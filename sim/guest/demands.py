@@ -65,8 +65,9 @@ class Demands:
     def read_file(self, name: str, pages: int, node: int = 0) -> Demand:
         """Read a file: clean page cache, and index nodes."""
         load = self._loads.get(name, LoadKind.PAGE_CACHE, node)
+        load.index_share = self._parameters.cache_slab_share
         load.want(pages)
-        return self._serve(load, pages, pages * self._parameters.cache_slab_share)
+        return self._serve(load, pages, pages * load.index_share)
 
     def page_cache_only(self, name: str, pages: int, node: int = 0) -> Demand:
         """Read a file whose index nodes are asked for beside it."""
@@ -77,8 +78,9 @@ class Demands:
     def write_file(self, name: str, pages: int, node: int = 0) -> Demand:
         """Write a file of a disk file system: page cache, dirty up to the limit."""
         load = self._loads.get(name, LoadKind.PAGE_CACHE, node)
+        load.index_share = self._parameters.cache_slab_share
         load.want(pages)
-        demand = self._serve(load, pages, pages * self._parameters.cache_slab_share, dirty=True)
+        demand = self._serve(load, pages, pages * load.index_share, dirty=True)
         self._write_back.limit()
         return demand
 

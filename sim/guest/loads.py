@@ -85,6 +85,7 @@ class Load:
         "claims",
         "dirty",
         "huge",
+        "index_share",
         "kernel",
         "kind",
         "leftover",
@@ -120,6 +121,8 @@ class Load:
         """Files, processes, pipes, socket pairs; otherwise pages asked for."""
         self.slab_per_unit = 0.0
         """Reclaimable slab pages of each unit, as long as it is in memory."""
+        self.index_share = 0.0
+        """Pages of index nodes for each page of its files, as long as it is in memory."""
         self.user: dict[GuestZone, int] = {}
         self.kernel: dict[GuestZone, int] = {}
         self.slab: dict[GuestZone, int] = {}

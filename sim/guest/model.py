@@ -22,6 +22,7 @@ from sim.guest.migration import Migration
 from sim.guest.oom import OomKiller
 from sim.guest.parameters import GuestParameters
 from sim.guest.pressure import Stalls
+from sim.guest.read_back import ReadBack
 from sim.guest.reclaim import Reclaim
 from sim.guest.settled import SettledKernel
 from sim.guest.write_back import WriteBack
@@ -70,6 +71,7 @@ class GuestModel:
         self._reclaim = reclaim = Reclaim(self._zones, loads, parameters)
         allocation = Allocation(self._zones, reclaim, self.stalls)
         self.write_back = WriteBack(self._zones, loads, parameters)
+        self.read_back = ReadBack(allocation, loads, self.stalls, parameters)
         self.demands = Demands(loads, allocation, reclaim, self.write_back, self.killer, parameters)
         self.migration = Migration(self._zones, loads, reclaim, self.killer)
         self._lists_decay = parameters.pcp_adaptive_share > 0
@@ -95,7 +97,8 @@ class GuestModel:
     def advance(self, now_us: int) -> None:
         """Let time pass until microsecond ``now_us``. Cheap: to be called before each use at a later time.
 
-        By itself something happens at ``write_back.due_us``, and whoever has a clock calls it then, too.
+        By itself something happens at ``write_back.due_us``, and whoever has a clock calls it then, too. At
+        ``read_back.due_us`` he calls ``read_back.tick``; who does not has a guest whose programs read files once.
         """
         # Asked here, because for nearly every sample nothing is due: that saves 1 us of each.
         write_back = self.write_back
@@ -122,6 +125,8 @@ class GuestModel:
 
         What whole pieces were taken by then stays taken.
         """
+        if self.stalls.lost:
+            self.read_back.look()
         return self.memmaps.add(node, first_block, nr_blocks, altmap)
 
     def starve(self) -> tuple[OomEvent, ...]:
@@ -143,6 +148,8 @@ class GuestModel:
 
     def remove_memory(self, first_block: int, nr_blocks: int) -> None:
         """Give back the memmap of an added range, or of a part of it."""
+        if self.stalls.lost:
+            self.read_back.look()
         self.memmaps.remove(first_block, nr_blocks)
 
     def changed_blocks(self) -> list[tuple[int, int]]:
@@ -163,6 +170,8 @@ class GuestModel:
         ``pages_per_block`` counts what is plugged, lowest sub-blocks first. Of blocks added with ``altmap`` the zone
         gets less by their memmap; the guest sees to that itself, here and when they go.
         """
+        if self.stalls.lost:
+            self.read_back.look()
         hosted = self._hosted and first_block in self._hosted
         if hosted:
             pages_per_block -= self.memmaps.pages_per_block
@@ -216,6 +225,7 @@ class GuestModel:
         Blocks with kernel pages refuse. Where pages find no place elsewhere, processes are killed until they do. With
         ``drop_cache`` clean page cache is dropped and not moved.
         """
+        self.read_back.look()
         if self._hosted and first_block in self._hosted:
             pages_per_block -= self.memmaps.pages_per_block
         its_zone = self.zones[node, zone]
@@ -332,11 +342,14 @@ class GuestModel:
             else:
                 its_zone.unplug_free(layout, block, pages)
             return SubblockOutcome(mask)
+        self.read_back.look()
         moved, ooms = self.migration.withdraw_part(its_zone, block, pages)
         return SubblockOutcome(mask, moved, tuple(ooms))
 
     def take_subblocks(self, zone: int, node: int, block: int, mask: int, sub_pages: int) -> None:
         """Take sub-blocks of an online block into use."""
+        if self.stalls.lost:
+            self.read_back.look()
         its_zone = self.zones[node, zone]
         self._zones.refresh_watermarks()  # they are those of the last block that came or went
         pages = mask.bit_count() * sub_pages

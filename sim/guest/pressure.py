@@ -132,8 +132,8 @@ class Stalls:
 
     * Memory that is taken back by whoever asks for more (direct reclaim); most is by kswapd, for which nobody waits.
     * The last attempts before the out-of-memory killer comes, and the tick after it.
-    * Pages of files that programs go on reading and that were dropped: they come from disk, again and again, until
-      there is room for them. This one lasts.
+    * Pages of files that programs go on reading and that were dropped: they come from disk, and where there is no room
+      for them again and again (:mod:`sim.guest.read_back`). This one lasts.
 
     Somebody waits for one thing after the other. For a part of that time nobody else has anything to do either.
     """
@@ -147,8 +147,12 @@ class Stalls:
         # What a page that is missing makes somebody wait, in millionths of the time.
         self._each_ppm = parameters.refault_us / parameters.cache_reuse_seconds
         self._full_ppm = round(parameters.full_stall_share * _MILLION)
-        self._lost = 0
+        self.lost = 0
         """Pages missing of those that programs go on reading."""
+        self.dropped: Callable[[], None] = lambda: None
+        """Called when page cache was given up and some is missing."""
+        self._period, self._left = 1, 1
+        """In what time all is read once, and in what time what is missing."""
         self._owed = 0.0
         self._rises = 0
         self._notes: list[tuple[int, int, int]] = []
@@ -183,15 +187,21 @@ class Stalls:
         """Note that nobody reads a load any more."""
         self._lose(load, 0)
 
+    def read_within(self, left: int, period: int) -> None:
+        """Have missing pages be read within ``left`` parts of the ``period`` in which all are read once."""
+        if (left, period) != (self._left, self._period):
+            self._left, self._period = left, period
+            self._note(0)
+
     def _lose(self, load: Load, pages: int) -> None:
         if pages != load.lost:
-            self._lost += pages - load.lost
+            self.lost += pages - load.lost
             load.lost = pages
             self._note(0)
 
     def _note(self, caused_us: int) -> None:
         notes, now = self._notes, self.clock()
-        ppm = min(_MILLION, int(self._lost * self._each_ppm) // _GRAIN * _GRAIN)
+        ppm = min(_MILLION, int(self.lost * self._period / self._left * self._each_ppm) // _GRAIN * _GRAIN)
         self._noted.go(now)
         self._noted.more(caused_us, ppm)
         if notes and notes[-1][0] == now:

@@ -66,6 +66,8 @@ class Reclaim:
                 load.orphan(kernel_zone, part)
             else:
                 load.drop_kernel(kernel_zone, part)
+        if load.lost and load.stalls is not None:
+            load.stalls.dropped()
 
     def slab(self, pages: int, zonelist: Iterable[GuestZone]) -> int:
         """Drop at least ``pages`` of reclaimable slab in ``zonelist``, as far as there are any.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from simpy.events import Timeout
 
 from sim.guest import PRESETS, GuestModel, default_boot, parameters_of
 from sim.guest.contract import DemandKind
@@ -18,6 +17,7 @@ from sim.guest.loads import LoadKind
 from sim.guest.parameters import SCATTER
 from sim.guest.presets import FROM_FREE, SYSTEM_CACHE
 from sim.guest.uncertainty import draw_factors, scaled
+from sim.kernel.alarms import Alarms
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
 from sim.kernel.returnable import Returnable
@@ -138,10 +138,10 @@ class GuestLink(CoreListener):
         self._rounded = 0
         self._most_zones = 3 * len({zone.node for zone in present})
         self._noted = 0
-        self._awaited = False
         self.told: Callable[[], None] | None = None
         self._returnable: Returnable | None = None
         self._wishes = Wishes(self.model)
+        self._alarms = Alarms(env, self.model, self._after_a_change)
         self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
         self.hotplug_side: Guest = self.model if self._pressure is None else WatchedGuest(self.model, self._pressure)
         demands = self.model.demands
@@ -232,21 +232,6 @@ class GuestLink(CoreListener):
         """Tell the model what time it is."""
         self.model.advance(int(self._env.now))
 
-    def _await_write_back(self) -> None:
-        """Look at the guest again when the dirty pages that it has now reach the disk."""
-        due = self.model.write_back.due_us
-        if due is None or self._awaited or self.died:
-            return
-        self._awaited = True
-        timer = Timeout(self._env, due - int(self._env.now))
-        timer.callbacks.append(self._written_back)
-
-    def _written_back(self, _event: object) -> None:
-        self._awaited = False
-        if not self.died:
-            self._catch_up()
-            self._after_a_change()
-
     def _note_kernel_demand(self, kind: str, units: int, *, shrunk: bool) -> None:
         """Note how much kernel memory is asked for that nobody can be killed for, where it may be another amount."""
         if kind != DemandKind.KERNEL and units:
@@ -298,6 +283,7 @@ class GuestLink(CoreListener):
     def out_of_memory(self, kills: tuple[OomEvent, ...]) -> None:
         """Note who was killed while memory was asked back."""
         self._note_victims()
+        self._alarms.set()
         self.sample()
         if self.told is not None:
             self.told()
@@ -335,7 +321,7 @@ class GuestLink(CoreListener):
             self._pressure.look_back(ooms)
 
     def _after_a_change(self) -> None:
-        self._await_write_back()
+        self._alarms.set()
         self.sample()
         if self._pressure is not None:
             self._pressure.look()

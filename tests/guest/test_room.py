@@ -7,7 +7,7 @@ import pytest
 from sim.guest.zone import Floor, GuestZone, spread, total_room
 from sim.memory.zones import ZONE_DMA32, ZONE_NORMAL
 from tests.guest.machines import SIZE, small
-from tests.guest.test_amounts import LOW, MIN, RESERVE
+from tests.guest.test_amounts import HIGH, LOW, MIN, RESERVE
 
 
 def zone(*room: int) -> GuestZone:
@@ -15,7 +15,7 @@ def zone(*room: int) -> GuestZone:
     out = GuestZone(0, ZONE_NORMAL, None)
     out.free = 10_000
     low, minimum = room
-    out.floors = (10_000 - low, 10_000 - minimum, 0, 0)
+    out.floors = (10_000 - low, 10_000 - minimum, 0, 0, 0, 0)
     return out
 
 
@@ -28,6 +28,8 @@ def test_each_kind_of_request_has_its_floor() -> None:
         Floor.USER_MIN: MIN + RESERVE,
         Floor.KERNEL_LOW: LOW,
         Floor.KERNEL_MIN: MIN // 2,
+        Floor.USER_HIGH: HIGH + RESERVE,
+        Floor.KERNEL_HIGH: HIGH,
     }
 
 
