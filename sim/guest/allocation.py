@@ -74,24 +74,20 @@ class Allocation:
         return pages
 
     def read_back(self, load: Load, pages: int) -> int:
-        """Place pages of a file that is read again, with their index nodes, in what is free above high watermarks.
+        """Place pages of a file that is read again in what is free above the high watermarks; return how many.
 
-        Nothing is given up for them. Returns how many found a place.
+        Nothing is given up for them. Of their index nodes as many come as find room above the low watermarks: those of
+        pages that were taken back hold what is known of these (mm/workingset.c, ``workingset_eviction``), and are there
+        in truth, so that no page is without for want of kernel memory.
         """
         self._zones.refresh_watermarks()
-        users, kernels = self._zones.user_list(load.node), self._zones.kernel_list(load.node)
-        pages = min(pages, total_room(users, Floor.USER_HIGH))
-        have, nodes, share = load.user_pages(), load.kernel_pages(), load.index_share
-        if share:
-            pages = min(pages, int((nodes + total_room(kernels, Floor.KERNEL_HIGH)) / share) - have)
-        if pages <= 0:
-            return 0
-        parts, _ = spread(max(0, round((have + pages) * share) - nodes), kernels, Floor.KERNEL_HIGH)
-        for zone, part in parts:
-            load.put_kernel(zone, part)
-        parts, left = spread(pages, users, Floor.USER_HIGH)
+        parts, left = spread(pages, self._zones.user_list(load.node), Floor.USER_HIGH)
         for zone, part in parts:
             load.put_user(zone, part)
+        if left < pages:
+            missing = round(load.user_pages() * load.index_share) - load.kernel_pages()
+            for zone, part in spread(missing, self._zones.kernel_list(load.node), Floor.KERNEL_LOW)[0]:
+                load.put_kernel(zone, part)
         return pages - left
 
     def fits(self, node: int, user: int, kernel: int) -> bool:

@@ -125,8 +125,6 @@ class GuestModel:
 
         What whole pieces were taken by then stays taken.
         """
-        if self.stalls.lost:
-            self.read_back.look()
         return self.memmaps.add(node, first_block, nr_blocks, altmap)
 
     def starve(self) -> tuple[OomEvent, ...]:
@@ -225,7 +223,6 @@ class GuestModel:
         Blocks with kernel pages refuse. Where pages find no place elsewhere, processes are killed until they do. With
         ``drop_cache`` clean page cache is dropped and not moved.
         """
-        self.read_back.look()
         if self._hosted and first_block in self._hosted:
             pages_per_block -= self.memmaps.pages_per_block
         its_zone = self.zones[node, zone]
@@ -342,7 +339,6 @@ class GuestModel:
             else:
                 its_zone.unplug_free(layout, block, pages)
             return SubblockOutcome(mask)
-        self.read_back.look()
         moved, ooms = self.migration.withdraw_part(its_zone, block, pages)
         return SubblockOutcome(mask, moved, tuple(ooms))
 

@@ -151,8 +151,8 @@ class Stalls:
         """Pages missing of those that programs go on reading."""
         self.dropped: Callable[[], None] = lambda: None
         """Called when page cache was given up and some is missing."""
-        self._period, self._left = 1, 1
-        """In what time all is read once, and in what time what is missing."""
+        self._sooner = 0.0
+        """How many more pages would have to be missing for as many to be read in a period as are now."""
         self._owed = 0.0
         self._rises = 0
         self._notes: list[tuple[int, int, int]] = []
@@ -187,11 +187,13 @@ class Stalls:
         """Note that nobody reads a load any more."""
         self._lose(load, 0)
 
-    def read_within(self, left: int, period: int) -> None:
-        """Have missing pages be read within ``left`` parts of the ``period`` in which all are read once."""
-        if (left, period) != (self._left, self._period):
-            self._left, self._period = left, period
-            self._note(0)
+    def read_next(self, sooner: float) -> bool:
+        """Have missing pages be read now as often as if there were so many more; return whether that is a change."""
+        if sooner == self._sooner:
+            return False
+        self._sooner = sooner
+        self._note(0)
+        return True
 
     def _lose(self, load: Load, pages: int) -> None:
         if pages != load.lost:
@@ -201,7 +203,8 @@ class Stalls:
 
     def _note(self, caused_us: int) -> None:
         notes, now = self._notes, self.clock()
-        ppm = min(_MILLION, int(self.lost * self._period / self._left * self._each_ppm) // _GRAIN * _GRAIN)
+        read = self.lost + self._sooner if self.lost else 0
+        ppm = min(_MILLION, int(read * self._each_ppm) // _GRAIN * _GRAIN)
         self._noted.go(now)
         self._noted.more(caused_us, ppm)
         if notes and notes[-1][0] == now:

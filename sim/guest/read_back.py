@@ -6,6 +6,7 @@ then as any other of its file. Nothing is given up for it here: what would be, o
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from sim.units import MICROSECONDS
@@ -18,15 +19,16 @@ if TYPE_CHECKING:
     from sim.guest.parameters import GuestParameters
     from sim.guest.pressure import Stalls
 
-TICK_US: Final = MICROSECONDS
-"""How often pages come back, in microseconds since boot: all that were read since the tick before."""
+TICKS: Final = 60
+"""In how many ticks pages that are missing are read once, at most."""
 
 
 class ReadBack:
     """Brings back pages of files that are read again and again, those in use, as their programs come to them.
 
-    Each is read once within ``cache_reuse_seconds``, as many in a tick as in another, and no more than the disk can
-    read. Where there is no room they are read all the same, and are gone again.
+    Each is read once within ``cache_reuse_seconds``. Time goes in ticks since boot, of a second or more: as many pages
+    are read in one as in another, and no more than the disk can read. What finds no room is gone again, and read again
+    after as long.
 
     ``due_us`` is the microsecond of the next tick: None where no page in use is missing, and where none has found room
     until something changes. Whoever has a clock calls :meth:`tick` then, before all else of that microsecond, and
@@ -39,13 +41,16 @@ class ReadBack:
         self._allocation = allocation
         self._loads = loads
         self._stalls = stalls
-        self._ticks = self._left = max(1, round(parameters.cache_reuse_seconds * MICROSECONDS / TICK_US))
-        """In how many ticks all are read once; in how many those that are missing now."""
-        each_us = parameters.refault_us
-        self._most = max(1, int(TICK_US / each_us)) if each_us else None
-        """Pages that can be read from disk in a tick."""
+        period_us = parameters.cache_reuse_seconds * MICROSECONDS
+        self._tick_us = max(MICROSECONDS, round(period_us / TICKS))
+        self._ticks_of_period = period_us / self._tick_us
+        self._turns = deque([0] * max(1, int(self._ticks_of_period)))
+        """Missing pages by when they are read: at the next tick, at the one after it, and so on."""
         self._missing = 0
-        """After the last tick."""
+        """All of these."""
+        each_us = parameters.refault_us
+        self._most = max(1, int(self._tick_us / each_us)) if each_us else None
+        """Pages that can be read from disk in a tick."""
         stalls.dropped = self.look
 
     def look(self) -> None:
@@ -56,25 +61,45 @@ class ReadBack:
 
     def _next(self) -> int:
         now = self._stalls.clock()
-        return now - now % TICK_US + TICK_US
+        return now - now % self._tick_us + self._tick_us
 
     def tick(self) -> bool:
-        """Bring back what was read since the last tick, as far as there is room; return whether anything came."""
-        stalls = self._stalls
-        lost = stalls.lost
-        if lost > self._missing:
-            self._left = self._ticks  # they are read within a whole period from now
-        wanted = -(-lost // self._left)
-        if self._most is not None:
-            wanted = min(wanted, self._most)
-        came = 0
-        for load in list(self._loads.by_name.values()) if wanted else ():
-            part = min(-(-load.lost * wanted // lost), wanted - came)
+        """Bring back what was read since the last tick, as far as there is room; return whether anything changed."""
+        self._follow()
+        turns, stalls = self._turns, self._stalls
+        wanted = turns.popleft()
+        read = wanted if self._most is None else min(wanted, self._most)
+        came = self._bring(read)
+        turns.append(read - came)
+        turns[0] += wanted - read
+        self._missing = lost = stalls.lost
+        if read and not came:
+            self._turns = deque([0] * len(turns))  # dealt out anew once there is room
+            self._missing = 0
+        going_on = self._missing > 0
+        self.due_us = self._next() if going_on else None
+        changed = stalls.read_next(self._turns[0] * self._ticks_of_period - lost if going_on else 0.0)
+        return changed or came > 0
+
+    def _follow(self) -> None:
+        """Take note of what was dropped since the last tick, and of what nobody wants any more."""
+        turns, missing, lost = self._turns, self._missing, self._stalls.lost
+        if lost > missing:
+            each, rest = divmod(lost - missing, len(turns))
+            for number in range(len(turns)):
+                turns[number] += each + (number < rest)
+        elif lost < missing:
+            before = kept = 0
+            for number, pages in enumerate(turns):
+                before += pages
+                turns[number] = before * lost // missing - kept
+                kept += turns[number]
+
+    def _bring(self, pages: int) -> int:
+        """Bring pages back, of each load by what it misses; return how many there was room for."""
+        came, lost = 0, self._stalls.lost
+        for load in list(self._loads.by_name.values()) if pages else ():
+            part = min(-(-load.lost * pages // lost), pages - came)
             if part:
                 came += self._allocation.read_back(load, part)
-        self._missing = stalls.lost
-        # What found no room is read again within a whole period.
-        self._left = max(1, self._left - 1) if stalls.lost and came == wanted else self._ticks
-        stalls.read_within(self._left, self._ticks)
-        self.due_us = self._next() if stalls.lost and came else None
-        return came > 0
+        return came

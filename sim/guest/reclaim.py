@@ -66,7 +66,7 @@ class Reclaim:
                 load.orphan(kernel_zone, part)
             else:
                 load.drop_kernel(kernel_zone, part)
-        if load.lost and load.stalls is not None:
+        if load.stalls is not None and load.stalls.lost:
             load.stalls.dropped()
 
     def slab(self, pages: int, zonelist: Iterable[GuestZone]) -> int:

@@ -44,7 +44,7 @@ def set_watermarks(zones: Sequence[GuestZone], parameters: GuestParameters, *, h
             step = by_scale
         zone.min = minimum = min(max(managed // 1024, 32), 128) if newer and zone_type == ZONE_MOVABLE else share
         zone.low = low = minimum + step
-        zone.high = high = low + step
+        zone.high = low + step
         # What a zone keeps from requests that could have used higher zones of its node.
         if zone.node != node:
             node = zone.node
@@ -57,9 +57,8 @@ def set_watermarks(zones: Sequence[GuestZone], parameters: GuestParameters, *, h
         above += managed
         kernel_min = minimum if kernel_min_share == 1.0 else int(minimum * kernel_min_share)
         kernel += zone.cma_free
-        zone.floors = (  # in the order of Floor
-            low + user, minimum + user, low + kernel, kernel_min + kernel, high + user, high + kernel,
-        )  # fmt: skip
+        # In the order of Floor.
+        zone.floors = (low + user, minimum + user, low + kernel, kernel_min + kernel, low + step + user)
 
 
 def _total_minimum(

@@ -32,7 +32,7 @@ class Floor(IntEnum):
 
     User and kernel pages leave different reserves to requests that can use no other zone. At first both stop at the
     low watermark; where nothing is left to reclaim, user pages go on to the minimum, and kernel pages to the share of
-    it at which the kernel series gives up. Down to the high watermark everybody takes what is free for nothing.
+    it at which the kernel series gives up. Above the high watermark nobody takes memory back.
     """
 
     USER_LOW = 0
@@ -40,7 +40,6 @@ class Floor(IntEnum):
     KERNEL_LOW = 2
     KERNEL_MIN = 3
     USER_HIGH = 4
-    KERNEL_HIGH = 5
 
 
 class GuestZone:
@@ -95,7 +94,7 @@ class GuestZone:
         self.pcp_most = self.pcp_overrun + geometry.pageblock_pages
         self.min = self.low = self.high = 0
         self.reserve_user = self.reserve_kernel = 0
-        self.floors = (0, 0, 0, 0, 0, 0)
+        self.floors = (0, 0, 0, 0, 0)
         """Pages that requests must leave free, by :class:`Floor`: watermark plus reserve, set along with them, and free
         CMA for kernel requests."""
 
@@ -112,8 +111,8 @@ class GuestZone:
     def use_cma(self, pages: int) -> None:
         """Note free CMA pages as used; negative: as free again."""
         self.cma_free -= pages
-        user_low, user_min, kernel_low, kernel_min, user_high, kernel_high = self.floors
-        self.floors = (user_low, user_min, kernel_low - pages, kernel_min - pages, user_high, kernel_high - pages)
+        user_low, user_min, kernel_low, kernel_min, user_high = self.floors
+        self.floors = (user_low, user_min, kernel_low - pages, kernel_min - pages, user_high)
 
     def free_huge(self, listed: int, fragment: int) -> int:
         """Return the free pages in chunks of a huge page or more; ``listed`` lie on CPU lists.

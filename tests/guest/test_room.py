@@ -15,7 +15,7 @@ def zone(*room: int) -> GuestZone:
     out = GuestZone(0, ZONE_NORMAL, None)
     out.free = 10_000
     low, minimum = room
-    out.floors = (10_000 - low, 10_000 - minimum, 0, 0, 0, 0)
+    out.floors = (10_000 - low, 10_000 - minimum, 0, 0, 0)
     return out
 
 
@@ -29,7 +29,6 @@ def test_each_kind_of_request_has_its_floor() -> None:
         Floor.KERNEL_LOW: LOW,
         Floor.KERNEL_MIN: MIN // 2,
         Floor.USER_HIGH: HIGH + RESERVE,
-        Floor.KERNEL_HIGH: HIGH,
     }
 
 

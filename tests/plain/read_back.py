@@ -1,4 +1,4 @@
-"""Pages of files that were dropped and are read again, plainly: each has the second in which its program comes to it.
+"""Pages of files that were dropped and are read again, plainly: each is known by the second in which it is read.
 
 Written beside :mod:`sim.guest.read_back`, page by page.
 """
@@ -7,30 +7,30 @@ from __future__ import annotations
 
 
 class Deck:
-    """Missing pages, dealt out to the ``seconds`` in which all are read once like cards; ``most`` are read in one."""
+    """Missing pages, dealt out like cards to the ``period`` seconds in which all are read; the disk reads ``most``."""
 
-    def __init__(self, seconds: int, most: int) -> None:
-        self._seconds = seconds
+    def __init__(self, period: int, most: int) -> None:
+        self._period = period
         self._most = most
-        self._hands: list[int] = []
-        """How many pages are read in each second to come."""
+        self._second = 0
+        self._pages: list[int] = []
+        """The second at whose end each is read, in order."""
 
     def second(self, missing: int, room: int) -> int:
         """Let a second pass, at whose end so many pages are missing; return how many come back into ``room`` pages."""
-        if missing > sum(self._hands):
-            self._hands = self._dealt(missing, self._seconds)
-        elif missing < sum(self._hands):  # those that nobody wants are of any second
-            self._hands = self._dealt(missing, len(self._hands))
-        if not missing:
-            return 0
-        read = min(self._hands[0], self._most)
+        self._second += 1
+        known = len(self._pages)
+        if missing < known:  # of those that come first as many are wanted no more as of those that come last
+            self._pages = [self._pages[(page * known - 1) // missing] for page in range(1, missing + 1)]
+        new = [self._second + page % self._period for page in range(missing - known)]
+        self._pages = sorted(self._pages + new)
+        due = sum(at <= self._second for at in self._pages)
+        read = min(due, self._most)
         came = min(read, room)
-        if came < read:
-            self._hands = self._dealt(missing - came, self._seconds)
-        else:
-            self._hands = self._dealt(missing - came, max(1, len(self._hands) - 1))
+        if read and not came:
+            self._pages = []
+            return 0
+        late = [self._second + 1] * (due - read)
+        again = [self._second + self._period] * (read - came)
+        self._pages = sorted(late + self._pages[due:] + again)
         return came
-
-    @staticmethod
-    def _dealt(pages: int, seconds: int) -> list[int]:
-        return [len(range(number, pages, seconds)) for number in range(seconds)] if pages else []
