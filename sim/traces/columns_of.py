@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sim.faults import InputError
-from sim.traces.parquet import MAGIC
+from sim.traces.parquet import MAGIC, leaves
 from sim.traces.source import chunks, start_of, unix_lines
 from sim.traces.texts import lines
 from sim.traces.told import TraceFaults
@@ -27,7 +27,7 @@ def columns_of(path: Path) -> list[str]:
         from pyarrow import ArrowException, parquet
 
         try:
-            return _first(parquet.read_schema(str(path)).names)
+            return _first([name for name, _ in leaves(parquet.read_schema(str(path)))])
         except (ArrowException, OSError):
             return []
     if start.lstrip()[:1] in (b"{", b"["):

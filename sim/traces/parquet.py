@@ -35,10 +35,10 @@ def read_parquet(
 
     try:
         with parquet.ParquetFile(str(path), pre_buffer=False, buffer_size=1 << 20) as file:
-            kinds = dict(_leaves(file.schema_arrow))
-            names = list(kinds)
+            found = list(leaves(file.schema_arrow))
+            names = [name for name, _ in found]
             layout = lay_out(names, columns, faults, "the schema")
-            _check_types(layout, list(kinds.values()), columns, faults)
+            _check_types(layout, [kind for _, kind in found], columns, faults)
             if not file.metadata.num_rows:
                 faults.refuse("holds no rows")
             used = sorted({layout.time, *layout.series, *layout.amounts})
@@ -53,20 +53,20 @@ def read_parquet(
         faults.refuse(f"is a Parquet file that is damaged or cut short: {shown(' '.join(str(error).split()))[1:-1]}")
 
 
-def _leaves(fields: Iterable[Any], within: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(fields: Iterable[Any], within: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the columns with their types; a field of a record goes by ``record.field``."""
     from pyarrow import types
 
     for field in fields:
         name = f"{within}{field.name}"
         if types.is_struct(field.type):
-            yield from _leaves((field.type.field(number) for number in range(field.type.num_fields)), f"{name}.")
+            yield from leaves((field.type.field(number) for number in range(field.type.num_fields)), f"{name}.")
         else:
             yield name, field.type
 
 
 def _column(block: Any, name: str) -> Any:  # noqa: ANN401
-    """Return the column ``name`` of :func:`_leaves`."""
+    """Return the column ``name`` of :func:`leaves`."""
     from pyarrow import compute
 
     if name in block.schema.names:

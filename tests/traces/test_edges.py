@@ -117,7 +117,7 @@ def test_columns_are_named_for_somebody_who_has_not_said_which_is_what(tmp_path:
 
     assert columns_of(written(tmp_path, "# x\n a , b\n1,2\n")) == ["a", "b"]
     assert columns_of(written(tmp_path, many))[-1] == "and 10 more"
-    assert columns_of(written(tmp_path, parquet_bytes({"a": [1], "b": [2]}))) == ["a", "b"]
+    assert columns_of(written(tmp_path, parquet_bytes({"a": [1], "b": [{"c": 2}]}))) == ["a", "b.c"]
     assert columns_of(written(tmp_path, b"PAR1 no more")) == []
     assert columns_of(written(tmp_path, '{"a": 1}')) == columns_of(written(tmp_path, b"\xff\xff")) == []
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from sim.faults import InputError
 from sim.traces import splitting
@@ -103,6 +105,15 @@ def test_fields_of_records_and_times_since_a_start_are_columns_of_parquet_too(tm
 
     assert everything(trace) == {"": [(0, 5, -1), (300_000_000, -1, -1), (600_000_000, 7, -1)]}
     assert trace.told("") == ["user"]
+
+
+def test_two_columns_of_parquet_of_one_name_are_a_fault(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    values = [pa.array(["a"]), pa.array([1]), pa.array([2]), pa.array([3])]
+    parquet.write_table(pa.Table.from_arrays(values, ["vm", "t", "use", "use"]), stream)
+
+    with pytest.raises(InputError, match="the schema: there are 2 columns 'use'"):
+        open_trace(written(tmp_path, stream.getvalue()), USE)
 
 
 def test_dates_of_parquet_are_told_as_dates(tmp_path: Path) -> None:
