@@ -15,6 +15,7 @@ from sim.traces.samples import QUANTITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from sim.faults import Faults
     from sim.traces.summary import Summary
 
 _PICTURES: Final = (".png", ".svg")
@@ -85,7 +86,6 @@ def describe(
 def _of_options(given: Mapping[str, str], series: tuple[str, ...], columns: str | None) -> dict[str, Any]:
     """Return the mapping that the options say. Raises InputError with what is wrong in it."""
     from sim.faults import Faults
-    from workloads.parts.traces.columns import COLUMNS
 
     if columns is not None:
         if given or series:
@@ -101,9 +101,21 @@ def _of_options(given: Mapping[str, str], series: tuple[str, ...], columns: str 
         if series:
             table["series"] = list(series)
     faults = Faults("columns")
-    converted = COLUMNS.convert(table, faults)
+    mapping = _mapping(table, faults)
     faults.raise_if_any("columns")
-    return converted  # type: ignore[return-value]  # a table without faults
+    return mapping
+
+
+def _mapping(table: object, faults: Faults) -> dict[str, Any]:
+    """Return the mapping that ``table`` says, with what is wrong in it added to ``faults``."""
+    from workloads.parts.traces.columns import COLUMNS
+
+    before = len(faults)
+    converted = COLUMNS.convert(table, faults)
+    if len(faults) == before:
+        for complaint in COLUMNS.complaints(converted):
+            faults.add(complaint)
+    return converted  # type: ignore[return-value]  # where there is no fault
 
 
 def _column(name: str, text: str) -> dict[str, Any]:
@@ -125,9 +137,8 @@ def _of_experiment(file: Path, workload: str | None, path: Path | None) -> tuple
     from sim.cli.main import BadInput
     from sim.experiment.reading import read_toml
     from sim.faults import Faults, unknown_name
-    from workloads.parts.traces.columns import COLUMNS
 
-    readers = {label: table for label, table in _workloads(read_toml(file)) if "columns" in table}
+    readers = {label: table for label, table in _workloads(read_toml(file)) if _reads_trace(table, file.parent)}
     if not readers:
         raise BadInput(f"{file}: no workload in it reads a demand trace (none has columns)")
     if workload is not None and workload not in readers:
@@ -137,11 +148,25 @@ def _of_experiment(file: Path, workload: str | None, path: Path | None) -> tuple
     label = workload or next(iter(readers))
     table = readers[label]
     faults = Faults(label)
-    mapping = COLUMNS.convert(table["columns"], faults.below("columns"))
+    mapping = _mapping(table["columns"], faults.below("columns"))
     if path is None and not (isinstance(table.get("path"), str) and table["path"]):
         faults.below("path").add("is missing; it can be given by --path")
     faults.raise_if_any(str(file))
-    return path or file.parent / table["path"], mapping  # type: ignore[return-value]  # a table without faults
+    return path or file.parent / table["path"], mapping
+
+
+def _reads_trace(table: Mapping[str, Any], folder: Path) -> bool:
+    """Whether a workload reads a demand trace: some have ``columns`` of another kind. One that is unknown may."""
+    from sim.plugins.lookup import WORKLOAD, PluginError, find
+    from workloads.parts.traces.columns import COLUMNS
+
+    if "columns" not in table:
+        return False
+    try:
+        parameters = find(WORKLOAD, str(table.get("name")), folder).parameters
+    except PluginError:
+        return True
+    return any(parameter.type == COLUMNS for parameter in parameters)
 
 
 def _workloads(tables: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

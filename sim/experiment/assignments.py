@@ -26,6 +26,8 @@ ALONE: Final = ("name", "description", "seed", "replications", "baseline", "cell
 
 _LONGEST_KEY: Final = 500
 """Characters: TOML's parser takes time with the square of a key's parts."""
+_UP_TO_LABEL: Final = 2
+"""Parts of a key: its section and a label."""
 
 
 class Assigned(NamedTuple):
@@ -107,6 +109,19 @@ def value_of(text: str) -> object:
     return value if len(parsed) == 1 and isinstance(value, (bool, int, float, str, list, dict)) else text
 
 
+def _too_short(parts: tuple[str, ...], entry: Entry | None) -> str:
+    """Say how a key that ends at a table, or at none, goes on."""
+    if entry is None or not entry.parts or len(parts) == _UP_TO_LABEL:
+        return "is a table; name a key in it" + (f", or of one of {', '.join(entry.parts)}" if entry else "")
+    section, label, name = parts
+    if name in entry.parts:
+        return f"is a table; name a key in it, such as {'.'.join(parts)}.KEY"
+    return (
+        f"{label} is several workloads together, which have no {name} of their own: name one of them before the key, "
+        f"such as {section}.{label}.{next(iter(entry.parts))}.{name}; there are {', '.join(entry.parts)}"
+    )
+
+
 class _Place(NamedTuple):
     """Where a value goes: the entry of a section (None where it has no labels), its target, and the way inside."""
 
@@ -128,9 +143,7 @@ class _Place(NamedTuple):
             if section in LABELLED and entry is None:
                 faults.add(unknown_name(f"label of {section}", rest[0], of_section))
             else:
-                faults.add(
-                    "is a table; name a key in it" + (f", or of one of {', '.join(entry.parts)}" if entry else "")
-                )
+                faults.add(_too_short(parts, entry))
             return None
         leaf: Any = 0
         for part in reversed(parts[:depth]):

@@ -87,15 +87,15 @@ def _replications(wanted: int | str, combinations: Sequence[Combination], faults
     limits = {count for count in counts.values() if count is not None}
     if isinstance(wanted, int):
         if limits and wanted > min(limits):
-            faults.add(f"{wanted} are more than there are: {recordings_in_words(counts)}; {ALL!r} runs each")
+            right = f"{ALL!r} runs each" if len(limits) == 1 else f"give a number up to {min(limits)}"
+            faults.add(f"{wanted} are more than there are: {recordings_in_words(counts)}; {right}")
         return wanted
     if not limits:
         faults.add(f"{ALL!r} needs a workload that plays a recording in each, such as a trace of several series")
     elif len(limits) > 1:
-        fewest = min(limits)
         faults.add(
             f"{ALL!r} needs as many recordings everywhere, but there are {recordings_in_words(counts)};"
-            f" give a number up to {fewest}"
+            f" give a number up to {min(limits)}"
         )
     return min(limits, default=0)
 

@@ -73,6 +73,27 @@ def test_the_trace_of_an_experiment_may_lie_elsewhere() -> None:
     assert "1 series, 40 samples" in result.output
 
 
+def test_options_are_held_to_what_a_mapping_may_be() -> None:
+    for options, fault in (
+        (("--time", "t", "--user", ""), "columns: columns: user column must be a name"),
+        (("--time", "t:0", "--user", "use"), "time unit must be more than 0"),
+        (("--time", "t", "--series", "", "--user", "use"), "series must be a name"),
+    ):
+        result = describe("trace.csv", *options)
+        assert result.exit_code == 2, result.output
+        assert fault in " ".join(result.output.split())
+
+
+def test_columns_of_other_files_are_no_trace(tmp_path: Path) -> None:
+    packing = '[[workloads]]\nname = "host-packing"\npath = "vms.csv"\ncolumns = { memory = "gib" }\n'
+    (tmp_path / "experiment.toml").write_text(packing, "utf-8")
+
+    result = describe("experiment.toml")
+    assert (result.exit_code, result.output) == (
+        2, "Error: experiment.toml: no workload in it reads a demand trace (none has columns)\n"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_it_fits_every_width(width: int) -> None:
     result = describe("trace.csv", *OPTIONS, "--page-cache", "cached:1KiB", width=width)

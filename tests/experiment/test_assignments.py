@@ -97,7 +97,12 @@ def test_parts_of_a_composition_and_tables_inside_are_reached(tmp_path: Path) ->
         ("policies.auto-movable.ratoi", 301, "did you mean 'ratio'"),
         ("policies.auto-movable.ratio", "much", "'much'"),
         ("policies.auto-movable.name", "kernel", "name cannot be swept or set"),
-        ("workloads.both.slots", 3, "is a table; name a key in it, or of one of slots, steps"),
+        ("workloads.both.slots", 3, "is a table; name a key in it, such as workloads.both.slots.KEY"),
+        (
+            "workloads.both.interval",
+            3,
+            "name one of them before the key, such as workloads.both.slots.interval; there are slots, steps",
+        ),
         ("workloads.both.slots.slot", 3, "did you mean 'slots'"),
         ("workloads.both.slotz.slots", 3, "unknown part of both 'slotz'; did you mean 'slots'"),
         ("workloads.both", 3, "is a table; name a key in it"),

@@ -143,6 +143,9 @@ def test_more_replications_than_recordings_are_a_fault(tmp_path: Path) -> None:
     (tmp_path / "fewer").mkdir()
     fewer = written(tmp_path / "fewer", {"a": (1, 2, 3), "b": (1, 2, 3)})
     workloads = [{"name": "guest-trace", "label": label, **trace(of)} for label, of in (("x", path), ("y", fewer))]
+    assert faults(tables(path, workloads=workloads, replications=3)) == [
+        "replications: 3 are more than there are: 3 recordings of x, 2 recordings of y to play; give a number up to 2"
+    ]
     assert "\n".join(faults(tables(path, workloads=workloads))) == (
         "replications: 'all' needs as many recordings everywhere, but there are 3 recordings of x, 2 recordings of y"
         " to play; give a number up to 2"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 import tomllib
 from typing import TYPE_CHECKING
@@ -19,36 +17,20 @@ from sim.memory.view import MemoryView
 from sim.memory.zones import TotalsView
 from sim.plugins.lookup import POLICY, Plugin, create, find
 from sim.plugins.parameters import parameters_of
-from tests.support.places import ROOT
+from tests.support.doc_pages import DocPage, do
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGE = (ROOT / "docs" / "writing-a-policy.md").read_text("utf-8")
-FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
-COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+PAGE = DocPage("writing-a-policy.md")
+FILES = PAGE.files
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder that holds every file of the page."""
-    for name, text in FILES.items():
-        (tmp_path / name).write_text(text, "utf-8")
+    PAGE.write(tmp_path)
     return tmp_path
-
-
-def do(command: str, folder: Path) -> str:
-    """Run a command of the page in ``folder`` and return what it printed."""
-    program, *arguments = command.removeprefix("$ ").split()
-    line = {
-        "memhp-sim": [sys.executable, "-c", "from sim.cli.main import main; main()"],
-        "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
-    }[program] + arguments
-    path = os.pathsep.join((str(folder), str(ROOT)))
-    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_page_shows_files_and_commands() -> None:
@@ -60,11 +42,11 @@ def test_the_page_shows_files_and_commands() -> None:
         "kernel_between.py",
         "kernel_first_runs.py",
     }
-    assert len(COMMANDS) == 4
-    assert all(line.startswith("$ ") for line in COMMANDS)
+    assert len(PAGE.commands) == 4
+    assert all(line.startswith("$ ") for line in PAGE.commands)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", PAGE.commands)
 def test_every_command_works(command: str, folder: Path) -> None:
     if "pytest" in command:
         (folder / "pyproject.toml").unlink()  # that one is about packaging, no place for pytest's settings
@@ -131,7 +113,7 @@ def test_parameters_are_judged_alone_and_together(folder: Path, monkeypatch: pyt
     assert between.cls(least=4096, most=8192 + 4096).reserve == 8192
 
 
-@pytest.mark.parametrize("annotation", re.findall(r"`(Annotated\[.*?\])`", PAGE))
+@pytest.mark.parametrize("annotation", re.findall(r"`(Annotated\[.*?\])`", PAGE.text))
 def test_every_annotation_that_the_page_shows_can_be_read(annotation: str) -> None:
     scope: dict[str, object] = {}
     names = "Address, FilePath, Key, ListOf, Name, Number, Percent, Seconds, Size, Table, Whole, Word"
@@ -144,7 +126,7 @@ def test_every_annotation_that_the_page_shows_can_be_read(annotation: str) -> No
 
 
 def test_all_that_the_page_says_a_policy_may_look_at_is_there() -> None:
-    table = next(block for block in PAGE.split("\n\n") if "request.first_page" in block and "|" in block)
+    table = next(block for block in PAGE.text.split("\n\n") if "request.first_page" in block and "|" in block)
     for name in re.findall(r"`request\.(\w+)", table):
         assert name in ZoneRequest.__slots__
     for name in re.findall(r"`memory\.(\w+)", table):
