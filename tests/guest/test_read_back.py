@@ -49,12 +49,12 @@ def test_what_is_in_use_comes_back_within_the_time_in_which_it_is_read_once() ->
     guest.until(9.5)
     guest.model.demands.drop_caches()
     assert guest.until(39.5) == [250] * 30
-    assert guest.model.stalls.total_us() == 30 * 25_000
+    assert guest.model.stalls.total_us(guest.clock.now) == 30 * 25_000
     assert guest.until(1000) == [250] * 30
     assert guest.pages("/f") == 15_000
     assert guest.model.read_back.due_us is None
     # From the drop to the first tick half a second's pages are read, half a second early: the last tick comes sooner.
-    assert guest.model.stalls.total_us() == 15_000 * 100 - 12_500
+    assert guest.model.stalls.total_us(guest.clock.now) == 15_000 * 100 - 12_500
 
 
 def test_pressure_fades_once_all_is_back_and_not_before() -> None:
@@ -67,7 +67,7 @@ def test_pressure_fades_once_all_is_back_and_not_before() -> None:
     # 2.5 percent of 29 periods of 2.004 s, the rest of the minute in the next one, and nothing in 119 more.
     some = plain.averages([50_100] * 29 + [47_100] + [0] * 119)
     assert shown(guest.model.stalls.pressure())[0] == some
-    assert guest.model.stalls.total_us() == 1_500_000
+    assert guest.model.stalls.total_us(guest.clock.now) == 1_500_000
 
 
 def test_no_page_waits_for_another_that_is_read_in_the_same_second() -> None:
@@ -84,7 +84,7 @@ def test_the_disk_reads_no_more_than_it_can() -> None:
     guest.model.demands.read_file("/f", 6020)
     guest.model.demands.drop_caches()
     assert guest.until(1000) == [50] * 120 + [20]
-    assert guest.model.stalls.total_us() == 6020 * 20_000
+    assert guest.model.stalls.total_us(guest.clock.now) == 6020 * 20_000
 
 
 def test_pages_that_take_no_time_to_read_come_back_all_the_same() -> None:
@@ -92,7 +92,7 @@ def test_pages_that_take_no_time_to_read_come_back_all_the_same() -> None:
     guest.model.demands.read_file("/f", 5001)
     guest.model.demands.drop_caches()
     assert guest.until(10) == [2501, 2500]
-    assert guest.model.stalls.total_us() == 0
+    assert guest.model.stalls.total_us(guest.clock.now) == 0
 
 
 def full(**parameters: float) -> Timed:
@@ -120,10 +120,10 @@ def test_pages_come_back_into_what_is_free_above_the_high_watermarks_and_no_furt
 def test_where_there_is_no_room_pressure_lasts_and_nobody_looks_again() -> None:
     guest = full()
     guest.until(100)
-    before = guest.model.stalls.total_us()
+    before = guest.model.stalls.total_us(guest.clock.now)
     assert guest.until(10**6) == []
     # 58,000 pages of 100 us, in each minute.
-    assert (guest.model.stalls.total_us() - before) // (10**6 - 100) == 58_000 * 100 // 60 // 250 * 250
+    assert (guest.model.stalls.total_us(guest.clock.now) - before) // (10**6 - 100) == 58_000 * 100 // 60 // 250 * 250
 
 
 def test_where_room_appears_pages_come_back_from_the_next_second_on() -> None:
