@@ -9,6 +9,8 @@ import concurrent.futures
 import contextlib
 import multiprocessing
 import os
+import signal
+import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sim.experiment.run_cell import Outcome, failed, run_cell, start_worker
@@ -178,9 +180,18 @@ def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
 def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
     context = multiprocessing.get_context("forkserver")
     # Imported once by the server instead of by every worker.
     context.set_forkserver_preload(
         ["sim.experiment.run_cell", "sim.experiment.build", "sim.engine", "sim.results.cells", "pyarrow.parquet"]
     )
+    if threading.current_thread() is threading.main_thread():  # nobody else may set what signals do
+        # Ctrl-C reaches the whole group: a server that ignores it from its start on does not end with a traceback.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.signal(signal.SIGINT, before)
     return context

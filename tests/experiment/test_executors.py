@@ -6,6 +6,8 @@ import concurrent.futures
 import contextlib
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ from sim.experiment.run import run
 from sim.experiment.run_cell import CellTimeoutError, Outcome, run_cell, time_limit
 from sim.results.manifest import read_manifest
 from tests.experiment.examples import small
+from tests.support.places import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -309,3 +312,20 @@ def test_rows_stand_in_the_file_of_their_replication(tmp_path: Path) -> None:
     for table in ("runs", "timings"):
         found = sorted(path.stem for path in (report.folder / table).rglob("*.parquet"))
         assert found == [f"{table}-{number:06d}" for number in (0, 1, 3)]
+
+
+def test_an_interrupt_while_the_server_of_workers_starts_ends_nothing_of_it() -> None:
+    script = (
+        "import os, signal\n"
+        "from sim.experiment import executors\n"
+        "context = executors._context()\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('interrupted', flush=True))\n"
+        "os.killpg(0, signal.SIGINT)\n"
+        "process = context.Process(target=print, args=('worked',))\n"
+        "process.start()\n"
+        "process.join()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, start_new_session=True
+    )
+    assert (done.stdout, done.stderr) == ("interrupted\nworked\n", "")
