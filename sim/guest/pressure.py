@@ -231,7 +231,10 @@ class Stalls:
 
     def total_us(self, now_us: int) -> int:
         """Return for how long somebody has waited from boot until ``now_us``. Cheap: each sample has it."""
-        return self._noted.until(now_us) // _MILLION
+        noted = self._noted
+        if noted.busy_until <= noted.at:  # as ``until``, without a call
+            return (noted.waited + (now_us - noted.at) * noted.ppm) // _MILLION
+        return noted.until(now_us) // _MILLION
 
     def pressure(self) -> Pressure:
         """Return what ``/proc/pressure/memory`` shows now."""
