@@ -1,6 +1,7 @@
 """The tables and the figure of the page "A month of VMs", from the results of its recipe.
 
-``python -m tests.support.month results/bitbrains-month [figure.svg]`` prints the tables as the page has them.
+``python -m tests.support.month results/bitbrains-month [figure.svg]`` prints the tables as the page has them, of the
+VMs that have run under every policy. Several folders are taken together, as of runs of some replications each.
 """
 
 from __future__ import annotations
@@ -24,11 +25,18 @@ CLASSES: Final = ((-1.0, "nothing"), (0.0, "up to 1 GiB"), (1.0, "1 to 4 GiB"), 
 
 ORDER: Final = ("debian-12", "debian-13", "rhel-10", "neonvm", "firecracker")
 BASELINE: Final = "debian-13"
+PAIRS: Final = (
+    ("rhel-10", "debian-13"),
+    ("neonvm", "debian-13"),
+    ("firecracker", "debian-13"),
+    ("firecracker", "neonvm"),
+)
+"""Policies that are compared VM by VM."""
 _FAILS: Final = ("died", "kernel_ooms", "failed_adds")
 
 
 def tables(runs: pd.DataFrame) -> Iterator[str]:
-    """Yield the page's lines: one table by policy, one by policy and size of the VM."""
+    """Yield the page's lines: tables by policy, of two policies each, and by policy and size of the VM."""
     sizes = asked(runs)
     yield f"{len(sizes)} VMs; the host ever asks for more than the boot memory in {int((sizes > 0).sum())} of them.\n"
     yield "| policy | kernel out of memory or an add failed | guest died | programs killed | not served, GiB h a VM |"
@@ -43,7 +51,15 @@ def tables(runs: pd.DataFrame) -> Iterator[str]:
         back = each.returned_share.dropna()
         fields = [_mean(back), _share(back < 90), _mean(each.arrived_share.dropna())]
         yield f"| `{policy}` | {' | '.join(fields)} |"
+    yield "\n| policy | kernel out of memory | an add failed | both |"
+    yield "| --- | ---: | ---: | ---: |"
+    for policy, each in _by_policy(runs):
+        ooms, adds = each.kernel_ooms > 0, each.failed_adds > 0
+        yield f"| `{policy}` | {int(ooms.sum())} | {int(adds.sum())} | {int((ooms & adds).sum())} |"
+    yield "\n| VM by VM | fails with it alone | with the other alone | p | came back, points | not served, GiB h |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     policies = [name for name in ORDER if name in set(runs.policy)]
+    yield from (_compared(runs, one, other) for one, other in PAIRS if one in policies and other in policies)
     yield f"\n| VMs that ask for | VMs | {' | '.join(f'`{policy}`' for policy in policies)} |"
     yield f"| --- | ---: |{' ---: |' * len(policies)}"
     for name, members in classes(sizes):
@@ -61,6 +77,19 @@ def _by_policy(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     for policy in ORDER:
         if len(each := runs[runs.policy == policy]):
             yield policy, each
+
+
+def _compared(runs: pd.DataFrame, one: str, other: str) -> str:
+    """Return the row of two policies on the same VMs, with the p of the exact sign test where they differ."""
+    from scipy.stats import binomtest
+
+    first, second = (runs[runs.policy == policy].set_index("replication").sort_index() for policy in (one, other))
+    fails, others = ((each[list(_FAILS)] > 0).any(axis=1) for each in (first, second))
+    alone, other_alone = int((fails & ~others).sum()), int((others & ~fails).sum())
+    p = binomtest(alone, alone + other_alone).pvalue if alone + other_alone else 1.0
+    back = _mean((first.returned_share - second.returned_share).dropna())
+    unserved = _mean((first.unserved_byte_seconds - second.unserved_byte_seconds) / GIB / 3600)
+    return f"| `{one}` to `{other}` | {alone} | {other_alone} | {p:.2g} | {back} | {unserved} |"
 
 
 def asked(runs: pd.DataFrame) -> pd.Series[float]:
@@ -121,10 +150,13 @@ def figure(runs: pd.DataFrame, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    results = open_results(sys.argv[1])
-    completed = results.runs().query("status == 'completed'")
+    import pandas as pd
+
+    folders = [path for path in sys.argv[1:] if not path.endswith(".svg")]
+    read = pd.concat([open_results(folder).runs() for folder in folders])
+    completed = read[read.status == "completed"].astype({"policy": str}).drop_duplicates(["policy", "replication"])
     # Whole VMs only: an interrupted run has some under some policies.
     whole = completed.groupby("replication").policy.transform("count") == completed.policy.nunique()
     print("\n".join(tables(completed[whole])))  # noqa: T201
-    if len(sys.argv) > 2:
-        figure(completed[whole], Path(sys.argv[2]))
+    if len(sys.argv) > len(folders) + 1:
+        figure(completed[whole], Path(sys.argv[-1]))
