@@ -141,6 +141,7 @@ def figure(runs: pd.DataFrame, path: Path) -> None:
         panel.scatter(x[~fails], each.returned_share[~fails], s=6, alpha=0.6, label="lives")
         panel.scatter(x[fails], each.returned_share[fails], s=14, marker="x", color="tab:red", label="fails")
         panel.set_xscale("log", base=2)
+        panel.set_xticks([1, 4, 16, 64], ["1", "4", "16", "64"])
         panel.set_title(policy, fontsize=9)
         panel.set_xlabel("most asked for, GiB", fontsize=8)
     np.atleast_1d(panels)[0].set_ylabel("came back, %", fontsize=8)
