@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -40,7 +40,7 @@ def plot_trace(summary: Summary, title: str) -> Figure:
         _shares(levels, {"": quantity.levels}, colour, quantity.levels.count)
         _shares(changes, {"rises": quantity.rises, "falls": quantity.falls}, colour, quantity.changes.count)
         over_time.set_ylabel(_memory_name(name))
-        over_time.set_title(textwrap.shorten(QUANTITIES[name], 62, placeholder=" ..."), fontsize=10, loc="left")
+        over_time.set_title(re.split("[:,(]", QUANTITIES[name])[0].strip(), fontsize=10, loc="left")
         levels.set_title("share of samples at or below", fontsize=10, loc="left")
         changes.set_title("share of changes at least as large", fontsize=10, loc="left")
         over_time.set_xlabel(f"time [{unit}]" if row == rows - 1 else "")
@@ -48,7 +48,7 @@ def plot_trace(summary: Summary, title: str) -> Figure:
     left_out = len(summary.quantities) - len(drawn)
     more = f"; {left_out} more quantities are not drawn" if left_out and len(drawn) == _MOST_QUANTITIES else ""
     figure.suptitle(
-        f"{title}: {summary.series:,} series, {summary.samples:,} samples\n",
+        f"{title}: {summary.series:,} series, {summary.samples:,} samples\n\n",
         x=0.01,
         ha="left",
         fontsize=14,
