@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     import simpy
 
-    from workloads.contract import Host, Pressure
+    from sim.guest.report import Pressure
+    from workloads.contract import Host
     from workloads.contract import Streams as AnyStreams
 
 SECOND = 1_000_000
