@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sim.experiment import guest_settings
+from sim.experiment.plan import recordings_in_words
 from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.schema import GuestTable, MachineTable
 from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
@@ -212,7 +213,13 @@ def _together(table: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[T
     nodes = sorted({node for needs in needed for node in needs.nodes})
     kernels = [needs.kernel for needs in needed if needs.kernel is not None]
     kernel = max(kernels, key=parse_series, default=None)
-    most = [needs.most_replications for needs in needed if needs.most_replications is not None]
+    recordings = {part.label: needs.most_replications for part, needs in zip(parts, needed, strict=True)}
+    most = [count for count in recordings.values() if count is not None]
+    if len(set(most)) > 1:
+        faults.below("together").add(
+            f"has {recordings_in_words(recordings)}, each replication the next of every part: choose as many of each by"
+            " series"
+        )
     dimms = any(needs.dimms for needs in needed)
     return TogetherSettings(label, tuple(parts)), Needs(nodes, kernel, dimms, most_replications=min(most, default=None))
 

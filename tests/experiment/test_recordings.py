@@ -155,6 +155,20 @@ def test_more_replications_than_recordings_are_a_fault(tmp_path: Path) -> None:
         load(tables(path)).only((3,))
 
 
+def test_parts_side_by_side_play_as_many_recordings(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    (tmp_path / "fewer").mkdir()
+    fewer = written(tmp_path / "fewer", {"a": (1, 2, 3), "b": (1, 2, 3)})
+    parts = [{"name": "guest-trace", "label": label, **trace(of)} for label, of in (("x", path), ("y", fewer))]
+    uneven = tables(path, workloads=[{"label": "both", "together": parts}], replications=2)
+    assert "\n".join(faults(uneven)) == (
+        "workloads[0].together: has 3 recordings of x, 2 recordings of y to play, each replication the next of every"
+        " part: choose as many of each by series"
+    )
+    parts[0]["series"] = "[qh]*"
+    assert len(load(tables(path, workloads=[{"label": "both", "together": parts}])).replications) == 2
+
+
 def test_commands_take_a_recording_by_its_number(tmp_path: Path) -> None:
     path = written(tmp_path)
     file = tmp_path / "recorded.toml"
