@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.analysis.compare import HEADLINE_SCORES, compare
-from sim.analysis.plot_data import scenarios
-from sim.analysis.plots import GUEST_PLOTS, PLOTS, styled
 from sim.analysis.regret import bound, regret
 from sim.experiment.choose_workers import choose_workers
 from sim.experiment.exporting import PARTS, REQUESTS, export_part, form_of_part
@@ -26,6 +24,8 @@ from sim.experiment.pictures import picture_of_cell
 from sim.experiment.plan import Experiment
 from sim.experiment.recording import requests_of
 from sim.experiment.run import run as run_experiment
+from sim.plots.figures import GUEST_PLOTS, PLOTS, styled
+from sim.plots.plot_data import scenarios
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
 from workloads.parts.requests.columns import NAMES

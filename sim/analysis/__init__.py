@@ -1,4 +1,4 @@
-"""Tables and figures from stored results: comparison, regret, trade-off, plots.
+"""What stored results say: comparison, intervals, ranking, regret, verdict.
 
 It must not know how cells are run, and cannot change a result.
 """

@@ -197,8 +197,8 @@ def _print(summary: Summary, file: Path) -> None:
 
 
 def _draw(summary: Summary, file: Path, plot: Path) -> None:
-    from sim.analysis.plots import save_as, styled
-    from sim.analysis.trace_plot import plot_trace
+    from sim.plots.figures import save_as, styled
+    from sim.plots.trace import plot_trace
 
     with styled():
         figure = plot_trace(summary, file.name)

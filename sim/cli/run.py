@@ -293,7 +293,7 @@ def _draw(experiment: Experiment, report: Report, store: ResultStore) -> int:
     for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
         old.unlink()
     with standard_console(stderr=True).status("Drawing plots"):
-        from sim.analysis.plots import save_all
         from sim.analysis.regret import bound
+        from sim.plots.figures import save_all
 
         return len(save_all(store, folder, experiment.policies, bound(experiment))) // 2

@@ -19,7 +19,7 @@ from sim.analysis.intervals import (
     proportion_interval,
     support,
 )
-from tests.analysis.by_hand import score_rows
+from tests.plots.by_hand import score_rows
 
 
 @pytest.mark.parametrize(

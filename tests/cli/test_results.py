@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from sim.analysis import plots
 from sim.cli.main import main
+from sim.plots import figures as plots
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:

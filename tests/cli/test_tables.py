@@ -11,7 +11,7 @@ from rich.console import Console
 from sim.analysis.compare import compare
 from sim.cli.tables import print_comparison
 from sim.units import GIB, MIB
-from tests.analysis.by_hand import score_rows
+from tests.plots.by_hand import score_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

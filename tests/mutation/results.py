@@ -34,7 +34,7 @@ AREAS: Final = {
         "sim/record/series.py",
         "sim/record/shrink_requests.py",
     ),
-    "analysis": ("sim/analysis/*",),
+    "analysis": ("sim/analysis/*", "sim/comparison/*", "sim/plots/*", "sim/recommend/*"),
     "policies": ("policies/*",),
 }
 """The areas that mutants are made in: patterns of files, together those of ``only_mutate`` in pyproject.toml."""

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
 
-from sim.analysis.plots import figures, styled
 from sim.analysis.regret import bound, regret
-from sim.analysis.tradeoff import plot_tradeoff
 from sim.api import Results, run
+from sim.plots.figures import figures, styled
+from sim.plots.tradeoff import plot_tradeoff
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ def test_it_is_drawn_with_the_others_where_there_is_a_guest(tmp_path: Path) -> N
 
 
 def test_where_nothing_was_given_back_the_share_of_movable_takes_its_place(results: Results) -> None:
-    from sim.analysis.plot_data import scenarios
+    from sim.plots.plot_data import scenarios
 
     runs = results.runs().assign(returned=0.0)
     (scenario,) = scenarios(runs, results.policies)

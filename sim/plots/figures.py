@@ -19,12 +19,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from sim.analysis.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours
 from sim.analysis.compare import HEADLINE_SCORES, compare, number
-from sim.analysis.figure_heading import MOST_POLICIES, dead_note, heading
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
-from sim.analysis.plot_data import memory_series, ratio_series, scenarios, time_axis
-from sim.analysis.tradeoff import plot_tradeoff
+from sim.plots.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours
+from sim.plots.figure_heading import MOST_POLICIES, dead_note, heading
+from sim.plots.plot_data import memory_series, ratio_series, scenarios, time_axis
+from sim.plots.tradeoff import plot_tradeoff
 from sim.record.blockmap import BlockState, zone_map
 from sim.scores.registry import SCORES
 from sim.units import GIB
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from sim.analysis.plot_data import Scenario, Spread
+    from sim.plots.plot_data import Scenario, Spread
     from sim.results.store import ResultStore
 
 STYLE: Final = Path(__file__).with_name("memhp.mplstyle")

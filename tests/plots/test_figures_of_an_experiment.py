@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sim.analysis import plots
-from sim.analysis.plot_data import Scenario, scenarios
 from sim.api import Results
 from sim.memory.zones import ZONE_MOVABLE
+from sim.plots import figures as plots
+from sim.plots.plot_data import Scenario, scenarios
 from sim.record.guest_series import GUEST_SERIES
 from sim.record.recorder import EventKind
 from sim.results.identity import CellId
 from sim.results.store import ResultStore
-from tests.analysis.by_hand import OUT_OF_ORDER, hand_run, panel, score_rows, step_lines, titles, value_at, words
+from tests.plots.by_hand import OUT_OF_ORDER, hand_run, panel, score_rows, step_lines, titles, value_at, words
 
 if TYPE_CHECKING:
     from pathlib import Path

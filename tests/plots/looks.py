@@ -2,7 +2,7 @@
 
 Other tests read what a plot says. This one notices that it looks different: a line that is thicker, a label elsewhere,
 something drawn over something else. Whoever changes a plot on purpose looks at it, then runs
-``python -m tests.analysis.looks`` and reads the difference.
+``python -m tests.plots.looks`` and reads the difference.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Annotation, Text
 
-from sim.analysis.plot_data import scenarios
-from sim.analysis.plots import plot_map, plot_memory, plot_ratio, plot_scores, styled
-from sim.analysis.tradeoff import plot_tradeoff
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.plots.figures import plot_map, plot_memory, plot_ratio, plot_scores, styled
+from sim.plots.plot_data import scenarios
+from sim.plots.tradeoff import plot_tradeoff
 from sim.record.recorder import EventKind
 from sim.results.store import ResultStore
 from sim.units import GIB, MIB
-from tests.analysis.by_hand import hand_run, score_scenario, stored
+from tests.plots.by_hand import hand_run, score_scenario, stored
 from tests.support.places import DATA
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-    from sim.analysis.plot_data import Scenario
+    from sim.plots.plot_data import Scenario
 
 LOOKS: Final = DATA / "looks.json"
 

@@ -5,7 +5,7 @@ import json
 import matplotlib as mpl
 import pytest
 
-from tests.analysis import looks
+from tests.plots import looks
 
 # Older ones choose other sizes and places for what nobody sets.
 pytestmark = pytest.mark.skipif(mpl.__version_info__ < (3, 11), reason="kept as matplotlib 3.11 draws")

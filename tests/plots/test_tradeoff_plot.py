@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from matplotlib.markers import MarkerStyle
 
-from sim.analysis.colours import PALETTE
-from sim.analysis.plots import styled
-from sim.analysis.tradeoff import _overlap, plot_tradeoff
+from sim.plots.colours import PALETTE
+from sim.plots.figures import styled
+from sim.plots.tradeoff import _overlap, plot_tradeoff
 from sim.results.store import ResultStore
 from sim.units import GIB, MIB
-from tests.analysis.by_hand import coloured, dot_place, dots, legend, panels, points, score_scenario, words
+from tests.plots.by_hand import coloured, dot_place, dots, legend, panels, points, score_scenario, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sim.analysis.figure_heading import heading
+from sim.plots.figure_heading import heading
 from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from sim.analysis.plot_data import Scenario
+    from sim.plots.plot_data import Scenario
     from sim.results.store import ResultStore
 
 _CURVE: Final = "#0072b2"

@@ -10,12 +10,12 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from sim.analysis import plots
-from sim.analysis.colours import PALETTE
 from sim.analysis.compare import compare
+from sim.plots import figures as plots
+from sim.plots.colours import PALETTE
 from sim.results.store import ResultStore
 from sim.units import GIB
-from tests.analysis.by_hand import (
+from tests.plots.by_hand import (
     OUT_OF_ORDER,
     coloured,
     dot_place,

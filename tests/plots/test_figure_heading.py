@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sim.analysis.figure_heading import dead_note
-from tests.analysis.by_hand import score_scenario
+from sim.plots.figure_heading import dead_note
+from tests.plots.by_hand import score_scenario
 
 
 @pytest.mark.parametrize("died", [[0.0, 0.0], [0.0, 1.0]])

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from sim.analysis import plots
-from sim.analysis.colours import PALETTE
-from sim.analysis.figure_heading import heading
-from sim.analysis.plot_data import memory_series, scenarios, time_axis
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.plots import figures as plots
+from sim.plots.colours import PALETTE
+from sim.plots.figure_heading import heading
+from sim.plots.plot_data import memory_series, scenarios, time_axis
 from sim.record.recorder import EventKind
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId
-from tests.analysis.by_hand import (
+from tests.plots.by_hand import (
     OUT_OF_ORDER,
     band_at,
     coloured,
