@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
     "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
     "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
+    "report": ("sim.cli.report:report", "Write what results say into one HTML file."),
     "export": ("sim.cli.export:export", "Write a run's requests and events as CSV, JSONL or Parquet."),
     "plan": ("sim.cli.plan:plan", "Say where plugged memory would go, and what comes back."),
     "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
