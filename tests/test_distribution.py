@@ -115,6 +115,24 @@ def test_the_installed_program_runs_an_experiment_with_a_policy_of_ones_own(inst
     assert run(installed, tmp_path, "-c", command, "incidents", "--help")
 
 
+def test_a_shipped_experiment_runs_by_its_name_in_an_empty_folder_and_writes_nothing_beside_itself(
+    installed: Path, tmp_path: Path
+) -> None:
+    command = (
+        "import sys; sys.dont_write_bytecode = True; sys.path.remove(''); from memhp_sim.__main__ import main; main()"
+    )
+    before = sorted(installed.rglob("*"))
+    asked = ("run", "tradeoff", "--replication", "0", "--workers", "1", "--no-plots")
+
+    said = run(installed, tmp_path, "-c", command, *asked)
+
+    assert said.endswith("49 of 49 runs completed\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+    assert (tmp_path / "results" / "tradeoff" / "manifest.json").is_file()
+    assert run(installed, tmp_path, "-c", command, "validate", "kernel-logs", "--no-probe")  # data beside it
+    assert sorted(installed.rglob("*")) == before
+
+
 def test_the_installed_program_is_the_checkout_s_code_whatever_else_is_installed_there(
     installed: Path, tmp_path: Path
 ) -> None:

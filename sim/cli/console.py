@@ -56,6 +56,16 @@ def width_of_output() -> int:
     return shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
 
 
+def duration_text(seconds: float) -> str:
+    """Return about how long something takes, in words."""
+    if seconds <= 1:
+        return "a second"
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
 def print_notes(console: Console, notes: Iterable[str]) -> None:
     """Print each note as a paragraph of its own, its further lines indented."""
     from rich.padding import Padding

@@ -58,9 +58,11 @@ def describe(
     FILE is a trace (CSV, also gzip or zstd, Parquet, or JSON of Prometheus) whose columns are mapped by options, such
     as --time t_s --series vm --user use_mib:1MiB, or an experiment file, one of whose workloads reads a trace.
     """
+    from sim.experiment.shipped import find
     from sim.traces.opening import open_trace
     from sim.traces.summary import summarize
 
+    file = find(file)
     if plot is not None and plot.suffix not in _PICTURES:
         raise click.UsageError(f"--plot writes {' or '.join(_PICTURES)}, but got {plot.name}")
     given = {name: text for name, text in {"time": time, **quantities}.items() if text is not None}

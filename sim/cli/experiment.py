@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.console import print_notes, standard_console
+from sim.cli.console import duration_text, print_notes, standard_console
 from sim.cli.settings import set_option
 from sim.units import counted
 
@@ -46,7 +46,7 @@ def validate(file: str, *, settings: dict[str, Any], as_json: bool, probe: bool)
     click.echo(f"  seed       {experiment.seed}")
     click.echo(f"  runs       {cells}: {times}")
     if seconds is not None:
-        click.echo(f"  time       about {_duration(seconds)} on one core")
+        click.echo(f"  time       about {duration_text(seconds)} on one core")
     if experiment.notes:
         print_notes(standard_console(), experiment.notes)
 
@@ -65,15 +65,6 @@ def _as_json(experiment: Experiment, seconds: float | None) -> dict[str, object]
         "estimated_seconds": seconds,
         "notes": experiment.notes,
     }
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return "a second"
-    for unit, length in (("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 @click.command()

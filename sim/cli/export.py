@@ -52,11 +52,12 @@ def export(
     """
     from sim.cli.main import BadInput
     from sim.experiment.exporting import export_part
+    from sim.experiment.shipped import find, refuse_slip
 
     targets = {name: target for name, target in {"requests": requests, **tables}.items() if target is not None}
     forms = _forms(targets, form)
     which = {"machine": machine, "workload": workload, "policy": policy, "replication": replication}
-    path = Path(source)
+    path = find(source, folders=True)
     folder = results_folder(path)
     if settings and path.suffix != ".toml":
         raise click.UsageError(f"--set is for experiments: {source} is none")
@@ -65,6 +66,7 @@ def export(
     elif path.suffix == ".toml":
         result, asked = _run(source, which, settings)
     else:
+        refuse_slip(path)
         raise BadInput(f"{source} holds no results, and is no experiment, whose name ends in .toml")
     if "guest" in targets and not result.guest:
         raise BadInput("--guest: no guest is modelled in this run")

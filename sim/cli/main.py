@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "run": ("sim.cli.run:run", "Run an experiment: simulate, score, compare, plot."),
     "rerun": ("sim.cli.run:rerun", "Run again what a manifest describes."),
     "validate": ("sim.cli.experiment:validate", "Check an experiment file and say what it would run."),
+    "experiments": ("sim.cli.experiments:experiments", "List the experiments that come with the program."),
     "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
     "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
     "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
@@ -107,7 +108,7 @@ def _report(error: ValueError) -> NoReturn:
 def main() -> None:
     """Simulate Linux memory hotplug: which zone should plugged memory go to?
 
-    Start with: memhp-sim run experiments/quickstart.toml
+    Start with: memhp-sim run quickstart
     """
     from sim.cli.console import write_what_can_be_written
 

@@ -127,13 +127,16 @@ def explain(
     gone otherwise.
     """
     from sim.cli.main import BadInput
+    from sim.experiment.shipped import find, refuse_slip
     from sim.replay.trace_format import TraceError
 
+    file = find(file)
     if file.suffix == ".toml":
         _explain_experiment(file, policies, workloads, replication, settings)
         return
     if settings:
         raise click.UsageError(f"--set is for experiments: {file} is a recording")
+    refuse_slip(file)
     try:
         _explain_trace(file)
     except TraceError as error:

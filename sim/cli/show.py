@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,6 +13,8 @@ from sim.cli.console import width_of_output
 from sim.cli.settings import set_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sim.experiment.plan import Combination, Experiment
     from sim.snapshot.picture import Picture
 
@@ -94,7 +95,9 @@ def _picture(
     sources: tuple[str, ...], at: float | None, which: dict[str, Any], settings: dict[str, Any]
 ) -> tuple[Picture, dict[str, Any]]:
     """Return the picture that is asked for, and which machine or run of several it is of."""
-    first = Path(sources[0])
+    from sim.experiment.shipped import find, refuse_slip
+
+    first = find(sources[0], folders=True)
     if settings and first.suffix != ".toml":
         raise click.UsageError(f"--set is for experiments: {first} is none")
     if (folder := results_folder(first)) is not None:
@@ -110,6 +113,7 @@ def _picture(
             raise click.UsageError(f"--{name} is for experiments and results: {first} tells of one machine only")
     from sim.experiment.real_picture import picture_of_files
 
+    refuse_slip(first)
     return picture_of_files(sources), {}
 
 

@@ -17,6 +17,7 @@ from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.reading import frozen, read_toml
 from sim.experiment.rivals import with_rivals
 from sim.experiment.schema import ALL, LABEL_LENGTH, ExperimentTable
+from sim.experiment.shipped import find
 from sim.experiment.variants import Variants
 from sim.faults import Fault, Faults, InputError, unknown_name
 
@@ -41,7 +42,7 @@ def load(
     idle: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Experiment:
-    """Return the experiment in the TOML file ``source``, or in a mapping of the same shape.
+    """Return the experiment in the TOML file ``source``, the shipped one of that name, or that in a mapping.
 
     Paths in it are relative to the file's folder; those of a mapping to ``folder`` (the working directory where None).
     One without workloads has nothing to run; ``idle`` takes it all the same, with one that asks nothing, and where
@@ -55,7 +56,7 @@ def load(
         tables = frozen(source, name)
         folder = folder or Path()
     else:
-        name, path = str(source), Path(source)
+        name, path = str(source), find(source)
         tables, stem, folder = read_toml(path), path.stem, path.parent
     faults = Faults()
     idle = idle and "workloads" not in tables

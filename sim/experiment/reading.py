@@ -6,6 +6,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.experiment.shipped import what_is_near
 from sim.faults import Fault, InputError, key_path
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file():
             what = "is a folder, not an experiment file" if path.is_dir() else "is not a file"
-            raise InputError(source, [Fault("", what if path.exists() else "does not exist")])
+            raise InputError(source, [Fault("", what if path.exists() else _missing(path))])
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(source, [Fault("", f"is larger than {LARGEST_FILE >> 20} MiB; that is no experiment")])
         raw = path.read_bytes()
@@ -56,6 +57,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     except ValueError as error:  # a number of thousands of digits, a date that is none
         raise InputError(source, [Fault("", f"holds a value that cannot be read: {error}")]) from error
     return frozen(parsed, source)
+
+
+def _missing(path: Path) -> str:
+    near = what_is_near(path)
+    return f"does not exist; {near}" if near else "does not exist"
 
 
 def frozen(tables: Mapping[str, Any], source: str) -> dict[str, Any]:

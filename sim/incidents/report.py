@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.experiment.load import load
 from sim.experiment.schema import PublishedTable
+from sim.experiment.shipped import shipped_folder
 from sim.faults import Fault, InputError
 from sim.incidents.checks import CHECKS
 from sim.incidents.runs import run_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from sim.experiment.plan import Experiment
     from sim.incidents.checks import Verdict
-
-_SIM = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +59,8 @@ class Report:
 
 
 def incidents_folder() -> Path:
-    """Return the folder of the incidents' files: beside the packages in a checkout, inside the package if installed."""
-    places = (_SIM.parent / "experiments" / "incidents", _SIM / "shipped" / "incidents")
-    for place in places:
-        if place.is_dir():
-            return place
-    raise InputError(
-        "incidents", [Fault("", f"the shipped experiments are missing; looked in {places[0]}, {places[1]}")]
-    )
+    """Return the folder of the incidents' files."""
+    return shipped_folder() / "incidents"
 
 
 def load_incident(name: str, folder: Path | None = None) -> Experiment:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.experiment.assignments import assign
 from sim.experiment.reading import read_toml
+from sim.experiment.shipped import SUFFIX, find, refuse_slip
 from sim.faults import Fault, Faults, InputError
 
 if TYPE_CHECKING:
@@ -26,19 +27,21 @@ class Source(NamedTuple):
 
 
 def read_source(files: Sequence[str | Path], settings: Mapping[str, Any] | None = None) -> Source:
-    """Return the machine in an experiment file (.toml), or that which ``memhp-sim import`` makes of ``files``.
+    """Return the machine in an experiment (a .toml file, a shipped one's name), or what is imported from ``files``.
 
     ``settings`` take the place of what stands in the experiment, by key. Raises InputError with what cannot be read.
     """
-    experiments = [file for file in files if Path(file).suffix == ".toml"]
+    paths = [find(file, folders=True) for file in files]
+    experiments = [path for path in paths if path.suffix == SUFFIX]
     if not experiments:
+        refuse_slip(paths[0])
         if settings:
             raise InputError("--set", [Fault("", f"is for experiments: {files[0]} is none")])
         return _imported(files)
     if len(files) > 1:
-        others = ", ".join(str(file) for file in files if file is not experiments[0])
+        others = ", ".join(str(path) for path in paths if path is not experiments[0])
         raise InputError(str(experiments[0]), [Fault("", f"is a machine by itself; leave out {others}")])
-    path = Path(experiments[0])
+    (path, *_) = experiments
     faults = Faults()
     assigned = assign(read_toml(path), settings or {}, path.parent.resolve(), faults, idle=True)
     faults.raise_if_any(str(path))

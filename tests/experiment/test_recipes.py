@@ -57,7 +57,7 @@ def test_a_recipe_says_what_it_asks_and_how_it_is_run(path: Path) -> None:
     comment = path.read_text("utf-8").partition("\n\n")[0]
 
     assert "?" in comment
-    assert f"memhp-sim run experiments/recipes/{path.name}" in comment
+    assert f"memhp-sim run recipes/{path.stem}" in comment
     for workload in tables(path).get("workloads", ()):
         if played := demand(workload):
             assert f"--set workloads.{workload['label']}.{played['label']}.path=" in comment
