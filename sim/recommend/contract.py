@@ -37,14 +37,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What must hold in at least ``share`` of the replications: that a score is not over, or not under, ``bound``.
+    """What must hold in at least ``share`` of the replications: that none of ``scores`` is over, or under, ``bound``.
 
-    ``text`` is how the user put it. ``bound`` is in the score's stored unit. A score that is undefined in a replication
+    ``text`` is how the user put it. ``bound`` is in the scores' stored unit. A score that is undefined in a replication
     counts as held, but a replication that failed to run does not.
     """
 
     text: str
-    score: str
+    scores: tuple[str, ...]
     sense: Literal["at most", "at least"]
     bound: float
     share: float = 1.0
@@ -62,10 +62,18 @@ class Objective:
 class Sampler(Protocol):
     """Runs candidates of one scenario, each in the replications that are asked for; remembers what it ran."""
 
+    @property
+    def population(self) -> int | None:
+        """How many different replications there are: 1 where nothing is random, the recordings to play; None: no end.
+
+        Known once the first replication of all candidates has been sampled.
+        """
+
     def sample(self, wanted: Mapping[int, range]) -> Mapping[int, Floats]:
         """Return for each candidate (by number) a row per replication of its range, and a column per score asked for.
 
-        A replication that failed to run is a row of NaN. The same candidate and replication give the same row always.
+        A replication that failed to run is a row of NaN, which no other is. The same candidate and replication give
+        the same row always.
         """
 
 
@@ -102,11 +110,14 @@ class Selection:
     """What was chosen of ``judged`` (one for each candidate, in order): ``pick`` is its number, None where none holds.
 
     ``confidence`` is how likely at least the pick keeps the limits and is, but for the indifference, the best of those
-    that do. ``exhausted`` tells that replications ran out before that was settled; ``reasons`` says so in words.
+    that do; ``keeps`` and ``best`` how likely either is by itself. Without a pick it is how likely at least none keeps
+    them. ``exhausted`` tells that replications ran out before that was settled; ``reasons`` says so in words.
     """
 
     judged: Sequence[Judged]
     pick: int | None
     confidence: float
+    keeps: float = math.nan
+    best: float = math.nan
     exhausted: bool = False
     reasons: tuple[str, ...] = ()

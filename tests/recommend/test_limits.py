@@ -1,0 +1,82 @@
+"""Limits in words: what each says, and what is told of those that say nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from sim.faults import Faults
+from sim.recommend.limits import DEFAULT, limit, limits, shown_bound
+from sim.scores.failures import FAILING
+from sim.scores.registry import SCORES
+from sim.units import GIB, MIB
+
+SAID = {
+    "no death in 99 % of replications": (("died",), "at most", 0.0, 0.99),
+    "No deaths in 99.9% of runs.": (("died",), "at most", 0.0, 0.999),
+    "nothing fails": (FAILING, "at most", 0.0, 1.0),
+    "no failure in 95 % of replications": (FAILING, "at most", 0.0, 0.95),
+    "fails in at most 5 % of replications": (FAILING, "at most", 0.0, 0.95),
+    "the guest dies in at most 1 percent": (("died",), "at most", 0.0, 0.99),
+    "headroom never under 128 MiB": (("headroom_min",), "at least", 128.0 * MIB, 1.0),
+    "headroom_min >= 128MiB in 99 %": (("headroom_min",), "at least", 128.0 * MIB, 0.99),
+    "headroom_min>=128MiB": (("headroom_min",), "at least", 128.0 * MIB, 1.0),
+    "Kernel headroom, least at least 1 GiB, always": (("headroom_min",), "at least", 1.0 * GIB, 1.0),
+    "came back at least 80 % in 95 % of replications": (("returned_share",), "at least", 80.0, 0.95),
+    "came back at least 80 % in at least 95 % of the replications": (("returned_share",), "at least", 80.0, 0.95),
+    "came back at least 80 %": (("returned_share",), "at least", 80.0, 1.0),
+    "kernel OOM kills at most 0": (("kernel_ooms",), "at most", 0.0, 1.0),
+    "no OOM kills in every replication": (("kernel_ooms", "guest_full_ooms", "return_ooms"), "at most", 0.0, 1.0),
+    "no failed adds": (("failed_adds",), "at most", 0.0, 1.0),
+    "no mixed_groups_end in 50 %": (("mixed_groups_end",), "at most", 0.0, 0.5),
+    "time to return <= 5 min in 90 %": (("return_time",), "at most", 300.0, 0.9),
+    "unserved_byte_seconds at most 10 GiB s": (("unserved_byte_seconds",), "at most", 10.0 * GIB, 1.0),
+    "Demand not served, most not above 1.5GiB": (("unserved_max",), "at most", 1.5 * GIB, 1.0),
+    "movable while wanted, over time >= 3 GiB s": (("movable_byte_seconds",), "at least", 3.0 * GIB, 1.0),
+}
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_a_limit_says_scores_a_bound_and_a_share(text: str) -> None:
+    found = limit(text)
+    assert (found.scores, found.sense, found.bound, found.share) == SAID[text]
+    assert found.text == text
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
+def test_every_score_can_be_limited_by_its_name_and_by_its_title(score: object) -> None:
+    name, title = getattr(score, "name", ""), getattr(score, "title", "")
+    value = {"B": "3 B", "B s": "3 B s"}.get(SCORES[name].unit.symbol, "3")
+    for text in (f"{name} >= {value} in 75 %", f"{title} at least {value} in 75 %"):
+        assert (limit(text).scores[-1], limit(text).bound, limit(text).share) == (name, 3.0, 0.75)
+
+
+def test_more_than_a_bound_leaves_the_bound_out() -> None:
+    assert limit("came back over 80 %").bound == math.nextafter(80, math.inf)
+    assert limit("died < 1").bound == math.nextafter(1, -math.inf)
+
+
+def test_all_that_say_nothing_are_told_with_their_place_and_what_can_be_said() -> None:
+    texts = ["nothing fails", "headrom >= 3MiB", "be nice", "died at most 1 %", "no death in 0 %", "headroom under"]
+    faults = Faults("limits")
+    found = limits(texts, faults)
+    assert [each.text for each in found] == ["nothing fails"]
+    told = {fault.key: fault.what for fault in faults}
+    assert list(told) == [f"limits[{place}]" for place in range(1, 6)]
+    assert "did you mean 'headroom'?" in told["limits[1]"]
+    assert "'no death'" in told["limits[2]"]
+    assert "'1 %' is not a number" in told["limits[3]"]
+    assert "above 0 and up to 100" in told["limits[4]"]
+    assert "not a size" in told["limits[5]"]
+
+
+@pytest.mark.parametrize("text", ["", "in 95 %", "fails in 5 %", "came back at most 5 % in at most 3 %", "no x"])
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="what can be said"):
+        limit(text)
+
+
+def test_a_limit_is_shown_in_the_titles_of_its_scores() -> None:
+    assert shown_bound(limit("headroom >= 128MiB")) == "Kernel headroom, least >= 128 MiB in every replication"
+    assert shown_bound(limit(DEFAULT)).endswith("Failed adds <= 0 in 95 %")
