@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.analysis.compare import number
+from sim.analysis.compare import number, pairing
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ def differences_in_requests(runs: pd.DataFrame) -> str:
     """Return a sentence about what was not asked of all policies alike in ``runs``; nothing where all was.
 
     ``runs`` are the completed ones of one machine and workload. Policies are held against each other within each
-    replication.
+    replication (of one seed).
     """
     parts = []
     for name in (*_SCORES, _DEVICES):
-        by_replication = runs.groupby("replication")[name] if name in runs else None
+        by_replication = runs.groupby(pairing(runs))[name] if name in runs else None
         if by_replication is None or not (by_replication.max() > by_replication.min()).any():
             continue
         means = dict(runs.groupby("policy")[name].mean())

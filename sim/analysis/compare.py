@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 HEADLINE_SCORES: Final = tuple(score.name for score in SCORES.values() if score.headline)
 """The scores that short tables and the plots show."""
 
+CONDITIONS: Final = ("guest.", "timing.")
+"""How the keys of swept values begin that no label shows."""
+
 _MANY: Final = 10_000
 
 COMPARISON_COLUMNS: Final = (
@@ -52,14 +55,20 @@ def named_conditions(runs: pd.DataFrame) -> pd.DataFrame:
 
     Swept values of machines, policies and workloads are in their labels already.
     """
-    swept = [name for name in runs.columns if str(name).startswith(("guest.", "timing."))]
+    swept = [name for name in runs.columns if str(name).startswith(CONDITIONS)]
     if not swept:
         return runs
     named = [
-        f"{workload} ({', '.join(f'{name}={value}' for name, value in zip(swept, values, strict=True))})"
+        named_workload(workload, dict(zip(swept, values, strict=True)))
         for workload, *values in runs[["workload", *swept]].itertuples(index=False)
     ]
     return runs.assign(workload=named)
+
+
+def named_workload(workload: str, swept: Mapping[str, object]) -> str:
+    """Return a workload's label with those of the ``swept`` values that no label shows, in order of their keys."""
+    conditions = ", ".join(f"{name}={value}" for name, value in sorted(swept.items()) if name.startswith(CONDITIONS))
+    return f"{workload} ({conditions})" if conditions else workload
 
 
 def compare(
@@ -91,23 +100,42 @@ def compare(
     base = order[0] if baseline is None else baseline
     if base not in order:
         raise ValueError(f"the baseline {base!r} is none of the policies: {', '.join(order)}")
-    labels = ["machine", "workload", "policy", "replication"]
+    labels = ["machine", "workload", "policy", *pairing(runs)]
     if runs.duplicated(labels).any():
         raise ValueError("several cells have the same labels and replication; policies compare only cell by cell")
     rows = []
     done = runs[runs["status"] == Status.COMPLETED]
     for (machine, workload), group in done.groupby(["machine", "workload"], sort=False):
-        if nothing_random(group):
-            group = group.sort_values("replication").drop_duplicates("policy").assign(replication=0)  # noqa: PLW2901
-        cells = group.set_index(["replication", "policy"])
+        there = set(group["policy"])
+        present = [policy for policy in order if policy in there]
+        contents = _contents(one_of_each(group) if nothing_random(group) else group, present, scores)
         found: list[dict[str, object]] = []
-        for score in scores:
-            table = cells[score].unstack("policy")  # noqa: PD010  pivot_table takes twenty times as long
-            present = [policy for policy in order if policy in table]
-            found += _rows(score, table[present], base, method, (len(present) - 1) * len(scores))
+        for number_of_score, score in enumerate(scores):
+            table = contents[:, :, number_of_score]
+            found += _rows(score, table, present, base, method, (len(present) - 1) * len(scores))
         for row, different in zip(found, holm([float(str(row["p"])) for row in found]), strict=True):
             rows.append(row | {"machine": str(machine), "workload": str(workload), "different": different})
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+
+
+def pairing(runs: pd.DataFrame) -> list[str]:
+    """Return the columns of ``runs`` that say which runs of one machine and workload met the same wishes."""
+    return [name for name in ("seed", "replication") if name in runs]
+
+
+def one_of_each(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the first replication of each policy, where all are alike: as of one seed and replication."""
+    first = runs.sort_values("replication", kind="stable").drop_duplicates("policy")
+    return first.assign(**dict.fromkeys(pairing(runs), 0))
+
+
+def _contents(runs: pd.DataFrame, policies: Sequence[str], scores: Sequence[str]) -> Floats:
+    """Return the scores (N x policies x scores) of the N replications of one machine and workload; NaN for none."""
+    places = runs.groupby(pairing(runs), sort=True).ngroup().to_numpy()
+    columns = runs["policy"].map({policy: column for column, policy in enumerate(policies)}).to_numpy()
+    contents = np.full((int(places.max()) + 1, len(policies), len(scores)), math.nan)
+    contents[places, columns] = runs[list(scores)].to_numpy(dtype=np.float64)
+    return contents
 
 
 def nothing_random(runs: pd.DataFrame) -> bool:
@@ -117,18 +145,19 @@ def nothing_random(runs: pd.DataFrame) -> bool:
     return "streams_drawn" in runs and bool((runs["streams_drawn"] == 0).all())
 
 
-def _rows(score: str, table: pd.DataFrame, base: str, method: Method, tests: int) -> list[dict[str, object]]:
-    """Return the rows of one score: ``table`` has a row for each replication and a column for each policy.
+def _rows(
+    score: str, content: Floats, policies: Sequence[str], base: str, method: Method, tests: int
+) -> list[dict[str, object]]:
+    """Return the rows of one score: ``content`` has a row for each replication and a column for each policy.
 
     ``tests`` are the differences that are told apart together with these.
     """
     known = SCORES[score]
-    content = table.to_numpy(dtype=np.float64)
     own = support(content, known.better, highest=known.highest)
-    place = list(table).index(base) if base in table else None
+    place = policies.index(base) if base in policies else None
     against = own if place is None else support(content, known.better, place, known.highest)
     rows: list[dict[str, object]] = []
-    for column, policy in enumerate(table):
+    for column, policy in enumerate(policies):
         values = content[~np.isnan(content[:, column]), column]
         differences = values[:0]
         if place is not None:

@@ -11,7 +11,7 @@ from sim.scores.definition import BYTE_SECONDS, PERCENT, Question
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sim.analysis.ranking import Failures
     from sim.scores.definition import Score, Unit
@@ -25,10 +25,10 @@ def returning_score() -> Score:
     return next(score for score in scores if score.better == "higher")
 
 
-def verdict(rows: Sequence[Row], found: Mapping[str, Failures], bound: str | None = None) -> list[str]:
+def verdict(rows: Sequence[Row], found: Mapping[str, Failures], bounds: Collection[str] = ()) -> list[str]:
     """Return the sentences for ``rows``, those of one machine and workload in a comparison.
 
-    ``found`` says how each policy fails; ``bound`` is the label of one that knows the future, which is no choice.
+    ``found`` says how each policy fails; ``bounds`` are the labels of those that know the future, which are no choice.
     """
     sound = [policy for policy, how in found.items() if not how.failed]
     if len(found) == 1:
@@ -45,7 +45,7 @@ def verdict(rows: Sequence[Row], found: Mapping[str, Failures], bound: str | Non
         )
     elif len(sound) < len(found):
         sentences.append(f"{who} failed.")
-    return [*sentences, *_most_back(rows, [policy for policy in sound if policy != bound], found)]
+    return [*sentences, *_most_back(rows, [policy for policy in sound if policy not in bounds], found)]
 
 
 def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[str, Failures]) -> list[str]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from sim.analysis.asked import differences_in_requests
-from sim.analysis.compare import named_conditions, nothing_random, number, shown_unit, signed
+from sim.analysis.compare import named_conditions, nothing_random, shown_unit, signed
 from sim.analysis.ranking import FAILED_MARK, failures, failures_in_words, ranked
+from sim.analysis.same import same_for_all, shown_mean
 from sim.analysis.verdict import too_few, verdict
 from sim.cli.layout import UNBROKEN, Column, Row, table_lines
 from sim.results.failure import Status
@@ -80,7 +81,7 @@ def _print_scenario(
     )
     console.print(heading, soft_wrap=False)
     shown = [row for row in rows if row["score"] not in FAILING or row["score"] in asked]
-    same = _same_for_all(shown)
+    same = same_for_all(shown)
     columns = _columns([row for row in shown if row["score"] not in same], {} if brief else found, single=brief)
     for line in table_lines(columns, _rows(rows, found), console.width):
         console.print(line, soft_wrap=True)
@@ -95,7 +96,7 @@ def _print_scenario(
     for sentence in (differences_in_requests(runs), too_few(rows, needs)):
         if sentence:
             _say(console, sentence)
-    for sentence in verdict(rows, found, bound):
+    for sentence in verdict(rows, found, () if bound is None else (bound,)):
         _say(console, sentence, style="bold")
     console.print()
 
@@ -158,38 +159,11 @@ def _failed(how: Failures) -> list[Text]:
     return lines
 
 
-def _same_for_all(rows: Sequence[Entry]) -> dict[str, str]:
-    """Return the scores in which no policy differs from another, each with its value; none with a single policy.
-
-    A score that is undefined for all has an empty value.
-    """
-    same = {}
-    for score in dict.fromkeys(row["score"] for row in rows):
-        of_score = [row for row in rows if row["score"] == score]
-        defined = [row for row in of_score if not math.isnan(row["mean"])]
-        # Means may be the same by chance: then policies differ all the same.
-        alike = len({row["mean"] for row in defined}) == 1 and not any(row["apart"] for row in defined)
-        if not defined:
-            same[score] = ""
-        elif len(of_score) > 1 and alike:
-            per, symbol = shown_unit(SCORES[score], [row["mean"] for row in of_score])
-            value = f"{SCORES[score].title} {_mean(defined[0], per)} {symbol}".rstrip()
-            same[score] = value if len(defined) == len(of_score) else f"{value} (where defined)"
-    return same
-
-
-def _mean(row: Entry, per: float) -> str:
-    runs = int(row["replications"])
-    if SCORES[row["score"]].highest == 1:
-        return f"{round(row['mean'] * runs)} of {runs}"
-    return number(row["mean"] / per)
-
-
 def _cell(row: Entry, per: float, *, single: bool) -> list[Text]:
     """Return the lines of a cell: the mean, and where the difference to the baseline lies."""
     if math.isnan(row["mean"]):
         return [Text(_UNDEFINED, style="dim")]
-    lines = [Text(_mean(row, per))]
+    lines = [Text(shown_mean(row, per))]
     if row["policy"] == row["baseline"] or math.isnan(row["difference"]) or (row["pairs"] == 1 and not single):
         return lines
     if not row["apart"]:

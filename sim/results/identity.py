@@ -23,8 +23,12 @@ _FOLDERS: Final = tuple(f"{package}/" for package in _PACKAGES)
 _WITHOUT: Final = (
     "sim/analysis/",
     "sim/cli/",
+    "sim/comparison/",
     "sim/look_alikes/",
+    "sim/plots/",
     "sim/readers/",
+    "sim/recommend/",
+    "sim/report/",
     "sim/shipped/",
     "sim/snapshot/",
     "sim/what_if/",

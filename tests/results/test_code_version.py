@@ -50,7 +50,10 @@ COMPUTING = {
 }
 """Folders whose files can change what a run leaves behind. Whoever adds a folder says here to which kind it belongs."""
 
-LOOKING = {"sim/analysis", "sim/cli", "sim/look_alikes", "sim/readers", "sim/snapshot", "sim/what_if"}
+LOOKING = {
+    "sim/analysis", "sim/cli", "sim/comparison", "sim/look_alikes", "sim/plots", "sim/readers", "sim/recommend",
+    "sim/report", "sim/snapshot", "sim/what_if",
+}  # fmt: skip
 """Folders that only look at results."""
 
 

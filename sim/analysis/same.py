@@ -1,0 +1,42 @@
+"""What a comparison has alike: scores in which no policy differs from another, and how a mean is shown."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from sim.analysis.compare import number, shown_unit
+from sim.scores.registry import SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Row = Mapping[str, Any]
+
+
+def same_for_all(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the scores in which no policy differs from another, each with its value; none with a single policy.
+
+    A score that is undefined for all has an empty value.
+    """
+    same = {}
+    for score in dict.fromkeys(row["score"] for row in rows):
+        of_score = [row for row in rows if row["score"] == score]
+        defined = [row for row in of_score if not math.isnan(row["mean"])]
+        # Means may be the same by chance: then policies differ all the same.
+        alike = len({row["mean"] for row in defined}) == 1 and not any(row["apart"] for row in defined)
+        if not defined:
+            same[score] = ""
+        elif len(of_score) > 1 and alike:
+            per, symbol = shown_unit(SCORES[score], [row["mean"] for row in of_score])
+            value = f"{SCORES[score].title} {shown_mean(defined[0], per)} {symbol}".rstrip()
+            same[score] = value if len(defined) == len(of_score) else f"{value} (where defined)"
+    return same
+
+
+def shown_mean(row: Row, per: float) -> str:
+    """Return a row's mean as people see it, divided by ``per``: of a score that tells yes from no in how many runs."""
+    runs = int(row["replications"])
+    if SCORES[row["score"]].highest == 1:
+        return f"{round(row['mean'] * runs)} of {runs}"
+    return number(row["mean"] / per)
