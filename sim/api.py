@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.analysis.compare import HEADLINE_SCORES, compare
 from sim.analysis.regret import bound, regret
+from sim.analysis.scenario import scenarios
 from sim.experiment.choose_workers import choose_workers
 from sim.experiment.exporting import PARTS, REQUESTS, export_part, form_of_part
 from sim.experiment.load import load, load_stored
@@ -25,7 +26,6 @@ from sim.experiment.plan import Experiment
 from sim.experiment.recording import requests_of
 from sim.experiment.run import run as run_experiment
 from sim.plots.figures import GUEST_PLOTS, PLOTS, styled
-from sim.plots.plot_data import scenarios
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
 from workloads.parts.requests.columns import NAMES

@@ -187,10 +187,10 @@ def check_method(method: str) -> None:
         raise ValueError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
 
 
-def proportion_interval(events: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def proportion_interval(events: float, trials: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Return the exact interval (Clopper and Pearson) of how often something happens that did ``events`` times.
 
-    NaN without ``trials``. Shares from 0 to 1.
+    NaN without ``trials``, which need be no whole number where they are an effective one. Shares from 0 to 1.
     """
     if not trials:
         return math.nan, math.nan

@@ -54,7 +54,7 @@ def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[st
     values = {policy: of_score[policy]["mean"] for policy in candidates if policy in of_score}
     if len(values) < 2 or len(set(values.values())) == 1:  # noqa: PLR2004
         return []
-    left_out = _less_arrived(rows, list(values))
+    left_out = less_arrived(rows, list(values))
     values = {policy: value for policy, value in values.items() if policy not in left_out}
     best = max(values, key=lambda policy: values[policy])
     these = "those" if left_out else "these" if len(values) < len(found) else "all"
@@ -82,7 +82,7 @@ def _means(rows: Sequence[Row], question: Question, unit: Unit, policies: Sequen
     }
 
 
-def _less_arrived(rows: Sequence[Row], policies: Sequence[str]) -> list[str]:
+def less_arrived(rows: Sequence[Row], policies: Sequence[str]) -> list[str]:
     """Return the policies with which less arrived than with others: giving back what never came is easy."""
     arrived = _means(rows, Question.ARRIVALS, PERCENT, policies)
     most = max(arrived.values(), default=0.0)

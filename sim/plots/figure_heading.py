@@ -12,7 +12,7 @@ from sim.analysis.ranking import FAILED_MARK
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sim.plots.plot_data import Scenario
+    from sim.analysis.scenario import Scenario
 
 MOST_POLICIES: Final = 12
 """Panels beyond which a figure cannot be read; the first ones of the experiment are drawn, and the heading says so."""

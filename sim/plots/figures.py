@@ -21,9 +21,10 @@ from matplotlib.ticker import MaxNLocator
 
 from sim.analysis.compare import HEADLINE_SCORES, compare, number
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
+from sim.analysis.scenario import scenarios, time_axis
 from sim.plots.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours
 from sim.plots.figure_heading import MOST_POLICIES, dead_note, heading
-from sim.plots.plot_data import memory_series, ratio_series, scenarios, time_axis
+from sim.plots.plot_data import memory_series, ratio_series
 from sim.plots.tradeoff import plot_tradeoff
 from sim.record.blockmap import BlockState, zone_map
 from sim.scores.registry import SCORES
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-    from sim.plots.plot_data import Scenario, Spread
+    from sim.analysis.scenario import Scenario
+    from sim.plots.plot_data import Spread
     from sim.results.store import ResultStore
 
 STYLE: Final = Path(__file__).with_name("memhp.mplstyle")

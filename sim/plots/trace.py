@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from sim.analysis.scenario import time_axis
 from sim.plots.colours import PALETTE
-from sim.plots.plot_data import time_axis
 from sim.traces.samples import QUANTITIES
 from sim.traces.summary import MOMENTS
 from sim.units import GIB, KIB, MIB, TIB

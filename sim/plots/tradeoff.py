@@ -17,7 +17,7 @@ from sim.units import GIB, MIB
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from sim.plots.plot_data import Scenario
+    from sim.analysis.scenario import Scenario
     from sim.results.store import ResultStore
 
 _CURVE: Final = "#0072b2"

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.colors import to_hex
 
+from sim.analysis.scenario import Scenario
 from sim.memory.zones import ZONE_NORMAL
-from sim.plots.plot_data import Scenario
 from sim.record.device_group import STATIC_GROUP
 from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.results.identity import CellId

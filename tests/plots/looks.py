@@ -21,9 +21,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Annotation, Text
 
+from sim.analysis.scenario import scenarios
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.plots.figures import plot_map, plot_memory, plot_ratio, plot_scores, styled
-from sim.plots.plot_data import scenarios
 from sim.plots.tradeoff import plot_tradeoff
 from sim.record.recorder import EventKind
 from sim.results.store import ResultStore
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-    from sim.plots.plot_data import Scenario
+    from sim.analysis.scenario import Scenario
 
 LOOKS: Final = DATA / "looks.json"
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
+from sim.analysis.scenario import scenarios
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.plots import figures as plots
 from sim.plots.colours import ZONE_COLOURS, ZONE_NAMES
-from sim.plots.plot_data import scenarios
 from sim.record.blockmap import BlockState
 from sim.record.recorder import EventKind
 from tests.plots.by_hand import coloured, hand_run, legend, panel, panels, points, stored, titles, words

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sim.analysis.scenario import scenarios
 from sim.plots import figures as plots
 from sim.plots.colours import PALETTE, ZONE_COLOURS, ZONE_NAMES, policy_colours
-from sim.plots.plot_data import memory_series, ratio_series, scenarios, spread
+from sim.plots.plot_data import memory_series, ratio_series, spread
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId, cell_key
 from sim.results.store import ResultStore
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from sim.plots.plot_data import Scenario
+    from sim.analysis.scenario import Scenario
 
 POLICIES = ("contig-zones", "auto-movable 301", "auto-movable 100")
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from sim.analysis.scenario import scenarios, time_axis
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.plots import figures as plots
 from sim.plots.colours import PALETTE
 from sim.plots.figure_heading import heading
-from sim.plots.plot_data import memory_series, scenarios, time_axis
+from sim.plots.plot_data import memory_series
 from sim.record.recorder import EventKind
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId

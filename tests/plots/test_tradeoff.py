@@ -92,7 +92,7 @@ def test_it_is_drawn_with_the_others_where_there_is_a_guest(tmp_path: Path) -> N
 
 
 def test_where_nothing_was_given_back_the_share_of_movable_takes_its_place(results: Results) -> None:
-    from sim.plots.plot_data import scenarios
+    from sim.analysis.scenario import scenarios
 
     runs = results.runs().assign(returned=0.0)
     (scenario,) = scenarios(runs, results.policies)

@@ -1,0 +1,74 @@
+"""What zones are about: memory that comes back against memory that is left to the kernel, and which policies are best.
+
+Best is whom no other policy beats in both (the Pareto front). Who fails in any replication is none of them: less comes
+back there because less could be added, or nobody was left to use it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.analysis.scenario import Scenario
+
+HEADROOM: Final = "headroom_min"
+_RETURNED: Final = "returned"
+IN_MOVABLE: Final = "movable_share_mean"
+
+
+@dataclass(slots=True)
+class Point:
+    """One policy: least kernel headroom (``x``, bytes) and what came of it (``y``), means over the replications.
+
+    ``choice`` tells whether it could be taken: it never failed and does not know the future. ``ratio`` (percent; NaN
+    where there is none) is one of several that policies of its ``family`` were run with.
+    """
+
+    policy: str
+    x: float
+    y: float
+    failed: bool
+    choice: bool
+    ratio: float
+    family: str
+
+
+def gain_score(scenario: Scenario) -> str:
+    """Return the score on the second axis: memory given back, or memory in MOVABLE where nothing ever was."""
+    return _RETURNED if bool((scenario.runs[_RETURNED] > 0).any()) else IN_MOVABLE
+
+
+def points(scenario: Scenario) -> list[Point]:
+    """Return a point for each policy whose headroom and gain are known, in stored units."""
+    score = gain_score(scenario)
+    found = []
+    for policy in scenario.present:
+        runs = scenario.of(policy)
+        x, y = float(runs[HEADROOM].mean()), float(runs[score].mean())
+        if math.isnan(x) or math.isnan(y):
+            continue
+        failed = bool(scenario.failures[policy].failed)
+        family = re.sub(r"[,\s]*(ratio )?\d+( ?%)?$", "", policy)
+        choice = not failed and policy != scenario.bound
+        found.append(Point(policy, x, y, failed, choice, scenario.configured_ratio(policy), family))
+    for point in found:
+        # One ratio makes no curve: the policy is written by its name.
+        if sum(other.family == point.family for other in found) == 1:
+            point.ratio = math.nan
+    return found
+
+
+def front(found: Sequence[Point]) -> list[Point]:
+    """Return the choices that no other choice beats: with as much of both and more of one. The least headroom first."""
+    choices = [point for point in found if point.choice]
+    best = [
+        one
+        for one in choices
+        if not any(other.x >= one.x and other.y >= one.y and (other.x, other.y) != (one.x, one.y) for other in choices)
+    ]
+    return sorted(best, key=lambda point: (point.x, -point.y))
