@@ -57,7 +57,7 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
         tables["cell_timeout"] = experiment.cell_timeout
     swept = _swept_labels(experiment.tables.get("sweep", ()), "cmdline")
     tables["machines"] = [
-        _machine(label, entry.table, told="cmdline" in entry.table or label in swept)
+        machine_with_defaults(label, entry.table, told="cmdline" in entry.table or label in swept)
         for label, entry in entries["machines"].items()
     ]
     if "policies" in experiment.tables:
@@ -74,7 +74,7 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
     return tables
 
 
-def _machine(label: str, table: Mapping[str, Any], *, told: bool) -> dict[str, Any]:
+def machine_with_defaults(label: str, table: Mapping[str, Any], *, told: bool) -> dict[str, Any]:
     """Return a machine's table with its defaults; where it is ``told`` by a command line without those of its words."""
     defaults = {
         field.name: format_size(field.default) if field.name in _SIZES and field.default is not None else field.default
