@@ -48,14 +48,33 @@ def verdict(rows: Sequence[Row], found: Mapping[str, Failures], bounds: Collecti
     return [*sentences, *_most_back(rows, [policy for policy in sound if policy not in bounds], found)]
 
 
+def best_of(rows: Sequence[Row], found: Mapping[str, Failures], bound: str | None = None) -> str | None:
+    """Return the policy that gives most back of those that never failed; None where all failed, or none is better.
+
+    Those with which less arrived are left out, as in :func:`verdict`, whose arguments these are.
+    """
+    values, _ = _comparable(rows, [policy for policy, how in found.items() if not how.failed and policy != bound])
+    if len(values) > 1 and len(set(values.values())) == 1:
+        return None
+    return max(values, key=lambda policy: values[policy], default=None)
+
+
+def _comparable(rows: Sequence[Row], candidates: Sequence[str]) -> tuple[dict[str, float], list[str]]:
+    """Return how much came back with those of ``candidates`` with which as much arrived, and who is left out."""
+    name = returning_score().name
+    means = {row["policy"]: row["mean"] for row in rows if row["score"] == name and not math.isnan(row["mean"])}
+    values = {policy: means[policy] for policy in candidates if policy in means}
+    left_out = less_arrived(rows, list(values))
+    return {policy: value for policy, value in values.items() if policy not in left_out}, left_out
+
+
 def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[str, Failures]) -> list[str]:
     score = returning_score()
     of_score = {row["policy"]: row for row in rows if row["score"] == score.name and not math.isnan(row["mean"])}
-    values = {policy: of_score[policy]["mean"] for policy in candidates if policy in of_score}
-    if len(values) < 2 or len(set(values.values())) == 1:  # noqa: PLR2004
+    all_values = [of_score[policy]["mean"] for policy in candidates if policy in of_score]
+    if len(all_values) < 2 or len(set(all_values)) == 1:  # noqa: PLR2004
         return []
-    left_out = less_arrived(rows, list(values))
-    values = {policy: value for policy, value in values.items() if policy not in left_out}
+    values, left_out = _comparable(rows, candidates)
     best = max(values, key=lambda policy: values[policy])
     these = "those" if left_out else "these" if len(values) < len(found) else "all"
     text = f"Of {these}, most came back with {best}: {_with_interval(of_score[best])}{_near_the_wall(rows, best)}"

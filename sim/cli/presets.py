@@ -13,27 +13,15 @@ from sim.cli.console import standard_console
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def presets(*, as_json: bool) -> None:
     """List guests, times, loads and shipped policies that an experiment file can name, each with its source."""
-    from policies.as_shipped import SHIPPED
-    from sim.guest import PRESETS
-    from sim.kernel.timing import PROFILES
-    from workloads.parts.mixes import MIXES
+    from sim.experiment.named_sources import named_sources
 
-    entries = [
-        {"key": key, "name": name, "summary": entry.summary, "source": entry.source}
-        for key, named in (
-            ("guest.preset", PRESETS),
-            ("timing.profile", PROFILES),
-            ("workloads.kind", MIXES),
-            ("policies.by", SHIPPED),
-        )
-        for name, entry in named.items()
-    ]
+    entries = named_sources()
     if as_json:
-        click.echo(json.dumps(entries, indent=2))
+        click.echo(json.dumps([entry._asdict() for entry in entries], indent=2))
         return
     console = standard_console()
     for entry in entries:
-        console.print(f'{entry["key"]} = "{entry["name"]}"', style="bold", highlight=False, markup=False)
-        for line in (entry["summary"], f"from: {entry['source']}"):
+        console.print(f'{entry.key} = "{entry.name}"', style="bold", highlight=False, markup=False)
+        for line in (entry.summary, f"from: {entry.source}"):
             console.print(line, highlight=False, markup=False, soft_wrap=False)
         console.print()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.experiment.load import load_stored
-from sim.plots.plot_data import scenarios
-from sim.report.environment import framed, rendered
-from sim.report.scenario_parts import PARTS
-from sim.report.section import Section
+from sim.report.answer import answer
+from sim.report.assumptions import assumptions
+from sim.report.environment import framed
+from sim.report.failures import failures_section
+from sim.report.origin import origin
+from sim.report.question import question
+from sim.report.scenarios import scenario_sections
+from sim.report.subject import read_subject
 from sim.results.atomic import write_atomically
-from sim.results.store import ResultStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,16 +32,14 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
 
 def report_html(folder: Path) -> str:
     """Return the report of the results in ``folder``, finished or not, as HTML."""
-    store = ResultStore(folder)
-    experiment = load_stored(folder)
-    runs = store.runs()
-    policies = experiment.policies if experiment else ()
-    blocks, parts = [], []
-    for number, scenario in enumerate(scenarios(runs, policies)):
-        anchor = f"s{number}"
-        drawn = [section for part in PARTS if (section := part(store, scenario, anchor)) is not None]
-        parts += drawn
-        blocks.append({"anchor": anchor, "title": scenario.title, "sections": drawn})
-    name = experiment.name if experiment else folder.resolve().name
-    sections = [Section("scenarios", "Scenario by scenario", rendered("scenarios", scenarios=blocks))]
-    return framed(name, sections, parts)
+    subject = read_subject(folder)
+    scenarios, parts = scenario_sections(subject)
+    sections = [
+        question(subject),
+        answer(subject),
+        scenarios,
+        failures_section(subject),
+        assumptions(subject),
+        origin(subject),
+    ]
+    return framed(subject.name, sections, parts)

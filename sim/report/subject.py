@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sim.experiment.load import load_stored
-from sim.faults import InputError
-from sim.results.manifest import MANIFEST_NAME, read_manifest
+from sim.comparison.whole import compared
+from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:
@@ -17,15 +16,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from sim.experiment.plan import Experiment
+    from sim.comparison.whole import Comparison, Scenario
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """Results in the folder of ``store``, finished or not, and all of their ``runs``.
 
-    ``manifest`` is empty where there is none that can be read, ``experiment`` None where it cannot be had any more, and
-    ``config`` what the manifest or, before there is one, ``experiment.toml`` says: empty where neither does. ``notes``
+    ``manifest`` is empty where there is none that can be read, and ``config`` what it or, before there is one,
+    ``experiment.toml`` says: empty where neither does. ``comparison`` is None where there is no run at all. ``notes``
     tell what is missing and why.
     """
 
@@ -33,36 +32,54 @@ class Subject:
     runs: pd.DataFrame
     manifest: Mapping[str, Any]
     config: Mapping[str, Any]
-    experiment: Experiment | None
-    notes: tuple[str, ...] = field(default=())
+    comparison: Comparison | None
+    notes: tuple[str, ...]
 
     @property
     def name(self) -> str:
         """What the experiment is called; the folder's name where that is not known."""
-        return str(self.config.get("name") or self.store.folder.resolve().name)
+        return str(self.config.get("name") or self.folder_name)
 
     @property
     def folder_name(self) -> str:
         """The folder's name without what is above it, so that the same results give the same page anywhere."""
         return self.store.folder.resolve().name
 
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """The scenarios that have completed runs, in their order."""
+        return () if self.comparison is None else self.comparison.scenarios
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The labels of all policies that have runs, in their order."""
+        return () if self.comparison is None else self.comparison.gathered.policies
+
+    @property
+    def baseline(self) -> str | None:
+        """The policy that others are held against; None where there is no run."""
+        return None if self.comparison is None else self.comparison.gathered.baseline
+
+    @property
+    def bound(self) -> str | None:
+        """The policy that knows the future; None where there is none, or that is not known."""
+        return None if self.comparison is None else self.comparison.gathered.bound
+
 
 def read_subject(folder: Path) -> Subject:
     """Return what is in ``folder``. What cannot be read of manifest and experiment becomes a note."""
     store = ResultStore(folder)
-    manifest, experiment, notes = {}, None, []
+    runs = store.runs()
+    manifest, notes = {}, []
     try:
-        if (folder / MANIFEST_NAME).is_file():
-            manifest = read_manifest(folder)
-            experiment = load_stored(folder)
-        else:
-            notes.append("There is no manifest: the run is under way, or did not come to its end.")
-    except InputError as error:
-        notes.append(f"What the manifest describes cannot be had any more: {error}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        notes.append(f"The manifest cannot be read: {error}")
+        manifest = read_manifest(folder)
+    except ValueError as error:
+        if runs.empty:
+            notes.append(str(error))
+    comparison = None if runs.empty else compared([folder])
+    notes += [] if comparison is None else comparison.gathered.notes
     config = manifest.get("config") if isinstance(manifest.get("config"), dict) else _written(folder)
-    return Subject(store, store.runs(), manifest, config or {}, experiment, tuple(notes))
+    return Subject(store, runs, manifest, config or {}, comparison, tuple(notes))
 
 
 def _written(folder: Path) -> dict[str, Any]:

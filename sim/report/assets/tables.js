@@ -43,17 +43,17 @@
     }
   }
 
-  let made = 0;
+  let filters = 0;
   function makeFilter(table) {
-    made += 1;
-    const about = table.dataset.filter || "rows";
+    filters += 1;
+    const about = table.dataset.about || "rows";
     const box = document.createElement("div");
     box.className = "filter";
     const label = document.createElement("label");
     const input = document.createElement("input");
     const status = document.createElement("span");
     input.type = "search";
-    input.id = "filter-" + made;
+    input.id = "filter-" + filters;
     label.htmlFor = input.id;
     label.textContent = "Show only " + about + " with";
     status.setAttribute("role", "status");
@@ -77,4 +77,61 @@
     if (table.classList.contains("filters")) { makeFilter(table); }
   }
   document.querySelectorAll("table").forEach(equip);
+
+  /* The same table that the template "table" makes, from the data of sim/report/table.py. */
+  function made(data) {
+    const region = document.createElement("div");
+    region.className = "wide";
+    region.setAttribute("role", "region");
+    region.setAttribute("aria-label", data.caption);
+    region.tabIndex = 0;
+    const table = document.createElement("table");
+    table.className = data.about ? "sorts filters" : "sorts";
+    if (data.about) { table.dataset.about = data.about; }
+    table.createCaption().textContent = data.caption;
+    const top = table.createTHead().insertRow();
+    data.heads.forEach(function (text, column) {
+      const head = document.createElement("th");
+      head.scope = "col";
+      head.textContent = text;
+      if (data.words.includes(column)) { head.className = "text"; }
+      top.append(head);
+    });
+    const body = table.createTBody();
+    for (const cells of data.rows) {
+      const row = body.insertRow();
+      cells.forEach(function (packed, column) {
+        const [text, value, below, look, link] = typeof packed === "string" ? [packed] : packed;
+        const cell = document.createElement(column ? "td" : "th");
+        if (!column) { cell.scope = "row"; } else if (data.words.includes(column)) { cell.className = "text"; }
+        if (value !== undefined && value !== null) { cell.dataset.v = value; }
+        const inside = link ? document.createElement("a") : cell;
+        if (link) { inside.href = "#" + link; cell.append(inside); }
+        inside.append(text);
+        if (below) {
+          const small = document.createElement("small");
+          small.textContent = below;
+          if (look) { small.className = look; }
+          cell.append(small);
+        }
+        row.append(cell);
+      });
+    }
+    region.append(table);
+    return region;
+  }
+
+  /* Tables of which there are many are made when somebody opens the details that they are in. */
+  for (const details of document.querySelectorAll("details[data-tables]")) {
+    details.addEventListener("toggle", function () {
+      if (!details.open || details.dataset.filled) { return; }
+      details.dataset.filled = "yes";
+      const tables = JSON.parse(document.getElementById(details.dataset.tables).textContent);
+      for (const data of tables) {
+        const region = made(data);
+        details.append(region);
+        equip(region.querySelector("table"));
+      }
+    });
+  }
 })();

@@ -1,0 +1,25 @@
+"""What it comes to, in sentences, each with how sure it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sim.comparison.overall import overall
+from sim.report.environment import rendered
+from sim.report.section import Section
+
+if TYPE_CHECKING:
+    from sim.report.subject import Subject
+
+_TOLD: Final = 3
+"""Scenarios up to which the verdict of each stands here; of more, in the index."""
+
+
+def answer(subject: Subject) -> Section:
+    """Return the section; where nothing completed it says that."""
+    scenarios = subject.scenarios
+    told = scenarios if len(scenarios) <= _TOLD else ()
+    html = rendered(
+        "answer", sentences=overall(scenarios), scenarios=told, several=len(scenarios) > 1, notes=subject.notes
+    )
+    return Section("answer", "The answer", html)

@@ -1,0 +1,86 @@
+"""What went wrong: runs that did not complete, with their errors, and runs in which the guest came to grief."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.analysis.compare import named_conditions
+from sim.analysis.ranking import failures
+from sim.report.environment import rendered
+from sim.report.section import Section
+from sim.report.table import Cell, Table
+from sim.results.failure import Status
+from sim.scores.failures import FAILING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sim.report.subject import Subject
+
+_MOST_REASONS: Final = 50
+_MOST_FAILED: Final = 200
+_LONGEST: Final = 4000
+"""Characters of a traceback, from its end."""
+
+
+def failures_section(subject: Subject) -> Section:
+    """Return the section; where nothing failed it says that."""
+    runs = named_conditions(subject.runs)
+    stopped = runs[runs["status"] != Status.COMPLETED]
+    done = runs[runs["status"] == Status.COMPLETED]
+    failed = done[(done[list(FAILING)].fillna(0.0) > 0).any(axis=1)]
+    reasons = list(_reasons(stopped))
+    planned = subject.manifest.get("cells", {}).get("planned")
+    html = rendered(
+        "failures",
+        reasons=reasons[:_MOST_REASONS],
+        more_reasons=max(0, len(reasons) - _MOST_REASONS),
+        stopped=len(stopped),
+        missing=planned - len(runs) if isinstance(planned, int) else 0,
+        failed=len(failed),
+        done=len(done),
+        table=_table(failed).html() if len(failed) else "",
+        more=max(0, len(failed) - _MOST_FAILED),
+        folder=subject.folder_name,
+        has_guest=bool(done["died"].notna().any()),
+    )
+    return Section("failures", "What failed", html)
+
+
+def _reasons(stopped: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return why runs did not complete: each reason once, with the runs that it stopped and the first's traceback."""
+    reasons = []
+    for (stage, error), group in stopped.fillna({"stage": "", "error": ""}).groupby(["stage", "error"], sort=False):
+        first = group.iloc[0]
+        traceback = "" if not isinstance(first["traceback"], str) else first["traceback"]
+        reasons.append(
+            {
+                "stage": stage,
+                "error": error,
+                "runs": len(group),
+                "first": "{}, {} on {}, replication {}".format(*first[["policy", "workload", "machine", "replication"]]),
+                "traceback": traceback if len(traceback) <= _LONGEST else f"…{traceback[-_LONGEST:]}",
+            }
+        )
+    return reasons
+
+
+def _table(failed: pd.DataFrame) -> Table:
+    """Return the first runs in which the guest failed, each with when and why."""
+    rows = []
+    for place in range(min(len(failed), _MOST_FAILED)):
+        run = failed.iloc[[place]]
+        policy, workload, machine, replication = run[["policy", "workload", "machine", "replication"]].iloc[0]
+        first = float(run[["death_time", "kernel_oom_first"]].iloc[0].astype(float).min())
+        rows.append(
+            [
+                Cell(policy),
+                Cell(f"{workload} on {machine}"),
+                Cell(str(replication), float(replication)),
+                Cell("-" if math.isnan(first) else f"{first:,.0f} s", first),
+                Cell("; ".join(failures(run, [policy])[policy].reasons)),
+            ]
+        )
+    heads = ("Policy", "Scenario", "Replication", "First at", "What happened")
+    return Table("Runs in which the guest failed", heads, rows, words=frozenset({1, 4}), rows_are="failed runs")
