@@ -48,12 +48,12 @@ def verdict(rows: Sequence[Row], found: Mapping[str, Failures], bounds: Collecti
     return [*sentences, *_most_back(rows, [policy for policy in sound if policy not in bounds], found)]
 
 
-def best_of(rows: Sequence[Row], found: Mapping[str, Failures], bound: str | None = None) -> str | None:
+def best_of(rows: Sequence[Row], found: Mapping[str, Failures], bounds: Collection[str] = ()) -> str | None:
     """Return the policy that gives most back of those that never failed; None where all failed, or none is better.
 
     Those with which less arrived are left out, as in :func:`verdict`, whose arguments these are.
     """
-    values, _ = _comparable(rows, [policy for policy, how in found.items() if not how.failed and policy != bound])
+    values, _ = _comparable(rows, [policy for policy, how in found.items() if not how.failed and policy not in bounds])
     if len(values) > 1 and len(set(values.values())) == 1:
         return None
     return max(values, key=lambda policy: values[policy], default=None)

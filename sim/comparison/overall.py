@@ -19,7 +19,7 @@ _NAMED: Final = 4
 
 def best(scenario: Scenario) -> str | None:
     """Return the policy that gives most back of those that never failed; None where all failed, or none is better."""
-    return best_of(scenario.rows, scenario.failures, scenario.bound)
+    return best_of(scenario.rows, scenario.failures, scenario.bounds)
 
 
 def overall(scenarios: Sequence[Scenario]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the answer rests on: what the model leaves out, whose figures it has, what was random, how often it was tried."""
+"""What the answer rests on: what the model leaves out, whose figures it has, what was random, how often it was run."""
 
 from __future__ import annotations
 

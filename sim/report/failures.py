@@ -53,13 +53,16 @@ def _reasons(stopped: pd.DataFrame) -> list[dict[str, Any]]:
     reasons = []
     for (stage, error), group in stopped.fillna({"stage": "", "error": ""}).groupby(["stage", "error"], sort=False):
         first = group.iloc[0]
+        labels = first[["policy", "workload", "machine", "replication"]]
         traceback = "" if not isinstance(first["traceback"], str) else first["traceback"]
         reasons.append(
             {
                 "stage": stage,
                 "error": error,
                 "runs": len(group),
-                "first": "{}, {} on {}, replication {}".format(*first[["policy", "workload", "machine", "replication"]]),
+                "first": "{}, {} on {}, replication {}".format(
+                    *first[["policy", "workload", "machine", "replication"]]
+                ),
                 "traceback": traceback if len(traceback) <= _LONGEST else f"…{traceback[-_LONGEST:]}",
             }
         )

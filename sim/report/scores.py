@@ -71,7 +71,7 @@ def _table(scenario: Scenario, caption: str, names: Sequence[str], *, failures: 
 def _role(scenario: Scenario, policy: str) -> str:
     if policy == scenario.baseline:
         return "baseline"
-    return "knows the future: no choice, but the bound" if policy == scenario.bound else ""
+    return "knows the future: no choice, but the bound" if policy in scenario.bounds else ""
 
 
 def _failed(how: Failures) -> Cell:
