@@ -60,9 +60,7 @@ def _reasons(stopped: pd.DataFrame) -> list[dict[str, Any]]:
                 "stage": stage,
                 "error": error,
                 "runs": len(group),
-                "first": "{}, {} on {}, replication {}".format(
-                    *first[["policy", "workload", "machine", "replication"]]
-                ),
+                "first": "{}, {} on {}, replication {}".format(*labels),
                 "traceback": traceback if len(traceback) <= _LONGEST else f"…{traceback[-_LONGEST:]}",
             }
         )

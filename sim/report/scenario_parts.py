@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from sim.plots.plot_data import Scenario
+    from sim.analysis.scenario import Scenario
     from sim.report.section import Section
     from sim.results.store import ResultStore
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.compare import HEADLINE_SCORES, number
 from sim.analysis.ranking import FAILED_MARK
+from sim.analysis.scenario import scenarios as drawable
 from sim.analysis.verdict import returning_score
 from sim.comparison.overall import best
-from sim.plots.plot_data import scenarios as drawable
 from sim.report.environment import rendered
 from sim.report.scenario_parts import PARTS
 from sim.report.scores import LEGEND, difference_text, headline_table, same_in_words, tables_by_question

@@ -10,8 +10,9 @@ import re
 import pytest
 from markupsafe import Markup
 
-from sim.report.environment import framed, rendered
+from sim.report.environment import framed
 from sim.report.section import Section, json_text
+from sim.report.table import Cell, Table
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\u2028\u2029'\"`$"
 
@@ -28,8 +29,9 @@ def test_what_no_json_has_is_refused() -> None:
 
 
 def test_text_in_a_template_is_escaped() -> None:
-    section = Section("s0-x", HOSTILE, Markup(""))
-    assert "<img" not in rendered("scenarios", scenarios=[{"anchor": "s0", "title": HOSTILE, "sections": [section]}])
+    table = Table(HOSTILE, [HOSTILE], [[Cell(HOSTILE, below=HOSTILE, link=HOSTILE)]], rows_are=HOSTILE)
+    assert "<img" not in table.html()
+    assert table.html().count("&lt;img") == 7
 
 
 def test_the_policy_allows_exactly_what_the_page_brings() -> None:
