@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from policies.contract import (
         Explanation,
         Foresight,
+        InLinux,
         Policy,
         Reason,
         UserSpaceRule,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from sim.memory.zones import LEAVE_OFFLINE, OnlineType, ZoneType
     from sim.plugins.parameter_addresses import Address
     from sim.plugins.parameter_lists import ListOf, Row
+    from sim.plugins.parameter_search import Between, OneOf
     from sim.plugins.parameter_tables import Key, Table
     from sim.plugins.parameter_types import FilePath, Flag, Name, Number, Percent, Seconds, Size, Text, Whole, Word
     from sim.plugins.parameters import Checker, ParameterError, checked
@@ -57,6 +59,7 @@ _PLACES: Final = {
     "policies.contract": (
         "Explanation",
         "Foresight",
+        "InLinux",
         "Policy",
         "Reason",
         "UserSpaceRule",
@@ -78,6 +81,7 @@ _PLACES: Final = {
     "sim.memory.zones": ("LEAVE_OFFLINE", "OnlineType", "ZoneType"),
     "sim.plugins.parameter_addresses": ("Address",),
     "sim.plugins.parameter_lists": ("ListOf", "Row"),
+    "sim.plugins.parameter_search": ("Between", "OneOf"),
     "sim.plugins.parameter_tables": ("Key", "Table"),
     "sim.plugins.parameter_types": (
         "FilePath",
@@ -112,6 +116,7 @@ __all__ = [
     "TIB",
     "Address",
     "Answer",
+    "Between",
     "Checker",
     "DaxSpec",
     "DeviceSpec",
@@ -126,12 +131,14 @@ __all__ = [
     "GroupView",
     "GuestReport",
     "Host",
+    "InLinux",
     "InputError",
     "Key",
     "ListOf",
     "MemoryView",
     "Name",
     "Number",
+    "OneOf",
     "OnlineType",
     "ParameterError",
     "Percent",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from policies.auto_movable import AutoMovable
-from policies.contract import Policy
+from policies.contract import InLinux, Policy
 from policies.kernel import Kernel
 from policies.user_space import UserSpace
 from sim.plugins.parameter_choices import Choice
@@ -181,6 +181,10 @@ class AsShipped(Policy):
     def configured_ratio(self) -> int | None:
         """The ratio that the kernel is told, if any."""
         return self.shipped.configured_ratio
+
+    def in_linux(self) -> InLinux | None:
+        """What is shipped, kernel and user space."""
+        return self.shipped.in_linux()
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Decide as the kernel that is shipped does."""

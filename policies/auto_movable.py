@@ -6,10 +6,11 @@ Follows ``auto_movable_zone_for_pfn``, ``auto_movable_can_online_movable`` and `
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
-from policies.contract import Policy
+from policies.contract import InLinux, Policy
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.plugins.parameter_search import Between, OneOf
 from sim.plugins.parameter_types import Whole
 from sim.plugins.parameters import Checker, checked
 
@@ -29,6 +30,11 @@ Ratio = Annotated[
     "most MOVABLE to early KERNEL memory (auto_movable_ratio); 0 = never MOVABLE",
 ]
 NumaAware = Annotated[bool, "keep to the ratio on every node too (auto_movable_numa_aware)"]
+
+RATIOS: Final = Between(25, 6400, steps=9, spacing="geometric", also=(DEFAULT_RATIO,))
+"""From nearly nothing to beyond what anybody uses: Kata's largest DIMM comes to 4800, Firecracker's tests to 3200."""
+
+WHETHER_BY_NODE: Final = OneOf((True, False), several_nodes=True)
 
 _ALL_THERE = " in a kernel zone: all of it goes there"
 _BLOCK = "block"
@@ -53,8 +59,8 @@ class AutoMovable(Policy):
         self,
         check: Checker,
         *,
-        ratio: Ratio = DEFAULT_RATIO,
-        numa_aware: NumaAware = True,
+        ratio: Annotated[Ratio, RATIOS] = DEFAULT_RATIO,
+        numa_aware: Annotated[NumaAware, WHETHER_BY_NODE] = True,
     ) -> None:
         check.done()
         self.ratio = ratio
@@ -66,6 +72,10 @@ class AutoMovable(Policy):
     def configured_ratio(self) -> int | None:
         """The ratio in percent."""
         return self.ratio
+
+    def in_linux(self) -> InLinux | None:
+        """The parameters of the module memory_hotplug."""
+        return InLinux(self.auto_online, self.name, self.ratio, self.numa_aware)
 
     def zone_for(  # noqa: C901, PLR0912, PLR0915 - without calls of its own: it runs at every block
         self, request: ZoneRequest, memory: MemoryView

@@ -24,6 +24,9 @@ class AutoMovablePatch8(AutoMovable):
 
     _credits_groups = False
 
+    def in_linux(self) -> None:
+        """No release has it."""
+
 
 class AutoMovablePatch2(AutoMovablePatch8):
     """The stage after patch 2/9: every block for itself, MOVABLE to early kernel memory, groups unknown."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from policies.contract import Policy
+from policies.contract import InLinux, Policy
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, ZONE_NORMAL
 from sim.plugins.parameters import Checker, checked
 
@@ -32,6 +32,10 @@ class ContigZones(Policy):
     def __init__(self, check: Checker, *, movable_node: MovableNode = False) -> None:
         check.done()
         self.movable_node = movable_node
+
+    def in_linux(self) -> InLinux | None:
+        """What Linux does by itself once blocks are put online."""
+        return InLinux(self.auto_online, movable_node=self.movable_node)
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Decide by the spans as they are now."""

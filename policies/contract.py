@@ -110,6 +110,24 @@ class UserSpaceRules:
     try_again_us: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class InLinux:
+    """What a Linux is told so that it decides as a policy does.
+
+    ``default_state`` is the word for new blocks (``memhp_default_state=``, ``auto_online_blocks``). ``online_policy``
+    decides a plain ``online``, as ``memory_hotplug.online_policy`` has it, with ``ratio`` (percent) and ``numa_aware``
+    where that is ``auto-movable``, else None. ``movable_node`` is the boot parameter. ``rules`` are those of a program
+    in user space, None where there is none.
+    """
+
+    default_state: OnlineType
+    online_policy: str = "contig-zones"
+    ratio: int | None = None
+    numa_aware: bool | None = None
+    movable_node: bool = False
+    rules: UserSpaceRules | None = None
+
+
 class Foresight(Protocol):
     """What a policy may know that overrides :meth:`Policy.foresee`: the clock, and what would happen."""
 
@@ -189,6 +207,10 @@ class Policy(ABC):
         """MOVABLE : KERNEL in percent that this policy aims not to exceed, or None where it has no such aim."""
         return None
 
+    def in_linux(self) -> InLinux | None:
+        """Return how Linux is told to do the same; None where no Linux has it, as of a policy of one's own."""
+        return None
+
     def on_offline(self, node: int, zone: int, pages: int) -> None:
         """Told after a block of ``pages`` left ``zone`` of ``node``. For policies that keep state."""
 
@@ -200,3 +222,16 @@ class Policy(ABC):
         room in between. If the memmap of added memory takes the last room, this comes before :meth:`zone_for`. Without
         a guest model nothing runs short. For policies that keep state.
         """
+
+
+def in_linux(policy: Policy) -> InLinux | None:
+    """Return how Linux is told to do what ``policy`` does; None where no Linux can.
+
+    A class that decides otherwise than the one that says it, from which it is derived, is not believed.
+    """
+    says, decides = (_definer(type(policy), name) for name in ("in_linux", "zone_for"))
+    return policy.in_linux() if issubclass(says, decides) else None
+
+
+def _definer(cls: type, name: str) -> type:
+    return next(each for each in cls.__mro__ if name in vars(each))

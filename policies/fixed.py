@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policies.contig_zones import ContigZones
-from policies.contract import Policy
+from policies.contract import InLinux, Policy
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE, OnlineType
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ class OnlineKernel(Policy):
     name = "online-kernel"
     summary = "every block to a kernel zone: the kernel never starves, little can be taken back"
     auto_online = OnlineType.ONLINE_KERNEL
+
+    def in_linux(self) -> InLinux | None:
+        """The word for new blocks."""
+        return InLinux(self.auto_online)
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return the default kernel zone."""
@@ -43,6 +47,10 @@ class OnlineMovable(Policy):
     name = "online-movable"
     summary = "every block to ZONE_MOVABLE: all of it can be taken back, unless the kernel starves first"
     auto_online = OnlineType.ONLINE_MOVABLE
+
+    def in_linux(self) -> InLinux | None:
+        """The word for new blocks."""
+        return InLinux(self.auto_online)
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return ZONE_MOVABLE."""

@@ -13,6 +13,7 @@ from policies.contract import Policy
 from policies.parts.indivisible import one_kind, settled_by
 from sim.memory.zones import ZONE_LABELS, ZONE_MOVABLE
 from sim.pages import STRUCT_PAGE_BYTES
+from sim.plugins.parameter_search import OneOf
 from sim.plugins.parameter_types import Percent, Size
 from sim.plugins.parameters import Checker, checked
 
@@ -67,13 +68,19 @@ class Headroom(Policy):
         check: Checker,
         *,
         reserve: Annotated[
-            int, Size(zero=True), "kernel-zone memory that shall stay free for the kernel"
+            int,
+            Size(zero=True),
+            OneOf((DEFAULT_RESERVE // 2, DEFAULT_RESERVE, 2 * DEFAULT_RESERVE)),
+            "kernel-zone memory that shall stay free for the kernel",
         ] = DEFAULT_RESERVE,
         share: Annotated[
             int, Percent(most=100), "the same as a share of all present memory; the larger one counts"
         ] = 0,
         expected: Annotated[
-            int, Percent(most=_MOST_EXPECTED), "part of unused memory that the kernel is expected to take at least"
+            int,
+            Percent(most=_MOST_EXPECTED),
+            OneOf((15, DEFAULT_EXPECTED, 25)),
+            "part of unused memory that the kernel is expected to take at least",
         ] = DEFAULT_EXPECTED,
         numa_aware: Annotated[bool, "keep the reserve on every node too, not over all only"] = False,
     ) -> None:

@@ -6,11 +6,12 @@ to is decided by :mod:`policies.contig_zones` and :mod:`policies.auto_movable`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-from policies.auto_movable import DEFAULT_RATIO, AutoMovable, NumaAware, Ratio
+from policies.auto_movable import DEFAULT_RATIO, RATIOS, WHETHER_BY_NODE, AutoMovable, NumaAware, Ratio
 from policies.contig_zones import ContigZones
-from policies.contract import Policy
+from policies.contract import InLinux, Policy
 from sim.memory.zones import ONLINE_TYPE_BY_WORD, OnlineType
 from sim.plugins.parameter_types import Word
 from sim.plugins.parameters import Checker, checked
@@ -28,6 +29,9 @@ OnlinePolicy = Annotated[
     str, Word((ContigZones.name, AutoMovable.name)), "who decides a plain online (memory_hotplug.online_policy)"
 ]
 
+SearchedRatio = Annotated[Ratio, RATIOS.where(online_policy=AutoMovable.name)]
+SearchedNumaAware = Annotated[NumaAware, WHETHER_BY_NODE.where(online_policy=AutoMovable.name)]
+
 
 class Kernel(Policy):
     """The kernel as it was told: ``default_state`` for new blocks, ``online_policy`` for a plain ``online``."""
@@ -42,8 +46,8 @@ class Kernel(Policy):
         *,
         default_state: DefaultState = "offline",
         online_policy: OnlinePolicy = ContigZones.name,
-        auto_movable_ratio: Ratio = DEFAULT_RATIO,
-        auto_movable_numa_aware: NumaAware = True,
+        auto_movable_ratio: SearchedRatio = DEFAULT_RATIO,
+        auto_movable_numa_aware: SearchedNumaAware = True,
     ) -> None:
         check.done()
         self.auto_online = ONLINE_TYPE_BY_WORD[default_state]
@@ -58,6 +62,11 @@ class Kernel(Policy):
         """The ratio in percent, or None where it does not count: new blocks are told their zone, or contig-zones."""
         asked = self.auto_online in (OnlineType.ONLINE, OnlineType.OFFLINE)
         return self.online_policy.configured_ratio if asked else None
+
+    def in_linux(self) -> InLinux | None:
+        """What it was made of, and what user space does beside."""
+        plain = self.online_policy.in_linux()
+        return plain and replace(plain, default_state=self.auto_online, rules=self.user_space)
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Decide as the online policy does."""

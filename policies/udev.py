@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 from policies.contig_zones import ContigZones, MovableNode
-from policies.contract import UserSpaceRule, UserSpaceRules
+from policies.contract import InLinux, UserSpaceRule, UserSpaceRules
 from sim.memory.zones import ONLINE_TYPE_BY_WORD, ZONE_LABELS, ZONE_MOVABLE, OnlineType
 from sim.plugins.parameter_types import Seconds, Word
 from sim.plugins.parameters import Checker, checked
@@ -50,6 +50,10 @@ class Udev(ContigZones):
         self._word = ONLINE_TYPE_BY_WORD[state]
         rule = UserSpaceRule(self._word, seconds_to_us(delay))
         self.user_space = UserSpaceRules((rule,), begins_us=seconds_to_us(after))
+
+    def in_linux(self) -> InLinux | None:
+        """A rule, and a kernel that puts nothing online itself."""
+        return InLinux(self.auto_online, movable_node=self.movable_node, rules=self.user_space)
 
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return the zone that the word written leads to."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from policies.auto_movable import DEFAULT_RATIO, NumaAware, Ratio
+from policies.auto_movable import DEFAULT_RATIO
 from policies.contig_zones import ContigZones
 from policies.contract import UserSpaceRule, UserSpaceRules
-from policies.kernel import DefaultState, Kernel, OnlinePolicy
+from policies.kernel import DefaultState, Kernel, OnlinePolicy, SearchedNumaAware, SearchedRatio
 from policies.udev import USUAL_DELAY
 from sim.memory.zones import ONLINE_TYPE_BY_WORD
 from sim.plugins.parameter_lists import ListOf
@@ -62,8 +62,8 @@ class UserSpace(Kernel):
         try_again: Annotated[float, Seconds(zero=True), "time between two tries"] = 0.05,
         default_state: DefaultState = "offline",
         online_policy: OnlinePolicy = ContigZones.name,
-        auto_movable_ratio: Ratio = DEFAULT_RATIO,
-        auto_movable_numa_aware: NumaAware = True,
+        auto_movable_ratio: SearchedRatio = DEFAULT_RATIO,
+        auto_movable_numa_aware: SearchedNumaAware = True,
     ) -> None:
         check.done()
         super().__init__(

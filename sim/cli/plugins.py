@@ -105,6 +105,7 @@ def _as_json(entry: Listed) -> dict[str, Any]:
                 "default": parameter.written,
                 "unit": parameter.type.unit,
                 "meaning": parameter.meaning,
+                **({} if parameter.search is None else {"search": parameter.search.as_json(parameter.type)}),
             }
             for parameter in entry.plugin.parameters
         ],
@@ -131,6 +132,8 @@ def _lines(entry: Listed) -> Iterator[RenderableType]:
     for parameter in entry.plugin.parameters:
         yield line(2, (parameter.name, "bold"), *_default(parameter), "  ", (f"({_type(parameter)})", "dim"))
         yield line(6, parameter.meaning)
+        if parameter.search is not None:
+            yield line(6, ("worth trying: ", "dim"), parameter.search.in_words(parameter.type))
         for name, meaning in parameter.type.details():
             yield line(8, (name, "bold"), ": ", meaning)
     yield ""

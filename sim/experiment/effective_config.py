@@ -69,8 +69,9 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
     tables["timing"] = _timing(experiment.tables)
     if "sweep" in experiment.tables:
         tables["sweep"] = _thawed(experiment.tables["sweep"])
-    if "published" in experiment.tables:
-        tables["published"] = _thawed(experiment.tables["published"])
+    for name in ("published", "recommend"):
+        if name in experiment.tables:
+            tables[name] = _thawed(experiment.tables[name])
     return tables
 
 

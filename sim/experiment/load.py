@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from sim.experiment import sweep
+from sim.experiment import recommend_table, sweep
 from sim.experiment.assignments import Assigned, assign
 from sim.experiment.plan import Experiment, recordings_in_words
 from sim.experiment.pydantic_faults import include_faults
@@ -138,6 +138,9 @@ def _checked(assigned: Assigned, folder: Path, stem: str, faults: Faults, *, idl
         (faults.below("sweep") if sweeps else faults).add(what)
         return None
     combinations = variants.combinations(sweep.points(sweeps))
+    searches = recommend_table.searches(
+        tables.get("recommend"), variants.entries["policies"], folder, faults.below("recommend")
+    )
     if checked is None or faults:
         return None
     if not combinations:
@@ -151,6 +154,9 @@ def _checked(assigned: Assigned, folder: Path, stem: str, faults: Faults, *, idl
     baseline = checked.baseline if checked.baseline is not None else policies[0]
     if baseline not in policies:
         faults.below("baseline").add(unknown_name("policy", baseline, policies))
+    recommend = recommend_table.settings(
+        checked.recommend, searches, variants.entries["policies"], policies, faults.below("recommend")
+    )
     if faults:
         return None
     return Experiment(
@@ -164,4 +170,5 @@ def _checked(assigned: Assigned, folder: Path, stem: str, faults: Faults, *, idl
         combinations=tuple(with_rivals(combinations, folder)),
         tables=tables,
         settings=assigned.values,
+        recommend=recommend,
     )

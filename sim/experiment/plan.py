@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.experiment.recommend_table import RecommendSettings
 from sim.experiment.settings import by_field
 from sim.faults import Fault, InputError
 from sim.units import counted
@@ -119,7 +120,7 @@ class Experiment:
     ``baseline`` is a policy's label; ``cell_timeout`` seconds of real time for one cell, or None; ``replications`` the
     numbers of the replications to run; ``folder`` what paths are relative to; ``tables`` the file's content as read,
     with the ``settings`` that were given beside it, by key, in their places; ``restricted`` whether these are other
-    replications than the file says.
+    replications than the file says; ``recommend`` what a recommendation may choose from.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Experiment:
     tables: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     restricted: bool = False
+    recommend: RecommendSettings = field(default_factory=RecommendSettings)
 
     def __len__(self) -> int:
         """Return how many cells there are at most: where nothing is random, only the first replication is run."""

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.assignments import value_of
-from sim.experiment.schema import LABEL_FORBIDS, LABEL_LENGTH
+from sim.experiment.schema import LABEL_LENGTH, usable_label
 from sim.faults import Fault, InputError, shown
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ def policy_table(text: str) -> dict[str, Any]:
             raise InputError("--policy", [Fault("", f"{shown(text)}: {shown(key.strip())} stands there twice")])
         table[key.strip()] = value_of(value.strip())
         words.append(f"{key.strip()} {value.strip()}")
-    label = "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in ", ".join(words))
-    return {"label": label[:LABEL_LENGTH].strip(), **table}
+    return {"label": usable_label(", ".join(words))[:LABEL_LENGTH].strip(), **table}
 
 
 def told_of_option(faults: Sequence[Fault], texts: Sequence[str | None]) -> list[Fault]:

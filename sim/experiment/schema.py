@@ -8,10 +8,12 @@ Some keys are not fixed here, and are checked in the same go: what a policy or w
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
+from sim.experiment.recommend_table import RecommendTable
 from sim.experiment.state_tables import ColdDeviceTable, StateTable
 from sim.experiment.table import Address, Flag, Integer, Size, Table, Text
 from sim.faults import shown
@@ -24,6 +26,17 @@ ALL: Final = "all"
 
 LABEL_LENGTH: Final = 100
 LABEL_FORBIDS: Final = frozenset('/\\=:*?"<>|')  # labels become names of folders, as key=value
+
+
+def usable_label(written: str) -> str:
+    """Return ``written`` with a dash for each character that labels do not hold. It may still be too long."""
+    return "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in written)
+
+
+def shortened_label(written: str) -> str:
+    """Return :func:`usable_label`, cut off to the length of a label, with an end that tells it from others."""
+    end = f"...{sha256(written.encode()).hexdigest()[:6]}"
+    return usable_label(written)[: LABEL_LENGTH - len(end)] + end
 
 
 def _label(text: object) -> str:
@@ -313,3 +326,6 @@ class ExperimentTable(Table):
     )
     sweep: tuple[SweepTable, ...] = Field((), description="Values to try; several tables multiply.")
     published: PublishedTable | None = Field(None, description="How it really went; no run depends on it.")
+    recommend: RecommendTable | None = Field(
+        None, description="What a recommendation may choose from, and what it has to keep; no run depends on it."
+    )

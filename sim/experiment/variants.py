@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sim.experiment import guest_settings, resolve
 from sim.experiment.plan import Combination
-from sim.experiment.schema import LABEL_FORBIDS, LABEL_LENGTH
+from sim.experiment.schema import LABEL_LENGTH, shortened_label, usable_label
 from sim.experiment.settings import (
     GuestSettings,
     MachineSettings,
@@ -197,11 +196,10 @@ class Variants:
     def _label_of(self, section: str, label: str, trials: Mapping[Target, Trial]) -> str:
         """Return the label of a variant: what is tried, in words; another than that of any other variant."""
         written = _with_values(label, trials)
-        clean = "".join("-" if each in LABEL_FORBIDS or not each.isprintable() else each for each in written)
+        clean = usable_label(written)
         if len(clean) <= LABEL_LENGTH and self._labels.setdefault((section, clean), written) == written:
             return clean
-        end = f"...{sha256(written.encode()).hexdigest()[:6]}"
-        return clean[: LABEL_LENGTH - len(end)] + end
+        return shortened_label(written)
 
     def _single(self, section: str, point: Point, make: _Maker[_Resolved]) -> _Resolved | None:
         """Return what becomes of a ``section`` that has one table without a label."""

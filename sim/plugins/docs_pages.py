@@ -73,7 +73,8 @@ def _row(parameter: Parameter) -> str:
     values = parameter.type.in_words
     if parameter.type.unit != usual_unit(parameter.type):  # else the words say it
         values += f" ({parameter.type.unit})"
-    return f"| `{parameter.name}` | {default} | {values} | {parameter.meaning} |\n"
+    worth_trying = "" if parameter.search is None else f"; worth trying: {parameter.search.in_words(parameter.type)}"
+    return f"| `{parameter.name}` | {default} | {values} | {parameter.meaning}{worth_trying} |\n"
 
 
 def _details(parameter: Parameter) -> Iterator[str]:

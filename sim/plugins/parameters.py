@@ -14,7 +14,8 @@ it means::
     ) -> None:
         check.done()
 
-Names, types, defaults, units, bounds, the JSON Schema, listings and all checks follow from that. Without
+Names, types, defaults, units, bounds, the JSON Schema, listings and all checks follow from that. Which values are worth
+trying may stand beside, see :mod:`sim.plugins.parameter_search`. Without
 :func:`checked` all of this holds as well, but nothing is checked where the plug-in is made in Python.
 """
 
@@ -42,6 +43,7 @@ from typing import (
 
 from sim.faults import MemhpSimError
 from sim.plugins.description_flaws import flaws
+from sim.plugins.parameter_search import Search
 from sim.plugins.parameter_types import Flag, Number, ParameterType, Text, Whole
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ class Parameter:
     """One parameter: its ``name`` is the key in an experiment file, ``meaning`` one line.
 
     ``default`` is what the plug-in gets where the key is missing; None stands for "not given", which a ``required`` one
-    has to be.
+    has to be. ``search`` says which values are worth trying, None where nobody said.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Parameter:
     meaning: str
     default: object
     required: bool
+    search: Search | None = None
 
     @property
     def written(self) -> object:
@@ -194,10 +197,19 @@ def _parameter(name: str, hint: object, *, default: object, required: bool) -> P
         raise DescriptionError(
             f"parameter {name!r} is annotated as {python}, but {type(types[0]).__name__} is for {takes}"
         )
-    parameter = Parameter(name, types[0], meanings[0], default, required)
+    parameter = Parameter(name, types[0], meanings[0], default, required, _search(name, notes, types[0]))
     if wrong := [] if required else parameter.complaints(default):
         raise DescriptionError(f"the default of parameter {name!r} {wrong[0]}")
     return parameter
+
+
+def _search(name: str, notes: Iterable[object], of: ParameterType) -> Search | None:
+    searches = [note for note in notes if isinstance(note, Search)]
+    if len(searches) > 1:
+        raise DescriptionError(f"parameter {name!r} says {len(searches)} times which values to try; once is enough")
+    if searches and (flaw := next(searches[0].flaws(of), "")):
+        raise DescriptionError(f"parameter {name!r}: {flaw}")
+    return searches[0] if searches else None
 
 
 def _without_none(base: object) -> object:

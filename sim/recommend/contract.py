@@ -27,12 +27,14 @@ class Candidate:
 
     ``label`` tells it from the others; ``machine`` holds keys of ``[[machines]]`` with the values that they take
     instead (``{"memmap_on_memory": True}``); ``varied`` the parameters that were searched, with this one's values.
+    ``in_linux`` tells whether there is a Linux that can be told to do this: what none can is no pick.
     """
 
     label: str
     policy: PluginSettings
     machine: Mapping[str, Any] = field(default_factory=dict)
     varied: Mapping[str, Any] = field(default_factory=dict)
+    in_linux: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def test_plug_ins_are_listed_with_parameters_defaults_and_units(kind: str) -> No
     for plugin in listed:
         assert plugin["name"] in text
         for parameter in plugin["parameters"]:
-            assert parameter.keys() == {"name", "type", "default", "unit", "meaning"}
+            assert parameter.keys() - {"search"} == {"name", "type", "default", "unit", "meaning"}
             assert parameter["name"] in text
 
 
@@ -126,7 +126,9 @@ def test_one_plug_in_is_shown() -> None:
         "default": 301,
         "unit": "percent",
         "meaning": "most MOVABLE to early KERNEL memory (auto_movable_ratio); 0 = never MOVABLE",
+        "search": {"from": 25, "to": 6400, "steps": 9, "spacing": "geometric", "also": [301]},
     }
+    assert "worth trying: 25 to 6400 in 9 steps" in invoke("policies", "auto-movable").stdout
     result = invoke("policies", "auto-movabel")
     assert result.exit_code == 2
     assert "did you mean 'auto-movable'?" in result.stderr

@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 from sim.cli.main import main
 from sim.experiment.load import load
+from sim.experiment.recommend_table import RecommendTable
 from sim.experiment.schema import ExperimentTable, GuestTable, MachineTable, PublishedTable
 from sim.experiment.state_tables import BlockTable, DeviceTable, ZoneTable
+from sim.plugins.parameter_search import Between, OneOf
 from tests.experiment.examples import small
 from tests.support.places import ROOT
 
@@ -21,11 +23,11 @@ LISTED = {key for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE) for ke
 
 
 def test_every_key_is_documented_and_none_that_is_not() -> None:
-    sections = {"machines", "policies", "workloads", "guest", "timing", "sweep", "published"}
+    sections = {"machines", "policies", "workloads", "guest", "timing", "sweep", "published", "recommend"}
     top = set(ExperimentTable.model_fields)
     keys = (top - sections) | set(MachineTable.model_fields)
     keys |= {field.alias or name for name, field in GuestTable.model_fields.items()}
-    keys |= set(PublishedTable.model_fields)
+    keys |= set(PublishedTable.model_fields) | set(RecommendTable.model_fields)
     keys |= {key for table in (BlockTable, DeviceTable, ZoneTable) for key in table.model_fields}
 
     assert keys == LISTED
@@ -58,6 +60,15 @@ def test_values_are_set_as_the_page_says(tmp_path: Path, monkeypatch: pytest.Mon
         assert result.exit_code == 0, result.output
     (workload,) = tomllib.loads(Path("results/my/experiment.toml").read_text("utf-8"))["workloads"]
     assert workload["slots"] == 16
+
+
+def test_the_example_of_what_to_choose_from_means_what_the_page_says() -> None:
+    block = next(block for block in BLOCKS if "[recommend]" in block)
+    wanted = load(small(**tomllib.loads(block))).recommend
+
+    assert wanted.policies == ("auto-movable",)
+    assert wanted.search["auto-movable"]["numa_aware"] == OneOf((True,))
+    assert wanted.search["auto-movable"]["ratio"] == Between(50, 1200, 12, "geometric")
 
 
 @pytest.mark.parametrize("block", BLOCKS)
