@@ -25,7 +25,8 @@ from sim.experiment.pictures import picture_of_cell
 from sim.experiment.plan import Experiment
 from sim.experiment.recording import requests_of
 from sim.experiment.run import run as run_experiment
-from sim.plots.figures import GUEST_PLOTS, PLOTS, styled
+from sim.plots.registry import GUEST_PLOTS, PLOTS
+from sim.plots.saving import styled
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
 from workloads.parts.requests.columns import NAMES

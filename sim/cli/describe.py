@@ -199,7 +199,7 @@ def _print(summary: Summary, file: Path) -> None:
 
 
 def _draw(summary: Summary, file: Path, plot: Path) -> None:
-    from sim.plots.figures import save_as, styled
+    from sim.plots.saving import save_as, styled
     from sim.plots.trace import plot_trace
 
     with styled():

@@ -294,6 +294,6 @@ def _draw(experiment: Experiment, report: Report, store: ResultStore) -> int:
         old.unlink()
     with standard_console(stderr=True).status("Drawing plots"):
         from sim.analysis.regret import bound
-        from sim.plots.figures import save_all
+        from sim.plots.registry import save_all
 
         return len(save_all(store, folder, experiment.policies, bound(experiment))) // 2

@@ -211,7 +211,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         assert len(store.runs())
         return paths
 
-    monkeypatch.setattr("sim.plots.figures.save_all", draw)
+    monkeypatch.setattr("sim.plots.registry.save_all", draw)
     return found
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from sim.cli.main import main
-from sim.plots import figures as plots
+from sim.plots import registry as plots
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:

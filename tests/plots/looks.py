@@ -23,7 +23,11 @@ from matplotlib.text import Annotation, Text
 
 from sim.analysis.scenario import scenarios
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.plots.figures import plot_map, plot_memory, plot_ratio, plot_scores, styled
+from sim.plots.memory import plot_memory
+from sim.plots.memory_map import plot_map
+from sim.plots.ratio import plot_ratio
+from sim.plots.saving import styled
+from sim.plots.scores import plot_scores
 from sim.plots.tradeoff import plot_tradeoff
 from sim.record.recorder import EventKind
 from sim.results.store import ResultStore

@@ -13,7 +13,7 @@ import pytest
 from sim.analysis.scenario import Scenario, scenarios
 from sim.api import Results
 from sim.memory.zones import ZONE_MOVABLE
-from sim.plots import figures as plots
+from sim.plots import registry as plots
 from sim.record.guest_series import GUEST_SERIES
 from sim.record.recorder import EventKind
 from sim.results.identity import CellId

@@ -11,8 +11,8 @@ from matplotlib.colors import to_hex, to_rgb
 
 from sim.analysis.scenario import scenarios
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.plots import figures as plots
 from sim.plots.colours import ZONE_COLOURS, ZONE_NAMES
+from sim.plots.memory_map import plot_map
 from sim.record.blockmap import BlockState
 from sim.record.recorder import EventKind
 from tests.plots.by_hand import coloured, hand_run, legend, panel, panels, points, stored, titles, words
@@ -37,7 +37,7 @@ ALPHA = hand_run(100, [(50, PLUG, 40, 6, ZONE_NORMAL), (75, UNPLUG, 44, 2, ZONE_
 def drawn(folder: Path, runs: Mapping[str, Sequence[RunResult]]) -> Figure:
     store = stored(folder, runs)
     (scenario,) = scenarios(store.runs(), tuple(runs))
-    return plots.plot_map(store, scenario)
+    return plot_map(store, scenario)
 
 
 @pytest.fixture(scope=by_module)
@@ -175,7 +175,7 @@ def test_the_first_replication_is_shown_and_named(tmp_path: Path) -> None:
     runs = {"b": [ZETA, ALPHA], "a": [ALPHA, ZETA]}
     store = stored(tmp_path, runs, first=3)
     (scenario,) = scenarios(store.runs(), tuple(runs))
-    figure = plots.plot_map(store, scenario)
+    figure = plot_map(store, scenario)
     assert words(figure).endswith("replication 3")
     assert seen(figure, "b", 99)[8:] == ["MOVABLE"] * 4 + ["offline"] * 4
     assert seen(figure, "a", 99)[8:] == ["Normal"] * 4 + ["not there"] * 4
@@ -185,7 +185,7 @@ def test_all_panels_show_the_same_replication_also_where_the_first_run_of_one_fa
     store = stored(tmp_path, {"b": [ALPHA, ZETA]})
     stored(tmp_path, {"a": [ALPHA, ZETA]}, first=1)
     (scenario,) = scenarios(store.runs(), ("b", "a"))
-    figure = plots.plot_map(store, scenario)
+    figure = plot_map(store, scenario)
     assert words(figure).endswith("replication 1")
     assert seen(figure, "b", 99)[8:] == ["MOVABLE"] * 4 + ["offline"] * 4
     assert seen(figure, "a", 99)[8:] == ["Normal"] * 4 + ["not there"] * 4
@@ -195,7 +195,7 @@ def test_policies_with_no_replication_in_common_show_the_first_of_each(tmp_path:
     store = stored(tmp_path, {"b": [ALPHA]})
     stored(tmp_path, {"a": [ZETA, ALPHA]}, first=1)
     (scenario,) = scenarios(store.runs(), ("b", "a"))
-    figure = plots.plot_map(store, scenario)
+    figure = plot_map(store, scenario)
     assert words(figure).endswith("the first replication of each policy")
     assert seen(figure, "b", 99)[8:] == ["Normal"] * 4 + ["not there"] * 4
     assert seen(figure, "a", 99)[8:] == ["MOVABLE"] * 4 + ["offline"] * 4

@@ -9,9 +9,14 @@ import pandas as pd
 import pytest
 
 from sim.analysis.scenario import scenarios
-from sim.plots import figures as plots
 from sim.plots.colours import PALETTE, ZONE_COLOURS, ZONE_NAMES, policy_colours
+from sim.plots.memory import plot_memory
+from sim.plots.memory_map import plot_map
+from sim.plots.panels import panels
 from sim.plots.plot_data import memory_series, ratio_series, spread
+from sim.plots.ratio import plot_ratio
+from sim.plots.registry import GUEST_PLOTS, PLOTS, _slug, figures, save_all
+from sim.plots.scores import plot_scores
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId, cell_key
 from sim.results.store import ResultStore
@@ -71,7 +76,7 @@ def test_a_policy_has_the_same_colour_in_every_figure(store: ResultStore) -> Non
     colours = policy_colours((*POLICIES, "broken"))
     assert len(set(colours.values())) == 4
     for scenario in scenarios(store.runs(), POLICIES):
-        for plot in (plots.plot_memory, plots.plot_ratio, plots.plot_map):
+        for plot in (plot_memory, plot_ratio, plot_map):
             for axis in plot(store, scenario).axes:
                 if title := axis.get_title(loc="left"):
                     assert axis.title.get_text() == ""
@@ -100,11 +105,11 @@ def test_replications_that_are_alike_keep_their_steps(tmp_path: Path) -> None:
     assert line.replications == 2
     series = store.series({"0" * 32})
     assert (line.time * 1e6).round().astype(int).tolist() == series["t_us"].tolist()
-    assert "2 replications, all alike" in texts(plots.plot_memory(store, scenario))
+    assert "2 replications, all alike" in texts(plot_memory(store, scenario))
 
 
 def test_figures_say_what_they_show(store: ResultStore, scenario: Scenario) -> None:
-    memory = texts(plots.plot_memory(store, scenario))
+    memory = texts(plot_memory(store, scenario))
     for text in (
         "Memory by zone: w/x on m",
         "present memory [GiB]",
@@ -113,10 +118,10 @@ def test_figures_say_what_they_show(store: ResultStore, scenario: Scenario) -> N
         "mean of 3",
     ):
         assert text in memory
-    ratio = texts(plots.plot_ratio(store, scenario))
+    ratio = texts(plot_ratio(store, scenario))
     assert "MOVABLE : KERNEL [%]" in ratio
     assert ratio.count("configured: 301 %") == 1
-    shown = texts(plots.plot_map(store, scenario))
+    shown = texts(plot_map(store, scenario))
     for text in (
         "physical address [GiB]",
         "MOVABLE",
@@ -126,13 +131,13 @@ def test_figures_say_what_they_show(store: ResultStore, scenario: Scenario) -> N
         "replication 0",
     ):
         assert text in shown
-    scores = texts(plots.plot_scores(store, scenario))
+    scores = texts(plot_scores(store, scenario))
     assert "higher is better" in scores
     assert "ticks below: the replications" in scores
 
 
 def test_a_map_shows_every_block_at_its_address(store: ResultStore, scenario: Scenario) -> None:
-    figure = plots.plot_map(store, scenario)
+    figure = plot_map(store, scenario)
     result = store.result(str(scenario.of(POLICIES[0])["cell"].iloc[0]))
     from sim.record.blockmap import BlockState, zone_map
 
@@ -153,11 +158,11 @@ def test_files_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     fill(store, POLICIES[1:2], 1, "second")
     hashes = []
     for name in ("a", "b"):
-        paths = plots.save_all(store, tmp_path / name, POLICIES)
+        paths = save_all(store, tmp_path / name, POLICIES)
         assert [path.name for path in paths[:4]] == [
             "memory-m-second.png", "memory-m-second.svg", "ratio-m-second.png", "ratio-m-second.svg",
         ]  # fmt: skip
-        assert len(paths) == 2 * len(plots.PLOTS | plots.GUEST_PLOTS)
+        assert len(paths) == 2 * len(PLOTS | GUEST_PLOTS)
         hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
         for path in paths:
             if path.suffix == ".svg":
@@ -168,7 +173,7 @@ def test_files_are_the_same_bytes_every_time(tmp_path: Path) -> None:
 
 
 def test_a_single_policy_makes_figures(tmp_path: Path) -> None:
-    for kind, plot in plots.PLOTS.items():
+    for kind, plot in PLOTS.items():
         single = ResultStore(tmp_path / kind)
         fill(single, ("alone",), 1)
         assert "alone" in texts(plot(single, next(scenarios(single.runs()))))
@@ -178,8 +183,8 @@ def test_a_run_in_which_nothing_happens_can_be_drawn(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     run = seeded_run(1, steps=0)
     store.write(CellId("0" * 32, "m", "w", "p", 0, 1), replace(run, duration_us=0, events=run.events[:0]))
-    drawn = [figure for _, figure in plots.figures(store)]
-    assert len(drawn) == len(plots.PLOTS | plots.GUEST_PLOTS)
+    drawn = [figure for _, figure in figures(store)]
+    assert len(drawn) == len(PLOTS | GUEST_PLOTS)
     for figure in drawn:
         figure.draw_without_rendering()
     assert run.boot.kernel_pages * PAGE_SIZE == store.runs()["kernel_end"].iloc[0]
@@ -198,7 +203,7 @@ def test_a_run_in_which_nothing_happens_can_be_drawn(tmp_path: Path) -> None:
     ],
 )
 def test_a_label_becomes_a_file_name(label: str, name: str) -> None:
-    assert plots._slug(label) == name  # noqa: SLF001
+    assert _slug(label) == name
 
 
 def test_replications_that_are_alike_where_there_is_no_value_are_alike() -> None:
@@ -212,7 +217,7 @@ def test_panels_lie_in_rows_of_three_and_share_an_axis_that_is_labelled_once(
     labels: tuple[str, str],
     shared: bool,  # noqa: FBT001
 ) -> None:
-    figure, axes = plots._panels(5, 4.0, 3.0, labels)  # noqa: SLF001
+    figure, axes = panels(5, 4.0, 3.0, labels)
     assert tuple(figure.get_size_inches()) == (12.0, 7.2)
     assert axes[0].get_shared_x_axes().joined(axes[0], axes[1]) == shared
     assert [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes] == [not shared] * 2 + [True] * 3

@@ -11,10 +11,13 @@ from matplotlib.figure import Figure
 
 from sim.analysis.scenario import scenarios, time_axis
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from sim.plots import figures as plots
 from sim.plots.colours import PALETTE
 from sim.plots.figure_heading import heading
+from sim.plots.memory import plot_memory
+from sim.plots.memory_map import plot_map
 from sim.plots.plot_data import memory_series
+from sim.plots.ratio import plot_ratio
+from sim.plots.saving import styled
 from sim.record.recorder import EventKind
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId
@@ -60,7 +63,7 @@ def drawn(plot: Any, folder: Path, runs: Mapping[str, Sequence[RunResult]]) -> F
     """Return the figure of ``runs``, whose order is that of the experiment."""
     store = stored(folder, runs)
     (scenario,) = scenarios(store.runs(), tuple(runs))
-    with plots.styled():
+    with styled():
         figure: Figure = plot(store, scenario)
     return figure
 
@@ -68,13 +71,13 @@ def drawn(plot: Any, folder: Path, runs: Mapping[str, Sequence[RunResult]]) -> F
 @pytest.fixture(scope=by_module)
 def memory(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     runs = {"zeta": [ZETA], "alpha": [ALPHA], "mid": [MID]}
-    return drawn(plots.plot_memory, tmp_path_factory.mktemp("memory"), runs)
+    return drawn(plot_memory, tmp_path_factory.mktemp("memory"), runs)
 
 
 @pytest.fixture(scope=by_module)
 def ratio(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     runs = {"zeta": [ZETA], "alpha": [ALPHA], "mid": [MID]}
-    return drawn(plots.plot_ratio, tmp_path_factory.mktemp("ratio"), runs)
+    return drawn(plot_ratio, tmp_path_factory.mktemp("ratio"), runs)
 
 
 def line_like(axis: Axes, handle: Any) -> list[tuple[float, float]]:  # noqa: ANN401  an artist of a legend
@@ -186,7 +189,7 @@ def test_the_axis_of_ratios_ends_where_it_makes_sense(
         name: [hand_run(60, [(1, PLUG, 40, 8 * size, ZONE_MOVABLE)] if size else [], ratio)]
         for name, size, ratio in zip(("b", "a"), gib, ratios, strict=True)
     }
-    figure = drawn(plots.plot_ratio, tmp_path, runs)
+    figure = drawn(plot_ratio, tmp_path, runs)
     assert [axis.get_ylim() for axis in panels(figure)] == [pytest.approx((0, 1.12 * ends))] * 2
     written = notes(panel(figure, "b"))
     assert tuple(text for text in written if text.startswith("goes")) == told
@@ -207,8 +210,8 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figure]:
     }
     folder = tmp_path_factory.mktemp("three")
     return {
-        "memory": drawn(plots.plot_memory, folder / "memory", runs),
-        "ratio": drawn(plots.plot_ratio, folder / "ratio", runs),
+        "memory": drawn(plot_memory, folder / "memory", runs),
+        "ratio": drawn(plot_ratio, folder / "ratio", runs),
     }
 
 
@@ -240,7 +243,7 @@ def test_what_does_not_differ_has_a_band_of_no_width(three: dict[str, Figure]) -
 
 
 def test_replications_that_are_alike_are_drawn_once_and_said_to_be(tmp_path: Path) -> None:
-    figure = drawn(plots.plot_memory, tmp_path, {"zeta": [ZETA] * 2, "alpha": [ALPHA] * 2})
+    figure = drawn(plot_memory, tmp_path, {"zeta": [ZETA] * 2, "alpha": [ALPHA] * 2})
     assert points(next(line for line in step_lines(panel(figure, "zeta")) if not line.is_dashed())) == [
         (0, 0), (1, 3), (3, 2), (4, 2),
     ]  # fmt: skip
@@ -249,7 +252,7 @@ def test_replications_that_are_alike_are_drawn_once_and_said_to_be(tmp_path: Pat
 
 def test_two_that_are_alike_do_not_hide_a_third(tmp_path: Path) -> None:
     other = hand_run(4 * HOUR, [(HOUR, PLUG, 40, 48, ZONE_MOVABLE)])
-    figure = drawn(plots.plot_memory, tmp_path, {"zeta": [ZETA, ZETA, other]})
+    figure = drawn(plot_memory, tmp_path, {"zeta": [ZETA, ZETA, other]})
     line = next(line for line in step_lines(panel(figure, "zeta")) if not line.is_dashed())
     assert value_at(line, 2) == 4  # of 3, 3 and 6 GiB
     assert band_at(panel(figure, "zeta"), PALETTE[0], 2) == (3, 6)
@@ -271,9 +274,9 @@ def test_an_axis_of_time_has_the_largest_unit_of_which_there_are_three(
 @pytest.mark.parametrize(
     ("plot", "unit", "seconds"),
     [
-        (plots.plot_memory, "minutes", 60.0), (plots.plot_memory, "days", 86_400.0),
-        (plots.plot_ratio, "seconds", 1.0), (plots.plot_ratio, "hours", 3600.0),
-        (plots.plot_map, "hours", 3600.0), (plots.plot_map, "days", 86_400.0),
+        (plot_memory, "minutes", 60.0), (plot_memory, "days", 86_400.0),
+        (plot_ratio, "seconds", 1.0), (plot_ratio, "hours", 3600.0),
+        (plot_map, "hours", 3600.0), (plot_map, "days", 86_400.0),
     ],
 )  # fmt: skip
 def test_every_figure_over_time_is_drawn_in_the_unit_that_it_names(
@@ -296,7 +299,7 @@ def test_every_figure_over_time_is_drawn_in_the_unit_that_it_names(
 
 def test_the_longest_run_gives_the_axis(tmp_path: Path) -> None:
     short, long = hand_run(100, [(50, PLUG, 40, 8, ZONE_MOVABLE)]), hand_run(160)
-    for plot in (plots.plot_memory, plots.plot_map):
+    for plot in (plot_memory, plot_map):
         figure = drawn(plot, tmp_path / plot.__name__, {"short": [short], "long": [long]})
         assert {axis.get_xlim() for axis in panels(figure)} == {(0, 160)}
 
@@ -305,7 +308,7 @@ def test_what_failed_is_not_drawn_and_what_is_left_keeps_its_colour(tmp_path: Pa
     store = stored(tmp_path, {"alpha": [ALPHA], "mid": [MID]})
     store.write_failure(CellId("f" * 8, "m", "w", "zeta", 0, 1), Failure(Stage.SIMULATE, "no"))
     (scenario,) = scenarios(store.runs(), OUT_OF_ORDER)
-    figure = plots.plot_memory(store, scenario)
+    figure = plot_memory(store, scenario)
     assert titles(figure) == ["alpha", "mid"]
     for policy in ("alpha", "mid"):
         assert (
@@ -319,7 +322,7 @@ def test_panels_stand_in_rows_with_labels_at_the_left_and_below(
     tmp_path: Path, count: int, columns: int, labelled: list[int]
 ) -> None:
     runs = {f"p{9 - number}": [hand_run(10)] for number in range(count)}
-    figure = drawn(plots.plot_ratio, tmp_path, runs)
+    figure = drawn(plot_ratio, tmp_path, runs)
     axes = panels(figure)
     assert titles(figure) == list(runs)
     places = [axis.get_position() for axis in axes]
@@ -338,7 +341,7 @@ def test_panels_stand_in_rows_with_labels_at_the_left_and_below(
 
 def test_of_many_policies_the_first_twelve_are_drawn(tmp_path: Path) -> None:
     runs = {f"p{99 - number}": [hand_run(10)] for number in range(13)}
-    figure = drawn(plots.plot_memory, tmp_path, runs)
+    figure = drawn(plot_memory, tmp_path, runs)
     axes = panels(figure)
     assert titles(figure) == list(runs)[:12]
     assert words(figure).endswith("the first 12 of 13 policies")
@@ -355,7 +358,7 @@ def test_of_twelve_policies_all_are_drawn_and_nothing_is_said() -> None:
 
 
 def test_a_heading_is_written_line_below_line_above_the_panels() -> None:
-    with plots.styled():
+    with styled():
         figure = Figure(figsize=(4, 4))
         axis = figure.subplots()
     axis.set_title("panel")

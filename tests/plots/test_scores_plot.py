@@ -11,8 +11,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from sim.analysis.compare import compare
-from sim.plots import figures as plots
 from sim.plots.colours import PALETTE
+from sim.plots.saving import styled
+from sim.plots.scores import _room, plot_scores
 from sim.results.store import ResultStore
 from sim.units import GIB
 from tests.plots.by_hand import (
@@ -57,8 +58,8 @@ STORED_PER = {KERNEL: GIB, SHARE: 1, ABOVE: 1, HELD: GIB, EXCESS: 1}
 
 def drawn(values: Values, scores: Sequence[str]) -> Figure:
     """Draw ``scores``, whose ``values`` are those of each policy by replication, as stored."""
-    with plots.styled():
-        return plots.plot_scores(ResultStore("nowhere"), score_scenario(values), scores)
+    with styled():
+        return plot_scores(ResultStore("nowhere"), score_scenario(values), scores)
 
 
 VALUES: dict[str, dict[str, list[float]]] = {
@@ -183,7 +184,7 @@ def test_axes_begin_at_zero_unless_values_are_negative_and_hold_all(figure: Figu
 def test_what_only_leaves_room_beside_zero_is_not_negative(left: int, begin: int) -> None:
     axis = Figure().subplots()
     axis.set_xlim(left, 100)
-    plots._room(axis)  # noqa: SLF001
+    _room(axis)
     assert axis.get_xlim() == (begin, 103)
 
 
@@ -243,7 +244,7 @@ def test_a_count_names_no_unit() -> None:
 def test_colours_are_those_of_the_whole_experiment() -> None:
     scenario = score_scenario({"b": {KERNEL: [GIB]}, "a": {KERNEL: [2 * GIB]}})
     whole = type(scenario)("m", "w", ("gone", "b", "a"), scenario.runs)
-    figure = plots.plot_scores(ResultStore("nowhere"), whole, [KERNEL])
+    figure = plot_scores(ResultStore("nowhere"), whole, [KERNEL])
     assert means(figure, KERNEL) == {"b": (1, PALETTE[1]), "a": (2, PALETTE[2])}
 
 

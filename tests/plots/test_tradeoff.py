@@ -9,7 +9,8 @@ from matplotlib.collections import PathCollection
 
 from sim.analysis.regret import bound, regret
 from sim.api import Results, run
-from sim.plots.figures import figures, styled
+from sim.plots.registry import figures
+from sim.plots.saving import styled
 from sim.plots.tradeoff import plot_tradeoff
 
 if TYPE_CHECKING:

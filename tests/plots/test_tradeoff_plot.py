@@ -10,7 +10,7 @@ import pytest
 from matplotlib.markers import MarkerStyle
 
 from sim.plots.colours import PALETTE
-from sim.plots.figures import styled
+from sim.plots.saving import styled
 from sim.plots.tradeoff import _overlap, plot_tradeoff
 from sim.results.store import ResultStore
 from sim.units import GIB, MIB

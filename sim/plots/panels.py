@@ -1,0 +1,75 @@
+"""What figures of several panels share: their grid, lines over time with the band of replications, and notes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sim.plots.figure_heading import MOST_POLICIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from sim.analysis.scenario import Scenario
+    from sim.plots.plot_data import Spread
+
+KERNEL_COLOUR: Final = "#222222"
+
+
+def panels(count: int, width: float, height: float, labels: tuple[str, str] = ("", "")) -> tuple[Figure, list[Axes]]:
+    """Return a figure of ``count`` panels, ``labels`` being those of the outer x and y axes, and the panels."""
+    columns = 2 if count == 4 else min(count, 3)  # noqa: PLR2004  a square looks better than a row and a rest
+    rows = -(-count // columns)
+    figure = Figure(figsize=(max(width * columns, 7.5), height * rows + 1.2))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=bool(labels[0]), sharey=True)
+    axes: list[Axes] = list(grid.flat)
+    for unused in axes[count:]:
+        unused.set_visible(False)
+    for place, axis in enumerate(axes[:count]):
+        # A panel with nothing below it keeps its own labels.
+        lowest = place + columns >= count
+        axis.tick_params(labelbottom=lowest or not labels[0])
+        axis.set_xlabel(labels[0] if lowest else "")
+        axis.set_ylabel("" if place % columns else labels[1])
+    return figure, axes[:count]
+
+
+def seeds_note(scenario: Scenario, *, differs: bool) -> str:
+    """Return how many replications lines and bands are of, which differ or not."""
+    if scenario.replications == 1:
+        return "one replication"
+    if not differs:
+        return f"{scenario.replications} replications, all alike"
+    return f"mean of {scenario.replications} replications; the band is from the least to the largest"
+
+
+def policies_to_draw(scenario: Scenario) -> list[str]:
+    """Return the policies that have a panel."""
+    return scenario.present[:MOST_POLICIES]
+
+
+def duration(scenario: Scenario) -> float:
+    """Return the length of the longest run, in seconds."""
+    # A run of no length still needs an axis.
+    return float(scenario.runs["duration_s"].max()) or 1.0
+
+
+def draw_line(
+    axis: Axes, line: Spread, duration: float, per: float, colour: str, width: float, dash: Any  # noqa: ANN401  as matplotlib has it
+) -> None:  # fmt: skip
+    """Draw a step series up to the end of the run, and the band of its replications."""
+    time = np.append(line.time, duration) / per
+    low, mean, high = (np.append(values, values[-1]) for values in (line.low, line.mean, line.high))
+    axis.fill_between(time, low, high, step="post", color=colour, alpha=0.22, lw=0)
+    axis.step(time, mean, where="post", color=colour, lw=width, ls=dash)
+
+
+def note_in(axis: Axes, x: float, y: float, text: str, side: str) -> None:
+    """Write ``text`` at ``x`` of the width of ``axis``, readable over lines, above (bottom) or below (top) ``y``."""
+    axis.annotate(
+        text, (x, y), xycoords=("axes fraction", "data"), xytext=(-3, 3 if side == "bottom" else 0),
+        textcoords="offset points", ha="right", va=side, fontsize=8.5, color=KERNEL_COLOUR, zorder=4,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
+    )  # fmt: skip

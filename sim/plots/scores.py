@@ -1,0 +1,102 @@
+"""Scores side by side: a panel for each, a row for each policy, with replications and intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from sim.analysis.compare import HEADLINE_SCORES, compare, number
+from sim.analysis.intervals import FEWEST_FOR_INTERVAL
+from sim.plots.colours import policy_colours
+from sim.plots.figure_heading import MOST_POLICIES, heading
+from sim.plots.panels import panels
+from sim.scores.registry import SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from sim.analysis.scenario import Scenario
+    from sim.results.store import ResultStore
+
+
+def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEADLINE_SCORES) -> Figure:
+    """Draw ``scores``, a panel per score and a row per policy: each replication, their mean and its 95 % interval.
+
+    Scores that tell no policy from another have no panel but a place in the heading, unless none does.
+    """
+    policies = scenario.ranked[:MOST_POLICIES]
+    colours = policy_colours(scenario.policies)
+    table = compare(scenario.runs, policies[0], scores, policies=scenario.policies)
+    defined = [name for name in scores if scenario.runs[name].notna().any()]
+    telling = [name for name in defined if _tells_apart(scenario, name)] or defined
+    alike = [name for name in defined if name not in telling]
+    varied = bool((scenario.runs.groupby("policy")[list(scores)].nunique() > 1).any(axis=None))
+    figure, axes = panels(max(len(telling), 1), 3.9, 0.3 * len(policies) + 1.1)
+    for axis, name in zip(axes, telling, strict=False):
+        score = SCORES[name]
+        rows = table[table["score"] == name].set_index("policy")
+        for row, policy in enumerate(policies):
+            values = scenario.of(policy)[name].dropna().to_numpy(dtype=np.float64) / score.unit.shown_per
+            values = values[np.isfinite(values)]
+            if not len(values):
+                axis.annotate(
+                    "undefined", (0, row), xycoords=("axes fraction", "data"), xytext=(4, 0), va="center",
+                    textcoords="offset points", fontsize=8, color="#777777",
+                )  # fmt: skip
+                continue
+            mean, low, high = (rows[key][policy] / score.unit.shown_per for key in ("mean", "low", "high"))
+            # No score is below 0 but an excess, so neither is what one may expect of its mean.
+            low = low if values.min() < 0 else max(low, 0.0)
+            if low < high:
+                axis.plot([low, high], [row, row], color=colours[policy], lw=2.2, solid_capstyle="round")
+            axis.scatter([mean], [row], s=48, color=colours[policy], edgecolor="white", lw=0.8, zorder=3)
+            if varied:
+                axis.scatter(values, np.full(len(values), row + 0.27), s=9, color=colours[policy], marker="|", lw=1.0)
+        axis.set_yticks(range(len(policies)), [scenario.marked(policy) for policy in policies])
+        axis.set_ylim(len(policies) - 0.4, -0.6)
+        better = {"higher": "higher is better →", "lower": "← lower is better", "neither": ""}[score.better]
+        axis.set_title(score.title, fontsize=10)
+        unit = f"[{score.unit.shown_symbol}]" if score.unit.shown_symbol else ""
+        axis.set_xlabel("   ".join(text for text in (unit, better) if text))
+        _room(axis)
+    if not telling:
+        axes[0].set_axis_off()
+    heading(figure, "Scores", scenario, _scores_note(scenario, varied=varied), _alike_note(scenario, alike))
+    return figure
+
+
+def _tells_apart(scenario: Scenario, score: str) -> bool:
+    """Whether ``score`` differs between policies that have it, in any replication."""
+    values = scenario.runs.groupby("replication")[score].nunique()
+    return bool((values > 1).any())
+
+
+def _scores_note(scenario: Scenario, *, varied: bool) -> str:
+    if not varied:
+        return "one replication" if scenario.replications == 1 else f"{scenario.replications} replications, all alike"
+    bar = "; bar: 95 % confidence interval of the mean" if scenario.replications >= FEWEST_FOR_INTERVAL else ""
+    return f"dot: mean of {scenario.replications} replications{bar}; ticks below: the replications"
+
+
+def _alike_note(scenario: Scenario, scores: Sequence[str]) -> str:
+    parts = []
+    for name in scores:
+        values = scenario.runs[name].dropna()
+        unit = SCORES[name].unit
+        if len(values):
+            mean = number(float(values.mean()) / unit.shown_per)
+            parts.append(f"{SCORES[name].title.lower()} {mean} {unit.shown_symbol}".strip())
+    return f"the same for all policies that have it: {'; '.join(parts)}" if parts else ""
+
+
+def _room(axis: Axes) -> None:
+    """Let the axis begin at 0, unless values are negative, and leave some room on both sides."""
+    low, high = axis.get_xlim()
+    margin = 0.03 * max(abs(low), abs(high))
+    axis.set_xlim(low if low < -2 * margin else -margin, high + margin)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
