@@ -87,9 +87,8 @@ class _Copying(concurrent.futures.Executor):
     def executor(self) -> Iterator[concurrent.futures.Executor]:
         yield self
 
-    def submit(
-        self, _fn: Callable[..., Any], /, cell: Cell, identity: CellId, folder: str, *_more: object
-    ) -> concurrent.futures.Future[Any]:
+    def submit(self, _fn: Callable[..., Any], /, *args: Any, **_kwargs: Any) -> concurrent.futures.Future[Any]:  # noqa: ANN401
+        cell, identity, folder, _ = args
         future: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
         future.set_result(self._write(cell, identity, folder))
         return future
