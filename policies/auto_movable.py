@@ -75,7 +75,7 @@ class AutoMovable(Policy):
 
     def in_linux(self) -> InLinux | None:
         """The parameters of the module memory_hotplug."""
-        return InLinux(self.auto_online, self.name, self.ratio, self.numa_aware)
+        return InLinux(self.auto_online, AutoMovable.name, self.ratio, self.numa_aware)
 
     def zone_for(  # noqa: C901, PLR0912, PLR0915 - without calls of its own: it runs at every block
         self, request: ZoneRequest, memory: MemoryView

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from sim.devices.specs import DeviceSpec
     from sim.experiment.plan import Combination, Experiment
     from sim.experiment.recommend_table import RecommendSettings
     from sim.plugins.parameters import Parameter
@@ -56,7 +57,8 @@ Lines = dict[tuple[str, str], tuple[Axis, ...]]
 class Space:
     """The settings worth trying in the scenario of ``base``, whose machine and workload all of them share.
 
-    ``notes`` are sentences on what is not tried, and why. ``axes`` are the parameters that can be refined.
+    ``notes`` are sentences on what is not tried, and why. ``axes`` are the parameters that can be refined, ``devices``
+    those that are plugged.
     """
 
     base: Combination
@@ -64,6 +66,7 @@ class Space:
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...] = ()
     axes: Lines = field(default_factory=dict)
+    devices: tuple[DeviceSpec, ...] = ()
 
     def combination(self, candidate: Candidate) -> Combination:
         """Return what is run for a ``candidate``: the scenario with its policy and its machine."""
@@ -108,7 +111,9 @@ def space(experiment: Experiment, machine: str, workload: str) -> Space:
     base = replace(here[0], rivals=())
     hosting = self_hosting(experiment, replace(base, policy=made.found[0].policy), wanted.memmap_on_memory)
     several = [_on_machine(each, base, value) for each in made.found for value in hosting.values]
-    return Space(base, experiment.folder, _told_apart(several), (*made.notes, *hosting.notes), made.axes)
+    return Space(
+        base, experiment.folder, _told_apart(several), (*made.notes, *hosting.notes), made.axes, hosting.devices
+    )
 
 
 def refine(

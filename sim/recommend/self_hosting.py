@@ -34,10 +34,14 @@ _FORCE_SINCE: Final = (6, 6)
 
 @dataclass(frozen=True, slots=True)
 class SelfHosting:
-    """The ``values`` of memmap_on_memory that are worth trying, and ``notes``: sentences on what it does not do."""
+    """The ``values`` of memmap_on_memory that are worth trying, and ``notes``: sentences on what it does not do.
+
+    ``devices`` are those that the scenario plugs, and that are there before, each once.
+    """
 
     values: tuple[Value, ...]
     notes: tuple[str, ...] = ()
+    devices: tuple[DeviceSpec, ...] = ()
 
 
 def self_hosting(experiment: Experiment, base: Combination, wanted: tuple[Value, ...] | None) -> SelfHosting:
@@ -47,14 +51,15 @@ def self_hosting(experiment: Experiment, base: Combination, wanted: tuple[Value,
     """
     spec = base.machine.spec
     now = spec.memmap_on_memory
-    if wanted == (now,):
-        return SelfHosting((now,))
     try:
         plain, plugged = _run(experiment, base, now)
     except Exception as error:  # noqa: BLE001  whatever a workload's code does: its runs will show it
         return SelfHosting((now,), (f"{KEY} was not tried: a first run failed ({type(error).__name__}: {error})",))
+    devices = tuple({each.id: each for each in plugged}.values())
+    if wanted == (now,):
+        return SelfHosting((now,), devices=devices)
     if reason := _never(plugged):
-        return SelfHosting((now,), (reason,))
+        return SelfHosting((now,), (reason,), devices)
     kept: dict[Value, RunResult] = {now: plain} if wanted is None or now in wanted else {}
     for value in wanted or (False, True, "force"):
         if value == "force" and wanted is None and (spec.kernel_series < _FORCE_SINCE or len(kept) > 1):
@@ -62,12 +67,12 @@ def self_hosting(experiment: Experiment, base: Combination, wanted: tuple[Value,
         try:
             run = plain if value == now else _run(experiment, base, value)[0]
         except InputError as error:
-            return SelfHosting((now,), (f"{KEY} was not tried: {error}",))
+            return SelfHosting((now,), (f"{KEY} was not tried: {error}",), devices)
         if not any(_equal(run, other) for other in kept.values()):
             kept[value] = run
     if len(kept) == 1 and _equal(plain, next(iter(kept.values()))):
-        return SelfHosting((now,), (_nothing(spec, plugged),))
-    return SelfHosting(tuple(kept), _beside(plugged))
+        return SelfHosting((now,), (_nothing(spec, plugged),), devices)
+    return SelfHosting(tuple(kept), _beside(plugged), devices)
 
 
 def _run(experiment: Experiment, base: Combination, value: Value) -> tuple[RunResult, list[DeviceSpec]]:
