@@ -11,6 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 RECORDINGS := $(wildcard tests/data/kernel-traces/*.json tests/data/kernel-traces-2/*.json)
 
 # One stamp for each set of libraries: pyproject.toml changed means install again.
+RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 DOCS := $(VENV)/.installed-docs
 MUTANTS := $(VENV)/.installed-mutants
@@ -23,10 +24,11 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(DEV) ## Compare policies on the quickstart, replay the recorded kernels
-	$(BIN)/memhp-sim run experiments/quickstart.toml
-	$(BIN)/memhp-sim replay $(RECORDINGS)
-	@echo "Look at results/quickstart/: plots (*.png, *.svg), tables (*.parquet) and the manifest."
+demo: $(RUN) ## Replay the recorded kernels, then compare policies on the quickstart
+	@echo "Replaying recordings of real kernels through the model"
+	@$(BIN)/memhp-sim replay --brief $(RECORDINGS)
+	@echo
+	@$(BIN)/memhp-sim run quickstart
 
 .PHONY: test
 test: $(DEV) ## Style, types and all tests but the long ones
@@ -83,9 +85,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	    echo "$(PYTHON) cannot make environments; on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
 
+$(RUN): pyproject.toml | $(BIN)/python
+	@echo "Installing what the program needs into $(VENV) (a minute)"
+	@$(PIP) install --quiet --editable .
+	@touch $@
+
 $(DEV): pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --editable '.[dev]'
-	@touch $@
+	@touch $@ $(RUN)
 
 $(MUTANTS): pyproject.toml | $(DEV)
 	$(PIP) install --quiet --editable '.[mutants]'

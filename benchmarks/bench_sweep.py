@@ -1,7 +1,7 @@
 """A large sweep: what it costs beside the simulations, what a second worker gains, and what the parent remembers.
 
-``MEMHP_SIM_BENCH_CELLS`` sets the number of cells (2000), ``MEMHP_SIM_BENCH_EXPERIMENT`` another file than that of the
-quickstart. CPU time is that of all processes of a sweep, from the start of Python to its end.
+``MEMHP_SIM_BENCH_CELLS`` sets the number of cells (2000), ``MEMHP_SIM_BENCH_EXPERIMENT`` another file than the mix of
+devices and programs of the tests. CPU time is that of all processes of a sweep, from the start of Python to its end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CELLS = int(os.environ.get("MEMHP_SIM_BENCH_CELLS", "2000"))
-EXPERIMENT = os.environ.get("MEMHP_SIM_BENCH_EXPERIMENT", str(ROOT / "experiments" / "quickstart.toml"))
+EXPERIMENT = os.environ.get("MEMHP_SIM_BENCH_EXPERIMENT", str(ROOT / "tests" / "data" / "mix.toml"))
 PR_SET_CHILD_SUBREAPER = 36
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="adopts the processes of a sweep to see their CPU time")

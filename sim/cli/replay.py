@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Lay out boot memory, place devices and decide refusals without looking at the recording.",
 )
-def replay(traces: tuple[Path, ...], *, as_json: bool, free: bool) -> None:
+@click.option("--brief", is_flag=True, help="Show only recordings that differ, and the sum.")
+def replay(traces: tuple[Path, ...], *, as_json: bool, free: bool, brief: bool) -> None:
     """Replay recorded kernels (TRACE files) through the model and compare every block and zone after every step.
 
     Of recordings under load the zones of all blocks are compared, and a guest model meets the recorded demand: how its
@@ -66,8 +67,8 @@ def replay(traces: tuple[Path, ...], *, as_json: bool, free: bool) -> None:
             figures = {} if load is None else {"load": [step.to_json() for step in load.steps]}
             click.echo(json.dumps(report.to_json() | figures))
     if reports and not as_json:
-        print_replays(reports, free=free)
-    if loads and not as_json:
+        print_replays(reports, free=free, brief=brief)
+    if loads and not (as_json or brief):
         print_calibration(loads)
     if free and not (reports or unreadable):
         click.echo("Error: nothing to run freely: all were recorded under load (memhp-sim calibration)", err=True)

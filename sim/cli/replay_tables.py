@@ -20,8 +20,8 @@ _SHOWN_MISMATCHES: Final = 5
 _DIFFERS: Final = "differs"
 
 
-def print_replays(reports: Sequence[ReplayReport], *, free: bool) -> None:
-    """Print how each replay compares, its first differences, and the sums."""
+def print_replays(reports: Sequence[ReplayReport], *, free: bool, brief: bool = False) -> None:
+    """Print how each replay compares (if ``brief``, only those that differ), its first differences, and the sums."""
     console = standard_console()
     heads = ("kernel", "steps", "blocks", "wrong", "refused", "verdict")
     lines = [
@@ -37,10 +37,11 @@ def print_replays(reports: Sequence[ReplayReport], *, free: bool) -> None:
             ),
         )
         for report in reports
+        if not (brief and report.identical)
     ]
-    _print_table(
-        console, "Recorded kernels against the model" + ", run freely" * free, [("", head) for head in heads], lines
-    )
+    if lines:
+        title = "Recorded kernels against the model" + ", run freely" * free
+        _print_table(console, title, [("", head) for head in heads], lines)
     for report in reports:
         for mismatch in _first_mismatches(report):
             console.print(f"{report.trace}: {mismatch}", markup=False)
@@ -57,7 +58,7 @@ def print_replays(reports: Sequence[ReplayReport], *, free: bool) -> None:
         sources = (
             f"{refused} refusals decided by the guest model, and {steps} steps taken from the recordings as chance"
         )
-    console.print(f"{identical} of {len(reports)} recordings identical, {blocks} blocks compared; {sources}.")
+    console.print(f"{identical} of {len(reports)} recordings identical, {blocks:,} blocks compared; {sources}.")
 
 
 def print_calibration(loads: Sequence[TraceComparison], *, steps: bool = False) -> None:

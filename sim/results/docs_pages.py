@@ -194,7 +194,7 @@ rest = json.loads(pq.read_metadata(path).metadata[b"{METADATA_KEY.decode()}"])  
 ## Exported files
 
 For other programs `memhp-sim export` writes tables of one run, in seconds and bytes and with words for numbers: of an
-experiment, which is run for it, or of results (`results/quickstart --workload mix --policy contig-zones`).
+experiment, which is run for it, or of results (`results/quickstart --workload DIMMs --policy 'ratio 401'`).
 
 ```console
 $ memhp-sim export experiments/incidents/sail-reactive.toml --events events.csv --series series.parquet

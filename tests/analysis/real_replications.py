@@ -45,8 +45,8 @@ _RELATIVES: Final[dict[str, Any]] = {
 
 
 def experiments() -> list[dict[str, Any]]:
-    """Return the experiments, the baseline of each its first policy: the quickstart's mix, and random relatives."""
-    mix = tomllib.loads((ROOT / "experiments" / "quickstart.toml").read_text("utf-8"))
+    """Return the experiments, the baseline of each its first policy: a mix, and random relatives."""
+    mix = tomllib.loads((ROOT / "tests" / "data" / "mix.toml").read_text("utf-8"))
     mix["workloads"] = [each for each in mix["workloads"] if each["label"] == "mix"]
     mix["machines"] = [each for each in mix["machines"] if each["label"] in mix["workloads"][0]["machines"]]
     kept = {"contig-zones", "online-movable", "auto-movable 301", "auto-movable 100"}

@@ -29,6 +29,21 @@ def test_recordings_are_run_freely_and_found_identical() -> None:
     assert "3 of 3 recordings identical" in " ".join(done.output.split())
 
 
+def test_in_brief_only_what_differs_is_shown_and_the_sum(tmp_path: Path) -> None:
+    same = str(TRACES / "vmem-two.json")
+    done = CliRunner().invoke(main, ["replay", "--brief", same])
+    assert done.exit_code == 0
+    assert done.output.startswith("1 of 1 recordings identical, ")
+    trace = read_trace(TRACES / "dimm-small-1g.json")
+    other = tmp_path / "other.json"
+    other.write_text(trace.model_copy(update={"kernel_cmdline": "kernelcore=512M"}).model_dump_json())
+    done = CliRunner().invoke(main, ["replay", "--brief", "--free", same, str(other)])
+    assert done.exit_code == 1
+    assert "vmem-two" not in done.output
+    assert "dimm-small-1g" in done.output
+    assert "1 of 2 recordings identical, " in done.output
+
+
 def test_a_machine_that_is_not_the_recorded_one_is_a_difference(tmp_path: Path) -> None:
     trace = read_trace(TRACES / "dimm-small-1g.json")
     path = tmp_path / "other.json"

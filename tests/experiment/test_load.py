@@ -29,9 +29,9 @@ def test_the_quickstart_is_valid() -> None:
     experiment = load(QUICKSTART)
 
     assert experiment.name == "quickstart"
-    assert experiment.baseline == "contig-zones"
-    assert len(experiment) == 6 * 3 * 5
-    assert experiment.workloads == ["neonvm-pr705", "sail-2026", "mix"]
+    assert experiment.baseline == "all KERNEL"
+    assert len(experiment) == 4 * 4 * 20
+    assert experiment.workloads == ["DIMMs", "virtio-mem", "neonvm-pr705", "sail-2026"]
 
 
 def test_a_dict_is_as_good_as_a_file() -> None:
