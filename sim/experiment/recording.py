@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sim.experiment import build
-from sim.experiment.load import load_stored
-from sim.faults import Fault, InputError
+from sim.experiment.again import cell_again, check_same
 from sim.machine.cold_devices import devices_at_first
 from workloads.parts.requests.recording import Recorded
 
@@ -37,19 +34,6 @@ def requests_of(store: ResultStore, key: str) -> Sequence[Request]:
     Raises KeyError if there is no such cell, and InputError where it does not come out as it is stored.
     """
     stored = store.result(key)
-    labels = next(labels for labels in store.labels() if labels["cell"] == key)
-    wanted = [labels[name] for name in ("machine", "workload", "policy")]
-    experiment = load_stored(store.folder)
-    for cell in experiment.only((labels["replication"],)).cells() if experiment else ():
-        parts = cell.combination
-        if [parts.machine.label, parts.workload.label, parts.policy.label] == wanted:
-            result, requests = record(cell)
-            if np.array_equal(result.events, stored.events):
-                return requests
-            changed = "another version of the program made the one that is stored, or files of it have changed"
-            raise _cannot(store, f"run again, the run is another: {changed}; memhp-sim run computes it anew")
-    raise _cannot(store, "requests come from running it again, which needs the experiment in the manifest")
-
-
-def _cannot(store: ResultStore, why: str) -> InputError:
-    return InputError(str(store.folder), [Fault("", why)])
+    result, requests = record(cell_again(store, key))
+    check_same(store, stored, result)
+    return requests
