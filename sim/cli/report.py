@@ -14,17 +14,30 @@ from sim.cli.choosing import readable, results_folder
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to.  [default: RESULTS/report.html]"
 )
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="WORKLOAD",
+    help="Which workload gets a memory map through time; without, the first ones. Repeatable.",
+)
 @click.option("--open", "show", is_flag=True, help="Open it in the browser.")
-def report(results: Path, out: Path | None, *, show: bool) -> None:
+def report(results: Path, out: Path | None, maps: tuple[str, ...], *, show: bool) -> None:
     """Write what RESULTS say into one HTML file, which needs nothing else and no network."""
     from sim.cli.main import BadInput
+    from sim.faults import unknown_name
     from sim.report.page import write_report
+    from sim.results.store import ResultStore
 
     folder = results_folder(results)
     if folder is None:
         raise BadInput(f"{results} holds no results: it has neither a folder runs nor events")
     with readable(folder):
-        path = write_report(folder, out)
+        there = {labels["workload"] for labels in ResultStore(folder).labels()} if maps else set()
+        for label in maps:
+            if label not in there:
+                raise BadInput(f"{folder}: {unknown_name('workload', label, sorted(there))}")
+        path = write_report(folder, out, maps)
     click.echo(f"Report    {path} ({path.stat().st_size / 1e6:.2f} MB)")
     if show:
         import webbrowser

@@ -15,25 +15,29 @@ from sim.report.subject import read_subject
 from sim.results.atomic import write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 REPORT_NAME: Final = "report.html"
 
 
-def write_report(folder: Path, out: Path | None = None) -> Path:
+def write_report(folder: Path, out: Path | None = None, maps: Collection[str] = ()) -> Path:
     """Write the report of the results in ``folder`` to ``out`` (``report.html`` in it where None); return its path.
 
-    Raises OSError where that cannot be written.
+    ``maps`` as for :func:`report_html`. Raises OSError where that cannot be written.
     """
     path = folder / REPORT_NAME if out is None else out
-    write_atomically(path, report_html(folder).encode())
+    write_atomically(path, report_html(folder, maps).encode())
     return path
 
 
-def report_html(folder: Path) -> str:
-    """Return the report of the results in ``folder``, finished or not, as HTML."""
+def report_html(folder: Path, maps: Collection[str] = ()) -> str:
+    """Return the report of the results in ``folder``, finished or not, as HTML.
+
+    ``maps`` are labels of workloads that shall have memory maps; without any, the first scenarios have them.
+    """
     subject = read_subject(folder)
-    scenarios, parts = scenario_sections(subject)
+    scenarios, parts = scenario_sections(subject, maps)
     sections = [
         question(subject),
         answer(subject),

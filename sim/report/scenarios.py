@@ -11,13 +11,17 @@ from sim.analysis.scenario import scenarios as drawable
 from sim.analysis.verdict import returning_score
 from sim.comparison.overall import best
 from sim.report.environment import rendered
-from sim.report.scenario_parts import PARTS
+from sim.report.memory_map.scenario_maps import is_wanted
+from sim.report.scenario_parts import parts_for
 from sim.report.scores import LEGEND, difference_text, headline_table, same_in_words, tables_by_question
 from sim.report.section import Section, json_text
 from sim.report.table import Cell, Table
 from sim.scores.failures import FAILING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sim.analysis.scenario import Scenario as Drawable
     from sim.comparison.whole import Scenario
     from sim.report.subject import Subject
 
@@ -30,9 +34,12 @@ MOST_RUNS_DRAWN: Final = 1200
 """Scenarios, and runs of them, up to which charts are drawn: their series have to be read."""
 
 
-def scenario_sections(subject: Subject) -> tuple[Section, list[Section]]:
-    """Return the section of all scenarios, and the sections inside of it, whose scripts and data the page needs."""
-    drawn = _drawn(subject)
+def scenario_sections(subject: Subject, maps: Collection[str] = ()) -> tuple[Section, list[Section]]:
+    """Return the section of all scenarios, and the sections inside of it, whose scripts and data the page needs.
+
+    ``maps`` are the workloads that shall have memory maps; the first ones without.
+    """
+    drawn = _drawn(subject, maps)
     blocks: list[dict[str, Any]] = []
     data: dict[str, Any] = {}
     left = MOST_BYTES
@@ -61,7 +68,7 @@ def scenario_sections(subject: Subject) -> tuple[Section, list[Section]]:
         unlisted=max(0, len(subject.scenarios) - MOST_ROWS),
         scenarios=blocks,
         undetailed=len(subject.scenarios) - len(blocks),
-        undrawn=len(blocks) - len(drawn) if PARTS else 0,
+        undrawn=len(blocks) - len(drawn),
         folder=subject.folder_name,
         legend=LEGEND,
     )
@@ -70,19 +77,22 @@ def scenario_sections(subject: Subject) -> tuple[Section, list[Section]]:
     ]
 
 
-def _drawn(subject: Subject) -> dict[int, list[Section]]:
+def _drawn(subject: Subject, maps: Collection[str]) -> dict[int, list[Section]]:
     """Return what is drawn of the first scenarios, by their number."""
-    by_labels = {
-        (each.machine, each.workload): each for each in drawable(subject.runs, subject.policies, subject.bound)
-    }
-    drawn: dict[int, list[Section]] = {}
+    every = drawable(subject.runs, subject.policies, subject.bound, subject.baseline)
+    by_labels = {(each.machine, each.workload): each for each in every}
+    chosen: dict[int, Drawable] = {}
     runs = 0
-    for place, scenario in enumerate(subject.scenarios[:MOST_DRAWN]):
+    for place, scenario in enumerate(subject.scenarios):
         each = by_labels[scenario.machine, scenario.workload]
         runs += len(each.runs)
-        if place and runs > MOST_RUNS_DRAWN:
-            break
-        sections = [part(subject.store, each, f"s{place + 1}") for part in PARTS]
+        few = place < MOST_DRAWN and (not chosen or runs <= MOST_RUNS_DRAWN)
+        if few or (maps and len(chosen) < 2 * MOST_DRAWN and is_wanted(scenario.workload, maps)):
+            chosen[place] = each
+    parts = parts_for(subject, tuple(chosen.values()), maps)
+    drawn = {}
+    for place, each in chosen.items():
+        sections = [part(each, f"s{place + 1}") for part in parts]
         drawn[place] = [section for section in sections if section is not None]
     return drawn
 

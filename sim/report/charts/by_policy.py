@@ -1,4 +1,4 @@
-"""Charts with a mark for each policy: scores with their intervals, differences in pairs, what came back against headroom."""
+"""Charts with a mark for each policy: scores, differences in pairs, what came back against headroom."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sim.units import GIB, MIB
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sim.plots.plot_data import Scenario
+    from sim.analysis.scenario import Scenario
     from sim.report.charts.drawing import Looks
 
     Row = Mapping[str, Any]
@@ -30,6 +30,7 @@ _LABEL: Final = 19
 
 _BETTER: Final = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 _SAME_PLACE: Final = 0.02
+_FAR_RIGHT: Final = 0.8
 
 
 def scores_chart(scenario: Scenario, looks: Looks, anchor: str, title: str, rows: Sequence[Row]) -> Chart | None:
@@ -63,7 +64,7 @@ def differences_chart(scenario: Scenario, looks: Looks, anchor: str, title: str,
     if not panels:
         return None
     note = (
-        f"Each policy minus {rows[0]['baseline']}, replication by replication: a dot at 0 is no difference; lines are "
+        f"Each policy minus {scenario.against}, replication by replication: a dot at 0 is no difference; lines are "
         "95 % intervals. Filled dots are told apart for certain, hollow ones may be chance."
     )
     return Chart(f"{anchor}-differences", "marks", title, note, panels)
@@ -142,7 +143,11 @@ def returned_chart(scenario: Scenario, looks: Looks, anchor: str, title: str) ->
     means = scenario.runs.groupby("policy")[["headroom_min", "returned", "movable_share_mean"]].mean()
     score = "returned" if (means["returned"] > 0).any() else "movable_share_mean"
     means = means[["headroom_min", score]].dropna()
-    points = [(policy, *map(float, means.loc[policy])) for policy in scenario.present if policy in means.index]
+    points = [
+        (policy, float(means["headroom_min"][policy]), float(means[score][policy]))
+        for policy in scenario.present
+        if policy in means.index
+    ]
     if not points:
         return None
     across = GIB if max(x for _, x, _ in points) >= 4 * GIB else MIB
@@ -150,21 +155,19 @@ def returned_chart(scenario: Scenario, looks: Looks, anchor: str, title: str) ->
     per, unit_y = shown_unit(SCORES[score], [y for *_, y in points])
     right, top = top_of(max(x for _, x, _ in points) / across), top_of(max(y for *_, y in points) / per)
     grid, texts = axes((0.0, right), (0.0, top), (_WIDE, _WIDE))
-    marks, words, places = [], [], []
-    for place, (policy, x, y) in enumerate(points, start=1):
+    marks, words = [], []
+    places = [(x / across / right, 1 - y / per / top) for _, x, y in points]
+    for place, (policy, x, y) in enumerate(points):
         how = scenario.failures[policy]
         told = f"{number(y / per)} {unit_y} for {number(x / across)} {unit_x} of headroom"
         told += f"; {'; '.join(how.reasons)}" if how.failed else ""
-        words.append(f"{place} {scenario.marked(policy)}: {told}")
-        where = (x / across / right, 1 - y / per / top)
+        words.append(f"{place + 1} {scenario.marked(policy)}: {told}")
         shape = CROSS if how.failed else looks.marker(policy)
-        css = f"{looks.css(policy)}{' dead' if how.failed else ''} s{place}"
-        near = [each for each in places if math.dist(each[1], where) < _SAME_PLACE]
+        css = f"{looks.css(policy)}{' dead' if how.failed else ''}{' left' if places[place][0] > _FAR_RIGHT else ''}"
         # Marks on one another share a label, at the first of them.
-        places.append((place, where))
-        same = [number_ for number_, at in _places(points, across, right, per, top) if math.dist(at, where) < _SAME_PLACE]
-        label = "" if near else ", ".join(map(str, same))
-        marks.append(Markup('<g data-told="{}">{}</g>').format(words[-1], mark(where, shape, css, label)))
+        near = [other for other, at in enumerate(places) if math.dist(at, places[place]) < _SAME_PLACE]
+        label = ", ".join(str(other + 1) for other in near) if near[0] == place else ""
+        marks.append(Markup('<g data-told="{}">{}</g>').format(words[-1], mark(places[place], shape, css, label)))
     what = "memory given back" if score == "returned" else SCORES[score].title
     keys = [
         Key(place, looks.css(policy), f"{place} {scenario.marked(policy)}", "shape", _moved(looks, scenario, policy))
@@ -174,22 +177,23 @@ def returned_chart(scenario: Scenario, looks: Looks, anchor: str, title: str) ->
     note = "Further up, more comes back; further right, more was left to the kernel."
     note += f" Means of {many} replications." if many > 1 else ""
     panel = Panel(
-        f"{what} [{unit_y}]", "; ".join(words) + ".", top, unit_y, _WIDE, grid, texts, Markup().join(marks), height=_WIDE,
-        shape="tall", x=(0.0, right),
-    )  # fmt: skip
+        f"{what} [{unit_y}]",
+        "; ".join(words) + ".",
+        top,
+        unit_y,
+        _WIDE,
+        grid,
+        texts,
+        Markup().join(marks),
+        height=_WIDE,
+        shape="tall",
+        x=(0.0, right),
+    )
     below = f"least kernel headroom [{unit_x}]: what the kernel could still take at the worst moment"
     return Chart(f"{anchor}-returned", "marks", title, note, [panel], keys, {}, below)
-
-
-def _places(
-    points: Sequence[tuple[str, float, float]], across: float, right: float, per: float, top: float
-) -> list[tuple[int, tuple[float, float]]]:
-    return [(n, (x / across / right, 1 - y / per / top)) for n, (_, x, y) in enumerate(points, start=1)]
 
 
 def _moved(looks: Looks, scenario: Scenario, policy: str) -> str:
     """Return the path of a policy's marker in the middle of a legend's key."""
     shape = CROSS if scenario.failures[policy].failed else looks.marker(policy)
     return f"M13 5{shape.replace('M', 'm', 1)}"
-
-

@@ -49,7 +49,7 @@ class Panel:
     width: int
     inner: Markup
     ticks: Markup
-    marks: Markup = Markup()
+    marks: str = ""
     bottom: float = 0.0
     height: int = 1000
     css: str = ""

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from sim.analysis.compare import number
-from sim.plots.plot_data import time_axis
+from sim.analysis.scenario import time_axis
 from sim.report.charts.drawing import CROSS, Chart, Key, Panel, axes, mark
 from sim.report.charts.scale import top_of
 from sim.report.charts.stepped import HEIGHT, Columns, band_path, in_columns, line_path
@@ -19,7 +19,7 @@ from sim.units import GIB, MIB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sim.plots.plot_data import Scenario
+    from sim.analysis.scenario import Scenario
     from sim.report.charts.drawing import Looks
     from sim.report.charts.stored import StoredSteps
 
@@ -197,7 +197,7 @@ def _panel(  # noqa: PLR0913  what a panel is made of
     grid, texts = axes((0.0, drawn.end[0]), (0.0, top), (drawn.columns, HEIGHT))
     told = f"Over {number(drawn.end[0])} {drawn.end[1]}. {'; '.join(words)}."
     content = Markup().join([grid, *inner])
-    return Panel(title, told, top, unit, drawn.columns, content, texts, marks or Markup(), css=css, shape=shape)
+    return Panel(title, told, top, unit, drawn.columns, content, texts, marks or "", css=css, shape=shape)
 
 
 def _line(line: Columns, top: float, series: int, css: str, name: str, *, with_band: bool) -> Markup:
@@ -244,4 +244,3 @@ def _largest(line: Columns) -> float:
 
 def _divided(line: Columns, by: float) -> Columns:
     return Columns(line.mean / by, line.low / by, line.high / by)
-

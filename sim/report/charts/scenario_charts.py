@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 
+from sim.analysis import findings
 from sim.report.charts.by_policy import differences_chart, returned_chart, scores_chart
 from sim.report.charts.drawing import Looks
 from sim.report.charts.over_time import (
@@ -18,15 +19,16 @@ from sim.report.charts.over_time import (
 )
 from sim.report.charts.stored import StoredSteps
 from sim.report.section import Section
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from sim.plots.plot_data import Scenario
+    from sim.analysis.scenario import Scenario
     from sim.results.store import ResultStore
 
-    Rows = Callable[[Scenario], Sequence[Mapping[str, Any]]]
+    Row = Mapping[str, Any]
 
 SCRIPTS: Final = ("shared.js", "charts.js", "chart-pointer.js")
 STYLES: Final = ("charts.css",)
@@ -41,24 +43,27 @@ class ScenarioCharts:
     stays one that can be opened. ``rows`` gives those of a scenario in a comparison.
     """
 
-    def __init__(self, store: ResultStore, scenarios: Sequence[Scenario], rows: Rows) -> None:
-        self._steps = StoredSteps(store)
+    def __init__(
+        self, store: ResultStore, scenarios: Sequence[Scenario], rows: Callable[[Scenario], Sequence[Row]]
+    ) -> None:
+        self._store, self._steps = store, StoredSteps(store)
         self._rows = rows
         self._columns = columns_for(_LINES_OF_A_POLICY * sum(len(each.present) for each in scenarios))
 
     def __call__(self, scenario: Scenario, anchor: str) -> Section | None:
         """Return the section with the charts of ``scenario``."""
-        looks, rows = Looks(scenario.policies), self._rows(scenario)
+        looks = Looks(scenario.policies)
+        rows = [row for row in self._rows(scenario) if SCORES[row["score"]].headline]
         own = f"{anchor}-charts"
         drawn = Drawn(self._steps, scenario, looks, own, self._columns)
         charts = [
-            returned_chart(scenario, looks, own, "What comes back against what the kernel has left"),
-            survival_chart(drawn, "How many guests are alive"),
-            headroom_chart(drawn, "What the kernel has left"),
-            memory_chart(drawn, "Memory by zone"),
-            ratio_chart(drawn, "The ratio of MOVABLE to KERNEL"),
-            scores_chart(scenario, looks, own, "Scores", rows),
-            differences_chart(scenario, looks, own, "Differences to the baseline", rows),
+            returned_chart(scenario, looks, own, findings.tradeoff(scenario)),
+            survival_chart(drawn, findings.survival(scenario)),
+            headroom_chart(drawn, findings.scores(scenario, "headroom_min")),
+            memory_chart(drawn, findings.memory(scenario, self._store)),
+            ratio_chart(drawn, findings.ratio(scenario)),
+            scores_chart(scenario, looks, own, findings.scores(scenario), rows),
+            differences_chart(scenario, looks, own, findings.differences(scenario), rows),
         ]
         html = Markup("\n").join(chart.html() for chart in charts if chart is not None)
         return Section(own, "Charts", html, scripts=SCRIPTS, styles=STYLES)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from sim.plots.plot_data import Scenario
+    from sim.analysis.scenario import Scenario
     from sim.results.store import ResultStore
 
     Floats = npt.NDArray[np.float64]

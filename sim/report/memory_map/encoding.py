@@ -33,11 +33,11 @@ _HEADROOM: Final = 240
 
 
 class _Run(NamedTuple):
-    """Adjacent blocks that change alike in one tick; the numbers in the reason grow by ``steps`` from block to block."""
+    """Adjacent blocks that change alike in one tick; numbers in the reason grow by ``steps`` from block to block."""
 
     tick: int
     first: int
-    count: int
+    blocks: int
     state: int
     device: int
     why: int
@@ -82,7 +82,7 @@ def _tick(least: float) -> int:
 
 def _with_tick(result: RunResult, every: Sequence[Change], tick: int) -> dict[str, Any]:
     runs = _runs(every, tick)
-    ends = [run.first + run.count for run in runs]
+    ends = [run.first + run.blocks for run in runs]
     page = result.page_size
     return {
         "tick": tick,
@@ -96,12 +96,12 @@ def _with_tick(result: RunResult, every: Sequence[Change], tick: int) -> dict[st
         "boot": at_first(result),
         "t": packed(np.diff([run.tick for run in runs], prepend=0).tolist()),
         "first": packed(run.first - before for run, before in zip(runs, [0, *ends], strict=False)),
-        "count": packed(run.count for run in runs),
+        "count": packed(run.blocks for run in runs),
         "state": packed(run.state for run in runs),
         "device": packed(run.device for run in runs),
         "why": packed(run.why for run in runs),
         "args": packed(_since(runs)),
-        "steps": packed(step for run in runs if run.count > 1 for step in run.steps),
+        "steps": packed(step for run in runs if run.blocks > 1 for step in run.steps),
         "headroom": _headroom(result),
     }
 
@@ -113,17 +113,17 @@ def _runs(every: Sequence[Change], tick: int) -> list[_Run]:
         at = change.t_us // tick
         last = runs[-1] if runs else None
         if last is not None and last[3:6] == change[3:6] and last.tick == at:
-            if change.first == last.first + last.count and change.count == 1:
+            if change.first == last.first + last.blocks and change.blocks == 1:
                 steps = last.steps
-                if last.count == 1:
+                if last.blocks == 1:
                     steps = tuple(new - old for new, old in zip(change.args, last.args, strict=True))
-                wanted = tuple(old + last.count * step for old, step in zip(last.args, steps, strict=True))
+                wanted = tuple(old + last.blocks * step for old, step in zip(last.args, steps, strict=True))
                 if change.args == wanted:
-                    runs[-1] = last._replace(count=last.count + 1, steps=steps)
+                    runs[-1] = last._replace(blocks=last.blocks + 1, steps=steps)
                     continue
-            elif change.first + change.count == last.first and not any(last.steps) and change.args == last.args:
+            elif change.first + change.blocks == last.first and not any(last.steps) and change.args == last.args:
                 # Downwards, as devices are emptied.
-                runs[-1] = last._replace(first=change.first, count=last.count + change.count)
+                runs[-1] = last._replace(first=change.first, blocks=last.blocks + change.blocks)
                 continue
         runs.append(_Run(at, *change[1:], tuple(0 for _ in change.args)))
     return runs

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
+
+from markupsafe import Markup
 
 from sim.analysis.compare import number
 from sim.experiment.again import notes_of
@@ -22,9 +25,9 @@ from sim.units import us_to_seconds
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from sim.analysis.scenario import Scenario
     from sim.experiment.plan import Experiment
     from sim.kernel.diary import Note
-    from sim.plots.plot_data import Scenario
     from sim.results.store import ResultStore
 
 SCRIPTS: Final = ("shared.js", "memory-map-run.js", "memory-map.js")
@@ -65,32 +68,31 @@ class ScenarioMaps:
 
     def __init__(self, store: ResultStore, scenarios: Sequence[Scenario], wanted: Collection[str] = ()) -> None:
         self._store = store
-        self._left = MOST_RUNS
+        self._chosen: dict[tuple[str, str], int] = {}
+        """The runs of each scenario that has a map."""
+        for each in scenarios:
+            runs = min(len(each.present), MOST_RUNS)
+            if is_wanted(each.workload, wanted) and sum(self._chosen.values()) + runs <= MOST_RUNS:
+                self._chosen[each.machine, each.workload] = runs
+        self._left = sum(self._chosen.values())
         self._bytes = MOST_BYTES
         self._events = _MOST_EVENTS
-        self._chosen: set[tuple[str, str]] = set()
-        for each in scenarios:
-            if not wanted or each.workload in wanted:
-                if self._left < len(each.present[:MOST_RUNS]):
-                    break
-                self._left -= len(each.present[:MOST_RUNS])
-                self._chosen.add((each.machine, each.workload))
-        self._left = MOST_RUNS - self._left
-        self._wanted = wanted
         self._experiment, self._missing = _experiment(store)
 
     def __call__(self, scenario: Scenario, anchor: str) -> Section | None:
-        """Return the section with the map of ``scenario``; without one where the page has no room for more."""
+        """Return the section with the map of ``scenario``; where the page has no room for it, what makes room."""
         own = f"{anchor}-map"
         title = "Memory map through time"
         if (scenario.machine, scenario.workload) not in self._chosen:
-            return None
+            command = shlex.join(["--map", scenario.workload.partition(" (")[0]])
+            told = Markup("<p>A page has room for {} maps; <code>memhp-sim report RESULTS {}</code> has this one.</p>")
+            return Section(own, title, told.format(MOST_RUNS, command))
         replication, why = told_by(scenario)
         runs, notes, unknown = [], {}, []
         for policy in scenario.present[:MOST_RUNS]:
             row = scenario.of(policy)
             row = row[row["replication"] == replication] if replication in set(row["replication"]) else row.head(1)
-            made, own_notes, reason = self._map(scenario, policy, row.to_dict("records")[0])
+            made, own_notes, reason = self._map(scenario, policy, row.iloc[0].to_dict())
             if made is None:
                 unknown.append(f"{policy}: no map: {reason}")
                 continue
@@ -115,7 +117,7 @@ class ScenarioMaps:
         return Section(own, title, html, {f"{own}-data": data}, SCRIPTS, STYLES)
 
     def _map(
-        self, scenario: Scenario, policy: str, row: Mapping[str, Any]
+        self, scenario: Scenario, policy: str, row: Mapping[Any, Any]
     ) -> tuple[dict[str, Any] | None, Sequence[tuple[int, Note]], str]:
         """Return the map of the run ``row``, what was noted of it, and why there is no map, or no reasons in it."""
         key = str(row["cell"])
@@ -133,7 +135,7 @@ class ScenarioMaps:
         self._bytes -= len(json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode())
         return made, notes, unknown
 
-    def _notes(self, key: str, result: Any, row: Mapping[str, Any]) -> tuple[Sequence[tuple[int, Note]], str]:  # noqa: ANN401
+    def _notes(self, key: str, result: Any, row: Mapping[Any, Any]) -> tuple[Sequence[tuple[int, Note]], str]:  # noqa: ANN401
         if self._experiment is None:
             return (), self._missing
         again = len(result.events) * (1 + int(_or_zero(row.get("plan_rehearsals"))))
@@ -156,6 +158,11 @@ def _experiment(store: ResultStore) -> tuple[Experiment | None, str]:
 
 def _or_zero(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) and value == value else 0.0  # noqa: PLR0124  NaN
+
+
+def is_wanted(workload: str, wanted: Collection[str]) -> bool:
+    """Whether a map of ``workload``, a scenario's, is ``wanted``: labels of the experiment, none of which are all."""
+    return not wanted or any(workload == label or workload.startswith(f"{label} (") for label in wanted)
 
 
 def told_by(scenario: Scenario) -> tuple[int, str]:
