@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.analysis.compare import compare, number
+from sim.analysis.compare import number
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.lasting import lasting
 from sim.analysis.tradeoffs import HEADROOM, IN_MOVABLE, front, gain_score, points
@@ -281,7 +281,7 @@ def differences(scenario: Scenario, score: str = RETURNED) -> str:
     others = [policy for policy in scenario.present if policy != base]
     if not others:
         return f"Only {base} has runs: there is nothing to compare"
-    table = compare(scenario.runs, base, [score], policies=scenario.policies).set_index("policy")
+    table = scenario.compared(score, base)
     known = [policy for policy in others if table["pairs"][policy]]
     if not known:
         return f"{title}: {SCORES[score].undefined}"

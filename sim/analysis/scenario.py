@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sim.analysis.compare import named_conditions, policies_in_order
+from sim.analysis.compare import compare, named_conditions, policies_in_order
 from sim.analysis.ranking import FAILED_MARK, failures, ranked
 from sim.results.failure import Status
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sim.analysis.ranking import Failures
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenario:
     """The completed runs of one machine and workload.
 
@@ -75,16 +75,28 @@ class Scenario:
         return self.baseline if self.baseline in self.present and self.baseline is not None else self.present[0]
 
     def marked(self, policy: str, text: str = "") -> str:
-        """Return ``text``, or the name of ``policy``; where that fails, with a mark and how often."""
+        """Return ``text``, or the name of ``policy``: marked where it is the baseline or fails, with how often."""
         how = self.failures[policy]
+        name = f"{text or policy}{' (baseline)' if policy == self.baseline and len(self.present) > 1 else ''}"
         if not how.failed:
-            return text or policy
+            return name
         often = f" ({how.count()})" if how.runs > 1 else ""
-        return f"{FAILED_MARK} {text or policy}{often}"
+        return f"{FAILED_MARK} {name}{often}"
 
     def of(self, policy: str) -> pd.DataFrame:
         """Return the runs of ``policy``, by replication."""
         return self.runs[self.runs["policy"] == policy].sort_values("replication")
+
+    def compared(self, score: str, base: str) -> pd.DataFrame:
+        """Return the rows of :func:`sim.analysis.compare.compare` of one ``score``, to ``base``, by policy."""
+        if (score, base) not in self._compared:
+            table = compare(self.runs, base, [score], policies=self.policies)
+            self._compared[score, base] = table.set_index("policy")
+        return self._compared[score, base]
+
+    @cached_property
+    def _compared(self) -> dict[tuple[str, str], pd.DataFrame]:
+        return {}
 
     def configured_ratio(self, policy: str) -> float:
         """Return the ratio (percent) that ``policy`` shall keep to; NaN where it has none."""

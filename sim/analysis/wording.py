@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from sim.analysis.compare import compare, nothing_random, number, shown_unit
+from sim.analysis.compare import nothing_random, number, shown_unit
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.scenario import time_axis
 from sim.scores.registry import SCORES
@@ -53,7 +53,7 @@ def told_apart(scenario: Scenario, score: str, one: str, others: Iterable[str]) 
     Paired by replication, with Holm's correction over all policies of the scenario. Where nothing is random, whatever
     differs is apart. A policy whose score is undefined is not.
     """
-    table = compare(scenario.runs, one, [score], policies=scenario.policies).set_index("policy")
+    table = scenario.compared(score, one)
     exact = nothing_random(scenario.runs)
     return {
         other: bool(table["difference"][other] != 0 and not math.isnan(table["difference"][other]))

@@ -9,10 +9,11 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from sim.analysis import findings
 from sim.analysis.scenario import time_axis
-from sim.plots.colours import ZONE_COLOURS, ZONE_NAMES, policy_colours
+from sim.plots.colours import ZONE_COLOURS, ZONE_NAMES
 from sim.plots.figure_heading import dead_note, heading
-from sim.plots.panels import duration, panels, policies_to_draw
+from sim.plots.panels import duration, name_panels, panels, policies_to_draw
 from sim.record.blockmap import BlockState, zone_map
 from sim.units import GIB
 
@@ -39,7 +40,6 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     length = duration(scenario)
     per, unit = time_axis(length)
     policies = policies_to_draw(scenario)
-    colours = policy_colours(scenario.policies)
     codes = sorted(ZONE_COLOURS)
     of_policies = [scenario.of(policy).set_index("replication")["cell"] for policy in policies]
     # The same traffic for all, also where a policy's first run failed.
@@ -54,7 +54,7 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     stride = -(-len(blocks) // _MAP_ROWS)
     figure, axes = panels(len(policies), 4.2, 3.1, (f"simulated time [{unit}]", "physical address [GiB]"))
     seen: set[int] = set()
-    for axis, policy, (zones, _) in zip(axes, policies, maps, strict=True):
+    for axis, (zones, _) in zip(axes, maps, strict=True):
         states = np.full((len(zones.t_us), len(blocks)), BlockState.ABSENT, dtype=np.int8)
         states[:, np.searchsorted(blocks, zones.blocks)] = zones.states
         seen |= set(np.unique(states).tolist())
@@ -62,7 +62,6 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
             states[:, ::stride].T, extent=(0, length / per, 0, len(blocks)), origin="lower", aspect="auto",
             cmap=colour_map, norm=norm, interpolation="nearest", interpolation_stage="data",
         )  # fmt: skip
-        axis.set_title(scenario.marked(policy), color=colours[policy], fontweight="bold")
         axis.grid(visible=False)
         _address_axis(axis, blocks, maps[0][1])
     handles: list[Any] = [
@@ -75,7 +74,8 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     thinned = f"; one in {stride} is drawn" if stride > 1 else ""
     which = f"replication {min(shared)}" if shared else "the first replication of each policy"
     note = f"zone of every memory block ({maps[0][1] >> 20} MiB) over time; {which}{thinned}"
-    heading(figure, "Memory map", scenario, note, dead_note(scenario))
+    name_panels(figure, axes, scenario, policies)
+    heading(figure, findings.memory_map(scenario), "Memory map", scenario, note, dead_note(scenario))
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -67,16 +68,27 @@ def spread(series: pd.DataFrame, cells: Sequence[str], columns: Sequence[str], s
     return spreads
 
 
+_read: WeakKeyDictionary[Scenario, dict[str, pd.DataFrame]] = WeakKeyDictionary()
+"""Step series that were read, by scenario and policy: figures of one scenario show the same ones."""
+
+
+def _series(store: ResultStore, scenario: Scenario, policy: str) -> pd.DataFrame:
+    of_scenario = _read.setdefault(scenario, {})
+    if policy not in of_scenario:
+        of_scenario[policy] = store.series(list(scenario.of(policy)["cell"]))
+    return of_scenario[policy]
+
+
 def memory_series(store: ResultStore, scenario: Scenario, policy: str) -> dict[str, Spread]:
     """Return ``movable_bytes`` and ``kernel_bytes`` of ``policy`` over time, in GiB."""
     cells = list(scenario.of(policy)["cell"])
-    return spread(store.series(cells), cells, ("movable_bytes", "kernel_bytes"), GIB)
+    return spread(_series(store, scenario, policy), cells, ("movable_bytes", "kernel_bytes"), GIB)
 
 
 def ratio_series(store: ResultStore, scenario: Scenario, policy: str) -> Spread:
     """Return MOVABLE : KERNEL of ``policy`` over time, in percent of present memory."""
     cells = list(scenario.of(policy)["cell"])
-    series = store.series(cells)
+    series = _series(store, scenario, policy)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = 100.0 * series["movable_bytes"] / series["kernel_bytes"]
     return spread(series.assign(ratio=ratio), cells, ("ratio",), 1.0)["ratio"]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from sim.analysis import findings
 from sim.analysis.compare import number
 from sim.analysis.scenario import time_axis
-from sim.plots.colours import policy_colours
+from sim.plots.colours import DARK, policy_colours
 from sim.plots.figure_heading import dead_note, heading
-from sim.plots.panels import KERNEL_COLOUR, draw_line, duration, note_in, panels, policies_to_draw, seeds_note
+from sim.plots.panels import draw_line, duration, name_panels, note_in, panels, policies_to_draw, seeds_note
 from sim.plots.plot_data import ratio_series
 
 if TYPE_CHECKING:
@@ -42,17 +43,18 @@ def plot_ratio(store: ResultStore, scenario: Scenario) -> Figure:
     figure, axes = panels(len(policies), 4.2, 2.5, (f"simulated time [{unit}]", "MOVABLE : KERNEL [%]"))
     for axis, policy in zip(axes, policies, strict=True):
         draw_line(axis, lines[policy], length, per, colours[policy], 1.6, "solid")
-        axis.axhline(configured[policy], color=KERNEL_COLOUR, lw=1.0, ls=(0, (1, 1.6)))
+        axis.axhline(configured[policy], color=DARK, lw=1.0, ls=(0, (1, 1.6)))
         if not math.isnan(configured[policy]) and configured[policy] <= top:
             note_in(axis, 1, configured[policy], f"configured: {configured[policy]:g} %", "bottom")
         if peaks[policy] > top:
             note_in(axis, 1, top * 1.06, f"goes up to {number(peaks[policy])} %", "top")
-        axis.set_title(scenario.marked(policy), color=colours[policy], fontweight="bold")
         axis.set_xlim(0, length / per)
         axis.set_ylim(0, top * 1.12)
         axis.yaxis.set_major_locator(MaxNLocator(5))
     seeds = seeds_note(scenario, differs=any(line.differs for line in lines.values()))
-    heading(figure, "Ratio", scenario, f"100 * present MOVABLE / present KERNEL memory; {seeds}", dead_note(scenario))
+    name_panels(figure, axes, scenario, policies)
+    notes = (f"100 * present MOVABLE / present KERNEL memory; {seeds}", dead_note(scenario))
+    heading(figure, findings.ratio(scenario), "Ratio", scenario, *notes)
     return figure
 
 

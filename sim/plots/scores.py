@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from sim.analysis import findings
 from sim.analysis.compare import HEADLINE_SCORES, compare, number
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.plots.colours import policy_colours
 from sim.plots.figure_heading import MOST_POLICIES, heading
-from sim.plots.panels import panels
+from sim.plots.lettering import shortened
+from sim.plots.panels import label_width, panels, row_labels
+from sim.scores.definition import NUMBER
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -36,7 +39,8 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
     telling = [name for name in defined if _tells_apart(scenario, name)] or defined
     alike = [name for name in defined if name not in telling]
     varied = bool((scenario.runs.groupby("policy")[list(scores)].nunique() > 1).any(axis=None))
-    figure, axes = panels(max(len(telling), 1), 3.9, 0.3 * len(policies) + 1.1)
+    labels = row_labels(scenario, policies)
+    figure, axes = panels(max(len(telling), 1), 2.9 + label_width(labels) / 3, 0.3 * len(policies) + 1.1)
     for axis, name in zip(axes, telling, strict=False):
         score = SCORES[name]
         rows = table[table["score"] == name].set_index("policy")
@@ -57,16 +61,23 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
             axis.scatter([mean], [row], s=48, color=colours[policy], edgecolor="white", lw=0.8, zorder=3)
             if varied:
                 axis.scatter(values, np.full(len(values), row + 0.27), s=9, color=colours[policy], marker="|", lw=1.0)
-        axis.set_yticks(range(len(policies)), [scenario.marked(policy) for policy in policies])
+        axis.set_yticks(range(len(policies)), labels)
         axis.set_ylim(len(policies) - 0.4, -0.6)
         better = {"higher": "higher is better →", "lower": "← lower is better", "neither": ""}[score.better]
-        axis.set_title(score.title, fontsize=10)
+        axis.set_title(shortened(score.title, 2.6, 10), fontsize=10)
         unit = f"[{score.unit.shown_symbol}]" if score.unit.shown_symbol else ""
         axis.set_xlabel("   ".join(text for text in (unit, better) if text))
-        _room(axis)
+        _room(axis, whole=score.unit is NUMBER)
     if not telling:
         axes[0].set_axis_off()
-    heading(figure, "Scores", scenario, _scores_note(scenario, varied=varied), _alike_note(scenario, alike))
+    heading(
+        figure,
+        findings.scores(scenario),
+        "Scores",
+        scenario,
+        _scores_note(scenario, varied=varied),
+        _alike_note(scenario, alike),
+    )
     return figure
 
 
@@ -94,9 +105,9 @@ def _alike_note(scenario: Scenario, scores: Sequence[str]) -> str:
     return f"the same for all policies that have it: {'; '.join(parts)}" if parts else ""
 
 
-def _room(axis: Axes) -> None:
-    """Let the axis begin at 0, unless values are negative, and leave some room on both sides."""
+def _room(axis: Axes, *, whole: bool = False) -> None:
+    """Let the axis begin at 0, unless values are negative, and leave some room on both sides; ``whole`` are counts."""
     low, high = axis.get_xlim()
     margin = 0.03 * max(abs(low), abs(high))
     axis.set_xlim(low if low < -2 * margin else -margin, high + margin)
-    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=whole))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from sim.analysis import findings
 from sim.plots.figure_heading import heading
 from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
@@ -137,7 +138,7 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
     explained = ""
     if any(point.policy == scenario.bound for point in points):
         explained = f"{scenario.bound} knows the future: the best of the plans that it tried, by MOVABLE over time"
-    heading(figure, "Trade-off", scenario, f"{note}{seeds}", explained, most=None)
+    heading(figure, findings.tradeoff(scenario), "Trade-off", scenario, f"{note}{seeds}", explained, most=None)
     return figure
 
 

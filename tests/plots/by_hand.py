@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex
 
 from sim.analysis.scenario import Scenario
 from sim.memory.zones import ZONE_NORMAL
+from sim.plots.figure_heading import FINDING
 from sim.record.device_group import STATIC_GROUP
 from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.results.identity import CellId
@@ -108,8 +109,13 @@ def panel(figure: Figure, title: str) -> Axes:
 
 
 def words(figure: Figure) -> str:
-    """Return what is written above the panels, in one line."""
-    return " ".join(text.get_text() for text in figure.texts)
+    """Return what is written above the panels below what the figure finds, in one line."""
+    return " ".join(text.get_text() for text in figure.texts if text.get_gid() != FINDING)
+
+
+def finding(figure: Figure) -> str:
+    """Return what the figure finds."""
+    return " ".join(text.get_text() for text in figure.texts if text.get_gid() == FINDING)
 
 
 def points(line: Line2D) -> list[Point]:

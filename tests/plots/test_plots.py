@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from sim.analysis.scenario import scenarios
-from sim.plots.colours import PALETTE, ZONE_COLOURS, ZONE_NAMES, policy_colours
+from sim.plots.colours import PALETTE, ZONE_COLOURS, ZONE_NAMES, policy_colours, readable
 from sim.plots.memory import plot_memory
 from sim.plots.memory_map import plot_map
 from sim.plots.panels import panels
@@ -80,7 +80,7 @@ def test_a_policy_has_the_same_colour_in_every_figure(store: ResultStore) -> Non
             for axis in plot(store, scenario).axes:
                 if title := axis.get_title(loc="left"):
                     assert axis.title.get_text() == ""
-                    assert axis._left_title.get_color() == colours[title]  # type: ignore[attr-defined]  # noqa: SLF001
+                    assert axis._left_title.get_color() == readable(colours[title])  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def test_means_and_bands_are_those_of_the_runs(store: ResultStore, scenario: Scenario) -> None:
