@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sim.analysis.intervals import Estimate, check_method, estimate, holm, needed, proportion_interval, support
+from sim.experiment.variants import plain_value
 from sim.results.failure import Status
 from sim.scores.definition import BYTE_SECONDS, BYTES
 from sim.scores.registry import SCORES
@@ -51,24 +52,32 @@ def policies_in_order(runs: pd.DataFrame, policies: Iterable[str] = ()) -> list[
 
 
 def named_conditions(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return ``runs`` with swept values that no label shows (those of guest and timing) added to the workload's label.
+    """Return ``runs`` with swept values that no label shows (of guest and timing) added to the workload's label.
 
-    Swept values of machines, policies and workloads are in their labels already.
+    Swept values of machines, policies and workloads are in their labels already, and so are those of guest and timing
+    in the machine's, unless it had to be cut off.
     """
     swept = [name for name in runs.columns if str(name).startswith(CONDITIONS)]
     if not swept:
         return runs
     named = [
-        named_workload(workload, dict(zip(swept, values, strict=True)))
-        for workload, *values in runs[["workload", *swept]].itertuples(index=False)
+        named_workload(workload, machine, dict(zip(swept, values, strict=True)))
+        for workload, machine, *values in runs[["workload", "machine", *swept]].itertuples(index=False)
     ]
     return runs.assign(workload=named)
 
 
-def named_workload(workload: str, swept: Mapping[str, object]) -> str:
-    """Return a workload's label with those of the ``swept`` values that no label shows, in order of their keys."""
-    conditions = ", ".join(f"{name}={value}" for name, value in sorted(swept.items()) if name.startswith(CONDITIONS))
-    return f"{workload} ({conditions})" if conditions else workload
+def named_workload(workload: str, machine: str, swept: Mapping[str, object]) -> str:
+    """Return a workload's label with those of the ``swept`` values that no label shows, in order of their keys.
+
+    ``machine`` is the label of the machine that it runs on. Values are written as labels have them.
+    """
+    conditions = [
+        f"{key} {plain_value(value)}"
+        for name, value in sorted(swept.items())
+        if name.startswith(CONDITIONS) and f", {(key := name.replace('.', ' ', 1))} " not in machine
+    ]
+    return f"{workload} ({', '.join(conditions)})" if conditions else workload
 
 
 def compare(

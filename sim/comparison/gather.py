@@ -167,7 +167,8 @@ def _traffic(combination: Combination) -> str:
 
 def _named(combination: Combination) -> Pair:
     """Return the labels of machine and workload as :func:`sim.analysis.compare.named_conditions` has them."""
-    return combination.machine.label, named_workload(combination.workload.label, combination.factors)
+    machine = combination.machine.label
+    return machine, named_workload(combination.workload.label, machine, combination.factors)
 
 
 def _traffics(source: Source, runs: pd.DataFrame) -> dict[Pair, str]:

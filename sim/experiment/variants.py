@@ -335,15 +335,16 @@ def _moved(fault: Fault, entry: Entry, trials: Mapping[Target, Trial]) -> Fault:
 def _with_values(label: str, trials: Mapping[Target, Trial]) -> str:
     for target, trial in trials.items():
         key = f"{target.part or target.section} {target.key}" if target.part or not target.label else target.key
-        label += f", {key} {_plain(trial.value)}"
+        label += f", {key} {plain_value(trial.value)}"
     return label
 
 
-def _plain(value: object) -> str:
+def plain_value(value: object) -> str:
+    """Return a swept value as labels have it: a table's keys and values in a row, a list's items joined by ``+``."""
     if isinstance(value, Mapping):
-        return " ".join(f"{key} {_plain(part)}" for key, part in value.items()) or "none"
-    if isinstance(value, tuple):
-        return "+".join(map(_plain, value)) or "none"
+        return " ".join(f"{key} {plain_value(part)}" for key, part in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return "+".join(map(plain_value, value)) or "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -192,10 +192,14 @@ def test_swept_values_that_no_label_shows_are_told_apart() -> None:
     for name in ("timing.delay", "guest.cpus"):
         both = pd.concat([runs({"a": [value, 2 * value]}, **{name: value}) for value in (1, 5)])
         found = compare(both, "a", ["kernel_mean"])
-        assert list(found["workload"]) == [f"w ({name}=1)", f"w ({name}=5)"]
+        assert list(found["workload"]) == [f"w ({name.replace('.', ' ')} {value})" for value in (1, 5)]
         assert list(found["mean"]) == [1.5, 7.5]
     two = runs({"a": [1]}, **{"timing.delay": 0.5, "guest.cpus": 2, "machines.m.slots": 3})
-    assert list(compare(two, "a", ["kernel_mean"])["workload"]) == ["w (guest.cpus=2, timing.delay=0.5)"]
+    assert list(compare(two, "a", ["kernel_mean"])["workload"]) == ["w (guest cpus 2, timing delay 0.5)"]
+    told = runs({"a": [1]}, machine="m, guest cpus 2", **{"timing.delay": 0.5, "guest.cpus": 2})
+    assert list(compare(told, "a", ["kernel_mean"])["workload"]) == ["w (timing delay 0.5)"]
+    lists = runs({"a": [1]}).assign(**{"guest.reserve": [[256, 32]], "guest.set": [{"a": True}]})
+    assert list(compare(lists, "a", ["kernel_mean"])["workload"]) == ["w (guest reserve 256+32, guest set a true)"]
     with pytest.raises(ValueError, match="same labels and replication"):
         compare(pd.concat([runs({"a": [1]}), runs({"a": [2]})]), "a")
 

@@ -109,7 +109,7 @@ def test_other_seeds_stand_side_by_side_without_pairs(stores: dict[str, Path]) -
 
 
 def test_swept_conditions_are_scenarios_of_their_own_in_either_order(stores: dict[str, Path]) -> None:
-    labels = [(f"m, guest sample_every {every}", f"vm (guest.sample_every={every})") for every in (20, 30)]
+    labels = [(f"m, guest sample_every {every}", "vm") for every in (20, 30)]
     assert gather([stores["swept"]]).scenarios == tuple(labels)
     assert gather([stores["first"], stores["swept"]]).scenarios == (("m", "vm"), *labels)
     assert gather([stores["swept"], stores["first"]]).scenarios == (*labels, ("m", "vm"))
