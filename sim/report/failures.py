@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.analysis.compare import named_conditions
 from sim.analysis.ranking import failures
 from sim.report.environment import rendered
 from sim.report.section import Section
@@ -26,7 +25,7 @@ _LONGEST: Final = 4000
 
 def failures_section(subject: Subject) -> Section:
     """Return the section; where nothing failed it says that."""
-    runs = named_conditions(subject.runs)
+    runs = subject.runs
     stopped = runs[runs["status"] != Status.COMPLETED]
     done = runs[runs["status"] == Status.COMPLETED]
     failed = done[(done[list(FAILING)].fillna(0.0) > 0).any(axis=1)]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.own_settings import own_settings
 from sim.report.environment import rendered
 from sim.report.section import Section
-from sim.results.schema import RUNS
 from sim.units import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Sequence
 
     from sim.experiment.own_settings import Own
     from sim.report.subject import Subject
@@ -70,12 +70,30 @@ def _shown(value: Any) -> str:  # noqa: ANN401  whatever TOML holds
 
 
 def _swept(subject: Subject) -> list[tuple[str, str]]:
-    """Return the keys that the experiment sweeps, each with its values in the order of the runs."""
-    known = {column.name for column in RUNS.columns} | {"machine", "workload", "policy"}
-    return [(str(name), _values(subject.runs[name].dropna())) for name in subject.runs if str(name) not in known]
+    """Return the keys that the experiment sweeps, each with the values that it takes."""
+    found: dict[str, dict[str, None]] = {}
+    for table in _listed(subject.config.get("sweep")):
+        for form, content in table.items() if isinstance(table, dict) else ():
+            points = [_leaves(point) for point in _listed(content)] if form == "points" else [_leaves(content)]
+            for key, value in itertools.chain.from_iterable(points):
+                for each in [value] if form == "points" else _listed(value):
+                    found.setdefault(key, {})[_shown(each)] = None
+    return [(key, _in_a_row(list(values))) for key, values in found.items()]
 
 
-def _values(values: Iterable[Any]) -> str:
-    different = list(dict.fromkeys(map(_shown, values)))
-    more = len(different) - _MOST_VALUES
-    return ", ".join(different[:_MOST_VALUES]) + (f" and {more} more" if more > 0 else "")
+def _listed(value: Any) -> Sequence[Any]:  # noqa: ANN401  whatever TOML holds
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _leaves(table: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401  likewise
+    """Yield what is no table below ``table`` with its dotted key."""
+    if not isinstance(table, dict):
+        yield key, table
+        return
+    for name, inside in table.items():
+        yield from _leaves(inside, f"{key}.{name}" if key else str(name))
+
+
+def _in_a_row(values: Sequence[str]) -> str:
+    more = len(values) - _MOST_VALUES
+    return ", ".join(values[:_MOST_VALUES]) + (f" and {more} more" if more > 0 else "")

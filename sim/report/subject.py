@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.comparison.whole import compared
+from sim.faults import InputError
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Results in the folder of ``store``, finished or not, and all of their ``runs``.
+    """Results in the folder of ``store``, finished or not, and all of their ``runs`` (see :class:`Gathered`).
 
     ``manifest`` is empty where there is none that can be read, and ``config`` what it or, before there is one,
     ``experiment.toml`` says: empty where neither does. ``comparison`` is None where there is no run at all. ``notes``
@@ -68,18 +70,18 @@ class Subject:
 
 def read_subject(folder: Path) -> Subject:
     """Return what is in ``folder``. What cannot be read of manifest and experiment becomes a note."""
-    store = ResultStore(folder)
-    runs = store.runs()
-    manifest, notes = {}, []
-    try:
+    store, manifest = ResultStore(folder), {}
+    # Why it cannot be read is told by who gathers the runs.
+    with contextlib.suppress(ValueError):
         manifest = read_manifest(folder)
-    except ValueError as error:
-        if runs.empty:
-            notes.append(str(error))
-    comparison = None if runs.empty else compared([folder])
-    notes += [] if comparison is None else comparison.gathered.notes
+    try:
+        comparison = compared([folder])
+    except InputError:
+        comparison, runs, notes = None, store.runs(), ("There are no runs in this folder.",)
+    else:
+        runs, notes = comparison.gathered.runs, comparison.gathered.notes
     config = manifest.get("config") if isinstance(manifest.get("config"), dict) else _written(folder)
-    return Subject(store, runs, manifest, config or {}, comparison, tuple(notes))
+    return Subject(store, runs, manifest, config or {}, comparison, notes)
 
 
 def _written(folder: Path) -> dict[str, Any]:
