@@ -141,6 +141,15 @@ class Results:
             raise ValueError("regret needs the policy clairvoyant in the experiment")
         return regret(self.runs(), self.bound, policies=self.policies)
 
+    def report(self, out: Path | str | None = None) -> Path:
+        """Write what the results say into one HTML file, ``out`` or ``report.html`` in their folder; return its path.
+
+        The same results give the same bytes. Raises OSError where it cannot be written.
+        """
+        from sim.report.page import write_report
+
+        return write_report(self.store.folder, None if out is None else Path(out))
+
     def plot(self, kind: str, workload: str, machine: str | None = None) -> Figure:
         """Return the figure ``kind`` of a workload on a machine (the first where None).
 

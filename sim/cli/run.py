@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -281,6 +282,11 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None,
             f"Plots     {report.folder}/plots/ ({drawn} plots, each as PNG and SVG)", soft_wrap=True, markup=False
         )
     console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)", soft_wrap=True, markup=False)
+    console.print(
+        f"Report    memhp-sim report {shlex.quote(str(report.folder))} writes one HTML file to read and to pass on",
+        soft_wrap=True,
+        markup=False,
+    )
     manifest = report.folder / "manifest.json"
     console.print(
         f"Manifest  {manifest}; beside it experiment.toml, every default filled in", soft_wrap=True, markup=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sim.analysis.findings import extremes
 from sim.comparison.overall import overall
 from sim.report.environment import rendered
 from sim.report.section import Section
@@ -18,8 +19,12 @@ _TOLD: Final = 3
 def answer(subject: Subject) -> Section:
     """Return the section; where nothing completed it says that."""
     scenarios = subject.scenarios
-    told = scenarios if len(scenarios) <= _TOLD else ()
+    told = [(each, extremes(subject.findings[each.machine, each.workload])) for each in scenarios[:_TOLD]]
     html = rendered(
-        "answer", sentences=overall(scenarios), scenarios=told, several=len(scenarios) > 1, notes=subject.notes
+        "answer",
+        sentences=overall(scenarios),
+        scenarios=told if len(scenarios) <= _TOLD else (),
+        several=len(scenarios) > 1,
+        notes=subject.notes,
     )
     return Section("answer", "The answer", html)

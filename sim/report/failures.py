@@ -41,7 +41,6 @@ def failures_section(subject: Subject) -> Section:
         done=len(done),
         table=_table(failed).html() if len(failed) else "",
         more=max(0, len(failed) - _MOST_FAILED),
-        folder=subject.folder_name,
         has_guest=bool(done["died"].notna().any()),
     )
     return Section("failures", "What failed", html)

@@ -31,7 +31,6 @@ def origin(subject: Subject) -> Section:
         facts=list(_flat(facts)),
         config=text[:_LARGEST],
         more=max(0, len(text) - _LARGEST),
-        folder=subject.folder_name,
         rerun=bool(subject.manifest),
     )
     return Section("origin", "Where the figures come from", html)

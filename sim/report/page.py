@@ -8,6 +8,7 @@ from sim.report.answer import answer
 from sim.report.assumptions import assumptions
 from sim.report.environment import framed
 from sim.report.failures import failures_section
+from sim.report.next_steps import next_steps
 from sim.report.origin import origin
 from sim.report.question import question
 from sim.report.scenarios import scenario_sections
@@ -41,6 +42,7 @@ def report_html(folder: Path, maps: Collection[str] = ()) -> str:
     sections = [
         question(subject),
         answer(subject),
+        next_steps(subject),
         scenarios,
         failures_section(subject),
         assumptions(subject),

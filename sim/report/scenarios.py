@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.compare import HEADLINE_SCORES, number
 from sim.analysis.ranking import FAILED_MARK
-from sim.analysis.scenario import scenarios as drawable
 from sim.analysis.verdict import returning_score
 from sim.comparison.overall import best
 from sim.report.environment import rendered
@@ -69,22 +68,18 @@ def scenario_sections(subject: Subject, maps: Collection[str] = ()) -> tuple[Sec
         scenarios=blocks,
         undetailed=len(subject.scenarios) - len(blocks),
         undrawn=len(blocks) - len(drawn),
-        folder=subject.folder_name,
         legend=LEGEND,
     )
-    return Section("scenarios", "Scenario by scenario", html, data), [
-        part for parts in drawn.values() for part in parts
-    ]
+    parts = [part for sections in drawn.values() for part in sections]
+    return Section("scenarios", "Scenario by scenario", html, data), parts
 
 
 def _drawn(subject: Subject, maps: Collection[str]) -> dict[int, list[Section]]:
     """Return what is drawn of the first scenarios, by their number."""
-    every = drawable(subject.runs, subject.policies, subject.bound, subject.baseline)
-    by_labels = {(each.machine, each.workload): each for each in every}
     chosen: dict[int, Drawable] = {}
     runs = 0
     for place, scenario in enumerate(subject.scenarios):
-        each = by_labels[scenario.machine, scenario.workload]
+        each = subject.findings[scenario.machine, scenario.workload]
         runs += len(each.runs)
         few = place < MOST_DRAWN and (not chosen or runs <= MOST_RUNS_DRAWN)
         if few or (maps and len(chosen) < 2 * MOST_DRAWN and is_wanted(scenario.workload, maps)):
