@@ -14,10 +14,10 @@ and a colon. An error that carries several such sentences has them as its attrib
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Mapping
 
     import numpy as np
     import simpy
@@ -168,6 +168,16 @@ class Workload(ABC):
 
         0 stands for no end of its own: it runs for as long as others that it runs together with.
         """
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """Return the parameters with which memory is asked for ``pace`` times as fast, and all else is as it was.
+
+        ``parameters`` are all that the workload is made of, but for those that are not given and have no default. Of
+        one that asks for no memory they are returned as they are; None where this cannot be said of a workload.
+        """
+        del parameters, pace
+        return None
 
     def for_replication(self, number: int) -> Workload:
         """Return the workload of replication ``number`` (from 0): itself, where replications differ by draws alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.devices.specs import DAX_STATE_SINCE, ONLINE, ONLINE_WORDS, UNPLUGGED, DaxSpec
 from sim.plugins.parameter_types import Name, Size, Whole, Word
@@ -26,9 +26,11 @@ from workloads.parts.controllers.need import (
     need_of,
 )
 from workloads.parts.controllers.whole_devices import WholeDevices, want_again
-from workloads.parts.parameters import NODE, PAGES, PLACE, OwnEnd, Period, Start
+from workloads.parts.parameters import NODE, PAGES, PLACE, OwnEnd, Period, Start, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sim.devices.specs import DimmSpec
     from workloads.contract import Host
     from workloads.parts.controllers.watch import Watcher
@@ -137,6 +139,11 @@ class CxlCards(Controller):
         self._way = way
         self._word = word
         super().__init__(Beat.of(start, period, duration), nodes=[node])
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """It looks, waits and tries again faster."""
+        return shortened(parameters, pace, "period", "idle", "hold", "retry", "again", "again_most")
 
     def needs_kernel(self) -> str | None:
         """Linux 7.3 for the ``state`` of a device, 6.8 for its ``memmap_on_memory``."""

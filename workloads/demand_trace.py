@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.pages import SMALLEST_PAGE
@@ -21,7 +21,7 @@ from workloads.parts.traces.columns import TraceColumns, opened
 from workloads.parts.traces.playing import End, Playing, Scale, Series, Start, Tail, TracedWorkload, TracePath
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     import simpy
 
@@ -99,6 +99,11 @@ class DemandTrace(TracedWorkload):
         self._factor = 1.0 + headroom
         self._boot_memory = boot_memory
         self._hold_us = seconds_to_us(hold / speed)
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """The trace is played faster."""
+        return {**parameters, "speed": parameters["speed"] * pace}
 
     def node_capacity(self) -> Iterable[int]:
         """The one node that memory is plugged into."""

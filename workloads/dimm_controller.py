@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from sim.devices.specs import MOST_DIMM_SLOTS, DimmSpec
 from sim.plugins.parameter_types import Name, Whole
@@ -27,9 +27,11 @@ from workloads.parts.controllers.need import (
     need_of,
 )
 from workloads.parts.controllers.whole_devices import WholeDevices
-from workloads.parts.parameters import NODES, PLACE, SIZES, OwnEnd, Period, Start
+from workloads.parts.parameters import NODES, PLACE, SIZES, OwnEnd, Period, Start, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sim.devices.specs import DaxSpec
     from workloads.contract import Host
     from workloads.parts.controllers.watch import Watcher
@@ -111,6 +113,11 @@ class DimmController(Controller):
             for slot in range(slots)
         ]
         super().__init__(Beat.of(start, period, duration), nodes=sorted({dimm.node for dimm in self._dimms}))
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """It looks, waits and tries again faster."""
+        return shortened(parameters, pace, "period", "idle", "hold", "retry", "again", "again_most")
 
     def needs_dimms(self) -> bool:
         """It is nothing but DIMMs."""

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.devices.specs import MOST_DIMM_SLOTS, DimmSpec
 from sim.plugins.parameter_types import Name, Number, Seconds, Whole, Word
@@ -14,7 +14,7 @@ from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.draws import exponential_waits, indices, signs, uniforms
-from workloads.parts.parameters import NODES, PLACE, SIZES, Duration
+from workloads.parts.parameters import NODES, PLACE, SIZES, Duration, shortened
 from workloads.parts.plan import follow
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ class DimmSlots(Workload):
         self._places = (
             {f"{device}{slot}": address + slot * max(sizes) for slot in range(slots)} if address else dict[str, int]()
         )
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """Requests come faster one after the other."""
+        return shortened(parameters, pace, "interval", "hold")
 
     def duration(self) -> float:
         """Seconds of simulated time."""

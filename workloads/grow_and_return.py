@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.pages import SMALLEST_PAGE
@@ -25,7 +25,7 @@ from workloads.parts.parameters import (
 from workloads.parts.plan import follow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
     import simpy
 
@@ -139,6 +139,11 @@ class GrowAndReturn(Workload):
         self._tick_us = seconds_to_us(tick)
         self._duration_us = seconds_to_us(duration)
         self.drawn: Amounts | None = None
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """It is plugged faster; what the guest uses grows as before."""
+        return {**parameters, "pace": max(1, round(parameters["pace"] * pace))}
 
     def duration(self) -> float:
         """Seconds of simulated time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.faults import shown
 from sim.plugins.parameter_types import Name, Number, Seconds, Size, Whole, Word
@@ -28,7 +28,7 @@ from workloads.parts.mixes import MIXES, parts_of
 from workloads.parts.parameters import NODES, Duration, Tick, check_tick
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
     import simpy
 
@@ -133,6 +133,12 @@ class GuestLoad(Workload):
         self._duration_us = seconds_to_us(duration)
         self._load = load
         self._programs: list[GuestProcess] = []
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """Nothing is plugged."""
+        del pace
+        return parameters
 
     @property
     def kills(self) -> int:

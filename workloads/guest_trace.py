@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.plugins.parameter_types import Flag, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
@@ -113,6 +113,12 @@ class GuestTrace(TracedWorkload):
         self._restarts = Restarts(seconds_to_us(restart), seconds_to_us(restart_most))
         self._tick_us = seconds_to_us(tick)
         self._programs: Programs | None = None
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """Nothing is plugged."""
+        del pace
+        return parameters
 
     @property
     def kills(self) -> int:

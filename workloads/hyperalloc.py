@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple
 
 from sim.plugins.parameter_types import Number, Size
 from sim.plugins.parameters import Checker, checked
@@ -23,10 +23,11 @@ from workloads.parts.parameters import (
     check_larger,
     check_multiples,
     check_region,
+    shortened,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from workloads.contract import Host, Workload
     from workloads.parts.controllers.watch import Watcher
@@ -89,6 +90,11 @@ class HyperAlloc(Controller):
         self._rule = Rule(minimum, maximum, step, share)
         spec = sized(device, maximum - minimum, region=region, node=node, block=device_block)
         super().__init__(Beat.of(start, period, duration), nodes=[node], devices=[spec])
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """It looks more often."""
+        return shortened(parameters, pace, "period")
 
     def watcher(self, host: Host) -> Watcher:
         """Return who looks at the free huge pages."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.faults import shown
 from sim.plugins.parameter_types import FilePath, Seconds, Size, Word
@@ -18,7 +18,7 @@ from workloads.parts.parameters import LONGEST_US, Speed, Tick
 from workloads.parts.table import TableFaults, read_text, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     import simpy
 
@@ -71,6 +71,12 @@ class LoadTrace(Workload):
         if self._end_us > LONGEST_US:
             check.fault("speed", f"makes the run longer than {SECONDS_LIMIT} seconds")
         self._loads: dict[str, GuestProcess] = {}
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """Nothing is plugged."""
+        del pace
+        return parameters
 
     @property
     def kills(self) -> int:

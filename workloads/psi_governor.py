@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.plugins.parameter_types import Number, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
@@ -21,10 +21,11 @@ from workloads.parts.parameters import (
     check_larger,
     check_multiples,
     check_region,
+    shortened,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from workloads.contract import GuestReport, Host
     from workloads.parts.controllers.watch import Watcher
@@ -128,6 +129,11 @@ class PsiGovernor(Controller):
         spec = sized(device, maximum, region=region, node=node, block=device_block, requested=minimum)
         beat = Beat(seconds_to_us(start), seconds_to_us(period), seconds_to_us(duration), sleeps=True)
         super().__init__(beat, nodes=[node], devices=[spec])
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """It looks more often, and rests shorter."""
+        return shortened(parameters, pace, "period", "pressed_period", "grow_rest", "shrink_rest")
 
     def watcher(self, host: Host) -> Watcher:
         """Return who looks at pressure and available memory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
 from sim.plugins.parameter_types import Number, Seconds, Size, Whole
@@ -11,11 +11,11 @@ from sim.plugins.parameters import Checker, checked
 from sim.units import GIB, MIB, format_size, seconds_to_us, us_to_seconds
 from workloads.contract import Host, Streams, Workload
 from workloads.parts.draws import exponential_waits, uniforms
-from workloads.parts.parameters import NODES, PAGES, SIZES, DeviceBlock, Duration, check_multiples
+from workloads.parts.parameters import NODES, PAGES, SIZES, DeviceBlock, Duration, check_multiples, shortened
 from workloads.parts.plan import NOTHING, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     import simpy
 
@@ -97,6 +97,11 @@ class RandomMix(Workload):
         self._duration_us = seconds_to_us(duration)
         self._dimms_below = shares[0] / sum(shares)
         self._virtio_mems_below = (shares[0] + shares[1]) / sum(shares)
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """Requests come faster one after the other."""
+        return shortened(parameters, pace, "interval")
 
     def duration(self) -> float:
         """Seconds of simulated time."""

@@ -12,9 +12,10 @@ and each with its source at the top:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.plugins.parameter_types import FilePath, Number, Seconds, Whole, Word
@@ -27,7 +28,7 @@ from workloads.parts.requests.log import RequestLog, read_request_log
 from workloads.parts.requests.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     import simpy
 
@@ -40,6 +41,8 @@ _TAIL: Final = 60.0
 
 class RequestReplay(Workload):
     """Makes the requests of a log, CSV or JSONL, each at its time divided by ``speed``, whatever the guest does.
+
+    With ``devices_speed`` those for devices come at another speed than what loads use.
 
     With ``repeat`` the log is gone through again, each time ``tail`` seconds after its last request, or where it ends.
     What it leaves plugged stays plugged in between: a virtio-mem device is set to its first requested size again
@@ -62,6 +65,9 @@ class RequestReplay(Workload):
         path: Annotated[str | None, FilePath(), "a file of requests (docs/logs.md); give this or log"] = None,
         repeat: Annotated[int, Whole(1, _MOST_REPEATS), "how often the log is gone through"] = 1,
         speed: Annotated[float, Number(1e-6, 1e6), "times as fast as logged"] = 1.0,
+        devices_speed: Annotated[
+            float, Number(1e-6, 1e6), "times as fast as that are devices asked for; loads keep their times"
+        ] = 1.0,
         tail: Annotated[
             float | None,
             Seconds(),
@@ -75,15 +81,20 @@ class RequestReplay(Workload):
         self._repeat = repeat
         self._speed = speed
         read = _shipped(log) if log is not None else read_request_log(Path(str(path)))
-        self._requests, self._stop = read.requests, read.stop
+        self._requests, self._stop = _sped_up(read.requests, devices_speed), read.stop
         if read.end_us is None:
             self._cycle_us = self._at(self._requests[-1].t_us) + seconds_to_us(_TAIL if tail is None else tail)
         else:
-            self._cycle_us = self._at(read.end_us)
+            self._cycle_us = self._at(max(read.end_us, self._requests[-1].t_us if self._requests else 0))
             if tail is not None:
                 check.fault("tail", f"the log has an end, at {us_to_seconds(read.end_us):g} s")
         if self._cycle_us * repeat > LONGEST_US:
             check.fault("repeat", f"makes the run longer than {SECONDS_LIMIT} seconds")
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """Devices are asked for faster; the log's loads keep their times."""
+        return {**parameters, "devices_speed": parameters["devices_speed"] * pace}
 
     def _at(self, t_us: int) -> int:
         """Return the microsecond of a pass at which is what was logged at ``t_us``."""
@@ -146,6 +157,15 @@ class RequestReplay(Workload):
             if isinstance(request.spec, VirtioMemSpec):
                 requests.append(Request(request.t_us, "resize", request.device, size=request.spec.requested))
         return requests
+
+
+def _sped_up(requests: Sequence[Request], speed: float) -> Sequence[Request]:
+    """Return the requests with those for devices at their times divided by ``speed``, in order of time."""
+    if speed == 1.0:
+        return requests
+    loads = ("demand", "drop-caches")
+    timed = [each if each.op in loads else replace(each, t_us=round(each.t_us / speed)) for each in requests]
+    return sorted(timed, key=lambda request: request.t_us)
 
 
 def _shipped(name: str) -> RequestLog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.devices.specs import VirtioMemSpec
 from sim.plugins.parameter_types import Name, Number, Seconds, Size, Whole, Word
@@ -21,11 +21,12 @@ from workloads.parts.parameters import (
     check_larger,
     check_multiples,
     check_region,
+    shortened,
 )
 from workloads.parts.plan import NOTHING, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     import simpy
 
@@ -107,6 +108,11 @@ class VirtioMemResize(Workload):
         self._device = device
         # Rounded up: the last step, to the maximum, may be a shorter one.
         self._top = -(-(maximum - minimum) // step)
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """The shape is gone through faster."""
+        return shortened(parameters, pace, "interval", "period", "burst_gap", "burst_length", "stagger")
 
     def duration(self) -> float:
         """Seconds of simulated time."""

@@ -22,6 +22,7 @@ from workloads.parts.parameters import (
     check_larger,
     check_multiples,
     check_region,
+    shortened,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "proxmox-1.7": {**_PROXMOX, "shrink_looks": 2, "grow_rest": 300.0, "shrink_rest": 300.0, "period": 300.0},
 }
 """By name: the values of the parameters that are not given."""
+
+
+_TIMES: Final = ("period", "grow_rest", "shrink_rest", "delay")
 
 
 class Preset(Word):
@@ -179,6 +183,12 @@ class Watermark(Controller):
         spec = sized(device, maximum, region=region, node=node, block=device_block, requested=minimum, address=address)
         beat = Beat.of(start, _given(period, chosen["period"]), duration)
         super().__init__(beat, nodes=[node], devices=[spec])
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """It looks more often, and rests shorter; what the preset says of that among it."""
+        given = {**PRESETS[parameters["preset"]], **parameters}
+        return {**parameters, **{name: shortened(given, pace, *_TIMES)[name] for name in _TIMES}}
 
     def watcher(self, host: Host) -> Watcher:
         """Return who looks at the unused memory."""

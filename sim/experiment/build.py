@@ -66,8 +66,14 @@ def workload(settings: WorkloadSettings, folder: Path) -> Workload:
 
 
 def played(cell: Cell) -> Workload:
-    """Return the workload of ``cell`` as it is in its replication."""
-    return workload(cell.combination.workload, Path(cell.folder)).for_replication(cell.replication)
+    """Return the workload of ``cell`` as it is in its replication, and under its conditions."""
+    parts = cell.combination
+    asks = workload(parts.workload, Path(cell.folder)).for_replication(cell.replication)
+    if parts.conditions is None:
+        return asks
+    from workloads.parts.conditions import UnderConditions
+
+    return UnderConditions(asks, kernel=parts.conditions.kernel, boot=parts.conditions.boot)
 
 
 def guest(settings: GuestSettings) -> GuestSpec | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, WorkloadSettings
+    from sim.experiment.settings import Conditions, GuestSettings, MachineSettings, PluginSettings, WorkloadSettings
     from sim.kernel.timing import Timing
     from sim.results.identity import CellId
 
@@ -37,6 +37,7 @@ class Combination:
     ``timing`` are the guest's times; ``factors`` holds the values that the experiment sweeps, by ``section.key`` (such
     as ``policy.ratio``). ``rivals`` are the policies that this one competes with, where it wants to know them.
     ``most_replications`` are those that the workload has recordings for, None where replications differ by draws alone.
+    ``conditions`` say what is otherwise than the workload says, None where nothing is.
     """
 
     machine: MachineSettings
@@ -47,6 +48,7 @@ class Combination:
     factors: Mapping[str, Any] = field(default_factory=dict)
     rivals: tuple[PluginSettings, ...] = ()
     most_replications: int | None = None
+    conditions: Conditions | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return all settings as JSON values, files by their content."""
@@ -59,6 +61,8 @@ class Combination:
         }
         if self.rivals:
             identity["rivals"] = [rival.content() for rival in self.rivals]
+        if self.conditions is not None:
+            identity["conditions"] = by_field(self.conditions)
         return identity
 
     def digest(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.experiment import build
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
 
 def record(cell: Cell) -> tuple[RunResult, Sequence[Request]]:
     """Run ``cell`` and return its run with the rows of its log of requests. Raises what building and running raises."""
-    parts = cell.combination
-    asks = build.workload(parts.workload, Path(cell.folder)).for_replication(cell.replication)
-    listened = Recorded(asks, devices_at_first(parts.machine.spec))
+    listened = Recorded(build.played(cell), devices_at_first(cell.combination.machine.spec))
     result = build.simulation(cell, asks=listened)()
     return result, listened.log
 

@@ -105,6 +105,18 @@ class TogetherSettings:
         return {"label": self.label, "together": [part.identity() for part in self.together]}
 
 
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is otherwise than a workload and a guest say, to see what comes of it.
+
+    ``kernel``: loads take so many times as much kernel memory. ``boot``: the share of what is available once the guest
+    is up that its kernel has taken, and keeps.
+    """
+
+    kernel: float = 1.0
+    boot: float = 0.0
+
+
 WorkloadSettings = PluginSettings | TogetherSettings
 
 

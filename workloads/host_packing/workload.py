@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from sim.plugins.parameter_types import FilePath, Name, Number, Seconds, Size, Whole, Word
 from sim.plugins.parameters import Checker, checked
@@ -19,7 +19,7 @@ from workloads.parts.draws import uniforms
 from workloads.parts.parameters import NODES, SIZES, Duration
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     import simpy
 
@@ -112,6 +112,12 @@ class HostPacking(Workload):
         self._vm = vm
         self.tally = Tally()
         """What became of the VMs of the last run."""
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """Nothing is plugged."""
+        del pace
+        return parameters
 
     def duration(self) -> float:
         """Seconds of simulated time."""

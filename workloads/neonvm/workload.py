@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from sim.plugins.parameter_types import Number, Seconds, Size, Whole
 from sim.plugins.parameters import Checker, checked
@@ -14,10 +14,20 @@ from workloads.neonvm.monitor import Limits, Monitor
 from workloads.parts.controllers.controller import Beat, Controller, SizedDevice, sized
 from workloads.parts.controllers.host_memory import HostMemory, HostTotal, HostUse, check_host
 from workloads.parts.controllers.watch import Due
-from workloads.parts.parameters import Block, Device, Node, OwnEnd, Region, Start, check_multiples, check_region
+from workloads.parts.parameters import (
+    Block,
+    Device,
+    Node,
+    OwnEnd,
+    Region,
+    Start,
+    check_multiples,
+    check_region,
+    shortened,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from workloads.contract import GuestReport, Host
     from workloads.parts.controllers.watch import Watcher
@@ -158,6 +168,11 @@ class NeonVM(Controller):
         self._host_memory = HostMemory(host_memory, host_use)
         spec = sized(device, (maximum - minimum) * unit, region=region, node=node, block=device_block)
         super().__init__(Beat.of(start, sample, duration), nodes=[node], devices=[spec])
+
+    @classmethod
+    def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
+        """Agent and monitor look and ask again faster."""
+        return shortened(parameters, pace, "period", "cache_period", "denied_growth", "denied_shrink", "failed")
 
     def watcher(self, host: Host) -> Watcher:
         """Return who looks at the guest's usage, from the host and from inside."""

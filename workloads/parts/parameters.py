@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from sim.devices.specs import MOST_DIMM_SLOTS
 from sim.faults import shown
@@ -15,7 +15,7 @@ from sim.plugins.values import SECONDS_LIMIT
 from sim.units import MIB, MICROSECONDS, MOST_NODES, TIB, format_size, seconds_to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sim.plugins.parameters import Checker
 
@@ -66,6 +66,12 @@ class DeviceBlock(Size):
 
 
 Block = Annotated[int, DeviceBlock(), "block size of the device; all sizes are multiples of it"]
+
+
+def shortened(parameters: Mapping[str, Any], pace: float, *names: str) -> dict[str, Any]:
+    """Return ``parameters`` with the times called ``names`` divided by ``pace``, those that are not given left out."""
+    times = {name: parameters[name] for name in names if parameters.get(name)}
+    return {**parameters, **{name: max(round(time / pace, 6), 1e-6) for name, time in times.items()}}
 
 
 def check_multiples(check: Checker, unit: int, /, **sizes: int) -> None:

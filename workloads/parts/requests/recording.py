@@ -11,18 +11,19 @@ from simpy.events import EventPriority
 
 from sim.devices.specs import DAX_STATES, ONLINE_WORDS
 from sim.units import seconds_to_us
-from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import DROP_CACHE, DROP_SLAB
 from workloads.parts.requests.request import Request
 from workloads.parts.together import PartHost
+from workloads.parts.wrapping import Wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterable
 
     from sim.devices.specs import DeviceSpec
+    from workloads.contract import Host, Streams, Workload
 
 
-class Recorded(Workload):
+class Recorded(Wrapping):
     """Runs ``workload`` and keeps all its requests, parts of a composition and looking controllers among them.
 
     ``attached`` are the devices that the machine has before. One run is recorded; a copy records its own.
@@ -31,8 +32,7 @@ class Recorded(Workload):
     ends_run = True
 
     def __init__(self, workload: Workload, attached: Iterable[DeviceSpec] = ()) -> None:
-        self.name = workload.name  # type: ignore[misc]  # what goes wrong is said of it
-        self._workload = workload
+        super().__init__(workload)
         self._requests = [Request(0, "attached", spec.id, spec=spec) for spec in attached]
         self._stop: Request | None = None
 
@@ -43,27 +43,11 @@ class Recorded(Workload):
         stop = [] if self._stop is None else [self._stop]
         return [*self._requests, *stop, Request(end_us, "end", "")]
 
-    def duration(self) -> float:
-        """Seconds of simulated time, as the workload has it."""
-        return self._workload.duration()
-
-    def node_capacity(self) -> Iterable[int]:
-        """The nodes of the workload."""
-        return self._workload.node_capacity()
-
-    def needs_dimms(self) -> bool:
-        """Whether the workload does."""
-        return self._workload.needs_dimms()
-
-    def needs_kernel(self) -> str | None:
-        """The kernel series that the workload needs."""
-        return self._workload.needs_kernel()
-
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Have the workload run on a host that listens."""
         listening = RecordingHost(host, self._requests)
-        yield from self._workload.run(listening, streams)
-        if self._workload.ends_run:
+        yield from self.inside.run(listening, streams)
+        if self.inside.ends_run:
             self._stop = listening.moment("stop")
         else:
             yield host.env.timeout(seconds_to_us(self.duration()) - int(host.env.now))  # by itself it ends nothing
