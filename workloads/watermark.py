@@ -187,8 +187,9 @@ class Watermark(Controller):
     @classmethod
     def at_pace(cls, parameters: Mapping[str, Any], pace: float) -> Mapping[str, Any] | None:
         """It looks more often, and rests shorter; what the preset says of that among it."""
-        given = {**PRESETS[parameters["preset"]], **parameters}
-        return {**parameters, **{name: shortened(given, pace, *_TIMES)[name] for name in _TIMES}}
+        given = {name: value for name, value in parameters.items() if value is not None}
+        all_of_it = shortened({**PRESETS[parameters["preset"]], **given}, pace, *_TIMES)
+        return {**parameters, **{name: all_of_it[name] for name in _TIMES}}
 
     def watcher(self, host: Host) -> Watcher:
         """Return who looks at the unused memory."""

@@ -154,7 +154,7 @@ Gap = tuple[Candidate, Axis, Any, Any]
 
 def _gaps_at(where: Space, tried: Sequence[Candidate], best: int, verdicts: Mapping[int, Judged]) -> Iterator[Gap]:
     """Yield the gaps on either side of the best, and those further off in which candidates cease to be feasible."""
-    for axis, line in _lines_of(where, tried, best):
+    for axis, line in lines_of(where, tried, best):
         at = next(place for place, (_, number) in enumerate(line) if number == best)
         walls = (
             place
@@ -171,13 +171,13 @@ def _gaps_between(where: Space, tried: Sequence[Candidate], verdicts: Mapping[in
     for number, candidate in enumerate(tried):
         if not candidate.in_linux:
             continue
-        for axis, line in _lines_of(where, tried, number):
+        for axis, line in lines_of(where, tried, number):
             at = next(place for place, (_, each) in enumerate(line) if each == number)
             if at + 1 < len(line) and _broken(verdicts, number) != _broken(verdicts, line[at + 1][1]):
                 yield candidate, axis, line[at][0], line[at + 1][0]
 
 
-def _lines_of(where: Space, tried: Sequence[Candidate], number: int) -> Iterator[tuple[Axis, list[tuple[Any, int]]]]:
+def lines_of(where: Space, tried: Sequence[Candidate], number: int) -> Iterator[tuple[Axis, list[tuple[Any, int]]]]:
     """Yield each range of a candidate with the values tried in it, all else being equal: (value, number), ascending."""
     candidate = tried[number]
     for axis in where.axes_of(candidate):

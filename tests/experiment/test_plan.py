@@ -10,6 +10,7 @@ import tomli_w
 from sim.experiment.effective_config import effective_tables
 from sim.experiment.load import load
 from sim.experiment.plan import Cell, Combination, Experiment
+from sim.experiment.settings import Conditions
 from sim.kernel.timing import Timing
 from sim.results.identity import canonical_json
 from tests.experiment.examples import BAD_POLICIES, small
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-CHECKED = [
-    field for field in dataclasses.fields(Combination) if field.name not in {"factors", "most_replications", "rivals"}
-]
+_NOT_ALWAYS = {"factors", "most_replications", "rivals", "conditions"}
+CHECKED = [field for field in dataclasses.fields(Combination) if field.name not in _NOT_ALWAYS]
 
 
 def keys(experiment: Experiment) -> list[str]:
@@ -52,6 +52,20 @@ def test_a_cell_crosses_to_other_processes_and_does_not_change() -> None:
         for checked in (again.combination, *(getattr(again.combination, field.name) for field in CHECKED)):
             with pytest.raises(dataclasses.FrozenInstanceError):
                 setattr(checked, dataclasses.fields(checked)[0].name, None)
+
+
+def test_other_conditions_make_another_cell_that_crosses_as_well() -> None:
+    cell = next(load(small(guest={"model": "linux"})).cells())
+    under = dataclasses.replace(cell.combination, conditions=Conditions(kernel=2.0))
+    other = dataclasses.replace(cell, combination=under)
+
+    assert pickle.loads(pickle.dumps(other)) == other  # noqa: S301  made here
+    changed = [Conditions(kernel=2.0), Conditions(kernel=3.0), Conditions(boot=0.5), None]
+    keys = {
+        dataclasses.replace(cell, combination=dataclasses.replace(under, conditions=each)).id.key for each in changed
+    }
+    assert len(keys) == len(changed)
+    assert cell.id.key in keys
 
 
 def test_results_depend_on_every_field_of_the_machine_the_times_and_the_guest() -> None:

@@ -1,0 +1,181 @@
+"""How far a pick holds out: it and its neighbours are run again where something is otherwise than was thought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from sim.analysis.compare import number, shown_unit
+from sim.recommend.candidates import lines_of
+from sim.recommend.changes import CHANGES, CannotBeSaid, changed
+from sim.scores.registry import SCORES
+from sim.units import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from sim.experiment.plan import Combination
+    from sim.recommend.candidates import Space
+    from sim.recommend.changes import Change
+    from sim.recommend.contract import Candidate, Judged, Limit, Objective
+
+    Floats = npt.NDArray[np.float64]
+
+REPLICATIONS: Final = 40
+"""Replications of each that is run again: a limit that fails in a tenth of them shows in all but 1 of 70 cases."""
+
+MOST_INSTEAD: Final = 6
+"""Candidates that are tried instead of a pick that no longer holds."""
+
+_BESIDE: Final = 2
+"""So many on each side of the pick are its neighbours."""
+
+
+class Rows(Protocol):
+    """Runs combinations, given by their numbers, in some replications each, as a sampler of candidates does."""
+
+    def sample(self, wanted: Mapping[int, range]) -> Mapping[int, Floats]:
+        """Return for each a row per replication and a column per score; NaN throughout where it failed to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What a candidate is judged by: ``limits``, and the ``objective``; ``columns`` are the scores of the rows."""
+
+    columns: tuple[str, ...]
+    limits: tuple[Limit, ...]
+    objective: Objective
+
+    def failed(self, rows: Floats) -> npt.NDArray[np.bool_]:
+        """Return in which replications which limit is not kept: shape (limits, replications)."""
+        found = np.zeros((len(self.limits), len(rows)), dtype=bool)
+        for place, limit in enumerate(self.limits):
+            values = rows[:, [self.columns.index(name) for name in limit.scores]]
+            with np.errstate(invalid="ignore"):
+                out = values > limit.bound if limit.sense == "at most" else values < limit.bound
+            found[place] = out.any(axis=1)
+        return found | np.isnan(rows).all(axis=1)
+
+    def hold(self, rows: Floats) -> bool:
+        """Whether each limit is kept in the share of replications that it asks for, as far as these show."""
+        shares = 1 - self.failed(rows).mean(axis=1)
+        return all(share >= limit.share - 1e-9 for share, limit in zip(shares, self.limits, strict=True))
+
+    def mean(self, rows: Floats) -> float:
+        """Return the mean of the objective where it is defined; NaN where it is nowhere."""
+        values = rows[:, self.columns.index(self.objective.score)]
+        return float(np.nanmean(values)) if not np.isnan(values).all() else np.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What came of a change: in ``failed`` of ``replications`` the pick broke a limit, and whether it still ``holds``.
+
+    ``instead`` is the label of the candidate nearest to the pick that holds where the pick does not, None where none of
+    those that were tried does. ``said`` is false where the change means nothing here. ``sentence`` tells all of it.
+    """
+
+    change: str
+    sentence: str
+    said: bool = True
+    failed: int = 0
+    replications: int = 0
+    holds: bool = True
+    instead: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The candidate with the number ``pick`` of those ``tried`` in a scenario, and what was found of all of them."""
+
+    found: Space
+    tried: Sequence[Candidate]
+    judged: Sequence[Judged]
+    pick: int
+
+    def instead(self, objective: Objective) -> list[int]:
+        """Return who may take its place: the nearest on either side of each range, then the best of the others."""
+        near = [number for _, number in sorted(self._neighbours())]
+        sign = -1 if objective.better == "higher" else 1
+        others = sorted(
+            (each for each in self.judged if each.feasible and self.tried[each.candidate].in_linux),
+            key=lambda each: (np.isnan(each.mean), sign * each.mean),
+        )
+        order = dict.fromkeys([*near, *(each.candidate for each in others)])
+        return [number for number in order if number != self.pick][:MOST_INSTEAD]
+
+    def _neighbours(self) -> Iterator[tuple[int, int]]:
+        """Yield those that lie beside it in a range: (how many places off, number)."""
+        for _, line in lines_of(self.found, self.tried, self.pick):
+            numbers = [number for _, number in line]
+            at = numbers.index(self.pick)
+            for place, candidate in enumerate(numbers):
+                if 0 < abs(place - at) <= _BESIDE:
+                    yield abs(place - at), candidate
+
+
+def sensitivity(
+    picked: Picked,
+    criteria: Criteria,
+    run: Callable[[Sequence[Combination]], Rows],
+    replications: int = REPLICATIONS,
+    changes: Sequence[Change] = CHANGES,
+) -> tuple[Held, ...]:
+    """Return how a pick holds out under each of ``changes``.
+
+    ``run`` makes what runs combinations, whose rows have the columns of ``criteria``.
+    """
+    plainly = run([picked.found.combination(picked.tried[picked.pick])]).sample({0: range(replications)})[0]
+    return tuple(_under(change, picked, criteria, run, plainly) for change in changes)
+
+
+def _under(
+    change: Change,
+    picked: Picked,
+    criteria: Criteria,
+    run: Callable[[Sequence[Combination]], Rows],
+    plainly: Floats,
+) -> Held:
+    """Return what comes of a ``change``; ``plainly`` are the pick's rows without it."""
+    order = [picked.pick, *picked.instead(criteria.objective)]
+    found, tried = picked.found, picked.tried
+    try:
+        combinations = [changed(found.combination(tried[number]), change, found.folder) for number in order]
+    except CannotBeSaid as error:
+        return Held(change.words, f"What {change.words} would do cannot be said: {error}.", said=False)
+    rows, replications = run(combinations), range(len(plainly))
+    of_pick = rows.sample({0: replications})[0]
+    if np.array_equal(of_pick, plainly, equal_nan=True):
+        return Held(
+            change.words, f"With {change.words} all scores stay the same: nothing here depends on it.", said=False
+        )
+    failed = int(criteria.failed(of_pick).any(axis=0).sum())
+    if criteria.hold(of_pick):
+        what = f"breaks a limit in {failed} of {len(plainly)} replications, as often as it may" if failed else "holds"
+        told = f"With {change.words} the pick {what}{_means(criteria, plainly, of_pick)}."
+        return Held(change.words, told, failed=failed, replications=len(plainly))
+    places = range(1, len(order))
+    holding = (place for place in places if criteria.hold(rows.sample({place: replications})[place]))
+    instead = next((tried[order[place]].label for place in holding), None)
+    if instead is not None:
+        otherwise = f"; {instead} would hold"
+    else:
+        otherwise = f"; none of {counted(len(places), 'other candidate')} would hold" if places else ""
+    often = f"in {failed} of {counted(len(plainly), 'replication')} ({100 * failed / len(plainly):.0f} %)"
+    told = f"With {change.words} the pick breaks a limit {often}{otherwise}."
+    return Held(change.words, told, failed=failed, replications=len(plainly), holds=False, instead=instead)
+
+
+def _means(criteria: Criteria, plainly: Floats, under: Floats) -> str:
+    """Return what becomes of the objective, as the end of a sentence; nothing where it stays or is undefined."""
+    before, after = criteria.mean(plainly), criteria.mean(under)
+    score = SCORES[criteria.objective.score]
+    per, unit = shown_unit(score, [before, after])
+    told = [f"{number(each / per)} {unit}".strip() for each in (after, before)]
+    if np.isnan([before, after]).any() or told[0] == told[1]:
+        return ""
+    return f"; {score.title[:1].lower()}{score.title[1:]}: {told[0]} instead of {told[1]}"

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from sim.experiment import build
+from sim.experiment.load import load
+from sim.experiment.plan import Cell
+from sim.experiment.settings import Conditions, PluginSettings, TogetherSettings
+from sim.recommend.candidates import space
+from sim.recommend.changes import CHANGES, CannotBeSaid, Change, changed
+from sim.recommend.contract import Judged, Limit, Objective
+from sim.recommend.sensitivity import Criteria, Picked, sensitivity
+from sim.scores.registry import compute_scores
+from sim.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sim.experiment.plan import Combination
+    from sim.recommend.candidates import Space
+
+PACE, KERNEL, BOOT = CHANGES
+GROW = {"name": "grow-and-return", "label": "grow", "size": "512MiB", "duration": 2200.0}
+CRITERIA = Criteria(
+    ("died", "returned_share"),
+    (Limit("no death in 80 %", ("died",), "at most", 0.0, 0.8),),
+    Objective("returned_share", "higher", 0.01),
+)
+
+
+def scenario(**differs: Any) -> Space:  # noqa: ANN401  whatever TOML can hold
+    tables = {
+        "machines": [{"label": "vm", "boot_memory": "2GiB"}],
+        "policies": [{"name": "contig-zones"}],
+        "workloads": [GROW],
+        "guest": {"model": "linux"},
+        **differs,
+    }
+    experiment = load(tables)
+    return space(experiment, "vm", experiment.workloads[0])
+
+
+class Made:
+    """Rows of combinations: ``died`` as ``dies`` says, and the more came back the lower the ratio."""
+
+    def __init__(self, dies: Callable[[int, Combination, int], bool]) -> None:
+        self.dies = dies
+        self.asked: list[list[Combination]] = []
+
+    def __call__(self, combinations: Sequence[Combination]) -> _Rows:
+        self.asked.append(list(combinations))
+        return _Rows(self.dies, combinations)
+
+
+class _Rows:
+    def __init__(self, dies: Callable[[int, Combination, int], bool], combinations: Sequence[Combination]) -> None:
+        self._dies, self._combinations = dies, combinations
+
+    def sample(self, wanted: Mapping[int, range]) -> Mapping[int, np.ndarray[Any, Any]]:
+        return {
+            number: np.array([self._row(self._combinations[number], replication) for replication in replications])
+            for number, replications in wanted.items()
+        }
+
+    def _row(self, combination: Combination, replication: int) -> tuple[float, float]:
+        ratio = combination.policy.parameters.get("ratio", 0)
+        harder = combination.conditions is not None
+        return float(self._dies(ratio, combination, replication)), 1.0 - ratio / 10_000 - 0.01 * harder
+
+
+def picked(found: Space, ratio: int) -> Picked:
+    numbers = [each.policy.parameters.get("ratio") for each in found.candidates]
+    judged = [Judged(number, (), 10, 0.5) for number in range(len(numbers))]
+    return Picked(found, found.candidates, judged, numbers.index(ratio))
+
+
+def test_a_pick_that_holds_out_says_what_becomes_of_its_objective() -> None:
+    made = Made(lambda ratio, combination, replication: False)  # noqa: ARG005  as the caller has it
+    held = sensitivity(picked(scenario(), 200), CRITERIA, made, 10, [KERNEL])[0]
+    assert (held.said, held.holds, held.failed, held.replications, held.instead) == (True, True, 0, 10, None)
+    assert held.sentence == (
+        "With the kernel's memory growing twice as large the pick holds; came back: 0.97 % instead of 0.98 %."
+    )
+
+
+def test_a_pick_that_fails_names_the_nearest_that_would_hold() -> None:
+    made = Made(lambda ratio, combination, replication: bool(combination.conditions) and ratio > 60 and replication < 3)
+    held = sensitivity(picked(scenario(), 200), CRITERIA, made, 10, [KERNEL])[0]
+    assert (held.holds, held.failed, held.instead) == (False, 3, "auto-movable, ratio 50")
+    assert held.sentence == (
+        "With the kernel's memory growing twice as large the pick breaks a limit in 3 of 10 replications (30 %);"
+        " auto-movable, ratio 50 would hold."
+    )
+    assert [each.policy.parameters.get("ratio") for each in made.asked[1]][:5] == [200, 100, 301, 50, 400]
+
+
+def test_as_often_as_a_limit_allows_is_no_failure() -> None:
+    made = Made(lambda ratio, combination, replication: bool(combination.conditions) and replication < 2)  # noqa: ARG005
+    held = sensitivity(picked(scenario(), 200), CRITERIA, made, 10, [KERNEL])[0]
+    assert held.holds
+    assert "breaks a limit in 2 of 10 replications, as often as it may" in held.sentence
+
+
+def test_where_nobody_near_holds_that_is_said() -> None:
+    made = Made(lambda ratio, combination, replication: bool(combination.conditions))  # noqa: ARG005  as above
+    held = sensitivity(picked(scenario(), 200), CRITERIA, made, 10, [KERNEL])[0]
+    assert held.instead is None
+    assert held.sentence.endswith("(100 %); none of 6 other candidates would hold.")
+
+
+def test_a_replication_that_failed_to_run_breaks_every_limit() -> None:
+    rows = np.array([[0.0, 1.0], [np.nan, np.nan], [np.nan, 1.0]])
+    assert CRITERIA.failed(rows).tolist() == [[False, True, False]]
+
+
+def test_what_changes_nothing_is_said_so() -> None:
+    found = scenario()
+
+    class Same(Made):
+        def __call__(self, combinations: Sequence[Combination]) -> _Rows:
+            return _Rows(self.dies, [found.base for _ in combinations])
+
+    held = sensitivity(picked(found, 200), CRITERIA, Same(lambda *_: False), 4, [KERNEL])[0]
+    assert not held.said
+    assert "all scores stay the same" in held.sentence
+
+
+def test_changes_that_mean_nothing_here_are_answers() -> None:
+    steps = {"name": "steps", "label": "plug", "steps": ["plug dimm:128MiB"]}
+    found = scenario(workloads=[steps], guest={"model": "none"})
+    told = [each.sentence for each in sensitivity(picked(found, 200), CRITERIA, Made(lambda *_: False), 2)]
+    assert told == [
+        "What plugging twice as fast would do cannot be said: what that means is not known of the workload plug.",
+        "What the kernel's memory growing twice as large would do cannot be said: no guest is modelled.",
+        "What half of what is free after boot taken by the kernel would do cannot be said: no guest is modelled.",
+    ]
+
+
+def test_a_faster_scenario_is_one_of_its_own_and_leaves_the_policy_and_the_machine() -> None:
+    found = scenario()
+    base = found.base
+    faster = changed(base, PACE, found.folder)
+    assert isinstance(faster.workload, PluginSettings)
+    assert faster.workload.label == "grow, plugged twice as fast"
+    assert faster.workload.parameters["pace"] == 32 << 20
+    assert (faster.machine, faster.policy, faster.conditions) == (base.machine, base.policy, None)
+    needy = changed(base, KERNEL, found.folder)
+    assert needy.conditions == Conditions(kernel=2.0)
+    assert len({base.digest(), faster.digest(), needy.digest(), changed(base, BOOT, found.folder).digest()}) == 4
+
+
+def test_of_several_together_those_that_plug_are_faster() -> None:
+    load_part = {"name": "guest-load", "label": "programs", "duration": 600}
+    slots = {"name": "dimm-slots", "label": "slots", "sizes": ["128MiB"], "slots": 2, "duration": 600}
+    found = scenario(workloads=[{"label": "both", "together": [slots, load_part]}])
+    faster = changed(found.base, PACE, found.folder)
+    assert isinstance(faster.workload, TogetherSettings)
+    assert [part.parameters.get("interval") for part in faster.workload.together] == [30.0, 1.0]
+
+
+def test_where_nothing_is_plugged_no_pace_can_be_said() -> None:
+    found = scenario(workloads=[{"name": "guest-load", "label": "programs", "duration": 60}])
+    with pytest.raises(CannotBeSaid, match="nothing is plugged"):
+        changed(found.base, PACE, found.folder)
+
+
+def test_a_pace_that_the_workload_refuses_is_told() -> None:
+    found = scenario()
+    with pytest.raises(CannotBeSaid, match=r"the workload cannot be made so \(grow.pace: must be at most 64TiB"):
+        changed(found.base, Change("plugging a thousand million times as fast", "fast", pace=1e9), found.folder)
+
+
+def test_the_kernel_that_takes_twice_as_much_leaves_less() -> None:
+    found = scenario(workloads=[{**GROW, "kernel": "256MiB", "kernel_rate": "16MiB", "user": "64MiB"}])
+    left = []
+    for combination in (found.base, changed(found.base, KERNEL, found.folder), changed(found.base, BOOT, found.folder)):
+        run = build.simulation(Cell(combination, 1, 0, "."))()
+        left.append(compute_scores(run)["headroom_min"] / MIB)
+    assert left[0] - left[1] == pytest.approx(256, abs=16)
+    assert left[0] - left[2] > 500
