@@ -341,7 +341,8 @@ def extremes(scenario: Scenario) -> str:
         often = "" if how.runs == 1 else f" in {died or how.failed} of {how.runs} runs"
         parts.append(f"{worst} {'kills the guest' if died else 'fails'}{often}")
     least, most = _ends(back) if back else ("", "")
-    if len(back) > 1 and told_apart(scenario, RETURNED, most, [least])[least]:
+    differ = len(back) > 1 and back[most] - back[least] > _NEARLY * back[most]
+    if differ and told_apart(scenario, RETURNED, most, [least])[least]:
         share = "nothing" if back[least] == 0 else amount(RETURNED, back[least])
         parts.append(f"{least} gives {'only ' if 0 < back[least] < NOTHING_BACK else ''}{share} back")
     if not parts or not back:

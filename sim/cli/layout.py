@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 UNBROKEN: Final = "\N{NO-BREAK SPACE}"
-"""A blank in a label at which no line ends."""
+"""A blank in a label or a heading at which no line ends."""
 
 GAP: Final = 2
 """Blanks between columns."""
@@ -26,17 +26,21 @@ _LABELS: Final = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: the ``group`` that it is in, its ``heading``, and the lines of each row's cell by the row's key."""
+    """A column: the ``group`` that it is in, its ``heading``, and the lines of each row's cell by the row's key.
+
+    Where there is no room for all, those of a higher ``rank`` are left out first, and those of rank 0 never.
+    """
 
     group: str
     heading: str
     cells: Mapping[str, Sequence[Text]]
+    rank: int = 0
 
     @property
     def width(self) -> int:
         """Characters that it takes."""
         lines = (line.cell_len for cell in self.cells.values() for line in cell)
-        words = (len(word) for word in (*self.heading.split(), *self.group.split()))
+        words = (len(word) for word in (*self.heading.split(" "), *self.group.split()))
         return max(*words, min(len(self.heading), _NARROW), *lines)
 
 
@@ -50,16 +54,33 @@ class Row:
 
 def table_lines(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Iterator[Text]:
     """Yield the lines of the table, in pieces of at most ``width`` characters where a column allows it."""
-    labels = [row.label for row in rows if row.label is not None]
-    parts = [part for label in labels for part in label.plain.split("\n")]
-    longest_word = max((len(word) for part in parts for word in part.split(" ")), default=0)
-    first = min(max(map(len, parts), default=0), max(longest_word, int(width * _LABELS)))
+    first = _label_width(rows, width)
     for number, piece in enumerate(_pieces(columns, width - first)):
         if number:
             yield Text()
         yield from _headings(piece, first)
         for row in rows:
             yield from _row(row, piece, first)
+
+
+def with_room(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
+    """Return those of ``columns`` that take no more pieces than the ones of rank 0 do, which are among them."""
+    room = width - _label_width(rows, width)
+    kept = [column for column in columns if not column.rank]
+    most = max(1, sum(1 for _ in _pieces(kept, room)))
+    for column in sorted((column for column in columns if column.rank), key=lambda column: column.rank):
+        more = [each for each in columns if each is column or each in kept]
+        if sum(1 for _ in _pieces(more, room)) <= most and column.width + GAP <= room:
+            kept = more
+    return kept
+
+
+def _label_width(rows: Sequence[Row], width: int) -> int:
+    """Return how many of ``width`` characters the rows' labels get."""
+    labels = [row.label for row in rows if row.label is not None]
+    parts = [part for label in labels for part in label.plain.split("\n")]
+    longest_word = max((len(word) for part in parts for word in part.split(" ")), default=0)
+    return min(max(map(len, parts), default=0), max(longest_word, int(width * _LABELS)))
 
 
 def _pieces(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
@@ -100,7 +121,8 @@ def _headings(columns: Sequence[Column], first: int) -> Iterator[Text]:
         for title, column in zip(titles, columns, strict=True):
             # The last lines stand side by side.
             place = level - (height - len(title))
-            line.append(" " * GAP + (title[place] if place >= 0 else "").rjust(column.width), style="bold")
+            words = title[place].replace(UNBROKEN, " ") if place >= 0 else ""
+            line.append(" " * GAP + words.rjust(column.width), style="bold")
         yield _without_end(line)
     rule = "─" * first + "".join(" " * GAP + "─" * span for span in spans)
     yield Text(rule, style="dim")

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from sim.analysis.asked import differences_in_requests
-from sim.analysis.compare import named_conditions, nothing_random, shown_unit, signed
+from sim.analysis.compare import HEADLINE_SCORES, named_conditions, nothing_random, shown_unit, signed
+from sim.analysis.findings import extremes
 from sim.analysis.ranking import FAILED_MARK, failures, failures_in_words, ranked
 from sim.analysis.same import same_for_all, shown_mean
-from sim.analysis.verdict import too_few, verdict
-from sim.cli.layout import UNBROKEN, Column, Row, table_lines
+from sim.analysis.scenario import scenarios
+from sim.analysis.verdict import returning_score, too_few, verdict
+from sim.cli.layout import UNBROKEN, Column, Row, table_lines, with_room
 from sim.results.failure import Status
 from sim.scores.definition import Question
 from sim.scores.failures import FAILING
@@ -43,10 +45,11 @@ def print_comparison(
 ) -> None:
     """Print one table for each machine and workload of ``comparison`` (see :func:`sim.analysis.compare.compare`).
 
-    ``runs`` are those that it was made from. A table that is wider than the console is split into pieces. The tables
-    come in the ``order`` of the pairs of machine and workload, others after them. ``bound`` is the label of the policy
-    that knows the future; the scores ``asked`` for by name are shown though the column of failures sums them up. A
-    ``brief`` table is but the scores and their differences, also those of single runs: nothing is said of them.
+    ``runs`` are those that it was made from. What they find stands above each table and, where there are several, once
+    more at the end. A table that is wider than the console has the scores that matter most, and those ``asked`` for by
+    name; where even these are too wide, it is split into pieces. The tables come in the ``order`` of the pairs of
+    machine and workload, others after them. ``bound`` is the label of the policy that knows the future. A ``brief``
+    table is but the scores and their differences, also those of single runs: nothing is said of them.
     """
     rows: list[Entry] = [dict(zip(comparison.columns, values, strict=True)) for values in comparison.to_numpy(object)]
     if not rows:
@@ -54,14 +57,25 @@ def print_comparison(
     named = named_conditions(runs)
     done = named[named["status"] == Status.COMPLETED]
     pairs = dict.fromkeys((row["machine"], row["workload"]) for row in rows)
-    for machine, workload in [
-        *(pair for pair in order if pair in pairs),
-        *(pair for pair in pairs if pair not in order),
-    ]:
+    found = {} if brief else _findings(rows, runs, bound)
+    ordered = [*(pair for pair in order if pair in pairs), *(pair for pair in pairs if pair not in order)]
+    for machine, workload in ordered:
         part = [row for row in rows if (row["machine"], row["workload"]) == (machine, workload)]
         here = done[(done["machine"] == machine) & (done["workload"] == workload)]
-        _print_scenario(console, part, here, bound, asked, brief=brief)
+        _print_scenario(console, part, here, bound, asked, found.get((machine, workload)))
     _say(console, _legend(rows), style="dim")
+    if found and len(ordered) > 1:
+        console.print("\nIn short", style="bold")
+        for machine, workload in ordered:
+            _say(console, f"{workload} on {machine}: {found[machine, workload]}", indent=2)
+        console.print()
+
+
+def _findings(rows: Sequence[Entry], runs: pd.DataFrame, bound: str | None) -> dict[tuple[str, str], str]:
+    """Return what the ``runs`` of each machine and workload find."""
+    policies = list(dict.fromkeys(str(row["policy"]) for row in rows))
+    found = scenarios(runs, policies, bound, str(rows[0]["baseline"]))
+    return {(scenario.machine, scenario.workload): f"{extremes(scenario)}." for scenario in found}
 
 
 def _print_scenario(
@@ -70,9 +84,9 @@ def _print_scenario(
     runs: pd.DataFrame,
     bound: str | None,
     asked: Sequence[str],
-    *,
-    brief: bool,
+    finding: str | None,
 ) -> None:
+    """Print the table of one machine and workload; with a ``finding`` it is not brief."""
     if nothing_random(runs):
         runs = runs.sort_values("replication").drop_duplicates("policy")
     found = failures(runs, list(dict.fromkeys(row["policy"] for row in rows)))
@@ -82,14 +96,29 @@ def _print_scenario(
     console.print(heading, soft_wrap=False)
     shown = [row for row in rows if row["score"] not in FAILING or row["score"] in asked]
     same = same_for_all(shown)
-    columns = _columns([row for row in shown if row["score"] not in same], {} if brief else found, single=brief)
-    for line in table_lines(columns, _rows(rows, found), console.width):
+    brief = finding is None
+    if finding is not None:
+        _say(console, finding, style="bold")
+    all_columns = _columns([row for row in shown if row["score"] not in same], {} if brief else found, asked)
+    lines = _rows(rows, found)
+    columns = with_room(all_columns, lines, console.width)
+    for line in table_lines(columns, lines, console.width):
         console.print(line, soft_wrap=True)
+    if left := [
+        column.heading.rpartition(" [")[0] or column.heading for column in all_columns if column not in columns
+    ]:
+        _say(console, f"No room for: {'; '.join(left)} (--scores all has them).", style="dim")
     if values := [value for value in same.values() if value]:
         _say(console, f"The same for all: {'; '.join(values)}.")
-    if brief:
-        console.print()
-        return
+    if not brief:
+        _print_words(console, rows, runs, found, bound)
+    console.print()
+
+
+def _print_words(
+    console: Console, rows: Sequence[Entry], runs: pd.DataFrame, found: Mapping[str, Failures], bound: str | None
+) -> None:
+    """Print what the table does not say: how policies fail, and how sure the rest is."""
     for sentence in failures_in_words(found.values()):
         _say(console, f"{FAILED_MARK} {sentence}", style="red")
     needs = [float(row["needed"]) for row in rows if row["policy"] != row["baseline"]]
@@ -97,12 +126,12 @@ def _print_scenario(
         if sentence:
             _say(console, sentence)
     for sentence in verdict(rows, found, () if bound is None else (bound,)):
-        _say(console, sentence, style="bold")
-    console.print()
+        _say(console, sentence)
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
-    for line in textwrap.wrap(text, console.width, break_on_hyphens=False):
+def _say(console: Console, text: str, style: str = "", indent: int = 0) -> None:
+    """Print a paragraph, its lines but the first ``indent`` blanks further right."""
+    for line in textwrap.wrap(text, console.width, break_on_hyphens=False, subsequent_indent=" " * indent):
         console.print(Text(line, style=style), soft_wrap=True)
 
 
@@ -135,19 +164,41 @@ def _rows(rows: Sequence[Entry], found: Mapping[str, Failures]) -> list[Row]:
     return made
 
 
-def _columns(rows: Sequence[Entry], found: Mapping[str, Failures], *, single: bool) -> list[Column]:
+def _columns(rows: Sequence[Entry], found: Mapping[str, Failures], asked: Sequence[str]) -> list[Column]:
+    """Return a column for each score of ``rows``, and one of failures; of a brief table, where ``found`` is empty."""
     columns = []
     if any(how.failed for how in found.values()):
         columns.append(Column(Question.FAILURES, "failed", {policy: _failed(how) for policy, how in found.items()}))
     scores = dict.fromkeys(row["score"] for row in rows)
+    ranks = _ranks(rows, found, asked) if found else {}
     for score in sorted(scores, key=lambda name: list(Question).index(SCORES[name].question)):
         of_score = [row for row in rows if row["score"] == score]
         per, symbol = shown_unit(SCORES[score], [row["mean"] for row in of_score])
-        heading = f"{SCORES[score].title} [{symbol}]" if symbol else SCORES[score].title
-        columns.append(
-            Column(SCORES[score].question, heading, {row["policy"]: _cell(row, per, single=single) for row in of_score})
-        )
+        heading = f"{SCORES[score].title} [{symbol.replace(' ', UNBROKEN)}]" if symbol else SCORES[score].title
+        cells = {row["policy"]: _cell(row, per, single=not found) for row in of_score}
+        columns.append(Column(SCORES[score].question, heading, cells, ranks.get(score, 0)))
     return columns
+
+
+_LATER: Final = (Question.RETURNS, Question.FAILURES, Question.ARRIVALS)
+"""Whose scores get the room that is left first, once there is one that tells what comes back and one of the wall."""
+
+
+def _ranks(rows: Sequence[Entry], found: Mapping[str, Failures], asked: Sequence[str]) -> dict[str, int]:
+    """Return which scores there is room for first: 0 for those that are always shown.
+
+    Those come before others that tell policies apart which never fail.
+    """
+    needed = {
+        *asked,
+        returning_score().name,
+        *(name for name in HEADLINE_SCORES if SCORES[name].question is Question.WALL),
+    }
+    telling = {row["score"] for row in rows if row["different"] and not found[row["policy"]].failed}
+    others = [score for score in dict.fromkeys(row["score"] for row in rows) if score not in needed]
+    places = {question: place for place, question in enumerate(_LATER)}
+    others.sort(key=lambda name: (name not in telling, places.get(SCORES[name].question, len(places))))
+    return {score: rank for rank, score in enumerate(others, start=1)}
 
 
 def _failed(how: Failures) -> list[Text]:

@@ -78,6 +78,46 @@ def test_how_a_policy_fails_is_told_with_its_time_its_cause_and_the_exact_interv
     )
 
 
+def test_what_is_found_stands_above_the_table_and_of_several_tables_at_the_end_again() -> None:
+    finding = "frail kills the guest in 2 of 15 runs, base gives 40 % back, good lives and gives 80 % back."
+    alone = shown(MANY, 120)
+    assert alone.splitlines()[:2] == ["w on m, mean of 15 replications", finding]
+    assert "In short" not in alone
+
+    two = shown(pd.concat([MANY, MANY.assign(machine="n")]), 120)
+    assert two.count(finding) == 4
+    assert two.endswith(f"\n\nIn short\nw on m: {finding}\nw on n: {finding}\n\n")
+
+
+WIDE = {
+    "returned_share": spread(40, 1), "headroom_min": spread(600 * MIB, MIB), "arrived_share": spread(45, 0.1),
+    "return_time": spread(60, 0.1), "not_given_byte_seconds": spread(500 * GIB, GIB),
+}  # fmt: skip
+OTHER = {name: [2 * value for value in values] for name, values in WIDE.items()} | {
+    "return_time": [value + 0.1 * (-1) ** place for place, value in enumerate(WIDE["return_time"])]
+}
+"""Twice as much of everything, but for the time to return, which differs by chance."""
+
+
+def test_scores_for_which_there_is_no_room_are_named_those_that_tell_nothing_apart_first() -> None:
+    runs = score_rows({"base": WIDE, "other": OTHER})
+    text = shown(runs, 74, [*WIDE, "died"])
+    assert "Came back [%]" in text
+    assert "least [GiB]" in text
+    assert "not given:" in text
+    assert "\nNo room for: Arrived; Time to return (--scores all has them).\n" in text
+    assert "No room" not in shown(runs, 200, [*WIDE, "died"])
+
+
+def test_a_score_that_is_asked_for_is_shown_however_narrow_it_is() -> None:
+    runs = score_rows({"base": WIDE, "other": OTHER})
+    text = shown(runs, 40, WIDE, asked=list(WIDE))
+    assert "No room" not in text
+    assert {"Arrived", "Came", "return", "given:", "least"} <= set(text.split())
+    assert max(map(len, text.splitlines())) <= 40
+    assert "[GiB s]" in text, "a unit is not cut in two"
+
+
 def test_the_verdict_names_who_gives_most_back_of_those_that_never_fail() -> None:
     text = " ".join(shown(MANY).split())
 
@@ -127,7 +167,7 @@ def test_each_mean_has_below_it_where_its_difference_to_the_baseline_lies() -> N
 def test_scores_stand_below_the_question_that_they_answer() -> None:
     text = shown(MANY, 100)
 
-    heads = text.splitlines()[1:6]
+    heads = text.splitlines()[2:6]
     assert "Did" in heads[0]
     assert "How much came" in heads[0]
     assert "How near" in heads[0]
@@ -261,7 +301,10 @@ def test_each_machine_and_workload_has_a_table_in_the_order_asked_for() -> None:
     )
 
     def order(*asked: tuple[str, str]) -> list[str]:
-        lines = [line.split() for line in shown(runs, order=asked).splitlines()]
+        tables, _, short = shown(runs, order=asked).partition("In short")
+        lines = [line.split() for line in tables.splitlines() if " gives " not in line]
+        told = [line.partition(":")[0] for line in short.splitlines() if line.startswith("w ")]
+        assert told == [" ".join(line) for line in lines if line[:1] == ["w"]]
         return [" ".join(line[:3]) for line in lines if line and line[0] in {"w", "a", "base"}]
 
     first, second = ["w on m", "base 1", "a 2"], ["w on n", "base 5", "a 7"]
