@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sim.traces.samples import QUANTITIES
+from sim.cli.trace_columns import checked_mapping, column_options, mapping_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from sim.faults import Faults
     from sim.traces.summary import Summary
 
 _PICTURES: Final = (".png", ".svg")
 
 
-def _quantity_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add an option for each quantity."""
-    for name, meaning in reversed(list(QUANTITIES.items())):
-        option = click.option(
-            f"--{name.replace('_', '-')}", name, metavar="COLUMN[:UNIT]", help=f"{meaning[0].upper()}{meaning[1:]}."
-        )
-        command = option(command)
-    return command
-
-
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--time", "time", metavar="COLUMN[:UNIT]", help="When; UNIT: seconds of a 1, or iso-8601 for dates.")
-@click.option("--series", "series", metavar="COLUMN", multiple=True, help="What tells series apart; several times too.")
-@_quantity_options
-@click.option("--columns", "columns", metavar="TOML", help="The whole mapping, as an experiment file has it.")
+@column_options
 @click.option("--workload", metavar="LABEL", help="Which workload of an experiment file.")
 @click.option("--path", "path", type=click.Path(path_type=Path), help="The trace, instead of the experiment file's.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: sizes in bytes, times in seconds.")
@@ -44,14 +29,11 @@ def _quantity_options(command: Callable[..., None]) -> Callable[..., None]:
 def describe(
     file: Path,
     *,
-    time: str | None,
-    series: tuple[str, ...],
-    columns: str | None,
     workload: str | None,
     path: Path | None,
     as_json: bool,
     plot: Path | None,
-    **quantities: str | None,
+    **columns: Any,  # noqa: ANN401  what column_options have
 ) -> None:
     """Describe a demand trace: series, span, steps, how large it is, how much it changes, what is missing.
 
@@ -65,15 +47,14 @@ def describe(
     file = find(file)
     if plot is not None and plot.suffix not in _PICTURES:
         raise click.UsageError(f"--plot writes {' or '.join(_PICTURES)}, but got {plot.name}")
-    given = {name: text for name, text in {"time": time, **quantities}.items() if text is not None}
     if file.suffix == ".toml":
-        if given or series or columns:
+        if any(columns.values()):
             raise click.UsageError("an experiment file says which column is what: leave those options out")
         file, mapping = _of_experiment(file, workload, path)
     elif workload or path:
         raise click.UsageError("--workload and --path are for experiment files")
     else:
-        mapping = _of_options(given, series, columns)
+        mapping = mapping_of(columns)
         if not mapping:
             raise click.UsageError(_help(file))
     summary = summarize(open_trace(file, mapping))
@@ -83,55 +64,6 @@ def describe(
         _print(summary, file)
     if plot is not None:
         _draw(summary, file, plot)
-
-
-def _of_options(given: Mapping[str, str], series: tuple[str, ...], columns: str | None) -> dict[str, Any]:
-    """Return the mapping that the options say. Raises InputError with what is wrong in it."""
-    from sim.faults import Faults
-
-    if columns is not None:
-        if given or series:
-            raise click.UsageError("--columns is the whole mapping: leave the options of single columns out")
-        text = columns.strip()
-        try:
-            table: Any = tomllib.loads(f"columns = {text if text.startswith('{') else f'{{ {text} }}'}")["columns"]
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            example = "{ time = 't_s', series = 'vm', user = { column = 'use_mib', unit = '1MiB' } }"
-            raise click.UsageError(f"--columns is not TOML: {error}; right would be {example}") from None
-    else:
-        table = {name: _column(name, text) for name, text in given.items()}
-        if series:
-            table["series"] = list(series)
-    faults = Faults("columns")
-    mapping = _mapping(table, faults)
-    faults.raise_if_any("columns")
-    return mapping
-
-
-def _mapping(table: object, faults: Faults) -> dict[str, Any]:
-    """Return the mapping that ``table`` says, with what is wrong in it added to ``faults``."""
-    from workloads.parts.traces.columns import COLUMNS
-
-    before = len(faults)
-    converted = COLUMNS.convert(table, faults)
-    if len(faults) == before:
-        for complaint in COLUMNS.complaints(converted):
-            faults.add(complaint)
-    return converted  # type: ignore[return-value]  # where there is no fault
-
-
-def _column(name: str, text: str) -> dict[str, Any]:
-    column, colon, unit = text.rpartition(":")
-    if not colon:
-        return {"column": text}
-    if name != "time":
-        return {"column": column, "unit": unit}
-    if unit == "iso-8601":
-        return {"column": column, "form": unit}
-    try:
-        return {"column": column, "unit": float(unit)}
-    except ValueError:
-        raise click.UsageError(f"--time: {unit!r} is no number of seconds, and not iso-8601") from None
 
 
 def _of_experiment(file: Path, workload: str | None, path: Path | None) -> tuple[Path, dict[str, Any]]:
@@ -150,7 +82,7 @@ def _of_experiment(file: Path, workload: str | None, path: Path | None) -> tuple
     label = workload or next(iter(readers))
     table = readers[label]
     faults = Faults(label)
-    mapping = _mapping(table["columns"], faults.below("columns"))
+    mapping = checked_mapping(table["columns"], faults.below("columns"))
     if path is None and not (isinstance(table.get("path"), str) and table["path"]):
         faults.below("path").add("is missing; it can be given by --path")
     faults.raise_if_any(str(file))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sim.cli.console import width_of_output
+from sim.cli.machine_options import machine_options, wishes_of
 from sim.cli.target import check_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sim.snapshot.account import Account
 
@@ -26,48 +27,19 @@ For example:
 """
 
 
-def _size(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    from sim.plugins.values import size
-
-    if text is None:
-        return None
-    try:
-        return size(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
 @click.command(name="import", epilog=_EXAMPLES)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), metavar="NAME.toml", help="Write the experiment to this file.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print experiment and account as JSON.")
-@click.option("--boot-memory", callback=_size, metavar="SIZE", help="Memory of the machine at boot.")
-@click.option("--kernel", metavar="SERIES", help="Its kernel, such as 6.12.")
-@click.option("--architecture", type=click.Choice(["x86-64", "arm64", "s390x"]), help="What it is built as.")
-@click.option("--page-size", callback=_size, metavar="SIZE", help="Its base page: 4KiB, on arm64 16KiB or 64KiB too.")
-@click.option(
-    "--zone",
-    type=click.Choice(["Normal", "Movable"]),
-    help="Zone of memory that was added after boot, where no file tells it.",
-)
-@click.option(
-    "--policy",
-    metavar="NAME[:KEY=VALUE,...]",
-    help="Policy of the experiment, such as as-shipped:by=rhel-10 (memhp-sim policies lists them).",
-)
-def import_(  # noqa: PLR0913  one for each option
+@machine_options
+def import_(
     files: tuple[str, ...],
     *,
     out: Path | None,
     force: bool,
     as_json: bool,
-    boot_memory: int | None,
-    kernel: str | None,
-    architecture: str | None,
-    page_size: int | None,
-    zone: str | None,
-    policy: str | None,
+    **said: Any,  # noqa: ANN401  what machine_options have
 ) -> None:
     """Make an experiment file of a machine from FILEs that tell of it; each is recognised by its content.
 
@@ -79,16 +51,13 @@ def import_(  # noqa: PLR0913  one for each option
     Says line by line what was taken from where, what was assumed and what could not be known.
     """
     from sim.experiment.imported import experiment_tables, experiment_text
-    from sim.memory.zones import ZONE_BY_LABEL
     from sim.readers.reading import read_facts
     from sim.snapshot.assembly import put_together
-    from sim.snapshot.wishes import Wishes
 
     if out is not None:
         check_target(out, force=force)
-    number = None if zone is None else int(ZONE_BY_LABEL[zone])
-    imported = put_together(read_facts(files), Wishes(boot_memory, kernel, architecture, page_size, number, policy))
-    tables = experiment_tables(imported, policy)
+    imported = put_together(read_facts(files), wishes_of(said))
+    tables = experiment_tables(imported, said["policy"])
     text = experiment_text(tables, imported, files)
     if out is not None:
         from sim.results.atomic import write_atomically
@@ -100,7 +69,7 @@ def import_(  # noqa: PLR0913  one for each option
     width = width_of_output()
     if out is None:
         click.echo(text, nl=False)
-    for line in _lines(imported.account, width):
+    for line in lists(imported.account.parts(), width):
         click.echo(line, err=out is None)
     if out is not None:
         click.echo(f"\n{out} has the machine. What next:")
@@ -118,20 +87,10 @@ def _as_json(account: Account) -> dict[str, Any]:
     }
 
 
-def _lines(account: Account, width: int) -> Iterator[str]:
-    """Yield the account as lines for people."""
+def lists(parts: Iterable[tuple[str, Sequence[str]]], width: int) -> Iterator[str]:
+    """Yield the lines of each part that is not empty: its heading, and its entries under it."""
     from sim.experiment.imported import printable
 
-    parts = (
-        ("Taken", [f"{each.what} <- {each.source}" for each in account.taken]),
-        ("Contradictions, and what was believed", account.conflicts),
-        (
-            "Assumed, as no file says it",
-            [f"{each.what} (to say otherwise: {each.otherwise})" for each in account.assumed],
-        ),
-        ("Not known", account.unknown),
-        ("Not taken", [f"{each.where}: {each.what}" for each in account.left]),
-    )
     for number, (heading, entries) in enumerate(part for part in parts if part[1]):
         if number:
             yield ""

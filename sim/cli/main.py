@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "validate": ("sim.cli.experiment:validate", "Check an experiment file and say what it would run."),
     "experiments": ("sim.cli.experiments:experiments", "List the experiments that come with the program."),
     "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
+    "new": ("sim.cli.new:new", "Write an experiment to start from: your machine, your demand."),
     "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
     "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
     "report": ("sim.cli.report:report", "Write what results say into one HTML file."),

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sim.plugins.lookup import POLICY, WORKLOAD, listing
+from sim.toml_text import in_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,13 +40,7 @@ def page() -> str:
 
 def as_toml(value: object) -> str:
     """Return a default as one would write it in an experiment file; nothing for None."""
-    if value is None:
-        return ""
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(as_toml, value))}]"
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {as_toml(each)}' for key, each in value.items())} }}"
-    return json.dumps(value) if isinstance(value, (bool, str)) else str(value)
+    return "" if value is None else in_toml(value)
 
 
 def _section(title: str, kind: Kind) -> Iterator[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+ASSUMED: Final = "Assumed, as no file says it"
+"""The heading of what could be said otherwise."""
 
 
 def source(file: str, place: str) -> str:
@@ -51,6 +54,19 @@ class Account:
     assumed: list[Assumed] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
+
+    def parts(self) -> list[tuple[str, list[str]]]:
+        """Return everything in lines, by heading; parts without lines are there, too."""
+        return [
+            ("Taken", [f"{each.what} <- {each.source}" for each in self.taken]),
+            ("Contradictions, and what was believed", list(self.conflicts)),
+            (
+                ASSUMED,
+                [f"{each.what} (to say otherwise: {each.otherwise})" for each in self.assumed],
+            ),
+            ("Not known", list(self.unknown)),
+            ("Not taken", [f"{each.where}: {each.what}" for each in self.left]),
+        ]
 
     def tell_once(self) -> None:
         """Drop what stands here twice, as it was met on more than one way."""

@@ -43,7 +43,8 @@ class Imported:
     ``machine`` is it, its state included; ``line`` the kernel's command line; ``fields`` those of the machine that
     differ from the defaults, beside nodes and state, and that the command line does not say. ``policy`` holds
     parameters of the policy ``kernel``, empty where the command line says all of it; ``figures`` the keys of
-    ``[guest] as`` (None: not known); ``account`` says where all of this comes from.
+    ``[guest] as`` (None: not known); ``account`` says where all of this comes from. ``shipped_by`` is who ships such a
+    kernel, as the policy ``as-shipped`` names them, where no file says how it puts memory online.
     """
 
     machine: MachineSpec
@@ -52,6 +53,7 @@ class Imported:
     policy: dict[str, Any]
     figures: dict[str, int] | None
     account: Account
+    shipped_by: str | None = None
 
 
 def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
@@ -86,6 +88,7 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
         what = "what the guest's kernel and an idle system use is what Debian's do"
         evidence.account.assumed.append(Assumed(what, "free, /proc/meminfo, or preset in [guest]"))
     policy = dict(kernel.policy)
+    by: str | None = None
     if policy:
         policy = {**kernel.read.policy, **policy}
     elif not kernel.read.policy and wishes.policy is None:
@@ -102,7 +105,7 @@ def put_together(facts: Sequence[Facts], wishes: Wishes) -> Imported:
                 " name a policy that does, with --policy online-movable or auto-movable"
             )
     evidence.account.tell_once()
-    return Imported(machine, kernel.line, _fields(draft, machine), policy, guest, evidence.account)
+    return Imported(machine, kernel.line, _fields(draft, machine), policy, guest, evidence.account, by)
 
 
 def _with_seen(machine: MachineSpec, facts: Sequence[Facts]) -> MachineSpec:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _LONGEST_NUMBER: Final = 60
-_NO_NUMBERS: Final = frozenset({"nan", "na", "n/a", "null", "none", "-", "inf", "+inf", "-inf", "infinity", "?"})
+NO_NUMBERS: Final = frozenset({"nan", "na", "n/a", "null", "none", "-", "inf", "+inf", "-inf", "infinity", "?"})
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_LINE: Final = 1 << 20
@@ -28,7 +28,7 @@ def number(text: str) -> float:
     """Return the number that ``text`` is. Raises ValueError that says what would be right."""
     if len(text) <= _LONGEST_NUMBER and _NUMBER.fullmatch(text):
         return float(text)
-    if text.lower() in _NO_NUMBERS:
+    if text.lower() in NO_NUMBERS:
         raise ValueError(
             f"must be a number, but is {shown(text)}; if it stands for a missing value: missing = [{shown(text)}]"
         )

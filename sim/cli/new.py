@@ -1,0 +1,99 @@
+"""``memhp-sim new``: an experiment file to start from, explained line by line."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sim.cli.console import width_of_output
+from sim.cli.import_ import lists
+from sim.cli.machine_options import machine_options, wishes_of
+from sim.cli.target import check_target
+from sim.cli.trace_columns import column_options, mapping_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_EXAMPLES: Final = """\b
+For example:
+  memhp-sim new first.toml
+  memhp-sim new guest.toml --from-machine domain.xml --demand demand.csv
+  memhp-sim new guest.toml --from-machine domain.xml --demand vms.csv --series vm --user used_mib:1MiB
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("file", metavar="FILE.toml", type=click.Path(path_type=Path))
+@click.option(
+    "--from-machine",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="A file of the machine, as memhp-sim import reads them: libvirt's XML, lsmem, /proc/meminfo, ... Repeatable.",
+)
+@click.option(
+    "--demand",
+    type=click.Path(path_type=Path),
+    metavar="TRACE",
+    help="How much memory was used over time: CSV, Parquet or JSON of Prometheus.",
+)
+@click.option("--device", "kind", type=click.Choice(["virtio-mem", "dimm", "cxl"]), help="What memory is plugged as.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@machine_options
+@partial(column_options, without=("kernel",))  # --kernel is the machine's
+def new(
+    file: Path,
+    *,
+    files: tuple[str, ...],
+    demand: Path | None,
+    kind: str | None,
+    force: bool,
+    **said: Any,  # noqa: ANN401  what machine_options and column_options have
+) -> None:
+    """Write an experiment to start from into FILE.toml: it runs as it is, and says what each line means.
+
+    With files of a machine it has that machine, with a demand trace that demand, and a controller that suits the
+    machine's devices. Columns of the trace are recognised by their names where those are clear, and asked for where
+    not: --time, --series, --user and the like say which is which.
+    """
+    check_target(file, force=force)
+    from sim.results.atomic import write_atomically
+    from sim.starting.put_together import Wanted, put_together
+
+    wanted = Wanted(
+        files=files,
+        wishes=wishes_of(said),
+        kind=kind,
+        demand=demand,
+        columns=mapping_of({name: value for name, value in said.items() if name != "kernel"}),
+        whole_mapping=said["columns"] is not None,
+        command=_typed(),
+    )
+    written = put_together(wanted, file)
+    write_atomically(file, written.text.encode())
+    width = max(width_of_output(), 20)
+    for line in lists(written.account, width):
+        click.echo(line)
+    click.echo()
+    click.echo(textwrap.fill(f"{file} is an experiment that runs as it is. What next:", width, break_on_hyphens=False))
+    for line in _next(file):
+        click.echo(f"  {line}")
+
+
+def _typed() -> str:
+    import sys
+
+    return shlex.join(["memhp-sim", *sys.argv[1:]])
+
+
+def _next(file: Path) -> Iterator[str]:
+    name = shlex.quote(str(file))
+    yield f"memhp-sim validate {name}"
+    yield f"memhp-sim run {name}"
+    yield f"memhp-sim recommend {name}"
+    yield f"memhp-sim report results/{shlex.quote(file.stem)}"
