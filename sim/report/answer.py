@@ -12,14 +12,17 @@ from sim.report.section import Section
 if TYPE_CHECKING:
     from sim.report.subject import Subject
 
-_TOLD: Final = 3
-"""Scenarios up to which the verdict of each stands here; of more, in the index."""
+_TOLD: Final = 8
+"""Scenarios up to which the finding of each stands here; of more, all are in the index."""
 
 
 def answer(subject: Subject) -> Section:
     """Return the section; where nothing completed it says that."""
     scenarios = subject.scenarios
-    told = [(each, extremes(subject.findings[each.machine, each.workload])) for each in scenarios[:_TOLD]]
+    told = [
+        (f"s{place}", each, extremes(subject.findings[each.machine, each.workload]))
+        for place, each in enumerate(scenarios[:_TOLD], 1)
+    ]
     html = rendered(
         "answer",
         sentences=overall(scenarios),

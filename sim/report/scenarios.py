@@ -100,8 +100,8 @@ def _index(subject: Subject, detailed: int) -> Table:
         row = scenario.by_score.get(score.name, {}).get(policy or "")
         value = Cell("-", math.nan)
         if row is not None and not math.isnan(row["mean"]):
-            below, look = difference_text(row, score.unit.shown_per)
-            value = Cell(number(score.unit.show(row["mean"])), float(row["mean"]), "\n".join(below), look)
+            gap, look = difference_text(row, score.unit.shown_per)
+            value = Cell(number(score.unit.show(row["mean"])), float(row["mean"]), gap=gap, look=look)
         failing = [name for name, how in scenario.failures.items() if how.failed]
         rows.append(
             [

@@ -78,41 +78,35 @@ def _failed(how: Failures) -> Cell:
     if how.runs < 2:  # noqa: PLR2004
         return Cell(how.count(), float(how.failed))
     low, high = how.interval
-    return Cell(
-        how.count(), how.failed / how.runs, f"{100 * low:.0f} to {100 * high:.0f} %", "bad" if how.failed else ""
-    )
+    return Cell(how.count(), how.failed / how.runs, gap=_share(low, high), look="bad" if how.failed else "")
 
 
 def _cell(row: Row | None, per: float) -> Cell:
     """Return the mean; below it the interval, and the difference to the baseline where there is one."""
     if row is None or math.isnan(row["mean"]):
         return Cell("-", math.nan)
-    below = []
-    if row["low"] < row["high"] and row["replications"] > 1:
-        low, high = row["low"] / per, row["high"] / per
-        below.append(_span(number(low), number(high)) if SCORES[row["score"]].highest != 1 else _share(low, high))
-    difference, look = difference_text(row, per)
-    return Cell(shown_mean(row, per), row["mean"] / per, "\n".join([*below, *difference]), look)
+    low, high = row["low"] / per, row["high"] / per
+    below = ""
+    if low < high and row["replications"] > 1:
+        below = f"{number(low)} to {number(high)}" if SCORES[row["score"]].highest != 1 else _share(low, high)
+    gap, look = difference_text(row, per)
+    return Cell(shown_mean(row, per), row["mean"] / per, below, gap, look)
 
 
 def _share(low: float, high: float) -> str:
     return f"{100 * low:.0f} to {100 * high:.0f} %"
 
 
-def _span(low: str, high: str) -> str:
-    return f"{low} to {high}"
-
-
-def difference_text(row: Row, per: float) -> tuple[list[str], Look]:
-    """Return how a policy differs from the baseline, with its mark: no line where it is that, or has no pair."""
+def difference_text(row: Row, per: float) -> tuple[str, Look]:
+    """Return how a policy differs from the baseline, with its mark: nothing where it is that, or has no pair."""
     if row["policy"] == row["baseline"] or math.isnan(row["difference"]):
-        return [], ""
+        return "", ""
     if not row["apart"]:
-        return ["="], "same"
+        return "=", "same"
     text = signed(row["difference"] / per)
     if row["difference_low"] < row["difference_high"]:
-        text += f" ({_span(signed(row['difference_low'] / per), signed(row['difference_high'] / per))})"
+        text += f" ({signed(row['difference_low'] / per)} to {signed(row['difference_high'] / per)})"
     if row["better"] == "neither" or not row["different"]:
-        return [text], "same"
+        return text, "same"
     better = (row["difference"] > 0) == (row["better"] == "higher")
-    return [f"{'▲' if better else '▼'} {text}"], "good" if better else "bad"
+    return f"{'▲' if better else '▼'} {text}", "good" if better else "bad"

@@ -18,7 +18,7 @@ Look = Literal["", "good", "bad", "same"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands in a cell, and ``below`` it in small letters, as ``look`` has it.
+    """What stands in a cell, and in small letters ``below`` it and a ``gap`` that looks as ``look`` says.
 
     Columns sort by ``value``, by the text where it is None; NaN comes last. ``link`` is an anchor of the page.
     """
@@ -26,6 +26,7 @@ class Cell:
     text: str
     value: float | None = None
     below: str = ""
+    gap: str = ""
     look: Look = ""
     link: str = ""
 
@@ -67,7 +68,7 @@ class Table:
 
 
 def _packed(cell: Cell) -> str | list[str | None]:
-    packed: list[str | None] = [cell.text, cell.sort, cell.below, cell.look, cell.link]
+    packed: list[str | None] = [cell.text, cell.sort, cell.below, cell.gap, cell.look, cell.link]
     while len(packed) > 1 and not packed[-1]:
         packed.pop()
     return cell.text if len(packed) == 1 else packed

@@ -101,17 +101,18 @@
     for (const cells of data.rows) {
       const row = body.insertRow();
       cells.forEach(function (packed, column) {
-        const [text, value, below, look, link] = typeof packed === "string" ? [packed] : packed;
+        const [text, value, below, gap, look, link] = typeof packed === "string" ? [packed] : packed;
         const cell = document.createElement(column ? "td" : "th");
         if (!column) { cell.scope = "row"; } else if (data.words.includes(column)) { cell.className = "text"; }
         if (value !== undefined && value !== null) { cell.dataset.v = value; }
         const inside = link ? document.createElement("a") : cell;
         if (link) { inside.href = "#" + link; cell.append(inside); }
         inside.append(text);
-        if (below) {
+        for (const [words, kind] of [[below, ""], [gap, look]]) {
+          if (!words) { continue; }
           const small = document.createElement("small");
-          small.textContent = below;
-          if (look) { small.className = look; }
+          small.textContent = words;
+          if (kind) { small.className = kind; }
           cell.append(small);
         }
         row.append(cell);
