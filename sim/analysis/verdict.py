@@ -87,7 +87,7 @@ def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[st
     return [*([less] if left_out else []), f"{text}."]
 
 
-_ENOUGH: Final = 1.0
+ENOUGH: Final = 1.0
 """Percentage points by which less may arrive than with others, for what comes back to be comparable."""
 
 
@@ -105,7 +105,7 @@ def less_arrived(rows: Sequence[Row], policies: Sequence[str]) -> list[str]:
     """Return the policies with which less arrived than with others: giving back what never came is easy."""
     arrived = _means(rows, Question.ARRIVALS, PERCENT, policies)
     most = max(arrived.values(), default=0.0)
-    return [policy for policy, share in arrived.items() if share < most - _ENOUGH]
+    return [policy for policy, share in arrived.items() if share < most - ENOUGH]
 
 
 def _unserved(rows: Sequence[Row], best: str, policies: Sequence[str]) -> str:

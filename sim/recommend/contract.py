@@ -111,15 +111,18 @@ class Judged:
 class Selection:
     """What was chosen of ``judged`` (one for each candidate, in order): ``pick`` is its number, None where none holds.
 
-    ``confidence`` is how likely at least the pick keeps the limits and is, but for the indifference, the best of those
-    that do; ``keeps`` and ``best`` how likely either is by itself. Without a pick it is how likely at least none keeps
-    them. ``exhausted`` tells that replications ran out before that was settled; ``reasons`` says so in words.
+    ``confidence`` is how likely at least the pick keeps the limits, and none of the others that do is better by more
+    than ``lacks`` (of the objective, in its stored unit), but for those ``open``: so near to a limit that replications
+    did not tell whether they keep it. ``keeps`` is how likely it is by itself that the pick keeps the limits. Without a
+    pick ``confidence`` is how likely at least none keeps them. ``exhausted`` tells that replications ran out before all
+    was settled as it should be. ``left_out`` are no choice, as less arrives with them of what is asked for.
     """
 
     judged: Sequence[Judged]
     pick: int | None
     confidence: float
     keeps: float = math.nan
-    best: float = math.nan
+    lacks: float = math.nan
+    open: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
     exhausted: bool = False
-    reasons: tuple[str, ...] = ()

@@ -86,11 +86,31 @@ class RowWriter:
                 removed += 1
         for folder in partitions(self._store):
             removed += self._settle_partition(folder, belongs)
+        self._drop_empty_folders()
+        return removed
+
+    def _drop_empty_folders(self) -> None:
         for table in (*CELL_TABLES, *ROW_TABLES):
             for path in sorted((self._store / table).rglob("*/"), reverse=True):
                 if not any(path.iterdir()):
                     path.rmdir()
-        return removed
+
+    def only(self, keys: Collection[str]) -> None:
+        """Remove everything of cells that are not in ``keys``; rows stay, whether or not their cells have files.
+
+        Rows that a killed run has not written are found in its cells' files, as :meth:`settle` does.
+        """
+        for folder in partitions(self._store):
+            paths = _files(self._store / "runs" / folder)
+            listed = {key for path in paths if is_whole(path) for key in read_rows(path, "runs")["cell"].to_pylist()}
+            self._add_missing(folder, {path.stem for path in whole_files(self._store / "events" / folder)} - listed)
+            for table in reversed(CELL_TABLES):
+                for path in _files(self._store / table / folder):
+                    if path.stem not in keys:
+                        path.unlink(missing_ok=True)
+            for table in ROW_TABLES:
+                self._settle_rows(table, folder, keys.__contains__, None)
+        self._drop_empty_folders()
 
     def _settle_partition(self, folder: str, belongs: Callable[[str], bool] | None) -> int:
         removed = 0
@@ -105,11 +125,15 @@ class RowWriter:
             completed = {key for key in completed if belongs(key)}
         listed = self._settle_rows("runs", folder, belongs, completed)
         self._settle_rows("timings", folder, belongs, None)
-        missing = sorted(completed - listed)
-        rows = [row for key in missing for row in _row_in(self._store / "events" / folder / f"{key}{SUFFIX}")]
+        self._add_missing(folder, completed - listed)
+        return removed
+
+    def _add_missing(self, folder: str, keys: Collection[str]) -> None:
+        """Put the rows of completed cells into the table, from their files."""
+        events = self._store / "events" / folder
+        rows = [row for key in sorted(keys) for row in _row_in(events / f"{key}{SUFFIX}")]
         if rows:
             _merge(self._store, "runs", {folder: rows})
-        return removed
 
     def _settle_rows(
         self, table: str, folder: str, belongs: Callable[[str], bool] | None, completed: Collection[str] | None

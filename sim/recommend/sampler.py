@@ -1,0 +1,254 @@
+"""Runs candidates in the store of a recommendation: what it has already is not run again, whoever ended it before.
+
+Of each candidate the first :data:`KEPT` replications leave all of their files, as the runs of any experiment do; of the
+others their rows of the table ``runs`` remain, which hold every score.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from sim.experiment.executors import run_all
+from sim.experiment.plan import Cell
+from sim.results.atomic import leftovers
+from sim.results.cells import drop_cell
+from sim.results.failure import Status
+from sim.results.frames import timing_row
+from sim.results.rows import RowWriter
+from sim.results.store import ResultStore
+
+if TYPE_CHECKING:
+    import concurrent.futures
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from sim.experiment.executors import Workers
+    from sim.experiment.plan import Combination
+    from sim.experiment.run_cell import Outcome
+    from sim.results.identity import CellId
+
+    Floats = npt.NDArray[np.float64]
+
+KEPT: Final = 20
+"""Replications of a candidate that leave their events, series and samples."""
+
+
+class _Kept:
+    """Workers whose processes stay, as they are needed again and again for a few cells."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._stack = contextlib.ExitStack()
+        self._executor: concurrent.futures.Executor | None = None
+
+    @property
+    def count(self) -> int:
+        return self._workers.count
+
+    @contextlib.contextmanager
+    def executor(self) -> Iterator[concurrent.futures.Executor]:
+        if self._executor is None:
+            self._executor = self._stack.enter_context(self._workers.executor())
+        try:
+            yield self._executor
+        finally:
+            if getattr(self._executor, "_broken", False):  # a worker died: there are no others in this pool
+                self._executor = None
+
+    def close(self, *error: Any) -> None:  # noqa: ANN401  as the context of an executor takes them
+        self._stack.__exit__(*(error or (None, None, None)))
+
+
+class CellRunner:
+    """Runs cells with their results in ``folder`` and remembers their rows, those of earlier runs too.
+
+    A context: leaving it ends the workers. ``on_outcome`` is told of every cell that was run.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        workers: Workers,
+        *,
+        timeout: float | None = None,
+        on_outcome: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.used: set[str] = set()
+        self.failed: dict[str, Outcome] = {}
+        self.reused = 0
+        self.cpu_s = 0.0
+        self._workers = _Kept(workers)
+        self._timeout = timeout
+        self._tell = on_outcome
+        self._writer = RowWriter(folder)
+        self._rows = _stored(folder)
+        self._computed: set[str] = set()
+        self._late: dict[str, CellId] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.flush()
+        self._workers.close(*error)
+
+    @property
+    def count(self) -> int:
+        """Workers that it runs on."""
+        return self._workers.count
+
+    @property
+    def computed(self) -> int:
+        """Cells that were run."""
+        return len(self._computed)
+
+    def rows(self, tasks: Sequence[tuple[Cell, CellId]]) -> list[Mapping[str, Any] | None]:
+        """Return the row of the table ``runs`` of each cell; None of those that fail."""
+        new = [task for task in tasks if task[1].key not in self._rows and task[1].key not in self.failed]
+        fresh = {identity.key for _, identity in tasks} - self.used
+        self.reused += len(fresh & self._rows.keys() - self._computed)
+        self.used |= fresh
+        for outcome in run_all(iter(new), str(self.folder), self._workers, self._timeout):
+            self._take(outcome)
+        self._writer.flush()
+        late = [identity for _, identity in tasks if identity.replication >= KEPT]
+        self._late.update({identity.key: identity for identity in late})
+        for identity in late:
+            if identity.key in self._computed:
+                drop_cell(self.folder, identity)
+        return [self._rows.get(identity.key) for _, identity in tasks]
+
+    def _take(self, outcome: Outcome) -> None:
+        self._computed.add(outcome.id.key)
+        self.cpu_s += outcome.times.get("cpu_s", 0.0)
+        timing = timing_row(outcome.id, {**outcome.times, "finished_unix_s": time.time()})
+        self._writer.add(outcome.id.labels, outcome.id.replication, outcome.row, timing)
+        if outcome.completed:
+            self._rows[outcome.id.key] = json.loads(outcome.row)
+        else:
+            self.failed[outcome.id.key] = outcome
+        if self._tell is not None:
+            self._tell(outcome)
+
+    def settle(self) -> None:
+        """Remove what was not used: cells of another version, or of other candidates."""
+        self._writer.flush()
+        self._writer.only(self.used)
+        for identity in self._late.values():  # a run that was killed may have left their files
+            drop_cell(self.folder, identity)
+
+
+def _stored(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the rows of completed cells by their keys, those too that a killed run has not put into the table."""
+    for path in list(leftovers(folder)) if folder.is_dir() else ():
+        path.unlink(missing_ok=True)
+    runs = ResultStore(folder).runs()
+    done = runs[runs["status"] == Status.COMPLETED]
+    return {str(row["cell"]): row for row in done.to_dict("records")}
+
+
+class CellSampler:
+    """Samples candidates of one scenario: ``columns`` are the scores that its rows hold.
+
+    Implements :class:`sim.recommend.contract.Sampler`.
+    """
+
+    def __init__(self, runner: CellRunner, columns: Sequence[str], seed: int, folder: Path) -> None:
+        self._runner, self._columns, self._seed, self._folder = runner, tuple(columns), seed, str(folder)
+        self._combinations: list[tuple[Combination, str]] = []
+        self._drawn: dict[int, int | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._combinations)
+
+    def add(self, combinations: Sequence[Combination]) -> None:
+        """Take in more candidates, as what is run for them."""
+        self._combinations += [(each, each.digest()) for each in combinations]
+
+    @property
+    def population(self) -> int | None:
+        """How many different replications there are, as far as is known; None where there is no end of them."""
+        recordings = next((each.most_replications for each, _ in self._combinations), None)
+        if recordings is not None:
+            return recordings
+        drawn = [streams for streams in self._drawn.values() if streams is not None]
+        return 1 if drawn and not any(drawn) else None
+
+    def sample(self, wanted: Mapping[int, range]) -> Mapping[int, Floats]:
+        """Return a row per replication of each candidate's range; NaN where it failed to run."""
+        # One replication after the other, so that a run that is ended leaves pairs.
+        order = sorted((number, candidate) for candidate, numbers in wanted.items() for number in numbers)
+        rows = self._runner.rows([self._task(candidate, number) for number, candidate in order])
+        found: dict[int, Floats] = {
+            candidate: np.full((len(numbers), len(self._columns)), np.nan) for candidate, numbers in wanted.items()
+        }
+        for (number, candidate), row in zip(order, rows, strict=True):
+            if row is None:
+                continue
+            if number == 0:
+                self._drawn[candidate] = _whole(row.get("streams_drawn"))
+            values = [row.get(name) for name in self._columns]
+            found[candidate][number - wanted[candidate].start] = [np.nan if each is None else each for each in values]
+        return found
+
+    def _task(self, candidate: int, number: int) -> tuple[Cell, CellId]:
+        combination, digest = self._combinations[candidate]
+        cell = Cell(combination, self._seed, number, self._folder)
+        return cell, cell.identified(digest)
+
+
+def _whole(value: Any) -> int | None:  # noqa: ANN401  a number, None, or NaN from a table
+    return None if value is None or value != value else int(value)  # noqa: PLR0124  NaN
+
+
+class TogetherSampler:
+    """Samples candidates in several scenarios at once: a row holds all of their columns, one after the other.
+
+    The last column is the mean of the columns ``averaged``, NaN where one of them is. Implements
+    :class:`sim.recommend.contract.Sampler`. ``numbers`` are those of each candidate in the scenarios' samplers.
+    """
+
+    def __init__(
+        self, samplers: Sequence[CellSampler], numbers: Sequence[Sequence[int]], averaged: Sequence[int]
+    ) -> None:
+        self._samplers, self._numbers, self._averaged = samplers, numbers, list(averaged)
+
+    @property
+    def population(self) -> int | None:
+        """The most of any scenario: one in which nothing is random repeats its only replication."""
+        counts = [each.population for each in self._samplers]
+        return None if None in counts else max(count for count in counts if count is not None)
+
+    def sample(self, wanted: Mapping[int, range]) -> Mapping[int, Floats]:
+        """Return rows of all scenarios side by side, and the mean."""
+        parts: dict[int, list[Floats]] = {candidate: [] for candidate in wanted}
+        for place, sampler in enumerate(self._samplers):
+            most = sampler.population
+            asked = {
+                self._numbers[candidate][place]: range(
+                    min(each.start, most or each.start), min(each.stop, most or each.stop)
+                )
+                for candidate, each in wanted.items()
+            }
+            found = sampler.sample({number: each for number, each in asked.items() if len(each)})
+            for candidate, each in wanted.items():
+                number = self._numbers[candidate][place]
+                rows = found.get(number)
+                if rows is None or len(rows) < len(each):
+                    last = sampler.sample({number: range(most - 1, most)})[number] if most else np.empty((0, 0))
+                    missing = np.repeat(last, len(each) - (0 if rows is None else len(rows)), axis=0)
+                    rows = missing if rows is None else np.concatenate([rows, missing])
+                parts[candidate].append(rows)
+        return {candidate: self._side_by_side(rows) for candidate, rows in parts.items()}
+
+    def _side_by_side(self, rows: Sequence[Floats]) -> Floats:
+        joined = np.concatenate(rows, axis=1)
+        return np.column_stack([joined, joined[:, self._averaged].mean(axis=1)])

@@ -1,0 +1,350 @@
+"""Ranking and selection under common random numbers, with limits: where replications go, and when the pick is certain.
+
+*First* every candidate gets a few replications, and those that are still worth it more, up to some forty. That gives an
+order: who looks best comes first. *Then* candidates are put to the test of the limits in this order, by replications
+that the order does not know, each with a share of the error that its place in the order fixes; so no candidate passes
+just because it is the luckiest of many. Meanwhile every other candidate is compared with the best that has passed, in
+pairs, until it is shown to break a limit or to be no better by more than the indifference. Replications go to those of
+whom that is still open, as many as they seem to need. All tests hold however often one looks (see
+:mod:`sim.recommend.evidence`).
+
+What is promised: with the confidence asked for, the pick keeps all limits, and no other candidate that does is better
+by more than is told, which is the indifference unless replications run out. Of the error, :data:`OF_LIMITS` is for the
+former. For the latter each candidate gets the same part of the rest, as only the best that keeps the limits can be
+missed: by a test that it breaks one, or in a pair with any of the others. Whoever fails about as often as a limit
+allows can neither be shown to keep it nor to break it; the promise leaves it out, and names it.
+
+Sources: S. Andradottir and S.-H. Kim, "Fully sequential procedures for comparing constrained systems via simulation",
+Naval Research Logistics 57 (2010); S.-H. Kim and B. L. Nelson, "On the asymptotic validity of fully sequential
+selection procedures", Operations Research 54 (2006) (KN++); C.-H. Chen et al., "Simulation budget allocation",
+Discrete Event Dynamic Systems 10 (2000) (OCBA); B. L. Wiens, "A fixed sequence Bonferroni procedure", Pharmaceutical Statistics 2 (2003).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from sim.analysis.intervals import CONFIDENCE
+from sim.analysis.verdict import ENOUGH
+from sim.recommend.contract import Judged, Selection
+from sim.recommend.evidence import FARTHEST, SURE, to_keep
+from sim.recommend.race import Race
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.recommend.contract import Limit, Sampler
+    from sim.recommend.race import Rules
+
+OF_LIMITS: Final = 0.6
+"""The part of the error that is for taking a limit to be kept that is not."""
+
+MOST: Final = 400
+"""Replications that a candidate gets at most, unless a limit asks for so large a share that it takes more."""
+
+MOST_BY_ITSELF: Final = 1500
+"""Replications beyond which none is given without being asked for, whatever a limit asks."""
+
+_FIRST: Final = (5, 10, 20, 40)
+"""How many replications candidates get before the order is fixed, as long as they are worth it."""
+
+_FEWEST: Final = 10
+"""Replications that are added at a time."""
+
+_NEAR: Final = 3.0
+"""Times the indifference by which another may be better, for a pair that replications will not tell closer."""
+
+_UNSURE: Final = 60
+"""Replications up to which what a candidate seems to need is no reason to give up."""
+
+ARRIVED: Final = "arrived_share"
+"""The score of which no choice may have much less than others; where it is among the columns."""
+
+REFERENCES: Final = 40
+"""Replications of what is no choice and only shows what could be gained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How sure the pick shall be, with how many replications of each candidate, and of all, at most."""
+
+    confidence: float = CONFIDENCE
+    most: int | None = None
+    budget: int | None = None
+
+    def most_of(self, limits: Sequence[Limit]) -> int:
+        """Return the replications of a candidate: :data:`MOST`, or some more than the strictest limit takes."""
+        if self.most is not None:
+            return self.most
+        error = OF_LIMITS * (1 - self.confidence) / 2
+        needs = (to_keep(0, 0, min(limit.share, SURE), error, 0.0) for limit in limits)
+        return int(min(max([MOST, *(1.5 * need + _FIRST[-1] for need in needs)]), MOST_BY_ITSELF))
+
+
+Refinement = Callable[[Sequence[Judged]], Sequence[bool]]
+"""Given what the first replications show, adds candidates to the sampler, and says of each if it is a choice."""
+
+
+def select(
+    sampler: Sampler,
+    choices: Sequence[bool],
+    rules: Rules,
+    terms: Terms | None = None,
+    *,
+    refine: Refinement | None = None,
+    intervals: bool = True,
+) -> Selection:
+    """Return what is chosen of the candidates of ``sampler``: of those that are ``choices`` (one for each, in order).
+
+    ``rules`` name the columns of the sampler's rows. Those that are no choices are run too, to show what could be
+    gained. ``refine`` is asked again until it adds none, before the order is fixed. ``intervals`` are those of mean
+    objectives, which show, and choose nothing.
+    """
+    found = _Selection(sampler, choices, rules, terms or Terms(), alone=refine is None and sum(choices) == 1)
+    return found.run(refine, intervals=intervals)
+
+
+class _Selection:
+    def __init__(self, sampler: Sampler, choices: Sequence[bool], rules: Rules, terms: Terms, *, alone: bool) -> None:
+        self._choices = [number for number, choice in enumerate(choices) if choice]
+        self._terms = terms
+        most = terms.most_of(rules.limits)
+        budget = terms.budget if terms.budget is not None else most * len(choices)
+        self._rules = rules
+        self._race = Race(sampler, len(choices), rules, most, budget)
+        self._all = range(len(choices))
+        self._less: tuple[int, ...] = ()
+        self._of_limits = (1.0 if alone else OF_LIMITS) if rules.limits else 0.0
+        self._error = 1 - terms.confidence
+        self._keep_error = self._error * self._of_limits
+        self._best_error = self._error * (1 - self._of_limits)
+        self._start = 0 if alone else min(_FIRST[-1], max(1, most // 5))
+        self._order: list[int] = []
+
+    # What is known of one
+
+    def _part(self, candidate: int) -> float:
+        """Return the part of the error that a candidate may use: 1/2, 1/6, 1/12, ... by its place, scaled up to 1."""
+        place, places = self._order.index(candidate) + 1, len(self._order)
+        return (places + 1) / places / (place * (place + 1))
+
+    def _not_kept(self, candidate: int) -> float:
+        """Return how likely it is at most that a candidate that does not keep the limits looks so good."""
+        if self._race.complete(self._race.count(candidate)):
+            return self._race.chance_that_broken(candidate, 0)
+        return min(1.0, self._race.chance_that_broken(candidate, self._start) / self._part(candidate))
+
+    def _certain(self, candidate: int) -> bool:
+        return self._not_kept(candidate) <= self._keep_error
+
+    def _broken(self, candidate: int) -> bool:
+        return self._race.chance_that_kept(candidate) <= self._broken_error
+
+    @property
+    def _broken_error(self) -> float:
+        """By which a candidate may be taken to break a limit that does not: as one of many, unless it is alone."""
+        many = len(self._choices)
+        return self._error if many == 1 else self._best_error / many
+
+    def _needs(self, candidate: int) -> float:
+        return self._race.to_show_kept(candidate, self._start, self._keep_error * self._part(candidate))
+
+    def _hopeful(self, candidate: int) -> bool:
+        """Whether the replications that there may be seem enough to show that the candidate keeps the limits."""
+        count = self._race.count(candidate)
+        if count >= self._race.most or self._broken(candidate):
+            return False
+        return count < _UNSURE + self._start or count + self._needs(candidate) <= self._race.most
+
+    # Where replications go
+
+    def run(self, refine: Refinement | None, *, intervals: bool) -> Selection:
+        self._race.grow(dict.fromkeys(self._all, 1))
+        self._begin()
+        while refine is not None and (added := refine(self._at_first_sight())):
+            self._add(added)
+            self._begin()
+        self._leave_out()
+        self._order = ranked = sorted(self._choices, key=self._rank)
+        while wanted := self._wanted():
+            if not self._race.grow(wanted):
+                break
+        pick = self._best()
+        references = [number for number in self._all if number not in self._choices and number not in self._less]
+        shown = min(REFERENCES, self._race.count(pick if pick is not None else ranked[0]) if ranked else 1)
+        self._race.grow(dict.fromkeys(references, shown))
+        return self._outcome(pick, intervals=intervals)
+
+    def _add(self, choices: Sequence[bool]) -> None:
+        first = len(self._race)
+        self._race.add(len(choices), self._terms.budget)
+        self._choices += [first + place for place, choice in enumerate(choices) if choice]
+        self._all = range(len(self._race))
+
+    def _at_first_sight(self) -> list[Judged]:
+        """Return what the first replications seem to show: limits hold where they were kept often enough."""
+        found = [self._race.judged(number, 0, (0.0, 0.0), intervals=False) for number in self._all]
+        return [
+            replace(
+                each,
+                mean=self._rules.sign * self._race.mean(each.candidate),
+                limits=tuple(
+                    replace(of, verdict="holds" if of.held >= limit.share * of.replications - 1e-9 else "broken")
+                    for of, limit in zip(each.limits, self._rules.limits, strict=True)
+                ),
+            )
+            for each in found
+            if each.candidate in self._choices
+        ]
+
+    def _leave_out(self) -> None:
+        """Leave out the choices with which less arrives of what is asked for: giving back what never came is easy."""
+        arrived = {
+            number: self._race.mean_of(number, ARRIVED)
+            for number in self._choices
+            if self._rules.objective.score != ARRIVED and ARRIVED in self._rules.columns
+        }
+        fitting = [share for number, share in arrived.items() if self._race.fits(number)]
+        most = max(fitting, default=-math.inf)
+        self._less = tuple(number for number, share in arrived.items() if share < most - ENOUGH)
+        self._choices = [number for number in self._choices if number not in self._less]
+
+    def _begin(self) -> None:
+        """Give candidates their first replications, as long as they are worth more."""
+        for count in _FIRST:
+            leader = self._leader()
+            worth = [
+                number
+                for number in self._choices
+                if not self._race.looks_broken(number)
+                and (leader is None or number == leader or not self._settled(number, leader))
+            ]
+            self._race.grow(dict.fromkeys(worth, min(count, self._start)))
+
+    def _leader(self) -> int | None:
+        fitting = [number for number in self._choices if self._race.fits(number) and self._race.count(number)]
+        return max(fitting, key=self._race.mean, default=None)
+
+    def _rank(self, candidate: int) -> tuple[bool, bool, bool, float]:
+        """Return what sorts candidates: first those that got all first replications and seem to keep the limits."""
+        race = self._race
+        return (
+            race.looks_broken(candidate),
+            race.count(candidate) < self._start,
+            not race.fits(candidate),
+            -race.mean(candidate),
+        )
+
+    def _best(self) -> int | None:
+        certain = [number for number in self._order if self._certain(number)]
+        return max(certain, key=self._race.mean, default=None)
+
+    def _wanted(self) -> Mapping[int, int]:
+        """Return how many replications which candidates shall have next; none where all is settled that can be."""
+        best = self._best()
+        if best is None:
+            return self._wanted_to_find_one()
+        wanted: dict[int, int] = {}
+        for number in self._order:
+            if number == best or self._settled(number, best):
+                continue
+            if self._race.mean(number) > self._race.mean(best) and self._hopeful(number) and not self._certain(number):
+                wanted[number] = self._more(number, self._needs(number))
+            count = min(self._race.count(number), self._race.count(best))
+            need = self._race.to_tell(number, best, self._pair_error)
+            if count < self._race.most and (count + need <= self._race.most or not self._near(number, best)):
+                more = self._step(count, need)
+                for each in (number, best):
+                    if more > self._race.count(each):
+                        wanted[each] = max(wanted.get(each, 0), more)
+        return wanted
+
+    def _wanted_to_find_one(self) -> Mapping[int, int]:
+        """Return what to run next while none has passed: the next that may, else who may still be shown not to."""
+        target = next((number for number in self._order if self._hopeful(number)), None)
+        if target is not None:
+            return {target: self._more(target, self._needs(target))}
+        return {
+            number: self._more(number, self._race.to_show_broken(number, self._error))
+            for number in self._order
+            if not self._race.fits(number)
+            and self._race.chance_that_kept(number) > self._error
+            and self._race.count(number) < self._race.most
+        }
+
+    def _near(self, other: int, pick: int) -> bool:
+        """Whether enough is known of a pair that replications will not settle: it is not worth all of them."""
+        most = _NEAR * self._rules.objective.indifference
+        return self._race.count(other) >= _UNSURE and self._race.at_most_better(other, pick, self._pair_error) <= most
+
+    @property
+    def _pair_error(self) -> float:
+        return self._best_error / len(self._choices)
+
+    def _settled(self, other: int, pick: int) -> bool:
+        """Whether ``other`` is known not to be a better choice: it breaks a limit, or is no better."""
+        return self._broken(other) or self._race.chance_that_better(other, pick) <= self._pair_error
+
+    def _more(self, candidate: int, need: float) -> int:
+        return self._step(self._race.count(candidate), need)
+
+    def _step(self, count: int, need: float) -> int:
+        """Return how many there shall be: a little more than needed, but not more than twice as many at a time."""
+        return min(self._race.most, count + int(min(max(1.1 * need, _FEWEST), max(count, _FEWEST))))
+
+    # What comes out
+
+    def _outcome(self, pick: int | None, *, intervals: bool) -> Selection:
+        errors = (self._keep_error, self._best_error / max(len(self._choices), 1))
+        judged = [self._race.judged(number, self._start, errors, intervals=intervals) for number in self._all]
+        if not self._choices:
+            return Selection(judged, None, 1.0, left_out=self._less)
+        likely = pick
+        if likely is None:
+            fitting = [each for each in self._order if self._race.fits(each) and not self._broken(each)]
+            likely = min(fitting, key=self._not_kept, default=None)
+        if likely is None:
+            # That none keeps the limits is wrong only if the one that does is shown not to.
+            missed = max(self._race.chance_that_kept(each) for each in self._choices)
+            exhausted = missed > self._error
+            return Selection(judged, None, 1 - missed, exhausted=exhausted, left_out=self._less)
+        not_kept = self._not_kept(likely)
+        others = [each for each in self._choices if each != likely and not self._broken(each)]
+        unsettled = [each for each in others if self._race.chance_that_better(each, likely) > self._pair_error]
+        left_open = tuple(each for each in unsettled if self._near_a_limit(each))
+        lacks = [
+            max(0.0, self._race.at_most_better(each, likely, self._pair_error))
+            for each in unsettled
+            if each not in left_open
+        ]
+        short = max(lacks, default=self._rules.objective.indifference if self._best_error and others else 0.0)
+        wrong = not_kept / self._of_limits if self._of_limits else 0.0
+        confidence = 1 - max(wrong, self._error if wrong <= self._error else 0.0)
+        return Selection(
+            judged,
+            likely,
+            confidence=max(0.0, confidence),
+            keeps=1 - not_kept,
+            lacks=max(short, self._rules.objective.indifference) if lacks else short,
+            open=left_open,
+            left_out=self._less,
+            exhausted=pick is None or bool(unsettled),
+        )
+
+    def _near_a_limit(self, candidate: int) -> bool:
+        """Whether it is open if a candidate keeps the limits, and the replications that there may be will not tell."""
+        enough = self._race.count(candidate) >= min(self._race.most, _UNSURE)
+        return enough and not self._certain(candidate) and not self._hopeful(candidate)
+
+
+def needed_for(failed: int, count: int, share: float, confidence: float = CONFIDENCE) -> float:
+    """Return about how many replications more show that a limit is kept in ``share``, at the rate seen so far.
+
+    Infinity where the rate is no lower than what the limit allows. For telling; the procedure asks for some more, as
+    it looks more than once and has several candidates.
+    """
+    more = to_keep(failed, count, min(share, SURE), 1 - confidence, failed / count if count else 0.0)
+    return math.inf if more >= FARTHEST else more
