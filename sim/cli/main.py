@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
     "new": ("sim.cli.new:new", "Write an experiment to start from: your machine, your demand."),
     "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
+    "recommend": ("sim.cli.recommend:recommend", "Say which setting to take, how sure that is, what it gives up."),
     "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
     "report": ("sim.cli.report:report", "Write what results say into one HTML file."),
     "export": ("sim.cli.export:export", "Write a run's requests and events as CSV, JSONL or Parquet."),

@@ -75,3 +75,45 @@ class RunProgress:
         # Fewer than at the start where nothing turned out to be random.
         planned = self.report.planned if self.report else None
         self._bar.update(self._task, advance=1, failed=failed, total=planned)
+
+
+class SearchProgress:
+    """The progress of something of which nobody knows how much there is: what is looked at, and ``runs`` so far."""
+
+    def __init__(self, console: Console, *, shown: bool) -> None:
+        self._shown = shown
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            TextColumn("{task.completed} runs"),
+            TextColumn("[red]{task.fields[failed]}"),
+            _Rate(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("Starting", total=None, failed="")
+        self._failed = 0
+        self.runs = 0
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            self._bar.stop()
+
+    def scenario(self, name: str) -> None:
+        """Show what is looked at."""
+        from rich.markup import escape
+
+        self._bar.update(self._task, description=escape(name))
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Count a run."""
+        self.runs += 1
+        self._failed += not outcome.completed
+        self._bar.update(self._task, advance=1, failed=f"{self._failed} failed" if self._failed else "")

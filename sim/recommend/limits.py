@@ -175,7 +175,7 @@ def _bound(body: str, text: str) -> _Bound:
         scores = _named(name.lower())
         if not scores:
             raise ValueError(_unknown(name, text))
-        bound = _value(SCORES[scores[0]].unit, value, text)
+        bound = amount(SCORES[scores[0]].unit, value, text)
         if out:
             bound = math.nextafter(bound, math.inf if sense == "at least" else -math.inf)
         return _Bound(scores, sense, bound)
@@ -203,7 +203,7 @@ def _unknown(name: str, text: str) -> str:
     return f"{shown(text)} names no score: {shown(name)} is none{guess} {_say()}. Scores: {', '.join(SCORES)}"
 
 
-def _value(unit: Unit, value: str, text: str) -> float:
+def amount(unit: Unit, value: str, text: str) -> float:
     """Return ``value`` in the ``unit`` in which its score is stored."""
     lower = value.lower()
     if unit is BYTES:
@@ -215,7 +215,7 @@ def _value(unit: Unit, value: str, text: str) -> float:
         size, _, seconds = lower.rpartition(" ")
         if seconds != "s" or not size:
             raise ValueError(f"{shown(text)}: {shown(value)} is none of '10 GiB s' and the like")
-        return _value(BYTES, size, text)
+        return amount(BYTES, size, text)
     match = _NUMBER.fullmatch(lower)
     symbol = "" if match is None else match["unit"]
     right = {

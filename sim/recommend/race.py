@@ -19,6 +19,7 @@ from sim.analysis.intervals import (
 from sim.recommend import evidence
 from sim.recommend.contract import Judged, LimitFound
 from sim.recommend.evidence import FARTHEST, SURE
+from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -198,16 +199,18 @@ class Race:
 
     def mean(self, candidate: int) -> float:
         """Return the candidate's mean objective, the more the better; minus infinity where it has none."""
-        return self._rules.sign * self._mean(candidate, self._rules.objective.score, self._rules.sign)
-
-    def mean_of(self, candidate: int, column: str) -> float:
-        """Return the mean of a column; minus infinity where it has none."""
-        return self._mean(candidate, column, 1.0)
-
-    def _mean(self, candidate: int, column: str, sign: float) -> float:
-        values = self._rows[candidate][:, self._place[column]]
+        values = self.values(candidate)
         values = values[~np.isnan(values)]
-        return float(values.mean()) if len(values) else -sign * math.inf
+        return self._rules.sign * float(values.mean()) if len(values) else -math.inf
+
+    def mean_where_nothing_failed(self, candidate: int, column: str) -> float:
+        """Return the mean of a column over the replications in which nothing failed; minus infinity without any."""
+        rows = self._rows[candidate]
+        failing = [self._place[name] for name in FAILING if name in self._place]
+        with np.errstate(invalid="ignore"):
+            values = rows[~(rows[:, failing] > 0).any(axis=1), self._place[column]]
+        values = values[~np.isnan(values)]
+        return float(values.mean()) if len(values) else -math.inf
 
     def _pairs(self, one: int, other: int) -> tuple[Floats, float]:
         """Return by how much ``one`` was better than ``other`` in each replication, and how far less it may be."""

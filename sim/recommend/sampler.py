@@ -152,7 +152,9 @@ def _stored(folder: Path) -> dict[str, Mapping[str, Any]]:
         path.unlink(missing_ok=True)
     runs = ResultStore(folder).runs()
     done = runs[runs["status"] == Status.COMPLETED]
-    return {str(row["cell"]): row for row in done.to_dict("records")}
+    columns = [str(name) for name in done.columns]
+    rows = (dict(zip(columns, values, strict=True)) for values in done.itertuples(index=False, name=None))
+    return {str(row["cell"]): row for row in rows}
 
 
 class CellSampler:

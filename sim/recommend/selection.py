@@ -16,8 +16,9 @@ allows can neither be shown to keep it nor to break it; the promise leaves it ou
 
 Sources: S. Andradottir and S.-H. Kim, "Fully sequential procedures for comparing constrained systems via simulation",
 Naval Research Logistics 57 (2010); S.-H. Kim and B. L. Nelson, "On the asymptotic validity of fully sequential
-selection procedures", Operations Research 54 (2006) (KN++); C.-H. Chen et al., "Simulation budget allocation",
-Discrete Event Dynamic Systems 10 (2000) (OCBA); B. L. Wiens, "A fixed sequence Bonferroni procedure", Pharmaceutical Statistics 2 (2003).
+selection procedures", Operations Research 54 (2006) (KN++); C.-H. Chen et al., "Simulation budget allocation for
+further enhancing the efficiency of ordinal optimization", Discrete Event Dynamic Systems 10 (2000) (OCBA); B. L. Wiens,
+"A fixed sequence Bonferroni procedure for testing multiple endpoints", Pharmaceutical Statistics 2 (2003).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ _UNSURE: Final = 60
 ARRIVED: Final = "arrived_share"
 """The score of which no choice may have much less than others; where it is among the columns."""
 
-REFERENCES: Final = 40
+REFERENCES: Final = 20
 """Replications of what is no choice and only shows what could be gained."""
 
 
@@ -202,14 +203,11 @@ class _Selection:
 
     def _leave_out(self) -> None:
         """Leave out the choices with which less arrives of what is asked for: giving back what never came is easy."""
-        arrived = {
-            number: self._race.mean_of(number, ARRIVED)
-            for number in self._choices
-            if self._rules.objective.score != ARRIVED and ARRIVED in self._rules.columns
-        }
-        fitting = [share for number, share in arrived.items() if self._race.fits(number)]
-        most = max(fitting, default=-math.inf)
-        self._less = tuple(number for number, share in arrived.items() if share < most - ENOUGH)
+        if ARRIVED not in self._rules.columns or self._rules.objective.score == ARRIVED:
+            return
+        arrived = {number: self._race.mean_where_nothing_failed(number, ARRIVED) for number in self._choices}
+        most = max((share for number, share in arrived.items() if self._race.fits(number)), default=-math.inf)
+        self._less = tuple(number for number, share in arrived.items() if -math.inf < share < most - ENOUGH)
         self._choices = [number for number in self._choices if number not in self._less]
 
     def _begin(self) -> None:
@@ -312,27 +310,38 @@ class _Selection:
             exhausted = missed > self._error
             return Selection(judged, None, 1 - missed, exhausted=exhausted, left_out=self._less)
         not_kept = self._not_kept(likely)
-        others = [each for each in self._choices if each != likely and not self._broken(each)]
-        unsettled = [each for each in others if self._race.chance_that_better(each, likely) > self._pair_error]
+        others = [each for each in self._choices if each != likely]
+        unsettled = [each for each in others if not self._settled(each, likely)]
         left_open = tuple(each for each in unsettled if self._near_a_limit(each))
         lacks = [
             max(0.0, self._race.at_most_better(each, likely, self._pair_error))
             for each in unsettled
             if each not in left_open
         ]
-        short = max(lacks, default=self._rules.objective.indifference if self._best_error and others else 0.0)
-        wrong = not_kept / self._of_limits if self._of_limits else 0.0
-        confidence = 1 - max(wrong, self._error if wrong <= self._error else 0.0)
+        slack = (
+            0.0 if self._race.complete(self._race.count(likely)) or not others else self._rules.objective.indifference
+        )
+        missed = max((self._missed(each, likely) for each in others if each not in unsettled), default=0.0)
+        parts = (
+            (not_kept, self._of_limits),
+            (max(missed, self._best_error if lacks else 0.0), 1 - self._of_limits),
+        )
+        wrong = max((chance / part if part else float(chance > 0) for chance, part in parts), default=0.0)
         return Selection(
             judged,
             likely,
-            confidence=max(0.0, confidence),
+            confidence=max(0.0, 1 - wrong),
             keeps=1 - not_kept,
-            lacks=max(short, self._rules.objective.indifference) if lacks else short,
+            lacks=max([slack, *lacks]),
             open=left_open,
             left_out=self._less,
             exhausted=pick is None or bool(unsettled),
         )
+
+    def _missed(self, other: int, pick: int) -> float:
+        """Return how likely it is at most that ``other`` is the better choice and seems not to be."""
+        chances = (self._race.chance_that_kept(other), self._race.chance_that_better(other, pick))
+        return min(1.0, len(self._choices) * min(chances))
 
     def _near_a_limit(self, candidate: int) -> bool:
         """Whether it is open if a candidate keeps the limits, and the replications that there may be will not tell."""

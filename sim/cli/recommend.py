@@ -1,0 +1,138 @@
+"""``memhp-sim recommend``: which setting to take for one's own workload, how sure that is, and what it gives up."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sim.cli.console import print_notes, standard_console
+from sim.cli.settings import set_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sim.recommend.recommend import Recommended
+
+_EXAMPLES = """\b
+For example:
+  memhp-sim recommend guest.toml --limit "no death in 99 % of replications"
+  memhp-sim recommend guest.toml --limit "headroom never under 128 MiB" --limit "nothing fails in 95 %"
+  memhp-sim recommend guest.toml --minimise return_time --indifference 5
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("file", metavar="EXPERIMENT", type=click.Path())
+@click.option(
+    "--limit",
+    multiple=True,
+    metavar="TEXT",
+    help="What must hold, such as 'no death in 99 % of replications'. Repeatable.  [default: those of the file's"
+    " [recommend], else nothing fails in 95 % of replications]",
+)
+@click.option("--maximise", metavar="SCORE", help="The score of which the pick shall have most.  [default: came back]")
+@click.option("--minimise", metavar="SCORE", help="The score of which the pick shall have least.")
+@click.option("--indifference", metavar="AMOUNT", help="How much of it is no difference.  [default: 1 point, or 1 %]")
+@click.option("--confidence", type=float, metavar="SHARE", help="How sure the pick shall be.  [default: 0.95]")
+@click.option(
+    "--replications",
+    "most",
+    type=click.IntRange(1, 100_000),
+    metavar="MOST",
+    help="No more than MOST for one candidate.  [default: 400, more where a limit takes them]",
+)
+@click.option("--budget", type=click.IntRange(1, 10_000_000), metavar="RUNS", help="No more than RUNS in a scenario.")
+@set_option
+@click.option("--out", default="results", show_default=True, type=click.Path(), help="Folder for results.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes to run in.  [default: all cores]")
+@click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, as in recommendation.json.")
+def recommend(  # noqa: PLR0913  one argument for each option
+    file: str,
+    *,
+    limit: tuple[str, ...],
+    maximise: str | None,
+    minimise: str | None,
+    indifference: str | None,
+    confidence: float | None,
+    most: int | None,
+    budget: int | None,
+    settings: dict[str, Any],
+    out: str,
+    workers: int | None,
+    no_progress: bool,
+    as_json: bool,
+) -> None:
+    """Say which setting to take for the workload of EXPERIMENT, within limits.
+
+    Tries the experiment's policies, those that every Linux has, and values of their parameters; runs the candidates as
+    often as the choice needs, and says how sure it is, what it gives up, how far the wall is, and how to set it. One
+    that was ended goes on. All runs are in results/NAME-recommend.
+
+    Exit code 0 with a pick for every scenario, 1 where nothing satisfies the limits, 2 for bad input.
+    """
+    from pathlib import Path
+
+    from sim.experiment.load import load
+    from sim.recommend.asked import asked
+
+    experiment = load(file, settings=settings)
+    wanted = asked(
+        experiment,
+        limit=limit,
+        maximise=maximise,
+        minimise=minimise,
+        indifference=_amount(indifference),
+        confidence=confidence,
+        most=most,
+        budget=budget,
+    )
+    errors = standard_console(stderr=True)
+    print_notes(errors, experiment.notes)
+    done = _run(experiment, Path(out), wanted, workers, shown=not no_progress and errors.is_terminal)
+    if as_json:
+        from sim.recommend.document import as_json as plain
+
+        click.echo(json.dumps(plain(done.found), indent=2, ensure_ascii=False))
+    else:
+        from sim.cli.recommend_screen import print_recommendation
+
+        print_recommendation(standard_console(), done)
+    if not done.found.picked:
+        from sim.cli.main import FAILED
+
+        raise click.exceptions.Exit(FAILED)
+
+
+def _amount(text: str | None) -> float | str | None:
+    """Return a number where it is one, else the text, which may have a unit."""
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _run(experiment: Any, out: Path, wanted: Any, workers: int | None, *, shown: bool) -> Recommended:  # noqa: ANN401
+    from sim.cli.main import INTERRUPTED
+    from sim.cli.progress import SearchProgress
+    from sim.experiment.executors import local
+    from sim.recommend.recommend import recommend as run
+
+    progress = SearchProgress(standard_console(stderr=True), shown=shown)
+    try:
+        with progress:
+            return run(
+                experiment,
+                out,
+                wanted,
+                workers=local(workers, apart=experiment.cell_timeout is not None),
+                on_scenario=progress.scenario,
+                on_outcome=progress.outcome,
+            )
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted after {progress.runs} runs; the same command goes on from there.", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None

@@ -1,0 +1,296 @@
+"""A recommendation from beginning to end: for each scenario of an experiment, and one setting for all of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from sim.experiment.effective_config import effective_tables
+from sim.experiment.executors import local
+from sim.experiment.schema import LABEL_LENGTH
+from sim.recommend import document, told
+from sim.recommend.candidates import space
+from sim.recommend.document import Answer, LimitAsked, LimitKept, Recommendation, Tried
+from sim.recommend.limits import shown_bound
+from sim.recommend.sampler import CellRunner
+from sim.recommend.scenario import Scenario, select_together
+from sim.recommend.told import Seen
+from sim.scores.registry import SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from sim.experiment.executors import Workers
+    from sim.experiment.plan import Experiment
+    from sim.experiment.run_cell import Outcome
+    from sim.recommend.asked import Asked
+    from sim.recommend.contract import Candidate, Judged, Selection
+
+ENDING: Final = "-recommend"
+"""Stands behind the experiment's name in the name of a recommendation's results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """A recommendation and the ``folder`` of its results; ``failures`` are runs that failed, ``computed`` new runs."""
+
+    folder: Path
+    found: Recommendation
+    failures: Sequence[Outcome]
+    computed: int
+    reused: int
+
+
+def recommend(
+    experiment: Experiment,
+    results: Path,
+    asked: Asked,
+    *,
+    workers: Workers | None = None,
+    on_scenario: Callable[[str], None] | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+) -> Recommended:
+    """Return what is recommended for ``experiment``, with all runs in ``results/<name>-recommend``.
+
+    Runs that are there already are not run again, so that one that was ended goes on. ``on_scenario`` is told what is
+    being worked on, ``on_outcome`` of every run. Raises InputError where there is nothing to choose from, and OSError
+    where nothing can be written.
+    """
+    started = time.time()
+    name = experiment.name[: LABEL_LENGTH - len(ENDING)] + ENDING
+    folder = (results / name).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    workers = workers or local(apart=experiment.cell_timeout is not None)
+    spaces = [space(experiment, machine, workload) for machine, workload in experiment.scenarios]
+    with CellRunner(folder, workers, timeout=experiment.cell_timeout, on_outcome=on_outcome) as runner:
+        scenarios, selections = [], []
+        for where in spaces:
+            if on_scenario is not None:
+                on_scenario(f"{where.base.workload.label} on {where.base.machine.label}")
+            scenarios.append(Scenario(experiment, where, asked, runner))
+            selections.append(scenarios[-1].select())
+        answers = [_answer(*pair, asked) for pair in zip(scenarios, selections, strict=True)]
+        together = None
+        if len(scenarios) > 1:
+            if on_scenario is not None:
+                on_scenario("all together")
+            together = _together(scenarios, selections, asked)
+        runner.settle()
+        limits = tuple(
+            LimitAsked(each.text, shown_bound(each), each.scores, each.sense, each.bound, each.share)
+            for each in asked.limits
+        )
+        found = Recommendation(
+            experiment.name,
+            limits,
+            asked.by_default,
+            asked.terms.confidence,
+            len(runner.used),
+            tuple(answers),
+            together,
+        )
+        timings = {
+            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.time() - started, 3),
+            "workers": runner.count,
+            "computed": runner.computed,
+            "cells_cpu_s": round(runner.cpu_s, 3),
+        }
+        _write_store(experiment, name, folder, scenarios, found, runner, timings)
+    document.write(folder, found)
+    return Recommended(results / name, found, list(runner.failed.values()), runner.computed, runner.reused)
+
+
+def _answer(scenario: Scenario, selection: Selection, asked: Asked) -> Answer:
+    rows = [scenario.rows(each.candidate, each.replications) for each in selection.judged]
+    seen = Seen(
+        scenario.candidates[: len(rows)],
+        scenario.choices[: len(rows)],
+        scenario.columns,
+        rows,
+        asked.limits,
+        scenario.objective,
+        selection,
+        scenario.sampler.population,
+    )
+    notes = list(scenario.space.notes)
+    if asked.objective is None and scenario.objective.score != (first := asked.first_objective):
+        notes.append(
+            f"{SCORES[first].title} is undefined here ({SCORES[first].undefined}), so that candidates are ranked by"
+            f" '{SCORES[scenario.objective.score].title}'"
+        )
+    return _told(seen, scenario.machine, scenario.workload, notes, asked)
+
+
+def _told(seen: Seen, machine: str, workload: str, notes: Sequence[str], asked: Asked) -> Answer:
+    found = seen.selection
+    on_front = told.front(seen)
+    return Answer(
+        machine=machine,
+        workload=workload,
+        objective=seen.objective.score,
+        better=seen.objective.better,
+        indifference=seen.objective.indifference,
+        pick=None if seen.pick is None else seen.pick.label,
+        confidence=found.confidence,
+        keeps=_known(found.keeps),
+        lacks=_known(found.lacks),
+        open=tuple(seen.label(each) for each in found.open),
+        exhausted=found.exhausted,
+        nothing_random=seen.population == 1,
+        recordings=None if seen.population == 1 else seen.population,
+        answer=told.answer(seen, asked.terms.confidence),
+        certainty=tuple(told.certainty(seen, asked.terms.confidence)),
+        gives_up=tuple(told.gives_up(seen)),
+        wall=tuple(told.wall(seen)),
+        costs=tuple(told.costs(seen)),
+        notes=tuple(notes),
+        candidates=tuple(_tried(seen, number, front=number in on_front) for number in range(len(seen.candidates))),
+    )
+
+
+def _tried(seen: Seen, number: int, *, front: bool) -> Tried:
+    candidate, judged = seen.candidates[number], seen.selection.judged[number]
+    return Tried(
+        label=candidate.label,
+        plugin=candidate.policy.plugin,
+        parameters=dict(candidate.policy.parameters),
+        machine=dict(candidate.machine),
+        varied=dict(candidate.varied),
+        choice=seen.choices[number] and number not in seen.selection.left_out,
+        replications=judged.replications,
+        failed=seen.failed(number),
+        mean=_known(judged.mean),
+        low=_known(judged.low),
+        high=_known(judged.high),
+        limits=tuple(
+            LimitKept(each.held, each.replications, _known(each.low) or 0.0, each.high, each.verdict)
+            for each in judged.limits
+        ),
+        scores={name: _known(seen.mean(number, name)) for name in seen.columns if name in SCORES},
+        front=front,
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _together(scenarios: Sequence[Scenario], selections: Sequence[Selection], asked: Asked) -> Answer | None:
+    """Return the one setting for all scenarios; None where they are not ranked by the same score."""
+    if len({scenario.objective.score for scenario in scenarios}) > 1:
+        return None
+    candidates, found = select_together(scenarios, [selection.pick for selection in selections])
+    if not candidates:
+        return None
+    first = scenarios[0]
+    rows = []
+    for candidate, judged in zip(candidates, found.judged, strict=True):
+        parts = [
+            scenario.rows(
+                scenario.number_of(candidate), min(judged.replications, scenario.sampler.population or 1 << 30)
+            )
+            for scenario in scenarios
+        ]
+        rows.append(told.over_all(parts, first.columns))
+    worst = [_worst_of(each, len(asked.limits)) for each in found.judged]
+    seen = Seen(
+        candidates,
+        [each.in_linux for each in candidates],
+        first.columns,
+        rows,
+        asked.limits,
+        replace(first.objective, indifference=max(each.objective.indifference for each in scenarios)),
+        replace(found, judged=worst),
+        1 if all(scenario.sampler.population == 1 for scenario in scenarios) else None,
+    )
+    return _told(seen, "", "", (), asked)
+
+
+def _worst_of(judged: Judged, limits: int) -> Judged:
+    """Return what was found of a candidate with each limit as in the scenario in which it is kept least often."""
+    worst = tuple(
+        min(judged.limits[place::limits], key=lambda kept: (kept.verdict == "holds", kept.held / kept.replications))
+        for place in range(limits)
+    )
+    return replace(judged, limits=worst)
+
+
+def _write_store(
+    experiment: Experiment,
+    name: str,
+    folder: Path,
+    scenarios: Sequence[Scenario],
+    found: Recommendation,
+    runner: CellRunner,
+    timings: Mapping[str, Any],
+) -> None:
+    """Write what makes an ordinary store of the folder: the experiment with the candidates as its policies."""
+    import tomli_w
+
+    from sim.results.atomic import write_atomically
+    from sim.results.manifest import build_manifest, write_manifest
+
+    tables = _tables(experiment, name, scenarios)
+    most = max((each.replications for answer in found.answers for each in answer.candidates), default=1)
+    write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())
+    done = len(runner.used) - len(runner.failed)
+    manifest = build_manifest(
+        name,
+        tables,
+        seeds={"seed": experiment.seed, "replications": list(range(most))},
+        single=[
+            {"machine": answer.machine, "workload": answer.workload}
+            for answer in found.answers
+            if answer.nothing_random
+        ],
+        notes=[*experiment.notes, "a recommendation: each candidate has as many replications as it needed"],
+        settings=experiment.settings,
+        cells={"planned": len(runner.used), "completed": done, "failed": len(runner.failed)},
+        timings=timings,
+    )
+    write_manifest(folder, manifest)
+
+
+def _tables(experiment: Experiment, name: str, scenarios: Sequence[Scenario]) -> dict[str, Any]:
+    candidates: dict[str, Candidate] = {}
+    for scenario in scenarios:
+        for candidate in scenario.candidates:
+            candidates.setdefault(candidate.label, candidate)
+    tables = effective_tables(experiment)
+    tables["name"] = name
+    tables["policies"] = [_policy(each, experiment) for each in candidates.values()]
+    tables["baseline"] = experiment.baseline if experiment.baseline in candidates else next(iter(candidates))
+    tables.pop("recommend", None)
+    sweeps = [left for each in tables.pop("sweep", []) if (left := _without_policies(each))]
+    return {**tables, "sweep": sweeps} if sweeps else tables
+
+
+def _policy(candidate: Candidate, experiment: Experiment) -> dict[str, Any]:
+    """Return the table of a candidate's policy."""
+    plugin = candidate.policy.plugin
+    if ".py:" in plugin:
+        path, _, class_name = plugin.rpartition(":")
+        plugin = f"{experiment.folder / path}:{class_name}"
+    given = {key: value for key, value in candidate.policy.parameters.items() if value is not None}
+    return {"name": plugin, "label": candidate.label, **given}
+
+
+def _without_policies(sweep: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sweep without what it sweeps of policies, which candidates have instead; nothing if that was all."""
+    left: dict[str, Any] = {}
+    for form, content in sweep.items():
+        if form == "points":
+            points = [point for each in content if (point := _rest(each))]
+            left |= {form: points} if points else {}
+        elif rest := _rest(content):
+            left[form] = rest
+    return left
+
+
+def _rest(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key.partition(".")[0] != "policies"}

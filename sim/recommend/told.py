@@ -1,0 +1,336 @@
+"""What is told of a recommendation, in sentences: the answer, how certain it is, what it gives up, wall and costs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sim.analysis.compare import HEADLINE_SCORES, number, shown_unit
+from sim.recommend.limits import shown_bound
+from sim.recommend.selection import needed_for
+from sim.scores.definition import Question
+from sim.scores.failures import FAILING
+from sim.scores.registry import SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from sim.recommend.contract import Candidate, Judged, Limit, Objective, Selection
+
+    Floats = npt.NDArray[np.float64]
+
+WALL: Final = next(name for name in HEADLINE_SCORES if SCORES[name].question is Question.WALL)
+"""The score that says how near the kernel was to the wall."""
+
+_MOST_NAMED: Final = 3
+"""Candidates that a sentence names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A scenario as it was found: ``rows`` of each candidate hold ``columns``, a row per replication."""
+
+    candidates: Sequence[Candidate]
+    choices: Sequence[bool]
+    columns: Sequence[str]
+    rows: Sequence[Floats]
+    limits: Sequence[Limit]
+    objective: Objective
+    selection: Selection
+    population: int | None
+
+    @property
+    def pick(self) -> Candidate | None:
+        """The candidate that was picked."""
+        return None if self.selection.pick is None else self.candidates[self.selection.pick]
+
+    def mean(self, candidate: int, score: str) -> float:
+        """Return the mean of a score over the replications of a candidate, NaN where it has none."""
+        values = self.rows[candidate][:, list(self.columns).index(score)]
+        values = values[~np.isnan(values)]
+        return float(values.mean()) if len(values) else math.nan
+
+    def least(self, candidate: int, score: str) -> float:
+        """Return the least of a score, NaN where it has none."""
+        values = self.rows[candidate][:, list(self.columns).index(score)]
+        values = values[~np.isnan(values)]
+        return float(values.min()) if len(values) else math.nan
+
+    def failed(self, candidate: int) -> int:
+        """Return in how many replications something failed."""
+        places = [list(self.columns).index(name) for name in FAILING]
+        rows = self.rows[candidate]
+        with np.errstate(invalid="ignore"):
+            return int(((rows[:, places] > 0).any(axis=1) | np.isnan(rows).all(axis=1)).sum())
+
+    def gain(self, candidate: int, pick: int) -> float:
+        """Return by how much a candidate is better than the pick, as the mean of pairs; NaN where there are none."""
+        place = list(self.columns).index(self.objective.score)
+        count = min(len(self.rows[candidate]), len(self.rows[pick]))
+        gaps = self.rows[candidate][:count, place] - self.rows[pick][:count, place]
+        gaps = gaps[~np.isnan(gaps)]
+        sign = 1 if self.objective.better == "higher" else -1
+        return sign * float(gaps.mean()) if len(gaps) else math.nan
+
+    def label(self, candidate: int) -> str:
+        """Return what a candidate is called."""
+        return self.candidates[candidate].label
+
+    @property
+    def fixed(self) -> bool:
+        """Whether all replications that there are were run, so that shares are no estimates."""
+        return self.population is not None
+
+
+def over_all(parts: Sequence[Floats], columns: Sequence[str]) -> Floats:
+    """Return a row per replication over several scenarios: means of ``columns``, and the most of what tells failures.
+
+    A scenario in which nothing is random repeats its only replication.
+    """
+    count = max(map(len, parts))
+    whole = np.stack([np.concatenate([part, np.repeat(part[-1:], count - len(part), axis=0)]) for part in parts])
+    rows: Floats = whole.mean(axis=0)
+    for place, name in enumerate(columns):
+        if name in FAILING:
+            rows[:, place] = whole[:, :, place].max(axis=0)
+        elif name == WALL:
+            rows[:, place] = whole[:, :, place].min(axis=0)
+    return rows
+
+
+def amount(score: str, value: float) -> str:
+    """Return a value of a score with its unit."""
+    if math.isnan(value):
+        return "undefined"
+    per, symbol = shown_unit(SCORES[score], [value])
+    return f"{number(value / per)} {symbol}".strip()
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage, never rounded up to all or down to none."""
+    shown = 100 * share
+    if 99.5 < shown < 100:  # noqa: PLR2004
+        return f"{min(shown, 99.9):.3g}"
+    return f"{shown:.2g}" if shown < 10 else f"{shown:.0f}"  # noqa: PLR2004
+
+
+def front(seen: Seen) -> list[int]:
+    """Return the candidates that no other beats in the objective and in headroom without failing more often."""
+    sign = 1 if seen.objective.better == "higher" else -1
+    points = {}
+    for number_, rows in enumerate(seen.rows):
+        mean, wall = seen.mean(number_, seen.objective.score), seen.mean(number_, WALL)
+        if len(rows) and not math.isnan(mean):
+            share = seen.failed(number_) / len(rows)
+            points[number_] = (sign * mean, 0.0 if math.isnan(wall) else wall, -share)
+    return [one for one, point in points.items() if not any(_beats(other, point) for other in points.values())]
+
+
+def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(mine >= its for mine, its in zip(one, other, strict=True)) and tuple(one) != tuple(other)
+
+
+def answer(seen: Seen, confidence: float) -> str:
+    """Return the answer in a sentence or two."""
+    found, score = seen.selection, SCORES[seen.objective.score]
+    if found.pick is None:
+        return _no_answer(seen)
+    judged = found.judged[found.pick]
+    text = f"Take {seen.label(found.pick)}: {score.title} {amount(score.name, judged.mean)}"
+    if judged.low < judged.high:
+        text += f" ({_ends(score.name, judged)})"
+    if seen.population == 1:
+        return f"{text}. Nothing is random here, so one run of each candidate is all there is."
+    if seen.fixed and not found.exhausted:
+        return f"{text}. All {seen.population} recordings were played, so this is no estimate."
+    limits = "it keeps the limits" if seen.limits else ""
+    others = f"no other choice that does is better by more than {_gap(seen, found.lacks)}"
+    others = others if seen.limits else others.replace(" that does", "")
+    sure = f"at least {percent(found.confidence)} %" if found.confidence < confidence else f"{percent(confidence)} %"
+    claims = " and ".join(filter(None, (limits, others if len(seen.candidates) > 1 else "")))
+    return f"{text}. With {sure} confidence {claims}." if claims else f"{text}."
+
+
+def _no_answer(seen: Seen) -> str:
+    found = seen.selection
+    if not any(seen.choices):
+        return "There is no choice: no candidate is a setting that a kernel has."
+    if seen.fixed:
+        return "Nothing satisfies the limits: of every candidate one is broken."
+    if found.exhausted:
+        return "Nothing is known to satisfy the limits: no candidate keeps them in the replications that were run."
+    return f"Nothing satisfies the limits: every candidate breaks one (confidence {percent(found.confidence)} %)."
+
+
+def _ends(score: str, judged: Judged) -> str:
+    per, _ = shown_unit(SCORES[score], [judged.mean])
+    return f"95 %: {number(judged.low / per)} to {number(judged.high / per)}"
+
+
+def _gap(seen: Seen, value: float) -> str:
+    unit = SCORES[seen.objective.score].unit
+    if unit.symbol == "%":
+        return f"{number(value)} percentage point{'' if value == 1 else 's'}"
+    return amount(seen.objective.score, value)
+
+
+def certainty(seen: Seen, confidence: float) -> list[str]:
+    """Return how the pick keeps each limit, and what is still open."""
+    found = seen.selection
+    if found.pick is None or seen.population == 1:
+        return []
+    told = []
+    for limit, kept in zip(seen.limits, found.judged[found.pick].limits, strict=True):
+        text = f"{limit.text}: held in {kept.held} of {kept.replications} replications"
+        if not seen.fixed:
+            text += f" (95 %: {percent(kept.low)} to {percent(kept.high)} %)"
+            if limit.share == 1:
+                text += f"; it may be broken in up to {percent(1 - kept.low)} % all the same"
+        if not seen.fixed and found.confidence < confidence:
+            more = needed_for(kept.replications - kept.held, kept.replications, limit.share, confidence)
+            if more:
+                text += f"; {_more(more)} to be {percent(confidence)} % sure of it"
+        told.append(f"{text}.")
+    if found.open:
+        told.append(f"So near to a limit that replications did not tell if it is kept: {_listed(seen, found.open)}.")
+    if found.exhausted and not found.open:
+        told.append("Replications ran out before the best was told from the others; --replications allows more.")
+    if found.left_out:
+        told.append(f"No choice, as less arrives of what is asked for: {_names(seen, found.left_out)}.")
+    return told
+
+
+def _more(more: float) -> str:
+    return "no number of replications would do at this rate" if math.isinf(more) else f"about {more:.0f} more would do"
+
+
+def _listed(seen: Seen, numbers: Sequence[int]) -> str:
+    pick = seen.selection.pick
+    parts = []
+    for each in numbers[:_MOST_NAMED]:
+        worst = min(seen.selection.judged[each].limits, key=lambda kept: kept.held / max(kept.replications, 1))
+        text = f"{seen.label(each)} (held in {worst.held} of {worst.replications}"
+        gain = math.nan if pick is None else seen.gain(each, pick)
+        if not math.isnan(gain):
+            text += f", {_gap(seen, abs(gain))} {'better' if gain > 0 else 'worse'}"
+        parts.append(f"{text})")
+    return "; ".join(parts) + (f" and {len(numbers) - _MOST_NAMED} more" if len(numbers) > _MOST_NAMED else "")
+
+
+def _names(seen: Seen, numbers: Sequence[int]) -> str:
+    named = "; ".join(seen.label(each) for each in numbers[:_MOST_NAMED])
+    return named + (f" and {len(numbers) - _MOST_NAMED} more" if len(numbers) > _MOST_NAMED else "")
+
+
+def gives_up(seen: Seen) -> list[str]:
+    """Return what others have more of: of the objective, breaking a limit or being no choice, or of headroom."""
+    pick = seen.selection.pick
+    if pick is None:
+        return []
+    told = []
+    title = SCORES[seen.objective.score].title
+    others = [each for each in range(len(seen.candidates)) if each != pick and len(seen.rows[each])]
+    gains = {each: gain for each in others if (gain := seen.gain(each, pick)) > seen.objective.indifference}
+    for choice, words in ((True, ""), (False, ", which no kernel can be told")):
+        better = [each for each in gains if seen.choices[each] is choice]
+        if better:
+            best = max(better, key=lambda each: gains[each])
+            failed, runs = seen.failed(best), len(seen.rows[best])
+            fails = f", and fails in {failed} of {runs} replications" if failed else ""
+            told.append(f"{seen.label(best)}{words}: {_gap(seen, gains[best])} more of '{title}'{fails}.")
+    own = seen.mean(pick, WALL)
+    safe = [each for each in others if seen.choices[each] and seen.mean(each, WALL) > own]
+    if safe:
+        most = max(safe, key=lambda each: seen.mean(each, WALL))
+        told.append(
+            f"{seen.label(most)}: most headroom, {amount(WALL, seen.mean(most, WALL))} at its least instead of"
+            f" {amount(WALL, own)} (means), for {_gap(seen, -seen.gain(most, pick))} less of '{title}'."
+        )
+    return told or [f"Nothing: no other candidate has more of '{title}' or of headroom."]
+
+
+def wall(seen: Seen) -> list[str]:
+    """Return how near the pick comes to the wall, and which value of each searched parameter breaks a limit first."""
+    pick = seen.selection.pick
+    if pick is None:
+        return []
+    told = []
+    if not math.isnan(least := seen.least(pick, WALL)):
+        mean = seen.mean(pick, WALL)
+        spread = "" if mean == least else f", {amount(WALL, mean)} on average"
+        told.append(f"{SCORES[WALL].title}: {amount(WALL, least)} in the worst replication{spread}.")
+    chosen = seen.candidates[pick]
+    for name, value in chosen.varied.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        line = sorted(
+            (float(each.varied[name]), place)
+            for place, each in enumerate(seen.candidates)
+            if name in each.varied and _beside(each, chosen, name) and len(seen.rows[place])
+        )
+        for side in (1, -1):
+            beyond = ((at, place) for at, place in sorted(line, reverse=side < 0) if side * (at - value) > 0)
+            nearest = next(((at, place) for at, place in beyond if _breaks(seen, place)), None)
+            if nearest is not None:
+                told.append(f"{name} {value:g} holds, {_how_broken(seen, *nearest, name)}.")
+    return told
+
+
+def _how_broken(seen: Seen, value: float, place: int, name: str) -> str:
+    worst = min(seen.selection.judged[place].limits, key=lambda kept: kept.held / max(kept.replications, 1))
+    out = worst.replications - worst.held
+    return f"{name} {value:g} breaks a limit in {out} of {worst.replications} replications"
+
+
+def _beside(one: Candidate, other: Candidate, name: str) -> bool:
+    """Whether two candidates differ in the parameter ``name`` at most."""
+    return (
+        one.policy.plugin == other.policy.plugin
+        and dict(one.machine) == dict(other.machine)
+        and {key: value for key, value in one.policy.parameters.items() if key != name}
+        == {key: value for key, value in other.policy.parameters.items() if key != name}
+    )
+
+
+def _breaks(seen: Seen, place: int) -> bool:
+    """Whether a candidate breaks a limit, shown or as far as it was seen."""
+    found = zip(seen.selection.judged[place].limits, seen.limits, strict=True)
+    return any(kept.verdict == "broken" or kept.held < limit.share * kept.replications - 1e-9 for kept, limit in found)
+
+
+def costs(seen: Seen) -> list[str]:
+    """Return what each limit costs where none keeps all: who would do without it, and with which share of it."""
+    if seen.selection.pick is not None or not any(seen.choices):
+        return []
+    sign = 1 if seen.objective.better == "higher" else -1
+    told = []
+    for place, limit in enumerate(seen.limits):
+        judged = [each for each in seen.selection.judged if seen.choices[each.candidate] and each.replications]
+        breaking = [each for each in judged if each.limits[place].held < limit.share * each.limits[place].replications]
+        told.append(f"{limit.text} ({shown_bound(limit)}): broken by {len(breaking)} of {len(judged)} choices.")
+        without = [each for each in judged if _keeps_others(each, seen.limits, place)]
+        if not without:
+            continue
+        often = max(each.limits[place].held / each.limits[place].replications for each in without)
+        nearest = [each for each in without if each.limits[place].held / each.limits[place].replications == often]
+        best = max(nearest, key=lambda each: sign * each.mean if not math.isnan(each.mean) else -math.inf)
+        kept = best.limits[place]
+        told.append(
+            f"Nearest to it comes {seen.label(best.candidate)}: held in {kept.held} of {kept.replications} replications"
+            f" ({percent(kept.held / kept.replications)} %), {SCORES[seen.objective.score].title}"
+            f" {amount(seen.objective.score, best.mean)}."
+        )
+    return told
+
+
+def _keeps_others(judged: Judged, limits: Sequence[Limit], without: int) -> bool:
+    return all(
+        kept.held >= limit.share * kept.replications - 1e-9
+        for place, (kept, limit) in enumerate(zip(judged.limits, limits, strict=True))
+        if place != without
+    )
