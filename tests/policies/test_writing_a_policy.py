@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from policies.contract import ZoneRequest
+from policies.contract import ZoneRequest, in_linux
 from policies.testkit import PolicyCheckError, check_policy
 from sim.faults import Faults
 from sim.memory.groups import GroupView
@@ -40,10 +40,20 @@ def test_the_page_shows_files_and_commands() -> None:
         "try.toml",
         "pyproject.toml",
         "kernel_between.py",
+        "kernel_searched.py",
         "kernel_first_runs.py",
     }
     assert len(PAGE.commands) == 4
     assert all(line.startswith("$ ") for line in PAGE.commands)
+
+
+def test_the_values_worth_trying_are_those_that_the_page_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    plugin = find(POLICY, "kernel_searched.py:KernelSearched", folder)
+    (parameter,) = plugin.parameters
+    assert parameter.search is not None
+    assert parameter.search.first(parameter.type) == tuple(gib << 30 for gib in (1, 2, 4, 8, 16))
+    assert in_linux(create(plugin, {"reserve": 1 << 30}, folder, Faults())) is None
 
 
 @pytest.mark.parametrize("command", PAGE.commands)

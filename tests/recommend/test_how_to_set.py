@@ -35,6 +35,7 @@ from sim.recommend.candidates import space
 from sim.recommend.how_to_set import HowToSet, how_to_set, told_how
 from sim.recommend.udev_rules import rule_lines
 from sim.units import GIB, MIB
+from tests.support.places import ROOT
 from tests.support.udev_rules import word_written
 
 if TYPE_CHECKING:
@@ -274,3 +275,15 @@ def test_a_candidate_is_told_with_the_devices_of_its_scenario() -> None:
         "In the running guest, for memory plugged from then on",
         "libvirt domain",
     ]
+
+
+@pytest.mark.parametrize(
+    ("row", "policy"),
+    [("contig-zones", ContigZones()), ("online-movable", OnlineMovable()), ("auto-movable", AutoMovable(ratio=401))],
+)
+def test_the_page_shows_what_is_printed(row: str, policy: Policy) -> None:
+    page = (ROOT / "docs" / "who-puts-memory-online.md").read_text("utf-8")
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| `{row}`") and "memhp_default_state" in line)
+    how = set_how(policy, ONE_NODE)
+    assert f"`{' '.join(how.cmdline)}`" in line
+    assert ", ".join(f"`{each}`" for each in how.sysfs) in line

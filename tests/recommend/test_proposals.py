@@ -35,7 +35,7 @@ AXES = (
 
 def searched(rounds: int, objective: Objective, mean: Callable[[float, float], float]) -> list[tuple[float, float]]:
     """Return what has been tried after so many rounds, from a coarse grid on."""
-    values = [(reserve, share) for reserve in (10, 320, 10_000) for share in (0.0, 0.5, 1.0)]
+    values: list[tuple[float, float]] = [(reserve, share) for reserve in (10, 320, 10_000) for share in (0.0, 0.5, 1.0)]
     for _ in range(rounds):
         tried = [candidate(*each) for each in values]
         found = {place: Judged(place, (), 10, mean(*each)) for place, each in enumerate(values)}

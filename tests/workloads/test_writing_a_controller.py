@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memhp_sim import GuestReport, Host, Pressure, Workload
+from sim.plugins.lookup import WORKLOAD, find
 from tests.support.doc_pages import DocPage, do
 
 if TYPE_CHECKING:
@@ -37,10 +38,17 @@ def test_a_rule_that_would_swing_is_refused(tmp_path: Path) -> None:
         do("memhp-sim validate try.toml --set workloads.ramp.controller.high=1GiB", tmp_path)
 
 
+def test_at_another_pace_it_looks_as_much_oftener(tmp_path: Path) -> None:
+    PAGE.write(tmp_path)
+    plugin = find(WORKLOAD, "step_up.py:StepUp", tmp_path)
+    parameters = {each.name: each.default for each in plugin.parameters}
+    assert plugin.cls.at_pace(parameters, 2.0) == {**parameters, "period": 2.5}
+
+
 def test_all_that_the_page_names_is_there() -> None:
     for name in re.findall(r"`host\.(\w+)", PAGE.text):
         assert hasattr(Host, name), name
-    for name in ("node_capacity", "needs_dimms", "duration", "run"):
+    for name in ("node_capacity", "needs_dimms", "duration", "run", "at_pace"):
         assert hasattr(Workload, name)
     row = next(line for line in PAGE.text.splitlines() if line.startswith("| `host.report()`"))
     told = {field.name for cls in (GuestReport, Pressure) for field in dataclasses.fields(cls)}
