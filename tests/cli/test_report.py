@@ -1,0 +1,82 @@
+"""The command ``report``: where the page goes, what it says, and what is told where there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sim.api import run
+from sim.cli.main import BAD_INPUT, main
+from tests.support.doc_pages import DocPage, do
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds the results of one experiment, ``small``."""
+    out = tmp_path_factory.mktemp("results")
+    run(
+        {
+            "name": "small",
+            "machines": [{"label": "m", "boot_memory": "1GiB"}],
+            "policies": [{"name": "contig-zones"}, {"name": "online-movable"}],
+            "workloads": [{"name": "steps", "steps": ["plug dimm:1GiB"]}],
+        },
+        out,
+    )
+    return out
+
+
+def report(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["report", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_the_page_goes_into_the_results_and_its_path_is_told(folder: Path) -> None:
+    told = report(str(folder / "small")).output
+    page = folder / "small" / "report.html"
+    assert told == f"Report    {page} ({page.stat().st_size / 1e6:.2f} MB)\n"
+    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_folder_with_a_single_experiment_is_enough(folder: Path) -> None:
+    assert f"{folder}/small/report.html" in report(str(folder)).output
+
+
+def test_the_page_goes_where_it_is_asked_to(folder: Path, tmp_path: Path) -> None:
+    report(str(folder), "--out", str(tmp_path / "page.html"))
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_a_folder_without_results_is_no_traceback(tmp_path: Path) -> None:
+    told = report(str(tmp_path), code=BAD_INPUT).stderr
+    assert told == f"Error: {tmp_path} holds no results: it has neither a folder runs nor events\n"
+    assert "holds no results" in report(str(tmp_path / "gone"), code=BAD_INPUT).stderr
+
+
+def test_a_page_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path, tmp_path / "file" / "page.html"):
+        told = report(str(folder), "--out", str(out), code=BAD_INPUT).stderr
+        assert told.startswith(f"Error: {tmp_path}")
+
+
+def test_damaged_results_are_told(tmp_path: Path) -> None:
+    table = tmp_path / "runs" / "machine=m" / "workload=w" / "policy=p"
+    table.mkdir(parents=True)
+    (table / "runs-000000.parquet").write_bytes(b"PAR1 and no more")
+    assert "damaged" in report(str(tmp_path), code=BAD_INPUT).stderr
+
+
+@pytest.mark.slow
+def test_the_page_of_the_documentation_does_what_it_says(tmp_path: Path) -> None:
+    page = DocPage("report.md")
+    *_, told = [do(command, tmp_path) for command in page.commands]
+    html = tmp_path / "results" / "quickstart" / "report.html"
+    assert told.startswith("Report    results/quickstart/report.html (0.")
+    assert html.stat().st_size < 1_000_000
