@@ -25,15 +25,15 @@ _MOST_SET: Final = 3
 """Policies that are best somewhere of which it is told how they are set."""
 
 
-def next_steps(subject: Subject) -> Section:
-    """Return the section."""
+def next_steps(subject: Subject, *, recommended: bool = False) -> Section:
+    """Return the section; where a setting is ``recommended``, how that is set is told with it."""
     random = [each for each in subject.scenarios if not each.single]
     html = rendered(
         "next_steps",
-        settings=_settings(subject),
-        few=any(each.runs["replication"].nunique() < FEWEST_FOR_INTERVAL for each in random),
+        settings=[] if recommended else _settings(subject),
+        few=not recommended and any(each.runs["replication"].nunique() < FEWEST_FOR_INTERVAL for each in random),
         fewest=FEWEST_FOR_INTERVAL,
-        several=len(subject.policies) > 1,
+        search=len(subject.policies) > 1 and not recommended,
         finished=bool(subject.manifest),
         any=bool(subject.scenarios),
     )

@@ -11,6 +11,7 @@ from sim.report.failures import failures_section
 from sim.report.next_steps import next_steps
 from sim.report.origin import origin
 from sim.report.question import question
+from sim.report.recommendation import recommendation
 from sim.report.scenarios import scenario_sections
 from sim.report.subject import read_subject
 from sim.results.atomic import write_atomically
@@ -38,11 +39,14 @@ def report_html(folder: Path, maps: Collection[str] = ()) -> str:
     ``maps`` are labels of workloads that shall have memory maps; without any, the first scenarios have them.
     """
     subject = read_subject(folder)
+    recommended = recommendation(folder)
     scenarios, parts = scenario_sections(subject, maps)
     sections = [
+        *([] if recommended is None else [recommended]),
         question(subject),
-        answer(subject),
-        next_steps(subject),
+        # Candidates that were dropped have few replications: who looks best of all that was tried is no answer.
+        *([answer(subject)] if recommended is None else []),
+        next_steps(subject, recommended=recommended is not None),
         scenarios,
         failures_section(subject),
         assumptions(subject),

@@ -48,6 +48,7 @@ class Page(HTMLParser):
         self.data: dict[str, Any] = {}
         self.cells: list[str] = []
         self.text: list[str] = []
+        self.headings: list[str] = []
         self.feed(html)
         self.close()
         assert not self.open, f"not closed: {self.open}"
@@ -69,6 +70,8 @@ class Page(HTMLParser):
                 self.data[str(attributes["id"])] = json.loads(data)
         elif self.open and self.open[-1] != "style":
             self.text.append(data)
+            if self.open[-1] == "h2":
+                self.headings.append(data)
             if {"th", "td"} & set(self.open) and "small" not in self.open:
                 self.cells[-1] += data
 
