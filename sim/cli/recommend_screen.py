@@ -48,6 +48,18 @@ def print_recommendation(console: Console, done: Recommended) -> None:
     console.print(f"Report: memhp-sim report {shlex.quote(str(done.folder))}", soft_wrap=True, markup=False)
 
 
+def _print_how(console: Console, answer: Answer) -> None:
+    """Print how the pick is set, in lines that can be copied: they are not broken."""
+    for part in answer.how_to_set.get("parts", ()):
+        _say(console, f"{part['title']}:")
+        for line in part["lines"]:
+            console.print(Text(f"  {line}"), soft_wrap=True)
+    for note in answer.how_to_set.get("notes", ()):
+        _say(console, note, indent=2)
+    if answer.how_to_set:
+        console.print()
+
+
 def _limits(console: Console, found: Recommendation) -> None:
     lines = [f"{each.text} ({each.told})" for each in found.limits]
     by_default = " (no other was named)" if found.by_default else ""
@@ -64,6 +76,13 @@ def _print_answer(console: Console, answer: Answer, heading: str) -> None:
             _say(console, f"{title}: {sentences[0]}", indent=2)
             for sentence in sentences[1:]:
                 _say(console, sentence, indent=2, begin="  ")
+    for place, held in enumerate(answer.sensitivity):
+        _say(
+            console,
+            ("" if place else "If things are otherwise: ") + held["sentence"],
+            indent=2,
+            begin="  " * (place > 0),
+        )
     for note in answer.notes:
         _say(console, f"Note: {note}.", indent=2)
     console.print()
@@ -73,6 +92,7 @@ def _print_answer(console: Console, answer: Answer, heading: str) -> None:
     if len(shown) < len(answer.candidates):
         _say(console, f"and {len(answer.candidates) - len(shown)} more, all in recommendation.json", style="dim")
     console.print()
+    _print_how(console, answer)
 
 
 def _say(console: Console, text: str, *, style: str = "", indent: int = 0, begin: str = "") -> None:

@@ -85,18 +85,19 @@ def asked(
     faults = Faults()
     given = list(limit)
     texts = given or list(table.limits)
-    found = limits(texts or [DEFAULT], faults.below("--limit" if given else "recommend.limits"))
+    found = limits(texts or [DEFAULT], faults.below(*(("--limit",) if given else ("recommend", "limits"))))
     if maximise is not None and minimise is not None:
         faults.below("--minimise").add("is given beside --maximise; keep one")
-    here = "--" if maximise is not None or minimise is not None else "recommend."
-    if here == "recommend.":
+    here = maximise is not None or minimise is not None
+    if not here:
         maximise, minimise = table.maximise, table.minimise
-    key = f"{here}{'minimise' if minimise is not None else 'maximise'}"
-    objective = _score(maximise if minimise is None else minimise, faults.below(key))
+    name = "maximise" if minimise is None else "minimise"
+    place = faults.below(*((f"--{name}",) if here else ("recommend", name)))
+    objective = _score(maximise if minimise is None else minimise, place)
     slack = math.nan
     wanted = indifference if indifference is not None else table.indifference
     if wanted is not None:
-        place = faults.below("--indifference" if indifference is not None else "recommend.indifference")
+        place = faults.below(*(("--indifference",) if indifference is not None else ("recommend", "indifference")))
         slack = _slack(wanted, objective or OBJECTIVES[0], place)
     _plainly_wrong(confidence, most, budget, faults)
     faults.raise_if_any(experiment.name)

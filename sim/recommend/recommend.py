@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,9 +14,11 @@ from sim.experiment.schema import LABEL_LENGTH
 from sim.recommend import document, told
 from sim.recommend.candidates import space
 from sim.recommend.document import Answer, LimitAsked, LimitKept, Recommendation, Tried
+from sim.recommend.how_to_set import how_to_set
 from sim.recommend.limits import shown_bound
-from sim.recommend.sampler import CellRunner
+from sim.recommend.sampler import CellRunner, KeptWorkers
 from sim.recommend.scenario import Scenario, select_together
+from sim.recommend.sensitivity import REPLICATIONS, Criteria, Picked, sensitivity
 from sim.recommend.told import Seen
 from sim.scores.registry import SCORES
 
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 ENDING: Final = "-recommend"
 """Stands behind the experiment's name in the name of a recommendation's results."""
+
+CHANGED: Final = "changed"
+"""The folder, within that of the results, of runs in which something is otherwise than the experiment says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +71,26 @@ def recommend(
     folder.mkdir(parents=True, exist_ok=True)
     workers = workers or local(apart=experiment.cell_timeout is not None)
     spaces = [space(experiment, machine, workload) for machine, workload in experiment.scenarios]
-    with CellRunner(folder, workers, timeout=experiment.cell_timeout, on_outcome=on_outcome) as runner:
+    with KeptWorkers(workers) as kept:
+        runner = CellRunner(folder, kept, timeout=experiment.cell_timeout, on_outcome=on_outcome)
+        beside = CellRunner(folder / CHANGED, kept, files=0, timeout=experiment.cell_timeout, on_outcome=on_outcome)
         scenarios, selections = [], []
         for where in spaces:
             if on_scenario is not None:
                 on_scenario(f"{where.base.workload.label} on {where.base.machine.label}")
             scenarios.append(Scenario(experiment, where, asked, runner))
             selections.append(scenarios[-1].select())
-        answers = [_answer(*pair, asked) for pair in zip(scenarios, selections, strict=True)]
+        answers = [
+            _with_use(_answer(scenario, found, asked), scenario, found, beside)
+            for scenario, found in zip(scenarios, selections, strict=True)
+        ]
         together = None
         if len(scenarios) > 1:
             if on_scenario is not None:
                 on_scenario("all together")
             together = _together(scenarios, selections, asked)
         runner.settle()
+        beside.settle()
         limits = tuple(
             LimitAsked(each.text, shown_bound(each), each.scores, each.sense, each.bound, each.share)
             for each in asked.limits
@@ -97,12 +108,13 @@ def recommend(
             "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
             "seconds": round(time.time() - started, 3),
             "workers": runner.count,
-            "computed": runner.computed,
-            "cells_cpu_s": round(runner.cpu_s, 3),
+            "computed": runner.computed + beside.computed,
+            "cells_cpu_s": round(runner.cpu_s + beside.cpu_s, 3),
         }
         _write_store(experiment, name, folder, scenarios, found, runner, timings)
     document.write(folder, found)
-    return Recommended(results / name, found, list(runner.failed.values()), runner.computed, runner.reused)
+    failures = [*runner.failed.values(), *beside.failed.values()]
+    return Recommended(results / name, found, failures, runner.computed, runner.reused)
 
 
 def _answer(scenario: Scenario, selection: Selection, asked: Asked) -> Answer:
@@ -124,6 +136,30 @@ def _answer(scenario: Scenario, selection: Selection, asked: Asked) -> Answer:
             f" '{SCORES[scenario.objective.score].title}'"
         )
     return _told(seen, scenario.machine, scenario.workload, notes, asked)
+
+
+def _with_use(answer: Answer, scenario: Scenario, found: Selection, beside: CellRunner) -> Answer:
+    """Return the answer with what a user of the pick needs: how it is set, and how far it holds out."""
+    if found.pick is None:
+        return answer
+    held = sensitivity(
+        Picked(scenario.space, scenario.candidates, found.judged, found.pick),
+        Criteria(scenario.columns, scenario.rules.limits, scenario.objective),
+        lambda combinations: scenario.beside(beside, combinations),
+        min(REPLICATIONS, scenario.sampler.population or REPLICATIONS),
+    )
+    return replace(
+        answer,
+        sensitivity=tuple(asdict(each) for each in held),
+        how_to_set=_how(scenario, scenario.candidates[found.pick]),
+    )
+
+
+def _how(scenario: Scenario, candidate: Candidate) -> dict[str, Any]:
+    """Return how a candidate is set: all of it, and as ``parts`` to copy, each with its title."""
+    how = how_to_set(scenario.space, candidate)
+    parts = [{"title": title, "lines": list(lines)} for title, lines in how.parts()]
+    return {**asdict(how), "parts": parts}
 
 
 def _told(seen: Seen, machine: str, workload: str, notes: Sequence[str], asked: Asked) -> Answer:
@@ -208,7 +244,8 @@ def _together(scenarios: Sequence[Scenario], selections: Sequence[Selection], as
         replace(found, judged=worst),
         1 if all(scenario.sampler.population == 1 for scenario in scenarios) else None,
     )
-    return _told(seen, "", "", (), asked)
+    answer = _told(seen, "", "", (), asked)
+    return answer if seen.pick is None else replace(answer, how_to_set=_how(first, seen.pick))
 
 
 def _worst_of(judged: Judged, limits: int) -> Judged:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import concurrent.futures
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import TracebackType
 
     import numpy.typing as npt
 
@@ -40,8 +41,8 @@ KEPT: Final = 20
 """Replications of a candidate that leave their events, series and samples."""
 
 
-class _Kept:
-    """Workers whose processes stay, as they are needed again and again for a few cells."""
+class KeptWorkers:
+    """Workers whose processes stay, as they are needed again and again for a few cells; a context that ends them."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
@@ -50,10 +51,12 @@ class _Kept:
 
     @property
     def count(self) -> int:
+        """Cells that can run at a time."""
         return self._workers.count
 
     @contextlib.contextmanager
     def executor(self) -> Iterator[concurrent.futures.Executor]:
+        """Return the executor, the same one each time unless a worker has died."""
         if self._executor is None:
             self._executor = self._stack.enter_context(self._workers.executor())
         try:
@@ -62,14 +65,19 @@ class _Kept:
             if getattr(self._executor, "_broken", False):  # a worker died: there are no others in this pool
                 self._executor = None
 
-    def close(self, *error: Any) -> None:  # noqa: ANN401  as the context of an executor takes them
-        self._stack.__exit__(*(error or (None, None, None)))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
 
 class CellRunner:
     """Runs cells with their results in ``folder`` and remembers their rows, those of earlier runs too.
 
-    A context: leaving it ends the workers. ``on_outcome`` is told of every cell that was run.
+    The first ``files`` replications of a candidate keep their files. ``on_outcome`` is told of every cell that is run.
     """
 
     def __init__(
@@ -77,6 +85,7 @@ class CellRunner:
         folder: Path,
         workers: Workers,
         *,
+        files: int = KEPT,
         timeout: float | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
     ) -> None:
@@ -85,20 +94,14 @@ class CellRunner:
         self.failed: dict[str, Outcome] = {}
         self.reused = 0
         self.cpu_s = 0.0
-        self._workers = _Kept(workers)
+        self._workers = workers
+        self._files = files
         self._timeout = timeout
         self._tell = on_outcome
         self._writer = RowWriter(folder)
         self._rows = _stored(folder)
         self._computed: set[str] = set()
         self._late: dict[str, CellId] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._writer.flush()
-        self._workers.close(*error)
 
     @property
     def count(self) -> int:
@@ -119,7 +122,7 @@ class CellRunner:
         for outcome in run_all(iter(new), str(self.folder), self._workers, self._timeout):
             self._take(outcome)
         self._writer.flush()
-        late = [identity for _, identity in tasks if identity.replication >= KEPT]
+        late = [identity for _, identity in tasks if identity.replication >= self._files]
         self._late.update({identity.key: identity for identity in late})
         for identity in late:
             if identity.key in self._computed:

@@ -43,6 +43,7 @@ class Scenario:
 
     def __init__(self, experiment: Experiment, where: Space, asked: Asked, runner: CellRunner) -> None:
         self.space = where
+        self._seed = experiment.seed
         self.asked = asked
         self.columns = asked.columns(asked.objective or OBJECTIVES[0])
         self.sampler = CellSampler(runner, self.columns, experiment.seed, experiment.folder)
@@ -90,6 +91,12 @@ class Scenario:
     def rows(self, candidate: int, count: int) -> Floats:
         """Return the first ``count`` replications of a candidate, a row each."""
         return self.sampler.sample({candidate: range(count)})[candidate]
+
+    def beside(self, runner: CellRunner, combinations: Sequence[Combination]) -> CellSampler:
+        """Return what samples other ``combinations`` under the same wishes, in the store of another ``runner``."""
+        sampler = CellSampler(runner, self.columns, self._seed, self.space.folder)
+        sampler.add(combinations)
+        return sampler
 
     def _objective(self) -> Objective:
         """Return what candidates are ranked by: what is asked for, else the first that is defined here."""

@@ -151,9 +151,13 @@ def answer(seen: Seen, confidence: float) -> str:
     limits = "it keeps the limits" if seen.limits else ""
     others = f"no other choice that does is better by more than {_gap(seen, found.lacks)}"
     others = others if seen.limits else others.replace(" that does", "")
-    sure = f"at least {percent(found.confidence)} %" if found.confidence < confidence else f"{percent(confidence)} %"
     claims = " and ".join(filter(None, (limits, others if len(seen.candidates) > 1 else "")))
-    return f"{text}. With {sure} confidence {claims}." if claims else f"{text}."
+    if not claims:
+        return f"{text}."
+    if found.confidence < confidence - 1e-9:
+        sure = f"{percent(found.confidence)} % confidence, not {percent(confidence)} %"
+        return f"{text}. Not certain yet ({sure}): {claims}."
+    return f"{text}. With {percent(confidence)} % confidence {claims}."
 
 
 def _no_answer(seen: Seen) -> str:
