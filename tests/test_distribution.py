@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PACKAGES = ("memhp_sim", "sim", "policies", "workloads")
-RUN_TIME_FILES = ("*.py", "py.typed", "*.csv", "*.mplstyle")
+RUN_TIME_FILES = ("*.py", "py.typed", "*.csv", "*.mplstyle", "*.j2", "*.css", "*.js")
 
 OWN_POLICY = """
 from memhp_sim import Policy, ZoneType

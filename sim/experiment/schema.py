@@ -35,11 +35,16 @@ def usable_label(written: str) -> str:
 
 def shortened_label(written: str) -> str:
     """Return :func:`usable_label`, cut off to the length of a label, with an end that tells it from others."""
+    from sim.results.layout import bytes_too_many
+
     end = f"...{sha256(written.encode()).hexdigest()[:6]}"
-    return usable_label(written)[: LABEL_LENGTH - len(end)] + end
+    label = usable_label(written)[: LABEL_LENGTH - len(end)]
+    while bytes_too_many(label + end) > 0:
+        label = label[:-1]
+    return label + end
 
 
-def _label(text: object) -> str:
+def _name(text: object) -> str:
     label = values.string(text)
     if not 0 < len(label) <= LABEL_LENGTH or not label.isprintable() or label != label.strip():
         raise ValueError(f"{shown(label)} is not a label: 1 to {LABEL_LENGTH} characters, no blanks at either end")
@@ -47,6 +52,15 @@ def _label(text: object) -> str:
         raise ValueError(f"{shown(label)} is not a label: it must not hold {' '.join(bad)}")
     if not label.strip("."):
         raise ValueError(f"{shown(label)} is not a label: it consists of dots")
+    return label
+
+
+def _label(text: object) -> str:
+    from sim.results.layout import bytes_too_many
+
+    label = _name(text)
+    if (more := bytes_too_many(label)) > 0:
+        raise ValueError(f"{shown(label)} is not a label: a folder is called so, whose name is {more} bytes too long")
     return label
 
 
@@ -90,6 +104,9 @@ def _between(low: int, high: int) -> AfterValidator:
 
 Label = Annotated[
     str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})
+]
+Name = Annotated[
+    str, BeforeValidator(_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})
 ]
 Rounded = Annotated[
     int,
@@ -287,7 +304,7 @@ class PublishedTable(Table):
 class ExperimentTable(Table):
     """An experiment: every policy on every workload on every machine, as often as replications say."""
 
-    name: Label | None = Field(None, description="Folder under results/; by default the file's name.")
+    name: Name | None = Field(None, description="Folder under results/; by default the file's name.")
     description: Text = Field("", description="What the experiment is for.")
     seed: Annotated[Integer, _between(0, values.INTEGER_LIMIT), WithJsonSchema({"type": "integer", "minimum": 0})] = (
         Field(1, description="Master seed: all random streams derive from it.")

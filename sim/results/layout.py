@@ -29,10 +29,25 @@ _DELTAS: Final = ("t_us", "block")
 """Columns that grow step by step; their differences take a fraction of the space."""
 
 
+LONGEST_NAME: Final = 255
+"""Bytes that the name of a folder may have on the file systems that are in use."""
+
+
 def partition(labels: Labels) -> str:
     """Return the folder of the partition ``labels`` below its table: ``machine=.../workload=.../policy=...``."""
-    named = zip(PARTITION_COLUMNS, labels, strict=True)
-    return "/".join(f"{column.name}={quote(label, safe=' +,()')}" for column, label in named)
+    return "/".join(_folder(column.name, label) for column, label in zip(PARTITION_COLUMNS, labels, strict=True))
+
+
+def _folder(column: str, label: str) -> str:
+    return f"{column}={quote(label, safe=' +,()')}"
+
+
+def bytes_too_many(label: str) -> int:
+    """Return by how many bytes a folder's name would be too long with ``label``: one not of ASCII takes up to twelve.
+
+    Nothing or less where it fits.
+    """
+    return max(len(_folder(column.name, label)) for column in PARTITION_COLUMNS) - LONGEST_NAME
 
 
 def labels_of(folder: str) -> Labels:

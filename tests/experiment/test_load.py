@@ -7,7 +7,7 @@ import pytest
 from sim.experiment.guest_settings import parameter_types
 from sim.experiment.load import load
 from sim.experiment.schema import ExperimentTable
-from sim.faults import InputError
+from sim.faults import InputError, shown
 from sim.plugins import lookup
 from tests.experiment.examples import BAD_POLICIES, small
 from tests.support.places import ROOT
@@ -65,6 +65,9 @@ def test_five_faults_are_five() -> None:
     ]
 
 
+CJK = "\u6f22" * 28
+
+
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
@@ -80,6 +83,10 @@ def test_five_faults_are_five() -> None:
         ),
         ({"name": "../up"}, "name: '../up' is not a label: it must not hold /"),
         ({"name": ".."}, "name: '..' is not a label: it consists of dots"),
+        (
+            {"policies": [{"name": "contig-zones", "label": CJK}]},
+            f"policies[0].label: {shown(CJK)} is not a label: a folder is called so, whose name is 6 bytes too long",
+        ),
         ({"machines": []}, "machines: is empty; at least one is needed"),
         ({"machines": 3}, "machines: 3 is not a list"),
         ({"machines": [3]}, "machines[0]: 3 is not a table"),
