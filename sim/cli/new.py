@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ For example:
   memhp-sim new first.toml
   memhp-sim new guest.toml --from-machine domain.xml --demand demand.csv
   memhp-sim new guest.toml --from-machine domain.xml --demand vms.csv --series vm --user used_mib:1MiB
+  memhp-sim new mine.toml --like neon-x60
 """
 
 
@@ -42,6 +44,11 @@ For example:
     metavar="TRACE",
     help="How much memory was used over time: CSV, Parquet or JSON of Prometheus.",
 )
+@click.option(
+    "--like",
+    metavar="NAME",
+    help="Start from the text of an experiment: a shipped one (memhp-sim experiments lists them), or a file.",
+)
 @click.option("--device", "kind", type=click.Choice(["virtio-mem", "dimm", "cxl"]), help="What memory is plugged as.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @machine_options
@@ -51,6 +58,7 @@ def new(
     *,
     files: tuple[str, ...],
     demand: Path | None,
+    like: str | None,
     kind: str | None,
     force: bool,
     **said: Any,  # noqa: ANN401  what machine_options and column_options have
@@ -59,7 +67,8 @@ def new(
 
     With files of a machine it has that machine, with a demand trace that demand, and a controller that suits the
     machine's devices. Columns of the trace are recognised by their names where those are clear, and asked for where
-    not: --time, --series, --user and the like say which is which.
+    not: --time, --series, --user and the like say which is which. With --like it has the text of another experiment,
+    in which your machine and your demand take the place of its own.
     """
     check_target(file, force=force)
     from sim.results.atomic import write_atomically
@@ -73,9 +82,14 @@ def new(
         columns=mapping_of({name: value for name, value in said.items() if name != "kernel"}),
         whole_mapping=said["columns"] is not None,
         command=_typed(),
+        like=like,
+        force=force,
     )
-    written = put_together(wanted, file)
-    write_atomically(file, written.text.encode())
+    with _folder_of(file):
+        written = put_together(wanted, file)
+        for target, source in written.copies.items():
+            write_atomically(target, source.read_bytes())
+        write_atomically(file, written.text.encode())
     width = max(width_of_output(), 20)
     for line in lists(written.account, width):
         click.echo(line)
@@ -83,6 +97,20 @@ def new(
     click.echo(textwrap.fill(f"{file} is an experiment that runs as it is. What next:", width, break_on_hyphens=False))
     for line in _next(file):
         click.echo(f"  {line}")
+
+
+@contextmanager
+def _folder_of(file: Path) -> Iterator[None]:
+    """Have the folder of ``file`` there, from which paths are seen; what was made goes again where the body fails."""
+    made = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # where there is something in it
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _typed() -> str:

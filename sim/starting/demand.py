@@ -11,7 +11,7 @@ import numpy as np
 from sim.faults import Faults
 from sim.traces.opening import open_trace
 from sim.traces.recognising import Recognised, recognise
-from sim.units import MIB, MICROSECONDS, us_to_seconds
+from sim.units import MIB, MICROSECONDS, format_size, us_to_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +130,7 @@ def read_demand(path: Path, given: Mapping[str, Any], *, likely: int | None = No
     start, end = _part(peak_s, max(measured.spans), min(measured.spans))
     return Demand(
         path=path,
-        columns=found.columns,
+        columns={name: _written(value) for name, value in found.columns.items()},
         series=len(trace.series),
         tells_series="series" in found.columns,
         peak=peak,
@@ -147,6 +147,14 @@ def read_demand(path: Path, given: Mapping[str, Any], *, likely: int | None = No
         said=tuple(found.said),
         assumed=tuple(found.assumed),
     )
+
+
+def _written(value: object) -> object:
+    """Return a part of a mapping as a file has it, its sizes as strings."""
+    if not isinstance(value, dict):
+        return value
+    sizes = ("unit", "percent_of", "share_of")
+    return {key: format_size(item) if key in sizes and isinstance(item, int) else item for key, item in value.items()}
 
 
 def _part(peak_s: float, longest_s: float, shortest_s: float) -> tuple[float, float]:

@@ -27,7 +27,7 @@ _DAY: Final = 86_400.0
 
 def remarks(start: Start, demand: Demand | None) -> list[str]:
     """Return what is to be known of how demand and machine fit, a sentence each."""
-    return [] if demand is None else [*_size(start, demand), *_part(demand)]
+    return [] if demand is None else [*_size(start, demand), *part_remarks(demand)]
 
 
 def shown(size: int) -> str:
@@ -62,6 +62,11 @@ def _size(start: Start, demand: Demand) -> Iterator[str]:
             f" be plugged, and all settings are alike. To see what hotplug would do, boot with less: --boot-memory"
             f" {max(256, demand.peak // 4 // MIB // 128 * 128)}MiB"
         )
+
+
+def part_remarks(demand: Demand) -> list[str]:
+    """Return what is to be known of what is played of a demand, a sentence each."""
+    return list(_part(demand))
 
 
 def _part(demand: Demand) -> Iterator[str]:

@@ -81,11 +81,12 @@ def experiment_text(
         _recommend(),
     ]
     text = "\n".join(parts)
-    _check(text, file)
+    check(text, file)
     return text
 
 
-def _check(text: str, file: Path) -> None:
+def check(text: str, file: Path) -> None:
+    """Raise InputError with all faults of an experiment that goes into ``file``."""
     try:
         load(frozen(tomllib.loads(text), str(file)), folder=file.parent)
     except InputError as error:
@@ -114,12 +115,13 @@ def _top(demand: Demand | None) -> list[Entry]:
     return [
         ("description", "A guest whose memory grows and shrinks by need, under several settings of memory hotplug", ""),
         *entries({"seed": 1}),
-        ("replications", _replications(demand), _replications_mean(demand)),
+        ("replications", replications(demand), _replications_mean(demand)),
         *entries({"baseline": AS_IT_IS}),
     ]
 
 
-def _replications(demand: Demand | None) -> int | str:
+def replications(demand: Demand | None) -> int | str:
+    """Return the replications of an experiment on a ``demand``, as its file has them."""
     if demand is None or not demand.tells_series:
         return DRAWN
     return "all" if demand.series <= MOST_SERIES else MOST_SERIES
@@ -168,19 +170,24 @@ def _answers(name: str) -> str:
     }[name]
 
 
-def _played(demand: Demand, folder: Path, start: Start) -> list[Entry]:
-    table: dict[str, Any] = {
-        "name": "guest-trace",
-        "label": "recorded",
-        "path": demand.path_from(folder),
-        "columns": dict(demand.columns),
-    }
+def trace_table(demand: Demand, folder: Path) -> dict[str, Any]:
+    """Return the keys of a workload in ``folder`` that say which trace it plays."""
+    table: dict[str, Any] = {"path": demand.path_from(folder), "columns": dict(demand.columns)}
     if demand.whole_machine:
         table["includes_system"] = True
-    table["rate"] = format_size(demand.rate)
-    table["tick"] = 1 if demand.played_s <= _LONG_S else 5
     if demand.end_s:
         table |= {"start": int(demand.start_s), "end": int(demand.end_s)}
+    return table
+
+
+def _played(demand: Demand, folder: Path, start: Start) -> list[Entry]:
+    table = {
+        "name": "guest-trace",
+        "label": "recorded",
+        **trace_table(demand, folder),
+        "rate": format_size(demand.rate),
+        "tick": 1 if demand.played_s <= _LONG_S else 5,
+    }
     if demand.played_s > _DAY_S:
         table |= {"restart": 600, "restart_most": 3600}
     if start.nodes > 1:

@@ -149,6 +149,8 @@ def test_it_goes_over_nothing_by_itself_and_leaves_what_was_there_where_it_fails
     assert "experiment files end in .toml" in said("new g.txt", code=2)
     assert said("new g.toml --force --demand nix.csv", code=2)
     assert Path("g.toml").read_text() == "mine"
+    assert said("new deep/er/g.toml --demand nix.csv", code=2)
+    assert not Path("deep").exists()
     assert said("new g.toml --force")
 
 
