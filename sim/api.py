@@ -128,7 +128,7 @@ class Results:
         """
         return picture_of_cell(self.store, cell, at)
 
-    def compare(self, scores: Sequence[str] = HEADLINE_SCORES, *, method: Method = "bounded") -> pd.DataFrame:
+    def compare(self, scores: Sequence[str] = HEADLINE_SCORES, *, method: Method = "auto") -> pd.DataFrame:
         """Return means and differences to the baseline with intervals; see :func:`sim.analysis.compare.compare`."""
         return compare(self.runs(), self.baseline, scores, policies=self.policies, method=method)
 

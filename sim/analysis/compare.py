@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sim.analysis.intervals import Estimate, check_method, estimate, holm, needed, proportion_interval, support
+from sim.analysis.intervals import (
+    Estimate,
+    Sample,
+    check_method,
+    estimate_all,
+    holm,
+    needed,
+    proportion_interval,
+    support,
+)
+from sim.analysis.skewed import far_out
 from sim.experiment.variants import plain_value
 from sim.results.failure import Status
 from sim.scores.definition import BYTE_SECONDS, BYTES
@@ -37,6 +47,9 @@ CONDITIONS: Final = ("guest.", "timing.")
 """How the keys of swept values begin that no label shows."""
 
 _MANY: Final = 10_000
+
+_EVENTS: Final = 8
+"""Replications in which two policies must differ in a score of yes and no, for their difference not to be rare."""
 
 COMPARISON_COLUMNS: Final = (
     "machine", "workload", "policy", "score", "unit", "better", "replications", "mean", "low", "high",
@@ -119,9 +132,18 @@ def compare(
         present = [policy for policy in order if policy in there]
         contents = _contents(one_of_each(group) if nothing_random(group) else group, present, scores)
         found: list[dict[str, object]] = []
+        means: list[Sample] = []
+        gaps: list[Sample] = []
         for number_of_score, score in enumerate(scores):
-            table = contents[:, :, number_of_score]
-            found += _rows(score, table, present, base, method, (len(present) - 1) * len(scores))
+            of_score = _samples(score, contents[:, :, number_of_score], present, base)
+            means += of_score[0]
+            gaps += of_score[1]
+            for policy, of_mean, gap in zip(present, *of_score, strict=True):
+                tests = (len(present) - 1) * len(scores)
+                found.append(_row(score, policy, base, of_mean, gap) | {"needed": _needed(gap, method, tests)})
+        for row, *estimates in zip(found, _of_means(found, means, method), _of_gaps(found, gaps, method), strict=True):
+            row |= {"low": estimates[0].low, "high": estimates[0].high, "p": estimates[1].p}
+            row |= {"difference_low": estimates[1].low, "difference_high": estimates[1].high}
         for row, different in zip(found, holm([float(str(row["p"])) for row in found]), strict=True):
             rows.append(row | {"machine": str(machine), "workload": str(workload), "different": different})
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
@@ -154,46 +176,68 @@ def nothing_random(runs: pd.DataFrame) -> bool:
     return "streams_drawn" in runs and bool((runs["streams_drawn"] == 0).all())
 
 
-def _rows(
-    score: str, content: Floats, policies: Sequence[str], base: str, method: Method, tests: int
-) -> list[dict[str, object]]:
-    """Return the rows of one score: ``content`` has a row for each replication and a column for each policy.
+def _samples(score: str, content: Floats, policies: Sequence[str], base: str) -> tuple[list[Sample], list[Sample]]:
+    """Return for each policy its values of a score, and its differences to the baseline, none where that is not there.
 
-    ``tests`` are the differences that are told apart together with these.
+    ``content`` has a row for each replication and a column for each policy.
     """
     known = SCORES[score]
     own = support(content, known.better, highest=known.highest)
     place = policies.index(base) if base in policies else None
     against = own if place is None else support(content, known.better, place, known.highest)
-    rows: list[dict[str, object]] = []
-    for column, policy in enumerate(policies):
-        values = content[~np.isnan(content[:, column]), column]
-        differences = values[:0]
-        if place is not None:
-            with np.errstate(invalid="ignore"):  # infinity minus infinity is undefined, as it should be
-                gaps = content[:, column] - content[:, place]
-            differences = gaps[~np.isnan(gaps)]
-        of_mean = _of_mean(values, method, (float(own[0][column]), float(own[1][column])), known.highest)
-        gap = Estimate(0.0, 0.0) if len(differences) else Estimate()
-        ends = (float(against[0][column]), float(against[1][column]))
-        if column != place:
-            gap = estimate(differences, method, bounds=ends)
-        rows.append(
-            {
-                "policy": policy, "score": score, "unit": known.unit.symbol, "better": known.better,
-                "replications": len(values), "mean": _mean(values), "low": of_mean.low, "high": of_mean.high,
-                "baseline": base, "pairs": len(differences), "difference": _mean(differences),
-                "difference_low": gap.low, "difference_high": gap.high,
-                "apart": int(np.count_nonzero(differences)), "p": gap.p, "needed": needed(differences, ends, tests),
-            }
-        )  # fmt: skip
-    return rows
+    least = 0.0 if np.nanmin(content, initial=math.inf) >= 0 else -math.inf
+    widest = known.highest - least
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is undefined, as it should be
+        gaps = content - (math.nan if place is None else content[:, [place]])
+    # Of yes and no, the few times that two differ are no less known for being rare.
+    rare = np.count_nonzero(np.nan_to_num(gaps), axis=0) < _EVENTS if known.highest == 1 else far_out(gaps)
+    return (
+        _of_columns(content, own, far_out(content), (least, known.highest)),
+        _of_columns(gaps, against, rare, (-widest, widest)),
+    )
 
 
-def _of_mean(values: Floats, method: Method, bounds: tuple[float, float], highest: float) -> Estimate:
-    if highest == 1 and method == "bounded":
-        return Estimate(*proportion_interval(int(values.sum()), len(values)))
-    return estimate(values, method, bounds=bounds)
+def _of_columns(
+    table: Floats, ends: tuple[Floats, Floats], far: npt.NDArray[np.bool_], limits: tuple[float, float]
+) -> list[Sample]:
+    flags = np.broadcast_to(far, table.shape[1:])
+    return [
+        Sample(values[~np.isnan(values)], (float(least), float(most)), bool(flag), limits)
+        for values, least, most, flag in zip(table.T, *ends, flags, strict=True)
+    ]
+
+
+def _row(score: str, policy: str, base: str, of_mean: Sample, gap: Sample) -> dict[str, object]:
+    known = SCORES[score]
+    return {
+        "policy": policy, "score": score, "unit": known.unit.symbol, "better": known.better,
+        "replications": len(of_mean.drawn), "mean": _mean(of_mean.drawn),
+        "baseline": base, "pairs": len(gap.drawn), "difference": _mean(gap.drawn),
+        "apart": int(np.count_nonzero(gap.drawn)),
+    }  # fmt: skip
+
+
+def _needed(gap: Sample, method: Method, tests: int) -> float:
+    return needed(gap.drawn, gap.bounds, tests, unseen=gap.far or method != "auto")
+
+
+def _of_means(rows: Sequence[Mapping[str, object]], samples: Sequence[Sample], method: Method) -> list[Estimate]:
+    """Return the estimates of the means of ``rows``; of scores that tell yes from no the exact ones."""
+    found = estimate_all(samples, method)
+    if method in {"auto", "bounded"}:
+        for number, (row, sample) in enumerate(zip(rows, samples, strict=True)):
+            if SCORES[str(row["score"])].highest == 1:
+                found[number] = Estimate(*proportion_interval(int(sample.drawn.sum()), len(sample.drawn)))
+    return found
+
+
+def _of_gaps(rows: Sequence[Mapping[str, object]], samples: Sequence[Sample], method: Method) -> list[Estimate]:
+    """Return the estimates of the differences of ``rows``; of the baseline to itself there is nothing to estimate."""
+    others = [number for number, row in enumerate(rows) if row["policy"] != row["baseline"]]
+    found = [Estimate(0.0, 0.0) if len(sample.drawn) else Estimate() for sample in samples]
+    for number, of_gap in zip(others, estimate_all([samples[number] for number in others], method), strict=True):
+        found[number] = of_gap
+    return found
 
 
 def _mean(values: Floats) -> float:

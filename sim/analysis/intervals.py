@@ -1,11 +1,13 @@
 """Intervals of means and of proportions, made for few replications of scores that are skewed and often zero.
 
 Student's interval is too narrow there: of five replications it holds the truth in half to three quarters of the cases,
-because the rare event that moves the mean most (a kernel that runs out of memory) is in none of them. What is used here
-is Gaffke's bound: replications get random weights, the gaps between uniform numbers, as in the Bayesian bootstrap, and
-one more that nobody has seen takes part, as far out as it can be. For values that are 0 or 1 that is the exact binomial
-interval. How far out it can be is taken from the other policies on the same traffic; see :func:`support`. The test
-``tests/analysis/test_coverage.py`` draws from real replications and counts how often the truth is inside.
+because the rare event that moves the mean most (a kernel that runs out of memory) is in none of them. Where no value
+lies far out it is taken, and widened to what it is without skewness (:mod:`sim.analysis.skewed`). Where some do,
+Gaffke's bound takes its place: replications get random weights, the gaps between uniform numbers, as in the Bayesian
+bootstrap, and one more that nobody has seen takes part, as far out as it can be. For values that are 0 or 1 that is the
+exact binomial interval. How far out it can be is taken from the other policies on the same traffic; see
+:func:`support`. The test ``tests/analysis/test_coverage.py`` draws from real replications and counts how often the
+truth is inside, and ``tests/support/coverage.py`` from distributions whose truth is known.
 
 Sources: N. Gaffke, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative
 variable", Mathematical Methods of Statistics 14 (2005); E. Learned-Miller and P. S. Thomas, "A new confidence interval
@@ -22,6 +24,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from sim.analysis.skewed import far_out, skewed_estimates, student_estimates
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,14 +33,14 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-Method = Literal["bounded", "t", "bootstrap"]
+Method = Literal["auto", "bounded", "skewed", "t", "bootstrap"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 
 FEWEST_FOR_INTERVAL: Final = 15
-"""Replications below which ``bounded`` gives no interval: with fewer, none that says anything holds."""
+"""Replications below which ``auto`` and ``bounded`` give no interval: with fewer, none that says anything holds."""
 
 FEWEST_FOR_OTHER_METHODS: Final = 3
-"""Values below which ``t`` and ``bootstrap`` give none."""
+"""Values below which the other methods give none."""
 
 CONFIDENCE: Final = 0.95
 
@@ -44,6 +48,11 @@ MOST_NEEDED: Final = 1000
 """Where more replications than these are needed, no number is told."""
 
 _WEIGHTINGS: Final = 20_000
+_TOGETHER: Final = 16
+"""Samples that are estimated together: more take more memory than is at hand quickly."""
+
+_COUNTED: Final = 100
+"""Of so many weightings, fewer than these say little about a tail."""
 _STRETCH: Final = 5.0
 """An event that was not seen is taken to lie farther out than the farthest seen, by this over the replications."""
 
@@ -93,8 +102,8 @@ def bounded_estimates(
 ) -> tuple[Floats, Floats, Floats]:
     """Return the fields of the estimates of the means of the rows of ``values`` (K x N): lower, upper ends, p.
 
-    ``low`` and ``high`` are the ends of each row's support (K); values beyond them widen it. Not below what so many
-    weightings can tell, p is what the confidence must lack for the interval to just reach 0.
+    ``low`` and ``high`` are the ends of each row's support (K); values beyond them widen it. p is what the confidence
+    must lack for the interval to just reach 0, and not below what so many replications can tell that all agree.
     """
     rank = round((1 - confidence) / 2 * weightings)
     below = bounded_means(values, np.minimum(low, values.min(axis=1)), weightings=weightings)
@@ -103,7 +112,43 @@ def bounded_estimates(
     below.partition(rank, axis=1)
     above.partition(weightings - 1 - rank, axis=1)
     p = np.minimum(1.0, 2 * (fewer + 1) / (weightings + 1))
+    for row in np.flatnonzero(fewer < _COUNTED):
+        above_zero = values[row].mean() > 0
+        end = min(low[row], values[row].min()) if above_zero else max(high[row], values[row].max())
+        tail = weighted_below_zero(np.append(values[row], end) * (1 if above_zero else -1))
+        p[row] = max(2 * tail, 2 * 0.5 ** values.shape[1])
     return below[:, rank], above[:, weightings - 1 - rank], p
+
+
+def weighted_below_zero(values: Floats) -> float:
+    """Return how likely the mean of ``values``, whose own is above 0, is not with random weights that sum to 1.
+
+    The weights are those of :func:`bounded_means`, but no sample of them: a saddlepoint gives tails that are too thin
+    to be counted. After Lugannani and Rice, "Saddle point approximation for the distribution of the sum of independent
+    random variables", Advances in Applied Probability 12 (1980).
+    """
+    from scipy.optimize import brentq
+    from scipy.special import ndtr
+
+    largest = float(np.abs(values).max())
+    scaled = values / largest if largest else values
+    if scaled.sum() <= 0:
+        return 0.5
+    if scaled.min() >= 0:
+        return 0.0
+    # The logarithm of the moment-generating function of exponential weights times values is -sum(log(1 - s values)).
+    least = 1 / float(scaled.min())
+
+    def slope(place: float) -> float:
+        return float((scaled / (1 - place * scaled)).sum())
+
+    place = brentq(slope, least * (1 - 1e-12), 0.0)
+    if place > -1e-6:  # noqa: PLR2004  the mean is 0
+        return 0.5
+    root = -math.sqrt(2 * float(np.log1p(-place * scaled).sum()))
+    slant = place * math.sqrt(float(((scaled / (1 - place * scaled)) ** 2).sum()))
+    density = math.exp(-root * root / 2) / math.sqrt(2 * math.pi)
+    return float(ndtr(root)) + density * (1 / root - 1 / slant)
 
 
 def support(table: Floats, better: str, base: int | None = None, highest: float = math.inf) -> tuple[Floats, Floats]:
@@ -148,37 +193,106 @@ def _ends(table: Floats, better: str, stretch: float, highest: float) -> tuple[F
 
 def estimate(
     values: Floats,
-    method: Method = "bounded",
+    method: Method = "auto",
     confidence: float = CONFIDENCE,
     bounds: tuple[float, float] | None = None,
+    *,
+    far: bool | None = None,
+    limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> Estimate:
     """Return the confidence interval of the mean of ``values``: NaN if there are too few, or any is not finite.
 
-    ``bounded`` is Gaffke's, with the ends of the support in ``bounds`` (made from the values alone where None); ``t``
-    takes Student's distribution; ``bootstrap`` resamples (BCa), and gives no p. All give the same at every call. Values
-    that are all equal have an interval of no width, unless ``bounds`` are wider. Raises ValueError for another method.
+    ``auto`` takes the wider of ``t`` and ``skewed``; where values lie ``far`` out (see
+    :func:`sim.analysis.skewed.far_out`; seen from these alone where None) or are all the same, that of ``skewed`` and
+    ``bounded``. ``bounded`` is Gaffke's, with the ends of the support in ``bounds`` (made from the values alone where
+    None); ``skewed`` is Student's without its skewness, and ``t`` with it; ``bootstrap`` resamples (BCa), and gives no
+    p. All give the same at every call. Values that are all equal have an interval of no width, unless ``bounds`` are
+    wider. What ``auto`` tells stays within ``limits``, which no mean can pass. Raises ValueError for another method.
     """
     check_method(method)
-    fewest = FEWEST_FOR_INTERVAL if method == "bounded" else FEWEST_FOR_OTHER_METHODS
+    fewest = FEWEST_FOR_INTERVAL if method in {"auto", "bounded"} else FEWEST_FOR_OTHER_METHODS
     if len(values) < fewest or not np.isfinite(values).all():
         return Estimate()
-    if method == "bounded":
-        least, most = support(values[:, np.newaxis], "neither") if bounds is None else map(np.atleast_1d, bounds)
-        return Estimate(*(float(part[0]) for part in bounded_estimates(values[np.newaxis], least, most, confidence)))
-    mean = float(values.mean())
-    if np.ptp(values) == 0:
-        return Estimate(mean, mean, float(mean == 0))
+    rows = values[np.newaxis]
+    if method == "bootstrap":
+        if np.ptp(values) == 0:
+            return Estimate(float(values[0]), float(values[0]))
+        from scipy import stats
+
+        bootstrap = stats.bootstrap((values,), np.mean, confidence_level=confidence, rng=np.random.default_rng(0))
+        low, high = bootstrap.confidence_interval
+        return Estimate(float(low), float(high))
     if method == "t":
-        from scipy.special import stdtr, stdtrit  # scipy.stats has the same, but takes a second to import
+        return _first(student_estimates(rows, confidence))
+    if method == "skewed":
+        return _first(skewed_estimates(rows, confidence))
+    least, most = support(values[:, np.newaxis], "neither") if bounds is None else map(np.atleast_1d, bounds)
+    if method == "bounded":
+        return _first(bounded_estimates(rows, least, most, confidence))
+    flags = far_out(values[:, np.newaxis, np.newaxis]) if far is None else np.array([far])
+    found = _first(auto_estimates(rows, least, most, flags, confidence))
+    return _within(found, limits)
 
-        freedom, error = len(values) - 1, float(values.std(ddof=1)) / math.sqrt(len(values))
-        half = float(stdtrit(freedom, (1 + confidence) / 2)) * error
-        return Estimate(mean - half, mean + half, 2 * float(stdtr(freedom, -abs(mean) / error)))
-    from scipy import stats
 
-    bootstrap = stats.bootstrap((values,), np.mean, confidence_level=confidence, rng=np.random.default_rng(0))
-    low, high = bootstrap.confidence_interval
-    return Estimate(float(low), float(high))
+def auto_estimates(
+    values: Floats,
+    low: Floats,
+    high: Floats,
+    far: npt.NDArray[np.bool_],
+    confidence: float = CONFIDENCE,
+    *,
+    weightings: int = _WEIGHTINGS,
+) -> tuple[Floats, Floats, Floats]:
+    """Return the fields of the estimates of ``auto`` of the rows of ``values`` (K x N); ``far`` has a flag for each.
+
+    ``low`` and ``high`` are the ends of their support, see :func:`bounded_estimates`.
+    """
+    ends = skewed_estimates(values, confidence)
+    other = student_estimates(values, confidence)
+    rare = far | (np.ptp(values, axis=1) == 0)
+    if rare.any():
+        found = bounded_estimates(values[rare], low[rare], high[rare], confidence, weightings=weightings)
+        for whole, part in zip(other, found, strict=True):
+            whole[rare] = part
+    return np.minimum(ends[0], other[0]), np.maximum(ends[1], other[1]), np.maximum(ends[2], other[2])
+
+
+class Sample(NamedTuple):
+    """Values that were ``drawn``, whose mean is to be estimated, and what :func:`estimate` takes beside them."""
+
+    drawn: Floats
+    bounds: tuple[float, float]
+    far: bool
+    limits: tuple[float, float]
+
+
+def estimate_all(samples: Sequence[Sample], method: Method = "auto", confidence: float = CONFIDENCE) -> list[Estimate]:
+    """Return :func:`estimate` of all ``samples``, those of ``auto`` with as many values together: far faster."""
+    if method != "auto":
+        return [estimate(each.drawn, method, confidence, each.bounds) for each in samples]
+    found = [Estimate()] * len(samples)
+    alike: dict[tuple[int, bool], list[int]] = {}
+    for number, each in enumerate(samples):
+        if len(each.drawn) >= FEWEST_FOR_INTERVAL and np.isfinite(each.drawn).all():
+            rare = each.far or np.ptp(each.drawn) == 0
+            alike.setdefault((len(each.drawn), rare), []).append(number)
+    for (_, rare), numbers in alike.items():
+        for start in range(0, len(numbers), _TOGETHER):
+            some = numbers[start : start + _TOGETHER]
+            rows = np.array([samples[number].drawn for number in some])
+            low, high = np.array([samples[number].bounds for number in some]).T
+            ends = auto_estimates(rows, low, high, np.full(len(some), rare), confidence)
+            for number, *fields in zip(some, *(part.tolist() for part in ends), strict=True):
+                found[number] = _within(Estimate(*fields), samples[number].limits)
+    return found
+
+
+def _within(found: Estimate, limits: tuple[float, float]) -> Estimate:
+    return Estimate(max(found.low, limits[0]), min(found.high, limits[1]), found.p)
+
+
+def _first(ends: tuple[Floats, Floats, Floats]) -> Estimate:
+    return Estimate(*(float(part[0]) for part in ends))
 
 
 def check_method(method: str) -> None:
@@ -216,12 +330,14 @@ def holm(probabilities: Sequence[float], error: float = 1 - CONFIDENCE) -> list[
     return found
 
 
-def needed(differences: Floats, bounds: tuple[float, float] | None = None, tests: int = 1) -> float:
+def needed(
+    differences: Floats, bounds: tuple[float, float] | None = None, tests: int = 1, *, unseen: bool = True
+) -> float:
     """Return about how many replications it takes until the interval of the mean of ``differences`` leaves out 0.
 
     That is with the confidence that Holm's procedure asks of the first of so many ``tests``. ``bounds`` are the ends of
     the support, see :func:`support`; the values' own where None. NaN where it cannot be told: fewer than two values, or
-    a mean of 0. The interval reaches as far as the normal one and, for what was not seen, by ln(2 / error) / N of the
+    a mean of 0. The interval reaches as far as the normal one and, for what is ``unseen``, by ln(2 / error) / N of the
     way to the end of the support (a share of 0 of N may be 3.7 / N with 97.5 %).
     """
     finite = differences[np.isfinite(differences)]
@@ -234,7 +350,7 @@ def needed(differences: Floats, bounds: tuple[float, float] | None = None, tests
     if bounds is not None and all(map(math.isfinite, bounds)):
         farthest = max(farthest, mean - bounds[0] if mean > 0 else bounds[1] - mean)
     spread = -float(ndtri(tail)) * float(finite.std(ddof=1)) / abs(mean)
-    reach = -math.log(tail) * farthest / abs(mean)
+    reach = -math.log(tail) * farthest / abs(mean) if unseen else 0.0
     # N with spread / sqrt(N) + reach / N = 1.
     root = (spread + math.sqrt(spread * spread + 4 * reach)) / 2
     return float(max(FEWEST_FOR_INTERVAL, math.ceil(root * root)))

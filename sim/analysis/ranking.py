@@ -60,7 +60,11 @@ def _percent(share: float) -> str:
 
 def failures(runs: pd.DataFrame, policies: Iterable[str]) -> dict[str, Failures]:
     """Return how each of ``policies`` fails in ``runs``, the completed ones of one machine and workload."""
-    return {policy: _failures(policy, runs[runs["policy"] == policy]) for policy in policies}
+    told = runs[
+        [name for name in ("policy", *FAILING, "death_time", "kernel_oom_first", "death_cause") if name in runs]
+    ]
+    parts = dict(list(told.groupby("policy", sort=False)))
+    return {policy: _failures(policy, parts.get(policy, told[:0])) for policy in policies}
 
 
 def _failures(policy: str, runs: pd.DataFrame) -> Failures:

@@ -170,6 +170,8 @@ def read_rows(path: Path, table: str) -> pa.Table:
 
     content = pq.ParquetFile(path).read()
     schema = arrow_schema(TABLES[table])
+    if content.schema.names == schema.names and content.schema.types == schema.types:
+        return pa.Table.from_arrays(content.columns, schema=schema)
     # Another version of the program may have had other columns.
     columns = [
         content[field.name].cast(field.type)

@@ -209,7 +209,7 @@ def test_unknown_names_are_named() -> None:
         compare(runs({"a": [1], "b": [2]}), "x")
     with pytest.raises(ValueError, match=r"unknown scores: speed; there are: died"):
         compare(runs({"a": [1]}), "a", ["speed"])
-    with pytest.raises(ValueError, match=r"there is no method 'zz'; there are: bounded, t, bootstrap"):
+    with pytest.raises(ValueError, match=r"there is no method 'zz'; there are: auto, bounded, skewed, t, bootstrap"):
         compare(runs({"a": [1]}), "a", method="zz")  # type: ignore[arg-type]
     nothing = compare(runs({"a": [1]}).iloc[:0])
     assert (len(nothing), list(nothing)) == (0, list(compare(runs({"a": [1]}))))

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from sim.analysis.compare import HEADLINE_SCORES
-from sim.analysis.intervals import FEWEST_FOR_INTERVAL, bounded_estimates, estimate, support
+from sim.analysis.intervals import FEWEST_FOR_INTERVAL, auto_estimates, estimate, support
+from sim.analysis.skewed import far_out
 from sim.scores.registry import SCORES
 from tests.analysis.real_replications import FILE, REPLICATIONS
 
@@ -56,9 +57,10 @@ def coverage(workload: str, baseline: str, policy: str, score: str, count: int) 
     assert isinstance(own, int)
     truth = float(np.nanmean(content[:, own] - content[:, base]))
     samples = content[drawn(count)]
+    far = far_out(np.moveaxis(samples - samples[:, :, [base]], 0, -1))
     least, most = (end[:, own] for end in support(samples, SCORES[score].better, base, SCORES[score].highest))
     differences = samples[:, :, own] - samples[:, :, base]
-    low, high, _ = bounded_estimates(differences, least, most, weightings=400)
+    low, high, _ = auto_estimates(differences, least, most, far, weightings=400)
     wide = high > low
     margin = 1e-6 * abs(truth)  # digits of single precision
     held = (low - margin <= truth) & (truth <= high + margin)

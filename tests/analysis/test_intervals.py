@@ -48,7 +48,7 @@ def test_a_proportions_ends_are_where_the_binomial_tail_is_a_fortieth() -> None:
 @pytest.mark.parametrize("events", [0, 1, 4, 15, 20])
 def test_of_zeros_and_ones_the_bounded_interval_is_the_exact_binomial_one(events: int) -> None:
     values = np.array([1.0] * events + [0.0] * (20 - events))
-    low, high, _ = estimate(values, bounds=(0.0, 1.0))
+    low, high, _ = estimate(values, "bounded", bounds=(0.0, 1.0))
     assert (low, high) == pytest.approx(proportion_interval(events, 20), abs=0.006)
 
 
