@@ -1,0 +1,87 @@
+"""The report stays readable and bounded where there are many scenarios: an index, and details of as many as fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sim.report import scenarios
+from sim.report.page import report_html
+from tests.report.test_page import Page
+from tests.support.many_runs import make
+from tests.support.places import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sim.api import Results
+
+SCENARIOS = 6
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return make(tmp_path_factory.mktemp("several"), 3, SCENARIOS, 1)
+
+
+def index_of(page: Page) -> list[str | None]:
+    """Return where the rows of the index lead; None for one that leads nowhere."""
+    start = next(
+        i for i, (_, attributes) in enumerate(page.elements) if attributes.get("aria-label") == "All scenarios"
+    )
+    end = next(i for i, (tag, _) in enumerate(page.elements) if i > start and tag == "details")
+    rows = [
+        i for i, (tag, a) in enumerate(page.elements[:end]) if i > start and tag == "th" and a.get("scope") == "row"
+    ]
+    return [page.elements[row + 1][1].get("href") for row in rows]
+
+
+def test_each_scenario_has_a_row_that_leads_to_its_details(several: Results) -> None:
+    page = Page(report_html(several.store.folder))
+    assert index_of(page) == [f"#s{number}" for number in range(1, SCENARIOS + 1)]
+    assert [name for name in page.data if name.endswith("-scores")] == [f"s{n}-scores" for n in range(1, SCENARIOS + 1)]
+
+
+def test_tables_that_do_not_fit_are_left_out_the_last_first_and_said(
+    several: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Page(report_html(several.store.folder))
+    room = sum(len(json.dumps(whole.data[f"s{number}-scores"])) for number in (1, 2, 3))
+    monkeypatch.setattr(scenarios, "MOST_BYTES", room)
+    page = Page(report_html(several.store.folder))
+    there = [name for name in page.data if name.endswith("-scores")]
+    assert 0 < len(there) < SCENARIOS
+    assert there == [f"s{number}-scores" for number in range(1, len(there) + 1)]
+    assert index_of(page) == [f"#s{number}" for number in range(1, len(there) + 1)] + [None] * (SCENARIOS - len(there))
+    assert f"The tables of the last {SCENARIOS - len(there)} scenarios would make this page too large" in page.plain
+
+
+def test_an_index_that_would_be_too_long_says_how_many_rows_it_lacks(
+    several: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenarios, "MOST_ROWS", 2)
+    page = Page(report_html(several.store.folder))
+    assert index_of(page) == ["#s1", "#s2"]
+    assert f"{SCENARIOS - 2} more scenarios are not listed here" in page.plain
+
+
+@pytest.mark.slow
+def test_ten_thousand_runs_take_20_seconds_one_and_a_half_gib_and_a_few_megabytes(tmp_path: Path) -> None:
+    folder = make(tmp_path, 10, 100, 10).store.folder
+    code = (
+        "import resource, sys; from pathlib import Path; from sim.report.page import write_report;"
+        "write_report(Path(sys.argv[1])); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    start = time.monotonic()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert time.monotonic() - start < 20
+    assert int(done.stdout) < 1.5 * 2**30
+    assert (folder / "report.html").stat().st_size < 8_000_000
