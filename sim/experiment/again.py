@@ -23,17 +23,14 @@ if TYPE_CHECKING:
 def cell_again(store: ResultStore, key: str, experiment: Experiment | None = None) -> Cell:
     """Return the cell of the run with the key ``key``; ``experiment`` is that of the store, if at hand.
 
-    Raises KeyError if there is no such run, and InputError or ValueError where the experiment is no longer to be had.
+    Raises KeyError if no such run has completed, InputError or ValueError where the experiment is no longer to be had.
     """
-    labels = next((labels for labels in store.labels() if labels["cell"] == key), None)
-    if labels is None:
-        raise KeyError(f"no cell {key} in {store.folder}")
-    wanted = [labels[name] for name in ("machine", "workload", "policy")]
+    wanted, replication = store.labels_of(key)
     experiment = load_stored(store.folder) if experiment is None else experiment
     named = [
         cell
-        for cell in (experiment.only((labels["replication"],)).cells() if experiment else ())
-        if [cell.combination.machine.label, cell.combination.workload.label, cell.combination.policy.label] == wanted
+        for cell in (experiment.only((replication,)).cells() if experiment else ())
+        if (cell.combination.machine.label, cell.combination.workload.label, cell.combination.policy.label) == wanted
     ]
     if named:
         # Labels do not show every swept value; keys do, but other code gives others.

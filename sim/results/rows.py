@@ -131,7 +131,7 @@ class RowWriter:
     def _add_missing(self, folder: str, keys: Collection[str]) -> None:
         """Put the rows of completed cells into the table, from their files."""
         events = self._store / "events" / folder
-        rows = [row for key in sorted(keys) for row in _row_in(events / f"{key}{SUFFIX}")]
+        rows = [row for key in sorted(keys) for row in row_in(events / f"{key}{SUFFIX}")]
         if rows:
             _merge(self._store, "runs", {folder: rows})
 
@@ -182,7 +182,7 @@ def read_rows(path: Path, table: str) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _row_in(path: Path) -> Iterator[tuple[int, str]]:
+def row_in(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the replication of the cell with the events file ``path``, and its row of ``runs`` as JSON.
 
     Nothing where the file has none, because another version of the program wrote it.
@@ -201,7 +201,7 @@ def unlisted_rows(store: Path, folder: str, listed: Collection[str]) -> Iterator
     """Yield the rows of completed cells of a partition that no file of ``runs`` has: those of a run that was killed."""
     for path in sorted(whole_files(store / "events" / folder)):
         if path.stem not in listed:
-            yield from (row for _, row in _row_in(path))
+            yield from (row for _, row in row_in(path))
 
 
 def _files(folder: Path) -> list[Path]:

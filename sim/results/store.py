@@ -19,7 +19,7 @@ from sim.results import frames
 from sim.results.cells import drop_cell, write_cell
 from sim.results.failure import Status
 from sim.results.layout import CELL_TABLES, GUEST, SUFFIX, labels_of, partitions, whole_files
-from sim.results.rows import RowWriter, read_rows, unlisted_rows
+from sim.results.rows import RowWriter, read_rows, row_in, unlisted_rows
 from sim.results.schema import PARTITION_COLUMNS, RUNS, SERIES, TABLES
 from sim.scores.registry import SCORES, compute_scores
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sim.record.run_result import RunResult
     from sim.results.failure import Failure
     from sim.results.identity import CellId
+    from sim.results.layout import Labels
 
 
 class ResultStore:
@@ -92,6 +93,19 @@ class ResultStore:
         rows = self._rows(RUNS.name, [*names, "replication", "cell", "status", "duration_s"])
         found: list[dict[str, Any]] = rows.to_pylist()
         return found
+
+    def labels_of(self, cell: str) -> tuple[Labels, int]:
+        """Return machine, workload and policy of a completed cell, and its replication, without reading all rows.
+
+        Raises KeyError if there is none.
+        """
+        events = self.folder / "events"
+        path = next(events.rglob(f"{cell}{SUFFIX}"), None)
+        if path is None:
+            raise KeyError(f"no completed cell {cell} in {self.folder}")
+        for replication, _ in row_in(path):
+            return labels_of(path.parent.relative_to(events).as_posix()), replication
+        raise KeyError(f"cell {cell} in {self.folder} was written by another version, which kept no row with it")
 
     def streams_drawn(self, replication: int) -> dict[str, int]:
         """Return from how many random streams completed cells of ``replication`` drew, by their keys."""
