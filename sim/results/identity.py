@@ -31,6 +31,7 @@ _WITHOUT: Final = (
     "sim/report/",
     "sim/shipped/",
     "sim/snapshot/",
+    "sim/starting/",
     "sim/what_if/",
 )
 """What only looks at results, and so cannot change them; and the experiments that an installed package brings along.

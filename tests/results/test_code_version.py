@@ -52,7 +52,8 @@ COMPUTING = {
 
 LOOKING = {
     "sim/analysis", "sim/cli", "sim/comparison", "sim/look_alikes", "sim/plots", "sim/readers", "sim/recommend",
-    "sim/report", "sim/snapshot", "sim/what_if",
+    "sim/report", "sim/report/assets", "sim/report/charts", "sim/report/memory_map", "sim/report/templates",
+    "sim/snapshot", "sim/starting", "sim/what_if",
 }  # fmt: skip
 """Folders that only look at results."""
 
