@@ -6,7 +6,7 @@
   const CLICK = 6; /* pixels up to which a drag is none */
 
   function shareAt(chart, panel, event) {
-    const box = panel.inner.getBoundingClientRect();
+    const box = panel.plot.getBoundingClientRect();
     const within = Math.min(Math.max(0, (event.clientX - box.left) / box.width), 1);
     return chart.view.from + within * (chart.view.to - chart.view.from);
   }
@@ -57,7 +57,7 @@
       if (fingers.has(event.pointerId)) { fingers.set(event.pointerId, event); }
       if (pinch && fingers.size === 2) {
         /* What was under the two fingers stays under them. */
-        const box = panel.inner.getBoundingClientRect();
+        const box = panel.plot.getBoundingClientRect();
         const [a, b] = [...fingers.values()].map((each) => (each.clientX - box.left) / box.width);
         if (Math.abs(b - a) < 0.02) { return; }
         const wide = (pinch.two - pinch.one) / (b - a);

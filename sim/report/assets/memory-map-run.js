@@ -146,7 +146,8 @@
     return last;
   };
   Run.prototype.dead = function () {
-    return this.marks.some((mark) => mark.t <= this.t && mark.text === "the guest dies");
+    const death = this.marks.find((mark) => mark.t <= this.t && mark.text === "the guest dies");
+    return death ? `The guest died at ${report.time(death.t)}. ` : "";
   };
 
   const NAMES = { "-2": "not there", "-1": "several zones", 0: "DMA", 1: "DMA32", 2: "Normal", 3: "Movable", 4: "offline" };

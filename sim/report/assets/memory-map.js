@@ -9,6 +9,7 @@
     this.root = root;
     this.live = root.querySelector(".map-live");
     this.live.hidden = false;
+    root.querySelector(".map-needs").remove();
     this.data = JSON.parse(document.getElementById(root.dataset.map).textContent);
     this.runs = this.data.runs.map((run) => new report.Run(run));
     this.axis = new report.Axis(this.runs);
@@ -169,8 +170,8 @@
     pen.lineWidth = 2;
     pen.strokeStyle = colours["--focus"];
     pen.strokeRect(x - 1, y - 1, side + 2, side + 2);
-    view.facts.textContent = (run.dead() ? "The guest is dead. " : "") + run.facts();
-    view.facts.classList.toggle("bad", run.dead());
+    view.facts.textContent = run.dead() + run.facts();
+    view.facts.classList.toggle("bad", run.dead() !== "");
     view.told.textContent = this.told(run);
   };
 
