@@ -31,7 +31,9 @@ def parts_for(subject: Subject, scenarios: Sequence[Scenario], maps: Collection[
     Without any, the first scenarios have them.
     """
     rows = {(each.machine, each.workload): each.rows for each in subject.scenarios}
+    sources = subject.comparison.gathered.sources if subject.comparison is not None else ()
+    experiment = sources[0].experiment if sources else None
     return (
         ScenarioCharts(subject.store, scenarios, lambda scenario: rows[scenario.machine, scenario.workload]),
-        ScenarioMaps(subject.store, scenarios, maps),
+        ScenarioMaps(subject.store, scenarios, maps, experiment),
     )

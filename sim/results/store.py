@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from sim.results.identity import CellId
     from sim.results.layout import Labels
 
+_ANY_PARTITION: Final = "*/" * len(PARTITION_COLUMNS)
+"""Finds a cell's file by its name alone, without a look at all others."""
+
 
 class ResultStore:
     """The results of one experiment in ``folder``.
@@ -100,7 +103,7 @@ class ResultStore:
         Raises KeyError if there is none.
         """
         events = self.folder / "events"
-        path = next(events.rglob(f"{cell}{SUFFIX}"), None)
+        path = next(events.glob(_ANY_PARTITION + f"{cell}{SUFFIX}"), None)
         if path is None:
             raise KeyError(f"no completed cell {cell} in {self.folder}")
         for replication, _ in row_in(path):
@@ -203,7 +206,10 @@ class ResultStore:
         """Return the run of the completed cell with key ``cell``, as the engine gave it. Raises KeyError if none."""
         import pyarrow.parquet as pq
 
-        paths = {table: next(iter((self.folder / table).rglob(f"{cell}{SUFFIX}")), None) for table in ("events", GUEST)}
+        paths = {
+            table: next((self.folder / table).glob(_ANY_PARTITION + f"{cell}{SUFFIX}"), None)
+            for table in ("events", GUEST)
+        }
         if paths["events"] is None:
             raise KeyError(f"no completed cell {cell} in {self.folder}")
         guest = None if paths[GUEST] is None else pq.ParquetFile(paths[GUEST]).read()

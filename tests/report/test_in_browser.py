@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from sim.record.series import run_series
 from sim.report.page import write_report
+from sim.results.cells import write_cell
+from sim.results.frames import run_row
 from sim.results.identity import CellId
+from sim.results.rows import RowWriter
 from sim.results.store import ResultStore
+from sim.scores.registry import compute_scores
 from tests.support import browser as browsers
 from tests.support.real_runs import simulated
 
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser, Locator, Page
+
+    from sim.record.run_result import RunResult
+    from sim.record.series import RunSeries
 
 pytestmark = pytest.mark.skipif(browsers.chromium() is None, reason=browsers.MISSING)
 
@@ -206,7 +214,7 @@ def test_a_reading_says_what_is_stored(chrome: Browser, report: Path) -> None:
         panels.focus()
         page.keyboard.press("End")
         told = figure.locator("[role=status]").inner_text()
-        kernel = told.partition("contig-zones: KERNEL ")[2].split()[0]
+        kernel = told.partition("contig-zones (baseline): KERNEL ")[2].split()[0]
         assert float(kernel) == pytest.approx(last, rel=0.01)
         page.keyboard.press("ArrowLeft")
         assert figure.locator("[role=status]").inner_text() != told
@@ -227,7 +235,7 @@ def test_marks_are_read_by_mouse_and_keyboard(chrome: Browser, report: Path) -> 
         figure.locator(".panels").focus()
         page.keyboard.press("ArrowRight")
         first = figure.locator("[role=status]").inner_text()
-        assert first.startswith("1 contig-zones: ")
+        assert first.startswith("1 contig-zones")
         page.keyboard.press("ArrowRight")
         assert "online-movable" in figure.locator("[role=status]").inner_text()
         assert "guest died" in figure.locator("[role=status]").inner_text()
@@ -282,8 +290,8 @@ def test_the_map_tells_the_decision_and_its_reason(chrome: Browser, report: Path
         open_scenarios(page)
         found = block_map(page)
         assert "policies fail" in found.locator(".muted").first.inner_text()
-        found.locator("select").nth(0).select_option(label="auto-movable")
-        found.locator("select").nth(1).select_option(label="contig-zones")
+        found.locator("select").nth(0).select_option(index=2)
+        found.locator("select").nth(1).select_option(index=0)
         found.get_by_role("button", name="Where they part").click()
         left, right = found.locator(".map-told").all_inner_texts()
         assert "Movable since" in left
@@ -351,8 +359,8 @@ def test_hostile_labels_are_text(chrome: Browser, report: Path, tmp_path: Path) 
     store, hostile = ResultStore(report.parent), ResultStore(tmp_path)
     for labels in store.labels():
         if labels["workload"] == "DIMMs":
-            names = (f"{HOSTILE} {labels[name]}" for name in ("machine", "workload", "policy"))
-            identity = CellId(labels["cell"], *names, labels["replication"], 1, {})
+            machine, workload, policy = (f"{HOSTILE} {labels[name]}" for name in ("machine", "workload", "policy"))
+            identity = CellId(labels["cell"], machine, workload, policy, labels["replication"], 1)
             hostile.write(identity, store.result(labels["cell"]))
     file = write_report(tmp_path)
     with opened(chrome, file) as page:
@@ -369,6 +377,46 @@ def test_hostile_labels_are_text(chrome: Browser, report: Path, tmp_path: Path) 
         assert "no manifest" in found.inner_text()
         assert HOSTILE in page.locator("#s1-charts-memory").inner_text()
         assert page.locator("img").count() == 0
+
+
+def crowd(report: Path, folder: Path) -> Path:
+    """Write results of 12 policies and 100 scenarios into ``folder``: one run's, under many names."""
+    store = ResultStore(report.parent)
+    result = store.result(store.labels()[0]["cell"])
+    series = run_series(result)
+    scores = compute_scores(result, series)
+    rows = RowWriter(folder)
+    for number in range(1200):
+        place, policy = divmod(number, 12)
+        cell = CellId(f"{number:064x}", f"machine {place // 10}", f"workload {place % 10}", f"policy {policy}", 0, 1)
+        own = scores | {"returned_share": 100.0 * policy / 12, "headroom_min": float(2**20 * policy * (1 + place))}
+        write = write_cell if place == 0 else run_row_only
+        rows.add(cell.labels, 0, write(folder, cell, result, series, own))
+    rows.flush()
+    return folder
+
+
+def run_row_only(_folder: Path, cell: CellId, result: RunResult, _series: RunSeries, scores: dict[str, float]) -> str:
+    return run_row(cell, result, scores)
+
+
+def test_a_page_of_twelve_policies_and_a_hundred_scenarios_can_be_read(
+    chrome: Browser, report: Path, tmp_path: Path
+) -> None:
+    file = write_report(crowd(report, tmp_path))
+    with opened(chrome, file, 390) as page:
+        assert page.locator("details.scenario").count() == 100
+        assert page.evaluate("document.documentElement.scrollHeight") < 80_000
+        page.get_by_role("searchbox").first.fill("machine 7")
+        shown = page.locator("table.filters").first.locator("tbody tr:visible").all_inner_texts()
+        assert len(shown) == 10, shown[:2]
+        page.get_by_role("searchbox").first.fill("")
+        page.locator("table.filters tbody tr:visible a").first.click()
+        page.wait_for_function("document.querySelectorAll('details.scenario[open]').length === 1")
+        assert chart(page, "scores").locator(".mark").count() > 12
+        assert chart(page, "memory").locator(".panel").count() == 12
+        block_map(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_the_same_results_give_the_same_page(report: Path, tmp_path: Path) -> None:

@@ -91,15 +91,15 @@ def _panel(
     for place, row in enumerate(rows):
         at, low, high = ((row[key] / per - left) / (right - left) for key in keys)
         middle = place * _ROW + _ROW / 2
-        css, told = looks.css(row["policy"]), _told(row, keys, per, unit)
+        colour, told = looks.colour(row["policy"]), _told(row, keys, per, unit)
         words.append(f"{scenario.marked(row['policy'])}: {told}")
         if math.isfinite(low) and math.isfinite(high) and high > low:
             d = f"M{low * _WIDE:.5g} {middle:g}H{high * _WIDE:.5g}"
-            inner.append(Markup('<path class="interval {}" d="{}"/>').format(css, d))
+            inner.append(Markup('<path class="interval" color="{}" d="{}"/>').format(colour, d))
         if math.isfinite(at):
             hollow = keys[0] == "difference" and not row["different"]
             where = (at, middle / (len(rows) * _ROW))
-            marks.append(mark(where, looks.marker(row["policy"]), f"{css}{' hollow' if hollow else ''} s{place}"))
+            marks.append(mark(where, looks.marker(row["policy"]), f"{'hollow ' * hollow}s{place}", colour))
         label = scenario.marked(row["policy"])
         short = label if len(label) <= _LABEL else f"{label[: _LABEL - 1]}…"
         marks.append(
@@ -163,14 +163,25 @@ def returned_chart(scenario: Scenario, looks: Looks, anchor: str, title: str) ->
         told += f"; {'; '.join(how.reasons)}" if how.failed else ""
         words.append(f"{place + 1} {scenario.marked(policy)}: {told}")
         shape = CROSS if how.failed else looks.marker(policy)
-        css = f"{looks.css(policy)}{' dead' if how.failed else ''}{' left' if places[place][0] > _FAR_RIGHT else ''}"
+        css = f"s{place}{' dead' * bool(how.failed)}{' left' * (places[place][0] > _FAR_RIGHT)}"
         # Marks on one another share a label, at the first of them.
         near = [other for other, at in enumerate(places) if math.dist(at, places[place]) < _SAME_PLACE]
         label = ", ".join(str(other + 1) for other in near) if near[0] == place else ""
-        marks.append(Markup('<g data-told="{}">{}</g>').format(words[-1], mark(places[place], shape, css, label)))
+        marks.append(
+            Markup('<g data-told="{}">{}</g>').format(
+                words[-1], mark(places[place], shape, css, looks.colour(policy), label)
+            )
+        )
     what = "memory given back" if score == "returned" else SCORES[score].title
     keys = [
-        Key(place, looks.css(policy), f"{place} {scenario.marked(policy)}", "shape", _moved(looks, scenario, policy))
+        Key(
+            place,
+            "dead" if scenario.failures[policy].failed else "",
+            f"{place} {scenario.marked(policy)}",
+            looks.colour(policy),
+            "shape",
+            _moved(looks, scenario, policy),
+        )
         for place, (policy, *_) in enumerate(points, start=1)
     ]
     many = scenario.replications

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 
-from sim.plots.colours import PALETTE, policy_colours
+from sim.plots.colours import policy_looks
 from sim.report.charts.scale import tick_text, ticks
 from sim.report.environment import rendered
 
@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DASHES: Final = 5
-"""Kinds of lines in ``charts.css``, solid first: with the palette's colours enough for forty policies."""
+"""Kinds of lines in ``charts.css``, solid first; neighbours in an experiment have different ones."""
 
 LINE_KEY: Final = "M0 5h26"
 CROSS: Final = "M-5-5l10 10m0-10l-10 10"
-MARKERS: Final = ("M0 0h0", "M-4-4h8v8h-8z", "M0-5l5 9h-10z", "M0-6l6 6l-6 6l-6-6z", "M0 5l5-9h-10z")
-"""A dot, and other shapes for the same colours."""
+MARKERS: Final = {
+    "o": "M0 0h0",
+    "s": "M-4-4h8v8h-8z",
+    "^": "M0-5l5 9h-10z",
+    "D": "M0-6l6 6l-6 6l-6-6z",
+    "v": "M0 5l5-9h-10z",
+    "P": "M-2-5h4v3h3v4h-3v3h-4v-3h-3v-4h3z",
+    "p": "M0-5l5 4l-2 5h-6l-2-5z",
+    "h": "M0-5l4.5 2.5v5l-4.5 2.5l-4.5-2.5v-5z",
+}
+"""The shapes that plots name so, around 0, 0; a line of no length is a dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,7 @@ class Key:
     series: int
     css: str
     label: str
+    colour: str = ""
     shape: str = "line"
     d: str = LINE_KEY
 
@@ -53,6 +63,7 @@ class Panel:
     bottom: float = 0.0
     height: int = 1000
     css: str = ""
+    colour: str = ""
     shape: str = ""
     x: tuple[float, float] | None = None
     pixels: int = 0
@@ -77,20 +88,23 @@ class Chart:
 
 
 class Looks:
-    """The look of each policy of an experiment: its colour as in every figure, and a dash or marker besides."""
+    """The look of each policy of an experiment: colour and marker as in every figure, and a dash of its own besides."""
 
     def __init__(self, policies: Sequence[str]) -> None:
-        colours = policy_colours(policies)
+        self._looks = policy_looks(policies)
         self._numbers = {policy: number for number, policy in enumerate(policies)}
-        self._colours = {policy: PALETTE.index(colour) for policy, colour in colours.items()}
 
-    def css(self, policy: str) -> str:
-        """Return the classes of a policy's lines in ``charts.css``."""
-        return f"p{self._colours[policy]} d{self._numbers[policy] % DASHES}"
+    def colour(self, policy: str) -> str:
+        """Return a policy's colour by day; ``charts.css`` makes the one by night of it."""
+        return self._looks[policy].colour
+
+    def dash(self, policy: str) -> str:
+        """Return the class of a policy's lines in ``charts.css``."""
+        return f"d{self._numbers[policy] % DASHES}"
 
     def marker(self, policy: str) -> str:
         """Return the path of a policy's marker around 0, 0."""
-        return MARKERS[self._numbers[policy] % len(MARKERS)]
+        return MARKERS[self._looks[policy].marker]
 
 
 def axes(x: tuple[float, float], y: tuple[float, float] | None, size: tuple[int, int]) -> tuple[Markup, Markup]:
@@ -109,10 +123,10 @@ def axes(x: tuple[float, float], y: tuple[float, float] | None, size: tuple[int,
     return Markup(f'<path class="grid" d="{"".join(grid)}"/>'), Markup("".join(texts))  # noqa: S704
 
 
-def mark(share: tuple[float, float], path: str, css: str, label: str = "") -> Markup:
+def mark(share: tuple[float, float], path: str, css: str, colour: str, label: str = "") -> Markup:
     """Return a mark at shares of the width and the height (from above), which keeps its size whatever is zoomed."""
     x, y = (f"{100 * each:.4g}%" for each in share)
     text = Markup('<text x="9" y="4">{}</text>').format(label) if label else Markup()
-    return Markup('<svg class="mark {}" x="{}" y="{}" data-x="{:.5g}" data-y="{:.5g}"><path d="{}"/>{}</svg>').format(
-        css, x, y, *share, path, text
-    )
+    return Markup(
+        '<svg class="mark {}" color="{}" x="{}" y="{}" data-x="{:.5g}" data-y="{:.5g}"><path d="{}"/>{}</svg>'
+    ).format(css, colour, x, y, *share, path, text)

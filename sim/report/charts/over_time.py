@@ -77,7 +77,7 @@ class Drawn:
 
     def key(self, series: int, policy: str) -> Key:
         """Return the entry of a policy in a legend."""
-        return Key(series, self.looks.css(policy), self.scenario.marked(policy))
+        return Key(series, self.looks.dash(policy), self.scenario.marked(policy), self.looks.colour(policy))
 
 
 def memory_chart(drawn: Drawn, title: str) -> Chart:
@@ -96,12 +96,12 @@ def memory_chart(drawn: Drawn, title: str) -> Chart:
     for policy, lines in found.items():
         inner, words = [], []
         for series, (name, css, what) in enumerate(
-            (("kernel_bytes", "kernel", "KERNEL"), ("movable_bytes", drawn.looks.css(policy).split()[0], "MOVABLE"))
+            (("kernel_bytes", "kernel", "KERNEL"), ("movable_bytes", "", "MOVABLE"))
         ):
             if name in lines:
-                inner.append(_line(lines[name], top, series, css, what, with_band=True))
+                inner.append(_line(lines[name], top, series, css, drawn.looks.colour(policy), what, with_band=True))
                 words.append(f"{what} {_in_words(lines[name], 'GiB')}")
-        panels.append(_panel(drawn, scenario.marked(policy), "GiB", top, inner, words, css=drawn.looks.css(policy)))
+        panels.append(_panel(drawn, scenario.marked(policy), "GiB", top, inner, words, policy))
     keys = (Key(1, "any", "MOVABLE, in the policy's colour"), Key(0, "kernel", "KERNEL: DMA, DMA32 and Normal"))
     return Chart(f"{drawn.anchor}-memory", "lines", title, drawn.note(), panels, keys, drawn.spec(), drawn.below)
 
@@ -170,7 +170,7 @@ def _overlaid(  # noqa: PLR0913  what a chart says
     top = top_of(max(map(_largest, lines.values()), default=0.0)) if top is None else top
     few = len(lines) <= _MOST_BANDS
     inner = [
-        _line(line, top, series, drawn.looks.css(policy), policy, with_band=few)
+        _line(line, top, series, drawn.looks.dash(policy), drawn.looks.colour(policy), policy, with_band=few)
         for series, (policy, line) in enumerate(lines.items())
     ]
     words = [f"{drawn.scenario.marked(policy)}: {_in_words(line, unit)}" for policy, line in lines.items()]
@@ -178,7 +178,7 @@ def _overlaid(  # noqa: PLR0913  what a chart says
     panel = _panel(drawn, f"{what} [{unit}]", unit, top, inner, words, marks=Markup().join(marks), shape="tall")
     keys = [drawn.key(series, policy) for series, policy in enumerate(lines)]
     if any(marks):
-        keys.append(Key(-1, "dead", "a guest dies, for the first time", "cross", "M9 1l8 8m0-8l-8 8"))
+        keys.append(Key(-1, "dead", "a guest dies, for the first time", shape="cross", d="M9 1l8 8m0-8l-8 8"))
     return Chart(f"{drawn.anchor}-{kind}", "lines", title, note, [panel], keys, drawn.spec(), drawn.below)
 
 
@@ -189,25 +189,26 @@ def _panel(  # noqa: PLR0913  what a panel is made of
     top: float,
     inner: Sequence[Markup],
     words: Sequence[str],
+    policy: str = "",
     *,
-    marks: Markup | None = None,
-    css: str = "",
+    marks: str = "",
     shape: str = "",
 ) -> Panel:
     grid, texts = axes((0.0, drawn.end[0]), (0.0, top), (drawn.columns, HEIGHT))
     told = f"Over {number(drawn.end[0])} {drawn.end[1]}. {'; '.join(words)}."
     content = Markup().join([grid, *inner])
-    return Panel(title, told, top, unit, drawn.columns, content, texts, marks or "", css=css, shape=shape)
+    css, colour = (drawn.looks.dash(policy), drawn.looks.colour(policy)) if policy else ("", "")
+    return Panel(title, told, top, unit, drawn.columns, content, texts, marks, css=css, colour=colour, shape=shape)
 
 
-def _line(line: Columns, top: float, series: int, css: str, name: str, *, with_band: bool) -> Markup:
+def _line(line: Columns, top: float, series: int, css: str, colour: str, name: str, *, with_band: bool) -> Markup:
     """Return a line with the band of its replications, or of what happens within a column."""
     band = band_path(line, top)
-    area = Markup('<path class="band {}{}" data-series="{}" d="{}"/>').format(
-        css, "" if with_band else " told", series, band
+    area = Markup('<path class="band {}{}" color="{}" data-series="{}" d="{}"/>').format(
+        css, "" if with_band else " told", colour, series, band
     )
-    path = Markup('<path class="line {}" data-series="{}" data-name="{}" d="{}"/>').format(
-        css, series, name, line_path(line.mean, top)
+    path = Markup('<path class="line {}" color="{}" data-series="{}" data-name="{}" d="{}"/>').format(
+        css, colour, series, name, line_path(line.mean, top)
     )
     return (area if band else Markup()) + path
 
@@ -221,7 +222,7 @@ def _death(drawn: Drawn, policy: str, line: Columns, top: float, series: int) ->
     # Where it comes from: afterwards a dead guest has nothing.
     value = line.mean[max(column - 1, 0)]
     height = 1 - min(max(float(value) / top, 0.0), 1.0) if math.isfinite(value) else 0.0
-    return mark((first / drawn.duration, height), CROSS, f"dead {drawn.looks.css(policy)} s{series}")
+    return mark((first / drawn.duration, height), CROSS, f"dead s{series}", drawn.looks.colour(policy))
 
 
 def _in_words(line: Columns, unit: str) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sim.analysis.scenario import Scenario
     from sim.experiment.plan import Experiment
     from sim.kernel.diary import Note
+    from sim.record.run_result import RunResult
     from sim.results.store import ResultStore
 
 SCRIPTS: Final = ("shared.js", "memory-map-run.js", "memory-map.js")
@@ -42,8 +43,8 @@ MOST_BYTES: Final = 480_000
 _MOST_OF_ONE: Final = 4
 """A map may take so many times its share of what is left."""
 
-_MOST_EVENTS: Final = 600_000
-"""Events of runs that are run again for one page, rehearsals included."""
+_MOST_ROWS: Final = 150_000
+"""Events and samples of guests in the runs that are run again for one page, rehearsals included: some seconds."""
 
 _SQUARE: Final = "M0 0h12v12h-12z"
 _LEGEND: Final = (
@@ -63,21 +64,28 @@ _LEGEND: Final = (
 class ScenarioMaps:
     """Makes maps of one scenario after the other, as far as a page has room. A part of the page.
 
-    ``scenarios`` are all of the page; with ``wanted``, labels of workloads, only theirs have maps, else the first ones.
+    ``runs`` are those of the ``store``, under their own labels, ``scenarios`` all of the page and ``experiment`` that of
+    the store, if at hand. With ``wanted``, labels of workloads, only theirs have maps, else the first ones.
     """
 
-    def __init__(self, store: ResultStore, scenarios: Sequence[Scenario], wanted: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        store: ResultStore,
+        scenarios: Sequence[Scenario],
+        wanted: Collection[str] = (),
+        experiment: Experiment | None = None,
+    ) -> None:
         self._store = store
         self._chosen: dict[tuple[str, str], int] = {}
         """The runs of each scenario that has a map."""
         for each in scenarios:
-            runs = min(len(each.present), MOST_RUNS)
-            if is_wanted(each.workload, wanted) and sum(self._chosen.values()) + runs <= MOST_RUNS:
-                self._chosen[each.machine, each.workload] = runs
+            count = min(len(each.present), MOST_RUNS)
+            if is_wanted(each.workload, wanted) and sum(self._chosen.values()) + count <= MOST_RUNS:
+                self._chosen[each.machine, each.workload] = count
         self._left = sum(self._chosen.values())
         self._bytes = MOST_BYTES
-        self._events = _MOST_EVENTS
-        self._experiment, self._missing = _experiment(store)
+        self._rows = _MOST_ROWS
+        self._experiment, self._missing = _experiment(store) if experiment is None else (experiment, "")
 
     def __call__(self, scenario: Scenario, anchor: str) -> Section | None:
         """Return the section with the map of ``scenario``; where the page has no room for it, what makes room."""
@@ -135,13 +143,16 @@ class ScenarioMaps:
         self._bytes -= len(json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode())
         return made, notes, unknown
 
-    def _notes(self, key: str, result: Any, row: Mapping[Any, Any]) -> tuple[Sequence[tuple[int, Note]], str]:  # noqa: ANN401
+    def _notes(
+        self, key: str, result: RunResult, row: Mapping[Any, Any]
+    ) -> tuple[Sequence[tuple[int, Note]], str]:
         if self._experiment is None:
             return (), self._missing
-        again = len(result.events) * (1 + int(_or_zero(row.get("plan_rehearsals"))))
-        if again > self._events:
-            return (), "running it again would take long; memhp-sim explain does"
-        self._events -= again
+        rows = len(result.events) + len(result.guest.get("t_us", ()))
+        again = rows * (1 + int(_or_zero(row.get("plan_rehearsals"))))
+        if again > self._rows:
+            return (), "running it again, too, would take long; memhp-sim explain does that"
+        self._rows -= again
         try:
             return notes_of(self._store, key, result, self._experiment), ""
         except (MemhpSimError, ValueError, OSError, KeyError) as error:
