@@ -388,7 +388,7 @@ def crowd(report: Path, folder: Path) -> Path:
     rows = RowWriter(folder)
     for number in range(1200):
         place, policy = divmod(number, 12)
-        cell = CellId(f"{number:064x}", f"machine {place // 10}", f"workload {place % 10}", f"policy {policy}", 0, 1)
+        cell = CellId(f"{number:064x}", f"box{place // 10}", f"workload {place % 10}", f"policy {policy}", 0, 1)
         own = scores | {"returned_share": 100.0 * policy / 12, "headroom_min": float(2**20 * policy * (1 + place))}
         write = write_cell if place == 0 else run_row_only
         rows.add(cell.labels, 0, write(folder, cell, result, series, own))
@@ -407,7 +407,7 @@ def test_a_page_of_twelve_policies_and_a_hundred_scenarios_can_be_read(
     with opened(chrome, file, 390) as page:
         assert page.locator("details.scenario").count() == 100
         assert page.evaluate("document.documentElement.scrollHeight") < 80_000
-        page.get_by_role("searchbox").first.fill("machine 7")
+        page.get_by_role("searchbox").first.fill("box7")
         shown = page.locator("table.filters").first.locator("tbody tr:visible").all_inner_texts()
         assert len(shown) == 10, shown[:2]
         page.get_by_role("searchbox").first.fill("")

@@ -64,7 +64,7 @@ _LEGEND: Final = (
 class ScenarioMaps:
     """Makes maps of one scenario after the other, as far as a page has room. A part of the page.
 
-    ``runs`` are those of the ``store``, under their own labels, ``scenarios`` all of the page and ``experiment`` that of
+    ``runs`` are those of the ``store`` under their own labels, ``scenarios`` all of the page, ``experiment`` that of
     the store, if at hand. With ``wanted``, labels of workloads, only theirs have maps, else the first ones.
     """
 
