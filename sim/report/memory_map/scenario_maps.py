@@ -143,9 +143,7 @@ class ScenarioMaps:
         self._bytes -= len(json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode())
         return made, notes, unknown
 
-    def _notes(
-        self, key: str, result: RunResult, row: Mapping[Any, Any]
-    ) -> tuple[Sequence[tuple[int, Note]], str]:
+    def _notes(self, key: str, result: RunResult, row: Mapping[Any, Any]) -> tuple[Sequence[tuple[int, Note]], str]:
         if self._experiment is None:
             return (), self._missing
         rows = len(result.events) + len(result.guest.get("t_us", ()))
