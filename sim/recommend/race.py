@@ -127,8 +127,8 @@ class Race:
 
     def chance_that_kept(self, candidate: int) -> float:
         """Return how likely what was seen is, where the candidate keeps all limits; corrected for their number."""
-        found = (self._once("broken", candidate, limit, 0) for limit in self._rules.limits)
-        return min(1.0, len(self._rules.limits) * min(found, default=1.0))
+        found = [self._once("broken", candidate, limit, 0) for limit in self._rules.limits]
+        return min(1.0, len(found) * min(found)) if found else 1.0
 
     def _once(self, what: str, candidate: int, limit: Limit, start: int) -> float:
         count = self.count(candidate)
