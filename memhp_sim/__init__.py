@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from policies.testkit import PolicyCheckError, check_policy
     from sim import __version__
     from sim.analysis.compare import side_by_side
-    from sim.api import Results, open_results, run
+    from sim.api import Results, open_results, recommend, run
     from sim.devices.specs import DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
     from sim.experiment.load import load
     from sim.experiment.plan import Experiment
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sim.plugins.parameter_tables import Key, Table
     from sim.plugins.parameter_types import FilePath, Flag, Name, Number, Percent, Seconds, Size, Text, Whole, Word
     from sim.plugins.parameters import Checker, ParameterError, checked
+    from sim.recommend.document import Recommendation
     from sim.record.recorder import EventKind
     from sim.record.run_result import Foreseen, RunResult
     from sim.scores.registry import SCORES
@@ -70,7 +71,7 @@ _PLACES: Final = {
     "policies.testkit": ("PolicyCheckError", "check_policy"),
     "sim": ("__version__",),
     "sim.analysis.compare": ("side_by_side",),
-    "sim.api": ("Results", "open_results", "run"),
+    "sim.api": ("Results", "open_results", "recommend", "run"),
     "sim.devices.specs": ("DaxSpec", "DeviceSpec", "DimmSpec", "VirtioMemSpec"),
     "sim.experiment.load": ("load",),
     "sim.experiment.plan": ("Experiment",),
@@ -96,6 +97,7 @@ _PLACES: Final = {
         "Word",
     ),
     "sim.plugins.parameters": ("Checker", "ParameterError", "checked"),
+    "sim.recommend.document": ("Recommendation",),
     "sim.record.recorder": ("EventKind",),
     "sim.record.run_result": ("Foreseen", "RunResult"),
     "sim.scores.registry": ("SCORES",),
@@ -147,6 +149,7 @@ __all__ = [
     "PolicyCheckError",
     "Pressure",
     "Reason",
+    "Recommendation",
     "Results",
     "Row",
     "RunResult",
@@ -172,6 +175,7 @@ __all__ = [
     "open_results",
     "parse_size",
     "plan",
+    "recommend",
     "run",
     "settled_by",
     "side_by_side",

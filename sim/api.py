@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sim.analysis.intervals import Method
+    from sim.recommend.document import Recommendation
     from sim.record.run_result import RunResult
     from sim.snapshot.picture import Picture
 
-__all__ = ["Results", "load", "open_results", "run"]
+__all__ = ["Results", "load", "open_results", "recommend", "run"]
 
 
 class Results:
@@ -201,3 +202,29 @@ def run(
     )
     report = run_experiment(planned, Path(out), workers=who, force=force)
     return Results(report.folder)
+
+
+def recommend(
+    experiment: Experiment | Path | str | Mapping[str, Any],
+    out: Path | str = "results",
+    *,
+    limits: Sequence[str] = (),
+    workers: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **terms: Any,  # noqa: ANN401  as sim.recommend.asked.asked takes them
+) -> Recommendation:
+    """Return which setting to take for ``experiment``, with all runs in ``out/<name>-recommend``.
+
+    ``limits`` say in words what must hold (``"no death in 99 % of replications"``), ``terms`` what else the command
+    takes: ``maximise`` or ``minimise`` a score, ``indifference``, ``confidence``, ``most`` replications of a candidate,
+    ``budget`` of runs in a scenario. Where they say nothing, the experiment's ``[recommend]`` is gone by. All else is
+    as in :func:`run`. Raises InputError with everything that is wrong, TypeError for terms that there are not.
+    """
+    from sim.recommend.asked import asked
+    from sim.recommend.recommend import recommend as found_for
+
+    if isinstance(experiment, Experiment) and settings:
+        raise ValueError("settings: belong to load(), where the experiment was loaded already")
+    planned = experiment if isinstance(experiment, Experiment) else load(experiment, settings=settings)
+    who = choose_workers(1 if workers is None else workers, None, apart=planned.cell_timeout is not None)
+    return found_for(planned, Path(out), asked(planned, limit=limits, **terms), workers=who).found

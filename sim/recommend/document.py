@@ -127,6 +127,10 @@ class Recommendation:
         """Whether there is a pick for every scenario."""
         return all(answer.pick is not None for answer in self.answers)
 
+    def __str__(self) -> str:
+        lines = [f"{answer.workload} on {answer.machine}: {answer.answer}" for answer in self.answers]
+        return "\n".join(lines if self.together is None else [*lines, f"all together: {self.together.answer}"])
+
 
 def write(folder: Path, found: Recommendation) -> Path:
     """Write ``found`` into the results ``folder``, whole or not at all, and return the file."""

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-sim_tools = pytest.importorskip("sim_tools.ovs.indifference_zone")
+zone = pytest.importorskip("sim_tools.ovs.indifference_zone")
+budget = pytest.importorskip("sim_tools.ovs.fixed_budget")
 
 REPLICATIONS: Final = 2000
 TRIALS: Final = 15
@@ -65,14 +66,13 @@ def ours(rows: Floats) -> int:
 
 
 def of_kn(rows: Floats) -> int:
-    procedure = sim_tools.KNPlusPlus(Model(rows), len(rows), delta=1.0, alpha=0.05, n_0=10, obj="max")
+    procedure = zone.KNPlusPlus(Model(rows), len(rows), delta=1.0, alpha=0.05, n_0=10, obj="max")
     return int(procedure.solve()[0])
 
 
 def of_ocba(rows: Floats) -> int:
-    from sim_tools.ovs.fixed_budget import OCBA
-
-    return int(OCBA(Model(rows), len(rows), budget=100 * len(rows), delta=len(rows), n_0=10, obj="max").solve())
+    procedure = budget.OCBA(Model(rows), len(rows), budget=100 * len(rows), delta=len(rows), n_0=10, obj="max")
+    return int(procedure.solve())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from sim.api import Results
 from sim.cli.main import BAD_INPUT, FAILED, main
 from sim.recommend import document
+from sim.recommend.limits import limit
 from sim.recommend.sampler import KEPT
-from sim.results.store import ResultStore
+from tests.support.places import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -255,4 +256,27 @@ def test_what_is_written_reads_back(drawn: tuple[Path, Result], tmp_path: Path) 
     found = read(drawn[0] / "small-recommend")
     document.write(tmp_path, found)
     assert document.as_json(read(tmp_path)) == document.as_json(found)
-    assert isinstance(ResultStore(tmp_path), ResultStore)
+
+
+def test_from_python_it_is_the_same(certain: tuple[Path, Result]) -> None:
+    import memhp_sim
+
+    folder, _ = certain
+    found = memhp_sim.recommend(folder / "small.toml", folder, limits=["nothing fails in 95 % of replications"])
+    assert isinstance(found, memhp_sim.Recommendation)
+    assert document.as_json(found) == document.as_json(read(folder / "small-recommend"))
+    assert not found.by_default
+    assert str(found).startswith("grows on small: Take contig-zones")
+    with pytest.raises(memhp_sim.InputError, match="--limit"):
+        memhp_sim.recommend(folder / "small.toml", folder, limits=["be nice"])
+
+
+def test_the_limits_of_the_page_can_be_said() -> None:
+    page = (ROOT / "docs" / "recommend.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    texts = [text for row in rows for text in row.split("`")[1::2]]
+    commands = [line for line in page.splitlines() if line.startswith("$ memhp-sim recommend")]
+    texts += [text for line in commands for text in line.split('"')[1::2]]
+    assert len(texts) >= 12
+    for text in texts:
+        limit(text)
