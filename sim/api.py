@@ -25,7 +25,7 @@ from sim.experiment.pictures import picture_of_cell
 from sim.experiment.plan import Experiment
 from sim.experiment.recording import requests_of
 from sim.experiment.run import run as run_experiment
-from sim.plots.registry import GUEST_PLOTS, PLOTS
+from sim.plots.registry import GUEST_PLOTS, HEAT_MAP, KINDS, PLOTS, heat_maps
 from sim.plots.saving import styled
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
@@ -151,22 +151,31 @@ class Results:
 
         return write_report(self.store.folder, None if out is None else Path(out))
 
-    def plot(self, kind: str, workload: str, machine: str | None = None) -> Figure:
-        """Return the figure ``kind`` of a workload on a machine (the first where None).
+    def plot(self, kind: str, workload: str | None = None, machine: str | None = None, **choices: Any) -> Figure:  # noqa: ANN401
+        """Return the figure ``kind`` of a workload on a machine, the first of each where None.
 
-        Kinds are memory, ratio, map and scores, and tradeoff where a guest is modelled. Raises ValueError where there
-        is no such plot, or no completed run of that workload and machine.
+        Kinds are those of ``docs/plots.md``. ``choices`` are what the kind lets one choose: ``score`` of distribution,
+        ``scores`` of scores and differences, ``score``, ``across`` and ``up`` of heatmap (the figure is the first of
+        those that there are). Raises ValueError where there is no such plot, or no completed run to draw.
         """
-        plots = PLOTS | GUEST_PLOTS
-        if kind not in plots:
-            raise ValueError(f"there is no plot {kind!r}; there are: {', '.join(plots)}")
-        drawable = list(scenarios(self.runs(), self.policies, self.bound))
+        if kind not in KINDS:
+            raise ValueError(f"there is no plot {kind!r}; there are: {', '.join(KINDS)}")
+        runs = self.runs()
+        if kind == HEAT_MAP:
+            for column, label in (("workload", workload), ("machine", machine)):
+                runs = runs if label is None else runs[runs[column] == label]
+            figure = next(heat_maps(runs, **choices), None)
+            if figure is None:
+                raise ValueError("no combination of what would lie across and up was run")
+            return figure
+        drawable = list(scenarios(runs, self.policies, self.bound, self.baseline))
         for scenario in drawable:
-            if scenario.workload == workload and machine in (None, scenario.machine):
+            if workload in (None, scenario.workload) and machine in (None, scenario.machine):
                 with styled():
-                    return plots[kind](self.store, scenario)
+                    return (PLOTS | GUEST_PLOTS)[kind].draw(self.store, scenario, **choices)
         titles = "; ".join(scenario.title for scenario in drawable) or "nothing"
-        raise ValueError(f"no completed run of {workload!r} on {machine or 'any machine'}; there are: {titles}")
+        what = "any workload" if workload is None else repr(workload)
+        raise ValueError(f"no completed run of {what} on {machine or 'any machine'}; there are: {titles}")
 
 
 def open_results(folder: Path | str) -> Results:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from sim.analysis.compare import number
+from sim.analysis.grid import rows_of, thresholds
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.lasting import lasting
 from sim.analysis.tradeoffs import HEADROOM, IN_MOVABLE, front, gain_score, points
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from sim.analysis.grid import Grid
     from sim.analysis.scenario import Scenario
     from sim.results.store import ResultStore
 
@@ -348,3 +352,28 @@ def extremes(scenario: Scenario) -> str:
     if not parts or not back:
         return scores(scenario)
     return f"{', '.join(parts)}, {most} {'lives and ' if how.failed else ''}gives {amount(RETURNED, back[most])} back"
+
+
+def heat(grid: Grid) -> str:
+    """Return which combinations fail, and from which value on where there is one."""
+    fails, known = grid.failed > 0, grid.runs > 0
+    title, across, up = SCORES[grid.score].title, grid.across, grid.up
+    if not fails.any():
+        values = grid.mean[~np.isnan(grid.mean)]
+        if not len(values):
+            return f"{title}: {SCORES[grid.score].undefined}"
+        return f"No combination fails; {titled(grid.score)} {amounts(grid.score, values.min(), values.max())}"
+    if fails[known].all():
+        return "Every combination fails"
+    starts = thresholds(grid)
+    if starts is None:
+        return f"{int(fails.sum())} of {int(known.sum())} combinations of {across.title} and {up.title} fail"
+    if len(set(starts)) == 1:
+        return f"Runs fail from {across.title} {across.words[starts[0]]} up, whatever the {up.title}"
+    parts = []
+    for start in (min(starts), max(starts)):
+        rows = rows_of(grid, starts, start)
+        which = f"{up.title} {rows[0]}" + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
+        where = f"from {across.title} {across.words[start]} up" if start < len(across.words) else "nowhere"
+        parts.append(f"{where} ({which})")
+    return f"Runs fail {parts[0]}, {parts[1]}"

@@ -44,10 +44,31 @@ def _chosen_scores(_context: click.Context, _option: click.Parameter, text: str 
     return names
 
 
+def _chosen_kinds(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Return the kinds of figures in the value of ``--draw``. Raises BadParameter with those that there are."""
+    if text is None:
+        return ()
+    from sim.plots.registry import KINDS
+
+    if text == "all":
+        return KINDS
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if unknown := [name for name in names if name not in KINDS]:
+        raise click.BadParameter(f"there is no plot {', '.join(map(repr, unknown))}; there are: {', '.join(KINDS)}")
+    return names
+
+
 def _options(command: _Command) -> _Command:
     """Add the options that everything that runs an experiment has."""
     for option in (
         click.option("--plots/--no-plots", default=None, help="Draw plots.  [default: unless there are very many]"),
+        click.option(
+            "--draw",
+            "kinds",
+            callback=_chosen_kinds,
+            metavar="KIND,...",
+            help="Draw these kinds of plots, by their names in docs/plots.md; 'all' draws every one.",
+        ),
         click.option(
             "--scores",
             callback=_chosen_scores,
@@ -171,6 +192,7 @@ def _perform(  # noqa: PLR0913  one argument for each option
     force: bool,
     no_progress: bool,
     plots: bool | None,
+    kinds: tuple[str, ...],
     scores: tuple[str, ...],
     until: Until | None,
 ) -> None:
@@ -203,7 +225,7 @@ def _perform(  # noqa: PLR0913  one argument for each option
         raise click.exceptions.Exit(INTERRUPTED) from None
     _report_failures(report, errors)
     if report.done:
-        _show_results(experiment, report, plots=plots, scores=scores)
+        _show_results(experiment, report, plots=plots, kinds=kinds, scores=scores)
         if until is not None:
             _tell_until(until, experiment, report)
     click.echo(report.summary())
@@ -243,8 +265,14 @@ def _report_failures(report: Report, console: Console) -> None:
         console.print(more, markup=False, soft_wrap=True)
 
 
-def _show_results(experiment: Experiment, report: Report, *, plots: bool | None, scores: tuple[str, ...]) -> None:
-    """Print the comparison, of ``scores`` too; draw the plots (where None: unless many); say where everything is."""
+def _show_results(
+    experiment: Experiment, report: Report, *, plots: bool | None, kinds: tuple[str, ...], scores: tuple[str, ...]
+) -> None:
+    """Print the comparison, of ``scores`` too; draw the plots (where None: unless many); say where everything is.
+
+    Plots of ``kinds`` are asked for, unless ``plots`` says that there shall be none.
+    """
+    plots = True if kinds and plots is None else plots
     from sim.analysis.compare import HEADLINE_SCORES, compare
     from sim.analysis.regret import OBJECTIVE, bound, what_was_proved
     from sim.cli.tables import print_comparison
@@ -258,7 +286,7 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None,
     # Files first: whoever reads the tables through a pipe may stop reading.
     drawn = None
     if plots or (plots is None and scenarios <= MOST_SCENARIOS and report.done <= MOST_RUNS_DRAWN):
-        drawn = _draw(experiment, report, store)
+        drawn = _draw(experiment, report, store, kinds)
     if scenarios <= MOST_SCENARIOS:
         comparison = compare(runs, experiment.baseline, shown, policies=experiment.policies)
         print_comparison(console, comparison, runs, experiment.scenarios, bound=bound(experiment), asked=scores)
@@ -293,8 +321,8 @@ def _show_results(experiment: Experiment, report: Report, *, plots: bool | None,
     )
 
 
-def _draw(experiment: Experiment, report: Report, store: ResultStore) -> int:
-    """Draw all plots anew and return how many there are."""
+def _draw(experiment: Experiment, report: Report, store: ResultStore, kinds: tuple[str, ...]) -> int:
+    """Draw the plots, of ``kinds`` where some are named, anew and return how many there are."""
     folder = report.folder / "plots"
     for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
         old.unlink()
@@ -302,4 +330,5 @@ def _draw(experiment: Experiment, report: Report, store: ResultStore) -> int:
         from sim.analysis.regret import bound
         from sim.plots.registry import save_all
 
-        return len(save_all(store, folder, experiment.policies, bound(experiment))) // 2
+        paths = save_all(store, folder, experiment.policies, bound(experiment), experiment.baseline, kinds)
+        return len(paths) // 2

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
 
 if TYPE_CHECKING:
@@ -17,16 +16,26 @@ _ROOM: Final = 1.04
 """What is drawn may be a little wider than what is measured, as letters are set to whole dots."""
 
 _MORE: Final = "…"
+_BOX: Final = "□"
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Return the letters that the font of all figures has."""
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())
+
+
+def drawable(text: str) -> str:
+    """Return ``text`` with a box for each letter that the font lacks, which would be a warning as well."""
+    known = _letters()
+    return "".join(letter if ord(letter) in known or letter.isspace() else _BOX for letter in text)
 
 
 @lru_cache(maxsize=4096)
 def width(text: str, size: float, weight: str = "normal") -> float:
     """Return how wide ``text`` is at a ``size`` in points, in inches."""
-    with warnings.catch_warnings():
-        # Letters that the font lacks are boxes, in the figure too.
-        warnings.simplefilter("ignore", UserWarning)
-        font = FontProperties(size=size, weight=weight)
-        wide, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    font = FontProperties(size=size, weight=weight)
+    wide, _, _ = text_to_path.get_text_width_height_descent(drawable(text), font, ismath=False)
     return float(wide) / _POINTS * _ROOM
 
 
@@ -37,6 +46,7 @@ def height(lines: int, size: float) -> float:
 
 def shortened(text: str, inches: float, size: float, weight: str = "normal") -> str:
     """Return ``text``, or as much of its beginning and its end as fits into so many ``inches``."""
+    text = drawable(text)
     if width(text, size, weight) <= inches:
         return text
     fits, too_many = 0, len(text)
@@ -58,7 +68,7 @@ def _without_middle(text: str, kept: int) -> str:
 def wrapped(text: str, inches: float, size: float, weight: str = "normal", most: int = 3) -> list[str]:
     """Return ``text`` in lines of at most so many ``inches``, and the last of at most so many lines shortened."""
     lines: list[str] = [""]
-    pieces = list(_pieces(text, inches, size, weight))
+    pieces = list(_pieces(drawable(text), inches, size, weight))
     for place, piece in enumerate(pieces):
         longer = f"{lines[-1]} {piece}".lstrip()
         if not lines[-1] or width(longer, size, weight) <= inches:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
-from sim.plots.colours import DARK, policy_colours, readable
+from sim.plots.colours import DARK, GREY, policy_colours, readable
 from sim.plots.figure_heading import MOST_POLICIES
 from sim.plots.lettering import distinct, width
 
@@ -61,6 +61,14 @@ def row_labels(scenario: Scenario, policies: Sequence[str]) -> list[str]:
 def label_width(labels: Sequence[str]) -> float:
     """Return how wide the widest of the names of rows is, in inches."""
     return max(width(label, _TICK) for label in labels)
+
+
+def undefined_in(axis: Axes, row: int, why: str = "undefined") -> None:
+    """Write into a row in which there is nothing to draw that it is so."""
+    axis.annotate(
+        why, (0, row), xycoords=("axes fraction", "data"), xytext=(4, 0), va="center",
+        textcoords="offset points", fontsize=8, color=GREY,
+    )  # fmt: skip
 
 
 def seeds_note(scenario: Scenario, *, differs: bool) -> str:

@@ -13,7 +13,7 @@ from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.plots.colours import policy_colours
 from sim.plots.figure_heading import MOST_POLICIES, heading
 from sim.plots.lettering import shortened
-from sim.plots.panels import label_width, panels, row_labels
+from sim.plots.panels import label_width, panels, row_labels, undefined_in
 from sim.scores.definition import NUMBER
 from sim.scores.registry import SCORES
 
@@ -48,10 +48,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
             values = scenario.of(policy)[name].dropna().to_numpy(dtype=np.float64) / score.unit.shown_per
             values = values[np.isfinite(values)]
             if not len(values):
-                axis.annotate(
-                    "undefined", (0, row), xycoords=("axes fraction", "data"), xytext=(4, 0), va="center",
-                    textcoords="offset points", fontsize=8, color="#777777",
-                )  # fmt: skip
+                undefined_in(axis, row)
                 continue
             mean, low, high = (rows[key][policy] / score.unit.shown_per for key in ("mean", "low", "high"))
             # No score is below 0 but an excess, so neither is what one may expect of its mean.

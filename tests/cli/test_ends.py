@@ -13,6 +13,7 @@ import sim.cli.run
 import sim.experiment.run
 from sim.cli.main import main
 from sim.experiment.run import Report
+from sim.plots.registry import KINDS
 from sim.results.failure import Stage
 from sim.results.identity import code_version
 from sim.results.store import ResultStore
@@ -195,14 +196,21 @@ def test_tables_are_against_the_baseline_and_then_against_who_knows_the_future(
 # Plots ----------------------------------------------------------------------------------------------------------------
 
 
+asked: list[object] = []
+"""The kinds of plots that were to be drawn, each time."""
+
+
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Pretend to draw three plots; note what was in their folder."""
     found: list[list[str]] = []
+    asked.clear()
 
-    def draw(store: ResultStore, folder: Path, policies: list[str], bound: str | None) -> list[Path]:
+    def draw(store: ResultStore, folder: Path, policies: list[str], *of: object) -> list[Path]:
         assert policies == ["contig-zones", "auto-movable"]
-        assert bound is None
+        bound, baseline, kinds = of
+        assert (bound, baseline) == (None, "contig-zones")
+        asked.append(kinds)
         folder.mkdir(exist_ok=True)
         found.append(sorted(path.name for path in folder.iterdir()))
         paths = [folder / f"{name}{len(found)}.{kind}" for name in "abc" for kind in ("png", "svg")]
@@ -243,6 +251,17 @@ def test_very_many_runs_or_scenarios_are_drawn_only_when_asked_for(
     assert len(drawn) == 1
     folder.run("--plots", plots=True)
     assert len(drawn) == 2
+
+
+def test_kinds_of_plots_are_drawn_that_are_named(folder: Folder, drawn: list[list[str]]) -> None:
+    folder.run("--draw", "memory, survival,memory", plots=True)
+    folder.run("--draw", "all", plots=True)
+    folder.run("--draw", "memory")  # and --no-plots
+    assert asked == [("memory", "survival"), KINDS]
+    assert len(drawn) == 2
+    wrong = folder.run("--draw", "memroy", plots=True)
+    assert wrong.exit_code == 2
+    assert "there is no plot 'memroy'; there are: memory, ratio," in " ".join(wrong.output.split())
 
 
 # Validate -------------------------------------------------------------------------------------------------------------

@@ -26,11 +26,13 @@ policies = [{ name = "online-movable" }, { name = "clairvoyant", label = "bound"
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], str | None]]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], object]]:
     """Put in place of drawing, which takes long, what only takes down the policies, in the order that gives colours."""
     found = []
 
-    def save_all(_: ResultStore, folder: Path, policies: Sequence[str], bound: str | None) -> list[Path]:
+    def save_all(_: ResultStore, folder: Path, policies: Sequence[str], *of: object) -> list[Path]:
+        bound, baseline, kinds = of
+        assert (baseline, kinds) == ("online-movable", ())
         found.append((list(policies), bound))
         return [folder / f"{number}.png" for number in range(6)]
 
@@ -39,7 +41,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], str | None]]
 
 
 def test_tables_against_the_baseline_and_the_bound_and_plots_keep_the_order_of_the_experiment(
-    tmp_path: Path, drawn: list[tuple[list[str], str | None]]
+    tmp_path: Path, drawn: list[tuple[list[str], object]]
 ) -> None:
     (tmp_path / "dimms.csv").write_text(DIMMS, "utf-8")
     (tmp_path / "tiny.toml").write_text(EXPERIMENT, "utf-8")

@@ -83,12 +83,13 @@ def score_scenario(
     values: Mapping[str, Mapping[str, Sequence[float]]],
     ratios: Mapping[str, float] | None = None,
     bound: str | None = None,
+    baseline: str | None = None,
 ) -> Scenario:
     """Return the scenario of such rows. ``ratios`` are what policies are set to, ``bound`` knows the future."""
     runs = score_rows(values)
     if ratios:
         runs["configured_ratio"] = runs["policy"].map(ratios).astype(float)
-    return Scenario("m", "w", tuple(values), runs, bound)
+    return Scenario("m", "w", tuple(values), runs, bound, baseline)
 
 
 # What is read off a figure.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,18 +22,24 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Annotation, Text
 
+from sim.analysis.grid import grids
 from sim.analysis.scenario import scenarios
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
+from sim.plots.answer import plot_answer
+from sim.plots.differences import plot_differences
+from sim.plots.distribution import plot_distribution
+from sim.plots.heat_map import plot_heat_map
 from sim.plots.memory import plot_memory
 from sim.plots.memory_map import plot_map
 from sim.plots.ratio import plot_ratio
 from sim.plots.saving import styled
 from sim.plots.scores import plot_scores
+from sim.plots.survival import plot_survival
 from sim.plots.tradeoff import plot_tradeoff
 from sim.record.recorder import EventKind
 from sim.results.store import ResultStore
 from sim.units import GIB, MIB
-from tests.plots.by_hand import hand_run, score_scenario, stored
+from tests.plots.by_hand import hand_run, score_rows, score_scenario, stored
 from tests.support.places import DATA
 
 if TYPE_CHECKING:
@@ -166,12 +173,44 @@ def tradeoff() -> Figure:
     return plot_tradeoff(ResultStore("nowhere"), score_scenario(values, ratios, "clairvoyant"))
 
 
+def compared(plot: Callable[[ResultStore, Scenario], Figure]) -> Figure:
+    """Draw a plot of twenty replications: one policy dies, one in some, one is worse and one differs by chance."""
+    swing = [float(number % 5) for number in range(20)]
+    shared: dict[str, list[float]] = {"asked_back": [GIB] * 20, "arrived_share": [100.0] * 20}
+    values: dict[str, dict[str, list[float]]] = {
+        "zeta": {"returned_share": [50 + each for each in swing], "headroom_min": [(9 - each) * MIB for each in swing]},
+        "alpha": {"returned_share": [51 + each for each in reversed(swing)], "headroom_min": [4.0 * MIB] * 20},
+        "poor": {"returned_share": [2 + each / 2 for each in swing], "headroom_min": [8.0 * MIB] * 20},
+        "frail": {"returned_share": [90.0] * 20, "died": [0.0, 1.0] * 10, "death_time": [2.0, 4.0] * 10},
+        "dead": {"returned_share": [0.0] * 20, "died": [1.0] * 20, "death_time": [3 + each for each in swing]},
+    }
+    scenario = score_scenario({policy: each | shared for policy, each in values.items()}, baseline="zeta")
+    runs = scenario.runs.assign(duration_s=[10.0 - number % 3 for number in range(len(scenario.runs))])
+    runs.loc[runs["died"] == 0, "death_time"] = float("nan")
+    return plot(ResultStore("nowhere"), replace(scenario, runs=runs))
+
+
+def heat_map() -> Figure:
+    """Draw combinations of a ratio and a pace, of which some fail, one was not run and one is undefined."""
+    runs = score_rows({"p": {"returned_share": [float(number) for number in range(12)]}})
+    runs["policy.ratio"], runs["workload.pace"] = [100.0, 301.0, 600.0] * 4, [8, 8, 8, 16, 16, 16] * 2
+    runs.loc[[5, 8], "died"] = 1.0
+    runs.loc[[0, 6], "returned_share"] = float("nan")
+    runs = runs.drop([4, 10])
+    return plot_heat_map(next(grids(runs, "returned_share", "policy.ratio", "workload.pace")))
+
+
 FIGURES: Final[dict[str, Callable[[], Figure]]] = {
     "memory": partial(over_time, plot_memory),
     "ratio": partial(over_time, plot_ratio),
     "map": partial(over_time, plot_map),
     "scores": scores,
     "tradeoff": tradeoff,
+    "differences": partial(compared, plot_differences),
+    "distribution": partial(compared, plot_distribution),
+    "survival": partial(compared, plot_survival),
+    "answer": partial(compared, plot_answer),
+    "heatmap": heat_map,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.plots.lettering import distinct, shortened, width, wrapped
+from sim.plots.lettering import distinct, drawable, shortened, width, wrapped
 
 LONG = "a policy with a very long label, of which only the end differs: ratio 301"
 ANY = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=60)
@@ -43,4 +43,8 @@ def test_no_line_is_wider_than_it_may_be(text: str, inches: float) -> None:
     assert 1 <= len(lines) <= 3
     assert all(width(line, 9) <= inches for line in lines)
     if len(lines) < 3:
-        assert "".join(lines).replace(" ", "") == "".join(text.split())
+        assert "".join(lines).replace(" ", "") == drawable("".join(text.split()))
+
+
+def test_letters_that_the_font_lacks_are_boxes() -> None:
+    assert drawable("政 ratio 5 ✗ …") == "□ ratio 5 ✗ …"

@@ -11,21 +11,24 @@ from matplotlib.markers import MarkerStyle
 
 from sim.plots.colours import PALETTE
 from sim.plots.saving import styled
-from sim.plots.tradeoff import _overlap, plot_tradeoff
+from sim.plots.tradeoff import plot_tradeoff
+from sim.plots.tradeoff_names import _overlap
 from sim.results.store import ResultStore
 from sim.units import GIB, MIB
-from tests.plots.by_hand import coloured, dot_place, dots, legend, panels, points, score_scenario, words
+from tests.plots.by_hand import coloured, dot_place, dots, finding, legend, panels, points, score_scenario, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 BLUE, ORANGE, BLACK = PALETTE[0], PALETTE[1], "#222222"
 FAILED = "failed"
+FRONT = "beaten in both by a policy that never fails; at its edge, the front"
 RATIOS = {"auto-movable 301": 301, "auto-movable 90": 90, "auto-movable 200": 200, "auto-movable 2000": 2000}
 
 
@@ -97,10 +100,15 @@ def test_starved_policies_have_a_mark_of_their_own_and_each_kind_that_of_the_leg
 
 
 def test_ratios_are_joined_in_their_order_and_the_curve_is_broken_where_the_kernel_starves(figure: Figure) -> None:
-    whole, broken = panels(figure)[0].lines
+    whole, broken = curves(panels(figure)[0])
     assert (points(whole), whole.is_dashed()) == ([(800, 3), (600, 5), (400, 7)], False)
     assert (points(broken), broken.is_dashed()) == ([(400, 7), (20, 5)], True)
     assert coloured(whole) == coloured(broken) == BLUE
+
+
+def curves(axis: Axes) -> list[Line2D]:
+    """Return the lines that join ratios, without the front and what leads to names."""
+    return [line for line in axis.lines if line.get_gid() is None]
 
 
 def labels(figure: Figure) -> dict[tuple[float, float], str]:
@@ -149,6 +157,7 @@ def test_a_name_gives_way_to_marks_and_other_names() -> None:
 
 def test_the_legend_shows_the_marks_that_it_names(figure: Figure) -> None:
     handles: dict[str, Any] = dict(legend(figure))
+    assert handles.pop(FRONT)
     assert {label: (coloured(handle), handle.get_marker()) for label, handle in handles.items()} == {
         "auto-movable, by ratio": (BLUE, "o"), "other policies": (ORANGE, "D"), FAILED: (BLACK, "X"),
     }  # fmt: skip
@@ -234,7 +243,7 @@ def test_one_ratio_makes_no_curve() -> None:
     values = {"auto-movable": scores(900, 2), "contig-zones 100": scores(100, 1)}
     figure = drawn(values, {"auto-movable": 301, "contig-zones 100": 100})
     assert places(panels(figure)[0]) == {(900, 2): ORANGE, (100, 1): ORANGE}
-    assert not panels(figure)[0].lines
+    assert not curves(panels(figure)[0])
     assert labels(figure) == {(900, 2): "auto-movable", (100, 1): "contig-zones 100"}
 
 
@@ -243,7 +252,7 @@ def test_beside_a_curve_one_ratio_of_another_policy_is_written_by_its_name() -> 
     figure = drawn(values, {"one 100": 100, "other 100": 100, "one 300": 300})
     assert places(panels(figure)[0]) == {(900, 2): BLUE, (100, 5): BLUE, (400, 9): ORANGE}
     assert labels(figure) == {(900, 2): "100 %", (100, 5): "300 %", (400, 9): "other 100"}
-    assert list(legend(figure)) == ["one, by ratio", "other policies"]
+    assert list(legend(figure)) == ["one, by ratio", "other policies", FRONT]
 
 
 def test_two_families_have_a_curve_each() -> None:
@@ -252,9 +261,9 @@ def test_two_families_have_a_curve_each() -> None:
         "two 50 %": scores(800, 2), "two 70 %": scores(300, 4),
     }  # fmt: skip
     figure = drawn(values, {"one, ratio 300": 300, "one, ratio 100": 100, "two 50 %": 50, "two 70 %": 70})
-    curves = [points(line) for line in panels(figure)[0].lines if len(points(line)) > 1]
-    assert curves == [[(900, 6), (100, 9)], [(800, 2), (300, 4)]]
-    assert list(legend(figure)) == ["one and two, by ratio"]
+    found = [points(line) for line in curves(panels(figure)[0]) if len(points(line)) > 1]
+    assert found == [[(900, 6), (100, 9)], [(800, 2), (300, 4)]]
+    assert list(legend(figure)) == ["one and two, by ratio", FRONT]
 
 
 def test_what_lies_on_each_other_is_one_mark_with_a_common_label() -> None:
@@ -298,8 +307,33 @@ def test_axes_begin_at_zero_unless_that_would_press_all_into_a_corner(figure: Fi
     assert 0 < quarter.get_xlim()[0] < 750
     assert 0 < quarter.get_ylim()[0] < 6
     (narrow,) = panels(drawn({"b": scores(1000, 10), "a": scores(980, 9.8)}))
-    assert 900 < narrow.get_xlim()[0] < 980
-    assert 9 < narrow.get_ylim()[0] < 9.8
+    # A fiftieth is not all that there is to see.
+    assert 780 < narrow.get_xlim()[0] < 850
+    assert 7.8 < narrow.get_ylim()[0] < 8.5
+
+
+def test_the_front_are_those_that_never_fail_and_that_no_other_beats(figure: Figure) -> None:
+    (front,) = [line for line in panels(figure)[0].lines if line.get_gid() == "front"]
+    # Neither the starved with 9 GiB at no headroom, nor who has less of both than another.
+    assert points(front)[1:-1] == [(400, 7), (600, 5), (800, 3), (900, 2)]
+    assert FRONT in legend(figure)
+    beaten = drawn({"b": scores(900, 2), "a": scores(100, 1)})
+    assert not [line for line in panels(beaten)[0].lines if line.get_gid() == "front"]
+    assert finding(beaten) == "b gives most back and leaves most headroom; may be chance (1 replication)"
+
+
+def test_names_that_find_no_room_beside_their_marks_stand_farther_off_at_a_line() -> None:
+    crowd = {
+        f"policy number {number} of a crowd": scores(500 + 25 * (number % 4), 5 + 0.3 * (number // 4))
+        for number in range(12)
+    }
+    figure = drawn(crowd | {"corner": scores(0, 0), "far": scores(1000, 10)})
+    (axis,) = panels(figure)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axis.texts]
+    assert {text.get_text() for text in axis.texts} >= set(crowd)
+    assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
+    assert [line for line in axis.lines if line.get_gid() == "to a name"]
 
 
 def test_better_points_to_the_upper_right(figure: Figure) -> None:
