@@ -103,8 +103,8 @@ def test_swept_values_that_no_label_shows_are_scenarios_of_their_own() -> None:
     rows = [score_rows({"b": {"kernel_mean": [1, 2]}, "a": {"kernel_mean": [3, 4]}}, **{"timing.x": x}) for x in (5, 1)]
     found = list(scenarios(pd.concat(rows), ("b", "a")))
     assert [(each.title, each.present, each.replications) for each in found] == [
-        ("w (timing.x=1) on m", ["b", "a"], 2),
-        ("w (timing.x=5) on m", ["b", "a"], 2),
+        ("w (timing x 1) on m", ["b", "a"], 2),
+        ("w (timing x 5) on m", ["b", "a"], 2),
     ]
     assert [float(each.runs["kernel_mean"].sum()) for each in found] == [10, 10]
     assert set(found[0].runs["timing.x"]) == {1}
