@@ -111,7 +111,7 @@ def test_scores_for_which_there_is_no_room_are_named_those_that_tell_nothing_apa
 
 def test_a_score_that_is_asked_for_is_shown_however_narrow_it_is() -> None:
     runs = score_rows({"base": WIDE, "other": OTHER})
-    text = shown(runs, 40, WIDE, asked=list(WIDE))
+    text = shown(runs, 40, list(WIDE), asked=list(WIDE))
     assert "No room" not in text
     assert {"Arrived", "Came", "return", "given:", "least"} <= set(text.split())
     assert max(map(len, text.splitlines())) <= 40
