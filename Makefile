@@ -29,6 +29,10 @@ demo: $(RUN) ## Replay the recorded kernels, then compare policies on the quicks
 	@$(BIN)/memhp-sim replay --brief $(RECORDINGS)
 	@echo
 	@$(BIN)/memhp-sim run quickstart
+	@$(BIN)/memhp-sim report results/quickstart > /dev/null
+	@echo
+	@echo "The report, for a browser:"
+	@echo "file://$(CURDIR)/results/quickstart/report.html"
 
 .PHONY: test
 test: $(DEV) ## Style, types and all tests but the long ones
