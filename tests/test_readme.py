@@ -48,7 +48,7 @@ def test_every_command_works_in_the_order_in_which_they_stand(tmp_path: Path, mo
             continue
         fewer = ["--budget", "40"] if arguments[0] == "recommend" else []
         done = CliRunner().invoke(main, [*(each.replace("95 %", "50 %") for each in arguments), *fewer])
-        assert (command, done.exit_code) == ("memhp-sim", 0), done.output
+        assert (command, done.exit_code) == ("memhp-sim", 0), (done.output, done.exception)
         ran.append(arguments[0])
     assert ran == ["new", "recommend", "report"]
     assert Path("results/guest-recommend/report.html").is_file()
