@@ -28,7 +28,7 @@ demo: $(RUN) ## Replay the recorded kernels, then compare policies on the quicks
 	@echo "Replaying recordings of real kernels through the model"
 	@$(BIN)/memhp-sim replay --brief $(RECORDINGS)
 	@echo
-	@$(BIN)/memhp-sim run quickstart
+	@$(BIN)/memhp-sim run quickstart --no-plots
 	@$(BIN)/memhp-sim report results/quickstart > /dev/null
 	@echo
 	@echo "The report, for a browser:"
@@ -86,7 +86,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "memhp-sim needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) --version 2>&1`." >&2; \
 	    echo "Name a newer one: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	    echo "$(PYTHON) cannot make environments; on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
 
 $(RUN): pyproject.toml | $(BIN)/python
