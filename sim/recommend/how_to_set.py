@@ -142,6 +142,7 @@ def _libvirt(words: Iterable[str], machine: MachineSpec, devices: Sequence[Devic
         most = machine.max_memory or machine.boot_memory + sum(map(span, plugged))
         yield f"<maxMemory slots='{max(1, dimms)}' unit='KiB'>{-(-most // KIB)}</maxMemory>"
     yield "<os>"
+    yield "  <!-- only beside a kernel of the host's; else these words go to the guest's boot loader -->"
     yield f"  <cmdline>{escape(' '.join(words))}</cmdline>"
     yield "</os>"
     if not plugged:
@@ -175,7 +176,6 @@ def _kib(name: str, size: int) -> str:
 
 
 def _notes(told: InLinux, machine: MachineSpec, devices: Sequence[DeviceSpec]) -> Iterator[str]:
-    yield "libvirt takes <cmdline> only with a <kernel> of the host's; else the words go to the guest's boot loader."
     if told.movable_node:
         yield "movable_node can be set at boot only, and then counts for boot memory that firmware calls hotpluggable."
     if machine.memmap_on_memory:

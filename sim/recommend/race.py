@@ -53,6 +53,13 @@ class Rules:
         """1 where more of the objective is better, -1 where less is."""
         return 1.0 if self.objective.better == "higher" else -1.0
 
+    def breaks(self, limit: Limit, rows: Floats) -> Bools:
+        """Return in which of ``rows``, a replication each, the limit was not kept."""
+        values = rows[:, [self.columns.index(name) for name in limit.scores]]
+        with np.errstate(invalid="ignore"):
+            out = (values > limit.bound) if limit.sense == "at most" else (values < limit.bound)
+        return np.asarray(out.any(axis=1) | np.isnan(rows).all(axis=1))
+
 
 class Race:
     """Candidates with their replications, of which each has the first so many, and no more than ``most``.
@@ -112,11 +119,7 @@ class Race:
 
     def failed(self, candidate: int, limit: Limit) -> Bools:
         """Return in which replications of a candidate the limit was not kept."""
-        rows = self._rows[candidate]
-        values = rows[:, [self._place[name] for name in limit.scores]]
-        with np.errstate(invalid="ignore"):
-            out = (values > limit.bound) if limit.sense == "at most" else (values < limit.bound)
-        return np.asarray(out.any(axis=1) | np.isnan(rows).all(axis=1))
+        return self._rules.breaks(limit, self._rows[candidate])
 
     def chance_that_broken(self, candidate: int, start: int) -> float:
         """Return how likely what came from replication ``start`` on is, where the candidate does not keep a limit.

@@ -18,7 +18,7 @@ from sim.recommend.how_to_set import how_to_set
 from sim.recommend.limits import shown_bound
 from sim.recommend.sampler import CellRunner, KeptWorkers
 from sim.recommend.scenario import Scenario, select_together
-from sim.recommend.sensitivity import REPLICATIONS, Criteria, Picked, sensitivity
+from sim.recommend.sensitivity import REPLICATIONS, Picked, sensitivity
 from sim.recommend.told import Seen
 from sim.scores.registry import SCORES
 
@@ -144,9 +144,9 @@ def _with_use(answer: Answer, scenario: Scenario, found: Selection, beside: Cell
         return answer
     held = sensitivity(
         Picked(scenario.space, scenario.candidates, found.judged, found.pick),
-        Criteria(scenario.columns, scenario.rules.limits, scenario.objective),
+        scenario.rules,
         lambda combinations: scenario.beside(beside, combinations),
-        min(REPLICATIONS, scenario.sampler.population or REPLICATIONS),
+        scenario.rows(found.pick, min(REPLICATIONS, found.judged[found.pick].replications)),
     )
     return replace(
         answer,

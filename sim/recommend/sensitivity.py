@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from sim.experiment.plan import Combination
     from sim.recommend.candidates import Space
     from sim.recommend.changes import Change
-    from sim.recommend.contract import Candidate, Judged, Limit, Objective
+    from sim.recommend.contract import Candidate, Judged, Objective
+    from sim.recommend.race import Rules
 
     Floats = npt.NDArray[np.float64]
 
-REPLICATIONS: Final = 40
-"""Replications of each that is run again: a limit that fails in a tenth of them shows in all but 1 of 70 cases."""
+REPLICATIONS: Final = 30
+"""Replications of each that is run again: what fails in a tenth of them shows in all but 1 of 24 cases."""
 
 MOST_INSTEAD: Final = 6
 """Candidates that are tried instead of a pick that no longer holds."""
@@ -34,41 +35,15 @@ MOST_INSTEAD: Final = 6
 _BESIDE: Final = 2
 """So many on each side of the pick are its neighbours."""
 
+_SLIGHT: Final = 1e-9
+"""Shares that differ by less are the same."""
+
 
 class Rows(Protocol):
     """Runs combinations, given by their numbers, in some replications each, as a sampler of candidates does."""
 
     def sample(self, wanted: Mapping[int, range]) -> Mapping[int, Floats]:
         """Return for each a row per replication and a column per score; NaN throughout where it failed to run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Criteria:
-    """What a candidate is judged by: ``limits``, and the ``objective``; ``columns`` are the scores of the rows."""
-
-    columns: tuple[str, ...]
-    limits: tuple[Limit, ...]
-    objective: Objective
-
-    def failed(self, rows: Floats) -> npt.NDArray[np.bool_]:
-        """Return in which replications which limit is not kept: shape (limits, replications)."""
-        found = np.zeros((len(self.limits), len(rows)), dtype=bool)
-        for place, limit in enumerate(self.limits):
-            values = rows[:, [self.columns.index(name) for name in limit.scores]]
-            with np.errstate(invalid="ignore"):
-                out = values > limit.bound if limit.sense == "at most" else values < limit.bound
-            found[place] = out.any(axis=1)
-        return found | np.isnan(rows).all(axis=1)
-
-    def hold(self, rows: Floats) -> bool:
-        """Whether each limit is kept in the share of replications that it asks for, as far as these show."""
-        shares = 1 - self.failed(rows).mean(axis=1)
-        return all(share >= limit.share - 1e-9 for share, limit in zip(shares, self.limits, strict=True))
-
-    def mean(self, rows: Floats) -> float:
-        """Return the mean of the objective where it is defined; NaN where it is nowhere."""
-        values = rows[:, self.columns.index(self.objective.score)]
-        return float(np.nanmean(values)) if not np.isnan(values).all() else np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +73,24 @@ class Picked:
     pick: int
 
     def instead(self, objective: Objective) -> list[int]:
-        """Return who may take its place: the nearest on either side of each range, then the best of the others."""
+        """Return who may take its place: the nearest on either side of each range, then others, the best first.
+
+        Of others that are equally good one is enough, and those that break a limit as it is are none.
+        """
         near = [number for _, number in sorted(self._neighbours())]
         sign = -1 if objective.better == "higher" else 1
-        others = sorted(
-            (each for each in self.judged if each.feasible and self.tried[each.candidate].in_linux),
-            key=lambda each: (np.isnan(each.mean), sign * each.mean),
-        )
-        order = dict.fromkeys([*near, *(each.candidate for each in others)])
+        known = [
+            each
+            for each in self.judged
+            if self.tried[each.candidate].in_linux and not any(limit.verdict == "broken" for limit in each.limits)
+        ]
+        last = next((sign * each.mean for each in known if each.candidate == self.pick), np.nan)
+        others = []
+        for each in sorted(known, key=lambda each: (np.isnan(each.mean), sign * each.mean)):
+            if not abs(sign * each.mean - last) <= objective.indifference:
+                others.append(each.candidate)
+                last = sign * each.mean
+        order = dict.fromkeys([*near, *others])
         return [number for number in order if number != self.pick][:MOST_INSTEAD]
 
     def _neighbours(self) -> Iterator[tuple[int, int]]:
@@ -120,28 +105,27 @@ class Picked:
 
 def sensitivity(
     picked: Picked,
-    criteria: Criteria,
+    rules: Rules,
     run: Callable[[Sequence[Combination]], Rows],
-    replications: int = REPLICATIONS,
+    plainly: Floats,
     changes: Sequence[Change] = CHANGES,
 ) -> tuple[Held, ...]:
-    """Return how a pick holds out under each of ``changes``.
+    """Return how a pick holds out under each of ``changes``, in as many replications as ``plainly`` has rows.
 
-    ``run`` makes what runs combinations, whose rows have the columns of ``criteria``.
+    ``plainly`` are the pick's rows without a change; ``run`` makes what runs combinations. All rows have the columns of
+    ``rules``.
     """
-    plainly = run([picked.found.combination(picked.tried[picked.pick])]).sample({0: range(replications)})[0]
-    return tuple(_under(change, picked, criteria, run, plainly) for change in changes)
+    return tuple(_under(change, picked, rules, run, plainly) for change in changes)
 
 
 def _under(
     change: Change,
     picked: Picked,
-    criteria: Criteria,
+    rules: Rules,
     run: Callable[[Sequence[Combination]], Rows],
     plainly: Floats,
 ) -> Held:
-    """Return what comes of a ``change``; ``plainly`` are the pick's rows without it."""
-    order = [picked.pick, *picked.instead(criteria.objective)]
+    order = [picked.pick, *picked.instead(rules.objective)]
     found, tried = picked.found, picked.tried
     try:
         combinations = [changed(found.combination(tried[number]), change, found.folder) for number in order]
@@ -150,16 +134,15 @@ def _under(
     rows, replications = run(combinations), range(len(plainly))
     of_pick = rows.sample({0: replications})[0]
     if np.array_equal(of_pick, plainly, equal_nan=True):
-        return Held(
-            change.words, f"With {change.words} all scores stay the same: nothing here depends on it.", said=False
-        )
-    failed = int(criteria.failed(of_pick).any(axis=0).sum())
-    if criteria.hold(of_pick):
+        told = f"With {change.words} all scores stay the same: nothing here depends on it."
+        return Held(change.words, told, said=False)
+    failed = int(np.any([rules.breaks(limit, of_pick) for limit in rules.limits], axis=0).sum())
+    if _hold(rules, of_pick):
         what = f"breaks a limit in {failed} of {len(plainly)} replications, as often as it may" if failed else "holds"
-        told = f"With {change.words} the pick {what}{_means(criteria, plainly, of_pick)}."
+        told = f"With {change.words} the pick {what}{_means(rules, plainly, of_pick)}."
         return Held(change.words, told, failed=failed, replications=len(plainly))
     places = range(1, len(order))
-    holding = (place for place in places if criteria.hold(rows.sample({place: replications})[place]))
+    holding = (place for place in places if _hold(rules, rows.sample({place: replications})[place]))
     instead = next((tried[order[place]].label for place in holding), None)
     if instead is not None:
         otherwise = f"; {instead} would hold"
@@ -170,10 +153,18 @@ def _under(
     return Held(change.words, told, failed=failed, replications=len(plainly), holds=False, instead=instead)
 
 
-def _means(criteria: Criteria, plainly: Floats, under: Floats) -> str:
+def _hold(rules: Rules, rows: Floats) -> bool:
+    """Whether each limit is kept in the share of replications that it asks for, as far as these show."""
+    return all(1 - rules.breaks(limit, rows).mean() >= limit.share - _SLIGHT for limit in rules.limits)
+
+
+def _means(rules: Rules, plainly: Floats, under: Floats) -> str:
     """Return what becomes of the objective, as the end of a sentence; nothing where it stays or is undefined."""
-    before, after = criteria.mean(plainly), criteria.mean(under)
-    score = SCORES[criteria.objective.score]
+    column = rules.columns.index(rules.objective.score)
+    before, after = (
+        np.nan if np.isnan(rows[:, column]).all() else float(np.nanmean(rows[:, column])) for rows in (plainly, under)
+    )
+    score = SCORES[rules.objective.score]
     per, unit = shown_unit(score, [before, after])
     told = [f"{number(each / per)} {unit}".strip() for each in (after, before)]
     if np.isnan([before, after]).any() or told[0] == told[1]:

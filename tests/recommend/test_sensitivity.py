@@ -11,8 +11,9 @@ from sim.experiment.plan import Cell
 from sim.experiment.settings import Conditions, PluginSettings, TogetherSettings
 from sim.recommend.candidates import space
 from sim.recommend.changes import CHANGES, CannotBeSaid, Change, changed
-from sim.recommend.contract import Judged, Limit, Objective
-from sim.recommend.sensitivity import Criteria, Picked, sensitivity
+from sim.recommend.contract import Judged, Limit, LimitFound, Objective
+from sim.recommend.race import Rules
+from sim.recommend.sensitivity import Held, Picked, sensitivity
 from sim.scores.registry import compute_scores
 from sim.units import MIB
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 PACE, KERNEL, BOOT = CHANGES
 GROW = {"name": "grow-and-return", "label": "grow", "size": "512MiB", "duration": 2200.0}
-CRITERIA = Criteria(
+RULES = Rules(
     ("died", "returned_share"),
     (Limit("no death in 80 %", ("died",), "at most", 0.0, 0.8),),
     Objective("returned_share", "higher", 0.01),
@@ -73,13 +74,20 @@ class _Rows:
 
 def picked(found: Space, ratio: int) -> Picked:
     numbers = [each.policy.parameters.get("ratio") for each in found.candidates]
-    judged = [Judged(number, (), 10, 0.5) for number in range(len(numbers))]
+    judged = [Judged(number, (), 10, 1 - (each or 0) / 10_000) for number, each in enumerate(numbers)]
     return Picked(found, found.candidates, judged, numbers.index(ratio))
+
+
+def held_out(found: Space, run: Made, replications: int, changes: Sequence[Change] = CHANGES) -> tuple[Held, ...]:
+    """Return how ratio 200 holds out."""
+    pick = picked(found, 200)
+    plainly = run([found.combination(pick.tried[pick.pick])]).sample({0: range(replications)})[0]
+    return sensitivity(pick, RULES, run, plainly, changes)
 
 
 def test_a_pick_that_holds_out_says_what_becomes_of_its_objective() -> None:
     made = Made(lambda ratio, combination, replication: False)  # noqa: ARG005  as the caller has it
-    held = sensitivity(picked(scenario(), 200), CRITERIA, made, 10, [KERNEL])[0]
+    held = held_out(scenario(), made, 10, [KERNEL])[0]
     assert (held.said, held.holds, held.failed, held.replications, held.instead) == (True, True, 0, 10, None)
     assert held.sentence == (
         "With the kernel's memory growing twice as large the pick holds; came back: 0.97 % instead of 0.98 %."
@@ -88,7 +96,7 @@ def test_a_pick_that_holds_out_says_what_becomes_of_its_objective() -> None:
 
 def test_a_pick_that_fails_names_the_nearest_that_would_hold() -> None:
     made = Made(lambda ratio, combination, replication: bool(combination.conditions) and ratio > 60 and replication < 3)
-    held = sensitivity(picked(scenario(), 200), CRITERIA, made, 10, [KERNEL])[0]
+    held = held_out(scenario(), made, 10, [KERNEL])[0]
     assert (held.holds, held.failed, held.instead) == (False, 3, "auto-movable, ratio 50")
     assert held.sentence == (
         "With the kernel's memory growing twice as large the pick breaks a limit in 3 of 10 replications (30 %);"
@@ -97,23 +105,45 @@ def test_a_pick_that_fails_names_the_nearest_that_would_hold() -> None:
     assert [each.policy.parameters.get("ratio") for each in made.asked[1]][:5] == [200, 100, 301, 50, 400]
 
 
+def test_a_pick_that_is_in_no_range_is_replaced_by_others_that_are_not_as_good() -> None:
+    found = scenario()
+    kept = LimitFound(9, 9, 0.9, 1, "open")
+    means = {
+        "contig-zones": 0.5,
+        "online-movable": 1.0,
+        **{f"auto-movable, ratio {ratio}": 1.0 for ratio in (3200, 6400)},
+    }
+    judged = [
+        Judged(number, (kept,), 9, means.get(each.label, 0.6 + each.policy.parameters.get("ratio", 0) / 1e4))
+        for number, each in enumerate(found.candidates)
+    ]
+    pick = next(number for number, each in enumerate(found.candidates) if each.label == "online-movable")
+    order = Picked(found, found.candidates, judged, pick).instead(RULES.objective)
+    assert [found.candidates[number].label for number in order][:2] == [
+        "auto-movable, ratio 1600",
+        "auto-movable, ratio 800",
+    ]
+    broken = [Judged(each.candidate, (LimitFound(0, 9, 0, 0.1, "broken"),), 9, each.mean) for each in judged]
+    assert Picked(found, found.candidates, broken, pick).instead(RULES.objective) == []
+
+
 def test_as_often_as_a_limit_allows_is_no_failure() -> None:
     made = Made(lambda ratio, combination, replication: bool(combination.conditions) and replication < 2)  # noqa: ARG005
-    held = sensitivity(picked(scenario(), 200), CRITERIA, made, 10, [KERNEL])[0]
+    held = held_out(scenario(), made, 10, [KERNEL])[0]
     assert held.holds
     assert "breaks a limit in 2 of 10 replications, as often as it may" in held.sentence
 
 
 def test_where_nobody_near_holds_that_is_said() -> None:
     made = Made(lambda ratio, combination, replication: bool(combination.conditions))  # noqa: ARG005  as above
-    held = sensitivity(picked(scenario(), 200), CRITERIA, made, 10, [KERNEL])[0]
+    held = held_out(scenario(), made, 10, [KERNEL])[0]
     assert held.instead is None
     assert held.sentence.endswith("(100 %); none of 6 other candidates would hold.")
 
 
 def test_a_replication_that_failed_to_run_breaks_every_limit() -> None:
     rows = np.array([[0.0, 1.0], [np.nan, np.nan], [np.nan, 1.0]])
-    assert CRITERIA.failed(rows).tolist() == [[False, True, False]]
+    assert RULES.breaks(RULES.limits[0], rows).tolist() == [False, True, False]
 
 
 def test_what_changes_nothing_is_said_so() -> None:
@@ -123,7 +153,7 @@ def test_what_changes_nothing_is_said_so() -> None:
         def __call__(self, combinations: Sequence[Combination]) -> _Rows:
             return _Rows(self.dies, [found.base for _ in combinations])
 
-    held = sensitivity(picked(found, 200), CRITERIA, Same(lambda *_: False), 4, [KERNEL])[0]
+    held = held_out(found, Same(lambda *_: False), 4, [KERNEL])[0]
     assert not held.said
     assert "all scores stay the same" in held.sentence
 
@@ -131,7 +161,7 @@ def test_what_changes_nothing_is_said_so() -> None:
 def test_changes_that_mean_nothing_here_are_answers() -> None:
     steps = {"name": "steps", "label": "plug", "steps": ["plug dimm:128MiB"]}
     found = scenario(workloads=[steps], guest={"model": "none"})
-    told = [each.sentence for each in sensitivity(picked(found, 200), CRITERIA, Made(lambda *_: False), 2)]
+    told = [each.sentence for each in held_out(found, Made(lambda *_: False), 2)]
     assert told == [
         "What plugging twice as fast would do cannot be said: what that means is not known of the workload plug.",
         "What the kernel's memory growing twice as large would do cannot be said: no guest is modelled.",
