@@ -6,6 +6,8 @@ import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -103,3 +105,17 @@ def choices(runs: Sequence[dict[str, Any]]) -> str:
     lines = ["  " + " ".join(f"--{name} {shlex.quote(run[name])}" for name in differ) for run in runs[:_MOST_LISTED]]
     more = len(runs) - len(lines)
     return "\n".join([*lines, *([f"  and {more} more"] if more else [])])
+
+
+def chosen_scores(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Return the names in the value of ``--scores``. Raises BadParameter with those that there are."""
+    from sim.scores.registry import SCORES
+
+    if text is None:
+        return ()
+    if text == "all":
+        return tuple(SCORES)
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if unknown := [name for name in names if name not in SCORES]:
+        raise click.BadParameter(f"there is no score {', '.join(map(repr, unknown))}; there are: {', '.join(SCORES)}")
+    return names

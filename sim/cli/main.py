@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
     "recommend": ("sim.cli.recommend:recommend", "Say which setting to take, how sure that is, what it gives up."),
     "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
+    "compare": ("sim.cli.compare:compare", "Compare the policies of results: what is beyond chance."),
     "report": ("sim.cli.report:report", "Write what results say into one HTML file."),
     "export": ("sim.cli.export:export", "Write a run's requests and events as CSV, JSONL or Parquet."),
     "plan": ("sim.cli.plan:plan", "Say where plugged memory would go, and what comes back."),

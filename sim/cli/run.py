@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from sim.cli.choosing import chosen_scores
 from sim.cli.console import print_notes, standard_console
 from sim.cli.settings import set_option
 
@@ -28,20 +29,6 @@ _Command = TypeVar("_Command", bound="Callable[..., None]")
 
 MOST_ADDED: Final = 100_000
 """Most replications that ``--most-replications`` takes."""
-
-
-def _chosen_scores(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
-    """Return the names in the value of ``--scores``. Raises BadParameter with those that there are."""
-    from sim.scores.registry import SCORES
-
-    if text is None:
-        return ()
-    if text == "all":
-        return tuple(SCORES)
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if unknown := [name for name in names if name not in SCORES]:
-        raise click.BadParameter(f"there is no score {', '.join(map(repr, unknown))}; there are: {', '.join(SCORES)}")
-    return names
 
 
 def _chosen_kinds(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
@@ -71,7 +58,7 @@ def _options(command: _Command) -> _Command:
         ),
         click.option(
             "--scores",
-            callback=_chosen_scores,
+            callback=chosen_scores,
             metavar="NAME,...",
             help="Show these scores too, by their names in docs/scores.md; 'all' shows every one.",
         ),

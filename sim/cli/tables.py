@@ -63,11 +63,11 @@ def print_comparison(
         part = [row for row in rows if (row["machine"], row["workload"]) == (machine, workload)]
         here = done[(done["machine"] == machine) & (done["workload"] == workload)]
         _print_scenario(console, part, here, bound, asked, found.get((machine, workload)))
-    _say(console, _legend(rows), style="dim")
+    say(console, legend(rows), style="dim")
     if found and len(ordered) > 1:
         console.print("\nIn short", style="bold")
         for machine, workload in ordered:
-            _say(console, f"{workload} on {machine}: {found[machine, workload]}", indent=2)
+            say(console, f"{workload} on {machine}: {found[machine, workload]}", indent=2)
         console.print()
 
 
@@ -90,6 +90,21 @@ def _print_scenario(
     if nothing_random(runs):
         runs = runs.sort_values("replication").drop_duplicates("policy")
     found = failures(runs, list(dict.fromkeys(row["policy"] for row in rows)))
+    print_scores(console, rows, runs, found, asked, finding)
+    if finding is not None:
+        _print_words(console, rows, runs, found, bound)
+    console.print()
+
+
+def print_scores(
+    console: Console,
+    rows: Sequence[Entry],
+    runs: pd.DataFrame,
+    found: Mapping[str, Failures],
+    asked: Sequence[str],
+    finding: str | None,
+) -> None:
+    """Print the scores of one machine and workload under a heading and their ``finding``, without which it is brief."""
     heading = Text.assemble(
         (str(rows[0]["workload"]), "bold"), f" on {rows[0]['machine']}", (_replications(rows, runs), "dim")
     )
@@ -98,7 +113,7 @@ def _print_scenario(
     same = same_for_all(shown)
     brief = finding is None
     if finding is not None:
-        _say(console, finding, style="bold")
+        say(console, finding, style="bold")
     all_columns = _columns([row for row in shown if row["score"] not in same], {} if brief else found, asked)
     lines = _rows(rows, found)
     columns = with_room(all_columns, lines, console.width)
@@ -107,12 +122,9 @@ def _print_scenario(
     if left := [
         column.heading.rpartition(" [")[0] or column.heading for column in all_columns if column not in columns
     ]:
-        _say(console, f"No room for: {'; '.join(left)} (--scores all has them).", style="dim")
+        say(console, f"No room for: {'; '.join(left)} (--scores all has them).", style="dim")
     if values := [value for value in same.values() if value]:
-        _say(console, f"The same for all: {'; '.join(values)}.")
-    if not brief:
-        _print_words(console, rows, runs, found, bound)
-    console.print()
+        say(console, f"The same for all: {'; '.join(values)}.")
 
 
 def _print_words(
@@ -120,16 +132,16 @@ def _print_words(
 ) -> None:
     """Print what the table does not say: how policies fail, and how sure the rest is."""
     for sentence in failures_in_words(found.values()):
-        _say(console, f"{FAILED_MARK} {sentence}", style="red")
+        say(console, f"{FAILED_MARK} {sentence}", style="red")
     needs = [float(row["needed"]) for row in rows if row["policy"] != row["baseline"]]
     for sentence in (differences_in_requests(runs), too_few(rows, needs)):
         if sentence:
-            _say(console, sentence)
+            say(console, sentence)
     for sentence in verdict(rows, found, () if bound is None else (bound,)):
-        _say(console, sentence)
+        say(console, sentence)
 
 
-def _say(console: Console, text: str, style: str = "", indent: int = 0) -> None:
+def say(console: Console, text: str, style: str = "", indent: int = 0) -> None:
     """Print a paragraph, its lines but the first ``indent`` blanks further right."""
     for line in textwrap.wrap(text, console.width, break_on_hyphens=False, subsequent_indent=" " * indent):
         console.print(Text(line, style=style), soft_wrap=True)
@@ -233,7 +245,8 @@ def _judgement(row: Entry) -> tuple[str, str]:
     return ("▲ ", "green") if better else ("▼ ", "red")
 
 
-def _legend(rows: Sequence[Entry]) -> str:
+def legend(rows: Sequence[Entry]) -> str:
+    """Return what the marks in the tables of ``rows`` mean."""
     baseline = rows[0]["baseline"]
     if not any(row["pairs"] > 1 for row in rows):
         return f"Baseline: {baseline}."

@@ -16,7 +16,7 @@ import pandas as pd
 from sim.analysis.compare import CONDITIONS, named_conditions, named_workload, policies_in_order
 from sim.analysis.regret import BOUND
 from sim.experiment.load import load_stored
-from sim.faults import Fault, InputError
+from sim.faults import Fault, InputError, unknown_name
 from sim.results.failure import Status
 from sim.results.identity import canonical_json, code_version, sha256
 from sim.results.manifest import read_manifest
@@ -89,6 +89,35 @@ class Gathered:
                 return source
         raise KeyError(policy)
 
+    def only(
+        self, policies: Sequence[str] = (), machines: Sequence[str] = (), workloads: Sequence[str] = ()
+    ) -> Gathered:
+        """Return the runs of these labels alone, of all where there are none; the baseline stays.
+
+        Raises InputError with what is not there.
+        """
+        faults = []
+        runs = self.runs
+        scenarios = self.scenarios
+        for place, (name, wanted) in enumerate((("machine", machines), ("workload", workloads), ("policy", policies))):
+            there = list(dict.fromkeys(self.runs[name]))
+            faults += [Fault("", unknown_name(name, label, there)) for label in wanted if label not in there]
+            if wanted:
+                kept = {*wanted, self.baseline} if name == "policy" else set(wanted)
+                runs = runs[runs[name].isin(kept)]
+                scenarios = scenarios if name == "policy" else tuple(pair for pair in scenarios if pair[place] in kept)
+        if faults:
+            raise InputError(", ".join(source.name for source in self.sources), faults)
+        left = set(runs["policy"])
+        pairs = set(zip(runs["machine"], runs["workload"], strict=True))
+        return replace(
+            self,
+            runs=runs.reset_index(drop=True),
+            policies=tuple(policy for policy in self.policies if policy in left),
+            bounds=tuple(policy for policy in self.bounds if policy in left),
+            scenarios=tuple(pair for pair in scenarios if pair in pairs),
+        )
+
 
 def gather(folders: Sequence[Path | str], baseline: str | None = None) -> Gathered:
     """Return what is in the result ``folders``, the first of which says what others are held against.
@@ -113,8 +142,7 @@ def gather(folders: Sequence[Path | str], baseline: str | None = None) -> Gather
     policies = policies_in_order(runs, named)
     baseline = _baseline(sources[0], policies) if baseline is None else baseline
     if baseline not in policies:
-        what = f"no policy is called {baseline!r}; there are: {', '.join(policies)}"
-        raise InputError(", ".join(map(str, shown)), [Fault("baseline", what)])
+        raise InputError(", ".join(map(str, shown)), [Fault("baseline", unknown_name("policy", baseline, policies))])
     return Gathered(
         sources=tuple(sources),
         runs=runs,

@@ -12,6 +12,7 @@ from sim.analysis.ranking import failures, failures_in_words, ranked
 from sim.analysis.same import same_for_all
 from sim.analysis.verdict import too_few, verdict
 from sim.comparison.gather import gather
+from sim.comparison.sentences import equal_policies, not_told_apart, still_needed, told_of_equals, told_of_unpaired
 from sim.results.failure import Status
 from sim.scores.definition import Question
 from sim.scores.registry import SCORES
@@ -96,6 +97,25 @@ class Scenario:
         needs = [float(row["needed"]) for row in self.rows if row["policy"] != self.baseline]
         found = [differences_in_requests(self.runs), too_few(self.rows, needs)]
         return [sentence for sentence in found if sentence]
+
+    @cached_property
+    def equal(self) -> list[list[str]]:
+        """Groups of policies that do not differ in any score and replication."""
+        return equal_policies(self.runs, list(self.by_score))
+
+    @cached_property
+    def said(self) -> list[str]:
+        """Everything that is to be said beside the figures, what it comes to last."""
+        replications = max(how.runs for how in self.failures.values())
+        return [
+            *self.failed_in_words,
+            *told_of_equals(self.equal, replications),
+            *told_of_unpaired(self.unpaired, self.baseline),
+            *not_told_apart(self.rows, self.equal),
+            *self.remarks,
+            *still_needed(self.rows),
+            *self.verdict,
+        ]
 
     @cached_property
     def verdict(self) -> list[str]:
