@@ -88,7 +88,7 @@ def recommend(
         if len(scenarios) > 1:
             if on_scenario is not None:
                 on_scenario("all together")
-            together = _together(scenarios, selections, asked)
+            together = _together(scenarios, asked)
         runner.settle()
         beside.settle()
         limits = tuple(
@@ -135,6 +135,7 @@ def _answer(scenario: Scenario, selection: Selection, asked: Asked) -> Answer:
             f"{SCORES[first].title} is undefined here ({SCORES[first].undefined}), so that candidates are ranked by"
             f" '{SCORES[scenario.objective.score].title}'"
         )
+    notes += told.undefined(seen)
     return _told(seen, scenario.machine, scenario.workload, notes, asked)
 
 
@@ -216,11 +217,11 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _together(scenarios: Sequence[Scenario], selections: Sequence[Selection], asked: Asked) -> Answer | None:
+def _together(scenarios: Sequence[Scenario], asked: Asked) -> Answer | None:
     """Return the one setting for all scenarios; None where they are not ranked by the same score."""
     if len({scenario.objective.score for scenario in scenarios}) > 1:
         return None
-    candidates, found = select_together(scenarios, [selection.pick for selection in selections])
+    candidates, found = select_together(scenarios)
     if not candidates:
         return None
     first = scenarios[0]

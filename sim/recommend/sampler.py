@@ -218,13 +218,16 @@ class TogetherSampler:
     """Samples candidates in several scenarios at once: a row holds all of their columns, one after the other.
 
     The last column is the mean of the columns ``averaged``, NaN where one of them is. Implements
-    :class:`sim.recommend.contract.Sampler`. ``numbers`` are those of each candidate in the scenarios' samplers.
+    :class:`sim.recommend.contract.Sampler`.
     """
 
-    def __init__(
-        self, samplers: Sequence[CellSampler], numbers: Sequence[Sequence[int]], averaged: Sequence[int]
-    ) -> None:
-        self._samplers, self._numbers, self._averaged = samplers, numbers, list(averaged)
+    def __init__(self, samplers: Sequence[CellSampler], averaged: Sequence[int]) -> None:
+        self._samplers, self._averaged = samplers, list(averaged)
+        self._numbers: list[Sequence[int]] = []
+
+    def add(self, numbers: Sequence[Sequence[int]]) -> None:
+        """Take in more candidates: of each its ``numbers`` in the samplers of the scenarios."""
+        self._numbers += numbers
 
     @property
     def population(self) -> int | None:

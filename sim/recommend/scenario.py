@@ -132,14 +132,16 @@ def content_of(candidate: Candidate) -> str:
     return canonical_json([candidate.policy.content(), dict(candidate.machine)])
 
 
-def select_together(scenarios: Sequence[Scenario], picks: Sequence[int | None]) -> tuple[list[Candidate], Selection]:
-    """Return the candidates that every scenario has, with the ``picks`` of each, and what is selected for all at once.
+def select_together(scenarios: Sequence[Scenario]) -> tuple[list[Candidate], Selection]:
+    """Return the candidates for all scenarios together, and what is selected of them.
 
-    Limits have to be kept in each scenario; the objective is its mean over the scenarios.
+    They are those that every scenario began with, and further ones between them. What a scenario has picked by itself
+    is none for that: it was chosen by the replications that would have to test it. Limits have to be kept in each
+    scenario; the objective is its mean over the scenarios.
     """
     objective = scenarios[0].objective
-    wanted = _in_all(scenarios, picks)
-    numbers = [[scenario.number_of(each) for scenario in scenarios] for each in wanted]
+    common = set.intersection(*({content_of(each) for each in one.space.candidates} for one in scenarios))
+    candidates = [each for each in scenarios[0].space.candidates if content_of(each) in common and each.in_linux]
     columns: list[str] = []
     averaged: list[int] = []
     limits: list[Limit] = []
@@ -150,30 +152,25 @@ def select_together(scenarios: Sequence[Scenario], picks: Sequence[int | None]) 
             replace(limit, scores=tuple(f"{place}:{name}" for name in limit.scores)) for limit in scenario.asked.limits
         ]
     slack = max(scenario.objective.indifference for scenario in scenarios)
-    rules = Rules(
-        (*columns, "together"),
-        tuple(limits),
-        replace(objective, score="together", indifference=slack),
-        SCORES[objective.score].highest,
-    )
-    sampler = TogetherSampler([scenario.sampler for scenario in scenarios], numbers, averaged)
-    return wanted, select(sampler, [each.in_linux for each in wanted], rules, scenarios[0].asked.terms)
+    whole = replace(objective, score="together", indifference=slack)
+    rules = Rules((*columns, whole.score), tuple(limits), whole, SCORES[objective.score].highest)
+    sampler = TogetherSampler([scenario.sampler for scenario in scenarios], averaged)
 
+    def take(added: Sequence[Candidate]) -> None:
+        sampler.add([[scenario.number_of(each) for scenario in scenarios] for each in added])
 
-def _in_all(scenarios: Sequence[Scenario], picks: Sequence[int | None]) -> list[Candidate]:
-    by_content: dict[str, Candidate] = {}
-    for scenario, pick in zip(scenarios, picks, strict=True):
-        picked = [] if pick is None else [scenario.candidates[pick]]
-        for candidate in (*scenario.space.candidates, *picked):
-            by_content.setdefault(content_of(candidate), candidate)
-    picked_ones = {
-        content_of(scenario.candidates[pick])
-        for scenario, pick in zip(scenarios, picks, strict=True)
-        if pick is not None
-    }
-    common = [{content_of(each) for each in scenario.space.candidates} for scenario in scenarios]
-    everywhere = set.intersection(*common)
-    return [each for content, each in by_content.items() if content in everywhere | picked_ones and each.in_linux]
+    take(candidates)
+    left = _REFINED
+
+    def more(judged: Sequence[Judged]) -> Sequence[bool]:
+        nonlocal left
+        left -= 1
+        added = refine(scenarios[0].space, candidates, judged, whole) if left >= 0 else ()
+        candidates.extend(added)
+        take(added)
+        return [each.in_linux for each in added]
+
+    return candidates, select(sampler, [True] * len(candidates), rules, scenarios[0].asked.terms, refine=more)
 
 
 def _named(combination: Combination, candidate: Candidate) -> Combination:

@@ -135,6 +135,16 @@ def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(mine >= its for mine, its in zip(one, other, strict=True)) and tuple(one) != tuple(other)
 
 
+def undefined(seen: Seen) -> list[str]:
+    """Return which limits are about scores that are undefined in every run, and so are kept whatever happens."""
+    return [
+        f"{limit.text}: {SCORES[limit.scores[0]].title} is undefined here ({SCORES[limit.scores[0]].undefined}), which"
+        " counts as kept"
+        for limit in seen.limits
+        if all(math.isnan(seen.mean(each, name)) for each in range(len(seen.rows)) for name in limit.scores)
+    ]
+
+
 def answer(seen: Seen, confidence: float) -> str:
     """Return the answer in a sentence or two."""
     found, score = seen.selection, SCORES[seen.objective.score]
