@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 
     from sim.traces.samples import Trace
 
-DAY_S: Final = 86_400
-LONGEST_S: Final = 2 * DAY_S
-"""A longer trace is played for so long around its peak at first: a month of one machine takes many seconds a run."""
+MOST_SAMPLES: Final = 600
+"""Of a longer trace about so many samples around its peak are played at first.
+
+A run takes about half a millisecond for each, and a recommendation a thousand runs: minutes.
+"""
+
+_SHORTEST_S: Final = 3600
+_LITTLE_MORE: Final = 1.2
+"""A trace that is longer by no more than this is played as a whole."""
 
 _BEFORE_PEAK: Final = 0.75
 """Share of what is played that lies before the peak, so that what comes back after it is seen, too."""
@@ -127,7 +134,8 @@ def read_demand(path: Path, given: Mapping[str, Any], *, likely: int | None = No
     faults.raise_if_any(str(path))
     peak, peak_s, peak_series = max(measured.peaks, key=lambda each: each[0])
     steps = np.concatenate(measured.steps)
-    start, end = _part(peak_s, max(measured.spans), min(measured.spans))
+    step = us_to_seconds(int(np.median(steps))) if len(steps) else 0.0
+    start, end = _part(peak_s, step, max(measured.spans), min(measured.spans))
     return Demand(
         path=path,
         columns={name: _written(value) for name, value in found.columns.items()},
@@ -138,7 +146,7 @@ def read_demand(path: Path, given: Mapping[str, Any], *, likely: int | None = No
         peak_series=peak_series,
         peaks=tuple(each[0] for each in measured.peaks),
         span_s=max(measured.spans),
-        step_s=us_to_seconds(int(np.median(steps))) if len(steps) else 0.0,
+        step_s=step,
         longest_gap_s=us_to_seconds(int(steps.max())) if len(steps) else 0.0,
         fastest=int(measured.fastest),
         start_s=start,
@@ -157,10 +165,11 @@ def _written(value: object) -> object:
     return {key: format_size(item) if key in sizes and isinstance(item, int) else item for key, item in value.items()}
 
 
-def _part(peak_s: float, longest_s: float, shortest_s: float) -> tuple[float, float]:
+def _part(peak_s: float, step_s: float, longest_s: float, shortest_s: float) -> tuple[float, float]:
     """Return from when to when it is played, in seconds since a series' first sample; 0 and 0 for all of it."""
-    if longest_s <= LONGEST_S:
+    length = math.ceil(max(_SHORTEST_S, MOST_SAMPLES * step_s) / _SHORTEST_S) * _SHORTEST_S
+    if longest_s <= _LITTLE_MORE * length:
         return 0.0, 0.0
-    start = min(max(0.0, peak_s - _BEFORE_PEAK * LONGEST_S), max(0.0, shortest_s - LONGEST_S))
+    start = min(max(0.0, peak_s - _BEFORE_PEAK * length), max(0.0, shortest_s - length))
     start = float(int(start))
-    return start, start + LONGEST_S
+    return start, start + length

@@ -72,8 +72,8 @@ def part_remarks(demand: Demand) -> list[str]:
 def _part(demand: Demand) -> Iterator[str]:
     if demand.end_s:
         yield (
-            f"the trace is {_time(demand.span_s)} long; {_time(demand.played_s)} of it are played, around its peak, as"
-            " a run of all of it takes long. start and end say otherwise"
+            f"the trace is {_time(demand.span_s)} long; {_time(demand.played_s)} of it are played, around its peak, so"
+            " that a recommendation takes minutes. start and end say otherwise"
         )
     if demand.step_s and demand.longest_gap_s > _GAP * demand.step_s:
         yield (

@@ -126,13 +126,14 @@ def test_a_demand_that_is_too_large_is_told_with_figures() -> None:
 
 
 def test_many_machines_are_replications_and_a_month_is_played_around_its_peak() -> None:
-    rows = [f"vm{vm},{at},{1000 + vm + (5000 if at == 20 * 86400 and vm == 2 else 0)}"
-            for vm in range(3) for at in range(0, 30 * 86400, 3600)]  # fmt: skip
+    rows = [f"vm{vm},{at},{1000 + vm + (5000 if at == 40 * 86400 and vm == 2 else 0)}"
+            for vm in range(3) for at in range(0, 60 * 86400, 3600)]  # fmt: skip
     Path("vms.csv").write_text("\n".join(["vm,t_s,use_mib", *rows]) + "\n")
     tables = written("new g.toml --demand vms.csv")
     (played, _) = tables["workloads"][0]["together"]
     assert tables["replications"] == "all"
-    assert (played["start"], played["end"]) == (20 * 86400 - 129_600, 20 * 86400 + 43_200)
+    hour = 3600  # 600 samples, three quarters of them before the peak
+    assert (played["start"], played["end"]) == (40 * 24 * hour - 450 * hour, 40 * 24 * hour + 150 * hour)
     assert len(load("g.toml").replications) == 3
 
 
