@@ -218,6 +218,16 @@ def test_a_reading_says_what_is_stored(chrome: Browser, report: Path) -> None:
         assert float(kernel) == pytest.approx(last, rel=0.01)
         page.keyboard.press("ArrowLeft")
         assert figure.locator("[role=status]").inner_text() != told
+        spread = chart(page, "headroom")
+        said = spread.evaluate(
+            "f => [...Array(101).keys()].map(step => { f.chart.read(step / 100); return f.chart.words(); })"
+        )
+        assert "undefined" not in "".join(said)
+        found = re.findall(r"([\d.,]+) [GM]iB \(([\d.,]+) to ([\d.,]+)\)", "".join(said))
+        assert found
+        for row in found:
+            mean, low, high = (float(each.replace(",", "")) for each in row)
+            assert 0.99 * low <= mean <= 1.01 * high
         box = figure.locator(".plot").first.bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)

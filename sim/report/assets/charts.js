@@ -24,7 +24,10 @@
     for (const part of d.matchAll(/([Mhv])\s*(-?[\d.]+)(?:\s+(-?[\d.]+))?/g)) {
       const value = Number(part[2]);
       if (part[1] === "M") { x = value; y = Number(part[3]); there.push({ x: x, y: y, begins: true }); continue; }
-      if (part[1] === "h" && value < 0) { into = back; }
+      if (part[1] === "h" && value < 0 && into === there) {
+        into = back;
+        back.push({ x: x, y: y });
+      }
       if (part[1] === "h") { x += value; } else { y += value; }
       into.push({ x: x, y: y });
     }

@@ -65,7 +65,7 @@
 
   Run.prototype.filled = function (why, args) {
     let place = 0;
-    return this.data.texts[why].replace(/[\u0001\u0002]/g, (kind) => {
+    return this.data.texts[why].replaceAll("\u0001 pages", "\u0001").replace(/[\u0001\u0002]/g, (kind) => {
       const value = args[place++];
       return kind === "\u0001" ? size(value * this.data.page) : value.toLocaleString("en-US");
     });

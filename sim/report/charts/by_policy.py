@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 from sim.analysis.compare import number, shown_unit, signed
+from sim.analysis.ranking import FAILED_MARK
 from sim.report.charts.drawing import CROSS, Chart, Key, Panel, axes, mark
 from sim.report.charts.scale import top_of
 from sim.scores.registry import SCORES
@@ -45,7 +46,7 @@ def scores_chart(scenario: Scenario, looks: Looks, anchor: str, title: str, rows
             panels.append(_panel(scenario, looks, name, own, ("mean", "low", "high"), from_zero=True))
     if not panels:
         return None
-    note = "Dots are means, lines their 95 % intervals where there are replications enough."
+    note = "Marks are means, lines their 95 % intervals where there are replications enough."
     return Chart(f"{anchor}-scores", "marks", title, note, panels)
 
 
@@ -64,8 +65,8 @@ def differences_chart(scenario: Scenario, looks: Looks, anchor: str, title: str,
     if not panels:
         return None
     note = (
-        f"Each policy minus {scenario.against}, replication by replication: a dot at 0 is no difference; lines are "
-        "95 % intervals. Filled dots are told apart for certain, hollow ones may be chance."
+        f"Each policy minus {scenario.against}, replication by replication: a mark at 0 is no difference; lines are "
+        "95 % intervals. Filled marks are differences beyond chance, hollow ones may be chance."
     )
     return Chart(f"{anchor}-differences", "marks", title, note, panels)
 
@@ -100,7 +101,7 @@ def _panel(
             hollow = keys[0] == "difference" and not row["different"]
             where = (at, middle / (len(rows) * _ROW))
             marks.append(mark(where, looks.marker(row["policy"]), f"{'hollow ' * hollow}s{place}", colour))
-        label = scenario.marked(row["policy"])
+        label = f"{FAILED_MARK} {row['policy']}" if scenario.failures[row["policy"]].failed else row["policy"]
         short = label if len(label) <= _LABEL else f"{label[: _LABEL - 1]}…"
         marks.append(
             Markup('<text class="row" x="-8" y="{:.4g}%" dy="4" data-told="{}">{}</text>').format(
