@@ -93,7 +93,8 @@ def space(experiment: Experiment, machine: str, workload: str) -> Space:
     if not made.found:
         raise InputError(experiment.name, [Fault("recommend.policies", "leaves no policy to choose from")])
     base = replace(here[0], rivals=())
-    hosting = self_hosting(experiment, replace(base, policy=made.found[0].policy), wanted.memmap_on_memory)
+    plainly = replace(base, policy=_by_default(LINUX_POLICIES[0], experiment.folder))
+    hosting = self_hosting(experiment, plainly, wanted.memmap_on_memory)
     several = [_on_machine(each, base, value) for each in made.found for value in hosting.values]
     notes = (*made.notes, *hosting.notes)
     return Space(base, experiment.folder, _told_apart(several), notes, made.axes, hosting.devices, experiment.seed)

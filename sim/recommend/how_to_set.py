@@ -15,6 +15,7 @@ from policies.contract import in_linux
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec, span
 from sim.experiment import build
 from sim.memory.zones import OnlineType
+from sim.recommend.self_hosting import KEY
 from sim.recommend.udev_rules import RULES_FILE, rule_lines
 from sim.units import KIB
 
@@ -67,14 +68,20 @@ class HowToSet:
 def how_to_set(found: Space, candidate: Candidate) -> HowToSet:
     """Return how ``candidate`` is set in its scenario."""
     told = in_linux(build.policy(candidate.policy, found.folder))
-    return told_how(told, found.combination(candidate).machine, found.devices)
+    off = candidate.machine.get(KEY) is False
+    return told_how(told, found.combination(candidate).machine, found.devices, memmap_off=off)
 
 
-def told_how(told: InLinux | None, machine: MachineSettings, devices: Sequence[DeviceSpec]) -> HowToSet:
-    """Return how a Linux on ``machine``, into which ``devices`` are plugged, is told a setting; None: none can be."""
+def told_how(
+    told: InLinux | None, machine: MachineSettings, devices: Sequence[DeviceSpec], *, memmap_off: bool = False
+) -> HowToSet:
+    """Return how a Linux on ``machine``, into which ``devices`` are plugged, is told a setting; None: none can be.
+
+    With ``memmap_off`` it had memmap_on_memory, which is to go.
+    """
     if told is None:
         return HowToSet(possible=False, notes=("No Linux has this policy: it shows what one could gain.",))
-    words = tuple(_words(told, machine.spec))
+    words = (*_words(told, machine.spec), *(("memory_hotplug.memmap_on_memory=N",) if memmap_off else ()))
     rules, gaps = ((), ()) if told.rules is None else rule_lines(told.rules.rules)
     return HowToSet(
         possible=True,

@@ -155,6 +155,19 @@ def test_memmap_on_memory_is_a_boot_parameter(value: Any, word: str) -> None:  #
     assert any("daxX.Y/memmap_on_memory" in note for note in how.notes)
 
 
+def test_memmap_on_memory_that_is_there_and_shall_not_be_is_turned_off() -> None:
+    tables: dict[str, Any] = {
+        "machines": [{"label": "vm", "boot_memory": "1GiB", "kernel": "6.12", "memmap_on_memory": True}],
+        "policies": [{"name": "online-movable"}],
+        "workloads": [{"name": "steps", "label": "plug", "steps": ["plug dimm:256MiB"]}],
+        "guest": {"model": "linux"},
+    }
+    found = space(load(tables), "vm", "plug")
+    lines = {each.label: how_to_set(found, each).cmdline[-1] for each in found.candidates}
+    assert lines["online-movable"] == "memory_hotplug.memmap_on_memory=Y"
+    assert lines["online-movable, memmap_on_memory false"] == "memory_hotplug.memmap_on_memory=N"
+
+
 def test_words_that_say_otherwise_have_to_go() -> None:
     line = f"quiet {SHIPPED['neonvm'].cmdline}"
     machine = replace(ONE_NODE, said=cmdline.read(line))
