@@ -21,12 +21,12 @@ def answer(subject: Subject) -> Section:
     scenarios = subject.scenarios
     told = [
         (f"s{place}", each, extremes(subject.findings[each.machine, each.workload]))
-        for place, each in enumerate(scenarios[:_TOLD], 1)
+        for place, each in enumerate(scenarios if len(scenarios) <= _TOLD else (), 1)
     ]
     html = rendered(
         "answer",
         sentences=overall(scenarios),
-        scenarios=told if len(scenarios) <= _TOLD else (),
+        scenarios=told,
         several=len(scenarios) > 1,
         notes=subject.notes,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.analysis.ranking import failures
+import numpy as np
+
+from sim.analysis.ranking import failures_of_each
 from sim.report.environment import rendered
 from sim.report.section import Section
 from sim.report.table import Cell, Table
@@ -68,17 +70,20 @@ def _reasons(stopped: pd.DataFrame) -> list[dict[str, Any]]:
 def _table(failed: pd.DataFrame) -> Table:
     """Return the first runs in which the guest failed, each with when and why."""
     rows = []
-    for place in range(min(len(failed), _MOST_FAILED)):
-        run = failed.iloc[[place]]
-        policy, workload, machine, replication = run[["policy", "workload", "machine", "replication"]].iloc[0]
-        first = float(run[["death_time", "kernel_oom_first"]].iloc[0].astype(float).min())
+    shown = failed.head(_MOST_FAILED)
+    labels = shown[["policy", "workload", "machine"]].to_numpy(dtype=object)
+    numbers = shown[["replication", "death_time", "kernel_oom_first"]].to_numpy(dtype=np.float64)
+    for (policy, workload, machine), (replication, *times), how in zip(
+        labels, numbers, failures_of_each(shown), strict=True
+    ):
+        first = min((time for time in times if not math.isnan(time)), default=math.nan)
         rows.append(
             [
                 Cell(policy),
                 Cell(f"{workload} on {machine}"),
-                Cell(str(replication), float(replication)),
+                Cell(f"{replication:.0f}", replication),
                 Cell("-" if math.isnan(first) else f"{first:,.0f} s", first),
-                Cell("; ".join(failures(run, [policy])[policy].reasons)),
+                Cell("; ".join(how.reasons)),
             ]
         )
     heads = ("Policy", "Scenario", "Replication", "First at", "What happened")
