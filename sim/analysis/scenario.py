@@ -24,6 +24,7 @@ class Scenario:
 
     ``policies`` are those of the whole experiment, in its order; ``bound`` is the label of the one among them that
     knows the future, ``baseline`` of the one that the others are compared with; None where there is none.
+    ``comparison`` are its rows of a comparison that was made before, which takes long; None where none was.
     """
 
     machine: str
@@ -32,6 +33,7 @@ class Scenario:
     runs: pd.DataFrame
     bound: str | None = None
     baseline: str | None = None
+    comparison: pd.DataFrame | None = None
 
     @property
     def title(self) -> str:
@@ -85,7 +87,13 @@ class Scenario:
 
     def of(self, policy: str) -> pd.DataFrame:
         """Return the runs of ``policy``, by replication."""
-        return self.runs[self.runs["policy"] == policy].sort_values("replication")
+        if policy not in self._of:
+            self._of[policy] = self.runs[self.runs["policy"] == policy].sort_values("replication")
+        return self._of[policy]
+
+    @cached_property
+    def _of(self) -> dict[str, pd.DataFrame]:
+        return {}
 
     def compared(self, score: str, base: str) -> pd.DataFrame:
         """Return the rows of :func:`sim.analysis.compare.compare` of one ``score``, to ``base``, by policy."""
@@ -109,18 +117,26 @@ class Scenario:
 
 
 def scenarios(
-    runs: pd.DataFrame, policies: Sequence[str] = (), bound: str | None = None, baseline: str | None = None
+    runs: pd.DataFrame,
+    policies: Sequence[str] = (),
+    bound: str | None = None,
+    baseline: str | None = None,
+    comparison: pd.DataFrame | None = None,
 ) -> Iterator[Scenario]:
     """Yield the scenarios of ``runs`` (see :meth:`sim.results.store.ResultStore.runs`), by machine and workload.
 
     ``policies`` is the experiment's order, ``bound`` the label of the policy that knows the future and ``baseline`` of
-    the one that the others are compared with, if known.
+    the one that the others are compared with, if known. ``comparison`` is what
+    :func:`sim.analysis.compare.compare` said of all of them, where that was asked already.
     """
     runs = named_conditions(runs)
     order = tuple(policies_in_order(runs, policies))
     done = runs[runs["status"] == Status.COMPLETED]
     for (machine, workload), group in done.groupby(["machine", "workload"], sort=True):
-        yield Scenario(str(machine), str(workload), order, group, bound, baseline)
+        rows = None
+        if comparison is not None:
+            rows = comparison[(comparison["machine"] == machine) & (comparison["workload"] == workload)]
+        yield Scenario(str(machine), str(workload), order, group, bound, baseline, rows)
 
 
 def time_axis(duration_s: float) -> tuple[float, str]:

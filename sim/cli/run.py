@@ -16,6 +16,7 @@ from sim.cli.settings import set_option
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
     from rich.console import Console
 
     from sim.analysis.until import Until
@@ -270,12 +271,14 @@ def _show_results(
     runs = store.runs()
     shown = [*HEADLINE_SCORES, *(name for name in scores if name not in HEADLINE_SCORES)]
     scenarios = len(runs[["machine", "workload"]].drop_duplicates())
+    comparison = None
+    if scenarios <= MOST_SCENARIOS:
+        comparison = compare(runs, experiment.baseline, shown, policies=experiment.policies)
     # Files first: whoever reads the tables through a pipe may stop reading.
     drawn = None
     if plots or (plots is None and scenarios <= MOST_SCENARIOS and report.done <= MOST_RUNS_DRAWN):
-        drawn = _draw(experiment, report, store, kinds)
-    if scenarios <= MOST_SCENARIOS:
-        comparison = compare(runs, experiment.baseline, shown, policies=experiment.policies)
+        drawn = _draw(experiment, report, store, kinds, comparison)
+    if comparison is not None:
         print_comparison(console, comparison, runs, experiment.scenarios, bound=bound(experiment), asked=scores)
         against = bound(experiment)
         if against not in (None, experiment.baseline):
@@ -308,7 +311,13 @@ def _show_results(
     )
 
 
-def _draw(experiment: Experiment, report: Report, store: ResultStore, kinds: tuple[str, ...]) -> int:
+def _draw(
+    experiment: Experiment,
+    report: Report,
+    store: ResultStore,
+    kinds: tuple[str, ...],
+    comparison: pd.DataFrame | None,
+) -> int:
     """Draw the plots, of ``kinds`` where some are named, anew and return how many there are."""
     folder = report.folder / "plots"
     for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
@@ -317,5 +326,5 @@ def _draw(experiment: Experiment, report: Report, store: ResultStore, kinds: tup
         from sim.analysis.regret import bound
         from sim.plots.registry import save_all
 
-        paths = save_all(store, folder, experiment.policies, bound(experiment), experiment.baseline, kinds)
+        paths = save_all(store, folder, experiment.policies, bound(experiment), experiment.baseline, kinds, comparison)
         return len(paths) // 2

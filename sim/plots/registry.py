@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.analysis import grid
 from sim.analysis.findings import RETURNED
+from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.scenario import scenarios
 from sim.plots.answer import plot_answer
 from sim.plots.differences import differing, plot_differences
@@ -58,7 +59,9 @@ def _anything_asked_back(scenario: Scenario) -> bool:
 
 
 def _anything_differs(scenario: Scenario) -> bool:
-    return scenario.replications > 1 and len(scenario.present) > 1 and bool(differing(scenario))
+    # With fewer there is no interval, and the figure of scores has the replications, too.
+    enough = scenario.replications >= FEWEST_FOR_INTERVAL and len(scenario.present) > 1
+    return enough and bool(differing(scenario))
 
 
 PLOTS: Final[dict[str, Kind]] = {
@@ -111,14 +114,16 @@ def figures(
     bound: str | None = None,
     baseline: str | None = None,
     kinds: Collection[str] = (),
+    comparison: pd.DataFrame | None = None,
 ) -> Iterator[tuple[str, Figure]]:
     """Yield the figures of the experiment in ``store`` with their files' names: the usual ones, or those of ``kinds``.
 
     ``policies`` is their order, ``bound`` the label of the one that knows the future and ``baseline`` of the one that
-    the others are compared with, if known. A figure that would show nothing is left out.
+    the others are compared with, if known; ``comparison`` what was found of them, where that is worked out already. A
+    figure that would show nothing is left out.
     """
     runs = store.runs()
-    for scenario in scenarios(runs, policies, bound, baseline):
+    for scenario in scenarios(runs, policies, bound, baseline, comparison):
         for name, kind in (PLOTS | (GUEST_PLOTS if scenario.has_guest else {})).items():
             if (name in kinds if kinds else kind.usual) and kind.telling(scenario):
                 with styled():
@@ -136,11 +141,12 @@ def save_all(
     bound: str | None = None,
     baseline: str | None = None,
     kinds: Collection[str] = (),
+    comparison: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Write the figures of the experiment in ``store`` into ``folder`` and return the paths. See :func:`figures`."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, figure in figures(store, policies, bound, baseline, kinds):
+    for name, figure in figures(store, policies, bound, baseline, kinds, comparison):
         paths += save(figure, folder / name)
     return paths
 

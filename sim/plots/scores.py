@@ -34,7 +34,9 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
     """
     policies = scenario.ranked[:MOST_POLICIES]
     colours = policy_colours(scenario.policies)
-    table = compare(scenario.runs, policies[0], scores, policies=scenario.policies)
+    table = scenario.comparison
+    if table is None or not set(scores) <= set(table["score"]):
+        table = compare(scenario.runs, policies[0], scores, policies=scenario.policies)
     defined = [name for name in scores if scenario.runs[name].notna().any()]
     telling = [name for name in defined if _tells_apart(scenario, name)] or defined
     alike = [name for name in defined if name not in telling]

@@ -208,7 +208,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def draw(store: ResultStore, folder: Path, policies: list[str], *of: object) -> list[Path]:
         assert policies == ["contig-zones", "auto-movable"]
-        bound, baseline, kinds = of
+        bound, baseline, kinds = of[:3]
         assert (bound, baseline) == (None, "contig-zones")
         asked.append(kinds)
         folder.mkdir(exist_ok=True)

@@ -31,7 +31,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], object]]:
     found = []
 
     def save_all(_: ResultStore, folder: Path, policies: Sequence[str], *of: object) -> list[Path]:
-        bound, baseline, kinds = of
+        bound, baseline, kinds = of[:3]
         assert (baseline, kinds) == ("online-movable", ())
         found.append((list(policies), bound))
         return [folder / f"{number}.png" for number in range(6)]

@@ -87,7 +87,7 @@ def test_writing_all_figures_knows_the_order_and_the_bound(
 
     monkeypatch.setattr(plots, "figures", none)
     assert plots.save_all(store, tmp_path / "plots", OUT_OF_ORDER, "alpha", "zeta", ["map"]) == []
-    assert asked == [(store, OUT_OF_ORDER, "alpha", "zeta", ["map"])]
+    assert asked == [(store, OUT_OF_ORDER, "alpha", "zeta", ["map"], None)]
 
 
 def test_a_guest_in_one_run_is_a_guest() -> None:

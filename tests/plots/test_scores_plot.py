@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -266,3 +267,15 @@ def test_no_dot_is_cut_at_the_edge() -> None:
 def test_where_no_score_has_a_value_there_is_no_axis() -> None:
     figure = drawn({policy: {KERNEL: [math.nan]} for policy in "ba"}, [KERNEL])
     assert [axis.axison for axis in figure.axes] == [False]
+
+
+def test_a_comparison_that_is_known_is_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"b": {KERNEL: [GIB, 3 * GIB] * 8}, "a": {KERNEL: [2 * GIB, 6 * GIB] * 8}}
+    before = drawn(values, [KERNEL])
+    rows = compare(score_rows(values), "a", [KERNEL])
+    monkeypatch.setattr("sim.plots.scores.compare", None)
+    scenario = replace(score_scenario(values), comparison=rows)
+    with styled():
+        after = plot_scores(ResultStore("nowhere"), scenario, [KERNEL])
+    assert bars(panels(after)[0]) == bars(panels(before)[0])
+    assert means(after, KERNEL) == means(before, KERNEL)
