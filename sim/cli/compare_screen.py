@@ -11,6 +11,7 @@ from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.ranking import FAILED_MARK
 from sim.cli.layout import Column, Row, table_lines
 from sim.cli.tables import legend, print_scores, say
+from sim.comparison.against_bound import how_to_add
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -27,7 +28,16 @@ def print_scenarios(console: Console, comparison: Comparison, asked: Sequence[st
         print_scores(console, scenario.rows, scenario.runs, scenario.failures, asked or comparison.scores, "")
         for sentence in scenario.said:
             say(console, f"{FAILED_MARK} {sentence}" if sentence in scenario.failed_in_words else sentence)
+        if scenario.decisions:
+            say(console, f"The decisions that cost most, seen from {scenario.decisions[0].bound}:", style="bold")
+        for against in scenario.decisions:
+            head, *causes = against.said
+            say(console, head, indent=2)
+            for cause in causes:
+                say(console, f"- {cause}", indent=2)
         console.print()
+    if comparison.scenarios and not comparison.gathered.bounds:
+        say(console, how_to_add(comparison.gathered), style="dim")
     if comparison.scenarios:
         say(console, legend([row for scenario in comparison.scenarios for row in scenario.rows]), style="dim")
 

@@ -71,6 +71,7 @@ def _scenario(scenario: Scenario) -> dict[str, Any]:
         "equal": [list(group) for group in scenario.equal],
         "unpaired": list(scenario.unpaired),
         "said": scenario.said,
+        "decisions": [each.to_json() for each in scenario.decisions],
     }
 
 

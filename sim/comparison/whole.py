@@ -11,6 +11,7 @@ from sim.analysis.compare import compare, nothing_random, one_of_each
 from sim.analysis.ranking import failures, failures_in_words, ranked
 from sim.analysis.same import same_for_all
 from sim.analysis.verdict import too_few, verdict
+from sim.comparison.against_bound import against_bound
 from sim.comparison.gather import gather
 from sim.comparison.sentences import equal_policies, not_told_apart, still_needed, told_of_equals, told_of_unpaired
 from sim.results.failure import Status
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sim.analysis.ranking import Failures
+    from sim.comparison.against_bound import Against
     from sim.comparison.gather import Gathered
 
     Row = Mapping[str, Any]
@@ -44,6 +46,7 @@ class Scenario:
     rows: tuple[Row, ...]
     baseline: str
     bounds: tuple[str, ...]
+    gathered: Gathered
     single: bool
     """Whether nothing is random here, so that one run of each policy says it all."""
 
@@ -118,6 +121,11 @@ class Scenario:
         ]
 
     @cached_property
+    def decisions(self) -> list[Against]:
+        """What the decisions of each policy cost against one that knows the future: read from the runs when asked."""
+        return against_bound(self.gathered, self)
+
+    @cached_property
     def verdict(self) -> list[str]:
         """What it comes to, in sentences."""
         return verdict(self.rows, self.failures, self.bounds)
@@ -160,6 +168,7 @@ def whole(gathered: Gathered, scores: Sequence[str] | None = None) -> Comparison
                 rows=tuple(rows[pair]),
                 baseline=gathered.baseline,
                 bounds=gathered.bounds,
+                gathered=gathered,
                 single=single,
             )
         )
