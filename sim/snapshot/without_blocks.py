@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from sim.snapshot.draft import Draft
     from sim.snapshot.evidence import Said
 
+ZONES_UNKNOWN: Final = (
+    "in which zones the memory of the devices is: no file lists the blocks. A run starts from boot with the devices"
+    " attached, and its policy decides. lsmem --output-all of the guest would tell"
+)
+"""What is not known of a machine that starts from boot with its devices."""
+
 _DMA: Final = ZONE_LABELS[ZONE_DMA]
 
 
@@ -118,10 +124,7 @@ def _with_devices(draft: Draft, plain: MachineSpec, nodes: Sequence[NodeSpec], z
         account.unknown.append(what)
         if "max_memory" in draft.fields:
             draft.fields["max_memory"] -= spec.size
-    account.unknown.append(
-        "in which zones the memory of the devices is: no file lists the blocks. A run starts from boot with the devices"
-        " attached, and its policy decides. lsmem --output-all of the guest would tell"
-    )
+    account.unknown.append(ZONES_UNKNOWN)
     if zones is not None:
         account.unknown.append(f"what of it the zones in {zones.source} are: their totals are not used")
     return draft.machine(nodes, cold_devices=tuple(kept))

@@ -27,12 +27,22 @@ _DAY: Final = 86_400.0
 
 def remarks(start: Start, demand: Demand | None) -> list[str]:
     """Return what is to be known of how demand and machine fit, a sentence each."""
-    return [] if demand is None else [*_size(start, demand), *part_remarks(demand)]
+    return [*_device(start), *([] if demand is None else [*_size(start, demand), *part_remarks(demand)])]
 
 
 def shown(size: int) -> str:
     """Return bytes as people say them."""
     return f"{size / GIB:.3g} GiB" if size >= GIB else f"{size / MIB:.3g} MiB"
+
+
+def _device(start: Start) -> Iterator[str]:
+    if start.growth.made_up and start.is_real:
+        what = {"virtio-mem": "a virtio-mem device", "dimm": "slots for DIMMs", "cxl": "CXL cards"}[start.growth.kind]
+        yield (
+            f"nothing can be plugged into this machine as its files have it. For what the experiment does, its host has"
+            f" to let it have {shown(start.growth.most)} (libvirt: maxMemory) and {what}; memhp-sim recommend prints"
+            " the XML"
+        )
 
 
 def _size(start: Start, demand: Demand) -> Iterator[str]:

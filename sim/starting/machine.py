@@ -25,7 +25,8 @@ _USUAL_BOOT: Final = 4 * GIB
 class Start:
     """What an experiment starts from: the ``machine``'s and ``guest``'s tables, what it does ``today``, its ``growth``.
 
-    ``today`` is a table of ``[[policies]]``; ``why`` says where that is from. ``said`` and ``assumed`` are lines.
+    ``today`` is a table of ``[[policies]]``; ``why`` says where that is from. ``is_real``: files tell of the machine.
+    ``said`` and ``assumed`` are lines.
     """
 
     machine: dict[str, Any]
@@ -35,6 +36,7 @@ class Start:
     boot: int
     growth: Growth
     nodes: int = 1
+    is_real: bool = False
     said: list[str] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
 
@@ -58,7 +60,7 @@ def of_files(imported: Imported, *, needed: int | None, kind: str | None, policy
     table["label"] = "machine"
     _make_room(table, found, spec.max_memory)
     today, why = _today(imported, tables, policy)
-    start = Start(table, tables["guest"], today, why, spec.boot_memory, found, len(spec.nodes))
+    start = Start(table, tables["guest"], today, why, spec.boot_memory, found, len(spec.nodes), is_real=True)
     if spec.state is not None:
         start.said.append("it begins as the machine boots, not in the state that the files show")
     return start

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sim.faults import Faults, InputError
 from sim.snapshot.account import ASSUMED, Account
+from sim.snapshot.without_blocks import ZONES_UNKNOWN
 from sim.starting.demand import read_demand
 from sim.starting.edited import with_demand, with_machine
 from sim.starting.fit import part_remarks, remarks
@@ -146,7 +147,11 @@ def _imported(wanted: Wanted) -> Imported:
     from sim.readers.reading import read_facts
     from sim.snapshot.assembly import put_together as assembled
 
-    return assembled(read_facts(wanted.files), wanted.wishes)
+    imported = assembled(read_facts(wanted.files), wanted.wishes)
+    unknown = imported.account.unknown
+    if ZONES_UNKNOWN in unknown:  # the controller plugs them, so that nobody has to know
+        unknown.remove(ZONES_UNKNOWN)
+    return imported
 
 
 def _likely(imported: Imported | None, wanted: Wanted) -> int | None:

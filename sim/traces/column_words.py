@@ -28,7 +28,7 @@ EPOCHS: Final = {1.0: (1e8, 5e9), 1e-3: (1e11, 5e12), 1e-6: (1e14, 5e15), 1e-9: 
 """What a 1 stands for in seconds: from when to when such numbers are times since 1970, from 1973 to 2128."""
 
 SERIES_WORDS: Final = frozenset(
-    {"vm", "vmid", "vms", "id", "uuid", "host", "hostname", "instance", "node", "guest", "name", "domain", "machine",
+    {"vm", "vmid", "id", "uuid", "host", "hostname", "instance", "node", "guest", "name", "domain", "machine",
      "pod", "container", "job", "server", "series", "run", "device", "dom"}
 )  # fmt: skip
 
@@ -49,6 +49,9 @@ _OTHER: Final = frozenset(
 
 _TOTALS: Final = frozenset({"total", "capacity", "cap", "provisioned", "limit", "size", "request", "requested"})
 _UNUSED: Final = frozenset({"free", "available", "avail", "unused"})
+AVAILABLE: Final = frozenset({"available", "avail"})
+"""Of what is not in use, what counts page cache that could be had."""
+
 _CACHE: Final = frozenset({"cache", "cached", "pagecache", "buffcache", "file"})
 _SLAB: Final = frozenset({"slab", "sreclaimable", "sunreclaim"})
 _KERNEL: Final = frozenset({"pagetables", "kernelstack", "tables", "stack", "stacks", "buffers"})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.faults import Faults, shown
 from sim.toml_text import QUOTE, in_toml
 from sim.traces.column_words import (
+    AVAILABLE,
     EPOCHS,
     QUANTITY_WORDS,
     SERIES_WORDS,
@@ -39,6 +40,7 @@ _SMALLEST: Final = 64 * MIB
 _SPREAD: Final = KIB
 """Two units are this far apart, so no two of them make a likely size of one figure."""
 
+_COMMA: Final = re.compile(r"\d+,\d+")
 _CLOCK: Final = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
 _OTHER_DATE: Final = re.compile(r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\b.*|[A-Z][a-z]{2} .*\d\d:\d\d.*")
 
@@ -154,7 +156,13 @@ def _time_unit(column: HeadColumn) -> tuple[float, str]:
 def _series(left: list[HeadColumn], found: Recognised, faults: Faults) -> list[HeadColumn]:
     """Take the column that tells series apart out of ``left``, where there is one."""
     text = [column for column in left if not column.is_number and not column.is_date]
-    named = [column for column in left if SERIES_WORDS & words_of(column.name).keys() and not _quantity(column)]
+    named = [
+        column
+        for column in left
+        if SERIES_WORDS & words_of(column.name).keys()
+        and not _quantity(column)
+        and not (column.is_number and 2 * len(column.distinct) > len(column.some))  # each has several samples
+    ]
     several = [column for column in (named or text) if len(column.distinct) > 1]
     likely = several or [column for column in named if not column.is_number][:1]
     if len(likely) > 1:
@@ -210,14 +218,38 @@ def _user(
                 f"{_unit_of_option(best[0], likely)}"
             )
             return
+    if _user_by_rest(left, found):
+        return
     numbers = [column for column in left if column.is_number]
     if not numbers:
-        faults.below("--user").add("no column of numbers is left that could be the memory in use")
+        commas = [column for column in left if column.some and all(map(_COMMA.fullmatch, column.some))]
+        hint = f": {commas[0].name} has numbers with a comma, write them with a point" if commas else ""
+        faults.below("--user").add(f"no column of numbers is left that could be the memory in use{hint}")
         return
     faults.below("--user").add(
         f"no column is seen to be the memory in use; there are {_listed(numbers)}. Say which, and its unit:"
         f" --user {numbers[0].name}:1MiB"
     )
+
+
+def _user_by_rest(left: list[HeadColumn], found: Recognised) -> bool:
+    """Map what is used to what the machine has less what is not used, where both stand there in one unit."""
+    totals = [column for column in left if _quantity(column) == "capacity"]
+    unused = [column for column in left if _quantity(column) == "free"]
+    rest = [column for column in unused if AVAILABLE & words_of(column.name).keys()] or unused
+    if len(totals) != 1 or len(rest) != 1 or _unit_said(totals[0]) is None:
+        return False
+    if _unit_said(totals[0]) != _unit_said(rest[0]):
+        return False
+    unit = _unit_said(totals[0]) or 1
+    found.whole_machine = True
+    found.columns["user"] = {"column": totals[0].name, "less": rest[0].name}
+    if unit != 1:
+        found.columns["user"]["unit"] = format_size(unit)
+    found.assumed.append(
+        f"user: {totals[0].name} less {rest[0].name}, as no column is what is used (to say otherwise: --user COLUMN)"
+    )
+    return True
 
 
 def _is_percent(column: HeadColumn) -> bool:

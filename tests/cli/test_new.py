@@ -179,6 +179,7 @@ def test_names_that_would_not_print_or_end_a_comment_do_no_harm() -> None:
 def test_what_it_says_fits_the_screen(columns: int) -> None:
     Path("domain.xml").write_text(DOMAINS["nothing"])
     out = said("new g.toml --from-machine domain.xml --demand demand.csv", columns=columns)
+    assert "has to let it have 9 GiB" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= columns
     assert "memhp-sim recommend g.toml" in out
 

@@ -55,6 +55,11 @@ def recognised(
           "names": ["hostname", "interval", "timestamp", "kbmemfree", "kbmemused", "%memused", "kbcached"],
           "time": {"column": "timestamp", "form": "iso-8601"}, "series": "hostname",
           "user": {"column": "kbmemused", "unit": "1KiB"}, "page_cache": {"column": "kbcached", "unit": "1KiB"}}),
+        ("time,rss,id\n0,209715200,1\n0,209715200,2\n9,209715200,1\n9,209715200,2\n",
+         {"time": "time", "series": "id", "user": "rss"}),
+        ("time,rss,id\n0,209715200,1\n9,209715200,2\n", {"time": "time", "user": "rss"}),
+        ("time,total_gb,free_gb,avail_gb\n0,16,3,9\n9,16,2,8\n",
+         {"time": "time", "user": {"column": "total_gb", "less": "avail_gb", "unit": "1GiB"}}),
         ("time,mem_used_mib\n2026-11-26T16:04:00Z,NaN\n2026-11-26T16:05:00Z,2100\n",
          {"time": ISO, "user": {"column": "mem_used_mib", "unit": "1MiB"}, "missing": ["NaN"]}),
     ],
@@ -95,6 +100,9 @@ def test_names_that_are_clear_are_taken_and_the_trace_opens(text: str, columns: 
         ("1764000000,2000\n1764000060,2100\n",
          [("--columns: the first line is a row: no line names the columns. Say their names in order: --columns"
           " \"names = ['c1', 'c2'], time = 'c1', user = { column = 'c2', unit = '1MiB' }\"")]),
+        ("ts;used_mb\n1764000000;40,5\n",
+         [("--user: no column of numbers is left that could be the memory in use: used_mb has numbers with a comma,"
+          " write them with a point")]),
         ("# only\n# comments\n", ["--demand: holds no rows"]),
     ],
 )  # fmt: skip
