@@ -227,10 +227,12 @@ class Policy(ABC):
 def in_linux(policy: Policy) -> InLinux | None:
     """Return how Linux is told to do what ``policy`` does; None where no Linux can.
 
-    A class that decides otherwise than the one that says it, from which it is derived, is not believed.
+    A class that decides otherwise than the one that says it, from which it is derived, is not believed, nor one that
+    takes other parameters.
     """
-    says, decides = (_definer(type(policy), name) for name in ("in_linux", "zone_for"))
-    return policy.in_linux() if issubclass(says, decides) else None
+    says = _definer(type(policy), "in_linux")
+    others = (_definer(type(policy), name) for name in ("zone_for", "zones_for_run", "__init__"))
+    return policy.in_linux() if all(issubclass(says, other) for other in others) else None
 
 
 def _definer(cls: type, name: str) -> type:

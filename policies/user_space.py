@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 from policies.auto_movable import DEFAULT_RATIO
 from policies.contig_zones import ContigZones
-from policies.contract import UserSpaceRule, UserSpaceRules
+from policies.contract import InLinux, UserSpaceRule, UserSpaceRules
 from policies.kernel import DefaultState, Kernel, OnlinePolicy, SearchedNumaAware, SearchedRatio
 from policies.udev import USUAL_DELAY
 from sim.memory.zones import ONLINE_TYPE_BY_WORD
@@ -79,6 +79,10 @@ class UserSpace(Kernel):
             tries=tries,
             try_again_us=seconds_to_us(try_again),
         )
+
+    def in_linux(self) -> InLinux | None:
+        """The kernel as it was told, and the rules."""
+        return super().in_linux()
 
 
 def _rule(table: Mapping[str, Any]) -> UserSpaceRule:

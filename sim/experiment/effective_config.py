@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from sim.experiment.recommend_table import from_anywhere
 from sim.experiment.schema import ExperimentTable
 from sim.experiment.variants import Variants
 from sim.faults import Faults
@@ -69,9 +70,10 @@ def effective_tables(experiment: Experiment) -> dict[str, Any]:
     tables["timing"] = _timing(experiment.tables)
     if "sweep" in experiment.tables:
         tables["sweep"] = _thawed(experiment.tables["sweep"])
-    for name in ("published", "recommend"):
-        if name in experiment.tables:
-            tables[name] = _thawed(experiment.tables[name])
+    if "published" in experiment.tables:
+        tables["published"] = _thawed(experiment.tables["published"])
+    if "recommend" in experiment.tables:
+        tables["recommend"] = _thawed(from_anywhere(experiment.tables["recommend"], entries["policies"], folder))
     return tables
 
 

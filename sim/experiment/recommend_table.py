@@ -18,7 +18,7 @@ from sim.plugins import lookup, values
 from sim.plugins.parameter_search import Between, OneOf, Search, Spacing, is_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from pathlib import Path
 
     from sim.experiment.variants import Entry
@@ -29,6 +29,8 @@ MOST_VALUES: Final = 1000
 """Values of one parameter; more are taken for a slip."""
 
 _RANGE_KEYS: Final = ("from", "to", "steps", "spacing")
+
+_MEMMAP: Final[dict[str, Any]] = {"enum": [True, False, "force"]}
 
 MemmapOnMemory = bool | Literal["force"]
 
@@ -92,7 +94,7 @@ class RecommendTable(Table):
     memmap_on_memory: Annotated[
         tuple[MemmapOnMemory, ...] | None,
         PlainValidator(_memmap),
-        WithJsonSchema({"type": "array", "items": {"enum": [True, False, "force"]}, "minItems": 1}),
+        WithJsonSchema({"anyOf": [_MEMMAP, {"type": "array", "items": _MEMMAP, "minItems": 1}]}),
     ] = Field(None, description="Values of the module parameter to try. Default: both, where it changes anything.")
     search: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
@@ -118,6 +120,17 @@ class RecommendSettings:
     add_linux_policies: bool = True
     memmap_on_memory: tuple[MemmapOnMemory, ...] | None = None
     search: Mapping[str, Mapping[str, Search]] = field(default_factory=dict)
+
+
+def from_anywhere(table: Mapping[str, Any], labels: Container[str], folder: Path) -> dict[str, Any]:
+    """Return ``[recommend]`` with the names of policies in files, relative to ``folder``, made absolute."""
+    if "search" not in table:
+        return dict(table)
+    search = {
+        name if name in labels or ".py:" not in name else str(folder / name): of_policy
+        for name, of_policy in table["search"].items()
+    }
+    return {**table, "search": search}
 
 
 def searches(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.schema import LABEL_LENGTH, shortened_label, usable_label
 from sim.experiment.settings import PluginSettings
-from sim.faults import Fault, Faults, InputError
+from sim.faults import Fault, Faults, InputError, key_path
 from sim.plugins import lookup
 from sim.plugins.parameter_search import OneOf
 from sim.recommend.axes import Axis, Lines, candidate_of, content, in_words, is_called, line_of, word
@@ -90,6 +90,9 @@ def space(experiment: Experiment, machine: str, workload: str) -> Space:
     made.take(_chosen(here, wanted), own=True)
     if wanted.add_linux_policies:
         made.take([_by_default(name, experiment.folder) for name in LINUX_POLICIES], own=False)
+    named = {each.policy.label for each in experiment.combinations}
+    others = [name for name in sorted(made.unused) if not any(is_called(label, name) for label in named)]
+    made.take([_by_default(name, experiment.folder) for name in others], own=False)
     if not made.found:
         raise InputError(experiment.name, [Fault("recommend.policies", "leaves no policy to choose from")])
     base = replace(here[0], rivals=())
@@ -213,8 +216,12 @@ def _chosen(here: Iterable[Combination], wanted: RecommendSettings) -> list[Plug
 
 
 def _by_default(name: str, folder: Path) -> PluginSettings:
+    """Return a policy that nobody has configured. Raises InputError for one that has to be."""
     plugin = lookup.find(lookup.POLICY, name, folder)
-    return PluginSettings(name, name, plugin.code, lookup.configure(plugin, {}, Faults()))
+    faults = Faults(key_path("recommend", "search", name))
+    parameters = lookup.configure(plugin, {}, faults)
+    faults.raise_if_any("a policy that is searched and is none of the experiment's")
+    return PluginSettings(name.rpartition(":")[2], name, plugin.code, parameters)
 
 
 def _on_machine(candidate: Candidate, base: Combination, value: object) -> Candidate:

@@ -36,6 +36,8 @@ class Maker:
         self._wanted = wanted
         self._nodes = nodes
         self._known: set[str] = set()
+        self.unused = set(wanted.search)
+        """What the user asks to search, by the name that is given, and that no policy has been taken for."""
         self.found: list[Candidate] = []
         self.notes: list[str] = []
         self.axes: Lines = {}
@@ -109,12 +111,14 @@ class Maker:
                 yield Axis(parameter, declared, tuple(dict.fromkeys((*mine, *first))))
 
     def _asked(self, policy: PluginSettings, plugin: lookup.Plugin) -> Mapping[str, Search]:
-        """Return what the user asks to search of a policy: by its label, before by its name."""
-        by_name = self._wanted.search.get(plugin.cls.name, {})
-        for label, search in self._wanted.search.items():
-            if is_called(policy.label, label):
-                return {**by_name, **search}
-        return by_name
+        """Return what the user asks to search of a policy: what is said of its label goes before that of its name."""
+        asked: dict[str, Search] = {}
+        names = [name for name in self._wanted.search if name in (plugin.cls.name, policy.plugin)]
+        names += [name for name in self._wanted.search if is_called(policy.label, name) and name not in names]
+        for name in names:
+            asked |= self._wanted.search[name]
+        self.unused -= set(names)
+        return asked
 
 
 def _grid(axes: Sequence[Axis], now: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +10,9 @@ from sim.experiment.recommend_table import RecommendSettings
 from sim.faults import InputError
 from sim.plugins.parameter_search import Between, OneOf
 from tests.experiment.examples import small
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_an_experiment_without_the_table_leaves_everything_open() -> None:
@@ -80,3 +83,32 @@ def test_faults_of_shape_and_of_values_are_told_together() -> None:
 def test_what_is_to_be_chosen_changes_no_run() -> None:
     plain, wanted = load(small()), load(small(recommend={"limits": ["no death"], "policies": ["contig-zones"]}))
     assert [cell.id.key for cell in plain.cells()] == [cell.id.key for cell in wanted.cells()]
+
+
+MINE = """
+from typing import Annotated
+
+from memhp_sim import OneOf, Policy, Size
+
+
+class Mine(Policy):
+    name = "mine"
+    summary = "a policy of one's own"
+
+    def __init__(self, *, reserve: Annotated[int, Size(), OneOf((1 << 30, 2 << 30)), "what to keep"] = 1 << 30) -> None:
+        self.reserve = reserve
+
+    def zone_for(self, request, memory):
+        return 3
+"""
+
+
+def test_a_policy_in_a_file_is_found_from_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE, "utf-8")
+    tables = small(recommend={"search": {"mine.py:Mine": {"reserve": "3GiB"}, "auto-movable": {"ratio": 50}}})
+    experiment = load(tables, folder=tmp_path)
+
+    again = load(effective_tables(experiment), folder=tmp_path / "elsewhere")
+
+    assert [list(found) for found in again.recommend.search.values()] == [["reserve"], ["ratio"]]
+    assert next(iter(again.recommend.search)) == f"{tmp_path / 'mine.py'}:Mine"

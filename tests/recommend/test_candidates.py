@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +10,9 @@ from sim.experiment.plan import Cell
 from sim.faults import InputError
 from sim.recommend.candidates import Space, candidates, refine, space
 from sim.recommend.contract import Judged, LimitFound, Objective
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GRID = (25, 50, 100, 200, 301, 400, 800, 1600, 3200, 6400)
 COME_BACK = Objective("came_back", "higher", 0.01)
@@ -116,6 +119,36 @@ def test_many_parameters_are_varied_one_at_a_time() -> None:
         policies=[{"name": "headroom"}], recommend={"add_linux_policies": False, "search": {"headroom": search}}
     )
     assert 55 <= len(found.candidates) <= 60
+
+
+def test_a_policy_that_is_searched_is_a_candidate_though_no_policy_of_the_experiment() -> None:
+    search = {"auto-movable": {"ratio": [60, 70]}, "headroom": {"expected": [15]}}
+    found = made(recommend={"add_linux_policies": False, "search": search})
+    assert labels(found) == [
+        "contig-zones",
+        "auto-movable, ratio 60",
+        "auto-movable, ratio 70",
+        "headroom, expected 15",
+    ]
+    told = made(policies=[{"name": "udev", "label": "rule"}], recommend={"search": {"rule": {"delay": [1.0, 2.0]}}})
+    assert [label for label in labels(told) if "delay" in label] == ["udev, delay 1.0", "udev, delay 2.0"]
+
+
+def test_one_of_ones_own_in_a_file_is_searched_by_the_name_that_it_has_in_files(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from policies.contig_zones import ContigZones\n"
+        "from typing import Annotated\n\n"
+        "class Mine(ContigZones):\n"
+        "    name = summary = 'mine'\n"
+        "    def __init__(self, *, often: Annotated[int, 'a number'] = 1):\n"
+        "        super().__init__()\n"
+    )
+    given = scenario(
+        policies=[{"name": "mine.py:Mine"}],
+        recommend={"add_linux_policies": False, "search": {"mine.py:Mine": {"often": [2, 3]}}},
+    )
+    found = space(load(given, folder=tmp_path), "vm", "plug")
+    assert [each.policy.parameters["often"] for each in found.candidates] == [2, 3]
 
 
 def test_an_unknown_scenario_is_told_with_those_that_there_are() -> None:

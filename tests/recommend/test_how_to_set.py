@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from hypothesis import given
@@ -201,8 +201,18 @@ class Louder(AutoMovable):
     name = "louder"
 
 
+class Tuned(AutoMovable):
+    """Takes another parameter."""
+
+    name = "tuned"
+
+    def __init__(self, *, tenths: Annotated[int, "a tenth of the ratio"] = 30) -> None:
+        super().__init__(ratio=10 * tenths)
+
+
 def test_who_decides_otherwise_than_a_linux_policy_is_not_taken_for_it() -> None:
     assert in_linux(Mine(ratio=150)) is None
+    assert in_linux(Tuned(tenths=15)) is None
     assert in_linux(Louder(ratio=150)) == in_linux(AutoMovable(ratio=150))
 
 
