@@ -85,8 +85,8 @@ runs[["workload", "policy", "replication", "ratio_max", "movable_share_mean", "k
 # percent); `unit` says which.
 
 # %%
-workload = runs["workload"].iloc[-1]
-machine = runs["machine"].iloc[-1]
+workload = runs["workload"].iloc[0]
+machine = runs["machine"].iloc[0]
 comparison = results.compare()
 of_workload = comparison[(comparison["workload"] == workload) & (comparison["machine"] == machine)]
 of_workload[of_workload["score"] == "returned_share"][
