@@ -13,8 +13,6 @@ from tests.support.places import ROOT
 if TYPE_CHECKING:
     from sim.analysis.scenario import Scenario
 
-README = (ROOT / "README.md").read_text("utf-8")
-
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
@@ -25,9 +23,10 @@ def test_the_picture_is_what_the_quickstart_gives_today(found: Scenario) -> None
     assert picture(found) == PICTURE.read_text("utf-8"), "python -m tests.support.opening draws it"
 
 
-def test_the_readme_opens_with_the_picture_and_its_sentence(found: Scenario) -> None:
-    opening = README[: README.index("## ")]
-    assert f"![{sentence(found)}](docs/{PICTURE.name})" in opening
+def test_the_readme_and_the_documentation_open_with_the_picture_and_its_sentence(found: Scenario) -> None:
+    for page, folder in (("README.md", "docs/"), ("docs/index.md", "")):
+        text = (ROOT / page).read_text("utf-8")
+        assert f"![{sentence(found)}]({folder}{PICTURE.name})" in text.splitlines()[:10], page
 
 
 def test_the_quickstart_shows_one_that_kills_one_that_gives_nothing_back_and_one_between(found: Scenario) -> None:

@@ -299,16 +299,19 @@ def _show_results(
         console.print(
             f"Plots     {report.folder}/plots/ ({drawn} plots, each as PNG and SVG)", soft_wrap=True, markup=False
         )
-    console.print(f"Tables    {report.folder}/ (runs, series, events, timings: Parquet)", soft_wrap=True, markup=False)
-    console.print(
-        f"Report    memhp-sim report {shlex.quote(str(report.folder))} writes one HTML file to read and to pass on",
-        soft_wrap=True,
-        markup=False,
-    )
-    manifest = report.folder / "manifest.json"
-    console.print(
-        f"Manifest  {manifest}; beside it experiment.toml, every default filled in", soft_wrap=True, markup=False
-    )
+    _say_where(console, report.folder)
+
+
+def _say_where(console: Console, folder: Path) -> None:
+    """Say where everything is, and what shows more of it."""
+    typed = shlex.quote(str(folder))
+    for line in (
+        f"Tables    {folder}/ (runs, series, events, timings: Parquet)",
+        f"Manifest  {folder / 'manifest.json'}; beside it experiment.toml, every default filled in",
+        f"Compare   memhp-sim compare {typed} shows every score",
+        f"Report    memhp-sim report {typed} writes one HTML file to read and to pass on",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def _draw(

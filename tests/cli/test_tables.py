@@ -105,7 +105,7 @@ def test_scores_for_which_there_is_no_room_are_named_those_that_tell_nothing_apa
     assert "Came back [%]" in text
     assert "least [GiB]" in text
     assert "not given:" in text
-    assert "\nNo room for: Arrived; Time to return (--scores all has them).\n" in text
+    assert "No room for: Arrived; Time to return; memhp-sim compare has them." in " ".join(text.split())
     assert "No room" not in shown(runs, 200, [*WIDE, "died"])
 
 

@@ -80,9 +80,8 @@ def picture(scenario: Scenario) -> str:
 
 def _rows(scenario: Scenario) -> Iterator[str]:
     table = compare(scenario.runs, scenario.against, [RETURNED, HEADROOM], policies=scenario.policies)
-    rooms = table[table["score"] == HEADROOM].set_index("policy")
-    backs = table[table["score"] == RETURNED].set_index("policy")
-    most = float(rooms["high"].max())
+    found = {(row["policy"], row["score"]): row for row in table.to_dict("records")}
+    most = max(float(row["high"]) for (_, score), row in found.items() if score == HEADROOM)
     for place, policy in enumerate(scenario.ranked):
         middle = _TOP + _ROW * place + _ROW / 2
         how = scenario.failures[policy]
@@ -95,7 +94,7 @@ def _rows(scenario: Scenario) -> Iterator[str]:
             words = f"{how.failed} of {how.runs} guests died, their kernels out of memory"
             yield _text(_LEFT, middle + 5, words, 14, colour=_DEAD, weight="bold")
             continue
-        back, room = backs.loc[policy], rooms.loc[policy]
+        back, room = found[policy, RETURNED], found[policy, HEADROOM]
         yield from _bar(
             _LEFT, middle, [back[key] / 100 for key in _ENDS], _BACK, _BACK_LONG, f"{number(back['mean'])} %"
         )
