@@ -122,7 +122,7 @@ def print_scores(
     if left := [
         column.heading.rpartition(" [")[0] or column.heading for column in all_columns if column not in columns
     ]:
-        say(console, f"No room for: {'; '.join(left)} (--scores all has them).", style="dim")
+        say(console, f"No room for: {'; '.join(left)}; memhp-sim compare has them.", style="dim")
     if values := [value for value in same.values() if value]:
         say(console, f"The same for all: {'; '.join(values)}.")
 
