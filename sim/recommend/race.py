@@ -206,7 +206,7 @@ class Race:
         values = values[~np.isnan(values)]
         return self._rules.sign * float(values.mean()) if len(values) else -math.inf
 
-    def mean_where_nothing_failed(self, candidate: int, column: str) -> float:
+    def where_nothing_failed(self, candidate: int, column: str) -> float:
         """Return the mean of a column over the replications in which nothing failed; minus infinity without any."""
         rows = self._rows[candidate]
         failing = [self._place[name] for name in FAILING if name in self._place]

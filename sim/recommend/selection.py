@@ -28,11 +28,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from sim.analysis.compare import HEADLINE_SCORES
 from sim.analysis.intervals import CONFIDENCE
 from sim.analysis.verdict import ENOUGH
 from sim.recommend.contract import Judged, Selection
 from sim.recommend.evidence import FARTHEST, SURE, to_keep
 from sim.recommend.race import Race
+from sim.scores.definition import Question
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +63,9 @@ _NEAR: Final = 3.0
 
 _UNSURE: Final = 60
 """Replications up to which what a candidate seems to need is no reason to give up."""
+
+WALL: Final = next(name for name in HEADLINE_SCORES if SCORES[name].question is Question.WALL)
+"""The score that says how near the kernel was to the wall: of candidates that are as good, the one farther from it."""
 
 ARRIVED: Final = "arrived_share"
 """The score of which no choice may have much less than others; where it is among the columns."""
@@ -169,7 +175,7 @@ class _Selection:
             self._add(added)
             self._begin()
         self._leave_out()
-        self._order = ranked = sorted(self._choices, key=self._rank)
+        self._order = ranked = self._ranked()
         while wanted := self._wanted():
             if not self._race.grow(wanted):
                 break
@@ -205,7 +211,7 @@ class _Selection:
         """Leave out the choices with which less arrives of what is asked for: giving back what never came is easy."""
         if ARRIVED not in self._rules.columns or self._rules.objective.score == ARRIVED:
             return
-        arrived = {number: self._race.mean_where_nothing_failed(number, ARRIVED) for number in self._choices}
+        arrived = {number: self._race.where_nothing_failed(number, ARRIVED) for number in self._choices}
         most = max((share for number, share in arrived.items() if self._race.fits(number)), default=-math.inf)
         self._less = tuple(number for number, share in arrived.items() if -math.inf < share < most - ENOUGH)
         self._choices = [number for number in self._choices if number not in self._less]
@@ -226,19 +232,36 @@ class _Selection:
         fitting = [number for number in self._choices if self._race.fits(number) and self._race.count(number)]
         return max(fitting, key=self._race.mean, default=None)
 
-    def _rank(self, candidate: int) -> tuple[bool, bool, bool, float]:
-        """Return what sorts candidates: first those that got all first replications and seem to keep the limits."""
+    def _ranked(self) -> list[int]:
+        """Return the choices in order: those that seem to keep the limits and got all first replications first.
+
+        Of these, those that are as good as the best come first, the farthest from the wall before all.
+        """
         race = self._race
-        return (
-            race.looks_broken(candidate),
-            race.count(candidate) < self._start,
-            not race.fits(candidate),
-            -race.mean(candidate),
-        )
+        fitting = [number for number in self._choices if race.fits(number) and race.count(number) >= self._start]
+        top = max(map(race.mean, fitting), default=-math.inf)
+
+        def rank(number: int) -> tuple[bool, bool, bool, float]:
+            good = number in fitting and self._as_good(number, top)
+            merit = (
+                race.where_nothing_failed(number, WALL) if good and WALL in self._rules.columns else race.mean(number)
+            )
+            return race.looks_broken(number), number not in fitting, not good, -merit
+
+        return sorted(self._choices, key=rank)
+
+    def _as_good(self, candidate: int, top: float) -> bool:
+        """Whether a candidate's mean is as good as ``top``, but for half of what makes no difference."""
+        return self._race.mean(candidate) >= top - self._rules.objective.indifference / 2
 
     def _best(self) -> int | None:
+        """Return the best of those that are certain to keep the limits; of those as good the farthest from the wall."""
         certain = [number for number in self._order if self._certain(number)]
-        return max(certain, key=self._race.mean, default=None)
+        top = max(map(self._race.mean, certain), default=-math.inf)
+        good = [number for number in certain if self._as_good(number, top)]
+        if WALL not in self._rules.columns:
+            return max(good, key=self._race.mean, default=None)
+        return max(good, key=lambda number: self._race.where_nothing_failed(number, WALL), default=None)
 
     def _wanted(self) -> Mapping[int, int]:
         """Return how many replications which candidates shall have next; none where all is settled that can be."""
@@ -249,7 +272,8 @@ class _Selection:
         for number in self._order:
             if number == best or self._settled(number, best):
                 continue
-            if self._race.mean(number) > self._race.mean(best) and self._hopeful(number) and not self._certain(number):
+            better = not self._as_good(best, self._race.mean(number))
+            if better and self._hopeful(number) and not self._certain(number):
                 wanted[number] = self._more(number, self._needs(number))
             count = min(self._race.count(number), self._race.count(best))
             need = self._race.to_tell(number, best, self._pair_error)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sim.analysis.compare import HEADLINE_SCORES, number, shown_unit
+from sim.analysis.compare import number, shown_unit
 from sim.recommend.limits import shown_bound
-from sim.recommend.selection import needed_for
-from sim.scores.definition import Question
+from sim.recommend.selection import WALL, needed_for
 from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from sim.recommend.contract import Candidate, Judged, Limit, Objective, Selection
 
     Floats = npt.NDArray[np.float64]
-
-WALL: Final = next(name for name in HEADLINE_SCORES if SCORES[name].question is Question.WALL)
-"""The score that says how near the kernel was to the wall."""
 
 _MOST_NAMED: Final = 3
 """Candidates that a sentence names."""
@@ -152,8 +148,8 @@ def answer(seen: Seen, confidence: float) -> str:
         return _no_answer(seen)
     judged = found.judged[found.pick]
     text = f"Take {seen.label(found.pick)}: {score.title} {amount(score.name, judged.mean)}"
-    if judged.low < judged.high:
-        text += f" ({_ends(score.name, judged)})"
+    if (ends := _ends(score.name, judged)) is not None:
+        text += f" ({ends})"
     if seen.population == 1:
         return f"{text}. Nothing is random here, so one run of each candidate is all there is."
     if seen.fixed and not found.exhausted:
@@ -181,9 +177,11 @@ def _no_answer(seen: Seen) -> str:
     return f"Nothing satisfies the limits: every candidate breaks one (confidence {percent(found.confidence)} %)."
 
 
-def _ends(score: str, judged: Judged) -> str:
+def _ends(score: str, judged: Judged) -> str | None:
+    """Return the interval of the mean, None where there is none or its ends look the same."""
     per, _ = shown_unit(SCORES[score], [judged.mean])
-    return f"95 %: {number(judged.low / per)} to {number(judged.high / per)}"
+    low, high = number(judged.low / per), number(judged.high / per)
+    return f"95 %: {low} to {high}" if judged.low < judged.high and low != high else None
 
 
 def _gap(seen: Seen, value: float) -> str:

@@ -170,6 +170,18 @@ def test_what_gives_back_because_less_arrived_is_no_choice() -> None:
     assert chosen(rows, rules).left_out == ()
 
 
+def test_of_candidates_that_are_as_good_the_one_farthest_from_the_wall_is_taken() -> None:
+    rules = Rules((*RULES.columns, "headroom_min"), (LIMIT,), OBJECTIVE, 100.0)
+    rows = np.zeros((3, MOST, 3))
+    rows[..., 1] = np.random.default_rng(1).normal(90, 2, MOST)
+    # The second has 0.2 points more than the first and no headroom, the third headroom and 3 points less.
+    rows[1, :, 1] += 0.2
+    rows[2, :, 1] -= 3
+    rows[0, :, 2], rows[1, :, 2], rows[2, :, 2] = 300, 10, 900
+    found = chosen(rows, rules)
+    assert (found.pick, found.exhausted, found.lacks) == (0, False, 1.0)
+
+
 def test_what_is_no_choice_is_run_and_not_picked() -> None:
     rows = np.zeros((2, MOST, 2))
     rows[0, :, 1], rows[1, :, 1] = 90, 99
