@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from sim.analysis.scenario import Scenario
     from sim.report.charts.drawing import Looks
-    from sim.report.charts.stored import StoredSteps
+    from sim.report.charts.stored import Steps, StoredSteps
 
 MOST_COLUMNS: Final = 480
 """Columns of time in a chart: as many as a chart on a wide screen has pixels."""
@@ -39,7 +40,7 @@ def columns_for(lines: int) -> int:
     return max(_FEW_COLUMNS, min(MOST_COLUMNS, MOST_COLUMNS * _LINES_AT_MOST // max(lines, 1)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Drawn:
     """What charts over time of one scenario have in common."""
 
@@ -48,6 +49,12 @@ class Drawn:
     looks: Looks
     anchor: str
     columns: int
+
+    @cached_property
+    def zones(self) -> dict[str, dict[str, list[Steps]]]:
+        """The steps of what is present in ZONE_MOVABLE and in the kernel zones, by policy: read once for two charts."""
+        names = ("movable_bytes", "kernel_bytes")
+        return {policy: self.steps.of("series", self.scenario, policy, names) for policy in self.scenario.present}
 
     @property
     def end(self) -> tuple[float, str]:
@@ -86,7 +93,7 @@ def memory_chart(drawn: Drawn, title: str) -> Chart:
     found = {
         policy: {
             name: _divided(in_columns(steps, drawn.columns), GIB)
-            for name, steps in drawn.steps.of("series", scenario, policy, ("movable_bytes", "kernel_bytes")).items()
+            for name, steps in drawn.zones[policy].items()
             if steps
         }
         for policy in scenario.present
@@ -110,7 +117,7 @@ def ratio_chart(drawn: Drawn, title: str) -> Chart:
     """Return MOVABLE : KERNEL over time in percent, all policies in one panel."""
     lines = {}
     for policy in drawn.scenario.present:
-        read = drawn.steps.of("series", drawn.scenario, policy, ("movable_bytes", "kernel_bytes"))
+        read = drawn.zones[policy]
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = [
                 (times, 100.0 * movable / kernel, end)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SCRIPTS: Final = ("shared.js", "memory-map-run.js", "memory-map.js")
 STYLES: Final = ("memory-map.css",)
 
-MOST_RUNS: Final = 24
+MOST_RUNS: Final = 16
 """Runs whose maps a page holds."""
 
 MOST_BYTES: Final = 480_000
@@ -43,7 +43,7 @@ MOST_BYTES: Final = 480_000
 _MOST_OF_ONE: Final = 4
 """A map may take so many times its share of what is left."""
 
-_MOST_ROWS: Final = 150_000
+_MOST_ROWS: Final = 100_000
 """Events and samples of guests in the runs that are run again for one page, rehearsals included: some seconds."""
 
 _SQUARE: Final = "M0 0h12v12h-12z"
