@@ -4,111 +4,25 @@ from __future__ import annotations
 
 import itertools
 import re
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from sim.record.series import run_series
 from sim.report.page import write_report
-from sim.results.cells import write_cell
-from sim.results.frames import run_row
-from sim.results.identity import CellId
-from sim.results.rows import RowWriter
 from sim.results.store import ResultStore
-from sim.scores.registry import compute_scores
+from tests.report.browsing import block_map, chart, open_scenarios, opened, view_of
 from tests.support import browser as browsers
-from tests.support.real_runs import simulated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser
 
-    from sim.record.run_result import RunResult
-    from sim.record.series import RunSeries
 
 pytestmark = pytest.mark.skipif(browsers.chromium() is None, reason=browsers.MISSING)
 
 WIDTHS: Final = (390, 1400)
 SCHEMES: Final = ("light", "dark")
-HOSTILE: Final = "</script><img src=x onerror=alert(1)>&lt;'\"`${1}"
-
-
-def experiment() -> dict[str, Any]:
-    """Return guests that grow and are asked for all of it back: one policy fails, and one gives less back."""
-    grows = {"name": "grow-and-return", "spread": 1.5}
-    return {
-        "name": "in-browser",
-        "replications": 2,
-        "baseline": "contig-zones",
-        "guest": {"model": "linux", "sample_every": 20},
-        "machines": [{"label": "small", "boot_memory": "1GiB"}],
-        "policies": [
-            {"name": "contig-zones"},
-            {"name": "online-movable"},
-            {"name": "auto-movable", "ratio": 150},
-        ],
-        "workloads": [
-            grows | {"label": "DIMMs", "device": "dimm"},
-            grows | {"label": "virtio-mem", "device": "virtio-mem"},
-        ],
-    }
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    with browsers.browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(simulated(experiment(), tmp_path_factory.mktemp("report")))
-
-
-@contextmanager
-def opened(chrome: Browser, file: Path, width: int = 1400, scheme: str = "light", **options: Any) -> Iterator[Page]:  # noqa: ANN401  of a context
-    """Open ``file``, and see that nothing is complained of and nothing asked for but the file itself."""
-    context = chrome.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)  # type: ignore[arg-type]
-    page = context.new_page()
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: heard.append(f"dialog: {dialog.message}"))
-    page.on("request", lambda request: heard.append(request.url) if request.url != file.as_uri() else None)
-    try:
-        page.goto(file.as_uri())
-        yield page
-        assert heard == []
-    finally:
-        context.close()
-
-
-def open_scenarios(page: Page, count: int = 99) -> None:
-    page.evaluate(
-        "count => [...document.querySelectorAll('details.scenario')].slice(0, count).map(d => d.open = true)", count
-    )
-
-
-def chart(page: Page, kind: str, scenario: str = "s1") -> Locator:
-    """Return a chart that has begun."""
-    figure = page.locator(f"#{scenario}-charts-{kind}")
-    figure.scroll_into_view_if_needed()
-    figure.locator(".chart-tools").wait_for()
-    return figure
-
-
-def block_map(page: Page, scenario: str = "s1") -> Locator:
-    found = page.locator(f"#{scenario}-map.memory-map, #{scenario}-map .memory-map").first
-    found.scroll_into_view_if_needed()
-    found.locator("canvas").first.wait_for()
-    return found
-
-
-def view_of(figure: Locator) -> list[float]:
-    return [float(each) for each in str(figure.locator(".inner").first.get_attribute("viewBox")).split()]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -362,71 +276,6 @@ def test_without_javascript_charts_and_decisions_stand(chrome: Browser, report: 
         page.get_by_text("What was decided, how often, and why").first.click()
         assert "fits: MOVABLE" in page.locator("#s1").inner_text()
         assert not page.locator(".chart-tools").count()
-
-
-def test_hostile_labels_are_text(chrome: Browser, report: Path, tmp_path: Path) -> None:
-    """No experiment may have such labels, but results may come from anywhere. They have no manifest either."""
-    store, hostile = ResultStore(report.parent), ResultStore(tmp_path)
-    for labels in store.labels():
-        if labels["workload"] == "DIMMs":
-            machine, workload, policy = (f"{HOSTILE} {labels[name]}" for name in ("machine", "workload", "policy"))
-            identity = CellId(labels["cell"], machine, workload, policy, labels["replication"], 1)
-            hostile.write(identity, store.result(labels["cell"]))
-    file = write_report(tmp_path)
-    with opened(chrome, file) as page:
-        open_scenarios(page)
-        for kind in ("returned", "headroom", "memory", "scores", "differences"):
-            figure = chart(page, kind)
-            figure.locator(".panels").focus()
-            page.keyboard.press("ArrowRight")
-        page.locator("#s1-charts-memory summary").click()
-        found = block_map(page)
-        for select in found.locator("select").all():
-            select.select_option(index=1)
-        found.get_by_role("button", name="Next event").click()
-        assert "no manifest" in found.inner_text()
-        assert HOSTILE in page.locator("#s1-charts-memory").inner_text()
-        assert page.locator("img").count() == 0
-
-
-def crowd(report: Path, folder: Path) -> Path:
-    """Write results of 12 policies and 100 scenarios into ``folder``: one run's, under many names."""
-    store = ResultStore(report.parent)
-    result = store.result(store.labels()[0]["cell"])
-    series = run_series(result)
-    scores = compute_scores(result, series)
-    rows = RowWriter(folder)
-    for number in range(1200):
-        place, policy = divmod(number, 12)
-        cell = CellId(f"{number:064x}", f"box{place // 10}", f"workload {place % 10}", f"policy {policy}", 0, 1)
-        own = scores | {"returned_share": 100.0 * policy / 12, "headroom_min": float(2**20 * policy * (1 + place))}
-        write = write_cell if place == 0 else run_row_only
-        rows.add(cell.labels, 0, write(folder, cell, result, series, own))
-    rows.flush()
-    return folder
-
-
-def run_row_only(_folder: Path, cell: CellId, result: RunResult, _series: RunSeries, scores: dict[str, float]) -> str:
-    return run_row(cell, result, scores)
-
-
-def test_a_page_of_twelve_policies_and_a_hundred_scenarios_can_be_read(
-    chrome: Browser, report: Path, tmp_path: Path
-) -> None:
-    file = write_report(crowd(report, tmp_path))
-    with opened(chrome, file, 390) as page:
-        assert page.locator("details.scenario").count() == 100
-        assert page.evaluate("document.documentElement.scrollHeight") < 80_000
-        page.get_by_role("searchbox").first.fill("box7")
-        shown = page.locator("table.filters").first.locator("tbody tr:visible").all_inner_texts()
-        assert len(shown) == 10, shown[:2]
-        page.get_by_role("searchbox").first.fill("")
-        page.locator("table.filters tbody tr:visible a").first.click()
-        page.wait_for_function("document.querySelectorAll('details.scenario[open]').length === 1")
-        assert chart(page, "scores").locator(".mark").count() > 12
-        assert chart(page, "memory").locator(".panel").count() == 12
-        block_map(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_the_same_results_give_the_same_page(report: Path, tmp_path: Path) -> None:
