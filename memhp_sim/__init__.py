@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from policies.testkit import PolicyCheckError, check_policy
     from sim import __version__
     from sim.analysis.compare import side_by_side
-    from sim.api import Results, open_results, recommend, run
+    from sim.api import Results, compare, open_results, recommend, run
+    from sim.comparison.whole import Comparison
     from sim.devices.specs import DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
     from sim.experiment.load import load
     from sim.experiment.plan import Experiment
@@ -71,7 +72,8 @@ _PLACES: Final = {
     "policies.testkit": ("PolicyCheckError", "check_policy"),
     "sim": ("__version__",),
     "sim.analysis.compare": ("side_by_side",),
-    "sim.api": ("Results", "open_results", "recommend", "run"),
+    "sim.api": ("Results", "compare", "open_results", "recommend", "run"),
+    "sim.comparison.whole": ("Comparison",),
     "sim.devices.specs": ("DaxSpec", "DeviceSpec", "DimmSpec", "VirtioMemSpec"),
     "sim.experiment.load": ("load",),
     "sim.experiment.plan": ("Experiment",),
@@ -120,6 +122,7 @@ __all__ = [
     "Answer",
     "Between",
     "Checker",
+    "Comparison",
     "DaxSpec",
     "DeviceSpec",
     "DimmSpec",
@@ -170,6 +173,7 @@ __all__ = [
     "__version__",
     "check_policy",
     "checked",
+    "compare",
     "format_size",
     "load",
     "open_results",

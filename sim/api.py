@@ -15,9 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.analysis.compare import HEADLINE_SCORES, compare
+from sim.analysis.compare import HEADLINE_SCORES
+from sim.analysis.compare import compare as compare_runs
 from sim.analysis.regret import bound, regret
 from sim.analysis.scenario import scenarios
+from sim.comparison.whole import compared
 from sim.experiment.choose_workers import choose_workers
 from sim.experiment.exporting import PARTS, REQUESTS, export_part, form_of_part
 from sim.experiment.load import load, load_stored
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sim.analysis.intervals import Method
+    from sim.comparison.whole import Comparison
     from sim.recommend.document import Recommendation
     from sim.record.run_result import RunResult
     from sim.snapshot.picture import Picture
@@ -130,8 +133,12 @@ class Results:
         return picture_of_cell(self.store, cell, at)
 
     def compare(self, scores: Sequence[str] = HEADLINE_SCORES, *, method: Method = "auto") -> pd.DataFrame:
-        """Return means and differences to the baseline with intervals; see :func:`sim.analysis.compare.compare`."""
-        return compare(self.runs(), self.baseline, scores, policies=self.policies, method=method)
+        """Return means and differences to the baseline with intervals, in stored units: a row per policy and score.
+
+        See :func:`sim.analysis.compare.compare`. Of several folders, and all that ``memhp-sim compare`` says:
+        :func:`compare`.
+        """
+        return compare_runs(self.runs(), self.baseline, scores, policies=self.policies, method=method)
 
     def regret(self) -> pd.DataFrame:
         """Return what each policy lacks of clairvoyant's objective; see :func:`sim.analysis.regret.regret`.
@@ -176,6 +183,20 @@ class Results:
         titles = "; ".join(scenario.title for scenario in drawable) or "nothing"
         what = "any workload" if workload is None else repr(workload)
         raise ValueError(f"no completed run of {what} on {machine or 'any machine'}; there are: {titles}")
+
+
+def compare(
+    results: Sequence[Results | Path | str], baseline: str | None = None, scores: Sequence[str] | None = None
+) -> Comparison:
+    """Return the comparison of all that is in ``results`` (or their folders) as one object: see ``docs/compare.md``.
+
+    ``baseline`` is the label of what others are held against, ``scores`` are names of :data:`SCORES`, all where None.
+    ``table`` of the comparison has a row for each machine, workload, policy and score; each of its ``scenarios`` what
+    is said of it (``said``) and what decisions cost (``decisions``). Raises InputError where a folder holds no runs or
+    no policy is called as ``baseline``, and ValueError for an unknown score.
+    """
+    folders = [each.store.folder if isinstance(each, Results) else each for each in results]
+    return compared(folders, baseline, scores)
 
 
 def open_results(folder: Path | str) -> Results:

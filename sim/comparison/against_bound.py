@@ -107,7 +107,9 @@ def _in_words(cause: Cause, cost: Cost, bound: str) -> str:
         return f"{size}: put down to no block, as less was there, or more is wanted of a device, in one of the runs"
     there = f"with {bound} {_PLACES[cause.bound]}"
     if cause.bound == cause.policy:
-        there = f"with {bound} too, where other blocks came back"
+        there = f"with {bound} too, but there they came back"
+        if cost.bytes < 0:
+            there = f"with {bound} too, and came back only here"
     text = f"{size}: {counted(cost.blocks, 'block')} {_PLACES[cause.policy]}, {there}"
     for reason, count in cost.reasons.most_common(1):
         of_all = "" if count == cost.blocks else f", {count} of them in one replication"
@@ -125,7 +127,7 @@ def against_bound(gathered: Gathered, scenario: Scenario) -> list[Against]:
     if bound is None:
         return []
     cells = {
-        policy: {tuple(key): (cell, int(source), int(events)) for *key, cell, source, events in
+        str(policy): {tuple(key): (cell, int(source), int(events)) for *key, cell, source, events in
                  part[[*pairing(part), "cell", "source", "events"]].itertuples(index=False)}
         for policy, part in scenario.runs.groupby("policy", sort=False)
     }  # fmt: skip

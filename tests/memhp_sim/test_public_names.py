@@ -50,6 +50,8 @@ NAMES = [
     "Whole",
     "Word",
     "checked",
+    "compare",
+    "Comparison",
     "Policy",
     "PolicyCheckError",
     "Pressure",
