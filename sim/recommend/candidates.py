@@ -69,13 +69,10 @@ class Space:
         return candidate_of(label, policy, candidate.machine, varied, told=candidate.in_linux)
 
 
-def candidates(experiment: Experiment, machine: str, workload: str) -> tuple[Candidate, ...]:
-    """Return the settings worth trying in the scenario of a ``machine`` and a ``workload``, by their labels."""
-    return space(experiment, machine, workload).candidates
-
-
 def space(experiment: Experiment, machine: str, workload: str) -> Space:
-    """Return the settings worth trying in a scenario, and how they can be refined. Runs it once to see its devices.
+    """Return the settings worth trying in the scenario of a ``machine`` and a ``workload``, by their labels.
+
+    Runs it to see its devices, and what memmap_on_memory does to them.
 
     Raises InputError where the experiment has no such scenario, or where nothing is left to choose from.
     """
@@ -99,7 +96,7 @@ def space(experiment: Experiment, machine: str, workload: str) -> Space:
     plainly = replace(base, policy=_by_default(LINUX_POLICIES[0], experiment.folder))
     hosting = self_hosting(experiment, plainly, wanted.memmap_on_memory)
     several = [_on_machine(each, base, value) for each in made.found for value in hosting.values]
-    notes = (*made.notes, *hosting.notes)
+    notes = tuple(dict.fromkeys((*made.notes, *hosting.notes)))
     return Space(base, experiment.folder, _told_apart(several), notes, made.axes, hosting.devices, experiment.seed)
 
 

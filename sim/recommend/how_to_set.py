@@ -183,6 +183,8 @@ def _kib(name: str, size: int) -> str:
 
 
 def _notes(told: InLinux, machine: MachineSpec, devices: Sequence[DeviceSpec]) -> Iterator[str]:
+    if any(isinstance(spec, VirtioMemSpec) for spec in devices):
+        yield "dynamicMemslots='yes' of a virtio-mem <target> spares the host memory, and moves none in the guest."
     if told.movable_node:
         yield "movable_node can be set at boot only, and then counts for boot memory that firmware calls hotpluggable."
     if machine.memmap_on_memory:

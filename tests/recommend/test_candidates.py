@@ -8,7 +8,7 @@ from sim.experiment import build
 from sim.experiment.load import load
 from sim.experiment.plan import Cell
 from sim.faults import InputError
-from sim.recommend.candidates import Space, candidates, refine, space
+from sim.recommend.candidates import Space, refine, space
 from sim.recommend.contract import Judged, LimitFound, Objective
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def test_one_of_ones_own_in_a_file_is_searched_by_the_name_that_it_has_in_files(
 
 def test_an_unknown_scenario_is_told_with_those_that_there_are() -> None:
     with pytest.raises(InputError, match="no scenario play on vm; there are: plug on vm"):
-        candidates(load(scenario()), "vm", "play")
+        space(load(scenario()), "vm", "play")
 
 
 @pytest.mark.parametrize(
