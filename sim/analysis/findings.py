@@ -239,7 +239,7 @@ def tradeoff(scenario: Scenario) -> str:
     score, (most, roomy) = gain_score(scenario), (best[0], best[-1])
     gain, room = amount(score, most.y), amount(HEADROOM, roomy.x)
     back = "back" if score != IN_MOVABLE else "in MOVABLE"
-    among = "Of those that never fail " if _any_fails(scenario) else ""
+    among = "Of those that never fail, " if _any_fails(scenario) else ""
     if len(choices) == 1:
         only = "Only this never fails: " if among else ""
         return f"{only}{most.policy}, {gain} {back}, {room} of kernel headroom left"

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from sim.analysis import findings
 from sim.analysis.compare import HEADLINE_SCORES, compare, number
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
+from sim.analysis.wording import titled
 from sim.plots.colours import policy_colours
 from sim.plots.figure_heading import MOST_POLICIES, heading
 from sim.plots.lettering import shortened
@@ -100,7 +101,7 @@ def _alike_note(scenario: Scenario, scores: Sequence[str]) -> str:
         unit = SCORES[name].unit
         if len(values):
             mean = number(float(values.mean()) / unit.shown_per)
-            parts.append(f"{SCORES[name].title.lower()} {mean} {unit.shown_symbol}".strip())
+            parts.append(f"{titled(name)} {mean} {unit.shown_symbol}".strip())
     return f"the same for all policies that have it: {'; '.join(parts)}" if parts else ""
 
 

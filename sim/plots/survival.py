@@ -12,15 +12,21 @@ from sim.analysis.lasting import lasting
 from sim.analysis.scenario import time_axis
 from sim.plots.colours import DASHES, policy_looks
 from sim.plots.figure_heading import heading
-from sim.plots.lettering import shortened
+from sim.plots.lettering import distinct
 from sim.plots.panels import duration, policies_to_draw
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sim.analysis.scenario import Scenario
     from sim.results.store import ResultStore
 
 _MOST_BANDS: Final = 4
 """Curves beyond which bands would hide each other."""
+
+_MOST_NAMES: Final = 3
+_LEGEND: Final = 7.9
+"""Inches."""
 
 
 def plot_survival(_: ResultStore, scenario: Scenario) -> Figure:
@@ -45,9 +51,9 @@ def plot_survival(_: ResultStore, scenario: Scenario) -> Figure:
         low, alive, high = (100 * np.append(each, each[-1]) for each in (curve.low, curve.alive, curve.high))
         if bands:
             axis.fill_between(time, low, high, step="post", color=look.colour, alpha=0.13, lw=0)
-        names = shortened(f"{'; '.join(map(scenario.marked, group))}", 7.9, 9.5)
         axis.step(
-            time, alive, where="post", color=look.colour, lw=2.2, ls=DASHES[number % len(DASHES)], label=names,
+            time, alive, where="post", color=look.colour, lw=2.2, ls=DASHES[number % len(DASHES)],
+            label=_names(scenario, group),
             # Above the lines that are drawn before, so that dashes show both.
             zorder=3 + number / 100, clip_on=False,
         )  # fmt: skip
@@ -68,3 +74,11 @@ def plot_survival(_: ResultStore, scenario: Scenario) -> Figure:
         notes.append("|: a run ends, its guest alive")
     heading(figure, findings.survival(scenario), "Survival", scenario, "; ".join(notes))
     return figure
+
+
+def _names(scenario: Scenario, policies: Sequence[str]) -> str:
+    """Return who shares a line: the first by name, of the others how many."""
+    more = f"; {len(policies) - _MOST_NAMES} more" if len(policies) > _MOST_NAMES else ""
+    room = _LEGEND / min(len(policies), _MOST_NAMES) - 0.4
+    shown = distinct([scenario.marked(policy) for policy in policies[:_MOST_NAMES]], room, 9.5)
+    return "; ".join(shown) + more
