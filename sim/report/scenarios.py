@@ -29,7 +29,7 @@ MOST_BYTES: Final = 6_000_000
 MOST_ROWS: Final = 2000
 """Rows of the index."""
 MOST_DRAWN: Final = 12
-MOST_RUNS_DRAWN: Final = 1200
+MOST_RUNS_DRAWN: Final = 600
 """Scenarios, and runs of them, up to which charts are drawn: their series have to be read."""
 
 
