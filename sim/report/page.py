@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.report.answer import answer
 from sim.report.assumptions import assumptions
+from sim.report.decisions import decisions
 from sim.report.environment import framed
 from sim.report.failures import failures_section
 from sim.report.next_steps import next_steps
@@ -39,7 +40,7 @@ def report_html(folder: Path, maps: Collection[str] = ()) -> str:
     ``maps`` are labels of workloads that shall have memory maps; without any, the first scenarios have them.
     """
     subject = read_subject(folder)
-    recommended = recommendation(folder)
+    recommended, costs = recommendation(folder), decisions(subject)
     scenarios, parts = scenario_sections(subject, maps)
     sections = [
         *([] if recommended is None else [recommended]),
@@ -49,6 +50,7 @@ def report_html(folder: Path, maps: Collection[str] = ()) -> str:
         next_steps(subject, recommended=recommended is not None),
         scenarios,
         failures_section(subject),
+        *([] if costs is None else [costs]),
         assumptions(subject),
         origin(subject),
     ]

@@ -280,3 +280,23 @@ def test_nothing_is_left_where_the_report_cannot_be_written(hostile: Results, tm
     with pytest.raises(OSError, match="file"):
         write_report(hostile.store.folder, tmp_path / "file" / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_decisions_that_cost_most_are_told_where_a_policy_knows_the_future(tmp_path: Path) -> None:
+    results = run(
+        {
+            "name": "bounded",
+            "guest": {"model": "linux"},
+            "machines": [{"label": "m", "boot_memory": "1GiB"}],
+            "policies": [{"name": "contig-zones"}, {"name": "clairvoyant"}],
+            "workloads": [{"name": "steps", "steps": ["plug dimm:1GiB", "unplug new-dimm0"]}],
+        },
+        tmp_path,
+    )
+    page = Page(report_html(results.store.folder))
+    assert "The decisions that cost most" in page.headings
+    assert "contig-zones against clairvoyant, in sum over the one run of each" in page.plain
+
+
+def test_no_decision_is_told_to_cost_anything_where_nobody_knows_the_future(page: Page) -> None:
+    assert "The decisions that cost most" not in page.headings
