@@ -64,8 +64,9 @@ def print_comparison(
         here = done[(done["machine"] == machine) & (done["workload"] == workload)]
         _print_scenario(console, part, here, bound, asked, found.get((machine, workload)))
     say(console, legend(rows), style="dim")
+    console.print()
     if found and len(ordered) > 1:
-        console.print("\nIn short", style="bold")
+        console.print("In short", style="bold")
         for machine, workload in ordered:
             say(console, f"{workload} on {machine}: {found[machine, workload]}", indent=2)
         console.print()
