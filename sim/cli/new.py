@@ -124,4 +124,4 @@ def _next(file: Path) -> Iterator[str]:
     yield f"memhp-sim validate {name}"
     yield f"memhp-sim run {name}"
     yield f"memhp-sim recommend {name}"
-    yield f"memhp-sim report results/{shlex.quote(file.stem)}"
+    yield f"memhp-sim report results/{shlex.quote(f'{file.stem}-recommend')}"

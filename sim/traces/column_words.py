@@ -47,14 +47,22 @@ _OTHER: Final = frozenset(
 )  # fmt: skip
 """Words of columns that tell of something else than memory."""
 
-_TOTALS: Final = frozenset({"total", "capacity", "cap", "provisioned", "limit", "size", "request", "requested"})
-_UNUSED: Final = frozenset({"free", "available", "avail", "unused"})
-AVAILABLE: Final = frozenset({"available", "avail"})
+_TOTALS: Final = frozenset(
+    {"total", "memtotal", "capacity", "cap", "provisioned", "limit", "size", "request", "requested"}
+)
+_UNUSED: Final = frozenset({"free", "memfree", "available", "memavailable", "avail", "unused"})
+AVAILABLE: Final = frozenset({"available", "memavailable", "avail"})
 """Of what is not in use, what counts page cache that could be had."""
 
 _CACHE: Final = frozenset({"cache", "cached", "pagecache", "buffcache", "file"})
-_SLAB: Final = frozenset({"slab", "sreclaimable", "sunreclaim"})
-_KERNEL: Final = frozenset({"pagetables", "kernelstack", "tables", "stack", "stacks", "buffers"})
+_RECLAIMABLE: Final = frozenset({"sreclaimable", "reclaimable"})
+_UNRECLAIMABLE: Final = frozenset({"sunreclaim", "unreclaimable"})
+_TABLES: Final = frozenset({"pagetables", "tables"})
+_STACKS: Final = frozenset({"kernelstack", "stack", "stacks"})
+_SLAB: Final = frozenset({"slab"}) | _RECLAIMABLE | _UNRECLAIMABLE
+_KERNEL: Final = frozenset({"buffers"}) | _TABLES | _STACKS
+_PARTS_OF_OTHERS: Final = frozenset({"huge", "hugepages", "thp", "mapped", "locked"})
+"""Words of figures that are a part of another one."""
 
 USER_RANKS: Final = (
     frozenset({"anon", "anonymous", "anonpages", "rss", "anonpg"}),
@@ -69,12 +77,12 @@ WHOLE_MACHINE: Final = USER_RANKS[1] | USER_RANKS[2]
 QUANTITY_WORDS: Final = {
     "capacity": (_TOTALS, _OTHER | _UNUSED),
     "free": (_UNUSED, _OTHER),
-    "slab_reclaimable": (frozenset({"sreclaimable"}), _OTHER),
-    "slab_unreclaimable": (frozenset({"sunreclaim"}), _OTHER),
-    "page_tables": (frozenset({"pagetables"}), _OTHER),
-    "kernel_stacks": (frozenset({"kernelstack"}), _OTHER),
+    "slab_reclaimable": (_RECLAIMABLE, _OTHER),
+    "slab_unreclaimable": (_UNRECLAIMABLE, _OTHER),
+    "page_tables": (_TABLES, _OTHER),
+    "kernel_stacks": (_STACKS, _OTHER),
     "page_cache": (_CACHE, _OTHER | _SLAB),
-    "user": (USER_RANKS[0] | WHOLE_MACHINE, _OTHER | _SLAB | _KERNEL),
+    "user": (USER_RANKS[0] | WHOLE_MACHINE, _OTHER | _SLAB | _KERNEL | _PARTS_OF_OTHERS),
 }
 """By quantity: words of which a column's name has one, and words of which it has none. The first that fits counts."""
 

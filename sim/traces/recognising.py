@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _NARROW: Final = 100
 """Up to this a figure without a unit might be a percentage."""
 
+_LISTED: Final = 20
+"""Columns that a message names."""
+
 _SMALLEST: Final = 64 * MIB
 _SPREAD: Final = KIB
 """Two units are this far apart, so no two of them make a likely size of one figure."""
@@ -98,7 +101,8 @@ def _named(given: Mapping[str, Any]) -> set[str]:
 
 
 def _listed(columns: Sequence[HeadColumn]) -> str:
-    return ", ".join(column.name for column in columns)
+    more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
+    return ", ".join(column.name for column in columns[:_LISTED]) + more
 
 
 def _time(left: list[HeadColumn], head: Head, found: Recognised, faults: Faults) -> list[HeadColumn]:
@@ -164,7 +168,7 @@ def _series(left: list[HeadColumn], found: Recognised, faults: Faults) -> list[H
         and not (column.is_number and 2 * len(column.distinct) > len(column.some))  # each has several samples
     ]
     several = [column for column in (named or text) if len(column.distinct) > 1]
-    likely = several or [column for column in named if not column.is_number][:1]
+    likely = several or named[:1]  # the first rows may be of one machine
     if len(likely) > 1:
         faults.below("--series").add(
             f"several columns may tell machines apart: {_listed(likely)}. Say which: --series {likely[0].name}"
