@@ -205,7 +205,7 @@ def test_incidents_stand_under_what_was_published_and_what_was_simulated(monkeyp
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [
-        (0.99, "a second"), (1.0, "1 seconds"), (119.4, "119 seconds"), (120.0, "2.0 minutes"),
+        (0.99, "a second"), (1.0, "a second"), (119.4, "119 seconds"), (120.0, "2.0 minutes"),
         (7199.0, "120.0 minutes"), (7200.0, "2.0 hours"), (90_000.0, "25.0 hours"),
     ],
 )  # fmt: skip
