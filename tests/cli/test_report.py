@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from sim.api import run
 from sim.cli.main import BAD_INPUT, main
+from sim.results.store import ResultStore
 from tests.support.doc_pages import DocPage, do
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ def test_a_page_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) -> 
     for out in (tmp_path, tmp_path / "file" / "page.html"):
         told = report(str(folder), "--out", str(out), code=BAD_INPUT).stderr
         assert told.startswith(f"Error: {tmp_path}")
+
+
+def test_a_map_is_of_a_workload_that_is_there(folder: Path, tmp_path: Path) -> None:
+    assert "'none'" in report(str(folder), "--map", "none", code=BAD_INPUT).stderr
+    page = tmp_path / "page.html"
+    workload = ResultStore(folder / "small").labels()[0]["workload"]
+    report(str(folder), "--map", workload, "--out", str(page))
+    assert 'class="memory-map"' in page.read_text()
 
 
 def test_damaged_results_are_told(tmp_path: Path) -> None:
