@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _FIRST_LOOK: Final = 5
 """Replications by which it is seen which objective is defined, and how large it is."""
 
-_REFINED: Final = 3
+_REFINED: Final = 2
 """How many times candidates are put between those that turned out well."""
 
 

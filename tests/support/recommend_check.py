@@ -36,6 +36,9 @@ SHIPPED: Final = {
     "neon-x60": "incidents/neon-x60.toml",
     "tradeoff": "tradeoff.toml",
 }
+SMALL: Final = {"sail-reactive": "incidents/sail-reactive.toml"}
+"""One that takes seconds, beside those."""
+
 RELATIVES: Final = 20
 FRESH: Final = 200
 ENOUGH: Final = 3.0
@@ -94,8 +97,8 @@ def relative(number: int) -> dict[str, Any]:
 
 def experiment(case: str) -> Experiment:
     """Return the experiment of a case by its name."""
-    if case in SHIPPED:
-        return load(ROOT / "experiments" / SHIPPED[case])
+    if (path := {**SHIPPED, **SMALL}.get(case)) is not None:
+        return load(ROOT / "experiments" / path)
     return load(relative(int(case.removeprefix("relative-"))), folder=ROOT)
 
 
