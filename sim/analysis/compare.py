@@ -48,7 +48,7 @@ CONDITIONS: Final = ("guest.", "timing.")
 
 _MANY: Final = 10_000
 
-_EVENTS: Final = 8
+EVENTS: Final = 8
 """Replications in which two policies must differ in a score of yes and no, for their difference not to be rare."""
 
 COMPARISON_COLUMNS: Final = (
@@ -190,7 +190,7 @@ def _samples(score: str, content: Floats, policies: Sequence[str], base: str) ->
     with np.errstate(invalid="ignore"):  # infinity minus infinity is undefined, as it should be
         gaps = content - (math.nan if place is None else content[:, [place]])
     # Of yes and no, the few times that two differ are no less known for being rare.
-    rare = np.count_nonzero(np.nan_to_num(gaps), axis=0) < _EVENTS if known.highest == 1 else far_out(gaps)
+    rare = np.count_nonzero(np.nan_to_num(gaps), axis=0) < EVENTS if known.highest == 1 else far_out(gaps)
     return (
         _of_columns(content, own, far_out(content), (least, known.highest)),
         _of_columns(gaps, against, rare, (-widest, widest)),

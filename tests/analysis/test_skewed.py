@@ -10,11 +10,14 @@ import pytest
 from scipy import stats
 from scipy.optimize import brentq
 
-from sim.analysis.intervals import Sample, auto_estimates, bounded_means, estimate, estimate_all, weighted_below_zero
+from sim.analysis.intervals import Sample, bounded_means, estimate, estimate_all, weighted_below_zero
 from sim.analysis.skewed import FAR, far_out, skewed_estimates, student_estimates
-from tests.support.coverage import FAMILIES, REPLICATIONS, coverage
+from sim.comparison.whole import compared
+from tests.support.coverage import FAMILIES, REPLICATIONS, counted, coverage, quickly, write_store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from tests.support.coverage import Family
@@ -126,26 +129,43 @@ WHERE_NOT = {
 """Where intervals hold the truth less often than in 93 % of trials, and why nothing can be done about it."""
 
 
-def held(family: Family, replications: int, trials: int) -> list[float]:
-    return list(coverage(family, replications, trials).differences)
-
-
 @pytest.mark.parametrize("name", ["normal", "products", "exponential", "unpaired", "two kinds"])
 def test_of_known_differences_intervals_hold_as_many_as_they_say(name: str) -> None:
-    family = next(family for family in FAMILIES if family.name == name)
-    base, *others = family.draw(np.random.default_rng(1), (4000, 20))
-    for other, truth in zip(others, family.differences, strict=True):
-        rows = other - base
-        none = np.zeros(len(rows))
-        low, high, _ = auto_estimates(rows, none, none, np.zeros(len(rows), dtype=np.bool_))
-        assert 0.93 <= ((low <= truth) & (truth <= high)).mean() <= 0.97
+    for share in quickly(named(name), 20, 4000).differences:
+        assert 0.93 <= share <= 0.97
+
+
+@pytest.mark.parametrize("name", ["normal", "none in 80 %", "0 or 1, 30 and 50 %"])
+def test_the_quick_way_to_count_is_that_of_a_comparison(name: str) -> None:
+    found = coverage(named(name), 20, 60), quickly(named(name), 20, 60, 20000)
+    assert found[0].differences == found[1].differences
+    assert found[0].none == found[1].none
+
+
+def named(name: str) -> Family:
+    return next(family for family in FAMILIES if family.name == name)
+
+
+def test_stored_runs_are_compared_as_these_are(tmp_path: Path) -> None:
+    family = named("exponential")
+    write_store(tmp_path, family, 16, 4)
+    assert counted(compared([tmp_path], "policy 0", [family.score]).table, family) == coverage(family, 16, 4)
+
+
+@pytest.mark.slow
+def test_of_two_thousand_stored_comparisons_intervals_hold_93_to_97_percent(tmp_path: Path) -> None:
+    for number, name in enumerate(("normal", "exponential")):
+        family = named(name)
+        write_store(tmp_path / str(number), family, 20, 2000)
+        found = counted(compared([tmp_path / str(number)], "policy 0", [family.score]).table, family)
+        assert all(0.93 <= share <= 0.97 for share in found.differences)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("replications", REPLICATIONS)
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_of_two_thousand_known_differences_intervals_hold_93_to_97_percent(family: Family, replications: int) -> None:
-    for share in held(family, replications, 2000):
+    for share in quickly(family, replications, 2000).differences:
         assert share >= 0.93 or (family.name, replications) in WHERE_NOT
         # Where values lie far out, more is held than is said.
         assert share <= 0.97 or family.far
