@@ -24,7 +24,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(RUN) ## Replay the recorded kernels, then compare policies on the quickstart
+demo: $(RUN) ## Replay the recorded kernels, compare policies on the quickstart, write its report
 	@echo "Replaying recordings of real kernels through the model"
 	@$(BIN)/memhp-sim replay --brief $(RECORDINGS)
 	@echo
