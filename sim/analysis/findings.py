@@ -22,7 +22,7 @@ from sim.scores.registry import SCORES
 from sim.units import MICROSECONDS, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     import pandas as pd
 
@@ -181,7 +181,7 @@ def scores(scenario: Scenario, score: str = RETURNED) -> str:
     least, most = _ends(values)
     if len(values) == 1:
         return f"{known.title}: {amount(score, values[most])} with {most}, the only one{those}"
-    if abs(values[most] - values[least]) <= _NEARLY * max(abs(values[most]), abs(values[least])):
+    if _alike(list(values.values())):
         return f"{known.title}: {amounts(score, values[least], values[most])} with every policy{those}"
     if known.better == "neither":
         sure = told_apart(scenario, score, most, [least])[least]
@@ -243,19 +243,32 @@ def tradeoff(scenario: Scenario) -> str:
     if len(choices) == 1:
         only = "Only this never fails: " if among else ""
         return f"{only}{most.policy}, {gain} {back}, {room} of kernel headroom left"
-    if len({(point.x, point.y) for point in choices}) == 1:
-        return f"{among or 'With every policy '}{gain} {back}, {room} of kernel headroom left"
-    rivals = [roomy.policy] if roomy.policy != most.policy else [p.policy for p in choices if p is not most]
-    if (most.x, most.y) == (roomy.x, roomy.y):
-        rivals = [p.policy for p in choices if (p.x, p.y) != (most.x, most.y)]
-    sure = all(
-        apart for axis in (score, HEADROOM) for apart in told_apart(scenario, axis, most.policy, rivals).values()
-    )
     does = "gives most back" if score != IN_MOVABLE else "has most in MOVABLE"
-    if (most.x, most.y) == (roomy.x, roomy.y):
-        return f"{among}{most.policy} {does} and leaves most headroom{caution(scenario, apart=sure)}"
-    both = f"{most.policy} {does} ({gain}), {roomy.policy} leaves most headroom ({room})"
-    return f"{among}{both}{caution(scenario, apart=sure)}"
+    as_much, as_roomy = (_alike([getattr(point, axis) for point in choices]) for axis in "yx")
+    if as_much and as_roomy:
+        return f"{among or 'With every policy '}{gain} {back}, {room} of kernel headroom left"
+    base, axes = most, [score, HEADROOM]
+    if as_much:
+        base, axes, rivals = roomy, [HEADROOM], [point for point in choices if point.x < roomy.x]
+        first = [point.policy for point in choices if point.x >= roomy.x]
+        leaves = f"{names(first)} {'leaves' if len(first) == 1 else 'leave'}"
+        text = f"{gain} {back} with every policy, {leaves} most headroom ({room})"
+    elif as_roomy:
+        axes, rivals = [score], [point for point in choices if point.y < most.y]
+        text = f"{most.policy} {does} ({gain}), with every policy {room} of headroom are left"
+    elif most is roomy:
+        rivals = [point for point in choices if point is not most]
+        text = f"{most.policy} {does} and leaves most headroom"
+    else:
+        rivals = [roomy]
+        text = f"{most.policy} {does} ({gain}), {roomy.policy} leaves most headroom ({room})"
+    against = [point.policy for point in rivals]
+    sure = all(apart for axis in axes for apart in told_apart(scenario, axis, base.policy, against).values())
+    return f"{among}{text}{caution(scenario, apart=sure)}"
+
+
+def _alike(values: Sequence[float]) -> bool:
+    return max(values) - min(values) <= _NEARLY * max(map(abs, values))
 
 
 def survival(scenario: Scenario) -> str:

@@ -13,6 +13,7 @@ from sim.analysis import findings
 from sim.analysis.tradeoffs import IN_MOVABLE, front, gain_score, points
 from sim.plots.colours import DARK, GREY, PALETTE
 from sim.plots.figure_heading import heading
+from sim.plots.lettering import shortened
 from sim.plots.tradeoff_names import clusters_of, name_clusters
 from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
@@ -31,6 +32,8 @@ _POINT: Final = PALETTE[1]
 _FAILED: Final = DARK
 _FAIR_SHARE: Final = 0.25
 _LEAST_COVERED: Final = 0.2
+_FAMILY: Final = 1.6
+"""Inches of a name in the legend."""
 
 
 def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
@@ -127,7 +130,9 @@ def _legend(figure: Figure, points: Sequence[Point], *, has_front: bool) -> None
     handles: list[Any] = []
     families = list(dict.fromkeys(point.family for point in points if not math.isnan(point.ratio)))
     if families:
-        label = f"{' and '.join(families)}, by ratio"
+        # A policy may be called by its ratio alone.
+        named = " and ".join(shortened(family, _FAMILY, 9.5) for family in families if family)
+        label = f"{named or 'policies'}, by ratio"
         handles.append(Line2D([], [], color=_CURVE, marker="o", ms=6, lw=1.8, markeredgecolor="white", label=label))
     if any(math.isnan(point.ratio) and not point.failed for point in points):
         handles.append(

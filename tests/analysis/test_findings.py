@@ -196,6 +196,11 @@ def test_a_tradeoff_tells_the_ends_of_the_front_and_leaves_out_who_fails() -> No
     ends = "b gives most back (9 GiB), a leaves most headroom (4 GiB)"
     assert said(a=point(4, 1), b=point(1, 9), c=point(1, 5)) == ends
     assert said(a=point(4, 1), b=point(1, 9), c=point(5, 12, died=1)) == f"Of those that never fail, {ends}"
+    alike = said(a=point(4, 9), b=point(1, 9.01), c=point(4, 9))
+    assert alike == "9.01 GiB back with every policy, a and c leave most headroom (4 GiB)"
+    assert said(a=point(4, 9), b=point(4.01, 5)) == (
+        "a gives most back (9 GiB), with every policy 4.01 GiB of headroom are left"
+    )
     assert said(a=point(4, 9), b=point(1, 5)) == "a gives most back and leaves most headroom"
     assert said(a=point(4, 9), b=point(1, 5, died=1)) == (
         "Only this never fails: a, 9 GiB back, 4 GiB of kernel headroom left"

@@ -164,6 +164,11 @@ def test_the_legend_shows_the_marks_that_it_names(figure: Figure) -> None:
     assert handles["auto-movable, by ratio"].get_linestyle() == "-"
 
 
+def test_policies_that_are_called_by_their_ratios_alone_have_a_word_in_the_legend() -> None:
+    figure = drawn({"ratio 301": scores(100, 9), "ratio 401": scores(90, 10)}, {"ratio 301": 301, "ratio 401": 401})
+    assert next(iter(legend(figure))) == "policies, by ratio"
+
+
 def test_the_legend_leaves_out_what_is_not_there() -> None:
     assert list(legend(drawn({"b": scores(900, 2), "a": scores(100, 1)}))) == ["other policies"]
     assert list(legend(drawn({"b": scores(900, 2, ooms=1), "a": scores(10, 1, adds=1)}))) == [FAILED]
