@@ -55,7 +55,10 @@
     view.select.addEventListener("change", () => this.choose());
     view.facts = element("p", { class: "map-facts" }, box);
     view.canvas = element("canvas", { class: "map-canvas", tabindex: 0, role: "application", "aria-roledescription": "memory map" }, box);
-    view.told = element("p", { class: "map-told", "aria-live": "polite" }, box);
+    view.told = element("p", { class: "map-told", "aria-live": "off" }, box);
+    /* Read aloud from block to block, not while time is scrubbed. */
+    view.canvas.addEventListener("focus", () => view.told.setAttribute("aria-live", "polite"));
+    view.canvas.addEventListener("blur", () => view.told.setAttribute("aria-live", "off"));
     view.canvas.addEventListener("pointermove", (event) => this.point(view, event));
     view.canvas.addEventListener("pointerdown", (event) => this.point(view, event));
     view.canvas.addEventListener("keydown", (event) => this.key(view, event));
