@@ -91,12 +91,9 @@ def _write(comparison: Comparison, targets: dict[str, str]) -> None:
             write_atomically(Path(target), text.encode())
 
 
-MOST_SCENARIOS: Final = 12
-"""Machines with workloads up to which each gets its table; of more an overview is printed."""
-
-
 def _print(comparison: Comparison, gathered: Gathered, *, asked: tuple[str, ...]) -> None:
     from sim.cli.compare_screen import print_overview, print_scenarios
+    from sim.comparison.whole import MOST_SCENARIOS
 
     console = standard_console()
     print_notes(standard_console(stderr=True), gathered.notes)

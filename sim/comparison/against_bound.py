@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from sim.record.run_result import RunResult
 
 MOST_EVENTS: Final = 200_000
-"""Events of a policy's runs up to which all of its replications are looked at, else as many as have so many."""
+"""Events of all policies of a scenario up to which all replications are looked at, else as many as have so many."""
 
-_REASONED: Final = 20_000
-"""Events of a run up to which it is run again for the reasons of its decisions."""
+_REASONED: Final = 5_000
+"""Events of all runs of a scenario up to which they are run again for the reasons of decisions."""
 
 SCORE: Final = SCORES["not_given_end"]
 
@@ -61,7 +61,10 @@ class Against:
                     "other_had": cause.bound,
                     "bytes": cost.bytes,
                     "blocks": cost.blocks,
-                    "reasons": [{"reason": text, "blocks": count} for text, count in cost.reasons.most_common()],
+                    "reasons": [
+                        {"reason": kind, "example": cost.examples[kind], "blocks": count}
+                        for kind, count in cost.reasons.most_common()
+                    ],
                     "said": _in_words(cause, cost, self.bound),
                 }
                 for cause, cost in self.by_cost
@@ -111,9 +114,9 @@ def _in_words(cause: Cause, cost: Cost, bound: str) -> str:
         if cost.bytes < 0:
             there = f"with {bound} too, and came back only here"
     text = f"{size}: {counted(cost.blocks, 'block')} {_PLACES[cause.policy]}, {there}"
-    for reason, count in cost.reasons.most_common(1):
-        of_all = "" if count == cost.blocks else f", {count} of them in one replication"
-        text += f" ({reason}{of_all})"
+    for kind, count in cost.reasons.most_common(1):
+        such_as = "" if kind == cost.examples[kind] else ", such as"
+        text += f"; {count} of them in one replication because{such_as}: {cost.examples[kind]}"
     return text
 
 
@@ -146,7 +149,7 @@ def _of_policy(gathered: Gathered, policy: str, bound: str, cells: dict[str, dic
     for key in pairs:
         cell, source, events = cells[policy][key]
         other, other_source, _ = cells[bound][key]
-        if found and seen + events > MOST_EVENTS:
+        if found and seen + events > MOST_EVENTS / len(cells):
             break
         seen += events
         run = gathered.sources[source].store.result(cell)
@@ -155,7 +158,7 @@ def _of_policy(gathered: Gathered, policy: str, bound: str, cells: dict[str, dic
     costliest = max(found, key=lambda key: found[key].total)
     cell, source, events = cells[policy][costliest]
     reasoned = None
-    if events <= _REASONED and found[costliest].blocks:
+    if events <= _REASONED / len(cells) and found[costliest].blocks:
         try:
             with_reasons(found[costliest], _reasons(gathered.sources[source], cell))
             reasoned = int(costliest[-1])

@@ -56,13 +56,14 @@ class Cause(NamedTuple):
 class Cost:
     """What a cause cost in one or more replications, in bytes; below 0 where the policy's memory came back instead.
 
-    ``blocks`` are those that the bytes are of; ``reasons`` are the policy's own for where it put them, with how many
-    blocks each stands for, where they are known.
+    ``blocks`` are those that the bytes are of; ``reasons`` are the policy's own for where it put them, without figures,
+    with how many blocks each stands for, where they are known; ``examples`` has one with its figures for each.
     """
 
     bytes: int = 0
     blocks: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -163,8 +164,12 @@ def same_reason(text: str) -> str:
 def with_reasons(found: Difference, reasons: Mapping[int, str]) -> None:
     """Add to the costs of ``found`` why the policy put the blocks where they are: ``reasons`` by number of block."""
     for cause, numbers in found.blocks.items():
-        told = (reasons[number] for number in numbers if number in reasons)
-        found.costs[cause].reasons.update(same_reason(reason) for reason in told)
+        cost = found.costs[cause]
+        for number in numbers:
+            if number in reasons:
+                kind = same_reason(reasons[number])
+                cost.reasons[kind] += 1
+                cost.examples.setdefault(kind, reasons[number])
 
 
 def together(found: Iterable[Difference]) -> Difference:
@@ -178,4 +183,5 @@ def together(found: Iterable[Difference]) -> Difference:
             sums.bytes += cost.bytes
             sums.blocks += cost.blocks
             sums.reasons.update(cost.reasons)
+            sums.examples = cost.examples | sums.examples
     return whole

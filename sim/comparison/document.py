@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.comparison.whole import MOST_SCENARIOS
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -47,11 +48,14 @@ def document(comparison: Comparison) -> dict[str, Any]:
             }
             for name in comparison.scores
         },
-        "scenarios": [_scenario(scenario) for scenario in comparison.scenarios],
+        "scenarios": [
+            _scenario(scenario, decisions=len(comparison.scenarios) <= MOST_SCENARIOS)
+            for scenario in comparison.scenarios
+        ],
     }
 
 
-def _scenario(scenario: Scenario) -> dict[str, Any]:
+def _scenario(scenario: Scenario, *, decisions: bool) -> dict[str, Any]:
     return {
         "machine": scenario.machine,
         "workload": scenario.workload,
@@ -71,7 +75,7 @@ def _scenario(scenario: Scenario) -> dict[str, Any]:
         "equal": [list(group) for group in scenario.equal],
         "unpaired": list(scenario.unpaired),
         "said": scenario.said,
-        "decisions": [each.to_json() for each in scenario.decisions],
+        "decisions": [each.to_json() for each in scenario.decisions] if decisions else [],
     }
 
 

@@ -68,7 +68,9 @@ def test_what_stayed_in_a_kernel_zone_and_came_back_from_movable_costs_its_bytes
     assert found.blocks == {Cause("kernel", "MOVABLE"): [101]}
     assert found.disagreed == 1
     with_reasons(found, {100: "no", 101: "ratio reached: 3,5 GiB > 301 %"})
-    assert found.costs[Cause("kernel", "MOVABLE")].reasons == {"ratio reached: … GiB > … %": 1}
+    cost = found.costs[Cause("kernel", "MOVABLE")]
+    assert cost.reasons == {"ratio reached: … GiB > … %": 1}
+    assert cost.examples == {"ratio reached: … GiB > … %": "ratio reached: 3,5 GiB > 301 %"}
 
 
 def test_what_came_back_instead_counts_the_other_way() -> None:
@@ -167,4 +169,4 @@ def test_a_comparison_tells_what_decisions_cost_and_why(tmp_path: Path) -> None:
         assert (against.looked, against.pairs) == (2, 2)
     (plain,) = (against for against in scenario.decisions if against.policy == "contig-zones")
     assert plain.reasoned is not None
-    assert any("with clairvoyant in MOVABLE (inside neither" in sentence for sentence in plain.said)
+    assert any("in one replication because: inside neither" in sentence for sentence in plain.said)
