@@ -71,6 +71,7 @@ def new(
     in which your machine and your demand take the place of its own.
     """
     check_target(file, force=force)
+    _check_used(said, machine=bool(files), demand=demand is not None)
     from sim.results.atomic import write_atomically
     from sim.starting.put_together import Wanted, put_together
 
@@ -97,6 +98,16 @@ def new(
     click.echo(textwrap.fill(f"{file} is an experiment that runs as it is. What next:", width, break_on_hyphens=False))
     for line in _next(file):
         click.echo(f"  {line}")
+
+
+def _check_used(said: dict[str, Any], *, machine: bool, demand: bool) -> None:
+    """Refuse options of a machine's files and of a trace where there are none."""
+    of_machine = ("kernel", "architecture", "page_size", "zone")
+    of_demand = [name for name in sorted(said) if name not in (*of_machine, "boot_memory", "policy")]
+    for names, there, needed in ((of_machine, machine, "--from-machine FILE"), (of_demand, demand, "--demand TRACE")):
+        given = [f"--{name.replace('_', '-')}" for name in names if said[name]]
+        if given and not there:
+            raise click.UsageError(f"{', '.join(given)}: needs {needed}")
 
 
 @contextmanager

@@ -132,12 +132,22 @@ def _lines(path: Path, told: TraceFaults) -> Iterator[str]:
     for chunk in unix_lines(chunks(path, told)):
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
-            if text := line.decode("utf-8-sig", errors="replace").strip(" \r"):
+            if text := _text(line, told):
                 yield text
         if len(rest) > 1 << 20:
             return
-    if text := rest.decode("utf-8-sig", errors="replace").strip(" \r"):
+    if text := _text(rest, told):
         yield text
+
+
+def _text(line: bytes, told: TraceFaults) -> str:
+    try:
+        text = line.decode("utf-8-sig").strip(" \r")
+    except UnicodeDecodeError:
+        told.refuse("is no text in UTF-8")
+    if "\0" in text:
+        told.refuse("holds a zero byte: it is no text in UTF-8")
+    return text
 
 
 def _of_text(lines: list[str], faults: Faults) -> Head | None:
@@ -161,6 +171,9 @@ def _of_text(lines: list[str], faults: Faults) -> Head | None:
             )
             return None
         names, rows_below, in_comment = [name.strip() for name in said], fields, len(names) > 1
+    if not rows_below:
+        faults.below("--demand").add("holds no rows but the names of the columns")
+        return None
     columns = [
         HeadColumn(name, [row[number] for row in rows_below if len(row) > number])
         for number, name in enumerate(names[:_MOST_COLUMNS])

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from sim.cli.main import main
 from sim.experiment.load import load
 from sim.incidents.runs import run_all
+from sim.recommend.limits import DEFAULT
 from sim.units import MIB
 from tests.starting.domains import DOMAINS, domain, used_csv, virtio_mem
 
@@ -79,6 +80,7 @@ def test_without_anything_it_runs_too() -> None:
     tables = written("new g.toml")
     assert controllers(tables) == ["watermark"]
     assert tables["workloads"][0]["together"][0]["name"] == "guest-load"
+    assert tables["recommend"]["limits"] == [DEFAULT]
     assert "no faults" in said("validate g.toml")
 
 
@@ -153,6 +155,12 @@ def test_it_goes_over_nothing_by_itself_and_leaves_what_was_there_where_it_fails
     assert said("new deep/er/g.toml --demand nix.csv", code=2)
     assert not Path("deep").exists()
     assert said("new g.toml --force")
+
+
+def test_an_option_that_would_do_nothing_is_refused() -> None:
+    assert "--kernel, --zone: needs --from-machine FILE" in said("new g.toml --kernel 6.12 --zone Movable", code=2)
+    assert "--series, --time: needs --demand TRACE" in said("new g.toml --series vm --time t", code=2)
+    assert said("new g.toml --boot-memory 2GiB --policy auto-movable")
 
 
 def test_all_faults_of_all_files_are_told_at_once() -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from sim.faults import Faults
+from sim.faults import Faults, InputError
 from sim.traces.column_words import words_of
 from sim.traces.opening import open_trace
 from sim.traces.recognising import Recognised, recognise
@@ -112,11 +112,19 @@ def test_names_that_are_clear_are_taken_and_the_trace_opens(text: str, columns: 
         ("ts;used_mb\n1764000000;40,5\n",
          [("--user: no column of numbers is left that could be the memory in use: used_mb has numbers with a comma,"
           " write them with a point")]),
+        ("time,used_mib\n", ["--demand: holds no rows but the names of the columns"]),
         ("# only\n# comments\n", ["--demand: holds no rows"]),
     ],
 )  # fmt: skip
 def test_what_is_not_clear_is_asked_for_with_its_option(text: str, asked: list[str], tmp_path: Path) -> None:
     assert recognised(tmp_path, text)[1] == asked
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xfet\x00i\x00\n\x00", bytes(range(256)), b"time,\0\n0,1\n"])
+def test_what_is_no_text_is_refused_in_words(raw: bytes, tmp_path: Path) -> None:
+    (tmp_path / "raw.csv").write_bytes(raw)
+    with pytest.raises(InputError, match=r"^raw\.csv: .*no text in UTF-8$"):
+        recognise(tmp_path / "raw.csv", {}, Faults())
 
 
 def test_all_that_is_not_clear_is_asked_for_at_once(tmp_path: Path) -> None:
