@@ -70,7 +70,7 @@ WALL: Final = next(name for name in HEADLINE_SCORES if SCORES[name].question is 
 ARRIVED: Final = "arrived_share"
 """The score of which no choice may have much less than others; where it is among the columns."""
 
-REFERENCES: Final = 20
+REFERENCES: Final = 10
 """Replications of what is no choice and only shows what could be gained."""
 
 
