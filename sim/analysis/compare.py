@@ -131,11 +131,13 @@ def compare(
         there = set(group["policy"])
         present = [policy for policy in order if policy in there]
         contents = _contents(one_of_each(group) if nothing_random(group) else group, present, scores)
+        place = present.index(base) if base in present else None
+        far = np.stack([far_out(contents), far_out(_gaps(contents, place))])
         found: list[dict[str, object]] = []
         means: list[Sample] = []
         gaps: list[Sample] = []
         for number_of_score, score in enumerate(scores):
-            of_score = _samples(score, contents[:, :, number_of_score], present, base)
+            of_score = _samples(score, contents[:, :, number_of_score], place, far[:, number_of_score])
             means += of_score[0]
             gaps += of_score[1]
             for policy, of_mean, gap in zip(present, *of_score, strict=True):
@@ -176,23 +178,31 @@ def nothing_random(runs: pd.DataFrame) -> bool:
     return "streams_drawn" in runs and bool((runs["streams_drawn"] == 0).all())
 
 
-def _samples(score: str, content: Floats, policies: Sequence[str], base: str) -> tuple[list[Sample], list[Sample]]:
+def _gaps(contents: Floats, place: int | None) -> Floats:
+    """Return the differences to the baseline in column ``place``, NaN where it is not there."""
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is undefined, as it should be
+        gaps: Floats = contents - (math.nan if place is None else contents[:, [place]])
+    return gaps
+
+
+def _samples(
+    score: str, content: Floats, place: int | None, far: npt.NDArray[np.bool_]
+) -> tuple[list[Sample], list[Sample]]:
     """Return for each policy its values of a score, and its differences to the baseline, none where that is not there.
 
-    ``content`` has a row for each replication and a column for each policy.
+    ``content`` has a row for each replication and a column for each policy, the baseline's in ``place``; ``far`` says
+    whether values, and differences, lie far out.
     """
     known = SCORES[score]
     own = support(content, known.better, highest=known.highest)
-    place = policies.index(base) if base in policies else None
     against = own if place is None else support(content, known.better, place, known.highest)
     least = 0.0 if np.nanmin(content, initial=math.inf) >= 0 else -math.inf
     widest = known.highest - least
-    with np.errstate(invalid="ignore"):  # infinity minus infinity is undefined, as it should be
-        gaps = content - (math.nan if place is None else content[:, [place]])
+    gaps = _gaps(content, place)
     # Of yes and no, the few times that two differ are no less known for being rare.
-    rare = np.count_nonzero(np.nan_to_num(gaps), axis=0) < EVENTS if known.highest == 1 else far_out(gaps)
+    rare = np.count_nonzero(np.nan_to_num(gaps), axis=0) < EVENTS if known.highest == 1 else far[1]
     return (
-        _of_columns(content, own, far_out(content), (least, known.highest)),
+        _of_columns(content, own, far[0], (least, known.highest)),
         _of_columns(gaps, against, rare, (-widest, widest)),
     )
 
