@@ -374,10 +374,11 @@ class _Selection:
 
 
 def needed_for(failed: int, count: int, share: float, confidence: float = CONFIDENCE) -> float:
-    """Return about how many replications more show that a limit is kept in ``share``, at the rate seen so far.
+    """Return about how many replications more it takes until the procedure is sure that a limit is kept in ``share``.
 
-    Infinity where the rate is no lower than what the limit allows. For telling; the procedure asks for some more, as
-    it looks more than once and has several candidates.
+    At the rate seen so far; the first candidate in the order, with those replications that make the order. Infinity
+    where the rate is no lower than what the limit allows.
     """
-    more = to_keep(failed, count, min(share, SURE), 1 - confidence, failed / count if count else 0.0)
-    return math.inf if more >= FARTHEST else more
+    rate = failed / count if count else 0.0
+    fresh = to_keep(0, 0, min(share, SURE), OF_LIMITS * (1 - confidence) / 2, rate)
+    return math.inf if fresh >= FARTHEST else max(1.0, fresh + _FIRST[-1] - count)

@@ -94,7 +94,8 @@ def test_a_budget_that_ends_before_is_told_with_how_sure_it_is() -> None:
     assert 1 - found.confidence >= 0.95**20
     # In twenty replications more the evidence is stronger.
     assert chosen(rows, terms=Terms(most=40)).confidence > found.confidence
-    assert 30 < needed_for(0, 20, 0.95) < 80
+    # As many as the procedure takes of a pick that never fails, see above.
+    assert 100 < needed_for(0, 20, 0.95) + 20 < 150
     assert math.isinf(needed_for(3, 20, 0.95))
 
 
