@@ -99,7 +99,7 @@ def compare(
     scores: Sequence[str] = HEADLINE_SCORES,
     *,
     policies: Sequence[str] = (),
-    method: Method = "bounded",
+    method: Method = "auto",
 ) -> pd.DataFrame:
     """Return one row per machine, workload, policy and score (:data:`COMPARISON_COLUMNS`), in stored units.
 
