@@ -24,6 +24,7 @@ MICROSECONDS: Final = 1_000_000
 """Microseconds in a second."""
 
 _PAGE: Final = 4 * KIB
+_UNITS: Final = (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
 _SUFFIXES: Final = {
     "": 1,
     "b": 1,
@@ -97,10 +98,32 @@ def no_multiple(size: int, unit: int) -> str:
 
 def format_size(size: int) -> str:
     """Return ``size`` bytes as a string that :func:`parse_size` reads back exactly, in the largest whole unit."""
-    for name, scale in (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+    for name, scale in _UNITS:
         if size and size % scale == 0:
             return f"{size // scale}{name}"
     return f"{size}B"
+
+
+def rounded_size(size: int, digits: int = 3) -> str:
+    """Return ``size`` bytes as people read them: exactly where that is short, else to three figures, or ``digits``."""
+    exact = format_size(abs(size))
+    sign = "-" if size < 0 else ""
+    if not size:
+        return "0"
+    if len(exact.rstrip("KMGTiB")) <= digits:
+        return sign + exact
+    name, scale = next(((name, scale) for name, scale in _UNITS if abs(size) >= scale), ("B", 1))
+    scaled = abs(size) / scale
+    # What has as many figures before the point would be written with an exponent.
+    return f"{sign}{scaled:.0f}{name}" if round(scaled) >= 10 ** (digits - 1) else f"{sign}{scaled:.{digits}g}{name}"
+
+
+def rounded_time(seconds: float) -> str:
+    """Return a length of time as people read it, in the unit that suits it: ``90 s``, ``2.5 hours``."""
+    for unit, length in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{round(seconds / length, 2):g} {unit}"
+    return f"{seconds:.6g} s"
 
 
 def counted(number: int, what: str) -> str:

@@ -14,7 +14,7 @@ from sim.faults import InputError
 from sim.plugins import values
 from sim.plugins.parameter_addresses import Address
 from sim.plugins.parameter_types import Size
-from sim.units import GIB, KIB, MIB, TIB, parse_rounded_size, parse_size
+from sim.units import GIB, KIB, MIB, TIB, parse_rounded_size, parse_size, rounded_size, rounded_time
 from tests.experiment.examples import small
 
 
@@ -112,3 +112,27 @@ def test_keys_of_machines_and_workloads_take_hexadecimal_addresses() -> None:
     assert combination.machine.spec.soft_reserved == ((5 * GIB, GIB),)
     assert isinstance(combination.workload, PluginSettings)
     assert combination.workload.parameters["address"] == 16 * GIB
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0"), (16 * GIB, "16GiB"), (-256 * MIB, "-256MiB"), (999, "999B"), (1000 * MIB, "1000MiB"),
+        (GIB + 1, "1GiB"), (19 * GIB + 820 * MIB, "19.8GiB"), (1008 * GIB, "1008GiB"), (3 * TIB // 2, "1.5TiB"),
+        (-4 * MIB - 4096, "-4MiB"), (4096, "4KiB"), (1234, "1.21KiB"), (1001, "1001B"),
+        (999 * MIB + 600 * KIB, "1000MiB"), (99 * GIB + 1020 * MIB, "100GiB"),
+    ],
+)  # fmt: skip
+def test_sizes_are_short(amount: int, text: str) -> None:
+    assert rounded_size(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"), (0.25, "0.25 s"), (119.5, "119.5 s"), (120, "2 minutes"), (300, "5 minutes"),
+        (7199, "119.98 minutes"), (9000, "2.5 hours"), (863_700, "10 days"), (36_500 * 86_400, "36500 days"),
+    ],
+)  # fmt: skip
+def test_times_are_in_the_unit_that_suits_them(seconds: float, text: str) -> None:
+    assert rounded_time(seconds) == text

@@ -301,6 +301,14 @@ def number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def percent(share: float) -> str:
+    """Return a share as a percentage without its sign, never rounded up to all or down to none."""
+    shown = 100 * share
+    if 99.5 < shown < 100:  # noqa: PLR2004
+        return f"{min(shown, 99.9):.3g}"
+    return f"{shown:.2g}" if shown < 10 else f"{shown:.0f}"  # noqa: PLR2004
+
+
 def signed(value: float) -> str:
     """Return ``value`` as :func:`number` does, always with its sign; nothing is ±0."""
     return "±0" if value == 0 else f"{'+' if value > 0 else ''}{number(value)}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sim.analysis.ranking import failing
 from sim.results.failure import Status
-from sim.scores.failures import FAILING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,8 +99,7 @@ def grids(runs: pd.DataFrame, score: str, across: str, up: str) -> Iterator[Grid
                 if found := pattern.search(str(label)):
                     texts[name][value] = found.group(1)
             fixed[room] = fixed[room].map(lambda label, pattern=pattern: pattern.sub("", str(label), count=1))
-    failing = (done[list(FAILING)].fillna(0) > 0).any(axis=1)
-    table = done.assign(**{f"fixed {room}": labels for room, labels in fixed.items()}, failing=failing)
+    table = done.assign(**{f"fixed {room}": labels for room, labels in fixed.items()}, failing=failing(done))
     for _, group in table.groupby([f"fixed {room}" for room in fixed] or "status", sort=True):
         sides = {name: _axis(group[name], name, texts[name]) for name in (across, up)}
         if min(len(sides[name].words) for name in sides) > 1:

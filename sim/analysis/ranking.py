@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sim.analysis.compare import percent
 from sim.analysis.intervals import proportion_interval
 from sim.scores.failures import FAILING
 
@@ -45,7 +46,7 @@ class Failures:
     def often(self) -> str:
         """Return the same with the interval, in words."""
         low, high = self.interval
-        return f"{self.failed} of {self.runs} (95 %: {_percent(low)} to {_percent(high)} %)"
+        return f"{self.failed} of {self.runs} (95 %: {percent(low)} to {percent(high)} %)"
 
 
 def failures_in_words(found: Iterable[Failures]) -> list[str]:
@@ -58,8 +59,9 @@ def failures_in_words(found: Iterable[Failures]) -> list[str]:
     return [f"{'; '.join(policies)}: {often}: {reasons}." for (often, reasons), policies in alike.items()]
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"  # noqa: PLR2004  two digits
+def failing(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Return in which of ``runs`` something failed."""
+    return (runs[list(FAILING)].fillna(0.0) > 0).any(axis=1)
 
 
 def failures(runs: pd.DataFrame, policies: Iterable[str]) -> dict[str, Failures]:

@@ -27,6 +27,12 @@ def names(labels: Sequence[str], what: str = "policies") -> str:
     return " and ".join([*([", ".join(labels[:-1])] if len(labels) > 1 else []), *labels[-1:]])
 
 
+def some_of(texts: Sequence[str], most: int = MOST_NAMES, between: str = "; ") -> str:
+    """Return the first ``most`` of ``texts`` in a row, and how many more there are: "a; b; c and 2 more"."""
+    more = len(texts) - most
+    return between.join(texts[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def moment(seconds: float) -> str:
     """Return a time since the start in the unit that suits it: "90 seconds", "14.2 minutes"."""
     per, unit = time_axis(seconds)
@@ -35,7 +41,9 @@ def moment(seconds: float) -> str:
 
 
 def amount(score: str, value: float) -> str:
-    """Return a stored ``value`` of ``score`` with the unit that people are shown."""
+    """Return a stored ``value`` of ``score`` with the unit that people are shown; "undefined" for NaN."""
+    if math.isnan(value):
+        return number(value)
     per, symbol = shown_unit(SCORES[score], [value])
     return f"{number(value / per)} {symbol}".strip()
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sim.cli.layout import Column, Row, table_lines
 from sim.memory.blocks import named_blocks
-from sim.units import GIB, KIB, MIB, TIB, format_size
+from sim.units import format_size, rounded_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _OWN: Final = " *"
 _MOST_PIECES: Final = 4
 """Adjacent pieces that are told one by one; more of them are told as one."""
-_DIGITS: Final = 3
 _UNKNOWN: Final = "-"
 
 
@@ -39,27 +38,12 @@ def print_answer(console: Console, answer: Answer) -> None:
             console.print(Text(part, style=text.style), soft_wrap=True)
 
 
-def size(amount: int, digits: int = _DIGITS) -> str:
-    """Return bytes as a person reads them: exactly where that is short, else to three figures, or ``digits``."""
-    exact = format_size(abs(amount))
-    sign = "-" if amount < 0 else ""
-    if not amount:
-        return "0"
-    if len(exact.rstrip("KMGTiB")) <= digits:
-        return sign + exact
-    for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
-        if abs(amount) >= unit:
-            scaled = abs(amount) / unit
-            return f"{sign}{scaled:.{digits}g}{name}" if scaled < 10**digits else f"{sign}{scaled:.0f}{name}"
-    return f"{amount}B"
-
-
 def part(amount: int, whole: int) -> str:
-    """Return bytes as :func:`size` does, with as many figures as it takes to tell them from ``whole``."""
-    digits = _DIGITS
-    while amount != whole and size(amount, digits) == size(whole):
+    """Return ``amount`` bytes rounded, with as many figures as it takes to tell them from ``whole``."""
+    digits = 3
+    while amount != whole and rounded_size(amount, digits) == rounded_size(whole):
         digits += 1
-    return size(amount, digits)
+    return rounded_size(amount, digits)
 
 
 # The heading and the table ---------------------------------------------------------------------------------------
@@ -131,19 +115,19 @@ def _summary(answer: Answer, width: int) -> Iterator[Text]:
 
 def _change(outcome: Outcome, name: str) -> str:
     before, after = outcome.before, outcome.after
-    return _UNKNOWN if before is None or after is None else size(getattr(after, name) - getattr(before, name))
+    return _UNKNOWN if before is None or after is None else rounded_size(getattr(after, name) - getattr(before, name))
 
 
 def _unless_error(outcome: Outcome, amount: int) -> str:
-    return _UNKNOWN if outcome.error else size(amount)
+    return _UNKNOWN if outcome.error else rounded_size(amount)
 
 
 def _total(figures: Figures) -> str:
-    return _UNKNOWN if figures.mem_total is None else size(figures.mem_total)
+    return _UNKNOWN if figures.mem_total is None else rounded_size(figures.mem_total)
 
 
 def _room(figures: Figures | None) -> str:
-    return _UNKNOWN if figures is None or figures.kernel_headroom is None else size(figures.kernel_headroom)
+    return _UNKNOWN if figures is None or figures.kernel_headroom is None else rounded_size(figures.kernel_headroom)
 
 
 def _failed(outcome: Outcome) -> str:
@@ -198,15 +182,15 @@ def _step(step: Step, before: Figures | None, block_size: int) -> Iterator[str]:
         waits = step.short > 0 and step.after.offline and not step.failures
         why = ": the driver adds no more while so much of it is offline" if waits else ""
         words = "are missing of" if step.short > 0 else "more than"
-        yield f"    {size(abs(step.short))} {words} what was asked for{why}"
+        yield f"    {rounded_size(abs(step.short))} {words} what was asked for{why}"
     yield from _failures(step.failures)
     yield from (f"    {kill}" for kill in step.kills)
     if step.memmap:
         verb = "takes" if step.memmap > 0 else "gives back"
-        zones = " and ".join(f"{size(abs(amount))} of {zone}" for zone, amount in step.memmap_zones.items())
-        yield f"    memmap {verb} {zones or f'{size(abs(step.memmap))} of kernel zones'}"
+        zones = " and ".join(f"{rounded_size(abs(amount))} of {zone}" for zone, amount in step.memmap_zones.items())
+        yield f"    memmap {verb} {zones or f'{rounded_size(abs(step.memmap))} of kernel zones'}"
     if step.hosted:
-        yield f"    memmap of {size(step.hosted)} lies in the memory itself"
+        yield f"    memmap of {rounded_size(step.hosted)} lies in the memory itself"
     figures = "" if before is None else _figures(before, step.after)
     if figures:
         yield f"    {figures}"
@@ -245,7 +229,7 @@ def _in_turns(pieces: Sequence[Piece], block_size: int) -> Iterator[str]:
         counts[piece.after] += piece.blocks
     shares = ", ".join(f"{zone} {count} blocks" for zone, count in counts.items())
     blocks = sum(counts.values())
-    where = f"{size(blocks * block_size)}, node {pieces[0].node}"
+    where = f"{rounded_size(blocks * block_size)}, node {pieces[0].node}"
     yield f"    {named_blocks(pieces[0].first, blocks)} ({where}) -> in turns: {shares}"
     for zone in counts:
         reason = next((each for piece in pieces if piece.after == zone for each in piece.reasons), None)
@@ -256,7 +240,7 @@ def _in_turns(pieces: Sequence[Piece], block_size: int) -> Iterator[str]:
 def _piece(piece: Piece, block_size: int) -> Iterator[str]:
     becomes = {"absent": "removed"}.get(piece.after, piece.after)
     was = "" if piece.before == "absent" else f" ({piece.before} before)"
-    where = f"{size(piece.blocks * block_size)}, node {piece.node}"
+    where = f"{rounded_size(piece.blocks * block_size)}, node {piece.node}"
     yield f"    {named_blocks(piece.first, piece.blocks)} ({where}) -> {becomes}{was}"
     for reason in piece.reasons:
         place = "" if len(piece.reasons) == 1 else f"from block {reason.block} on: "
@@ -271,9 +255,10 @@ def _back(back: Return) -> Iterator[str]:
         yield "    has nothing to give back"
         return
     if not stays:
-        yield f"    all {size(back.wanted)} come back"
+        yield f"    all {rounded_size(back.wanted)} come back"
     else:
-        yield f"    {part(back.returned, back.wanted)} of {size(back.wanted)} come back, {size(stays)} stay"
+        came = f"{part(back.returned, back.wanted)} of {rounded_size(back.wanted)}"
+        yield f"    {came} come back, {rounded_size(stays)} stay"
     for (where, why), runs in _together(back.stays).items():
         first, end = runs[0].first, runs[-1].first + runs[-1].blocks
         count = sum(run.blocks for run in runs)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from sim.cli.layout import Column, Row, table_lines
-from sim.cli.plan_screen import size
 from sim.faults import shown
 from sim.traces.summary import CHANGE_SHARES, SHARES
+from sim.units import rounded_size, rounded_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,18 +41,18 @@ def print_summary(console: Console, summary: Summary, file: str) -> None:
 
 
 def _about(summary: Summary) -> Iterator[str]:
-    yield f"{summary.series:,} series, {summary.samples:,} samples, over {_time(summary.span_s)}"
+    yield f"{summary.series:,} series, {summary.samples:,} samples, over {rounded_time(summary.span_s)}"
     if summary.shortest_s < summary.span_s:
-        yield f"the shortest series: {_time(summary.shortest_s)}"
+        yield f"the shortest series: {rounded_time(summary.shortest_s)}"
     steps = summary.steps
     if not steps.count:
         yield "no series has more than one sample"
         return
     least, middle, most = (steps.quantile(share) / 1e6 for share in (0.0, 0.5, 1.0))
-    yield f"step: median {_time(middle)}, from {_time(least)} to {_time(most)}"
+    yield f"step: median {rounded_time(middle)}, from {rounded_time(least)} to {rounded_time(most)}"
     if summary.gaps:
         gaps = f"{summary.gaps:,} gaps" if summary.gaps > 1 else "one gap"
-        yield f"{gaps} of more than two median steps of a series, the longest {_time(summary.longest_gap_s)}"
+        yield f"{gaps} of more than two median steps of a series, the longest {rounded_time(summary.longest_gap_s)}"
     else:
         yield "no gap of more than two median steps of a series"
 
@@ -84,12 +84,4 @@ def _columns(summary: Summary) -> Iterator[Column]:
 
 
 def _quantile(of: Distribution, share: float) -> str:
-    return size(of.quantile(share)) if of.count else "-"
-
-
-def _time(seconds: float) -> str:
-    """Return a time in the unit that suits it, exact enough for people."""
-    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.4g} {unit}"
-    return f"{seconds:.6g} s"
+    return rounded_size(of.quantile(share)) if of.count else "-"

@@ -15,6 +15,7 @@ import pandas as pd
 
 from sim.analysis.compare import CONDITIONS, named_conditions, named_workload, policies_in_order
 from sim.analysis.regret import BOUND
+from sim.analysis.wording import some_of
 from sim.experiment.load import load_stored
 from sim.faults import Fault, InputError, unknown_name
 from sim.results.failure import Status
@@ -32,8 +33,6 @@ Pair = tuple[str, str]
 """A machine's and a workload's label."""
 
 _UNKNOWN: Final = "unknown"
-_NAMED: Final = 3
-"""Labels that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +235,14 @@ def _in_one(sources: Sequence[Source], frames: list[pd.DataFrame]) -> tuple[list
             scenarios[pair] = called[traffic]
         if other:
             notes.append(
-                f"{source.name}: {_some(other)}: called as in another folder, but not known to be the same machine, "
+                f"{source.name}: {some_of(other)}: called as in another folder, but not known to be the same machine, "
                 "workload, guest and times, so not paired."
             )
         if alike:
-            notes.append(f"{source.name}: the same traffic under another name: {_some(alike)}.")
+            notes.append(f"{source.name}: the same traffic under another name: {some_of(alike)}.")
         gathered.append(replace(source, policies=policies, scenarios=scenarios))
     if twice := sorted(label for label, count in folders.items() if count > 1):
-        notes.append(f"Policies of the same name carry the name of their folder: {_some(twice)}.")
+        notes.append(f"Policies of the same name carry the name of their folder: {some_of(twice)}.")
     return gathered, [*notes, *_other_seeds(gathered)]
 
 
@@ -262,11 +261,6 @@ def _other_seeds(sources: Sequence[Source]) -> list[str]:
 
 def _in_words(pair: Pair) -> str:
     return f"{pair[1]} on {pair[0]}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return "; ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _relabelled(source: Source, frame: pd.DataFrame, number: int) -> pd.DataFrame:

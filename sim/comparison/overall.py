@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.analysis.ranking import FAILED_MARK
 from sim.analysis.verdict import best_of
+from sim.analysis.wording import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,5 +49,4 @@ def overall(scenarios: Sequence[Scenario]) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return some_of(names, _NAMED, ", ")

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from sim.faults import Faults
     from sim.plugins.parameters import Parameter
 
+DEFAULT_LIMIT: Final = "nothing fails in 95 % of replications"
+"""What has to hold where nobody says anything, in words that :mod:`sim.recommend.limits` reads."""
+
 MOST_VALUES: Final = 1000
 """Values of one parameter; more are taken for a slip."""
 
@@ -35,7 +38,8 @@ _MEMMAP: Final[dict[str, Any]] = {"enum": [True, False, "force"]}
 MemmapOnMemory = bool | Literal["force"]
 
 
-def _confidence(value: object) -> float:
+def how_sure(value: object) -> float:
+    """Return how sure a choice has to be, as it is written. Raises ValueError for what is no such share."""
     number = values.number(value)
     if not 0.5 < number < 1:  # noqa: PLR2004  half is a guess
         raise ValueError(f"{shown(value)} is not more than 0.5 and less than 1, such as 0.95")
@@ -73,7 +77,7 @@ class RecommendTable(Table):
     ] = Field(None, description="How much of that score makes no difference.")
     confidence: Annotated[
         float,
-        BeforeValidator(_confidence),
+        BeforeValidator(how_sure),
         WithJsonSchema({"type": "number", "exclusiveMinimum": 0.5, "exclusiveMaximum": 1}),
     ] = Field(0.95, description="How sure the pick shall be.")
     replications: (

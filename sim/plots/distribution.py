@@ -11,10 +11,10 @@ from matplotlib.ticker import MaxNLocator
 
 from sim.analysis import findings
 from sim.analysis.compare import shown_unit
+from sim.analysis.ranking import failing
 from sim.plots.colours import DARK, GREY, policy_colours
 from sim.plots.figure_heading import MOST_POLICIES, heading
 from sim.plots.panels import label_width, row_labels, undefined_in
-from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def plot_distribution(_: ResultStore, scenario: Scenario, score: str = findings.
     """
     known, policies = SCORES[score], scenario.ranked[:MOST_POLICIES]
     colours, labels = policy_colours(scenario.policies), row_labels(scenario, policies)
-    fails = (scenario.runs[list(FAILING)].fillna(0) > 0).any(axis=1)
+    fails = failing(scenario.runs)
     any_fails = bool(fails.any())
     figure = Figure(figsize=(7.2 + label_width(labels), 0.46 * len(policies) + 1.9))
     failed, axis = figure.subplots(1, 2, sharey=True, width_ratios=(1.0 if any_fails else 0.01, 4.2))

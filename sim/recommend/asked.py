@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from sim.analysis.compare import HEADLINE_SCORES
 from sim.analysis.verdict import returning_score
+from sim.experiment.recommend_table import DEFAULT_LIMIT, how_sure
 from sim.faults import Faults, shown, unknown_name
-from sim.recommend.limits import DEFAULT, amount, limits
+from sim.recommend.limits import amount, limits
 from sim.recommend.selection import ARRIVED, Terms
 from sim.scores.definition import PERCENT, POINTS
 from sim.scores.failures import FAILING
@@ -85,7 +86,7 @@ def asked(
     faults = Faults()
     given = list(limit)
     texts = given or list(table.limits)
-    found = limits(texts or [DEFAULT], faults.below(*(("--limit",) if given else ("recommend", "limits"))))
+    found = limits(texts or [DEFAULT_LIMIT], faults.below(*(("--limit",) if given else ("recommend", "limits"))))
     if maximise is not None and minimise is not None:
         faults.below("--minimise").add("is given beside --maximise; keep one")
     here = maximise is not None or minimise is not None
@@ -108,8 +109,11 @@ def asked(
 
 
 def _plainly_wrong(confidence: float | None, most: int | None, budget: int | None, faults: Faults) -> None:
-    if confidence is not None and not 0.5 < confidence < 1:  # noqa: PLR2004  half is a guess
-        faults.below("--confidence").add(f"{confidence} is not more than 0.5 and less than 1, such as 0.95")
+    if confidence is not None:
+        try:
+            how_sure(confidence)
+        except ValueError as error:
+            faults.below("--confidence").add(str(error))
     for name, number in (("--replications", most), ("--budget", budget)):
         if number is not None and number < 1:
             faults.below(name).add(f"{number} is not 1 or more")

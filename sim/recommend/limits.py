@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 Sense = Literal["at most", "at least"]
 
-DEFAULT: Final = "nothing fails in 95 % of replications"
-"""The limit where none is given."""
-
 _KILLS: Final = ("kernel_ooms", "guest_full_ooms", "return_ooms")
 _ALL_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "failure": FAILING,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from sim.analysis.compare import number, shown_unit
+from sim.analysis.compare import number, percent, shown_unit
+from sim.analysis.wording import titled
 from sim.recommend.candidates import lines_of
 from sim.recommend.changes import CHANGES, CannotBeSaid, changed
 from sim.scores.registry import SCORES
@@ -148,7 +149,7 @@ def _under(
         otherwise = f"; {instead} would hold"
     else:
         otherwise = f"; none of {counted(len(places), 'other candidate')} would hold" if places else ""
-    often = f"in {failed} of {counted(len(plainly), 'replication')} ({100 * failed / len(plainly):.0f} %)"
+    often = f"in {failed} of {counted(len(plainly), 'replication')} ({percent(failed / len(plainly))} %)"
     told = f"With {change.words} the pick breaks a limit {often}{otherwise}."
     return Held(change.words, told, failed=failed, replications=len(plainly), holds=False, instead=instead)
 
@@ -169,4 +170,4 @@ def _means(rules: Rules, plainly: Floats, under: Floats) -> str:
     told = [f"{number(each / per)} {unit}".strip() for each in (after, before)]
     if np.isnan([before, after]).any() or told[0] == told[1]:
         return ""
-    return f"; {score.title[:1].lower()}{score.title[1:]}: {told[0]} instead of {told[1]}"
+    return f"; {titled(score.name)}: {told[0]} instead of {told[1]}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.analysis.compare import number, shown_unit
+from sim.analysis.compare import number, percent, shown_unit
+from sim.analysis.wording import amount, some_of
 from sim.recommend.limits import shown_bound
 from sim.recommend.selection import WALL, needed_for
 from sim.scores.failures import FAILING
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from sim.recommend.contract import Candidate, Judged, Limit, Objective, Selection
 
     Floats = npt.NDArray[np.float64]
-
-_MOST_NAMED: Final = 3
-"""Candidates that a sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +95,6 @@ def over_all(parts: Sequence[Floats], columns: Sequence[str]) -> Floats:
         elif name == WALL:
             rows[:, place] = whole[:, :, place].min(axis=0)
     return rows
-
-
-def amount(score: str, value: float) -> str:
-    """Return a value of a score with its unit."""
-    if math.isnan(value):
-        return "undefined"
-    per, symbol = shown_unit(SCORES[score], [value])
-    return f"{number(value / per)} {symbol}".strip()
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage, never rounded up to all or down to none."""
-    shown = 100 * share
-    if 99.5 < shown < 100:  # noqa: PLR2004
-        return f"{min(shown, 99.9):.3g}"
-    return f"{shown:.2g}" if shown < 10 else f"{shown:.0f}"  # noqa: PLR2004
 
 
 def front(seen: Seen) -> list[int]:
@@ -224,19 +206,18 @@ def _more(more: float) -> str:
 def _listed(seen: Seen, numbers: Sequence[int]) -> str:
     pick = seen.selection.pick
     parts = []
-    for each in numbers[:_MOST_NAMED]:
+    for each in numbers:
         worst = min(seen.selection.judged[each].limits, key=lambda kept: kept.held / max(kept.replications, 1))
         text = f"{seen.label(each)} (held in {worst.held} of {worst.replications}"
         gain = math.nan if pick is None else seen.gain(each, pick)
         if not math.isnan(gain):
             text += f", {_gap(seen, abs(gain))} {'better' if gain > 0 else 'worse'}"
         parts.append(f"{text})")
-    return "; ".join(parts) + (f" and {len(numbers) - _MOST_NAMED} more" if len(numbers) > _MOST_NAMED else "")
+    return some_of(parts)
 
 
 def _names(seen: Seen, numbers: Sequence[int]) -> str:
-    named = "; ".join(seen.label(each) for each in numbers[:_MOST_NAMED])
-    return named + (f" and {len(numbers) - _MOST_NAMED} more" if len(numbers) > _MOST_NAMED else "")
+    return some_of([seen.label(each) for each in numbers])
 
 
 def gives_up(seen: Seen) -> list[str]:

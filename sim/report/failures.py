@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sim.analysis.ranking import failures_of_each
+from sim.analysis.ranking import failing, failures_of_each
 from sim.report.environment import rendered
 from sim.report.section import Section
 from sim.report.table import Cell, Table
 from sim.results.failure import Status
-from sim.scores.failures import FAILING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +29,7 @@ def failures_section(subject: Subject) -> Section:
     runs = subject.runs
     stopped = runs[runs["status"] != Status.COMPLETED]
     done = runs[runs["status"] == Status.COMPLETED]
-    failed = done[(done[list(FAILING)].fillna(0.0) > 0).any(axis=1)]
+    failed = done[failing(done)]
     reasons = list(_reasons(stopped))
     planned = subject.manifest.get("cells", {}).get("planned")
     html = rendered(

@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.analysis.wording import some_of
 from sim.experiment.own_settings import own_settings
 from sim.report.environment import rendered
 from sim.report.section import Section
@@ -78,7 +79,7 @@ def _swept(subject: Subject) -> list[tuple[str, str]]:
             for key, value in itertools.chain.from_iterable(points):
                 for each in [value] if form == "points" else _listed(value):
                     found.setdefault(key, {})[_shown(each)] = None
-    return [(key, _in_a_row(list(values))) for key, values in found.items()]
+    return [(key, some_of(list(values), _MOST_VALUES, ", ")) for key, values in found.items()]
 
 
 def _listed(value: Any) -> Sequence[Any]:  # noqa: ANN401  whatever TOML holds
@@ -92,8 +93,3 @@ def _leaves(table: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: AN
         return
     for name, inside in table.items():
         yield from _leaves(inside, f"{key}.{name}" if key else str(name))
-
-
-def _in_a_row(values: Sequence[str]) -> str:
-    more = len(values) - _MOST_VALUES
-    return ", ".join(values[:_MOST_VALUES]) + (f" and {more} more" if more > 0 else "")

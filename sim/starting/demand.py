@@ -38,9 +38,6 @@ _BEFORE_PEAK: Final = 0.75
 _FASTEST_LEAK: Final = 47 * MIB
 """Bytes per second of the one growth that was measured, between any two samples (docs/recipes.md, hpc-leaks)."""
 
-MOST_REPLICATIONS: Final = 40
-"""Series that are played at first."""
-
 
 @dataclass(frozen=True, slots=True)
 class Demand:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.units import GIB, MIB
+from sim.units import MIB, rounded_size, rounded_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,18 +21,10 @@ _GAP: Final = 10
 _TINY: Final = 16 * MIB
 """Less than any guest uses."""
 
-_HOUR: Final = 3600.0
-_DAY: Final = 86_400.0
-
 
 def remarks(start: Start, demand: Demand | None) -> list[str]:
     """Return what is to be known of how demand and machine fit, a sentence each."""
     return [*_device(start), *([] if demand is None else [*_size(start, demand), *part_remarks(demand)])]
-
-
-def shown(size: int) -> str:
-    """Return bytes as people say them."""
-    return f"{size / GIB:.3g} GiB" if size >= GIB else f"{size / MIB:.3g} MiB"
 
 
 def _device(start: Start) -> Iterator[str]:
@@ -40,35 +32,36 @@ def _device(start: Start) -> Iterator[str]:
         what = {"virtio-mem": "a virtio-mem device", "dimm": "slots for DIMMs", "cxl": "CXL cards"}[start.growth.kind]
         yield (
             f"nothing can be plugged into this machine as its files have it. For what the experiment does, its host has"
-            f" to let it have {shown(start.growth.most)} (libvirt: maxMemory) and {what}; memhp-sim recommend prints"
-            " the XML"
+            f" to let it have {rounded_size(start.growth.most)} (libvirt: maxMemory) and {what}; memhp-sim recommend"
+            " prints the XML"
         )
 
 
 def _size(start: Start, demand: Demand) -> Iterator[str]:
     most, boot = start.growth.most, start.boot
-    over = sum(peak > most for peak in demand.peaks)
+    peak, room = rounded_size(demand.peak), rounded_size(most)
+    over = sum(each > most for each in demand.peaks)
     if demand.peak < _TINY:
-        yield f"the demand's peak is {shown(demand.peak)}, which no machine uses: is the unit of the column right?"
+        yield f"the demand's peak is {peak}, which no machine uses: is the unit of the column right?"
         return
     who = f" (series {demand.peak_series})" if demand.peak_series else ""
-    when = _time(demand.peak_s)
+    when = rounded_time(demand.peak_s)
     if over:
         many = f" ({over} of {demand.series} series are above that)" if demand.series > 1 else ""
         yield (
-            f"the demand does not fit: its peak{who}, {shown(demand.peak)} after {when}, is more than the"
-            f" {shown(most)} that the machine can have{many}. Programs will be killed, whatever the setting. It needs"
-            f" about {shown(int(_SPARE * demand.peak))}: a larger maxMemory and device, or scale = "
+            f"the demand does not fit: its peak{who}, {peak} after {when}, is more than the"
+            f" {room} that the machine can have{many}. Programs will be killed, whatever the setting. It needs"
+            f" about {rounded_size(int(_SPARE * demand.peak))}: a larger maxMemory and device, or scale = "
             f"{most / demand.peak / _SPARE:.2g} beside path"
         )
     elif demand.peak * _SPARE > most:
         yield (
-            f"the demand's peak{who}, {shown(demand.peak)} after {when}, nearly fills the {shown(most)} that the"
+            f"the demand's peak{who}, {peak} after {when}, nearly fills the {room} that the"
             f" machine can have: the controller cannot keep a fifth of it available then"
         )
     elif demand.peak * _SPARE <= boot:
         yield (
-            f"the demand's peak{who}, {shown(demand.peak)}, fits into boot memory, {shown(boot)}: next to nothing will"
+            f"the demand's peak{who}, {peak}, fits into boot memory, {rounded_size(boot)}: next to nothing will"
             f" be plugged, and all settings are alike. To see what hotplug would do, boot with less: --boot-memory"
             f" {max(256, demand.peak // 4 // MIB // 128 * 128)}MiB"
         )
@@ -82,20 +75,13 @@ def part_remarks(demand: Demand) -> list[str]:
 def _part(demand: Demand) -> Iterator[str]:
     if demand.end_s:
         yield (
-            f"the trace is {_time(demand.span_s)} long; {_time(demand.played_s)} of it are played, around its peak, so"
-            " that a recommendation takes minutes. start and end say otherwise"
+            f"the trace is {rounded_time(demand.span_s)} long; {rounded_time(demand.played_s)} of it are played,"
+            " around its peak, so that a recommendation takes minutes. start and end say otherwise"
         )
     if demand.step_s and demand.longest_gap_s > _GAP * demand.step_s:
         yield (
-            f"there is a gap of {_time(demand.longest_gap_s)} between samples that are mostly {_time(demand.step_s)}"
-            " apart: what was used before it is taken to go on"
+            f"there is a gap of {rounded_time(demand.longest_gap_s)} between samples that are mostly"
+            f" {rounded_time(demand.step_s)} apart: what was used before it is taken to go on"
         )
     if demand.series > 1:
         yield f"{demand.series} series: each is a guest and a replication of its own (series = NAME plays one alone)"
-
-
-def _time(seconds: float) -> str:
-    for unit, length in (("days", _DAY), ("hours", _HOUR), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.3g} s"

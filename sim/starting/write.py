@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.load import load
 from sim.experiment.reading import frozen
+from sim.experiment.recommend_table import DEFAULT_LIMIT
 from sim.faults import InputError
 from sim.starting.machine import AS_IT_IS
 from sim.starting.text import (
@@ -37,8 +38,6 @@ DRAWN: Final = 20
 
 MOST_SERIES: Final = 40
 """Series of a trace that are played at first; a run of each is a replication."""
-
-DEFAULT_LIMIT: Final = "nothing fails in 95 % of replications"
 
 _OTHERS: Final[Sequence[tuple[Mapping[str, Any], str]]] = (
     ({"name": "contig-zones"}, "the kernel's default: all of it kernel memory"),

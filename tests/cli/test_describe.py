@@ -100,9 +100,9 @@ def test_it_fits_every_width(width: int) -> None:
 
     lines = result.output.splitlines()
     assert max(map(len, lines)) <= width
-    assert lines[:2] == ["trace.csv", "2 series, 40 samples, over 95 min"]
+    assert lines[:2] == ["trace.csv", "2 series, 40 samples, over 95 minutes"]
     text = " ".join(result.output.split())
-    assert "step: median 5 min, from 5 min to 5 min" in text
+    assert "step: median 5 minutes, from 5 minutes to 5 minutes" in text
     assert "no gap of more than two median steps of a series" in text
     assert "1.86GiB" in text
 

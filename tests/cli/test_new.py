@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from sim.cli.main import main
 from sim.experiment.load import load
+from sim.experiment.recommend_table import DEFAULT_LIMIT
 from sim.incidents.runs import run_all
-from sim.recommend.limits import DEFAULT
 from sim.units import MIB
 from tests.starting.domains import DOMAINS, domain, used_csv, virtio_mem
 
@@ -80,7 +80,7 @@ def test_without_anything_it_runs_too() -> None:
     tables = written("new g.toml")
     assert controllers(tables) == ["watermark"]
     assert tables["workloads"][0]["together"][0]["name"] == "guest-load"
-    assert tables["recommend"]["limits"] == [DEFAULT]
+    assert tables["recommend"]["limits"] == [DEFAULT_LIMIT]
     assert "no faults" in said("validate g.toml")
 
 
@@ -116,14 +116,14 @@ def test_a_kernel_that_goes_by_contig_zones_is_not_compared_with_itself() -> Non
 def test_a_demand_that_is_too_large_is_told_with_figures() -> None:
     Path("domain.xml").write_text(domain(6, virtio_mem(2)))  # 4 GiB at boot
     out = said("new g.toml --from-machine domain.xml --demand demand.csv", columns=500)
-    assert "nearly fills the 6 GiB" in out
+    assert "nearly fills the 6GiB" in out
     used_csv(Path(), peak_mib=9000)
     out = said("new g.toml --force --from-machine domain.xml --demand demand.csv", columns=500)
-    assert "the demand does not fit: its peak, 8.79 GiB after 30 minutes, is more than the 6 GiB" in out
-    assert "about 11 GiB" in out
+    assert "the demand does not fit: its peak, 8.79GiB after 30 minutes, is more than the 6GiB" in out
+    assert "about 11GiB" in out
     used_csv(Path(), peak_mib=1500)
     out = said("new g.toml --force --from-machine domain.xml --demand demand.csv", columns=500)
-    assert "fits into boot memory, 4 GiB" in out
+    assert "fits into boot memory, 4GiB" in out
     assert "To know" in Path("g.toml").read_text("utf-8")
 
 
@@ -187,7 +187,7 @@ def test_names_that_would_not_print_or_end_a_comment_do_no_harm() -> None:
 def test_what_it_says_fits_the_screen(columns: int) -> None:
     Path("domain.xml").write_text(DOMAINS["nothing"])
     out = said("new g.toml --from-machine domain.xml --demand demand.csv", columns=columns)
-    assert "has to let it have 9 GiB" in " ".join(out.split())
+    assert "has to let it have 9GiB" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= columns
     assert "memhp-sim recommend g.toml" in out
 

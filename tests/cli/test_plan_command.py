@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sim.cli.main import main
-from sim.cli.plan_screen import part, size
-from sim.units import GIB, MIB, TIB
+from sim.cli.plan_screen import part
+from sim.units import GIB, MIB
 
 MACHINE = '[[machines]]\nboot_memory = "4GiB"\n[[policies]]\nname = "contig-zones"\n'
 
@@ -167,15 +167,3 @@ def test_amounts_that_differ_look_different() -> None:
 def test_why_a_virtio_mem_driver_stops_is_told(machine: str) -> None:
     output = planned(machine, "--plug", "virtio-mem:3GiB", "--policy", "offline").output
     assert "2GiB are missing of what was asked for: the driver adds no more while so much of it is offline" in output
-
-
-@pytest.mark.parametrize(
-    ("amount", "text"),
-    [
-        (0, "0"), (16 * GIB, "16GiB"), (-256 * MIB, "-256MiB"), (999, "999B"), (1000 * MIB, "1000MiB"),
-        (GIB + 1, "1GiB"), (19 * GIB + 820 * MIB, "19.8GiB"), (1008 * GIB, "1008GiB"), (3 * TIB // 2, "1.5TiB"),
-        (-4 * MIB - 4096, "-4MiB"), (4096, "4KiB"), (1234, "1.21KiB"), (1001, "1001B"),
-    ],
-)  # fmt: skip
-def test_sizes_are_short(amount: int, text: str) -> None:
-    assert size(amount) == text

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from sim.experiment.recommend_table import DEFAULT_LIMIT
 from sim.faults import Faults
-from sim.recommend.limits import DEFAULT, limit, limits, shown_bound
+from sim.recommend.limits import limit, limits, shown_bound
 from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
@@ -79,4 +80,4 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
 
 def test_a_limit_is_shown_in_the_titles_of_its_scores() -> None:
     assert shown_bound(limit("headroom >= 128MiB")) == "Kernel headroom, least >= 128 MiB in every replication"
-    assert shown_bound(limit(DEFAULT)).endswith("Failed adds <= 0 in 95 %")
+    assert shown_bound(limit(DEFAULT_LIMIT)).endswith("Failed adds <= 0 in 95 %")

@@ -12,7 +12,7 @@ from sim.memory.zones import NR_ZONES, OnlineType
 from sim.record.blockmap import BlockState
 from sim.record.events import Events
 from sim.record.recorder import NO_DEVICE, EventKind
-from sim.units import GIB, MIB
+from sim.units import rounded_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -172,7 +172,7 @@ def _of_events(result: RunResult, *, noted: bool) -> Iterator[_Told]:
     for time, kind, device, asked, errno, oom, attached in rows:
         name = result.device_names[device] if device != NO_DEVICE else "the host's request"
         if kind == EventKind.REQUEST:
-            yield time, f"the host asks {name} for {_size(asked * result.page_size)}", False
+            yield time, f"the host asks {name} for {rounded_size(asked * result.page_size, 6)}", False
         elif kind == EventKind.DEVICE:
             yield time, f"{name} is {'attached' if attached else 'gone'}", False
         elif kind == EventKind.DEATH:
@@ -208,11 +208,6 @@ def _fewer(found: Sequence[_Told]) -> list[_Told]:
                 kept.append(row)
             light += 1
     return kept
-
-
-def _size(size: int) -> str:
-    per, unit = (GIB, "GiB") if size >= GIB and size % (GIB // 8) == 0 else (MIB, "MiB")
-    return f"{size / per:g} {unit}"
 
 
 def at_first(result: RunResult) -> list[tuple[int, int, int, int]]:

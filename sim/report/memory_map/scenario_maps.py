@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 from sim.analysis.compare import number
+from sim.analysis.ranking import failing
 from sim.experiment.again import notes_of
 from sim.experiment.load import load_stored
 from sim.faults import MemhpSimError
@@ -19,7 +20,6 @@ from sim.memory.zones import ZONE_LABELS
 from sim.report.environment import rendered
 from sim.report.memory_map.encoding import encoded
 from sim.report.section import Section
-from sim.scores.failures import FAILING
 from sim.units import us_to_seconds
 
 if TYPE_CHECKING:
@@ -180,14 +180,14 @@ def told_by(scenario: Scenario) -> tuple[int, str]:
     That in which some policies fail and others do not, the most evenly; else the first that all have.
     """
     runs = scenario.runs
-    failed = (runs[list(FAILING)].fillna(0.0) > 0).any(axis=1)
+    failed = failing(runs)
     counts = failed.groupby(runs["replication"]).agg(["sum", "count"])
     whole = counts[counts["count"] == counts["count"].max()]
     parted = whole[(whole["sum"] > 0) & (whole["sum"] < whole["count"])]
     if len(parted):
         best = int((parted["sum"] / parted["count"] - 0.5).abs().idxmin())
-        failing = int(parted.loc[best, "sum"])
-        return best, f"Replication {best}, in which {failing} of {int(parted.loc[best, 'count'])} policies fail."
+        fail = int(parted.loc[best, "sum"])
+        return best, f"Replication {best}, in which {fail} of {int(parted.loc[best, 'count'])} policies fail."
     return int(whole.index[0]), f"Replication {whole.index[0]}."
 
 
@@ -197,7 +197,7 @@ def _sides(scenario: Scenario, replication: int, policies: Sequence[str]) -> tup
     Where all or none do: the baseline or first, and the one whose memory is in ZONE_MOVABLE the most differently.
     """
     runs = scenario.runs[scenario.runs["replication"] == replication].set_index("policy")
-    failed = (runs[list(FAILING)].fillna(0.0) > 0).any(axis=1)
+    failed = failing(runs)
     fails = [policy for policy in policies if failed.get(policy, False)]
     sound = [policy for policy in policies if policy not in fails and policy != scenario.bound]
     shares = runs["movable_share_mean"].fillna(0.0)
