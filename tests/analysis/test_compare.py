@@ -198,7 +198,9 @@ def test_swept_values_that_no_label_shows_are_told_apart() -> None:
     assert list(compare(two, "a", ["kernel_mean"])["workload"]) == ["w (guest cpus 2, timing delay 0.5)"]
     told = runs({"a": [1]}, machine="m, guest cpus 2", **{"timing.delay": 0.5, "guest.cpus": 2})
     assert list(compare(told, "a", ["kernel_mean"])["workload"]) == ["w (timing delay 0.5)"]
-    lists = runs({"a": [1]}).assign(**{"guest.reserve": [[256, 32]], "guest.set": [{"a": True}]})
+    lists = runs({"a": [1]})
+    lists["guest.reserve"] = pd.Series([[256, 32]])
+    lists["guest.set"] = pd.Series([{"a": True}])
     assert list(compare(lists, "a", ["kernel_mean"])["workload"]) == ["w (guest reserve 256+32, guest set a true)"]
     with pytest.raises(ValueError, match="same labels and replication"):
         compare(pd.concat([runs({"a": [1]}), runs({"a": [2]})]), "a")
