@@ -1,9 +1,9 @@
-"""What a comparison has alike: scores in which no policy differs from another, and how a mean is shown."""
+"""How rows of a comparison are shown: scores in which no policy differs, means, and who is better or worse."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sim.analysis.compare import number, shown_unit
 from sim.scores.registry import SCORES
@@ -40,3 +40,14 @@ def shown_mean(row: Row, per: float) -> str:
     if SCORES[row["score"]].highest == 1:
         return f"{round(row['mean'] * runs)} of {runs}"
     return number(row["mean"] / per)
+
+
+def judged(row: Row) -> Literal["better", "worse"] | None:
+    """Return how a policy compares with the baseline; None without a good direction, or where it may be chance."""
+    if row["better"] == "neither" or not row["different"]:
+        return None
+    return "better" if (row["difference"] > 0) == (row["better"] == "higher") else "worse"
+
+
+MARKS: Final[Mapping[str | None, str]] = {"better": "▲", "worse": "▼", None: ""}
+"""What stands beside a difference, by what :func:`judged` says."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -9,6 +10,7 @@ from rich.text import Text
 from sim.analysis.compare import HEADLINE_SCORES
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.ranking import FAILED_MARK
+from sim.analysis.same import MARKS, judged
 from sim.cli.layout import Column, Row, table_lines
 from sim.cli.tables import legend, print_scores, say
 from sim.comparison.against_bound import how_to_add
@@ -56,8 +58,8 @@ def print_overview(console: Console, comparison: Comparison) -> None:
         cells = {}
         for policy in policies:
             found = [each.by_score[name][policy] for each in scenarios if policy in each.by_score[name]]
-            told = [(row["difference"] > 0) == (score.better == "higher") for row in found if row["different"]]
-            cells[policy] = [Text(f"▲ {sum(told)}  ▼ {len(told) - sum(told)}")]
+            told = Counter(map(judged, found))
+            cells[policy] = [Text("  ".join(f"{MARKS[how]} {told[how]}" for how in ("better", "worse")))]
         columns.append(Column(score.question, score.title, cells))
     rows = [Row(policy, Text(policy)) for policy in policies]
     for line in table_lines(columns, rows, console.width):

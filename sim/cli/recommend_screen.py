@@ -104,15 +104,8 @@ def _say(console: Console, text: str, *, style: str = "", indent: int = 0, begin
 
 
 def _chosen(answer: Answer) -> list[Tried]:
-    """Return the candidates that are shown: the pick first, then the best, those that break limits behind."""
-    sign = 1 if answer.better == "higher" else -1
-
-    def rank(tried: Tried) -> tuple[bool, bool, bool, float]:
-        broken = any(kept.verdict == "broken" for kept in tried.limits)
-        mean = -sign * tried.mean if tried.mean is not None else float("inf")
-        return tried.label != answer.pick, broken, not tried.choice, mean
-
-    ordered = sorted(answer.candidates, key=rank)
+    """Return the candidates that are shown."""
+    ordered = answer.ranked
     return ordered[:_MOST_SHOWN] if len(ordered) > _MOST_SHOWN + 1 else ordered
 
 

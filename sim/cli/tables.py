@@ -13,7 +13,7 @@ from sim.analysis.asked import differences_in_requests
 from sim.analysis.compare import HEADLINE_SCORES, named_conditions, nothing_random, shown_unit, signed
 from sim.analysis.findings import extremes
 from sim.analysis.ranking import FAILED_MARK, failures, failures_in_words, ranked
-from sim.analysis.same import same_for_all, shown_mean
+from sim.analysis.same import MARKS, judged, same_for_all, shown_mean
 from sim.analysis.scenario import scenarios
 from sim.analysis.verdict import returning_score, too_few, verdict
 from sim.cli.layout import UNBROKEN, Column, Row, table_lines, with_room
@@ -239,11 +239,9 @@ def _cell(row: Entry, per: float, *, single: bool) -> list[Text]:
 
 
 def _judgement(row: Entry) -> tuple[str, str]:
-    """Return a mark and a style: better or worse where the score has a good direction and the difference is certain."""
-    if row["better"] == "neither" or not row["different"]:
-        return "", "dim"
-    better = (row["difference"] > 0) == (row["better"] == "higher")
-    return ("▲ ", "green") if better else ("▼ ", "red")
+    """Return a mark and a style."""
+    found = judged(row)
+    return f"{MARKS[found]} ".lstrip(), {"better": "green", "worse": "red", None: "dim"}[found]
 
 
 def legend(rows: Sequence[Entry]) -> str:

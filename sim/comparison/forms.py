@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.compare import COMPARISON_COLUMNS, shown_unit, signed
 from sim.analysis.ranking import FAILED_MARK
-from sim.analysis.same import shown_mean
+from sim.analysis.same import MARKS, judged, shown_mean
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -117,10 +117,7 @@ def _cell(row: Row, per: float) -> str:
         return f"{text} (=)"
     low, high = row["difference_low"] / per, row["difference_high"] / per
     span = "" if math.isnan(low) else f"; {signed(low)} to {signed(high)}"
-    mark = ""
-    if row["different"] and row["better"] != "neither":
-        mark = " ▲" if (row["difference"] > 0) == (row["better"] == "higher") else " ▼"
-    return f"{text} ({signed(row['difference'] / per)}{span}){mark}"
+    return f"{text} ({signed(row['difference'] / per)}{span}) {MARKS[judged(row)]}".rstrip()
 
 
 def _piped(cells: Sequence[str]) -> str:

@@ -106,6 +106,18 @@ class Answer:
     how_to_set: Mapping[str, Any] = field(default_factory=dict)
     candidates: tuple[Tried, ...] = ()
 
+    @property
+    def ranked(self) -> list[Tried]:
+        """The candidates: the pick, then those that break no limit, choices first, then the others; each best first."""
+        sign = -1 if self.better == "higher" else 1
+
+        def rank(tried: Tried) -> tuple[bool, bool, bool, float]:
+            broken = any(kept.verdict == "broken" for kept in tried.limits)
+            mean = math.inf if tried.mean is None else sign * tried.mean
+            return tried.label != self.pick, broken, not tried.choice, mean
+
+        return sorted(self.candidates, key=rank)
+
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:

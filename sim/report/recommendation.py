@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.analysis.compare import number, shown_unit
 from sim.recommend.document import read
 from sim.report.environment import rendered
+from sim.report.scores import share_span
 from sim.report.section import Section
 from sim.report.table import Cell, Table
 from sim.scores.registry import SCORES
@@ -67,15 +68,9 @@ def _told(found: Recommendation, answer: Answer) -> dict[str, Any]:
 
 
 def _tried(found: Recommendation, answer: Answer, where: str) -> Table:
-    """Return what was tried: the pick first, then those that keep the limits, then the others; each the best first."""
+    """Return what was tried, the best first."""
     score = SCORES[answer.objective]
-    sign = -1 if answer.better == "higher" else 1
-
-    def order(tried: Tried) -> tuple[bool, bool, float]:
-        holds = all(limit.verdict == "holds" for limit in tried.limits)
-        return tried.label != answer.pick, not holds, math.inf if tried.mean is None else sign * tried.mean
-
-    shown = sorted(answer.candidates, key=order)[:_MOST_TRIED]
+    shown = answer.ranked[:_MOST_TRIED]
     units = {
         name: shown_unit(SCORES[name], [each.scores[name] or 0.0 for each in shown if name in each.scores])
         for name in (score.name, _HEADROOM)
@@ -103,12 +98,12 @@ def _tried(found: Recommendation, answer: Answer, where: str) -> Table:
 def _role(answer: Answer, tried: Tried) -> str:
     if tried.label == answer.pick:
         return "the pick"
-    return "" if tried.choice else "no Linux has it"
+    return "" if tried.choice else "no choice"
 
 
 def _limit(kept: LimitKept) -> Cell:
     share = kept.held / kept.replications if kept.replications else math.nan
-    span = f"{100 * kept.low:.0f} to {100 * kept.high:.0f} %" if kept.low == kept.low else ""
+    span = share_span(kept.low, kept.high)
     return Cell(f"{kept.held} of {kept.replications}", share, span, kept.verdict, _LOOKS.get(kept.verdict, "same"))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from sim.analysis.compare import HEADLINE_SCORES, number, shown_unit, signed
+from sim.analysis.compare import HEADLINE_SCORES, number, percent, shown_unit, signed
 from sim.analysis.ranking import FAILED_MARK
-from sim.analysis.same import shown_mean
+from sim.analysis.same import MARKS, judged, shown_mean
 from sim.report.table import Cell, Table
 from sim.scores.definition import Question
 from sim.scores.failures import FAILING
@@ -78,7 +78,7 @@ def _failed(how: Failures) -> Cell:
     if how.runs < 2:  # noqa: PLR2004
         return Cell(how.count(), float(how.failed))
     low, high = how.interval
-    return Cell(how.count(), how.failed / how.runs, gap=_share(low, high), look="bad" if how.failed else "")
+    return Cell(how.count(), how.failed / how.runs, gap=share_span(low, high), look="bad" if how.failed else "")
 
 
 def _cell(row: Row | None, per: float) -> Cell:
@@ -88,13 +88,14 @@ def _cell(row: Row | None, per: float) -> Cell:
     low, high = row["low"] / per, row["high"] / per
     below = ""
     if low < high and row["replications"] > 1:
-        below = f"{number(low)} to {number(high)}" if SCORES[row["score"]].highest != 1 else _share(low, high)
+        below = f"{number(low)} to {number(high)}" if SCORES[row["score"]].highest != 1 else share_span(low, high)
     gap, look = difference_text(row, per)
     return Cell(shown_mean(row, per), row["mean"] / per, below, gap, look)
 
 
-def _share(low: float, high: float) -> str:
-    return f"{100 * low:.0f} to {100 * high:.0f} %"
+def share_span(low: float, high: float) -> str:
+    """Return the interval of a share in percent."""
+    return f"{percent(low)} to {percent(high)} %"
 
 
 def difference_text(row: Row, per: float) -> tuple[str, Look]:
@@ -106,7 +107,7 @@ def difference_text(row: Row, per: float) -> tuple[str, Look]:
     text = signed(row["difference"] / per)
     if row["difference_low"] < row["difference_high"]:
         text += f" ({signed(row['difference_low'] / per)} to {signed(row['difference_high'] / per)})"
-    if row["better"] == "neither" or not row["different"]:
+    found = judged(row)
+    if found is None:
         return text, "same"
-    better = (row["difference"] > 0) == (row["better"] == "higher")
-    return f"{'▲' if better else '▼'} {text}", "good" if better else "bad"
+    return f"{MARKS[found]} {text}", "good" if found == "better" else "bad"
