@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sim.traces.mapping import FORMS
 from sim.traces.samples import QUANTITIES
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def column_options(command: _Command, *, without: Sequence[str] = ()) -> _Comman
     for option in (
         click.option("--columns", metavar="TOML", help="The whole mapping, as an experiment file has it."),
         click.option("--series", metavar="COLUMN", multiple=True, help="What tells series apart; several times too."),
-        click.option("--time", metavar="COLUMN[:UNIT]", help="When; UNIT: seconds of a 1, or iso-8601 for dates."),
+        click.option("--time", metavar="COLUMN[:UNIT]", help="When; UNIT: seconds of a 1, or the form of dates."),
     ):
         command = option(command)
     return command
@@ -78,9 +79,11 @@ def _one_column(name: str, text: str) -> dict[str, Any]:
         return {"column": text}
     if name != "time":
         return {"column": column, "unit": unit}
-    if unit == "iso-8601":
+    if unit in FORMS[1:]:
         return {"column": column, "form": unit}
     try:
         return {"column": column, "unit": float(unit)}
     except ValueError:
-        raise click.UsageError(f"--time: {unit!r} is no number of seconds, and not iso-8601") from None
+        raise click.UsageError(
+            f"--time: {unit!r} is no number of seconds, and no form of dates: {', '.join(FORMS[1:])}"
+        ) from None

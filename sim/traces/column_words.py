@@ -41,9 +41,10 @@ UNITS: Final = {
 }  # fmt: skip
 """Bytes by the word in a column's name; as ``/proc``, ``free`` and hypervisors mean them, kB are KiB."""
 
-_OTHER: Final = frozenset(
+OTHER: Final = frozenset(
     {"cpu", "cpus", "vcpu", "vcpus", "core", "cores", "disk", "net", "network", "rx", "tx", "read", "write", "reads",
-     "writes", "iops", "swap", "swp", "load", "mhz", "fs", "io", "commit", "committed", "gpu"}
+     "writes", "iops", "swap", "swp", "load", "mhz", "fs", "io", "commit", "committed", "gpu", "ns", "itemid",
+     "metricid", "interval"}
 )  # fmt: skip
 """Words of columns that tell of something else than memory."""
 
@@ -61,7 +62,7 @@ _TABLES: Final = frozenset({"pagetables", "tables"})
 _STACKS: Final = frozenset({"kernelstack", "stack", "stacks"})
 _SLAB: Final = frozenset({"slab"}) | _RECLAIMABLE | _UNRECLAIMABLE
 _KERNEL: Final = frozenset({"buffers"}) | _TABLES | _STACKS
-_PARTS_OF_OTHERS: Final = frozenset({"huge", "hugepages", "thp", "mapped", "locked"})
+_PARTS_OFOTHERS: Final = frozenset({"huge", "hugepages", "thp", "mapped", "locked"})
 """Words of figures that are a part of another one."""
 
 USER_RANKS: Final = (
@@ -75,14 +76,14 @@ WHOLE_MACHINE: Final = USER_RANKS[1] | USER_RANKS[2]
 """Words of figures that have the system's own memory in them."""
 
 QUANTITY_WORDS: Final = {
-    "capacity": (_TOTALS, _OTHER | _UNUSED),
-    "free": (_UNUSED, _OTHER),
-    "slab_reclaimable": (_RECLAIMABLE, _OTHER),
-    "slab_unreclaimable": (_UNRECLAIMABLE, _OTHER),
-    "page_tables": (_TABLES, _OTHER),
-    "kernel_stacks": (_STACKS, _OTHER),
-    "page_cache": (_CACHE, _OTHER | _SLAB),
-    "user": (USER_RANKS[0] | WHOLE_MACHINE, _OTHER | _SLAB | _KERNEL | _PARTS_OF_OTHERS),
+    "capacity": (_TOTALS, OTHER | _UNUSED),
+    "free": (_UNUSED, OTHER),
+    "slab_reclaimable": (_RECLAIMABLE, OTHER),
+    "slab_unreclaimable": (_UNRECLAIMABLE, OTHER),
+    "page_tables": (_TABLES, OTHER),
+    "kernel_stacks": (_STACKS, OTHER),
+    "page_cache": (_CACHE, OTHER | _SLAB),
+    "user": (USER_RANKS[0] | WHOLE_MACHINE, OTHER | _SLAB | _KERNEL | _PARTS_OFOTHERS),
 }
 """By quantity: words of which a column's name has one, and words of which it has none. The first that fits counts."""
 
@@ -90,6 +91,9 @@ _PARTS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|%")
 _SAR: Final = re.compile(
     r"(kb|%)(mem|swp)?(free|used|avail|cached?|buffers|anonpg|commit|active|inact|slab|kstack|pgtbl)"
 )
+_DIFFERENCE: Final = re.compile(r".*(?:total|size)(_?[a-z]*)\W.*?-.*(?:avail|free)", re.IGNORECASE)
+"""What is there less what is not in use, as an expression of a monitoring system; with the unit behind the first."""
+
 _SAR_WORDS: Final = {"kstack": "kernelstack", "pgtbl": "pagetables"}
 
 
@@ -100,6 +104,8 @@ def words_of(name: str) -> dict[str, None]:
     ``kb``, ``mem``, ``used``.
     """
     words: list[str] = []
+    if difference := _DIFFERENCE.match(name):
+        return words_of(f"used {difference[1]}")
     if sar := _SAR.fullmatch(name):
         words = [_SAR_WORDS.get(part, part) for part in sar.groups() if part]
     else:

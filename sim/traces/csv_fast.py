@@ -56,6 +56,8 @@ def _time_type(columns: Columns, feed: _Feed, layout: Layout) -> Any:  # noqa: A
 
     if columns.form == "number":
         return pa.float64()
+    if columns.form != "iso-8601":
+        raise NotPlainError("dates that pyarrow does not read")
     fields = feed.first_line().split(columns.separator)
     zoned = len(fields) > layout.time and _ZONED.fullmatch(fields[layout.time].strip('" '))
     return pa.timestamp("us", tz="UTC" if zoned else None)

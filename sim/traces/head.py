@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import math
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from sim.traces.mapping import SEPARATORS
+from sim.traces.mapping import FORMS, SEPARATORS
 from sim.traces.parquet import MAGIC
 from sim.traces.source import BYTE_ORDER_MARK, chunks, start_of, unix_lines
-from sim.traces.texts import NO_NUMBERS, date_us, number
+from sim.traces.texts import NO_NUMBERS, date_us, local_date_us, number, with_unit
 from sim.traces.told import TraceFaults
 
 if TYPE_CHECKING:
@@ -43,11 +45,20 @@ class HeadColumn:
 
     @cached_property
     def numbers(self) -> list[float] | None:
-        """The numbers in it; None where it holds something else."""
+        """The numbers in it, in bytes where :attr:`says_units`; None where it holds something else."""
+        values = [text for text in self.some if text not in self.no_numbers]
         try:
-            return [number(text) for text in self.some if text not in self.no_numbers]
+            if self.says_units:
+                sizes = [with_unit(text) or (number(text), 1) for text in values]
+                return [value * unit for value, unit in sizes]
+            return [number(text) for text in values]
         except ValueError:
             return None
+
+    @cached_property
+    def says_units(self) -> bool:
+        """Whether fields say their own units, such as ``1.5 GiB``."""
+        return any(with_unit(text) is not None for text in self.some)
 
     @property
     def is_number(self) -> bool:
@@ -55,12 +66,27 @@ class HeadColumn:
         return bool(self.numbers)
 
     @cached_property
+    def forms(self) -> list[str]:
+        """The forms by which all of its values are dates."""
+        return [form for form in FORMS[1:] if self._dates(form)]
+
+    def _dates(self, form: str) -> list[int]:
+        """Return its dates in microseconds; none where one is no date by ``form``."""
+        try:
+            return [date_us(text) if form == "iso-8601" else local_date_us(text, form) for text in self.some]
+        except ValueError:
+            return []
+
+    @property
     def is_date(self) -> bool:
         """Whether all of its values are dates that are read."""
-        try:
-            return bool([date_us(text) for text in self.some])
-        except ValueError:
-            return False
+        return bool(self.forms)
+
+    @property
+    def falls(self) -> bool:
+        """Whether times go back from each row to the next, or stay."""
+        times = self._dates(self.forms[0]) if self.forms else self.numbers or []
+        return len(times) > 1 and times[0] > times[-1] and all(a >= b for a, b in pairwise(times))
 
     @property
     def least(self) -> float:
@@ -105,10 +131,17 @@ def head_of(path: Path, faults: Faults) -> Head | None:
     if start.startswith(MAGIC):
         return _of_parquet(path)
     if start.removeprefix(BYTE_ORDER_MARK).lstrip(b" \t\r\n")[:1] in (b"{", b"["):
-        faults.below("--columns").add(
-            "is JSON of Prometheus, whose metrics are not looked at. Say which is what, such as: --series instance"
-            " --user node_memory_AnonPages_bytes --page-cache node_memory_Cached_bytes"
-        )
+        if b'"data"' in start or b'"status"' in start:
+            faults.below("--columns").add(
+                "is JSON of Prometheus, whose metrics are not looked at. Say which is what, such as: --series instance"
+                " --user node_memory_AnonPages_bytes --page-cache node_memory_Cached_bytes; or --user value, where the"
+                " query was an expression"
+            )
+        else:
+            faults.below("--demand").add(
+                "is JSON, but not what Prometheus answers. Make CSV of its list of samples, such as: jq -r"
+                f" '(.[0] | keys_unsorted) as $k | $k, (.[] | [.[$k[]]]) | @csv' {shlex.quote(str(path))} > demand.csv"
+            )
         return None
     return _of_text([line for _, line in zip(range(MOST_ROWS), _lines(path, told), strict=False)], faults)
 

@@ -13,8 +13,9 @@ from sim.units import MICROSECONDS, parse_size
 SEPARATORS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 """What stands between the fields of a row, by name."""
 
-FORMS: Final = ("number", "iso-8601")
-"""How times are written: as numbers (Unix times are some), or as dates such as ``2026-11-26T16:04:00Z``."""
+FORMS: Final = ("number", "iso-8601", "day-month-year", "month-day-year", "year-month-day")
+"""How times are written: as numbers (Unix times are some), as dates such as ``2026-11-26T16:04:00Z``, or as a locale
+has them, such as ``11/26/2026, 4:04:00 PM`` (month-day-year)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def read_columns(table: Mapping[str, Any]) -> Columns:
         faults.below("step").add("is missing: seconds between two columns of a row")
     if "step" in table and not wide:
         faults.below("step").add("is for rows of several samples, whose quantities say their first and last column")
-    if time.get("form") == "iso-8601" and "unit" in time:
+    if time.get("form", "number") != "number" and "unit" in time:
         faults.below("time", "unit").add("is for times that are numbers, not dates")
     faults.raise_if_any("columns")
     return Columns(

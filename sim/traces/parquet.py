@@ -94,7 +94,7 @@ def _check_types(layout: Layout, kinds: list[Any], columns: Columns, faults: Tra
 
     kind = kinds[layout.time]
     if not _is_date(kind):
-        if columns.form == "iso-8601" and not (
+        if columns.form != "number" and not (
             types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
         ):
             add(layout.time, "dates, as its form says")

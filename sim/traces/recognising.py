@@ -7,6 +7,7 @@ asked for.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from sim.toml_text import QUOTE, in_toml
 from sim.traces.column_words import (
     AVAILABLE,
     EPOCHS,
+    OTHER,
     QUANTITY_WORDS,
     SERIES_WORDS,
     TIME_UNITS,
@@ -78,7 +80,7 @@ def recognise(path: Path, given: Mapping[str, Any], faults: Faults, *, likely: i
         found.columns.setdefault("names", list(head.names))
     left = [column for column in head.columns if column.name not in _named(given)]
     if "time" not in given:
-        left = _time(left, head, found, faults)
+        left = _time(path, left, head, found, faults)
     if "series" not in given:
         left = _series(left, found, faults)
     _quantities(left, given, found, faults, likely)
@@ -105,7 +107,7 @@ def _listed(columns: Sequence[HeadColumn]) -> str:
     return ", ".join(column.name for column in columns[:_LISTED]) + more
 
 
-def _time(left: list[HeadColumn], head: Head, found: Recognised, faults: Faults) -> list[HeadColumn]:
+def _time(path: Path, left: list[HeadColumn], head: Head, found: Recognised, faults: Faults) -> list[HeadColumn]:
     """Take the column of times out of ``left``."""
     dates = [column for column in left if column.is_date]
     numbers = [column for column in left if column.is_number and TIME_WORDS & words_of(column.name).keys()]
@@ -119,17 +121,27 @@ def _time(left: list[HeadColumn], head: Head, found: Recognised, faults: Faults)
         )
         return [column for column in left if column not in (dates[0], clocks[0])]
     if len(likely) != 1:
-        others = [column.name for column in left if any(map(_OTHER_DATE.fullmatch, column.some))]
-        hint = f"; {others[0]} has dates that are not read: write them as 2026-11-26T16:04:00Z" if others else ""
+        others = [column for column in left if any(map(_OTHER_DATE.fullmatch, column.some))]
+        if others and not likely:
+            faults.below("--time").add(
+                f"{others[0].name} has dates that are not read, such as {shown(others[0].some[0])}: write them as"
+                " 2026-11-26T16:04:00Z"
+            )
+            return [column for column in left if column is not others[0]]
         what = "several columns may be the times" if likely else "no column is seen to hold times"
         faults.below("--time").add(
-            f"{what}: {_listed(likely or head.columns)}. Say which: --time {(likely or head.columns)[0].name}{hint}"
+            f"{what}: {_listed(likely or head.columns)}. Say which: --time"
+            f" {shlex.quote((likely or head.columns)[0].name)}"
         )
         return [column for column in left if column not in likely]
     (column,) = likely
+    if column.falls:
+        faults.below("--demand").add(
+            f"the newest sample stands first. Turn the rows round: (head -n 1 {(name := shlex.quote(str(path)))};"
+            f" tail -n +2 {name} | tac) > oldest-first.csv"
+        )
     if column.is_date:
-        found.columns["time"] = {"column": column.name, "form": "iso-8601"}
-        found.said.append(f"time: column {column.name}, dates (UTC unless they say more)")
+        _dates(column, found, faults)
     else:
         unit, why = _time_unit(column)
         found.columns["time"] = column.name if unit == 1 else {"column": column.name, "unit": unit}
@@ -137,9 +149,35 @@ def _time(left: list[HeadColumn], head: Head, found: Recognised, faults: Faults)
         if why.endswith("?"):
             found.said.pop()
             found.assumed.append(
-                f"time: column {column.name} is in seconds (to say otherwise: --time {column.name}:60)"
+                f"time: column {column.name} is in seconds (to say otherwise: --time"
+                f" {shlex.quote(f'{column.name}:60')})"
             )
     return [other for other in left if other is not column]
+
+
+def _dates(column: HeadColumn, found: Recognised, faults: Faults) -> None:
+    """Map the times to a column of dates, by the only form that all of them have, or by the likely one of two."""
+    form = column.forms[0]
+    if "iso-8601" not in column.forms and len(column.forms) > 1:
+        first = column.some[0]
+        by = {"month-day-year": f"{column.name}:month-day-year", "day-month-year": f"{column.name}:day-month-year"}
+        if first.count(".") > 1:
+            form, other, why = "day-month-year", "month-day-year", "the day first, as its dates are written with points"
+        elif first[-1] in "mM":
+            form, other, why = "month-day-year", "day-month-year", "the month first, as it counts hours by AM and PM"
+        else:
+            faults.below("--time").add(
+                f"whether day or month stands first in {column.name}, such as {shown(first)}, is not seen. Say it:"
+                f" --time {' or --time '.join(map(shlex.quote, by.values()))}"
+            )
+            return
+        found.assumed.append(
+            f"time: column {column.name} has {why} (to say otherwise: --time {shlex.quote(by[other])})"
+        )
+    else:
+        how = "dates (UTC unless they say more)" if form == "iso-8601" else f"dates by {form}, in UTC"
+        found.said.append(f"time: column {column.name}, {how}")
+    found.columns["time"] = {"column": column.name, "form": form}
 
 
 def _epoch(column: HeadColumn) -> float | None:
@@ -159,11 +197,12 @@ def _time_unit(column: HeadColumn) -> tuple[float, str]:
 
 def _series(left: list[HeadColumn], found: Recognised, faults: Faults) -> list[HeadColumn]:
     """Take the column that tells series apart out of ``left``, where there is one."""
-    text = [column for column in left if not column.is_number and not column.is_date]
+    text = [column for column in left if not (column.is_number or column.is_date or _has_commas(column))]
     named = [
         column
         for column in left
         if SERIES_WORDS & words_of(column.name).keys()
+        and not OTHER & words_of(column.name).keys()
         and not _quantity(column)
         and not (column.is_number and 2 * len(column.distinct) > len(column.some))  # each has several samples
     ]
@@ -171,12 +210,18 @@ def _series(left: list[HeadColumn], found: Recognised, faults: Faults) -> list[H
     likely = several or named[:1]  # the first rows may be of one machine
     if len(likely) > 1:
         faults.below("--series").add(
-            f"several columns may tell machines apart: {_listed(likely)}. Say which: --series {likely[0].name}"
+            f"several columns may tell machines apart: {_listed(likely)}. Say which: --series"
+            f" {shlex.quote(likely[0].name)}"
         )
     elif likely:
         found.columns["series"] = likely[0].name
         found.said.append(f"series: column {likely[0].name}")
     return [column for column in left if column not in likely]
+
+
+def _has_commas(column: HeadColumn) -> bool:
+    """Whether its values are numbers with a comma in the place of the point."""
+    return bool(column.some) and all(map(_COMMA.fullmatch, column.some))
 
 
 def _quantity(column: HeadColumn) -> str | None:
@@ -218,21 +263,29 @@ def _user(
             return
         if best:
             faults.below("--user").add(
-                f"several columns may be the memory in use: {_listed(best)}. Say which: --user {best[0].name}"
-                f"{_unit_of_option(best[0], likely)}"
+                f"several columns may be the memory in use: {_listed(best)}. Say which: --user"
+                f" {_option(best[0], likely)}"
             )
             return
     if _user_by_rest(left, found):
         return
-    numbers = [column for column in left if column.is_number]
+    numbers = [column for column in left if column.is_number and not OTHER & words_of(column.name).keys()]
+    if len(numbers) == 1 and _quantity(numbers[0]) is None:
+        found.whole_machine = True
+        found.assumed.append(
+            f"user: column {numbers[0].name} is the memory in use, as no other column of numbers is left"
+        )
+        _amount("user", numbers[0], found, faults, likely)
+        return
     if not numbers:
-        commas = [column for column in left if column.some and all(map(_COMMA.fullmatch, column.some))]
+        commas = [column for column in left if _has_commas(column)]
         hint = f": {commas[0].name} has numbers with a comma, write them with a point" if commas else ""
+        hint += " (sed 's/,/./g' turns all commas of a file)" if commas and found.columns.get("separator") else ""
         faults.below("--user").add(f"no column of numbers is left that could be the memory in use{hint}")
         return
     faults.below("--user").add(
         f"no column is seen to be the memory in use; there are {_listed(numbers)}. Say which, and its unit:"
-        f" --user {numbers[0].name}:1MiB"
+        f" --user {_option(numbers[0], likely, '1MiB')}"
     )
 
 
@@ -260,12 +313,17 @@ def _is_percent(column: HeadColumn) -> bool:
     return "percent" in words_of(column.name)
 
 
-def _unit_of_option(column: HeadColumn, likely: int | None) -> str:
+def _option(column: HeadColumn, likely: int | None, otherwise: str = "") -> str:
+    """Return what an option says for ``column``, with its unit (``otherwise`` where that is not known), for a shell."""
     unit = _unit_said(column) or _unit_by_size(column, likely)
-    return f":{format_size(unit)}" if unit and unit > 1 else ""
+    text = (otherwise or "1B") if unit is None else format_size(unit) if unit > 1 else "1B"
+    plain = text == "1B" and not otherwise and ":" not in column.name
+    return shlex.quote(column.name if plain else f"{column.name}:{text}")
 
 
 def _unit_said(column: HeadColumn) -> int | None:
+    if column.says_units:
+        return 1
     words = words_of(column.name)
     return next((unit for word, unit in UNITS.items() if word in words), None)
 
@@ -296,18 +354,19 @@ def _amount(name: str, column: HeadColumn, found: Recognised, faults: Faults, li
     if unit is None:
         faults.below(option).add(
             f"the unit of {column.name} is not known (largest at first: {column.most:g}). Say it: {option}"
-            f" {column.name}:1GiB, or 1MiB, 1KiB, 1B"
+            f" {shlex.quote(f'{column.name}:1GiB')}, or 1MiB, 1KiB, 1B"
         )
         return
     found.columns[name] = column.name if unit == 1 else {"column": column.name, "unit": format_size(unit)}
     words = "bytes" if unit == 1 else format_size(unit).removeprefix("1")
     if said:
-        found.said.append(f"{name}: column {column.name}, in {words}")
+        how = "in the units that its fields say, KB and GB being 1024s" if column.says_units else f"in {words}"
+        found.said.append(f"{name}: column {column.name}, {how}")
     else:
         other = format_size(MIB if unit != MIB else KIB)
         found.assumed.append(
             f"{name}: column {column.name} is in {words}, the only unit in which its figures are sizes of a machine"
-            f" (to say otherwise: {option} {column.name}:{other})"
+            f" (to say otherwise: {option} {shlex.quote(f'{column.name}:{other}')})"
         )
 
 

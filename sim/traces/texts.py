@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.faults import shown
 from sim.traces.batches import wrong_amount, wrong_time
+from sim.traces.column_words import UNITS
 from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
@@ -17,9 +18,24 @@ if TYPE_CHECKING:
     from sim.traces.told import TraceFaults
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_WITH_UNIT: Final = re.compile(r"([0-9]+\.?[0-9]*) ?([A-Za-z]{1,9})", re.ASCII)
 _LONGEST_NUMBER: Final = 60
 NO_NUMBERS: Final = frozenset({"nan", "na", "n/a", "null", "none", "-", "inf", "+inf", "-inf", "infinity", "?"})
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?)?( ?(Z|UTC|[+-]\d\d:?\d\d))?", re.ASCII)
+_DATE_FIELDS: Final = re.compile(
+    r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})"
+    r"(?:(?:, ?| )(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})\d*)?)?(?: ?([AaPp])\.?[Mm]\.?)?)?",
+    re.ASCII,
+)
+"""A date as a person's locale has it: its three numbers, and the time of day in 24 or in 12 hours."""
+
+_ORDERS: Final = {"day-month-year": (2, 1, 0), "month-day-year": (2, 0, 1), "year-month-day": (0, 1, 2)}
+"""Where year, month and day stand, by the form of such dates."""
+
+_YEAR_DIGITS: Final = {"day-month-year": (2, 4), "month-day-year": (2, 4), "year-month-day": (4,)}
+_DAY_DIGITS: Final = 2
+_HALF_DAY: Final = 12
+_CENTURY: Final = 100
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_LINE: Final = 1 << 20
 
@@ -46,25 +62,78 @@ def date_us(text: str) -> int:
             date = datetime.fromisoformat(text.replace("UTC", "Z").replace(" Z", "Z").replace(",", "."))
         except ValueError as error:
             raise ValueError(f"must be a date such as 2026-11-26T16:04:00Z, but is {shown(text)}: {error}") from None
-        between = (date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH
-        return (between.days * 86_400 + between.seconds) * MICROSECONDS + between.microseconds
+        return _since_epoch(date if date.tzinfo else date.replace(tzinfo=UTC))
     hint = "; for numbers leave form away" if _NUMBER.fullmatch(text[:_LONGEST_NUMBER]) else ""
     raise ValueError(f"must be a date such as 2026-11-26T16:04:00Z, but is {shown(text)}{hint}")
+
+
+def _since_epoch(date: datetime) -> int:
+    between = date - _EPOCH
+    return (between.days * 86_400 + between.seconds) * MICROSECONDS + between.microseconds
+
+
+def local_date_us(text: str, form: str) -> int:
+    """Return microseconds since 1970 of the date ``text``, whose day, month and year stand in the order of ``form``.
+
+    Such as ``11/26/2026, 4:04:00 PM`` for ``month-day-year``; in UTC. Raises ValueError.
+    """
+    plain = text.replace("\u202f", " ").replace("\u00a0", " ")  # what browsers put before AM and PM
+    found = _DATE_FIELDS.fullmatch(plain) if len(plain) <= _LONGEST_NUMBER else None
+    written = [(found[1], found[3], found[4])[place] for place in _ORDERS[form]] if found else []
+    if found is None or len(written[0]) not in _YEAR_DIGITS[form] or max(map(len, written[1:])) > _DAY_DIGITS:
+        raise ValueError(f"must be a date by {form} and a time, such as {_example(form)}, but is {shown(text)}")
+    year, month, day = map(int, written)
+    hour = int(found[5] or 0)
+    if found[9] and 1 <= hour <= _HALF_DAY:
+        hour = hour % _HALF_DAY + (_HALF_DAY if found[9] in "Pp" else 0)
+    elif found[9]:
+        hour = -1  # which no date has
+    try:
+        date = datetime(
+            year + 2000 if year < _CENTURY else year, month, day, hour, int(found[6] or 0), int(found[7] or 0),
+            int((found[8] or "").ljust(6, "0")), tzinfo=UTC,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ValueError(
+            f"must be a date by {form} and a time, such as {_example(form)}, but is {shown(text)}: {error}"
+        ) from None
+    return _since_epoch(date)
+
+
+def _example(form: str) -> str:
+    fields = ["2026", "11", "26"]
+    places = _ORDERS[form]
+    return "/".join(fields[places.index(n)] for n in range(3)) + " 16:04:00"
 
 
 def time_us(text: str, columns: Columns) -> int:
     """Return the time that ``text`` says in microseconds. Raises ValueError."""
     if columns.form == "iso-8601":
         return date_us(text)
+    if columns.form in _ORDERS:
+        return local_date_us(text, columns.form)
     value = number(text)
     if wrong := wrong_time(value, columns.time_unit_us, text):
         raise ValueError(wrong)
     return round(value * columns.time_unit_us)
 
 
+def with_unit(text: str) -> tuple[float, int] | None:
+    """Return the number in a field that says its own unit, such as ``1.5 GiB``, with its bytes; None for any other."""
+    found = _WITH_UNIT.fullmatch(text) if text[-1:].isalpha() and len(text) <= _LONGEST_NUMBER else None
+    unit = UNITS.get(found[2].lower()) if found else None
+    return (float(found[1]), unit) if found and unit else None
+
+
 def amount(text: str, unit: float) -> float:
-    """Return the bytes that ``text`` says in units of ``unit`` bytes. Raises ValueError."""
-    value = number(text)
+    """Return the bytes that ``text`` says in units of ``unit`` bytes, or in its own where that is 1.
+
+    Raises ValueError.
+    """
+    own = with_unit(text)
+    if own and unit != 1:
+        raise ValueError(f"must be a number, as its column has a unit, but is {shown(text)}")
+    value, unit = own or (number(text), unit)
     if wrong := wrong_amount(value, unit, text):
         raise ValueError(wrong)
     return value * unit

@@ -83,6 +83,43 @@ def test_numbers_that_are_none_are_told(tmp_path: Path, text: str, says: str) ->
     assert says in refused(written(tmp_path, f"vm,t,use\na,0,{text}\n"), USE)
 
 
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("month-day-year", "11/26/2026, 4:00:00\u202fPM"),
+        ("month-day-year", "11/26/26 16:00"),
+        ("day-month-year", "26.11.2026 16:00:00.000"),
+        ("day-month-year", "26-11-2026 04:00 p.m."),
+        ("year-month-day", "2026/11/26 16:00"),
+    ],
+)
+def test_dates_as_a_locale_has_them(tmp_path: Path, form: str, text: str) -> None:
+    columns = {"time": {"column": "t", "form": form}, "user": "use"}
+    (samples,) = open_trace(written(tmp_path, f't,use\n"{text}",1\n'), columns).samples("")
+    assert samples.t_us.tolist() == [0]  # times count from the first
+    midnight = {**columns, "time": {"column": "t", "form": "month-day-year"}}
+    both = written(tmp_path, "t,use\n11/26/2026 12:30 AM,1\n11/26/2026 12:30 PM,2\n")
+    assert everything(open_trace(both, midnight)) == {"": [(0, 1), (12 * 3600 * 1_000_000, 2)]}
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-26T16:00Z", "26/11/2026", "13/1/2026 0:00 AM", "1/2/3", "1/2/2026 25:00", "7"]
+)
+def test_dates_that_a_form_does_not_have_are_told(tmp_path: Path, text: str) -> None:
+    columns = {"time": {"column": "t", "form": "month-day-year"}, "user": "use"}
+    said = refused(written(tmp_path, f"t,use\n{text},1\n"), columns)
+    assert f"must be a date by month-day-year and a time, such as 11/26/2026 16:04:00, but is '{text}'" in said
+
+
+def test_fields_that_say_their_own_unit_are_read_by_it_unless_the_column_has_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "t,use\n0,1.5 GiB\n1,512MB\n2,100\n3,2 kB\n")
+    assert everything(open_trace(path, {"time": "t", "user": "use"})) == {
+        "": [(0, 3 << 29), (1_000_000, 1 << 29), (2_000_000, 100), (3_000_000, 2048)]
+    }
+    said = refused(path, {"time": "t", "user": {"column": "use", "unit": "1MiB"}})
+    assert "must be a number, as its column has a unit, but is '1.5 GiB'" in said
+
+
 def test_parquet_without_rows_or_with_dates_as_text(tmp_path: Path) -> None:
     empty = {"t": pa.array([], pa.int64()), "use": pa.array([], pa.int64())}
     text = {"t": pa.array(["2026-11-26", "2026-11-27"]), "use": pa.array([1, 2])}

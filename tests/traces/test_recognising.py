@@ -71,6 +71,28 @@ def recognised(
          {"time": "time", "user": {"column": "total_gb", "less": "avail_gb", "unit": "1GiB"}}),
         ("time,mem_used_mib\n2026-11-26T16:04:00Z,NaN\n2026-11-26T16:05:00Z,2100\n",
          {"time": ISO, "user": {"column": "mem_used_mib", "unit": "1MiB"}, "missing": ["NaN"]}),
+        # What monitoring systems export: Grafana (plain, with units), collectd, Zabbix, vSphere, PowerCLI, Proxmox.
+        ('time,"{instance=""web01:9100"", job=""node""}"\n2026-11-26 16:04:00,2000000000\n',
+         {"time": ISO, "user": '{instance="web01:9100", job="node"}'}),
+        ('time,"node_memory_MemTotal_bytes{a=""b""} - node_memory_MemAvailable_bytes{a=""b""}",x\n1764000000,2e9,1\n',
+         {"time": "time", "user": 'node_memory_MemTotal_bytes{a="b"} - node_memory_MemAvailable_bytes{a="b"}'}),
+        ('"time","RAM Used","RAM Cache"\n"2026-11-26 16:04:00","1.50 GiB","512 MiB"\n',
+         {"time": ISO, "user": "RAM Used", "page_cache": "RAM Cache"}),
+        ("epoch,value\n1764000000.123,2000000000.000000\n", {"time": "epoch", "user": "value"}),
+        ('"itemid","clock","value","ns"\n"29412","1764000000","2000000000","742682226"\n',
+         {"time": "clock", "user": "value"}),
+        (('\ufeff"Time","Active for web","Consumed for web"\n"11/26/2026, 4:04:20\u202fPM","1000000","2000000"\n'),
+         {"time": {"column": "Time", "form": "month-day-year"},
+          "user": {"column": "Consumed for web", "unit": "1KiB"}}),
+        ('"Timestamp","MetricId","Value","Unit"\n"3/1/2026 12:05:00 AM","mem.consumed.average","2000000","KB"\n',
+         {"time": {"column": "Timestamp", "form": "month-day-year"}, "user": {"column": "Value", "unit": "1KiB"}}),
+        ("time,cpu,maxcpu,mem,maxmem\n1764000000,0.5,8,2000000000.5,8000000000\n", {"time": "time", "user": "mem"}),
+        ("Zeit;used_mb\n26.11.2026 16:04;2000\n27.11.2026 16:04;2000\n",
+         {"separator": "semicolon", "time": {"column": "Zeit", "form": "day-month-year"},
+          "user": {"column": "used_mb", "unit": "1MiB"}}),
+        ("Zeit;used_mb\n1.3.2026 16:04;2000\n1.3.2026 16:05;2000\n",
+         {"separator": "semicolon", "time": {"column": "Zeit", "form": "day-month-year"},
+          "user": {"column": "used_mb", "unit": "1MiB"}}),
     ],
 )  # fmt: skip
 def test_names_that_are_clear_are_taken_and_the_trace_opens(text: str, columns: dict[str, Any], tmp_path: Path) -> None:
@@ -92,9 +114,18 @@ def test_names_that_are_clear_are_taken_and_the_trace_opens(text: str, columns: 
          ["--series: several columns may tell machines apart: host, vm. Say which: --series host"]),
         ("start,end,used_mb\n2026-11-26,2026-11-27,1\n",
          ["--time: several columns may be the times: start, end. Say which: --time start"]),
-        ("when,used_mb\n26/11/2026 10:00,1\n",
-         [("--time: no column is seen to hold times: when, used_mb. Say which: --time when; when has dates that are not"
-          " read: write them as 2026-11-26T16:04:00Z")]),
+        ("when,used_mb\nThu Nov 26 16:04:00 2026,1\n",
+         [("--time: when has dates that are not read, such as 'Thu Nov 26 16:04:00 2026': write them as"
+          " 2026-11-26T16:04:00Z")]),
+        ("at noon,used_mb\n01/03/2026 10:00,1\n",
+         [("--time: whether day or month stands first in at noon, such as '01/03/2026 10:00', is not seen. Say it:"
+          " --time 'at noon:month-day-year' or --time 'at noon:day-month-year'")]),
+        ("t,a x:c\n1764000000,1\n",
+         [("--user: the unit of a x:c is not known (largest at first: 1). Say it: --user 'a x:c:1GiB', or 1MiB, 1KiB,"
+          " 1B")]),
+        ("t,web 1,web 2\n1764000000,2000000000,1\n",
+         [("--user: no column is seen to be the memory in use; there are web 1, web 2. Say which, and its unit:"
+          " --user 'web 1:1B'")]),
         ("date,time,used_mb\n2026-11-26,10:00:00,1\n",
          [("--time: date and time stand in two columns, date and time: put them into one, such as"
           " 2026-11-26T16:04:00Z")]),
@@ -111,7 +142,10 @@ def test_names_that_are_clear_are_taken_and_the_trace_opens(text: str, columns: 
           " \"names = ['c1', 'c2'], time = 'c1', user = { column = 'c2', unit = '1MiB' }\"")]),
         ("ts;used_mb\n1764000000;40,5\n",
          [("--user: no column of numbers is left that could be the memory in use: used_mb has numbers with a comma,"
-          " write them with a point")]),
+          " write them with a point (sed 's/,/./g' turns all commas of a file)")]),
+        ("ts;used\n1764000000;40,5\n1764000060;41,5\n",
+         [("--user: no column of numbers is left that could be the memory in use: used has numbers with a comma,"
+          " write them with a point (sed 's/,/./g' turns all commas of a file)")]),
         ("time,used_mib\n", ["--demand: holds no rows but the names of the columns"]),
         ("# only\n# comments\n", ["--demand: holds no rows"]),
     ],
@@ -125,6 +159,21 @@ def test_what_is_no_text_is_refused_in_words(raw: bytes, tmp_path: Path) -> None
     (tmp_path / "raw.csv").write_bytes(raw)
     with pytest.raises(InputError, match=r"^raw\.csv: .*no text in UTF-8$"):
         recognise(tmp_path / "raw.csv", {}, Faults())
+
+
+def test_rows_with_the_newest_first_are_told_with_what_turns_them_round(tmp_path: Path) -> None:
+    for times in (("1764000120", "1764000060", "1764000060"), ("26.11.2026 16:05", "26.11.2026 16:04", "26.11.2026")):
+        _, faults = recognised(tmp_path, "".join(["t,used_mb\n", *(f"{time},2000\n" for time in times)]))
+        (fault,) = faults
+        name = str(tmp_path / "trace.csv")
+        assert fault.endswith(f"(head -n 1 {name}; tail -n +2 {name} | tac) > oldest-first.csv")
+
+
+def test_json_of_others_is_told_with_what_makes_csv_of_it(tmp_path: Path) -> None:
+    _, faults = recognised(tmp_path, '[{"time": 1764000000, "mem": 2e9}]')
+    (fault,) = faults
+    assert "not what Prometheus answers" in fault
+    assert "jq -r" in fault
 
 
 def test_all_that_is_not_clear_is_asked_for_at_once(tmp_path: Path) -> None:
