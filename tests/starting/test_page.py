@@ -60,7 +60,7 @@ def test_it_shows_what_is_said_of_columns_that_are_not_clear(tmp_path: Path) -> 
 def test_columns_that_it_calls_clear_are(tmp_path: Path) -> None:
     from sim.faults import Faults
 
-    names = re.search(r"are\sclear: (.*?) of `sadf", PAGE.text, re.DOTALL)
+    names = re.search(r"are clear: (.*?) of `sadf", PAGE.text, re.DOTALL)
     assert names is not None
     time, *amounts, series, sar = re.findall(r"`([^`]+)`", names[1])
     for amount in (*amounts, sar):
