@@ -31,25 +31,19 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
 
 
-class RunProgress:
-    """The progress of one experiment on ``console``; nothing at all where not ``shown``."""
+class _Progress:
+    """A line of ``columns`` on ``console``; nothing at all where not ``shown``."""
 
-    def __init__(self, console: Console, *, shown: bool) -> None:
+    def __init__(self, console: Console, *columns: ProgressColumn, shown: bool) -> None:
         self._shown = shown
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("[red]{task.fields[failed]}"),
-            _Rate(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
+        self._bar = Progress(*columns, console=console, transient=True)
         self._task = self._bar.add_task("Starting", total=None, failed="")
         self._failed = 0
-        self.report: Report | None = None
+
+    def _count(self, outcome: Outcome) -> str:
+        """Count a run, and return how many failed, in words."""
+        self._failed += not outcome.completed
+        return f"{self._failed} failed" if self._failed else ""
 
     def __enter__(self) -> Self:
         if self._shown:
@@ -61,6 +55,24 @@ class RunProgress:
     ) -> None:
         if self._shown:
             self._bar.stop()
+
+
+class RunProgress(_Progress):
+    """The progress of one experiment."""
+
+    def __init__(self, console: Console, *, shown: bool) -> None:
+        super().__init__(
+            console,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("[red]{task.fields[failed]}"),
+            _Rate(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            shown=shown,
+        )
+        self.report: Report | None = None
 
     def start(self, report: Report) -> None:
         """Show how many runs there are, and how many of them were there already."""
@@ -69,42 +81,25 @@ class RunProgress:
 
     def outcome(self, outcome: Outcome) -> None:
         """Count a run."""
-        if not outcome.completed:
-            self._failed += 1
-        failed = f"{self._failed} failed" if self._failed else ""
         # Fewer than at the start where nothing turned out to be random.
         planned = self.report.planned if self.report else None
-        self._bar.update(self._task, advance=1, failed=failed, total=planned)
+        self._bar.update(self._task, advance=1, failed=self._count(outcome), total=planned)
 
 
-class SearchProgress:
+class SearchProgress(_Progress):
     """The progress of something of which nobody knows how much there is: what is looked at, and ``runs`` so far."""
 
     def __init__(self, console: Console, *, shown: bool) -> None:
-        self._shown = shown
-        self._bar = Progress(
+        super().__init__(
+            console,
             TextColumn("{task.description}"),
             TextColumn("{task.completed} runs"),
             TextColumn("[red]{task.fields[failed]}"),
             _Rate(),
             TimeElapsedColumn(),
-            console=console,
-            transient=True,
+            shown=shown,
         )
-        self._task = self._bar.add_task("Starting", total=None, failed="")
-        self._failed = 0
         self.runs = 0
-
-    def __enter__(self) -> Self:
-        if self._shown:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._shown:
-            self._bar.stop()
 
     def scenario(self, name: str) -> None:
         """Show what is looked at."""
@@ -115,5 +110,4 @@ class SearchProgress:
     def outcome(self, outcome: Outcome) -> None:
         """Count a run."""
         self.runs += 1
-        self._failed += not outcome.completed
-        self._bar.update(self._task, advance=1, failed=f"{self._failed} failed" if self._failed else "")
+        self._bar.update(self._task, advance=1, failed=self._count(outcome))

@@ -31,8 +31,8 @@ TABLES: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parent = tmp_path_factory.mktemp("compare")
-    run(TABLES, parent)
-    run({**TABLES, "name": "two", "policies": TABLES["policies"][:1]}, parent)
+    run(TABLES, parent, workers=1)
+    run({**TABLES, "name": "two", "policies": TABLES["policies"][:1]}, parent, workers=1)
     return parent
 
 
@@ -107,7 +107,7 @@ def test_where_no_run_has_completed_it_fails(tmp_path: Path) -> None:
     tables = {**TABLES, "name": "bad", "replications": 1, "policies": [{"name": f"{tmp_path}/bad.py:Bad"}]}
     tables["workloads"] = [{"name": "grow-and-return", "size": "1GiB", "user": "512MiB", "kernel": "128MiB"}]
     tables["machines"] = [{"label": "m", "boot_memory": "1GiB", "slots": 8}]
-    result = invoke(run(tables, tmp_path).store.folder)
+    result = invoke(run(tables, tmp_path, workers=1).store.folder)
     assert result.exit_code == FAILED
     assert "no run has completed" in result.stderr
 

@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "workloads": [{"name": "steps", "steps": ["plug dimm:1GiB"]}],
         },
         out,
+        workers=1,
     )
     return out
 

@@ -158,7 +158,7 @@ TABLES: dict[str, Any] = {
 
 
 def test_a_comparison_tells_what_decisions_cost_and_why(tmp_path: Path) -> None:
-    folder = run(TABLES, tmp_path).store.folder
+    folder = run(TABLES, tmp_path, workers=1).store.folder
     (scenario,) = compared([folder]).scenarios
     assert [against.bound for against in scenario.decisions] == ["clairvoyant"] * 2
     rows = scenario.by_score["not_given_end"]

@@ -33,7 +33,7 @@ TABLES: dict[str, Any] = {
 
 
 def made(folder: Path, name: str, **changed: Any) -> Path:  # noqa: ANN401  values of an experiment file
-    return run({**TABLES, "name": name, **changed}, folder).store.folder
+    return run({**TABLES, "name": name, **changed}, folder, workers=1).store.folder
 
 
 @pytest.fixture(scope="module")

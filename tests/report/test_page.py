@@ -105,6 +105,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Results:
             ],
         },
         folder,
+        workers=1,
     )
 
 
@@ -268,6 +269,7 @@ def test_one_policy_in_one_run_without_a_guest_has_a_page(tmp_path: Path) -> Non
             "workloads": [{"name": "steps", "steps": ["plug dimm:1GiB"]}],
         },
         tmp_path,
+        workers=1,
     )
     page = Page(report_html(results.store.folder))
     assert "There is but one policy, contig-zones, so nothing is compared." in page.plain
@@ -292,6 +294,7 @@ def test_the_decisions_that_cost_most_are_told_where_a_policy_knows_the_future(t
             "workloads": [{"name": "steps", "steps": ["plug dimm:1GiB", "unplug new-dimm0"]}],
         },
         tmp_path,
+        workers=1,
     )
     page = Page(report_html(results.store.folder))
     assert "The decisions that cost most" in page.headings

@@ -126,6 +126,7 @@ def test_it_comes_first_on_the_page_and_is_the_answer(tmp_path: Path) -> None:
             "workloads": [{"name": "steps", "steps": ["plug dimm:1GiB"]}],
         },
         tmp_path,
+        workers=1,
     ).store.folder
     assert json.loads((write(folder, recommended(answered()))).read_text("utf-8"))["format"] == 1
     headings = Page(report_html(folder)).headings

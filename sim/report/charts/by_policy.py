@@ -9,6 +9,8 @@ from markupsafe import Markup
 
 from sim.analysis.compare import number, shown_unit, signed
 from sim.analysis.ranking import FAILED_MARK
+from sim.analysis.tradeoffs import IN_MOVABLE, gain_score
+from sim.analysis.tradeoffs import points as found_points
 from sim.report.charts.drawing import CROSS, Chart, Key, Panel, axes, mark
 from sim.report.charts.scale import top_of
 from sim.scores.registry import SCORES
@@ -139,16 +141,10 @@ def _told(row: Row, keys: tuple[str, str, str], per: float, unit: str) -> str:
 def returned_chart(scenario: Scenario, looks: Looks, anchor: str, title: str) -> Chart | None:
     """Return what came back against the kernel's least headroom, a mark for each policy; None without a guest.
 
-    Where nothing ever comes back, MOVABLE over time takes its place, as in :mod:`sim.plots.tradeoff`.
+    Where nothing ever comes back, MOVABLE over time takes its place.
     """
-    means = scenario.runs.groupby("policy")[["headroom_min", "returned", "movable_share_mean"]].mean()
-    score = "returned" if (means["returned"] > 0).any() else "movable_share_mean"
-    means = means[["headroom_min", score]].dropna()
-    points = [
-        (policy, float(means["headroom_min"][policy]), float(means[score][policy]))
-        for policy in scenario.present
-        if policy in means.index
-    ]
+    score = gain_score(scenario)
+    points = [(point.policy, point.x, point.y) for point in found_points(scenario)]
     if not points:
         return None
     across = GIB if max(x for _, x, _ in points) >= 4 * GIB else MIB
@@ -173,7 +169,7 @@ def returned_chart(scenario: Scenario, looks: Looks, anchor: str, title: str) ->
                 words[-1], mark(places[place], shape, css, looks.colour(policy), label)
             )
         )
-    what = "memory given back" if score == "returned" else SCORES[score].title
+    what = "memory given back" if score != IN_MOVABLE else SCORES[score].title
     keys = [
         Key(
             place,
