@@ -17,7 +17,7 @@ from tests.experiment.examples import small
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 COMPUTING = {
@@ -105,22 +105,43 @@ def test_every_folder_is_known_to_be_of_one_kind() -> None:
     assert {folder.as_posix() for folder in folders if folder.name != "__pycache__"} == COMPUTING | LOOKING
 
 
-@pytest.mark.parametrize("folder", sorted(COMPUTING | LOOKING))
+def files_of(folder: Path, endings: Iterable[str]) -> dict[Path, bytes]:
+    """Return the files of a folder with their content."""
+    found = {path: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix in endings}
+    assert found
+    return found
+
+
+def another(content: bytes) -> bytes:
+    """Return another content of the same length: neither names nor sizes give it away."""
+    return content[:-1] + (b" " if content.endswith(b"\n") else b"\n")
+
+
+@pytest.mark.parametrize("folder", sorted(COMPUTING))
 def test_a_changed_file_changes_the_version_where_results_depend_on_it(
     folder: str, copy: Path, version: Callable[[], str]
 ) -> None:
     before = version()
-    counting = {".py", ".csv", ".css", ".js", ".j2"} if folder in LOOKING else {".py", ".csv"}
-    files = sorted(path for path in (copy / folder).iterdir() if path.suffix in counting)
-    assert files
-    for path in files:
-        content = path.read_bytes()
-        # Another byte at the same length: neither names nor sizes give it away.
-        path.write_bytes(content[:-1] + (b" " if content.endswith(b"\n") else b"\n"))
-        changed = version() != before
+    for path, content in files_of(copy / folder, (".py", ".csv")).items():
+        path.write_bytes(another(content))
+        changed = version()
         path.write_bytes(content)
-        assert changed != (folder in LOOKING), path.relative_to(copy)
+        assert changed != before, path.relative_to(copy)
     assert version() == before
+
+
+@pytest.mark.parametrize("folder", sorted(LOOKING))
+def test_no_changed_file_changes_the_version_where_none_can_change_results(
+    folder: str, copy: Path, version: Callable[[], str]
+) -> None:
+    before = version()
+    files = files_of(copy / folder, (".py", ".csv", ".css", ".js", ".j2"))
+    for path, content in files.items():
+        path.write_bytes(another(content))
+    changed = version()
+    for path, content in files.items():
+        path.write_bytes(content)
+    assert changed == before
 
 
 @pytest.mark.parametrize("folder", sorted(COMPUTING | LOOKING))
