@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -231,30 +232,28 @@ class TogetherSampler:
 
     @property
     def population(self) -> int | None:
-        """The most of any scenario: one in which nothing is random repeats its only replication."""
+        """So many that each scenario has all of its replications equally often; None where one has no end of them."""
         counts = [each.population for each in self._samplers]
-        return None if None in counts else max(count for count in counts if count is not None)
+        known = [count for count in counts if count is not None]
+        return math.lcm(*known) if len(known) == len(counts) else None
 
     def sample(self, wanted: Mapping[int, range]) -> Mapping[int, Floats]:
-        """Return rows of all scenarios side by side, and the mean."""
+        """Return rows of all scenarios side by side, and the mean.
+
+        A scenario that has no more replications begins with its first again.
+        """
         parts: dict[int, list[Floats]] = {candidate: [] for candidate in wanted}
         for place, sampler in enumerate(self._samplers):
             most = sampler.population
-            asked = {
-                self._numbers[candidate][place]: range(
-                    min(each.start, most or each.start), min(each.stop, most or each.stop)
-                )
-                for candidate, each in wanted.items()
-            }
-            found = sampler.sample({number: each for number, each in asked.items() if len(each)})
+            asked: dict[int, range] = {}
+            for candidate, each in wanted.items():
+                needed = each if most is None or each.stop <= most else range(most)
+                asked[self._numbers[candidate][place]] = needed
+            found = sampler.sample(asked)
             for candidate, each in wanted.items():
                 number = self._numbers[candidate][place]
-                rows = found.get(number)
-                if rows is None or len(rows) < len(each):
-                    last = sampler.sample({number: range(most - 1, most)})[number] if most else np.empty((0, 0))
-                    missing = np.repeat(last, len(each) - (0 if rows is None else len(rows)), axis=0)
-                    rows = missing if rows is None else np.concatenate([rows, missing])
-                parts[candidate].append(rows)
+                numbers = np.arange(each.start, each.stop) % (most or each.stop)
+                parts[candidate].append(found[number][numbers - asked[number].start])
         return {candidate: self._side_by_side(rows) for candidate, rows in parts.items()}
 
     def _side_by_side(self, rows: Sequence[Floats]) -> Floats:

@@ -342,9 +342,8 @@ class _Selection:
             for each in unsettled
             if each not in left_open
         ]
-        slack = (
-            0.0 if self._race.complete(self._race.count(likely)) or not others else self._rules.objective.indifference
-        )
+        exact = all(self._known_exactly(each, likely) for each in others)
+        slack = 0.0 if exact else self._rules.objective.indifference
         missed = max((self._missed(each, likely) for each in others if each not in unsettled), default=0.0)
         parts = (
             (not_kept, self._of_limits),
@@ -361,6 +360,11 @@ class _Selection:
             left_out=self._less,
             exhausted=pick is None or bool(unsettled),
         )
+
+    def _known_exactly(self, other: int, pick: int) -> bool:
+        """Whether ``other`` breaks a limit, or all pairs that there are tell by how much it is better."""
+        both = min(self._race.count(other), self._race.count(pick))
+        return self._race.complete(both) or self._broken(other)
 
     def _missed(self, other: int, pick: int) -> float:
         """Return how likely it is at most that ``other`` is the better choice and seems not to be."""

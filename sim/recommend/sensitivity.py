@@ -137,9 +137,11 @@ def _under(
     if np.array_equal(of_pick, plainly, equal_nan=True):
         told = f"With {change.words} all scores stay the same: nothing here depends on it."
         return Held(change.words, told, said=False)
-    failed = int(np.any([rules.breaks(limit, of_pick) for limit in rules.limits], axis=0).sum())
-    if _hold(rules, of_pick):
-        what = f"breaks a limit in {failed} of {len(plainly)} replications, as often as it may" if failed else "holds"
+    failed, before = (_broken(rules, each) for each in (of_pick, plainly))
+    # A pick may break a limit more often than it may in the first few replications: that is chance, and no change's.
+    if _hold(rules, of_pick) or failed <= before:
+        often = "as often as it may" if _hold(rules, of_pick) else f"no more often than without ({before})"
+        what = f"breaks a limit in {failed} of {len(plainly)} replications, {often}" if failed else "holds"
         told = f"With {change.words} the pick {what}{_means(rules, plainly, of_pick)}."
         return Held(change.words, told, failed=failed, replications=len(plainly))
     places = range(1, len(order))
@@ -150,8 +152,14 @@ def _under(
     else:
         otherwise = f"; none of {counted(len(places), 'other candidate')} would hold" if places else ""
     often = f"in {failed} of {counted(len(plainly), 'replication')} ({percent(failed / len(plainly))} %)"
+    often += f", without in {before}" if before else ""
     told = f"With {change.words} the pick breaks a limit {often}{otherwise}."
     return Held(change.words, told, failed=failed, replications=len(plainly), holds=False, instead=instead)
+
+
+def _broken(rules: Rules, rows: Floats) -> int:
+    """Return in how many replications a limit is broken."""
+    return int(np.any([rules.breaks(limit, rows) for limit in rules.limits], axis=0).sum())
 
 
 def _hold(rules: Rules, rows: Floats) -> bool:

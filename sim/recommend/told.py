@@ -10,6 +10,7 @@ import numpy as np
 
 from sim.analysis.compare import number, percent, shown_unit
 from sim.analysis.wording import amount, some_of
+from sim.recommend.evidence import SURE
 from sim.recommend.limits import shown_bound
 from sim.recommend.selection import WALL, needed_for
 from sim.scores.failures import FAILING
@@ -75,19 +76,25 @@ class Seen:
         """Return what a candidate is called."""
         return self.candidates[candidate].label
 
+    def complete(self, candidate: int) -> bool:
+        """Whether all replications that there are were run of a candidate, so that its shares are no estimates."""
+        return self.population is not None and len(self.rows[candidate]) >= self.population
+
     @property
     def fixed(self) -> bool:
-        """Whether all replications that there are were run, so that shares are no estimates."""
-        return self.population is not None
+        """Whether all replications that there are were run of every choice, so that nothing is an estimate."""
+        left = set(self.selection.left_out)
+        chosen = (number for number, choice in enumerate(self.choices) if choice and number not in left)
+        return all(map(self.complete, chosen))
 
 
 def over_all(parts: Sequence[Floats], columns: Sequence[str]) -> Floats:
     """Return a row per replication over several scenarios: means of ``columns``, and the most of what tells failures.
 
-    A scenario in which nothing is random repeats its only replication.
+    A scenario that has no more replications begins with its first again.
     """
     count = max(map(len, parts))
-    whole = np.stack([np.concatenate([part, np.repeat(part[-1:], count - len(part), axis=0)]) for part in parts])
+    whole = np.stack([part[np.arange(count) % len(part)] for part in parts])
     rows: Floats = whole.mean(axis=0)
     for place, name in enumerate(columns):
         if name in FAILING:
@@ -137,8 +144,14 @@ def answer(seen: Seen, confidence: float) -> str:
     if seen.fixed and not found.exhausted:
         return f"{text}. All {seen.population} recordings were played, so this is no estimate."
     limits = "it keeps the limits" if seen.limits else ""
+    if any(limit.share == 1 for limit in seen.limits):
+        # No number of runs shows that something always holds.
+        limits += f", what must always hold in {percent(SURE)} % of replications at least,"
     others = f"no other choice that does is better by more than {_gap(seen, found.lacks)}"
     others = others if seen.limits else others.replace(" that does", "")
+    if seen.complete(found.pick):
+        kept = ", so it is no estimate that it keeps the limits" if seen.limits else ""
+        text, limits = f"{text}. All {seen.population} recordings were played with it{kept}", ""
     claims = " and ".join(filter(None, (limits, others if len(seen.candidates) > 1 else "")))
     if not claims:
         return f"{text}."
@@ -181,11 +194,11 @@ def certainty(seen: Seen, confidence: float) -> list[str]:
     told = []
     for limit, kept in zip(seen.limits, found.judged[found.pick].limits, strict=True):
         text = f"{limit.text}: held in {kept.held} of {kept.replications} replications"
-        if not seen.fixed:
+        if not seen.complete(found.pick):
             text += f" (95 %: {percent(kept.low)} to {percent(kept.high)} %)"
             if limit.share == 1:
                 text += f"; it may be broken in up to {percent(1 - kept.low)} % all the same"
-        if not seen.fixed and found.confidence < confidence:
+        if not seen.complete(found.pick) and found.confidence < confidence:
             more = needed_for(kept.replications - kept.held, kept.replications, limit.share, confidence)
             if more:
                 text += f"; {_more(more)} to be {percent(confidence)} % sure of it"

@@ -211,3 +211,14 @@ def test_the_kernel_that_takes_twice_as_much_leaves_less() -> None:
         left.append(compute_scores(run)["headroom_min"] / MIB)
     assert left[0] - left[1] == pytest.approx(256, abs=16)
     assert left[0] - left[2] > 500
+
+
+def test_what_breaks_a_limit_as_often_without_a_change_is_not_put_down_to_it() -> None:
+    always = Made(lambda ratio, combination, replication: replication < 3)  # noqa: ARG005  as the caller has it
+    held = held_out(scenario(), always, 10, [KERNEL])[0]
+    assert (held.holds, held.failed, held.instead) == (True, 3, None)
+    assert "breaks a limit in 3 of 10 replications, no more often than without (3)" in held.sentence
+    more = Made(lambda ratio, combination, replication: replication < 3 + 2 * bool(combination.conditions))  # noqa: ARG005
+    held = held_out(scenario(), more, 10, [KERNEL])[0]
+    assert not held.holds
+    assert "breaks a limit in 5 of 10 replications (50 %), without in 3;" in held.sentence

@@ -1,0 +1,67 @@
+"""What is told of a recommendation: no more than what was run shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim.experiment.settings import PluginSettings
+from sim.recommend.contract import Candidate, Limit, Objective
+from sim.recommend.race import Rules
+from sim.recommend.sampler import TogetherSampler
+from sim.recommend.selection import select
+from sim.recommend.told import Seen, answer, certainty, over_all
+from sim.scores.failures import FAILING
+from tests.recommend.synthetic_candidates import Sampler
+
+SETTINGS = PluginSettings("contig-zones", "contig-zones", "", {})
+COLUMNS = (*FAILING, "returned_share", "headroom_min")
+
+
+def seen(means: list[float], replications: int, *, share: float = 0.95, population: int | None = None) -> Seen:
+    """Return a scenario in which nobody dies and candidates give back so many percent."""
+    limits = (Limit("no death", ("died",), "at most", 0.0, share),)
+    rows = np.zeros((len(means), replications, len(COLUMNS)))
+    rows[..., len(FAILING)] = np.array(means)[:, np.newaxis] + np.random.default_rng(1).normal(0, 4, rows.shape[:2])
+    objective = Objective("returned_share", "higher", 1.0)
+    found = select(Sampler(rows, population), [True] * len(means), Rules(COLUMNS, limits, objective, 100.0))
+    candidates = [Candidate(f"policy {back:g}", SETTINGS) for back in means]
+    had = [rows[number, : each.replications] for number, each in enumerate(found.judged)]
+    return Seen(candidates, [True] * len(means), COLUMNS, had, limits, objective, found, population)
+
+
+def test_recordings_that_were_not_all_played_leave_an_estimate() -> None:
+    all_played = seen([84, 85], 30, population=30)
+    assert answer(all_played, 0.95).endswith("All 30 recordings were played, so this is no estimate.")
+    assert certainty(all_played, 0.95)[0] == "no death: held in 30 of 30 replications."
+    some = seen([80, 85], 400, population=400)
+    assert some.selection.judged[1].replications < 400
+    assert "With 95 % confidence it keeps the limits" in answer(some, 0.95)
+    assert "(95 %: " in certainty(some, 0.95)[0]
+
+
+def test_where_only_the_pick_was_played_in_full_only_its_limits_are_no_estimate() -> None:
+    told = answer(seen([50, 90], 100, population=100), 0.95)
+    assert "All 100 recordings were played with it, so it is no estimate that it keeps the limits." in told
+    assert told.endswith("With 95 % confidence no other choice that does is better by more than 1 percentage point.")
+
+
+def test_what_must_always_hold_is_told_as_far_as_it_is_shown() -> None:
+    told = answer(seen([80, 85], 800, share=1.0), 0.95)
+    assert "it keeps the limits, what must always hold in 99 % of replications at least, and no other" in told
+    assert "at least" not in answer(seen([80, 85], 800, share=0.99), 0.95)
+
+
+@pytest.mark.parametrize("start", [0, 2, 5])
+def test_recordings_that_have_run_out_begin_again_where_other_scenarios_go_on(start: int) -> None:
+    rows = np.arange(3.0).reshape(1, 3, 1), 10 + np.arange(8.0).reshape(1, 8, 1)
+    for population in (None, 8):
+        together = TogetherSampler([Sampler(rows[0], 3), Sampler(rows[1], population)], [0, 1])  # type: ignore[list-item]
+        together.add([[0, 0]])
+        found = together.sample({0: range(start, 8)})[0]
+        assert found[:, 0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1][start:]
+        assert found[:, 1].tolist() == [10, 11, 12, 13, 14, 15, 16, 17][start:]
+        # As many as give each recording of both the same weight.
+        assert together.population == (None if population is None else 24)
+    whole = over_all([rows[0][0], rows[1][0]], ["returned_share"])
+    assert whole[:, 0].tolist() == [5, 6, 7, 6.5, 7.5, 8.5, 8, 9]
