@@ -1,4 +1,4 @@
-"""The command ``memhp-sim``: the table of its sub-commands (``COMMANDS``, where one is added), and its exit codes.
+"""The command ``memhp-sim``: the table of its sub-commands (``SECTIONS``, where one is added), and its exit codes.
 
 A sub-command is imported when it is called, so that the command starts fast.
 
@@ -8,39 +8,55 @@ Exit codes: 0 all is well, 1 a check or a run failed, 2 bad input, 130 interrupt
 from __future__ import annotations
 
 import importlib
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from sim import __version__
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 FAILED: Final = 1
 BAD_INPUT: Final = 2
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 
-COMMANDS: Final = {
-    "run": ("sim.cli.run:run", "Run an experiment: simulate, score, compare, plot."),
-    "rerun": ("sim.cli.run:rerun", "Run again what a manifest describes."),
-    "validate": ("sim.cli.experiment:validate", "Check an experiment file and say what it would run."),
-    "experiments": ("sim.cli.experiments:experiments", "List the experiments that come with the program."),
-    "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
-    "new": ("sim.cli.new:new", "Write an experiment to start from: your machine, your demand."),
-    "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
-    "recommend": ("sim.cli.recommend:recommend", "Say which setting to take, how sure that is, what it gives up."),
-    "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
-    "compare": ("sim.cli.compare:compare", "Compare the policies of results: what is beyond chance."),
-    "report": ("sim.cli.report:report", "Write what results say into one HTML file."),
-    "export": ("sim.cli.export:export", "Write a run's requests and events as CSV, JSONL or Parquet."),
-    "plan": ("sim.cli.plan:plan", "Say where plugged memory would go, and what comes back."),
-    "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
-    "workloads": ("sim.cli.plugins:workloads", "List the workloads; describe a demand trace."),
-    "presets": ("sim.cli.presets:presets", "List guests, times and loads that an experiment file can name."),
-    "replay": ("sim.cli.replay:replay", "Replay recorded kernels and compare block by block."),
-    "calibration": ("sim.cli.replay:calibration", "Compare the guest model with recordings under load."),
-    "incidents": ("sim.cli.incidents:incidents", "Simulate published incidents and compare them."),
-    "explain": ("sim.cli.replay:explain", "Show zone decisions in order, each with its reason."),
+SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "Find a setting": {
+        "run": ("sim.cli.run:run", "Run an experiment: simulate, score, compare, plot."),
+        "new": ("sim.cli.new:new", "Write an experiment to start from: your machine, your demand."),
+        "recommend": ("sim.cli.recommend:recommend", "Say which setting to take, how sure that is, what it gives up."),
+        "compare": ("sim.cli.compare:compare", "Compare the policies of results: what is beyond chance."),
+        "report": ("sim.cli.report:report", "Write what results say into one HTML file."),
+    },
+    "Experiments": {
+        "experiments": ("sim.cli.experiments:experiments", "List the experiments that come with the program."),
+        "validate": ("sim.cli.experiment:validate", "Check an experiment file and say what it would run."),
+        "rerun": ("sim.cli.run:rerun", "Run again what a manifest describes."),
+        "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
+        "workloads": ("sim.cli.plugins:workloads", "List the workloads; describe a demand trace."),
+        "presets": ("sim.cli.presets:presets", "List guests, times and loads that an experiment file can name."),
+        "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
+    },
+    "Machines": {
+        "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
+        "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
+        "plan": ("sim.cli.plan:plan", "Say where plugged memory would go, and what comes back."),
+    },
+    "A run in detail": {
+        "explain": ("sim.cli.replay:explain", "Show zone decisions in order, each with its reason."),
+        "export": ("sim.cli.export:export", "Write a run's requests and events as CSV, JSONL or Parquet."),
+    },
+    "The model against real kernels": {
+        "replay": ("sim.cli.replay:replay", "Replay recorded kernels and compare block by block."),
+        "calibration": ("sim.cli.replay:calibration", "Compare the guest model with recordings under load."),
+        "incidents": ("sim.cli.incidents:incidents", "Simulate published incidents and compare them."),
+    },
 }
-"""Sub-commands: where each is, and one line for the list of commands, which imports none of them."""
+"""Sub-commands by what they are for: where each is, and one line for the list, which imports none of them."""
+
+COMMANDS: Final = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+"""All sub-commands, in that order."""
 
 
 class BadInput(click.ClickException):
@@ -76,8 +92,10 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        wide = max(map(len, COMMANDS))
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{wide}}", summary) for name, (_, summary) in section.items()])
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; what a user typed wrong is told in words, never as a traceback."""

@@ -11,7 +11,7 @@ from tests.support.places import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RUN_TIME_EXTRAS = ("dask", "sql")
+RUN_TIME_EXTRAS = ("dask", "optuna", "sql")
 
 
 def constraints() -> Iterator[str]:
