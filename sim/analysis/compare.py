@@ -147,7 +147,8 @@ def compare(
             row |= {"low": estimates[0].low, "high": estimates[0].high, "p": estimates[1].p}
             row |= {"difference_low": estimates[1].low, "difference_high": estimates[1].high}
         for row, different in zip(found, holm([float(str(row["p"])) for row in found]), strict=True):
-            rows.append(row | {"machine": str(machine), "workload": str(workload), "different": different})
+            row |= {"different": different, "needed": _more_than_were_run(row, different=different)}
+            rows.append(row | {"machine": str(machine), "workload": str(workload)})
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
 
 
@@ -229,6 +230,12 @@ def _row(score: str, policy: str, base: str, of_mean: Sample, gap: Sample) -> di
 
 def _needed(gap: Sample, method: Method, tests: int) -> float:
     return needed(gap.drawn, gap.bounds, tests, unseen=gap.far or method != "auto")
+
+
+def _more_than_were_run(row: Mapping[str, Any], *, different: bool) -> float:
+    """Return how many replications it takes: more than there are where these did not tell, whatever they promise."""
+    least = 0 if different else row["pairs"] + 1
+    return float(row["needed"]) if math.isnan(row["needed"]) else max(float(row["needed"]), float(least))
 
 
 def _of_means(rows: Sequence[Mapping[str, object]], samples: Sequence[Sample], method: Method) -> list[Estimate]:

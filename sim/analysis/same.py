@@ -29,7 +29,9 @@ def same_for_all(rows: Sequence[Row]) -> dict[str, str]:
             same[score] = ""
         elif len(of_score) > 1 and alike:
             per, symbol = shown_unit(SCORES[score], [row["mean"] for row in of_score])
-            value = f"{SCORES[score].title} {shown_mean(defined[0], per)} {symbol}".rstrip()
+            as_many = len({row["replications"] for row in defined}) == 1
+            mean = shown_mean(defined[0], per) if as_many else number(defined[0]["mean"] / per)
+            value = f"{SCORES[score].title} {mean} {symbol}".rstrip()
             same[score] = value if len(defined) == len(of_score) else f"{value} (where defined)"
     return same
 

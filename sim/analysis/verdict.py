@@ -35,13 +35,16 @@ def verdict(rows: Sequence[Row], found: Mapping[str, Failures], bounds: Collecti
         return []
     if not sound:
         return ["Every policy failed in some replication."]
-    runs = max(found[policy].runs for policy in sound)
+    counts = [found[policy].runs for policy in sound]
+    fewest, most = min(counts), max(counts)
     who = "No policy" if len(sound) == len(found) else f"{len(sound)} of {len(found)} policies never"
     sentences = []
-    if runs > 1:
-        most = f"{100 * found[sound[0]].interval[1]:.2g}"
+    if most > 1:
+        # What has the fewest runs is known the least.
+        share = f"{100 * max(found[policy].interval[1] for policy in sound):.2g}"
+        many = f"{most}" if fewest == most else f"{fewest} to {most}"
         sentences.append(
-            f"{who} failed in {runs} replications, so each may still fail in up to {most} % of runs (95 %)."
+            f"{who} failed in {many} replications, so each may still fail in up to {share} % of runs (95 %)."
         )
     elif len(sound) < len(found):
         sentences.append(f"{who} failed.")

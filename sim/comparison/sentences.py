@@ -37,10 +37,14 @@ def equal_policies(runs: pd.DataFrame, scores: Sequence[str]) -> list[list[str]]
     return [group for group in alike.values() if len(group) > 1]
 
 
-def told_of_equals(groups: Sequence[Sequence[str]], replications: int) -> list[str]:
-    """Return a sentence for each group of policies that do not differ in any of the ``replications``."""
-    where = f"in all {replications} replications" if replications > 1 else "in the one run of each"
-    return [f"{' and '.join(group)} do not differ: every score is the same {where}." for group in groups]
+def told_of_equals(groups: Sequence[Sequence[str]], replications: Mapping[str, int]) -> list[str]:
+    """Return a sentence for each group of policies that do not differ in any of their ``replications``."""
+    sentences = []
+    for group in groups:
+        count = replications[group[0]]
+        where = f"in all {count} replications" if count > 1 else "in the one run of each"
+        sentences.append(f"{' and '.join(group)} do not differ: every score is the same {where}.")
+    return sentences
 
 
 def not_told_apart(rows: Sequence[Row], equal: Sequence[Sequence[str]]) -> list[str]:

@@ -113,7 +113,7 @@ class Scenario:
     @cached_property
     def said(self) -> list[str]:
         """Everything that is to be said beside the figures, what it comes to last."""
-        replications = max(how.runs for how in self.failures.values())
+        replications = {policy: how.runs for policy, how in self.failures.items()}
         return [
             *self.failed_in_words,
             *told_of_equals(self.equal, replications),

@@ -15,6 +15,7 @@ from sim.recommend.limits import shown_bound
 from sim.recommend.selection import WALL, needed_for
 from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
+from sim.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +45,9 @@ class Seen:
         """The candidate that was picked."""
         return None if self.selection.pick is None else self.candidates[self.selection.pick]
 
-    def mean(self, candidate: int, score: str) -> float:
-        """Return the mean of a score over the replications of a candidate, NaN where it has none."""
-        values = self.rows[candidate][:, list(self.columns).index(score)]
+    def mean(self, candidate: int, score: str, count: int | None = None) -> float:
+        """Return the mean of a score over the first ``count`` replications of a candidate, NaN where it has none."""
+        values = self.rows[candidate][:count, list(self.columns).index(score)]
         values = values[~np.isnan(values)]
         return float(values.mean()) if len(values) else math.nan
 
@@ -56,21 +57,35 @@ class Seen:
         values = values[~np.isnan(values)]
         return float(values.min()) if len(values) else math.nan
 
-    def failed(self, candidate: int) -> int:
-        """Return in how many replications something failed."""
+    def failed(self, candidate: int, count: int | None = None) -> int:
+        """Return in how many of the first ``count`` replications something failed."""
         places = [list(self.columns).index(name) for name in FAILING]
-        rows = self.rows[candidate]
+        rows = self.rows[candidate][:count]
         with np.errstate(invalid="ignore"):
             return int(((rows[:, places] > 0).any(axis=1) | np.isnan(rows).all(axis=1)).sum())
 
+    def shared(self, one: int, other: int) -> int:
+        """Return how many replications two candidates have both: the first of each, and the same wishes."""
+        return min(len(self.rows[one]), len(self.rows[other]))
+
+    def gap(self, one: int, other: int, score: str) -> float:
+        """Return how much more of a score ``one`` has than ``other``, as the mean of pairs; NaN where there are none.
+
+        Means of all that each has are no measure: who was given up early met other wishes.
+        """
+        place, count = list(self.columns).index(score), self.shared(one, other)
+        gaps = self.rows[one][:count, place] - self.rows[other][:count, place]
+        gaps = gaps[~np.isnan(gaps)]
+        return float(gaps.mean()) if len(gaps) else math.nan
+
     def gain(self, candidate: int, pick: int) -> float:
         """Return by how much a candidate is better than the pick, as the mean of pairs; NaN where there are none."""
-        place = list(self.columns).index(self.objective.score)
-        count = min(len(self.rows[candidate]), len(self.rows[pick]))
-        gaps = self.rows[candidate][:count, place] - self.rows[pick][:count, place]
-        gaps = gaps[~np.isnan(gaps)]
         sign = 1 if self.objective.better == "higher" else -1
-        return sign * float(gaps.mean()) if len(gaps) else math.nan
+        return sign * self.gap(candidate, pick, self.objective.score)
+
+    def more(self, gain: float) -> str:
+        """Return what who is better by ``gain`` (worse below 0) has of the objective: more or less."""
+        return "more" if (gain > 0) == (self.objective.better == "higher") else "less"
 
     def label(self, candidate: int) -> str:
         """Return what a candidate is called."""
@@ -106,18 +121,16 @@ def over_all(parts: Sequence[Floats], columns: Sequence[str]) -> Floats:
 
 def front(seen: Seen) -> list[int]:
     """Return the candidates that no other beats in the objective and in headroom without failing more often."""
-    sign = 1 if seen.objective.better == "higher" else -1
-    points = {}
-    for number_, rows in enumerate(seen.rows):
-        mean, wall = seen.mean(number_, seen.objective.score), seen.mean(number_, WALL)
-        if len(rows) and not math.isnan(mean):
-            share = seen.failed(number_) / len(rows)
-            points[number_] = (sign * mean, 0.0 if math.isnan(wall) else wall, -share)
-    return [one for one, point in points.items() if not any(_beats(other, point) for other in points.values())]
+    known = [each for each in range(len(seen.rows)) if not math.isnan(seen.mean(each, seen.objective.score))]
+    return [one for one in known if not any(_beats(seen, other, one) for other in known if other != one)]
 
 
-def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
-    return all(mine >= its for mine, its in zip(one, other, strict=True)) and tuple(one) != tuple(other)
+def _beats(seen: Seen, one: int, other: int) -> bool:
+    """Whether ``one`` has as much of all and more of something, in the replications that both have."""
+    count, room = seen.shared(one, other), seen.gap(one, other, WALL)
+    often = seen.failed(other, count) - seen.failed(one, count)
+    more = (seen.gain(one, other), 0.0 if math.isnan(room) else room, often)
+    return all(each >= 0 for each in more) and any(more)
 
 
 def undefined(seen: Seen) -> list[str]:
@@ -148,6 +161,8 @@ def answer(seen: Seen, confidence: float) -> str:
         # No number of runs shows that something always holds.
         limits += f", what must always hold in {percent(SURE)} % of replications at least,"
     others = f"no other choice that does is better by more than {_gap(seen, found.lacks)}"
+    if found.open:
+        others += f", unless it is one of {len(found.open)} too near to a limit to tell"
     others = others if seen.limits else others.replace(" that does", "")
     if seen.complete(found.pick):
         kept = ", so it is no estimate that it keeps the limits" if seen.limits else ""
@@ -246,18 +261,28 @@ def gives_up(seen: Seen) -> list[str]:
         better = [each for each in gains if seen.choices[each] is choice]
         if better:
             best = max(better, key=lambda each: gains[each])
-            failed, runs = seen.failed(best), len(seen.rows[best])
-            fails = f", and fails in {failed} of {runs} replications" if failed else ""
-            told.append(f"{seen.label(best)}{words}: {_gap(seen, gains[best])} more of '{title}'{fails}.")
-    own = seen.mean(pick, WALL)
-    safe = [each for each in others if seen.choices[each] and seen.mean(each, WALL) > own]
-    if safe:
-        most = max(safe, key=lambda each: seen.mean(each, WALL))
-        told.append(
-            f"{seen.label(most)}: most headroom, {amount(WALL, seen.mean(most, WALL))} at its least instead of"
-            f" {amount(WALL, own)} (means), for {_gap(seen, -seen.gain(most, pick))} less of '{title}'."
-        )
-    return told or [f"Nothing: no other candidate has more of '{title}' or of headroom."]
+            gained = f"{_gap(seen, gains[best])} {seen.more(gains[best])} of '{title}'"
+            told.append(f"{seen.label(best)}{words}: {gained}{_breaking(seen, best)}.")
+    headroom = {each: gap for each in others if seen.choices[each] and (gap := seen.gap(each, pick, WALL)) > 0}
+    if headroom:
+        most = max(headroom, key=lambda each: headroom[each])
+        count, gain = seen.shared(most, pick), seen.gain(most, pick)
+        there, here = (amount(WALL, seen.mean(each, WALL, count)) for each in (most, pick))
+        text = f"{seen.label(most)}: most headroom, {there} at its least instead of {here} (means of "
+        text += f"{counted(count, 'replication')})"
+        if gain:
+            text += f", {'for' if gain < 0 else 'and'} {_gap(seen, abs(gain))} {seen.more(gain)} of '{title}'"
+        told.append(f"{text}{_breaking(seen, most)}.")
+    return told or [f"Nothing: no other candidate has {seen.more(1)} of '{title}' or more headroom."]
+
+
+def _breaking(seen: Seen, candidate: int) -> str:
+    """Return how often a candidate fails, or else breaks a limit, as the end of a sentence; nothing if never."""
+    failed, runs = seen.failed(candidate), len(seen.rows[candidate])
+    if failed:
+        return f", and fails in {failed} of {runs} replications"
+    out = max((each.replications - each.held for each in seen.selection.judged[candidate].limits), default=0)
+    return f", and breaks a limit in {out} of {runs} replications" if out else ""
 
 
 def wall(seen: Seen) -> list[str]:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 import pytest
 
 from sim.experiment.settings import PluginSettings
-from sim.recommend.contract import Candidate, Limit, Objective
+from sim.recommend.contract import Candidate, Judged, Limit, LimitFound, Objective, Selection
 from sim.recommend.race import Rules
 from sim.recommend.sampler import TogetherSampler
 from sim.recommend.selection import select
-from sim.recommend.told import Seen, answer, certainty, over_all
+from sim.recommend.told import Seen, answer, certainty, front, gives_up, over_all
 from sim.scores.failures import FAILING
+from sim.units import MIB
 from tests.recommend.synthetic_candidates import Sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    FloatArray = npt.NDArray[np.float64]
 
 SETTINGS = PluginSettings("contig-zones", "contig-zones", "", {})
 COLUMNS = (*FAILING, "returned_share", "headroom_min")
@@ -65,3 +75,57 @@ def test_recordings_that_have_run_out_begin_again_where_other_scenarios_go_on(st
         assert together.population == (None if population is None else 24)
     whole = over_all([rows[0][0], rows[1][0]], ["returned_share"])
     assert whole[:, 0].tolist() == [5, 6, 7, 6.5, 7.5, 8.5, 8, 9]
+
+
+def picked(
+    rows: Sequence[FloatArray], *, better: Literal["higher", "lower"] = "higher", left: Sequence[int] = ()
+) -> Seen:
+    """Return a scenario in which the first candidate was picked, with rows of died, Came back and headroom."""
+    full = []
+    for each in rows:
+        wide = np.zeros((len(each), len(COLUMNS)))
+        wide[:, COLUMNS.index("died")], wide[:, -2:] = each[:, 0], each[:, 1:]
+        full.append(wide)
+    limit = Limit("no death in 95 % of replications", ("died",), "at most", 0.0, 0.95)
+    judged = []
+    for number, each in enumerate(rows):
+        held = len(each) - int(each[:, 0].sum())
+        judged.append(Judged(number, (LimitFound(held, len(each), 0.5, 1.0, "open"),), len(each), each[:, 1].mean()))
+    candidates = [Candidate(f"policy {number}", SETTINGS) for number in range(len(rows))]
+    found = Selection(judged, 0, 0.95, 0.97, 1.0, open=tuple(left))
+    objective = Objective("returned_share", better, 1.0)
+    return Seen(candidates, [True] * len(rows), COLUMNS, full, (limit,), objective, found, None)
+
+
+def test_candidates_are_held_against_each_other_in_the_replications_that_both_have() -> None:
+    # The first two replications have much headroom, whoever is chosen: the second candidate was given up after them.
+    pick = np.array([[0, 90, 900], [0, 90, 900], [0, 90, 100], [0, 90, 100]]) * [1, 1, MIB]
+    other = np.array([[0, 90.5, 800], [0, 90.5, 800]]) * [1, 1, MIB]
+    assert gives_up(picked([pick, other])) == ["Nothing: no other candidate has more of 'Came back' or more headroom."]
+    assert front(picked([pick, other])) == [0, 1]
+    other[:, 1:] = [90.5, 950 * MIB]
+    assert front(picked([pick, other])) == [1]
+    assert gives_up(picked([pick, other])) == [
+        (
+            "policy 1: most headroom, 950 MiB at its least instead of 900 MiB (means of 2 replications), and 0.5"
+            " percentage points more of 'Came back'."
+        )
+    ]
+    other[0, 0], other[:, 1] = 1, 80
+    assert gives_up(picked([pick, other])) == [
+        (
+            "policy 1: most headroom, 950 MiB at its least instead of 900 MiB (means of 2 replications), for 10"
+            " percentage points less of 'Came back', and fails in 1 of 2 replications."
+        )
+    ]
+
+
+def test_where_less_is_better_others_are_told_to_have_less() -> None:
+    pick, other = np.array([[0, 50, 900.0]] * 4), np.array([[0, 40, 800.0]] * 3)
+    assert gives_up(picked([pick, other], better="lower")) == ["policy 1: 10 percentage points less of 'Came back'."]
+
+
+def test_the_answer_tells_of_those_that_its_promise_leaves_out() -> None:
+    rows = [np.array([[0, 90, 900.0]] * 4)] * 3
+    told = answer(picked(rows, left=(1, 2)), 0.95)
+    assert told.endswith("by more than 1 percentage point, unless it is one of 2 too near to a limit to tell.")
