@@ -115,7 +115,8 @@ class Selection:
     than ``lacks`` (of the objective, in its stored unit), but for those ``open``: so near to a limit that replications
     did not tell whether they keep it. ``keeps`` is how likely it is by itself that the pick keeps the limits. Without a
     pick ``confidence`` is how likely at least none keeps them. ``exhausted`` tells that replications ran out before all
-    was settled as it should be. ``left_out`` are no choice, as less arrives with them of what is asked for.
+    was settled as it should be. ``left_out`` are no choice, as less arrives with them of what is asked for. ``twins``
+    did the same in all their replications as the candidates that stand for them, by number.
     """
 
     judged: Sequence[Judged]
@@ -125,4 +126,5 @@ class Selection:
     lacks: float = math.nan
     open: tuple[int, ...] = ()
     left_out: tuple[int, ...] = ()
+    twins: Mapping[int, int] = field(default_factory=dict)
     exhausted: bool = False

@@ -55,6 +55,7 @@ class Tried:
     searched. ``choice`` tells whether it could be the pick. ``failed`` are replications in which something failed.
     ``mean`` with ``low`` to ``high`` is the objective, None where undefined; ``scores`` are means of others, in stored
     units. ``front`` tells that no other candidate that fails no more often has more of both objective and headroom.
+    ``same_as`` is the candidate that stands for this one, as both did the same in every replication.
     """
 
     label: str
@@ -71,6 +72,7 @@ class Tried:
     limits: tuple[LimitKept, ...]
     scores: Mapping[str, float | None]
     front: bool = False
+    same_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

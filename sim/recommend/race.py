@@ -106,6 +106,11 @@ class Race:
             self.most = min(self.most, self._sampler.population)
         return True
 
+    def same(self, one: int, other: int) -> bool:
+        """Whether two candidates did the same in each replication that both have."""
+        count = min(self.count(one), self.count(other))
+        return np.array_equal(self._rows[one][:count], self._rows[other][:count], equal_nan=True)
+
     @property
     def used_up(self) -> bool:
         """Whether the budget is."""

@@ -210,6 +210,7 @@ def _tried(seen: Seen, number: int, *, front: bool) -> Tried:
         ),
         scores={name: _known(seen.mean(number, name)) for name in seen.columns if name in SCORES},
         front=front,
+        same_as=None if (first := seen.selection.twins.get(number)) is None else seen.label(first),
     )
 
 

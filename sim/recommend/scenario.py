@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.analysis.regret import BOUND
+from sim.experiment import build
 from sim.recommend.asked import OBJECTIVES
 from sim.recommend.candidates import refine
 from sim.recommend.contract import Candidate, Objective
@@ -124,7 +125,23 @@ class Scenario:
             self._take(added)
             return [each.in_linux for each in added]
 
-        return select(self.sampler, list(self.choices), self.rules, self.asked.terms, refine=more)
+        return select(
+            self.sampler,
+            list(self.choices),
+            self.rules,
+            self.asked.terms,
+            refine=more,
+            guard=lambda number: ratio_of(self.candidates[number], self.space),
+        )
+
+
+def ratio_of(candidate: Candidate, where: Space) -> float:
+    """Return the ratio of MOVABLE that a candidate keeps to; infinity where it keeps to none.
+
+    Of settings that do the same here, the one that keeps to the least is there where things turn out otherwise.
+    """
+    ratio = build.policy(candidate.policy, where.folder).configured_ratio
+    return math.inf if ratio is None else float(ratio)
 
 
 def content_of(candidate: Candidate) -> str:
@@ -170,7 +187,14 @@ def select_together(scenarios: Sequence[Scenario]) -> tuple[list[Candidate], Sel
         take(added)
         return [each.in_linux for each in added]
 
-    return candidates, select(sampler, [True] * len(candidates), rules, scenarios[0].asked.terms, refine=more)
+    return candidates, select(
+        sampler,
+        [True] * len(candidates),
+        rules,
+        scenarios[0].asked.terms,
+        refine=more,
+        guard=lambda number: ratio_of(candidates[number], scenarios[0].space),
+    )
 
 
 def _named(combination: Combination, candidate: Candidate) -> Combination:

@@ -12,7 +12,8 @@ What is promised: with the confidence asked for, the pick keeps all limits, and 
 by more than is told, which is the indifference unless replications run out. Of the error, :data:`OF_LIMITS` is for the
 former. For the latter each candidate gets the same part of the rest, as only the best that keeps the limits can be
 missed: by a test that it breaks one, or in a pair with any of the others. Whoever fails about as often as a limit
-allows can neither be shown to keep it nor to break it; the promise leaves it out, and names it.
+allows can neither be shown to keep it nor to break it; the promise leaves it out, and names it. So it does with those
+that did the same as another in each of the first replications: hundreds more would go into telling such twins apart.
 
 Sources: S. Andradottir and S.-H. Kim, "Fully sequential procedures for comparing constrained systems via simulation",
 Naval Research Logistics 57 (2010); S.-H. Kim and B. L. Nelson, "On the asymptotic validity of fully sequential
@@ -70,6 +71,9 @@ WALL: Final = next(name for name in HEADLINE_SCORES if SCORES[name].question is 
 ARRIVED: Final = "arrived_share"
 """The score of which no choice may have much less than others; where it is among the columns."""
 
+_TWINS: Final = 20
+"""Replications in which two must have done the same to be taken for the same."""
+
 REFERENCES: Final = 10
 """Replications of what is no choice and only shows what could be gained."""
 
@@ -102,16 +106,18 @@ def select(
     terms: Terms | None = None,
     *,
     refine: Refinement | None = None,
+    guard: Callable[[int], float] | None = None,
     intervals: bool = True,
 ) -> Selection:
     """Return what is chosen of the candidates of ``sampler``: of those that are ``choices`` (one for each, in order).
 
     ``rules`` name the columns of the sampler's rows. Those that are no choices are run too, to show what could be
-    gained. ``refine`` is asked again until it adds none, before the order is fixed. ``intervals`` are those of mean
-    objectives, which show, and choose nothing.
+    gained. ``refine`` is asked again until it adds none, before the order is fixed. Of candidates that do the same, the
+    one with the least ``guard`` stands for all. ``intervals`` are those of mean objectives, which show, and choose
+    nothing.
     """
     found = _Selection(sampler, choices, rules, terms or Terms(), alone=refine is None and sum(choices) == 1)
-    return found.run(refine, intervals=intervals)
+    return found.run(refine, guard, intervals=intervals)
 
 
 class _Selection:
@@ -124,6 +130,7 @@ class _Selection:
         self._race = Race(sampler, len(choices), rules, most, budget)
         self._all = range(len(choices))
         self._less: tuple[int, ...] = ()
+        self._twins: dict[int, int] = {}
         self._of_limits = (1.0 if alone else OF_LIMITS) if rules.limits else 0.0
         self._error = 1 - terms.confidence
         self._keep_error = self._error * self._of_limits
@@ -153,8 +160,12 @@ class _Selection:
     @property
     def _broken_error(self) -> float:
         """By which a candidate may be taken to break a limit that does not: as one of many, unless it is alone."""
-        many = len(self._choices)
-        return self._error if many == 1 else self._best_error / many
+        return self._error if self._many == 1 else self._best_error / self._many
+
+    @property
+    def _many(self) -> int:
+        """How many choices there are: those that others stand for count, or who stands for whom would be for free."""
+        return len(self._choices) + len(self._twins)
 
     def _needs(self, candidate: int) -> float:
         return self._race.to_show_kept(candidate, self._start, self._keep_error * self._part(candidate))
@@ -168,19 +179,20 @@ class _Selection:
 
     # Where replications go
 
-    def run(self, refine: Refinement | None, *, intervals: bool) -> Selection:
+    def run(self, refine: Refinement | None, guard: Callable[[int], float] | None, *, intervals: bool) -> Selection:
         self._race.grow(dict.fromkeys(self._all, 1))
         self._begin()
         while refine is not None and (added := refine(self._at_first_sight())):
             self._add(added)
             self._begin()
         self._leave_out()
+        self._set_twins_aside(guard)
         self._order = ranked = self._ranked()
         while wanted := self._wanted():
             if not self._race.grow(wanted):
                 break
         pick = self._best()
-        references = [number for number in self._all if number not in self._choices and number not in self._less]
+        references = [number for number in self._all if number not in {*self._choices, *self._less, *self._twins}]
         shown = min(REFERENCES, self._race.count(pick if pick is not None else ranked[0]) if ranked else 1)
         self._race.grow(dict.fromkeys(references, shown))
         return self._outcome(pick, intervals=intervals)
@@ -215,6 +227,21 @@ class _Selection:
         most = max((share for number, share in arrived.items() if self._race.fits(number)), default=-math.inf)
         self._less = tuple(number for number, share in arrived.items() if -math.inf < share < most - ENOUGH)
         self._choices = [number for number in self._choices if number not in self._less]
+
+    def _set_twins_aside(self, guard: Callable[[int], float] | None) -> None:
+        """Let one of those that did the same in every replication stand for the others."""
+        stand: list[int] = []
+        for number in sorted(self._choices, key=guard or self._choices.index):
+            first = next((each for each in stand if self._twin(number, each)), None)
+            if first is not None:
+                self._twins[number] = first
+            else:
+                stand.append(number)
+        self._choices = [number for number in self._choices if number not in self._twins]
+
+    def _twin(self, one: int, other: int) -> bool:
+        count = min(self._race.count(one), self._race.count(other))
+        return count >= _TWINS and self._race.same(one, other)
 
     def _begin(self) -> None:
         """Give candidates their first replications, as long as they are worth more."""
@@ -304,7 +331,7 @@ class _Selection:
 
     @property
     def _pair_error(self) -> float:
-        return self._best_error / len(self._choices)
+        return self._best_error / self._many
 
     def _settled(self, other: int, pick: int) -> bool:
         """Whether ``other`` is known not to be a better choice: it breaks a limit, or is no better."""
@@ -320,10 +347,10 @@ class _Selection:
     # What comes out
 
     def _outcome(self, pick: int | None, *, intervals: bool) -> Selection:
-        errors = (self._keep_error, self._best_error / max(len(self._choices), 1))
+        errors = (self._keep_error, self._best_error / max(self._many, 1))
         judged = [self._race.judged(number, self._start, errors, intervals=intervals) for number in self._all]
         if not self._choices:
-            return Selection(judged, None, 1.0, left_out=self._less)
+            return Selection(judged, None, 1.0, left_out=self._less, twins=self._twins)
         likely = pick
         if likely is None:
             fitting = [each for each in self._order if self._race.fits(each) and not self._broken(each)]
@@ -332,7 +359,7 @@ class _Selection:
             # That none keeps the limits is wrong only if the one that does is shown not to.
             missed = max(self._race.chance_that_kept(each) for each in self._choices)
             exhausted = missed > self._error
-            return Selection(judged, None, 1 - missed, exhausted=exhausted, left_out=self._less)
+            return Selection(judged, None, 1 - missed, exhausted=exhausted, left_out=self._less, twins=self._twins)
         not_kept = self._not_kept(likely)
         others = [each for each in self._choices if each != likely]
         unsettled = [each for each in others if not self._settled(each, likely)]
@@ -358,6 +385,7 @@ class _Selection:
             lacks=max([slack, *lacks]),
             open=left_open,
             left_out=self._less,
+            twins=self._twins,
             exhausted=pick is None or bool(unsettled),
         )
 
@@ -369,7 +397,7 @@ class _Selection:
     def _missed(self, other: int, pick: int) -> float:
         """Return how likely it is at most that ``other`` is the better choice and seems not to be."""
         chances = (self._race.chance_that_kept(other), self._race.chance_that_better(other, pick))
-        return min(1.0, len(self._choices) * min(chances))
+        return min(1.0, self._many * min(chances))
 
     def _near_a_limit(self, candidate: int) -> bool:
         """Whether it is open if a candidate keeps the limits, and the replications that there may be will not tell."""

@@ -222,6 +222,16 @@ def certainty(seen: Seen, confidence: float) -> list[str]:
         told.append(f"So near to a limit that replications did not tell if it is kept: {_listed(seen, found.open)}.")
     if found.exhausted and not found.open:
         told.append("Replications ran out before the best was told from the others; --replications allows more.")
+    told += _set_aside(seen)
+    return told
+
+
+def _set_aside(seen: Seen) -> list[str]:
+    """Return which candidates were not tried further, as they did the same as the pick or bring less."""
+    found, told = seen.selection, []
+    if same := [each for each, first in found.twins.items() if first == found.pick]:
+        count = min(found.judged[each].replications for each in same)
+        told.append(f"The same in each of {count} replications, and so not tried further: {_names(seen, same)}.")
     if found.left_out:
         told.append(f"No choice, as less arrives of what is asked for: {_names(seen, found.left_out)}.")
     return told

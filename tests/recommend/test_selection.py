@@ -205,3 +205,25 @@ def test_candidates_that_are_added_are_looked_at_as_all_others_before_the_order_
     assert len(asked) == 2
     assert found.pick in (2, 3)
     assert all(each.limits[0].verdict == "holds" for each in asked[0])  # type: ignore[attr-defined]
+
+
+def test_of_candidates_that_do_the_same_one_stands_for_all() -> None:
+    rng = np.random.default_rng(8)
+    rows = np.zeros((5, 400, 2))
+    rows[4, :, 1] = rng.uniform(0, 75, 400)  # how far apart candidates can be
+    rows[0, :, 1] = rng.normal(80, 3, 400)
+    rows[1:3, :, 1] = rows[0, :, 1]
+    rows[3, :, 1] = rows[0, :, 1]
+    rows[3, 30, 1] -= 1e-6  # not quite the same, once
+    sampler = Sampler(rows)
+    found = select(sampler, [True] * 5, RULES, guard=lambda number: (300, 100, 200, 400, 0)[number], intervals=False)
+    assert found.twins == {2: 1, 0: 1}
+    assert found.pick == 1
+    assert [found.judged[number].replications for number in (0, 2)] == [40, 40]
+    assert found.judged[3].replications > 40
+
+
+def test_few_replications_do_not_show_that_candidates_do_the_same() -> None:
+    rows = np.zeros((2, 60, 2))
+    rows[:, :, 1] = np.random.default_rng(9).normal(80, 3, 60)
+    assert chosen(rows, terms=Terms(most=60)).twins == {}
