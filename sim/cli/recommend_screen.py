@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sim.analysis.compare import number, shown_unit
 from sim.cli.layout import Column, Row, table_lines
-from sim.recommend.selection import WALL
+from sim.recommend.terms import WALL
 from sim.scores.registry import SCORES
 from sim.units import counted
 

@@ -11,7 +11,7 @@ from sim.analysis.verdict import returning_score
 from sim.experiment.recommend_table import DEFAULT_LIMIT, how_sure
 from sim.faults import Faults, shown, unknown_name
 from sim.recommend.limits import amount, limits
-from sim.recommend.selection import ARRIVED, Terms
+from sim.recommend.terms import ARRIVED, Terms
 from sim.scores.definition import PERCENT, POINTS
 from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES

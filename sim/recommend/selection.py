@@ -9,7 +9,7 @@ whom that is still open, as many as they seem to need. All tests hold however of
 :mod:`sim.recommend.evidence`).
 
 What is promised: with the confidence asked for, the pick keeps all limits, and no other candidate that does is better
-by more than is told, which is the indifference unless replications run out. Of the error, :data:`OF_LIMITS` is for the
+by more than is told, which is the indifference unless replications run out. Of the error, ``OF_LIMITS`` is for the
 former. For the latter each candidate gets the same part of the rest, as only the best that keeps the limits can be
 missed: by a test that it breaks one, or in a pair with any of the others. Whoever fails about as often as a limit
 allows can neither be shown to keep it nor to break it; the promise leaves it out, and names it. So it does with those
@@ -26,35 +26,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sim.analysis.compare import HEADLINE_SCORES
-from sim.analysis.intervals import CONFIDENCE
 from sim.analysis.verdict import ENOUGH
 from sim.recommend.contract import Judged, Selection
-from sim.recommend.evidence import FARTHEST, SURE, to_keep
 from sim.recommend.race import Race
-from sim.scores.definition import Question
-from sim.scores.registry import SCORES
+from sim.recommend.terms import ARRIVED, FIRST, OF_LIMITS, WALL, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sim.recommend.contract import Limit, Sampler
+    from sim.recommend.contract import Sampler
     from sim.recommend.race import Rules
-
-OF_LIMITS: Final = 0.6
-"""The part of the error that is for taking a limit to be kept that is not."""
-
-MOST: Final = 400
-"""Replications that a candidate gets at most, unless a limit asks for so large a share that it takes more."""
-
-MOST_BY_ITSELF: Final = 1500
-"""Replications beyond which none is given without being asked for, whatever a limit asks."""
-
-_FIRST: Final = (5, 10, 20, 40)
-"""How many replications candidates get before the order is fixed, as long as they are worth it."""
 
 _FEWEST: Final = 10
 """Replications that are added at a time."""
@@ -65,34 +49,11 @@ _NEAR: Final = 3.0
 _UNSURE: Final = 60
 """Replications up to which what a candidate seems to need is no reason to give up."""
 
-WALL: Final = next(name for name in HEADLINE_SCORES if SCORES[name].question is Question.WALL)
-"""The score that says how near the kernel was to the wall: of candidates that are as good, the one farther from it."""
-
-ARRIVED: Final = "arrived_share"
-"""The score of which no choice may have much less than others; where it is among the columns."""
-
 _TWINS: Final = 20
 """Replications in which two must have done the same to be taken for the same."""
 
 REFERENCES: Final = 10
 """Replications of what is no choice and only shows what could be gained."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How sure the pick shall be, with how many replications of each candidate, and of all, at most."""
-
-    confidence: float = CONFIDENCE
-    most: int | None = None
-    budget: int | None = None
-
-    def most_of(self, limits: Sequence[Limit]) -> int:
-        """Return the replications of a candidate: :data:`MOST`, or some more than the strictest limit takes."""
-        if self.most is not None:
-            return self.most
-        error = OF_LIMITS * (1 - self.confidence) / 2
-        needs = (to_keep(0, 0, min(limit.share, SURE), error, 0.0) for limit in limits)
-        return int(min(max([MOST, *(1.5 * need + _FIRST[-1] for need in needs)]), MOST_BY_ITSELF))
 
 
 Refinement = Callable[[Sequence[Judged]], Sequence[bool]]
@@ -135,7 +96,7 @@ class _Selection:
         self._error = 1 - terms.confidence
         self._keep_error = self._error * self._of_limits
         self._best_error = self._error * (1 - self._of_limits)
-        self._start = 0 if alone else min(_FIRST[-1], max(1, most // 5))
+        self._start = 0 if alone else min(FIRST[-1], max(1, most // 5))
         self._order: list[int] = []
 
     # What is known of one
@@ -245,7 +206,7 @@ class _Selection:
 
     def _begin(self) -> None:
         """Give candidates their first replications, as long as they are worth more."""
-        for count in _FIRST:
+        for count in FIRST:
             leader = self._leader()
             worth = [
                 number
@@ -403,14 +364,3 @@ class _Selection:
         """Whether it is open if a candidate keeps the limits, and the replications that there may be will not tell."""
         enough = self._race.count(candidate) >= min(self._race.most, _UNSURE)
         return enough and not self._certain(candidate) and not self._hopeful(candidate)
-
-
-def needed_for(failed: int, count: int, share: float, confidence: float = CONFIDENCE) -> float:
-    """Return about how many replications more it takes until the procedure is sure that a limit is kept in ``share``.
-
-    At the rate seen so far; the first candidate in the order, with those replications that make the order. Infinity
-    where the rate is no lower than what the limit allows.
-    """
-    rate = failed / count if count else 0.0
-    fresh = to_keep(0, 0, min(share, SURE), OF_LIMITS * (1 - confidence) / 2, rate)
-    return math.inf if fresh >= FARTHEST else max(1.0, fresh + _FIRST[-1] - count)

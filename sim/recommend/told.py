@@ -12,7 +12,7 @@ from sim.analysis.compare import number, percent, shown_unit
 from sim.analysis.wording import amount, some_of
 from sim.recommend.evidence import SURE
 from sim.recommend.limits import shown_bound
-from sim.recommend.selection import WALL, needed_for
+from sim.recommend.terms import WALL, needed_for
 from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 from sim.units import counted

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from sim.recommend.race import Rules
-from sim.recommend.selection import Terms, select
+from sim.recommend.selection import select
+from sim.recommend.terms import Terms
 from tests.recommend.synthetic_candidates import OBJECTIVE, Sampler
 
 if TYPE_CHECKING:

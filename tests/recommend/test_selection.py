@@ -10,8 +10,9 @@ import pytest
 
 from sim.recommend.contract import Limit, Objective, Selection
 from sim.recommend.race import Rules
-from sim.recommend.selection import MOST as MOST_BY_DEFAULT
-from sim.recommend.selection import Terms, needed_for, select
+from sim.recommend.selection import select
+from sim.recommend.terms import MOST as MOST_BY_DEFAULT
+from sim.recommend.terms import Terms, needed_for
 from tests.recommend.synthetic_candidates import FAMILIES, LIMIT, MOST, OBJECTIVE, RULES, Family, Sampler
 
 CONFIDENCE = 0.95
