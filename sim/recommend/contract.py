@@ -89,6 +89,11 @@ class LimitFound:
     high: float
     verdict: Literal["holds", "broken", "open"]
 
+    @property
+    def often(self) -> float:
+        """The share of replications in which it was kept; 0 where none was run."""
+        return self.held / max(self.replications, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:

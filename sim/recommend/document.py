@@ -37,13 +37,14 @@ class LimitAsked:
 class LimitKept:
     """How a candidate keeps a limit: in ``held`` of ``replications``; shares ``low`` to ``high`` are the 95 % interval.
 
-    ``verdict`` is "holds", "broken" or "open".
+    Both are None where the candidate was never run, as there was no budget for it. ``verdict`` is "holds", "broken" or
+    "open".
     """
 
     held: int
     replications: int
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     verdict: str
 
 

@@ -76,7 +76,7 @@ def _key(judged: Judged, objective: Objective) -> tuple[float, float, int]:
     """Return what sorts candidates, the best first: how often they break limits, then the objective."""
     broken = 0.0
     if not judged.feasible:
-        broken = max(1 - limit.held / max(1, limit.replications) for limit in judged.limits) + 1
+        broken = max(1 - limit.often for limit in judged.limits) + 1
     mean = math.inf if math.isnan(judged.mean) else judged.mean * (-1 if objective.better == "higher" else 1)
     return broken, mean, judged.candidate
 

@@ -20,10 +20,9 @@ from sim.recommend import evidence
 from sim.recommend.contract import Judged, LimitFound
 from sim.recommend.evidence import FARTHEST, SURE
 from sim.scores.failures import FAILING
-from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
@@ -317,8 +316,3 @@ def _rate(failed: Bools) -> float:
         return 0.0
     seen = float(failed.mean())
     return max(0.0, seen - math.sqrt(seen * (1 - seen) / len(failed)))
-
-
-def rules_of(columns: Sequence[str], limits: Sequence[Limit], objective: Objective) -> Rules:
-    """Return the rules by scores: the objective can be no more than its score can."""
-    return Rules(tuple(columns), tuple(limits), objective, SCORES[objective.score].highest)

@@ -205,7 +205,7 @@ def _tried(seen: Seen, number: int, *, front: bool) -> Tried:
         low=_known(judged.low),
         high=_known(judged.high),
         limits=tuple(
-            LimitKept(each.held, each.replications, _known(each.low) or 0.0, each.high, each.verdict)
+            LimitKept(each.held, each.replications, _known(each.low), _known(each.high), each.verdict)
             for each in judged.limits
         ),
         scores={name: _known(seen.mean(number, name)) for name in seen.columns if name in SCORES},
@@ -253,7 +253,7 @@ def _together(scenarios: Sequence[Scenario], asked: Asked) -> Answer | None:
 def _worst_of(judged: Judged, limits: int) -> Judged:
     """Return what was found of a candidate with each limit as in the scenario in which it is kept least often."""
     worst = tuple(
-        min(judged.limits[place::limits], key=lambda kept: (kept.verdict == "holds", kept.held / kept.replications))
+        min(judged.limits[place::limits], key=lambda kept: (kept.verdict == "holds", kept.often))
         for place in range(limits)
     )
     return replace(judged, limits=worst)

@@ -245,7 +245,7 @@ def _listed(seen: Seen, numbers: Sequence[int]) -> str:
     pick = seen.selection.pick
     parts = []
     for each in numbers:
-        worst = min(seen.selection.judged[each].limits, key=lambda kept: kept.held / max(kept.replications, 1))
+        worst = min(seen.selection.judged[each].limits, key=lambda kept: kept.often)
         text = f"{seen.label(each)} (held in {worst.held} of {worst.replications}"
         gain = math.nan if pick is None else seen.gain(each, pick)
         if not math.isnan(gain):
@@ -323,7 +323,7 @@ def wall(seen: Seen) -> list[str]:
 
 
 def _how_broken(seen: Seen, value: float, place: int, name: str) -> str:
-    worst = min(seen.selection.judged[place].limits, key=lambda kept: kept.held / max(kept.replications, 1))
+    worst = min(seen.selection.judged[place].limits, key=lambda kept: kept.often)
     out = worst.replications - worst.held
     return f"{name} {value:g} breaks a limit in {out} of {worst.replications} replications"
 
@@ -357,13 +357,13 @@ def costs(seen: Seen) -> list[str]:
         without = [each for each in judged if _keeps_others(each, seen.limits, place)]
         if not without:
             continue
-        often = max(each.limits[place].held / each.limits[place].replications for each in without)
-        nearest = [each for each in without if each.limits[place].held / each.limits[place].replications == often]
+        often = max(each.limits[place].often for each in without)
+        nearest = [each for each in without if each.limits[place].often == often]
         best = max(nearest, key=lambda each: sign * each.mean if not math.isnan(each.mean) else -math.inf)
         kept = best.limits[place]
         told.append(
             f"Nearest to it comes {seen.label(best.candidate)}: held in {kept.held} of {kept.replications} replications"
-            f" ({percent(kept.held / kept.replications)} %), {SCORES[seen.objective.score].title}"
+            f" ({percent(kept.often)} %), {SCORES[seen.objective.score].title}"
             f" {amount(seen.objective.score, best.mean)}."
         )
     return told

@@ -102,8 +102,9 @@ def _role(answer: Answer, tried: Tried) -> str:
 
 
 def _limit(kept: LimitKept) -> Cell:
-    share = kept.held / kept.replications if kept.replications else math.nan
-    span = share_span(kept.low, kept.high)
+    if kept.low is None or kept.high is None:
+        return Cell("-", math.nan)
+    share, span = kept.held / kept.replications, share_span(kept.low, kept.high)
     return Cell(f"{kept.held} of {kept.replications}", share, span, kept.verdict, _LOOKS.get(kept.verdict, "same"))
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 DRAWS = 2000
-NOMINAL = 0.95
 ASKED = 0.90
 PAIRS = (
     ("mix", "contig-zones", "online-movable"), ("mix", "contig-zones", "auto-movable 100"),

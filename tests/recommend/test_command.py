@@ -244,6 +244,18 @@ def test_several_scenarios_get_one_setting_too(tmp_path: Path) -> None:
     assert "One setting for all of them" in result.output
 
 
+def test_a_budget_that_is_too_small_for_all_candidates_is_no_error(tmp_path: Path) -> None:
+    more = '\n[[machines]]\nlabel = "large"\nboot_memory = "4GiB"\n'
+    result = asked(written(tmp_path, more=more), "--out", tmp_path, "--workers", 1, "--budget", 1)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    found = read(tmp_path / "small-recommend")
+    never = [
+        kept for answer in found.answers for each in answer.candidates for kept in each.limits if not each.replications
+    ]
+    assert never
+    assert all((kept.held, kept.low, kept.high, kept.verdict) == (0, None, None, "open") for kept in never)
+
+
 def test_a_document_that_is_none_is_refused(tmp_path: Path) -> None:
     assert document.read(tmp_path) is None
     for text in ("", "[]", '{"format": 9}', '{"format": 1}'):

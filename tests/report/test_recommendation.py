@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,3 +132,15 @@ def test_it_comes_first_on_the_page_and_is_the_answer(tmp_path: Path) -> None:
     assert json.loads((write(folder, recommended(answered()))).read_text("utf-8"))["format"] == 1
     headings = Page(report_html(folder)).headings
     assert headings[:3] == ["The recommendation", "The question", "What to do next"]
+
+
+def test_a_candidate_for_which_there_was_no_budget_has_a_row(tmp_path: Path) -> None:
+    never = tried(
+        "never run", replications=0, mean=None, low=None, high=None, limits=(LimitKept(0, 0, None, None, "open"),)
+    )
+    write(tmp_path, recommended(answered(candidates=(tried("b"), never))))
+    section = recommendation(tmp_path)
+    assert section is not None
+    rows = re.findall(r"<tr>(.*?)</tr>", section.html, re.DOTALL)
+    (row,) = (row for row in rows if "never run" in row)
+    assert re.findall(r"<td[^>]*>([^<]*)", row)[:2] == ["-", "-"]
