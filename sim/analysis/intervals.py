@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from sim.analysis.bounded import WEIGHTINGS, bounded_estimates
 from sim.analysis.skewed import far_out, skewed_estimates, student_estimates
 
 if TYPE_CHECKING:
@@ -47,46 +47,8 @@ CONFIDENCE: Final = 0.95
 MOST_NEEDED: Final = 1000
 """Where more replications than these are needed, no number is told."""
 
-_WEIGHTINGS: Final = 20_000
-_TOGETHER: Final = 16
-"""Samples that are estimated together: more take more memory than is at hand quickly."""
-
-_COUNTED: Final = 100
-"""Of so many weightings, fewer than these say little about a tail."""
 _STRETCH: Final = 5.0
 """An event that was not seen is taken to lie farther out than the farthest seen, by this over the replications."""
-
-
-@lru_cache(maxsize=4)
-def _weights(count: int, weightings: int) -> npt.NDArray[np.float32]:
-    """Return random weights of ``count`` values that sum to 1, one column for each of ``weightings``; always the same.
-
-    They are the gaps between uniform numbers: exponential ones over their sum. Each value meets every size of gap once,
-    in random order, which makes quantiles a good deal exacter. Half the precision halves the memory for experiments of
-    a thousand replications, and is more than enough.
-    """
-    sizes = -np.log((np.arange(weightings, dtype=np.float32) + np.float32(0.5)) / np.float32(weightings))
-    gaps = np.random.Generator(np.random.PCG64(1)).permuted(np.tile(sizes, (count, 1)), axis=1)
-    gaps /= gaps.sum(axis=0)
-    return gaps
-
-
-def bounded_means(values: Floats, bound: Floats, *, weightings: int = _WEIGHTINGS) -> Floats:
-    """Return randomly weighted means of each row of ``values`` and its ``bound``, in no order.
-
-    ``values`` is K x N and ``bound`` has K ends of a support, all on one side: not below (or not above) the values of
-    their rows. The result is K x ``weightings``; the share of it above (below) a number is Gaffke's probability that
-    the values' mean is.
-    """
-    # About the first value: of differences that are small against their sizes, digits would get lost otherwise.
-    rows = np.column_stack([values, bound])
-    origin = rows[:, :1]
-    scale = np.maximum(np.abs(rows - origin).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    # In order, so that the same weights fall to like values, whatever the order of replications.
-    ordered = np.sort((rows - origin) / scale, axis=1).astype(np.float32)
-    weighted: Floats = (ordered @ _weights(rows.shape[1], weightings)).astype(np.float64)
-    means: Floats = weighted * scale + origin
-    return means
 
 
 class Estimate(NamedTuple):
@@ -95,60 +57,6 @@ class Estimate(NamedTuple):
     low: float = math.nan
     high: float = math.nan
     p: float = math.nan
-
-
-def bounded_estimates(
-    values: Floats, low: Floats, high: Floats, confidence: float = CONFIDENCE, *, weightings: int = _WEIGHTINGS
-) -> tuple[Floats, Floats, Floats]:
-    """Return the fields of the estimates of the means of the rows of ``values`` (K x N): lower, upper ends, p.
-
-    ``low`` and ``high`` are the ends of each row's support (K); values beyond them widen it. p is what the confidence
-    must lack for the interval to just reach 0, and not below what so many replications can tell that all agree.
-    """
-    rank = round((1 - confidence) / 2 * weightings)
-    below = bounded_means(values, np.minimum(low, values.min(axis=1)), weightings=weightings)
-    above = bounded_means(values, np.maximum(high, values.max(axis=1)), weightings=weightings)
-    fewer = np.minimum((below <= 0).sum(axis=1), (above >= 0).sum(axis=1))
-    below.partition(rank, axis=1)
-    above.partition(weightings - 1 - rank, axis=1)
-    p = np.minimum(1.0, 2 * (fewer + 1) / (weightings + 1))
-    for row in np.flatnonzero(fewer < _COUNTED):
-        above_zero = values[row].mean() > 0
-        end = min(low[row], values[row].min()) if above_zero else max(high[row], values[row].max())
-        tail = weighted_below_zero(np.append(values[row], end) * (1 if above_zero else -1))
-        p[row] = max(2 * tail, 2 * 0.5 ** values.shape[1])
-    return below[:, rank], above[:, weightings - 1 - rank], p
-
-
-def weighted_below_zero(values: Floats) -> float:
-    """Return how likely the mean of ``values``, whose own is above 0, is not with random weights that sum to 1.
-
-    The weights are those of :func:`bounded_means`, but no sample of them: a saddlepoint gives tails that are too thin
-    to be counted. After Lugannani and Rice, "Saddle point approximation for the distribution of the sum of independent
-    random variables", Advances in Applied Probability 12 (1980).
-    """
-    from scipy.optimize import brentq
-    from scipy.special import ndtr
-
-    largest = float(np.abs(values).max())
-    scaled = values / largest if largest else values
-    if scaled.sum() <= 0:
-        return 0.5
-    if scaled.min() >= 0:
-        return 0.0
-    # The logarithm of the moment-generating function of exponential weights times values is -sum(log(1 - s values)).
-    least = 1 / float(scaled.min())
-
-    def slope(place: float) -> float:
-        return float((scaled / (1 - place * scaled)).sum())
-
-    place = brentq(slope, least * (1 - 1e-12), 0.0)
-    if place > -1e-6:  # noqa: PLR2004  the mean is 0
-        return 0.5
-    root = -math.sqrt(2 * float(np.log1p(-place * scaled).sum()))
-    slant = place * math.sqrt(float(((scaled / (1 - place * scaled)) ** 2).sum()))
-    density = math.exp(-root * root / 2) / math.sqrt(2 * math.pi)
-    return float(ndtr(root)) + density * (1 / root - 1 / slant)
 
 
 def support(table: Floats, better: str, base: int | None = None, highest: float = math.inf) -> tuple[Floats, Floats]:
@@ -241,7 +149,7 @@ def auto_estimates(
     far: npt.NDArray[np.bool_],
     confidence: float = CONFIDENCE,
     *,
-    weightings: int = _WEIGHTINGS,
+    weightings: int = WEIGHTINGS,
 ) -> tuple[Floats, Floats, Floats]:
     """Return the fields of the estimates of ``auto`` of the rows of ``values`` (K x N); ``far`` has a flag for each.
 
@@ -271,19 +179,16 @@ def estimate_all(samples: Sequence[Sample], method: Method = "auto", confidence:
     if method != "auto":
         return [estimate(each.drawn, method, confidence, each.bounds) for each in samples]
     found = [Estimate()] * len(samples)
-    alike: dict[tuple[int, bool], list[int]] = {}
+    alike: dict[int, list[int]] = {}
     for number, each in enumerate(samples):
         if len(each.drawn) >= FEWEST_FOR_INTERVAL and np.isfinite(each.drawn).all():
-            rare = each.far or np.ptp(each.drawn) == 0
-            alike.setdefault((len(each.drawn), rare), []).append(number)
-    for (_, rare), numbers in alike.items():
-        for start in range(0, len(numbers), _TOGETHER):
-            some = numbers[start : start + _TOGETHER]
-            rows = np.array([samples[number].drawn for number in some])
-            low, high = np.array([samples[number].bounds for number in some]).T
-            ends = auto_estimates(rows, low, high, np.full(len(some), rare), confidence)
-            for number, *fields in zip(some, *(part.tolist() for part in ends), strict=True):
-                found[number] = _within(Estimate(*fields), samples[number].limits)
+            alike.setdefault(len(each.drawn), []).append(number)
+    for numbers in alike.values():
+        rows = np.array([samples[number].drawn for number in numbers])
+        low, high = np.array([samples[number].bounds for number in numbers]).T
+        ends = auto_estimates(rows, low, high, np.array([samples[number].far for number in numbers]), confidence)
+        for number, *fields in zip(numbers, *(part.tolist() for part in ends), strict=True):
+            found[number] = _within(Estimate(*fields), samples[number].limits)
     return found
 
 

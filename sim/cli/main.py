@@ -8,6 +8,7 @@ Exit codes: 0 all is well, 1 a check or a run failed, 2 bad input, 130 interrupt
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -16,6 +17,10 @@ from sim import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# Before NumPy is loaded. Its products are small here: on a busy machine, threads that wait for each other take thirty
+# times as long as one alone, and cells run beside each other anyway.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2

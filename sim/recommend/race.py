@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy.special import bdtrc, kl_div
 
-from sim.analysis.intervals import (
-    CONFIDENCE,
-    FEWEST_FOR_INTERVAL,
-    bounded_estimates,
-    proportion_interval,
-    support,
-)
+from sim.analysis.bounded import bounded_estimates
+from sim.analysis.intervals import CONFIDENCE, FEWEST_FOR_INTERVAL, proportion_interval, support
 from sim.recommend import evidence
 from sim.recommend.contract import Judged, LimitFound
 from sim.recommend.evidence import FARTHEST, SURE

@@ -9,10 +9,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from sim.analysis.bounded import bounded_estimates, bounded_means
 from sim.analysis.compare import compare
 from sim.analysis.intervals import (
     FEWEST_FOR_INTERVAL,
-    bounded_means,
     estimate,
     holm,
     needed,
@@ -64,6 +64,24 @@ def test_weights_are_the_gaps_between_uniform_numbers() -> None:
     found = np.sort(bounded_means(values, bound)[0])
     for quantile in (0.025, 0.5, 0.975):
         assert np.quantile(found, quantile) == pytest.approx(np.quantile(plain, quantile), abs=0.08)
+
+
+def test_bounded_ends_and_chances_are_those_of_all_weighted_means() -> None:
+    """Beside all of them put in order, for rows of equal values too, of which the bound's weight alone decides."""
+    rng = np.random.default_rng(3)
+    values = np.vstack([rng.normal(shift, 1, (3, 16)) for shift in (-0.4, 0, 0.3, 7)])
+    values = np.vstack([values, *(np.full((3, 16), equal) for equal in (0.0, 2.0, -2.0, 0.1))])
+    reach = np.resize([0.0, 1.0, 40.0], len(values))
+    ends = values.min(axis=1) - reach, values.max(axis=1) + reach
+    low, high, p = bounded_estimates(values, *ends, 0.95)
+    below, above = (np.sort(bounded_means(values, end), axis=1) for end in ends)
+    assert list(low) == list(below[:, 500])
+    assert list(high) == list(above[:, -501])
+    fewer = np.minimum((below <= 0).sum(axis=1), (above >= 0).sum(axis=1))
+    often = fewer >= 100
+    assert list(p[often]) == list(np.minimum(1, 2 * (fewer[often] + 1) / 20_001))
+    assert (p[~often] < 0.02).all()
+    assert 5 < often.sum() < len(values)
 
 
 def test_an_interval_moves_and_stretches_with_its_values_and_turns_with_their_sign() -> None:

@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 from scipy.optimize import brentq
 
+from sim.analysis.bounded import bounded_means, weighted_below_zero
 from sim.analysis.compare import compare
-from sim.analysis.intervals import Sample, bounded_means, estimate, estimate_all, weighted_below_zero
+from sim.analysis.intervals import Sample, estimate, estimate_all
 from sim.analysis.skewed import FAR, far_out, skewed_estimates, student_estimates
 from sim.comparison.whole import compared
 from tests.support.coverage import FAMILIES, REPLICATIONS, counted, coverage, quickly, runs_of, write_store
