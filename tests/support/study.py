@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from memhp_sim import Results, open_results
-from sim.scores.failures import FAILING
+from sim.analysis.ranking import failing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def _of(frame: pd.DataFrame, workload: str, machine: str, policy: str) -> pd.Dat
 
 
 def _cell(runs: pd.DataFrame, compared: pd.DataFrame) -> str:
-    failed = int((runs[list(FAILING)] > 0).any(axis=1).sum())
+    failed = int(failing(runs).sum())
     if failed:
         return "all fail" if failed == len(runs) else f"{failed} of {len(runs)} fail"
     mean, low, high = (round(float(compared[column].iloc[0])) for column in ("mean", "low", "high"))
