@@ -352,6 +352,8 @@ def distribution(scenario: Scenario, score: str = RETURNED) -> str:
 def extremes(scenario: Scenario) -> str:
     """Return who dies, who gives nothing back, and who of those between gives most back: what zones are about."""
     worst, back = scenario.ranked[-1], means(scenario, RETURNED, scenario.sound)
+    if less_arrived(_rows(scenario, ARRIVED), list(back)):
+        return scores(scenario)
     parts = []
     if (how := scenario.failures[worst]).failed:
         died = int((scenario.of(worst)["died"] > 0).sum())

@@ -99,6 +99,7 @@ def test_giving_back_what_never_came_is_not_the_best() -> None:
     refuses = back(*[100.0] * 40) | {"arrived_share": [20.0] * 40}
     found = scenario({"refuses": refuses, "a": back(*around(60)), "b": back(*around(30))})
     assert findings.scores(found) == "a gives most back (60 %) of those that get what they ask for"
+    assert findings.extremes(found) == findings.scores(found)
     alone = scenario({"refuses": refuses, "a": back(*around(60)), "dead": back(*[1.0] * 40, died=[1] * 40)})
     expected = "Came back: 60 % with a, the only one of those that never fail and get what they ask for"
     assert findings.scores(alone) == expected

@@ -113,18 +113,32 @@ def _dies(first: float, second: float) -> Draw:
     return draw
 
 
-def _disasters(rng: np.random.Generator, size: tuple[int, int]) -> list[Floats]:
-    wishes = rng.normal(100, 5, size)
-    return [wishes, wishes + rng.normal(2, 1, size) - 30 * (rng.random(size) < 0.05)]
+def _disasters(share: float) -> Draw:
+    def draw(rng: np.random.Generator, size: tuple[int, int]) -> list[Floats]:
+        wishes = rng.normal(100, 5, size)
+        return [wishes, wishes + rng.normal(2, 1, size) - 30 * (rng.random(size) < share)]
+
+    return draw
 
 
-def _expected_share() -> tuple[float, float]:
-    """Return the true means of :func:`_share`, from so many draws that it makes no difference."""
-    first, second = _share(np.random.default_rng(99), (4000, 1000))
+def _lognormal(rng: np.random.Generator, size: tuple[int, int]) -> list[Floats]:
+    wishes = rng.normal(100, 10, size)
+    return [wishes, wishes + rng.lognormal(0, 1, size)]
+
+
+def _nearly_all(rng: np.random.Generator, size: tuple[int, int]) -> list[Floats]:
+    hard = rng.normal(0, 1, size)
+    return [np.clip(97 + 3 * hard, 0, 100), np.clip(99 + 3 * hard, 0, 100)]
+
+
+def _truth(draw: Draw) -> tuple[float, float]:
+    """Return the true mean of two policies' first, and their difference, from so many draws that it is exact enough."""
+    first, second = draw(np.random.default_rng(99), (4000, 1000))
     return float(first.mean()), float((second - first).mean())
 
 
-_SHARE: Final = _expected_share()
+_SHARE: Final = _truth(_share)
+_NEARLY_ALL: Final = _truth(_nearly_all)
 
 FAMILIES: Final = (
     Family("normal", "normal, with what the wishes do to all policies alike", _normal, (1.0, 0.0), 100.0),
@@ -143,8 +157,13 @@ FAMILIES: Final = (
     Family("0 or 1, 30 and 50 %", "the guest dies in 30 % of replications, in 50 % with the other policy",
            _dies(0.3, 0.5), (0.2,), 0.3, "died", far=True),
     Family("0 or 1, 5 and 15 %", "it dies in 5 % and in 15 %", _dies(0.05, 0.15), (0.1,), 0.05, "died", far=True),
-    Family("disasters in 5 %", "normal, but for 30 standard deviations less in 5 % of replications", _disasters,
+    Family("disasters in 5 %", "normal, but for 30 standard deviations less in 5 % of replications", _disasters(0.05),
            (0.5,), 100.0, far=True),
+    Family("disasters in 1 %", "the same in 1 %", _disasters(0.01), (1.7,), 100.0, far=True),
+    Family("lognormal", "lognormal amounts more, their logarithms with a standard deviation of 1", _lognormal,
+           (math.exp(0.5),), 100.0, far=True),
+    Family("nearly all", "percentages, of which both policies have 100 in many replications", _nearly_all,
+           (_NEARLY_ALL[1],), _NEARLY_ALL[0], "returned_share", far=True),
 )  # fmt: skip
 
 
