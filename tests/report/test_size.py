@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.report import scenarios
+from sim.report.charts.over_time import MOST_COLUMNS
+from sim.report.memory_map import scenario_maps
 from sim.report.page import report_html
 from tests.report.test_page import Page
 from tests.support.many_runs import make
@@ -78,6 +80,18 @@ def test_an_index_that_would_be_too_long_says_how_many_rows_it_lacks(
     page = Page(report_html(several.store.folder))
     assert index_of(page) == ["#s1", "#s2"]
     assert f"{SCENARIOS - 2} more scenarios are not listed here" in page.plain
+
+
+def test_the_documentation_tells_these_bounds() -> None:
+    text = " ".join((ROOT / "docs" / "report.md").read_text("utf-8").split())
+    for bound in (
+        f"Tables take {scenarios.MOST_BYTES // 10**6} MB at most",
+        f"of the first scenarios, {scenarios.MOST_DRAWN} and {scenarios.MOST_RUNS_DRAWN} runs of them at most",
+        f"in up to {MOST_COLUMNS} columns of time",
+        f"A page has maps of {scenario_maps.MOST_RUNS} runs, of the first scenarios,",
+        f"in at most {scenario_maps.MOST_BYTES / 10**6:.1f} MB",
+    ):
+        assert bound in text
 
 
 @pytest.mark.slow
