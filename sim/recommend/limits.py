@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from sim.analysis.compare import number, shown_unit
@@ -45,6 +46,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "returnable": "returnable_share_min",
     "unserved": "unserved_max",
     "time to return": "return_time",
+    "comes back": "returned_share",
+    "come back": "returned_share",
+    "returns": "returned_share",
 }
 """What scores are called beside their names and titles."""
 
@@ -56,7 +60,38 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "nobody dies": "death",
     "the guest never dies": "death",
     "the guest lives": "death",
+    "the guest survives": "death",
+    "the guest must not die": "death",
+    "guest must not die": "death",
+    "guest never dies": "death",
+    "nothing is killed": "kill",
+    "lives": "death",
+    "survives": "death",
+    "all survive": "death",
 }
+_FEW: Final = re.compile(
+    r"(?:(?:at most|no more than|not more than|max\.?|maximum|up to) )(?P<share>\d+(?:\.\d+)?) ?(?:%|percent)"
+    r" (?:of (?:the |all )?(?:replications|runs|guests|cases) )?(?:may )?(?P<what>[a-z ]+)"
+)
+_FEW_OF: Final = re.compile(
+    r"(?:at most|no more than|not more than|max\.?|up to) (?P<part>\d+) (?:of|in|out of) (?P<of>\d+)"
+    r" (?:replications |runs |guests )?(?:may )?(?P<what>[a-z ]+)"
+)
+_MANY: Final = re.compile(
+    r"(?:at least )?(?P<share>\d+(?:\.\d+)?) ?(?:%|percent)(?: of (?:the |all )?(?:replications|runs|guests))?"
+    r" (?:survive|survives|live|lives)"
+)
+_VALUE_FIRST: Final = re.compile(
+    r"(?P<sense>at least|at most|min\.?|max\.?) (?P<value>[\d.]+ ?[a-z%]+) (?P<name>[a-z].*)"
+)
+_FORM: Final[Mapping[str, str]] = {
+    "fail": "failure", "fails": "failure", "failures": "failure", "failed": "failure",
+    "die": "death", "dies": "death", "deaths": "death", "died": "death",
+}  # fmt: skip
+"""What happens at most so often, as people put it."""
+
+_NEVER: Final = re.compile(r"never (?:an? )?(?P<what>[a-z ]+)|(?P<before>[a-z ]+) never|(?:zero|0) (?P<zero>[a-z ]+)")
+
 _HAPPENS: Final[Mapping[str, str]] = {"fails": "failure", "dies": "death", "fail": "failure", "die": "death"}
 
 _SHARE = re.compile(
@@ -65,20 +100,21 @@ _SHARE = re.compile(
 )
 _EVERY = re.compile(r"\s*,?\s*\b(?:in\s+(?:all|every|each)(?:\s+(?:replications?|runs?))?|always)\s*$")
 _WORDS: Final[tuple[tuple[str, Sense, bool], ...]] = (
-    (r">=|≥|\bat\s+least\b|\b(?:never|not)\s+(?:under|below|less\s+than)\b", "at least", False),
-    (r"<=|≤|\bat\s+most\b|\b(?:never|not)\s+(?:over|above|more\s+than)\b", "at most", False),
+    (r">=|≥|\bat\s+least\b|\b(?:never|not)\s+(?:under|below|less\s+than)\b|\bno\s+less\s+than\b", "at least", False),
+    (r"<=|≤|\bat\s+most\b|\b(?:never|not)\s+(?:over|above|more\s+than)\b|\bno\s+more\s+than\b", "at most", False),
     (r">|\b(?:over|above|more\s+than)\b", "at least", True),
     (r"<|\b(?:under|below|less\s+than)\b", "at most", True),
 )
 """How a bound is put: words, the sense, and whether the bound itself is out."""
 
+_ALL: Final = 100.0
 _TIMES: Final = {"": 1.0, "s": 1.0, "sec": 1.0, "seconds": 1.0, "min": 60.0, "minutes": 60.0, "h": 3600.0}
 _NUMBER = re.compile(r"(?P<number>-?\d+(?:\.\d+)?)\s*(?P<unit>[a-z%]*(?:\s+points?)?)")
 
 EXAMPLES: Final = (
-    "'nothing fails', 'no death', 'no kernel OOM kills', 'no failed adds', 'headroom never under 128 MiB', 'came back "
-    "at least 80 %', or a score's name or title with >= or <= and a value; each may end in 'in 99 % of replications', "
-    "else it must hold in every one"
+    "'nothing fails', 'no death', 'at most 1 % die', 'no kernel OOM kills', 'no failed adds', 'headroom never under "
+    "128 MiB', 'came back at least 80 %', or a score's name or title with >= or <= and a value; each may end in 'in "
+    "99 % of replications', else it must hold in every one"
 )
 
 
@@ -102,8 +138,11 @@ def limits(texts: Iterable[str], faults: Faults) -> tuple[Limit, ...]:
 def limit(text: str) -> Limit:
     """Return the limit that ``text`` says. Raises ValueError with what can be said."""
     words = " ".join(text.split()).rstrip(".")
+    if (often := _how_often(words.lower(), text)) is not None:
+        return often
     body, share = _split(words, text)
-    lower = body.lower()
+    lower = _plainly(body.lower())
+    body = lower if lower != body.lower() else body
     if (happens := _HAPPENS.get(lower.removeprefix("guest ").removeprefix("the guest "))) is not None:
         raise ValueError(f"{shown(text)} says how often it may {_kind(happens)}, not at most how often; {_say()}")
     kind = _SENTENCES.get(lower) or (_singular(lower.removeprefix("no ")) if lower.startswith("no ") else None)
@@ -111,6 +150,40 @@ def limit(text: str) -> Limit:
         return Limit(text, scores, "at most", 0.0, share)
     bound = _none_of(lower) or _bound(body, text)
     return Limit(text, bound.scores, bound.sense, bound.bound, share)
+
+
+def _how_often(lower: str, text: str) -> Limit | None:
+    """Return the limit of "at most 1 % die", "no more than 1 of 100 fail", "99 % survive"; None for what is none."""
+    if few := _FEW.fullmatch(lower):
+        rate = float(few["share"]) / 100
+    elif few := _FEW_OF.fullmatch(lower):
+        if not int(few["of"]):
+            return None
+        rate = int(few["part"]) / int(few["of"])
+    elif many := _MANY.fullmatch(lower):
+        return replace(limit(f"no death in {many['share']} % of replications"), text=text)
+    else:
+        return None
+    kind = _FORM.get(few["what"])
+    if kind is None:
+        return None
+    share = round(1 - rate, 12)
+    if not 0 < share <= 1:
+        raise ValueError(f"{shown(text)} would let {100 * rate:g} % of replications {_kind(kind)}: under 100 % limits")
+    return Limit(text, _ALL_KINDS[kind], "at most", 0.0, share)
+
+
+def _plainly(lower: str) -> str:
+    """Return a limit in the order in which it is read: "at least 80 % comes back", "never OOM", "zero deaths"."""
+    if first := _VALUE_FIRST.fullmatch(lower):
+        sense = "at least" if first["sense"].startswith(("at least", "min")) else "at most"
+        if _named(first["name"]):
+            return f"{first['name']} {sense} {first['value']}"
+    if never := _NEVER.fullmatch(lower):
+        what = never["what"] or never["before"] or never["zero"]
+        if _singular(what) in _ALL_KINDS:
+            return f"no {what}"
+    return lower
 
 
 def shown_bound(limit: Limit) -> str:
@@ -173,6 +246,8 @@ def _bound(body: str, text: str) -> _Bound:
         if not scores:
             raise ValueError(_unknown(name, text))
         bound = amount(SCORES[scores[0]].unit, value, text)
+        if "_share" in scores[0] and not 0 <= bound <= _ALL:
+            raise ValueError(f"{shown(text)}: {shown(value)} is no share; shares go from 0 to 100 %")
         if out:
             bound = math.nextafter(bound, math.inf if sense == "at least" else -math.inf)
         return _Bound(scores, sense, bound)
@@ -204,6 +279,8 @@ def amount(unit: Unit, value: str, text: str) -> float:
     """Return ``value`` in the ``unit`` in which its score is stored."""
     lower = value.lower()
     if unit is BYTES:
+        if re.fullmatch(r"[\d.]*[1-9][\d.]*", value):
+            raise ValueError(f"{shown(text)}: {shown(value)} has no unit; say {value} MiB, {value} GiB or {value} B")
         try:
             return float(parse_rounded_size(value))
         except ValueError as error:

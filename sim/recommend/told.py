@@ -280,7 +280,7 @@ def gives_up(seen: Seen) -> list[str]:
         there, here = (amount(WALL, seen.mean(each, WALL, count)) for each in (most, pick))
         text = f"{seen.label(most)}: most headroom, {there} at its least instead of {here} (means of "
         text += f"{counted(count, 'replication')})"
-        if gain:
+        if gain and not math.isnan(gain):  # which is not known where nothing was asked back
             text += f", {'for' if gain < 0 else 'and'} {_gap(seen, abs(gain))} {seen.more(gain)} of '{title}'"
         told.append(f"{text}{_breaking(seen, most)}.")
     return told or [f"Nothing: no other candidate has {seen.more(1)} of '{title}' or more headroom."]

@@ -34,6 +34,18 @@ SAID = {
     "time to return <= 5 min in 90 %": (("return_time",), "at most", 300.0, 0.9),
     "unserved_byte_seconds at most 10 GiB s": (("unserved_byte_seconds",), "at most", 10.0 * GIB, 1.0),
     "Demand not served, most not above 1.5GiB": (("unserved_max",), "at most", 1.5 * GIB, 1.0),
+    "at most 1 % deaths": (("died",), "at most", 0.0, 0.99),
+    "no more than 2 of 100 fail": (FAILING, "at most", 0.0, 0.98),
+    "At most 1% of runs die": (("died",), "at most", 0.0, 0.99),
+    "99 % survive": (("died",), "at most", 0.0, 0.99),
+    "survives in 99 % of replications": (("died",), "at most", 0.0, 0.99),
+    "never OOM": (("kernel_ooms", "guest_full_ooms", "return_ooms"), "at most", 0.0, 1.0),
+    "OOM kills never": (("kernel_ooms", "guest_full_ooms", "return_ooms"), "at most", 0.0, 1.0),
+    "zero deaths in 90 % of replications": (("died",), "at most", 0.0, 0.9),
+    "at least 90 % comes back": (("returned_share",), "at least", 90.0, 1.0),
+    "at least 80 % came back in 95 % of replications": (("returned_share",), "at least", 80.0, 0.95),
+    "headroom at least 128 MiB always": (("headroom_min",), "at least", 128.0 * MIB, 1.0),
+    "headroom no less than 128 MiB": (("headroom_min",), "at least", 128.0 * MIB, 1.0),
     "movable while wanted, over time >= 3 GiB s": (("movable_byte_seconds",), "at least", 3.0 * GIB, 1.0),
 }
 
@@ -75,6 +87,22 @@ def test_all_that_say_nothing_are_told_with_their_place_and_what_can_be_said() -
 @pytest.mark.parametrize("text", ["", "in 95 %", "fails in 5 %", "came back at most 5 % in at most 3 %", "no x"])
 def test_what_is_no_limit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="what can be said"):
+        limit(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("headroom at least 128", "'128' has no unit; say 128 MiB, 128 GiB or 128 B"),
+        ("came back at least 120 %", "'120 %' is no share; shares go from 0 to 100 %"),
+        ("at least -5 % comes back", "what can be said"),
+        ("at most 100 % die", "under 100 %"),
+        ("at most 1 of 0 die", "what can be said"),
+        ("at most 99 % survive", "what can be said"),
+    ],
+)
+def test_a_bound_that_cannot_be_meant_is_refused(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
         limit(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -118,6 +119,12 @@ def test_candidates_are_held_against_each_other_in_the_replications_that_both_ha
             " percentage points less of 'Came back', and fails in 1 of 2 replications."
         )
     ]
+
+
+def test_what_is_given_up_says_nothing_of_a_score_that_is_undefined_in_all_shared_replications() -> None:
+    pick, other = np.array([[0, math.nan, 900.0], [0, 90, 900.0]]), np.array([[0, math.nan, 950.0]])
+    (told,) = gives_up(picked([pick * [1, 1, MIB], other * [1, 1, MIB]]))
+    assert told == "policy 1: most headroom, 950 MiB at its least instead of 900 MiB (means of 1 replication)."
 
 
 def test_where_less_is_better_others_are_told_to_have_less() -> None:
