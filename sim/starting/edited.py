@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from dataclasses import dataclass
@@ -80,13 +81,16 @@ def with_demand(text: str, played: Mapping[str, Any], replications: int | str, f
     Adds to ``faults`` where none plays a trace.
     """
     lines = text.split("\n")
-    named = [(section, _name(lines, section)) for section in _sections(lines) if section.name.startswith("workloads")]
-    traced = [(section, name) for section, name in named if name in _TRACED]
+    sections = list(_sections(lines))
+    traced = [each for each in sections if each.name.startswith("workloads") and _name(lines, each) in _TRACED]
     if not traced:
         faults.below("--demand").add("the experiment plays no recorded demand that another could take the place of")
         return text
-    for section, name in reversed(traced):
-        table = {key: value for key, value in played.items() if name == "guest-trace" or key != "includes_system"}
+    for section in reversed(traced):
+        for below in reversed(_below(section, sections)):
+            lines[below.first : below.end] = []
+        is_guest = _name(lines, section) == "guest-trace"
+        table = {key: value for key, value in played.items() if is_guest or key != "includes_system"}
         new = table_text("", entries(table)).rstrip("\n").split("\n")
         kept = [line for line in lines[section.first : section.end] if _key(line) not in _OF_TRACE]
         lines[section.first : section.end] = [*kept, *new]
@@ -95,6 +99,14 @@ def with_demand(text: str, played: Mapping[str, Any], replications: int | str, f
         if _key(lines[number]) == "replications":
             lines[number] = f"replications = {in_toml(replications)}"
     return "\n".join(lines)
+
+
+def _below(section: _Section, sections: Sequence[_Section]) -> list[_Section]:
+    """Return the tables right behind ``section`` that are keys of the trace in it, such as its columns."""
+    within = f"{section.name}."
+    behind = sections[sections.index(section) + 1 :]
+    tables = itertools.takewhile(lambda each: each.name.startswith(within), behind)
+    return [each for each in tables if each.name.removeprefix(within).partition(".")[0] in _OF_TRACE]
 
 
 def _key(line: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.experiment.load import load
 from sim.experiment.reading import frozen
 from sim.experiment.recommend_table import DEFAULT_LIMIT
-from sim.faults import InputError
+from sim.faults import Fault, InputError
 from sim.starting.machine import AS_IT_IS
 from sim.starting.text import (
     STEP_OF_CONTROLLER,
@@ -88,6 +88,9 @@ def check(text: str, file: Path) -> None:
     """Raise InputError with all faults of an experiment that goes into ``file``."""
     try:
         load(frozen(tomllib.loads(text), str(file)), folder=file.parent)
+    except tomllib.TOMLDecodeError as error:
+        what = f"what was asked for cannot be put into its text ({error}); write each value on one line there"
+        raise InputError(str(file), [Fault("", what)]) from error
     except InputError as error:
         raise InputError(str(file), error.faults) from error
 

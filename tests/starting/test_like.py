@@ -112,6 +112,46 @@ def test_one_s_own_demand_takes_the_place_of_the_recorded_one() -> None:
     assert not Path("bitbrains-5min.csv.gz").exists()
 
 
+PLAYED = """
+guest.model = "linux"
+machines = [{ label = "m", boot_memory = "2GiB" }]
+policies = [{ name = "contig-zones" }]
+
+[[workloads]]
+label = "demand"
+
+[[workloads.together]]
+name = "guest-trace"
+label = "recorded"
+path = "demand.csv"
+COLUMNS
+
+[[workloads.together]]
+name = "watermark"
+device = "vm0"
+maximum = "4GiB"
+"""
+
+
+def test_columns_that_stand_as_a_table_of_their_own_give_way_to_others() -> None:
+    columns = '[workloads.together.columns]\ntime = "t"\nuser = { column = "used", unit = "1MiB" }'
+    Path("mine.toml").write_text(PLAYED.replace("COLUMNS", columns))
+    said("new g.toml --like mine.toml --demand demand.csv")
+    played, controller = tomllib.loads(Path("g.toml").read_text("utf-8"))["workloads"][0]["together"]
+    assert (played["path"], controller["device"]) == ("demand.csv", "vm0")
+    assert played["columns"]["time"] != "t"
+
+
+def test_a_text_that_another_demand_cannot_be_put_into_is_told() -> None:
+    Path("mine.toml").write_text(
+        PLAYED.replace('path = "demand.csv"', 'path = """\\\ndemand.csv"""').replace("COLUMNS", "columns.time = 't'")
+    )
+    assert "write each value on one line there" in " ".join(
+        said("new g.toml --like mine.toml --demand demand.csv", code=2).split()
+    )
+    assert not Path("g.toml").exists()
+
+
 def test_one_s_own_machine_takes_the_place_of_the_only_one() -> None:
     said("new g.toml --like neon-x60 --from-machine domain.xml")
     (machine,) = tomllib.loads(Path("g.toml").read_text("utf-8"))["machines"]
