@@ -11,12 +11,12 @@ import numpy as np
 from sim.analysis.regret import BOUND
 from sim.experiment import build
 from sim.recommend.asked import OBJECTIVES
+from sim.recommend.axes import content
 from sim.recommend.candidates import refine
 from sim.recommend.contract import Candidate, Objective
 from sim.recommend.race import Rules
 from sim.recommend.sampler import CellSampler, TogetherSampler
 from sim.recommend.selection import select
-from sim.results.identity import canonical_json
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class Scenario:
 
     def number_of(self, candidate: Candidate) -> int:
         """Return the number of a candidate of another scenario, which becomes one of this where it is none."""
-        content = content_of(candidate)
-        known = next((number for number, each in enumerate(self.candidates) if content_of(each) == content), None)
+        wanted = content(candidate)
+        known = next((number for number, each in enumerate(self.candidates) if content(each) == wanted), None)
         if known is not None:
             return known
         self._take([candidate])
@@ -144,11 +144,6 @@ def ratio_of(candidate: Candidate, where: Space) -> float:
     return math.inf if ratio is None else float(ratio)
 
 
-def content_of(candidate: Candidate) -> str:
-    """Return what a candidate is, whatever it is called."""
-    return canonical_json([candidate.policy.content(), dict(candidate.machine)])
-
-
 def select_together(scenarios: Sequence[Scenario]) -> tuple[list[Candidate], Selection]:
     """Return the candidates for all scenarios together, and what is selected of them.
 
@@ -157,8 +152,8 @@ def select_together(scenarios: Sequence[Scenario]) -> tuple[list[Candidate], Sel
     scenario; the objective is its mean over the scenarios.
     """
     objective = scenarios[0].objective
-    common = set.intersection(*({content_of(each) for each in one.space.candidates} for one in scenarios))
-    candidates = [each for each in scenarios[0].space.candidates if content_of(each) in common and each.in_linux]
+    common = set.intersection(*({content(each) for each in one.space.candidates} for one in scenarios))
+    candidates = [each for each in scenarios[0].space.candidates if content(each) in common and each.in_linux]
     columns: list[str] = []
     averaged: list[int] = []
     limits: list[Limit] = []
