@@ -19,7 +19,7 @@ from sim.analysis.tradeoffs import HEADROOM, IN_MOVABLE, front, gain_score, poin
 from sim.analysis.verdict import less_arrived, returning_score
 from sim.analysis.wording import amount, amounts, caution, means, moment, names, titled, told_apart
 from sim.scores.registry import SCORES
-from sim.units import MICROSECONDS, counted
+from sim.units import counted, seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -83,7 +83,7 @@ def _free_movable(store: ResultStore, cell: str, seconds: float) -> float:
         return math.nan
     if "free_movable" not in result.guest:
         return math.nan
-    before = result.guest["free_movable"][result.guest["t_us"] < round(seconds * MICROSECONDS)]
+    before = result.guest["free_movable"][result.guest["t_us"] < seconds_to_us(seconds)]
     return float(before[-1]) * result.page_size if len(before) else math.nan
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from sim.analysis.compare import number, shown_unit
 from sim.cli.layout import Column, Row, table_lines
+from sim.cli.tables import say
 from sim.recommend.terms import WALL
 from sim.scores.registry import SCORES
 from sim.units import counted
@@ -43,19 +43,19 @@ def print_recommendation(console: Console, done: Recommended) -> None:
         _print_answer(console, found.together, "One setting for all of them")
     reasons = {outcome.error: outcome.cell for outcome in done.failures}
     for error, cell in list(reasons.items())[:_MOST_SHOWN]:
-        _say(console, f"failed: {error} ({cell})", style="red")
-    _say(console, f"{counted(found.runs, 'run')}, {done.reused} of them there already: {done.folder}")
+        say(console, f"failed: {error} ({cell})", style="red")
+    say(console, f"{counted(found.runs, 'run')}, {done.reused} of them there already: {done.folder}")
     console.print(f"Report: memhp-sim report {shlex.quote(str(done.folder))}", soft_wrap=True, markup=False)
 
 
 def _print_how(console: Console, answer: Answer) -> None:
     """Print how the pick is set, in lines that can be copied: they are not broken."""
     for part in answer.how_to_set.get("parts", ()):
-        _say(console, f"{part['title']}:")
+        say(console, f"{part['title']}:")
         for line in part["lines"]:
             console.print(Text(f"  {line}"), soft_wrap=True)
     for note in answer.how_to_set.get("notes", ()):
-        _say(console, note, indent=2)
+        say(console, note, indent=2)
     if answer.how_to_set:
         console.print()
 
@@ -63,44 +63,36 @@ def _print_how(console: Console, answer: Answer) -> None:
 def _limits(console: Console, found: Recommendation) -> None:
     lines = [f"{each.text} ({each.told})" for each in found.limits]
     by_default = " (no other was named)" if found.by_default else ""
-    _say(console, f"Limit{'s' if len(lines) > 1 else ''}{by_default}: {'; '.join(lines)}")
+    say(console, f"Limit{'s' if len(lines) > 1 else ''}{by_default}: {'; '.join(lines)}")
     console.print()
 
 
 def _print_answer(console: Console, answer: Answer, heading: str) -> None:
-    _say(console, heading, style="bold")
-    _say(console, answer.answer, style="bold green" if answer.pick is not None else "bold red")
+    say(console, heading, style="bold")
+    say(console, answer.answer, style="bold green" if answer.pick is not None else "bold red")
     for title, name in _PARTS:
         sentences: Sequence[str] = getattr(answer, name)
         if sentences:
-            _say(console, f"{title}: {sentences[0]}", indent=2)
+            say(console, f"{title}: {sentences[0]}", indent=2)
             for sentence in sentences[1:]:
-                _say(console, sentence, indent=2, begin="  ")
+                say(console, sentence, indent=2, begin="  ")
     for place, held in enumerate(answer.sensitivity):
-        _say(
+        say(
             console,
             ("" if place else "If things are otherwise: ") + held["sentence"],
             indent=2,
             begin="  " * (place > 0),
         )
     for note in answer.notes:
-        _say(console, f"Note: {note}.", indent=2)
+        say(console, f"Note: {note}.", indent=2)
     console.print()
     shown = _chosen(answer)
     for line in table_lines(_columns(answer, shown), [_row(answer, each) for each in shown], console.width):
         console.print(line, soft_wrap=True)
     if len(shown) < len(answer.candidates):
-        _say(console, f"and {len(answer.candidates) - len(shown)} more, all in recommendation.json", style="dim")
+        say(console, f"and {len(answer.candidates) - len(shown)} more, all in recommendation.json", style="dim")
     console.print()
     _print_how(console, answer)
-
-
-def _say(console: Console, text: str, *, style: str = "", indent: int = 0, begin: str = "") -> None:
-    lines = textwrap.wrap(
-        text, console.width, break_on_hyphens=False, initial_indent=begin, subsequent_indent=" " * indent
-    )
-    for line in lines:
-        console.print(Text(line, style=style), soft_wrap=True)
 
 
 def _chosen(answer: Answer) -> list[Tried]:

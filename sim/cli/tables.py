@@ -142,9 +142,12 @@ def _print_words(
         say(console, sentence)
 
 
-def say(console: Console, text: str, style: str = "", indent: int = 0) -> None:
-    """Print a paragraph, its lines but the first ``indent`` blanks further right."""
-    for line in textwrap.wrap(text, console.width, break_on_hyphens=False, subsequent_indent=" " * indent):
+def say(console: Console, text: str, style: str = "", indent: int = 0, begin: str = "") -> None:
+    """Print a paragraph, its lines but the first ``indent`` blanks further right; the first one behind ``begin``."""
+    further = " " * indent
+    for line in textwrap.wrap(
+        text, console.width, break_on_hyphens=False, initial_indent=begin, subsequent_indent=further
+    ):
         console.print(Text(line, style=style), soft_wrap=True)
 
 

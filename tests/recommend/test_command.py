@@ -219,7 +219,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_what_the_file_says_is_gone_by_and_the_command_goes_first(tmp_path: Path) -> None:
-    more = 'limits = ["came back at least 200 %"]\nminimise = "return_time"\n'
+    more = 'limits = ["headroom never under 8 GiB"]\nminimise = "return_time"\n'
     path = written(tmp_path, more=more)
     assert asked(path, "--out", tmp_path, "--workers", 1).exit_code == FAILED
     found = read(tmp_path / "small-recommend")
