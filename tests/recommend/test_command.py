@@ -223,10 +223,10 @@ def test_what_the_file_says_is_gone_by_and_the_command_goes_first(tmp_path: Path
     path = written(tmp_path, more=more)
     assert asked(path, "--out", tmp_path, "--workers", 1).exit_code == FAILED
     found = read(tmp_path / "small-recommend")
-    assert (found.limits[0].text, found.answers[0].objective) == ("came back at least 200 %", "return_time")
+    assert (found.limits[0].text, found.answers[0].objective) == ("headroom never under 8 GiB", "return_time")
     assert asked(path, "--out", tmp_path, "--workers", 1, "--limit", "nothing fails").exit_code == 0
     assert read(tmp_path / "small-recommend").limits[0].text == "nothing fails"
-    path.write_text(path.read_text("utf-8").replace("200 %", "200 GiB"), "utf-8")
+    path.write_text(path.read_text("utf-8").replace("8 GiB", "8 %"), "utf-8")
     wrong = asked(path, "--out", tmp_path)
     assert wrong.exit_code == BAD_INPUT
     assert "recommend.limits[0]" in wrong.output
