@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sim.analysis.grid import Grid
     from sim.analysis.scenario import Scenario
+    from sim.analysis.tradeoffs import Point
     from sim.results.store import ResultStore
 
 _NEARLY: Final = 0.01
@@ -238,33 +239,38 @@ def tradeoff(scenario: Scenario) -> str:
         return all_fail(scenario)
     score, (most, roomy) = gain_score(scenario), (best[0], best[-1])
     gain, room = amount(score, most.y), amount(HEADROOM, roomy.x)
-    back = "back" if score != IN_MOVABLE else "in MOVABLE"
+    back, one, several = ("back", "gives", "give") if score != IN_MOVABLE else ("in MOVABLE", "has", "have")
     among = "Of those that never fail, " if _any_fails(scenario) else ""
     if len(choices) == 1:
         only = "Only this never fails: " if among else ""
         return f"{only}{most.policy}, {gain} {back}, {room} of kernel headroom left"
-    does = "gives most back" if score != IN_MOVABLE else "has most in MOVABLE"
+    leads = _those_with(choices, "y", most, one, several, f"most {back}")
+    leaves = _those_with(choices, "x", roomy, "leaves", "leave", "most headroom")
     as_much, as_roomy = (_alike([getattr(point, axis) for point in choices]) for axis in "yx")
     if as_much and as_roomy:
         return f"{among or 'With every policy '}{gain} {back}, {room} of kernel headroom left"
     base, axes = most, [score, HEADROOM]
     if as_much:
         base, axes, rivals = roomy, [HEADROOM], [point for point in choices if point.x < roomy.x]
-        first = [point.policy for point in choices if point.x >= roomy.x]
-        leaves = f"{names(first)} {'leaves' if len(first) == 1 else 'leave'}"
-        text = f"{gain} {back} with every policy, {leaves} most headroom ({room})"
+        text = f"{gain} {back} with every policy, {leaves} ({room})"
     elif as_roomy:
         axes, rivals = [score], [point for point in choices if point.y < most.y]
-        text = f"{most.policy} {does} ({gain}), with every policy {room} of headroom are left"
+        text = f"{leads} ({gain}), with every policy {room} of headroom are left"
     elif most is roomy:
         rivals = [point for point in choices if point is not most]
-        text = f"{most.policy} {does} and leaves most headroom"
+        text = f"{most.policy} {one} most {back} and leaves most headroom"
     else:
         rivals = [roomy]
-        text = f"{most.policy} {does} ({gain}), {roomy.policy} leaves most headroom ({room})"
+        text = f"{leads} ({gain}), {leaves} ({room})"
     against = [point.policy for point in rivals]
     sure = all(apart for axis in axes for apart in told_apart(scenario, axis, base.policy, against).values())
     return f"{among}{text}{caution(scenario, apart=sure)}"
+
+
+def _those_with(choices: Sequence[Point], axis: str, end: Point, one: str, several: str, what: str) -> str:
+    """Return who has as much along ``axis`` as the ``end`` of the front, all who do, and that it is the most."""
+    who = [point.policy for point in choices if getattr(point, axis) >= getattr(end, axis)]
+    return f"{names(who)} {one if len(who) == 1 else several} {what}"
 
 
 def _alike(values: Sequence[float]) -> bool:

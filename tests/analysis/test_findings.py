@@ -210,6 +210,17 @@ def test_a_tradeoff_tells_the_ends_of_the_front_and_leaves_out_who_fails() -> No
     assert said(a=point(NAN, 9)).startswith("No guest")
 
 
+def test_all_who_leave_as_much_are_named() -> None:
+    def of(returned: float, headroom: float) -> dict[str, Sequence[float]]:
+        return {"returned": around(returned * GIB), "headroom_min": around(headroom * MIB), "asked_back": [GIB] * 40}
+
+    two = scenario({"a": of(9, 100), "b": of(2, 800), "c": of(3, 800), "d": of(3, 800)})
+    assert findings.tradeoff(two) == "a gives most back (9 GiB), b, c and d leave most headroom (800 MiB)"
+    assert findings.tradeoff(scenario({"a": of(9, 100), "z": of(9, 100), "d": of(3, 800)})) == (
+        "a and z give most back (9 GiB), d leaves most headroom (800 MiB)"
+    )
+
+
 def test_survival_tells_how_many_are_dead_by_when() -> None:
     def said(**of: Mapping[str, Sequence[float]]) -> str:
         return findings.survival(scenario(of))
