@@ -94,6 +94,23 @@ def test_a_chart_zooms_by_every_means(chrome: Browser, report: Path) -> None:
         assert view_of(figure)[2] == pytest.approx(whole[2] * 0.8)
 
 
+@pytest.mark.parametrize("width", [320, 1400])
+def test_numbers_below_an_axis_never_touch(chrome: Browser, report: Path, width: int) -> None:
+    with opened(chrome, report, width) as page:
+        open_scenarios(page, 1)
+        for kind in ("headroom", "memory", "scores", "differences"):
+            axes = chart(page, kind).evaluate(
+                "figure => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done("
+                "[...figure.querySelectorAll('.ticks')].map(axis => [...axis.querySelectorAll('.x')].map(text => {"
+                " const box = text.getBoundingClientRect(); return [box.left, box.right, text.textContent]; }))))))"
+            )
+            assert len(axes) > 2 or kind == "headroom"
+            for axis in axes:
+                assert axis
+                for one, other in itertools.pairwise(sorted(axis)):
+                    assert one[1] < other[0], (kind, axis)
+
+
 def test_two_fingers_zoom(chrome: Browser, report: Path) -> None:
     with opened(chrome, report, 390, has_touch=True) as page:
         open_scenarios(page)

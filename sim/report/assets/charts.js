@@ -17,6 +17,11 @@
   function tickText(value) {
     return Number(value.toPrecision(6)).toLocaleString("en-US", { maximumFractionDigits: 9 });
   }
+  /* Whether the texts below an axis of so many pixels would touch; a digit takes about eight. */
+  function crowded(places, low, high, room) {
+    const ends = places.map((at) => [(at - low) / (high - low) * room, tickText(at).length * 4 + 4]);
+    return ends.some(([middle, half], place) => place > 0 && middle - half < ends[place - 1][0] + ends[place - 1][1]);
+  }
   /* A path of M, h and v as points; a band is split where it turns back. */
   function points(d) {
     const there = [], back = [];
@@ -60,6 +65,7 @@
     this.body.addEventListener("keydown", (event) => this.key(event));
     for (const panel of this.panels) { report.pointer(this, panel); }
     figure.classList.add("active");
+    new ResizeObserver(() => this.panels.forEach((panel) => this.axes(panel))).observe(this.body);
   }
 
   Chart.prototype.readPanel = function (panel) {
@@ -189,7 +195,10 @@
     const value = (share) => panel.top - share * (panel.top - panel.bottom);
     let grid = "";
     panel.ticks.replaceChildren();
-    for (const at of ticks(low, high, 4)) {
+    const room = panel.ticks.ownerSVGElement.getBoundingClientRect().width;
+    let about = 4;
+    while (about > 1 && crowded(ticks(low, high, about), low, high, room)) { about -= 1; }
+    for (const at of ticks(low, high, about)) {
       const share = (at - low) / (high - low);
       grid += `M${(view.from + share * (view.to - view.from)) * panel.width} 0v${panel.height}`;
       element("svg:text", { class: "x", x: `${100 * share}%`, y: "100%", dy: 16, text: tickText(at) }, panel.ticks);
