@@ -31,7 +31,7 @@ from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -125,31 +125,30 @@ def compare(
     labels = ["machine", "workload", "policy", *pairing(runs)]
     if runs.duplicated(labels).any():
         raise ValueError("several cells have the same labels and replication; policies compare only cell by cell")
-    rows = []
+    found: list[dict[str, object]] = []
+    means: list[Sample] = []
+    gaps: list[Sample] = []
+    together: list[range] = []
     done = runs[runs["status"] == Status.COMPLETED]
     for (machine, workload), group in done.groupby(["machine", "workload"], sort=False):
         there = set(group["policy"])
         present = [policy for policy in order if policy in there]
         contents = _contents(one_of_each(group) if nothing_random(group) else group, present, scores)
-        place = present.index(base) if base in present else None
-        far = np.stack([far_out(contents), far_out(_gaps(contents, place))])
-        found: list[dict[str, object]] = []
-        means: list[Sample] = []
-        gaps: list[Sample] = []
-        for number_of_score, score in enumerate(scores):
-            of_score = _samples(score, contents[:, :, number_of_score], place, far[:, number_of_score])
+        tests = (len(present) - 1) * len(scores)
+        start = len(found)
+        for score, *of_score in _samples(scores, contents, present.index(base) if base in present else None):
             means += of_score[0]
             gaps += of_score[1]
             for policy, of_mean, gap in zip(present, *of_score, strict=True):
-                tests = (len(present) - 1) * len(scores)
-                found.append(_row(score, policy, base, of_mean, gap) | {"needed": _needed(gap, method, tests)})
-        for row, *estimates in zip(found, _of_means(found, means, method), _of_gaps(found, gaps, method), strict=True):
-            row |= {"low": estimates[0].low, "high": estimates[0].high, "p": estimates[1].p}
-            row |= {"difference_low": estimates[1].low, "difference_high": estimates[1].high}
-        for row, different in zip(found, holm([float(str(row["p"])) for row in found]), strict=True):
-            row |= {"different": different, "needed": _more_than_were_run(row, different=different)}
-            rows.append(row | {"machine": str(machine), "workload": str(workload)})
-    return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+                row = {"machine": str(machine), "workload": str(workload)} | _row(score, policy, base, of_mean, gap)
+                found.append(row | {"needed": _needed(gap, method, tests)})
+        together.append(range(start, len(found)))
+    _estimate(found, means, gaps, method)
+    for places in together:
+        alike = [found[place] for place in places]
+        for row, different in zip(alike, holm([float(str(row["p"])) for row in alike]), strict=True):
+            row["different"] = different
+    return pd.DataFrame(found, columns=list(COMPARISON_COLUMNS))
 
 
 def pairing(runs: pd.DataFrame) -> list[str]:
@@ -187,25 +186,34 @@ def _gaps(contents: Floats, place: int | None) -> Floats:
 
 
 def _samples(
-    score: str, content: Floats, place: int | None, far: npt.NDArray[np.bool_]
-) -> tuple[list[Sample], list[Sample]]:
-    """Return for each policy its values of a score, and its differences to the baseline, none where that is not there.
+    scores: Sequence[str], contents: Floats, place: int | None
+) -> Iterator[tuple[str, list[Sample], list[Sample]]]:
+    """Yield each score with, for each policy, its values and its differences to the baseline.
 
-    ``content`` has a row for each replication and a column for each policy, the baseline's in ``place``; ``far`` says
-    whether values, and differences, lie far out.
+    There are none of these where the baseline, in column ``place``, is not there. ``contents`` as by :func:`_contents`.
     """
-    known = SCORES[score]
-    own = support(content, known.better, highest=known.highest)
-    against = own if place is None else support(content, known.better, place, known.highest)
-    least = 0.0 if np.nanmin(content, initial=math.inf) >= 0 else -math.inf
-    widest = known.highest - least
-    gaps = _gaps(content, place)
-    # Of yes and no, the few times that two differ are no less known for being rare.
-    rare = np.count_nonzero(np.nan_to_num(gaps), axis=0) < EVENTS if known.highest == 1 else far[1]
-    return (
-        _of_columns(content, own, far[0], (least, known.highest)),
-        _of_columns(gaps, against, rare, (-widest, widest)),
-    )
+    gaps = _gaps(contents, place)
+    far = np.stack([far_out(contents), far_out(gaps)])
+    alike: dict[tuple[str, float], list[int]] = {}
+    for number_of_score, score in enumerate(scores):
+        alike.setdefault((SCORES[score].better, SCORES[score].highest), []).append(number_of_score)
+    ends = np.empty((4, len(scores), contents.shape[1]))
+    for (better, highest), numbers in alike.items():
+        tables = contents.transpose(2, 0, 1)[numbers]
+        ends[:2, numbers] = support(tables, better, highest=highest)
+        ends[2:, numbers] = ends[:2, numbers] if place is None else support(tables, better, place, highest)
+    for number_of_score, score in enumerate(scores):
+        content, gap, highest = contents[:, :, number_of_score], gaps[:, :, number_of_score], SCORES[score].highest
+        least = 0.0 if np.nanmin(content, initial=math.inf) >= 0 else -math.inf
+        # Of yes and no, the few times that two differ are no less known for being rare.
+        rare = np.count_nonzero(np.nan_to_num(gap), axis=0) < EVENTS if highest == 1 else far[1, number_of_score]
+        own, against = (ends[side : side + 2, number_of_score] for side in (0, 2))
+        widest = highest - least
+        yield (
+            score,
+            _of_columns(content, (own[0], own[1]), far[0, number_of_score], (least, highest)),
+            _of_columns(gap, (against[0], against[1]), rare, (-widest, widest)),
+        )
 
 
 def _of_columns(
@@ -226,6 +234,15 @@ def _row(score: str, policy: str, base: str, of_mean: Sample, gap: Sample) -> di
         "baseline": base, "pairs": len(gap.drawn), "difference": _mean(gap.drawn),
         "apart": int(np.count_nonzero(gap.drawn)),
     }  # fmt: skip
+
+
+def _estimate(
+    rows: Sequence[dict[str, object]], means: Sequence[Sample], gaps: Sequence[Sample], method: Method
+) -> None:
+    """Put intervals and chances into ``rows``: all at once, as weights are drawn anew for each number of values."""
+    for row, of_mean, of_gap in zip(rows, _of_means(rows, means, method), _of_gaps(rows, gaps, method), strict=True):
+        row |= {"low": of_mean.low, "high": of_mean.high, "p": of_gap.p}
+        row |= {"difference_low": of_gap.low, "difference_high": of_gap.high}
 
 
 def _needed(gap: Sample, method: Method, tests: int) -> float:
