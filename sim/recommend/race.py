@@ -158,6 +158,13 @@ class Race:
             self.failed(candidate, limit).sum() <= (1 - limit.share) * count + 1e-9 for limit in self._rules.limits
         )
 
+    def may_break(self, candidate: int) -> float:
+        """Return by how much more than it may a candidate breaks a limit at most, by the 95 % intervals."""
+        count = self.count(candidate)
+        held = (count - int(self.failed(candidate, limit).sum()) for limit in self._rules.limits)
+        lows = (proportion_interval(kept, count)[0] for kept in held)
+        return max((limit.share - low for low, limit in zip(lows, self._rules.limits, strict=True)), default=0.0)
+
     def looks_broken(self, candidate: int) -> bool:
         """Whether a limit was broken so often that more replications are not worth it, as long as others do better."""
         count = self.count(candidate)

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final
 from sim.analysis.verdict import ENOUGH
 from sim.recommend.contract import Judged, Selection
 from sim.recommend.race import Race
-from sim.recommend.terms import ARRIVED, FIRST, OF_LIMITS, WALL, Terms
+from sim.recommend.terms import ARRIVED, FIRST, MOST_BY_ITSELF, OF_LIMITS, WALL, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,8 +85,10 @@ class _Selection:
     def __init__(self, sampler: Sampler, choices: Sequence[bool], rules: Rules, terms: Terms, *, alone: bool) -> None:
         self._choices = [number for number, choice in enumerate(choices) if choice]
         self._terms = terms
-        most = terms.most_of(rules.limits)
-        budget = terms.budget if terms.budget is not None else most * len(choices)
+        self._most = most = terms.most_of(rules.limits)
+        self._sampler = sampler
+        # Without one, replications of each are limited alone, and one may get more than the others.
+        budget = terms.budget if terms.budget is not None else most * len(choices) + MOST_BY_ITSELF
         self._rules = rules
         self._race = Race(sampler, len(choices), rules, most, budget)
         self._all = range(len(choices))
@@ -137,6 +139,11 @@ class _Selection:
         if count >= self._race.most or self._broken(candidate):
             return False
         return count < _UNSURE + self._start or count + self._needs(candidate) <= self._race.most
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether a candidate may get more replications than others: nobody said how many, and there is no end."""
+        return self._terms.most is None and self._sampler.population is None
 
     # Where replications go
 
@@ -256,6 +263,8 @@ class _Selection:
         best = self._best()
         if best is None:
             return self._wanted_to_find_one()
+        if self._may_go_on:
+            self._race.most = self._most
         wanted: dict[int, int] = {}
         for number in self._order:
             if number == best or self._settled(number, best):
@@ -274,9 +283,14 @@ class _Selection:
 
     def _wanted_to_find_one(self) -> Mapping[int, int]:
         """Return what to run next while none has passed: the next that may, else who may still be shown not to."""
-        target = next((number for number in self._order if self._hopeful(number)), None)
-        if target is not None:
-            return {target: self._more(target, self._needs(target))}
+        for most in (self._most, MOST_BY_ITSELF) if self._may_go_on else (self._most,):
+            # Rather many replications of one candidate than no answer: a guest that fails in 3 % of them takes 700 to
+            # be told from one that does in 5 %.
+            self._race.most = most
+            target = next((number for number in self._order if self._hopeful(number)), None)
+            if target is not None:
+                return {target: self._more(target, self._needs(target))}
+        self._race.most = self._most
         return {
             number: self._more(number, self._race.to_show_broken(number, self._error))
             for number in self._order
@@ -315,7 +329,7 @@ class _Selection:
         likely = pick
         if likely is None:
             fitting = [each for each in self._order if self._race.fits(each) and not self._broken(each)]
-            likely = min(fitting, key=self._not_kept, default=None)
+            likely = min(fitting, key=lambda each: (self._not_kept(each), self._race.may_break(each)), default=None)
         if likely is None:
             # That none keeps the limits is wrong only if the one that does is shown not to.
             missed = max(self._race.chance_that_kept(each) for each in self._choices)

@@ -228,3 +228,28 @@ def test_few_replications_do_not_show_that_candidates_do_the_same() -> None:
     rows = np.zeros((2, 60, 2))
     rows[:, :, 1] = np.random.default_rng(9).normal(80, 3, 60)
     assert chosen(rows, terms=Terms(most=60)).twins == {}
+
+
+def near_the_limit(dies: float, count: int = 1600) -> np.ndarray:
+    """Return two candidates: one that dies in a share of replications, evenly, and one that dies a little more."""
+    rows = np.zeros((2, count, 2))
+    for number, share in enumerate((dies, 0.048)):
+        rows[number, :, 0] = np.diff(np.floor(np.arange(count + 1) * share)) > 0
+        rows[number, :, 1] = 80.0 + number
+    return rows
+
+
+def test_one_candidate_gets_more_replications_where_none_has_passed() -> None:
+    found = chosen(near_the_limit(0.027))
+    assert (found.pick, found.confidence >= CONFIDENCE) == (0, True)
+    assert MOST_BY_DEFAULT < found.judged[0].replications < 1500
+    assert found.judged[1].replications <= MOST_BY_DEFAULT
+    said = chosen(near_the_limit(0.027), terms=Terms(most=MOST_BY_DEFAULT))
+    assert said.confidence < CONFIDENCE
+
+
+def test_where_none_is_certain_the_one_that_breaks_limits_least_is_told() -> None:
+    rows = near_the_limit(0.03)
+    found = chosen(rows, terms=Terms(most=200))
+    assert (found.pick, found.exhausted) == (0, True)
+    assert chosen(rows[::-1], terms=Terms(most=200)).pick == 1
