@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from sim.experiment.plan import Cell, Experiment
     from sim.results.store import ResultStore
@@ -34,6 +34,16 @@ def results_folder(path: Path) -> Path | None:
         more = f" and {len(inside) - len(listed)} more" if len(inside) > len(listed) else ""
         raise BadInput(f"{path} holds the results of several experiments; choose one: {', '.join(listed)}{more}")
     return path / inside[0].rpartition("/")[2] if inside else None
+
+
+def no_results(path: Path) -> str:
+    """Return what is told of a ``path`` that is no folder of results, with the one that may be meant."""
+    if path.exists():
+        said = f"{path} holds no results: it has neither a folder runs nor events"
+    else:
+        said = f"{path} holds no results: it does not exist"
+    meant = Path("results") / path.stem
+    return f"{said}; did you mean {meant}?" if meant != path and _holds_results(meant) else said
 
 
 def _holds_results(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from sim.cli.choosing import chosen_scores, readable, results_folder
+from sim.cli.choosing import chosen_scores, no_results, readable, results_folder
 from sim.cli.console import print_notes, standard_console
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def compare(
     for path in results:
         folder = results_folder(path)
         if folder is None:
-            raise BadInput(f"{path} holds no results: it has neither a folder runs nor events")
+            raise BadInput(no_results(path))
         folders.append(folder)
     with readable(folders[0] if len(folders) == 1 else Path(", ".join(map(str, folders)))):
         gathered = gather(folders, baseline).only(policies, machines, workloads)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sim.cli.choosing import readable, results_folder
+from sim.cli.choosing import no_results, readable, results_folder
 
 
 @click.command()
@@ -31,7 +31,7 @@ def report(results: Path, out: Path | None, maps: tuple[str, ...], *, show: bool
 
     folder = results_folder(results)
     if folder is None:
-        raise BadInput(f"{results} holds no results: it has neither a folder runs nor events")
+        raise BadInput(no_results(results))
     with readable(folder):
         there = {labels["workload"] for labels in ResultStore(folder).labels()} if maps else set()
         for label in maps:

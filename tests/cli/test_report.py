@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,9 +11,6 @@ from sim.api import run
 from sim.cli.main import BAD_INPUT, main
 from sim.results.store import ResultStore
 from tests.support.doc_pages import DocPage, do
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +87,18 @@ def test_the_page_of_the_documentation_does_what_it_says(tmp_path: Path) -> None
     html = tmp_path / "results" / "quickstart" / "report.html"
     assert told.startswith("Report    results/quickstart/report.html (0.")
     assert html.stat().st_size < 1_000_000
+
+
+def test_a_name_without_its_folder_is_answered_with_the_results_that_may_be_meant(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "results").symlink_to(folder if folder.name != "small" else folder.parent)
+    monkeypatch.chdir(tmp_path)
+    for command in ("report", "compare"):
+        for name in ("small", "small.toml"):
+            told = CliRunner().invoke(main, [command, name])
+            assert told.exit_code == BAD_INPUT
+            assert told.stderr == (
+                f"Error: {name} holds no results: it does not exist; did you mean {Path('results') / 'small'}?\n"
+            )
+        assert "did you mean" not in CliRunner().invoke(main, [command, "other"]).stderr
