@@ -33,6 +33,10 @@ _WEIGHTINGS: Final = 2000
 """For the intervals of means, which only show."""
 
 
+_FEWEST_WITHOUT: Final = 10
+"""Replications without a value of the objective in any of which a candidate is taken to have none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What candidates are judged by: ``columns`` names what a sampler's rows hold, by which the others name theirs."""
@@ -244,7 +248,9 @@ class Race:
             gaps, reach = self._pairs(one, other)
             slack = self._rules.objective.indifference
             if not len(gaps):
-                chance = float(not math.isfinite(self.mean(one)) or math.isfinite(self.mean(other)))
+                count = min(self.count(one), self.count(other))
+                few = count < _FEWEST_WITHOUT and not self.complete(count)  # the next may have a value
+                chance = float(few or not math.isfinite(self.mean(one)) or math.isfinite(self.mean(other)))
             elif self.complete(min(self.count(one), self.count(other))):
                 chance = float(gaps.mean() < -slack)
             else:

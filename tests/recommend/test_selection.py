@@ -253,3 +253,15 @@ def test_where_none_is_certain_the_one_that_breaks_limits_least_is_told() -> Non
     found = chosen(rows, terms=Terms(most=200))
     assert (found.pick, found.exhausted) == (0, True)
     assert chosen(rows[::-1], terms=Terms(most=200)).pick == 1
+
+
+def test_an_objective_that_is_undefined_at_first_does_not_settle_anything() -> None:
+    rows = np.zeros((3, 400, 2))
+    rows[:, :, 1] = np.array([90.0, 60.0, 70.0])[:, None] + np.random.default_rng(4).normal(0, 1, (3, 400))
+    rows[0, :3, 1] = math.nan  # the best was not asked for anything in the first
+    found = chosen(rows)
+    assert found.pick == 0
+    rows[0, :, 1] = math.nan  # and never
+    found = chosen(rows)
+    assert found.pick == 2
+    assert found.judged[0].replications == 10
