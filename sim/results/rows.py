@@ -168,7 +168,7 @@ def read_rows(path: Path, table: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    content = pq.ParquetFile(path).read()
+    content = pq.ParquetFile(path).read(use_threads=False)  # of few rows, threads take longer
     schema = arrow_schema(TABLES[table])
     if content.schema.names == schema.names and content.schema.types == schema.types:
         return pa.Table.from_arrays(content.columns, schema=schema)

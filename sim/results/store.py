@@ -130,7 +130,8 @@ class ResultStore:
             tables = [read_rows(path, table) for path in sorted(whole_files(self.folder / table / folder))]
             if table == RUNS.name:
                 listed = {key for part in tables for key in part["cell"].to_pylist()}
-                tables.append(frames.rows_table(layout, list(unlisted_rows(self.folder, folder, listed))))
+                if unlisted := list(unlisted_rows(self.folder, folder, listed)):
+                    tables.append(frames.rows_table(layout, unlisted))
             for part in tables:
                 labels = [pa.repeat(pa.scalar(label), len(part)) for label in labels_of(folder)]
                 full = pa.Table.from_arrays([*labels, *part.columns], schema=schema)
