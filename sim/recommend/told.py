@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from sim.recommend.contract import Candidate, Judged, Limit, Objective, Selection
 
     Floats = npt.NDArray[np.float64]
+
+
+_HARDLY: Final = 0.5
+"""A confidence below which its number says nothing: it is a lower bound, and a loose one where little is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +175,14 @@ def answer(seen: Seen, confidence: float) -> str:
     if not claims:
         return f"{text}."
     if found.confidence < confidence - 1e-9:
-        sure = f"{percent(found.confidence)} % confidence, not {percent(confidence)} %"
-        return f"{text}. Not certain yet ({sure}): {claims}."
+        return f"{text}. Not certain yet ({_sure(found, confidence)}): {claims}."
     return f"{text}. With {percent(confidence)} % confidence {claims}."
+
+
+def _sure(found: Selection, confidence: float) -> str:
+    if found.confidence < _HARDLY:
+        return f"far from {percent(confidence)} % confidence"
+    return f"{percent(found.confidence)} % confidence, not {percent(confidence)} %"
 
 
 def _no_answer(seen: Seen) -> str:

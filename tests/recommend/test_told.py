@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -136,3 +137,12 @@ def test_the_answer_tells_of_those_that_its_promise_leaves_out() -> None:
     rows = [np.array([[0, 90, 900.0]] * 4)] * 3
     told = answer(picked(rows, left=(1, 2)), 0.95)
     assert told.endswith("by more than 1 percentage point, unless it is one of 2 too near to a limit to tell.")
+
+
+def test_a_confidence_that_is_hardly_any_is_not_told_as_a_number() -> None:
+    few = seen([80], 8)
+    assert few.selection.confidence < 0.5
+    assert "Not certain yet (far from 95 % confidence): it keeps the limits." in answer(few, 0.95)
+    some = seen([80], 45)
+    assert 0.5 < some.selection.confidence < 0.99
+    assert re.search(r"Not certain yet \(\d\d(\.\d)? % confidence, not 99 %\)", answer(some, 0.99))
