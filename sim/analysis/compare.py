@@ -147,7 +147,7 @@ def compare(
     for places in together:
         alike = [found[place] for place in places]
         for row, different in zip(alike, holm([float(str(row["p"])) for row in alike]), strict=True):
-            row["different"] = different
+            row |= {"different": different, "needed": _more_than_were_run(row, different=different)}
     return pd.DataFrame(found, columns=list(COMPARISON_COLUMNS))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sim.experiment import build
 from sim.experiment.schema import LABEL_LENGTH, shortened_label
 from sim.experiment.settings import Conditions, TogetherSettings
-from sim.faults import InputError
+from sim.faults import InputError, MemhpSimError
 from sim.plugins import lookup
 
 if TYPE_CHECKING:
@@ -39,17 +39,17 @@ CHANGES: Final = (
 """What an operator knows least: how fast hosts are, what the kernel will need, and what else the guest's image runs."""
 
 
-class CannotBeSaid(Exception):  # noqa: N818  it is an answer
+class CannotBeSaidError(MemhpSimError):
     """A change means nothing in a scenario; the text says why, as a sentence without its end."""
 
 
 def changed(base: Combination, change: Change, folder: Path) -> Combination:
-    """Return the scenario of ``base`` under a ``change``. Raises CannotBeSaid."""
+    """Return the scenario of ``base`` under a ``change``. Raises CannotBeSaidError."""
     workload = base.workload
     if change.pace != 1.0:
         workload = _at_pace(base, change.pace, folder)
     elif base.guest.model == "none":
-        raise CannotBeSaid("no guest is modelled")
+        raise CannotBeSaidError("no guest is modelled")
     label = f"{workload.label}, {change.label}"
     label = shortened_label(label) if len(label) > LABEL_LENGTH else label
     return replace(base, workload=replace(workload, label=label), conditions=change.conditions)
@@ -60,12 +60,12 @@ def _at_pace(base: Combination, pace: float, folder: Path) -> PluginSettings | T
     parts = whole.together if isinstance(whole, TogetherSettings) else (whole,)
     faster = tuple(_part_at_pace(part, pace, folder) for part in parts)
     if faster == parts:
-        raise CannotBeSaid("nothing is plugged")
+        raise CannotBeSaidError("nothing is plugged")
     settings = replace(whole, together=faster) if isinstance(whole, TogetherSettings) else faster[0]
     try:
         build.workload(settings, folder).duration()
     except InputError as error:
-        raise CannotBeSaid(f"the workload cannot be made so ({error.faults[0]})") from error
+        raise CannotBeSaidError(f"the workload cannot be made so ({error.faults[0]})") from error
     return settings
 
 
@@ -74,5 +74,5 @@ def _part_at_pace(part: PluginSettings, pace: float, folder: Path) -> PluginSett
     defaults = {each.name: each.default for each in plugin.parameters if each.default is None}
     parameters = plugin.cls.at_pace({**defaults, **part.parameters}, pace)
     if parameters is None:
-        raise CannotBeSaid(f"what that means is not known of the workload {part.label}")
+        raise CannotBeSaidError(f"what that means is not known of the workload {part.label}")
     return replace(part, parameters={name: value for name, value in parameters.items() if value is not None})

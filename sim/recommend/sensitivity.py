@@ -10,7 +10,7 @@ import numpy as np
 from sim.analysis.compare import number, percent, shown_unit
 from sim.analysis.wording import titled
 from sim.recommend.candidates import lines_of
-from sim.recommend.changes import CHANGES, CannotBeSaid, changed
+from sim.recommend.changes import CHANGES, CannotBeSaidError, changed
 from sim.scores.registry import SCORES
 from sim.units import counted
 
@@ -130,7 +130,7 @@ def _under(
     found, tried = picked.found, picked.tried
     try:
         combinations = [changed(found.combination(tried[number]), change, found.folder) for number in order]
-    except CannotBeSaid as error:
+    except CannotBeSaidError as error:
         return Held(change.words, f"What {change.words} would do cannot be said: {error}.", said=False)
     rows, replications = run(combinations), range(len(plainly))
     of_pick = rows.sample({0: replications})[0]

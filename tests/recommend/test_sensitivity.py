@@ -10,7 +10,7 @@ from sim.experiment.load import load
 from sim.experiment.plan import Cell
 from sim.experiment.settings import Conditions, PluginSettings, TogetherSettings
 from sim.recommend.candidates import space
-from sim.recommend.changes import CHANGES, CannotBeSaid, Change, changed
+from sim.recommend.changes import CHANGES, CannotBeSaidError, Change, changed
 from sim.recommend.contract import Judged, Limit, LimitFound, Objective
 from sim.recommend.race import Rules
 from sim.recommend.sensitivity import Held, Picked, sensitivity
@@ -193,13 +193,13 @@ def test_of_several_together_those_that_plug_are_faster() -> None:
 
 def test_where_nothing_is_plugged_no_pace_can_be_said() -> None:
     found = scenario(workloads=[{"name": "guest-load", "label": "programs", "duration": 60}])
-    with pytest.raises(CannotBeSaid, match="nothing is plugged"):
+    with pytest.raises(CannotBeSaidError, match="nothing is plugged"):
         changed(found.base, PACE, found.folder)
 
 
 def test_a_pace_that_the_workload_refuses_is_told() -> None:
     found = scenario()
-    with pytest.raises(CannotBeSaid, match=r"the workload cannot be made so \(grow.pace: must be at most 64TiB"):
+    with pytest.raises(CannotBeSaidError, match=r"the workload cannot be made so \(grow.pace: must be at most 64TiB"):
         changed(found.base, Change("plugging a thousand million times as fast", "fast", pace=1e9), found.folder)
 
 
