@@ -241,6 +241,10 @@ def _set_aside(seen: Seen) -> list[str]:
     if same := [each for each, first in found.twins.items() if first == found.pick]:
         count = min(found.judged[each].replications for each in same)
         told.append(f"The same in each of {count} replications, and so not tried further: {_names(seen, same)}.")
+    score = SCORES[seen.objective.score]
+    judged = [each for each in found.judged if seen.choices[each.candidate] and each.replications > 1]
+    if nothing := [each.candidate for each in judged if math.isnan(seen.mean(each.candidate, score.name))]:
+        told.append(f"Not ranked, as '{score.title}' is undefined ({score.undefined}): {_names(seen, nothing)}.")
     if found.left_out:
         told.append(f"No choice, as less arrives of what is asked for: {_names(seen, found.left_out)}.")
     return told

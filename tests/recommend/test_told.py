@@ -146,3 +146,11 @@ def test_a_confidence_that_is_hardly_any_is_not_told_as_a_number() -> None:
     some = seen([80], 45)
     assert 0.5 < some.selection.confidence < 0.99
     assert re.search(r"Not certain yet \(\d\d(\.\d)? % confidence, not 99 %\)", answer(some, 0.99))
+
+
+def test_those_of_whom_the_objective_is_undefined_are_told_to_be_not_ranked() -> None:
+    some = seen([80, 70], 400)
+    some.rows[1][:, COLUMNS.index("returned_share")] = np.nan
+    words = " ".join(certainty(some, 0.95))
+    assert "Not ranked, as 'Came back' is undefined (nothing was asked back): policy 70." in words
+    assert "Not ranked" not in " ".join(certainty(seen([80, 70], 400), 0.95))
