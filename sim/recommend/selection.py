@@ -87,6 +87,7 @@ class _Selection:
         self._terms = terms
         self._most = most = terms.most_of(rules.limits)
         self._sampler = sampler
+        self._guard: Callable[[int], float] = lambda _: 0.0
         # Without one, replications of each are limited alone, and one may get more than the others.
         budget = terms.budget if terms.budget is not None else most * len(choices) + MOST_BY_ITSELF
         self._rules = rules
@@ -148,6 +149,8 @@ class _Selection:
     # Where replications go
 
     def run(self, refine: Refinement | None, guard: Callable[[int], float] | None, *, intervals: bool) -> Selection:
+        if guard is not None:
+            self._guard = guard
         self._race.grow(dict.fromkeys(self._all, 1))
         self._begin()
         while refine is not None and (added := refine(self._at_first_sight())):
@@ -225,7 +228,8 @@ class _Selection:
 
     def _leader(self) -> int | None:
         fitting = [number for number in self._choices if self._race.fits(number) and self._race.count(number)]
-        return max(fitting, key=self._race.mean, default=None)
+        # Of equals the one that keeps to least: it is there where things turn out otherwise.
+        return max(fitting, key=lambda number: (self._race.mean(number), -self._guard(number)), default=None)
 
     def _ranked(self) -> list[int]:
         """Return the choices in order: those that seem to keep the limits and got all first replications first.

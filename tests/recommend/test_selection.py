@@ -265,3 +265,10 @@ def test_an_objective_that_is_undefined_at_first_does_not_settle_anything() -> N
     found = chosen(rows)
     assert found.pick == 2
     assert found.judged[0].replications == 10
+
+
+def test_of_equals_the_one_that_keeps_to_least_is_followed() -> None:
+    rows = np.zeros((3, 400, 2))
+    rows[:, :, 1] = 100.0
+    found = select(Sampler(rows), [True] * 3, RULES, guard=lambda number: (math.inf, 800, 1600)[number])
+    assert found.pick == 1
