@@ -287,14 +287,15 @@ class _Selection:
 
     def _wanted_to_find_one(self) -> Mapping[int, int]:
         """Return what to run next while none has passed: the next that may, else who may still be shown not to."""
-        for most in (self._most, MOST_BY_ITSELF) if self._may_go_on else (self._most,):
+        base = self._most if self._may_go_on else self._race.most
+        for most in (base, MOST_BY_ITSELF) if self._may_go_on else (base,):
             # Rather many replications of one candidate than no answer: a guest that fails in 3 % of them takes 700 to
             # be told from one that does in 5 %.
             self._race.most = most
             target = next((number for number in self._order if self._hopeful(number)), None)
             if target is not None:
                 return {target: self._more(target, self._needs(target))}
-        self._race.most = self._most
+        self._race.most = base
         return {
             number: self._more(number, self._race.to_show_broken(number, self._error))
             for number in self._order

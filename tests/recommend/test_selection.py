@@ -272,3 +272,12 @@ def test_of_equals_the_one_that_keeps_to_least_is_followed() -> None:
     rows[:, :, 1] = 100.0
     found = select(Sampler(rows), [True] * 3, RULES, guard=lambda number: (math.inf, 800, 1600)[number])
     assert found.pick == 1
+
+
+def test_no_more_recordings_are_asked_for_than_there_are() -> None:
+    rows = np.zeros((2, 200, 2))
+    rows[:, ::10, 0] = 1  # a tenth dies with one, which breaks the limit, and one in thirty with the other
+    rows[0, :, 0] = 0
+    rows[0, ::30, 0] = 1
+    found = chosen(rows, population=60)
+    assert max(judged.replications for judged in found.judged) <= 60
