@@ -109,11 +109,6 @@ class Race:
         count = min(self.count(one), self.count(other))
         return np.array_equal(self._rows[one][:count], self._rows[other][:count], equal_nan=True)
 
-    @property
-    def used_up(self) -> bool:
-        """Whether the budget is."""
-        return self.spent >= self._budget
-
     def complete(self, count: int) -> bool:
         """Whether ``count`` replications are all that there are."""
         return self._sampler.population is not None and count >= self._sampler.population
