@@ -17,6 +17,7 @@ from sim.faults import InputError
 from sim.guest import GuestModel, parameters_for_kernel
 from sim.guest.boot import default_boot
 from sim.kernel.listener import Listeners
+from sim.kernel.worker import settle
 from sim.machine.address_map import LinuxNodes
 from sim.machine.boot_layout import lay_out
 from sim.machine.device_memory import DeviceMemory
@@ -100,7 +101,7 @@ class FreeRun(Replay):
         """Devices as this machine has them."""
         for dimm in trace.machine.cold_dimms:
             self._plug_dimm_of(self._attach(dimm.id, dimm.node, "dimm", dimm.size), dimm.id)
-            self._settle()
+            settle(self.env)
 
     # Devices ---------------------------------------------------------------------------------------------------------
 
@@ -172,7 +173,7 @@ class FreeRun(Replay):
         if at < len(self.trace.steps) and not self.model.killer.guest_died:
             self._step = at
             self._do(self.trace.steps[at])
-            self._settle()
+            settle(self.env)
         died = self.model.killer.guest_died
         if died != (at < len(self.trace.steps)):
             self.report.differs_in_death(self._step, not died, died)

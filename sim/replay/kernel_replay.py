@@ -23,7 +23,7 @@ from sim.kernel.listener import Listeners
 from sim.kernel.oom_log import OomLog
 from sim.kernel.settings import KernelSettings
 from sim.kernel.timing import Timing
-from sim.kernel.worker import GuestDied, Threads
+from sim.kernel.worker import GuestDied, Threads, settle
 from sim.machine import cmdline
 from sim.memory.errors import HotplugError
 from sim.memory.zones import ONLINE_TYPE_BY_WORD
@@ -135,7 +135,7 @@ class Replay:
             if self.recorded is not None:
                 self.recorded.begin(step, self.devices)
             self._do(step)
-            self._settle()
+            settle(self.env)
             self.report.steps = number + 1
             if self.recorded is not None and self.recorded.refused:
                 self.report.refused[number] = len(self.recorded.refused)
@@ -143,12 +143,6 @@ class Replay:
                 self.report.failed_adds[number] = len(self.recorded.failed_adds)
             self._compare(step.after, step)
             yield number
-
-    def _settle(self) -> None:
-        """Let every device come to rest: all that happens without time passing."""
-        env = self.env
-        while env.peek() <= env.now:
-            env.step()
 
     def _advance(self, seconds: float) -> None:
         """Let time pass in the guest."""
@@ -186,7 +180,7 @@ class Replay:
         for _, requested in growth_samples(step):
             if isinstance(device, VirtioMem) and requested is not None:
                 device.resize(requested)
-                self._settle()
+                settle(self.env)
 
     def _plug_dimm(self, step: Step) -> None:
         self._plug_dimm_of(self._entry(step), step.id or "")
@@ -202,7 +196,7 @@ class Replay:
         """Plug many, one after the other: whether the host waited between them decides no zone."""
         for name in step.ids or ():
             self._plug_dimm_of(self._entry(step, name), name)
-            self._settle()
+            settle(self.env)
 
     def _unplug_dimm(self, step: Step) -> None:
         device = self.devices.get(step.id or "")
@@ -283,7 +277,7 @@ class Replay:
             except GuestDied:
                 return
             # A slow writer: whatever the write set off is done before the next one.
-            self._settle()
+            settle(self.env)
 
     def _compare(self, snapshot: Snapshot, step: Step | None) -> None:
         if self.trace.load:

@@ -16,6 +16,7 @@ from sim.devices.virtio_mem import VirtioMem
 from sim.guest import BootZone, GuestModel, OomKind, parameters_for_kernel
 from sim.guest.boot import idle_pcp_pages
 from sim.kernel.listener import Listeners
+from sim.kernel.worker import settle
 from sim.machine.boot_layout import lay_out
 from sim.memory.zones import ZONE_BY_LABEL, ZONE_DMA, ZONE_LABELS, ZONE_MOVABLE
 from sim.replay.bystander import Bystander
@@ -77,7 +78,7 @@ class LoadReplay(Replay):
             self._applied = ()
             ends = int(self.env.now) + seconds_to_us(step.seconds or 0)
             self._do(step)
-            self._settle()
+            settle(self.env)
             self._until(ends)
             self.events[number] = self._applied + tuple(event for _, event in self.ooms.kills[before:])
             yield self._row(number, step)
@@ -139,7 +140,7 @@ class LoadReplay(Replay):
         for number, name in enumerate(names):
             self._until(began + every * number)
             self._plug_dimm_of(self._entry(step, name), name)
-            self._settle()
+            settle(self.env)
 
     def _reactive_growth(self, step: Step) -> None:
         """Touch memory as the recorded program did, and make the host's requests when the recorded host made them."""
@@ -165,7 +166,7 @@ class LoadReplay(Replay):
                 touch(round(float(np.interp(when, seconds, mib))))
                 if requested is not None and isinstance(device, VirtioMem):
                     device.resize(requested)
-                    self._settle()
+                    settle(self.env)
             before = at
         touch(round(step.recorded("total_mib") or 0))
         self._applied = tuple(events)

@@ -20,7 +20,7 @@ from sim.kernel.oom_log import OomLog
 from sim.kernel.settings import KernelSettings
 from sim.kernel.timing import Timing
 from sim.kernel.user_space import UserSpace
-from sim.kernel.worker import Threads
+from sim.kernel.worker import Threads, settle
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -307,8 +307,7 @@ class Rig:
 
     def settle(self) -> None:
         """Process all that happens without time passing."""
-        while self.env.peek() <= self.env.now:
-            self.env.step()
+        settle(self.env)
 
     def run_for(self, us: int) -> None:
         """Let ``us`` microseconds pass, and everything happen that falls on the last of them."""

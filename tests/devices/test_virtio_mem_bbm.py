@@ -280,8 +280,8 @@ def test_a_request_raised_while_unplugging(kernel: str, lowest: int) -> None:
     rig.run_for(500_000)
     device.resize(4 * BIG)
     seen = 4 * BIG
-    while rig.env.peek() != float("inf"):
-        rig.env.step()
+    while device.busy:
+        rig.run_for(250_000)
         seen = min(seen, device.plugged)
     assert (seen, device.plugged) == (lowest * BIG, 4 * BIG)
 

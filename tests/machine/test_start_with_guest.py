@@ -23,7 +23,7 @@ from sim.kernel.listener import Listeners
 from sim.kernel.oom_log import OomLog
 from sim.kernel.settings import KernelSettings
 from sim.kernel.timing import Timing
-from sim.kernel.worker import Threads
+from sim.kernel.worker import Threads, settle
 from sim.machine.boot_layout import lay_out
 from sim.machine.current_state import starting_from
 from sim.machine.host import MachineHost
@@ -70,8 +70,7 @@ class Stage:
         self.settle()
 
     def settle(self) -> None:
-        while self.env.peek() <= self.env.now:
-            self.env.step()
+        settle(self.env)
 
     def amounts(self) -> dict[tuple[int, int], tuple[int, int, int]]:
         """Managed, free and memmap pages of every zone."""

@@ -1,0 +1,165 @@
+"""That work done in large steps is what it would be done block by block: rows, samples and counters are the same.
+
+A driver goes from one block to the next without SimPy where nothing else happens in between. Something that ticks all
+the time takes that from it, and must not change what the run leaves behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.auto_movable import AutoMovable
+from policies.auto_movable_stages import AutoMovablePatch8
+from policies.contig_zones import ContigZones
+from policies.fixed import Offline, OnlineKernel, OnlineMovable
+from policies.headroom import Headroom
+from policies.udev import Udev
+from sim.devices.specs import DimmSpec, VirtioMemSpec
+from sim.engine import simulate
+from sim.kernel.guest_link import GuestSpec
+from sim.kernel.timing import Timing
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.streams import Streams
+from sim.units import GIB, MIB
+from workloads.contract import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    import simpy
+
+    from policies.contract import Policy
+    from sim.record.run_result import RunResult
+    from workloads.contract import Host
+    from workloads.contract import Streams as StreamsContract
+
+SECONDS = 40
+BLOCK = 128 * MIB
+POLICIES: tuple[Callable[[], Policy], ...] = (
+    AutoMovable,
+    lambda: AutoMovable(ratio=30),
+    lambda: AutoMovable(ratio=100, numa_aware=False),
+    lambda: AutoMovable(ratio=3000),
+    lambda: AutoMovable(ratio=0),
+    AutoMovablePatch8,
+    ContigZones,
+    lambda: ContigZones(movable_node=True),
+    OnlineKernel,
+    OnlineMovable,
+    Offline,
+    Headroom,
+    Udev,
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the host, ``after_us`` the request before."""
+
+    after_us: int
+    what: str
+    which: int
+    amount: int
+
+
+class Requests(Workload):
+    """Asks for all of ``asked``, while something ticks every so many microseconds, if at all."""
+
+    name: ClassVar[str] = "requests"
+    summary: ClassVar[str] = "requests, one after the other"
+
+    def __init__(self, asked: list[Asked], nodes: int, sub: int, tick_us: int | None) -> None:
+        self._asked = asked
+        self._nodes = nodes
+        self._sub = sub
+        self._tick_us = tick_us
+
+    def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
+        for number in range(3):
+            host.plug(VirtioMemSpec(f"v{number}", 40 * GIB, block_size=self._sub, node=number % self._nodes))
+        if self._tick_us is not None:
+            host.env.process(self._ticks(host, self._tick_us))
+        for asked in self._asked:
+            yield host.env.timeout(asked.after_us)
+            self._do(host, asked)
+
+    @staticmethod
+    def _ticks(host: Host, us: int) -> Generator[simpy.Event, object, None]:
+        while True:
+            yield host.env.timeout(us)
+
+    def _do(self, host: Host, asked: Asked) -> None:
+        if asked.what == "resize":
+            host.resize(f"v{asked.which}", asked.amount * BLOCK)
+        elif asked.what == "a bit":
+            host.resize(f"v{asked.which}", asked.amount * BLOCK + 4 * self._sub)
+        elif asked.what == "plug":
+            host.plug(DimmSpec(f"d{asked.which}", max(1, asked.amount % 24) * BLOCK))
+        elif asked.what == "unplug":
+            host.unplug(f"d{asked.which}")
+        else:
+            host.set_demand(f"{asked.what} {asked.which}", asked.what, asked.amount * 8 * MIB)
+
+    def duration(self) -> float:
+        return SECONDS
+
+
+def asked() -> st.SearchStrategy[list[Asked]]:
+    """Return what draws what is asked: requests of many blocks above all, some of them while others are under way."""
+    after = st.sampled_from((0, 1, 26_500, 53_000, 100_000, 700_000, 2_000_000, 5_000_000))
+    what = st.sampled_from(
+        ("resize",) * 8 + ("a bit", "plug", "unplug", "anonymous", "kernel", "page-cache", "page-tables")
+    )
+    return st.lists(st.builds(Asked, after, what, st.integers(0, 2), st.integers(0, 300)), min_size=2, max_size=12)
+
+
+def left_behind(result: RunResult) -> tuple[object, ...]:
+    """Return all that a run leaves behind."""
+    samples = {name: values.tolist() for name, values in result.guest.items()}
+    return result.events.tolist(), samples, result.counters, result.device_names
+
+
+@settings(max_examples=15)
+@given(
+    asked=asked(),
+    policy=st.sampled_from(POLICIES),
+    nodes=st.integers(1, 2),
+    kernel=st.sampled_from(("5.15", "6.1", "6.12")),
+    sub=st.sampled_from((2 * MIB, 2 * MIB, 2 * MIB, 128 * MIB, 512 * MIB)),
+    boot=st.sampled_from((512 * MIB, 2 * GIB, 16 * GIB)),
+    guest=st.booleans(),
+    memmap_on_memory=st.booleans(),
+    tick_us=st.integers(1_000, 9_000),
+    timing=st.sampled_from((Timing(), Timing(virtio_mem_plug=500, virtio_mem_unplug=0), Timing(virtio_mem_unplug=900))),
+)
+def test_something_that_ticks_all_the_time_changes_nothing(
+    asked: list[Asked],
+    policy: Callable[[], Policy],
+    nodes: int,
+    kernel: str,
+    sub: int,
+    boot: int,
+    guest: bool,  # noqa: FBT001
+    memmap_on_memory: bool,  # noqa: FBT001
+    tick_us: int,
+    timing: Timing,
+) -> None:
+    machine = MachineSpec(
+        tuple(NodeSpec(boot) for _ in range(nodes)), kernel=kernel, memmap_on_memory=memmap_on_memory, slots=8
+    )
+
+    def run(tick_us: int | None) -> RunResult:
+        return simulate(
+            machine,
+            policy(),
+            Requests(asked, nodes, sub, tick_us),
+            Streams(1, 0),
+            timing=timing,
+            guest=GuestSpec() if guest else None,
+        )
+
+    assert left_behind(run(None)) == left_behind(run(tick_us))
