@@ -2,8 +2,8 @@
 
 A SimPy process costs an event at its start, one at its end and a new event for each wait. A device does one piece of
 work after another for the whole simulation, so it drives its generator itself, by one event that is scheduled again
-for every wait. Where nothing else happens until a wait is over, that event need not go through SimPy's queue either: the
-clock is set and the work goes on. A wait of none is nothing at all.
+for every wait. Where nothing else happens until a wait is over, that event need not go through SimPy's queue either:
+the clock is set and the work goes on. A wait of none is nothing at all.
 """
 
 from __future__ import annotations
