@@ -41,6 +41,10 @@ _SUFFIXES: Final = {
     "g": GIB,
     "t": TIB,
 }
+_TENS: Final = "; memory comes in powers of two, such as MiB and GiB"
+_HINTS: Final = {"kb": "; kB in /proc/meminfo are KiB", "mb": _TENS, "gb": _TENS, "tb": _TENS}
+"""What else is said of a suffix that is none."""
+
 _SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<suffix>[a-z]*)\s*", re.IGNORECASE)
 
 
@@ -74,7 +78,8 @@ def _parsed(text: str | int) -> tuple[int, int]:
         return text, 0
     match = _SIZE.fullmatch(text)
     if match is None or match["suffix"].lower() not in _SUFFIXES:
-        hint = "; kB in /proc/meminfo are KiB" if match is not None and match["suffix"].lower() == "kb" else ""
+        suffix = "" if match is None else match["suffix"].lower()
+        hint = _HINTS.get(suffix, "")
         raise ValueError(
             f"{text!r} is not a size: write a number of bytes or a string such as '512MiB' or '4GiB'{hint}"
         )

@@ -44,6 +44,7 @@ For example:
     help="No more than MOST for one candidate.  [default: 400, more where a limit takes them]",
 )
 @click.option("--budget", type=click.IntRange(1, 10_000_000), metavar="RUNS", help="No more than RUNS in a scenario.")
+@click.option("--certain", is_flag=True, help="Exit code 1 too where a pick is less sure than --confidence asks.")
 @set_option
 @click.option("--out", default="results", show_default=True, type=click.Path(), help="Folder for results.")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes to run in.  [default: all cores]")
@@ -59,6 +60,7 @@ def recommend(  # noqa: PLR0913  one argument for each option
     confidence: float | None,
     most: int | None,
     budget: int | None,
+    certain: bool,
     settings: dict[str, Any],
     out: str,
     workers: int | None,
@@ -71,7 +73,7 @@ def recommend(  # noqa: PLR0913  one argument for each option
     often as the choice needs, and says how sure it is, what it gives up, how far the wall is, and how to set it. One
     that was ended goes on. All runs are in results/NAME-recommend.
 
-    Exit code 0 with a pick for every scenario, 1 where nothing satisfies the limits, 2 for bad input.
+    Exit code 0 with a pick for every scenario, however sure, 1 where nothing satisfies the limits, 2 for bad input.
     """
     from pathlib import Path
 
@@ -100,7 +102,13 @@ def recommend(  # noqa: PLR0913  one argument for each option
         from sim.cli.recommend_screen import print_recommendation
 
         print_recommendation(standard_console(), done)
-    if not done.found.picked:
+    unsure = done.found.uncertain if certain else ()
+    for each in unsure:
+        click.echo(
+            f"Not certain: {each.workload} on {each.machine} ({each.confidence:.3g} of {done.found.confidence:g})",
+            err=True,
+        )
+    if unsure or not done.found.picked:
         from sim.cli.main import FAILED
 
         raise click.exceptions.Exit(FAILED)

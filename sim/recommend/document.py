@@ -142,9 +142,18 @@ class Recommendation:
         """Whether there is a pick for every scenario."""
         return all(answer.pick is not None for answer in self.answers)
 
+    @property
+    def uncertain(self) -> tuple[Answer, ...]:
+        """The scenarios whose pick is less sure than was asked for."""
+        return tuple(each for each in self.answers if each.pick is not None and _less(each.confidence, self.confidence))
+
     def __str__(self) -> str:
         lines = [f"{answer.workload} on {answer.machine}: {answer.answer}" for answer in self.answers]
         return "\n".join(lines if self.together is None else [*lines, f"all together: {self.together.answer}"])
+
+
+def _less(confidence: float, asked: float) -> bool:
+    return confidence < asked - 1e-9
 
 
 def write(folder: Path, found: Recommendation) -> Path:

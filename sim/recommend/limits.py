@@ -8,182 +8,294 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
 
 from sim.analysis.compare import number, shown_unit
 from sim.faults import shown
 from sim.recommend.contract import Limit
+from sim.recommend.limit_words import UnknownWordError, tokens
 from sim.scores.definition import BYTE_SECONDS, BYTES, PERCENT, POINTS, SECONDS, Unit
 from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 from sim.units import parse_rounded_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sim.faults import Faults
+    from sim.recommend.limit_words import Kind, Token
 
 Sense = Literal["at most", "at least"]
 
-_KILLS: Final = ("kernel_ooms", "guest_full_ooms", "return_ooms")
-_ALL_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "failure": FAILING,
-    "death": ("died",),
-    "kernel oom": ("kernel_ooms",),
-    "kernel oom kill": ("kernel_ooms",),
-    "oom": _KILLS,
-    "oom kill": _KILLS,
-    "kill": _KILLS,
-    "failed add": ("failed_adds",),
-}
-"""What there may be none of, or few."""
-
-_NAMES: Final[Mapping[str, str]] = {
-    "headroom": "headroom_min",
-    "kernel headroom": "headroom_min",
-    "returned": "returned_share",
-    "returnable": "returnable_share_min",
-    "unserved": "unserved_max",
-    "time to return": "return_time",
-    "comes back": "returned_share",
-    "come back": "returned_share",
-    "returns": "returned_share",
-}
-"""What scores are called beside their names and titles."""
-
-_SENTENCES: Final[Mapping[str, str]] = {
-    "nothing fails": "failure",
-    "never fails": "failure",
-    "nothing dies": "death",
-    "never dies": "death",
-    "nobody dies": "death",
-    "the guest never dies": "death",
-    "the guest lives": "death",
-    "the guest survives": "death",
-    "the guest must not die": "death",
-    "guest must not die": "death",
-    "guest never dies": "death",
-    "nothing is killed": "kill",
-    "lives": "death",
-    "survives": "death",
-    "all survive": "death",
-}
-_FEW: Final = re.compile(
-    r"(?:(?:at most|no more than|not more than|max\.?|maximum|up to) )(?P<share>\d+(?:\.\d+)?) ?(?:%|percent)"
-    r" (?:of (?:the |all )?(?:replications|runs|guests|cases) )?(?:may )?(?P<what>[a-z ]+)"
-)
-_FEW_OF: Final = re.compile(
-    r"(?:at most|no more than|not more than|max\.?|up to) (?P<part>\d+) (?:of|in|out of) (?P<of>\d+)"
-    r" (?:replications |runs |guests )?(?:may )?(?P<what>[a-z ]+)"
-)
-_MANY: Final = re.compile(
-    r"(?:at least )?(?P<share>\d+(?:\.\d+)?) ?(?:%|percent)(?: of (?:the |all )?(?:replications|runs|guests))?"
-    r" (?:survive|survives|live|lives)"
-)
-_VALUE_FIRST: Final = re.compile(
-    r"(?P<sense>at least|at most|min\.?|max\.?) (?P<value>[\d.]+ ?[a-z%]+) (?P<name>[a-z].*)"
-)
-_FORM: Final[Mapping[str, str]] = {
-    "fail": "failure", "fails": "failure", "failures": "failure", "failed": "failure",
-    "die": "death", "dies": "death", "deaths": "death", "died": "death",
-}  # fmt: skip
-"""What happens at most so often, as people put it."""
-
-_NEVER: Final = re.compile(r"never (?:an? )?(?P<what>[a-z ]+)|(?P<before>[a-z ]+) never|(?:zero|0) (?P<zero>[a-z ]+)")
-
-_HAPPENS: Final[Mapping[str, str]] = {"fails": "failure", "dies": "death", "fail": "failure", "die": "death"}
-
-_SHARE = re.compile(
-    r"\s*,?\s*\b(?:in\s+)?(?P<at>at\s+least\s+|at\s+most\s+)?(?P<number>\d+(?:\.\d+)?)\s*(?:%|percent)"
-    r"(?:\s+of\s+(?:the\s+|all\s+)?(?:replications?|runs?|cases))?\s*$"
-)
-_EVERY = re.compile(r"\s*,?\s*\b(?:in\s+(?:all|every|each)(?:\s+(?:replications?|runs?))?|always)\s*$")
-_WORDS: Final[tuple[tuple[str, Sense, bool], ...]] = (
-    (r">=|≥|\bat\s+least\b|\b(?:never|not)\s+(?:under|below|less\s+than)\b|\bno\s+less\s+than\b", "at least", False),
-    (r"<=|≤|\bat\s+most\b|\b(?:never|not)\s+(?:over|above|more\s+than)\b|\bno\s+more\s+than\b", "at most", False),
-    (r">|\b(?:over|above|more\s+than)\b", "at least", True),
-    (r"<|\b(?:under|below|less\s+than)\b", "at most", True),
-)
-"""How a bound is put: words, the sense, and whether the bound itself is out."""
-
 _ALL: Final = 100.0
-_TIMES: Final = {"": 1.0, "s": 1.0, "sec": 1.0, "seconds": 1.0, "min": 60.0, "minutes": 60.0, "h": 3600.0}
-_NUMBER = re.compile(r"(?P<number>-?\d+(?:\.\d+)?)\s*(?P<unit>[a-z%]*(?:\s+points?)?)")
+_HALF: Final = 0.5
+_A_LITTLE: Final = 1e-6
+"""Added to a share that has to be exceeded."""
+
+_BETTER: Final[Mapping[str, Sense]] = {"higher": "at least", "lower": "at most"}
+"""What a bound means where nobody says: nobody limits what is good."""
+
+_TIMES: Final = {
+    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("day", "days"), 86400.0),
+}
+_NUMBER = re.compile(r"(?P<number>-?\d*\.?\d+)\s*(?P<unit>[a-z%]*(?:\s+points?)?)")
 
 EXAMPLES: Final = (
     "'nothing fails', 'no death', 'at most 1 % die', 'no kernel OOM kills', 'no failed adds', 'headroom never under "
-    "128 MiB', 'came back at least 80 %', or a score's name or title with >= or <= and a value; each may end in 'in "
-    "99 % of replications', else it must hold in every one"
+    "128 MiB', 'came back at least 80 %', 'time to return at most 5 min', or a score's name or title with >= or <= and "
+    "a value; each may end in 'in 99 % of replications', else it must hold in every one"
 )
 
 
-class _Bound(NamedTuple):
-    scores: tuple[str, ...]
-    sense: Sense
-    bound: float
-
-
 def limits(texts: Iterable[str], faults: Faults) -> tuple[Limit, ...]:
-    """Return the limits that ``texts`` say; a text that says none adds a fault with its place and what can be said."""
-    found = []
+    """Return the limits that ``texts`` say; a text that says none adds a fault with its place and what can be said.
+
+    So does one that cannot be kept beside another.
+    """
+    found: dict[int, Limit] = {}
     for place, text in enumerate(texts):
         try:
-            found.append(limit(text))
+            found[place] = limit(text)
         except ValueError as error:
             faults.below(place).add(str(error))
-    return tuple(found)
+    for place, one in found.items():
+        for before in (other for earlier, other in found.items() if earlier < place and _contradict(one, other)):
+            faults.below(place).add(
+                f"{shown(one.text)} cannot be kept beside {shown(before.text)}: {shown_bound(one)}, and at once"
+                f" {shown_bound(before)}"
+            )
+    return tuple(found.values())
+
+
+def _contradict(one: Limit, other: Limit) -> bool:
+    """Whether no run can keep both of two limits, and some would have to."""
+    if one.scores != other.scores or one.sense == other.sense or one.share + other.share <= 1:
+        return False
+    least, most = (one, other) if one.sense == "at least" else (other, one)
+    return least.bound > most.bound
 
 
 def limit(text: str) -> Limit:
     """Return the limit that ``text`` says. Raises ValueError with what can be said."""
-    words = " ".join(text.split()).rstrip(".")
-    if (often := _how_often(words.lower(), text)) is not None:
-        return often
-    body, share = _split(words, text)
-    lower = _plainly(body.lower())
-    body = lower if lower != body.lower() else body
-    if (happens := _HAPPENS.get(lower.removeprefix("guest ").removeprefix("the guest "))) is not None:
-        raise ValueError(f"{shown(text)} says how often it may {_kind(happens)}, not at most how often; {_say()}")
-    kind = _SENTENCES.get(lower) or (_singular(lower.removeprefix("no ")) if lower.startswith("no ") else None)
-    if kind is not None and (scores := _ALL_KINDS.get(kind)):
-        return Limit(text, scores, "at most", 0.0, share)
-    bound = _none_of(lower) or _bound(body, text)
-    return Limit(text, bound.scores, bound.sense, bound.bound, share)
+    try:
+        read = tokens(text)
+    except UnknownWordError as error:
+        why = f"{shown(text)} is no limit: {shown(error.word)} is none of its words{error.instead} {_say()}"
+        raise ValueError(why) from None
+    return _Read(text, read).limit()
 
 
-def _how_often(lower: str, text: str) -> Limit | None:
-    """Return the limit of "at most 1 % die", "no more than 1 of 100 fail", "99 % survive"; None for what is none."""
-    if few := _FEW.fullmatch(lower):
-        rate = float(few["share"]) / 100
-    elif few := _FEW_OF.fullmatch(lower):
-        if not int(few["of"]):
+class _Read:
+    """A limit's tokens, each number with the sense that belongs to it."""
+
+    def __init__(self, text: str, read: Sequence[Token]) -> None:
+        self._text = text
+        self._subjects = [token for token in read if token.kind in _SUBJECTS]
+        self._quantiles = [token for token in read if token.kind == "quantile"]
+        self._rate = any(token.kind == "rate" for token in read)
+        self._may = any(token.kind == "may" for token in read)
+        self._runs = any(token.kind == "runs" for token in read)
+        self._none = self._denied = False
+        self._sense: Token | None = None
+        self._values: list[_Number] = []
+        self._pair(read)
+
+    def _pair(self, read: Sequence[Token]) -> None:
+        """Give each number the sense before it, or behind it where none is before ("1 GiB or more")."""
+        within = False
+        for token in read:
+            if token.kind == "number":
+                self._values.append(_Number(token, self._sense, within=within))
+                self._sense = None
+            elif token.kind in _SENSES:
+                self._take_sense(token)
+            elif token.kind == "not":
+                if self._denied:
+                    raise self._refused("denies something twice")
+                self._denied = True
+            elif token.kind in _SUBJECTS:
+                self._none, self._denied = self._none or self._denied, False
+            elif token.kind == "runs" and self._values:
+                self._values[-1].runs = True
+            within = token.kind == "in" or (within and token.kind in _SENSES)
+        if self._sense is not None:
+            raise self._refused(f"says no value behind {shown(self._typed(self._sense.text))}")
+        self._none = self._none or self._denied  # "OOM kills never"
+
+    def _take_sense(self, token: Token) -> None:
+        if self._sense is not None:
+            raise self._refused(
+                f"has {shown(self._typed(self._sense.text))} and {shown(self._typed(token.text))} of one number"
+            )
+        sense, self._denied = _against(token) if self._denied else token, False
+        if token.text.startswith("or ") and self._values and self._values[-1].sense is None:
+            self._values[-1].sense = sense
+        else:
+            self._sense = sense
+
+    def limit(self) -> Limit:
+        """Return what the tokens say together."""
+        if not self._subjects:
+            raise self._refused("names nothing that can be limited")
+        if len(self._subjects) > 1:
+            named = " and ".join(shown(token.text) for token in self._subjects)
+            raise self._refused(f"names {named}: say each in a limit of its own")
+        subject = self._subjects[0]
+        if subject.kind == "score":
+            return self._of_score(subject)
+        return self._of_event(subject)
+
+    def _of_event(self, subject: Token) -> Limit:
+        """Return the limit of what shall not happen, or shall: in how many replications."""
+        for each in self._values:
+            if self._rate and not each.token.unit and 0 < each.token.number < 1:
+                each.token = replace(each.token, number=100 * each.token.number, unit="%")
+        counts = [each for each in self._values if not each.token.unit]
+        if len(counts) == 1 and counts[0].is_none:  # "0 failures", "deaths <= 0"
+            self._values.remove(counts.pop())
+            self._none = self._none or subject.kind == "bad"
+        if counts and subject.kind == "bad" and not self._rate and not self._none:
+            return self._of_score(subject)
+        if len(self._values) > 1 or self._quantiles or any(each.token.unit != "%" for each in self._values):
+            raise self._refused("says no one share of replications, such as 1 %")
+        if subject.kind == "good" and self._none:
+            raise self._refused("denies what is good")
+        number = self._values[0] if self._values else None
+        if subject.kind == "bad" and not self._none:
+            return self._rarely(subject, number)
+        share = 1.0 if number is None else self._share(number)
+        return self._held(subject.scores, "at most", 0.0, share)
+
+    def _rarely(self, subject: Token, number: _Number | None) -> Limit:
+        """Return the limit of what may happen in so many replications at most."""
+        if number is None:
+            raise self._refused("does not say that it must not happen, or how often it may")
+        kind = {FAILING: "fail", ("died",): "die"}.get(subject.scores, "break it")
+        if number.side == "at least" or (number.side is None and not self._may):
+            raise self._refused(f"says how often it may {kind}, not at most how often")
+        rate = number.token.number / 100
+        if not 0 <= rate < 1 or (rate == 0 and number.out):
+            raise self._refused(f"would let {100 * rate:g} % of replications {kind}: under 100 % limits")
+        return self._held(subject.scores, "at most", 0.0, 1 - rate + (_A_LITTLE if number.out else 0.0))
+
+    def _of_score(self, subject: Token) -> Limit:
+        """Return the limit of a score's value, and in how many replications it must hold."""
+        values, share = list(self._values), 1.0
+        percent = [each for each in values if each.token.unit == "%"]
+        given = [each for each in percent if each.runs or each.within]
+        if not given and len(values) > 1 and percent and SCORES[subject.scores[0]].unit is not PERCENT:
+            given = percent[-1:]
+        if given:
+            share = self._share(given[-1])
+            values.remove(given[-1])
+        if len(values) > 1:
+            told = " and ".join(self._typed(each.token.text) for each in values)
+            raise self._refused(f"says {told}: say each bound in a limit of its own")
+        if not values:
+            if self._none:
+                return self._held(subject.scores[:1], "at most", 0.0, share)
+            raise self._refused(f"says no value of {shown(subject.text)}")
+        return self._valued(subject, values[0], share)
+
+    def _valued(self, subject: Token, number: _Number, share: float) -> Limit:
+        scores = subject.scores if subject.kind == "bad" else _of_unit(subject.scores, number.token.unit)
+        score = SCORES[scores[0]]
+        side = number.side or _BETTER.get(score.better)
+        out = number.out
+        if side is None:
+            raise self._refused(f"does not say if {shown(score.title)} shall be at least so much, or at most")
+        if self._none:  # "no headroom under 128 MiB"
+            side, out = ("at most" if side == "at least" else "at least"), not out
+        bound = amount(score.unit, self._typed(number.token.text), self._text)
+        if score.highest == _ALL and not 0 <= bound <= _ALL:
+            raise self._refused(f"{shown(self._typed(number.token.text))} is no share; shares go from 0 to 100 %")
+        if score.unit is PERCENT and 0 < bound <= 1 and not number.token.unit:
+            raise self._refused(f"{bound:g} may be {100 * bound:g} % or {bound:g} %; say which")
+        if out:
+            bound = math.nextafter(bound, math.inf if side == "at least" else -math.inf)
+        if side == "at most" and bound >= score.highest:
+            raise self._refused(f"holds whatever happens: {shown(score.title)} is {score.highest:g} at most")
+        if self._quantiles:
+            share = self._quantile(side)
+        return self._held(scores, side, bound, share)
+
+    def _quantile(self, side: str) -> float:
+        """Return in which share of replications a bound of a percentile holds."""
+        if len(self._quantiles) > 1 or len(self._values) > 1:
+            raise self._refused("says in how many replications it must hold more than once")
+        share = self._quantiles[0].number / 100
+        return share if side == "at most" else 1 - share
+
+    def _share(self, number: _Number) -> float:
+        if number.side == "at most":
+            raise self._refused("may hold at most so often; say in at least how many % of replications it must")
+        share = number.token.number / 100
+        if not 0 < share <= 1:
+            raise self._refused(f"asks for {100 * share:g} % of replications: above 0 and up to 100 there are")
+        return share + _A_LITTLE if number.out and share < 1 else share
+
+    def _held(self, scores: tuple[str, ...], sense: Sense, bound: float, share: float) -> Limit:
+        if share < _HALF - _A_LITTLE:
+            raise self._refused(
+                f"would have to hold in {100 * share:g} % of replications only, and be broken in all others"
+            )
+        return Limit(self._text, scores, sense, bound, round(min(share, 1.0), 12))
+
+    def _typed(self, words: str) -> str:
+        """Return ``words`` as they were typed."""
+        match = re.search(re.escape(words).replace("_", "[_ ]"), self._text, re.IGNORECASE)
+        return words if match is None else match[0]
+
+    def _refused(self, why: str) -> ValueError:
+        return ValueError(f"{shown(self._text)} {why}; {_say()}")
+
+
+_SUBJECTS: Final = ("score", "bad", "good")
+_SENSES: Final = ("least", "over", "most", "under")
+
+
+@dataclass(slots=True)
+class _Number:
+    """A number with its ``sense``; whether it says in how many replications, by what stands before and behind it."""
+
+    token: Token
+    sense: Token | None
+    within: bool
+    runs: bool = False
+
+    @property
+    def side(self) -> Sense | None:
+        """Whether it is a lower or an upper bound, None where that is not said."""
+        if self.sense is None:
             return None
-        rate = int(few["part"]) / int(few["of"])
-    elif many := _MANY.fullmatch(lower):
-        return replace(limit(f"no death in {many['share']} % of replications"), text=text)
-    else:
-        return None
-    kind = _FORM.get(few["what"])
-    if kind is None:
-        return None
-    share = round(1 - rate, 12)
-    if not 0 < share <= 1:
-        raise ValueError(f"{shown(text)} would let {100 * rate:g} % of replications {_kind(kind)}: under 100 % limits")
-    return Limit(text, _ALL_KINDS[kind], "at most", 0.0, share)
+        return "at least" if self.sense.kind in ("least", "over") else "at most"
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it says: none at all."""
+        return self.token.number == 0 and self.side != "at least" and not self.out
+
+    @property
+    def out(self) -> bool:
+        """Whether the number itself is out."""
+        return self.sense is not None and self.sense.kind in ("over", "under")
 
 
-def _plainly(lower: str) -> str:
-    """Return a limit in the order in which it is read: "at least 80 % comes back", "never OOM", "zero deaths"."""
-    if first := _VALUE_FIRST.fullmatch(lower):
-        sense = "at least" if first["sense"].startswith(("at least", "min")) else "at most"
-        if _named(first["name"]):
-            return f"{first['name']} {sense} {first['value']}"
-    if never := _NEVER.fullmatch(lower):
-        what = never["what"] or never["before"] or never["zero"]
-        if _singular(what) in _ALL_KINDS:
-            return f"no {what}"
-    return lower
+def _against(sense: Token) -> Token:
+    """Return what "not" makes of a sense: not under is at least."""
+    kinds: dict[str, Kind] = {"under": "least", "over": "most", "least": "under", "most": "over"}
+    return replace(sense, kind=kinds[sense.kind])
+
+
+def _of_unit(scores: tuple[str, ...], unit: str) -> tuple[str, ...]:
+    """Return the one of ``scores`` whose unit may be ``unit``: what came back is a share, a size, and takes a time."""
+    wanted = SECONDS if unit in _TIMES else BYTES
+    fit = (name for name in scores if unit not in ("", "%") and SCORES[name].unit is wanted)
+    return (next(fit, scores[0]),)
 
 
 def shown_bound(limit: Limit) -> str:
@@ -195,89 +307,13 @@ def shown_bound(limit: Limit) -> str:
     return f"{titles} {sign} {number(limit.bound / per)} {symbol}".rstrip() + f" {share}"
 
 
-def _kind(happens: str) -> str:
-    return "fail" if happens == "failure" else "die"
-
-
 def _say() -> str:
     return f"what can be said: {EXAMPLES}"
 
 
-def _split(words: str, text: str) -> tuple[str, float]:
-    """Return what must hold, and in which share of the replications."""
-    if match := _EVERY.search(words.lower()):
-        return words[: match.start()], 1.0
-    match = _SHARE.search(words.lower())
-    if match is None or " in " not in f" {words[match.start() : match.end()].lower()} ":
-        return words, 1.0
-    share = round(float(match["number"]) / 100, 12)
-    body = words[: match.start()]
-    if (match["at"] or "").startswith("at most"):
-        happens = _HAPPENS.get(body.lower().removeprefix("the ").removeprefix("guest "))
-        if happens is None:
-            raise ValueError(
-                f"{shown(text)} may hold at most so often; say in at least how many % of replications it must; {_say()}"
-            )
-        body, share = f"no {happens}", round(1 - share, 12)
-    if not 0 < share <= 1:
-        raise ValueError(f"{shown(text)} asks for {100 * share:g} % of replications: above 0 and up to 100 there are")
-    return body, share
-
-
-def _singular(words: str) -> str:
-    return words.removesuffix("s") if words not in _ALL_KINDS else words
-
-
-def _none_of(lower: str) -> _Bound | None:
-    """Return the bound of "no mixed groups": a count whose score is named, at most 0."""
-    if not lower.startswith("no "):
-        return None
-    scores = _named(lower.removeprefix("no "))
-    return _Bound(scores, "at most", 0.0) if scores else None
-
-
-def _bound(body: str, text: str) -> _Bound:
-    for pattern, sense, out in _WORDS:
-        match = re.search(rf"\s*(?:{pattern})\s*", body, re.IGNORECASE)
-        if match is None or not match.start():
-            continue
-        name, value = body[: match.start()].strip(), body[match.end() :].strip()
-        scores = _named(name.lower())
-        if not scores:
-            raise ValueError(_unknown(name, text))
-        bound = amount(SCORES[scores[0]].unit, value, text)
-        if "_share" in scores[0] and not 0 <= bound <= _ALL:
-            raise ValueError(f"{shown(text)}: {shown(value)} is no share; shares go from 0 to 100 %")
-        if out:
-            bound = math.nextafter(bound, math.inf if sense == "at least" else -math.inf)
-        return _Bound(scores, sense, bound)
-    raise ValueError(f"{shown(text)} is no limit; {_say()}")
-
-
-def _named(lower: str) -> tuple[str, ...]:
-    """Return the scores that ``lower`` names: by a kind of failure, a name, a title, or what people say."""
-    kind = _ALL_KINDS.get(_singular(lower))
-    if kind is not None:
-        return kind
-    if lower in SCORES:
-        return (lower,)
-    if lower in _NAMES:
-        return (_NAMES[lower],)
-    return next(((score.name,) for score in SCORES.values() if score.title.lower() == lower), ())
-
-
-def _unknown(name: str, text: str) -> str:
-    import difflib
-
-    known = [*SCORES, *_NAMES, *(score.title.lower() for score in SCORES.values())]
-    near = difflib.get_close_matches(name.lower()[:200], known, n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{shown(text)} names no score: {shown(name)} is none{guess} {_say()}. Scores: {', '.join(SCORES)}"
-
-
 def amount(unit: Unit, value: str, text: str) -> float:
     """Return ``value`` in the ``unit`` in which its score is stored."""
-    lower = value.lower()
+    lower = re.sub(r"(?<=\d) ?(percent|per cent|pct)$", " %", value.lower())
     if unit is BYTES:
         if re.fullmatch(r"[\d.]*[1-9][\d.]*", value):
             raise ValueError(f"{shown(text)}: {shown(value)} has no unit; say {value} MiB, {value} GiB or {value} B")

@@ -206,6 +206,19 @@ def test_nothing_satisfies_the_limits_is_an_answer(tmp_path: Path) -> None:
     assert read(tmp_path / "small-recommend").answers[0].pick is None
 
 
+def test_a_pick_that_is_not_certain_fails_only_where_it_must_be(
+    certain: tuple[Path, Result], drawn: tuple[Path, Result]
+) -> None:
+    few = ("--out", drawn[0], "--workers", 1, "--replications", 25)
+    assert asked(drawn[0] / "small.toml", *few).exit_code == 0
+    unsure = asked(drawn[0] / "small.toml", *few, "--certain", "--json")
+    assert unsure.exit_code == FAILED
+    assert unsure.stderr.startswith("Not certain: grows on small (0.")
+    assert json.loads(unsure.stdout)["answers"][0]["pick"] == "contig-zones"
+    sure = asked(certain[0] / "small.toml", "--out", certain[0], "--workers", 1, "--certain")
+    assert (sure.exit_code, sure.stderr) == (0, "")
+
+
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     result = asked(
         written(tmp_path), "--limit", "headrom >= 3MiB", "--limit", "be nice", "--maximise", "luck",

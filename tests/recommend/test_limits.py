@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim.experiment.recommend_table import DEFAULT_LIMIT
 from sim.faults import Faults
@@ -46,15 +48,66 @@ SAID = {
     "at least 80 % came back in 95 % of replications": (("returned_share",), "at least", 80.0, 0.95),
     "headroom at least 128 MiB always": (("headroom_min",), "at least", 128.0 * MIB, 1.0),
     "headroom no less than 128 MiB": (("headroom_min",), "at least", 128.0 * MIB, 1.0),
+    "failure rate <= 1 %": (FAILING, "at most", 0.0, 0.99),
+    "P(death) <= 0.01": (("died",), "at most", 0.0, 0.99),
+    "risk of death under 1 %": (("died",), "at most", 0.0, 0.990001),
+    "dies in at most 1 of 100 replications": (("died",), "at most", 0.0, 0.99),
+    "fails at most once in 100 runs": (FAILING, "at most", 0.0, 0.99),
+    "at most 1 death in 100 runs": (("died",), "at most", 0.0, 0.99),
+    "one in a hundred may fail": (FAILING, "at most", 0.0, 0.99),
+    "5 percent may fail": (FAILING, "at most", 0.0, 0.95),
+    "less than 5 % of replications fail": (FAILING, "at most", 0.0, 0.950001),
+    "died at most 1 %": (("died",), "at most", 0.0, 0.99),
+    "at least 99 % succeed": (FAILING, "at most", 0.0, 0.99),
+    "survival >= 99%": (("died",), "at most", 0.0, 0.99),
+    "The guest doesn't die": (("died",), "at most", 0.0, 1.0),
+    "failures = 0": (FAILING, "at most", 0.0, 1.0),
+    "at most 2 failed adds in 95 %": (("failed_adds",), "at most", 2.0, 0.95),
+    "no out of memory": (("kernel_ooms", "guest_full_ooms", "return_ooms"), "at most", 0.0, 1.0),
+    "min 90% returned": (("returned_share",), "at least", 90.0, 1.0),
+    "80 percent comes back": (("returned_share",), "at least", 80.0, 1.0),
+    "at least 3/4 comes back": (("returned_share",), "at least", 75.0, 1.0),
+    "at least half of it comes back in 9 of 10 runs": (("returned_share",), "at least", 50.0, 0.9),
+    "everything comes back": (("returned_share",), "at least", 100.0, 1.0),
+    "nothing comes back": (("returned_share",), "at most", 0.0, 1.0),
+    "returned at least 2 GiB": (("returned",), "at least", 2.0 * GIB, 1.0),
+    "comes back within 5 minutes": (("return_time",), "at most", 300.0, 1.0),
+    "p95 return time <= 5 min": (("return_time",), "at most", 300.0, 0.95),
+    "95th percentile of time to return at most 300": (("return_time",), "at most", 300.0, 0.95),
+    "p5(headroom) >= 128 MiB": (("headroom_min",), "at least", 128.0 * MIB, 0.95),
+    "headroom > 128MiB": (("headroom_min",), "at least", math.nextafter(128.0 * MIB, math.inf), 1.0),
+    "headroom doesn't fall below 128MiB": (("headroom_min",), "at least", 128.0 * MIB, 1.0),
+    "no headroom under 128 MiB in 99 of 100 replications": (("headroom_min",), "at least", 128.0 * MIB, 0.99),
+    "128 MiB or more headroom": (("headroom_min",), "at least", 128.0 * MIB, 1.0),
+    "headroom: 128 MiB": (("headroom_min",), "at least", 128.0 * MIB, 1.0),
+    "return time 5 min": (("return_time",), "at most", 300.0, 1.0),
     "movable while wanted, over time >= 3 GiB s": (("movable_byte_seconds",), "at least", 3.0 * GIB, 1.0),
 }
 
 
+def _said(text: str) -> tuple[tuple[str, ...], str, float, float]:
+    found = limit(text)
+    return found.scores, found.sense, found.bound, found.share
+
+
 @pytest.mark.parametrize("text", SAID)
 def test_a_limit_says_scores_a_bound_and_a_share(text: str) -> None:
-    found = limit(text)
-    assert (found.scores, found.sense, found.bound, found.share) == SAID[text]
-    assert found.text == text
+    assert _said(text) == SAID[text]
+    assert limit(text).text == text
+
+
+@given(st.lists(st.sampled_from(sorted({word for text in SAID for word in text.split()})), max_size=9))
+def test_whatever_is_put_together_of_these_words_is_a_limit_or_is_refused_with_what_can_be_said(
+    words: list[str],
+) -> None:
+    text = " ".join(words)
+    try:
+        found = limit(text)
+    except ValueError as error:
+        assert "what can be said" in str(error) or "is not" in str(error) or "has no unit" in str(error)  # noqa: PT017
+        return
+    assert 0.5 <= found.share <= 1
+    assert _said(text) == _said(text.upper())
 
 
 @pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
@@ -71,20 +124,24 @@ def test_more_than_a_bound_leaves_the_bound_out() -> None:
 
 
 def test_all_that_say_nothing_are_told_with_their_place_and_what_can_be_said() -> None:
-    texts = ["nothing fails", "headrom >= 3MiB", "be nice", "died at most 1 %", "no death in 0 %", "headroom under"]
+    texts = ["nothing fails", "headrom >= 3MiB", "be nice", "refused offline attempts at most 1 %"]
+    texts += ["no death in 0 %", "headroom under", "headroom over 3 MB"]
     faults = Faults("limits")
     found = limits(texts, faults)
     assert [each.text for each in found] == ["nothing fails"]
     told = {fault.key: fault.what for fault in faults}
-    assert list(told) == [f"limits[{place}]" for place in range(1, 6)]
+    assert list(told) == [f"limits[{place}]" for place in range(1, 7)]
     assert "did you mean 'headroom'?" in told["limits[1]"]
     assert "'no death'" in told["limits[2]"]
     assert "'1 %' is not a number" in told["limits[3]"]
     assert "above 0 and up to 100" in told["limits[4]"]
-    assert "not a size" in told["limits[5]"]
+    assert "no value behind 'under'" in told["limits[5]"]
+    assert "'3 MB' is not a size" in told["limits[6]"]
 
 
-@pytest.mark.parametrize("text", ["", "in 95 %", "fails in 5 %", "came back at most 5 % in at most 3 %", "no x"])
+@pytest.mark.parametrize(
+    "text", ["", "in 95 %", "fails in 5 %", "came back at most 5 % in at most 3 %", "no x", "no", "the"]
+)
 def test_what_is_no_limit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="what can be said"):
         limit(text)
@@ -98,7 +155,24 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
         ("at least -5 % comes back", "what can be said"),
         ("at most 100 % die", "under 100 %"),
         ("at most 1 of 0 die", "what can be said"),
-        ("at most 99 % survive", "what can be said"),
+        ("at most 99 % survive", "at most so often"),
+        ("at least 5 % fail", "not at most how often"),
+        ("5 % fail", "not at most how often"),
+        ("no death in 120 %", "asks for 120 % of replications"),
+        ("no death in 20 %", "would have to hold in 20 % of replications only"),
+        ("p95 headroom >= 128 MiB", "would have to hold in 5 % of replications only"),
+        ("returned_share >= 0.8", "0.8 may be 80 % or 0.8 %"),
+        ("at most 1 death", "holds whatever happens: 'Guest died' is 1 at most"),
+        ("failure rate <= 1", "no one share of replications, such as 1 %"),
+        ("headroom between 64 MiB and 1 GiB", "each bound in a limit of its own"),
+        ("headroom at least 64 MiB and at most 1 GiB", "each bound in a limit of its own"),
+        ("no death and no failed adds", "'death' and 'failed adds': say each in a limit of its own"),
+        ("mean headroom over 1 GiB", "a limit is of each replication"),
+        ("no death with 95 % confidence", "--confidence"),
+        ("headroom at least under 1 GiB", "'at least' and 'under' of one number"),
+        ("asked for, most 5 GiB", "shall be at least so much, or at most"),
+        ("never not dies", "denies something twice"),
+        ("no survival", "denies what is good"),
     ],
 )
 def test_a_bound_that_cannot_be_meant_is_refused(text: str, says: str) -> None:
@@ -106,6 +180,26 @@ def test_a_bound_that_cannot_be_meant_is_refused(text: str, says: str) -> None:
         limit(text)
 
 
+@pytest.mark.parametrize(
+    ("texts", "faulty"),
+    [
+        (["nothing comes back", "80 % comes back"], True),
+        (["headroom over 128 MiB", "headroom under 64 MiB"], True),
+        (["headroom over 128 MiB in 60 %", "nothing fails", "headroom under 64 MiB in 50 %"], True),
+        (["headroom over 128 MiB in 50 %", "headroom under 64 MiB in 50 %"], False),
+        (["headroom at least 64 MiB", "headroom at most 64 MiB"], False),
+        (["headroom at least 64 MiB", "headroom at least 128 MiB"], False),
+    ],
+)
+def test_limits_that_no_run_can_keep_together_are_told_at_once(texts: list[str], *, faulty: bool) -> None:
+    faults = Faults("limits")
+    limits(["be nice", *texts], faults)
+    told = [(fault.key, fault.what) for fault in faults][1:]
+    assert [key for key, _ in told] == [f"limits[{len(texts)}]"] * faulty
+    assert all("cannot be kept beside" in what for _, what in told)
+
+
 def test_a_limit_is_shown_in_the_titles_of_its_scores() -> None:
     assert shown_bound(limit("headroom >= 128MiB")) == "Kernel headroom, least >= 128 MiB in every replication"
+    assert shown_bound(limit("less than 5 % fail")) == shown_bound(limit("at most 5 % fail"))
     assert shown_bound(limit(DEFAULT_LIMIT)).endswith("Failed adds <= 0 in 95 %")
