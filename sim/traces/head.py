@@ -15,6 +15,7 @@ from sim.traces.parquet import MAGIC
 from sim.traces.source import BYTE_ORDER_MARK, chunks, start_of, unix_lines
 from sim.traces.texts import NO_NUMBERS, date_us, local_date_us, number, with_unit
 from sim.traces.told import TraceFaults
+from sim.units import GIB, KIB, MIB, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 
 MOST_ROWS: Final = 2000
 _MOST_COLUMNS: Final = 500
+
+_NARROW: Final = 100
+"""Up to this a figure without a unit might be a percentage."""
+
+_SMALLEST: Final = 64 * MIB
+_SPREAD: Final = KIB
+"""Two units are this far apart, so no two of them make a likely size of one figure."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,17 @@ class HeadColumn:
     def most(self) -> float:
         """The largest number."""
         return max(self.numbers or (math.nan,))
+
+    def likely_unit(self, machine: int | None) -> int | None:
+        """Return the only unit in which the largest number is a likely size of a ``machine`` of about so many bytes.
+
+        None where it might be none.
+        """
+        if self.most <= _NARROW:
+            return None
+        low, high = (_SMALLEST, _SMALLEST * _SPREAD) if machine is None else (machine / 256, machine * 4)
+        fitting = [unit for unit in (1, KIB, MIB, GIB) if low <= self.most * unit < high]
+        return fitting[0] if len(fitting) == 1 else None
 
     @property
     def distinct(self) -> set[str]:
@@ -197,10 +216,12 @@ def _of_text(lines: list[str], faults: Faults) -> Head | None:
     if _is_data(names):
         said = next((line.lstrip("# ").split(mark) for line in comments if line.count(mark) == len(names) - 1), None)
         if said is None:
+            second = HeadColumn("c2", [row[1] for row in fields if len(row) > 1])
+            unit = (second.likely_unit(None) if second.is_number else None) or MIB
             faults.below("--columns").add(
                 "the first line is a row: no line names the columns. Say their names in order: --columns"
                 f' "names = [{", ".join(f"{chr(39)}c{n}{chr(39)}" for n in range(1, len(names) + 1))}],'
-                " time = 'c1', user = { column = 'c2', unit = '1MiB' }\""
+                f" time = 'c1', user = {{ column = 'c2', unit = '{format_size(unit) if unit > 1 else '1B'}' }}\""
             )
             return None
         names, rows_below, in_comment = [name.strip() for name in said], fields, len(names) > 1

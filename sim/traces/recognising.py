@@ -35,18 +35,12 @@ if TYPE_CHECKING:
 
     from sim.traces.head import HeadColumn
 
-_NARROW: Final = 100
-"""Up to this a figure without a unit might be a percentage."""
-
 _LISTED: Final = 20
 """Columns that a message names."""
 
-_SMALLEST: Final = 64 * MIB
-_SPREAD: Final = KIB
-"""Two units are this far apart, so no two of them make a likely size of one figure."""
-
-_COMMA: Final = re.compile(r"\d+,\d+")
-_CLOCK: Final = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
+_COMMA: Final = re.compile(r"\d+(,\d+)?")
+_GROUPED: Final = re.compile(r"\d+|\d{1,3}([,.' \u00a0\u202f]\d{3})+([.,]\d+)?")
+_CLOCK: Final = re.compile(r"\d{1,2}:\d\d(:\d\d)?([.,]\d+)?(\s?[AaPp]\.?[Mm]\.?)?")
 _OTHER_DATE: Final = re.compile(r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}\b.*|[A-Z][a-z]{2} .*\d\d:\d\d.*")
 
 
@@ -197,14 +191,15 @@ def _time_unit(column: HeadColumn) -> tuple[float, str]:
 
 def _series(left: list[HeadColumn], found: Recognised, faults: Faults) -> list[HeadColumn]:
     """Take the column that tells series apart out of ``left``, where there is one."""
-    text = [column for column in left if not (column.is_number or column.is_date or _has_commas(column))]
+    text = [column for column in left if not (column.is_number or column.is_date or _miswritten(column))]
     named = [
         column
         for column in left
         if SERIES_WORDS & words_of(column.name).keys()
         and not OTHER & words_of(column.name).keys()
         and not _quantity(column)
-        and not (column.is_number and 2 * len(column.distinct) > len(column.some))  # each has several samples
+        and not (column.is_number and (_measures(column) or 2 * len(column.distinct) > len(column.some)))
+        and not _miswritten(column)
     ]
     several = [column for column in (named or text) if len(column.distinct) > 1]
     likely = several or named[:1]  # the first rows may be of one machine
@@ -219,9 +214,20 @@ def _series(left: list[HeadColumn], found: Recognised, faults: Faults) -> list[H
     return [column for column in left if column not in likely]
 
 
-def _has_commas(column: HeadColumn) -> bool:
-    """Whether its values are numbers with a comma in the place of the point."""
-    return bool(column.some) and all(map(_COMMA.fullmatch, column.some))
+def _measures(column: HeadColumn) -> bool:
+    """Whether its numbers have units or fractions, which no name of a machine has."""
+    return column.says_units or any(value % 1 for value in column.numbers or ())
+
+
+def _miswritten(column: HeadColumn) -> str:
+    """Return how its numbers should be written, where they are none as they are; nothing for other text."""
+    by_comma, grouped = (bool(column.some) and all(map(form.fullmatch, column.some)) for form in (_COMMA, _GROUPED))
+    if column.is_number or not (by_comma or grouped):
+        return ""
+    example = next(text for text in column.some if not text.isdecimal())
+    if not by_comma:
+        return f"has marks between thousands, such as {shown(example)}, write its numbers without them"
+    return "has numbers with a comma, write them with a point" + (" (or without, at thousands)" if grouped else "")
 
 
 def _quantity(column: HeadColumn) -> str | None:
@@ -278,9 +284,11 @@ def _user(
         _amount("user", numbers[0], found, faults, likely)
         return
     if not numbers:
-        commas = [column for column in left if _has_commas(column)]
-        hint = f": {commas[0].name} has numbers with a comma, write them with a point" if commas else ""
-        hint += " (sed 's/,/./g' turns all commas of a file)" if commas and found.columns.get("separator") else ""
+        wrong = next((column for column in left if _miswritten(column)), None)
+        hint = f": {wrong.name} {_miswritten(wrong)}" if wrong else ""
+        hint += (
+            " (sed 's/,/./g' turns all commas of a file)" if "point" in hint and "separator" in found.columns else ""
+        )
         faults.below("--user").add(f"no column of numbers is left that could be the memory in use{hint}")
         return
     faults.below("--user").add(
@@ -315,7 +323,7 @@ def _is_percent(column: HeadColumn) -> bool:
 
 def _option(column: HeadColumn, likely: int | None, otherwise: str = "") -> str:
     """Return what an option says for ``column``, with its unit (``otherwise`` where that is not known), for a shell."""
-    unit = _unit_said(column) or _unit_by_size(column, likely)
+    unit = _unit_said(column) or column.likely_unit(likely)
     text = (otherwise or "1B") if unit is None else format_size(unit) if unit > 1 else "1B"
     plain = text == "1B" and not otherwise and ":" not in column.name
     return shlex.quote(column.name if plain else f"{column.name}:{text}")
@@ -326,15 +334,6 @@ def _unit_said(column: HeadColumn) -> int | None:
         return 1
     words = words_of(column.name)
     return next((unit for word, unit in UNITS.items() if word in words), None)
-
-
-def _unit_by_size(column: HeadColumn, likely: int | None) -> int | None:
-    """Return the only unit in which the largest figure is a likely size of a machine; None where it might be none."""
-    if column.most <= _NARROW:
-        return None
-    low, high = (_SMALLEST, _SMALLEST * _SPREAD) if likely is None else (likely / 256, likely * 4)
-    fitting = [unit for unit in (1, KIB, MIB, GIB) if low <= column.most * unit < high]
-    return fitting[0] if len(fitting) == 1 else None
 
 
 def _amount(name: str, column: HeadColumn, found: Recognised, faults: Faults, likely: int | None) -> None:
@@ -350,7 +349,7 @@ def _amount(name: str, column: HeadColumn, found: Recognised, faults: Faults, li
     unit = _unit_said(column)
     said = unit is not None
     if unit is None:
-        unit = _unit_by_size(column, likely)
+        unit = column.likely_unit(likely)
     if unit is None:
         faults.below(option).add(
             f"the unit of {column.name} is not known (largest at first: {column.most:g}). Say it: {option}"

@@ -55,6 +55,8 @@ def recognised(
           "names": ["hostname", "interval", "timestamp", "kbmemfree", "kbmemused", "%memused", "kbcached"],
           "time": {"column": "timestamp", "form": "iso-8601"}, "series": "hostname",
           "user": {"column": "kbmemused", "unit": "1KiB"}, "page_cache": {"column": "kbcached", "unit": "1KiB"}}),
+        ("time,guest1\n1764000000,15.3 GiB\n1764000060,15.3 GiB\n1764000120,15.4 GiB\n",
+         {"time": "time", "user": "guest1"}),
         ("time,rss,id\n0,209715200,1\n0,209715200,2\n9,209715200,1\n9,209715200,2\n",
          {"time": "time", "series": "id", "user": "rss"}),
         ("vm,t_s,use_mib\n1,0,100\n1,300,120\n1,600,101\n", {"time": "t_s", "series": "vm",
@@ -140,6 +142,21 @@ def test_names_that_are_clear_are_taken_and_the_trace_opens(text: str, columns: 
         ("1764000000,2000\n1764000060,2100\n",
          [("--columns: the first line is a row: no line names the columns. Say their names in order: --columns"
           " \"names = ['c1', 'c2'], time = 'c1', user = { column = 'c2', unit = '1MiB' }\"")]),
+        ("1764000000,20000000000\n1764000060,21000000000\n",
+         [("--columns: the first line is a row: no line names the columns. Say their names in order: --columns"
+          " \"names = ['c1', 'c2'], time = 'c1', user = { column = 'c2', unit = '1B' }\"")]),
+        ("Date,Time,used_mb\n10/24/2026,10:00:00 PM,2000\n10/24/2026,10:05:00 PM,2000\n",
+         [("--time: date and time stand in two columns, Date and Time: put them into one, such as"
+          " 2026-11-26T16:04:00Z")]),
+        ('ts,used_kb\n1764000000,"14,648,025"\n1764000060,"948,025"\n1764000120,0\n',
+         [("--user: no column of numbers is left that could be the memory in use: used_kb has marks between thousands,"
+          " such as '14,648,025', write its numbers without them")]),
+        ('ts,guest\n1764000000,"948,025"\n1764000060,"948,025"\n1764000120,"948,025"\n',
+         [("--user: no column of numbers is left that could be the memory in use: guest has numbers with a comma,"
+          " write them with a point (or without, at thousands)")]),
+        ("ts;used_mb\n1764000000;40,5\n1764000060;40\n",
+         [("--user: no column of numbers is left that could be the memory in use: used_mb has numbers with a comma,"
+          " write them with a point (sed 's/,/./g' turns all commas of a file)")]),
         ("ts;used_mb\n1764000000;40,5\n",
          [("--user: no column of numbers is left that could be the memory in use: used_mb has numbers with a comma,"
           " write them with a point (sed 's/,/./g' turns all commas of a file)")]),
