@@ -17,6 +17,7 @@ from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.lasting import lasting
 from sim.analysis.tradeoffs import HEADROOM, IN_MOVABLE, front, gain_score, points
 from sim.analysis.verdict import less_arrived, returning_score
+from sim.analysis.who_fails import who_fails
 from sim.analysis.wording import amount, amounts, caution, means, moment, names, titled, told_apart
 from sim.scores.registry import SCORES
 from sim.units import counted, seconds_to_us
@@ -357,14 +358,11 @@ def distribution(scenario: Scenario, score: str = RETURNED) -> str:
 
 def extremes(scenario: Scenario) -> str:
     """Return who dies, who gives nothing back, and who of those between gives most back: what zones are about."""
-    worst, back = scenario.ranked[-1], means(scenario, RETURNED, scenario.sound)
+    back = means(scenario, RETURNED, scenario.sound)
     if less_arrived(_rows(scenario, ARRIVED), list(back)):
         return scores(scenario)
-    parts = []
-    if (how := scenario.failures[worst]).failed:
-        died = int((scenario.of(worst)["died"] > 0).sum())
-        often = "" if how.runs == 1 else f" in {died or how.failed} of {how.runs} runs"
-        parts.append(f"{worst} {'kills the guest' if died else 'fails'}{often}")
+    failing = who_fails(scenario)
+    parts = list(failing)
     least, most = _ends(back) if back else ("", "")
     differ = len(back) > 1 and back[most] - back[least] > _NEARLY * back[most]
     if differ and told_apart(scenario, RETURNED, most, [least])[least]:
@@ -372,7 +370,7 @@ def extremes(scenario: Scenario) -> str:
         parts.append(f"{least} gives {'only ' if 0 < back[least] < NOTHING_BACK else ''}{share} back")
     if not parts or not back:
         return scores(scenario)
-    return f"{', '.join(parts)}, {most} {'lives and ' if how.failed else ''}gives {amount(RETURNED, back[most])} back"
+    return f"{', '.join(parts)}, {most} {'lives and ' if failing else ''}gives {amount(RETURNED, back[most])} back"
 
 
 def heat(grid: Grid) -> str:

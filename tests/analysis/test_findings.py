@@ -273,6 +273,19 @@ def test_the_extremes_are_who_dies_who_gives_nothing_and_who_is_between() -> Non
     assert "cold gives only 3 % back" in findings.extremes(scenario(values))
 
 
+def test_the_extremes_name_all_that_kill_the_guest_and_those_that_fail_otherwise() -> None:
+    values = {"a": back(*around(0), died=[1] * 40), "b": back(*around(0), died=[1, 1, 1, *[0] * 37])}
+    values |= {"cold": back(*[0.0] * 40), "right": back(*around(94))}
+    rest = "cold gives nothing back, right lives and gives 94 % back"
+    assert findings.extremes(scenario(values)) == f"a and b kill the guest in 3 to 40 of 40 runs, {rest}"
+    short = {"short": back(*around(50), failed_adds=1)}
+    assert findings.extremes(scenario(short | values)) == (
+        f"a and b kill the guest in 3 to 40 of 40 runs, short fails in 40 of 40 runs, {rest}"
+    )
+    more = dict.fromkeys("cd", values["a"])
+    assert "a and 3 more kill the guest in 3 to 40 of 40 runs" in findings.extremes(scenario(more | values))
+
+
 def test_words_for_names_moments_and_amounts() -> None:
     assert [names(list("abcd"[:n])) for n in range(1, 5)] == ["a", "a and b", "a, b and c", "4 policies"]
     assert [moment(each) for each in (1, 90, 180, 10800, 259200)] == [
