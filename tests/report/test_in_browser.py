@@ -298,3 +298,44 @@ def test_without_javascript_charts_and_decisions_stand(chrome: Browser, report: 
 def test_the_same_results_give_the_same_page(report: Path, tmp_path: Path) -> None:
     again = write_report(report.parent, tmp_path / "again.html")
     assert again.read_bytes() == report.read_bytes()
+
+
+_ASKED = """root => {
+  const view = root.map.views.find(view => view.run.asked.some(asked => asked >= 0));
+  const at = view.run.asked.findIndex(asked => asked >= 0), size = view.size, ratio = window.devicePixelRatio;
+  const x = at % view.columns * size, y = Math.floor(at / view.columns) * size;
+  const pixels = view.canvas.getContext("2d").getImageData(x * ratio, y * ratio, size * ratio, size * ratio).data;
+  const colours = [];
+  for (let pixel = 0; pixel < pixels.length; pixel += 4) { colours.push([...pixels.slice(pixel, pixel + 3)]); }
+  const parts = colour => colour.match(/[0-9]+/g).map(Number);
+  return [colours, ...["--bad", "--ground", "--zone-2"].map(name => parts(root.map.palette()[name]))];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_refused_block_has_a_rim_between_its_mark_and_its_zone(scheme: str, report: Path, chrome: Browser) -> None:
+    """Dark red on navy has a contrast of 1.1 to 1: the mark of what stays would not be seen."""
+    with opened(chrome, report, scheme=scheme) as page:
+        open_scenarios(page, 1)
+        colours, *wanted = block_map(page).evaluate(_ASKED)
+        for wanted_colour in wanted:
+            assert any(max(abs(a - b) for a, b in zip(each, wanted_colour, strict=True)) < 9 for each in colours)
+
+
+def test_a_mark_where_the_axes_meet_covers_no_number(report: Path, chrome: Browser) -> None:
+    with opened(chrome, report, width=390) as page:
+        open_scenarios(page, 1)
+        figure = chart(page, "returned")
+        for zoomed in (False, True):
+            if zoomed:
+                figure.locator(".panels").press("+")
+                figure.locator(".panels").press("0")
+            gap = figure.evaluate(
+                """figure => {
+                  const box = part => part.getBoundingClientRect(), mark = box(figure.querySelector(".mark.dead path"));
+                  const apart = text => Math.max(mark.left - box(text).right, box(text).left - mark.right,
+                                                 mark.top - box(text).bottom, box(text).top - mark.bottom);
+                  return Math.min(...[...figure.querySelectorAll(".ticks text")].map(apart));
+                }"""
+            )
+            assert gap >= 1.5  # half of the width of its line

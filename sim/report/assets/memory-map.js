@@ -197,12 +197,15 @@
       pen.fillRect(x, y, side, side);
     }
     if (run.asked[at] >= 0) {
-      pen.strokeStyle = colours["--bad"];
-      pen.lineWidth = 2;
-      pen.beginPath();
-      pen.moveTo(x, y);
-      pen.lineTo(x + side, y + side);
-      pen.stroke();
+      /* On a rim of the ground's colour, as red is hard to see on dark zones. */
+      for (const [colour, wide] of [["--ground", Math.min(5, side)], ["--bad", Math.min(2, side / 2)]]) {
+        pen.strokeStyle = colours[colour];
+        pen.lineWidth = wide;
+        pen.beginPath();
+        pen.moveTo(x, y);
+        pen.lineTo(x + side, y + side);
+        pen.stroke();
+      }
     }
   };
   /* Several blocks in a square: as wide as their shares. */
