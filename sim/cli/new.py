@@ -131,7 +131,9 @@ def _typed() -> str:
 
 
 def _next(file: Path) -> Iterator[str]:
-    name = shlex.quote(str(file))
+    from sim.starting.text import typed
+
+    name = typed(file)
     yield f"memhp-sim validate {name}"
     yield f"memhp-sim run {name}"
     yield f"memhp-sim recommend {name}"

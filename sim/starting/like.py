@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from sim.experiment.reading import read_toml
 from sim.experiment.shipped import SUFFIX, find, shipped, shipped_folder
 from sim.faults import Fault, InputError
 from sim.plugins import lookup
-from sim.starting.text import comment
+from sim.starting.text import comment, typed
 from sim.toml_text import in_toml
 
 if TYPE_CHECKING:
@@ -113,5 +112,5 @@ def _with_path(text: str, old: str, new: str) -> str:
 def _with_commands(text: str, name: str, file: Path) -> str:
     """Return ``text`` with the commands in its comments about ``file`` instead of the shipped experiment."""
     names = "|".join(re.escape(each) for each in (name, f"experiments/{name}{SUFFIX}"))
-    shown = shlex.quote(str(file))
+    shown = typed(file)
     return re.sub(rf"(memhp-sim [a-z]+ )(?:{names})(?=\s|$)", lambda match: match[1] + shown, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +10,7 @@ from sim.toml_text import in_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 _WIDTH: Final = 118
 _COLUMN: Final = 34
@@ -96,6 +98,11 @@ def _line(key: str, value: Any, remark: str) -> Iterator[str]:  # noqa: ANN401  
     else:
         yield from comment(remark)
         yield line
+
+
+def typed(file: Path) -> str:
+    """Return ``file`` as a word of a command: quoted for a shell, and never taken for an option."""
+    return shlex.quote(f"./{file}" if str(file).startswith("-") else str(file))
 
 
 def comment(text: str, *, indent: str = "") -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +18,7 @@ from sim.starting.text import (
     entries,
     heading,
     table_text,
+    typed,
 )
 from sim.units import GIB, MIB, format_size
 
@@ -96,7 +96,7 @@ def check(text: str, file: Path) -> None:
 
 
 def _head(file: Path, command: str, account: Sequence[tuple[str, Sequence[str]]]) -> str:
-    name = shlex.quote(str(file))
+    name = typed(file)
     said = (
         "Which setting of memory hotplug suits this guest?",
         "",

@@ -200,3 +200,10 @@ def test_every_line_of_the_file_that_is_no_label_says_what_it_means() -> None:
     keys = [(before, line) for before, line in itertools.pairwise(lines) if " = " in line and not line.startswith("#")]
     silent = [line for before, line in keys if "#" not in line and not before.startswith("# ")]
     assert {line.partition(" ")[0] for line in silent} <= {"description", "label", "ratio", "default_state"}
+
+
+def test_what_comes_next_can_be_typed_whatever_the_file_is_called() -> None:
+    for name in ("-x.toml", "a b.toml", "größe 客.toml"):
+        lines = said(f"new -- {shlex.quote(name)}").splitlines()
+        said(next(line for line in lines if "memhp-sim validate" in line).strip().removeprefix("memhp-sim "))
+        assert load(Path(name)).name == Path(name).stem
