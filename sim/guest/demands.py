@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sim.guest.parameters import GuestParameters
     from sim.guest.reclaim import Reclaim
     from sim.guest.write_back import WriteBack
+    from sim.guest.zones import GuestZones
 
 _STEPS = 64
 """Steps in which a demand is served that may not fit: the resolution of ``done_share``."""
@@ -30,6 +31,7 @@ class Demands:
 
     def __init__(
         self,
+        zones: GuestZones,
         loads: Loads,
         allocation: Allocation,
         reclaim: Reclaim,
@@ -37,14 +39,14 @@ class Demands:
         killer: OomKiller,
         parameters: GuestParameters,
     ) -> None:
+        self._zones = zones
         self._loads = loads
         self._allocation = allocation
         self._write_back = write_back
         self._killer = killer
         self._parameters = parameters
         self._page_size = parameters.geometry.size
-        self.drop_caches = reclaim.drop_caches
-        self.sync = write_back.sync
+        self._reclaim = reclaim
 
     def anonymous(self, name: str, pages: int, node: int = 0, *, huge: bool = False) -> Demand:
         """Touch anonymous memory.
@@ -197,11 +199,13 @@ class Demands:
         load = self._loads.by_name.get(name)
         if load is None or load.kind not in OWNED:
             return False
+        self._zones.changes += 1
         self._loads.free(load)
         return True
 
     def remove_files(self, path: str) -> int:
         """Remove a file, or everything under a directory; return how many loads went."""
+        self._zones.changes += 1
         files = [load for load in self._under(path) if load.kind not in OWNED]
         for load in files:
             self._loads.free(load)
@@ -211,8 +215,19 @@ class Demands:
         """Free a share (0 to 1) of a load, of its units too."""
         load = self._loads.by_name.get(name)
         if load is not None:
+            self._zones.changes += 1
             self._loads.free_part(load, share)
             load.want(-share * load.units)
+
+    def drop_caches(self, *, cache: bool = True, slab: bool = True) -> int:
+        """Drop what can be given up, see :meth:`sim.guest.reclaim.Reclaim.drop_caches`; return how many pages went."""
+        self._zones.changes += 1
+        return self._reclaim.drop_caches(cache=cache, slab=slab)
+
+    def sync(self) -> None:
+        """Write all dirty page cache to disk."""
+        self._zones.changes += 1
+        self._write_back.sync()
 
     def _under(self, path: str) -> list[Load]:
         """Return the loads whose name is ``path`` or lies under it."""
@@ -227,6 +242,7 @@ class Demands:
 
         ``dirty``: user pages are written, and count as dirty from when they are there.
         """
+        self._zones.changes += 1
         if self._killer.guest_died:
             return Demand(0, 0.0)
         self._loads.ripen()

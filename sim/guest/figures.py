@@ -115,9 +115,9 @@ class Figures:
         self._reserved = -1
         self._idle_counts: tuple[int, ...] = ()
         """What an idle guest in which so much is reserved has of each."""
-        self._known: list[object] = []
+        self._changes = -1
         self._seen = self._reported = Seen(0, 0, (), ())
-        """As of the state that is known, and of the last report."""
+        """As of so many changes, and of the last report."""
         self._report: GuestReport | None = None
 
     def report(self, pressure: Pressure = Pressure()) -> GuestReport:  # noqa: B008  frozen
@@ -149,32 +149,16 @@ class Figures:
     def seen(self) -> Seen:
         """Return the pages of which :meth:`report` tells the bytes: for whoever has to know only whether they change.
 
-        The same object for as long as nothing has changed that they follow from. Asked for several times for every
-        change of a guest that somebody watches, and at each of a driver's attempts that change nothing.
+        The same object for as long as they stay the same. Asked for several times for every change of a guest that
+        somebody watches, and at each of a driver's attempts that change nothing.
         """
-        state = self._state()
-        if state != self._known:
-            self._known, self._seen = state, self.counted()
+        changes = self._zones.changes
+        if changes != self._changes:
+            seen = self.counted()
+            if seen != self._seen:
+                self._seen = seen
+            self._changes = changes
         return self._seen
-
-    def _state(self) -> list[object]:
-        """Return all that :meth:`counted` reads and that may change."""
-        self._zones.refresh_watermarks()
-        state: list[object] = []
-        for zone in self._zones.by_key.values():
-            pageblocks = zone.pageblocks
-            state += (
-                zone.managed, zone.free, zone.cache, zone.slab, zone.pcp, zone.pcp_loads, zone.reserved, zone.low,
-                zone.high, zone.reserve_user, zone.chunks.small,
-            )  # fmt: skip
-            if pageblocks is not None:
-                state += (pageblocks.nr_held, pageblocks.pages)
-        for load in self._loads.by_name.values():
-            state += (
-                load.kind, load.units, load.user_pages(), sum(load.kernel.values()), sum(load.slab.values()),
-                sum(load.orphans.values()),
-            )  # fmt: skip
-        return state
 
     def counted(self) -> Seen:
         """Return what :meth:`seen` returns, counted anew whatever is known."""

@@ -13,6 +13,8 @@ from sim.guest.cma import cma_share
 from sim.guest.remains import Remains
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sim.guest.cma import CmaPages
     from sim.guest.kernel_pages import KernelPages
     from sim.guest.parameters import GuestParameters
@@ -270,9 +272,11 @@ class Load:
         """Return the user pages that are not dirty."""
         return self.user_pages() - self.dirty
 
-    def clean_by_zone(self) -> dict[GuestZone, int]:
-        """Return the user pages by zone that are not dirty: dirty ones lie in the zones that were used last."""
+    def clean_by_zone(self) -> Mapping[GuestZone, int]:
+        """Return the user pages by zone that are not dirty, to be read: dirty ones lie in the zones used last."""
         dirty, clean = self.dirty, {}
+        if not dirty:
+            return self.user
         for zone in reversed(self.user):
             dirty_part = min(dirty, self.user[zone])
             dirty -= dirty_part
@@ -313,10 +317,14 @@ def _take_from(held: dict[GuestZone, int], zone: GuestZone, pages: int) -> None:
 
 
 class Loads:
-    """The loads of a guest. ``by_name`` has the oldest first: the order of placement in the zones and of reclaim."""
+    """The loads of a guest. ``by_name`` has the oldest first: the order of placement in the zones and of reclaim.
+
+    ``cached`` are those of them whose user pages are page cache, in the same order.
+    """
 
     def __init__(self, parameters: GuestParameters, stalls: Stalls) -> None:
         self.by_name: dict[str, Load] = {}
+        self.cached: dict[str, Load] = {}
         self._stalls = stalls
         self._remains: dict[tuple[GuestZone, LoadKind], Remains] = {}
         self._leftover = dict.fromkeys(LoadKind, 0.0) | {
@@ -341,6 +349,8 @@ class Loads:
             if kind is LoadKind.PAGE_CACHE:
                 load.stalls = self._stalls
             self.by_name[name] = load
+            if load.cached:
+                self.cached[name] = load
         elif load.kind is not kind:
             raise ValueError(f"load {name!r} is {load.kind.value} and cannot take {kind.value}")
         return load
@@ -378,3 +388,4 @@ class Loads:
         if load.stalls is not None:
             load.stalls.cache_gone(load)
         self.by_name.pop(load.name, None)
+        self.cached.pop(load.name, None)

@@ -71,8 +71,8 @@ class GuestModel:
         self._reclaim = reclaim = Reclaim(self._zones, loads, parameters)
         allocation = Allocation(self._zones, reclaim, self.stalls)
         self.write_back = WriteBack(self._zones, loads, parameters)
-        self.read_back = ReadBack(allocation, loads, self.stalls, parameters)
-        self.demands = Demands(loads, allocation, reclaim, self.write_back, self.killer, parameters)
+        self.read_back = ReadBack(self._zones, allocation, loads, self.stalls, parameters)
+        self.demands = Demands(self._zones, loads, allocation, reclaim, self.write_back, self.killer, parameters)
         self.migration = Migration(self._zones, loads, reclaim, self.killer)
         self._lists_decay = parameters.pcp_adaptive_share > 0
         self._settled = SettledKernel(loads, allocation, parameters)
@@ -105,6 +105,7 @@ class GuestModel:
         write_back.now_us = now_us
         if write_back.due_us is not None and now_us >= write_back.due_us:
             write_back.advance(now_us)
+            self._zones.changes += 1
         if self._lists_decay:
             self._zones.decay_lists(now_us)
 
@@ -113,6 +114,11 @@ class GuestModel:
         rises = self.stalls.rises_at()
         decays = self._zones.lists_decay_at() if self._lists_decay else None
         return rises if decays is None else decays if rises is None else min(rises, decays)
+
+    @property
+    def changes(self) -> int:
+        """How often what is in the guest may have changed: while it stays the same, so does all that can be read."""
+        return self._zones.changes
 
     def check(self) -> None:
         """Check all invariants slowly. Raises InvariantError naming the one that does not hold."""
@@ -125,6 +131,7 @@ class GuestModel:
 
         What whole pieces were taken by then stays taken.
         """
+        self._zones.changes += 1
         return self.memmaps.add(node, first_block, nr_blocks, altmap)
 
     def starve(self) -> tuple[OomEvent, ...]:
@@ -135,6 +142,7 @@ class GuestModel:
         lie on a CPU's list. So the next allocation of anybody brings the killer, unless page cache is there that can
         always be dropped: that of the programs themselves.
         """
+        self._zones.changes += 1
         parameters = self.parameters
         piece = min(parameters.geometry.pageblock_pages, self.memmaps.pages_per_block)
         enough = piece - parameters.system_cache_bytes // parameters.geometry.size
@@ -148,6 +156,7 @@ class GuestModel:
         """Give back the memmap of an added range, or of a part of it."""
         if self.stalls.lost:
             self.read_back.look()
+        self._zones.changes += 1
         self.memmaps.remove(first_block, nr_blocks)
 
     def changed_blocks(self) -> list[tuple[int, int]]:
@@ -178,7 +187,9 @@ class GuestModel:
         new = not its_zone.managed
         its_zone.managed += pages
         its_zone.free += pages
-        self._zones.watermarks_stale = True
+        zones = self._zones
+        zones.watermarks_stale = True
+        zones.changes += 1
         if its_zone.layout is not None:
             its_zone.layout.fresh[first_block] = (nr_blocks, pages_per_block)
         pageblocks = its_zone.pageblocks
@@ -226,6 +237,7 @@ class GuestModel:
         if self._hosted and first_block in self._hosted:
             pages_per_block -= self.memmaps.pages_per_block
         its_zone = self.zones[node, zone]
+        self._zones.changes += 1
         pageblocks = its_zone.pageblocks
         if self._given_up:
             self._forget_given_up(first_block, nr_blocks)
@@ -282,6 +294,7 @@ class GuestModel:
         if pageblocks is None:
             self._stuck.discard(block)
             return
+        self._zones.changes += 1
         mask = pageblocks.busy(block)
         if sub_blocks is not None:
             mask &= per_pageblock(sub_blocks, sub_pages // self._pageblock)
@@ -313,6 +326,7 @@ class GuestModel:
         if pageblocks is not None:
             if pageblocks.thinning:
                 pageblocks.thin(self.parameters.regrow_keep_share)
+                self._zones.changes += 1
             busy = pageblocks.busy(block)
             if busy:
                 mask &= ~per_subblock(busy, sub_pages // self._pageblock)
@@ -325,6 +339,7 @@ class GuestModel:
         if not pages:
             return SubblockOutcome(0)
         self._zones.refresh_watermarks()  # they are those of the last block that came or went
+        self._zones.changes += 1
         if mask != plugged_mask:  # the block stays
             self._given_up[block] = self._given_up.get(block, 0) | mask
         if pageblocks is not None:
@@ -348,6 +363,7 @@ class GuestModel:
             self.read_back.look()
         its_zone = self.zones[node, zone]
         self._zones.refresh_watermarks()  # they are those of the last block that came or went
+        self._zones.changes += 1
         pages = mask.bit_count() * sub_pages
         its_zone.managed += pages
         its_zone.free += pages

@@ -152,19 +152,29 @@ class GuestZone:
         run over. 6.12 keeps all that is within the limit, and lets lists grow with what loads free: in kernel zones
         to ``adaptive_share`` of the zone, in MOVABLE to twice the low watermark (as recorded; why is not known).
         """
+        # Plain comparisons: each zone is asked for every sample that shows a change.
         low = self.low
         pcp = self.pcp
         if pcp > low + self.pcp_overrun:
             pcp = low // 4
         else:
-            pcp = min(pcp, low)
+            if pcp > low:  # noqa: PLR1730 - spares a call
+                pcp = low
             if pcp > self.pcp_knee and not adaptive_share:
                 pcp = self.pcp_knee + (pcp - self.pcp_knee) // 5
-        most = low * 5 // 8
-        if adaptive_share:
-            most = max(most, 2 * low if self.type == ZONE_MOVABLE else int(self.managed * adaptive_share))
-        loads = min(self.pcp_loads, max(most - pcp, 0))
-        return min(pcp + loads, self.free)
+        loads = self.pcp_loads
+        if loads:
+            most = low * 5 // 8
+            if adaptive_share:
+                adaptive = 2 * low if self.type == ZONE_MOVABLE else int(self.managed * adaptive_share)
+                if adaptive > most:  # noqa: PLR1730 - as above
+                    most = adaptive
+            room = most - pcp
+            if loads > room:
+                loads = room if room > 0 else 0  # noqa: FURB136 - as above
+            pcp += loads
+        free = self.free
+        return pcp if pcp < free else free  # noqa: FURB136 - as above
 
     def fill_pcp(self, pages: int) -> None:
         """Note pages freed in pieces of 2 MiB. The low watermark is at most about a sixteenth of the zone."""
@@ -180,11 +190,13 @@ class GuestZone:
         self.pcp_loads = 0
         self.pcp = min(self.pcp, self.pcp_flushed)
 
-    def decay_pcp(self, pages: int) -> None:
-        """Give back what lists have beyond the low watermark, at most ``pages`` (decay_pcp_high)."""
+    def decay_pcp(self, pages: int) -> bool:
+        """Give back what lists have beyond the low watermark, at most ``pages`` (decay_pcp_high); False for nothing."""
         beyond = self.pcp + self.pcp_loads - self.low
-        if beyond > 0:
-            self.pcp_loads -= min(pages, beyond, self.pcp_loads)
+        if beyond <= 0:
+            return False
+        self.pcp_loads -= min(pages, beyond, self.pcp_loads)
+        return True
 
     def spend_pcp(self, pages: int) -> None:
         """Serve an allocation of small pages from the CPU lists first."""

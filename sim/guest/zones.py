@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 class GuestZones:
     """The zones by (node, zone type), made as they get their first memory.
 
-    Whoever changes what a zone manages by whole blocks sets ``watermarks_stale``.
+    Whoever changes what a zone manages by whole blocks sets ``watermarks_stale``. Every verb that may change anything
+    which can be read of the guest adds to ``changes``: while it stays the same nothing has to be read again.
     """
 
     __slots__ = (
         "_block_pages", "_decayed_us", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists", "by_key",
-        "changed", "hot_from", "kernel_lists", "watermarks_stale",
+        "changed", "changes", "hot_from", "kernel_lists", "watermarks_stale",
     )  # fmt: skip
 
     def __init__(self, parameters: GuestParameters, block_pages: int) -> None:
@@ -36,6 +37,7 @@ class GuestZones:
         self.kernel_lists: dict[int, tuple[GuestZone, ...]] = {}
         """What :meth:`kernel_list` has returned, by node."""
         self.watermarks_stale = True
+        self.changes = 0
         self.hot_from = 1 << 62
         """First block above all boot memory: what lies from here on was hotplugged."""
         self.changed: dict[int, KernelPages] = {}
@@ -50,6 +52,7 @@ class GuestZones:
 
     def boot(self, boot_zones: Sequence[BootZone]) -> None:
         """Make the zones that exist at boot, with the boot kernel's own use in them."""
+        self.changes += 1
         boot_end = -1
         lowest = min((first for boot in boot_zones for first, _ in boot.runs), default=0)
         for boot in boot_zones:
@@ -158,7 +161,7 @@ class GuestZones:
                 for zone in self.by_key.values():
                     if zone.pcp_loads:
                         self.refresh_watermarks()
-                        zone.decay_pcp(pages)
+                        self.changes += zone.decay_pcp(pages)
 
     def lists_decay_at(self) -> int | None:
         """Return the microsecond at which CPU lists give back something next; None where they have nothing too much."""

@@ -130,7 +130,13 @@ class GuestLink(CoreListener):
             memory.zone(entry.node, entry.zone).managed = entry.managed
         self._sample_us = seconds_to_us(spec.sample_every)
         self._times = array("q")
-        self._samples = array("q")
+        self._stalled = array("q")
+        self._rows = array("q")
+        """All else that is sampled, once for as long as it stays the same."""
+        self._since = array("q")
+        """By row: the first sample that shows it."""
+        self._shown: tuple[int, int] | None = None
+        """As of what the last row is, see :meth:`sample`."""
         self.killed: set[str] = set()
         self._kinds: dict[str, str] = {}
         """Kinds of the loads that use something, by name."""
@@ -347,39 +353,32 @@ class GuestLink(CoreListener):
             return
         model, now = self.model, int(self._env.now)
         model.advance(now)
-        free_movable = managed = user = kernel = memmap = 0
-        for zone in model.zones.values():
-            managed += zone.managed
-            user += zone.user
-            kernel += zone.kernel
-            memmap += zone.memmap
-            if zone.type == ZONE_MOVABLE:
-                free_movable += zone.free
+        # Most samples show what the last one did: only time has passed.
+        state = model.changes, self._wishes.unserved
+        returnable = self._returnable
+        if state != self._shown or (returnable is not None and returnable.may_differ()):
+            self._shown = state
+            self._since.append(len(self._times))
+            self._rows.extend(self._row(returnable))
         self._times.append(now)
+        self._stalled.append(model.stalls.total_us(now))
+
+    def _row(self, returnable: Returnable | None) -> tuple[int, ...]:
+        """Return what the guest looks like: a sample's columns but the last, which time alone changes."""
+        sums = self.model.meminfo.sums()
         unserved = self._wishes.unserved // self._page_size
-        stalled = model.stalls.total_us(now)
-        if model.killer.guest_died:
-            self._samples.extend((0, 0, 0, 0, 0, 0, user, kernel, memmap, unserved, stalled))
-            return
-        meminfo = model.meminfo
-        self._samples.extend(
-            (
-                meminfo.kernel_headroom(),
-                meminfo.kernel_headroom_free(),
-                free_movable,
-                meminfo.available(),
-                managed,
-                0 if self._returnable is None else self._returnable.pages(),
-                user,
-                kernel,
-                memmap,
-                unserved,
-                stalled,
-            )
-        )
+        if self.died:
+            return (0, 0, 0, 0, 0, 0, sums.user, sums.kernel, sums.memmap, unserved)
+        headroom, headroom_free, free_movable, available, managed, user, kernel, memmap, room = sums
+        pages = 0 if returnable is None else returnable.pages(room)
+        return (headroom, headroom_free, free_movable, available, managed, pages, user, kernel, memmap, unserved)
 
     def series(self) -> dict[str, npt.NDArray[np.int64]]:
         """Return the samples: the columns :data:`sim.record.guest_series.GUEST_COLUMNS`, arrays of one length."""
-        table = np.array(self._samples, dtype=np.int64).reshape(-1, len(GUEST_SERIES))
-        columns = {name: table[:, number].copy() for number, name in enumerate(GUEST_SERIES)}
-        return {"t_us": np.array(self._times, dtype=np.int64), **columns}
+        *held, waited = GUEST_SERIES
+        rows = np.array(self._rows, dtype=np.int64).reshape(-1, len(held))
+        since = np.array([*self._since, len(self._times)], dtype=np.int64)
+        samples = since[1:] - since[:-1]
+        columns = {name: np.repeat(rows[:, number], samples) for number, name in enumerate(held)}
+        times, stalled = (np.array(each, dtype=np.int64) for each in (self._times, self._stalled))
+        return {"t_us": times, **columns, waited: stalled}

@@ -46,15 +46,24 @@ class Returnable:
         """By size in pages: static devices that nothing keeps."""
         self._whole_pages = 0
         self._groups_seen = -1
+        self._plugged: list[int] = []
+        """What the owners had plugged when last asked."""
 
     def recount(self) -> None:
         """Count static devices afresh when next asked: one of them has grown."""
         self._groups_seen = -1
 
-    def pages(self) -> int:
+    def may_differ(self) -> bool:
+        """Whether another amount may come back than when last asked, though nothing has changed in the guest itself."""
+        return self._memory.groups.changes != self._groups_seen or self._plugged != self._all_plugged()
+
+    def _all_plugged(self) -> list[int]:
+        return [owner.plugged_pages() for owner in self._owners.values()]
+
+    def pages(self, room: int) -> int:
         """Return the plugged pages that would come back if all were asked for: no kernel page in the way, and no kill.
 
-        User pages in them must find room in what stays; the memmap that goes with memory is not counted as such.
+        User pages in them must find ``room`` in what stays; the memmap that goes with memory is not counted as such.
         """
         self._follow()
         groups = self._memory.groups
@@ -62,18 +71,18 @@ class Returnable:
             self._count_static()
             self._groups_seen = groups.changes
         pages = self._whole_pages
-        for group, owner in self._owners.items():
+        self._plugged = self._all_plugged()
+        for group, plugged in zip(self._owners, self._plugged, strict=True):
             # A block may hold kernel pages from going online on, before its device counts it as plugged.
-            pages += max(0, owner.plugged_pages() - self._kept[group])
-        room = self._model.meminfo.room_for_user_pages()
+            pages += max(0, plugged - self._kept[group])
         return pages if pages <= room else self._fitting(room)
 
     def _fitting(self, room: int) -> int:
         """Return the pages of as many pieces, the largest first, as leave room for what all of them hold."""
         pieces = self._whole.copy()
-        for group, owner in self._owners.items():
+        for (group, owner), plugged in zip(self._owners.items(), self._plugged, strict=True):
             piece = owner.granularity // self._page_size
-            pieces[piece] += max(0, owner.plugged_pages() - self._kept[group]) // piece
+            pieces[piece] += max(0, plugged - self._kept[group]) // piece
         left = room
         for size in sorted(pieces, reverse=True):
             left -= size * min(pieces[size], left // size)

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import BLOCK, FIRST, MIB, guest
+from tests.guest.watched import asked_one_by_one, watched
 
 if TYPE_CHECKING:
     from sim.guest import GuestModel, OomEvent
@@ -95,7 +96,7 @@ class GuestLife(RuleBasedStateMachine):
     @initialize(boot=BOOT, series=SERIES, cma=CMA)
     def boot(self, boot: int, series: str, cma: int) -> None:
         self.added, self.hosted, self.online = set(), set(), {}
-        self.model = guest(boot, series, cma)
+        self.model = watched(guest(boot, series, cma))
         self.boot_managed = {key: z.managed for key, z in self.model.zones.items()}
 
     @precondition(lambda self: self.model.killer.guest_died)
@@ -322,6 +323,7 @@ class GuestLife(RuleBasedStateMachine):
             for z in model.zones.values()
             if z.pageblocks is not None
         )
+        assert model.meminfo.sums() == asked_one_by_one(model)
         assert 0 <= model.meminfo.available() <= sum(z.free + z.user + z.kernel for z in model.zones.values())
 
 
