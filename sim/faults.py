@@ -92,6 +92,20 @@ class Faults:
             raise InputError(source, self._faults)
 
 
+def raise_all(errors: Sequence[InputError], source: str) -> None:
+    """Raise the faults of ``errors`` as one InputError of ``source``, each with its own source; nothing without any.
+
+    A single one is raised as it is.
+    """
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        places = [
+            (f"{error.source}: {fault.key}".removesuffix(": "), fault) for error in errors for fault in error.faults
+        ]
+        raise InputError(source, [Fault(place, fault.what) for place, fault in places])
+
+
 def key_path(*parts: str | int, below: str = "") -> str:
     """Return a key's path as TOML writes it: ``key_path("policies", 1, "ratio")`` is ``policies[1].ratio``.
 

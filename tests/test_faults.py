@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from sim.faults import Fault, Faults, InputError, key_path, shown, unknown_name
+from sim.faults import Fault, Faults, InputError, key_path, raise_all, shown, unknown_name
 
 
 def test_key_path_is_what_toml_writes() -> None:
@@ -97,3 +97,14 @@ def test_collected_faults_are_raised_together_and_none_raise_nothing() -> None:
         faults.raise_if_any("f.toml")
 
     assert (caught.value.source, caught.value.faults) == ("f.toml", (Fault("x", "is wrong"), Fault("x[2]", "too")))
+
+
+def test_faults_of_several_sources_are_raised_together_and_those_of_one_as_they_are() -> None:
+    raise_all([], "all")
+    one, other = InputError("a", [Fault("x", "is wrong"), Fault("", "is odd")]), InputError("b", [Fault("", "is not")])
+    with pytest.raises(InputError) as raised:
+        raise_all([one], "all")
+    assert raised.value is one
+    with pytest.raises(InputError) as raised:
+        raise_all([one, other], "all")
+    assert str(raised.value) == "all: 3 faults\n  a: x: is wrong\n  a: is odd\n  b: is not"

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sim.analysis.scenario import Scenario
+
+_T = TypeVar("_T")
 
 HEADROOM: Final = "headroom_min"
 _RETURNED: Final = "returned"
@@ -63,12 +65,16 @@ def points(scenario: Scenario) -> list[Point]:
     return found
 
 
+def unbeaten(found: Sequence[_T], beats: Callable[[_T, _T], bool]) -> list[_T]:
+    """Return those of ``found`` that no other beats; ``beats`` says of two whether the first one beats the second."""
+    return [one for one in found if not any(beats(other, one) for other in found if other is not one)]
+
+
 def front(found: Sequence[Point]) -> list[Point]:
     """Return the choices that no other choice beats: with as much of both and more of one. The least headroom first."""
-    choices = [point for point in found if point.choice]
-    best = [
-        one
-        for one in choices
-        if not any(other.x >= one.x and other.y >= one.y and (other.x, other.y) != (one.x, one.y) for other in choices)
-    ]
+    best = unbeaten([point for point in found if point.choice], _beats)
     return sorted(best, key=lambda point: (point.x, -point.y))
+
+
+def _beats(one: Point, other: Point) -> bool:
+    return one.x >= other.x and one.y >= other.y and (one.x, one.y) != (other.x, other.y)

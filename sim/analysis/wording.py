@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MOST_NAMES: Final = 3
 """Policies that a sentence names; of more it tells how many."""
 
+MOST_SCENARIOS: Final = 12
+"""Machines with workloads up to which each is told of in full, with tables and figures, without being asked for."""
+
 
 def names(labels: Sequence[str], what: str = "policies") -> str:
     """Return ``labels`` in a row: "a", "a and b", "a, b and c"; of more than three, how many of ``what``."""

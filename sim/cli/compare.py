@@ -92,8 +92,8 @@ def _write(comparison: Comparison, targets: dict[str, str]) -> None:
 
 
 def _print(comparison: Comparison, gathered: Gathered, *, asked: tuple[str, ...]) -> None:
+    from sim.analysis.wording import MOST_SCENARIOS
     from sim.cli.compare_screen import print_overview, print_scenarios
-    from sim.comparison.whole import MOST_SCENARIOS
 
     console = standard_console()
     print_notes(standard_console(stderr=True), gathered.notes)

@@ -230,9 +230,6 @@ def _tell_until(until: Until, experiment: Experiment, report: Report) -> None:
 
 
 _REASONS_SHOWN: Final = 10
-MOST_SCENARIOS: Final = 12
-"""Pairs of machine and workload up to which tables are printed and plots drawn without being asked for."""
-
 MOST_RUNS_DRAWN: Final = 1000
 """Runs up to which plots, for which the series of all of them are read, are drawn without being asked for."""
 
@@ -263,6 +260,7 @@ def _show_results(
     plots = True if kinds and plots is None else plots
     from sim.analysis.compare import HEADLINE_SCORES, compare
     from sim.analysis.regret import OBJECTIVE, bound, what_was_proved
+    from sim.analysis.wording import MOST_SCENARIOS
     from sim.cli.tables import print_comparison
     from sim.results.store import ResultStore
 

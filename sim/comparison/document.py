@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.comparison.whole import MOST_SCENARIOS
+from sim.analysis.wording import MOST_SCENARIOS
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:

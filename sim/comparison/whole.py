@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sim.analysis.asked import differences_in_requests
 from sim.analysis.compare import compare, nothing_random, one_of_each
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from sim.comparison.gather import Gathered
 
     Row = Mapping[str, Any]
-
-
-MOST_SCENARIOS: Final = 12
-"""Machines with workloads up to which each is told of in full; of more there is an overview, and no decisions."""
 
 
 @dataclass(frozen=True)

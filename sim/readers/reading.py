@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sim.faults import Fault, InputError
+from sim.faults import Fault, InputError, raise_all
 from sim.readers.boot_log import read_boot_log, reads_as_boot_log
 from sim.readers.dumps import listed
 from sim.readers.facts import Remark
@@ -84,15 +84,7 @@ def read_facts(paths: Iterable[str | Path], readers: Sequence[Reader] = READERS)
             found += _read(path, readers)
         except InputError as error:
             errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        faults = [
-            Fault(f"{error.source}: {fault.key}".removesuffix(": "), fault.what)
-            for error in errors
-            for fault in error.faults
-        ]
-        raise InputError(f"{len(errors)} files", faults)
+    raise_all(errors, f"{len(errors)} files")
     return found
 
 

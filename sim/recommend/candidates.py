@@ -18,6 +18,7 @@ from sim.plugins.parameter_search import OneOf
 from sim.recommend.axes import Axis, Lines, candidate_of, content, in_words, is_called, line_of, word
 from sim.recommend.contract import Candidate
 from sim.recommend.grid import Maker
+from sim.recommend.looking import look
 from sim.recommend.proposals import propose
 from sim.recommend.self_hosting import KEY, self_hosting
 from sim.results.identity import canonical_json
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sim.experiment.plan import Combination, Experiment
     from sim.experiment.recommend_table import RecommendSettings
     from sim.recommend.contract import Judged, Objective
+    from sim.recommend.looking import Look
 
 LINUX_POLICIES: Final = ("contig-zones", "online-movable", "auto-movable")
 """Policies that every Linux from 5.15 on has, for which the user need not name them."""
@@ -69,10 +71,10 @@ class Space:
         return candidate_of(label, policy, candidate.machine, varied, told=candidate.in_linux)
 
 
-def space(experiment: Experiment, machine: str, workload: str) -> Space:
+def space(experiment: Experiment, machine: str, workload: str, look: Look = look) -> Space:
     """Return the settings worth trying in the scenario of a ``machine`` and a ``workload``, by their labels.
 
-    Runs it to see its devices, and what memmap_on_memory does to them.
+    Has a ``look`` at it to see its devices, and what memmap_on_memory does to them.
 
     Raises InputError where the experiment has no such scenario, or where nothing is left to choose from.
     """
@@ -94,7 +96,7 @@ def space(experiment: Experiment, machine: str, workload: str) -> Space:
         raise InputError(experiment.name, [Fault("recommend.policies", "leaves no policy to choose from")])
     base = replace(here[0], rivals=())
     plainly = replace(base, policy=_by_default(LINUX_POLICIES[0], experiment.folder))
-    hosting = self_hosting(experiment, plainly, wanted.memmap_on_memory)
+    hosting = self_hosting(experiment, plainly, wanted.memmap_on_memory, look)
     several = [_on_machine(each, base, value) for each in made.found for value in hosting.values]
     notes = tuple(dict.fromkeys((*made.notes, *hosting.notes)))
     return Space(base, experiment.folder, _told_apart(several), notes, made.axes, hosting.devices, experiment.seed)

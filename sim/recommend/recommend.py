@@ -18,8 +18,8 @@ from sim.recommend.how_to_set import how_to_set
 from sim.recommend.limits import shown_bound
 from sim.recommend.sampler import CellRunner, KeptWorkers
 from sim.recommend.scenario import Scenario, select_together
-from sim.recommend.sensitivity import REPLICATIONS, Picked, sensitivity
-from sim.recommend.told import Seen
+from sim.recommend.seen import Seen, front, over_all
+from sim.recommend.sensitivity import REPLICATIONS, Held, Picked, in_all, sensitivity
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -70,14 +70,17 @@ def recommend(
     folder = (results / name).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     workers = workers or local(apart=experiment.cell_timeout is not None)
-    spaces = [space(experiment, machine, workload) for machine, workload in experiment.scenarios]
+    tell = on_scenario or (lambda _: None)
     with KeptWorkers(workers) as kept:
+        spaces = []
+        for machine, workload in experiment.scenarios:
+            tell(f"A look at {workload} on {machine}")
+            spaces.append(space(experiment, machine, workload, lambda cell: kept.look(cell, experiment.cell_timeout)))
         runner = CellRunner(folder, kept, timeout=experiment.cell_timeout, on_outcome=on_outcome)
         beside = CellRunner(folder / CHANGED, kept, files=0, timeout=experiment.cell_timeout, on_outcome=on_outcome)
         scenarios, selections = [], []
         for where in spaces:
-            if on_scenario is not None:
-                on_scenario(f"{where.base.workload.label} on {where.base.machine.label}")
+            tell(f"{where.base.workload.label} on {where.base.machine.label}")
             scenarios.append(Scenario(experiment, where, asked, runner))
             selections.append(scenarios[-1].select())
         answers = [
@@ -86,9 +89,8 @@ def recommend(
         ]
         together = None
         if len(scenarios) > 1:
-            if on_scenario is not None:
-                on_scenario("all together")
-            together = _together(scenarios, asked)
+            tell("all together")
+            together = _together(scenarios, asked, beside)
         runner.settle()
         beside.settle()
         limits = tuple(
@@ -143,16 +145,27 @@ def _with_use(answer: Answer, scenario: Scenario, found: Selection, beside: Cell
     """Return the answer with what a user of the pick needs: how it is set, and how far it holds out."""
     if found.pick is None:
         return answer
-    held = sensitivity(
-        Picked(scenario.space, scenario.candidates, found.judged, found.pick),
-        scenario.rules,
-        lambda combinations: scenario.beside(beside, combinations),
-        scenario.rows(found.pick, min(REPLICATIONS, found.judged[found.pick].replications)),
-    )
+    held = _held_out(scenario, found.pick, found.judged[found.pick].replications, beside, found.judged)
     return replace(
         answer,
         sensitivity=tuple(asdict(each) for each in held),
         how_to_set=_how(scenario, scenario.candidates[found.pick]),
+    )
+
+
+def _held_out(
+    scenario: Scenario, pick: int, run: int, beside: CellRunner, judged: Sequence[Judged] | None = None
+) -> tuple[Held, ...]:
+    """Return how the candidate with the number ``pick`` holds out, in some of the ``run`` replications that it has.
+
+    With what was found of all, ``judged``, others are tried in its place where it does not.
+    """
+    return sensitivity(
+        Picked(scenario.space, scenario.candidates, judged or (), pick),
+        scenario.rules,
+        lambda combinations: scenario.beside(beside, combinations),
+        scenario.rows(pick, min(REPLICATIONS, run, scenario.sampler.population or run)),
+        others=judged is not None,
     )
 
 
@@ -165,7 +178,7 @@ def _how(scenario: Scenario, candidate: Candidate) -> dict[str, Any]:
 
 def _told(seen: Seen, machine: str, workload: str, notes: Sequence[str], asked: Asked) -> Answer:
     found = seen.selection
-    on_front = told.front(seen)
+    on_front = front(seen)
     return Answer(
         machine=machine,
         workload=workload,
@@ -218,7 +231,7 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _together(scenarios: Sequence[Scenario], asked: Asked) -> Answer | None:
+def _together(scenarios: Sequence[Scenario], asked: Asked, beside: CellRunner) -> Answer | None:
     """Return the one setting for all scenarios; None where they are not ranked by the same score."""
     if len({scenario.objective.score for scenario in scenarios}) > 1:
         return None
@@ -234,7 +247,7 @@ def _together(scenarios: Sequence[Scenario], asked: Asked) -> Answer | None:
             )
             for scenario in scenarios
         ]
-        rows.append(told.over_all(parts, first.columns))
+        rows.append(over_all(parts, first.columns))
     worst = [_worst_of(each, len(asked.limits)) for each in found.judged]
     seen = Seen(
         candidates,
@@ -247,7 +260,14 @@ def _together(scenarios: Sequence[Scenario], asked: Asked) -> Answer | None:
         1 if all(scenario.sampler.population == 1 for scenario in scenarios) else None,
     )
     answer = _told(seen, "", "", (), asked)
-    return answer if seen.pick is None else replace(answer, how_to_set=_how(first, seen.pick))
+    if seen.pick is None or found.pick is None:
+        return answer
+    run = found.judged[found.pick].replications
+    held = {
+        f"{each.workload} on {each.machine}": _held_out(each, each.number_of(seen.pick), run, beside)
+        for each in scenarios
+    }
+    return replace(answer, sensitivity=tuple(asdict(each) for each in in_all(held)), how_to_set=_how(first, seen.pick))
 
 
 def _worst_of(judged: Judged, limits: int) -> Judged:

@@ -6,6 +6,7 @@ others their rows of the table ``runs`` remain, which hold every score.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import json
 import math
@@ -16,6 +17,7 @@ import numpy as np
 
 from sim.experiment.executors import run_all
 from sim.experiment.plan import Cell
+from sim.recommend.looking import Looked, look
 from sim.results.atomic import leftovers
 from sim.results.cells import drop_cell
 from sim.results.failure import Status
@@ -24,7 +26,6 @@ from sim.results.rows import RowWriter
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:
-    import concurrent.futures
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
@@ -65,6 +66,14 @@ class KeptWorkers:
         finally:
             if getattr(self._executor, "_broken", False):  # a worker died: there are no others in this pool
                 self._executor = None
+
+    def look(self, cell: Cell, timeout: float | None) -> Looked:
+        """Return what is seen of a cell's run, in one of the workers."""
+        try:
+            with self.executor() as executor:
+                return executor.submit(look, cell, timeout).result()
+        except concurrent.futures.BrokenExecutor:
+            return Looked(error="the worker process died")
 
     def __enter__(self) -> Self:
         return self

@@ -9,13 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec, ranges_of
 from sim.experiment.plan import Cell
-from sim.experiment.recording import record
-from sim.faults import InputError
 from sim.pages import STRUCT_PAGE_BYTES
+from sim.recommend.looking import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from sim.devices.specs import DeviceSpec
     from sim.experiment.plan import Combination, Experiment
     from sim.machine.spec import MachineSpec
-    from sim.record.run_result import RunResult
+    from sim.recommend.looking import Look
 
 Value = bool | Literal["force"]
 
@@ -44,48 +41,42 @@ class SelfHosting:
     devices: tuple[DeviceSpec, ...] = ()
 
 
-def self_hosting(experiment: Experiment, base: Combination, wanted: tuple[Value, ...] | None) -> SelfHosting:
+def self_hosting(
+    experiment: Experiment, base: Combination, wanted: tuple[Value, ...] | None, look: Look = look
+) -> SelfHosting:
     """Return the values worth trying where ``base`` runs; ``wanted`` are those that the user names, None for any.
 
-    One replication is run with each value, so that the answer is what the machine does and not what is said of it.
+    One replication is looked at with each value, so that the answer is what the machine does and not what is said of
+    it.
     """
     spec = base.machine.spec
     now = spec.memmap_on_memory
-    try:
-        plain, plugged = _run(experiment, base, now)
-    except Exception as error:  # noqa: BLE001  whatever a workload's code does: its runs will show it
-        return SelfHosting((now,), (f"{KEY} was not tried: a first run failed ({type(error).__name__}: {error})",))
-    devices = tuple({each.id: each for each in plugged}.values())
+    plain = look(_cell(experiment, base, now))
+    if plain.error:
+        return SelfHosting((now,), (f"{KEY} was not tried: a first run failed ({plain.error})",))
+    devices = plain.devices
     if wanted == (now,):
         return SelfHosting((now,), devices=devices)
-    if reason := _never(plugged):
+    if reason := _never(devices):
         return SelfHosting((now,), (reason,), devices)
-    kept: dict[Value, RunResult] = {now: plain} if wanted is None or now in wanted else {}
+    kept: dict[Value, str] = {now: plain.did} if wanted is None or now in wanted else {}
     for value in wanted or (False, True, "force"):
         if value == "force" and wanted is None and (spec.kernel_series < _FORCE_SINCE or len(kept) > 1):
             continue  # it goes further than true only where that does nothing
-        try:
-            run = plain if value == now else _run(experiment, base, value)[0]
-        except InputError as error:
-            return SelfHosting((now,), (f"{KEY} was not tried: {error}",), devices)
-        if not any(_equal(run, other) for other in kept.values()):
-            kept[value] = run
-    if len(kept) == 1 and _equal(plain, next(iter(kept.values()))):
-        return SelfHosting((now,), (_nothing(spec, plugged),), devices)
-    return SelfHosting(tuple(kept), _beside(plugged), devices)
+        run = plain if value == now else look(_cell(experiment, base, value))
+        if run.error:
+            return SelfHosting((now,), (f"{KEY} was not tried: {run.error}",), devices)
+        if run.did not in kept.values():
+            kept[value] = run.did
+    if list(kept.values()) == [plain.did]:
+        return SelfHosting((now,), (_nothing(spec, devices),), devices)
+    return SelfHosting(tuple(kept), _beside(devices), devices)
 
 
-def _run(experiment: Experiment, base: Combination, value: Value) -> tuple[RunResult, list[DeviceSpec]]:
+def _cell(experiment: Experiment, base: Combination, value: Value) -> Cell:
     spec = replace(base.machine.spec, memmap_on_memory=value)
     combination = replace(base, machine=replace(base.machine, spec=spec))
-    result, requests = record(Cell(combination, experiment.seed, experiment.replications[0], str(experiment.folder)))
-    return result, [request.spec for request in requests if request.spec is not None]
-
-
-def _equal(one: RunResult, other: RunResult) -> bool:
-    return np.array_equal(one.events, other.events) and all(
-        np.array_equal(series, other.guest[name]) for name, series in one.guest.items()
-    )
+    return Cell(combination, experiment.seed, experiment.replications[0], str(experiment.folder))
 
 
 def _never(plugged: Iterable[DeviceSpec]) -> str:
@@ -103,7 +94,7 @@ def _never(plugged: Iterable[DeviceSpec]) -> str:
     return ""
 
 
-def _nothing(spec: MachineSpec, plugged: list[DeviceSpec]) -> str:
+def _nothing(spec: MachineSpec, plugged: Iterable[DeviceSpec]) -> str:
     """Return why it changes nothing although there are devices that could hold their own memmap."""
     static = [each for each in plugged if not isinstance(each, VirtioMemSpec)]
     several = any(length > spec.block_size for each in static for _, length in ranges_of(each, 0))

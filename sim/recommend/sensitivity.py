@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from sim.analysis.compare import number, percent, shown_unit
-from sim.analysis.wording import titled
+from sim.analysis.wording import some_of, titled
 from sim.recommend.candidates import lines_of
 from sim.recommend.changes import CHANGES, CannotBeSaidError, changed
 from sim.scores.registry import SCORES
@@ -35,6 +35,9 @@ MOST_INSTEAD: Final = 6
 
 _BESIDE: Final = 2
 """So many on each side of the pick are its neighbours."""
+
+_LOOKS: Final = (5, 15)
+"""After so many replications it is seen whether one that is tried instead can still hold."""
 
 _SLIGHT: Final = 1e-9
 """Shares that differ by less are the same."""
@@ -110,23 +113,53 @@ def sensitivity(
     run: Callable[[Sequence[Combination]], Rows],
     plainly: Floats,
     changes: Sequence[Change] = CHANGES,
+    *,
+    others: bool = True,
 ) -> tuple[Held, ...]:
     """Return how a pick holds out under each of ``changes``, in as many replications as ``plainly`` has rows.
 
     ``plainly`` are the pick's rows without a change; ``run`` makes what runs combinations. All rows have the columns of
-    ``rules``.
+    ``rules``. Without ``others`` none is tried in its place where it does not hold.
     """
-    return tuple(_under(change, picked, rules, run, plainly) for change in changes)
+    order = [picked.pick, *(picked.instead(rules.objective) if others else ())]
+    return tuple(_under(change, picked, order, rules, run, plainly) for change in changes)
+
+
+def in_all(scenarios: Mapping[str, Sequence[Held]]) -> tuple[Held, ...]:
+    """Return how one setting for several scenarios holds out, from how it does in each, by the scenarios' names."""
+    return tuple(
+        _in_all(dict(zip(scenarios, of_change, strict=True))) for of_change in zip(*scenarios.values(), strict=True)
+    )
+
+
+def _in_all(scenarios: Mapping[str, Held]) -> Held:
+    first = next(iter(scenarios.values()))
+    said = {name: held for name, held in scenarios.items() if held.said}
+    if not said:
+        if len({held.sentence for held in scenarios.values()}) == 1:
+            return first
+        return Held(first.change, f"With {first.change} nothing is otherwise, or nothing can be said.", said=False)
+    broken = {name: held for name, held in said.items() if not held.holds}
+    runs = max(held.replications for held in said.values())
+    worst = max(held.failed for held in said.values())
+    if not broken:
+        where = (
+            "all scenarios" if len(said) == len(scenarios) else f"those where that changes anything: {some_of([*said])}"
+        )
+        return Held(first.change, f"With {first.change} it holds in {where}.", failed=worst, replications=runs)
+    told = some_of([f"{name} ({held.failed} of {held.replications})" for name, held in broken.items()])
+    sentence = f"With {first.change} it breaks a limit in {told}; another one for all of them was not tried."
+    return Held(first.change, sentence, failed=worst, replications=runs, holds=False)
 
 
 def _under(
     change: Change,
     picked: Picked,
+    order: Sequence[int],
     rules: Rules,
     run: Callable[[Sequence[Combination]], Rows],
     plainly: Floats,
 ) -> Held:
-    order = [picked.pick, *picked.instead(rules.objective)]
     found, tried = picked.found, picked.tried
     try:
         combinations = [changed(found.combination(tried[number]), change, found.folder) for number in order]
@@ -145,7 +178,7 @@ def _under(
         told = f"With {change.words} the pick {what}{_means(rules, plainly, of_pick)}."
         return Held(change.words, told, failed=failed, replications=len(plainly))
     places = range(1, len(order))
-    holding = (place for place in places if _hold(rules, rows.sample({place: replications})[place]))
+    holding = (place for place in places if _would_hold(rules, rows, place, len(plainly)))
     instead = next((tried[order[place]].label for place in holding), None)
     if instead is not None:
         otherwise = f"; {instead} would hold"
@@ -162,9 +195,23 @@ def _broken(rules: Rules, rows: Floats) -> int:
     return int(np.any([rules.breaks(limit, rows) for limit in rules.limits], axis=0).sum())
 
 
-def _hold(rules: Rules, rows: Floats) -> bool:
-    """Whether each limit is kept in the share of replications that it asks for, as far as these show."""
-    return all(1 - rules.breaks(limit, rows).mean() >= limit.share - _SLIGHT for limit in rules.limits)
+def _hold(rules: Rules, rows: Floats, count: int | None = None) -> bool:
+    """Whether each limit is kept in the share of ``count`` replications that it asks for, as far as ``rows`` show.
+
+    So many are all rows, where nobody says.
+    """
+    whole = len(rows) if count is None else count
+    return all(1 - rules.breaks(limit, rows).sum() / whole >= limit.share - _SLIGHT for limit in rules.limits)
+
+
+def _would_hold(rules: Rules, rows: Rows, number: int, count: int) -> bool:
+    """Whether one holds in ``count`` replications; of one that fails soon no more are run than show it."""
+    found = np.empty((0, len(rules.columns)))
+    for stop in sorted({min(stop, count) for stop in (*_LOOKS, count)}):
+        found = np.concatenate([found, rows.sample({number: range(len(found), stop)})[number]])
+        if not _hold(rules, found, count):
+            return False
+    return True
 
 
 def _means(rules: Rules, plainly: Floats, under: Floats) -> str:

@@ -3,138 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
 
 from sim.analysis.compare import number, percent, shown_unit
 from sim.analysis.wording import amount, some_of
 from sim.recommend.evidence import SURE
 from sim.recommend.limits import shown_bound
 from sim.recommend.terms import WALL, needed_for
-from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 from sim.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
-    from sim.recommend.contract import Candidate, Judged, Limit, Objective, Selection
-
-    Floats = npt.NDArray[np.float64]
-
+    from sim.recommend.contract import Candidate, Judged, Limit, Selection
+    from sim.recommend.seen import Seen
 
 _HARDLY: Final = 0.5
 """A confidence below which its number says nothing: it is a lower bound, and a loose one where little is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A scenario as it was found: ``rows`` of each candidate hold ``columns``, a row per replication."""
-
-    candidates: Sequence[Candidate]
-    choices: Sequence[bool]
-    columns: Sequence[str]
-    rows: Sequence[Floats]
-    limits: Sequence[Limit]
-    objective: Objective
-    selection: Selection
-    population: int | None
-
-    @property
-    def pick(self) -> Candidate | None:
-        """The candidate that was picked."""
-        return None if self.selection.pick is None else self.candidates[self.selection.pick]
-
-    def mean(self, candidate: int, score: str, count: int | None = None) -> float:
-        """Return the mean of a score over the first ``count`` replications of a candidate, NaN where it has none."""
-        values = self.rows[candidate][:count, list(self.columns).index(score)]
-        values = values[~np.isnan(values)]
-        return float(values.mean()) if len(values) else math.nan
-
-    def least(self, candidate: int, score: str) -> float:
-        """Return the least of a score, NaN where it has none."""
-        values = self.rows[candidate][:, list(self.columns).index(score)]
-        values = values[~np.isnan(values)]
-        return float(values.min()) if len(values) else math.nan
-
-    def failed(self, candidate: int, count: int | None = None) -> int:
-        """Return in how many of the first ``count`` replications something failed."""
-        places = [list(self.columns).index(name) for name in FAILING]
-        rows = self.rows[candidate][:count]
-        with np.errstate(invalid="ignore"):
-            return int(((rows[:, places] > 0).any(axis=1) | np.isnan(rows).all(axis=1)).sum())
-
-    def shared(self, one: int, other: int) -> int:
-        """Return how many replications two candidates have both: the first of each, and the same wishes."""
-        return min(len(self.rows[one]), len(self.rows[other]))
-
-    def gap(self, one: int, other: int, score: str) -> float:
-        """Return how much more of a score ``one`` has than ``other``, as the mean of pairs; NaN where there are none.
-
-        Means of all that each has are no measure: who was given up early met other wishes.
-        """
-        place, count = list(self.columns).index(score), self.shared(one, other)
-        gaps = self.rows[one][:count, place] - self.rows[other][:count, place]
-        gaps = gaps[~np.isnan(gaps)]
-        return float(gaps.mean()) if len(gaps) else math.nan
-
-    def gain(self, candidate: int, pick: int) -> float:
-        """Return by how much a candidate is better than the pick, as the mean of pairs; NaN where there are none."""
-        sign = 1 if self.objective.better == "higher" else -1
-        return sign * self.gap(candidate, pick, self.objective.score)
-
-    def more(self, gain: float) -> str:
-        """Return what who is better by ``gain`` (worse below 0) has of the objective: more or less."""
-        return "more" if (gain > 0) == (self.objective.better == "higher") else "less"
-
-    def label(self, candidate: int) -> str:
-        """Return what a candidate is called."""
-        return self.candidates[candidate].label
-
-    def complete(self, candidate: int) -> bool:
-        """Whether all replications that there are were run of a candidate, so that its shares are no estimates."""
-        return self.population is not None and len(self.rows[candidate]) >= self.population
-
-    @property
-    def fixed(self) -> bool:
-        """Whether all replications that there are were run of every choice, so that nothing is an estimate."""
-        left = set(self.selection.left_out)
-        chosen = (number for number, choice in enumerate(self.choices) if choice and number not in left)
-        return all(map(self.complete, chosen))
-
-
-def over_all(parts: Sequence[Floats], columns: Sequence[str]) -> Floats:
-    """Return a row per replication over several scenarios: means of ``columns``, and the most of what tells failures.
-
-    A scenario that has no more replications begins with its first again.
-    """
-    count = max(map(len, parts))
-    whole = np.stack([part[np.arange(count) % len(part)] for part in parts])
-    rows: Floats = whole.mean(axis=0)
-    for place, name in enumerate(columns):
-        if name in FAILING:
-            rows[:, place] = whole[:, :, place].max(axis=0)
-        elif name == WALL:
-            rows[:, place] = whole[:, :, place].min(axis=0)
-    return rows
-
-
-def front(seen: Seen) -> list[int]:
-    """Return the candidates that no other beats in the objective and in headroom without failing more often."""
-    known = [each for each in range(len(seen.rows)) if not math.isnan(seen.mean(each, seen.objective.score))]
-    return [one for one in known if not any(_beats(seen, other, one) for other in known if other != one)]
-
-
-def _beats(seen: Seen, one: int, other: int) -> bool:
-    """Whether ``one`` has as much of all and more of something, in the replications that both have."""
-    count, room = seen.shared(one, other), seen.gap(one, other, WALL)
-    often = seen.failed(other, count) - seen.failed(one, count)
-    more = (seen.gain(one, other), 0.0 if math.isnan(room) else room, often)
-    return all(each >= 0 for each in more) and any(more)
 
 
 def undefined(seen: Seen) -> list[str]:
@@ -156,10 +42,16 @@ def answer(seen: Seen, confidence: float) -> str:
     text = f"Take {seen.label(found.pick)}: {score.title} {amount(score.name, judged.mean)}"
     if (ends := _ends(score.name, judged)) is not None:
         text += f" ({ends})"
+    return f"{text}. {_claimed(seen, found.pick, confidence)}{_no_better(seen)}".rstrip()
+
+
+def _claimed(seen: Seen, pick: int, confidence: float) -> str:
+    """Return what is claimed of the pick, as a sentence; nothing where nothing has to be."""
+    found = seen.selection
     if seen.population == 1:
-        return f"{text}. Nothing is random here, so one run of each candidate is all there is."
+        return "Nothing is random here, so one run of each candidate is all there is."
     if seen.fixed and not found.exhausted:
-        return f"{text}. All {seen.population} recordings were played, so this is no estimate."
+        return f"All {seen.population} recordings were played, so this is no estimate."
     limits = "it keeps the limits" if seen.limits else ""
     if any(limit.share == 1 for limit in seen.limits):
         # No number of runs shows that something always holds.
@@ -168,15 +60,38 @@ def answer(seen: Seen, confidence: float) -> str:
     if found.open:
         others += f", unless it is one of {len(found.open)} too near to a limit to tell"
     others = others if seen.limits else others.replace(" that does", "")
-    if seen.complete(found.pick):
+    played = ""
+    if seen.complete(pick):
         kept = ", so it is no estimate that it keeps the limits" if seen.limits else ""
-        text, limits = f"{text}. All {seen.population} recordings were played with it{kept}", ""
+        played, limits = f"All {seen.population} recordings were played with it{kept}. ", ""
     claims = " and ".join(filter(None, (limits, others if len(seen.candidates) > 1 else "")))
     if not claims:
-        return f"{text}."
+        return played
     if found.confidence < confidence - 1e-9:
-        return f"{text}. Not certain yet ({_sure(found, confidence)}): {claims}."
-    return f"{text}. With {percent(confidence)} % confidence {claims}."
+        return f"{played}Not certain yet ({_sure(found, confidence)}): {claims}."
+    return f"{played}With {percent(confidence)} % confidence {claims}."
+
+
+def _no_better(seen: Seen) -> str:
+    """Return how many choices count as no better only because what ranks them is undefined, as a sentence."""
+    nothing = [each for each in _unranked(seen) if each != seen.selection.pick]
+    if not nothing:
+        return ""
+    score = SCORES[seen.objective.score]
+    count, verb = counted(len(nothing), "choice"), "count" if len(nothing) > 1 else "counts"
+    return f" {count}, with which '{score.title}' is undefined ({score.undefined}), {verb} as no better."
+
+
+def _unranked(seen: Seen) -> list[int]:
+    """Return the choices that were tried and of which what ranks is undefined in every replication."""
+    enough = 1 if seen.population == 1 else 2  # the next may have a value
+    return [
+        each.candidate
+        for each in seen.selection.judged
+        if seen.choices[each.candidate]
+        and each.replications >= enough
+        and math.isnan(seen.mean(each.candidate, seen.objective.score))
+    ]
 
 
 def _sure(found: Selection, confidence: float) -> str:
@@ -242,8 +157,7 @@ def _set_aside(seen: Seen) -> list[str]:
         count = min(found.judged[each].replications for each in same)
         told.append(f"The same in each of {count} replications, and so not tried further: {_names(seen, same)}.")
     score = SCORES[seen.objective.score]
-    judged = [each for each in found.judged if seen.choices[each.candidate] and each.replications > 1]
-    if nothing := [each.candidate for each in judged if math.isnan(seen.mean(each.candidate, score.name))]:
+    if nothing := _unranked(seen):
         told.append(f"Not ranked, as '{score.title}' is undefined ({score.undefined}): {_names(seen, nothing)}.")
     if found.left_out:
         told.append(f"No choice, as less arrives of what is asked for: {_names(seen, found.left_out)}.")

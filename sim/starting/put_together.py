@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sim.faults import Faults, InputError
+from sim.faults import Faults, InputError, raise_all
 from sim.snapshot.account import ASSUMED, Account
 from sim.snapshot.without_blocks import ZONES_UNKNOWN
 from sim.starting.demand import read_demand
@@ -75,7 +75,7 @@ def put_together(wanted: Wanted, file: Path) -> Written:
     if wanted.demand is not None:
         trace, likely = wanted.demand, _likely(imported, wanted)
         demand = _tried(errors, lambda: read_demand(trace, wanted.columns, likely=likely, whole=wanted.whole_mapping))
-    _raise(errors)
+    raise_all(errors, "what it is to start from")
     start = _start(wanted, imported, None if demand is None else demand.peak)
     of_files = Account() if imported is None else imported.account
     if alike is not None:
@@ -159,17 +159,3 @@ def _likely(imported: Imported | None, wanted: Wanted) -> int | None:
     if imported is None:
         return wanted.wishes.boot_memory
     return imported.machine.max_memory or imported.machine.boot_memory
-
-
-def _raise(errors: Sequence[InputError]) -> None:
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        from sim.faults import Fault
-
-        faults = [
-            Fault(f"{error.source}: {fault.key}".removesuffix(": "), fault.what)
-            for error in errors
-            for fault in error.faults
-        ]
-        raise InputError("what it is to start from", faults)

@@ -9,6 +9,7 @@ import pytest
 import tomli_w
 from click.testing import CliRunner
 
+import sim.analysis.wording
 import sim.cli.run
 import sim.experiment.run
 from sim.cli.main import main
@@ -243,7 +244,7 @@ def test_very_many_runs_or_scenarios_are_drawn_only_when_asked_for(
     assert "There are too many runs to draw without being asked to; --plots draws them." in few
     assert "Baseline: " in few
     assert len(drawn) == 1
-    monkeypatch.setattr(sim.cli.run, "MOST_SCENARIOS", 0)
+    monkeypatch.setattr(sim.analysis.wording, "MOST_SCENARIOS", 0)
     none = folder.run(plots=True).stdout
     assert "1 workloads on machines are too many to print; all scores are in the table runs." in none
     assert "They are too many to draw, too; --plots draws them." in none

@@ -255,6 +255,8 @@ def test_several_scenarios_get_one_setting_too(tmp_path: Path) -> None:
     assert found.together is not None
     assert found.together.pick == "contig-zones"
     assert "One setting for all of them" in result.output
+    assert found.together.sensitivity[0]["sentence"] == "With plugging twice as fast it holds in all scenarios."
+    assert result.output.count("If things are otherwise:") == 3
 
 
 def test_a_budget_that_is_too_small_for_all_candidates_is_no_error(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sim.recommend.candidates import space
 from sim.recommend.changes import CHANGES, CannotBeSaidError, Change, changed
 from sim.recommend.contract import Judged, Limit, LimitFound, Objective
 from sim.recommend.race import Rules
-from sim.recommend.sensitivity import Held, Picked, sensitivity
+from sim.recommend.sensitivity import Held, Picked, in_all, sensitivity
 from sim.scores.registry import compute_scores
 from sim.units import MIB
 
@@ -134,6 +134,21 @@ def test_as_often_as_a_limit_allows_is_no_failure() -> None:
     assert "breaks a limit in 2 of 10 replications, as often as it may" in held.sentence
 
 
+def test_of_those_that_do_not_hold_instead_no_more_is_run_than_shows_it() -> None:
+    run: list[tuple[int, int]] = []
+
+    def dies(ratio: int, combination: Combination, replication: int) -> bool:
+        run.append((ratio, replication))
+        fails_late = ratio == 100 and replication in (13, 14, 16, 17, 18, 22, 29)
+        return bool(combination.conditions) and (ratio > 100 or fails_late)
+
+    held = held_out(scenario(), Made(dies), 30, [KERNEL])[0]
+    assert held.instead == "auto-movable, ratio 50"
+    counts = {ratio: sum(each == ratio for each, _ in run) for ratio in (200, 100, 301, 50)}
+    # Of 30 up to 6 may die. What breaks a limit in each is seen after 15, as 7 have died; what does late, at the end.
+    assert counts == {200: 60, 100: 30, 301: 15, 50: 30}
+
+
 def test_where_nobody_near_holds_that_is_said() -> None:
     made = Made(lambda ratio, combination, replication: bool(combination.conditions))  # noqa: ARG005  as above
     held = held_out(scenario(), made, 10, [KERNEL])[0]
@@ -222,3 +237,30 @@ def test_what_breaks_a_limit_as_often_without_a_change_is_not_put_down_to_it() -
     held = held_out(scenario(), more, 10, [KERNEL])[0]
     assert not held.holds
     assert "breaks a limit in 5 of 10 replications (50 %), without in 3;" in held.sentence
+
+
+def test_one_setting_for_several_scenarios_holds_where_it_holds_in_each() -> None:
+    holds = Held("luck", "", replications=30)
+    breaks = Held("luck", "", failed=4, replications=30, holds=False)
+    same = Held("luck", "With luck all scores stay the same: nothing here depends on it.", said=False)
+    never = Held("luck", "What luck would do cannot be said: no guest is modelled.", said=False)
+    told = {
+        "With luck it holds in all scenarios.": (holds, holds),
+        "With luck it holds in those where that changes anything: a.": (holds, never),
+        "With luck it breaks a limit in b (4 of 30); another one for all of them was not tried.": (holds, breaks),
+        same.sentence: (same, same),
+        "With luck nothing is otherwise, or nothing can be said.": (same, never),
+    }
+    for sentence, (one, other) in told.items():
+        (found,) = in_all({"a": [one], "b": [other]})
+        assert found.sentence == sentence
+        assert (found.holds, found.said) == (breaks not in (one, other), one.said or other.said)
+
+
+def test_without_others_none_is_tried_instead() -> None:
+    made = Made(lambda ratio, combination, replication: bool(combination.conditions))  # noqa: ARG005  as above
+    pick = picked(scenario(), 200)
+    plainly = made([pick.found.combination(pick.tried[pick.pick])]).sample({0: range(10)})[0]
+    held = sensitivity(pick, RULES, made, plainly, [KERNEL], others=False)[0]
+    assert not held.holds
+    assert [len(each) for each in made.asked] == [1, 1]

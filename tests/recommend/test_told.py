@@ -13,8 +13,9 @@ from sim.experiment.settings import PluginSettings
 from sim.recommend.contract import Candidate, Judged, Limit, LimitFound, Objective, Selection
 from sim.recommend.race import Rules
 from sim.recommend.sampler import TogetherSampler
+from sim.recommend.seen import Seen, front, over_all
 from sim.recommend.selection import select
-from sim.recommend.told import Seen, answer, certainty, front, gives_up, over_all
+from sim.recommend.told import answer, certainty, gives_up
 from sim.scores.failures import FAILING
 from sim.units import MIB
 from tests.recommend.synthetic_candidates import Sampler
@@ -154,3 +155,18 @@ def test_those_of_whom_the_objective_is_undefined_are_told_to_be_not_ranked() ->
     words = " ".join(certainty(some, 0.95))
     assert "Not ranked, as 'Came back' is undefined (nothing was asked back): policy 70." in words
     assert "Not ranked" not in " ".join(certainty(seen([80, 70], 400), 0.95))
+    told = answer(some, 0.95)
+    assert told.endswith(
+        " 1 choice, with which 'Came back' is undefined (nothing was asked back), counts as no better."
+    )
+    assert "no better." not in answer(seen([80, 70], 400), 0.95)
+
+
+def test_where_nothing_is_random_the_answer_tells_of_those_that_are_not_ranked_too() -> None:
+    for population, count in ((1, 1), (6, 6)):
+        some = seen([80, 70, 60], count, population=population)
+        for each in (1, 2):
+            some.rows[each][:, COLUMNS.index("returned_share")] = np.nan
+        assert answer(some, 0.95).endswith(
+            " 2 choices, with which 'Came back' is undefined (nothing was asked back), count as no better."
+        )
