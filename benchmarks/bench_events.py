@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import TYPE_CHECKING
 
 import simpy
@@ -20,7 +19,7 @@ from sim.record.recorder import Recorder
 from sim.units import GIB, MIB, TIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
 BLOCK = 128 * MIB
 BLOCKS = 4_000
@@ -59,27 +58,6 @@ def test_unplugging_a_block_costs_at_most_five_bare_events(report: Callable[[str
         return seconds
 
     report("one block unplugged by virtio-mem, in bare SimPy events", against_bare(cost), 5)
-
-
-def test_what_a_whole_request_for_one_block_costs(report: Callable[[str, float, float], None]) -> None:
-    """For information: two events, the workload's and the device's, and the driver's start for a single block."""
-    requests = 4_000
-
-    def cost() -> float:
-        env, host, _ = guest()
-        host.plug(VirtioMemSpec("device", 1024 * BLOCK))
-        host.resize("device", 40 * BLOCK)
-        env.run()
-
-        def workload() -> Generator[simpy.Event, None, None]:
-            for number in range(requests):
-                yield env.timeout(100_000)
-                host.resize("device", (41 - number % 2) * BLOCK)
-
-        env.process(workload())
-        return timed(env.run) / requests
-
-    report("one request of one block, both its events, in bare SimPy events", against_bare(cost), 20)
 
 
 def test_a_dimm_of_a_terabyte_costs_at_most_twenty_times_one_block(report: Callable[[str, float, float], None]) -> None:
@@ -149,16 +127,3 @@ def test_a_change_and_decision_in_turn_over_many_groups_does_not_grow(
         return lambda: timed(loop) / turns
 
     report("decide, online, offline in turn over 4,000 groups against two groups", ratio(events(4_000), events(2)), 1.5)
-
-
-def test_a_block_takes_under_two_hundred_bytes(report: Callable[[str, float, float], None]) -> None:
-    blocks = 8192
-    env, host, _ = guest()
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    host.plug(VirtioMemSpec("device", blocks * BLOCK))
-    host.resize("device", blocks * BLOCK)
-    env.run()
-    used = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    report("bytes for each block, the record of its plugging included", used / blocks, 200)
