@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from sim.devices.specs import DAX_STATE_SINCE
 from sim.kernel.listener import Listeners
 from sim.kernel.user_space import UserSpace as Program
+from sim.kernel.worker import settle
 from sim.memory.blocks import BLOCK_OFFLINE
 from sim.memory.zones import MMOP_OFFLINE, ONLINE_TYPE_BY_WORD, OnlineType
 from sim.replay.kernel_replay import Replay
@@ -144,7 +145,7 @@ class ShippedReplay(Replay):
         else:
             with self._left_to_the_program():
                 super()._do(step)
-                self._settle()
+                settle(self.env)
 
     def _kept_offline(self) -> bool:
         table = self.memory.blocks
@@ -196,7 +197,7 @@ class ShippedReplay(Replay):
         assert self._program is not None
         for block in reversed(blocks) if step.reverse else blocks:
             self._program.left_offline(self.core, block, 1)
-            self._settle()
+            settle(self.env)
         self.words += len(blocks)
 
 
