@@ -63,6 +63,7 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
     """
     import sim.engine
     import sim.experiment.build  # noqa: F401  imported here, the first cell's time is not spent on it
+    from sim.record.events import Events
     from sim.record.series import run_series
     from sim.results.cells import write_cell
     from sim.results.failure import Failure
@@ -74,8 +75,9 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
         with time_limit(timeout):
             result = _simulate(cell, progress)
         progress.stage = Stage.SCORE
-        series = run_series(result)
-        scores = compute_scores(result, series)
+        events = Events.of(result.events)
+        series = run_series(result, events)
+        scores = compute_scores(result, series, events)
         times.simulated()
         progress.stage = Stage.STORE
         row = write_cell(Path(folder), identity, result, series, scores, progress.recording)

@@ -27,6 +27,29 @@ def starts_to_rows(first: Flags) -> Integers:
     return np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))
 
 
+def steps_up(values: Integers, before: int = 0) -> Integers:
+    """Return by how much each of ``values`` is above the one before it; the first is above ``before``."""
+    steps = values.copy()
+    steps[1:] -= values[:-1]
+    steps[:1] -= before
+    return steps
+
+
+def lasting(times: Integers, end: int) -> Integers:
+    """Return how long it is from each of ``times`` to the next, and from the last to ``end``."""
+    lengths = -times
+    lengths[:-1] += times[1:]
+    lengths[-1:] += end
+    return lengths
+
+
+def group_starts(groups: Integers) -> Flags:
+    """Flag the first row of each group, rows of a group standing together. ``groups`` are their numbers."""
+    first = np.ones(len(groups), dtype=np.bool_)
+    np.not_equal(groups[1:], groups[:-1], out=first[1:])
+    return first
+
+
 def counted_up(lengths: Integers) -> Integers:
     """Return the numbers from 0 for each of ``lengths``, one after the other: 0, 1, 0, 1, 2 for 2 and 3."""
     # The position in the whole, less the position at which each begins.

@@ -138,7 +138,7 @@ def zone_map(result: RunResult, times_us: Sequence[int] | Integers | None = None
     becomes = np.full(len(events), BlockState.ABSENT, dtype=np.int8)
     entering = ONLINE_SIGN[events.kind] > 0
     becomes[entering] = events.zone[entering]
-    becomes[np.isin(events.kind, (EventKind.ADD, EventKind.OFFLINE))] = BlockState.OFFLINE
+    becomes[events.of_kind(EventKind.ADD, EventKind.OFFLINE)] = BlockState.OFFLINE
 
     state = cut.boot.copy()
     existed = state != BlockState.ABSENT

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
-from sim.record.arrays import counted_up, order_by, starts_to_rows, sums_within
+from sim.record.arrays import counted_up, group_starts, order_by, starts_to_rows, steps_up, sums_within
 from sim.record.device_group import GroupKind
 from sim.record.events import ONLINE_SIGN, Events
 from sim.record.recorder import NO_DEVICE
@@ -67,13 +67,13 @@ def _count(events: Events, unit_blocks: Integers) -> tuple[int, int]:
     key = events.device[source] * (unit.max() + 1) + unit
     order = order_by(key)
     source = source[order]
-    first = np.diff(key[order], prepend=-1) != 0
+    first = group_starts(key[order])
     start = starts_to_rows(first)
     change = ONLINE_SIGN[events.kind[source]] * blocks[order]
     movable = np.where(events.zone[source] == ZONE_MOVABLE, change, 0)
 
     mixed = ((sums_within(movable, start) > 0) & (sums_within(change - movable, start) > 0)).astype(np.int64)
-    delta = np.diff(mixed, prepend=0)
+    delta = steps_up(mixed)
     delta[first] = mixed[first]
     # Pieces of one event may change several units: unlike indexing, add.at counts every one of them.
     at_event = np.zeros(len(events), dtype=np.int64)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.record.arrays import counted_up, order_by, starts_to_rows
+from sim.record.arrays import counted_up, group_starts, order_by, starts_to_rows
 from sim.record.events import OFFLINE_SIGN, ONLINE_SIGN, PLUGGED_SIGN, Events
 from sim.record.recorder import NO_DEVICE, EventKind
 
@@ -62,7 +62,7 @@ def _change_by_block(events: Events) -> Integers:
     block = events.block[source] + counted_up(events.blocks)
     order = order_by(block)
     source = source[order]
-    first = np.diff(block[order], prepend=-1) != 0
+    first = group_starts(block[order])
     kind = events.kind[source]
 
     # What is plugged of the block after each piece: the sum since the block was last removed.

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from sim.memory.zones import ZONE_MOVABLE
-from sim.record.arrays import order_by, starts_to_rows, sums_within
-from sim.record.events import ONLINE_SIGN, PLUGGED_SIGN, Events
+from sim.record.arrays import group_starts, lasting, sums_within
+from sim.record.events import Events
 from sim.record.online_pages import online_pages_change
-from sim.record.recorder import NO_DEVICE, EventKind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
     Integers = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
-
-NEVER_ASKED: Final = 1 << 60
-"""Stands for the requested size of a device that nothing has been asked of: it cannot have too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +80,7 @@ class RunSeries:
     @property
     def dt_us(self) -> Integers:
         """Microseconds that each step lasts; the last may be 0."""
-        return np.diff(self.t_us, append=self.duration_us)
+        return lasting(self.t_us, self.duration_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,52 +108,6 @@ def _sum_up(deltas: Integers, rows: Integers, steps: int, start: int) -> Integer
     return np.concatenate((np.array([start], dtype=np.int64), sums))
 
 
-@dataclass(frozen=True, slots=True)
-class _ByDevice:
-    """Device events in the order of their devices; each array has one entry per such event.
-
-    ``order`` is the row in the event table; ``first`` whether the event is its device's first.
-    """
-
-    order: Integers
-    start: Integers
-    """For each event, its device's first."""
-    first: Flags
-    plugged: Integers
-    requested: Integers
-    limit: Integers
-    """``requested``, and beyond everything before a first request."""
-    not_given: Integers
-
-    def changes(self, values: Integers) -> Integers:
-        """Return by how much ``values`` changes from the device's event before (from 0 at its first)."""
-        change = np.diff(values, prepend=0)
-        change[self.first] = values[self.first]
-        return change
-
-
-def _by_device(events: Events) -> _ByDevice:
-    """Follow each device's plugged and requested pages through the events that change these, or what is online."""
-    asks = (events.kind == EventKind.REQUEST) | events.gone()
-    changes = (PLUGGED_SIGN[events.kind] != 0) | (ONLINE_SIGN[events.kind] != 0)
-    rows = np.flatnonzero((events.device != NO_DEVICE) & (asks | changes))
-    device = events.device[rows]
-    order = rows[order_by(device)]
-    first = np.diff(events.device[order], prepend=-1) != 0
-    start = starts_to_rows(first)
-
-    plugged = sums_within(events.plugged_change()[order], start)
-
-    # A device that is gone is asked for nothing any more: its last event is a request for 0 pages.
-    asks, asked = asks[order], events.requested[order]
-    # The row of the last request so far, which may be another device's: one before the device's first row is.
-    last = np.maximum.accumulate(np.where(asks, np.arange(len(order)), -1))
-    known = last >= start
-    requested = np.where(known, asked[last], 0) if len(order) else asked
-    limit = np.where(known, requested, NEVER_ASKED)
-    return _ByDevice(order, start, first, plugged, requested, limit, np.maximum(plugged - limit, 0))
-
-
 class DeviceInstants(NamedTuple):
     """The instants (us) at which anything happened to a device, device by device: four arrays of one length.
 
@@ -173,12 +123,12 @@ class DeviceInstants(NamedTuple):
 
 def device_instants(events: Events) -> DeviceInstants:
     """Return the instants of all devices that anything happened to, one device after the other."""
-    by_device = _by_device(events)
+    by_device = events.by_device
     t_us = events.t_us[by_device.order]
     last = np.ones(len(t_us), dtype=np.bool_)
     last[:-1] = by_device.first[1:] | (t_us[1:] != t_us[:-1])
     rows = np.flatnonzero(last)
-    first = np.diff(by_device.start[rows], prepend=-1) != 0
+    first = group_starts(by_device.start[rows])
     return DeviceInstants(first, t_us[rows], by_device.plugged[rows], by_device.limit[rows])
 
 
@@ -192,7 +142,7 @@ def run_series(result: RunResult, events: Events | None = None) -> RunSeries:
     hotplugged = ~events.in_boot_memory(result.boot)
     to_movable = np.where(events.zone == ZONE_MOVABLE, online, 0)
     to_kernel = online - to_movable
-    by_device = _by_device(events)
+    by_device = events.by_device
     online_changes = online_pages_change(events, result.block_pages, result.boot)[by_device.order]
     device_online = sums_within(online_changes, by_device.start)
 
@@ -232,7 +182,7 @@ def device_series(result: RunResult, device: int) -> DeviceSeries:
     everything = Events.of(result.events)
     events = everything.take(np.flatnonzero(everything.device == device))
     rows, times = _steps(events)
-    followed = _by_device(events)
+    followed = events.by_device
 
     def series(values: Integers) -> Integers:
         deltas = np.zeros(len(events), dtype=np.int64)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
 
+from sim.record.arrays import lasting
+from sim.record.events import NEVER_ASKED
 from sim.record.recorder import EventKind
-from sim.record.series import NEVER_ASKED, device_instants
+from sim.record.series import device_instants
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import numpy.typing as npt
 
     from sim.record.events import Events
@@ -20,20 +25,43 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
+_Amount = TypeVar("_Amount", int, "Integers")
+
 MOST_OF_IT: Final = 95
 """Percent of what a request asks back that must be back for the request to count as fulfilled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+NEVER: Final = np.iinfo(np.int64).max
+"""Instead of microseconds: pages that can never come back, because the guest is dead."""
+
+
+class Wait(NamedTuple):
     """``pages`` that were asked back together: after ``after_us`` they were back (``fulfilled``), or it was given up.
 
-    ``after_us`` is None where they can never come back, because the guest is dead.
+    ``after_us`` is NEVER where they can never come back.
     """
 
     pages: int
-    after_us: int | None
+    after_us: int
     fulfilled: bool
+
+
+class Waits(NamedTuple):
+    """Many of them, as arrays of one length. See :class:`Wait`."""
+
+    pages: Integers
+    after_us: Integers
+    fulfilled: Flags
+
+    @classmethod
+    def of(cls, waits: Sequence[Wait]) -> Waits:
+        """Return these waits as arrays."""
+        rows = np.array(waits, dtype=np.int64).reshape(-1, 3)
+        return cls(rows[:, 0], rows[:, 1], rows[:, 2] > 0)
+
+    def rows(self) -> list[Wait]:
+        """Return them one by one."""
+        return list(map(Wait, self.pages.tolist(), self.after_us.tolist(), self.fulfilled.tolist()))
 
 
 class Excess(NamedTuple):
@@ -43,7 +71,7 @@ class Excess(NamedTuple):
     dt_us: Integers
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ShrinkRequests:
     """What became of the requests that asked memory back, over all devices.
 
@@ -58,8 +86,8 @@ class ShrinkRequests:
     wanted_again: int
     first_us: int | None
     excess: Excess
-    unfulfilled: int = 0
-    waits: list[Wait] = field(default_factory=list)
+    unfulfilled: int
+    waits: Waits
 
     @property
     def held(self) -> int:
@@ -89,25 +117,56 @@ def follow_shrink_requests(events: Events, duration_us: int) -> ShrinkRequests:
     wanted = np.maximum(before - between, 0)
     given = np.cumsum(np.maximum(between - after, 0))
 
-    dt_us = np.diff(t_us, append=duration_us)
+    dt_us = lasting(t_us, duration_us)
     dt_us[:-1][first[1:]] = duration_us - t_us[:-1][first[1:]]
+    marks = np.flatnonzero(first | (asked > 0) | (wanted > 0))
+    ends = np.append(marks[1:], len(t_us))[: len(marks)] - 1
+    # Most requests find nothing that is asked back already, and have all that they ask for before the next one: these
+    # need not be followed.
+    alone = (before[marks] == 0) & (after[ends] == 0)
+    follower = _Follower(t_us, given, duration_us, death_us)
+    if not alone.all():
+        numbers = np.flatnonzero(~alone)
+        starts = marks[numbers]
+        columns = (numbers, np.cumsum(first)[starts], starts, ends[numbers], asked[starts], wanted[starts])
+        follower.follow(zip(*(column.tolist() for column in columns), strict=True))
+
     times = [_first_shrink(events), int(t_us[asked > 0].min()) if asked.any() else None]
-    found = ShrinkRequests(
+    return ShrinkRequests(
         asked=int(asked.sum()),
         returned=int(given[-1]) if len(given) else 0,
         wanted_again=int(wanted.sum()),
         first_us=min((time for time in times if time is not None), default=None),
         excess=Excess(after, dt_us),
+        unfulfilled=follower.unfulfilled,
+        waits=_in_order(follower, *_waits_alone(marks, alone, asked, given, t_us)),
     )
-    follower = _Follower(found, t_us, given, duration_us, death_us)
-    marks = np.flatnonzero(first | (asked > 0) | (wanted > 0))
-    rows = zip(marks.tolist(), first[marks].tolist(), asked[marks].tolist(), wanted[marks].tolist(), strict=True)
-    for (start, anew, more, less), (stop, *_) in pairwise([*rows, (len(t_us),)]):
-        if anew:
-            follower.end_of_device()
-        follower.look(start, stop, more, less)
-    follower.end_of_device()
-    return found
+
+
+def _waits_alone(
+    marks: Integers, alone: Flags, asked: Integers, given: Integers, t_us: Integers
+) -> tuple[Integers, Waits]:
+    """Return the waits for requests that are ``alone``, and the number of each one's mark."""
+    numbers = np.flatnonzero(alone)
+    numbers = numbers[asked[marks[numbers]] > 0]
+    starts = marks[numbers]
+    pages = asked[starts]
+    given_before = np.where(starts > 0, given[starts - 1], 0)
+    fulfilled = np.searchsorted(given, given_before + _enough(pages))
+    return numbers, Waits(pages, t_us[fulfilled] - t_us[starts], np.ones(len(pages), dtype=np.bool_))
+
+
+def _in_order(follower: _Follower, numbers: Integers, waits: Waits) -> Waits:
+    """Return all waits in the order of the marks at which they ended."""
+    if not follower.waits:
+        return waits
+    others = Waits.of(follower.waits)
+    order = np.argsort(np.concatenate((np.array(follower.numbers, dtype=np.int64), numbers)), kind="stable")
+    return Waits(
+        np.concatenate((others.pages, waits.pages))[order],
+        np.concatenate((others.after_us, waits.after_us))[order],
+        np.concatenate((others.fulfilled, waits.fulfilled))[order],
+    )
 
 
 def _the_one_before(values: Integers, first: Flags) -> Integers:
@@ -120,11 +179,16 @@ def _the_one_before(values: Integers, first: Flags) -> Integers:
 
 def _first_shrink(events: Events) -> int | None:
     """Return when the host first asked any device for less than before: what guests do has no part in it."""
-    asking = events.where(events.kind == EventKind.REQUEST)
+    asking = events.where(events.of_kind(EventKind.REQUEST))
     order = np.argsort(asking.device, kind="stable")
     device, requested = asking.device[order], asking.requested[order]
     less = np.flatnonzero((device[1:] == device[:-1]) & (requested[1:] < requested[:-1])) + 1
     return int(asking.t_us[order[less]].min()) if len(less) else None
+
+
+def _enough(pages: _Amount) -> _Amount:
+    """Return the pages that must be back for a request of so many to be fulfilled."""
+    return -(-pages * MOST_OF_IT // 100)
 
 
 @dataclass(slots=True)
@@ -139,39 +203,47 @@ class _Request:
     done: bool = False
     failed: bool = False
 
-    @property
-    def enough(self) -> int:
-        """Pages that must be back for the request to be fulfilled."""
-        return -(-self.pages * MOST_OF_IT // 100)
-
 
 class _Follower:
-    """Follows the requests of one device after the other; those that are open are kept with the oldest first."""
+    """Follows the requests of one device after the other; those that are open are kept with the oldest first.
 
-    def __init__(
-        self, found: ShrinkRequests, t_us: Integers, given: Integers, duration_us: int, death_us: int | None
-    ) -> None:
-        self._found = found
-        self._t_us = t_us
-        self._given = given
+    ``waits`` are the waits that have ended, ``numbers`` those of the marks at which they did, ``unfulfilled`` counts
+    the requests of which some was given up.
+    """
+
+    def __init__(self, t_us: Integers, given: Integers, duration_us: int, death_us: int | None) -> None:
+        self._t_us: list[int] = t_us.tolist()
+        self._given: list[int] = given.tolist()
         self._end_us = duration_us
         self._death_us = duration_us if death_us is None else death_us
         self._open: deque[_Request] = deque()
+        self._number = 0
+        self.waits: list[Wait] = []
+        self.numbers: list[int] = []
+        self.unfulfilled = 0
 
-    def look(self, start: int, stop: int, more: int, less: int) -> None:
-        """Ask for ``more`` pages back and ``less`` no more in the instant ``start``, and see what is given to ``stop``.
+    def follow(self, marks: Iterable[tuple[int, int, int, int, int, int]]) -> None:
+        """Follow what is asked at ``marks``: number, device, first and last row, pages asked back and wanted again.
 
-        Both are rows; in between, nothing else is asked.
+        What a device has given from the first to the last row is given to what is open then; where a mark is left out,
+        nothing is.
         """
-        now_us = int(self._t_us[start])
-        if less:
-            self._want_again(less, now_us)
-        if more:
-            self._open.append(_Request(now_us, more, more, 0))
-        if self._open:
-            self._give(int(self._given[start - 1]) if start else 0, int(self._given[stop - 1]))
+        last_device = 0
+        for number, device, start, last, more, less in marks:
+            if device != last_device:
+                self._end_of_device()
+                last_device = device
+            self._number = number
+            now_us = self._t_us[start]
+            if less:
+                self._want_again(less, now_us)
+            if more:
+                self._open.append(_Request(now_us, more, more, 0))
+            if self._open:
+                self._give(self._given[start - 1] if start else 0, self._given[last])
+        self._end_of_device()
 
-    def end_of_device(self) -> None:
+    def _end_of_device(self) -> None:
         """Give up what the device still holds when the run ends."""
         for request in self._open:
             if not request.done:
@@ -193,10 +265,11 @@ class _Follower:
 
     def _look(self, request: _Request) -> None:
         """Note that the request is fulfilled, if it is, and from when on."""
-        if not request.done and 0 < request.enough <= request.pages - request.left:
+        enough = _enough(request.pages)
+        if not request.done and 0 < enough <= request.pages - request.left:
             request.done = True
-            row = int(np.searchsorted(self._given, request.given_before + request.enough))
-            self._found.waits.append(Wait(request.pages, int(self._t_us[row]) - request.since_us, fulfilled=True))
+            row = bisect_left(self._given, request.given_before + enough)
+            self._note(Wait(request.pages, self._t_us[row] - request.since_us, fulfilled=True))
 
     def _want_again(self, pages: int, now_us: int) -> None:
         """Ask no more for so many pages of the newest requests; what is left of them goes on."""
@@ -215,10 +288,14 @@ class _Follower:
     def _give_up(self, request: _Request, pages: int, now_us: int) -> None:
         """Note that so many pages of a request were not seen to come back until ``now_us``."""
         # After its death a guest was never going to give them, however soon the host lost interest.
-        after_us = None if now_us > self._death_us else now_us - request.since_us
-        self._found.waits.append(Wait(pages, after_us, fulfilled=False))
-        self._found.unfulfilled += not request.failed
+        after_us = NEVER if now_us > self._death_us else now_us - request.since_us
+        self._note(Wait(pages, after_us, fulfilled=False))
+        self.unfulfilled += not request.failed
         request.failed = True
+
+    def _note(self, wait: Wait) -> None:
+        self.waits.append(wait)
+        self.numbers.append(self._number)
 
 
 def _kept_by_the_dead(death_us: int, first: Flags, t_us: Integers, plugged: Integers, requested: Integers) -> Integers:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.record.arrays import lasting
 from sim.record.blockmap import ZoneChanges, zone_changes
-from sim.record.events import Death, Events
+from sim.record.events import Events
 from sim.record.mixed_groups import MixedCounts, mixed_counts
 from sim.record.series import RunSeries, run_series
 from sim.record.shrink_requests import ShrinkRequests, follow_shrink_requests
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sim.guest.contract import OomKind
+    from sim.record.events import Death
     from sim.record.run_result import RunResult
 
     Integers = npt.NDArray[np.int64]
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
 class Measured:
     """A run and what several scores need of it, each computed when first asked for."""
 
-    def __init__(self, result: RunResult, series: RunSeries | None = None) -> None:
+    def __init__(self, result: RunResult, series: RunSeries | None = None, events: Events | None = None) -> None:
         self.result = result
-        self.events = Events.of(result.events)
+        self.events = Events.of(result.events) if events is None else events
         self.series = run_series(result, self.events) if series is None else series
         self.page_size = result.page_size
 
@@ -47,7 +49,7 @@ class Measured:
         death = self.events.death
         if death is None:
             return self.dt_us
-        return np.diff(np.minimum(self.series.t_us, death.t_us), append=death.t_us)
+        return lasting(np.minimum(self.series.t_us, death.t_us), death.t_us)
 
     @cached_property
     def ratio(self) -> Floats:
@@ -111,7 +113,7 @@ class GuestMeasured:
         self._measured = measured
         self.page_size = measured.page_size
         self.t_us = samples["t_us"]
-        self.dt_us: Integers = np.diff(self.t_us, append=measured.result.duration_us)
+        self.dt_us: Integers = lasting(self.t_us, measured.result.duration_us)
         self.headroom: Integers = samples["headroom"]
         self.headroom_free: Integers = samples["headroom_free"]
         self.returnable: Integers = samples["returnable"]
@@ -177,11 +179,14 @@ def integral(values: Integers, dt_us: Integers) -> int:
 
     Raises ValueError for negative ones, and for a run longer than 2**61 microseconds.
     """
-    if len(values) and int(values.min()) < 0:
-        raise ValueError(f"values of {int(values.min())} cannot be integrated: they have to be 0 or more")
+    least, most = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    if least < 0:
+        raise ValueError(f"values of {least} cannot be integrated: they have to be 0 or more")
     width = 62 - int(dt_us.sum()).bit_length()
     if width < 1:
         raise ValueError("a run longer than 2**61 microseconds cannot be integrated")
+    if most.bit_length() <= width:
+        return int(np.dot(values, dt_us))
     total, shift, rest = 0, 0, values
     # The values are taken in slices so narrow that no partial sum passes 63 bits.
     while rest.any():

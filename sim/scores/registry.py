@@ -22,6 +22,7 @@ from sim.scores.zones import ZONE_SCORES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sim.record.events import Events
     from sim.record.run_result import RunResult
     from sim.record.series import RunSeries
 
@@ -33,7 +34,12 @@ SCORES: Final[Mapping[str, Score]] = MappingProxyType(
 """All scores by name, in the order in which they are shown."""
 
 
-def compute_scores(result: RunResult, series: RunSeries | None = None) -> dict[str, float]:
-    """Return every score of :data:`SCORES` for ``result``. ``series`` saves computing it a second time."""
-    measured = Measured(result, series)
+def compute_scores(
+    result: RunResult, series: RunSeries | None = None, events: Events | None = None
+) -> dict[str, float]:
+    """Return every score of :data:`SCORES` for ``result``.
+
+    ``series`` and the ``events`` by column, if at hand, save computing them a second time.
+    """
+    measured = Measured(result, series, events)
     return {score.name: score.function(measured) for score in SCORES.values()}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
+from sim.record.arrays import lasting
 from sim.record.wanted_movable import wanted_movable
 from sim.scores.definition import BYTE_SECONDS, DOCUMENT, NUMBER, OWN, PERCENT, POINTS, SECONDS, Question, Score
 from sim.scores.failures import fails
@@ -35,8 +34,7 @@ def movable_byte_seconds(measured: Measured) -> float:
     if fails(measured):
         return 0.0
     t_us, pages = wanted_movable(measured.events, measured.result.block_pages)
-    lasting = np.diff(t_us, append=measured.result.duration_us)
-    return integral(pages, lasting) * measured.result.page_size / MICROSECONDS
+    return integral(pages, lasting(t_us, measured.result.duration_us)) * measured.result.page_size / MICROSECONDS
 
 
 def _movable_share(measured: Measured) -> float:

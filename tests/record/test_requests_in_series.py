@@ -92,7 +92,7 @@ def test_a_size_that_is_asked_for_again_while_it_is_outstanding_is_one_request()
     guest.refusing = set()
     rig.env.run()
     found = follow_shrink_requests(Events.of(rig.recorder.table()), int(rig.env.now))
-    waits = [(wait.pages * PAGE_SIZE // GIB, wait.after_us, wait.fulfilled) for wait in found.waits]
+    waits = [(wait.pages * PAGE_SIZE // GIB, wait.after_us, wait.fulfilled) for wait in found.waits.rows()]
     assert (waits, found.unfulfilled) == ([(1, 10_000_000, False), (2, 70_000_000, True)], 1)
     first, times, plugged, requested = device_instants(Events.of(rig.recorder.table()))
     assert first.tolist() == [True, False, False, False]
@@ -121,5 +121,5 @@ def test_sizes_that_fall_are_requests_of_their_own_and_end_each_in_its_time() ->
     device.resize(3 * GIB)
     rig.env.run()
     found = follow_shrink_requests(Events.of(rig.recorder.table()), int(rig.env.now))
-    waits = [(wait.pages * PAGE_SIZE // GIB, wait.after_us, wait.fulfilled) for wait in found.waits]
+    waits = [(wait.pages * PAGE_SIZE // GIB, wait.after_us, wait.fulfilled) for wait in found.waits.rows()]
     assert (waits, found.unfulfilled) == ([(2, 20_000_000, True), (1, 30_000_000, True)], 0)

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim.record.events import Events
 from sim.record.recorder import EventKind
-from sim.record.shrink_requests import follow_shrink_requests
+from sim.record.shrink_requests import NEVER, follow_shrink_requests
 from sim.scores.registry import compute_scores
+from tests.plain.returns import follow_returns
 from tests.support.made_by_hand import made_by_hand
 
 Step = tuple[int, str, int]
@@ -31,10 +34,10 @@ def followed(*rows: tuple[int, ...], seconds: int = 100) -> tuple[Waits, int]:
     found = follow_shrink_requests(Events.of(table), seconds * 1_000_000)
     still_held = found.asked - found.returned - found.wanted_again
     assert still_held >= 0
-    assert sum(wait.pages for wait in found.waits) == found.asked
+    assert found.waits.pages.sum() == found.asked
     waits = [
-        (wait.pages, None if wait.after_us is None else wait.after_us / 1_000_000, wait.fulfilled)
-        for wait in found.waits
+        (pages, None if after_us == NEVER else after_us / 1_000_000, fulfilled)
+        for pages, after_us, fulfilled in found.waits.rows()
     ]
     return waits, found.unfulfilled
 
@@ -193,3 +196,37 @@ def test_a_run_that_ends_while_a_request_is_open_leaves_it_unfulfilled_and_not_g
     assert scores["returned_share"] == pytest.approx(100 / 3)
     assert scores["not_given_end"] == 2 * 4096
     assert scores["not_given_byte_seconds"] == (5 * 3 + 2.5 * 2) * 4096
+
+
+MOVES = st.lists(
+    st.tuples(
+        st.integers(0, 40), st.integers(0, 2), st.sampled_from(("ask", "ask", "plug", "take")), st.integers(1, 60)
+    ),
+    max_size=40,
+)
+
+
+@given(MOVES, st.none() | st.integers(0, 50))
+def test_random_requests_are_followed_as_plain_loops_follow_them(
+    moves: list[tuple[int, int, str, int]], death: int | None
+) -> None:
+    plugged = [0, 0, 0]
+    rows: list[tuple[int, ...]] = []
+    for second, device, verb, pages in sorted(moves, key=lambda move: move[0]):
+        dead = death is not None and second > death
+        some = min(pages, plugged[device]) if verb == "take" else pages
+        if (dead and verb != "ask") or not some:
+            continue
+        plugged[device] += {"ask": 0, "plug": some, "take": -some}[verb]
+        rows += events((second, verb, some), device=device)
+    if death is not None:
+        rows.append((death * 1_000_000, EventKind.DEATH, -1, -1, 0, 0, 7))
+        rows.sort(key=lambda row: row[0])
+    table = np.array(rows, dtype=np.int64).reshape(-1, 7)
+    found = follow_shrink_requests(Events.of(table), 50_000_000)
+    plain = follow_returns(table.tolist(), 3, 50_000_000)
+    assert (found.asked, found.returned, found.held) == (plain.asked, plain.returned, plain.held)
+    assert (found.unfulfilled, found.first_us) == (plain.unfulfilled, plain.first)
+    waits = [(pages, None if after_us == NEVER else after_us, back) for pages, after_us, back in found.waits.rows()]
+    assert sorted(waits, key=str) == sorted(plain.waits, key=str)
+    assert int((found.excess.pages * found.excess.dt_us).sum()) == plain.held_times_us

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.record.shrink_requests import Wait
-from sim.scores.survival import restricted_mean
+from sim.record.shrink_requests import NEVER, Wait, Waits
+from sim.scores import survival
 from tests.plain.returns import restricted_mean as plainly
 
 SIX_MP = (
@@ -23,6 +23,10 @@ The example of Kaplan-Meier estimation in most textbooks (Gehan 1965, Cox 1972, 
 
 SIX_MP_CURVE = {6: 0.857, 7: 0.807, 10: 0.753, 13: 0.690, 16: 0.627, 22: 0.538, 23: 0.448}
 """The estimate just after each of these weeks, as published, to three digits."""
+
+
+def restricted_mean(waits: list[Wait], horizon_us: int) -> float:
+    return survival.restricted_mean(Waits.of(waits), horizon_us)
 
 
 def six_mp(times: int = 1) -> list[Wait]:
@@ -66,16 +70,16 @@ BACK, NOT = True, False
         ([Wait(5, 0, BACK)], 0),
         ([Wait(5, 30, BACK)], 30),
         ([Wait(5, 0, NOT)], 100),
-        ([Wait(5, None, NOT)], 100),
+        ([Wait(5, NEVER, NOT)], 100),
         ([Wait(3, 20, BACK), Wait(1, 60, BACK)], 30),
-        ([Wait(3, 20, BACK), Wait(1, None, NOT)], 40),
+        ([Wait(3, 20, BACK), Wait(1, NEVER, NOT)], 40),
         # Given up before anything came back: says nothing of what happens later.
         ([Wait(3, 10, NOT), Wait(1, 20, BACK)], 20),
         # Given up when something came back: was still waiting then.
         ([Wait(3, 20, NOT), Wait(1, 20, BACK)], 20 + 80 * 3 / 4),
         ([Wait(1, 10, BACK), Wait(1, 20, NOT), Wait(1, 30, BACK), Wait(1, 40, NOT)], 10 + 20 * 3 / 4 + 70 * 3 / 8),
         # Pages of 64 TiB.
-        ([Wait(2**34, 25, BACK), Wait(2**34, None, NOT)], 62.5),
+        ([Wait(2**34, 25, BACK), Wait(2**34, NEVER, NOT)], 62.5),
     ],
 )
 def test_waits_of_at_most_100(waits: list[Wait], mean: float) -> None:
@@ -85,14 +89,14 @@ def test_waits_of_at_most_100(waits: list[Wait], mean: float) -> None:
 
 WAITS = st.lists(
     st.builds(Wait, st.integers(1, 50), st.integers(0, 60), st.booleans())
-    | st.builds(Wait, st.integers(1, 50), st.none(), st.just(NOT)),
+    | st.builds(Wait, st.integers(1, 50), st.just(NEVER), st.just(NOT)),
     max_size=30,
 )
 
 
 @given(WAITS)
 def test_the_fast_way_agrees_with_plain_loops(waits: list[Wait]) -> None:
-    rows = [(wait.pages, wait.after_us, wait.fulfilled) for wait in waits]
+    rows = [(wait.pages, None if wait.after_us == NEVER else wait.after_us, wait.fulfilled) for wait in waits]
     assert restricted_mean(waits, 60) == pytest.approx(plainly(rows, 60), rel=1e-12)
 
 
@@ -104,5 +108,5 @@ def test_returning_later_or_never_is_never_better(waits: list[Wait], which: int)
     back = [number for number, wait in enumerate(waits) if wait.fulfilled]
     if back:
         number = back[which % len(back)]
-        for worse in (Wait(waits[number].pages, None, NOT), Wait(waits[number].pages, 60, BACK)):
+        for worse in (Wait(waits[number].pages, NEVER, NOT), Wait(waits[number].pages, 60, BACK)):
             assert restricted_mean([*waits[:number], worse, *waits[number + 1 :]], 60) >= mean - 1e-9
