@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from sim.analysis.compare import nothing_random, number, shown_unit
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.scenario import time_axis
+from sim.analysis.tradeoffs import HEADROOM
+from sim.analysis.verdict import returning_score
 from sim.scores.registry import SCORES
 from sim.units import counted
 
@@ -21,6 +23,9 @@ MOST_NAMES: Final = 3
 
 MOST_SCENARIOS: Final = 12
 """Machines with workloads up to which each is told of in full, with tables and figures, without being asked for."""
+
+DIFFERENCE_SCORES: Final = (returning_score().name, HEADROOM, "not_given_byte_seconds")
+"""The scores whose differences are told where none are named: what comes back, how near the wall is, what is held."""
 
 
 def names(labels: Sequence[str], what: str = "policies") -> str:
@@ -56,6 +61,12 @@ def amounts(score: str, low: float, high: float) -> str:
     per, symbol = shown_unit(SCORES[score], [low, high])
     first, last = number(low / per), number(high / per)
     return f"{first if first == last else f'{first} to {last}'} {symbol}".strip()
+
+
+def differing(scenario: Scenario, scores: Sequence[str] = DIFFERENCE_SCORES) -> list[str]:
+    """Return those of ``scores`` in which some policy differs from the baseline in some replication."""
+    base = scenario.against
+    return [score for score in scores if scenario.compared(score, base)["apart"].sum() > 0]
 
 
 def told_apart(scenario: Scenario, score: str, one: str, others: Iterable[str]) -> dict[str, bool]:

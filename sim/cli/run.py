@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,14 +15,12 @@ from sim.cli.settings import set_option
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
     from rich.console import Console
 
     from sim.analysis.until import Until
     from sim.experiment.plan import Experiment
     from sim.experiment.run import Report
     from sim.results.failure import Stage
-    from sim.results.store import ResultStore
 
 
 _Command = TypeVar("_Command", bound="Callable[..., None]")
@@ -46,6 +43,19 @@ def _chosen_kinds(_context: click.Context, _option: click.Parameter, text: str |
     return names
 
 
+def _chosen_formats(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Return the formats in the value of ``--plots-as``. Raises BadParameter with those that there are."""
+    from sim.plots.files import FORMATS
+
+    if text is None:
+        return FORMATS[:1]
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if unknown := [name for name in names if name not in FORMATS]:
+        wrong, there = (", ".join(map(repr, each)) for each in (unknown, FORMATS))
+        raise click.BadParameter(f"plots cannot be written as {wrong}; there are: {there}")
+    return names
+
+
 def _options(command: _Command) -> _Command:
     """Add the options that everything that runs an experiment has."""
     for option in (
@@ -56,6 +66,13 @@ def _options(command: _Command) -> _Command:
             callback=_chosen_kinds,
             metavar="KIND,...",
             help="Draw these kinds of plots, by their names in docs/plots.md; 'all' draws every one.",
+        ),
+        click.option(
+            "--plots-as",
+            "formats",
+            callback=_chosen_formats,
+            metavar="FORMAT,...",
+            help="Write plots as png, as svg, or as png,svg: both.  [default: png]",
         ),
         click.option(
             "--scores",
@@ -181,12 +198,14 @@ def _perform(  # noqa: PLR0913  one argument for each option
     no_progress: bool,
     plots: bool | None,
     kinds: tuple[str, ...],
+    formats: tuple[str, ...],
     scores: tuple[str, ...],
     until: Until | None,
 ) -> None:
     """Run ``experiment``, show what came of it, and leave with exit code 1 where runs failed."""
     from sim.cli.main import FAILED, INTERRUPTED
     from sim.cli.progress import RunProgress
+    from sim.cli.run_screen import Plots, show_results
     from sim.experiment.choose_workers import choose_workers
     from sim.experiment.run import run as run_experiment
 
@@ -213,7 +232,7 @@ def _perform(  # noqa: PLR0913  one argument for each option
         raise click.exceptions.Exit(INTERRUPTED) from None
     _report_failures(report, errors)
     if report.done:
-        _show_results(experiment, report, plots=plots, kinds=kinds, scores=scores)
+        show_results(experiment, report, plots=Plots(plots, kinds, formats), scores=scores)
         if until is not None:
             _tell_until(until, experiment, report)
     click.echo(report.summary())
@@ -230,8 +249,6 @@ def _tell_until(until: Until, experiment: Experiment, report: Report) -> None:
 
 
 _REASONS_SHOWN: Final = 10
-MOST_RUNS_DRAWN: Final = 1000
-"""Runs up to which plots, for which the series of all of them are read, are drawn without being asked for."""
 
 
 def _report_failures(report: Report, console: Console) -> None:
@@ -248,84 +265,3 @@ def _report_failures(report: Report, console: Console) -> None:
     if len(reasons) > _REASONS_SHOWN:
         more = f"... and {len(reasons) - _REASONS_SHOWN} more reasons; see the table runs in {report.folder}"
         console.print(more, markup=False, soft_wrap=True)
-
-
-def _show_results(
-    experiment: Experiment, report: Report, *, plots: bool | None, kinds: tuple[str, ...], scores: tuple[str, ...]
-) -> None:
-    """Print the comparison, of ``scores`` too; draw the plots (where None: unless many); say where everything is.
-
-    Plots of ``kinds`` are asked for, unless ``plots`` says that there shall be none.
-    """
-    plots = True if kinds and plots is None else plots
-    from sim.analysis.compare import HEADLINE_SCORES, compare
-    from sim.analysis.regret import OBJECTIVE, bound, what_was_proved
-    from sim.analysis.wording import MOST_SCENARIOS
-    from sim.cli.tables import print_comparison
-    from sim.results.store import ResultStore
-
-    console = standard_console()
-    store = ResultStore(report.folder)
-    runs = store.runs()
-    shown = [*HEADLINE_SCORES, *(name for name in scores if name not in HEADLINE_SCORES)]
-    scenarios = len(runs[["machine", "workload"]].drop_duplicates())
-    comparison = None
-    if scenarios <= MOST_SCENARIOS:
-        comparison = compare(runs, experiment.baseline, shown, policies=experiment.policies)
-    # Files first: whoever reads the tables through a pipe may stop reading.
-    drawn = None
-    if plots or (plots is None and scenarios <= MOST_SCENARIOS and report.done <= MOST_RUNS_DRAWN):
-        drawn = _draw(experiment, report, store, kinds, comparison)
-    if comparison is not None:
-        print_comparison(console, comparison, runs, experiment.scenarios, bound=bound(experiment), asked=scores)
-        against = bound(experiment)
-        if against not in (None, experiment.baseline):
-            console.print(f"Regret: what is lost against {against}, which knows what comes", style="bold", markup=False)
-            comparison = compare(runs, against, [OBJECTIVE], policies=experiment.policies)
-            print_comparison(console, comparison, runs, experiment.scenarios, brief=True)
-        if against is not None:
-            for (machine, workload), words in what_was_proved(runs, against).items():
-                where = "" if scenarios == 1 else f" ({workload} on {machine})"
-                console.print(f"{words}{where}", markup=False)
-    else:
-        console.print(f"{scenarios} workloads on machines are too many to print; all scores are in the table runs.")
-    if plots is None and scenarios > MOST_SCENARIOS:
-        console.print("They are too many to draw, too; --plots draws them.")
-    elif plots is None and report.done > MOST_RUNS_DRAWN:
-        console.print("There are too many runs to draw without being asked to; --plots draws them.")
-    elif drawn is not None:
-        console.print(
-            f"Plots     {report.folder}/plots/ ({drawn} plots, each as PNG and SVG)", soft_wrap=True, markup=False
-        )
-    _say_where(console, report.folder)
-
-
-def _say_where(console: Console, folder: Path) -> None:
-    """Say where everything is, and what shows more of it."""
-    typed = shlex.quote(str(folder))
-    for line in (
-        f"Tables    {folder}/ (runs, series, events, timings: Parquet)",
-        f"Manifest  {folder / 'manifest.json'}; beside it experiment.toml, every default filled in",
-        f"Compare   memhp-sim compare {typed} shows every score",
-        f"Report    memhp-sim report {typed} writes one HTML file to read and to pass on",
-    ):
-        console.print(line, soft_wrap=True, markup=False)
-
-
-def _draw(
-    experiment: Experiment,
-    report: Report,
-    store: ResultStore,
-    kinds: tuple[str, ...],
-    comparison: pd.DataFrame | None,
-) -> int:
-    """Draw the plots, of ``kinds`` where some are named, anew and return how many there are."""
-    folder = report.folder / "plots"
-    for old in (*folder.glob("*.png"), *folder.glob("*.svg")):
-        old.unlink()
-    with standard_console(stderr=True).status("Drawing plots"):
-        from sim.analysis.regret import bound
-        from sim.plots.registry import save_all
-
-        paths = save_all(store, folder, experiment.policies, bound(experiment), experiment.baseline, kinds, comparison)
-        return len(paths) // 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,8 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sim.analysis import findings
 from sim.analysis.compare import shown_unit
-from sim.analysis.tradeoffs import HEADROOM
-from sim.analysis.wording import told_apart
+from sim.analysis.wording import DIFFERENCE_SCORES, differing, told_apart
 from sim.plots.colours import DARK, GREY, policy_colours
 from sim.plots.figure_heading import MOST_POLICIES, heading
 from sim.plots.lettering import shortened
@@ -27,15 +26,6 @@ if TYPE_CHECKING:
 
     from sim.analysis.scenario import Scenario
     from sim.results.store import ResultStore
-
-DIFFERENCE_SCORES: Final = (findings.RETURNED, HEADROOM, "not_given_byte_seconds")
-"""The scores whose differences are drawn where none are named: what comes back, how near the wall is, what is held."""
-
-
-def differing(scenario: Scenario, scores: Sequence[str] = DIFFERENCE_SCORES) -> list[str]:
-    """Return those of ``scores`` in which some policy differs from the baseline in some replication."""
-    base = scenario.against
-    return [score for score in scores if scenario.compared(score, base)["apart"].sum() > 0]
 
 
 def plot_differences(_: ResultStore, scenario: Scenario, scores: Sequence[str] = DIFFERENCE_SCORES) -> Figure:

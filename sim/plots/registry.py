@@ -1,34 +1,26 @@
-"""Which figures there are, which of them an experiment's runs are drawn in, and under which names.
+"""Which figures there are, and which of them an experiment's runs are drawn in, under which names.
 
-Each function returns a :class:`matplotlib.figure.Figure`, which a notebook shows and :func:`sim.plots.saving.save`
-writes. A policy has the same colour in every figure of an experiment.
+Each kind's function returns a :class:`matplotlib.figure.Figure`, which a notebook shows and
+:func:`sim.plots.files.save_all` writes. A policy has the same colour in every figure of an experiment. What draws is
+imported when something is drawn, as it takes long.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis import grid
 from sim.analysis.findings import RETURNED
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.scenario import scenarios
-from sim.plots.answer import plot_answer
-from sim.plots.differences import differing, plot_differences
-from sim.plots.distribution import plot_distribution
-from sim.plots.heat_map import plot_heat_map
-from sim.plots.memory import plot_memory
-from sim.plots.memory_map import plot_map
-from sim.plots.ratio import plot_ratio
-from sim.plots.saving import save, styled
-from sim.plots.scores import plot_scores
-from sim.plots.survival import plot_survival
-from sim.plots.tradeoff import plot_tradeoff
+from sim.analysis.wording import differing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
-    from pathlib import Path
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -39,15 +31,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of figure of one machine and workload: how it is ``draw``n, and what it is ``about``.
+    """A kind of figure of one machine and workload: the ``function`` that draws it, and what it is ``about``.
 
     ``telling`` says whether it shows anything of a scenario; ``usual`` whether it is drawn without being asked for.
     """
 
-    draw: Callable[..., Figure]
+    function: str
     about: str
     telling: Callable[[Scenario], bool] = lambda _: True
     usual: bool = True
+
+    def draw(self, store: ResultStore, scenario: Scenario, **choices: Any) -> Figure:  # noqa: ANN401  the kind's own
+        """Return the figure of ``scenario``, whose runs are in ``store``."""
+        module, _, name = self.function.partition(":")
+        figure: Figure = getattr(import_module(f"sim.plots.{module}"), name)(store, scenario, **choices)
+        return figure
 
 
 def _anybody_dies(scenario: Scenario) -> bool:
@@ -65,23 +63,30 @@ def _anything_differs(scenario: Scenario) -> bool:
 
 
 PLOTS: Final[dict[str, Kind]] = {
-    "memory": Kind(plot_memory, "memory by zone over time"),
+    "memory": Kind("memory:plot_memory", "memory by zone over time"),
     "ratio": Kind(
-        plot_ratio, "MOVABLE : KERNEL over time", lambda scenario: bool((scenario.runs["ratio_max"] > 0).any())
+        "ratio:plot_ratio", "MOVABLE : KERNEL over time", lambda scenario: bool((scenario.runs["ratio_max"] > 0).any())
     ),
-    "map": Kind(plot_map, "zone of every memory block over time"),
-    "scores": Kind(plot_scores, "headline scores of every policy, with intervals"),
-    "differences": Kind(plot_differences, "differences to the baseline within replications", _anything_differs),
+    "map": Kind("memory_map:plot_map", "zone of every memory block over time"),
+    "scores": Kind("scores:plot_scores", "headline scores of every policy, with intervals"),
+    "differences": Kind(
+        "differences:plot_differences", "differences to the baseline within replications", _anything_differs
+    ),
     "distribution": Kind(
-        plot_distribution, "what came back in every run", lambda scenario: scenario.replications > 1, usual=False
+        "distribution:plot_distribution",
+        "what came back in every run",
+        lambda scenario: scenario.replications > 1,
+        usual=False,
     ),
 }
 """The kinds of figures by the names that their files begin with."""
 
 GUEST_PLOTS: Final[dict[str, Kind]] = {
-    "tradeoff": Kind(plot_tradeoff, "memory given back against kernel headroom, and the front of the best"),
-    "survival": Kind(plot_survival, "share of guests that live, over time", _anybody_dies),
-    "answer": Kind(plot_answer, "who dies, who gives nothing back, who is between", _anything_asked_back, usual=False),
+    "tradeoff": Kind("tradeoff:plot_tradeoff", "memory given back against kernel headroom, and the front of the best"),
+    "survival": Kind("survival:plot_survival", "share of guests that live, over time", _anybody_dies),
+    "answer": Kind(
+        "answer:plot_answer", "who dies, who gives nothing back, who is between", _anything_asked_back, usual=False
+    ),
 }
 """More of them, where a guest is modelled."""
 
@@ -101,6 +106,9 @@ def heat_maps(runs: pd.DataFrame, score: str = RETURNED, across: str = "", up: s
     usual = grid.usual_axes(runs)
     if not (across and up) and usual is None:
         raise ValueError("this experiment sweeps too little for a heat map: two things must be named, across and up")
+    from sim.plots.heat_map import plot_heat_map
+    from sim.plots.saving import styled
+
     first, second = usual or ("", "")
     across, up = across or (first if first != up else second), up or (second if second != across else first)
     for each in grid.grids(runs, score, across, up):
@@ -108,47 +116,59 @@ def heat_maps(runs: pd.DataFrame, score: str = RETURNED, across: str = "", up: s
             yield plot_heat_map(each)
 
 
-def figures(
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Figures of one kind that are wanted, as ``name`` says: of one machine and workload, or of all ``runs``.
+
+    They follow from the ``runs`` (with what is stored of them), which are of the ``policies`` of an experiment, of
+    which one may be the ``bound`` and one the ``baseline``. ``draw`` yields them with their files' names; none where
+    they would show nothing.
+    """
+
+    name: str
+    runs: pd.DataFrame
+    policies: tuple[str, ...]
+    bound: str | None
+    baseline: str | None
+    draw: Callable[[], Iterator[tuple[str, Figure]]]
+
+
+def wanted(
     store: ResultStore,
     policies: Sequence[str] = (),
     bound: str | None = None,
     baseline: str | None = None,
     kinds: Collection[str] = (),
     comparison: pd.DataFrame | None = None,
-) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of the experiment in ``store`` with their files' names: the usual ones, or those of ``kinds``.
+) -> Iterator[Wanted]:
+    """Yield what is wanted of the experiment in ``store``: the usual kinds of figures, or ``kinds``.
 
     ``policies`` is their order, ``bound`` the label of the one that knows the future and ``baseline`` of the one that
-    the others are compared with, if known; ``comparison`` what was found of them, where that is worked out already. A
-    figure that would show nothing is left out.
+    the others are compared with, if known; ``comparison`` what was found of them, where that is worked out already.
     """
     runs = store.runs()
     for scenario in scenarios(runs, policies, bound, baseline, comparison):
         for name, kind in (PLOTS | (GUEST_PLOTS if scenario.has_guest else {})).items():
-            if (name in kinds if kinds else kind.usual) and kind.telling(scenario):
-                with styled():
-                    figure = kind.draw(store, scenario)
-                yield f"{name}-{_slug(scenario.machine)}-{_slug(scenario.workload)}", figure
+            if name in kinds if kinds else kind.usual:
+                draw = partial(_drawn, store, scenario, name, kind)
+                title = f"{name}: {scenario.title}"
+                yield Wanted(title, scenario.runs, scenario.policies, scenario.bound, scenario.baseline, draw)
     if (not kinds or HEAT_MAP in kinds) and grid.usual_axes(runs) is not None:
-        for number, figure in zip(range(_MOST_HEAT_MAPS), heat_maps(runs), strict=False):
-            yield f"{HEAT_MAP}-{number + 1}", figure
+        yield Wanted(HEAT_MAP, runs, tuple(policies), bound, baseline, partial(_drawn_heat_maps, runs))
 
 
-def save_all(
-    store: ResultStore,
-    folder: Path,
-    policies: Sequence[str] = (),
-    bound: str | None = None,
-    baseline: str | None = None,
-    kinds: Collection[str] = (),
-    comparison: pd.DataFrame | None = None,
-) -> list[Path]:
-    """Write the figures of the experiment in ``store`` into ``folder`` and return the paths. See :func:`figures`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, figure in figures(store, policies, bound, baseline, kinds, comparison):
-        paths += save(figure, folder / name)
-    return paths
+def _drawn(store: ResultStore, scenario: Scenario, name: str, kind: Kind) -> Iterator[tuple[str, Figure]]:
+    if kind.telling(scenario):
+        from sim.plots.saving import styled
+
+        with styled():
+            figure = kind.draw(store, scenario)
+        yield f"{name}-{_slug(scenario.machine)}-{_slug(scenario.workload)}", figure
+
+
+def _drawn_heat_maps(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    for number, figure in zip(range(_MOST_HEAT_MAPS), heat_maps(runs), strict=False):
+        yield f"{HEAT_MAP}-{number + 1}", figure
 
 
 def _slug(label: str) -> str:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import matplotlib.style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AbstractContextManager
 
     from matplotlib.figure import Figure
@@ -20,30 +22,30 @@ def styled() -> AbstractContextManager[None]:
     return matplotlib.style.context(str(STYLE))
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write ``figure`` as ``stem`` with .png and .svg, the same bytes every time, and return the two paths."""
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
-    save_as(figure, paths[0])
-    _save_drawn(figure, paths[1])
+def save(figure: Figure, stem: Path, formats: Collection[str]) -> list[Path]:
+    """Write ``figure`` as ``stem`` in each of ``formats`` (png, svg), the same bytes every time; return the paths."""
+    paths = [stem.with_name(f"{stem.name}.{each}") for each in formats]
+    for path in paths:
+        save_as(figure, path)
     return paths
 
 
 def save_as(figure: Figure, path: Path) -> None:
     """Write ``figure`` as ``path``, which ends in .png or .svg, the same bytes every time."""
-    with styled():
-        if path.suffix == ".png":
-            figure.savefig(path, metadata={"Software": None})
-        else:
-            figure.draw_without_rendering()
-            _save_drawn(figure, path)
-
-
-def _save_drawn(figure: Figure, path: Path) -> None:
-    """Write ``figure``, which was drawn before, as SVG."""
     with styled(), matplotlib.rc_context({"figure.constrained_layout.use": False}):
-        # What the first drawing has laid out stays; a figure with an engine would be drawn twice.
-        figure.set_layout_engine(None)
-        for axis in figure.axes:
-            # The last digits depend on where in memory the engine's variables lie, and names in the file on them.
-            axis.set_position(tuple(round(each, 6) for each in axis.get_position().bounds))
-        figure.savefig(path, metadata={"Date": None})
+        _lay_out(figure)
+        figure.savefig(path, metadata={"Software": None} if path.suffix == ".png" else {"Date": None})
+
+
+def _lay_out(figure: Figure) -> None:
+    """Give all that is in ``figure`` its place, once: while it has an engine for that, it is drawn twice each time."""
+    if (engine := figure.get_layout_engine()) is None:
+        return
+    # How wide letters are depends on the dots that they are made of, and for the engine on the canvas as well.
+    FigureCanvasAgg(figure)
+    figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+    engine.execute(figure)
+    figure.set_layout_engine(None)
+    for axis in figure.axes:
+        # The last digits depend on where in memory the engine's variables lie, and names in the file on them.
+        axis.set_position(tuple(round(each, 6) for each in axis.get_position().bounds))

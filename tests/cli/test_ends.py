@@ -10,7 +10,7 @@ import tomli_w
 from click.testing import CliRunner
 
 import sim.analysis.wording
-import sim.cli.run
+import sim.cli.run_screen
 import sim.experiment.run
 from sim.cli.main import main
 from sim.experiment.run import Report
@@ -207,39 +207,42 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     found: list[list[str]] = []
     asked.clear()
 
-    def draw(store: ResultStore, folder: Path, policies: list[str], *of: object) -> list[Path]:
+    def draw(store: ResultStore, folder: Path, policies: list[str], *of: Any) -> list[Path]:  # noqa: ANN401  as save_all takes them
         assert policies == ["contig-zones", "auto-movable"]
         bound, baseline, kinds = of[:3]
         assert (bound, baseline) == (None, "contig-zones")
         asked.append(kinds)
         folder.mkdir(exist_ok=True)
         found.append(sorted(path.name for path in folder.iterdir()))
-        paths = [folder / f"{name}{len(found)}.{kind}" for name in "abc" for kind in ("png", "svg")]
+        paths = [folder / f"{name}{len(found)}.{kind}" for name in "abc" for kind in of[-1]]
         for path in paths:
             path.touch()
         assert len(store.runs())
         return paths
 
-    monkeypatch.setattr("sim.plots.registry.save_all", draw)
+    monkeypatch.setattr("sim.plots.files.save_all", draw)
     return found
 
 
-def test_plots_are_drawn_anew_and_older_ones_are_gone(folder: Folder, drawn: list[list[str]]) -> None:
-    first = folder.run(plots=True)
-    (folder.results / "plots" / "notes.txt").touch()
-    assert f"Plots     {folder.results}/plots/ (3 plots, each as PNG and SVG)\n" in first.stdout
+def test_plots_are_written_in_the_formats_that_are_asked_for(folder: Folder, drawn: list[list[str]]) -> None:
+    assert f"Plots     {folder.results}/plots/ (3 plots, as PNG)\n" in folder.run(plots=True).stdout
     assert "Plots" not in folder.run().stdout
-    folder.run("--plots", plots=True)
-    assert drawn == [[], ["notes.txt"]]
+    assert f"{folder.results}/plots/ (3 plots, as SVG)\n" in folder.run("--plots-as", "svg", plots=True).stdout
+    both = folder.run("--plots-as", "svg, png", plots=True)
+    assert f"{folder.results}/plots/ (3 plots, each as SVG and PNG)\n" in both.stdout
+    assert len(drawn) == 3
+    wrong = folder.run("--plots-as", "svg,pdf", plots=True)
+    assert wrong.exit_code == 2
+    assert "plots cannot be written as 'pdf'; there are: 'png', 'svg'" in " ".join(wrong.output.split())
 
 
 def test_very_many_runs_or_scenarios_are_drawn_only_when_asked_for(
     folder: Folder, drawn: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sim.cli.run, "MOST_RUNS_DRAWN", 4)
+    monkeypatch.setattr(sim.cli.run_screen, "MOST_RUNS_DRAWN", 4)
     folder.run(plots=True)
     assert len(drawn) == 1
-    monkeypatch.setattr(sim.cli.run, "MOST_RUNS_DRAWN", 3)
+    monkeypatch.setattr(sim.cli.run_screen, "MOST_RUNS_DRAWN", 3)
     few = folder.run(plots=True).stdout
     assert "There are too many runs to draw without being asked to; --plots draws them." in few
     assert "Baseline: " in few

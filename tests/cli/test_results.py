@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from sim.cli.main import main
-from sim.plots import registry as plots
+from sim.plots import files
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], object]]:
         found.append((list(policies), bound))
         return [folder / f"{number}.png" for number in range(6)]
 
-    monkeypatch.setattr(plots, "save_all", save_all)
+    monkeypatch.setattr(files, "save_all", save_all)
     return found
 
 
@@ -52,7 +52,7 @@ def test_tables_against_the_baseline_and_the_bound_and_plots_keep_the_order_of_t
 
     assert result.exit_code == 0
     assert drawn == [(["online-movable", "bound", "online-kernel"], "bound")]
-    assert f"Plots     {out}/tiny/plots/ (3 plots, each as PNG and SVG)\n" in result.stdout
+    assert f"Plots     {out}/tiny/plots/ (6 plots, as PNG)\n" in result.stdout
     assert f"Tables    {out}/tiny/ (" in result.stdout
     assert f"Manifest  {out}/tiny/manifest.json;" in result.stdout
     first, regret = result.stdout.split("Regret: what is lost against bound, which knows what comes\n")

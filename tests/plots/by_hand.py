@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from sim.analysis.scenario import Scenario
 from sim.memory.zones import ZONE_NORMAL
 from sim.plots.figure_heading import FINDING
+from sim.plots.registry import wanted
 from sim.record.device_group import STATIC_GROUP
 from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.results.identity import CellId
@@ -21,7 +22,7 @@ from sim.results.store import ResultStore
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.artist import Artist
@@ -102,6 +103,12 @@ def panels(figure: Figure) -> list[Axes]:
 def titles(figure: Figure) -> list[str]:
     """Return the titles of the panels, which the look of plots has at the left."""
     return [axis.get_title(loc="left") or axis.get_title() for axis in panels(figure)]
+
+
+def figures(store: ResultStore, *how: object) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures that an experiment has, with their files' names: see :func:`sim.plots.registry.wanted`."""
+    for each in wanted(store, *how):  # type: ignore[arg-type]  # as wanted takes them
+        yield from each.draw()
 
 
 def panel(figure: Figure, title: str) -> Axes:

@@ -13,16 +13,13 @@ import pytest
 from sim.analysis.scenario import Scenario, scenarios
 from sim.api import Results
 from sim.memory.zones import ZONE_MOVABLE
-from sim.plots import registry as plots
 from sim.record.guest_series import GUEST_SERIES
 from sim.record.recorder import EventKind
 from sim.results.identity import CellId
 from sim.results.store import ResultStore
-from tests.plots.by_hand import OUT_OF_ORDER, hand_run, panel, score_rows, step_lines, titles, value_at, words
+from tests.plots.by_hand import OUT_OF_ORDER, figures, hand_run, panel, score_rows, step_lines, titles, value_at, words
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.figure import Figure
 
 # GiB that each machine and workload gets in ZONE_MOVABLE at once.
@@ -50,7 +47,7 @@ def movable(figure: Figure, policy: str) -> float:
 
 
 def test_every_machine_and_workload_has_its_figures_and_those_with_a_guest_one_more(store: ResultStore) -> None:
-    drawn = list(islice(plots.figures(store, OUT_OF_ORDER, "zeta"), 5 + 4 + 1))
+    drawn = list(islice(figures(store, OUT_OF_ORDER, "zeta"), 5 + 4 + 1))
     assert drawn[-1][0] == "memory-small-grow"  # the first of the next
     found = dict(drawn[:-1])
     headings = {"memory": "Memory by zone", "ratio": "Ratio", "map": "Memory map", "scores": "Scores"}
@@ -74,20 +71,6 @@ def test_a_figure_that_is_asked_for_is_that_of_its_workload_and_machine(store: R
     # Without a machine, the first by name.
     assert movable(results.plot("memory", "grow"), "alpha") == 4
     assert words(results.plot("ratio", "away")).startswith("Ratio: away on small")
-
-
-def test_writing_all_figures_knows_the_order_and_the_bound(
-    store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def none(*given: object) -> list[tuple[str, Figure]]:
-        asked.append(given)
-        return []
-
-    monkeypatch.setattr(plots, "figures", none)
-    assert plots.save_all(store, tmp_path / "plots", OUT_OF_ORDER, "alpha", "zeta", ["map"]) == []
-    assert asked == [(store, OUT_OF_ORDER, "alpha", "zeta", ["map"], None)]
 
 
 def test_a_guest_in_one_run_is_a_guest() -> None:

@@ -9,9 +9,9 @@ from matplotlib.collections import PathCollection
 
 from sim.analysis.regret import bound, regret
 from sim.api import Results, run
-from sim.plots.registry import figures
 from sim.plots.saving import styled
 from sim.plots.tradeoff import plot_tradeoff
+from tests.plots.by_hand import figures
 
 if TYPE_CHECKING:
     from pathlib import Path
