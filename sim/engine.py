@@ -98,7 +98,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
         link = GuestLink(env, layout.memory, present, layout.options, guest, policy, ooms, sampled=not brief)
         listeners.append(link)
         if not brief:
-            env.process(link.sampling(end))
+            link.start_sampling(end)
     core = HotplugCore(
         env,
         layout.memory,

@@ -15,6 +15,7 @@ from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
 from sim.guest.contract import DemandKind, OomKind
 from sim.kernel.guest_link import GuestLink, GuestSpec
+from sim.kernel.guest_samples import GuestSamples
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.record.events import Events
 from sim.streams import Streams
@@ -165,25 +166,26 @@ def steps(changes: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
     """(microsecond, bytes used, bytes not served) at each sample, the former counted anew from all loads."""
     found: list[tuple[int, int, int]] = []
-    sample = GuestLink.sample
+    take = GuestSamples.take
     kinds: dict[str, str] = {}
     demand = GuestLink.set_demand
 
-    def counted(link: GuestLink) -> None:
-        sample(link)
-        size = link.model.parameters.unit_bytes
+    def counted(samples: GuestSamples) -> None:
+        take(samples)
+        model = samples._model  # noqa: SLF001
+        size = model.parameters.unit_bytes
         used = sum(
-            round(link.model.loads[name].units) * size(DemandKind(kind))
+            round(model.loads[name].units) * size(DemandKind(kind))
             for name, kind in kinds.items()
-            if name in link.model.loads and not link.died
+            if name in model.loads and not model.killer.guest_died
         )
-        found.append((int(link._env.now), used, link._wishes.unserved))  # noqa: SLF001
+        found.append((int(samples._env.now), used, samples._wishes.unserved))  # noqa: SLF001
 
     def known(link: GuestLink, name: str, kind: str, amount: int, *, wanted: int | None = None, node: int = 0) -> bool:
         kinds[name] = kind
         return demand(link, name, kind, amount, wanted=wanted, node=node)
 
-    monkeypatch.setattr(GuestLink, "sample", counted)
+    monkeypatch.setattr(GuestSamples, "take", counted)
     monkeypatch.setattr(GuestLink, "set_demand", known)
     return found
 

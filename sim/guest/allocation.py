@@ -90,8 +90,31 @@ class Allocation:
                 load.put_kernel(zone, part)
         return pages - left
 
-    def fits(self, node: int, user: int, kernel: int) -> bool:
-        """Whether user pages find room above the low watermarks, and kernel pages with a page to spare."""
-        self._zones.refresh_watermarks()
-        _, homeless = spread(user, self._zones.user_list(node), Floor.USER_LOW)
-        return not homeless and kernel < total_room(self._zones.kernel_list(node), Floor.KERNEL_LOW)
+    def take_at_once(self, load: Load, user: int, kernel: int, slab: int) -> tuple[int, int, int] | None:
+        """Place all pages of a demand that fits: user pages above the low watermarks, and all others with one to spare.
+
+        Returns how many of each were placed: kernel pages and slab only as far as user pages have left room for them.
+        None, and nothing is placed, for a demand that does not fit.
+        """
+        zones, node = self._zones, load.node
+        zones.refresh_watermarks()
+        kernel_list = zones.kernel_list(node)
+        if kernel + slab >= total_room(kernel_list, Floor.KERNEL_LOW):
+            return None
+        if user and not _place(zones.user_list(node), user, Floor.USER_LOW, load.put_user):
+            return None
+        if kernel and not _place(kernel_list, kernel, Floor.KERNEL_LOW, load.put_kernel):
+            return user, 0, 0
+        if slab and not _place(kernel_list, slab, Floor.KERNEL_LOW, load.put_slab):
+            return user, kernel, 0
+        return user, kernel, slab
+
+
+def _place(zonelist: Sequence[GuestZone], pages: int, floor: Floor, put: Callable[[GuestZone, int], None]) -> bool:
+    """Place all pages above a floor; False, and nothing is placed, where there is no room for all."""
+    parts, homeless = spread(pages, zonelist, floor)
+    if homeless:
+        return False
+    for zone, part in parts:
+        put(zone, part)
+    return True

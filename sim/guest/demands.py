@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.guest.allocation import Allocation
+    from sim.guest.changes import Changes
     from sim.guest.loads import Loads
     from sim.guest.oom import OomKiller
     from sim.guest.parameters import GuestParameters
     from sim.guest.reclaim import Reclaim
     from sim.guest.write_back import WriteBack
-    from sim.guest.zones import GuestZones
 
 _STEPS = 64
 """Steps in which a demand is served that may not fit: the resolution of ``done_share``."""
@@ -31,7 +31,7 @@ class Demands:
 
     def __init__(
         self,
-        zones: GuestZones,
+        changes: Changes,
         loads: Loads,
         allocation: Allocation,
         reclaim: Reclaim,
@@ -39,7 +39,7 @@ class Demands:
         killer: OomKiller,
         parameters: GuestParameters,
     ) -> None:
-        self._zones = zones
+        self._changes = changes
         self._loads = loads
         self._allocation = allocation
         self._write_back = write_back
@@ -192,6 +192,10 @@ class Demands:
         """Return the loads that were asked for, oldest first: not those that the kernel makes by itself."""
         return [load for load in self._loads.by_name.values() if not load.name.startswith("(")]
 
+    def kernel_memory_asked(self) -> int:
+        """Return the pages that were asked for by :meth:`kernel_memory` and are still in use."""
+        return sum(round(load.units) for load in self._loads.unowned.values() if not load.name.startswith("("))
+
     # Giving back ----------------------------------------------------------------------------------------------------
 
     def kill(self, name: str) -> bool:
@@ -199,13 +203,13 @@ class Demands:
         load = self._loads.by_name.get(name)
         if load is None or load.kind not in OWNED:
             return False
-        self._zones.changes += 1
+        self._changes.count += 1
         self._loads.free(load)
         return True
 
     def remove_files(self, path: str) -> int:
         """Remove a file, or everything under a directory; return how many loads went."""
-        self._zones.changes += 1
+        self._changes.count += 1
         files = [load for load in self._under(path) if load.kind not in OWNED]
         for load in files:
             self._loads.free(load)
@@ -215,18 +219,18 @@ class Demands:
         """Free a share (0 to 1) of a load, of its units too."""
         load = self._loads.by_name.get(name)
         if load is not None:
-            self._zones.changes += 1
+            self._changes.count += 1
             self._loads.free_part(load, share)
             load.want(-share * load.units)
 
     def drop_caches(self, *, cache: bool = True, slab: bool = True) -> int:
         """Drop what can be given up, see :meth:`sim.guest.reclaim.Reclaim.drop_caches`; return how many pages went."""
-        self._zones.changes += 1
+        self._changes.count += 1
         return self._reclaim.drop_caches(cache=cache, slab=slab)
 
     def sync(self) -> None:
         """Write all dirty page cache to disk."""
-        self._zones.changes += 1
+        self._changes.count += 1
         self._write_back.sync()
 
     def _under(self, path: str) -> list[Load]:
@@ -242,20 +246,30 @@ class Demands:
 
         ``dirty``: user pages are written, and count as dirty from when they are there.
         """
-        self._zones.changes += 1
+        self._changes.count += 1
         if self._killer.guest_died:
             return Demand(0, 0.0)
         self._loads.ripen()
         whole = (user, round(kernel), round(slab))
-        # Steps only where it may get tight: a demand that fits at once is served at once.
-        roomy = self._allocation.fits(load.node, whole[0], whole[1] + whole[2])
-        steps = 1 if roomy else _STEPS
+        placed = self._allocation.take_at_once(load, *whole)
+        if placed is None:
+            return self._serve_in_steps(load, whole, (0, 0, 0), _STEPS, dirty=dirty)
+        if dirty and placed[0]:
+            self._write_back.wrote(load, placed[0])
+        if placed == whole:
+            return Demand(sum(whole))
+        return self._serve_in_steps(load, whole, placed, 1, dirty=dirty)
+
+    def _serve_in_steps(
+        self, load: Load, whole: tuple[int, ...], placed: tuple[int, ...], steps: int, *, dirty: bool
+    ) -> Demand:
+        """Serve the rest of a demand of so many user, kernel and slab pages, in ``steps`` where it may get tight."""
         takes: tuple[Callable[[int], int], ...] = (
             lambda pages: self._allocation.take_user(load, pages),
             lambda pages: self._allocation.take_kernel(load, pages),
             lambda pages: self._allocation.take_kernel(load, pages, slab=True),
         )
-        done = [0, 0, 0]
+        done = list(placed)
         ooms: list[OomEvent] = []
         total = sum(whole) or 1
         for step in range(1, steps + 1):

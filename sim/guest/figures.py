@@ -152,7 +152,7 @@ class Figures:
         The same object for as long as they stay the same. Asked for several times for every change of a guest that
         somebody watches, and at each of a driver's attempts that change nothing.
         """
-        changes = self._zones.changes
+        changes = self._zones.changes.count
         if changes != self._changes:
             seen = self.counted()
             if seen != self._seen:

@@ -319,12 +319,14 @@ def _take_from(held: dict[GuestZone, int], zone: GuestZone, pages: int) -> None:
 class Loads:
     """The loads of a guest. ``by_name`` has the oldest first: the order of placement in the zones and of reclaim.
 
-    ``cached`` are those of them whose user pages are page cache, in the same order.
+    In the same order ``cached`` are those of them whose user pages are page cache, ``unowned`` those that nobody can be
+    killed for.
     """
 
     def __init__(self, parameters: GuestParameters, stalls: Stalls) -> None:
         self.by_name: dict[str, Load] = {}
         self.cached: dict[str, Load] = {}
+        self.unowned: dict[str, Load] = {}
         self._stalls = stalls
         self._remains: dict[tuple[GuestZone, LoadKind], Remains] = {}
         self._leftover = dict.fromkeys(LoadKind, 0.0) | {
@@ -351,6 +353,8 @@ class Loads:
             self.by_name[name] = load
             if load.cached:
                 self.cached[name] = load
+            elif kind is LoadKind.KERNEL:
+                self.unowned[name] = load
         elif load.kind is not kind:
             raise ValueError(f"load {name!r} is {load.kind.value} and cannot take {kind.value}")
         return load
@@ -389,3 +393,4 @@ class Loads:
             load.stalls.cache_gone(load)
         self.by_name.pop(load.name, None)
         self.cached.pop(load.name, None)
+        self.unowned.pop(load.name, None)

@@ -46,8 +46,8 @@ class GuestModel:
     Implements :class:`sim.guest.contract.Guest`. ``demands`` is asked for memory, ``meminfo`` says what is left,
     ``figures`` what an agent in the guest would report, ``stalls`` who waits for memory, ``killer`` knows whom the
     out-of-memory killer took, ``memmaps`` where the memmap of added memory lies, ``migration`` what was moved.
-    ``zones`` (by node and zone type) and ``loads`` (by name) are there to be read. Not thread-safe;
-    deterministic, without randomness.
+    ``zones`` (by node and zone type) and ``loads`` (by name) are there to be read, and ``changes`` says when to read
+    them again. Not thread-safe; deterministic, without randomness.
     """
 
     def __init__(self, parameters: GuestParameters | None = None, *, block_pages: int = 32768) -> None:
@@ -62,6 +62,7 @@ class GuestModel:
         self._block_pages = block_pages
         self._zones = GuestZones(parameters, block_pages)
         self.zones = self._zones.by_key
+        self.changes = self._zones.changes
         self.stalls = Stalls(parameters)
         loads = Loads(parameters, self.stalls)
         self.loads = loads.by_name
@@ -71,8 +72,8 @@ class GuestModel:
         self._reclaim = reclaim = Reclaim(self._zones, loads, parameters)
         allocation = Allocation(self._zones, reclaim, self.stalls)
         self.write_back = WriteBack(self._zones, loads, parameters)
-        self.read_back = ReadBack(self._zones, allocation, loads, self.stalls, parameters)
-        self.demands = Demands(self._zones, loads, allocation, reclaim, self.write_back, self.killer, parameters)
+        self.read_back = ReadBack(self.changes, allocation, loads, self.stalls, parameters)
+        self.demands = Demands(self.changes, loads, allocation, reclaim, self.write_back, self.killer, parameters)
         self.migration = Migration(self._zones, loads, reclaim, self.killer)
         self._lists_decay = parameters.pcp_adaptive_share > 0
         self._settled = SettledKernel(loads, allocation, parameters)
@@ -105,7 +106,7 @@ class GuestModel:
         write_back.now_us = now_us
         if write_back.due_us is not None and now_us >= write_back.due_us:
             write_back.advance(now_us)
-            self._zones.changes += 1
+            self.changes.count += 1
         if self._lists_decay:
             self._zones.decay_lists(now_us)
 
@@ -114,11 +115,6 @@ class GuestModel:
         rises = self.stalls.rises_at()
         decays = self._zones.lists_decay_at() if self._lists_decay else None
         return rises if decays is None else decays if rises is None else min(rises, decays)
-
-    @property
-    def changes(self) -> int:
-        """How often what is in the guest may have changed: while it stays the same, so does all that can be read."""
-        return self._zones.changes
 
     def check(self) -> None:
         """Check all invariants slowly. Raises InvariantError naming the one that does not hold."""
@@ -131,7 +127,7 @@ class GuestModel:
 
         What whole pieces were taken by then stays taken.
         """
-        self._zones.changes += 1
+        self.changes.count += 1
         return self.memmaps.add(node, first_block, nr_blocks, altmap)
 
     def starve(self) -> tuple[OomEvent, ...]:
@@ -142,7 +138,7 @@ class GuestModel:
         lie on a CPU's list. So the next allocation of anybody brings the killer, unless page cache is there that can
         always be dropped: that of the programs themselves.
         """
-        self._zones.changes += 1
+        self.changes.count += 1
         parameters = self.parameters
         piece = min(parameters.geometry.pageblock_pages, self.memmaps.pages_per_block)
         enough = piece - parameters.system_cache_bytes // parameters.geometry.size
@@ -156,7 +152,7 @@ class GuestModel:
         """Give back the memmap of an added range, or of a part of it."""
         if self.stalls.lost:
             self.read_back.look()
-        self._zones.changes += 1
+        self.changes.count += 1
         self.memmaps.remove(first_block, nr_blocks)
 
     def changed_blocks(self) -> list[tuple[int, int]]:
@@ -187,9 +183,8 @@ class GuestModel:
         new = not its_zone.managed
         its_zone.managed += pages
         its_zone.free += pages
-        zones = self._zones
-        zones.watermarks_stale = True
-        zones.changes += 1
+        self._zones.watermarks_stale = True
+        self.changes.count += 1
         if its_zone.layout is not None:
             its_zone.layout.fresh[first_block] = (nr_blocks, pages_per_block)
         pageblocks = its_zone.pageblocks
@@ -237,7 +232,7 @@ class GuestModel:
         if self._hosted and first_block in self._hosted:
             pages_per_block -= self.memmaps.pages_per_block
         its_zone = self.zones[node, zone]
-        self._zones.changes += 1
+        self.changes.count += 1
         pageblocks = its_zone.pageblocks
         if self._given_up:
             self._forget_given_up(first_block, nr_blocks)
@@ -294,7 +289,7 @@ class GuestModel:
         if pageblocks is None:
             self._stuck.discard(block)
             return
-        self._zones.changes += 1
+        self.changes.count += 1
         mask = pageblocks.busy(block)
         if sub_blocks is not None:
             mask &= per_pageblock(sub_blocks, sub_pages // self._pageblock)
@@ -326,7 +321,7 @@ class GuestModel:
         if pageblocks is not None:
             if pageblocks.thinning:
                 pageblocks.thin(self.parameters.regrow_keep_share)
-                self._zones.changes += 1
+                self.changes.count += 1
             busy = pageblocks.busy(block)
             if busy:
                 mask &= ~per_subblock(busy, sub_pages // self._pageblock)
@@ -339,7 +334,7 @@ class GuestModel:
         if not pages:
             return SubblockOutcome(0)
         self._zones.refresh_watermarks()  # they are those of the last block that came or went
-        self._zones.changes += 1
+        self.changes.count += 1
         if mask != plugged_mask:  # the block stays
             self._given_up[block] = self._given_up.get(block, 0) | mask
         if pageblocks is not None:
@@ -363,7 +358,7 @@ class GuestModel:
             self.read_back.look()
         its_zone = self.zones[node, zone]
         self._zones.refresh_watermarks()  # they are those of the last block that came or went
-        self._zones.changes += 1
+        self.changes.count += 1
         pages = mask.bit_count() * sub_pages
         its_zone.managed += pages
         its_zone.free += pages

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sim.guest.allocation import Allocation
+    from sim.guest.changes import Changes
     from sim.guest.loads import Loads
     from sim.guest.parameters import GuestParameters
     from sim.guest.pressure import Stalls
-    from sim.guest.zones import GuestZones
 
 TICKS: Final = 60
 """In how many ticks pages that are missing are read once, at most."""
@@ -37,11 +37,11 @@ class ReadBack:
     """
 
     def __init__(
-        self, zones: GuestZones, allocation: Allocation, loads: Loads, stalls: Stalls, parameters: GuestParameters
+        self, changes: Changes, allocation: Allocation, loads: Loads, stalls: Stalls, parameters: GuestParameters
     ) -> None:
         self.due_us: int | None = None
         self.told: Callable[[], None] = lambda: None
-        self._zones = zones
+        self._changes = changes
         self._allocation = allocation
         self._loads = loads
         self._stalls = stalls
@@ -74,7 +74,7 @@ class ReadBack:
         wanted = turns.popleft()
         read = wanted if self._most is None else min(wanted, self._most)
         came = self._bring(read)
-        self._zones.changes += came > 0
+        self._changes.count += came > 0
         turns.append(read - came)
         turns[0] += wanted - read
         self._missing = lost = stalls.lost

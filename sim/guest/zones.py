@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.boot import fix_boot_use, fix_node_structures
+from sim.guest.changes import Changes
 from sim.guest.cma import CmaPages, cma_by_block
 from sim.guest.kernel_pages import KernelPages
 from sim.guest.watermarks import set_watermarks
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 class GuestZones:
     """The zones by (node, zone type), made as they get their first memory.
 
-    Whoever changes what a zone manages by whole blocks sets ``watermarks_stale``. Every verb that may change anything
-    which can be read of the guest adds to ``changes``: while it stays the same nothing has to be read again.
+    Whoever changes what a zone manages by whole blocks sets ``watermarks_stale``.
     """
 
     __slots__ = (
@@ -37,7 +37,7 @@ class GuestZones:
         self.kernel_lists: dict[int, tuple[GuestZone, ...]] = {}
         """What :meth:`kernel_list` has returned, by node."""
         self.watermarks_stale = True
-        self.changes = 0
+        self.changes = Changes()
         self.hot_from = 1 << 62
         """First block above all boot memory: what lies from here on was hotplugged."""
         self.changed: dict[int, KernelPages] = {}
@@ -52,7 +52,7 @@ class GuestZones:
 
     def boot(self, boot_zones: Sequence[BootZone]) -> None:
         """Make the zones that exist at boot, with the boot kernel's own use in them."""
-        self.changes += 1
+        self.changes.count += 1
         boot_end = -1
         lowest = min((first for boot in boot_zones for first, _ in boot.runs), default=0)
         for boot in boot_zones:
@@ -161,7 +161,7 @@ class GuestZones:
                 for zone in self.by_key.values():
                     if zone.pcp_loads:
                         self.refresh_watermarks()
-                        self.changes += zone.decay_pcp(pages)
+                        self.changes.count += zone.decay_pcp(pages)
 
     def lists_decay_at(self) -> int | None:
         """Return the microsecond at which CPU lists give back something next; None where they have nothing too much."""

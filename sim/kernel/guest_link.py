@@ -7,29 +7,28 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from sim.guest import PRESETS, GuestModel, default_boot, parameters_of
 from sim.guest.contract import DemandKind
-from sim.guest.loads import LoadKind
 from sim.guest.parameters import SCATTER
 from sim.guest.presets import FROM_FREE, SYSTEM_CACHE
 from sim.guest.uncertainty import draw_factors, scaled
 from sim.kernel.alarms import Alarms
+from sim.kernel.guest_samples import GuestSamples, period_us
 from sim.kernel.kernel_pressure import KernelPressure, WatchedGuest, wants_to_know
 from sim.kernel.listener import CoreListener
 from sim.kernel.returnable import Returnable
 from sim.kernel.wishes import Wishes
 from sim.memory.zones import ZONE_MOVABLE
 from sim.pages import PAGES_4K, PageGeometry
-from sim.record.guest_series import GUEST_SERIES
 from sim.record.run_result import KernelNeed
-from sim.units import MICROSECONDS, seconds_to_us
+from sim.units import seconds_to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
     import simpy
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
     from sim.kernel.hotplug_core import HotplugCore
     from sim.kernel.oom_log import OomLog
     from sim.memory.hotplug import Memory
-
-MOST_SAMPLES: Final = 5_000
-"""Periodic samples of a run, unless it asks for a period of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +89,14 @@ class GuestSpec:
         return parameters, default_boot(present, parameters, options)
 
 
+class _Kind(NamedTuple):
+    """A kind of demand: the guest's ``verb``, the bytes of a ``unit`` of what is asked for, and what one counts as."""
+
+    verb: Callable[[str, int, int], Demand]
+    unit: int
+    size: int
+
+
 class GuestLink(CoreListener):
     """One guest in a run, on ``memory`` as it has booted; it listens to the core.
 
@@ -116,7 +120,6 @@ class GuestLink(CoreListener):
         sampled: bool = True,
     ) -> None:
         self._env = env
-        self._sampled = sampled
         self.ooms = ooms
         self._memory = memory
         parameters, boot = spec.boot(present, options, memory.geometry)
@@ -129,14 +132,6 @@ class GuestLink(CoreListener):
         for entry in boot:
             memory.zone(entry.node, entry.zone).managed = entry.managed
         self._sample_us = seconds_to_us(spec.sample_every)
-        self._times = array("q")
-        self._stalled = array("q")
-        self._rows = array("q")
-        """All else that is sampled, once for as long as it stays the same."""
-        self._since = array("q")
-        """By row: the first sample that shows it."""
-        self._shown: tuple[int, int] | None = None
-        """As of what the last row is, see :meth:`sample`."""
         self.killed: set[str] = set()
         self._kinds: dict[str, str] = {}
         """Kinds of the loads that use something, by name."""
@@ -145,13 +140,15 @@ class GuestLink(CoreListener):
         self._most_zones = 3 * len({zone.node for zone in present})
         self._noted = 0
         self.told: Callable[[], None] | None = None
-        self._returnable: Returnable | None = None
         self._wishes = Wishes(self.model)
+        self._samples = GuestSamples(env, self.model, self._wishes, page_size)
+        self.sample: Callable[[], None] = self._samples.take if sampled else _take_none
+        """Note what the guest looks like now, if anybody wants to know."""
         self._alarms = Alarms(env, self.model, self._after_a_change)
         self._pressure = KernelPressure(policy, self.model) if wants_to_know(policy) else None
         self.hotplug_side: Guest = self.model if self._pressure is None else WatchedGuest(self.model, self._pressure)
         demands = self.model.demands
-        self._verbs: dict[str, Callable[[str, int, int], Demand]] = {
+        verbs: dict[DemandKind, Callable[[str, int, int], Demand]] = {
             DemandKind.ANONYMOUS: demands.anonymous,
             DemandKind.ANONYMOUS_ONLY: demands.anonymous_only,
             DemandKind.PAGE_CACHE: demands.read_file,
@@ -170,10 +167,14 @@ class GuestLink(CoreListener):
             DemandKind.PIPES: demands.pipes,
             DemandKind.SOCKETS: lambda name, pairs, node: demands.sockets(name, pairs, 0, node),
         }
+        self._verbs: dict[str, _Kind] = {
+            kind: _Kind(verb, 1 if kind.in_pieces else page_size, round(parameters.unit_bytes(kind)))
+            for kind, verb in verbs.items()
+        }
 
     def connect(self, core: HotplugCore) -> None:
         """Have the guest's memory belong to the devices of a core; before that, none of it could be returned."""
-        self._returnable = Returnable(self.model, core)
+        self._samples.returnable = Returnable(self.model, core)
 
     @property
     def died(self) -> bool:
@@ -190,26 +191,27 @@ class GuestLink(CoreListener):
         in use for another kind; for a load whose process was killed, which stays dead until its demand is set to 0; and
         always in a dead guest.
         """
-        if kind not in self._verbs or amount < 0 or node not in self._memory.nodes:
+        known = self._verbs.get(kind)
+        if known is None or amount < 0 or node not in self._memory.nodes:
             return False
-        self._catch_up()
-        unit = 1 if DemandKind(kind).in_pieces else self._page_size
+        self.model.advance(int(self._env._now))  # noqa: SLF001 - as _catch_up(), without two calls
+        verb, unit, size = known
         units = amount // unit
         if units and self._kinds.get(name, kind) != kind:
             return False
         try:
-            served = self._use(name, kind, units, node)
+            served = self._use(name, kind, verb, units, node)
         except ValueError:  # what the guest had at boot has the name
             return False
         if units:
             self._kinds[name] = kind
         else:
             self._kinds.pop(name, None)
-        self._wishes.wish(name, DemandKind(kind), max(amount, wanted or 0) // unit)
+        self._wishes.wish(name, units if wanted is None else max(amount, wanted) // unit, size)
         self._after_a_change()
         return served
 
-    def _use(self, name: str, kind: str, units: int, node: int) -> bool:
+    def _use(self, name: str, kind: str, verb: Callable[[str, int, int], Demand], units: int, node: int) -> bool:
         """Have a load use so many ``units``. False where it is dead, or dies of it. Raises ValueError as the guest."""
         if self.died:
             return False
@@ -221,7 +223,7 @@ class GuestLink(CoreListener):
         current = 0 if load is None else round(load.units)
         change = units - current
         if change > 0:
-            outcome = self._verbs[kind](name, change, node)
+            outcome = verb(name, change, node)
             if outcome.ooms:
                 self.ooms.out_of_memory(outcome.ooms)
                 self._note_victims()
@@ -245,8 +247,7 @@ class GuestLink(CoreListener):
         if shrunk and units:
             # What is freed of a part of a load is rounded in each zone: by half a page at most each time.
             self._rounded += self._most_zones
-        loads = self.model.demands.named_loads()
-        asked = sum(round(load.units) for load in loads if load.kind is LoadKind.KERNEL)
+        asked = self.model.demands.kernel_memory_asked()
         self._kernel_demand.extend((int(self._env.now), max(0, asked - self._rounded)))
 
     def kernel_need(self, *, memmap: int) -> KernelNeed:
@@ -304,8 +305,8 @@ class GuestLink(CoreListener):
 
     def memmap_taken(self) -> None:
         """Look at the guest when it has the least, and does not have yet what the memmap was taken for."""
-        if self._returnable is not None:
-            self._returnable.recount()
+        if self._samples.returnable is not None:
+            self._samples.returnable.recount()
         self.sample()
 
     def added(self) -> None:
@@ -340,45 +341,14 @@ class GuestLink(CoreListener):
 
     # Samples ---------------------------------------------------------------------------------------------------------
 
-    def sampling(self, end_us: int) -> Generator[simpy.Event, None, None]:
-        """Sample the guest now and then until the run ends. A SimPy process."""
-        period = self._sample_us or max(MICROSECONDS, end_us // MOST_SAMPLES)
-        while True:
-            self.sample()
-            yield self._env.timeout(period)
-
-    def sample(self) -> None:
-        """Note what the guest looks like now, if anybody wants to know. In a dead one nothing is free or returns."""
-        if not self._sampled:
-            return
-        model, now = self.model, int(self._env.now)
-        model.advance(now)
-        # Most samples show what the last one did: only time has passed.
-        state = model.changes, self._wishes.unserved
-        returnable = self._returnable
-        if state != self._shown or (returnable is not None and returnable.may_differ()):
-            self._shown = state
-            self._since.append(len(self._times))
-            self._rows.extend(self._row(returnable))
-        self._times.append(now)
-        self._stalled.append(model.stalls.total_us(now))
-
-    def _row(self, returnable: Returnable | None) -> tuple[int, ...]:
-        """Return what the guest looks like: a sample's columns but the last, which time alone changes."""
-        sums = self.model.meminfo.sums()
-        unserved = self._wishes.unserved // self._page_size
-        if self.died:
-            return (0, 0, 0, 0, 0, 0, sums.user, sums.kernel, sums.memmap, unserved)
-        headroom, headroom_free, free_movable, available, managed, user, kernel, memmap, room = sums
-        pages = 0 if returnable is None else returnable.pages(room)
-        return (headroom, headroom_free, free_movable, available, managed, pages, user, kernel, memmap, unserved)
+    def start_sampling(self, end_us: int) -> None:
+        """Sample the guest from now on, before all else of this moment, and now and then until the run ends."""
+        self._samples.start(period_us(self._sample_us, end_us))
 
     def series(self) -> dict[str, npt.NDArray[np.int64]]:
         """Return the samples: the columns :data:`sim.record.guest_series.GUEST_COLUMNS`, arrays of one length."""
-        *held, waited = GUEST_SERIES
-        rows = np.array(self._rows, dtype=np.int64).reshape(-1, len(held))
-        since = np.array([*self._since, len(self._times)], dtype=np.int64)
-        samples = since[1:] - since[:-1]
-        columns = {name: np.repeat(rows[:, number], samples) for number, name in enumerate(held)}
-        times, stalled = (np.array(each, dtype=np.int64) for each in (self._times, self._stalled))
-        return {"t_us": times, **columns, waited: stalled}
+        return self._samples.series()
+
+
+def _take_none() -> None:
+    """Take no sample."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sim.guest import GuestModel
-    from sim.guest.contract import DemandKind
 
 
 class Wishes:
@@ -25,20 +24,27 @@ class Wishes:
         self._missing: dict[str, int] = {}
         self.unserved = 0
 
-    def wish(self, name: str, kind: DemandKind, units: int) -> None:
-        """Have load ``name`` wish for so many ``units`` of ``kind`` from now on."""
-        self._wished[name] = units, round(self._model.parameters.unit_bytes(kind))
+    def wish(self, name: str, units: int, size: int) -> None:
+        """Have load ``name`` wish for so many ``units`` of ``size`` bytes from now on."""
+        if units:
+            self._wished[name] = units, size
+        else:
+            self._wished.pop(name, None)
         self.look(name)
-        if not units:
-            del self._wished[name]
 
     def look(self, name: str) -> None:
         """Note what load ``name`` uses now."""
         units, size = self._wished.get(name, (0, 0))
-        missing = max(0, units - self._used(name)) * size
-        self.unserved += missing - self._missing.pop(name, 0)
+        missing = max(0, units - self._used(name)) * size if units else 0
+        more = missing - self._missing.get(name, 0)
+        if not more:
+            return
+        self.unserved += more
+        self._model.changes.count += 1
         if missing:
             self._missing[name] = missing
+        else:
+            del self._missing[name]
 
     def look_at_all(self) -> None:
         """Note what all loads use now: nothing, in a dead guest."""

@@ -260,3 +260,44 @@ def test_requests_are_spread_by_the_room_of_each_zone() -> None:
             filled = dict(parts)
             for zone, room in zip(zonelist, rooms, strict=True):
                 assert filled.get(zone, 0) in {0, room} or zone is parts[-1][0]
+
+
+def test_a_demand_that_fits_is_served_at_once_as_piece_by_piece() -> None:
+    draw = random.Random(7)
+    at_once = 0
+    for _ in range(150):
+        short = lived_in(draw)
+        if draw.random() < 0.5:  # much of what is left is in kernel zones
+            short.demands.anonymous("filler", max(1, short.meminfo.kernel_headroom_free() - draw.randrange(60_000)))
+        if short.killer.guest_died:
+            continue
+        long = deepcopy(short)
+        allocation = long.demands._allocation
+        takes = allocation.take_at_once
+        allocation.take_at_once = (  # type: ignore[method-assign]
+            lambda *demand, takes=takes, long=long: (0, 0, 0) if fits(long, *demand) else takes(*demand)
+        )
+        amount = draw.choice([1, 700, 20_000, 90_000])
+        verb, more = draw.choice(
+            [
+                ("anonymous", ()), ("write_file", ()), ("tmpfs_files", (4096,)), ("disk_files", ()),
+                ("disk_files", (4096,)), ("pin", ()), ("processes", ()), ("slab", ()),
+            ]
+        )  # fmt: skip
+        served = [getattr(model.demands, verb)("/mnt/new", amount, *more) for model in (short, long)]
+        assert served[0] == served[1]
+        assert state(short) == state(long)
+        assert short.write_back._written == long.write_back._written
+        at_once += fits(short, short.loads.get("/mnt/new"), 1, 0, 0)
+    assert at_once > 30
+
+
+def fits(model: GuestModel, load: Load | None, user: int, kernel: int, slab: int) -> bool:
+    """Say whether a demand fits, by the room of each zone."""
+    if load is None:
+        return False
+    model.meminfo.uses()  # computes the watermarks
+    zones = model._zones
+    room = sum(max(0, zone.room(Floor.USER_LOW)) for zone in zones.user_list(load.node))
+    kernel_room = sum(max(0, zone.room(Floor.KERNEL_LOW)) for zone in zones.kernel_list(load.node))
+    return user <= room and kernel + slab < kernel_room

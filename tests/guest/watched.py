@@ -26,9 +26,9 @@ def watched(model: GuestModel) -> GuestModel:
 def _watched(model: GuestModel, method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def verb(*args: Any, **more: Any) -> Any:  # noqa: ANN401
-        before = model.changes, readable(model)
+        before = model.changes.count, readable(model)
         answer = method(*args, **more)
-        after = model.changes, readable(model)
+        after = model.changes.count, readable(model)
         assert before[0] < after[0] or before == after, f"{method.__name__} changed something and did not count it"
         return answer
 

@@ -269,7 +269,7 @@ def test_nothing_is_sampled_of_an_add_that_takes_no_memmap() -> None:
 )
 def test_samples_are_taken_every_second_or_5000_times(every: float, seconds: int, period: float) -> None:
     link, core = linked(spec=GuestSpec(sample_every=every))
-    core.env.process(link.sampling(seconds * 1_000_000))
+    link.start_sampling(seconds * 1_000_000)
     core.env.run(until=int(3.5 * period * 1_000_000))
     assert link.series()["t_us"].tolist() == [int(number * period * 1_000_000) for number in range(4)]
 

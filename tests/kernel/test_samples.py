@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 def plainly(link: GuestLink) -> dict[str, int]:
     """Return what a sample has to show now, and nothing of it is remembered."""
+    returnable = link._samples.returnable
+    assert returnable is not None
     sums, now = asked_one_by_one(link.model), int(link._env.now)
     shown = {
         "headroom": sums.headroom,
@@ -31,7 +33,7 @@ def plainly(link: GuestLink) -> dict[str, int]:
         "free_movable": sums.free_movable,
         "mem_available": sums.available,
         "mem_total": sums.managed,
-        "returnable": 0 if link._returnable is None else link._returnable.pages(sums.room_for_user),
+        "returnable": returnable.pages(sums.room_for_user),
     }
     return {
         **(dict.fromkeys(shown, 0) if link.died else shown),
@@ -50,7 +52,7 @@ class Checked:
         self.taken = self.fresh = 0
         self._link, self._sample = link, link.sample
         self._last: dict[str, int] = {}
-        link.sample = self.sample  # type: ignore[method-assign]
+        link.sample = link._samples.take = self.sample  # type: ignore[method-assign]
 
     def sample(self) -> None:
         self._sample()
@@ -71,7 +73,7 @@ def test_every_sample_shows_what_asking_afresh_gives(seed: int) -> None:
     nodes = [draw.choice([1, 2]) * GIB for _ in range(draw.choice([1, 2]))]
     guest = Guest(policy, *nodes, seconds=20, kernel=draw.choice(["6.1", "6.12"]))
     checked = Checked(guest.link)
-    guest.core.env.process(guest.link.sampling(5_000 * 1_000_000))
+    guest.link.start_sampling(5_000 * 1_000_000)
     for step in range(draw.randrange(5, 15)):
         random_step(guest, draw, step)
         if draw.random() < 0.2:

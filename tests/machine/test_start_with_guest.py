@@ -219,6 +219,6 @@ def test_what_could_be_returned_is_known_of_memory_below_boot_memory_too(zone: i
     dimm = AttachedDevice(DimmSpec("dimm0", GIB, address=4 * GIB))
     state = MachineState(blocks, devices=(dimm,))
     stage = Stage(MachineSpec((NodeSpec(2 * GIB), NodeSpec(2 * GIB)), block_size=BLOCK, state=state), ContigZones())
-    stage.env.process(stage.link.sampling(1))
+    stage.link.start_sampling(1)
     stage.settle()
     assert set(stage.link.series()["returnable"].tolist()) == {returnable}
