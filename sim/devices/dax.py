@@ -63,9 +63,9 @@ class Dax(StaticDevice):
         """Pages of the ranges that were added."""
         return sum(count for _, count in self.added) * self._core.memory.block_pages
 
-    def blocks(self) -> list[int]:
-        """All blocks of the ranges that are there, ascending."""
-        return sorted(block for first, count in self.added for block in range(first, first + count))
+    def _runs(self) -> list[tuple[int, int]]:
+        """Return all blocks of the ranges that are there."""
+        return [(first, first + count) for first, count in sorted(self.added)]
 
     @property
     def busy(self) -> bool:
@@ -177,7 +177,7 @@ class Dax(StaticDevice):
                 yield scale(context.timing.migrate, moved * context.page_bytes)
             core.lock.release()
         yield core.lock
-        if self.lost or self._online(self.blocks()):
+        if self.lost or self._any_online():
             context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} has blocks that are still online"))
         else:
             self._remove_ranges()
@@ -224,7 +224,8 @@ class Dax(StaticDevice):
 
         Where one stays the device is lost, as what the driver knew of it is.
         """
-        online = [entry for entry in self.added if self._online(range(entry[0], sum(entry)))]
+        none_online = self._core.memory.blocks.none_online
+        online = [(first, count) for first, count in self.added if not none_online(first, first + count)]
         for first, count in self.added:
             if (first, count) not in online:
                 self._core.remove(self.index, first, count)
@@ -234,10 +235,6 @@ class Dax(StaticDevice):
         if not self.lost:
             self._unregister()
         return not self.lost
-
-    def _online(self, blocks: range | list[int]) -> bool:
-        where = self._core.memory.blocks.where
-        return any(where[block] >= BLOCK_MIXED for block in blocks)
 
     # The attribute of the whole device -------------------------------------------------------------------------------
 

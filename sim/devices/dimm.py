@@ -55,12 +55,15 @@ class Dimm(StaticDevice):
         """Pages of the ranges that were added."""
         return sum(count for _, count, added in self.enabled if added) * self._core.memory.block_pages
 
-    def blocks(self) -> list[int]:
-        """All blocks bound to the device, ascending. A range that was there before may hold some only."""
-        exists = self._core.memory.blocks.exists
-        return sorted(
-            block for first, count, _ in self.enabled for block in range(first, first + count) if exists(block)
-        )
+    def _runs(self) -> list[tuple[int, int]]:
+        """Return all blocks bound to the device. A range that was there before may hold some only."""
+        runs_of, end = self._core.memory.blocks.runs, 0
+        runs: list[tuple[int, int]] = []
+        for first, count, _ in sorted(self.enabled):
+            # Two ranges that were there before may have a block in common.
+            runs += runs_of(max(first, end), first + count)
+            end = max(end, first + count)
+        return runs
 
     def _add(self) -> None:
         """Add all ranges (``acpi_memory_enable_device``). Raises EINVAL where none could be added."""
@@ -132,14 +135,12 @@ class Dimm(StaticDevice):
         """
         context, core = self._context, self._core
         yield core.lock
-        where = core.memory.blocks.where
-        blocks = self.blocks()
         to_put_back: list[int] = []
         for last_pass in (False, True):
-            refused = yield from self._pass(blocks, to_put_back, last=last_pass)
+            refused = yield from self._pass(to_put_back, last=last_pass)
             if not refused:
                 break
-        if any(where[block] >= BLOCK_MIXED for block in blocks):
+        if self._any_online():
             for block in sorted(to_put_back):
                 core.listener.put_back(block)
                 with suppress(HotplugError):  # the policy may leave it offline; acpi_bus_online() goes on all the same
@@ -150,7 +151,7 @@ class Dimm(StaticDevice):
         core.lock.release()
         self._finish(ok=self.gone)
 
-    def _pass(self, blocks: list[int], to_put_back: list[int], *, last: bool) -> Generator[Wait, None, bool]:
+    def _pass(self, to_put_back: list[int], *, last: bool) -> Generator[Wait, None, bool]:
         """Try every block that is still online, ascending; the ``last`` pass ends with its first refusal.
 
         Returns whether a block refused.
@@ -158,7 +159,7 @@ class Dimm(StaticDevice):
         core, context = self._core, self._context
         where, timing = core.memory.blocks.where, context.timing
         refused = False
-        for block in blocks:
+        for block in self.blocks():
             if where[block] < BLOCK_MIXED:
                 continue
             yield scale(timing.offline, context.block_bytes)

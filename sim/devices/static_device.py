@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sim.kernel.timing import scale
 from sim.kernel.worker import Worker
+from sim.memory.blocks import BLOCK_OFFLINE
 from sim.memory.errors import HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.record.device_group import STATIC_GROUP
@@ -64,11 +65,21 @@ class StaticDevice(ABC):
     def offline_pages(self) -> int:
         """Pages of its blocks that are there and offline."""
         memory = self._core.memory
-        return sum(not memory.blocks.is_online(block) for block in self.blocks()) * memory.block_pages
+        where = memory.blocks.where
+        return sum(where.count(BLOCK_OFFLINE, first, end) for first, end in self._runs()) * memory.block_pages
+
+    def blocks(self) -> list[int]:
+        """All blocks that are there, ascending."""
+        return [block for first, end in self._runs() for block in range(first, end)]
 
     @abstractmethod
-    def blocks(self) -> list[int]:
-        """All blocks that are there."""
+    def _runs(self) -> list[tuple[int, int]]:
+        """Return all blocks that are there, as runs [first, end), ascending."""
+
+    def _any_online(self) -> bool:
+        """Whether any of its blocks is online."""
+        none_online = self._core.memory.blocks.none_online
+        return not all(none_online(first, end) for first, end in self._runs())
 
     def plug(self) -> None:
         """Start adding the device."""

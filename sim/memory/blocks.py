@@ -71,6 +71,24 @@ class BlockTable:
         chunk = self.where[first : first + count]
         return chunk.count(BLOCK_ABSENT) == len(chunk)
 
+    def runs(self, first: int, end: int) -> list[tuple[int, int]]:
+        """Return the runs [first, end) of the blocks that there are from ``first`` to before ``end``."""
+        where = self.where
+        end = min(end, len(where))
+        runs = []
+        while first < end:
+            stop = where.find(BLOCK_ABSENT, first, end)
+            stop = end if stop < 0 else stop
+            if first < stop:
+                runs.append((first, stop))
+            first = stop + 1
+        return runs
+
+    def none_online(self, first: int, end: int) -> bool:
+        """Whether none of the blocks from ``first`` to before ``end`` is online."""
+        chunk = self.where[first:end]
+        return chunk.count(BLOCK_ABSENT) + chunk.count(BLOCK_OFFLINE) == len(chunk)
+
     def is_online(self, block: int) -> bool:
         """Whether the block exists and is online."""
         return block < len(self.where) and self.where[block] >= BLOCK_MIXED

@@ -170,10 +170,12 @@ class Memory:
         if first < 0 or count <= 0 or blocks.where[first:end] != bytes([BLOCK_OFFLINE]) * count:
             raise self._not_offline(first, count)
         members = blocks.group[first:end]
-        for group_id in set(members):
+        # Compared as a whole before they are looked at one by one: nearly always all are of one device.
+        alike = members == members[:1] * count
+        for group_id in members[:1] if alike else set(members):
             group = self.groups.find(group_id)
             if group is not None:
-                group.blocks -= members.count(group_id)
+                group.blocks -= count if alike else members.count(group_id)
         blocks.group[first:end] = type(members)("i", [NO_GROUP]) * count
         blocks.where[first:end] = bytes(count)
         if blocks.left_over:
