@@ -1,8 +1,9 @@
 """Values that are given beside an experiment file and take the place of what stands there: ``--set KEY=VALUE``.
 
 Keys are as sweeps name them (:mod:`sim.experiment.sweep`): ``workloads.LABEL.path``, ``workloads.LABEL.PART.path`` of a
-composition, ``machines.LABEL.boot_memory``, ``guest.model``, ``timing.offline``; and ``replications``, ``seed`` and the
-other keys that stand by themselves. More parts lead into tables: ``workloads.LABEL.columns.user``.
+composition, ``machines.LABEL.boot_memory``, ``guest.model``, ``timing.offline``; those of ``recommend``; and
+``replications``, ``seed`` and the other keys that stand by themselves. More parts lead into tables:
+``workloads.LABEL.columns.user``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 ALONE: Final = ("name", "description", "seed", "replications", "baseline", "cell_timeout")
 """Keys of an experiment file that stand by themselves."""
+
+UNSWEPT: Final = ("recommend",)
+"""Tables in which no sweep can vary anything, as no run depends on them."""
 
 _LONGEST_KEY: Final = 500
 """Characters: TOML's parser takes time with the square of a key's parts."""
@@ -72,12 +76,18 @@ def assign(
                 keys[parts[0]] = key
             else:
                 _refuse_alone(parts[0], of_key)
+        elif parts[0] in UNSWEPT:
+            values[key] = value
+            if _put(changed, parts, value):
+                keys[key_path(*parts)] = key
+            else:
+                of_key.add(_no_table(parts))
         else:
             place = _Place.of(parts, entries, of_key)
             if place is not None:
                 values[key] = place.absolute(value, folder)
                 if not place.put(changed, values[key]):
-                    of_key.add(f"{shown('.'.join(parts[:-1]))} is no table in the file, so nothing can be set in it")
+                    of_key.add(_no_table(parts))
                     continue
                 keys[place.file_key] = key
                 known[place.target] = key
@@ -109,6 +119,10 @@ def value_of(text: str) -> object:
     return value if len(parsed) == 1 and isinstance(value, (bool, int, float, str, list, dict)) else text
 
 
+def _no_table(parts: tuple[str, ...]) -> str:
+    return f"{shown('.'.join(parts[:-1]))} is no table in the file, so nothing can be set in it"
+
+
 def _too_short(parts: tuple[str, ...], entry: Entry | None) -> str:
     """Say how a key that ends at a table, or at none, goes on."""
     if entry is None or not entry.parts or len(parts) == _UP_TO_LABEL:
@@ -134,7 +148,7 @@ class _Place(NamedTuple):
         """Return the place of a key, None with the fault that it has."""
         section, *rest = parts
         if section not in (*LABELLED, *SINGLE):
-            faults.add(unknown_name("section or key", section, [*ALONE, *LABELLED, *SINGLE]))
+            faults.add(unknown_name("section or key", section, [*ALONE, *LABELLED, *SINGLE, *UNSWEPT]))
             return None
         of_section = entries.get(section, {})
         entry = of_section.get(rest[0]) if section in LABELLED else None
@@ -221,7 +235,7 @@ def _put(inside: dict[Any, Any] | list[Any], way: tuple[str | int, ...], value: 
 def _refuse_alone(name: str, faults: Faults) -> None:
     if name in LABELLED:
         faults.add(f"is a list of tables; name a key in one of them: {name}.LABEL.KEY")
-    elif name in SINGLE:
+    elif name in (*SINGLE, *UNSWEPT):
         faults.add(f"is a table; name a key in it: {name}.KEY")
     else:
-        faults.add(unknown_name("key", name, [*ALONE, *LABELLED, *SINGLE]))
+        faults.add(unknown_name("key", name, [*ALONE, *LABELLED, *SINGLE, *UNSWEPT]))

@@ -86,19 +86,22 @@ def asked(
     faults = Faults()
     given = list(limit)
     texts = given or list(table.limits)
-    found = limits(texts or [DEFAULT_LIMIT], faults.below(*(("--limit",) if given else ("recommend", "limits"))))
+    found = limits(
+        texts or [DEFAULT_LIMIT], Faults("--limit", faults) if given else _in_file(experiment, "limits", faults)
+    )
     if maximise is not None and minimise is not None:
         faults.below("--minimise").add("is given beside --maximise; keep one")
     here = maximise is not None or minimise is not None
     if not here:
         maximise, minimise = table.maximise, table.minimise
     name = "maximise" if minimise is None else "minimise"
-    place = faults.below(*((f"--{name}",) if here else ("recommend", name)))
+    place = Faults(f"--{name}", faults) if here else _in_file(experiment, name, faults)
     objective = _score(maximise if minimise is None else minimise, place)
     slack = math.nan
     wanted = indifference if indifference is not None else table.indifference
     if wanted is not None:
-        place = faults.below(*(("--indifference",) if indifference is not None else ("recommend", "indifference")))
+        typed = indifference is not None
+        place = Faults("--indifference", faults) if typed else _in_file(experiment, "indifference", faults)
         slack = _slack(wanted, objective or OBJECTIVES[0], place)
     _plainly_wrong(confidence, most, budget, faults)
     faults.raise_if_any(experiment.name)
@@ -106,6 +109,12 @@ def asked(
         table.confidence if confidence is None else confidence, table.replications if most is None else most, budget
     )
     return Asked(found, objective, "higher" if minimise is None else "lower", slack, not texts, terms)
+
+
+def _in_file(experiment: Experiment, key: str, faults: Faults) -> Faults:
+    """Return the collector for a key of ``[recommend]``, under the option where it was given by one."""
+    whole = f"recommend.{key}"
+    return Faults(f"--set {whole}" if whole in experiment.settings else whole, faults)
 
 
 def _plainly_wrong(confidence: float | None, most: int | None, budget: int | None, faults: Faults) -> None:

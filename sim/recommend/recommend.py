@@ -137,7 +137,7 @@ def _answer(scenario: Scenario, selection: Selection, asked: Asked) -> Answer:
             f"{SCORES[first].title} is undefined here ({SCORES[first].undefined}), so that candidates are ranked by"
             f" '{SCORES[scenario.objective.score].title}'"
         )
-    notes += told.undefined(seen)
+    notes += [*told.undefined(seen), *told.not_run(seen)]
     return _told(seen, scenario.machine, scenario.workload, notes, asked)
 
 

@@ -59,6 +59,15 @@ class Seen:
         with np.errstate(invalid="ignore"):
             return int(((rows[:, places] > 0).any(axis=1) | np.isnan(rows).all(axis=1)).sum())
 
+    def lost(self, candidate: int) -> int:
+        """Return how many replications of a candidate failed to run."""
+        return int(np.isnan(self.rows[candidate]).all(axis=1).sum())
+
+    @property
+    def ran(self) -> bool:
+        """Whether any replication of any candidate came to its end."""
+        return any(self.lost(each) < len(rows) for each, rows in enumerate(self.rows))
+
     def shared(self, one: int, other: int) -> int:
         """Return how many replications two candidates have both: the first of each, and the same wishes."""
         return min(len(self.rows[one]), len(self.rows[other]))

@@ -29,8 +29,17 @@ def undefined(seen: Seen) -> list[str]:
         f"{limit.text}: {SCORES[limit.scores[0]].title} is undefined here ({SCORES[limit.scores[0]].undefined}), which"
         " counts as kept"
         for limit in seen.limits
-        if all(math.isnan(seen.mean(each, name)) for each in range(len(seen.rows)) for name in limit.scores)
+        if seen.ran
+        and all(math.isnan(seen.mean(each, name)) for each in range(len(seen.rows)) for name in limit.scores)
     ]
+
+
+def not_run(seen: Seen) -> list[str]:
+    """Return how many replications came to no end, as their code failed, and so break every limit."""
+    lost = sum(map(seen.lost, range(len(seen.rows))))
+    if not lost:
+        return []
+    return [f"{counted(lost, 'run')} of {sum(map(len, seen.rows))} failed and left nothing, which breaks every limit"]
 
 
 def answer(seen: Seen, confidence: float) -> str:
@@ -56,9 +65,12 @@ def _claimed(seen: Seen, pick: int, confidence: float) -> str:
     if any(limit.share == 1 for limit in seen.limits):
         # No number of runs shows that something always holds.
         limits += f", what must always hold in {percent(SURE)} % of replications at least,"
-    others = f"no other choice that does is better by more than {_gap(seen, found.lacks)}"
+    others = "no other choice that does is better"
+    if found.lacks:
+        others += f" by more than {_gap(seen, found.lacks)}"
     if found.open:
-        others += f", unless it is one of {len(found.open)} too near to a limit to tell"
+        which = f"one of {len(found.open)}" if len(found.open) > 1 else "the one that is"
+        others += f", unless it is {which} too near to a limit to tell"
     others = others if seen.limits else others.replace(" that does", "")
     played = ""
     if seen.complete(pick):
@@ -102,6 +114,8 @@ def _sure(found: Selection, confidence: float) -> str:
 
 def _no_answer(seen: Seen) -> str:
     found = seen.selection
+    if not seen.ran:
+        return "Nothing can be said: no run came to its end."
     if not any(seen.choices):
         return "There is no choice: no candidate is a setting that a kernel has."
     if seen.fixed:
@@ -176,7 +190,7 @@ def _listed(seen: Seen, numbers: Sequence[int]) -> str:
         text = f"{seen.label(each)} (held in {worst.held} of {worst.replications}"
         gain = math.nan if pick is None else seen.gain(each, pick)
         if not math.isnan(gain):
-            text += f", {_gap(seen, abs(gain))} {'better' if gain > 0 else 'worse'}"
+            text += f", {_gap(seen, abs(gain))} {'better' if gain > 0 else 'worse'}" if gain else ", as good"
         parts.append(f"{text})")
     return some_of(parts)
 
@@ -273,7 +287,7 @@ def _breaks(seen: Seen, place: int) -> bool:
 
 def costs(seen: Seen) -> list[str]:
     """Return what each limit costs where none keeps all: who would do without it, and with which share of it."""
-    if seen.selection.pick is not None or not any(seen.choices):
+    if seen.selection.pick is not None or not any(seen.choices) or not seen.ran:
         return []
     sign = 1 if seen.objective.better == "higher" else -1
     told = []

@@ -75,6 +75,21 @@ def test_a_value_takes_the_place_of_what_stands_under_its_key() -> None:
     assert experiment.replications == (0, 1, 2)
 
 
+def test_what_a_recommendation_may_choose_from_is_set_and_checked_as_in_the_file() -> None:
+    given = {"recommend.limits": ["nothing fails"], "recommend.search.auto-movable.ratio": [50, 100]}
+    recommend = load(composed(), settings=given).recommend
+    assert recommend.limits == ("nothing fails",)
+    assert list(recommend.search) == ["auto-movable"]
+    told = faults({"recommend.confidence": 2, "recommend.polices": ["x"], "recommend.search.auto-movable.luck": [1]})
+    assert len(told) == 3
+    assert all(each.startswith("--set recommend.") for each in told)
+    assert "did you mean 'policies'?" in " ".join(told)
+    (table,) = faults({"recommend": 3})
+    assert table == "--set recommend: is a table; name a key in it: recommend.KEY"
+    (inside,) = faults({"recommend.limits.x": 3}, composed(recommend={"limits": ["nothing fails"]}))
+    assert "'recommend.limits' is no table in the file" in inside
+
+
 def test_parts_of_a_composition_and_tables_inside_are_reached(tmp_path: Path) -> None:
     path = written(tmp_path)
     trace = {"name": "guest-trace", "label": "trace", "path": str(path), "columns": COLUMNS}

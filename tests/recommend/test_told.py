@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from sim.recommend.race import Rules
 from sim.recommend.sampler import TogetherSampler
 from sim.recommend.seen import Seen, front, over_all
 from sim.recommend.selection import select
-from sim.recommend.told import answer, certainty, gives_up
+from sim.recommend.told import answer, certainty, costs, gives_up, not_run, undefined
 from sim.scores.failures import FAILING
 from sim.units import MIB
 from tests.recommend.synthetic_candidates import Sampler
@@ -138,6 +139,32 @@ def test_the_answer_tells_of_those_that_its_promise_leaves_out() -> None:
     rows = [np.array([[0, 90, 900.0]] * 4)] * 3
     told = answer(picked(rows, left=(1, 2)), 0.95)
     assert told.endswith("by more than 1 percentage point, unless it is one of 2 too near to a limit to tell.")
+
+
+def test_runs_that_failed_are_told_to_be_no_more_than_that() -> None:
+    rows = [np.array([[0, 90, 900.0]] * 4), np.array([[0, 80, 900.0]] * 4)]
+    some = picked(rows)
+    assert not_run(some) == []
+    some.rows[1][:3] = np.nan
+    assert not_run(some) == ["3 runs of 8 failed and left nothing, which breaks every limit"]
+    none = replace(picked(rows), selection=replace(some.selection, pick=None))
+    assert "Nothing satisfies" in answer(none, 0.95)
+    assert costs(none)
+    assert undefined(none) == []
+    for each in none.rows:
+        each[:] = np.nan
+    assert answer(none, 0.95) == "Nothing can be said: no run came to its end."
+    assert (costs(none), undefined(none)) == ([], [])
+
+
+def test_what_is_no_better_at_all_is_told_without_an_amount() -> None:
+    rows = [np.array([[0, 90, 900.0]] * 4)] * 2
+    some = picked(rows, left=[1])
+    some = replace(some, selection=replace(some.selection, lacks=0.0))
+    assert answer(some, 0.95).endswith(
+        "no other choice that does is better, unless it is the one that is too near to a limit to tell."
+    )
+    assert "policy 1 (held in 4 of 4, as good)" in " ".join(certainty(some, 0.95))
 
 
 def test_a_confidence_that_is_hardly_any_is_not_told_as_a_number() -> None:
