@@ -148,43 +148,66 @@ class AutoMovable(Policy):
             totals = memory.nodes[node]
 
     def zones_for_run(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]] | None:
-        """Decide adjacent blocks of a static device, of one unit, or without a group at once; None elsewhere.
+        """Decide adjacent blocks of one device, or of none, at once; None near the low zones and over several units.
 
         All blocks of a static group, and of a unit, repeat the first one's inequality: MV grows by what ``want`` loses.
         """
         group = request.group
         if request.first_page < memory.low_end(request.node):
             return None
-        if group is None:
-            fitting = min(count, self._room(request, memory) // request.pages) if self.ratio else 0
-            return [run for run in ((fitting, ZONE_MOVABLE), (count - fitting, ZONE_NORMAL)) if run[0]]
-        if group.is_dynamic:
+        if group is not None and not group.is_dynamic:
+            return [(count, self.zone_for(request, memory))]
+        if group is not None and group.unit_pages > request.pages:
             last_page = request.first_page + count * request.pages - 1
-            if (
-                group.unit_pages <= request.pages
-                or request.first_page // group.unit_pages != last_page // group.unit_pages
-            ):
+            if request.first_page // group.unit_pages != last_page // group.unit_pages:
                 return None
-        return [(count, self.zone_for(request, memory))]
+            return [(count, self.zone_for(request, memory))]
+        if group is not None and group.node != request.node:
+            return None
+        return self._each_for_itself(request, count, memory)
 
-    def _room(self, request: ZoneRequest, memory: MemoryView) -> int:
-        """Return how many more MOVABLE pages of no group fit, at least 0.
+    def _each_for_itself(self, request: ZoneRequest, count: int, memory: MemoryView) -> list[tuple[int, int]]:
+        """Decide adjacent blocks of a dynamic group that are its units, or blocks of no group.
 
-        The inequality of :meth:`zone_for`, solved for the pages that it asks about: both have to change together, which
-        ``test_a_run_goes_to_movable_just_so_far_as_it_fits`` in ``tests/policies/test_limits.py`` sees to.
+        The inequality of :meth:`zone_for`, ``movable + want <= ratio * early // 100``, with what is over on the right
+        side kept in hundredths of a page: a block in MOVABLE takes from it, and one in a kernel zone adds to it where
+        it is the group's credit, alike on the node and on all nodes. Both have to change together, which
+        ``test_runs_are_what_block_by_block_decisions_give`` in ``tests/policies/test_limits.py`` sees to.
         """
-        scopes = (None, request.node) if self.numa_aware else (None,)
-        rooms = []
-        for node in scopes:
+        ratio, pages, group = self.ratio, request.pages, request.group
+        credited = self._with_credit and group is not None
+        over = None
+        for node in (None, request.node) if self.numa_aware and memory.several_nodes else (None,):
             totals = memory.system if node is None else memory.nodes[node]
-            required, movable = 0, totals.movable
-            if self._with_credit:
-                required = memory.others_charge(self.ratio, None, node)
+            early, movable = totals.early_kernel, totals.movable
+            if ratio and self._with_credit:
+                early -= memory.others_charge(ratio, group, node)
                 movable -= totals.dynamic_movable
-                if totals.early_kernel <= required:
-                    return 0
-            rooms.append(self.ratio * (totals.early_kernel - required) // 100 - movable)
-        return max(0, min(rooms))
+            if ratio == 0 or (early <= 0 and self._with_credit):
+                return [(count, ZONE_NORMAL)]
+            if credited and group is not None:
+                early += group.kernel
+                movable += group.movable
+            here = ratio * early - 100 * (movable + pages)
+            over = here if over is None else min(over, here)
+        taken, added = 100 * pages, ratio * pages if credited else 0
+        runs = []
+        over = over or 0
+        while count > 0:
+            if over >= 0:
+                blocks = over // taken + 1
+                if blocks > count:  # noqa: PLR1730 - min() costs a call, and runs are short
+                    blocks = count
+                runs.append((blocks, ZONE_MOVABLE))
+                over -= blocks * taken
+            else:
+                blocks = -(over // added) if added else count
+                if blocks > count:  # noqa: PLR1730
+                    blocks = count
+                runs.append((blocks, ZONE_NORMAL))
+                over += blocks * added
+            count -= blocks
+        return runs
 
     def _tell(self, why: Reason, part: str, node: int | None, figures: tuple[int, ...], *, fits: bool) -> None:
         """Tell what was compared over ``node``, or over all nodes where None. ``part`` is what shall fit."""

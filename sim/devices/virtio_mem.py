@@ -153,6 +153,10 @@ class VirtioMem:
         elif not self._worker.busy and not self.broken:
             self._worker.start(self._run())
 
+    def steps(self, wait: int) -> int:
+        """Return how many waits of ``wait`` microseconds, one after the other, nothing else happens in between."""
+        return 0 if self.core.lock.held else self._worker.steps(wait)
+
     def admits(self, amount: int) -> bool:
         """Whether the device lets the guest plug ``amount`` more bytes: never beyond the request."""
         return self.plugged + amount <= self.requested

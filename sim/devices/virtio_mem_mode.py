@@ -85,5 +85,8 @@ class ModeDevice(Protocol):
     def kick(self) -> None:
         """Have the worker look at the request now."""
 
+    def steps(self, wait: int) -> int:
+        """Return how many waits of ``wait`` microseconds, one after the other, nothing else happens in between."""
+
     def admits(self, amount: int) -> bool:
         """Whether the device lets the guest plug ``amount`` more bytes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sim.devices.virtio_mem_runs import BlockRuns
 from sim.devices.virtio_mem_sub_blocks import (
     PARTIAL_OF,
     SBM_KERNEL,
@@ -21,6 +22,7 @@ from sim.devices.virtio_mem_sub_blocks import (
     SubBlockStates,
 )
 from sim.guest.bits import highest, lowest
+from sim.kernel.large_steps import LEAST
 from sim.kernel.timing import scale
 from sim.memory.errors import EAGAIN, EBUSY, ENOSPC, HotplugError
 from sim.memory.zones import ZONE_MOVABLE
@@ -51,23 +53,10 @@ class SubBlockMode:
     """
 
     __slots__ = (
-        "_core",
-        "_device",
-        "_full_mask",
-        "_page_size",
-        "_per_block",
-        "_plug_wait",
-        "_retries_unplugged",
-        "_sub_pages",
-        "_unplug_wait",
-        "first",
-        "granularity",
-        "next_new",
-        "offline_pages",
-        "states",
-        "unit_pages",
+        "_core", "_device", "_full_mask", "_page_size", "_per_block", "_plug_wait", "_retries_unplugged", "_runs",
+        "_sub_pages", "_unplug_wait", "first", "granularity", "next_new", "offline_pages", "states", "unit_pages",
         "usable_blocks",
-    )
+    )  # fmt: skip
 
     def __init__(self, device: ModeDevice, sub_block: int) -> None:
         block_bytes = device.context.block_bytes
@@ -84,6 +73,7 @@ class SubBlockMode:
         self.first = -(-device.address // block_bytes)
         end = (device.address + device.max_size) // block_bytes
         self.states = SubBlockStates(max(0, end - self.first))
+        self._runs = BlockRuns(device, self.states, self.first, self._plug_wait, self._unplug_wait)
         self.next_new = self.usable_blocks = self.offline_pages = 0
         self._retries_unplugged = device.core.series >= _RETRY_UNPLUGGED_SINCE
 
@@ -147,13 +137,18 @@ class SubBlockMode:
         per_block = self._per_block
         at = 0
         while rest:
-            at = states.of_block.find(SBM_UNUSED, at) if states.counts[SBM_UNUSED] else -1
+            at = states.unused(at)
             if at < 0:
                 at = self.next_new
             if at >= self.usable_blocks:
                 return ENOSPC
             if self.offline_pages + self.unit_pages > device.threshold_pages:
                 return ENOSPC
+            if rest >= LEAST * per_block and (many := self._runs.plug(at, rest // per_block, self.usable_blocks)):
+                rest -= many * per_block
+                self.next_new = max(self.next_new, at + many)
+                yield many * self._plug_wait
+                continue
             number = per_block if rest > per_block else rest  # noqa: FURB136 - min() costs a call
             size = number * self.granularity
             if device.plugged + size > device.requested:
@@ -256,6 +251,13 @@ class SubBlockMode:
                     return EAGAIN
                 if rest >= self._per_block and at not in states.masks:
                     wait = self._unplug_wait
+                    if rest >= LEAST * self._per_block and (many := self._runs.unplug(at, rest // self._per_block)):
+                        rest -= many * self._per_block
+                        yield many * wait
+                        if not rest:
+                            return 0
+                        at = states.highest(state, at)
+                        continue
                 else:
                     plugged = states.masks.get(at, self._full_mask).bit_count()
                     wait = scale(device.context.timing.virtio_mem_unplug, min(rest, plugged) * self.granularity)
@@ -302,10 +304,7 @@ class SubBlockMode:
         return rest - number
 
     def _unplug_online(self, at: int, rest: int) -> tuple[int, int]:
-        """Unplug what an online block gives up now, and remove it once nothing of it is plugged.
-
-        Returns the sub-blocks that went and the pages that had to be moved.
-        """
+        """Unplug what an online block gives up, remove it once empty. Return sub-blocks that went and pages moved."""
         device, core = self._device, self._core
         block = self.first + at
         guest = core.guest

@@ -32,7 +32,7 @@ class SubBlockStates:
     blocks only that are there and not fully plugged.
     """
 
-    __slots__ = ("_highest", "counts", "masks", "of_block")
+    __slots__ = ("_highest", "_unused_from", "counts", "masks", "of_block")
 
     def __init__(self, blocks: int) -> None:
         self.of_block = bytearray(blocks)
@@ -40,6 +40,8 @@ class SubBlockStates:
         # No block of a state lies above its bound, so that looking for the highest one does not start at the device's
         # end.
         self._highest = [-1] * _NR_STATES
+        self._unused_from = 0
+        """No block that was removed lies below, so that looking for the lowest one does not start at 0."""
         self.masks: dict[int, int] = {}
 
     def is_online(self, at: int) -> bool:
@@ -54,6 +56,52 @@ class SubBlockStates:
         of_block[at] = state
         if at > self._highest[state]:  # noqa: PLR1730 - max() costs a call
             self._highest[state] = at
+        if state == SBM_UNUSED and at < self._unused_from:
+            self._unused_from = at
+
+    def set_run(self, at: int, states: bytes) -> None:
+        """Move adjacent blocks, all of one state until now, to ``states``."""
+        counts, of_block, end = self.counts, self.of_block, at + len(states)
+        counts[of_block[at]] -= len(states)
+        of_block[at:end] = states
+        for state in set(states):
+            counts[state] += states.count(state)
+            self._highest[state] = max(self._highest[state], at + states.rfind(state))
+
+    def set_all(self, blocks: list[int], state: int) -> None:
+        """Move blocks, all of one state until now, the highest first, to ``state``."""
+        counts, of_block = self.counts, self.of_block
+        counts[of_block[blocks[0]]] -= len(blocks)
+        counts[state] += len(blocks)
+        for at in blocks:
+            of_block[at] = state
+        self._highest[state] = max(self._highest[state], blocks[0])
+        if state == SBM_UNUSED:
+            self._unused_from = min(self._unused_from, blocks[-1])
+
+    def down_from(self, at: int, most: int) -> list[int]:
+        """Return up to ``most`` blocks in the state of ``at``, which is the first, each the next one below."""
+        of_block = self.of_block
+        state = of_block[at]
+        found = []
+        while at >= 0 and len(found) < most:
+            found.append(at)
+            at = of_block.rfind(state, 0, at)
+        return found
+
+    def same(self, at: int, most: int) -> int:
+        """Return how many of ``most`` blocks from ``at`` on are in the state of the first."""
+        states = bytes(self.of_block[at : at + most])
+        return len(states) - len(states.lstrip(states[:1]))
+
+    def unused(self, start: int) -> int:
+        """Return the lowest block from offset ``start`` on that was removed, -1 where there is none."""
+        if not self.counts[SBM_UNUSED]:
+            return -1
+        if start > self._unused_from:
+            return self.of_block.find(SBM_UNUSED, start)
+        at = self._unused_from = self.of_block.find(SBM_UNUSED, self._unused_from)
+        return at
 
     def lowest(self, state: int, start: int = 0) -> int:
         """Return the lowest block of ``state`` from offset ``start`` on, -1 where there is none."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from sim.guest.at_once import AtOnce
 
 
 class DemandKind(StrEnum):
@@ -154,7 +157,14 @@ class Demand(NamedTuple):
 
 
 class Guest(Protocol):
-    """The hotplug side of a guest: all that memory and devices call. See :class:`sim.guest.model.GuestModel`."""
+    """The hotplug side of a guest: all that memory and devices call. See :class:`sim.guest.model.GuestModel`.
+
+    ``at_once`` takes runs of blocks that come or go one after the other; None where each has to be told of by itself.
+    """
+
+    @property
+    def at_once(self) -> AtOnce | None:
+        """Who takes runs of blocks."""
 
     def add_memory(self, node: int, first_block: int, nr_blocks: int, altmap: bool) -> bool:  # noqa: FBT001
         """Take the memmap of a range being added; False where kernel memory does not suffice.

@@ -7,10 +7,11 @@ head. So blocks fill in the order in which they went online, and what was freed 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sim.guest.kernel_pages import KernelPages
     from sim.guest.loads import Load
@@ -22,14 +23,27 @@ class Layout:
     Pages for which the blocks have no room by these counts are ``adrift``: room that lies between kernel pages.
     """
 
-    __slots__ = ("_front", "_pageblocks", "adrift", "fresh", "nr_touched", "plugged", "room", "used", "where")
+    __slots__ = (
+        "_front",
+        "_pageblocks",
+        "_starts",
+        "adrift",
+        "fresh",
+        "nr_touched",
+        "plugged",
+        "room",
+        "used",
+        "where",
+    )
 
     def __init__(self, pageblocks: KernelPages | None) -> None:
         """Make an empty one; ``pageblocks`` says where kernel pages are in the way, None in MOVABLE."""
         self._pageblocks = pageblocks
         self.fresh: dict[int, tuple[int, int]] = {}
         """Blocks that are not touched, in the order in which they went online: by the first of a run, how many, and the
-        plugged pages of each."""
+        plugged pages of each. To be read only: see :meth:`come`."""
+        self._starts: list[int] = []
+        """The first blocks of these runs, ascending."""
         self._front: list[tuple[int, int, int]] = []
         """What is left of runs that are being filled, as (first, blocks, pages), the one to go on with last."""
         self.plugged: dict[int, int] = {}
@@ -171,13 +185,33 @@ class Layout:
         """Return the touched blocks that are not among those to be filled."""
         return [block for block in self.plugged if block not in self.room]
 
+    def holds(self, count: int) -> bool:
+        """Whether ``count`` more pageblocks of the kernel's find room in the blocks that are there now."""
+        pageblocks = self._pageblocks
+        if pageblocks is None or not count:
+            return not count
+        for block in self._ahead():
+            free = pageblocks.width - (pageblocks.busy(block) | pageblocks.absent.get(block, 0)).bit_count()
+            count -= max(0, free + -self.used.get(block, 0) // pageblocks.pageblock)
+            if count <= 0:
+                return True
+        return False
+
+    def _ahead(self) -> Iterator[int]:
+        """Yield the blocks that are to be filled: those with room, then those that are not touched, in their order."""
+        yield from self.room
+        for first, count, _ in reversed(self._front):
+            yield from range(first, first + count)
+        for first, (count, _) in self.fresh.items():
+            yield from range(first, first + count)
+
     def _open(self) -> int | None:
         """Touch the next block that is not, None where there is none."""
         if not self._front:
             if not self.fresh:
                 return None
             first = next(iter(self.fresh))
-            self._front.append((first, *self.fresh.pop(first)))
+            self._front.append((first, *self._take_up(first)))
         first, count, pages = self._front.pop()
         if count > 1:
             self._front.append((first + 1, count - 1, pages))
@@ -188,10 +222,39 @@ class Layout:
 
     # Blocks and parts of them that come and go ----------------------------------------------------------------------
 
+    def come(self, first: int, count: int, pages: int) -> None:
+        """Note that ``count`` blocks went online, with ``pages`` plugged in each."""
+        self.fresh[first] = (count, pages)
+        starts = self._starts
+        if starts and first < starts[-1]:
+            insort(starts, first)
+        else:
+            starts.append(first)
+
+    def _take_up(self, first: int) -> tuple[int, int]:
+        """Forget the run that begins with ``first``; return how many blocks it had, and the plugged pages of each."""
+        del self._starts[bisect_left(self._starts, first)]
+        return self.fresh.pop(first)
+
+    def _set_fresh(self, runs: Iterable[tuple[int, int, int]]) -> None:
+        """Have these runs of (first, blocks, pages) be those that are not touched, in this order."""
+        self.fresh = {first: (count, pages) for first, count, pages in runs}
+        self._starts = sorted(self.fresh)
+
+    def start_of(self, block: int) -> int | None:
+        """Return the first block of the run that a block which is not touched is in; None for others."""
+        at = bisect_right(self._starts, block) - 1
+        if at < 0:
+            return None
+        start = self._starts[at]
+        return start if block < start + self.fresh[start][0] else None
+
     def plug(self, block: int, pages: int, *, again: bool) -> None:
         """Note that more of a block is plugged; what was in use before is used ``again`` before all else."""
         if block not in self.plugged:
             self._single_out(block)
+            if block not in self.fresh:
+                self.come(block, 1, 0)
             count, plugged = self.fresh[block]
             self.fresh[block] = (count, plugged + pages)
             return
@@ -229,11 +292,16 @@ class Layout:
 
     def remove(self, first: int, count: int) -> None:
         """Forget blocks that have gone offline; what of them still holds user pages stays known."""
-        run = self.fresh.get(first)
-        if run is not None and run[0] == count:
-            del self.fresh[first]
-            return
         end = first + count
+        start = self.start_of(first)
+        if start is not None:
+            blocks_of_run, pages = self.fresh[start]
+            if start + blocks_of_run == end:
+                if start == first:
+                    self._take_up(first)
+                else:
+                    self.fresh[start] = (first - start, pages)
+                return
         blocks = range(first, end) if count < len(self.plugged) else list(self.plugged)
         gone = [block for block in blocks if first <= block < end and block in self.plugged]
         for block in gone:
@@ -242,8 +310,8 @@ class Layout:
                 self.nr_touched -= self.plugged.pop(block)
         if len(gone) < count:
             self._front = [part for run in self._front for part in _without(run, first, end)]
-            fresh = [part for start, run in self.fresh.items() for part in _without((start, *run), first, end)]
-            self.fresh = {start: (blocks, pages) for start, blocks, pages in fresh}
+            runs = [(start, *run) for start, run in self.fresh.items()]
+            self._set_fresh([part for run in runs for part in _without(run, first, end)])
 
     def _single_out(self, block: int) -> None:
         """Make a run of its own of a block that is not touched."""
@@ -251,13 +319,14 @@ class Layout:
         if run is not None and run[0] == 1:
             return
         runs = [(start, *run) for start, run in self.fresh.items()]
-        self.fresh = {}
+        parts = []
         for first, count, pages in (*reversed(self._front), *runs):
             for start, stop in ((first, block), (block, block + 1), (block + 1, first + count)):
                 low, high = max(first, start), min(first + count, stop)
                 if low < high:
-                    self.fresh[low] = (high - low, pages)
+                    parts.append((low, high - low, pages))
         self._front = []
+        self._set_fresh(parts)
 
 
 def _without(run: tuple[int, int, int], first: int, end: int) -> list[tuple[int, int, int]]:

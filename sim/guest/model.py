@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.guest.allocation import Allocation
+from sim.guest.at_once import AtOnce
 from sim.guest.bits import highest, per_pageblock, per_subblock, relocate
 from sim.guest.boot import stuck_blocks
 from sim.guest.contract import OfflineOutcome, OomKind, SubblockOutcome
@@ -83,6 +84,9 @@ class GuestModel:
         """Boot blocks in MOVABLE with boot allocations in them: they never go."""
         self._given_up: dict[int, int] = {}
         """Sub-blocks of online blocks that were in use and were given up."""
+        self.at_once = AtOnce(
+            self._zones, self.memmaps, self.stalls, self.online, block_pages, self._stuck, self._given_up
+        )
 
     def boot(self, zones: Iterable[BootZone]) -> None:
         """Set the memory that exists at boot; call it once, before anything else."""
@@ -186,7 +190,7 @@ class GuestModel:
         self._zones.watermarks_stale = True
         self.changes.count += 1
         if its_zone.layout is not None:
-            its_zone.layout.fresh[first_block] = (nr_blocks, pages_per_block)
+            its_zone.layout.come(first_block, nr_blocks, pages_per_block)
         pageblocks = its_zone.pageblocks
         if pageblocks is not None:
             if pageblocks.fresh:
@@ -249,7 +253,7 @@ class GuestModel:
             ):
                 # Inlined from what follows, where nothing refuses and nothing is in the way, because it saves 1 us:
                 # most blocks that go are of this kind.
-                del layout.fresh[first_block]
+                layout.remove(first_block, nr_blocks)
                 its_zone.managed -= pages
                 its_zone.free -= pages
                 its_zone.pcp = its_zone.pcp_loads = 0

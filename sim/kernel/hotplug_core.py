@@ -83,6 +83,7 @@ class HotplugCore:
         self.kind_of: dict[int, str] = {}
         self.refusals = 0
         self.record = recorder.append
+        self.in_turn = recorder.in_turn
 
     def register(self, group_id: int, device: int, kind: str, owner: BlockOwner | None = None) -> None:
         """Note whose a group's blocks are: ``device`` in what is recorded, ``kind`` in rules of user space.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sim.guest import GuestModel
+    from sim.guest.at_once import AtOnce
     from sim.guest.contract import OfflineOutcome, OomEvent, SubblockOutcome
 
 
@@ -62,6 +63,9 @@ class WatchedGuest:
 
     Implements :class:`sim.guest.contract.Guest`.
     """
+
+    at_once: AtOnce | None = None
+    """No block comes or goes without a look."""
 
     def __init__(self, model: GuestModel, pressure: KernelPressure) -> None:
         self._model = model

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     Work = Generator[Wait, None, None]
 
 
+_ANY: Final = 1 << 62
+"""More steps than there are."""
 _LAST: Final = NORMAL + 3
 """Priority of what happens after all else of its time, what hosts do included: theirs come after the guest's."""
 
@@ -33,12 +35,13 @@ _LAST: Final = NORMAL + 3
 def settle(env: simpy.Environment) -> None:
     """Process all that happens without time passing, for who drives a run by hand.
 
-    Single steps of SimPy's do not do: in one of them work goes on for as long as nothing else is due.
+    Single steps of SimPy's alone do not do: in one of them work goes on for as long as nothing else is due.
     """
     end = Event(env)
     end._ok, end._value = True, None  # noqa: SLF001 - as Environment.run() makes its own
     env.schedule(end, _LAST)  # type: ignore[arg-type]
-    env.run(until=end)
+    while end.callbacks is not None:  # not env.run(), which would leave it in the queue once more
+        env.step()
 
 
 class GuestDied(BaseException):
@@ -132,7 +135,18 @@ class HotplugLock:
 class Worker:
     """One thread of work of a driver, one of ``threads``. ``busy`` while work is under way."""
 
-    __slots__ = ("__weakref__", "_callbacks", "_env", "_event", "_numbers", "_queue", "_threads", "_work", "busy")
+    __slots__ = (
+        "__weakref__",
+        "_alone",
+        "_callbacks",
+        "_env",
+        "_event",
+        "_numbers",
+        "_queue",
+        "_threads",
+        "_work",
+        "busy",
+    )
 
     def __init__(self, env: simpy.Environment, threads: Threads) -> None:
         self._env = env
@@ -141,6 +155,8 @@ class Worker:
         self._numbers = env._eid  # noqa: SLF001
         self._work: Work | None = None
         self.busy = False
+        self._alone = False
+        """Whether an event has called this work, and nobody who is at work himself."""
         # SimPy forbids to trigger an event twice, for good reasons that do not hold here: nobody else waits for this
         # one, and it is only scheduled again after it was processed. env.schedule bypasses that check.
         self._event = Event(env)
@@ -159,6 +175,18 @@ class Worker:
         if threads.told is not None:
             threads.told()
 
+    def steps(self, wait: int) -> int:
+        """Return how many waits of ``wait`` microseconds, one after the other, nothing else happens in between.
+
+        For the work itself, which may then do at once what it would do after each, and wait for all of them together.
+        """
+        if not wait:
+            return _ANY
+        if not self._alone:
+            return 0
+        queue = self._queue
+        return int((queue[0][0] - 1 - self._env._now) // wait) if queue else _ANY  # noqa: SLF001
+
     def halt(self) -> None:
         """Do not go on with the work that is under way, whatever it waits for."""
         self._work = None
@@ -173,12 +201,13 @@ class Worker:
         if work is None:
             return
         env, queue = self._env, self._queue
+        self._alone = alone = event is not None
         try:
             for wait in work:
                 if isinstance(wait, int):
                     if wait > 0:
                         at = env._now + wait  # noqa: SLF001
-                        if event is not None and (not queue or queue[0][0] > at):
+                        if alone and (not queue or queue[0][0] > at):
                             env._now = at  # noqa: SLF001
                             continue
                         mine = self._event

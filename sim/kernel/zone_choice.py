@@ -24,6 +24,7 @@ from sim.memory.zones import (
 
 if TYPE_CHECKING:
     from sim.kernel.listener import CoreListener
+    from sim.memory.groups import MemoryGroup
     from sim.memory.hotplug import Memory
     from sim.memory.view import MemoryView
     from sim.memory.zones import Zone
@@ -105,9 +106,27 @@ class ZoneChoice:
         """Return runs of (blocks, zone) that cover all ``count`` blocks, or none where each has to be decided alone."""
         if self.wants_reasons:
             return []  # somebody wants to read every single decision
+        runs = self._runs(self._ask(first), first, count, online_type)
+        if runs:
+            self.count_run(count, online_type)
+        return runs
+
+    def runs_of_new(self, first: int, count: int, online_type: int, group: MemoryGroup) -> list[tuple[int, int]]:
+        """Return the same for blocks of ``group`` that have yet to be added. Not counted."""
+        request = self.request
+        request.node = group.node
+        request.first_page = first * request.pages
+        request.group = group.view
+        return self._runs(request, first, count, online_type)
+
+    def count_run(self, count: int, online_type: int) -> None:
+        """Count the decisions of a run that goes online."""
+        if online_type == MMOP_ONLINE:
+            self.decisions += count
+
+    def _runs(self, request: ZoneRequest, first: int, count: int, online_type: int) -> list[tuple[int, int]]:
         if online_type == MMOP_ONLINE_MOVABLE:
             return [(count, ZONE_MOVABLE)]
-        request = self._ask(first)
         if online_type == MMOP_ONLINE_KERNEL:
             above = request.first_page >= self.view.low_end(request.node)
             return [(count, ZONE_NORMAL)] if above else []
@@ -117,7 +136,6 @@ class ZoneChoice:
             raise failed(self.policy, error, first, " in zones_for_run") from error
         if runs is None:
             return []
-        self.decisions += count
         return checked_runs(self.policy, runs, first, count)
 
     def explain(self, online_type: int, block: int) -> Explanation:

@@ -2,7 +2,8 @@
 
 The record of a run is a table of events (see :data:`EVENT_COLUMNS`). Every series (MOVABLE over time, plugged size,
 ...) follows from it by summing deltas, so the hot path appends one row per change and nothing else. A row may stand
-for a run of adjacent blocks that changed together.
+for a run of adjacent blocks that changed together. Rows of blocks that changed one after the other, in even steps of
+time, are kept as what they have in common until the table is asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sim.memory.errors import ENOMEM
 from sim.record.device_group import WITHOUT_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -87,21 +88,27 @@ GONE: Final = 0
 """In the column ``count`` of a DEVICE event."""
 
 _WIDTH: Final = len(EVENT_COLUMNS)
-_COMPACT_AT: Final = 1 << 16
+_TIME, _KIND, _, _BLOCK, _COUNT, _ZONE, _ = range(_WIDTH)
+_COMPACT_AT: Final = 1 << 13
 
 
 class Recorder:
     """Collects event rows. ``append`` is the hot path: one call per change with the seven integers of a row as a tuple.
 
     Rows wait in a plain list, because extending a list costs a third of extending an ``array``; :meth:`compact` moves
-    them into eight bytes an integer and is called where time does not matter (at every request of the host).
+    them into eight bytes an integer and is called where time does not matter (at every request of the host). A row of
+    negative kind stands for a series of rows, see :meth:`in_turn`.
     """
 
-    __slots__ = ("_compact", "_pending", "append", "device_groups", "device_names", "device_nodes")
+    __slots__ = ("_compact", "_more", "_pending", "_turns", "append", "device_groups", "device_names", "device_nodes")
 
     def __init__(self) -> None:
         self._pending: list[int] = []
         self._compact = array("q")
+        self._turns: list[tuple[Sequence[int], bytes]] = []
+        """Blocks and zones of each series of rows."""
+        self._more = 0
+        """Rows beyond the first of each series."""
         # SimPy's clock is typed as a float; here it holds integers, because every delay is one.
         self.append: Callable[[Iterable[float]], None] = self._pending.extend  # type: ignore[assignment]
         self.device_names: list[str] = []
@@ -109,7 +116,7 @@ class Recorder:
         self.device_groups: list[DeviceGroup] = []
 
     def __len__(self) -> int:
-        return (len(self._compact) + len(self._pending)) // _WIDTH
+        return (len(self._compact) + len(self._pending)) // _WIDTH + self._more
 
     def add_device(self, name: str, node: int, group: DeviceGroup = WITHOUT_GROUP) -> int:
         """Return the index under which events of device ``name`` on ``node``, with ``group``, are to be recorded."""
@@ -117,6 +124,19 @@ class Recorder:
         self.device_nodes.append(node)
         self.device_groups.append(group)
         return len(self.device_names) - 1
+
+    def in_turn(
+        self, t_us: float, step_us: int, kind: int, device: int, blocks: Sequence[int], zones: bytes, pages: int
+    ) -> None:
+        """Record that single ``blocks`` changed one after the other, ``pages`` with each: one row for every block.
+
+        ``zones`` has a byte for each. The first changed ``step_us`` after ``t_us``, the next ``step_us`` later.
+        """
+        if len(self._pending) >= _COMPACT_AT:
+            self.compact()
+        self.append((t_us, -kind, device, step_us, len(blocks), 0, pages))
+        self._turns.append((blocks, zones))
+        self._more += len(blocks) - 1
 
     # Events that are about no memory block: each says in the columns of blocks what it has to say ---------------------
 
@@ -156,7 +176,29 @@ class Recorder:
     def table(self) -> npt.NDArray[np.int64]:
         """Return all rows so far, shape (events, 7), in the order of :data:`EVENT_COLUMNS`. A copy."""
         self.compact(force=True)
-        return np.array(self._compact, dtype=np.int64).reshape(-1, _WIDTH)
+        rows = np.array(self._compact, dtype=np.int64).reshape(-1, _WIDTH)
+        return self._spelled_out(rows) if self._turns else rows
+
+    def _spelled_out(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return ``rows`` with every series of rows in full."""
+        in_turn = rows[:, _KIND] < 0
+        counts = np.where(in_turn, rows[:, _COUNT], 1)
+        table = np.repeat(rows, counts, axis=0)
+        marks, counts = rows[in_turn], counts[in_turn]
+        full = np.flatnonzero(table[:, _KIND] < 0)
+        number = np.arange(1, len(full) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
+        table[full, _TIME] += number * np.repeat(marks[:, _BLOCK], counts)
+        table[full, _KIND] *= -1
+        table[full, _BLOCK] = np.concatenate([_as_array(blocks) for blocks, _ in self._turns])
+        table[full, _COUNT] = 1
+        table[full, _ZONE] = np.frombuffer(b"".join(zones for _, zones in self._turns), dtype=np.uint8)
+        return table
+
+
+def _as_array(blocks: Sequence[int]) -> npt.NDArray[np.int64]:
+    if isinstance(blocks, range):
+        return np.arange(blocks.start, blocks.stop, blocks.step)
+    return np.array(blocks, dtype=np.int64)
 
 
 class BriefRecorder(Recorder):

@@ -22,6 +22,8 @@ class FollowingGuest:
     ``kept`` are the blocks of which the model has kept something that was asked for, since this was emptied last.
     """
 
+    at_once = None
+
     def __init__(self, model: GuestModel, recorded: RecordedGuest) -> None:
         self.recorded = recorded
         self.following = False

@@ -40,6 +40,8 @@ class RecordedGuest:
     ``under_load`` may keep blocks of ZONE_MOVABLE as well: moving their pages takes room elsewhere.
     """
 
+    at_once = None
+
     def __init__(self, memory: Memory, boot: Snapshot, *, under_load: bool = False) -> None:
         self._memory = memory
         self._under_load = under_load

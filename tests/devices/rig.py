@@ -63,6 +63,8 @@ class FakeGuest:
     (node, zone) was handed, and ``with_memmap`` which blocks have a memmap.
     """
 
+    at_once = None
+
     def __init__(self) -> None:
         self.refusing: set[int] = set()
         self.refuse_once: set[int] = set()

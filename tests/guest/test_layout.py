@@ -14,7 +14,7 @@ def load(name: str, kind: LoadKind = LoadKind.ANONYMOUS) -> Load:
 
 
 def online(layout: Layout, first: int, blocks: int, pages: int = 10) -> None:
-    layout.fresh[first] = (blocks, pages)
+    layout.come(first, blocks, pages)
 
 
 def test_blocks_are_filled_in_the_order_in_which_they_went_online() -> None:
@@ -154,7 +154,7 @@ def test_layout_is_as_single_pages_in_a_list() -> None:
         elif what == "online":
             block = draw.randrange(40)
             if block not in plain.blocks:
-                layout.fresh[block] = (1, 10)
+                layout.come(block, 1, 10)
                 plain.online(block)
         elif what == "offline":
             unused = sorted(plain.blocks - {block for pages in plain.held.values() for block in pages})

@@ -74,7 +74,7 @@ def test_a_single_piece_is_taken_as_any_number_is() -> None:
         for first in draw.sample(range(0, 40, 4), 4):
             blocks = draw.randrange(1, 4)
             short.insert(first, blocks)
-            layout.fresh[first] = (blocks, 4096)
+            layout.come(first, blocks, 4096)
         for number in range(draw.randrange(8)):
             load = Load(f"{number}", LoadKind.ANONYMOUS, 0, 0.0, {})
             layout.put(load, draw.choice([1, 300, 5000]))

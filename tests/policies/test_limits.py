@@ -5,7 +5,11 @@ In each, the zone, the reason's words and the figures that an explanation gives 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from policies.auto_movable import AutoMovable
 from policies.auto_movable_stages import AutoMovablePatch2, AutoMovablePatch8
@@ -68,6 +72,52 @@ def test_a_run_goes_to_movable_just_so_far_as_it_fits(policy: type[AutoMovable],
     assert at_once == ([(2, M), (3, N)] if off < 0 else [(3, M), (2, N)])
     assert policy(ratio=100).zones_for_run(stage.request(block), 2, stage.view) == [(2, M)]
     assert policy(ratio=0).zones_for_run(stage.request(block), 2, stage.view) == [(2, N)]
+
+
+ZONES = st.lists(st.sampled_from((M, N)), max_size=6)
+
+
+@settings(max_examples=60)
+@given(
+    policy=st.sampled_from((AutoMovable, AutoMovablePatch8, AutoMovablePatch2)),
+    ratio=st.one_of(
+        st.sampled_from((0, 1, 2**31 - 1, 2**31, 2**32 - 1)), st.integers(1, 1000), st.integers(1, 2**32 - 1)
+    ),
+    numa_aware=st.booleans(),
+    kernel=st.lists(st.integers(BLOCK, 20 * BLOCK), min_size=1, max_size=2),
+    others=st.lists(st.tuples(ZONES, st.integers(0, 1)), max_size=3),
+    own=ZONES,
+    count=st.integers(1, 40),
+    grouped=st.booleans(),
+)
+def test_runs_are_what_block_by_block_decisions_give(
+    policy: type[AutoMovable],
+    ratio: int,
+    numa_aware: bool,  # noqa: FBT001
+    kernel: list[int],
+    others: list[tuple[list[int], int]],
+    own: list[int],
+    count: int,
+    grouped: bool,  # noqa: FBT001
+) -> None:
+    stage = Stage(*kernel)
+    decider = policy(ratio=ratio, numa_aware=numa_aware)
+    last = len(kernel) - 1
+    for zones, node in others:
+        stage.plug(zones, node=min(node, last), group=stage.group(node=min(node, last), unit=1))
+    group = stage.group(node=last, unit=1) if grouped else None
+    block = stage.plug(own, node=last, group=group, span=64)
+
+    runs = decider.zones_for_run(stage.request(block, node=last, group=group), count, stage.view)
+
+    assert runs is not None
+    assert all(zone != after for (_, zone), (_, after) in pairwise(runs)), "runs are as long as they can be"
+    expected = []
+    for each in range(block, block + count):
+        expected.append(decider.zone_for(stage.request(each, node=last, group=group), stage.view))
+        stage.memory.add(each, 1, node=last, group_id=-1 if group is None else group.id)
+        stage.memory.online(each, expected[-1])
+    assert [zone for blocks, zone in runs for _ in range(blocks)] == expected
 
 
 @pytest.mark.parametrize(("ratio", "limit"), [(1, 1311), (50, 65562), (301, 394686), (333, 436646)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 import pytest
 
@@ -170,6 +172,30 @@ def test_a_recorder_keeps_rows_in_order_however_often_they_are_packed() -> None:
     assert table.tolist() == [list(row) for row in rows]
     table[:] = 0
     assert recorder.table().tolist() == [list(row) for row in rows], "the table is a copy"
+
+
+def test_blocks_that_change_in_turn_are_a_row_each() -> None:
+    recorder = Recorder()
+    recorder.append((1, 9, 0, -1, 0, -1, 70))
+    recorder.in_turn(1, 5, 1, 0, range(40, 43), bytes((3, 3, 2)), 32)
+    assert len(recorder) == 4
+    recorder.append((16, 3, 1, 7, 2, 3, 0))
+    recorder.compact(force=True)
+    recorder.in_turn(20, 0, 6, 2, array("i", (9, 4)), bytes((3, 2)), 32)
+    recorder.in_turn(20, 1, 6, 2, range(2, 0, -1), bytes((3, 3)), 32)
+    expected = [
+        [1, 9, 0, -1, 0, -1, 70],
+        [6, 1, 0, 40, 1, 3, 32],
+        [11, 1, 0, 41, 1, 3, 32],
+        [16, 1, 0, 42, 1, 2, 32],
+        [16, 3, 1, 7, 2, 3, 0],
+        [20, 6, 2, 9, 1, 3, 32],
+        [20, 6, 2, 4, 1, 2, 32],
+        [21, 6, 2, 2, 1, 3, 32],
+        [22, 6, 2, 1, 1, 3, 32],
+    ]
+    assert len(recorder) == len(expected)
+    assert [recorder.table().tolist() for _ in range(2)] == [expected, expected]
 
 
 def test_events_that_are_about_no_block_are_recorded_as_codes_and_read_as_what_they_tell() -> None:

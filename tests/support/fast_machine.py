@@ -30,6 +30,8 @@ WORDS = {word.word: word for word in OnlineType}
 class RefusingGuest:
     """A guest that costs nothing and whose blocks in ``refusing`` never go offline."""
 
+    at_once = None
+
     def __init__(self) -> None:
         self.refusing: set[int] = set()
 

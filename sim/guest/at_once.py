@@ -1,0 +1,106 @@
+"""Runs of blocks that come or go one after the other, taken at once: the guest is then as if each had been told of.
+
+What lies between two blocks is what decides: nothing of it may depend on a block of the run. So memmap may not lie in
+one, nor may kernel pages be charged, and user pages may be in none. Whatever is not so goes block by block.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.memory.zones import ZONE_MOVABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sim.guest.memmap import Memmaps
+    from sim.guest.pressure import Stalls
+    from sim.guest.zone import GuestZone
+    from sim.guest.zones import GuestZones
+
+
+class AtOnce:
+    """Takes runs of fully plugged blocks of ``block_pages``; ``online`` is what the guest does with one zone's."""
+
+    def __init__(
+        self,
+        zones: GuestZones,
+        memmaps: Memmaps,
+        stalls: Stalls,
+        online: Callable[[int, int, int, int, int], None],
+        block_pages: int,
+        never: set[int],
+        given_up: Mapping[int, int],
+    ) -> None:
+        self._zones = zones
+        self._memmaps = memmaps
+        self._stalls = stalls
+        self._online = online
+        self._block_pages = block_pages
+        self._never = never
+        """Boot blocks in MOVABLE that never go."""
+        self._given_up = given_up
+        """Blocks of which sub-blocks have been given up."""
+
+    def unplug(self, zone_type: int, node: int, blocks: Sequence[int]) -> int:
+        """Take single fully plugged ``blocks`` of a zone offline and remove them, in their order, the highest first.
+
+        Returns how many: those before the first that holds user pages, or of which kernel pages may be in the way.
+        """
+        zone = self._zones.by_key[node, zone_type]
+        layout, pages = zone.layout, self._block_pages
+        if layout is None or zone.pageblocks is not None or zone.cma is not None or zone.free < pages:
+            return 0
+        if self._stalls.lost or self._never or self._given_up or self._memmaps.hosted:
+            return 0
+        done, most = 0, min(len(blocks), zone.free // pages)
+        while done < most:
+            block = blocks[done]
+            start = layout.start_of(block)
+            if start is not None:
+                count = 1
+                while done + count < most and blocks[done + count] == block - count >= start:
+                    count += 1
+                layout.remove(block - count + 1, count)
+                zone.shrink(count * pages)
+            elif block in layout.plugged and block not in layout.used:
+                count = 1
+                zone.unplug_free(layout, block, pages)
+                layout.remove(block, 1)
+            else:
+                break
+            done += count
+        if done:
+            self._zones.watermarks_stale = True
+        for block in blocks[:done]:
+            self._memmaps.remove(block, 1)
+        return done
+
+    def most(self, node: int, count: int) -> int:
+        """Return how many of ``count`` blocks find room for their memmap without a closer look, one after the other."""
+        return 0 if self._stalls.lost else min(count, self._memmaps.surely(node))
+
+    def plug(self, node: int, first: int, runs: Sequence[tuple[int, int]]) -> bool:
+        """Add blocks from ``first`` and put them online as ``runs`` of (blocks, zone type) say, in turn.
+
+        False, and nothing done, where a kernel zone is to get its first memory. No more blocks than :meth:`most` said.
+        """
+        by_key, memmaps = self._zones.by_key, self._memmaps
+        homes: dict[int, GuestZone | None] = {ZONE_MOVABLE: None}
+        for _, zone_type in runs:
+            if zone_type not in homes:
+                zone = homes[zone_type] = by_key.get((node, zone_type))
+                if zone is None or not zone.managed:
+                    return False
+        for count, zone_type in runs:
+            end = first + count
+            zone = homes[zone_type]
+            while first < end:
+                blocks = min(end - first, memmaps.until_charged())
+                # Else memmap of the second block may have to lie in the first.
+                if blocks > 1 and zone is not None and (layout := zone.layout) is not None:
+                    blocks = blocks if layout.holds(blocks * memmaps.pieces) else 1
+                memmaps.add_each(node, first, blocks)
+                self._online(zone_type, node, first, blocks, self._block_pages)
+                first += blocks
+        return True
