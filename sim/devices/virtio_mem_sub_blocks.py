@@ -83,7 +83,7 @@ class SubBlockStates:
         """Return up to ``most`` blocks in the state of ``at``, which is the first, each the next one below."""
         of_block = self.of_block
         state = of_block[at]
-        found = []
+        found: list[int] = []
         while at >= 0 and len(found) < most:
             found.append(at)
             at = of_block.rfind(state, 0, at)
