@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sim.experiment.plan import Experiment
 
-DAYS, EVERY, VMS = 30, 300, 4
+DAYS, EVERY, VMS = 30, 300, 2
 
 
 def write_demand(path: Path) -> None:
@@ -35,18 +35,18 @@ def write_demand(path: Path) -> None:
 
 
 def fleet(folder: Path) -> Experiment:
-    """Return those machines under NeonVM's autoscaler, each a replication."""
+    """Return those machines, each a replication: the guest uses what is written, and its host follows."""
     write_demand(folder / "fleet.csv")
     columns = {"time": "t_s", "series": "vm", "user": {"column": "use_mib", "unit": "1MiB"}}
-    demand = {"name": "guest-trace", "label": "demand", "path": "fleet.csv", "columns": columns, "rate": "47MiB"}
-    together = [demand, {"name": "neonvm", "label": "controller", "maximum": 16}]
+    names = {"demand": "guest-trace", "host": "demand-trace"}
+    played = [{"name": name, "label": label, "path": "fleet.csv", "columns": columns} for label, name in names.items()]
     return load(
         {
             "name": "fleet",
             "replications": VMS,
             "machines": [{"boot_memory": "1GiB"}],
             "policies": [{"name": "auto-movable"}],
-            "workloads": [{"label": "month", "together": together}],
+            "workloads": [{"label": "month", "together": played}],
             "guest": {"model": "linux"},
         },
         folder=folder,
