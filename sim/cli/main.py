@@ -7,8 +7,11 @@ Exit codes: 0 all is well, 1 a check or a run failed, 2 bad input, 130 interrupt
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
+import threading
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -16,7 +19,7 @@ import click
 from sim import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # Before NumPy is loaded. Its products are small here: on a busy machine, threads that wait for each other take thirty
 # times as long as one alone, and cells run beside each other anyway.
@@ -105,7 +108,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; what a user typed wrong is told in words, never as a traceback."""
         try:
-            return super().invoke(ctx)
+            with _ended_as_by_ctrl_c():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
@@ -118,6 +122,19 @@ class LazyGroup(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise BadInput(f"{where}{error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does: workers are ended, and what was done is kept."""
+    if threading.current_thread() is not threading.main_thread():  # nobody else may set what signals do
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _report(error: ValueError) -> NoReturn:

@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Task = tuple[Cell, CellId]
 
 _Result = TypeVar("_Result")
+_QUIETLY: Final = "ignore:resource_tracker:UserWarning"
 _AHEAD: Final = 4
 """Cells handed out for each worker: enough that none waits, few enough that memory does not grow with the plan."""
 
@@ -190,8 +192,11 @@ def _context() -> multiprocessing.context.BaseContext:
     if threading.current_thread() is threading.main_thread():  # nobody else may set what signals do
         # Ctrl-C reaches the whole group: a server that ignores it from its start on does not end with a traceback.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Whoever removes what a killed process leaves is started with it, and shall not tell the terminal of it.
+        sys.warnoptions.append(_QUIETLY)
         try:
             forkserver.ensure_running()
         finally:
+            sys.warnoptions.remove(_QUIETLY)
             signal.signal(signal.SIGINT, before)
     return context

@@ -253,7 +253,8 @@ def test_a_folder_that_cannot_be_written_is_bad_input(experiment: Path, tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-def test_ctrl_c_is_no_traceback_and_keeps_what_is_finished(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ended", ["by Ctrl-C", "by SIGTERM", "by SIGKILL"])
+def test_a_run_that_is_ended_is_no_traceback_and_keeps_what_is_finished(tmp_path: Path, ended: str) -> None:
     slowly = BAD_POLICIES.replace("while True:\n            time.sleep(0.01)", "time.sleep(0.02)\n        return 3")
     (tmp_path / "slow.py").write_text(slowly)
     path = tmp_path / "slow.toml"
@@ -268,13 +269,19 @@ def test_ctrl_c_is_no_traceback_and_keeps_what_is_finished(tmp_path: Path) -> No
         deadline = time.monotonic() + 60
         while len(store.keys()) < 3 and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.killpg(running.pid, signal.SIGINT)
+        if ended == "by Ctrl-C":
+            os.killpg(running.pid, signal.SIGINT)
+        else:
+            running.send_signal(signal.SIGTERM if ended == "by SIGTERM" else signal.SIGKILL)
         stdout, stderr = running.communicate(timeout=60)
 
-    assert running.returncode == 130
     assert stdout == ""
-    assert stderr.startswith("Interrupted. ")
-    assert "Traceback" not in stderr
+    if ended == "by SIGKILL":
+        assert (running.returncode, stderr) == (-signal.SIGKILL, "")
+    else:
+        assert running.returncode == 130
+        assert stderr.startswith("Interrupted. ")
+        assert "Traceback" not in stderr
     assert 3 <= len(store.completed()) < 2000
 
 
