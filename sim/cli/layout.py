@@ -6,7 +6,10 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rich.cells import cell_len
 from rich.text import Text
+
+from sim.cli.wrapping import widest_part, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,8 +82,8 @@ def _label_width(rows: Sequence[Row], width: int) -> int:
     """Return how many of ``width`` characters the rows' labels get."""
     labels = [row.label for row in rows if row.label is not None]
     parts = [part for label in labels for part in label.plain.split("\n")]
-    longest_word = max((len(word) for part in parts for word in part.split(" ")), default=0)
-    return min(max(map(len, parts), default=0), max(longest_word, int(width * _LABELS)))
+    unbroken = max(map(widest_part, parts), default=0)
+    return min(max(map(cell_len, parts), default=0), max(unbroken, int(width * _LABELS)))
 
 
 def _pieces(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
@@ -145,7 +148,7 @@ def _row(row: Row, columns: Sequence[Column], first: int) -> Iterator[Text]:
 
 def _wrapped(text: Text, width: int) -> list[Text]:
     """Return ``text`` in lines, each with the style of its beginning."""
-    lines = textwrap.wrap(text.plain, width, break_long_words=False, break_on_hyphens=False)
+    lines = wrapped(text.plain, width, cut=False)
     style = text.spans[0].style if text.spans else text.style
     return [Text(line.replace(UNBROKEN, " "), style=style) for line in lines] or [Text()]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ from sim.analysis.same import MARKS, judged, same_for_all, shown_mean
 from sim.analysis.scenario import scenarios
 from sim.analysis.verdict import returning_score, too_few, verdict
 from sim.cli.layout import UNBROKEN, Column, Row, table_lines, with_room
+from sim.cli.wrapping import wrapped
 from sim.results.failure import Status
 from sim.scores.definition import Question
 from sim.scores.failures import FAILING
@@ -144,10 +144,7 @@ def _print_words(
 
 def say(console: Console, text: str, style: str = "", indent: int = 0, begin: str = "") -> None:
     """Print a paragraph, its lines but the first ``indent`` blanks further right; the first one behind ``begin``."""
-    further = " " * indent
-    for line in textwrap.wrap(
-        text, console.width, break_on_hyphens=False, initial_indent=begin, subsequent_indent=further
-    ):
+    for line in wrapped(text, console.width, begin=begin, further=" " * indent):
         console.print(Text(line, style=style), soft_wrap=True)
 
 
