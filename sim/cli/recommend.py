@@ -13,6 +13,8 @@ from sim.cli.settings import set_option
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sim.experiment.plan import Experiment
+    from sim.recommend.asked import Asked
     from sim.recommend.recommend import Recommended
 
 _EXAMPLES = """\b
@@ -91,9 +93,33 @@ def recommend(  # noqa: PLR0913  one argument for each option
         most=most,
         budget=budget,
     )
+    perform(experiment, wanted, Path(out), workers, progress=not no_progress, certain=certain, as_json=as_json)
+
+
+def _amount(text: str | None) -> float | str | None:
+    """Return a number where it is one, else the text, which may have a unit."""
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def perform(
+    experiment: Experiment,
+    wanted: Asked,
+    out: Path,
+    workers: int | None,
+    *,
+    progress: bool = True,
+    certain: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Recommend and print it, see :func:`recommend`; leave with exit code 1 where there is no pick, or none certain."""
     errors = standard_console(stderr=True)
     print_notes(errors, experiment.notes)
-    done = _run(experiment, Path(out), wanted, workers, shown=not no_progress and errors.is_terminal)
+    done = _run(experiment, out, wanted, workers, shown=progress and errors.is_terminal)
     if as_json:
         from sim.recommend.document import as_json as plain
 
@@ -114,17 +140,7 @@ def recommend(  # noqa: PLR0913  one argument for each option
         raise click.exceptions.Exit(FAILED)
 
 
-def _amount(text: str | None) -> float | str | None:
-    """Return a number where it is one, else the text, which may have a unit."""
-    if text is None:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _run(experiment: Any, out: Path, wanted: Any, workers: int | None, *, shown: bool) -> Recommended:  # noqa: ANN401
+def _run(experiment: Experiment, out: Path, wanted: Asked, workers: int | None, *, shown: bool) -> Recommended:
     from sim.cli.main import INTERRUPTED
     from sim.cli.progress import SearchProgress
     from sim.experiment.executors import local

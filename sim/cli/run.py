@@ -13,7 +13,7 @@ from sim.cli.console import print_notes, standard_console
 from sim.cli.settings import set_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rich.console import Console
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 
 _Command = TypeVar("_Command", bound="Callable[..., None]")
+
+_UNASKED: Final = "does not say what was asked; memhp-sim recommend makes it anew"
+_SPOKEN: Final = {"kinds": "draw"}
+"""Names of options, where they are others than those of what they give."""
 
 MOST_ADDED: Final = 100_000
 """Most replications that ``--most-replications`` takes."""
@@ -163,12 +167,13 @@ def _until(width: float | None, most: int | None) -> Until | None:
 def rerun(manifest: Path, **options: Any) -> None:  # noqa: ANN401  see _perform
     """Run again what a MANIFEST (or the folder that it is in) describes, with nothing but the manifest.
 
-    Says so where the manifest was written by another version of the program, as results may differ then.
+    Says so where the manifest was written by another version of the program, as results may differ then. Of a
+    recommendation's manifest the recommendation is made again, with what was asked.
     """
     from sim.experiment.load import load
     from sim.faults import Fault, InputError
     from sim.results.identity import code_version
-    from sim.results.manifest import read_manifest
+    from sim.results.manifest import RECOMMENDATION, read_manifest
 
     try:
         written = read_manifest(manifest)
@@ -177,15 +182,49 @@ def rerun(manifest: Path, **options: Any) -> None:  # noqa: ANN401  see _perform
         settings = dict(written.get("set", {}))
         until = written.get("until")
         until = None if until is None else _until(float(until["width"]), int(until["most"]))
+        of_recommendation = written.get(RECOMMENDATION, {} if _is_recommendation(manifest) else None)
     except (ValueError, KeyError, TypeError) as error:
         what = f"has no {error}" if isinstance(error, KeyError) else str(error).removeprefix(f"{manifest} ")
         raise InputError(str(manifest), [Fault("", what)]) from error
+    if code != code_version():
+        click.echo(f"Note: written by version {code}, this is {code_version()}; results may differ.", err=True)
+    if of_recommendation is not None:
+        _recommend_again(manifest, of_recommendation, settings, options)
+        return
     experiment = replace(load(config, folder=manifest.parent), settings=settings)
     if replications != experiment.replications:
         experiment = experiment.only(replications)
-    if code != code_version():
-        click.echo(f"Note: written by version {code}, this is {code_version()}; results may differ.", err=True)
     _perform(experiment, until=until, **options)
+
+
+def _is_recommendation(manifest: Path) -> bool:
+    """Whether the manifest, or the folder that it is in, has a recommendation beside it."""
+    from sim.recommend.document import NAME
+
+    folder = manifest if manifest.is_dir() else manifest.parent
+    return (folder / NAME).is_file()
+
+
+def _recommend_again(
+    manifest: Path, written: Mapping[str, Any], settings: Mapping[str, Any], options: Mapping[str, Any]
+) -> None:
+    """Make the recommendation again whose part of the manifest is ``written``."""
+    from sim.cli.recommend import perform
+    from sim.experiment.load import load
+    from sim.faults import Fault, InputError
+    from sim.recommend.asked import asked
+    from sim.results.manifest import RECOMMENDATION
+
+    for name, plain in (("plots", None), ("kinds", ()), ("scores", ()), ("scheduler", None), ("force", False)):
+        if options[name] != plain:
+            raise click.UsageError(f"the manifest is of a recommendation, which has no --{_SPOKEN.get(name, name)}")
+    try:
+        config, given = written["config"], dict(written["asked"])
+    except (KeyError, TypeError) as error:
+        raise InputError(str(manifest), [Fault(RECOMMENDATION, _UNASKED)]) from error
+    experiment = replace(load(config, folder=manifest.parent), settings=settings)
+    wanted = asked(experiment, **given)
+    perform(experiment, wanted, options["out"], options["workers"], progress=not options["no_progress"])
 
 
 def _perform(  # noqa: PLR0913  one argument for each option

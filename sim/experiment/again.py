@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from sim.experiment import build
 from sim.experiment.load import load_stored
 from sim.faults import Fault, InputError
 from sim.record.recorder import EVENT_COLUMNS, EventKind
+from sim.results.manifest import MANIFEST_NAME, RECOMMENDATION, read_manifest
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,8 +36,24 @@ def cell_again(store: ResultStore, key: str, experiment: Experiment | None = Non
     ]
     if named:
         # Labels do not show every swept value; keys do, but other code gives others.
-        return next((cell for cell in named[1:] if cell.id.key == key), named[0])
+        cell = next((cell for cell in named[1:] if cell.id.key == key), named[0])
+        return _on_its_machine(store, cell)
     raise _cannot(store, "it takes running it again, which needs the experiment in the manifest")
+
+
+def _on_its_machine(store: ResultStore, cell: Cell) -> Cell:
+    """Return the cell on the machine that it ran on: candidates of a recommendation change something of it."""
+    if not (store.folder / MANIFEST_NAME).is_file():
+        return cell
+    machines = read_manifest(store.folder).get(RECOMMENDATION, {}).get("machines", {})
+    changed = machines.get(cell.combination.policy.label)
+    if not changed:
+        return cell
+    machine = cell.combination.machine
+    return replace(
+        cell,
+        combination=replace(cell.combination, machine=replace(machine, spec=replace(machine.spec, **changed))),
+    )
 
 
 def check_same(store: ResultStore, stored: RunResult, again: RunResult) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.compare import HEADLINE_SCORES
 from sim.analysis.verdict import returning_score
@@ -109,6 +109,21 @@ def asked(
         table.confidence if confidence is None else confidence, table.replications if most is None else most, budget
     )
     return Asked(found, objective, "higher" if minimise is None else "lower", slack, not texts, terms)
+
+
+def as_given(what: Asked) -> dict[str, Any]:
+    """Return what :func:`asked` takes to ask the same of the same experiment, as JSON types."""
+    objective = what.first_objective if what.objective is None else what.objective
+    slack = None if math.isnan(what.indifference) else what.indifference / SCORES[objective].unit.shown_per
+    return {
+        "limit": [] if what.by_default else [limit.text for limit in what.limits],
+        "maximise": what.objective if what.better == "higher" else None,
+        "minimise": what.objective if what.better == "lower" else None,
+        "indifference": slack,
+        "confidence": what.terms.confidence,
+        "most": what.terms.most,
+        "budget": what.terms.budget,
+    }
 
 
 def _in_file(experiment: Experiment, key: str, faults: Faults) -> Faults:

@@ -12,6 +12,7 @@ from sim.experiment.effective_config import effective_tables
 from sim.experiment.executors import local
 from sim.experiment.schema import LABEL_LENGTH
 from sim.recommend import document, told
+from sim.recommend.asked import as_given
 from sim.recommend.candidates import space
 from sim.recommend.document import Answer, LimitAsked, LimitKept, Recommendation, Tried
 from sim.recommend.how_to_set import how_to_set
@@ -20,6 +21,7 @@ from sim.recommend.sampler import CellRunner, KeptWorkers
 from sim.recommend.scenario import Scenario, select_together
 from sim.recommend.seen import Seen, front, over_all
 from sim.recommend.sensitivity import REPLICATIONS, Held, Picked, in_all, sensitivity
+from sim.results.manifest import RECOMMENDATION, TIMING_FIELD, build_manifest, write_manifest
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -113,7 +115,8 @@ def recommend(
             "computed": runner.computed + beside.computed,
             "cells_cpu_s": round(runner.cpu_s + beside.cpu_s, 3),
         }
-        _write_store(experiment, name, folder, scenarios, found, runner, timings)
+        again = {"config": effective_tables(experiment), "asked": as_given(asked), "machines": _machines(scenarios)}
+        _write_store(experiment, name, folder, scenarios, found, runner, {RECOMMENDATION: again, TIMING_FIELD: timings})
     document.write(folder, found)
     failures = [*runner.failed.values(), *beside.failed.values()]
     return Recommended(results / name, found, failures, runner.computed, runner.reused)
@@ -286,13 +289,15 @@ def _write_store(
     scenarios: Sequence[Scenario],
     found: Recommendation,
     runner: CellRunner,
-    timings: Mapping[str, Any],
+    last: Mapping[str, Any],
 ) -> None:
-    """Write what makes an ordinary store of the folder: the experiment with the candidates as its policies."""
+    """Write what makes an ordinary store of the folder: the experiment with the candidates as its policies.
+
+    ``last`` are the parts of its manifest that only a recommendation has, and the times.
+    """
     import tomli_w
 
     from sim.results.atomic import write_atomically
-    from sim.results.manifest import build_manifest, write_manifest
 
     tables = _tables(experiment, name, scenarios)
     most = max((each.replications for answer in found.answers for each in answer.candidates), default=1)
@@ -310,9 +315,14 @@ def _write_store(
         notes=[*experiment.notes, "a recommendation: each candidate has as many replications as it needed"],
         settings=experiment.settings,
         cells={"planned": len(runner.used), "completed": done, "failed": len(runner.failed)},
-        timings=timings,
+        timings={},
     )
-    write_manifest(folder, manifest)
+    write_manifest(folder, {**manifest, **last})
+
+
+def _machines(scenarios: Sequence[Scenario]) -> dict[str, dict[str, Any]]:
+    """Return what candidates change of their machines, by their labels."""
+    return {each.label: dict(each.machine) for one in scenarios for each in one.candidates if each.machine}
 
 
 def _tables(experiment: Experiment, name: str, scenarios: Sequence[Scenario]) -> dict[str, Any]:

@@ -28,6 +28,10 @@ FORMAT: Final = 1
 TIMING_FIELD: Final = "timings"
 """The only part of a manifest that differs between two runs of one experiment on one machine."""
 
+RECOMMENDATION: Final = "recommendation"
+"""The part that only the manifest of a recommendation has: ``config`` and ``asked``, which give it again, and
+``machines``: by the labels of policies that change something of the machine, what."""
+
 LIBRARIES: Final = ("matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "scipy", "simpy")
 """Distributions whose version may change results, files or plots."""
 
