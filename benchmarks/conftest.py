@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.figures import FIGURES, Figure
 from benchmarks.goals import GOALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIGURES: Final[list[tuple[str, float, float]]] = []
-"""What was measured: what, its value, and the most that it may be."""
+
+def _hold(figure: Figure) -> None:
+    FIGURES.append(figure)
+    assert figure.value <= figure.most, f"{figure.what}: {figure.value:.4g}, more than {figure.most:.4g}"
 
 
 @pytest.fixture
 def report() -> Callable[[str, float, float], None]:
     """Return a function that notes a figure (what, value, most allowed) and fails the benchmark where it is above."""
-
-    def note(what: str, value: float, most: float) -> None:
-        FIGURES.append((what, value, most))
-        assert value <= most, f"{what}: {value:.2f}, more than {most:g}"
-
-    return note
+    return lambda what, value, most: _hold(Figure(what, value, most))
 
 
 @pytest.fixture
-def goal(request: pytest.FixtureRequest, report: Callable[[str, float, float], None]) -> Callable[[float], None]:
+def goal(request: pytest.FixtureRequest) -> Callable[[float], None]:
     """Return a function that holds a figure against the goal that has the benchmark's name."""
-    row = GOALS[request.node.originalname.removeprefix("test_")]
-    return lambda value: report(row.what, value, row.most)
+    name = request.node.name.removeprefix("test_")
+    row = GOALS[name]
+    return lambda value: _hold(Figure(row.what, value, row.most, name))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write the table."""
     if FIGURES:
         terminalreporter.section("figures")
-        width = max(len(what) for what, _, _ in FIGURES)
-        for what, value, most in FIGURES:
-            verdict = "" if value <= most else "  TOO MUCH"
-            terminalreporter.write_line(f"{what:<{width}}  {value:8.4g}  (at most {most:.4g}){verdict}")
+        width = max(len(figure.what) for figure in FIGURES)
+        for figure in FIGURES:
+            verdict = "" if figure.value <= figure.most else "  TOO MUCH"
+            limit = f"(at most {figure.most:.4g})"
+            terminalreporter.write_line(f"{figure.what:<{width}}  {figure.value:8.4g}  {limit}{verdict}")

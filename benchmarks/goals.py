@@ -51,8 +51,6 @@ GOALS: Final = {
     "two_workers": Goal("real time of two workers against one, cores being free", 1 / 1.95),
     "outside_simulations": Goal("percent of CPU time outside of simulations, two workers", 5),
     "files": Goal("files of the results, for 20,000 cells", 1_000),
-    "events_of_one_policy": Goal("events of one cell of 20 read, against all: CPU time", 0.2),
-    "events_memory": Goal("bytes of memory to go through all events, for each byte of one cell's", 20),
     "fleet": Goal("a cell of 30 days of 5-minute demand, guest on, in thousand bare events", bare_events(0.3) / 1e3),
     # Against programs that do nothing else.
     "against_plain_python": Goal("against a plain Python script for the same events", 3),

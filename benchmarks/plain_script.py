@@ -22,7 +22,7 @@ def resized(turns: int, blocks: int, first: int, early: int, interval_us: int) -
     It is so ``turns`` times; ``first`` is its first block, ``early`` the kernel pages at boot, ``interval_us`` the time
     between requests.
     """
-    rows = []
+    rows: list[tuple[int, ...]] = []
     zone_of = [0] * blocks
     zone_pages = [0, 0, 0, 0]
     dynamic_movable = group_kernel = group_movable = 0

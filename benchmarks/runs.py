@@ -33,12 +33,21 @@ DAY: Final = 86_400
 MIX: Final = ROOT / "tests" / "data" / "mix.toml"
 
 
-def resized(days: int, guest: str, *, step: str, nodes: int = 1, **workload: Any) -> Experiment:  # noqa: ANN401  any parameter
+def resized(
+    days: int,
+    guest: str,
+    *,
+    step: str,
+    nodes: int = 1,
+    replications: int = 1,
+    **workload: Any,  # noqa: ANN401  any parameter
+) -> Experiment:
     """Return a guest whose virtio-mem device goes up to 16 GiB and down again, by ``step`` every 300 seconds."""
     resize = {"name": "virtio-mem-resize", "shape": "triangle", "maximum": "16GiB", "step": step, "interval": 300}
     return load(
         {
             "name": "resized",
+            "replications": replications,
             "machines": [{"nodes": [{"boot_memory": 4 * GIB}] * nodes}],
             "policies": [{"name": "auto-movable"}],
             "workloads": [{**resize, "duration": days * DAY, **workload}],
