@@ -21,6 +21,7 @@ from sim.recommend.sampler import CellRunner, KeptWorkers
 from sim.recommend.scenario import Scenario, select_together
 from sim.recommend.seen import Seen, front, over_all
 from sim.recommend.sensitivity import REPLICATIONS, Held, Picked, in_all, sensitivity
+from sim.results.alone import alone
 from sim.results.manifest import RECOMMENDATION, TIMING_FIELD, build_manifest, write_manifest
 from sim.scores.registry import SCORES
 
@@ -73,7 +74,7 @@ def recommend(
     folder.mkdir(parents=True, exist_ok=True)
     workers = workers or local(apart=experiment.cell_timeout is not None)
     tell = on_scenario or (lambda _: None)
-    with KeptWorkers(workers) as kept:
+    with alone(folder), KeptWorkers(workers) as kept:
         spaces = []
         for machine, workload in experiment.scenarios:
             tell(f"A look at {workload} on {machine}")

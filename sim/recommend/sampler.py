@@ -17,6 +17,7 @@ import numpy as np
 
 from sim.experiment.executors import run_all
 from sim.experiment.plan import Cell
+from sim.faults import Fault, InputError
 from sim.recommend.looking import Looked, look
 from sim.results.atomic import leftovers
 from sim.results.cells import drop_cell
@@ -160,10 +161,17 @@ class CellRunner:
 
 
 def _stored(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the rows of completed cells by their keys, those too that a killed run has not put into the table."""
+    """Return the rows of completed cells by their keys, those too that a killed run has not put into the table.
+
+    Raises InputError where the table cannot be read.
+    """
     for path in list(leftovers(folder)) if folder.is_dir() else ():
         path.unlink(missing_ok=True)
-    runs = ResultStore(folder).runs()
+    try:
+        runs = ResultStore(folder).runs()
+    except (ValueError, KeyError) as error:
+        what = f"damaged, or written by another version ({error}); remove it, or choose another --out"
+        raise InputError(str(folder), [Fault("", what)]) from error
     done = runs[runs["status"] == Status.COMPLETED]
     columns = [str(name) for name in done.columns]
     rows = (dict(zip(columns, values, strict=True)) for values in done.itertuples(index=False, name=None))

@@ -334,7 +334,13 @@ class _Selection:
         likely = pick
         if likely is None:
             fitting = [each for each in self._order if self._race.fits(each) and not self._broken(each)]
-            likely = min(fitting, key=lambda each: (self._not_kept(each), self._race.may_break(each)), default=None)
+            top = max(map(self._race.mean, fitting), default=-math.inf)
+
+            def doubt(each: int) -> tuple[float, float, bool]:
+                # Of those of whom nothing is shown yet the best: the order may rest on fewer replications.
+                return self._not_kept(each), self._race.may_break(each), not self._as_good(each, top)
+
+            likely = min(fitting, key=doubt, default=None)
         if likely is None:
             # That none keeps the limits is wrong only if the one that does is shown not to.
             missed = max(self._race.chance_that_kept(each) for each in self._choices)

@@ -14,6 +14,7 @@ from sim.cli.main import BAD_INPUT, FAILED, main
 from sim.recommend import document
 from sim.recommend.limits import limit
 from sim.recommend.sampler import KEPT
+from sim.results.alone import alone
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
@@ -269,6 +270,20 @@ def test_a_budget_that_is_too_small_for_all_candidates_is_no_error(tmp_path: Pat
     ]
     assert never
     assert all((kept.held, kept.low, kept.high, kept.verdict) == (0, None, None, "open") for kept in never)
+
+
+def test_a_folder_that_is_damaged_or_in_use_is_told_in_a_sentence(certain: tuple[Path, Result], tmp_path: Path) -> None:
+    shutil.copytree(certain[0] / "small-recommend", tmp_path / "small-recommend")
+    command = (certain[0] / "small.toml", "--out", tmp_path, "--workers", 1)
+    with alone(tmp_path / "small-recommend"):
+        used = asked(*command)
+    assert used.exit_code == BAD_INPUT
+    assert "another process is at work in it" in used.stderr
+    for path in (tmp_path / "small-recommend" / "runs").rglob("*.parquet"):
+        path.write_text("junk", "utf-8")
+    damaged = asked(*command)
+    assert damaged.exit_code == BAD_INPUT
+    assert "damaged, or written by another version" in damaged.stderr
 
 
 def test_a_document_that_is_none_is_refused(tmp_path: Path) -> None:

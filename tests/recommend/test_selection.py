@@ -255,6 +255,13 @@ def test_where_none_is_certain_the_one_that_breaks_limits_least_is_told() -> Non
     assert chosen(rows[::-1], terms=Terms(most=200)).pick == 1
 
 
+def test_where_nothing_is_shown_of_anyone_the_best_is_told_and_not_the_best_at_first_sight() -> None:
+    back = np.array([[90.0] + [80.0] * 5, [85.0] + [95.0] * 5])
+    found = chosen(np.stack([np.zeros((2, 6)), back], axis=-1), terms=Terms(most=6))
+    assert (found.pick, found.exhausted) == (1, True)
+    assert found.confidence < 0.5
+
+
 def test_an_objective_that_is_undefined_at_first_does_not_settle_anything() -> None:
     rows = np.zeros((3, 400, 2))
     rows[:, :, 1] = np.array([90.0, 60.0, 70.0])[:, None] + np.random.default_rng(4).normal(0, 1, (3, 400))
