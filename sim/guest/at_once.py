@@ -71,7 +71,7 @@ class AtOnce:
                 break
             done += count
         if done:
-            self._zones.watermarks_stale = True
+            self._zones.blocks_changed()
         for block in blocks[:done]:
             self._memmaps.remove(block, 1)
         return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def per_subblock(pageblocks: int, per: int) -> int:
     return out
 
 
+@lru_cache(maxsize=1024)
 def per_pageblock(subblocks: int, per: int) -> int:
     """Return the pageblocks of a mask of sub-blocks of ``per`` pageblocks each."""
     if per == 1:

@@ -44,7 +44,9 @@ def check(zones: Collection[GuestZone], loads: Collection[Load], memmap_parts: I
     slab: Counter[GuestZone] = Counter()
     memmap: Counter[GuestZone] = Counter()
     for load in loads:
-        pages = load.user_pages()
+        pages = sum(load.user.values())
+        there = pages, sum(sum(held.values()) for held in (load.kernel, load.slab, load.orphans))
+        _hold((load.nr_user, load.nr_kernel) == there, "GUEST-5", f"{load.name}: {there} pages")
         _hold(0 <= load.dirty <= pages, "GUEST-5", f"{load.name}: {load.dirty} dirty of {pages}")
         user.update(load.user)
         if load.kind in CACHED:

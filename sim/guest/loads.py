@@ -94,6 +94,8 @@ class Load:
         "lost",
         "name",
         "node",
+        "nr_kernel",
+        "nr_user",
         "orphans",
         "remains",
         "slab",
@@ -128,6 +130,8 @@ class Load:
         self.user: dict[GuestZone, int] = {}
         self.kernel: dict[GuestZone, int] = {}
         self.slab: dict[GuestZone, int] = {}
+        self.nr_user = self.nr_kernel = 0
+        """Pages in all zones; kernel pages with the reclaimable ones."""
         self.orphans: dict[GuestZone, int] = {}
         """Kernel pages of inodes whose data has just been dropped."""
         self.huge = False
@@ -157,6 +161,7 @@ class Load:
             if zone.chunks.small:
                 zone.chunks.used(pages, zone.managed)
         self.user[zone] = self.user.get(zone, 0) + pages
+        self.nr_user += pages
         if zone.layout is not None:
             zone.layout.put(self, pages - in_cma)
         if self.cached:
@@ -185,6 +190,7 @@ class Load:
             else:
                 layout.take(self, pages - in_cma, oldest=self.cached)
         _take_from(self.user, zone, pages)
+        self.nr_user -= pages
         if self.cached:
             zone.cache -= pages
             if self.stalls is not None:
@@ -206,6 +212,7 @@ class Load:
             zone.slab += pages
         held = self.slab if slab else self.kernel
         held[zone] = held.get(zone, 0) + pages
+        self.nr_kernel += pages
         if zone.pageblocks is not None:
             claimed = zone.pageblocks.take(pages)
             if claimed:
@@ -228,6 +235,7 @@ class Load:
         if slab:
             zone.slab -= pages
         _take_from(self.slab if slab else self.kernel, zone, pages)
+        self.nr_kernel -= pages
 
     def _note_claims(self, zone: GuestZone, claimed: dict[int, int]) -> None:
         """Remember which pageblocks were claimed for this load."""
@@ -266,11 +274,11 @@ class Load:
 
     def user_pages(self) -> int:
         """Return the user pages in all zones."""
-        return sum(self.user.values())
+        return self.nr_user
 
     def clean_pages(self) -> int:
         """Return the user pages that are not dirty."""
-        return self.user_pages() - self.dirty
+        return self.nr_user - self.dirty
 
     def clean_by_zone(self) -> Mapping[GuestZone, int]:
         """Return the user pages by zone that are not dirty, to be read: dirty ones lie in the zones used last."""
@@ -285,7 +293,7 @@ class Load:
 
     def kernel_pages(self) -> int:
         """Return the kernel pages in all zones, reclaimable ones included."""
-        return sum(self.kernel.values()) + sum(self.slab.values()) + sum(self.orphans.values())
+        return self.nr_kernel
 
     def by_zone(self) -> Counter[GuestZone]:
         """Return all pages by zone."""

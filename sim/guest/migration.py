@@ -72,6 +72,8 @@ class Migration:
         self, zone: GuestZone, layout: Layout, blocks: list[int], pages: int, *, drop_cache: bool
     ) -> tuple[int, list[OomEvent]]:
         in_the_way = layout.overfull(blocks) if blocks else 0
+        if self._zones.parted and (in_the_way or zone.free < pages or zone.cma is not None):
+            self._zones.refresh_watermarks()  # of what was there before
         zone.shrink(pages - in_the_way)
         moved, ooms = self._clear(zone, layout, blocks, in_the_way, drop_cache=drop_cache) if in_the_way else (0, [])
         if zone.cma is not None and zone.free < zone.cma_free:

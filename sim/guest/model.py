@@ -187,8 +187,7 @@ class GuestModel:
         new = not its_zone.managed
         its_zone.managed += pages
         its_zone.free += pages
-        self._zones.watermarks_stale = True
-        self.changes.count += 1
+        self._zones.blocks_changed()
         if its_zone.layout is not None:
             its_zone.layout.come(first_block, nr_blocks, pages_per_block)
         pageblocks = its_zone.pageblocks
@@ -257,7 +256,7 @@ class GuestModel:
                 its_zone.managed -= pages
                 its_zone.free -= pages
                 its_zone.pcp = its_zone.pcp_loads = 0
-                self._zones.watermarks_stale = True
+                self._zones.blocks_changed()
                 return _DONE
             refused = tuple(sorted(block for block in self._stuck if first_block <= block < first_block + nr_blocks))
         else:
@@ -272,7 +271,7 @@ class GuestModel:
                 run_moved, run_ooms = self.migration.withdraw(
                     its_zone, start, stop - start, pages, drop_cache=drop_cache
                 )
-                self._zones.watermarks_stale = True
+                self._zones.blocks_changed()
                 if layout is not None:
                     layout.remove(start, stop - start)
                 moved += run_moved
@@ -337,7 +336,6 @@ class GuestModel:
         pages = mask.bit_count() * sub_pages
         if not pages:
             return SubblockOutcome(0)
-        self._zones.refresh_watermarks()  # they are those of the last block that came or went
         self.changes.count += 1
         if mask != plugged_mask:  # the block stays
             self._given_up[block] = self._given_up.get(block, 0) | mask
@@ -346,6 +344,7 @@ class GuestModel:
         layout = its_zone.layout
         if layout is not None and block not in layout.used and its_zone.free >= pages:
             # What withdraw_part() comes to where nothing is in the way, written out because it saves 2 us.
+            self._zones.part_changed(its_zone, -pages)
             run = layout.fresh.get(block)
             if run is not None and run[0] == 1:
                 layout.fresh[block] = (1, run[1] - pages)
@@ -353,6 +352,7 @@ class GuestModel:
             else:
                 its_zone.unplug_free(layout, block, pages)
             return SubblockOutcome(mask)
+        self._zones.refresh_watermarks()
         moved, ooms = self.migration.withdraw_part(its_zone, block, pages)
         return SubblockOutcome(mask, moved, tuple(ooms))
 
@@ -361,9 +361,9 @@ class GuestModel:
         if self.stalls.lost:
             self.read_back.look()
         its_zone = self.zones[node, zone]
-        self._zones.refresh_watermarks()  # they are those of the last block that came or went
         self.changes.count += 1
         pages = mask.bit_count() * sub_pages
+        self._zones.part_changed(its_zone, pages)
         its_zone.managed += pages
         its_zone.free += pages
         given_up = self._given_up.get(block)

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 class GuestZones:
     """The zones by (node, zone type), made as they get their first memory.
 
-    Whoever changes what a zone manages by whole blocks sets ``watermarks_stale``.
+    Watermarks are those of the last block that came or went: whoever changes what a zone manages by whole blocks tells
+    :meth:`blocks_changed`, and who changes it by parts of one :meth:`part_changed`.
     """
 
     __slots__ = (
         "_block_pages", "_decayed_us", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists", "by_key",
-        "changed", "changes", "hot_from", "kernel_lists", "watermarks_stale",
+        "changed", "changes", "hot_from", "kernel_lists", "parted", "watermarks_stale",
     )  # fmt: skip
 
     def __init__(self, parameters: GuestParameters, block_pages: int) -> None:
@@ -37,6 +38,9 @@ class GuestZones:
         self.kernel_lists: dict[int, tuple[GuestZone, ...]] = {}
         """What :meth:`kernel_list` has returned, by node."""
         self.watermarks_stale = True
+        """They have not been computed since."""
+        self.parted: dict[GuestZone, int] = {}
+        """Pages that parts of blocks have added to zones since then, or taken."""
         self.changes = Changes()
         self.hot_from = 1 << 62
         """First block above all boot memory: what lies from here on was hotplugged."""
@@ -169,8 +173,26 @@ class GuestZones:
         too_much = any(zone.pcp_loads and zone.pcp + zone.pcp_loads > zone.low for zone in self.by_key.values())
         return self._decayed_us + MICROSECONDS if too_much else None
 
+    def blocks_changed(self) -> None:
+        """Note that blocks went online or offline."""
+        self.changes.count += 1
+        self.watermarks_stale = True
+        if self.parted:
+            self.parted.clear()
+
+    def part_changed(self, zone: GuestZone, pages: int) -> None:
+        """Note that so many pages of a block came to a zone that manages the others, or (negative) are about to go."""
+        if self.watermarks_stale:
+            self.parted[zone] = self.parted.get(zone, 0) + pages
+
     def refresh_watermarks(self) -> None:
         """Recompute the watermarks if a block went online or offline since they were last needed."""
         if self.watermarks_stale:
+            parted = self.parted
+            for zone, pages in parted.items():
+                zone.managed -= pages
             set_watermarks(self.user_list(0), self._parameters, huge_pages=self._huge_pages)
+            for zone, pages in parted.items():
+                zone.managed += pages
+            parted.clear()
             self.watermarks_stale = False

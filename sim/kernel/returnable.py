@@ -74,15 +74,15 @@ class Returnable:
         self._plugged = self._all_plugged()
         for group, plugged in zip(self._owners, self._plugged, strict=True):
             # A block may hold kernel pages from going online on, before its device counts it as plugged.
-            pages += max(0, plugged - self._kept[group])
+            pages += max(0, plugged - self._kept.get(group, 0))
         return pages if pages <= room else self._fitting(room)
 
     def _fitting(self, room: int) -> int:
         """Return the pages of as many pieces, the largest first, as leave room for what all of them hold."""
-        pieces = self._whole.copy()
+        pieces = dict(self._whole)
         for (group, owner), plugged in zip(self._owners.items(), self._plugged, strict=True):
             piece = owner.granularity // self._page_size
-            pieces[piece] += max(0, plugged - self._kept[group]) // piece
+            pieces[piece] = pieces.get(piece, 0) + max(0, plugged - self._kept.get(group, 0)) // piece
         left = room
         for size in sorted(pieces, reverse=True):
             left -= size * min(pieces[size], left // size)

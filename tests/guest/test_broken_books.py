@@ -74,7 +74,9 @@ def kernel_in_movable(model: GuestModel) -> None:
     zone = model.zones[0, ZONE_MOVABLE]
     zone.free -= 5
     zone.kernel += 5
-    model.loads["t"].kernel[zone] = 5
+    load = model.loads["t"]
+    load.kernel[zone] = 5
+    load.nr_kernel += 5
 
 
 def room_that_is_not_to_be_filled(model: GuestModel) -> None:

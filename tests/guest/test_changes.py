@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.memory.zones import ZONE_NORMAL
+from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from tests.guest.machines import BLOCK, FIRST, MIB, guest, plug
 from tests.guest.watched import readable, watched
 
@@ -54,3 +54,10 @@ def test_leftovers_that_thin_out_are_counted_though_nothing_is_given_up() -> Non
     held = pageblocks.nr_held
     assert not model.give_subblocks(ZONE_NORMAL, 0, FIRST, (1 << 64) - 1, BLOCK // 64, 0).mask
     assert pageblocks.nr_held < held
+
+
+def test_blocks_that_come_and_go_at_once_are_counted() -> None:
+    model = watched(guest(4096))
+    plug(model, 1024, ZONE_MOVABLE, FIRST)
+    assert model.at_once.plug(0, FIRST + 8, [(4, ZONE_MOVABLE)])
+    assert model.at_once.unplug(ZONE_MOVABLE, 0, range(FIRST + 11, FIRST + 7, -1)) == 4

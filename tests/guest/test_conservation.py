@@ -46,7 +46,7 @@ CMA = st.sampled_from([0, 0, 16, 200])
 """MiB of CMA."""
 NODES = st.sampled_from([0, 0, 0, 1])
 
-LIVES = 2
+LIVES = 3
 """Which random lives are led, unless they are to be others on each run."""
 REACHED: Counter[str] = Counter()
 """What all lives together did."""

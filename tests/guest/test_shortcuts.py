@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 # ruff: noqa: S311, SLF001 - any numbers will do; the parts of a guest are its own
 
+FULL = (1 << 64) - 1
+"""All sub-blocks of a block."""
+
 
 def state(model: GuestModel) -> object:
     """Return everything that a guest knows of its pages."""
@@ -301,3 +304,42 @@ def fits(model: GuestModel, load: Load | None, user: int, kernel: int, slab: int
     room = sum(max(0, zone.room(Floor.USER_LOW)) for zone in zones.user_list(load.node))
     kernel_room = sum(max(0, zone.room(Floor.KERNEL_LOW)) for zone in zones.kernel_list(load.node))
     return user <= room and kernel + slab < kernel_room
+
+
+def test_watermarks_are_those_of_the_last_block_whenever_they_are_looked_at() -> None:
+    """Parts of blocks leave them alone: computed after each step they are as computed once at the end."""
+    draw = random.Random(8)
+    looked = 0
+    for _ in range(60):
+        late = lived_in(draw)
+        plug(late, 512, ZONE_MOVABLE, FIRST + 200)
+        early = deepcopy(late)
+        masks = dict.fromkeys(range(FIRST + 200, FIRST + 204), FULL)
+        for number in range(draw.randrange(1, 12)):
+            block = draw.choice(list(masks))
+            step = draw.choice(["give", "give", "take", "offline", "online"])
+            subs = draw.randrange(1, 64)
+            added = FIRST + 300 + number
+            for model in (early, late):
+                mask = change_part(model, step, block, masks[block], subs, added)
+                if model is early:
+                    model.meminfo.uses()
+            masks[block] = mask
+        looked += bool(late._zones.parted)
+        assert state(early) == state(late)
+    assert looked > 10
+
+
+def change_part(model: GuestModel, step: str, block: int, mask: int, subs: int, added: int) -> int:
+    """Have a part of a MOVABLE block come or go, or another block; return the sub-blocks that are plugged then."""
+    if step == "give" and mask:
+        return mask & ~model.give_subblocks(ZONE_MOVABLE, 0, block, mask, 512, subs).mask
+    if step == "take" and mask != FULL:
+        model.take_subblocks(ZONE_MOVABLE, 0, block, FULL & ~mask, 512)
+        return FULL
+    if step == "online":
+        plug(model, 128, ZONE_NORMAL if subs % 2 else ZONE_MOVABLE, added)
+    if step == "offline" and mask == FULL:
+        model.offline(ZONE_MOVABLE, 0, block, 1, BLOCK)
+        model.online(ZONE_MOVABLE, 0, block, 1, BLOCK)
+    return mask

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def watched(model: GuestModel) -> GuestModel:
     """Return the guest, every public method of which fails where it changes what can be read and does not count it."""
-    for part in (model, model.demands, model.read_back):
+    for part in (model, model.at_once, model.demands, model.read_back):
         for name, method in vars(type(part)).items():
             if not name.startswith("_") and callable(method):
                 setattr(part, name, _watched(model, getattr(part, name)))
