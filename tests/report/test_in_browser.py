@@ -165,6 +165,7 @@ def test_a_reading_says_what_is_stored(chrome: Browser, report: Path) -> None:
         assert "KERNEL" in figure.locator(".panel-title .value").first.inner_text()
         figure.locator("summary").click()
         rows = figure.locator("tbody tr")
+        rows.last.wait_for()
         assert rows.count() == 13
         assert float(rows.last.locator("td").first.inner_text()) == pytest.approx(last, rel=0.01)
 
@@ -339,3 +340,21 @@ def test_a_mark_where_the_axes_meet_covers_no_number(report: Path, chrome: Brows
                 }"""
             )
             assert gap >= 1.5  # half of the width of its line
+
+
+def test_zones_differ_where_colours_are_forced(report: Path, chrome: Browser) -> None:
+    with opened(chrome, report, forced_colors="active") as page:
+        open_scenarios(page, 1)
+        palette = block_map(page).evaluate("root => root.map.palette()")
+        assert len({palette[f"--zone-{zone}"] for zone in range(4)} | {palette["--bad"], palette["--ground"]}) == 6
+
+
+def test_a_print_has_what_the_screen_opens_on_demand(report: Path, chrome: Browser) -> None:
+    with opened(chrome, report) as page:
+        count = "document.querySelectorAll('details.scenario[open]').length"
+        page.evaluate(f"window.addEventListener('beforeprint', () => {{ window.printed = {count}; }})")
+        page.pdf()
+        assert [page.evaluate("window.printed"), page.evaluate(count)] == [2, 0]
+        open_scenarios(page, 1)
+        page.pdf()
+        assert [page.evaluate("window.printed"), page.evaluate(count)] == [2, 1]

@@ -127,7 +127,9 @@
     if (this.colours) { return this.colours; }
     const style = getComputedStyle(this.root), of = (name) => style.getPropertyValue(name).trim();
     /* light-dark() is worked out for a property that is a colour, not for a variable. */
+    /* Where colours are forced, zones keep theirs: in a single one nothing would be told apart. */
     const probe = element("span", {}, this.root);
+    probe.style.forcedColorAdjust = "none";
     const resolved = (name) => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
     this.colours = {};
     for (const name of ["--zone-several", "--zone-0", "--zone-1", "--zone-2", "--zone-3", "--zone-offline", "--zone-absent", "--bad", "--focus", "--ground"]) {

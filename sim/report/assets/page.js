@@ -1,4 +1,4 @@
-/* The switch of colours, and details that open where a link points into them. */
+/* The switch of colours, and details that open where a link points into them, or for a printer. */
 (function () {
   "use strict";
   const root = document.documentElement;
@@ -51,5 +51,18 @@
     target.scrollIntoView();
   }
   window.addEventListener("hashchange", reveal);
+
+  /* On paper nothing opens on demand; of many scenarios those that are open are printed. */
+  const MOST_PRINTED = 12;
+  let opened = [];
+  window.addEventListener("beforeprint", function () {
+    const scenarios = [...document.querySelectorAll("details.scenario")];
+    opened = scenarios.length > MOST_PRINTED ? [] : scenarios.filter((each) => !each.open);
+    for (const each of opened) { each.open = true; }
+  });
+  window.addEventListener("afterprint", function () {
+    for (const each of opened) { each.open = false; }
+  });
+
   if (window.location.hash) { window.addEventListener("load", reveal); }
 })();
