@@ -218,7 +218,8 @@ def run(
     """Run what is missing of ``experiment`` (its file, or a mapping of the same shape) and return its results.
 
     They are in ``out/<name>``. ``workers`` processes share the work; with None this process does it all, so that a
-    plain script needs no guard (more than one starts processes that import the caller's main module again).
+    plain script needs no guard. More than one starts processes that import the caller's main module again, where this
+    must stand below ``if __name__ == "__main__":``; else WorkersDoNotStartError is raised.
     ``scheduler`` is the address of a Dask scheduler whose workers do it instead, or "local" for one on this machine.
     ``force`` computes everything again. ``settings`` take the place of what stands in the file, by key, as ``--set``
     does: ``{"workloads.recorded.path": "trace.csv"}``. Raises InputError with every fault of the experiment. A run

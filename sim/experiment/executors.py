@@ -8,6 +8,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import multiprocessing
+import multiprocessing.spawn
 import os
 import signal
 import sys
@@ -34,6 +35,10 @@ _AHEAD: Final = 4
 
 class WorkerDiedError(MemhpSimError):
     """The process that a cell was handed to is gone, and so are those that it was given to afterwards."""
+
+
+class WorkersDoNotStartError(MemhpSimError, ChildProcessError):
+    """No process that is started to run cells gets as far as its first one."""
 
 
 class Workers(Protocol):
@@ -79,6 +84,7 @@ class LocalProcesses:
     @contextlib.contextmanager
     def executor(self) -> Iterator[concurrent.futures.Executor]:
         """Return a pool of processes. Leaving the context by an exception, such as Ctrl-C, ends them at once."""
+        _end_in_a_script_without_guard()
         before = set(multiprocessing.active_children())
         pool = concurrent.futures.ProcessPoolExecutor(self.count, mp_context=_context(), initializer=start_worker)
         try:
@@ -118,8 +124,33 @@ def run_all(tasks: Iterable[Task | None], folder: str, workers: Workers, timeout
         yield from _run_until_broken(waiting, suspects, folder, workers, timeout)
         if not suspects:
             return
+        _see_that_workers_start()
         for task in suspects:
             yield _run_alone(task, folder, timeout)
+
+
+def _see_that_workers_start() -> None:
+    """Raise WorkersDoNotStartError where a worker dies before it has anything to do: so would one for every cell."""
+    try:
+        with LocalProcesses(1).executor() as executor:
+            executor.submit(os.getpid).result()
+    except concurrent.futures.BrokenExecutor:
+        raise WorkersDoNotStartError(
+            "the worker processes end while they start. Each imports the script that started it, so a script may run "
+            "anything on several workers only below \"if __name__ == '__main__':\"; where it does, what went wrong "
+            "stands above"
+        ) from None
+
+
+def _end_in_a_script_without_guard() -> None:
+    """End a worker in which the script that it has to import would start workers of its own, and those again.
+
+    Quietly: the process that it works for says what is wrong.
+    """
+    try:
+        multiprocessing.spawn.get_preparation_data("")
+    except RuntimeError:
+        raise SystemExit(1) from None
 
 
 def _run_until_broken(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -125,6 +126,9 @@ def test_cells_that_were_with_a_pool_that_broke_are_run_alone_and_the_rest_as_be
             super().__init__(count, {3: concurrent.futures.BrokenExecutor()})
 
         def submit(self, fn: Any, /, *args: Any, **named: Any) -> concurrent.futures.Future[Any]:  # noqa: ANN401
+            if fn is not run_cell:  # whether a worker starts at all
+                (future := concurrent.futures.Future[Any]()).set_result(fn(*args))
+                return future
             alone.append((args[1].replication, args[3]))
             return super().submit(fn, *args, **named)
 
@@ -141,6 +145,26 @@ def test_cells_that_were_with_a_pool_that_broke_are_run_alone_and_the_rest_as_be
     assert failed.error == (
         "the worker process died; it was ended if the cell went on long after its cell_timeout of 2.5 s"
     )
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_script_without_a_guard_is_told_so_at_once(tmp_path: Path, *, guarded: bool) -> None:
+    (tmp_path / "e.toml").write_text(tomli_w.dumps(TINY | {"replications": 8}))
+    lines = ["import memhp_sim", "print('imported', flush=True)"]
+    lines += ["if __name__ == '__main__':"] if guarded else ["if True:"]
+    lines += ["    print(len(memhp_sim.run('e.toml', workers=2).runs()), flush=True)"]
+    (tmp_path / "script.py").write_text("\n".join(lines))
+    ended = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    if guarded:
+        assert (ended.returncode, ended.stdout.split()[-1], ended.stderr) == (0, "8", "")
+    else:
+        # Once by itself, once by each of two workers, and once by one that is tried alone.
+        assert (ended.returncode, ended.stdout.split().count("imported") <= 4) == (1, True)
+        assert ended.stderr.count("Traceback") == 1
+        assert "only below \"if __name__ == '__main__':\"" in ended.stderr.splitlines()[-1]
 
 
 def test_a_cell_that_a_scheduler_gave_up_is_run_alone_in_a_process(tmp_path: Path) -> None:
