@@ -86,13 +86,13 @@ def recommend(
             tell(f"{where.base.workload.label} on {where.base.machine.label}")
             scenarios.append(Scenario(experiment, where, asked, runner))
             selections.append(scenarios[-1].select())
-        answers = [
-            _with_use(_answer(scenario, found, asked), scenario, found, beside)
-            for scenario, found in zip(scenarios, selections, strict=True)
-        ]
+        answers = []
+        for scenario, selection in zip(scenarios, selections, strict=True):
+            tell(f"If things are otherwise: {scenario.workload} on {scenario.machine}")
+            answers.append(_with_use(_answer(scenario, selection, asked), scenario, selection, beside))
         together = None
         if len(scenarios) > 1:
-            tell("all together")
+            tell("One setting for all of them")
             together = _together(scenarios, asked, beside)
         runner.settle()
         beside.settle()

@@ -11,8 +11,12 @@ from click.testing import CliRunner
 
 from sim.api import Results
 from sim.cli.main import BAD_INPUT, FAILED, main
+from sim.experiment.executors import InProcess
+from sim.experiment.load import load
 from sim.recommend import document
+from sim.recommend.asked import asked as ask
 from sim.recommend.limits import limit
+from sim.recommend.recommend import recommend
 from sim.recommend.sampler import KEPT
 from sim.results.alone import alone
 from tests.support.places import ROOT
@@ -258,6 +262,14 @@ def test_several_scenarios_get_one_setting_too(tmp_path: Path) -> None:
     assert "One setting for all of them" in result.output
     assert found.together.sensitivity[0]["sentence"] == "With plugging twice as fast it holds in all scenarios."
     assert result.output.count("If things are otherwise:") == 3
+
+
+def test_what_is_done_is_told_from_the_first_look_on(certain: tuple[Path, Result]) -> None:
+    told: list[str] = []
+    experiment = load(certain[0] / "small.toml")
+    done = recommend(experiment, certain[0], ask(experiment), workers=InProcess(), on_scenario=told.append)
+    assert told == ["A look at grows on small", "grows on small", "If things are otherwise: grows on small"]
+    assert (done.computed, done.reused) == (0, 3)
 
 
 def test_a_budget_that_is_too_small_for_all_candidates_is_no_error(tmp_path: Path) -> None:
