@@ -29,7 +29,8 @@ def write_what_can_be_written() -> None:
     """
     codecs.register_error(_LIKE_IT, _like_it)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        # In the locale C Python writes a file's name that is no text as the bytes that it has, and refuses all else.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors=_LIKE_IT)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -296,6 +299,16 @@ def test_a_folder_that_is_damaged_or_in_use_is_told_in_a_sentence(certain: tuple
     damaged = asked(*command)
     assert damaged.exit_code == BAD_INPUT
     assert "damaged, or written by another version" in damaged.stderr
+
+
+def test_an_output_that_takes_plain_letters_only_gets_these(certain: tuple[Path, Result]) -> None:
+    plain = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+    command = [sys.executable, "-m", "memhp_sim", "recommend", str(certain[0] / "small.toml"), "--workers", "1"]
+    done = subprocess.run(
+        [*command, "--out", str(certain[0])], cwd=ROOT, env={**os.environ, **plain}, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "-----" in done.stdout.decode("ascii")
 
 
 def test_a_document_that_is_none_is_refused(tmp_path: Path) -> None:
