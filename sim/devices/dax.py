@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sim.devices.specs import DAX_STATE_SINCE, DAX_STATES, ONLINE_WORDS, UNPLUGGED
 from sim.devices.static_device import StaticDevice
 from sim.kernel.found_memory import find
+from sim.kernel.large_steps import offline_run, put_back_run
 from sim.kernel.timing import scale
 from sim.kernel.worker import Worker
 from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE
@@ -164,18 +165,29 @@ class Dax(StaticDevice):
     def _give_back(self) -> Work:
         """Do what an operator does: write ``offline`` to the blocks, highest first, then unbind if all went."""
         context, core = self._context, self._core
-        for block in reversed(self.blocks()):
-            if core.memory.blocks.where[block] < BLOCK_MIXED:
-                continue
-            yield core.lock
-            yield scale(context.timing.offline, context.block_bytes)
-            try:
-                moved = core.offline_block(self.index, block)
-            except HotplugError as error:
-                moved = error.moved  # user space goes on with the next block
-            if moved:
-                yield scale(context.timing.migrate, moved * context.page_bytes)
-            core.lock.release()
+        wait = scale(context.timing.offline, context.block_bytes)
+        for first, end in reversed(self._runs()):
+            block = end - 1
+            while block >= first:
+                if core.memory.blocks.where[block] < BLOCK_MIXED:
+                    block -= 1
+                    continue
+                most = 0 if core.lock.held else self._by_hand.steps(wait)
+                many = offline_run(core, self.index, range(block, max(first - 1, block - most), -1), wait)
+                if many:
+                    yield many * wait
+                    block -= many
+                    continue
+                yield core.lock
+                yield wait
+                try:
+                    moved = core.offline_block(self.index, block)
+                except HotplugError as error:
+                    moved = error.moved  # user space goes on with the next block
+                if moved:
+                    yield scale(context.timing.migrate, moved * context.page_bytes)
+                core.lock.release()
+                block -= 1
         yield core.lock
         if self.lost or self._any_online():
             context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} has blocks that are still online"))
@@ -271,30 +283,49 @@ class Dax(StaticDevice):
         Follows ``offline_and_remove_memory_ranges``: blocks that are offline already are as good as gone.
         """
         context, core, memory = self._context, self._core, self._core.memory
-        to_put_back: list[tuple[int, int]] = []
-        for block in self.blocks():
-            if memory.blocks.where[block] < BLOCK_MIXED:
-                continue
-            zone = memory.zone_of(block)
-            yield scale(context.timing.offline, context.block_bytes)
-            try:
-                moved = core.offline_block(self.index, block)
-            except HotplugError as error:
-                moved = error.moved * context.page_bytes
-                refused = scale(context.timing.refused, context.block_bytes)
-                yield refused + scale(context.timing.migrate, moved)
-                for again, online_type in to_put_back:
-                    core.listener.put_back(again)
-                    core.online_block(self.index, again, online_type)
-                self._refuse(EBUSY, "holds memory that cannot move: all of it stays")
-                return
-            yield scale(context.timing.migrate, moved * context.page_bytes)
-            movable = zone is not None and zone.movable
-            to_put_back.append((block, MMOP_ONLINE_MOVABLE if movable else MMOP_ONLINE_KERNEL))
+        to_put_back: list[tuple[range, int]] = []
+        wait = scale(context.timing.offline, context.block_bytes)
+        for first, end in self._runs():
+            block = first
+            while block < end:
+                if memory.blocks.where[block] < BLOCK_MIXED:
+                    block += 1
+                    continue
+                zone = memory.zone_of(block)
+                movable = zone is not None and zone.movable
+                online_type = MMOP_ONLINE_MOVABLE if movable else MMOP_ONLINE_KERNEL
+                most = self._worker.steps(wait)
+                many = offline_run(core, self.index, range(block, min(end, block + most)), wait)
+                if many:
+                    yield many * wait
+                else:
+                    many = 1
+                    yield wait
+                    try:
+                        moved = core.offline_block(self.index, block)
+                    except HotplugError as error:
+                        moved = error.moved * context.page_bytes
+                        refused = scale(context.timing.refused, context.block_bytes)
+                        yield refused + scale(context.timing.migrate, moved)
+                        self._put_back(to_put_back)
+                        self._refuse(EBUSY, "holds memory that cannot move: all of it stays")
+                        return
+                    yield scale(context.timing.migrate, moved * context.page_bytes)
+                to_put_back.append((range(block, block + many), online_type))
+                block += many
         for first, count in self.added:
             core.remove(self.index, first, count)
         self.added = []
         self.state = UNPLUGGED
+
+    def _put_back(self, runs: list[tuple[range, int]]) -> None:
+        """Put blocks online again, each run with its online type."""
+        core = self._core
+        for blocks, online_type in runs:
+            if not put_back_run(core, self.index, blocks.start, len(blocks), online_type):
+                for block in blocks:
+                    core.listener.put_back(block)
+                    core.online_block(self.index, block, online_type)
 
     def _refuse(self, errno: int, why: str) -> None:
         self.error = HotplugError(errno, f"{self.name} {why}")

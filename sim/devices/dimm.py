@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from sim.devices.static_device import StaticDevice
 from sim.kernel.found_memory import find
+from sim.kernel.large_steps import offline_run, put_back_run
 from sim.kernel.timing import scale
 from sim.memory.blocks import BLOCK_MIXED
 from sim.memory.errors import EBUSY, EEXIST, EINVAL, HotplugError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from sim.kernel.context import DriverContext
     from sim.kernel.found_memory import FoundRun
@@ -135,46 +136,65 @@ class Dimm(StaticDevice):
         """
         context, core = self._context, self._core
         yield core.lock
-        to_put_back: list[int] = []
+        to_put_back: list[tuple[int, int]] = []
         for last_pass in (False, True):
             refused = yield from self._pass(to_put_back, last=last_pass)
             if not refused:
                 break
         if self._any_online():
-            for block in sorted(to_put_back):
-                core.listener.put_back(block)
-                with suppress(HotplugError):  # the policy may leave it offline; acpi_bus_online() goes on all the same
-                    core.put_back(self.index, block)
+            for first, end in _joined(to_put_back):
+                self._put_back(first, end)
             context.note_failure(self.index, HotplugError(EBUSY, f"{self.name} holds memory that cannot move"))
         else:
             self._remove()
         core.lock.release()
         self._finish(ok=self.gone)
 
-    def _pass(self, to_put_back: list[int], *, last: bool) -> Generator[Wait, None, bool]:
+    def _pass(self, to_put_back: list[tuple[int, int]], *, last: bool) -> Generator[Wait, None, bool]:
         """Try every block that is still online, ascending; the ``last`` pass ends with its first refusal.
 
         Returns whether a block refused.
         """
         core, context = self._core, self._context
         where, timing = core.memory.blocks.where, context.timing
+        wait = scale(timing.offline, context.block_bytes)
         refused = False
-        for block in self.blocks():
-            if where[block] < BLOCK_MIXED:
-                continue
-            yield scale(timing.offline, context.block_bytes)
-            try:
-                moved = core.offline_block(self.index, block)
-                to_put_back.append(block)
-            except HotplugError as error:
-                refused = True
-                moved = error.moved
-                yield scale(timing.refused, context.block_bytes)
-            if moved:
-                yield scale(timing.migrate, moved * context.page_bytes)
-            if refused and last:
-                break
+        for first, end in self._runs():
+            block = first
+            while block < end:
+                if where[block] < BLOCK_MIXED:
+                    block = core.memory.blocks.first_online(block, end)
+                    continue
+                many = offline_run(core, self.index, range(block, min(end, block + self._worker.steps(wait))), wait)
+                if many:
+                    to_put_back.append((block, block + many))
+                    yield many * wait
+                    block += many
+                    continue
+                yield wait
+                try:
+                    moved = core.offline_block(self.index, block)
+                    to_put_back.append((block, block + 1))
+                except HotplugError as error:
+                    refused = True
+                    moved = error.moved
+                    yield scale(timing.refused, context.block_bytes)
+                if moved:
+                    yield scale(timing.migrate, moved * context.page_bytes)
+                if refused and last:
+                    return True
+                block += 1
         return refused
+
+    def _put_back(self, first: int, end: int) -> None:
+        """Put blocks online that were taken offline; the policy may leave some so (``acpi_bus_online`` goes on)."""
+        core = self._core
+        if put_back_run(core, self.index, first, end - first):
+            return
+        for block in range(first, end):
+            core.listener.put_back(block)
+            with suppress(HotplugError):
+                core.put_back(self.index, block)
 
     def _remove(self) -> None:
         """Remove every range, all of it being offline, and let the group go."""
@@ -193,3 +213,17 @@ class Dimm(StaticDevice):
         for block in range(first, first + count):
             if self._core.memory.blocks.exists(block):
                 self._core.remove(self.index, block, 1, plugged=0)
+
+
+def _joined(runs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield runs [first, end) of blocks ascending, those that touch as one."""
+    before = None
+    for first, end in sorted(runs):
+        if before is not None and before[1] == first:
+            before = (before[0], end)
+            continue
+        if before is not None:
+            yield before
+        before = (first, end)
+    if before is not None:
+        yield before

@@ -76,6 +76,61 @@ class AtOnce:
             self._memmaps.remove(block, 1)
         return done
 
+    def offline(self, zone_type: int, node: int, blocks: range) -> int:
+        """Take fully plugged ``blocks`` of a zone, adjacent ones, offline in their order, upwards or downwards.
+
+        They stay there, have alike been added with their memmap in them or not, and are no boot memory. Returns how
+        many went: those before the first that holds user pages or kernel pages.
+        """
+        zone = self._zones.by_key[node, zone_type]
+        layout, pageblocks, pages = zone.layout, zone.pageblocks, self._block_pages
+        if layout is None or zone.cma is not None or self._given_up or (pageblocks is not None and pageblocks.thinning):
+            return 0
+        if blocks[0] in self._memmaps.hosted:
+            pages -= self._memmaps.pages_per_block
+        blocks = blocks[: zone.free // pages]
+        if pageblocks is not None and blocks:
+            low, high = sorted((blocks[0], blocks[-1]))
+            busy = pageblocks.busy_blocks(low, high - low + 1)
+            if busy:
+                blocks = blocks[: blocks.index(busy[0] if blocks.step > 0 else busy[-1])]
+        done = 0
+        while done < len(blocks):
+            block = blocks[done]
+            alike = layout.untouched(block)
+            if alike is not None:
+                beyond = alike[-1] - block if blocks.step > 0 else block - alike[0]
+                count = min(beyond + 1, len(blocks) - done)
+                zone.shrink(count * pages)
+            elif block in layout.plugged and block not in layout.used:
+                count = 1
+                zone.unplug_free(layout, block, pages)
+            else:
+                break
+            first = block if blocks.step > 0 else block - count + 1
+            layout.remove(first, count)
+            if pageblocks is not None:
+                pageblocks.delete(first, count)
+            done += count
+        if done:
+            self._zones.blocks_changed()
+        return done
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether blocks that are there can go online again without a closer look at what was lost meanwhile."""
+        return not self._stalls.lost
+
+    def back(self, zone_type: int, node: int, first: int, count: int) -> None:
+        """Have ``count`` blocks from ``first``, which are there, go online again in their order."""
+        zone = self._zones.by_key.get((node, zone_type))
+        # What kernel pages do in the first memory of a zone is done when it has one block, and no more.
+        alone = zone is None or not zone.managed
+        if alone:
+            self._online(zone_type, node, first, 1, self._block_pages)
+        if count > alone:
+            self._online(zone_type, node, first + alone, count - alone, self._block_pages)
+
     def most(self, node: int, count: int) -> int:
         """Return how many of ``count`` blocks find room for their memmap without a closer look, one after the other."""
         return 0 if self._stalls.lost else min(count, self._memmaps.surely(node))

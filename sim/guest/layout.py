@@ -249,6 +249,17 @@ class Layout:
         start = self._starts[at]
         return start if block < start + self.fresh[start][0] else None
 
+    def untouched(self, block: int) -> range | None:
+        """Return the blocks, that one among them, of the run of untouched ones that it is in; None where it is in none.
+
+        That may be what is left of a run that is being filled.
+        """
+        start = self.start_of(block)
+        if start is not None:
+            return range(start, start + self.fresh[start][0])
+        runs = (range(first, first + count) for first, count, _ in self._front)
+        return next((run for run in runs if block in run), None)
+
     def plug(self, block: int, pages: int, *, again: bool) -> None:
         """Note that more of a block is plugged; what was in use before is used ``again`` before all else."""
         if block not in self.plugged:

@@ -12,7 +12,7 @@ from array import array
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from sim.memory.zones import MMOP_OFFLINE
+from sim.memory.zones import MMOP_OFFLINE, MMOP_ONLINE
 from sim.record.recorder import NO_ZONE, EventKind
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ LEAST: Final = 4
 
 _PLUG: Final = int(EventKind.PLUG)
 _UNPLUG: Final = int(EventKind.UNPLUG)
+_OFFLINE: Final = int(EventKind.OFFLINE)
+_ONLINE: Final = int(EventKind.ONLINE)
 
 
 def _watched(core: HotplugCore) -> bool:
@@ -87,3 +89,64 @@ def unplug_run(core: HotplugCore, device: int, blocks: list[int], step_us: int) 
     zones = bytes((zone.type,)) * count
     core.in_turn(core.env.now, step_us, _UNPLUG, device, array("q", blocks), zones, memory.block_pages)
     return count
+
+
+def offline_run(core: HotplugCore, device: int, blocks: range, step_us: int) -> int:
+    """Take adjacent ``blocks``, of which the first is online, offline one by one, each ``step_us`` after the other.
+
+    Upwards or downwards. Returns how many went: those before the first that cannot be told to go just like the others.
+    """
+    if len(blocks) < LEAST or core.zone_choice.tell_offline is not None:
+        return 0
+    zone = core.memory.zone_by_code[core.memory.blocks.where[blocks[0]]]
+    blocks = blocks[: 0 if zone is None else _alike(core, blocks)]
+    if zone is None or not blocks:
+        return 0
+    if core.guest is not None:
+        at_once = core.guest.at_once
+        blocks = blocks[: 0 if at_once is None else at_once.offline(zone.type, zone.node, blocks)]
+    if blocks:
+        core.memory.offline(min(blocks[0], blocks[-1]), len(blocks))
+        core.in_turn(core.env.now, step_us, _OFFLINE, device, blocks, bytes((zone.type,)) * len(blocks), 0)
+    return len(blocks)
+
+
+def put_back_run(core: HotplugCore, device: int, first: int, count: int, online_type: int = MMOP_ONLINE) -> bool:
+    """Put ``count`` offline blocks online that a failed removal has taken offline.
+
+    Those that the policy leaves offline stay so. False, and nothing done, where each has to be put back by itself.
+    """
+    memory = core.memory
+    table = memory.blocks
+    if count < LEAST or table.left_over or _watched(core) or _alike(core, range(first, first + count)) < count:
+        return False
+    guest = core.guest
+    if guest is not None and (guest.at_once is None or not guest.at_once.takes_back):
+        return False
+    runs = core.zone_choice.decide_run(first, count, online_type)
+    for blocks, zone in runs:
+        if zone != NO_ZONE:
+            memory.online(first, zone, blocks)
+            if guest is not None and guest.at_once is not None:
+                guest.at_once.back(zone, table.node[first], first, blocks)
+            core.in_turn(core.env.now, 0, _ONLINE, device, range(first, first + blocks), bytes((zone,)) * blocks, 0)
+        first += blocks
+    return bool(runs)
+
+
+def _alike(core: HotplugCore, blocks: range) -> int:
+    """Return how many of ``blocks``, adjacent ones, are like the first until one is not.
+
+    None where that one is boot memory, or a driver wants to be told of it, or somebody of each that changes.
+    """
+    table = core.memory.blocks
+    first, last = blocks[0], blocks[-1]
+    if core.threads.told is not None or table.group[first] in core.owners or table.flags[first] & ~table.SELF_HOSTED:
+        return 0
+    found = len(blocks)
+    for column in (table.where, table.flags, table.group):
+        values = column[min(first, last) : max(first, last) + 1]
+        # Compared as a whole before they are looked at one by one: nearly always all are alike.
+        if values != values[:1] * len(values):
+            found = min(found, next(at for at, block in enumerate(blocks) if column[block] != column[first]))
+    return found

@@ -19,6 +19,7 @@ BLOCK_MIXED: Final = 2
 """An online boot block that spans several zones; it can never go offline."""
 FIRST_ZONE_CODE: Final = 3
 """Values of ``where`` from here on: an online block, the value names the zone (``Memory.zone_by_code``)."""
+_NOT_ONLINE: Final = bytes((BLOCK_ABSENT, BLOCK_OFFLINE))
 MAX_ZONES: Final = 256 - FIRST_ZONE_CODE
 
 
@@ -88,6 +89,11 @@ class BlockTable:
         """Whether none of the blocks from ``first`` to before ``end`` is online."""
         chunk = self.where[first:end]
         return chunk.count(BLOCK_ABSENT) + chunk.count(BLOCK_OFFLINE) == len(chunk)
+
+    def first_online(self, first: int, end: int) -> int:
+        """Return the first block from ``first`` to before ``end`` that is online; ``end`` where none is."""
+        chunk = self.where[first:end]
+        return end - len(chunk.lstrip(_NOT_ONLINE))
 
     def is_online(self, block: int) -> bool:
         """Whether the block exists and is online."""

@@ -1,0 +1,167 @@
+"""That DIMMs and dax devices taken offline in large steps leave behind what they would block by block.
+
+As in :mod:`tests.test_large_steps`, something that ticks all the time takes the large steps away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
+from sim.engine import simulate
+from sim.kernel.guest_link import GuestSpec
+from sim.kernel.timing import Timing
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.streams import Streams
+from sim.units import GIB, MIB
+from tests.test_large_steps import BLOCK, POLICIES
+from workloads.contract import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    import simpy
+
+    from policies.contract import Policy
+    from workloads.contract import Host
+    from workloads.contract import Streams as StreamsContract
+
+SECONDS = 90
+DEMANDS = ("anonymous", "kernel", "page-cache", "page-tables")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a device, or of the guest's programs, ``after_us`` the request before."""
+
+    after_us: int
+    what: str
+    which: int
+    amount: int
+
+
+class Requests(Workload):
+    """Asks for all of ``asked``, while something ticks every so many microseconds, if at all."""
+
+    name: ClassVar[str] = "requests"
+    summary: ClassVar[str] = "requests, one after the other"
+
+    def __init__(self, asked: list[Asked], nodes: int, tick_us: int | None) -> None:
+        self._asked = asked
+        self._nodes = nodes
+        self._tick_us = tick_us
+
+    def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
+        if self._tick_us is not None:
+            host.env.process(self._ticks(host, self._tick_us))
+        host.plug(VirtioMemSpec("v", 4 * GIB, requested=GIB + 6 * MIB))
+        for number, what in enumerate(("plug", "plug parts", "plug dax", "plug dax")):
+            self._do(host, Asked(0, what, number % 2, 20 + 11 * number))
+        yield host.env.timeout(20_000_000)
+        for asked in self._asked:
+            yield host.env.timeout(asked.after_us)
+            self._do(host, asked)
+
+    @staticmethod
+    def _ticks(host: Host, us: int) -> Generator[simpy.Event, object, None]:
+        while True:
+            yield host.env.timeout(us)
+
+    def _do(self, host: Host, asked: Asked) -> None:
+        dimm, dax, node = f"d{asked.which}", f"x{asked.which}", asked.which % self._nodes
+        blocks = 1 + asked.amount % 60
+        match asked.what:
+            case "plug":
+                host.plug(DimmSpec(dimm, blocks * BLOCK, node=node))
+            case "plug parts":
+                parts = (blocks * BLOCK, BLOCK, 3 * BLOCK)
+                host.plug(DimmSpec(dimm, sum(parts), node=node, ranges=parts, gap=asked.amount % 3 * BLOCK))
+            case "unplug":
+                host.unplug(dimm)
+            case "plug dax":
+                host.plug(DaxSpec(dax, blocks * BLOCK, node=node, self_host=asked.amount % 2 == 0))
+            case "unplug dax":
+                host.unplug(dax)
+            case "state":
+                words = ("unplugged", "online", "online_movable", "online_kernel")
+                host.set_dax_state(dax, words[asked.amount % 4])
+            case kind:
+                host.set_demand(f"{kind} {asked.which}", kind, asked.amount * 8 * MIB, node=node)
+
+    def duration(self) -> float:
+        return SECONDS
+
+
+WHAT = ("plug", "plug parts", *["unplug"] * 4, "plug dax", *["unplug dax"] * 3, "state", "state", *DEMANDS)
+ASKED = st.lists(
+    st.builds(
+        Asked,
+        st.sampled_from((0, 1, 100_000, 700_000, 2_000_000, 5_000_000, 9_000_000)),
+        st.sampled_from(WHAT),
+        st.integers(0, 1),
+        st.integers(0, 300),
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that a run is made of, but for what ticks."""
+
+    asked: list[Asked]
+    policy: Callable[[], Policy]
+    nodes: int
+    boot: int
+    modelled: bool
+    memmap_on_memory: bool
+    timing: Timing
+
+    def run(self, tick_us: int | None) -> tuple[object, ...]:
+        """Return all that the run leaves behind."""
+        result = simulate(
+            MachineSpec(
+                tuple(NodeSpec(self.boot) for _ in range(self.nodes)),
+                kernel="7.3",
+                memmap_on_memory=self.memmap_on_memory,
+                slots=8,
+            ),
+            self.policy(),
+            Requests(self.asked, self.nodes, tick_us),
+            Streams(1, 0),
+            timing=self.timing,
+            guest=GuestSpec() if self.modelled else None,
+        )
+        samples = {name: values.tolist() for name, values in result.guest.items()}
+        return result.events.tolist(), samples, result.counters, result.device_names
+
+
+CASES = st.builds(
+    Case,
+    ASKED,
+    st.sampled_from(POLICIES),
+    st.integers(1, 2),
+    st.sampled_from((512 * MIB, 2 * GIB, 16 * GIB)),
+    st.sampled_from((True, True, False)),
+    st.sampled_from((False, False, True)),
+    st.sampled_from((Timing(), Timing(offline=400_000, refused=90_000), Timing(offline=0, refused=0))),
+)
+
+
+@settings(max_examples=12)
+@given(CASES, st.integers(1_000, 9_000))
+def test_something_that_ticks_all_the_time_changes_nothing(case: Case, tick_us: int) -> None:
+    assert case.run(None) == case.run(tick_us)
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(CASES, st.integers(500, 60_000))
+def test_nor_does_it_in_many_more_runs(case: Case, tick_us: int) -> None:
+    assert case.run(None) == case.run(tick_us)
