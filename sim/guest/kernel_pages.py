@@ -199,23 +199,18 @@ class KernelPages:
 
     def give_pieces(self, pieces: list[tuple[int, int]]) -> None:
         """Give memmap pageblocks back."""
-        owned, layout, hot_from = self.pieces, self.layout, self.hot_from
-        room = {} if layout is None else layout.room
-        plugged = {} if layout is None else layout.plugged
-        gone = 0
+        owned, layout = self.pieces, self.layout
         for block, mask in pieces:
             rest = owned[block] & ~mask
             if rest:
                 owned[block] = rest
             else:
                 del owned[block]
-            gone += mask.bit_count()
-            # Written out from Layout.freed(), because the memmap of a large DIMM lies in many blocks.
-            if block in plugged and block not in room:
-                room[block] = None
-            if block >= hot_from:
+            self.nr_pieces -= mask.bit_count()
+            if layout is not None and block in layout.plugged and block not in layout.room:  # as in Layout.freed()
+                layout.room[block] = None
+            if block >= self.hot_from:
                 self.changed[block] = self
-        self.nr_pieces -= gone
 
     def take(self, pages: int) -> dict[int, int]:
         """Place kernel pages: first into held pageblocks with room, then into new ones, whose masks are returned.

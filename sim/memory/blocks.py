@@ -88,6 +88,8 @@ class BlockTable:
     def none_online(self, first: int, end: int) -> bool:
         """Whether none of the blocks from ``first`` to before ``end`` is online."""
         chunk = self.where[first:end]
+        if chunk == chunk[:1] * len(chunk):  # nearly always, and quicker than to count
+            return not chunk or chunk[0] in _NOT_ONLINE
         return chunk.count(BLOCK_ABSENT) + chunk.count(BLOCK_OFFLINE) == len(chunk)
 
     def first_online(self, first: int, end: int) -> int:
