@@ -1,4 +1,4 @@
-"""What one block costs, and that nothing grows with blocks, groups or history. ``make bench`` prints the figures."""
+"""Parts of the program by themselves: what must not grow with blocks, groups or history."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import simpy
 
-from benchmarks.ratios import against_bare, ratio, timed
+from benchmarks.ratios import ratio, timed
 from policies.auto_movable import AutoMovable
 from policies.contract import ZoneRequest
-from sim.devices.specs import DimmSpec, VirtioMemSpec
+from sim.devices.specs import DimmSpec
 from sim.kernel.context import DriverContext
 from sim.kernel.hotplug_core import HotplugCore
 from sim.machine.boot_layout import lay_out
@@ -32,32 +32,6 @@ def guest(boot_memory: int = 4 * GIB, nodes: int = 1) -> tuple[simpy.Environment
     core = HotplugCore(env, layout.memory, AutoMovable(), recorder)
     context = DriverContext(env, core, recorder)
     return env, MachineHost(context, machine), core
-
-
-def test_plugging_a_block_costs_at_most_five_bare_events(report: Callable[[str, float, float], None]) -> None:
-    def cost() -> float:
-        env, host, _ = guest()
-        host.plug(VirtioMemSpec("device", BLOCKS * BLOCK))
-        host.resize("device", BLOCKS * BLOCK)
-        seconds = timed(env.run) / BLOCKS
-        assert host.plugged("device") == BLOCKS * BLOCK
-        return seconds
-
-    report("one block plugged by virtio-mem, in bare SimPy events", against_bare(cost), 5)
-
-
-def test_unplugging_a_block_costs_at_most_five_bare_events(report: Callable[[str, float, float], None]) -> None:
-    def cost() -> float:
-        env, host, _ = guest()
-        host.plug(VirtioMemSpec("device", BLOCKS * BLOCK))
-        host.resize("device", BLOCKS * BLOCK)
-        env.run()
-        host.resize("device", 0)
-        seconds = timed(env.run) / BLOCKS
-        assert host.plugged("device") == 0
-        return seconds
-
-    report("one block unplugged by virtio-mem, in bare SimPy events", against_bare(cost), 5)
 
 
 def test_a_dimm_of_a_terabyte_costs_at_most_twenty_times_one_block(report: Callable[[str, float, float], None]) -> None:
