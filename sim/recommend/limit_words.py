@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
+from sim.faults import shown
 from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
 
@@ -116,16 +117,11 @@ _QUANTILE: Final = re.compile(
 )
 
 
-class UnknownWordError(ValueError):
-    """A ``word`` of a limit means nothing; ``instead`` is what might be meant, as the end of a sentence."""
-
-    def __init__(self, word: str, instead: str) -> None:
-        super().__init__(word)
-        self.word, self.instead = word, instead
-
-
 def tokens(text: str) -> list[Token]:
-    """Return the tokens of a limit; words that change nothing are none. Raises UnknownWordError."""
+    """Return the tokens of a limit; words that change nothing are none.
+
+    Raises ValueError, with what might be meant, where one is unknown.
+    """
     left = _plain(text)
     found: list[Token] = []
     while left:
@@ -171,7 +167,7 @@ def _next(left: str) -> tuple[Token | None, int]:
             unit, end = behind[1] or behind[2], end + behind.end()  # it is none, which is told by what it is of
         return Token("number", left[:end], number=float(match["number"]), unit=unit), end
     word = left.split(" ", 1)[0]
-    raise UnknownWordError(word, _instead(word))
+    raise ValueError(f"{shown(word)} is none of its words{_instead(word)}")
 
 
 def _nearly_a_unit(word: str) -> bool:

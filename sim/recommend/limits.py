@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from sim.analysis.compare import number, shown_unit
 from sim.faults import shown
 from sim.recommend.contract import Limit
-from sim.recommend.limit_words import UnknownWordError, tokens
+from sim.recommend.limit_words import tokens
 from sim.scores.definition import BYTE_SECONDS, BYTES, PERCENT, POINTS, SECONDS, Unit
 from sim.scores.failures import FAILING
 from sim.scores.registry import SCORES
@@ -83,9 +83,8 @@ def limit(text: str) -> Limit:
     """Return the limit that ``text`` says. Raises ValueError with what can be said."""
     try:
         read = tokens(text)
-    except UnknownWordError as error:
-        why = f"{shown(text)} is no limit: {shown(error.word)} is none of its words{error.instead} {_say()}"
-        raise ValueError(why) from None
+    except ValueError as error:
+        raise ValueError(f"{shown(text)} is no limit: {error} {_say()}") from None
     return _Read(text, read).limit()
 
 
