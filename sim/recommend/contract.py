@@ -112,6 +112,11 @@ class Judged:
         return all(limit.verdict == "holds" for limit in self.limits)
 
 
+def less_sure(confidence: float, asked: float) -> bool:
+    """Whether a ``confidence`` falls short of the one that was ``asked`` for, by more than rounding."""
+    return confidence < asked - 1e-9
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What was chosen of ``judged`` (one for each candidate, in order): ``pick`` is its number, None where none holds.

@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.recommend.contract import less_sure
 from sim.results.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -145,15 +146,13 @@ class Recommendation:
     @property
     def uncertain(self) -> tuple[Answer, ...]:
         """The scenarios whose pick is less sure than was asked for."""
-        return tuple(each for each in self.answers if each.pick is not None and _less(each.confidence, self.confidence))
+        return tuple(
+            each for each in self.answers if each.pick is not None and less_sure(each.confidence, self.confidence)
+        )
 
     def __str__(self) -> str:
         lines = [f"{answer.workload} on {answer.machine}: {answer.answer}" for answer in self.answers]
         return "\n".join(lines if self.together is None else [*lines, f"all together: {self.together.answer}"])
-
-
-def _less(confidence: float, asked: float) -> bool:
-    return confidence < asked - 1e-9
 
 
 def write(folder: Path, found: Recommendation) -> Path:

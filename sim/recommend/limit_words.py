@@ -108,6 +108,9 @@ _OTHERWISE: Final = {
 }
 """What is said of words that people use and no limit has."""
 
+_RATIOS: Final = (["in", "number"], ["bad", "in", "number"])
+"""What stands behind the first number of "1 of 100" and of "1 death in 100 runs"."""
+
 _UNITS: Final = (
     "%|[kmgtp]i?b? s|[kmgtp]i?b?|b s|b|ms|s|secs?|seconds?|min|minutes?|hours?|h|days?|(?:percentage )?points?"
 )
@@ -181,9 +184,7 @@ def _shares(found: Iterable[Token]) -> Iterable[Token]:
     place = 0
     while place < len(read):
         token, kinds = read[place], [each.kind for each in read[place + 1 : place + 4]]
-        whole = (
-            len(kinds) if kinds in (["in", "number"], ["bad", "in", "number"]) else kinds[:2] == ["in", "number"] and 2
-        )
+        whole = next((len(form) for form in _RATIOS if kinds[: len(form)] == form), 0)
         if whole and _bare(token) and _bare(of := read[place + whole]) and of.number > 0:
             share = 100 * token.number / of.number
             yield replace(token, text=f"{share:.12g} %", number=share, unit="%")

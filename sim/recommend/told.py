@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.analysis.compare import number, percent, shown_unit
 from sim.analysis.wording import amount, some_of
+from sim.recommend.contract import less_sure
 from sim.recommend.evidence import SURE
 from sim.recommend.limits import shown_bound
 from sim.recommend.terms import WALL, needed_for
@@ -79,7 +80,7 @@ def _claimed(seen: Seen, pick: int, confidence: float) -> str:
     claims = " and ".join(filter(None, (limits, others if len(seen.candidates) > 1 else "")))
     if not claims:
         return played
-    if found.confidence < confidence - 1e-9:
+    if less_sure(found.confidence, confidence):
         return f"{played}Not certain yet ({_sure(found, confidence)}): {claims}."
     return f"{played}With {percent(confidence)} % confidence {claims}."
 
