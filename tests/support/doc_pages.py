@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ class DocPage:
 
 def do(command: str, folder: Path) -> str:
     """Run a command of a page in ``folder`` and return what it printed."""
-    program, *arguments = command.removeprefix("$ ").split()
+    program, *arguments = shlex.split(command.removeprefix("$ "))
     line = {
         "memhp-sim": [sys.executable, "-c", "from sim.cli.main import main; main()"],
         "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
