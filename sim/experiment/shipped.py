@@ -81,7 +81,7 @@ def refuse_slip(path: Path) -> None:
 def what_is_near(missing: Path) -> str:
     """Return what may have been meant by a file that does not exist: files beside it and shipped experiments, in words.
 
-    Empty where nothing is near.
+    Where nothing is near it is empty for a file, and for a bare name says where to look.
     """
     stem = missing.name.removesuffix(SUFFIX)
     beside = {path.name.removesuffix(SUFFIX): str(path) for path in _files_beside(missing)}
@@ -98,7 +98,10 @@ def what_is_near(missing: Path) -> str:
         *([f"the file {' or '.join(files)}"] if files else []),
         *([f"the shipped experiment {' or '.join(known)}"] if known else []),
     ]
-    return f"did you mean {', or '.join(said)}? {LISTING} lists what is shipped" if said else ""
+    listing = f"{LISTING} lists what is shipped"
+    if not said:
+        return listing if missing.suffix != SUFFIX and missing.parent == Path() else ""
+    return f"did you mean {', or '.join(said)}? {listing}"
 
 
 def _files_beside(missing: Path) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +12,6 @@ from sim.experiment.shipped import find, shipped, shipped_folder, what_is_near
 from sim.experiment.shipped_list import listed
 from sim.faults import InputError
 from tests.experiment.examples import small
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +69,8 @@ def test_a_slip_is_told_with_what_is_near_of_both_kinds(tmp_path: Path) -> None:
     )
     assert "experiment recipes/kernel-logs?" in what_is_near(tmp_path / "experiments/recipes/kernel-logs.toml")
     assert what_is_near(tmp_path / "something-else") == ""
+    assert what_is_near(Path("something-else")) == "memhp-sim experiments lists what is shipped"
+    assert what_is_near(Path("something-else.toml")) == ""
 
 
 def test_names_that_are_no_paths_are_no_reason_to_stop() -> None:
