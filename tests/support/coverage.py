@@ -126,6 +126,11 @@ def _lognormal(rng: np.random.Generator, size: tuple[int, int]) -> list[Floats]:
     return [wishes, wishes + rng.lognormal(0, 1, size)]
 
 
+def _pareto(rng: np.random.Generator, size: tuple[int, int]) -> list[Floats]:
+    wishes = rng.normal(100, 10, size)
+    return [wishes, wishes + 1 + rng.pareto(2.5, size)]
+
+
 def _nearly_all(rng: np.random.Generator, size: tuple[int, int]) -> list[Floats]:
     hard = rng.normal(0, 1, size)
     return [np.clip(97 + 3 * hard, 0, 100), np.clip(99 + 3 * hard, 0, 100)]
@@ -162,6 +167,7 @@ FAMILIES: Final = (
     Family("disasters in 1 %", "the same in 1 %", _disasters(0.01), (1.7,), 100.0, far=True),
     Family("lognormal", "lognormal amounts more, their logarithms with a standard deviation of 1", _lognormal,
            (math.exp(0.5),), 100.0, far=True),
+    Family("Pareto", "Pareto amounts more, of exponent 2.5", _pareto, (1 + 1 / 1.5,), 100.0, far=True),
     Family("nearly all", "percentages, of which both policies have 100 in many replications", _nearly_all,
            (_NEARLY_ALL[1],), _NEARLY_ALL[0], "returned_share", far=True),
 )  # fmt: skip
