@@ -34,6 +34,8 @@ AREAS: Final = {
         "sim/record/series.py",
         "sim/record/shrink_requests.py",
     ),
+    "starting": ("sim/starting/*",),
+    "report": ("sim/report/*",),
     "analysis": ("sim/analysis/*", "sim/comparison/*", "sim/plots/*", "sim/recommend/*"),
     "policies": ("policies/*",),
 }
