@@ -65,8 +65,8 @@ def recommend(
     """Return what is recommended for ``experiment``, with all runs in ``results/<name>-recommend``.
 
     Runs that are there already are not run again, so that one that was ended goes on. ``on_scenario`` is told what is
-    being worked on, ``on_outcome`` of every run. Raises InputError where there is nothing to choose from, and OSError
-    where nothing can be written.
+    being worked on, ``on_outcome`` of every run. Raises InputError where there is nothing to choose from, or
+    where the folder is damaged or in use, and OSError where nothing can be written.
     """
     started = time.time()
     name = experiment.name[: LABEL_LENGTH - len(ENDING)] + ENDING
@@ -118,7 +118,7 @@ def recommend(
         }
         again = {"config": effective_tables(experiment), "asked": as_given(asked), "machines": _machines(scenarios)}
         _write_store(experiment, name, folder, scenarios, found, runner, {RECOMMENDATION: again, TIMING_FIELD: timings})
-    document.write(folder, found)
+        document.write(folder, found)
     failures = [*runner.failed.values(), *beside.failed.values()]
     return Recommended(results / name, found, failures, runner.computed, runner.reused)
 
