@@ -35,7 +35,8 @@ from workloads.parts.requests.columns import NAMES
 from workloads.parts.requests.writer import row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from typing import Unpack
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from sim.comparison.whole import Comparison
     from sim.recommend.document import Recommendation
     from sim.record.run_result import RunResult
+    from sim.results.selection import Wanted
     from sim.snapshot.picture import Picture
 
 __all__ = ["Results", "load", "open_results", "recommend", "run"]
@@ -87,13 +89,34 @@ class Results:
         """Return one row per run: labels, replication, swept values, status and all scores. See ``docs/results.md``."""
         return self.store.runs()
 
-    def series(self, cells: Collection[str] | None = None) -> pd.DataFrame:
-        """Return the step series of the runs with the keys ``cells`` (all where None), sizes in bytes."""
-        return self.store.series(cells)
+    def series(self, cells: Collection[str] | None = None, **wanted: Unpack[Wanted]) -> pd.DataFrame:
+        """Return the step series of the runs with the keys ``cells`` (all where None), sizes in bytes.
 
-    def events(self, cells: Collection[str] | None = None) -> pd.DataFrame:
-        """Return the events of the runs with the keys ``cells`` (all where None)."""
-        return self.store.events(cells)
+        ``wanted`` chooses further, as in :meth:`parts`.
+        """
+        return self.store.series(cells, **wanted)
+
+    def events(self, cells: Collection[str] | None = None, **wanted: Unpack[Wanted]) -> pd.DataFrame:
+        """Return the events of the runs with the keys ``cells`` (all where None).
+
+        ``wanted`` chooses further, as in :meth:`parts`, which takes little memory however many there are.
+        """
+        return self.store.events(cells, **wanted)
+
+    def parts(
+        self,
+        table: str,
+        cells: Collection[str] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        **wanted: Unpack[Wanted],
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the table ``events``, ``series`` or ``guest`` of the runs with the keys ``cells`` in parts.
+
+        ``columns`` names what is read; ``machine``, ``workload``, ``policy``, ``replications``, ``kinds`` and
+        ``between`` say of what: see :meth:`sim.results.store.ResultStore.parts`.
+        """
+        return self.store.parts(table, cells, columns=columns, **wanted)
 
     def result(self, cell: str) -> RunResult:
         """Return the run with the key ``cell`` as the engine gave it. Raises KeyError if there is none."""
@@ -201,8 +224,8 @@ def compare(
 
 def open_results(folder: Path | str) -> Results:
     """Return the results in ``folder``. Raises ValueError where there are none."""
-    if not any((Path(folder) / table).is_dir() for table in ("runs", "events")):
-        raise ValueError(f"{folder} holds no results: it has neither a folder runs nor events")
+    if not ResultStore(folder).exists:
+        raise ValueError(f"{folder} holds no results: it has no folder runs, and nothing unpacked")
     return Results(folder)
 
 

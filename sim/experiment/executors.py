@@ -15,7 +15,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from sim.experiment.run_cell import Outcome, failed, run_cell, start_worker
+from sim.experiment.run_cell import Outcome, failed, run_cell, run_for_row, start_worker
 from sim.faults import MemhpSimError
 from sim.results.failure import Failure, Stage
 
@@ -111,9 +111,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_all(tasks: Iterable[Task | None], folder: str, workers: Workers, timeout: float | None) -> Iterator[Outcome]:
+def run_all(
+    tasks: Iterable[Task | None], folder: str, workers: Workers, timeout: float | None, kept: int | None = None
+) -> Iterator[Outcome]:
     """Run all ``tasks`` (cells with their identities) with results in ``folder``; yield outcomes as they come.
 
+    Of replications from ``kept`` on (None: of none), only the row of ``runs`` is written.
     A cell whose worker process dies is run once more by itself; if the process dies again, that is the cell's failure.
     ``tasks`` may yield None while cells that were handed out decide what is next; it is asked again after the next
     outcome.
@@ -121,12 +124,16 @@ def run_all(tasks: Iterable[Task | None], folder: str, workers: Workers, timeout
     waiting = iter(tasks)
     while True:
         suspects: list[Task] = []
-        yield from _run_until_broken(waiting, suspects, folder, workers, timeout)
+        yield from _run_until_broken(waiting, suspects, folder, workers, timeout, kept)
         if not suspects:
             return
         _see_that_workers_start()
         for task in suspects:
-            yield _run_alone(task, folder, timeout)
+            yield _run_alone(task, folder, timeout, kept)
+
+
+def _how(task: Task, kept: int | None) -> Callable[..., Outcome]:
+    return run_cell if kept is None or task[1].replication < kept else run_for_row
 
 
 def _see_that_workers_start() -> None:
@@ -154,7 +161,12 @@ def _end_in_a_script_without_guard() -> None:
 
 
 def _run_until_broken(
-    waiting: Iterator[Task | None], suspects: list[Task], folder: str, workers: Workers, timeout: float | None
+    waiting: Iterator[Task | None],
+    suspects: list[Task],
+    folder: str,
+    workers: Workers,
+    timeout: float | None,
+    kept: int | None,
 ) -> Iterator[Outcome]:
     """Run tasks until there are none or a worker dies; then ``suspects`` gets those that were handed out."""
     pending: dict[concurrent.futures.Future[Outcome], Task] = {}
@@ -170,7 +182,7 @@ def _run_until_broken(
                 if task is None:
                     break
                 try:
-                    pending[executor.submit(run_cell, *task, folder, timeout)] = task
+                    pending[executor.submit(_how(task, kept), *task, folder, timeout)] = task
                 except concurrent.futures.BrokenExecutor:
                     suspects.append(task)
                 if workers.count == 1:
@@ -179,13 +191,18 @@ def _run_until_broken(
                 return
             done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
-                outcome = _outcome(future, pending.pop(future), suspects, folder, timeout)
+                outcome = _outcome(future, pending.pop(future), suspects, folder, timeout, kept)
                 if outcome is not None:
                     yield outcome
 
 
 def _outcome(
-    future: concurrent.futures.Future[Outcome], task: Task, suspects: list[Task], folder: str, timeout: float | None
+    future: concurrent.futures.Future[Outcome],
+    task: Task,
+    suspects: list[Task],
+    folder: str,
+    timeout: float | None,
+    kept: int | None,
 ) -> Outcome | None:
     """Return what became of ``task``; None where the pool broke, which makes it one of the ``suspects``."""
     try:
@@ -195,14 +212,14 @@ def _outcome(
         return None
     except WorkerDiedError:
         # It may only have been handed to the same workers as the one that ended them.
-        return _run_alone(task, folder, timeout)
+        return _run_alone(task, folder, timeout, kept)
 
 
-def _run_alone(task: Task, folder: str, timeout: float | None) -> Outcome:
+def _run_alone(task: Task, folder: str, timeout: float | None, kept: int | None) -> Outcome:
     cell, identity = task
     try:
         with LocalProcesses(1).executor() as executor:
-            return executor.submit(run_cell, cell, identity, folder, timeout).result()
+            return executor.submit(_how(task, kept), cell, identity, folder, timeout).result()
     except concurrent.futures.BrokenExecutor:
         error = "the worker process died"
         if timeout is not None:
@@ -218,7 +235,7 @@ def _context() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     # Imported once by the server instead of by every worker.
     context.set_forkserver_preload(
-        ["sim.experiment.run_cell", "sim.experiment.build", "sim.engine", "sim.results.cells", "pyarrow.parquet"]
+        ["sim.experiment.run_cell", "sim.experiment.build", "sim.engine", "sim.results.cells", "pyarrow"]
     )
     if threading.current_thread() is threading.main_thread():  # nobody else may set what signals do
         # Ctrl-C reaches the whole group: a server that ignores it from its start on does not end with a traceback.

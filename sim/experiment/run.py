@@ -13,17 +13,20 @@ from sim.experiment.schedule import Schedule
 from sim.results.identity import KEY_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import pandas as pd
 
     from sim.experiment.plan import Experiment
     from sim.experiment.run_cell import Outcome
-    from sim.results.rows import RowWriter
-
+    from sim.results.identity import CellId
+    from sim.results.store import ResultStore
 
 MOST_FAILURES_KEPT: Final = 1000
+
+MOST_WAITING: Final = 4096
+"""Rows of times that wait to be written at most."""
 
 
 @dataclass(slots=True)
@@ -99,9 +102,10 @@ def run(
     """
     import tomli_w
 
-    from sim.results.atomic import drop_superseded, write_atomically
+    from sim.results.atomic import write_atomically
     from sim.results.failure import Status
-    from sim.results.rows import RowWriter
+    from sim.results.packing import settle
+    from sim.results.reading import check_layout
     from sim.results.store import ResultStore
 
     started = time.time()
@@ -111,23 +115,27 @@ def run(
     tables = effective_tables(experiment)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())
-    rows = RowWriter(folder)
-    if (folder / "events").is_dir() or (folder / "runs").is_dir():
+    store = ResultStore(folder)
+    belongs = _Belonging()
+    if experiment.restricted:
+        check_layout(folder)  # what is not asked for stays, so that all of it must be of one layout
+    elif store.exists:
         whole = experiment if extension is None else extension.keep(experiment)
-        rows.settle(None if experiment.restricted else _Keys(whole).__contains__)
+        belongs.keys = _Keys(identity.key for _, identity in whole.tasks())
+    settle(folder, belongs, only_remove=True)
     report = Report(results / experiment.name, planned=0)
     batch: Experiment | None = experiment
     single: list[tuple[str, str]] = []
     while batch is not None:
         single += _run_batch(
-            batch, folder, rows, workers, report, force=force, on_start=on_start, on_outcome=on_outcome
+            batch, store, belongs, workers, report, force=force, on_start=on_start, on_outcome=on_outcome
         )
-        batch = extension.more(experiment, ResultStore(folder).runs()) if extension is not None else None
+        batch = extension.more(experiment, store.runs()) if extension is not None else None
+    settle(folder, belongs)
     if extension is not None:
         # Replications that an earlier run has added are there too.
-        completed = int((ResultStore(folder).runs()["status"] == Status.COMPLETED).sum())
+        completed = int((store.runs()["status"] == Status.COMPLETED).sum())
         report.reused, report.planned = completed - report.completed, completed + report.failures
-    drop_superseded(folder)
     timings = {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 3),
@@ -142,8 +150,8 @@ def run(
 
 def _run_batch(
     experiment: Experiment,
-    folder: Path,
-    rows: RowWriter,
+    store: ResultStore,
+    belongs: _Belonging,
     workers: Workers,
     report: Report,
     *,
@@ -152,62 +160,89 @@ def _run_batch(
     on_outcome: Callable[[Outcome], None] | None,
 ) -> list[tuple[str, str]]:
     """Run what is missing of ``experiment``, count it in ``report``; return the pairs in which nothing is random."""
-    from sim.results.cells import is_completed
+    from sim.results.cells import write_row
     from sim.results.frames import timing_row
-    from sim.results.store import ResultStore
 
     known = len(experiment.replications) > 1 and not force
-    schedule = Schedule(experiment, ResultStore(folder).streams_drawn(experiment.replications[0]) if known else {})
-    _drop_repeated(schedule, folder, rows)
+    schedule = Schedule(experiment, store.streams_drawn(experiment.replications[0]) if known else {})
+    there = _Keys(store.whole())
+    _leave_out_repeated(schedule, belongs, there)
     before = report.planned
     report.planned = before + len(schedule)
-    if not force:
-        report.reused += sum(is_completed(folder, identity) for _, identity in experiment.tasks())
+
+    def is_there(identity: CellId) -> bool:
+        return not force and identity.key in there and identity.key not in belongs.repeated
+
+    report.reused += sum(is_there(identity) for _, identity in experiment.tasks())
     if on_start is not None:
         on_start(report)
-    # Looked up cell by cell, one after the other: nothing here grows with their number.
-    todo = schedule.tasks(lambda identity: force or not is_completed(folder, identity))
+    times = _Times(store.folder)
+    todo = schedule.tasks(lambda identity: not is_there(identity))
     try:
-        for outcome in run_all(todo, str(folder), workers, experiment.cell_timeout):
+        for outcome in run_all(todo, str(store.folder), workers, experiment.cell_timeout):
             schedule.note(outcome.id.key, outcome.row)
             report.planned = before + len(schedule)
             report.count(outcome)
-            timing = timing_row(outcome.id, {**outcome.times, "finished_unix_s": time.time()})
-            rows.add(outcome.id.labels, outcome.id.replication, outcome.row, timing)
+            if not outcome.stored:
+                write_row(store.folder, outcome.id, outcome.row, completed=outcome.completed)
+            times.add(outcome.id, timing_row(outcome.id, {**outcome.times, "finished_unix_s": time.time()}))
             if on_outcome is not None:
                 on_outcome(outcome)
     finally:
-        rows.flush()
-    report.reused -= _drop_repeated(schedule, folder, rows)
+        times.flush()
+    report.reused -= _leave_out_repeated(schedule, belongs, there)
     return schedule.single()
 
 
-def _drop_repeated(schedule: Schedule, folder: Path, rows: RowWriter) -> int:
-    """Remove from ``folder`` what only repeats a run in which nothing is random, and return how many cells."""
-    from sim.results.cells import drop_cell, is_completed
-
-    repeated = [identity for identity in schedule.others() if is_completed(folder, identity)]
-    for identity in repeated:
-        drop_cell(folder, identity)
-    if repeated:
-        keys = {identity.key for identity in repeated}
-        rows.settle(lambda key: key not in keys)
+def _leave_out_repeated(schedule: Schedule, belongs: _Belonging, there: _Keys) -> int:
+    """Let nothing stay of what only repeats a run in which nothing is random; return how many such cells there are."""
+    repeated = {identity.key for identity in schedule.others() if identity.key in there} - belongs.repeated
+    belongs.repeated |= repeated
     return len(repeated)
 
 
-class _Keys:
-    """The keys of all cells of an experiment, in 32 bytes each: needed only where there are earlier results."""
+class _Times:
+    """Rows of the table ``timings`` that wait to be written."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: list[tuple[CellId, str]] = []
+
+    def add(self, identity: CellId, row: str) -> None:
+        self._rows.append((identity, row))
+        if len(self._rows) >= MOST_WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        from sim.results.cells import write_timings
+
+        write_timings(self._folder, self._rows)
+        self._rows.clear()
+
+
+class _Keys:
+    """Keys of cells, in 32 bytes each."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
         import numpy as np
 
-        keys = (identity.key.encode() for _, identity in experiment.tasks())
-        self._sorted = np.sort(np.fromiter(keys, dtype=f"S{KEY_LENGTH}", count=len(experiment)))
+        self._sorted = np.sort(np.fromiter((key.encode() for key in keys), dtype=f"S{KEY_LENGTH}"))
 
     def __contains__(self, key: object) -> bool:
         name = str(key).encode()
         index = int(self._sorted.searchsorted(name))
         return index < len(self._sorted) and bool(self._sorted[index] == name)
+
+
+class _Belonging:
+    """Which cells stay in the results' folder: those with ``keys`` (all where None) that are not ``repeated``."""
+
+    def __init__(self) -> None:
+        self.keys: _Keys | None = None
+        self.repeated: set[str] = set()
+
+    def __call__(self, key: str) -> bool:
+        return (self.keys is None or key in self.keys) and key not in self.repeated
 
 
 def _write_manifest(

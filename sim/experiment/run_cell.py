@@ -40,7 +40,8 @@ class CellTimeoutError(BaseException):
 class Outcome:
     """What became of the cell ``id``, called ``cell`` for people. ``stage`` says where it failed, ``error`` why.
 
-    ``row`` is its row of the table ``runs`` as JSON, ``times`` are those of its row of ``timings``.
+    ``row`` is its row of the table ``runs`` as JSON, which is ``stored`` already or yet to be; ``times`` are those of
+    its row of ``timings``.
     """
 
     id: CellId
@@ -49,6 +50,7 @@ class Outcome:
     stage: Stage = Stage.COMPLETED
     error: str = ""
     times: Mapping[str, float] = field(default_factory=dict)
+    stored: bool = False
 
     @property
     def completed(self) -> bool:
@@ -56,10 +58,16 @@ class Outcome:
         return self.stage is Stage.COMPLETED
 
 
-def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -> Outcome:
+def run_for_row(cell: Cell, identity: CellId, folder: str, timeout: float | None) -> Outcome:
+    """Run ``cell`` as :func:`run_cell` does, but keep only its row of ``runs``."""
+    return run_cell(cell, identity, folder, timeout, tables=False)
+
+
+def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None, *, tables: bool = True) -> Outcome:
     """Run ``cell`` and write its results into the store in ``folder``; a failure leaves none.
 
-    ``timeout`` is the real time in seconds that making and simulating may take. KeyboardInterrupt passes through.
+    Without ``tables`` its row of ``runs`` is all that is written. ``timeout`` is the real time in seconds that making
+    and simulating may take. KeyboardInterrupt passes through.
     """
     import sim.engine
     import sim.experiment.build  # noqa: F401  imported here, the first cell's time is not spent on it
@@ -80,14 +88,14 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None) -
         scores = compute_scores(result, series, events)
         times.simulated()
         progress.stage = Stage.STORE
-        row = write_cell(Path(folder), identity, result, series, scores, progress.recording)
+        row = write_cell(Path(folder), identity, result, series, scores, progress.recording, tables=tables)
     except CellTimeoutError as error:
         message = f"took longer than its cell_timeout of {timeout:g} s"
         failure = Failure(progress.stage, message, _traceback(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a policy or workload does
         failure = Failure(progress.stage_of(error), _in_one_line(error), _traceback(error))
     else:
-        return Outcome(identity, str(cell), row, times=times.read())
+        return Outcome(identity, str(cell), row, times=times.read(), stored=True)
     return failed(cell, identity, folder, failure, times.read(), progress.recording)
 
 
@@ -99,15 +107,17 @@ def failed(
     times: Mapping[str, float] | None = None,
     recording: str | None = None,
 ) -> Outcome:
-    """Return the outcome of a cell that failed, and remove what an earlier attempt may have left of it."""
-    from sim.results.cells import drop_cell
+    """Return the outcome of a cell that failed, written in the place of what an earlier attempt may have left of it."""
+    from sim.results.cells import write_row
     from sim.results.frames import failure_row
 
-    with contextlib.suppress(OSError):  # what cannot be written may be why it failed; the outcome says so
-        drop_cell(Path(folder), identity)
     row = failure_row(identity, failure, recording)
+    stored = False
+    with contextlib.suppress(OSError):  # what cannot be written may be why it failed; the outcome says so
+        write_row(Path(folder), identity, row, completed=False)
+        stored = True
     name = str(cell) if recording is None else f"{cell} ({recording})"
-    return Outcome(identity, name, row, failure.stage, failure.error, times or {})
+    return Outcome(identity, name, row, failure.stage, failure.error, times or {}, stored)
 
 
 class _Stopwatch:

@@ -46,7 +46,8 @@ class Schedule:
 
     def note(self, key: str, row: str) -> None:
         """Take in that the cell ``key`` has been run, and its ``row`` of the table ``runs`` as JSON."""
-        self._note(key, json.loads(row).get("streams_drawn"))
+        if key in self._of_first:
+            self._note(key, json.loads(row).get("streams_drawn"))
 
     def _note(self, key: str, streams: int | None) -> None:
         """``streams`` are those drawn from; None where that is not known, as of a run that failed."""

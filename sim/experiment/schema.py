@@ -25,7 +25,7 @@ ALL: Final = "all"
 """In the place of a number of replications: as many as there are recordings to play."""
 
 LABEL_LENGTH: Final = 100
-LABEL_FORBIDS: Final = frozenset('/\\=:*?"<>|')  # labels become names of folders, as key=value
+LABEL_FORBIDS: Final = frozenset('/\\=:*?"<>|')  # labels stand in names of files, as those of plots
 
 
 def usable_label(written: str) -> str:
@@ -35,13 +35,8 @@ def usable_label(written: str) -> str:
 
 def shortened_label(written: str) -> str:
     """Return :func:`usable_label`, cut off to the length of a label, with an end that tells it from others."""
-    from sim.results.layout import bytes_too_many
-
     end = f"...{sha256(written.encode()).hexdigest()[:6]}"
-    label = usable_label(written)[: LABEL_LENGTH - len(end)]
-    while bytes_too_many(label + end) > 0:
-        label = label[:-1]
-    return label + end
+    return usable_label(written)[: LABEL_LENGTH - len(end)] + end
 
 
 def _name(text: object) -> str:
@@ -52,15 +47,6 @@ def _name(text: object) -> str:
         raise ValueError(f"{shown(label)} is not a label: it must not hold {' '.join(bad)}")
     if not label.strip("."):
         raise ValueError(f"{shown(label)} is not a label: it consists of dots")
-    return label
-
-
-def _label(text: object) -> str:
-    from sim.results.layout import bytes_too_many
-
-    label = _name(text)
-    if (more := bytes_too_many(label)) > 0:
-        raise ValueError(f"{shown(label)} is not a label: a folder is called so, whose name is {more} bytes too long")
     return label
 
 
@@ -103,7 +89,7 @@ def _between(low: int, high: int) -> AfterValidator:
 
 
 Label = Annotated[
-    str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})
+    str, BeforeValidator(_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})
 ]
 Name = Annotated[
     str, BeforeValidator(_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LABEL_LENGTH})

@@ -195,12 +195,9 @@ class Variants:
 
     def _label_of(self, section: str, label: str, trials: Mapping[Target, Trial]) -> str:
         """Return the label of a variant: what is tried, in words; another than that of any other variant."""
-        from sim.results.layout import bytes_too_many
-
         written = _with_values(label, trials)
         clean = usable_label(written)
-        fits = len(clean) <= LABEL_LENGTH and bytes_too_many(clean) <= 0
-        if fits and self._labels.setdefault((section, clean), written) == written:
+        if len(clean) <= LABEL_LENGTH and self._labels.setdefault((section, clean), written) == written:
             return clean
         return shortened_label(written)
 

@@ -80,7 +80,7 @@ def recommend(
             tell(f"A look at {workload} on {machine}")
             spaces.append(space(experiment, machine, workload, lambda cell: kept.look(cell, experiment.cell_timeout)))
         runner = CellRunner(folder, kept, timeout=experiment.cell_timeout, on_outcome=on_outcome)
-        beside = CellRunner(folder / CHANGED, kept, files=0, timeout=experiment.cell_timeout, on_outcome=on_outcome)
+        beside = CellRunner(folder / CHANGED, kept, kept=0, timeout=experiment.cell_timeout, on_outcome=on_outcome)
         scenarios, selections = [], []
         for where in spaces:
             tell(f"{where.base.workload.label} on {where.base.machine.label}")

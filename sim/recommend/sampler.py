@@ -1,7 +1,7 @@
 """Runs candidates in the store of a recommendation: what it has already is not run again, whoever ended it before.
 
-Of each candidate the first :data:`KEPT` replications leave all of their files, as the runs of any experiment do; of the
-others their rows of the table ``runs`` remain, which hold every score.
+Of each candidate the first :data:`KEPT` replications leave all of their tables, as the runs of any experiment do; of
+the others there are only their rows of the table ``runs``, which hold every score.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from sim.experiment.executors import run_all
 from sim.experiment.plan import Cell
 from sim.faults import Fault, InputError
 from sim.recommend.looking import Looked, look
-from sim.results.atomic import leftovers
-from sim.results.cells import drop_cell
+from sim.results.cells import write_row, write_timings
 from sim.results.failure import Status
 from sim.results.frames import timing_row
-from sim.results.rows import RowWriter
+from sim.results.packing import drop_first_layout, settle
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class KeptWorkers:
 class CellRunner:
     """Runs cells with their results in ``folder`` and remembers their rows, those of earlier runs too.
 
-    The first ``files`` replications of a candidate keep their files. ``on_outcome`` is told of every cell that is run.
+    The first ``kept`` replications of a candidate keep their tables. ``on_outcome`` is told of every cell that is run.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class CellRunner:
         folder: Path,
         workers: Workers,
         *,
-        files: int = KEPT,
+        kept: int = KEPT,
         timeout: float | None = None,
         on_outcome: Callable[[Outcome], None] | None = None,
     ) -> None:
@@ -106,13 +105,12 @@ class CellRunner:
         self.reused = 0
         self.cpu_s = 0.0
         self._workers = workers
-        self._files = files
+        self._kept = kept
         self._timeout = timeout
         self._tell = on_outcome
-        self._writer = RowWriter(folder)
+        drop_first_layout(folder)
         self._rows = _stored(folder)
         self._computed: set[str] = set()
-        self._late: dict[str, CellId] = {}
 
     @property
     def count(self) -> int:
@@ -130,21 +128,20 @@ class CellRunner:
         fresh = {identity.key for _, identity in tasks} - self.used
         self.reused += len(fresh & self._rows.keys() - self._computed)
         self.used |= fresh
-        for outcome in run_all(iter(new), str(self.folder), self._workers, self._timeout):
-            self._take(outcome)
-        self._writer.flush()
-        late = [identity for _, identity in tasks if identity.replication >= self._files]
-        self._late.update({identity.key: identity for identity in late})
-        for identity in late:
-            if identity.key in self._computed:
-                drop_cell(self.folder, identity)
+        times: list[tuple[CellId, str]] = []
+        try:
+            for outcome in run_all(iter(new), str(self.folder), self._workers, self._timeout, self._kept):
+                times.append((outcome.id, timing_row(outcome.id, {**outcome.times, "finished_unix_s": time.time()})))
+                self._take(outcome)
+        finally:
+            write_timings(self.folder, times)
         return [self._rows.get(identity.key) for _, identity in tasks]
 
     def _take(self, outcome: Outcome) -> None:
         self._computed.add(outcome.id.key)
         self.cpu_s += outcome.times.get("cpu_s", 0.0)
-        timing = timing_row(outcome.id, {**outcome.times, "finished_unix_s": time.time()})
-        self._writer.add(outcome.id.labels, outcome.id.replication, outcome.row, timing)
+        if not outcome.stored:
+            write_row(self.folder, outcome.id, outcome.row, completed=outcome.completed)
         if outcome.completed:
             self._rows[outcome.id.key] = json.loads(outcome.row)
         else:
@@ -153,20 +150,12 @@ class CellRunner:
             self._tell(outcome)
 
     def settle(self) -> None:
-        """Remove what was not used: cells of another version, or of other candidates."""
-        self._writer.flush()
-        self._writer.only(self.used)
-        for identity in self._late.values():  # a run that was killed may have left their files
-            drop_cell(self.folder, identity)
+        """Remove what was not used: cells of another version, or of other candidates; and pack the rest."""
+        settle(self.folder, self.used.__contains__)
 
 
 def _stored(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the rows of completed cells by their keys, those too that a killed run has not put into the table.
-
-    Raises InputError where the table cannot be read.
-    """
-    for path in list(leftovers(folder)) if folder.is_dir() else ():
-        path.unlink(missing_ok=True)
+    """Return the rows of completed cells by their keys. Raises InputError where the table cannot be read."""
     try:
         runs = ResultStore(folder).runs()
     except (ValueError, KeyError) as error:

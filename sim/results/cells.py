@@ -1,33 +1,34 @@
 """Writing what one cell leaves behind; for workers, any number of which may write different cells at the same time.
 
-The file of ``events`` is written last and holds the cell's row of ``runs`` in its metadata: a cell is completed exactly
-when that file is there, and everything else can be made from it.
+A cell is one frame of a segment (:mod:`sim.results.segments`): it is there as a whole or not at all.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from sim.results import frames
-from sim.results.layout import CELL_TABLES, GUEST, SUFFIX, is_whole, partition, write_cell_table
+from sim.results.identity import canonical_json, sha256
+from sim.results.layout import CELL_TABLES, unit
+from sim.results.schema import TABLES
+from sim.results.segments import append
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sim.record.run_result import RunResult
     from sim.record.series import RunSeries
+    from sim.results.frames import Block
     from sim.results.identity import CellId
+    from sim.results.segments import Frame
 
-
-def cell_path(store: Path, table: str, cell: CellId) -> Path:
-    """Return the file of ``cell`` for one of the tables that have a file for each cell."""
-    return store / table / partition(cell.labels) / f"{cell.key}{SUFFIX}"
-
-
-def is_completed(store: Path, cell: CellId) -> bool:
-    """Whether everything of ``cell`` is in the folder ``store``: one or two looks at the disk, nothing is read."""
-    return is_whole(cell_path(store, "events", cell)) and is_whole(cell_path(store, "series", cell))
+_ROW, _DETAILS, _BLOCKS = 0, 1, 2
+"""Parts of a frame: the row of ``runs``, details, and from there on a block of each of the tables."""
+_CODEC: Final = "lz4"
 
 
 def write_cell(
@@ -37,21 +38,102 @@ def write_cell(
     series: RunSeries,
     scores: Mapping[str, float],
     recording: str | None = None,
+    *,
+    tables: bool = True,
 ) -> str:
-    """Write the files of a completed ``cell`` into the folder ``store`` and return its row of ``runs`` as JSON.
+    """Write a completed ``cell`` into the folder ``store`` and return its row of ``runs`` as JSON.
 
-    ``recording`` is what its workload played. Raises OSError where they cannot be written. Whoever is killed meanwhile
-    leaves the cell as it was before.
+    ``recording`` is what its workload played. Without ``tables`` the row is all that is kept. Raises OSError where it
+    cannot be written. Whoever is killed meanwhile leaves the cell as it was before.
     """
     row = frames.run_row(cell, result, scores, recording)
-    if result.guest:
-        write_cell_table(cell_path(store, GUEST, cell), frames.guest_table(cell, result))
-    write_cell_table(cell_path(store, "series", cell), frames.series_table(cell, series, result.page_size))
-    write_cell_table(cell_path(store, "events", cell), frames.events_table(cell, result, row))
+    if not tables:
+        write_row(store, cell, row, completed=True)
+        return row
+    blocks = {
+        "guest": frames.guest_block(result),
+        "series": frames.series_block(series, result.page_size),
+        "events": frames.events_block(result),
+    }
+    shapes = [blocks[table].shape[1] for table in CELL_TABLES]
+    packed = [_compressed(blocks[table]) for table in CELL_TABLES]
+    head = {**_head(cell, completed=True), "rows": shapes, "form": _form()}
+    append(store, head, [row.encode(), frames.details(result).encode(), *packed])
     return row
 
 
-def drop_cell(store: Path, cell: CellId) -> None:
-    """Remove the files that an earlier attempt at ``cell`` may have left: first the one that says it is completed."""
-    for table in reversed(CELL_TABLES):
-        cell_path(store, table, cell).unlink(missing_ok=True)
+def write_row(store: Path, cell: CellId, row: str, *, completed: bool) -> None:
+    """Write the ``row`` of a cell in the place of all that an earlier attempt has left of it; there are no tables."""
+    append(store, _head(cell, completed=completed), [row.encode()])
+
+
+def _head(cell: CellId, *, completed: bool) -> dict[str, Any]:
+    return {"key": cell.key, "labels": cell.labels, "replication": cell.replication, "completed": completed}
+
+
+@cache
+def _form() -> str:
+    """Return what says which columns blocks have, as another version of the program may have had other ones."""
+    return sha256(canonical_json([frames.int_columns(TABLES[table]) for table in CELL_TABLES]))[:8]
+
+
+def _compressed(block: Block) -> bytes:
+    import pyarrow as pa
+
+    return bytes(pa.compress(np.ascontiguousarray(block), codec=_CODEC, asbytes=True)) if block.size else b""
+
+
+def completed(frame: Frame) -> bool:
+    """Whether the cell completed."""
+    return bool(frame.head["completed"])
+
+
+def sizes(frame: Frame) -> list[int] | None:
+    """Return how many rows a cell has in the :data:`CELL_TABLES`: none at all if not kept, None if it failed."""
+    if not completed(frame):
+        return None
+    return list(frame.head["rows"]) if frame.head.get("form") == _form() else []
+
+
+def row(frame: Frame) -> str:
+    """Return the cell's row of ``runs`` as JSON."""
+    return frame.part(_ROW).decode()
+
+
+def details(frame: Frame) -> str:
+    """Return what :func:`sim.results.frames.details` made of the run."""
+    return frame.part(_DETAILS).decode()
+
+
+def details_row(frame: Frame) -> str:
+    """Return the cell's row of ``details`` as JSON."""
+    return frames.details_row(frame.key, frame.labels, frame.replication, details(frame))
+
+
+def block(frame: Frame, table: str) -> Block:
+    """Return the numbers of one of the :data:`CELL_TABLES`."""
+    import pyarrow as pa
+
+    number = CELL_TABLES.index(table)
+    rows, columns = frame.head["rows"][number], len(frames.int_columns(TABLES[table]))
+    if not rows:
+        return np.empty((columns, 0), dtype=np.int64)
+    content = pa.decompress(frame.part(_BLOCKS + number), 8 * rows * columns, codec=_CODEC)
+    return np.frombuffer(content, dtype=np.int64).reshape(columns, rows)
+
+
+# Times, which are known only when a cell has been written -------------------------------------------------------------
+
+
+def write_timings(store: Path, rows: Sequence[tuple[CellId, str]]) -> None:
+    """Write rows of the table ``timings``, each a JSON object as :func:`sim.results.frames.timing_row` makes it."""
+    units: dict[int, list[str]] = {}
+    for cell, text in rows:
+        units.setdefault(unit(cell.labels, cell.replication), []).append(text)
+    for number, texts in units.items():
+        append(store, {"unit": number}, ["\n".join(texts).encode()])
+
+
+def timings(frame: Frame) -> list[str]:
+    """Return the rows in a frame that :func:`write_timings` wrote."""
+    return frame.part(0).decode().split("\n")

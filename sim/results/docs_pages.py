@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 from sim.guest.contract import OomKind
 from sim.record.recorder import EventKind
 from sim.results.exported import EXPORTED, GONE, KINDS
-from sim.results.frames import METADATA, METADATA_KEY, ROW_KEY
+from sim.results.frames import RUN_DETAILS
+from sim.results.layout import MOST_PACKS, UNPACKED
 from sim.results.manifest import MANIFEST_NAME, TIMING_FIELD
-from sim.results.rows import REPLICATIONS_IN_FILE
-from sim.results.schema import EVENTS, GUEST, PARTITION_COLUMNS, RUNS, SERIES, TIMINGS
+from sim.results.packs import CELLS_KEY
+from sim.results.schema import DETAILS, EVENTS, GUEST, RUNS, SERIES, TIMINGS
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 SQL_EXAMPLE: Final = (
     "SELECT workload, policy, avg(movable_share_mean) AS movable_percent, avg(kernel_mean) / 1024**3 AS kernel_gib "
-    "FROM read_parquet('results/quickstart/runs/**/*.parquet', hive_partitioning = true) "
+    "FROM read_parquet('results/quickstart/runs/*.parquet') "
     "WHERE status = 'completed' GROUP BY workload, policy ORDER BY workload, policy"
 )
 """One line for DuckDB; the tests run it."""
@@ -101,10 +102,9 @@ def _columns(layout: TableLayout) -> str:
 
 def results_page() -> str:
     """Return the Markdown page about the result files."""
-    partitions = _table(("column", "meaning"), ((f"`{c.name}`", c.meaning) for c in PARTITION_COLUMNS))
     kinds = _table(("kind", "name", "meaning"), ((str(int(k)), k.name, meaning) for k, meaning in _KINDS.items()))
     reasons = _table(("kind", "name", "meaning"), ((str(int(k)), k.name, meaning) for k, meaning in _REASONS.items()))
-    metadata = _table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in METADATA.items()))
+    details = _table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in RUN_DETAILS.items()))
     tables = "".join(
         f"""
 ## {layout.name}
@@ -112,7 +112,7 @@ def results_page() -> str:
 One row is {layout.row}.
 
 {_columns(layout)}"""
-        for layout in (RUNS, SERIES, GUEST, EVENTS, TIMINGS)
+        for layout in (RUNS, SERIES, GUEST, EVENTS, DETAILS, TIMINGS)
     )
     words = _table(("`event`", "meaning"), ((f"`{word}`", meaning) for word, meaning in (*KINDS.values(), GONE)))
     exported = "".join(
@@ -129,24 +129,26 @@ One row is {layout.row}.
 
 - `{MANIFEST_NAME}`: versions of the program, Python and the libraries, the commit, the seeds, the effective
   configuration and its hash, the machine. Only its part `{TIMING_FIELD}` differs between two runs of one experiment.
-- Tables as Parquet files: `events`, `series` and, where a guest is modelled, `guest` with one file per cell,
-  `<table>/machine=.../workload=.../policy=.../<cell>.parquet`; `runs` and `timings` with a row per cell, those of
-  {REPLICATIONS_IN_FILE} replications in a file, `<table>/machine=.../workload=.../policy=.../<table>-<number>.parquet`.
+- Tables as Parquet files, `<table>/<table>-<number>-of-<packs>.parquet`: `runs` and `timings` with a row per cell,
+  `events`, `series` and, where a guest is modelled, `guest` with the rows of all cells, `details` with what else there
+  is to know of each. Every file holds many cells, in order of labels and replication, and there are at most
+  {MOST_PACKS} of a table, however many cells there are.
+- `{UNPACKED}/`, while a run is under way and where it was killed: the cells that are finished and in no table yet.
 
 A cell is one policy on one workload on one machine in one replication. Its key is a hash of everything that its
 results depend on: its complete configuration and the program's code. A second run computes the cells whose keys are not
 there. Apart from `timings`, files hold nothing that depends on when, where or by how many processes they were computed.
 
-Files are written beside their place and renamed into it. Of a cell, the file of events comes last; it also holds the
-cell's row of `runs`, so a cell is either complete or not there, whenever a run was interrupted. Rows are gathered in
-`runs` every few seconds. After an interruption, the reader (`open_results`) takes those that are not there yet from the
-cells, and the next run puts them where they belong. Nothing waits for the disk: files that a power failure leaves empty
-count as not there.
+Every process appends the cells that it finishes to a file of its own in `{UNPACKED}/`, each in one piece, so that a
+cell is either complete or not there, whenever a run was killed. At its end the run brings them into the tables: files
+are written beside their place and renamed into it, and only then the unpacked cells go. Where that was interrupted, the
+next run goes on with it. `open_results` and all commands read both; other programs see what is in the tables. Nothing
+waits for the disk: files that a power failure leaves empty count as not there, and their cells are computed again.
 
-Three columns stand in the names of the folders:
+Results of versions before this layout, with a file for each cell, are refused by whoever reads them, and replaced where
+the experiment is run again. The manifest names the layout.
 
-{partitions}
-Any tool that knows Hive partitioning reads them. With DuckDB, in one line:
+Any tool that reads Parquet reads the tables. With DuckDB, in one line:
 
 ```sql
 {SQL_EXAMPLE}
@@ -159,7 +161,14 @@ from memhp_sim import open_results
 
 results = open_results("results/quickstart")
 runs = results.runs()  # a pandas DataFrame, one row per cell
+refused = results.events(policy="auto-movable", kinds=[10], between=(0, 3600))
+for part in results.parts("events", columns=["t_us", "kind", "pages"]):  # a DataFrame of many cells at a time
+    print(part["pages"].sum())
 ```
+
+`events`, `series` and `parts` take `cells` (keys), and by name `machine`, `workload`, `policy` (a label or several),
+`replications` (numbers), `kinds` (of events) and `between` (first and last simulated second). Of the files they read
+only the parts that hold such cells and times; `parts` holds no more than one of those in memory.
 {tables}
 The guest is sampled at every change of demand, where an add has taken its memmap, where memory that is asked back costs
 a process its life, and now and then (`sample_every` of the guest). Of several samples in one instant the last holds.
@@ -176,20 +185,25 @@ would have chosen: where that is above 1, what follows might as well have gone o
 the guest dies, and a DEATH event of the same kind follows at once. After it only the host acts: it asks
 (REQUEST), attaches devices (DEVICE), or is refused by itself (FAILED).
 
-## Metadata of the files of events
+## What stands in details
 
-What else there is to know of a run stands in the schema's metadata of the cell's file of events, as JSON. Under
-`{METADATA_KEY.decode()}`:
+The column `details` is a JSON object:
 
-{metadata}
-Under `{ROW_KEY.decode()}` is the cell's row of `runs`. With pyarrow:
+{details}
+With pyarrow:
 
 ```python
 import json
 import pyarrow.parquet as pq
 
-rest = json.loads(pq.read_metadata(path).metadata[b"{METADATA_KEY.decode()}"])  # path: a file of events
+rows = pq.read_table("results/quickstart/details").to_pylist()
+rest = {{row["cell"]: json.loads(row["details"]) for row in rows}}
 ```
+
+Which cells a file holds, in order, stands in its metadata under `{CELLS_KEY.decode()}`, as JSON: of each machine,
+workload and policy these three and a list of its cells, each with replication, key and number of rows. In `runs` there
+is instead of it null for a cell that failed, else a list of its rows in `guest`, `series` and `events`, which is empty
+where those were not kept.
 
 ## Exported files
 

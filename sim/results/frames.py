@@ -1,4 +1,4 @@
-"""From runs to Arrow tables, and from file metadata back to runs. pyarrow is imported when first needed."""
+"""From runs to rows and blocks of numbers, to Arrow tables, and back to runs. pyarrow is imported when needed first."""
 
 from __future__ import annotations
 
@@ -9,33 +9,36 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from sim.record.device_group import STATIC_GROUP, WITHOUT_GROUP, GroupKind, dynamic_group
 from sim.record.events import Events
-from sim.record.recorder import EVENT_COLUMNS
 from sim.record.run_result import BootMemory, BootRun, Foreseen, RunResult
 from sim.record.series import SERIES_COLUMNS
 from sim.results.failure import Status
 from sim.results.identity import canonical_json
-from sim.results.schema import EVENTS, GUEST, SERIES, TableLayout
+from sim.results.schema import CELL_COLUMNS, GUEST, LABEL_COLUMNS, TableLayout
 from sim.scores.registry import SCORES
 from sim.units import MICROSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy.typing as npt
     import pyarrow as pa
 
     from sim.record.device_group import DeviceGroup
     from sim.record.series import RunSeries
     from sim.results.failure import Failure
     from sim.results.identity import CellId
+    from sim.results.layout import Labels
 
-METADATA_KEY: Final = b"memhp_sim"
-"""Under this key the metadata of an events file holds the rest of a run, as JSON."""
+Block = npt.NDArray[np.int64]
+"""Numbers of a table: a row for each column of its own, a column for each row."""
 
-METADATA: Final[Mapping[str, str]] = {
+MISSING: Final = -(1 << 63)
+"""Stands in a block of numbers for what a run does not have; it is null in the files."""
+
+RUN_DETAILS: Final[Mapping[str, str]] = {
     "device_names": "ids of the devices, in the order of the column `device`",
     "device_nodes": "their NUMA nodes",
     "device_units": "their memory groups: pages of a unit of a dynamic group, 0 for a static one, -1 for none",
@@ -52,10 +55,7 @@ METADATA: Final[Mapping[str, str]] = {
     "`plan_...` of `runs`; null for other policies",
     "guest_drawn": "the guest's parameters that were drawn at random, by name",
 }
-"""What that JSON holds, by key."""
-
-ROW_KEY: Final = b"memhp_sim.row"
-"""Under this key the metadata of an events file holds the cell's row of the table ``runs``, as JSON."""
+"""What the JSON in the table ``details`` holds, by key."""
 
 
 @cache
@@ -122,11 +122,26 @@ def failure_row(cell: CellId, failure: Failure, recording: str | None = None) ->
 
 def timing_row(cell: CellId, timing: Mapping[str, float]) -> str:
     """Return the row of a cell's real times as a JSON object of the columns in ``TIMINGS``."""
-    return canonical_json({"cell": cell.key, "replication": cell.replication, **timing})
+    return canonical_json({**_head(cell), **timing})
+
+
+def details_row(key: str, labels: Labels, replication: int, details: str) -> str:
+    """Return the row of a cell's ``details`` as a JSON object of the columns in ``DETAILS``."""
+    return canonical_json({**head(key, labels, replication), "details": details})
+
+
+def head(key: str, labels: Labels, replication: int) -> dict[str, object]:
+    """Return the columns that every table begins with."""
+    named = {column.name: label for column, label in zip(LABEL_COLUMNS, labels, strict=True)}
+    return {**named, "cell": key, "replication": replication}
+
+
+def _head(cell: CellId) -> dict[str, object]:
+    return head(cell.key, cell.labels, cell.replication)
 
 
 def _row(cell: CellId, values: Mapping[str, object]) -> str:
-    head = {"cell": cell.key, "replication": cell.replication, "seed": cell.seed}
+    head = {**_head(cell), "seed": cell.seed}
     # A lone half of a surrogate pair, which an error's text may hold, is no character and cannot be in a file.
     text = canonical_json({**head, "factors": canonical_json(dict(cell.factors)), **values})
     return text.encode("utf-8", "replace").decode()
@@ -148,50 +163,46 @@ def rows_table(layout: TableLayout, rows: Sequence[str]) -> pa.Table:
     ).cast(arrow_schema(layout))
 
 
-def _array(values: npt.NDArray[Any], kind: str) -> pa.Array:
-    """Return ``values`` as an array of the Arrow type ``kind``.
+def int_columns(layout: TableLayout) -> tuple[str, ...]:
+    """Return the columns of a table of :data:`~sim.results.layout.CELL_TABLES` that hold numbers of its own."""
+    head = {column.name for column in (*LABEL_COLUMNS, *CELL_COLUMNS)}
+    return tuple(column.name for column in layout.columns if column.name not in head)
+
+
+def array(values: npt.NDArray[Any], kind: str) -> pa.Array:
+    """Return ``values`` as an array of the Arrow type ``kind``, null where they are :data:`MISSING`.
 
     Made from the buffer: ``pyarrow.array`` would import pandas, which a worker has no other use for.
     """
     import pyarrow as pa
 
+    valid = None
+    if len(values) and kind == "int64" and (missing := values == MISSING).any():
+        valid = pa.py_buffer(np.packbits(~missing, bitorder="little"))
     contiguous = np.ascontiguousarray(values, dtype=kind)
-    return pa.Array.from_buffers(_arrow_type(kind), len(contiguous), [None, pa.py_buffer(contiguous)])
+    return pa.Array.from_buffers(_arrow_type(kind), len(contiguous), [valid, pa.py_buffer(contiguous)])
 
 
-def _table(layout: TableLayout, cell: CellId, columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
-    """Return a table with the cell's constant columns, which cost next to nothing, before ``columns``."""
-    length = len(next(iter(columns.values())))
-    kinds = {column.name: column.type for column in layout.columns}
-    return _with_head(cell, length, {name: _array(values, kinds[name]) for name, values in columns.items()})
+def events_block(result: RunResult) -> Block:
+    """Return the events of a run: a row for each column of ``EVENTS``."""
+    return np.ascontiguousarray(result.events.T)
 
 
-def _with_head(cell: CellId, length: int, arrays: Mapping[str, pa.Array]) -> pa.Table:
-    import pyarrow as pa
-
-    # The cell's key is written once and referred to by every row.
-    key = pa.StringArray.from_buffers(
-        1, pa.py_buffer(np.array([0, len(cell.key)], dtype=np.int32)), pa.py_buffer(cell.key.encode())
-    )
-    head = {
-        "cell": pa.DictionaryArray.from_arrays(_array(np.zeros(length), "int32"), key),
-        "replication": _array(np.full(length, cell.replication), "int64"),
-    }
-    return pa.Table.from_arrays([*head.values(), *arrays.values()], names=[*head, *arrays])
+def series_block(series: RunSeries, page_size: int) -> Block:
+    """Return the step series of a run, sizes in bytes; ``page_size`` is that of the machine."""
+    block = np.array([getattr(series, column.name) for column in SERIES_COLUMNS], dtype=np.int64)
+    sizes = np.array([page_size if column.unit == "pages" else 1 for column in SERIES_COLUMNS], dtype=np.int64)
+    block *= sizes[:, None]
+    return block
 
 
-def series_table(cell: CellId, series: RunSeries, page_size: int) -> pa.Table:
-    """Return the step series of a cell, sizes in bytes; ``page_size`` is that of the machine."""
-    return _table(
-        SERIES,
-        cell,
-        {
-            column.name if column.unit != "pages" else f"{column.name}_bytes": getattr(series, column.name)
-            if column.unit != "pages"
-            else getattr(series, column.name) * page_size
-            for column in SERIES_COLUMNS
-        },
-    )
+def guest_block(result: RunResult) -> Block:
+    """Return the samples of a run's guest; what it does not have is :data:`MISSING`, and there may be no sample."""
+    names = int_columns(GUEST)
+    if not result.guest:
+        return np.empty((len(names), 0), dtype=np.int64)
+    none = np.full(len(result.guest["t_us"]), MISSING)
+    return np.array([result.guest.get(name, none) for name in names], dtype=np.int64)
 
 
 _CODE_OF_STATIC: Final = 0
@@ -210,46 +221,32 @@ def _group_of(code: int) -> DeviceGroup:
     return {_CODE_OF_STATIC: STATIC_GROUP, _CODE_OF_NONE: WITHOUT_GROUP}.get(code) or dynamic_group(code)
 
 
-def events_table(cell: CellId, result: RunResult, row: str) -> pa.Table:
-    """Return the events of a cell; its metadata holds what else there is to know of the run, and its ``row``."""
-    # By column first: picking columns out of rows costs more than everything else here.
-    columns = dict(zip(EVENT_COLUMNS, np.ascontiguousarray(result.events.T), strict=True))
-    rest = {
-        "device_names": list(result.device_names),
-        "device_nodes": list(result.device_nodes),
-        "device_units": [_group_code(group) for group in result.device_groups],
-        "page_size": result.page_size,
-        "block_pages": result.block_pages,
-        "duration_us": result.duration_us,
-        "boot": asdict(result.boot),
-        "configured_ratio": result.configured_ratio,
-        "counters": dict(result.counters),
-        "foreseen": None if result.foreseen is None else asdict(result.foreseen),
-        "guest_drawn": dict(result.guest_drawn),
-    }
-    table = _table(EVENTS, cell, columns)
-    return table.replace_schema_metadata({METADATA_KEY: canonical_json(rest).encode(), ROW_KEY: row.encode()})
+def details(result: RunResult) -> str:
+    """Return what else there is to know of a run but its events and samples, as JSON with :data:`RUN_DETAILS`."""
+    return canonical_json(
+        {
+            "device_names": list(result.device_names),
+            "device_nodes": list(result.device_nodes),
+            "device_units": [_group_code(group) for group in result.device_groups],
+            "page_size": result.page_size,
+            "block_pages": result.block_pages,
+            "duration_us": result.duration_us,
+            "boot": asdict(result.boot),
+            "configured_ratio": result.configured_ratio,
+            "counters": dict(result.counters),
+            "foreseen": None if result.foreseen is None else asdict(result.foreseen),
+            "guest_drawn": dict(result.guest_drawn),
+        }
+    )
 
 
-def guest_table(cell: CellId, result: RunResult) -> pa.Table:
-    """Return the guest's samples of a cell: the cell's columns and those of ``GUEST`` that the run has."""
-    arrays = {
-        column.name: _array(result.guest[column.name], column.type)
-        for column in GUEST.columns
-        if column.name in result.guest
-    }
-    return _with_head(cell, len(result.guest["t_us"]), arrays)
-
-
-def result_from(events: pa.Table, metadata: Mapping[bytes, bytes], guest: pa.Table | None) -> RunResult:
-    """Return the run whose events (and guest's series) these tables hold, as it was before it was written.
-
-    ``metadata`` is that of the events' file.
-    """
-    rest = json.loads(metadata[METADATA_KEY])
+def result_from(events: Block, details: str, guest: Block | None) -> RunResult:
+    """Return the run with these blocks of events and samples (None: no guest), as it was before it was written."""
+    rest = json.loads(details)
     boot = rest["boot"]
+    samples = {} if guest is None or not guest.size else dict(zip(int_columns(GUEST), guest, strict=True))
     return RunResult(
-        events=np.column_stack([events[name].to_numpy().astype(np.int64) for name in EVENT_COLUMNS]),
+        events=np.ascontiguousarray(events.T),
         device_names=tuple(rest["device_names"]),
         device_nodes=tuple(rest["device_nodes"]),
         device_groups=tuple(_group_of(code) for code in rest["device_units"]),
@@ -266,7 +263,5 @@ def result_from(events: pa.Table, metadata: Mapping[bytes, bytes], guest: pa.Tab
         counters=rest["counters"],
         foreseen=None if rest["foreseen"] is None else Foreseen(**rest["foreseen"]),
         guest_drawn=rest["guest_drawn"],
-        guest={}
-        if guest is None
-        else {name: guest[name].to_numpy() for name in guest.column_names if name not in {"cell", "replication"}},
+        guest={name: values for name, values in samples.items() if MISSING not in values},
     )

@@ -1,70 +1,83 @@
-"""Where the files of a result store stand, how they are encoded and written (whole: :mod:`sim.results.atomic`)."""
+"""Which table of a result store stands in which file, and what cells share one.
+
+All tables lie in packs, ``<table>/<table>-<number>-of-<packs>.parquet``. A cell's pack follows from its labels, its
+replication and how many packs there are, which follows from the cells: the files are the same whatever order the cells
+were computed in, and few however many there are.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from functools import lru_cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, unquote
-
-from sim.results.atomic import write_atomically
-from sim.results.schema import PARTITION_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pyarrow as pa
+LAYOUT: Final = 2
+"""Number of this layout, for the manifest. The first one had a file for each cell and table."""
 
 SUFFIX: Final = ".parquet"
-GUEST: Final = "guest"
-CELL_TABLES: Final = (GUEST, "series", "events")
-"""Tables with a file for each cell, in the order in which they are written: who has events has everything."""
+UNPACKED: Final = "unpacked"
+"""Folder of the segments, which hold cells that are in no pack yet."""
 
-ROW_TABLES: Final = ("runs", "timings")
-"""Tables with a row for each cell, many in a file."""
+GUEST, SERIES, EVENTS = "guest", "series", "events"
+CELL_TABLES: Final = (GUEST, SERIES, EVENTS)
+"""Tables with many rows for each cell."""
 
-Labels = tuple[str, ...]
-"""The values of the partition columns."""
+RUNS, TIMINGS, DETAILS = "runs", "timings", "details"
+ROW_TABLES: Final = (DETAILS, TIMINGS, RUNS)
+"""Tables with a row for each cell, in the order in which they are written: ``runs`` says what is in all others."""
 
-_DELTAS: Final = ("t_us", "block")
-"""Columns that grow step by step; their differences take a fraction of the space."""
+ALL_TABLES: Final = (*CELL_TABLES, *ROW_TABLES)
 
+Labels = tuple[str, str, str]
+"""Machine, workload and policy."""
 
-LONGEST_NAME: Final = 255
-"""Bytes that the name of a folder may have on the file systems that are in use."""
+REPLICATIONS_TOGETHER: Final = 512
+"""Replications of the same labels that are in one pack, whichever it is."""
 
-
-def partition(labels: Labels) -> str:
-    """Return the folder of the partition ``labels`` below its table: ``machine=.../workload=.../policy=...``."""
-    return "/".join(_folder(column.name, label) for column, label in zip(PARTITION_COLUMNS, labels, strict=True))
-
-
-def _folder(column: str, label: str) -> str:
-    return f"{column}={quote(label, safe=' +,()')}"
+_UNITS_IN_PACK, _CELLS_IN_PACK, MOST_PACKS = 16, 1024, 64
 
 
-def bytes_too_many(label: str) -> int:
-    """Return by how many bytes a folder's name would be too long with ``label``: one not of ASCII takes up to twelve.
-
-    Nothing or less where it fits.
-    """
-    return max(len(_folder(column.name, label)) for column in PARTITION_COLUMNS) - LONGEST_NAME
+@lru_cache(maxsize=1 << 16)
+def _unit(labels: Labels, chunk: int) -> int:
+    return int.from_bytes(sha256(json.dumps([*labels, chunk]).encode()).digest()[:7], "big")
 
 
-def labels_of(folder: str) -> Labels:
-    """Return what :func:`partition` made ``folder`` from."""
-    return tuple(unquote(part.partition("=")[2]) for part in folder.split("/"))
+def unit(labels: Labels, replication: int) -> int:
+    """Return what stands for all cells that share a pack with this one wherever it is."""
+    return _unit(labels, replication // REPLICATIONS_TOGETHER)
 
 
-def partitions(store: Path) -> list[str]:
-    """Return the partitions that have a folder for any table, in order."""
-    pattern = "/".join(f"{column.name}=*" for column in PARTITION_COLUMNS)
-    return sorted(
-        {
-            path.relative_to(store / table).as_posix()
-            for table in (*CELL_TABLES, *ROW_TABLES)
-            for path in (store / table).glob(pattern)
-        }
-    )
+def packs_for(units: int, cells: int) -> int:
+    """Return how many packs so many cells of so many units get: a power of two."""
+    wanted = max(-(-units // _UNITS_IN_PACK), -(-cells // _CELLS_IN_PACK), 1)
+    return int(min(1 << (wanted - 1).bit_length(), MOST_PACKS))
+
+
+def pack_path(store: Path, table: str, number: int, packs: int) -> Path:
+    """Return the file of a table's pack."""
+    return store / table / f"{table}-{number:02d}-of-{packs:02d}{SUFFIX}"
+
+
+def pack_number(path: Path) -> tuple[int, int]:
+    """Return which of how many packs the file ``path`` is called."""
+    _, number, _, packs = path.stem.split("-")
+    return int(number), int(packs)
+
+
+_NAME: Final = re.compile(r"[a-z]+-\d+-of-\d+\.parquet")
+
+
+def pack_files(store: Path, table: str, *, empty: bool = False) -> Iterator[Path]:
+    """Yield the packs of a table in order, those that are ``empty`` only where they are asked for."""
+    folder = store / table
+    if folder.is_dir():
+        yield from sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (empty or is_whole(path)))
 
 
 def is_whole(path: Path) -> bool:
@@ -75,42 +88,6 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def whole_files(folder: Path) -> Iterator[Path]:
-    """Yield the Parquet files in ``folder``, which need not exist, that are not empty."""
-    if folder.is_dir():
-        yield from (path for path in folder.iterdir() if path.suffix == SUFFIX and is_whole(path))
-
-
-def write_cell_table(path: Path, table: pa.Table) -> None:
-    """Write the table of one cell, whose column ``cell`` is a dictionary of one value.
-
-    Fast before small: several times faster than with a dictionary for each column and a stronger compression.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink,
-        table.schema,
-        compression="LZ4",
-        use_dictionary=["cell"],
-        column_encoding={name: "DELTA_BINARY_PACKED" for name in table.column_names if name in _DELTAS} or None,
-        write_statistics=False,
-        store_schema=False,
-    ) as writer:
-        writer.write_table(table)
-        if table.schema.metadata:
-            writer.add_key_value_metadata(table.schema.metadata)
-    write_atomically(path, sink.getvalue(), durable=False)
-
-
-def write_rows(path: Path, table: pa.Table) -> None:
-    """Write a table with one row for each of many cells."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    # Lean, too: in a sweep over many values, a file holds a few rows and costs as much as its columns.
-    pq.write_table(table, sink, compression="LZ4", use_dictionary=False, write_statistics=False)
-    write_atomically(path, sink.getvalue(), durable=False)
+def of_first_layout(store: Path) -> bool:
+    """Whether ``store`` holds results of an earlier version, with a file for each cell."""
+    return any(next((store / table).glob("machine=*"), None) is not None for table in ALL_TABLES)

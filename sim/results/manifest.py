@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim import __version__
 from sim.results.atomic import write_atomically
 from sim.results.identity import canonical_json, code_version, sha256
+from sim.results.layout import LAYOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +62,7 @@ def build_manifest(  # noqa: PLR0913  one argument for each part
     """
     return {
         "format": FORMAT,
+        "layout": LAYOUT,
         "experiment": experiment,
         "program": {
             "name": "memhp-sim",

@@ -36,19 +36,23 @@ class TableLayout:
     columns: tuple[Column, ...]
 
 
-PARTITION_COLUMNS: Final = (
+LABEL_COLUMNS: Final = (
     Column("machine", "string", "-", "label of the machine"),
     Column("workload", "string", "-", "label of the workload"),
     Column("policy", "string", "-", "label of the policy"),
 )
-"""Columns that stand in the folders' names (``machine=.../workload=.../policy=...``), URL-encoded, not in the files."""
+"""Columns that every table begins with."""
 
-_CELL = Column("cell", "string", "-", "key of the cell: SHA-256 of its configuration and of the program's code")
-_REPLICATION = Column("replication", "int64", "1", "number of the replication; the host wants the same of all policies")
+CELL_COLUMNS: Final = (
+    Column("cell", "string", "-", "key of the cell: SHA-256 of its configuration and of the program's code"),
+    Column("replication", "int64", "1", "number of the replication; the host wants the same of all policies"),
+)
+"""Columns that follow in every table."""
+
+_HEAD: Final = (*LABEL_COLUMNS, *CELL_COLUMNS)
 
 _RUN_HEAD: Final = (
-    _CELL,
-    _REPLICATION,
+    *_HEAD,
     Column("seed", "uint64", "1", "master seed, from which all random streams derive"),
     Column("factors", "string", "-", "values that the experiment varies, as a JSON object by their keys"),
     Column("recording", "string", "-", "the series of a trace that was played, such as a VM's; null where none was"),
@@ -94,8 +98,7 @@ SERIES: Final = TableLayout(
     "series",
     "one step of a cell's step series; values hold until the next row of the cell",
     (
-        _CELL,
-        _REPLICATION,
+        *_HEAD,
         *(
             Column(column.name, "int64", column.unit, column.formula)
             if column.unit != "pages"
@@ -110,8 +113,7 @@ GUEST: Final = TableLayout(
     "guest",
     "one sample of what a modelled guest looks like inside; values hold until the next row of the cell",
     (
-        _CELL,
-        _REPLICATION,
+        *_HEAD,
         *(Column(column.name, "int64", column.unit, column.formula) for column in GUEST_COLUMNS),
     ),
 )
@@ -126,8 +128,7 @@ EVENTS: Final = TableLayout(
     "events",
     "one event of a cell, in order of simulated time",
     (
-        _CELL,
-        _REPLICATION,
+        *_HEAD,
         Column("t_us", "int64", "us", "simulated time"),
         Column("kind", "int8", "-", "what happened; see the kinds below"),
         Column("device", "int32", "-", "index of the device in the cell; -1 for none, such as boot memory"),
@@ -153,14 +154,23 @@ EVENTS: Final = TableLayout(
         ),
     ),
 )
-"""The table of :mod:`sim.record.recorder`. The rest (devices, boot memory, counters, scores) is in the metadata."""
+"""The table of :mod:`sim.record.recorder`. The rest (devices, boot memory, counters) is in ``DETAILS``."""
+
+DETAILS: Final = TableLayout(
+    "details",
+    "one completed cell whose events are kept",
+    (
+        *_HEAD,
+        Column("details", "string", "-", "what else there is to know of the run, as a JSON object; see below"),
+    ),
+)
+"""With it a run can be had again from its events and samples as it was."""
 
 TIMINGS: Final = TableLayout(
     "timings",
     "one cell; the only table that differs from run to run",
     (
-        _CELL,
-        _REPLICATION,
+        *_HEAD,
         Column("wall_s", "double", "s", "real time that the cell took"),
         Column("cpu_s", "double", "s", "CPU time that the cell took"),
         Column("simulation_cpu_s", "double", "s", "part of it that is not writing: to build, simulate and score"),
@@ -173,5 +183,5 @@ A run that is killed may lose some of them.
 """
 
 TABLES: Final[Mapping[str, TableLayout]] = MappingProxyType(
-    {table.name: table for table in (RUNS, SERIES, GUEST, EVENTS, TIMINGS)}
+    {table.name: table for table in (RUNS, SERIES, GUEST, EVENTS, DETAILS, TIMINGS)}
 )

@@ -74,9 +74,9 @@ def test_a_map_is_of_a_workload_that_is_there(folder: Path, tmp_path: Path) -> N
 
 
 def test_damaged_results_are_told(tmp_path: Path) -> None:
-    table = tmp_path / "runs" / "machine=m" / "workload=w" / "policy=p"
+    table = tmp_path / "runs"
     table.mkdir(parents=True)
-    (table / "runs-000000.parquet").write_bytes(b"PAR1 and no more")
+    (table / "runs-00-of-01.parquet").write_bytes(b"PAR1 and no more")
     assert "damaged" in report(str(tmp_path), code=BAD_INPUT).stderr
 
 

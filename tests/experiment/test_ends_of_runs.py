@@ -21,6 +21,7 @@ from sim.results.store import ResultStore
 from sim.scores.registry import SCORES
 from tests.experiment.examples import BAD_POLICIES, small
 from tests.experiment.test_run import files
+from tests.support.packed import packs, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,13 +54,7 @@ def moody(folder: Path, **changed: Any) -> Experiment:  # noqa: ANN401  whatever
     return load(tables, folder=folder)
 
 
-def files_of(folder: Path, policy: str) -> list[str]:
-    """Return the tables that have a file of a policy's cells."""
-    found = folder.glob(f"*/*/*/policy={policy}/*.parquet")
-    return sorted(path.relative_to(folder).parts[0] for path in found)
-
-
-ALL = ["events", "guest", "runs", "series", "timings"]
+ALL = ["details", "events", "guest", "runs", "series", "timings"]
 
 
 # What a failed cell leaves --------------------------------------------------------------------------------------------
@@ -69,14 +64,14 @@ def test_a_cell_that_fails_after_it_had_completed_leaves_nothing_of_its_old_resu
     experiment = moody(tmp_path)
     calm = run(experiment, tmp_path, workers=InProcess())
     before = files(calm.folder)
-    assert files_of(calm.folder, "Moody") == files_of(calm.folder, "contig-zones") == ALL
+    assert tables_of(calm.folder, "Moody") == tables_of(calm.folder, "contig-zones") == ALL
     (tmp_path / "bad mood").touch()
 
     forced = run(experiment, tmp_path, workers=InProcess(), force=True)
 
     assert forced.summary() == "1 of 2 runs completed, 1 failed"
-    assert files_of(forced.folder, "Moody") == ["runs", "timings"]
-    assert files_of(forced.folder, "contig-zones") == ALL
+    assert tables_of(forced.folder, "Moody") == ["runs", "timings"]
+    assert tables_of(forced.folder, "contig-zones") == ALL
     store = ResultStore(forced.folder)
     rows = store.runs().set_index("policy")
     assert dict(rows["status"]) == {"Moody": "failed", "contig-zones": "completed"}
@@ -116,8 +111,8 @@ def outcome_of(experiment: Experiment, folder: Path, timeout: float | None = Non
         ("sim.record.series.run_series", ZeroDivisionError("no"), "score", "ZeroDivisionError: no"),
         ("sim.scores.registry.compute_scores", ZeroDivisionError("no"), "score", "ZeroDivisionError: no"),
         ("sim.results.frames.run_row", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
-        ("sim.results.frames.series_table", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
-        ("sim.results.frames.events_table", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
+        ("sim.results.frames.series_block", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
+        ("sim.results.frames.details", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
     ],
 )
 def test_a_failure_is_put_to_its_stage_and_leaves_a_row_and_no_file(
@@ -130,7 +125,8 @@ def test_a_failure_is_put_to_its_stage_and_leaves_a_row_and_no_file(
     outcome = outcome_of(experiment, tmp_path / "experiment")
 
     assert (outcome.stage, outcome.error, outcome.completed) == (stage, told, False)
-    assert files_of(tmp_path / "experiment", "Moody") == ["runs", "timings"]
+    ResultStore(tmp_path / "experiment").pack()
+    assert tables_of(tmp_path / "experiment", "Moody") == ["runs", "timings"]
     row = json.loads(outcome.row)
     assert (row["status"], row["stage"], row["error"]) == ("failed", stage, told)
     assert (row["cell"], row["replication"], row["seed"]) == (outcome.id.key, 0, 7)
@@ -272,7 +268,9 @@ def test_who_watches_is_told_first_how_much_there_is_and_then_of_every_cell(tmp_
     go()
     assert told == [(4, 0, 0), *cells]
     told.clear()
-    next((tmp_path / "experiment").glob("series/*/*/policy=Moody/*.parquet")).unlink()
+    store = ResultStore(tmp_path / "experiment")
+    moodies = {each["cell"] for each in store.labels() if each["policy"] == "Moody"}
+    store.prune(store.keys() - {min(moodies)})
     go()
     assert told[0] == (4, 3, 3)
     assert told[1:] in ([cells[0]], [cells[2]])
@@ -300,19 +298,13 @@ def test_rows_of_a_run_that_is_stopped_are_written_all_the_same(tmp_path: Path) 
     assert not (tmp_path / "experiment" / "manifest.json").exists()
 
 
-def test_what_a_killed_writer_left_half_written_goes_when_the_cell_is_there(tmp_path: Path) -> None:
+def test_what_a_killed_writer_left_half_written_goes(tmp_path: Path) -> None:
     experiment = moody(tmp_path)
     report = run(experiment, tmp_path, workers=InProcess())
-    whole = next(report.folder.glob("events/*/*/policy=Moody/*.parquet"))
-    halves = [whole.with_name(f"{whole.name}.tmp-0"), whole.with_name("0.parquet.tmp-1")]
-
-    def killed(_: Report) -> None:
-        for half in halves:
-            half.write_bytes(b"half")
-
-    run(experiment, tmp_path, workers=InProcess(), on_start=killed)
-
-    # Somebody else may be writing the other one right now.
-    assert [half.exists() for half in halves] == [False, True]
+    before = files(report.folder)
+    (whole,) = packs(report.folder, "events")
+    halves = [whole.with_name(f"{whole.name}.tmp-0"), whole.with_name("events-03-of-64.parquet.tmp-1")]
+    for half in halves:
+        half.write_bytes(b"half")
     run(experiment, tmp_path, workers=InProcess())
-    assert [half.exists() for half in halves] == [False, False]
+    assert files(report.folder) == before

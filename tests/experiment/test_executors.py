@@ -26,6 +26,7 @@ from sim.experiment.load import load
 from sim.experiment.run import run
 from sim.experiment.run_cell import CellTimeoutError, Outcome, run_cell, time_limit
 from sim.results.manifest import read_manifest
+from sim.results.store import ResultStore
 from tests.experiment.examples import small
 from tests.support.places import ROOT
 
@@ -175,7 +176,7 @@ def test_a_cell_that_a_scheduler_gave_up_is_run_alone_in_a_process(tmp_path: Pat
     assert numbers(outcomes) == [0, 1, 2]
     assert all(outcome.completed for outcome in outcomes)
     # Only the one that was run alone was really run.
-    assert len(list(tmp_path.glob("events/*/*/*/*.parquet"))) == 1
+    assert len(ResultStore(tmp_path).completed()) == 1
 
 
 # Who is chosen --------------------------------------------------------------------------------------------------------
@@ -331,11 +332,9 @@ def test_the_limit_of_the_file_is_that_of_its_cells_and_workers_are_counted(tmp_
     assert read_manifest(report.folder)["timings"]["workers"] == 3
 
 
-def test_rows_stand_in_the_file_of_their_replication(tmp_path: Path) -> None:
+def test_rows_that_no_worker_has_stored_are_stored_by_who_runs_them(tmp_path: Path) -> None:
     report = run(tiny(1).only((3, 600, 2000)), tmp_path, workers=Scripted(1))
-    for table in ("runs", "timings"):
-        found = sorted(path.stem for path in (report.folder / table).rglob("*.parquet"))
-        assert found == [f"{table}-{number:06d}" for number in (0, 1, 3)]
+    assert [each["replication"] for each in ResultStore(report.folder).labels()] == [3, 600, 2000]
 
 
 def test_an_interrupt_while_the_server_of_workers_starts_ends_nothing_of_it() -> None:

@@ -98,7 +98,7 @@ def kill_all(running: subprocess.Popen[bytes]) -> None:
 
 
 def wait_for_more_cells(folder: Path, there: int) -> None:
-    """Return once more than ``there`` cells have left their events in ``folder``."""
+    """Return once more than ``there`` cells are there in ``folder``, finished but for the tables."""
     deadline = time.monotonic() + 60
-    while sum(1 for _ in folder.glob("events/*/*/*/*.parquet")) <= there and time.monotonic() < deadline:
+    while len(ResultStore(folder).completed()) <= there and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -65,7 +65,7 @@ def test_five_faults_are_five() -> None:
     ]
 
 
-CJK = "\u6f22" * 28
+CJK = "\u6f22" * 101
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ CJK = "\u6f22" * 28
         ({"name": ".."}, "name: '..' is not a label: it consists of dots"),
         (
             {"policies": [{"name": "contig-zones", "label": CJK}]},
-            f"policies[0].label: {shown(CJK)} is not a label: a folder is called so, whose name is 6 bytes too long",
+            f"policies[0].label: {shown(CJK)} is not a label: 1 to 100 characters, no blanks at either end",
         ),
         ({"machines": []}, "machines: is empty; at least one is needed"),
         ({"machines": 3}, "machines: 3 is not a list"),

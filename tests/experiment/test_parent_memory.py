@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from sim.experiment.load import load
 from sim.experiment.run import run
 from sim.experiment.run_cell import Outcome
-from sim.results import rows
 from sim.results.failure import Failure, Stage
 from sim.results.frames import failure_row
 from sim.results.identity import CellId
@@ -69,8 +68,8 @@ def peak(cells: int, folder: Path) -> int:
 
 
 def test_two_thousand_cells_more_take_no_more_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Rows are written when there are that many, or when two seconds have passed on a busy machine.
-    monkeypatch.setattr(rows, "MOST_WAITING", WAITING)
+    # Times are written when there are that many.
+    monkeypatch.setattr("sim.experiment.run.MOST_WAITING", WAITING)
     peak(2, tmp_path / "first")  # whatever is imported and cached at the first run
     few = peak(FEW, tmp_path / "few")
     many = peak(MANY, tmp_path / "many")

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
@@ -51,14 +50,12 @@ class PlainRun:
 
 def read_run(store: Path, cell: str) -> PlainRun:
     """Return the run of the completed ``cell`` in the folder ``store``."""
-    (path,) = (store / "events").rglob(f"{cell}.parquet")
-    file = pq.ParquetFile(path)
-    columns = file.read(list(EVENT_COLUMNS)).to_pydict()
-    rest = json.loads(file.metadata.metadata[b"memhp_sim"])
-    guest = [pq.ParquetFile(path).read().to_pydict() for path in (store / "guest").rglob(f"{cell}.parquet")]
+    columns = _rows_of(store, "events", cell)
+    rest = json.loads(_rows_of(store, "details", cell)["details"][0])
+    samples = _rows_of(store, "guest", cell)
     return PlainRun(
         events=list(zip(*(columns[name] for name in EVENT_COLUMNS), strict=True)),
-        guest={name: values for samples in guest for name, values in samples.items() if name not in _HEAD},
+        guest=samples if samples.get("t_us") else {},
         devices=len(rest["device_names"]),
         units=rest["device_units"],
         block_pages=rest["block_pages"],
@@ -72,20 +69,27 @@ def read_run(store: Path, cell: str) -> PlainRun:
     )
 
 
-_HEAD = ("cell", "replication")
+_HEAD = ("machine", "workload", "policy", "cell", "replication")
+
+
+def _rows_of(store: Path, table: str, cell: str) -> dict[str, list[Any]]:
+    """Return the rows of ``cell`` in a table by column, without those that every table begins with."""
+    found: dict[str, list[Any]] = {}
+    for path in sorted((store / table).rglob("*.parquet")):
+        for name, values in pq.read_table(path, filters=[("cell", "=", cell)]).to_pydict().items():
+            if name not in _HEAD:
+                found.setdefault(name, []).extend(values)
+    return found
 
 
 def read_series(store: Path, cell: str) -> dict[str, list[int]]:
     """Return the step series of ``cell`` by column."""
-    (path,) = (store / "series").rglob(f"{cell}.parquet")
-    columns = pq.ParquetFile(path).read().to_pydict()
-    return {name: values for name, values in columns.items() if name not in _HEAD}
+    return _rows_of(store, "series", cell)
 
 
 def completed_runs(store: Path) -> Iterator[dict[str, object]]:
-    """Yield the rows of all completed runs, with the labels that the folders' names hold, in order of the files."""
+    """Yield the rows of all completed runs, in order of the files."""
     for path in sorted((store / "runs").rglob("*.parquet")):
-        labels = dict(part.split("=", 1) for part in path.relative_to(store / "runs").parts[:-1])
-        for row in pq.ParquetFile(path).read().to_pylist():
+        for row in pq.read_table(path).to_pylist():
             if row["status"] == "completed":
-                yield {**{name: unquote(label) for name, label in labels.items()}, **row}
+                yield row

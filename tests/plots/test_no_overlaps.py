@@ -54,7 +54,7 @@ class Many(ResultStore):
         self._results = [super(Many, self).result(key) for key in keys]
         self._series = [super(Many, self).series([key]) for key in keys]
 
-    def series(self, cells: Collection[str] | None = None) -> pd.DataFrame:
+    def series(self, cells: Collection[str] | None = None, **_: object) -> pd.DataFrame:
         return pd.concat([self._series[sum(map(ord, cell)) % 3].assign(cell=cell) for cell in cells or ()])
 
     def result(self, cell: str) -> RunResult:

@@ -14,9 +14,7 @@ from sim.report.memory_map.scenario_maps import SCRIPTS, STYLES
 from sim.report.page import write_report
 from sim.report.section import Section
 from sim.results.cells import write_cell
-from sim.results.frames import run_row
 from sim.results.identity import CellId
-from sim.results.rows import RowWriter
 from sim.results.store import ResultStore
 from sim.scores.registry import compute_scores
 from tests.report.browsing import block_map, chart, open_scenarios, opened
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser
-
-    from sim.record.run_result import RunResult
-    from sim.record.series import RunSeries
 
 pytestmark = pytest.mark.skipif(browsers.chromium() is None, reason=browsers.MISSING)
 
@@ -42,19 +37,13 @@ def crowd(report: Path, folder: Path, scenarios: int) -> Path:
     result = store.result(store.labels()[0]["cell"])
     series = run_series(result)
     scores = compute_scores(result, series)
-    rows = RowWriter(folder)
     for number in range(12 * scenarios):
         place, policy = divmod(number, 12)
         cell = CellId(f"{number:064x}", f"box{place // 10}", f"workload {place % 10}", f"policy {policy}", 0, 1)
         own = scores | {"returned_share": 100.0 * policy / 12, "headroom_min": float(2**20 * policy * (1 + place))}
-        write = write_cell if place == 0 else run_row_only
-        rows.add(cell.labels, 0, write(folder, cell, result, series, own))
-    rows.flush()
+        write_cell(folder, cell, result, series, own, tables=place == 0)
+    ResultStore(folder).pack()
     return folder
-
-
-def run_row_only(_folder: Path, cell: CellId, result: RunResult, _series: RunSeries, scores: dict[str, float]) -> str:
-    return run_row(cell, result, scores)
 
 
 @pytest.mark.parametrize("scenarios", [20, pytest.param(100, marks=pytest.mark.slow)])

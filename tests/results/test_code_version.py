@@ -14,6 +14,7 @@ from sim.experiment.load import load
 from sim.experiment.run import run
 from sim.results import identity
 from tests.experiment.examples import small
+from tests.support.packed import cells_in
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
@@ -216,12 +217,12 @@ def test_results_of_an_older_program_are_computed_again_and_do_not_stay(
     tables = small(replications=1)
     del tables["workloads"][1:]
     old = run(load(tables), tmp_path, workers=InProcess())
-    keys = {path.stem for path in old.folder.glob("events/*/*/*/*.parquet")}
+    keys = cells_in(old.folder, "events")
     monkeypatch.setattr(identity, "code_version", lambda: "another")
 
     new = run(load(tables), tmp_path, workers=InProcess())
 
     assert (new.reused, new.completed) == (0, 2)
-    there = [path.stem for path in new.folder.glob("events/*/*/*/*.parquet")]
+    there = cells_in(new.folder, "events")
     assert len(keys) == len(there) == 2
-    assert not keys & set(there)
+    assert not keys & there

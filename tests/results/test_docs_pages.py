@@ -11,7 +11,7 @@ from policies.auto_movable import AutoMovable
 from sim.guest.contract import OomKind
 from sim.record.recorder import EventKind
 from sim.results.docs_pages import PAGES
-from sim.results.frames import METADATA, METADATA_KEY
+from sim.results.frames import RUN_DETAILS
 from sim.results.identity import CellId
 from sim.results.schema import TABLES
 from sim.results.store import ResultStore
@@ -41,16 +41,18 @@ def test_every_score_column_and_kind_is_documented() -> None:
         assert f"| {int(kind)} | {kind.name} |" in results
 
 
-def test_every_key_of_the_metadata_is_documented(tmp_path: Path) -> None:
-    ResultStore(tmp_path).write(CellId("k" * 32, "m", "w", "p", 0, 1), run(AutoMovable(), Script()))
-    (file,) = (tmp_path / "events").rglob("*.parquet")
-    stored = json.loads(pq.read_metadata(file).metadata[METADATA_KEY])
-    assert stored.keys() == METADATA.keys()
+def test_every_key_of_the_details_is_documented(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    store.write(CellId("k" * 32, "m", "w", "p", 0, 1), run(AutoMovable(), Script()))
+    store.pack()
+    (row,) = pq.read_table(tmp_path / "details").to_pylist()
+    stored = json.loads(row["details"])
+    assert stored.keys() == RUN_DETAILS.keys()
     results = PAGES["results.md"]()
-    for key, meaning in METADATA.items():
+    for key, meaning in RUN_DETAILS.items():
         assert f"| `{key}` | {meaning} |" in results
     for key in (*stored["boot"], *stored["counters"]):
-        assert f"`{key}`" in METADATA["boot"] + METADATA["counters"]
+        assert f"`{key}`" in RUN_DETAILS["boot"] + RUN_DETAILS["counters"]
 
 
 def test_every_table_of_a_page_has_a_heading_and_rows_of_its_width() -> None:

@@ -1,4 +1,4 @@
-"""The rows of a hand-made run, column by column and in their units; and the files that rows are gathered in."""
+"""The rows of a hand-made run, column by column and in their units; keys, and which cells share files."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import json
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
 from sim.record.device_group import STATIC_GROUP
 from sim.record.recorder import EventKind
 from sim.record.run_result import BootMemory, BootRun, RunResult
 from sim.record.series import run_series
-from sim.results import rows
-from sim.results.cells import cell_path, drop_cell, is_completed, write_cell
+from sim.results.cells import write_cell
 from sim.results.failure import Failure, Stage
 from sim.results.frames import failure_row, timing_row
 from sim.results.identity import KEY_LENGTH, CellId, cell_key
-from sim.results.layout import labels_of, partition
-from sim.results.rows import REPLICATIONS_IN_FILE, RowWriter
+from sim.results.layout import packs_for, unit
 from sim.results.store import ResultStore
 from sim.scores.registry import SCORES, compute_scores
 
@@ -65,6 +62,9 @@ def test_the_row_of_a_run_is_in_seconds_and_bytes(tmp_path: Path) -> None:
     row = json.loads(write(tmp_path, CellId("k" * 32, "m", "w", "p", 5, 77, {"policy.ratio": 301, "a": "b"})))
     scores = {name: row.pop(name) for name in SCORES}
     assert row == {
+        "machine": "m",
+        "workload": "w",
+        "policy": "p",
         "cell": "k" * 32,
         "replication": 5,
         "seed": 77,
@@ -105,6 +105,9 @@ def test_the_series_is_in_microseconds_and_bytes(tmp_path: Path) -> None:
 
 def test_the_row_of_a_failure_and_of_times() -> None:
     assert json.loads(failure_row(cell(3, key="k" * 32), Failure(Stage.SCORE, "it broke", "line 3"), "vm7")) == {
+        "machine": "m",
+        "workload": "w",
+        "policy": "p",
         "cell": "k" * 32,
         "replication": 3,
         "seed": 77,
@@ -119,45 +122,13 @@ def test_the_row_of_a_failure_and_of_times() -> None:
     halved = Failure(Stage.SCORE, "half \ud800 of a pair")
     assert json.loads(failure_row(cell(3), halved))["error"] == "half ? of a pair"
     assert json.loads(timing_row(cell(3, key="k" * 32), {"wall_s": 2.5})) == {
+        "machine": "m",
+        "workload": "w",
+        "policy": "p",
         "cell": "k" * 32,
         "replication": 3,
         "wall_s": 2.5,
     }
-
-
-def test_a_cell_is_complete_only_with_all_that_it_consists_of(tmp_path: Path) -> None:
-    write(tmp_path, cell(0))
-    assert is_completed(tmp_path, cell(0))
-    assert not is_completed(tmp_path, cell(1))
-    for table in ("events", "series"):
-        path = cell_path(tmp_path, table, cell(0))
-        content = path.read_bytes()
-        path.write_bytes(b"")
-        assert not is_completed(tmp_path, cell(0))
-        path.unlink()
-        assert not is_completed(tmp_path, cell(0))
-        path.write_bytes(content)
-    drop_cell(tmp_path, cell(0))
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def test_whoever_writes_a_cell_writes_first_what_nobody_goes_by(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[str] = []
-    monkeypatch.setattr(
-        "sim.results.cells.write_cell_table", lambda path, _: written.append(path.relative_to(tmp_path).parts[0])
-    )
-    write(tmp_path, cell(0))
-    assert written == ["guest", "series", "events"]
-
-
-@pytest.mark.parametrize("labels", [("4 GiB", "a/b", "x=1, y"), ("ä%41", "..", "a+b (c)"), ("a", "b", "c")])
-def test_labels_come_back_from_the_names_of_folders(labels: tuple[str, str, str]) -> None:
-    folder = partition(labels)
-    assert labels_of(folder) == labels
-    assert len(folder.split("/")) == 3
-    assert partition(("4 GiB", "w", "p, ratio 3")) == "machine=4 GiB/workload=w/policy=p, ratio 3"
 
 
 def test_a_key_is_the_beginning_of_a_hash_that_never_changes() -> None:
@@ -166,103 +137,14 @@ def test_a_key_is_the_beginning_of_a_hash_that_never_changes() -> None:
     assert KEY_LENGTH == 32
 
 
-# Files of rows --------------------------------------------------------------------------------------------------------
+def test_packs_grow_with_cells_and_with_what_is_together_but_are_never_many() -> None:
+    assert [packs_for(1, cells) for cells in (0, 1, 1024, 1025, 20_000, 10**7)] == [1, 1, 1, 2, 32, 64]
+    assert [packs_for(units, units) for units in (1, 16, 17, 33, 5000)] == [1, 1, 2, 4, 64]
 
 
-class Writer(RowWriter):
-    """Writes rows into ``store``, and cells where they completed."""
-
-    def __init__(self, store: Path) -> None:
-        super().__init__(store)
-        self.store = store
-
-
-def add(writer: Writer, replication: int, *, completed: bool = False, policy: str = "p", error: str = "no") -> CellId:
-    identity = cell(replication, policy)
-    row = write(writer.store, identity) if completed else failure_row(identity, Failure(Stage.SIMULATE, error))
-    writer.add(identity.labels, replication, row, timing_row(identity, {"cpu_s": float(replication)}))
-    return identity
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Writer:
-    return Writer(tmp_path)
-
-
-def names(folder: Path, table: str) -> list[str]:
-    return sorted(path.relative_to(folder / table).as_posix() for path in (folder / table).rglob("*.parquet"))
-
-
-def test_512_replications_share_a_file(tmp_path: Path, writer: Writer) -> None:
-    assert REPLICATIONS_IN_FILE == 512
-    for replication in (0, 511, 512, 1023, 5000):
-        add(writer, replication)
-    writer.flush()
-    expected = [f"machine=m/workload=w/policy=p/{{}}-{number:06d}.parquet" for number in (0, 1, 9)]
-    for table in ("runs", "timings"):
-        assert names(tmp_path, table) == [name.format(table) for name in expected]
-    store = ResultStore(tmp_path)
-    assert store.runs()["replication"].tolist() == [0, 511, 512, 1023, 5000]
-    assert store.timings()[["replication", "cpu_s"]].to_numpy().tolist() == [
-        [number, number] for number in (0, 511, 512, 1023, 5000)
-    ]
-
-
-def test_rows_of_several_folders_and_files_end_up_in_theirs(tmp_path: Path, writer: Writer) -> None:
-    for replication in (600, 3, 601, 1):
-        for policy in ("q", "p"):
-            add(writer, replication, policy=policy, error=f"{policy} {replication}")
-    writer.flush()
-    table = ResultStore(tmp_path).runs()[["policy", "replication", "error"]].to_numpy().tolist()
-    assert table == [[policy, number, f"{policy} {number}"] for policy in "pq" for number in (1, 3, 600, 601)]
-    # In the files they are in order, too, whoever reads them.
-    for path in (tmp_path / "runs").rglob("*.parquet"):
-        numbers = rows.read_rows(path, "runs")["replication"].to_pylist()
-        assert numbers == ([1, 3] if path.stem.endswith("0") else [600, 601])
-
-
-def test_a_later_row_of_a_cell_takes_the_place_of_the_earlier_one(tmp_path: Path, writer: Writer) -> None:
-    for error in ("first", "second"):
-        for replication in (2, 0, 1):
-            add(writer, replication, error=f"{error} {replication}")
-        writer.flush()
-    writer.flush()
-    assert ResultStore(tmp_path).runs()["error"].tolist() == ["second 0", "second 1", "second 2"]
-    assert len(ResultStore(tmp_path).timings()) == 3
-
-
-def test_rows_are_written_when_many_wait(tmp_path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "MOST_WAITING", 3)
-    add(writer, 0)  # written at once
-    counts = []
-    for replication in range(1, 8):
-        add(writer, replication)
-        counts.append(len(ResultStore(tmp_path).keys()))
-    assert counts == [1, 1, 4, 4, 4, 7, 7]
-
-
-def test_settling_keeps_what_agrees_with_the_cells_that_are_there(tmp_path: Path, writer: Writer) -> None:
-    done = [add(writer, number, completed=True) for number in range(4)]
-    failed = [add(writer, number) for number in (10, 11)]
-    writer.flush()
-    drop_cell(tmp_path, done[0])  # a row that says completed, and no cell
-    add(writer, 1, error="failed meanwhile")  # a row that says failed of a cell that is there
-    writer.flush()
-    left = tmp_path / "series" / "machine=m" / "workload=w" / "policy=p" / f"{done[2].key}.parquet.tmp-1"
-    left.write_bytes(b"half")
-    (tmp_path / "guest" / "machine=old" / "workload=w").mkdir(parents=True)
-
-    assert RowWriter(tmp_path).settle() == 1
-
-    assert not left.exists()
-    assert not (tmp_path / "guest" / "machine=old").exists()
-    table = ResultStore(tmp_path).runs()[["replication", "status"]].to_numpy().tolist()
-    assert table == [[1, "completed"], [2, "completed"], [3, "completed"], [10, "failed"], [11, "failed"]]
-    (file,) = (tmp_path / "runs").rglob("*.parquet")
-    assert set(rows.read_rows(file, "runs")["cell"].to_pylist()) == {each.key for each in (*done[1:], *failed)}
-
-    keep = {done[2].key, failed[1].key}
-    assert RowWriter(tmp_path).settle(keep.__contains__) == 6  # events, series and guest of two cells
-    store = ResultStore(tmp_path)
-    assert store.keys() == set(store.timings()["cell"]) == keep
-    assert store.completed() == {done[2].key}
+def test_cells_whose_replications_are_near_are_together_whatever_else_there_is() -> None:
+    labels = ("m", "w", "p")
+    assert len({unit(labels, number) for number in range(512)}) == 1
+    assert len({unit(("m", "w", policy), number) for policy in "pq" for number in (0, 511, 512, 1023, 5000)}) == 6
+    # The first 14 digits of sha256sum of ["m", "w", "p", 1]
+    assert unit(labels, 512) == 0x9C9F13BD5A4A21

@@ -15,9 +15,10 @@ import pytest
 from sim.results.atomic import leftovers, write_atomically
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId, cell_key
-from sim.results.schema import PARTITION_COLUMNS, RUNS, TABLES, TIMINGS
+from sim.results.schema import LABEL_COLUMNS, RUNS, TABLES, TIMINGS
 from sim.results.store import ResultStore
 from sim.scores.registry import SCORES, compute_scores
+from tests.support.packed import tables_of
 from tests.support.pages import PAGE_SIZE
 from tests.support.places import ROOT
 from tests.support.synthetic import seeded_run
@@ -41,12 +42,15 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_run_comes_back_as_it_was(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_run_comes_back_as_it_was(tmp_path: Path, seed: int, *, packed: bool) -> None:
     run = replace(
         seeded_run(seed), guest={"t_us": np.array([0, 5]), "unserved": np.array([3, 1 << 40])} if seed % 2 else {}
     )
     store = ResultStore(tmp_path)
     store.write(cell(1), run)
+    if packed:
+        store.pack()
     found = store.result(cell(1).key)
     assert (found.events == run.events).all()
     assert {name: values.tolist() for name, values in found.guest.items()} == {
@@ -55,16 +59,19 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path, seed: int) -> None:
     assert replace(found, events=run.events, guest={}) == replace(run, guest={})
 
 
-def test_the_tables_hold_the_scores_the_series_and_the_events(tmp_path: Path) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_tables_hold_the_scores_the_series_and_the_events(tmp_path: Path, *, packed: bool) -> None:
     store = ResultStore(tmp_path)
     run = seeded_run(5)
     scores = store.write(cell(1, factors={"policies.a.ratio": 301}), run)
     store.write(cell(0), seeded_run(6))
+    if packed:
+        store.pack()
     assert scores == pytest.approx(compute_scores(run), nan_ok=True)
 
     runs = store.runs()
     assert list(runs["replication"]) == [0, 1]
-    assert list(runs.columns[:3]) == [column.name for column in PARTITION_COLUMNS]
+    assert list(runs.columns[:3]) == [column.name for column in LABEL_COLUMNS]
     row = runs.iloc[1]
     assert (row["machine"], row["workload"], row["policy"]) == ("4 GiB / x", "a=b %41 workload", "auto-movable 301")
     assert row["policies.a.ratio"] == 301
@@ -81,13 +88,14 @@ def test_the_tables_hold_the_scores_the_series_and_the_events(tmp_path: Path) ->
     assert int(series["not_given_bytes"].iloc[-1]) == int(row["not_given_end"])
     assert series["movable_bytes"].iloc[0] % PAGE_SIZE == 0
     assert list(store.runs(scores_only=True).columns) == [
-        *(column.name for column in PARTITION_COLUMNS), "replication", "policies.a.ratio", "status", *SCORES,
+        *(column.name for column in LABEL_COLUMNS), "replication", "policies.a.ratio", "status", *SCORES,
     ]  # fmt: skip
 
 
 def test_an_undefined_score_is_null_in_the_file(tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     store.write(cell(1), replace(seeded_run(5), configured_ratio=None))
+    store.pack()
     import pyarrow.parquet as pq
 
     (file,) = (tmp_path / "runs").rglob("*.parquet")
@@ -99,7 +107,9 @@ def test_an_undefined_score_is_null_in_the_file(tmp_path: Path) -> None:
 def test_files_have_the_documented_columns_types_and_units(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
-    ResultStore(tmp_path).write(cell(1), seeded_run(4))
+    store = ResultStore(tmp_path)
+    store.write(cell(1), seeded_run(4))
+    store.pack()
     for layout in TABLES.values():
         (file,) = (tmp_path / layout.name).rglob("*.parquet")
         schema = pq.read_schema(file)
@@ -110,11 +120,16 @@ def test_files_have_the_documented_columns_types_and_units(tmp_path: Path) -> No
                 assert schema.field(column.name).metadata[b"unit"].decode() == column.unit
 
 
-def test_a_failed_cell_is_a_row_and_leaves_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("packed", [(), (0,), (1,), (0, 1)])
+def test_a_failed_cell_is_a_row_and_leaves_nothing_else(tmp_path: Path, packed: tuple[int, ...]) -> None:
     store = ResultStore(tmp_path)
     store.write(cell(1), seeded_run(5))
+    if 0 in packed:
+        store.pack()
     store.write_failure(cell(1), Failure(Stage.SIMULATE, "policy 'mine' raised ValueError: no", "Traceback ..."))
     store.write_failure(cell(2), Failure(Stage.BUILD, "took more than 5 s"))
+    if 1 in packed:
+        store.pack()
     runs = store.runs()
     assert list(runs["status"]) == ["failed", "failed"]
     assert list(runs["stage"]) == ["simulate", "build"]
@@ -137,11 +152,14 @@ def test_an_empty_store_is_readable(tmp_path: Path) -> None:
 
 
 def test_the_same_cells_are_the_same_bytes_in_any_order(tmp_path: Path) -> None:
-    for folder, order in (("a", range(6)), ("b", reversed(range(6)))):
+    for folder, order, stops in (("a", range(6), 7), ("b", reversed(range(6)), 1), ("c", (3, 1, 0, 5, 2, 4), 2)):
         store = ResultStore(tmp_path / folder)
         for number in order:
             store.write(cell(number), seeded_run(number), {"wall_s": time.perf_counter(), "cpu_s": 0.5})
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+            if number % stops == 0:
+                store.pack()
+        store.pack()
+    assert contents(tmp_path / "a") == contents(tmp_path / "b") == contents(tmp_path / "c")
     assert ResultStore(tmp_path / "a").timings()["cpu_s"].tolist() == [0.5] * 6
 
 
@@ -151,12 +169,13 @@ def test_prune_leaves_the_wanted_cells_and_no_leftovers(tmp_path: Path) -> None:
     for number, policy in ((1, "keep"), (2, "drop")):
         store.write(cell(number, policy), seeded_run(number))
     alone.write(cell(1, "keep"), seeded_run(1))
+    alone.pack()
+    store.pack()
     (file,) = (tmp_path / "alone" / "runs").rglob("*.parquet")
     (tmp_path / "pruned" / "runs" / f"{file.name}.tmp-00").write_bytes(b"half")
-    assert store.prune({cell(1, "keep").key}) == 4  # events, series and guest, and what was half written
+    assert store.prune({cell(1, "keep").key}) == 1
     assert contents(tmp_path / "pruned") == contents(tmp_path / "alone")
-    for table in TABLES:
-        assert sorted(p.name for p in (tmp_path / "pruned" / table).rglob("policy=*")) == ["policy=keep"]
+    assert tables_of(tmp_path / "pruned", "drop") == []
     assert store.keys() == {cell(1, "keep").key}
     assert len(store.timings()) == 1
 
@@ -170,6 +189,8 @@ store = ResultStore(sys.argv[1])
 print("ready", flush=True)
 for number in range(400):
     store.write(cell(number), seeded_run(number % 7))
+    if number % 50 == 49:
+        store.pack()
     print(number, flush=True)
 """
 
@@ -202,6 +223,7 @@ def test_a_store_killed_at_any_moment_is_readable_and_complete_up_to_there(tmp_p
         calm = ResultStore(tmp_path / f"calm{attempt}")
         for number in range(len(reported) + 2):
             calm.write(cell(number), seeded_run(number % 7))
+        calm.pack()
         assert contents(folder) == contents(calm.folder)
 
 
@@ -229,6 +251,7 @@ def test_the_documented_line_of_sql_reads_the_folder(tmp_path: Path, monkeypatch
     for policy in ("a b", "c"):
         for number in range(3):
             store.write(cell(number, policy), seeded_run(number))
+    store.pack()
     monkeypatch.chdir(tmp_path)
     found = duckdb.connect().execute(SQL_EXAMPLE).df()
     assert found["policy"].tolist() == ["a b", "c"]

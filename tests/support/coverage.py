@@ -20,9 +20,10 @@ import pandas as pd
 from sim.analysis.compare import EVENTS, compare
 from sim.analysis.intervals import auto_estimates, support
 from sim.analysis.skewed import far_out
+from sim.results.cells import write_row
 from sim.results.frames import run_row
 from sim.results.identity import KEY_LENGTH, CellId, canonical_json, sha256
-from sim.results.rows import RowWriter
+from sim.results.store import ResultStore
 from sim.scores.registry import SCORES, compute_scores
 from tests.support.synthetic import seeded_run
 
@@ -211,13 +212,13 @@ def write_store(folder: Path, family: Family, replications: int, trials: int) ->
     """Write :func:`runs_of` as results into ``folder``: rows of runs as they are stored, and nothing else."""
     result = seeded_run(1)
     scores = compute_scores(result)
-    rows = RowWriter(folder)
     frame = runs_of(family, replications, trials)
     for row in frame.to_dict("records"):
         name = canonical_json([row["workload"], row["policy"], row["replication"]])
         cell = CellId(sha256(name)[:KEY_LENGTH], "m", str(row["workload"]), str(row["policy"]), row["replication"], 1)
-        rows.add(cell.labels, cell.replication, run_row(cell, result, scores | {family.score: row[family.score]}))
-    rows.flush()
+        found = run_row(cell, result, scores | {family.score: row[family.score]})
+        write_row(folder, cell, found, completed=True)
+    ResultStore(folder).pack()
 
 
 def coverage(family: Family, replications: int, trials: int = TRIALS, method: Method = "auto") -> Coverage:

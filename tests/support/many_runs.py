@@ -107,7 +107,7 @@ class _Copying(concurrent.futures.Executor):
             for name, value in scores.items()
         }
         row = write_cell(Path(folder), identity, result, run_series(result), moved)
-        return Outcome(identity, str(cell), row)
+        return Outcome(identity, str(cell), row, stored=True)
 
 
 def make(folder: Path, *sizes: int) -> Results:

@@ -108,7 +108,7 @@ def checks(case: str, folder: Path, *, workers: int = 2, **terms: Any) -> Iterat
     wanted = asked(of_case, **terms)
     found = recommend(of_case, folder, wanted, workers=local(workers)).found
     with KeptWorkers(local(workers)) as kept:
-        runner = CellRunner(folder / f"{case}-fresh", kept, files=0)
+        runner = CellRunner(folder / f"{case}-fresh", kept, kept=0)
         for answer in found.answers:
             yield _check(of_case, answer, wanted.limits, wanted.columns(answer.objective), runner)
 

@@ -1,4 +1,4 @@
-"""Reads a few columns of many cells quickly: a file of each, found once for all."""
+"""Reads a few columns of many cells quickly."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.results.layout import partitions, whole_files
 from sim.units import seconds_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -24,37 +22,25 @@ if TYPE_CHECKING:
 
 
 class StoredSteps:
-    """The step series of the cells in ``store``, which must not change meanwhile."""
+    """The step series of the cells in ``store``."""
 
     def __init__(self, store: ResultStore) -> None:
         self._store = store
-        self._files: dict[str, dict[str, Path]] = {}
 
     def of(self, table: str, scenario: Scenario, policy: str, columns: Sequence[str]) -> dict[str, list[Steps]]:
         """Return ``columns`` of a ``table`` (series, guest) of the runs of ``policy``, by replication.
 
         A run that has none is left out: one without a guest, or whose files are lost.
         """
-        import pyarrow.parquet as pq
-
-        files = self._in(table)
+        runs = scenario.of(policy)[["cell", "duration_s"]]
+        cells = [str(cell) for cell in runs["cell"]]
+        read = self._store.blocks(table, cells, ["t_us", *columns])
         found: dict[str, list[Steps]] = {name: [] for name in columns}
-        for cell, seconds in scenario.of(policy)[["cell", "duration_s"]].itertuples(index=False):
-            path = files.get(str(cell))
-            if path is None:
+        for cell, seconds in zip(cells, runs["duration_s"], strict=True):
+            if cell not in read:
                 continue
-            read = pq.ParquetFile(path).read(columns=["t_us", *columns], use_threads=False)
-            times = read["t_us"].to_numpy()
+            times, *values = read[cell]
             end = max(seconds_to_us(float(seconds)), 1)
-            for name in columns:
-                found[name].append((times, read[name].to_numpy().astype(np.float64), end))
+            for name, each in zip(columns, values, strict=True):
+                found[name].append((times, each.astype(np.float64), end))
         return found
-
-    def _in(self, table: str) -> dict[str, Path]:
-        """Return the files of a table by the keys of their cells."""
-        if table not in self._files:
-            root = self._store.folder / table
-            self._files[table] = {
-                path.stem: path for folder in partitions(self._store.folder) for path in whole_files(root / folder)
-            }
-        return self._files[table]
