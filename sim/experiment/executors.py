@@ -27,6 +27,21 @@ if TYPE_CHECKING:
 
     Task = tuple[Cell, CellId]
 
+_NEEDED: Final = (
+    "numpy.random",
+    "pyarrow",
+    "sim.engine",
+    "sim.experiment.build",
+    "sim.experiment.plan",
+    "sim.experiment.recommend_table",
+    "sim.experiment.run_cell",
+    "sim.machine.spec",
+    "sim.plugins.parameter_addresses",
+    "sim.results.cells",
+    "workloads.contract",
+)
+"""What every worker needs sooner or later: imported once by the server that workers are made from."""
+
 _Result = TypeVar("_Result")
 _QUIETLY: Final = "ignore:resource_tracker:UserWarning"
 _AHEAD: Final = 4
@@ -233,10 +248,7 @@ def _context() -> multiprocessing.context.BaseContext:
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
-    # Imported once by the server instead of by every worker.
-    context.set_forkserver_preload(
-        ["sim.experiment.run_cell", "sim.experiment.build", "sim.engine", "sim.results.cells", "pyarrow"]
-    )
+    context.set_forkserver_preload(list(_NEEDED))
     if threading.current_thread() is threading.main_thread():  # nobody else may set what signals do
         # Ctrl-C reaches the whole group: a server that ignores it from its start on does not end with a traceback.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
