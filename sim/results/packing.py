@@ -32,7 +32,7 @@ from sim.results.layout import (
 )
 from sim.results.packs import BlockWriter, Entry, Pack, write_rows
 from sim.results.schema import TABLES
-from sim.results.segments import Segments, locked_folder, release
+from sim.results.segments import Segments, locked_for_packing, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -93,7 +93,7 @@ def settle(store: Path, belongs: Callable[[str], bool] | None = None, *, only_re
     if not store.is_dir():
         return 0
     release(store)
-    with locked_folder(store):
+    with locked_for_packing(store):
         for table in (*ALL_TABLES, UNPACKED):
             for path in list(leftovers(store / table)):
                 path.unlink(missing_ok=True)
@@ -144,9 +144,9 @@ class _Packer:
         self._write_all(packs, fresh, same=same)
         for path in self._segments.paths:
             path.unlink(missing_ok=True)
-        for folder in (*(self._store / table for table in ALL_TABLES), self._store / UNPACKED):
+        for table in ALL_TABLES:
             with contextlib.suppress(OSError):  # there is something in it, or there is none
-                folder.rmdir()
+                (self._store / table).rmdir()
         return self._gone
 
     def _write_all(self, packs: int, fresh: list[tuple[int, int]], *, same: bool) -> None:

@@ -51,9 +51,12 @@ class _Segment:
 
     def __init__(self, store: Path) -> None:
         folder = store / UNPACKED
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{time.time_ns():020d}-{secrets.token_hex(8)}{_SUFFIX}"
-        self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # who has packed what was in the folder has just removed it
+                self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+                break
         self.usable = True
         """Whether it is there and ends with a whole frame."""
 
@@ -138,17 +141,33 @@ def _locked(descriptor: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep others from packing what is in ``folder`` meanwhile."""
+def locked_for_packing(store: Path) -> Iterator[None]:
+    """Keep others from packing what is in ``store`` meanwhile.
+
+    The folder of the segments is locked, and not the store's, which somebody may hold who has it packed.
+    """
+    folder = store / UNPACKED
     if sys.platform == "win32":
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with _locked(descriptor):
-            yield
-    finally:
-        os.close(descriptor)
+    while True:
+        folder.mkdir(exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            try:
+                descriptor = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                stack.enter_context(_locked(descriptor))
+                held = folder.stat().st_ino == os.fstat(descriptor).st_ino
+            except FileNotFoundError:
+                held = False
+            if not held:  # who had it before has removed it
+                continue
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # segments that others have begun
+                    folder.rmdir()
+            return
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
