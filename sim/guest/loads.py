@@ -154,6 +154,7 @@ class Load:
     def put_user(self, zone: GuestZone, pages: int) -> None:
         """Use free pages of a zone as user pages."""
         in_cma = self._put_in_cma(zone, zone.cma, pages) if zone.cma is not None else 0
+        zone.stale = True
         zone.free -= pages
         zone.user += pages
         if not self.huge:
@@ -176,6 +177,7 @@ class Load:
         if zone.cma is not None and block is None:
             in_cma = zone.cma.take(self, pages, there)
             zone.use_cma(-in_cma)
+        zone.stale = True
         zone.free += pages
         zone.user -= pages
         if not self.huge:
@@ -205,6 +207,7 @@ class Load:
 
     def put_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
         """Use free pages of a kernel zone as kernel pages; as reclaimable ones with ``slab``."""
+        zone.stale = True
         zone.free -= pages
         zone.kernel += pages
         zone.spend_pcp(pages)
@@ -226,6 +229,7 @@ class Load:
         """Free kernel pages, reclaimable ones with ``slab``. Some of their pageblocks stay held."""
         if zone.pageblocks is not None:
             self._give(zone, zone.pageblocks, pages)
+        zone.stale = True
         zone.free += pages
         zone.kernel -= pages
         if self.kind not in IN_CHUNKS:
@@ -267,6 +271,7 @@ class Load:
         """Make the inodes of dropped data reclaimable: time has passed."""
         for zone, pages in self.orphans.items():
             self.slab[zone] = self.slab.get(zone, 0) + pages
+            zone.stale = True
             zone.slab += pages
         self.orphans.clear()
 

@@ -221,6 +221,7 @@ class Memmaps:
 
 def take(zone: GuestZone, pages: int) -> Part:
     """Use free pages of a zone as memmap, in whole pageblocks as far as they fill them."""
+    zone.stale = True
     zone.free -= pages
     zone.memmap += pages
     if zone.pcp > pages:
@@ -236,6 +237,7 @@ def take(zone: GuestZone, pages: int) -> Part:
 
 def _give_back(part: Part) -> None:
     zone, pages, pieces = part
+    zone.stale = True
     zone.free += pages
     zone.memmap -= pages
     zone.fill_pcp(pages)

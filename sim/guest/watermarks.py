@@ -37,28 +37,34 @@ def set_watermarks(zones: Sequence[GuestZone], parameters: GuestParameters, *, h
     above = above_kernel = 0
     for zone in zones:
         managed = zone.managed
-        zone_type = zone.type
+        movable = zone.type == ZONE_MOVABLE
         share = total * managed // base
-        step, by_scale = share >> 2, managed * scale // 10_000
-        if by_scale > step:  # noqa: PLR1730 - spares a call
-            step = by_scale
-        zone.min = minimum = min(max(managed // 1024, 32), 128) if newer and zone_type == ZONE_MOVABLE else share
-        zone.low = low = minimum + step
-        zone.high = low + step
         # What a zone keeps from requests that could have used higher zones of its node.
         if zone.node != node:
             node = zone.node
             above = above_kernel = 0
-        user = kernel = 0
-        if zone_type != ZONE_MOVABLE:
-            zone.reserve_user = user = above // ratio[zone_type]
-            zone.reserve_kernel = kernel = above_kernel // ratio[zone_type]
-            above_kernel += managed
+        # All else follows from these: a block changes little on a machine of many nodes.
+        marked = share, managed, above, above_kernel
+        if marked != zone.marked:
+            zone.marked = marked
+            zone.stale = True
+            step, by_scale = share >> 2, managed * scale // 10_000
+            if by_scale > step:  # noqa: PLR1730 - spares a call
+                step = by_scale
+            zone.min = minimum = min(max(managed // 1024, 32), 128) if newer and movable else share
+            zone.low = low = minimum + step
+            zone.high = low + step
+            user = kernel = 0
+            if not movable:
+                zone.reserve_user = user = above // ratio[zone.type]
+                zone.reserve_kernel = kernel = above_kernel // ratio[zone.type]
+            kernel_min = minimum if kernel_min_share == 1.0 else int(minimum * kernel_min_share)
+            kernel += zone.cma_free
+            # In the order of Floor.
+            zone.floors = (low + user, minimum + user, low + kernel, kernel_min + kernel, low + step + user)
         above += managed
-        kernel_min = minimum if kernel_min_share == 1.0 else int(minimum * kernel_min_share)
-        kernel += zone.cma_free
-        # In the order of Floor.
-        zone.floors = (low + user, minimum + user, low + kernel, kernel_min + kernel, low + step + user)
+        if not movable:
+            above_kernel += managed
 
 
 def _total_minimum(

@@ -313,8 +313,11 @@ def test_watermarks_are_those_of_the_last_block_whenever_they_are_looked_at() ->
     for _ in range(60):
         late = lived_in(draw)
         plug(late, 512, ZONE_MOVABLE, FIRST + 200)
+        late.demands.anonymous("filler", late.meminfo.room_for_user_pages() * draw.choice([1, 3, 4]) // 4)
+        if late.killer.guest_died or not plug(late, 512, ZONE_MOVABLE, FIRST + 204):
+            continue
         early = deepcopy(late)
-        masks = dict.fromkeys(range(FIRST + 200, FIRST + 204), FULL)
+        masks = dict.fromkeys(range(FIRST + 200, FIRST + 208), FULL)
         for number in range(draw.randrange(1, 12)):
             block = draw.choice(list(masks))
             step = draw.choice(["give", "give", "take", "offline", "online"])

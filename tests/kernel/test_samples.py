@@ -70,7 +70,7 @@ class Checked:
 def test_every_sample_shows_what_asking_afresh_gives(seed: int) -> None:
     draw = Random(seed)
     policy = draw.choice([OnlineKernel(), OnlineMovable(), AutoMovable(ratio=200)])
-    nodes = [draw.choice([1, 2]) * GIB for _ in range(draw.choice([1, 2]))]
+    nodes = [draw.choice([1, 2]) * GIB for _ in range(draw.choice([1, 2, 9]))]
     guest = Guest(policy, *nodes, seconds=20, kernel=draw.choice(["6.1", "6.12"]))
     checked = Checked(guest.link)
     guest.link.start_sampling(5_000 * 1_000_000)
