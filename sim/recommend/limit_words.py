@@ -108,6 +108,9 @@ _OTHERWISE: Final = {
 }
 """What is said of words that people use and no limit has."""
 
+_LONGEST: Final = 500
+"""Characters of a limit."""
+
 _RATIOS: Final = (["in", "number"], ["bad", "in", "number"])
 """What stands behind the first number of "1 of 100" and of "1 death in 100 runs"."""
 
@@ -126,6 +129,10 @@ def tokens(text: str) -> list[Token]:
     Raises ValueError, with what might be meant, where one is unknown.
     """
     left = _plain(text)
+    if len(left) > _LONGEST:
+        raise ValueError(f"it has {len(left)} characters, of {_LONGEST} at most;")
+    if comma := re.search(r"\b\d+,\d+", left):
+        raise ValueError(f"{shown(comma[0])} is no number; fractions are written as 1.5, thousands as 1000;")
     found: list[Token] = []
     while left:
         token, length = _next(left)
@@ -175,7 +182,8 @@ def _next(left: str) -> tuple[Token | None, int]:
 
 def _nearly_a_unit(word: str) -> bool:
     """Whether a word behind a number looks like a unit, such as MB, and is no other word."""
-    return word not in _phrases() and (len(word) <= len("gib") or word.endswith(("byte", "bytes")))
+    known = any(phrase == word or phrase.startswith(f"{word} ") for phrase in _phrases())
+    return not known and (len(word) <= len("gib") or word.endswith(("byte", "bytes")))
 
 
 def _shares(found: Iterable[Token]) -> Iterable[Token]:

@@ -174,7 +174,7 @@ class _Read:
         if number is None:
             raise self._refused("does not say that it must not happen, or how often it may")
         kind = {FAILING: "fail", ("died",): "die"}.get(subject.scores, "break it")
-        if number.side == "at least" or (number.side is None and not self._may):
+        if number.side == "at least" or (number.side is None and not self._may and number.token.number):
             raise self._refused(f"says how often it may {kind}, not at most how often")
         rate = number.token.number / 100
         if not 0 <= rate < 1 or (rate == 0 and number.out):
