@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.analysis.distributions import normal_below, root
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -140,9 +142,6 @@ def weighted_below_zero(values: Floats) -> float:
     to be counted. After Lugannani and Rice, "Saddle point approximation for the distribution of the sum of independent
     random variables", Advances in Applied Probability 12 (1980).
     """
-    from scipy.optimize import brentq
-    from scipy.special import ndtr
-
     largest = float(np.abs(values).max())
     scaled = values / largest if largest else values
     if scaled.sum() <= 0:
@@ -152,13 +151,14 @@ def weighted_below_zero(values: Floats) -> float:
     # The logarithm of the moment-generating function of exponential weights times values is -sum(log(1 - s values)).
     least = 1 / float(scaled.min())
 
-    def slope(place: float) -> float:
-        return float((scaled / (1 - place * scaled)).sum())
+    def slope(place: float) -> tuple[float, float]:
+        parts = scaled / (1 - place * scaled)
+        return float(parts.sum()), float((parts**2).sum())
 
-    place = brentq(slope, least * (1 - 1e-12), 0.0)
+    place = root(slope, least * (1 - 1e-12), 0.0)
     if place > -1e-6:  # noqa: PLR2004  the mean is 0
         return 0.5
-    root = -math.sqrt(2 * float(np.log1p(-place * scaled).sum()))
+    signed = -math.sqrt(2 * float(np.log1p(-place * scaled).sum()))
     slant = place * math.sqrt(float(((scaled / (1 - place * scaled)) ** 2).sum()))
-    density = math.exp(-root * root / 2) / math.sqrt(2 * math.pi)
-    return float(ndtr(root)) + density * (1 / root - 1 / slant)
+    density = math.exp(-signed * signed / 2) / math.sqrt(2 * math.pi)
+    return normal_below(signed) + density * (1 / signed - 1 / slant)

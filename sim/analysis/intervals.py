@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 import numpy as np
 
 from sim.analysis.bounded import WEIGHTINGS, bounded_estimates
+from sim.analysis.distributions import beta_quantile, normal_quantile
 from sim.analysis.skewed import far_out, skewed_estimates, student_estimates
 
 if TYPE_CHECKING:
@@ -213,11 +214,9 @@ def proportion_interval(events: float, trials: float, confidence: float = CONFID
     """
     if not trials:
         return math.nan, math.nan
-    from scipy.special import betaincinv
-
     tail = (1 - confidence) / 2
-    low = float(betaincinv(events, trials - events + 1, tail)) if events else 0.0
-    high = float(betaincinv(events + 1, trials - events, 1 - tail)) if events < trials else 1.0
+    low = beta_quantile(events, trials - events + 1, tail) if events else 0.0
+    high = beta_quantile(events + 1, trials - events, 1 - tail) if events < trials else 1.0
     return low, high
 
 
@@ -248,13 +247,11 @@ def needed(
     finite = differences[np.isfinite(differences)]
     if len(finite) < 2 or not (mean := float(finite.mean())):  # noqa: PLR2004
         return math.nan
-    from scipy.special import ndtri
-
     tail = (1 - CONFIDENCE) / max(tests, 1) / 2
     farthest = float(np.abs(finite - mean).max())
     if bounds is not None and all(map(math.isfinite, bounds)):
         farthest = max(farthest, mean - bounds[0] if mean > 0 else bounds[1] - mean)
-    spread = -float(ndtri(tail)) * float(finite.std(ddof=1)) / abs(mean)
+    spread = -normal_quantile(tail) * float(finite.std(ddof=1)) / abs(mean)
     reach = -math.log(tail) * farthest / abs(mean) if unseen else 0.0
     # N with spread / sqrt(N) + reach / N = 1.
     root = (spread + math.sqrt(spread * spread + 4 * reach)) / 2

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sim.analysis.distributions import student_below, student_quantile
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -41,22 +43,18 @@ def student_estimates(values: Floats, confidence: float) -> tuple[Floats, Floats
 
     N is at least 2. Equal values have an interval of no width.
     """
-    from scipy.special import stdtr, stdtrit  # scipy.stats has the same, but takes a second to import
-
     freedom = values.shape[1] - 1
     mean, error = values.mean(axis=1), values.std(axis=1, ddof=1) / values.shape[1] ** 0.5
     # Rounding may leave equal values a spread.
     equal = (np.ptp(values, axis=1) == 0) | (error == 0)
     mean = np.where(equal, values[:, 0], mean)
-    half = np.where(equal, 0.0, float(stdtrit(freedom, (1 + confidence) / 2)) * error)
-    p = np.where(equal, mean == 0, 2 * stdtr(freedom, -np.abs(mean) / np.where(equal, 1.0, error)))
+    half = np.where(equal, 0.0, student_quantile(freedom, (1 + confidence) / 2) * error)
+    p = np.where(equal, mean == 0, 2 * student_below(freedom, -np.abs(mean) / np.where(equal, 1.0, error)))
     return mean - half, mean + half, p
 
 
 def skewed_estimates(values: Floats, confidence: float) -> tuple[Floats, Floats, Floats]:
     """Return the same as :func:`student_estimates`, of Student's statistic without its skewness. N is at least 3."""
-    from scipy.special import stdtr, stdtrit
-
     count = values.shape[1]
     mean, spread = values.mean(axis=1), values.std(axis=1)
     equal = (np.ptp(values, axis=1) == 0) | (spread == 0)
@@ -77,11 +75,11 @@ def skewed_estimates(values: Floats, confidence: float) -> tuple[Floats, Floats,
 
     # The spread is that of the values themselves, not of what they were drawn from: hence N - 1.
     freedom = count - 1
-    quantile = float(stdtrit(freedom, (1 + confidence) / 2)) / freedom**0.5
+    quantile = student_quantile(freedom, (1 + confidence) / 2) / freedom**0.5
     low, high = (np.where(equal, mean, mean - safe * solved(sign * quantile)) for sign in (1, -1))
     statistic = mean / safe
     statistic = statistic + third * statistic**2 + third**2 * statistic**3 / 3 + shift
-    p = np.where(equal, mean == 0, 2 * stdtr(freedom, -np.abs(statistic) * freedom**0.5))
+    p = np.where(equal, mean == 0, 2 * student_below(freedom, -np.abs(statistic) * freedom**0.5))
     return low, high, p
 
 

@@ -98,10 +98,10 @@ class LocalProcesses:
 
     @contextlib.contextmanager
     def executor(self) -> Iterator[concurrent.futures.Executor]:
-        """Return a pool of processes. Leaving the context by an exception, such as Ctrl-C, ends them at once."""
+        """Return a pool of processes, started by the first task. An exception, such as Ctrl-C, ends them at once."""
         _end_in_a_script_without_guard()
         before = set(multiprocessing.active_children())
-        pool = concurrent.futures.ProcessPoolExecutor(self.count, mp_context=_context(), initializer=start_worker)
+        pool = _StartedLate(self.count)
         try:
             yield pool
         except BaseException:
@@ -110,6 +110,25 @@ class LocalProcesses:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         pool.shutdown()
+
+
+class _StartedLate(concurrent.futures.Executor):
+    """A pool of ``count`` processes that costs nothing, not the server that starts them either, until it has work."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+
+    def submit(self, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[_Result]:  # noqa: ANN401
+        if self._pool is None:
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                self._count, mp_context=_context(), initializer=start_worker
+            )
+        return self._pool.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  as it is there
+        if self._pool is not None:
+            self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
 def local(count: int | None = None, *, apart: bool = False) -> Workers:

@@ -46,7 +46,8 @@ def save_all(
     """
     from sim.plots.registry import wanted
 
-    figures = [(each, _digest(each, formats)) for each in wanted(store, policies, bound, baseline, kinds, comparison)]
+    digest_of = _Digests(formats)
+    figures = [(each, digest_of(each)) for each in wanted(store, policies, bound, baseline, kinds, comparison)]
     noted = _noted(folder)
     there = {
         each.name: (digest, noted[each.name][1])
@@ -97,11 +98,19 @@ def _drop(folder: Path, keep: Collection[str]) -> None:
                 old.unlink()
 
 
-def _digest(each: Wanted, formats: Collection[str]) -> str:
-    """Return what identifies what is drawn, of what and by what code."""
-    said = [each.name, each.policies, each.bound, each.baseline, list(formats), _code()]
-    rows = each.runs.to_csv(index=False)
-    return hashlib.sha256(f"{json.dumps(said)}\n{rows}".encode()).hexdigest()
+class _Digests:
+    """What identifies what is drawn, of what and by what code, in ``formats``."""
+
+    def __init__(self, formats: Collection[str]) -> None:
+        self._formats = list(formats)
+        self._rows: tuple[pd.DataFrame | None, str] = None, ""
+        """The rows of the last figure: that of the next are mostly the same."""
+
+    def __call__(self, each: Wanted) -> str:
+        if self._rows[0] is not each.runs:
+            self._rows = each.runs, hashlib.sha256(each.runs.to_csv(index=False).encode()).hexdigest()
+        said = [each.name, each.policies, each.bound, each.baseline, self._formats, _code(), self._rows[1]]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 @cache
