@@ -45,6 +45,8 @@ class Returnable:
         self._whole: Counter[int] = Counter()
         """By size in pages: static devices that nothing keeps."""
         self._whole_pages = 0
+        self._counted: dict[int, int] = {}
+        """Pages that each of them counts with, by group."""
         self._groups_seen = -1
         self._plugged: list[int] = []
         """What the owners had plugged when last asked."""
@@ -89,11 +91,21 @@ class Returnable:
         return room - left
 
     def _count_static(self) -> None:
-        self._whole.clear()
-        for group in self._memory.groups:
-            if not group.is_dynamic and group.blocks and (group.id, _ALL) not in self._blocks_of:
-                self._whole[group.blocks * self._memory.block_pages] += 1
-        self._whole_pages = sum(size * number for size, number in self._whole.items())
+        """Count anew the static devices that came, went, or have other blocks, or are kept now or no longer."""
+        groups = self._memory.groups
+        for number in groups.resized:
+            before = self._counted.pop(number, 0)
+            group = groups.find(number)
+            now = 0
+            if group is not None and not group.is_dynamic and (number, _ALL) not in self._blocks_of:
+                now = group.blocks * self._memory.block_pages
+            if before:
+                self._whole[before] -= 1
+            if now:
+                self._whole[now] += 1
+                self._counted[number] = now
+            self._whole_pages += now - before
+        groups.resized.clear()
 
     def _follow(self) -> None:
         """Take note of the blocks in which kernel pages came or went."""
@@ -135,4 +147,5 @@ class Returnable:
         if count == (by > 0):  # the first of its blocks, or none any more
             self._kept[group] += by * pages
             if piece == _ALL:
+                self._memory.groups.resized.add(group)
                 self.recount()

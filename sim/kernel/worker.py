@@ -54,23 +54,23 @@ class GuestDied(BaseException):
 class Threads:
     """All threads of one guest. Once it has ``ended`` (the guest died), no work goes on and none begins.
 
-    ``due`` counts what somebody is about to do and waits for a time to come. ``told`` is called whenever one of them
-    has begun or ended work.
+    ``at_work`` counts those that are, ``due`` what somebody is about to do and waits for a time to come. ``told`` is
+    called whenever one of them has begun or ended work.
     """
 
-    __slots__ = ("_workers", "due", "ended", "told")
+    __slots__ = ("_workers", "at_work", "due", "ended", "told")
 
     def __init__(self) -> None:
         # Held weakly: devices come and go, and their workers with them.
         self._workers: WeakSet[Worker] = WeakSet()
-        self.due = 0
+        self.at_work = self.due = 0
         self.ended = False
         self.told: Callable[[], None] | None = None
 
     @property
     def at_rest(self) -> bool:
         """Whether nobody is at work, nor about to be. A driver that tries again later is at rest until then."""
-        return not self.due and not any(worker.busy for worker in self._workers)
+        return not self.due and not self.at_work
 
     def join(self, worker: Worker) -> None:
         """Have ``worker`` be one of them."""
@@ -169,6 +169,7 @@ class Worker:
         """Begin ``work`` now. There must be none under way. In a dead guest it is never begun, and never over."""
         self.busy = True
         threads = self._threads
+        threads.at_work += 1
         if not threads.ended:
             self._work = work
             self._advance(None)
@@ -223,6 +224,7 @@ class Worker:
             return
         self._work = None
         self.busy = False
-        told = self._threads.told
-        if told is not None:
-            told()
+        threads = self._threads
+        threads.at_work -= 1
+        if threads.told is not None:
+            threads.told()

@@ -131,11 +131,13 @@ class GroupRegistry:
 
     ``touched`` is the dynamic group whose counters changed last and whose charges are not settled yet. The deciding
     group is left out of every sum, so that a run of decisions about one device never needs to settle. ``kept`` are the
-    charges by ratio; ``changes`` counts groups that came and went.
+    charges by ratio; ``changes`` counts groups that came and went. ``resized`` are those, and those that got or lost
+    blocks otherwise than one by one, as dynamic ones do: for one who looks, and empties it.
     """
 
     __slots__ = (
-        "_block_pages", "_free_ids", "_groups", "_next_id", "_possible_nodes", "changes", "find", "kept", "touched",
+        "_block_pages", "_free_ids", "_groups", "_next_id", "_possible_nodes", "changes", "find", "kept", "resized",
+        "touched",
     )  # fmt: skip
 
     def __init__(self, block_pages: int, possible_nodes: Container[int]) -> None:
@@ -145,6 +147,7 @@ class GroupRegistry:
         self._free_ids: list[int] = []
         self._next_id = 0
         self.changes = 0
+        self.resized: set[int] = set()
         self.kept: dict[int, Charges] = {}
         self.touched: MemoryGroup | None = None
         self.find: Callable[[int], MemoryGroup | None] = self._groups.get
@@ -188,6 +191,7 @@ class GroupRegistry:
         else:
             raise HotplugError(ENOMEM, "no memory group id is left")
         self.changes += 1
+        self.resized.add(group_id)
         group = self._groups[group_id] = MemoryGroup(group_id, node, max_pages=max_pages, unit_pages=unit_pages)
         return group
 
@@ -202,6 +206,7 @@ class GroupRegistry:
         for charges in self.kept.values():
             charges.forget(group)
         self.changes += 1
+        self.resized.add(group_id)
         del self._groups[group_id]
         heapq.heappush(self._free_ids, group_id)
 

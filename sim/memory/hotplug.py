@@ -118,6 +118,7 @@ class Memory:
                 raise HotplugError(EINVAL, f"there is no memory group {group_id}")
             node = group.node
             group.blocks += count
+            self.groups.resized.add(group_id)
         elif node not in self.nodes:
             raise HotplugError(EINVAL, f"node {node} is not possible on this machine")
         if end > len(blocks.where):
@@ -176,6 +177,7 @@ class Memory:
             group = self.groups.find(group_id)
             if group is not None:
                 group.blocks -= count if alike else members.count(group_id)
+                self.groups.resized.add(group_id)
         blocks.group[first:end] = type(members)("i", [NO_GROUP]) * count
         blocks.where[first:end] = bytes(count)
         if blocks.left_over:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.memory.blocks import BLOCK_MIXED, BLOCK_OFFLINE
 from sim.memory.zones import NR_ZONES, ZONE_DMA, ZONE_DMA32, ZONE_MOVABLE, ZONE_NORMAL
-from sim.record.arrays import counted_up
+from sim.record.arrays import counted_up, group_starts
 from sim.record.events import ONLINE_SIGN, Events
 from sim.record.recorder import EventKind
 from sim.record.run_result import SEVERAL_ZONES
@@ -105,8 +105,8 @@ def _segments(result: RunResult, columns: Events | None) -> _Segments:
     edges, number = _distinct(np.concatenate((runs[:, 0], boot_last, events.block, last)))
     boot = np.full(max(len(edges) - 1, 0), BlockState.ABSENT, dtype=np.int8)
     begins, ends, rest = number[: len(runs)], number[len(runs) : 2 * len(runs)], number[2 * len(runs) :]
-    for begin, end, zone in zip(begins, ends, runs[:, 2], strict=True):
-        boot[begin:end] = zone
+    for begin, end, run in zip(begins.tolist(), ends.tolist(), result.boot.runs, strict=True):
+        boot[begin:end] = run.zone
     return _Segments(edges[:-1], np.diff(edges), boot, events, rest[: len(events)], rest[len(events) :])
 
 
@@ -235,21 +235,21 @@ def _moves(cut: _Segments) -> _Moves:
     """Return the moves of ``cut``, those together that extend one run, or shorten it, block by block."""
     sign = ONLINE_SIGN[cut.events.kind]
     moving = np.flatnonzero(sign)
-    events, sign = cut.events.take(moving), sign[moving]
-    if not len(events):
+    if not len(moving):
         return _Moves(1, ())
-    move = sign * np.where(events.zone == ZONE_MOVABLE, _MOVABLE, _KERNEL)
+    t_us = cut.events.t_us[moving]
+    move = sign[moving] * np.where(cut.events.zone[moving] == ZONE_MOVABLE, _MOVABLE, _KERNEL)
     begin, end = cut.begin[moving] + 1, cut.end[moving] + 1
     # Segments that touch in number may lie apart in the address space, with nothing but a gap in between: all the same.
     first = np.ones(len(move), dtype=np.bool_)
     first[1:] = (move[1:] != move[:-1]) | ((begin[1:] != end[:-1]) & (end[1:] != begin[:-1]))
     starts = np.flatnonzero(first)
     ends = np.append(starts[1:], len(move)) - 1
-    lasts = events.is_last_of_instant()
+    lasts = group_starts(t_us[::-1])[::-1]
     afterwards = lasts[ends]
     lasts[ends] = False
     return _Moves(
-        int(events.t_us[0]),
+        int(t_us[0]),
         zip(
             move[starts].tolist(),
             np.minimum.reduceat(begin, starts).tolist(),

@@ -41,8 +41,16 @@ def check_books(rig: Rig) -> None:
     check_drivers(rig)
     check_managed(rig)
     check_guest(rig)
+    check_work(rig)
     for check in CHECKS.values():
         check(rig.subject)
+
+
+def check_work(rig: Rig) -> None:
+    """Those who are at work are counted as the devices say."""
+    threads = rig.core.threads
+    assert threads.at_work == sum(worker.busy for worker in threads._workers)  # noqa: SLF001
+    assert threads.at_rest == (not threads.due and not any(device.busy for device in rig.host.devices.values()))
 
 
 def check_record(rig: Rig) -> None:
