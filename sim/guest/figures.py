@@ -163,7 +163,7 @@ class Figures:
     def counted(self) -> Seen:
         """Return what :meth:`seen` returns, counted anew whatever is known."""
         parameters = self._parameters
-        available = self._meminfo.available()  # first: watermarks are as they should be from then on
+        available = self._meminfo.sums().available  # first: watermarks are as they should be from then on
         share, size = parameters.pcp_adaptive_share, parameters.geometry.size
         fragment = parameters.fragment_bytes // size
         nodes: dict[int, tuple[int, int]] = {}
@@ -171,7 +171,7 @@ class Figures:
         for zone in self._zones.by_key.values():
             node = zone.node
             total, free = nodes.get(node, _NONE)
-            listed = zone.listed_pcp(share)
+            listed = zone.listed_pcp(share) if zone.pcp or zone.pcp_loads else 0
             nodes[node] = total + zone.managed, free + zone.free - listed
             free_huge += zone.free_huge(listed, fragment)
             reserved += zone.reserved
@@ -181,9 +181,9 @@ class Figures:
         counts = list(self._idle_counts)
         for load in self._loads.by_name.values():
             kind = load.kind
-            if load.user:
-                counts[0 if load.cached or kind in _IN_MEMORY_FILES else 1] += load.user_pages()
-            kernel = load.kernel_pages()
+            if load.nr_user:
+                counts[0 if load.cached or kind in _IN_MEMORY_FILES else 1] += load.nr_user
+            kernel = load.nr_kernel
             if kind is LoadKind.SOCKETS:
                 pairs = int(load.units * parameters.socket_bytes / size)
                 _add(counts, _QUEUED, max(0, kernel - pairs))

@@ -54,6 +54,8 @@ class LoadKind(Enum):
     KERNEL = "kernel"
     """Kernel memory without an owner that could be killed for it."""
 
+    __hash__ = object.__hash__  # there is one of each; Enum's own is a call in Python at each look-up
+
 
 OWNED = frozenset(
     {
@@ -154,7 +156,6 @@ class Load:
     def put_user(self, zone: GuestZone, pages: int) -> None:
         """Use free pages of a zone as user pages."""
         in_cma = self._put_in_cma(zone, zone.cma, pages) if zone.cma is not None else 0
-        zone.stale = True
         zone.free -= pages
         zone.user += pages
         if not self.huge:
@@ -177,7 +178,6 @@ class Load:
         if zone.cma is not None and block is None:
             in_cma = zone.cma.take(self, pages, there)
             zone.use_cma(-in_cma)
-        zone.stale = True
         zone.free += pages
         zone.user -= pages
         if not self.huge:
@@ -207,7 +207,6 @@ class Load:
 
     def put_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
         """Use free pages of a kernel zone as kernel pages; as reclaimable ones with ``slab``."""
-        zone.stale = True
         zone.free -= pages
         zone.kernel += pages
         zone.spend_pcp(pages)
@@ -229,7 +228,6 @@ class Load:
         """Free kernel pages, reclaimable ones with ``slab``. Some of their pageblocks stay held."""
         if zone.pageblocks is not None:
             self._give(zone, zone.pageblocks, pages)
-        zone.stale = True
         zone.free += pages
         zone.kernel -= pages
         if self.kind not in IN_CHUNKS:
@@ -271,7 +269,6 @@ class Load:
         """Make the inodes of dropped data reclaimable: time has passed."""
         for zone, pages in self.orphans.items():
             self.slab[zone] = self.slab.get(zone, 0) + pages
-            zone.stale = True
             zone.slab += pages
         self.orphans.clear()
 

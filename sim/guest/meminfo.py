@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from operator import add, sub
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sim.guest.loads import LoadKind
 from sim.guest.zone import Floor, total_room
@@ -11,21 +10,11 @@ from sim.memory.view import MemoryUse
 from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from sim.guest.contract import ZoneUse
     from sim.guest.loads import Load, Loads
     from sim.guest.parameters import GuestParameters
     from sim.guest.zone import GuestZone
     from sim.guest.zones import GuestZones
-
-
-_MANY: Final = 8
-"""Zones from which on it is worth knowing which of them have changed."""
-_NOTHING: Final = (0,) * 13
-"""Sums of no zones: headroom, headroom that is free, free in MOVABLE; managed, user, kernel, memmap; room for user
-pages; low watermarks, what is kept from user pages, cache, slab, and free pages beside those on CPU lists."""
-_NONE: Final[Mapping[GuestZone, int]] = {}
 
 
 class Sums(NamedTuple):
@@ -43,71 +32,47 @@ class Sums(NamedTuple):
 
 
 class Meminfo:
-    """Reads zones and loads, and changes neither but for zones' ``stale``. Amounts are pages."""
+    """Reads zones and loads, and changes neither. Amounts are pages."""
 
     def __init__(self, zones: GuestZones, loads: Loads, parameters: GuestParameters) -> None:
         self._zones = zones
         self._loads = loads
         self._parameters = parameters
-        self._by_node: dict[int, tuple[int, ...]] = {}
-        self._total: tuple[int, ...] = _NOTHING
-        """Sums of each node as of when no zone of it was stale, and what they add up to."""
+        self._changes = -1
+        self._sums = Sums(0, 0, 0, 0, 0, 0, 0, 0, 0)
+        """As of so many changes."""
 
     def sums(self) -> Sums:
-        """Return the answers to all questions that are asked after every change, in one loop.
+        """Return the answers to all questions that are asked after every change, not in the middle of one.
+
+        Known for as long as nothing changes.
+        """
+        changes = self._zones.changes.count
+        if changes != self._changes:
+            self._sums = self._summed_up()
+            self._changes = changes
+        return self._sums
+
+    def _summed_up(self) -> Sums:  # noqa: C901 - in one loop, without calls: it runs after every change
+        """Return the same, counted anew.
 
         Written out from :meth:`available`, :meth:`kernel_headroom`, :meth:`kernel_headroom_free` and
         :meth:`room_for_user_pages`: one after the other they take three times as long.
         """
-        zones, cached = self._zones, self._loads.cached
-        zones.refresh_watermarks()
-        inodes = 0
-        if cached:
-            could_go: dict[GuestZone, int] = {}
-            dirty: dict[GuestZone, int] = {}
-            for load in cached.values():
-                self._count_what_could_go(load, could_go)
-                if load.kind is LoadKind.DISK_FILES:
-                    inodes += sum(load.kernel.values()) + sum(load.orphans.values())
-                if load.dirty:
-                    for zone, clean in load.clean_by_zone().items():
-                        dirty[zone] = dirty.get(zone, 0) + load.user[zone] - clean
-            counts = self._count(zones.by_key.values(), could_go, dirty)
-        elif len(zones.by_key) > _MANY:
-            counts = self._count_stale_nodes()
-        else:
-            counts = self._count(zones.by_key.values(), _NONE, _NONE)
-        headroom, headroom_free, free_movable, managed, user, kernel, memmap, room, low, reserve, cache, slab, free = (
-            counts
-        )
-        slab += inodes
-        available = free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low)
-        return Sums(headroom, headroom_free, free_movable, max(0, available), managed, user, kernel, memmap, room)
-
-    def _count_stale_nodes(self) -> tuple[int, ...]:
-        """Return what :meth:`_count` gives of all zones without page cache; nodes where none has changed are known."""
-        zones, by_node, total = self._zones, self._by_node, self._total
-        for node in {zone.node for zone in zones.by_key.values() if zone.stale}:
-            of_node = zones.of_node(node)
-            counts = self._count(of_node, _NONE, _NONE)
-            for zone in of_node:
-                zone.stale = False
-            total = tuple(map(add, total, map(sub, counts, by_node.get(node, _NOTHING))))
-            by_node[node] = counts
-        self._total = total
-        return total
-
-    def _count(  # without calls: it runs after every change
-        self, zones: Iterable[GuestZone], could_go: Mapping[GuestZone, int], dirty: Mapping[GuestZone, int]
-    ) -> tuple[int, ...]:
-        """Return sums over ``zones``, in the order of ``_NOTHING``.
-
-        ``could_go`` is what cached loads would give up for kernel requests by zone, ``dirty`` what they would not give.
-        """
+        self._zones.refresh_watermarks()
         share = self._parameters.pcp_adaptive_share
+        could_go: dict[GuestZone, int] = {}
+        dirty: dict[GuestZone, int] = {}
         headroom = headroom_free = free_movable = managed = user = kernel = memmap = room_for_user = 0
         low = reserve = cache = slab = free = 0
-        for zone in zones:
+        for load in self._loads.cached.values():
+            self._count_what_could_go(load, could_go)
+            if load.kind is LoadKind.DISK_FILES:
+                slab += sum(load.kernel.values()) + sum(load.orphans.values())
+            if load.dirty:
+                for zone, clean in load.clean_by_zone().items():
+                    dirty[zone] = dirty.get(zone, 0) + load.user[zone] - clean
+        for zone in self._zones.by_key.values():
             zone_managed, zone_free, zone_slab, zone_cache = zone.managed, zone.free, zone.slab, zone.cache
             floors = zone.floors
             managed += zone_managed
@@ -138,10 +103,10 @@ class Meminfo:
                 room += could_go.get(zone, 0)
             if room > 0:
                 headroom += room
-        return (
-            headroom, headroom_free, free_movable, managed, user, kernel, memmap, room_for_user, low, reserve, cache,
-            slab, free,
-        )  # fmt: skip
+        available = free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low)
+        return Sums(
+            headroom, headroom_free, free_movable, max(0, available), managed, user, kernel, memmap, room_for_user
+        )
 
     def uses(self) -> tuple[ZoneUse, ...]:
         """Return all zones' counters, by node and zone type."""

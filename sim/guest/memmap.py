@@ -221,7 +221,6 @@ class Memmaps:
 
 def take(zone: GuestZone, pages: int) -> Part:
     """Use free pages of a zone as memmap, in whole pageblocks as far as they fill them."""
-    zone.stale = True
     zone.free -= pages
     zone.memmap += pages
     if zone.pcp > pages:
@@ -237,7 +236,6 @@ def take(zone: GuestZone, pages: int) -> Part:
 
 def _give_back(part: Part) -> None:
     zone, pages, pieces = part
-    zone.stale = True
     zone.free += pages
     zone.memmap -= pages
     zone.fill_pcp(pages)

@@ -165,6 +165,8 @@ class GuestModel:
         With each a bitmap of the pageblocks that hold kernel pages now.
         """
         changed = self._zones.changed
+        if not changed:
+            return []
         found = [(block, pageblocks.busy(block)) for block, pageblocks in changed.items()]
         changed.clear()
         return found
@@ -185,7 +187,6 @@ class GuestModel:
         its_zone = self.zones.get((node, zone)) or self._zones.get(node, zone)
         pages = nr_blocks * pages_per_block
         new = not its_zone.managed
-        its_zone.stale = True
         its_zone.managed += pages
         its_zone.free += pages
         self._zones.blocks_changed()
@@ -254,7 +255,6 @@ class GuestModel:
                 # Inlined from what follows, where nothing refuses and nothing is in the way, because it saves 1 us:
                 # most blocks that go are of this kind.
                 layout.remove(first_block, nr_blocks)
-                its_zone.stale = True
                 its_zone.managed -= pages
                 its_zone.free -= pages
                 its_zone.pcp = its_zone.pcp_loads = 0
@@ -366,7 +366,6 @@ class GuestModel:
         self.changes.count += 1
         pages = mask.bit_count() * sub_pages
         self._zones.part_changed(its_zone, pages)
-        its_zone.stale = True
         its_zone.managed += pages
         its_zone.free += pages
         given_up = self._given_up.get(block)

@@ -45,16 +45,13 @@ class Floor(IntEnum):
 class GuestZone:
     """Pages of a (node, zone type) by use, its watermarks, and for kernel zones which pageblocks hold kernel pages.
 
-    Whoever changes what counts sets ``stale``, which is for :class:`sim.guest.meminfo.Meminfo` to take back.
-
     Invariant GUEST-1: ``free + user + kernel + memmap + reserved == managed`` and none is negative.
     """
 
     __slots__ = (
         "boot_managed", "cache", "chunks", "cma", "cma_free", "floors", "free", "high", "huge_memmap", "kernel",
         "layout", "low", "managed", "marked", "memmap", "min", "node", "pageblocks", "pcp", "pcp_flushed", "pcp_knee",
-        "pcp_loads", "pcp_most", "pcp_overrun", "reserve_kernel", "reserve_user", "reserved", "slab", "stale", "type",
-        "user",
+        "pcp_loads", "pcp_most", "pcp_overrun", "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
     )  # fmt: skip
 
     def __init__(
@@ -95,7 +92,6 @@ class GuestZone:
         self.pcp_overrun = _OVERRUN // geometry.size
         self.pcp_flushed = _FLUSHED // geometry.size
         self.pcp_most = self.pcp_overrun + geometry.pageblock_pages
-        self.stale = True
         self.marked = (-1, 0, 0, 0)
         """What watermarks, reserves and floors were computed from last."""
         self.min = self.low = self.high = 0
@@ -116,7 +112,6 @@ class GuestZone:
 
     def use_cma(self, pages: int) -> None:
         """Note free CMA pages as used; negative: as free again."""
-        self.stale = True
         self.cma_free -= pages
         user_low, user_min, kernel_low, kernel_min, user_high = self.floors
         self.floors = (user_low, user_min, kernel_low - pages, kernel_min - pages, user_high)
@@ -143,7 +138,6 @@ class GuestZone:
 
     def shrink(self, pages: int) -> None:
         """Take free pages out of the zone. The CPU lists of the zone are drained first."""
-        self.stale = True
         self.managed -= pages
         self.free -= pages
         self.pcp = self.pcp_loads = 0
@@ -204,7 +198,6 @@ class GuestZone:
         if beyond <= 0:
             return False
         self.pcp_loads -= min(pages, beyond, self.pcp_loads)
-        self.stale = True
         return True
 
     def spend_pcp(self, pages: int) -> None:

@@ -28,7 +28,7 @@ class GuestZones:
     """
 
     __slots__ = (
-        "_block_pages", "_decayed_us", "_huge_pages", "_kernel_zones", "_of_node", "_parameters", "_user_lists",
+        "_block_pages", "_decayed_us", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists",
         "by_key", "changed", "changes", "hot_from", "kernel_lists", "parted", "watermarks_stale",
     )  # fmt: skip
 
@@ -50,7 +50,6 @@ class GuestZones:
         self._block_pages = block_pages
         self._user_lists: dict[int, tuple[GuestZone, ...]] = {}
         self._kernel_zones: dict[int | None, tuple[GuestZone, ...]] = {}
-        self._of_node: dict[int, tuple[GuestZone, ...]] = {}
         self._huge_pages = False
         self._decayed_us = 0
         """Until when CPU lists have given back what they have too much."""
@@ -125,7 +124,6 @@ class GuestZones:
             self._user_lists.clear()
             self.kernel_lists.clear()
             self._kernel_zones.clear()
-            self._of_node.clear()
         return zone
 
     def user_list(self, node: int) -> tuple[GuestZone, ...]:
@@ -144,13 +142,6 @@ class GuestZones:
             zonelist = tuple(zone for zone in self.user_list(node) if zone.type != ZONE_MOVABLE)
             self.kernel_lists[node] = zonelist
         return zonelist
-
-    def of_node(self, node: int) -> tuple[GuestZone, ...]:
-        """Return all zones of ``node``."""
-        zones = self._of_node.get(node)
-        if zones is None:
-            zones = self._of_node[node] = tuple(zone for zone in self.by_key.values() if zone.node == node)
-        return zones
 
     def kernel_zones(self, node: int | None) -> tuple[GuestZone, ...]:
         """Return the kernel zones of ``node`` alone (None: of all nodes)."""
