@@ -24,10 +24,12 @@ def assumptions(subject: Subject) -> Section:
     """Return the section."""
     done = subject.runs[subject.runs["status"] == Status.COMPLETED]
     guest = subject.config.get("guest")
+    settings = guest if isinstance(guest, dict) else {}
+    wanted = settings.get("model", "none") != "none"
     html = rendered(
         "assumptions",
-        has_guest=bool(done["died"].notna().any()),
-        guest=_settings(guest if isinstance(guest, dict) else {}),
+        has_guest=wanted if done.empty else bool(done["died"].notna().any()),
+        guest=_settings(settings),
         sources=sources_used(subject.config),
         notes=_notes(subject.manifest),
         drawn=_drawn(done),

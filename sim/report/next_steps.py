@@ -33,7 +33,7 @@ def next_steps(subject: Subject, *, recommended: bool = False) -> Section:
         settings=[] if recommended else _settings(subject),
         few=not recommended and any(each.runs["replication"].nunique() < FEWEST_FOR_INTERVAL for each in random),
         fewest=FEWEST_FOR_INTERVAL,
-        search=len(subject.policies) > 1 and not recommended,
+        search=len(subject.policies) > 1 and bool(subject.scenarios) and not recommended,
         finished=bool(subject.manifest),
         any=bool(subject.scenarios),
     )

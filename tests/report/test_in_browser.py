@@ -11,7 +11,9 @@ import pytest
 from sim.report.page import write_report
 from sim.results.store import ResultStore
 from tests.report.browsing import block_map, chart, open_scenarios, opened, view_of
+from tests.report.conftest import experiment
 from tests.support import browser as browsers
+from tests.support.real_runs import simulated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -358,3 +360,11 @@ def test_a_print_has_what_the_screen_opens_on_demand(report: Path, chrome: Brows
         open_scenarios(page, 1)
         page.pdf()
         assert [page.evaluate("window.printed"), page.evaluate(count)] == [2, 1]
+
+
+def test_a_map_begins_with_two_policies_even_where_they_do_the_same(tmp_path: Path, chrome: Browser) -> None:
+    tables = experiment() | {"name": "same", "replications": 1, "workloads": [{"name": "steps"}]}
+    with opened(chrome, write_report(simulated(tables, tmp_path))) as page:
+        open_scenarios(page)
+        chosen = block_map(page).locator("select").evaluate_all("all => all.map(each => each.selectedIndex)")
+        assert chosen == [0, 1]

@@ -254,6 +254,9 @@ def test_results_of_nothing_but_failed_runs_say_so(hostile: Results, tmp_path: P
     page = Page(report_html(folder))
     assert "No run has completed, so there is no answer yet." in page.plain
     assert "runs did not complete" in page.plain
+    assert "No guest is modelled" not in page.plain
+    assert "Is there a better setting" not in page.plain
+    assert "What failed has the errors." in page.plain
 
 
 def test_an_empty_folder_of_results_says_so(tmp_path: Path) -> None:

@@ -204,8 +204,10 @@ def _sides(scenario: Scenario, replication: int, policies: Sequence[str]) -> tup
     if fails and sound:
         best = max(sound, key=lambda policy: (float(shares.get(policy, 0.0)), -policies.index(policy)))
         return policies.index(fails[0]), policies.index(best)
-    first = policies[0]
-    other = max(policies, key=lambda policy: abs(float(shares.get(policy, 0.0)) - float(shares.get(first, 0.0))))
+    first, *others = policies
+    other = max(
+        others or policies, key=lambda policy: abs(float(shares.get(policy, 0.0)) - float(shares.get(first, 0.0)))
+    )
     return 0, policies.index(other)
 
 
