@@ -64,7 +64,8 @@ class Plots:
             counted(len(paths) // len(self.formats), "plot"),
             " and ".join(each.upper() for each in self.formats),
         )
-        return f"{folder}/ ({many}, {'each ' if len(self.formats) > 1 else ''}as {written})"
+        more = "" if self.kinds else "; --draw all draws every kind"
+        return f"{folder}/ ({many}, {'each ' if len(self.formats) > 1 else ''}as {written}{more})"
 
 
 def show_results(experiment: Experiment, report: Report, *, plots: Plots, scores: tuple[str, ...]) -> None:

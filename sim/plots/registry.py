@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 class Kind:
     """A kind of figure of one machine and workload: the ``function`` that draws it, and what it is ``about``.
 
-    ``telling`` says whether it shows anything of a scenario; ``usual`` whether it is drawn without being asked for.
+    ``telling`` says whether it shows anything of a scenario; ``usual`` whether it is drawn without being asked for,
+    where it is of :data:`GUEST_PLOTS`, or no guest is modelled.
     """
 
     function: str
     about: str
     telling: Callable[[Scenario], bool] = lambda _: True
-    usual: bool = True
+    usual: bool = False
 
     def draw(self, store: ResultStore, scenario: Scenario, **choices: Any) -> Figure:  # noqa: ANN401  the kind's own
         """Return the figure of ``scenario``, whose runs are in ``store``."""
@@ -63,7 +64,7 @@ def _anything_differs(scenario: Scenario) -> bool:
 
 
 PLOTS: Final[dict[str, Kind]] = {
-    "memory": Kind("memory:plot_memory", "memory by zone over time"),
+    "memory": Kind("memory:plot_memory", "memory by zone over time", usual=True),
     "ratio": Kind(
         "ratio:plot_ratio", "MOVABLE : KERNEL over time", lambda scenario: bool((scenario.runs["ratio_max"] > 0).any())
     ),
@@ -76,17 +77,16 @@ PLOTS: Final[dict[str, Kind]] = {
         "distribution:plot_distribution",
         "what came back in every run",
         lambda scenario: scenario.replications > 1,
-        usual=False,
     ),
 }
 """The kinds of figures by the names that their files begin with."""
 
 GUEST_PLOTS: Final[dict[str, Kind]] = {
-    "tradeoff": Kind("tradeoff:plot_tradeoff", "memory given back against kernel headroom, and the front of the best"),
-    "survival": Kind("survival:plot_survival", "share of guests that live, over time", _anybody_dies),
-    "answer": Kind(
-        "answer:plot_answer", "who dies, who gives nothing back, who is between", _anything_asked_back, usual=False
+    "tradeoff": Kind(
+        "tradeoff:plot_tradeoff", "memory given back against kernel headroom, and the front of the best", usual=True
     ),
+    "survival": Kind("survival:plot_survival", "share of guests that live, over time", _anybody_dies),
+    "answer": Kind("answer:plot_answer", "who dies, who gives nothing back, who is between", _anything_asked_back),
 }
 """More of them, where a guest is modelled."""
 
@@ -148,8 +148,10 @@ def wanted(
     """
     runs = store.runs()
     for scenario in scenarios(runs, policies, bound, baseline, comparison):
-        for name, kind in (PLOTS | (GUEST_PLOTS if scenario.has_guest else {})).items():
-            if name in kinds if kinds else kind.usual:
+        of_guest = GUEST_PLOTS if scenario.has_guest else {}
+        usual = [name for name, kind in (of_guest or PLOTS).items() if kind.usual]
+        for name, kind in (PLOTS | of_guest).items():
+            if name in (kinds or usual):
                 draw = partial(_drawn, store, scenario, name, kind)
                 title = f"{name}: {scenario.title}"
                 yield Wanted(title, scenario.runs, scenario.policies, scenario.bound, scenario.baseline, draw)

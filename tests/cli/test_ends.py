@@ -225,11 +225,17 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_plots_are_written_in_the_formats_that_are_asked_for(folder: Folder, drawn: list[list[str]]) -> None:
-    assert f"Plots     {folder.results}/plots/ (3 plots, as PNG)\n" in folder.run(plots=True).stdout
+    assert (
+        f"Plots     {folder.results}/plots/ (3 plots, as PNG; --draw all draws every kind)\n"
+        in folder.run(plots=True).stdout
+    )
     assert "Plots" not in folder.run().stdout
-    assert f"{folder.results}/plots/ (3 plots, as SVG)\n" in folder.run("--plots-as", "svg", plots=True).stdout
+    assert (
+        f"{folder.results}/plots/ (3 plots, as SVG; --draw all draws every kind)\n"
+        in folder.run("--plots-as", "svg", plots=True).stdout
+    )
     both = folder.run("--plots-as", "svg, png", plots=True)
-    assert f"{folder.results}/plots/ (3 plots, each as SVG and PNG)\n" in both.stdout
+    assert f"{folder.results}/plots/ (3 plots, each as SVG and PNG; --draw all draws every kind)\n" in both.stdout
     assert len(drawn) == 3
     wrong = folder.run("--plots-as", "svg,pdf", plots=True)
     assert wrong.exit_code == 2

@@ -52,7 +52,7 @@ def test_tables_against_the_baseline_and_the_bound_and_plots_keep_the_order_of_t
 
     assert result.exit_code == 0
     assert drawn == [(["online-movable", "bound", "online-kernel"], "bound")]
-    assert f"Plots     {out}/tiny/plots/ (6 plots, as PNG)\n" in result.stdout
+    assert f"Plots     {out}/tiny/plots/ (6 plots, as PNG; --draw all draws every kind)\n" in result.stdout
     assert f"Tables    {out}/tiny/ (" in result.stdout
     assert f"Manifest  {out}/tiny/manifest.json;" in result.stdout
     first, regret = result.stdout.split("Regret: what is lost against bound, which knows what comes\n")

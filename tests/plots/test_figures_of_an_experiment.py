@@ -13,6 +13,7 @@ import pytest
 from sim.analysis.scenario import Scenario, scenarios
 from sim.api import Results
 from sim.memory.zones import ZONE_MOVABLE
+from sim.plots.registry import KINDS, wanted
 from sim.record.guest_series import GUEST_SERIES
 from sim.record.recorder import EventKind
 from sim.results.identity import CellId
@@ -47,7 +48,7 @@ def movable(figure: Figure, policy: str) -> float:
 
 
 def test_every_machine_and_workload_has_its_figures_and_those_with_a_guest_one_more(store: ResultStore) -> None:
-    drawn = list(islice(figures(store, OUT_OF_ORDER, "zeta"), 5 + 4 + 1))
+    drawn = list(islice(figures(store, OUT_OF_ORDER, "zeta", None, KINDS), 5 + 4 + 1))
     assert drawn[-1][0] == "memory-small-grow"  # the first of the next
     found = dict(drawn[:-1])
     headings = {"memory": "Memory by zone", "ratio": "Ratio", "map": "Memory map", "scores": "Scores"}
@@ -62,6 +63,11 @@ def test_every_machine_and_workload_has_its_figures_and_those_with_a_guest_one_m
         assert words(figure).startswith(f"Memory by zone: {workload} on {machine} ")
         assert movable(figure, "zeta") == GIB[machine, workload]
         assert titles(figure) == ["zeta", "alpha"]
+
+
+def test_without_being_asked_for_the_trade_off_is_drawn_or_memory_where_there_is_no_guest(store: ResultStore) -> None:
+    names = [name for each in wanted(store, OUT_OF_ORDER) for name, _ in each.draw()]
+    assert names == ["tradeoff-large-grow", "memory-small-away", "memory-small-grow"]
 
 
 def test_a_figure_that_is_asked_for_is_that_of_its_workload_and_machine(store: ResultStore) -> None:

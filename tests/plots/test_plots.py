@@ -16,7 +16,7 @@ from sim.plots.memory_map import plot_map
 from sim.plots.panels import panels
 from sim.plots.plot_data import memory_series, ratio_series, spread
 from sim.plots.ratio import plot_ratio
-from sim.plots.registry import GUEST_PLOTS, PLOTS, _slug
+from sim.plots.registry import GUEST_PLOTS, KINDS, PLOTS, _slug
 from sim.plots.scores import plot_scores
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId, cell_key
@@ -159,7 +159,7 @@ def test_files_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     fill(store, POLICIES[1:2], 1, "second")
     hashes = []
     for name in ("a", "b"):
-        paths = save_all(store, tmp_path / name, POLICIES, formats=FORMATS)
+        paths = save_all(store, tmp_path / name, POLICIES, kinds=KINDS, formats=FORMATS)
         assert [path.name for path in paths[:4]] == [
             "memory-m-second.png", "memory-m-second.svg", "ratio-m-second.png", "ratio-m-second.svg",
         ]  # fmt: skip
