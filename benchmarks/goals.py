@@ -51,6 +51,8 @@ GOALS: Final = {
     "two_workers": Goal("real time of two workers against one, cores being free", 1 / 1.95),
     "outside_simulations": Goal("percent of CPU time outside of simulations, two workers", 5),
     "files": Goal("files of the results, for 20,000 cells", 1_000),
+    "events_in_parts": Goal("memory to go through all events in parts, against half of them", 1.2),
+    "events_of_some": Goal("CPU time to read the events of a twentieth of the cells, against all", 0.2),
     "fleet": Goal("a cell of 30 days of 5-minute demand, guest on, in thousand bare events", bare_events(0.3) / 1e3),
     # Against programs that do nothing else.
     "against_plain_python": Goal("against a plain Python script for the same events", 3),

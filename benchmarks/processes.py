@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 from benchmarks.places import ROOT
 
@@ -26,6 +27,17 @@ def cpu_of_process(*arguments: str) -> tuple[float, str]:
     )
     _wait_for_orphans()
     return _children_cpu_s() - before, done.stdout
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process has had so far, in MiB.
+
+    Not ``ru_maxrss``, which counts what the process that started this one had then.
+    """
+    for line in Path("/proc/self/status").read_text("ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise OSError("/proc/self/status does not tell VmHWM")
 
 
 def cpu_of_command(*arguments: str) -> float:

@@ -6,12 +6,12 @@ python -m benchmarks.sweep_process EXPERIMENT REPLICATIONS WORKERS FOLDER
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.processes import peak_mib
 from sim.experiment.executors import local
 from sim.experiment.load import load
 from sim.experiment.run import run
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 def main(experiment: str, replications: int, workers: int, folder: str) -> None:
     """Run the first ``replications`` of ``experiment`` with results in ``folder``."""
     sweep = load(experiment).only(tuple(range(replications)))
-    peaks: list[int] = []
     walls: list[float] = []
 
     def note(outcome: Outcome) -> None:
         walls.append(outcome.times["wall_s"])
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     start = time.perf_counter()
     report = run(sweep, Path(folder), workers=local(workers), on_outcome=note)
@@ -38,8 +36,7 @@ def main(experiment: str, replications: int, workers: int, folder: str) -> None:
         "cells_s": sum(walls),
         "cells_cpu_s": report.cpu_s,
         "simulation_cpu_s": report.simulation_cpu_s,
-        "peak_kib_after_a_quarter": peaks[len(peaks) // 4],
-        "peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "peak_mib": peak_mib(),
     }
     sys.stdout.write(json.dumps(told))
 

@@ -6,11 +6,11 @@ python -m benchmarks.trace_process FILE
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
+from benchmarks.processes import peak_mib
 from sim.traces.opening import open_trace
 from sim.traces.summary import summarize
 from workloads.guest_trace import GuestTrace
@@ -21,11 +21,6 @@ COLUMNS = {
     "user": {"column": "use_mib", "unit": 1 << 20},
     "page_cache": {"column": "cached_mib", "unit": 1 << 20},
 }
-
-
-def peak_mib() -> float:
-    """Return the most memory that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main(file: str) -> None:
