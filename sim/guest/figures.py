@@ -179,6 +179,7 @@ class Figures:
             # A smaller guest than those that were recorded uses less of everything.
             self._reserved, self._idle_counts = reserved, self._idle.of(min(1 / size, reserved / sum(self._idle)))
         counts = list(self._idle_counts)
+        by_kind = self._by_kind
         for load in self._loads.by_name.values():
             kind = load.kind
             if load.nr_user:
@@ -186,15 +187,11 @@ class Figures:
             kernel = load.nr_kernel
             if kind is LoadKind.SOCKETS:
                 pairs = int(load.units * parameters.socket_bytes / size)
-                _add(counts, _QUEUED, max(0, kernel - pairs))
+                for place, part in _QUEUED:
+                    counts[place] += int(part * max(0, kernel - pairs))
                 kernel = min(kernel, pairs)
             if kernel:
-                _add(counts, self._by_kind[kind], kernel)
+                for place, part in by_kind[kind]:
+                    counts[place] += int(part * kernel)
         each = tuple(nodes.get(node, _NONE) for node in range(max(nodes, default=-1) + 1))
         return Seen(available, free_huge, tuple(counts), each)
-
-
-def _add(counts: list[int], parts: tuple[tuple[int, float], ...], pages: int) -> None:
-    """Count ``pages`` of a load by their ``parts``."""
-    for place, part in parts:
-        counts[place] += int(part * pages)

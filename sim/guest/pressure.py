@@ -217,17 +217,28 @@ class Stalls:
 
     def rises(self) -> int:
         """Return how often averages have risen since boot."""
-        self._work_out(self.clock())
+        if not self._quiet():
+            self._work_out(self.clock())
         return self._rises
 
     def rises_at(self) -> int | None:
         """Return the microsecond at which averages may rise next with nothing new to wait for; None if they cannot."""
+        if self._quiet():
+            return None
         self._work_out(self.clock())
         seen = self._seen
-        waits = seen.busy_until > seen.at or seen.waited // _MILLION != self._closed_us
-        if not waits and (not seen.ppm or self._settled()):
+        if not self._waits() and (not seen.ppm or self._settled()):
             return None
         return seen.at - seen.at % PERIOD_US + PERIOD_US
+
+    def _quiet(self) -> bool:
+        """Whether nobody waits, nor has since the last look: averages can only fall until something is noted."""
+        return not (self._notes or self._seen.ppm or self._waits())
+
+    def _waits(self) -> bool:
+        """Whether somebody waits for a time that is known, or has in the period that is not over."""
+        seen = self._seen
+        return seen.busy_until > seen.at or seen.waited // _MILLION != self._closed_us
 
     def total_us(self, now_us: int) -> int:
         """Return for how long somebody has waited from boot until ``now_us``. Cheap: each sample has it."""

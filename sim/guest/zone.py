@@ -122,11 +122,18 @@ class GuestZone:
         A kernel zone has ``fragment`` pages in smaller pieces between those of the boot kernel, and what is free in
         pageblocks that kernel pages hold.
         """
-        small = max(self.chunks.small, listed)
+        # Plain comparisons, as in listed_pcp().
+        small = self.chunks.small
+        if listed > small:  # noqa: PLR1730 - spares a call
+            small = listed
         pageblocks = self.pageblocks
         if pageblocks is not None:
-            small += fragment + max(0, pageblocks.nr_held * pageblocks.pageblock - pageblocks.pages)
-        return max(0, self.free - small)
+            small += fragment
+            inside = pageblocks.nr_held * pageblocks.pageblock - pageblocks.pages
+            if inside > 0:
+                small += inside
+        free = self.free - small
+        return free if free > 0 else 0  # noqa: FURB136 - as above
 
     def unplug_free(self, layout: Layout, block: int, pages: int) -> None:
         """Take free pages of a block that holds no user pages."""

@@ -50,6 +50,9 @@ class Returnable:
         self._groups_seen = -1
         self._plugged: list[int] = []
         """What the owners had plugged when last asked."""
+        self._all_pages = 0
+        self._pieces: list[tuple[int, int]] = []
+        """Pages of all that nothing keeps, and what that comes to in pieces: (pages, number), the largest first."""
 
     def recount(self) -> None:
         """Count static devices afresh when next asked: one of them has grown."""
@@ -66,29 +69,33 @@ class Returnable:
         """Return the plugged pages that would come back if all were asked for: no kernel page in the way, and no kill.
 
         User pages in them must find ``room`` in what stays; the memmap that goes with memory is not counted as such.
+        Where they do not, as many pieces come back, the largest first, as leave room for what all of them hold.
         """
-        self._follow()
+        if self._follow() or self.may_differ():
+            self._count()
+        if self._all_pages <= room:
+            return self._all_pages
+        left = room
+        for size, number in self._pieces:
+            most = left // size
+            left -= size * (number if number < most else most)  # noqa: FURB136 - for every sample: spares a call
+        return room - left
+
+    def _count(self) -> None:
+        """Count the pieces that nothing keeps anew."""
         groups = self._memory.groups
         if groups.changes != self._groups_seen:
             self._count_static()
             self._groups_seen = groups.changes
-        pages = self._whole_pages
         self._plugged = self._all_plugged()
-        for group, plugged in zip(self._owners, self._plugged, strict=True):
-            # A block may hold kernel pages from going online on, before its device counts it as plugged.
-            pages += max(0, plugged - self._kept.get(group, 0))
-        return pages if pages <= room else self._fitting(room)
-
-    def _fitting(self, room: int) -> int:
-        """Return the pages of as many pieces, the largest first, as leave room for what all of them hold."""
-        pieces = dict(self._whole)
+        self._all_pages, pieces = self._whole_pages, dict(self._whole)
         for (group, owner), plugged in zip(self._owners.items(), self._plugged, strict=True):
+            # A block may hold kernel pages from going online on, before its device counts it as plugged.
+            pages = max(0, plugged - self._kept.get(group, 0))
             piece = owner.granularity // self._page_size
-            pieces[piece] = pieces.get(piece, 0) + max(0, plugged - self._kept.get(group, 0)) // piece
-        left = room
-        for size in sorted(pieces, reverse=True):
-            left -= size * min(pieces[size], left // size)
-        return room - left
+            self._all_pages += pages
+            pieces[piece] = pieces.get(piece, 0) + pages // piece
+        self._pieces = sorted(pieces.items(), reverse=True)
 
     def _count_static(self) -> None:
         """Count anew the static devices that came, went, or have other blocks, or are kept now or no longer."""
@@ -107,9 +114,10 @@ class Returnable:
             self._whole_pages += now - before
         groups.resized.clear()
 
-    def _follow(self) -> None:
-        """Take note of the blocks in which kernel pages came or went."""
-        for block, busy in self._model.changed_blocks():
+    def _follow(self) -> bool:
+        """Take note of the blocks in which kernel pages came or went; return whether there were any."""
+        changed = self._model.changed_blocks()
+        for block, busy in changed:
             before = self._stuck.pop(block, None)
             if before is not None:
                 self._change(before, -1)
@@ -117,6 +125,7 @@ class Returnable:
             if now is not None:
                 self._stuck[block] = now
                 self._change(now, 1)
+        return bool(changed)
 
     def _what_it_keeps(self, block: int, busy: int) -> _Stuck | None:
         """Return what a block keeps in which the pageblocks of a bitmap hold kernel pages; None where it has no device.
