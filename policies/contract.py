@@ -191,7 +191,8 @@ class Policy(ABC):
         """Decide ``count`` adjacent blocks at once, ``request`` being the first: runs of (blocks, zone), in order.
 
         The result must be what ``count`` block-by-block calls give if every block is put online before the next is
-        decided, or left offline. None says that this run has to be decided block by block.
+        decided, or left offline. None says that this run has to be decided block by block. Blocks of a dynamic group
+        take their memmap one by one, each before it is decided: who asks the guest answers None for them.
         """
         return None
 

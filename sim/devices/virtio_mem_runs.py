@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.devices.virtio_mem_sub_blocks import SBM_KERNEL, SBM_MOVABLE, SBM_UNUSED
+from sim.devices.virtio_mem_sub_blocks import SBM_KERNEL, SBM_MOVABLE
 from sim.kernel.large_steps import LEAST, plug_run, unplug_run
 from sim.memory.zones import ZONE_MOVABLE
 
@@ -55,14 +55,15 @@ class BlockRuns:
         """Unplug ``most`` online blocks, that at ``at`` and those of its state below; return how many, maybe none."""
         device, states = self._device, self._states
         most = min(most, device.steps(self._unplug_wait))
-        if most < LEAST or (device.core.guest is not None and states.of_block[at] == SBM_KERNEL):
+        if most < LEAST:
             return 0
-        found = states.down_from(at, most)
-        if len(found) < LEAST:
+        pieces = states.down_from(at, most)
+        if sum(count for _, count in pieces) < LEAST:
             return 0
         first = self._first
-        count = unplug_run(device.core, device.index, [first + each for each in found], self._unplug_wait)
-        if count:
-            states.set_all(found[:count], SBM_UNUSED)
-            device.plugged -= count * self._block_bytes
-        return count
+        blocks = [(first + low, count) for low, count in pieces]
+        gone = unplug_run(device.core, device.index, blocks, self._unplug_wait)
+        states.remove_all([(low - first, count) for low, count in gone])
+        number = sum(count for _, count in gone)
+        device.plugged -= number * self._block_bytes
+        return number

@@ -21,6 +21,8 @@ SBM_MOVABLE_PARTIAL: Final = 7
 _NR_STATES: Final = 8
 
 PARTIAL_OF: Final = {SBM_OFFLINE: SBM_OFFLINE_PARTIAL, SBM_KERNEL: SBM_KERNEL_PARTIAL, SBM_MOVABLE: SBM_MOVABLE_PARTIAL}
+_LONGEST: Final = 1024
+"""Blocks that are looked at at once."""
 FULL_OF: Final = {partial: full for full, partial in PARTIAL_OF.items()}
 
 
@@ -68,26 +70,28 @@ class SubBlockStates:
             counts[state] += states.count(state)
             self._highest[state] = max(self._highest[state], at + states.rfind(state))
 
-    def set_all(self, blocks: list[int], state: int) -> None:
-        """Move blocks, all of one state until now, the highest first, to ``state``."""
-        counts, of_block = self.counts, self.of_block
-        counts[of_block[blocks[0]]] -= len(blocks)
-        counts[state] += len(blocks)
-        for at in blocks:
-            of_block[at] = state
-        self._highest[state] = max(self._highest[state], blocks[0])
-        if state == SBM_UNUSED:
-            self._unused_from = min(self._unused_from, blocks[-1])
+    def remove_all(self, pieces: list[tuple[int, int]]) -> None:
+        """Note that adjacent blocks, (first, blocks), have been removed: all of one state, the highest first."""
+        for first, count in pieces:
+            self.counts[self.of_block[first]] -= count
+            self.counts[SBM_UNUSED] += count
+            self.of_block[first : first + count] = bytes((SBM_UNUSED,)) * count
+            self._highest[SBM_UNUSED] = max(self._highest[SBM_UNUSED], first + count - 1)
+            self._unused_from = min(self._unused_from, first)
 
-    def down_from(self, at: int, most: int) -> list[int]:
-        """Return up to ``most`` blocks in the state of ``at``, which is the first, each the next one below."""
+    def down_from(self, at: int, most: int) -> list[tuple[int, int]]:
+        """Return up to ``most`` blocks in the state of ``at``, from there down: adjacent ones as (first, blocks)."""
         of_block = self.of_block
         state = of_block[at]
-        found: list[int] = []
-        while at >= 0 and len(found) < most:
-            found.append(at)
-            at = of_block.rfind(state, 0, at)
-        return found
+        pieces = []
+        while at >= 0 and most:
+            chunk = of_block[max(0, at + 1 - min(most, _LONGEST)) : at + 1]
+            count = len(chunk) - len(chunk.rstrip(bytes((state,))))
+            at -= count
+            most -= count
+            pieces.append((at + 1, count))
+            at = of_block.rfind(state, 0, at + 1)
+        return pieces
 
     def same(self, at: int, most: int) -> int:
         """Return how many of ``most`` blocks from ``at`` on are in the state of the first."""

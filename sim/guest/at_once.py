@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from sim.memory.zones import ZONE_MOVABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from sim.guest.layout import Layout
     from sim.guest.memmap import Memmaps
     from sim.guest.pressure import Stalls
     from sim.guest.zone import GuestZone
@@ -42,39 +43,56 @@ class AtOnce:
         self._given_up = given_up
         """Blocks of which sub-blocks have been given up."""
 
-    def unplug(self, zone_type: int, node: int, blocks: Sequence[int]) -> int:
-        """Take single fully plugged ``blocks`` of a zone offline and remove them, in their order, the highest first.
+    def unplug(self, zone_type: int, node: int, pieces: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Take fully plugged blocks of a zone offline and remove them, one by one, the highest of each piece first.
 
-        Returns how many: those before the first that holds user pages, or of which kernel pages may be in the way.
+        ``pieces`` are adjacent blocks as (first, blocks). Returns those that went: what comes before the first block
+        that holds user pages, or of which kernel pages may be in the way.
         """
         zone = self._zones.by_key[node, zone_type]
-        layout, pages = zone.layout, self._block_pages
-        if layout is None or zone.pageblocks is not None or zone.cma is not None or zone.free < pages:
-            return 0
+        layout = zone.layout
+        if layout is None or zone.cma is not None:
+            return []
         if self._stalls.lost or self._never or self._given_up or self._memmaps.hosted:
-            return 0
-        done, most = 0, min(len(blocks), zone.free // pages)
-        while done < most:
-            block = blocks[done]
-            start = layout.start_of(block)
-            if start is not None:
-                count = 1
-                while done + count < most and blocks[done + count] == block - count >= start:
-                    count += 1
-                layout.remove(block - count + 1, count)
-                zone.shrink(count * pages)
-            elif block in layout.plugged and block not in layout.used:
-                count = 1
-                zone.unplug_free(layout, block, pages)
-                layout.remove(block, 1)
-            else:
+            return []
+        gone = []
+        for first, count in pieces:
+            block = last = first + count - 1
+            while block >= first and (blocks := self._take_out(zone, layout, first, block)):
+                self._memmaps.remove_down(block, blocks)
+                block -= blocks
+            if block < last:
+                gone.append((block + 1, last - block))
+            if block >= first:
                 break
-            done += count
-        if done:
+        if gone:
             self._zones.blocks_changed()
-        for block in blocks[:done]:
-            self._memmaps.remove(block, 1)
-        return done
+        return gone
+
+    def _take_out(self, zone: GuestZone, layout: Layout, first: int, block: int) -> int:
+        """Take blocks out of a zone from ``block`` down, to ``first`` at most; return how many went at once."""
+        pageblocks, pages = zone.pageblocks, self._block_pages
+        if zone.free < pages:
+            return 0
+        start = layout.fresh.start_of(block)
+        if pageblocks is not None:
+            # One at a time: the memmap of the one before may have been in the way.
+            if start is None or pageblocks.thinning or pageblocks.busy(block) or block in pageblocks.absent:
+                return 0
+            layout.remove(block, 1)
+            pageblocks.delete(block, 1)
+            zone.shrink(pages)
+            return 1
+        if start is not None:
+            blocks = min(block + 1 - max(start, first), zone.free // pages)
+            layout.remove(block + 1 - blocks, blocks)
+            zone.shrink(blocks * pages)
+            return blocks
+        if block in layout.plugged and block not in layout.used:
+            zone.unplug_free(layout, block, pages)
+            layout.remove(block, 1)
+            return 1
+        return 0
 
     def offline(self, zone_type: int, node: int, blocks: range) -> int:
         """Take fully plugged ``blocks`` of a zone, adjacent ones, offline in their order, upwards or downwards.
@@ -140,22 +158,38 @@ class AtOnce:
 
         False, and nothing done, where a kernel zone is to get its first memory. No more blocks than :meth:`most` said.
         """
-        by_key, memmaps = self._zones.by_key, self._memmaps
-        homes: dict[int, GuestZone | None] = {ZONE_MOVABLE: None}
-        for _, zone_type in runs:
-            if zone_type not in homes:
-                zone = homes[zone_type] = by_key.get((node, zone_type))
-                if zone is None or not zone.managed:
-                    return False
-        for count, zone_type in runs:
-            end = first + count
-            zone = homes[zone_type]
-            while first < end:
-                blocks = min(end - first, memmaps.until_charged())
-                # Else memmap of the second block may have to lie in the first.
-                if blocks > 1 and zone is not None and (layout := zone.layout) is not None:
-                    blocks = blocks if layout.holds(blocks * memmaps.pieces) else 1
-                memmaps.add_each(node, first, blocks)
-                self._online(zone_type, node, first, blocks, self._block_pages)
-                first += blocks
+        memmaps = self._memmaps
+        kernel = {zone_type for _, zone_type in runs if zone_type != ZONE_MOVABLE}
+        for zone_type in kernel:
+            zone = self._zones.by_key.get((node, zone_type))
+            if zone is None or not zone.managed:
+                return False
+        for part in self._parts(runs, node, kernel=bool(kernel)):
+            memmaps.add_each(node, first, sum(count for count, _ in part))
+            for count, zone_type in part:
+                self._online(zone_type, node, first, count, self._block_pages)
+                first += count
         return True
+
+    def _parts(self, runs: Sequence[tuple[int, int]], node: int, *, kernel: bool) -> Iterator[list[tuple[int, int]]]:
+        """Yield ``runs`` in parts, such that all memmap of one may be taken before any of its blocks goes online."""
+        memmaps = self._memmaps
+        part: list[tuple[int, int]] = []
+        room = 0
+        for run in runs:
+            left, zone_type = run
+            while left:
+                if not room:
+                    if part:
+                        yield part
+                        part = []
+                    room = memmaps.until_charged()
+                    # Else memmap of the second block may have to lie in the first.
+                    if kernel and room > 1 and not memmaps.holds(node, room):
+                        room = 1
+                count = min(left, room)
+                part.append((count, zone_type))
+                left -= count
+                room -= count
+        if part:
+            yield part

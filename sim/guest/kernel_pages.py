@@ -7,6 +7,7 @@ of thousands of blocks is one run. Kernel pages take whole pageblocks in the ord
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,7 @@ class KernelPages:
         self._full = (1 << width) - 1
         self._usable = max(1, int(pageblock * fill))
         self._spare = pageblock - self._usable  # room left in a pageblock of the boot kernel
-        self._starts: list[int] = []
-        self._ends: list[int] = []
+        self._starts, self._ends = array("q"), array("q")
         self.fixed: dict[int, int] = {}
         self.pieces: dict[int, int] = {}
         self.held: dict[int, int] = {}

@@ -7,8 +7,9 @@ head. So blocks fill in the order in which they went online, and what was freed 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
+
+from sim.guest.fresh_runs import FreshRuns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +27,6 @@ class Layout:
     __slots__ = (
         "_front",
         "_pageblocks",
-        "_starts",
         "adrift",
         "fresh",
         "nr_touched",
@@ -39,11 +39,8 @@ class Layout:
     def __init__(self, pageblocks: KernelPages | None) -> None:
         """Make an empty one; ``pageblocks`` says where kernel pages are in the way, None in MOVABLE."""
         self._pageblocks = pageblocks
-        self.fresh: dict[int, tuple[int, int]] = {}
-        """Blocks that are not touched, in the order in which they went online: by the first of a run, how many, and the
-        plugged pages of each. To be read only: see :meth:`come`."""
-        self._starts: list[int] = []
-        """The first blocks of these runs, ascending."""
+        self.fresh = FreshRuns()
+        """Blocks that are not touched, in the order in which they went online."""
         self._front: list[tuple[int, int, int]] = []
         """What is left of runs that are being filled, as (first, blocks, pages), the one to go on with last."""
         self.plugged: dict[int, int] = {}
@@ -202,7 +199,7 @@ class Layout:
         yield from self.room
         for first, count, _ in reversed(self._front):
             yield from range(first, first + count)
-        for first, (count, _) in self.fresh.items():
+        for first, count, _ in self.fresh:
             yield from range(first, first + count)
 
     def _open(self) -> int | None:
@@ -210,8 +207,7 @@ class Layout:
         if not self._front:
             if not self.fresh:
                 return None
-            first = next(iter(self.fresh))
-            self._front.append((first, *self._take_up(first)))
+            self._front.append(self.fresh.pop())
         first, count, pages = self._front.pop()
         if count > 1:
             self._front.append((first + 1, count - 1, pages))
@@ -222,41 +218,20 @@ class Layout:
 
     # Blocks and parts of them that come and go ----------------------------------------------------------------------
 
-    def come(self, first: int, count: int, pages: int) -> None:
-        """Note that ``count`` blocks went online, with ``pages`` plugged in each."""
-        self.fresh[first] = (count, pages)
-        starts = self._starts
-        if starts and first < starts[-1]:
-            insort(starts, first)
-        else:
-            starts.append(first)
-
-    def _take_up(self, first: int) -> tuple[int, int]:
-        """Forget the run that begins with ``first``; return how many blocks it had, and the plugged pages of each."""
-        del self._starts[bisect_left(self._starts, first)]
-        return self.fresh.pop(first)
-
-    def _set_fresh(self, runs: Iterable[tuple[int, int, int]]) -> None:
-        """Have these runs of (first, blocks, pages) be those that are not touched, in this order."""
-        self.fresh = {first: (count, pages) for first, count, pages in runs}
-        self._starts = sorted(self.fresh)
-
-    def start_of(self, block: int) -> int | None:
-        """Return the first block of the run that a block which is not touched is in; None for others."""
-        at = bisect_right(self._starts, block) - 1
-        if at < 0:
-            return None
-        start = self._starts[at]
-        return start if block < start + self.fresh[start][0] else None
+    def go(self, first: int, count: int) -> bool:
+        """Forget blocks that have gone offline, if they are the last of a run that is not touched, or not known."""
+        gone = self.fresh.cut(first, count)
+        return bool(gone) or (gone is None and count == 1 and not self._front and first not in self.plugged)
 
     def untouched(self, block: int) -> range | None:
         """Return the blocks, that one among them, of the run of untouched ones that it is in; None where it is in none.
 
         That may be what is left of a run that is being filled.
         """
-        start = self.start_of(block)
-        if start is not None:
-            return range(start, start + self.fresh[start][0])
+        start = self.fresh.start_of(block)
+        run = None if start is None else self.fresh.get(start)
+        if start is not None and run is not None:
+            return range(start, start + run[0])
         runs = (range(first, first + count) for first, count, _ in self._front)
         return next((run for run in runs if block in run), None)
 
@@ -264,10 +239,11 @@ class Layout:
         """Note that more of a block is plugged; what was in use before is used ``again`` before all else."""
         if block not in self.plugged:
             self._single_out(block)
-            if block not in self.fresh:
-                self.come(block, 1, 0)
-            count, plugged = self.fresh[block]
-            self.fresh[block] = (count, plugged + pages)
+            run = self.fresh.get(block)
+            if run is None:
+                self.fresh.add(block, 1, pages)
+            else:
+                self.fresh.replug(block, run[1] + pages)
             return
         self.plugged[block] += pages
         self.nr_touched += pages
@@ -280,10 +256,13 @@ class Layout:
         if block in self.plugged:
             self.plugged[block] -= pages
             self.nr_touched -= pages
-        else:
-            self._single_out(block)
-            count, plugged = self.fresh[block]
-            self.fresh[block] = (count, plugged - pages)
+            return
+        if self.fresh.cut(block, 1, pages):
+            return  # all of the last block of a run
+        self._single_out(block)
+        run = self.fresh.get(block)
+        if run is not None:
+            self.fresh.replug(block, run[1] - pages)
 
     def touched(self, first: int, count: int) -> list[int]:
         """Return the touched blocks of a range that hold user pages, ascending."""
@@ -303,41 +282,34 @@ class Layout:
 
     def remove(self, first: int, count: int) -> None:
         """Forget blocks that have gone offline; what of them still holds user pages stays known."""
+        if self.go(first, count):
+            return
         end = first + count
-        start = self.start_of(first)
-        if start is not None:
-            blocks_of_run, pages = self.fresh[start]
-            if start + blocks_of_run == end:
-                if start == first:
-                    self._take_up(first)
-                else:
-                    self.fresh[start] = (first - start, pages)
-                return
         blocks = range(first, end) if count < len(self.plugged) else list(self.plugged)
         gone = [block for block in blocks if first <= block < end and block in self.plugged]
         for block in gone:
             self.room.pop(block, None)
             if block not in self.used:
                 self.nr_touched -= self.plugged.pop(block)
-        if len(gone) < count:
-            self._front = [part for run in self._front for part in _without(run, first, end)]
-            runs = [(start, *run) for start, run in self.fresh.items()]
-            self._set_fresh([part for run in runs for part in _without(run, first, end)])
+        if len(gone) == count:
+            return
+        self._front = [part for run in self._front for part in _without(run, first, end)]
+        if count > 1 or self.fresh.start_of(first) is not None:
+            self.fresh.set([part for run in self.fresh for part in _without(run, first, end)])
 
     def _single_out(self, block: int) -> None:
         """Make a run of its own of a block that is not touched."""
         run = self.fresh.get(block)
         if run is not None and run[0] == 1:
             return
-        runs = [(start, *run) for start, run in self.fresh.items()]
         parts = []
-        for first, count, pages in (*reversed(self._front), *runs):
+        for first, count, pages in (*reversed(self._front), *self.fresh):
             for start, stop in ((first, block), (block, block + 1), (block + 1, first + count)):
                 low, high = max(first, start), min(first + count, stop)
                 if low < high:
                     parts.append((low, high - low, pages))
         self._front = []
-        self._set_fresh(parts)
+        self.fresh.set(parts)
 
 
 def _without(run: tuple[int, int, int], first: int, end: int) -> list[tuple[int, int, int]]:

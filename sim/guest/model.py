@@ -191,7 +191,7 @@ class GuestModel:
         its_zone.free += pages
         self._zones.blocks_changed()
         if its_zone.layout is not None:
-            its_zone.layout.come(first_block, nr_blocks, pages_per_block)
+            its_zone.layout.fresh.add(first_block, nr_blocks, pages_per_block)
         pageblocks = its_zone.pageblocks
         if pageblocks is not None:
             if pageblocks.fresh:
@@ -244,17 +244,15 @@ class GuestModel:
         layout = its_zone.layout
         if pageblocks is None:
             pages = nr_blocks * pages_per_block
-            run = layout.fresh.get(first_block) if layout is not None else None
             if (
                 layout is not None
-                and run is not None
-                and run[0] == nr_blocks
-                and its_zone.free >= pages
                 and not self._stuck
+                and its_zone.free >= pages
+                and its_zone.cma is None
+                and layout.go(first_block, nr_blocks)
             ):
                 # Inlined from what follows, where nothing refuses and nothing is in the way, because it saves 1 us:
                 # most blocks that go are of this kind.
-                layout.remove(first_block, nr_blocks)
                 its_zone.managed -= pages
                 its_zone.free -= pages
                 its_zone.pcp = its_zone.pcp_loads = 0
@@ -347,12 +345,7 @@ class GuestModel:
         if layout is not None and block not in layout.used and its_zone.free >= pages:
             # What withdraw_part() comes to where nothing is in the way, written out because it saves 2 us.
             self._zones.part_changed(its_zone, -pages)
-            run = layout.fresh.get(block)
-            if run is not None and run[0] == 1:
-                layout.fresh[block] = (1, run[1] - pages)
-                its_zone.shrink(pages)
-            else:
-                its_zone.unplug_free(layout, block, pages)
+            its_zone.unplug_free(layout, block, pages)
             return SubblockOutcome(mask)
         self._zones.refresh_watermarks()
         moved, ooms = self.migration.withdraw_part(its_zone, block, pages)

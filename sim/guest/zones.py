@@ -68,7 +68,7 @@ class GuestZones:
             for first, count in boot.runs:
                 boot_end = max(boot_end, first + count - 1)
                 if zone.layout is not None:
-                    zone.layout.come(first, count, self._block_pages)
+                    zone.layout.fresh.add(first, count, self._block_pages)
             if zone.pageblocks is not None and boot.runs:
                 for first, count in boot.runs:
                     zone.pageblocks.insert(first, count)

@@ -9,7 +9,6 @@ block by block.
 from __future__ import annotations
 
 from array import array
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from sim.memory.zones import MMOP_OFFLINE, MMOP_ONLINE
@@ -18,6 +17,8 @@ from sim.record.recorder import NO_ZONE, EventKind
 if TYPE_CHECKING:
     from sim.kernel.hotplug_core import HotplugCore
     from sim.memory.groups import MemoryGroup
+
+    Pieces = list[tuple[int, int]]
 
 LEAST: Final = 4
 """Blocks from which on a run is quicker than its blocks."""
@@ -61,34 +62,38 @@ def plug_run(core: HotplugCore, device: int, first: int, count: int, group: Memo
     return zones
 
 
-def unplug_run(core: HotplugCore, device: int, blocks: list[int], step_us: int) -> int:
-    """Take whole ``blocks`` of a device offline and remove them, the highest first, each ``step_us`` after the other.
+def unplug_run(core: HotplugCore, device: int, pieces: Pieces, step_us: int) -> Pieces:
+    """Take whole blocks of a device offline and remove them, each ``step_us`` after the one before.
 
-    Returns how many went: those before the first that cannot be told to go just like the others, maybe none.
+    ``pieces`` are adjacent blocks as (first, blocks), of which the highest goes first. Returns those that went: what
+    comes before the first block that may not go just like the others, maybe nothing.
     """
     if _watched(core) or core.zone_choice.tell_offline is not None:
-        return 0
+        return []
     memory, table = core.memory, core.memory.blocks
-    code = table.where[blocks[0]]
+    code = table.where[pieces[0][0]]
     zone = memory.zone_by_code[code]
     if zone is None:
-        return 0
-    count = next((at for at, each in enumerate(blocks) if table.where[each] != code or table.flags[each]), len(blocks))
-    if core.guest is not None:
+        return []
+    alike = 0
+    for first, count in pieces:
+        end = first + count
+        if table.where.count(code, first, end) < count or table.flags.count(0, first, end) < count:
+            break
+        alike += 1
+    gone = pieces[:alike]
+    if core.guest is not None and gone:
         at_once = core.guest.at_once
-        count = 0 if at_once is None else at_once.unplug(zone.type, zone.node, blocks[:count])
-    if not count:
-        return 0
-    del blocks[count:]
-    high = blocks[0]
-    for block, below in pairwise((*blocks, -1)):
-        if below != block - 1:
-            memory.offline(block, high - block + 1)
-            memory.remove(block, high - block + 1)
-            high = below
-    zones = bytes((zone.type,)) * count
-    core.in_turn(core.env.now, step_us, _UNPLUG, device, array("q", blocks), zones, memory.block_pages)
-    return count
+        gone = [] if at_once is None else at_once.unplug(zone.type, zone.node, gone)
+    blocks = array("q")
+    for first, count in gone:
+        memory.offline(first, count)
+        memory.remove(first, count)
+        blocks.extend(range(first + count - 1, first - 1, -1))
+    if blocks:
+        zones = bytes((zone.type,)) * len(blocks)
+        core.in_turn(core.env.now, step_us, _UNPLUG, device, blocks, zones, memory.block_pages)
+    return gone
 
 
 def offline_run(core: HotplugCore, device: int, blocks: range, step_us: int) -> int:

@@ -19,7 +19,7 @@ def blocks(*runs: tuple[int, int], fill: float = 1.0, left_half: float = 1e9) ->
 def add(k: KernelPages, first: int, nr: int) -> None:
     """Put blocks online."""
     assert k.layout is not None
-    k.layout.come(first, nr, 8 * 512)
+    k.layout.fresh.add(first, nr, 8 * 512)
     k.insert(first, nr)
 
 

@@ -60,7 +60,7 @@ def test_blocks_that_come_and_go_at_once_are_counted() -> None:
     model = watched(guest(4096))
     plug(model, 1024, ZONE_MOVABLE, FIRST)
     assert model.at_once.plug(0, FIRST + 8, [(4, ZONE_MOVABLE)])
-    assert model.at_once.unplug(ZONE_MOVABLE, 0, range(FIRST + 11, FIRST + 7, -1)) == 4
+    assert model.at_once.unplug(ZONE_MOVABLE, 0, [(FIRST + 8, 4)]) == [(FIRST + 8, 4)]
 
 
 def test_user_pages_that_are_freed_alone_are_counted() -> None:

@@ -14,7 +14,7 @@ def load(name: str, kind: LoadKind = LoadKind.ANONYMOUS) -> Load:
 
 
 def online(layout: Layout, first: int, blocks: int, pages: int = 10) -> None:
-    layout.come(first, blocks, pages)
+    layout.fresh.add(first, blocks, pages)
 
 
 def test_blocks_are_filled_in_the_order_in_which_they_went_online() -> None:
@@ -75,9 +75,9 @@ def test_a_block_with_less_plugged_is_overfull_by_what_does_not_fit() -> None:
     assert layout.overfull([0]) == 5
     assert layout.holders(0) == [b, a]
     layout.unplug(2, 4)
-    assert layout.fresh == {1: (1, 10), 2: (1, 6)}
+    assert list(layout.fresh) == [(1, 1, 10), (2, 1, 6)]
     layout.plug(2, 1, again=True)
-    assert layout.fresh == {1: (1, 10), 2: (1, 7)}
+    assert list(layout.fresh) == [(1, 1, 10), (2, 1, 7)]
 
 
 def test_blocks_that_go_are_forgotten_wherever_they_stand() -> None:
@@ -154,7 +154,7 @@ def test_layout_is_as_single_pages_in_a_list() -> None:
         elif what == "online":
             block = draw.randrange(40)
             if block not in plain.blocks:
-                layout.come(block, 1, 10)
+                layout.fresh.add(block, 1, 10)
                 plain.online(block)
         elif what == "offline":
             unused = sorted(plain.blocks - {block for pages in plain.held.values() for block in pages})
