@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.colors import to_hex, to_rgb
-
 from sim.record.blockmap import BlockState
 
 if TYPE_CHECKING:
@@ -98,15 +96,15 @@ def policy_colours(policies: Sequence[str]) -> dict[str, str]:
 
 def shaded(colour: str, by: float) -> str:
     """Return ``colour`` lighter (``by`` above 0, white at 1) or darker (below 0, black at -1)."""
-    red, green, blue = (part + (1 - part) * by if by > 0 else part * (1 + by) for part in to_rgb(colour))
-    return to_hex((red, green, blue))
+    parts = (part + (1 - part) * by if by > 0 else part * (1 + by) for part in _parts(colour))
+    return "#" + "".join(f"{round(part * 255):02x}" for part in parts)
 
 
 def readable(colour: str) -> str:
     """Return ``colour``, darker where letters in it would be hard to read on white (WCAG 2.1, contrast of 4.5)."""
     darker = colour
     for step in range(1, 20):
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(darker)]  # noqa: PLR2004
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in _parts(darker)]  # noqa: PLR2004
         luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
         if 1.05 / (luminance + 0.05) >= 4.5:  # noqa: PLR2004
             break
@@ -117,3 +115,9 @@ def readable(colour: str) -> str:
 def _number(policy: str) -> float:
     found = _NUMBER.search(policy)
     return float(found.group()) if found else 0.0
+
+
+def _parts(colour: str) -> tuple[float, ...]:
+    """Return red, green and blue, from 0 to 1, of a colour such as ``#0072b2``."""
+    # Not by matplotlib, which the report, drawn in these colours, need not load.
+    return tuple(int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))

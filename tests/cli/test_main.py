@@ -20,6 +20,7 @@ from tests.experiment.examples import BAD_POLICIES, small
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from click.testing import Result
@@ -50,8 +51,16 @@ def experiment(tmp_path: Path) -> Path:
 
 def imported(*arguments: str) -> set[str]:
     """Return the modules that a process has loaded when the command with these ``arguments`` has printed something."""
+    return imported_by(arguments)
+
+
+def imported_by(*commands: Sequence[str]) -> set[str]:
+    """Return the modules that a process has loaded when all these ``commands`` have printed something."""
     code = (
-        f"import sys\nfrom sim.cli.main import main\ntry: main({list(arguments)!r})\nexcept SystemExit: pass\n"
+        "import sys\nfrom sim.cli.main import main\n"
+        f"for each in {[list(command) for command in commands]!r}:\n"
+        "    try: main(each)\n"
+        "    except SystemExit as end: assert not end.code\n"
         "print(','.join(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
@@ -67,6 +76,15 @@ def test_help_imports_nothing_heavy() -> None:
 def test_the_list_of_workloads_waits_for_no_guest_model_and_no_reader_of_traces() -> None:
     heavy = {"sim.guest", "sim.machine", "sim.traces.opening", "pandas", "pydantic", "pyarrow", "matplotlib", "scipy"}
     assert not heavy & imported("workloads")
+
+
+def test_results_that_are_there_are_shown_without_what_runs_and_draws(experiment: Path, tmp_path: Path) -> None:
+    run = ("run", str(experiment), "--out", str(tmp_path / "out"), "--workers", "2")
+    assert invoke(*run).exit_code == 0
+    results = str(tmp_path / "out" / "tiny")
+    loaded = imported_by(run, ("compare", results), ("report", results))
+    assert "pandas" in loaded
+    assert not {"matplotlib", "scipy", "concurrent.futures.process", "multiprocessing.forkserver"} & loaded
 
 
 def test_help_costs_little_more_than_click() -> None:
