@@ -252,7 +252,7 @@ class Load:
 
     def _give(self, zone: GuestZone, pageblocks: KernelPages, pages: int) -> None:
         """Free kernel pages of a zone that still count as this load's."""
-        total = sum(held.get(zone, 0) for held in (self.kernel, self.slab, self.orphans))
+        total = self.kernel.get(zone, 0) + self.slab.get(zone, 0) + self.orphans.get(zone, 0)
         mine = self.claims.get(zone)
         remains = self.remains.get((zone, self.kind)) if mine and self.leftover else None
         most = self.leftover * pageblocks.novelty() * pageblocks.reach(mine, total) if remains is not None else 0.0
@@ -371,7 +371,7 @@ class Loads:
 
     def ripen(self) -> bool:
         """Make the inodes of all dropped data reclaimable: time has passed. Return whether there were any."""
-        ripe = [load for load in self.by_name.values() if load.orphans]
+        ripe = [load for load in self.cached.values() if load.orphans]  # inodes of files, whose data is page cache
         for load in ripe:
             load.ripen()
         return bool(ripe)
@@ -384,11 +384,11 @@ class Loads:
             if pages:
                 load.drop_user(zone, pages)
         for slab, by_zone in ((False, load.kernel), (True, load.slab)):
-            for zone, held in list(by_zone.items()):
+            for zone, held in list(by_zone.items()) if by_zone else ():
                 pages = round(held * share)
                 if pages:
                     load.drop_kernel(zone, pages, slab=slab)
-        load.dirty = min(load.dirty, load.user_pages())
+        load.dirty = min(load.dirty, load.nr_user)
 
     def free_user_pages(self, load: Load) -> None:
         """Free the user pages of a load, which keeps all else."""

@@ -192,7 +192,8 @@ class GuestZone:
 
     def fill_pcp_loads(self, pages: int) -> None:
         """Note single pages freed by a load; lists take an eighth of the zone at most (zone_highsize)."""
-        self.pcp_loads = min(self.pcp_loads + pages, self.managed >> 3)
+        pcp, most = self.pcp_loads + pages, self.managed >> 3
+        self.pcp_loads = pcp if pcp < most else most  # noqa: FURB136 - as above
 
     def flush_pcp(self) -> None:
         """Note that chunks of several pages were freed one after the other: that empties a list (free_high)."""

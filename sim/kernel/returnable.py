@@ -34,6 +34,7 @@ class Returnable:
         self._model = model
         self._memory = core.memory
         self._owners = core.owners
+        self._threads = core.threads
         self._page_size = core.memory.geometry.size
         self._pageblock = core.memory.geometry.pageblock_pages
         self._stuck: dict[int, _Stuck] = {}
@@ -50,6 +51,8 @@ class Returnable:
         self._groups_seen = -1
         self._plugged: list[int] = []
         """What the owners had plugged when last asked."""
+        self._begun = -1
+        """How often work had begun by then, if nobody was at work: until somebody is, they plug nothing."""
         self._all_pages = 0
         self._pieces: list[tuple[int, int]] = []
         """Pages of all that nothing keeps, and what that comes to in pieces: (pages, number), the largest first."""
@@ -60,7 +63,17 @@ class Returnable:
 
     def may_differ(self) -> bool:
         """Whether another amount may come back than when last asked, though nothing has changed in the guest itself."""
-        return self._memory.groups.changes != self._groups_seen or self._plugged != self._all_plugged()
+        if self._memory.groups.changes != self._groups_seen:
+            return True
+        if self._threads.begun == self._begun:
+            return False
+        if self._plugged != self._all_plugged():
+            return True
+        self._note_rest()
+        return False
+
+    def _note_rest(self) -> None:
+        self._begun = -1 if self._threads.at_work else self._threads.begun
 
     def _all_plugged(self) -> list[int]:
         return [owner.plugged_pages() for owner in self._owners.values()]
@@ -87,6 +100,7 @@ class Returnable:
         if groups.changes != self._groups_seen:
             self._count_static()
             self._groups_seen = groups.changes
+        self._note_rest()
         self._plugged = self._all_plugged()
         self._all_pages, pieces = self._whole_pages, dict(self._whole)
         for (group, owner), plugged in zip(self._owners.items(), self._plugged, strict=True):

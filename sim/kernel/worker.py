@@ -54,16 +54,16 @@ class GuestDied(BaseException):
 class Threads:
     """All threads of one guest. Once it has ``ended`` (the guest died), no work goes on and none begins.
 
-    ``at_work`` counts those that are, ``due`` what somebody is about to do and waits for a time to come. ``told`` is
-    called whenever one of them has begun or ended work.
+    ``at_work`` counts those that are, ``begun`` how often one has begun, and ``due`` what somebody is about to do and
+    waits for a time to come. ``told`` is called whenever one of them has begun or ended work.
     """
 
-    __slots__ = ("_workers", "at_work", "due", "ended", "told")
+    __slots__ = ("_workers", "at_work", "begun", "due", "ended", "told")
 
     def __init__(self) -> None:
         # Held weakly: devices come and go, and their workers with them.
         self._workers: WeakSet[Worker] = WeakSet()
-        self.at_work = self.due = 0
+        self.at_work = self.begun = self.due = 0
         self.ended = False
         self.told: Callable[[], None] | None = None
 
@@ -170,6 +170,7 @@ class Worker:
         self.busy = True
         threads = self._threads
         threads.at_work += 1
+        threads.begun += 1
         if not threads.ended:
             self._work = work
             self._advance(None)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sim.devices.specs import DeviceSpec
 
 PAGES = MIB // PAGE_SIZE
+FIRST = 32
+"""The first block for devices: at 4 GiB."""
 
 
 class Guest:

@@ -13,7 +13,7 @@ from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import DaxSpec, VirtioMemSpec
 from sim.memory.zones import ZONE_MOVABLE
 from sim.units import GIB, MIB
-from tests.kernel.guest_with_devices import PAGES, Guest, dimm, random_step
+from tests.kernel.guest_with_devices import FIRST, PAGES, Guest, dimm, random_step
 from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from sim.memory.hotplug import Memory
 
 BLOCK = 128 * PAGES
-FIRST = 32
-"""The first block for devices: at 4 GiB."""
 
 
 def test_a_static_device_goes_whole_or_not_at_all() -> None:

@@ -11,11 +11,10 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import VirtioMemSpec
-from sim.devices.virtio_mem import VirtioMem
 from sim.record.guest_series import GUEST_SERIES
 from sim.units import GIB, MIB
 from tests.guest.watched import asked_one_by_one
-from tests.kernel.guest_with_devices import Guest, random_step
+from tests.kernel.guest_with_devices import FIRST, Guest, random_step
 from tests.support.pages import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -84,16 +83,17 @@ def test_every_sample_shows_what_asking_afresh_gives(seed: int) -> None:
     assert 2 < checked.fresh < checked.taken
 
 
-def test_a_device_that_plugs_offline_memory_is_seen() -> None:
+def test_a_device_that_unplugs_what_is_offline_is_seen() -> None:
     """Nothing in the guest changes then, but what could be returned does."""
     guest = Guest(OnlineMovable())
     guest.plug(VirtioMemSpec("v", GIB, requested=256 * MIB))
-    for block in range(guest.core.owners[0].first, guest.core.owners[0].first + 2):  # type: ignore[attr-defined]
+    for block in (FIRST, FIRST + 1):
         guest.core.offline_block(-1, block)
     checked = Checked(guest.link)
     guest.link.sample()
-    device = guest.host._devices["v"]
-    assert isinstance(device, VirtioMem)
-    device.plugged -= 2 * MIB
+    changes = guest.link.model.changes.count
+    guest.host.resize("v", 192 * MIB)
+    guest.rest()
     guest.link.sample()
     assert (checked.taken, checked.fresh) == (2, 2)
+    assert guest.link.model.changes.count == changes

@@ -148,7 +148,7 @@ class Programs:
     def _use(self, program: _Program) -> None:
         wished = self._amounts(self._wished)
         if not program.dead:
-            used = self._amounts(program.used)
+            used = wished if program.used == self._wished else self._amounts(program.used)
             for load, kind in self._loads(program):
                 if not self._host.set_demand(load, kind, used[kind], wanted=wished[kind], node=program.node):
                     self._die(program)
