@@ -208,6 +208,30 @@ def _traffics(source: Source, runs: pd.DataFrame) -> dict[Pair, str]:
     return {pair: known.get(pair, f"{_UNKNOWN} {source.name} {pair}") for pair in pairs}
 
 
+def _paired(source: Source, traffics: Mapping[Pair, str], called: dict[str, list[Pair]]) -> dict[Pair, Pair]:
+    """Return what the scenarios of ``source`` are called among all, and put it down in ``called``, by traffic.
+
+    Machines, or workloads, of one folder that are alike but for their label stay apart: each takes the place of one of
+    another folder, that of its own name before others.
+    """
+    before = {traffic: list(pairs) for traffic, pairs in called.items()}
+    taken = {pair for pairs in before.values() for pair in pairs}
+    found: dict[Pair, Pair] = {}
+    for pair, traffic in traffics.items():
+        if pair in before.get(traffic, ()):
+            before[traffic].remove(pair)
+            found[pair] = pair
+    for pair, traffic in traffics.items():
+        if pair in found:
+            continue
+        if free := before.get(traffic):
+            found[pair] = free.pop(0)
+        else:
+            found[pair] = (pair[0], f"{pair[1]} [{source.name}]") if pair in taken else pair
+            called.setdefault(traffic, []).append(found[pair])
+    return {pair: found[pair] for pair in traffics}
+
+
 def _in_one(sources: Sequence[Source], frames: list[pd.DataFrame]) -> tuple[list[Source], list[str]]:
     """Return ``sources`` with the labels that their policies and scenarios get among all, and what to tell of them.
 
@@ -216,23 +240,20 @@ def _in_one(sources: Sequence[Source], frames: list[pd.DataFrame]) -> tuple[list
     for number, frame in enumerate(frames):
         swept = [name for name in frame.columns if str(name).startswith(CONDITIONS)]
         frames[number] = named_conditions(frame).drop(columns=swept)
-    called: dict[str, Pair] = {}
+    called: dict[str, list[Pair]] = {}
     folders = Counter(label for frame in frames for label in set(frame["policy"]))
     gathered, notes = [], []
     for source, frame in zip(sources, frames, strict=True):
         labels = dict.fromkeys(frame["policy"])
         policies = {label: f"{label} [{source.name}]" if folders[label] > 1 else label for label in labels}
-        scenarios: dict[Pair, Pair] = {}
-        other, alike = [], []
-        for pair, traffic in _traffics(source, frame).items():
-            if traffic not in called:
-                called[traffic] = pair
-                if pair in [*called.values()][:-1]:
-                    called[traffic] = pair[0], f"{pair[1]} [{source.name}]"
-                    other.append(_in_words(pair))
-            elif called[traffic] != pair:
-                alike.append(f"{_in_words(pair)} is {_in_words(called[traffic])}")
-            scenarios[pair] = called[traffic]
+        scenarios = _paired(source, _traffics(source, frame), called)
+        own = f" [{source.name}]"
+        other = [_in_words(pair) for pair, (_, workload) in scenarios.items() if workload == f"{pair[1]}{own}"]
+        alike = [
+            f"{_in_words(pair)} is {_in_words(name)}"
+            for pair, name in scenarios.items()
+            if name != pair and name[1] != f"{pair[1]}{own}"
+        ]
         if other:
             notes.append(
                 f"{source.name}: {some_of(other)}: called as in another folder, but not known to be the same machine, "

@@ -93,6 +93,26 @@ def test_the_traffic_counts_and_not_what_it_is_called(stores: dict[str, Path]) -
     assert found.notes == ("named: the same traffic under another name: other on n is vm on m.",)
 
 
+def test_machines_that_are_alike_but_for_their_label_stay_apart_in_one_store_and_are_paired_with_another_s(
+    tmp_path: Path,
+) -> None:
+    def of(name: str, *machines: str) -> Path:
+        policies = [{"name": "online-kernel" if name == "other" else "contig-zones"}]
+        return made(
+            tmp_path, name, policies=policies, machines=[{"label": each, "boot_memory": "2GiB"} for each in machines]
+        )
+
+    first, other = of("alike", "a", "b", "c"), of("other", "d", "b", "e", "f")
+    assert gather([first]).scenarios == (("a", "vm"), ("b", "vm"), ("c", "vm"))
+    assert pairs(gather([first])) == {f"vm on {machine}": {("contig-zones", 2)} for machine in "abc"}
+    found = gather([first, other])
+    both = {("contig-zones", 2), ("online-kernel", 2)}
+    assert pairs(found) == {
+        **dict.fromkeys(("vm on a", "vm on b", "vm on c"), both), "vm on f": {("online-kernel", 0)}
+    }  # fmt: skip
+    assert found.notes == ("other: the same traffic under another name: vm on d is vm on a; vm on e is vm on c.",)
+
+
 def test_other_traffic_of_the_same_name_is_a_scenario_of_its_own(stores: dict[str, Path]) -> None:
     found = gather([stores["first"], stores["larger"]])
     assert found.scenarios == (("m", "vm"), ("m", "vm [larger]"))
