@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
+import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,8 +31,6 @@ from workloads.contract import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-
-    import simpy
 
     from policies.contract import Policy
     from workloads.contract import Host
@@ -162,6 +161,68 @@ CASES = st.builds(
     st.sampled_from((False, False, True)),
     st.sampled_from((Timing(), Timing(virtio_mem_plug=500, virtio_mem_unplug=0), Timing(virtio_mem_unplug=900))),
 )
+
+
+def case(*asked: Asked, modelled: bool = False, timing: Timing | None = None) -> Case:
+    """Return a case of auto-movable on one node of 16 GiB."""
+    return Case(
+        list(asked),
+        AutoMovable,
+        1,
+        16 * GIB,
+        "6.1",
+        2 * MIB,
+        modelled,
+        memmap_on_memory=False,
+        timing=timing or Timing(),
+    )
+
+
+def test_a_request_that_falls_or_rises_while_blocks_come_and_go_stops_them_where_it_would_have() -> None:
+    asked = [(0, 200), (700_000, 40), (700_000, 250), (1_000_000, 10), (500_000, 300)]
+    requests = [Asked(after_us, "resize", 0, blocks) for after_us, blocks in asked]
+    for modelled in (False, True):
+        falling = case(*requests, modelled=modelled)
+        assert falling.run(None) == falling.run(7_000)
+
+
+def test_a_sample_at_the_very_microsecond_of_a_block_is_taken_before_it() -> None:
+    quick = Timing(virtio_mem_plug=500, virtio_mem_unplug=500)
+    exact = case(Asked(900_000, "resize", 0, 300), Asked(4_000_000, "resize", 0, 0), modelled=True, timing=quick)
+    assert exact.run(None) == exact.run(490)
+
+
+def test_who_waits_for_changes_hears_of_every_block() -> None:
+    def heard(tick_us: int | None) -> list[tuple[int, int]]:
+        class Watched(Requests):
+            def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
+                host.env.process(self._watch(host))
+                yield from super().run(host, streams)
+
+            @staticmethod
+            def _watch(host: Host) -> Generator[simpy.Event, object, None]:
+                while True:
+                    yield host.changed()
+                    log.append((int(host.env.now), host.plugged("v0") // BLOCK))
+
+        log: list[tuple[int, int]] = []
+        asked = [Asked(1_000, "resize", 0, 60), Asked(5_000_000, "resize", 0, 0)]
+        simulate(MachineSpec((NodeSpec(4 * GIB),)), AutoMovable(), Watched(asked, 1, 2 * MIB, tick_us), Streams(1, 0))
+        return log
+
+    assert heard(None) == heard(3_000)
+    assert {blocks for _, blocks in heard(None)} == set(range(61))
+
+
+@pytest.mark.parametrize("modelled", [False, True])
+def test_large_requests_take_few_events(modelled: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """Else all of this would compare block by block with block by block."""
+    steps = []
+    step = simpy.Environment.step
+    monkeypatch.setattr(simpy.Environment, "step", lambda env: (steps.append(env), step(env))[1])
+    large = case(Asked(0, "resize", 0, 300), Asked(15_000_000, "resize", 0, 0), modelled=modelled)
+    large.run(None)
+    assert len(steps) < 150
 
 
 @settings(max_examples=12)

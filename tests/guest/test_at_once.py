@@ -11,7 +11,7 @@ from sim.guest.fresh_runs import FreshRuns
 from sim.guest.memmap_table import MemmapTable
 from sim.guest.zone import GuestZone
 from sim.memory.zones import ZONE_MOVABLE, ZONE_NORMAL
-from tests.guest.machines import BLOCK, FIRST, MIB
+from tests.guest.machines import BLOCK, FIRST, MIB, guest, plug
 from tests.guest.test_shortcuts import lived_in, state
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ def test_runs_that_come_and_go_at_once_are_as_if_each_block_had() -> None:
     came = went = stayed = 0
     for _ in range(40):
         at_once = lived_in(draw)
+        kernel = at_once.zones.get((0, ZONE_NORMAL))
+        if kernel is not None and kernel.pageblocks is not None and draw.random() < 0.3:
+            # Hardly a whole pageblock is left, so that memmap has to lie in blocks that come later.
+            while kernel.pageblocks.untouched() > draw.randrange(1, 5) and kernel.pageblocks.layout.next() is not None:
+                kernel.pageblocks.hold_one()
         one_by_one = deepcopy(at_once)
         runs = [(draw.randrange(1, 12), draw.choice([ZONE_MOVABLE, ZONE_NORMAL])) for _ in range(draw.randrange(1, 6))]
         wanted = sum(count for count, _ in runs)
@@ -105,6 +110,18 @@ def test_runs_that_come_and_go_at_once_are_as_if_each_block_had() -> None:
         at_once.check()
     assert min(came, went) > 300
     assert stayed > 15
+
+
+def test_a_kernel_zone_that_has_no_memory_gets_its_first_block_alone() -> None:
+    model = guest(1024)
+    runs = [(4, ZONE_MOVABLE), (4, ZONE_NORMAL)]
+    assert not model.at_once.plug(0, FAR, runs)
+    plug(model, 128, ZONE_NORMAL, FIRST)
+    model.vacate(ZONE_NORMAL, 0, FIRST)
+    assert not model.offline(ZONE_NORMAL, 0, FIRST, 1, BLOCK).refused
+    model.remove_memory(FIRST, 1)
+    assert not model.at_once.plug(0, FAR, runs)
+    assert model.at_once.plug(0, FAR, runs[:1])
 
 
 def test_untouched_runs_are_kept_in_their_order_however_they_came() -> None:
