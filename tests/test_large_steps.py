@@ -22,6 +22,7 @@ from policies.headroom import Headroom
 from policies.udev import Udev
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
+from sim.kernel.diary import Decided
 from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from policies.contract import Policy
+    from sim.kernel.diary import Note
     from workloads.contract import Host
     from workloads.contract import Streams as StreamsContract
 
@@ -214,12 +216,31 @@ def test_who_waits_for_changes_hears_of_every_block() -> None:
     assert {blocks for _, blocks in heard(None)} == set(range(61))
 
 
+def test_who_wants_reasons_is_told_that_of_every_block() -> None:
+    notes: list[tuple[int, Note]] = []
+
+    def log(at: int, note: Note) -> None:
+        notes.append((at, note))
+
+    asked = [Asked(1_000, "resize", 0, 60)]
+    machine, load = MachineSpec((NodeSpec(4 * GIB),)), Requests(asked, 1, 2 * MIB, None)
+    simulate(machine, AutoMovable(), load, Streams(1, 0), log=log)
+    decided = [(at, note.block) for at, note in notes if isinstance(note, Decided)]
+    first = decided[0][1]
+    assert decided == [(1_000 + 26_500 * number, first + number - 1) for number in range(1, 61)]
+
+
 @pytest.mark.parametrize("modelled", [False, True])
 def test_large_requests_take_few_events(modelled: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
     """Else all of this would compare block by block with block by block."""
     steps = []
     step = simpy.Environment.step
-    monkeypatch.setattr(simpy.Environment, "step", lambda env: (steps.append(env), step(env))[1])
+
+    def counted(env: simpy.Environment) -> None:
+        steps.append(env.now)
+        step(env)
+
+    monkeypatch.setattr(simpy.Environment, "step", counted)
     large = case(Asked(0, "resize", 0, 300), Asked(15_000_000, "resize", 0, 0), modelled=modelled)
     large.run(None)
     assert len(steps) < 150

@@ -77,7 +77,7 @@ class AtOnce:
         start = layout.fresh.start_of(block)
         if pageblocks is not None:
             # One at a time: the memmap of the one before may have been in the way.
-            if start is None or pageblocks.thinning or pageblocks.busy(block) or block in pageblocks.absent:
+            if start is None or pageblocks.thinning or pageblocks.busy(block):
                 return 0
             layout.remove(block, 1)
             pageblocks.delete(block, 1)

@@ -46,6 +46,14 @@ def books(model: GuestModel) -> object:
     return untouched, memmap, model._settled.due, state(spread)
 
 
+def fill_up(zone: GuestZone, left: int) -> None:
+    """Leave so few whole pageblocks that memmap has to lie in blocks that come later."""
+    assert zone.pageblocks is not None
+    assert zone.layout is not None
+    while zone.pageblocks.untouched() > left and zone.layout.next() is not None:
+        zone.pageblocks.hold_one()
+
+
 def plug_one_by_one(model: GuestModel, runs: list[tuple[int, int]]) -> None:
     block = FAR
     for count, zone in runs:
@@ -80,10 +88,8 @@ def test_runs_that_come_and_go_at_once_are_as_if_each_block_had() -> None:
     for _ in range(40):
         at_once = lived_in(draw)
         kernel = at_once.zones.get((0, ZONE_NORMAL))
-        if kernel is not None and kernel.pageblocks is not None and draw.random() < 0.3:
-            # Hardly a whole pageblock is left, so that memmap has to lie in blocks that come later.
-            while kernel.pageblocks.untouched() > draw.randrange(1, 5) and kernel.pageblocks.layout.next() is not None:
-                kernel.pageblocks.hold_one()
+        if kernel is not None and draw.random() < 0.3:
+            fill_up(kernel, draw.randrange(1, 5))
         one_by_one = deepcopy(at_once)
         runs = [(draw.randrange(1, 12), draw.choice([ZONE_MOVABLE, ZONE_NORMAL])) for _ in range(draw.randrange(1, 6))]
         wanted = sum(count for count, _ in runs)
