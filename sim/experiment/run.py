@@ -7,21 +7,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import numpy as np
+
 from sim.experiment.effective_config import effective_tables
 from sim.experiment.executors import Workers, local, run_all
 from sim.experiment.schedule import Schedule
 from sim.results.identity import KEY_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
+    import numpy.typing as npt
     import pandas as pd
 
     from sim.experiment.plan import Experiment
     from sim.experiment.run_cell import Outcome
     from sim.results.identity import CellId
     from sim.results.store import ResultStore
+
+    Keys = npt.NDArray[np.bytes_]
 
 MOST_FAILURES_KEPT: Final = 1000
 
@@ -117,18 +122,19 @@ def run(
     write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())
     store = ResultStore(folder)
     belongs = _Belonging()
+    planned = _keys_of(experiment)
     if experiment.restricted:
         check_layout(folder)  # what is not asked for stays, so that all of it must be of one layout
     elif store.exists:
-        whole = experiment if extension is None else extension.keep(experiment)
-        belongs.keys = _Keys(identity.key for _, identity in whole.tasks())
+        belongs.keys = _Keys(planned if extension is None else _keys_of(extension.keep(experiment)))
     settle(folder, belongs, only_remove=True)
     report = Report(results / experiment.name, planned=0)
     batch: Experiment | None = experiment
     single: list[tuple[str, str]] = []
     while batch is not None:
+        keys = planned if batch is experiment else _keys_of(batch)
         single += _run_batch(
-            batch, store, belongs, workers, report, force=force, on_start=on_start, on_outcome=on_outcome
+            batch, keys, store, belongs, workers, report, force=force, on_start=on_start, on_outcome=on_outcome
         )
         batch = extension.more(experiment, store.runs()) if extension is not None else None
     settle(folder, belongs)
@@ -148,8 +154,9 @@ def run(
     return report
 
 
-def _run_batch(
+def _run_batch(  # noqa: PLR0913  as run, and what there is of it
     experiment: Experiment,
+    keys: Keys,
     store: ResultStore,
     belongs: _Belonging,
     workers: Workers,
@@ -159,27 +166,27 @@ def _run_batch(
     on_start: Callable[[Report], None] | None,
     on_outcome: Callable[[Outcome], None] | None,
 ) -> list[tuple[str, str]]:
-    """Run what is missing of ``experiment``, count it in ``report``; return the pairs in which nothing is random."""
+    """Run what is missing of ``experiment``, count it in ``report``; return the pairs in which nothing is random.
+
+    ``keys`` are those of all its cells in their order.
+    """
     from sim.results.cells import write_row
     from sim.results.frames import timing_row
 
     known = len(experiment.replications) > 1 and not force
     schedule = Schedule(experiment, store.streams_drawn(experiment.replications[0]) if known else {})
-    there = _Keys(store.whole())
-    _leave_out_repeated(schedule, belongs, there)
+    there = np.isin(keys, np.array(store.whole(), dtype=keys.dtype))
+    _leave_out_repeated(schedule, belongs, keys, there)
     before = report.planned
     report.planned = before + len(schedule)
-
-    def is_there(identity: CellId) -> bool:
-        return not force and identity.key in there and identity.key not in belongs.repeated
-
-    report.reused += sum(is_there(identity) for _, identity in experiment.tasks())
+    if force:
+        there[:] = False
+    report.reused += int(there.sum())
     if on_start is not None:
         on_start(report)
     times = _Times(store.folder)
-    todo = schedule.tasks(lambda identity: not is_there(identity))
     try:
-        for outcome in run_all(todo, str(store.folder), workers, experiment.cell_timeout):
+        for outcome in run_all(schedule.tasks(there), str(store.folder), workers, experiment.cell_timeout):
             schedule.note(outcome.id.key, outcome.row)
             report.planned = before + len(schedule)
             report.count(outcome)
@@ -190,15 +197,22 @@ def _run_batch(
                 on_outcome(outcome)
     finally:
         times.flush()
-    report.reused -= _leave_out_repeated(schedule, belongs, there)
+    report.reused -= _leave_out_repeated(schedule, belongs, keys, there)
     return schedule.single()
 
 
-def _leave_out_repeated(schedule: Schedule, belongs: _Belonging, there: _Keys) -> int:
-    """Let nothing stay of what only repeats a run in which nothing is random; return how many such cells there are."""
-    repeated = {identity.key for identity in schedule.others() if identity.key in there} - belongs.repeated
-    belongs.repeated |= repeated
+def _leave_out_repeated(schedule: Schedule, belongs: _Belonging, keys: Keys, there: npt.NDArray[np.bool_]) -> int:
+    """Let nothing stay of what only repeats a run in which nothing is random; return how many such cells were there."""
+    repeated = [place for place in schedule.others() if there[place]]
+    belongs.repeated.update(keys[place].decode() for place in repeated)
+    there[repeated] = False
     return len(repeated)
+
+
+def _keys_of(experiment: Experiment) -> Keys:
+    """Return the keys of all cells in their order, 32 bytes each."""
+    keys = (identity.key.encode() for _, identity in experiment.tasks())
+    return np.fromiter(keys, dtype=f"S{KEY_LENGTH}", count=len(experiment))
 
 
 class _Times:
@@ -221,12 +235,10 @@ class _Times:
 
 
 class _Keys:
-    """Keys of cells, in 32 bytes each."""
+    """Keys of cells, looked up quickly."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        import numpy as np
-
-        self._sorted = np.sort(np.fromiter((key.encode() for key in keys), dtype=f"S{KEY_LENGTH}"))
+    def __init__(self, keys: Keys) -> None:
+        self._sorted = np.sort(keys)
 
     def __contains__(self, key: object) -> bool:
         name = str(key).encode()

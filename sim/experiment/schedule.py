@@ -12,7 +12,10 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
 
     from sim.experiment.plan import Cell, Combination, Experiment
     from sim.results.identity import CellId
@@ -74,28 +77,32 @@ class Schedule:
             dict.fromkeys((each.machine.label, each.workload.label) for number, each in pairs if self._single(number))
         )
 
-    def tasks(self, wanted: Callable[[CellId], bool]) -> Iterator[Task | None]:
-        """Yield the cells that are to be run and ``wanted``; None while that depends on cells that are being run."""
-        for place, task in enumerate(self._experiment.tasks()):
+    def tasks(self, there: Sequence[bool] | npt.NDArray[np.bool_]) -> Iterator[Task | None]:
+        """Yield the cells that are to be run; None while that depends on cells that are being run.
+
+        ``there`` says, by the cells' places in the experiment's order, which need not be run.
+        """
+        digests = [combination.digest() for combination in self._experiment.combinations]
+        for place, cell in enumerate(self._experiment.cells()):
             later, index = divmod(place, len(self._scenarios))
             number = self._scenarios[index]
-            if not wanted(task[1]):
-                # Completed, but without a word of what it drew.
-                self._note(task[1].key, None)
+            if there[place]:
+                if not later:
+                    # Completed, but without a word of what it drew.
+                    self._note(cell.identified(digests[index]).key, None)
                 continue
             if later:
                 while self._waiting[number]:
                     yield None
                 if self._single(number):
                     continue
-            yield task
+            yield cell, cell.identified(digests[index])
 
-    def others(self) -> Iterator[CellId]:
-        """Yield the cells that are not to be run, because they would be the same as the first replication."""
-        for place, (_, identity) in enumerate(self._experiment.tasks()):
-            later, index = divmod(place, len(self._scenarios))
-            if later and self._single(self._scenarios[index]):
-                yield identity
+    def others(self) -> list[int]:
+        """Return the places of the cells that are not to be run, as they would be the same as the first replication."""
+        single = [index for index, number in enumerate(self._scenarios) if self._single(number)]
+        later = range(1, len(self._experiment.replications))
+        return [number * len(self._scenarios) + index for number in later for index in single]
 
 
 def _scenario(combination: Combination) -> str:

@@ -68,7 +68,8 @@ def write_row(store: Path, cell: CellId, row: str, *, completed: bool) -> None:
 
 
 def _head(cell: CellId, *, completed: bool) -> dict[str, Any]:
-    return {"key": cell.key, "labels": cell.labels, "replication": cell.replication, "completed": completed}
+    head = {"key": cell.key, "labels": cell.labels, "replication": cell.replication, "completed": completed}
+    return {**head, "unit": unit(cell.labels, cell.replication)}
 
 
 @cache

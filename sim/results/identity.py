@@ -40,9 +40,12 @@ Those are input like any other. In a checkout they stand beside the packages, an
 """
 
 
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: object) -> str:
     """Return the one JSON text for ``value``: sorted keys, no blanks. ValueError for NaN, TypeError for objects."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def sha256(text: str) -> str:

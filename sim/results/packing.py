@@ -38,19 +38,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from sim.results.frames import Block
     from sim.results.layout import Labels
     from sim.results.segments import Frame
 
 
 class _Wanted(NamedTuple):
-    """A cell that a pack is to hold: from the pack ``old``, or from the segments' frame at ``place``."""
+    """A cell that a pack is to hold: from the old pack with the number ``old``, or from a ``frame`` of the segments."""
 
     labels: Labels
     replication: int
     key: str
     size: Any
     old: int | None
-    place: int
+    frame: Frame | None
 
 
 class PackSet:
@@ -131,9 +132,9 @@ class _Packer:
         for number in range(len(self._old)):
             self._look_at(number)
         fresh: list[tuple[int, int]] = []
-        for place, frame in enumerate(self._segments.frames()):
-            if self._belongs(frame.key):
-                fresh.append((unit(frame.labels, frame.replication), place))
+        for place, (key, number) in enumerate(self._segments.units()):
+            if self._belongs(key):
+                fresh.append((number, place))
             else:
                 self._gone += 1
         self._units.update(number for number, _ in fresh)
@@ -205,11 +206,10 @@ class _Packer:
         for number in sorted(sources):
             for entry in self._stay(number):
                 if unit(entry.labels, entry.replication) % packs == pack:
-                    wanted[entry.key] = _Wanted(*entry, number, self._old[number].runs.places[entry.key])
+                    wanted[entry.key] = _Wanted(*entry, number, None)
         for place in places:
             frame = self._segments.frame(place)
-            found = _Wanted(frame.labels, frame.replication, frame.key, cells.sizes(frame), None, place)
-            wanted[frame.key] = found
+            wanted[frame.key] = _Wanted(frame.labels, frame.replication, frame.key, cells.sizes(frame), None, frame)
         ordered = sorted(wanted.values(), key=lambda each: each[:3])
         for table in CELL_TABLES:
             self._write_blocks(pack_path(self._store, table, pack, packs), table, ordered)
@@ -229,12 +229,7 @@ class _Packer:
         with written_whole(path, durable=False) as file:
             writer = BlockWriter(file, table)
             for each in some:
-                old = None if each.old is None else self._old[each.old].pack(table)
-                if old is None:
-                    block = cells.block(self._segments.frame(each.place), table)
-                else:
-                    block = old.block(old.places[each.key])
-                writer.add(each.labels, each.replication, each.key, block)
+                writer.add(each.labels, each.replication, each.key, self._block(each, table))
             writer.close()
 
     def _write_rows(self, path: Path, table: str, ordered: list[_Wanted], texts: Iterable[str]) -> None:
@@ -250,7 +245,8 @@ class _Packer:
                 parts.append(old.rows(names))
         fresh = list(texts)
         if table != TIMINGS:
-            fresh += [self._row(each, table) for each in ordered if each.old is None]
+            row = cells.row if table == RUNS else cells.details_row
+            fresh += [row(each.frame) for each in ordered if each.frame is not None]
         parts.append(rows_table(TABLES[table], fresh))
         rows = pa.concat_tables(parts)
         last = {key: place for place, key in enumerate(rows["cell"].to_pylist()) if key in keys}
@@ -263,9 +259,13 @@ class _Packer:
         with written_whole(path, durable=False) as file:
             write_rows(file, table, rows, entries)
 
-    def _row(self, each: _Wanted, table: str) -> str:
-        frame = self._segments.frame(each.place)
-        return cells.row(frame) if table == RUNS else cells.details_row(frame)
+    def _block(self, each: _Wanted, table: str) -> Block:
+        if each.frame is not None:
+            return cells.block(each.frame, table)
+        old = None if each.old is None else self._old[each.old].pack(table)
+        if old is None:
+            raise KeyError(each.key)
+        return old.block(old.places[each.key])
 
     def _drop_others(self, written: set[tuple[int, int]]) -> None:
         """Remove the packs that no cell is in any more; those of ``runs``, which speak for the others, first."""

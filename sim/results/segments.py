@@ -230,7 +230,7 @@ class Segments:
             for offset, head in _frames(content):
                 if "key" in head:
                     keys += head["key"].encode().ljust(_KEY, b"\0")
-                    places += _PLACE.pack(head["at"], number, offset)
+                    places += _PLACE.pack(head["at"], head["unit"], number, offset)
                 else:
                     self._others.append((number, offset))
         found = np.frombuffer(bytes(keys), dtype=f"S{_KEY}")
@@ -270,6 +270,11 @@ class Segments:
         """The keys of all cells, in order."""
         return self._keys
 
+    def units(self) -> Iterator[tuple[str, int]]:
+        """Yield the keys of all cells, in order, each with what stands for those that it shares a pack with."""
+        for key, number in zip(self._keys.tolist(), self._where["unit"].tolist(), strict=True):
+            yield key.decode(), number
+
     def find(self, key: str) -> Frame | None:
         """Return the frame of the cell ``key``; None where there is none."""
         name = key.encode()
@@ -294,8 +299,8 @@ class Segments:
 
 _KEY: Final = 64
 """Bytes that a key may have; those of this program have half of it."""
-_PLACE: Final = struct.Struct("<QIQ")
-_PLACES: Final = np.dtype([("at", "<u8"), ("file", "<u4"), ("offset", "<u8")])
+_PLACE: Final = struct.Struct("<QQIQ")
+_PLACES: Final = np.dtype([("at", "<u8"), ("unit", "<u8"), ("file", "<u4"), ("offset", "<u8")])
 
 
 def _frames(content: mmap.mmap) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -116,7 +116,7 @@ def test_one_policy_that_draws_makes_the_workload_random_for_all(experiment: Exp
 
 def test_later_replications_wait_for_all_that_decide_about_them(experiment: Experiment) -> None:
     schedule = Schedule(experiment, {})
-    tasks = schedule.tasks(lambda _: True)
+    tasks = schedule.tasks([False] * len(experiment))
     first = [next(tasks) for _ in range(4)]
     assert [task and task[1].replication for task in first] == [0] * 4
     assert next(tasks) is None
