@@ -126,6 +126,11 @@ class _StartedLate(concurrent.futures.Executor):
             )
         return self._pool.submit(fn, *args, **kwargs)
 
+    @property
+    def _broken(self) -> object:
+        """Whether a process has died, as the pool itself says it: then there are no others in it."""
+        return getattr(self._pool, "_broken", False)
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  as it is there
         if self._pool is not None:
             self._pool.shutdown(wait, cancel_futures=cancel_futures)
