@@ -173,6 +173,10 @@ def zone_changes(result: RunResult, events: Events | None = None) -> ZoneChanges
     The kernel zones among themselves are one kind. Only what lasts until time moves on counts. ``events`` are the run's
     columns, if at hand.
     """
+    if events is None:
+        events = Events.of(result.events)
+    if not (events.zone == ZONE_MOVABLE).any() and all(run.zone != ZONE_MOVABLE for run in result.boot.runs):
+        return ZoneChanges(0, 0)  # nothing in ZONE_MOVABLE: there are no turns
     cut = _segments(result, events)
     kinds = np.full(len(cut.boot), _KERNEL, dtype=np.uint8)
     kinds[(cut.boot == BlockState.ABSENT) | (cut.boot == BlockState.OFFLINE)] = _NOT_ONLINE

@@ -94,9 +94,12 @@ def mixed_counts(result: RunResult, events: Events | None = None) -> MixedCounts
         return MixedCounts(0, 0, 0, 0)
     if events is None:
         events = Events.of(result.events)
+    moving = (events.device != NO_DEVICE) & (ONLINE_SIGN[events.kind] != 0) & (events.blocks > 0)
+    movable = events.zone[moving] == ZONE_MOVABLE
+    if movable.all() or not movable.any():
+        return MixedCounts(0, 0, 0, 0)
     is_static = np.array([group.kind is GroupKind.STATIC for group in result.device_groups])
     unit_pages = np.array([group.unit_pages for group in result.device_groups], dtype=np.int64)
-    moving = (events.device != NO_DEVICE) & (ONLINE_SIGN[events.kind] != 0) & (events.blocks > 0)
     device = np.maximum(events.device, 0)  # whatever stands there for none: it is not moving
     static = events.where(moving & is_static[device])
     # A unit of no more than one block cannot be mixed.
