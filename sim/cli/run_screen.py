@@ -60,10 +60,8 @@ class Plots:
                 comparison,
                 self.formats,
             )
-        many, written = (
-            counted(len(paths) // len(self.formats), "plot"),
-            " and ".join(each.upper() for each in self.formats),
-        )
+        many = counted(len(paths) // len(self.formats), "plot")
+        written = " and ".join(each.upper() for each in self.formats)
         more = "" if self.kinds else "; --draw all draws every kind"
         return f"{folder}/ ({many}, {'each ' if len(self.formats) > 1 else ''}as {written}{more})"
 
