@@ -66,10 +66,3 @@ def leftovers(folder: Path) -> Iterator[Path]:
     for path in folder.rglob(f"*{TEMPORARY_MARK}*"):
         if path.is_file():
             yield path
-
-
-def drop_superseded(folder: Path) -> None:
-    """Remove what a killed writer left of files that somebody else has written whole since."""
-    for path in list(leftovers(folder)):
-        if path.with_name(path.name.partition(TEMPORARY_MARK)[0]).exists():
-            path.unlink(missing_ok=True)

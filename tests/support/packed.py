@@ -27,8 +27,3 @@ def tables_of(store: Path, policy: str) -> list[str]:
         for table in ("details", "events", "guest", "runs", "series", "timings")
         if any(policy in pq.read_table(path, columns=["policy"])["policy"].to_pylist() for path in packs(store, table))
     ]
-
-
-def unpacked_cells(store: Path) -> int:
-    """Return how many cells have been finished since the tables were written."""
-    return sum(path.read_bytes().count(b"\nthe end") for path in (store / "unpacked").glob("*"))
