@@ -8,6 +8,7 @@ The machine is QEMU's ``pc`` with x86-64 Linux, or one of :mod:`sim.machine.arch
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from sim.faults import Fault, InputError
@@ -183,13 +184,15 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
     """Enter the boot blocks: one of several zones or nodes as mixed, one with missing pages as never to go offline."""
     pages = memory.block_pages
     of_node = {node: [node_range for node_range in ranges if node_range.node == node] for node in memory.nodes}
-    blocks = {
-        block: node_range.node
-        for node_range in reversed(ranges)
-        for block in range(node_range.start // pages, -(-node_range.end // pages))
-    }
-    for block, node in sorted(blocks.items()):
-        start, end = block * pages, (block + 1) * pages
+    # Where nothing begins or ends, blocks are alike.
+    pages_of_edges = {edge for part in (*ranges, *zones) for edge in (part.start, part.end)}
+    edges = sorted({block for edge in pages_of_edges for block in (edge // pages, -(-edge // pages))})
+    memory.blocks.reserve(edges[-1])
+    for first, stop in pairwise(edges):
+        start, end = first * pages, (first + 1) * pages
+        node = next((part.node for part in ranges if part.start < end and part.end > start), None)
+        if node is None:
+            continue
         within = [
             zone
             for zone in zones
@@ -198,27 +201,32 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
             and present_pages(of_node[zone.node], max(start, zone.start), min(end, zone.end))
         ]
         if len(within) == 1:
-            own = [
-                node_range
-                for node_range in of_node[within[0].node]
-                if node_range.start < end and node_range.end > start
-            ]
+            own = [part for part in of_node[within[0].node] if part.start < end and part.end > start]
             missing = present_pages(own, start, end) < pages
             last = -(-own[-1].end // memory.section_pages) * memory.section_pages
             add_boot_blocks(
                 memory,
                 within[0].node,
-                block,
-                1,
+                first,
+                stop - first,
                 within[0].zone,
                 holes=missing,
                 sections_end=last if last < end else None,
             )
         else:
-            add_boot_blocks(memory, node, block, 1, None)
+            for block in range(first, stop):
+                add_boot_blocks(memory, node, block, 1, None)
 
 
 def _block_runs(memory: Memory) -> tuple[BootRun, ...]:
     """Return the boot blocks, adjacent ones that are alike as one run."""
     blocks, states = memory.blocks, state_by_code(memory)
-    return joined(BootRun(block, 1, states[blocks.where[block]], blocks.node[block]) for block in blocks.ids())
+    found = []
+    for start, end in blocks.runs(0, len(blocks)):
+        like = zip(blocks.where[start:end], blocks.node[start:end], strict=True)
+        first = start
+        for (code, node), alike in groupby(like):
+            count = sum(1 for _ in alike)
+            found.append(BootRun(first, count, states[code], node))
+            first += count
+    return joined(found)

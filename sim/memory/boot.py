@@ -95,7 +95,7 @@ def add_shared_boot_block(memory: Memory, node: int, block: int, parts: Iterable
 def _declare(memory: Memory, node: int, first: int, count: int, code: int, flags: int = 0) -> None:
     blocks = memory.blocks
     blocks.reserve(first + count)
-    for block in range(first, first + count):
-        blocks.where[block] = code
-        blocks.node[block] = node
-        blocks.flags[block] = BlockTable.EARLY | flags
+    end = first + count
+    blocks.where[first:end] = bytes((code,)) * count
+    blocks.node[first:end] = type(blocks.node)("H", (node,)) * count
+    blocks.flags[first:end] = bytes((BlockTable.EARLY | flags,)) * count
