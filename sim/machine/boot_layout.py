@@ -185,8 +185,8 @@ def _declare_blocks(memory: Memory, ranges: list[NodeRange], zones: list[BootZon
     pages = memory.block_pages
     of_node = {node: [node_range for node_range in ranges if node_range.node == node] for node in memory.nodes}
     # Where nothing begins or ends, blocks are alike.
-    pages_of_edges = {edge for part in (*ranges, *zones) for edge in (part.start, part.end)}
-    edges = sorted({block for edge in pages_of_edges for block in (edge // pages, -(-edge // pages))})
+    spans = [(part.start, part.end) for part in ranges] + [(zone.start, zone.end) for zone in zones]
+    edges = sorted({block for span in spans for edge in span for block in (edge // pages, -(-edge // pages))})
     memory.blocks.reserve(edges[-1])
     for first, stop in pairwise(edges):
         start, end = first * pages, (first + 1) * pages

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -263,9 +263,18 @@ def _code(cls: type) -> str:
 def _digest(cls: type) -> str:
     try:
         source = inspect.getsourcefile(cls)
-        return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+        if not source:
+            return ""
+        state = Path(source).stat()
+        return _digest_of_file(source, state.st_mtime_ns, state.st_size)
     except (OSError, TypeError):
         return ""
+
+
+@lru_cache(maxsize=256)
+def _digest_of_file(path: str, mtime_ns: int, size: int) -> str:  # noqa: ARG001 - of the file as it was then
+    """Return the digest of a file. Kept, because every cell asks for those of its policy and workload."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _place(complaint: str, parameters: Container[str], faults: Faults) -> str:
