@@ -85,27 +85,9 @@ class Load:
     """
 
     __slots__ = (
-        "cached",
-        "claims",
-        "dirty",
-        "huge",
-        "index_share",
-        "kernel",
-        "kind",
-        "leftover",
-        "lost",
-        "name",
-        "node",
-        "nr_kernel",
-        "nr_user",
-        "orphans",
-        "remains",
-        "slab",
-        "slab_per_unit",
-        "stalls",
-        "units",
-        "user",
-    )
+        "cached", "claims", "dirty", "huge", "index_share", "kernel", "kind", "leftover", "lost", "name", "node",
+        "nr_kernel", "nr_user", "orphans", "remains", "slab", "slab_per_unit", "stalls", "units", "user",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, kind: LoadKind, node: int, leftover: float, remains: dict[tuple[GuestZone, LoadKind], Remains]
