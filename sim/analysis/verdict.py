@@ -156,7 +156,8 @@ def _with_interval(row: Row) -> str:
 def too_few(rows: Sequence[Row], needs: Sequence[float]) -> str:
     """Return what to say where there are too few replications for intervals; nothing where there are enough.
 
-    ``needs`` are the numbers of replications that each difference takes, NaN where that cannot be told.
+    ``needs`` are the numbers of replications that each difference takes, NaN where that cannot be told; none where
+    nothing is compared.
     """
     most = max((int(row["replications"]) for row in rows), default=0)
     if not 1 < most < FEWEST_FOR_INTERVAL:
@@ -164,7 +165,5 @@ def too_few(rows: Sequence[Row], needs: Sequence[float]) -> str:
     known = sorted(need for need in needs if not math.isnan(need))
     about = known[len(known) // 2] if known else float(FEWEST_FOR_INTERVAL)
     many = f"more than {MOST_NEEDED}" if about > MOST_NEEDED else f"about {about:.0f}"
-    return (
-        f"{most} replications are too few for intervals: at least {FEWEST_FOR_INTERVAL} are needed, "
-        f"{many} to tell half of these differences from chance."
-    )
+    told = f"{most} replications are too few for intervals: at least {FEWEST_FOR_INTERVAL} are needed"
+    return f"{told}, {many} to tell half of these differences from chance." if len(needs) else f"{told}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.text import Text
 
@@ -14,10 +14,11 @@ from sim.analysis.same import MARKS, judged
 from sim.cli.layout import Column, Row, table_lines
 from sim.cli.tables import legend, print_scores, say
 from sim.comparison.against_bound import how_to_add
+from sim.comparison.overall import overall
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -57,18 +58,32 @@ def print_overview(console: Console, comparison: Comparison) -> None:
             continue
         cells = {}
         for policy in policies:
-            found = [each.by_score[name][policy] for each in scenarios if policy in each.by_score[name]]
-            told = Counter(map(judged, found))
+            found = [(each, each.by_score[name][policy]) for each in scenarios if policy in each.by_score[name]]
+            told = Counter(_exactly(row) if each.single else judged(row) for each, row in found)
             cells[policy] = [Text("  ".join(f"{MARKS[how]} {told[how]}" for how in ("better", "worse")))]
         columns.append(Column(score.question, score.title, cells))
     rows = [Row(policy, Text(policy)) for policy in policies]
     for line in table_lines(columns, rows, console.width):
         console.print(line, soft_wrap=True)
-    if all(row["pairs"] < FEWEST_FOR_INTERVAL for scenario in scenarios for row in scenario.rows):
-        say(console, f"Nothing is told apart with fewer than {FEWEST_FOR_INTERVAL} replications.", style="bold")
+    for sentence in overall(scenarios):
+        say(console, sentence)
+    random = [scenario for scenario in scenarios if not scenario.single]
+    if random and all(row["pairs"] < FEWEST_FOR_INTERVAL for scenario in random for row in scenario.rows):
+        where = "Nothing" if len(random) == len(scenarios) else "Where something is random, nothing"
+        say(console, f"{where} is told apart with fewer than {FEWEST_FOR_INTERVAL} replications.", style="bold")
+    beyond = "beyond chance, all differences of one scenario taken together (Holm)"
+    if len(random) < len(scenarios):
+        beyond = (
+            f"{beyond}; by however little where nothing is random" if random else "by however little: nothing is random"
+        )
     say(
         console,
-        f"Baseline: {comparison.gathered.baseline}. ▲ better, ▼ worse in so many, beyond chance, all differences of one"
-        " scenario taken together (Holm). One of them: --workload, --machine; all rows: --csv FILE or --json.",
+        f"Baseline: {comparison.gathered.baseline}. ▲ better, ▼ worse in so many, {beyond}. One of them: --workload,"
+        " --machine; all rows: --csv FILE or --json.",
         style="dim",
     )
+
+
+def _exactly(row: Mapping[str, Any]) -> Literal["better", "worse"] | None:
+    """Return how a policy compares with the baseline where nothing is random, so that every difference is one."""
+    return judged({**row, "different": abs(row["difference"]) > 0})

@@ -247,6 +247,8 @@ def _judgement(row: Entry) -> tuple[str, str]:
 def legend(rows: Sequence[Entry]) -> str:
     """Return what the marks in the tables of ``rows`` mean."""
     baseline = rows[0]["baseline"]
+    if all(row["policy"] == rows[0]["policy"] for row in rows):
+        return "There is but one policy, so nothing is compared."
     if not any(row["pairs"] > 1 for row in rows):
         return f"Baseline: {baseline}."
     legend = f"Baseline: {baseline}. Below each mean: its difference to the baseline's, paired by replication"

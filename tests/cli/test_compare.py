@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from memhp_sim import compare, open_results
+from sim.analysis.wording import MOST_SCENARIOS
 from sim.api import run
 from sim.cli.main import BAD_INPUT, FAILED, main
 from tests.support.doc_pages import DocPage
@@ -46,6 +48,21 @@ def test_the_same_policy_of_two_folders_does_not_differ(folder: Path) -> None:
     told = "contig-zones [one] and contig-zones [two] do not differ: every score is the same in all 15 replications."
     assert told in result.stdout
     assert "carry the name of their folder: contig-zones" in result.stderr
+
+
+def test_of_very_many_scenarios_in_which_nothing_is_random_every_difference_counts(tmp_path: Path) -> None:
+    machines = [{"label": f"m{number}", "boot_memory": "1GiB"} for number in range(MOST_SCENARIOS + 1)]
+    steps = {"name": "steps", "steps": ["plug dimm:1GiB"]}
+    policies = [{"name": "contig-zones"}, {"name": "online-movable"}]
+    tables = {"name": "exact", "machines": machines, "policies": policies, "workloads": [steps]}
+    result = invoke(run(tables, tmp_path, workers=1).store.folder, columns=200)
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert f"{MOST_SCENARIOS + 1} workloads on machines" in text
+    assert re.search(rf"online-movable .*▲ {MOST_SCENARIOS + 1} ▼ 0", text)  # MOVABLE while it was wanted
+    assert f"No policy failed in any of {MOST_SCENARIOS + 1} scenarios." in text
+    assert "by however little: nothing is random" in text
+    assert "is told apart" not in text
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

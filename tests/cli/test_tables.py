@@ -190,6 +190,15 @@ def test_too_few_replications_have_no_interval_and_say_how_many_it_takes() -> No
     assert "▲ +" not in text
 
 
+def test_of_one_policy_alone_no_difference_is_spoken_of() -> None:
+    five = MANY[MANY["replication"].isin(range(5, 10)) & (MANY["policy"] == "base")]
+    text = " ".join(shown(five).split())
+
+    assert "5 replications are too few for intervals: at least 15 are needed. " in text
+    assert "There is but one policy, so nothing is compared." in text
+    assert "Below each mean" not in text
+
+
 def test_a_single_replication_has_no_interval_and_no_count() -> None:
     text = shown(MANY[MANY["replication"] == 0])
 

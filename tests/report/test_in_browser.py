@@ -362,6 +362,20 @@ def test_a_print_has_what_the_screen_opens_on_demand(report: Path, chrome: Brows
         assert [page.evaluate("window.printed"), page.evaluate(count)] == [2, 1]
 
 
+def test_nothing_is_cut_off_on_paper_and_what_was_decided_stands_for_a_map(report: Path, chrome: Browser) -> None:
+    a4 = 718  # pixels between the margins of a sheet
+    with opened(chrome, report, a4) as page:
+        page.emulate_media(media="print")
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate("document.documentElement.scrollWidth") <= a4
+        found = page.locator("#s2 .memory-map")
+        assert found.locator("table").is_visible()
+        assert not found.locator(".map-legend").is_visible()
+        assert not found.locator(".map-needs").is_visible()
+        page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        assert page.locator("details[open]").count() == 0
+
+
 def test_a_map_begins_with_two_policies_even_where_they_do_the_same(tmp_path: Path, chrome: Browser) -> None:
     tables = experiment() | {"name": "same", "replications": 1, "workloads": [{"name": "steps"}]}
     with opened(chrome, write_report(simulated(tables, tmp_path))) as page:

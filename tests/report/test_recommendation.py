@@ -108,6 +108,9 @@ def test_that_nothing_is_within_the_limits_is_an_answer(tmp_path: Path) -> None:
     assert "Nothing keeps the limits." in text
     assert "What the limits cost died costs 3 points" in text
     assert "How to set it" not in text
+    assert "What now: ask for less" in text
+    assert "What now" not in page_of(tmp_path, recommended(answered())).plain
+    assert "What now" not in page_of(tmp_path, recommended(answered(pick=None, open=("b",)))).plain
 
 
 @pytest.mark.parametrize("content", ["{]", "[]", '{"format": 99}', "null"])

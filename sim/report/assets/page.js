@@ -57,7 +57,9 @@
   let opened = [];
   window.addEventListener("beforeprint", function () {
     const scenarios = [...document.querySelectorAll("details.scenario")];
-    opened = scenarios.length > MOST_PRINTED ? [] : scenarios.filter((each) => !each.open);
+    const printed = scenarios.length > MOST_PRINTED ? scenarios.filter((each) => each.open) : scenarios;
+    const decided = printed.flatMap((each) => [...each.querySelectorAll(".memory-map details")]);
+    opened = [...printed, ...decided].filter((each) => !each.open);
     for (const each of opened) { each.open = true; }
   });
   window.addEventListener("afterprint", function () {
