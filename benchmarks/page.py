@@ -31,12 +31,17 @@ def goals() -> str:
     return goals_table(found)
 
 
+def shown(value: float) -> str:
+    """Return a figure or a limit as the page has it."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def goals_table(found: Mapping[str, float]) -> str:
     """Return all goals, with the values that were ``found`` by their names."""
     lines = ["| figure | measured | at most | `-k` |", "| --- | ---: | ---: | --- |"]
     for name, goal in GOALS.items():
-        value = f"{found[name]:.3g}" if name in found else ""
-        lines.append(f"| {goal.what} | {value} | {goal.most:.3g} | `{name}` |")
+        value = shown(found[name]) if name in found else ""
+        lines.append(f"| {goal.what} | {value} | {shown(goal.most)} | `{name}` |")
     return "\n".join(lines)
 
 
