@@ -101,7 +101,7 @@ def test_behind_half_a_frame_nothing_is_appended(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.usefixtures("small_packs")
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
 def test_the_files_are_the_same_whatever_was_packed_and_removed_when(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     calm = ResultStore(tmp_path / "calm")
