@@ -94,6 +94,9 @@ def test_the_pick_stands_first_of_what_was_tried_and_everything_is_said(tmp_path
         *("a", "10 of 40", "95", "256", "40"),
     ]
     assert not {tag for tag, _ in page.elements} & {"script"}
+    html = str(getattr(recommendation(tmp_path), "html", ""))
+    assert re.findall(r'<th scope="row">(.)<small>(.*?)</small>', html) == [("b", "the pick"), ("c", "no choice")]
+    assert 'data-v="256">256<' in html
 
 
 def test_one_setting_for_all_scenarios_comes_before_those_of_each(tmp_path: Path) -> None:

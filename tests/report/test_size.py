@@ -53,6 +53,7 @@ def index_of(page: Page) -> list[str | None]:
 def test_each_scenario_has_a_row_that_leads_to_its_details(several: Results) -> None:
     page = Page(report_html(several.store.folder))
     assert index_of(page) == [f"#s{number}" for number in range(1, SCENARIOS + 1)]
+    assert f"Charts are drawn of the first scenarios, and not of {SCENARIOS - 1} more" in page.plain
     assert [name for name in page.data if name.endswith("-scores")] == [f"s{n}-scores" for n in range(1, SCENARIOS + 1)]
 
 
