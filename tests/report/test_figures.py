@@ -17,7 +17,7 @@ from sim.experiment.load import load
 from sim.report import failures, question, scenarios
 from sim.report.answer import answer
 from sim.report.assumptions import assumptions
-from sim.report.charts.by_policy import differences_chart, returned_chart
+from sim.report.charts.by_policy import differences_chart, returned_chart, scores_chart
 from sim.report.charts.drawing import Looks, axes
 from sim.report.memory_map.scenario_maps import told_by
 from sim.report.memory_map.texts import PAGES, PLAIN, Texts
@@ -260,6 +260,27 @@ def test_a_difference_that_may_be_chance_is_hollow() -> None:
     assert chart is not None
     assert re.findall(r'class="mark ([^"]+)"', chart.panels[0].marks) == ["s0", "hollow s1"]
     assert re.findall(r'class="row"[^>]*>([^<]+)<', chart.panels[0].marks) == ["b", "c"]
+
+
+def test_long_labels_of_swept_policies_are_told_apart_beside_their_rows_which_are_at_the_marks() -> None:
+    labels = ["short", "auto-movable, ratio 301", "auto-movable, ratio 3010", "exactly nineteen ch"]
+    rows = [
+        row(label, replication=n, returned_share=10.0 * place) for place, label in enumerate(labels) for n in (0, 1)
+    ]
+    found = subject(rows)
+    drawable = found.findings["m", "w"]
+    chart = scores_chart(drawable, Looks(drawable.policies), "s1", "t", found.scenarios[0].rows)
+    assert chart is not None
+    (marks,) = (panel.marks for panel in chart.panels if panel.title.startswith("Came back"))
+    beside = re.findall(r'class="row" x="-8" y="([\d.]+)%"[^>]*>([^<]+)<', marks)
+    assert [text for _, text in beside] == [
+        "short",
+        "auto-mov… ratio 301",
+        "auto-mov…ratio 3010",
+        "exactly nineteen ch",
+    ]
+    assert [float(y) for y, _ in beside] == [12.5, 37.5, 62.5, 87.5]
+    assert [float(y) for y in re.findall(r'class="mark [^>]* y="([\d.]+)%"', marks)] == [12.5, 37.5, 62.5, 87.5]
 
 
 def test_a_map_shows_the_replication_that_parts_policies_the_most_evenly() -> None:

@@ -29,7 +29,9 @@ _ROW: Final = 24
 """Pixels of a policy's row."""
 
 _LABEL: Final = 19
-"""Characters of a policy's label that stand beside its row; the rest is told at the cursor."""
+"""Characters of a policy's label that stand beside its row; all of it is told at the cursor."""
+_LABEL_END: Final = 10
+"""So many of them are from its end: labels of swept policies differ there."""
 
 _BETTER: Final = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 _SAME_PLACE: Final = 0.02
@@ -104,7 +106,7 @@ def _panel(
             where = (at, middle / (len(rows) * _ROW))
             marks.append(mark(where, looks.marker(row["policy"]), f"{'hollow ' * hollow}s{place}", colour))
         label = f"{FAILED_MARK} {row['policy']}" if scenario.failures[row["policy"]].failed else row["policy"]
-        short = label if len(label) <= _LABEL else f"{label[: _LABEL - 1]}…"
+        short = label if len(label) <= _LABEL else f"{label[: _LABEL - _LABEL_END - 1]}…{label[-_LABEL_END:]}"
         marks.append(
             Markup('<text class="row" x="-8" y="{:.4g}%" dy="4" data-told="{}">{}</text>').format(
                 100 * middle / (len(rows) * _ROW), words[-1], short
