@@ -32,25 +32,13 @@ from typing import TYPE_CHECKING, Final
 from sim.analysis.verdict import ENOUGH
 from sim.recommend.contract import Judged, Selection
 from sim.recommend.race import Race
-from sim.recommend.terms import ARRIVED, FIRST, MOST_BY_ITSELF, OF_LIMITS, WALL, Terms
+from sim.recommend.terms import ARRIVED, FEWEST, FIRST, MOST_BY_ITSELF, NEAR, OF_LIMITS, TWINS, UNSURE, WALL, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sim.recommend.contract import Sampler
     from sim.recommend.race import Rules
-
-_FEWEST: Final = 10
-"""Replications that are added at a time."""
-
-_NEAR: Final = 3.0
-"""Times the indifference by which another may be better, for a pair that replications will not tell closer."""
-
-_UNSURE: Final = 60
-"""Replications up to which what a candidate seems to need is no reason to give up."""
-
-_TWINS: Final = 20
-"""Replications in which two must have done the same to be taken for the same."""
 
 REFERENCES: Final = 10
 """Replications of what is no choice and only shows what could be gained."""
@@ -139,7 +127,7 @@ class _Selection:
         count = self._race.count(candidate)
         if count >= self._race.most or self._broken(candidate):
             return False
-        return count < _UNSURE + self._start or count + self._needs(candidate) <= self._race.most
+        return count < UNSURE + self._start or count + self._needs(candidate) <= self._race.most
 
     @property
     def _may_go_on(self) -> bool:
@@ -212,7 +200,7 @@ class _Selection:
 
     def _twin(self, one: int, other: int) -> bool:
         count = min(self._race.count(one), self._race.count(other))
-        return count >= _TWINS and self._race.same(one, other)
+        return count >= TWINS and self._race.same(one, other)
 
     def _begin(self) -> None:
         """Give candidates their first replications, as long as they are worth more."""
@@ -283,7 +271,24 @@ class _Selection:
                 for each in (number, best):
                     if more > self._race.count(each):
                         wanted[each] = max(wanted.get(each, 0), more)
-        return wanted
+        return wanted or self._wanted_of_better(best)
+
+    def _wanted_of_better(self, best: int) -> Mapping[int, int]:
+        """Return what to run where all else is settled: one that is better than the pick, and so near to a limit."""
+        if not self._may_go_on:
+            return {}
+        # What it gives is worth the replications that show whether it keeps the limits, of which it takes many.
+        self._race.most = MOST_BY_ITSELF
+        least = self._race.mean(best) + self._rules.objective.indifference
+        for number in self._order:
+            if self._race.mean(number) <= least or self._settled(number, best) or self._certain(number):
+                continue
+            broken = self._race.to_show_broken(number, self._broken_error)
+            need = self._needs(number) if self._race.fits(number) else broken
+            if self._race.count(number) + need <= self._race.most:
+                return {number: self._more(number, need)}
+        self._race.most = self._most
+        return {}
 
     def _wanted_to_find_one(self) -> Mapping[int, int]:
         """Return what to run next while none has passed: the next that may, else who may still be shown not to."""
@@ -306,8 +311,8 @@ class _Selection:
 
     def _near(self, other: int, pick: int) -> bool:
         """Whether enough is known of a pair that replications will not settle: it is not worth all of them."""
-        most = _NEAR * self._rules.objective.indifference
-        return self._race.count(other) >= _UNSURE and self._race.at_most_better(other, pick, self._pair_error) <= most
+        most = NEAR * self._rules.objective.indifference
+        return self._race.count(other) >= UNSURE and self._race.at_most_better(other, pick, self._pair_error) <= most
 
     @property
     def _pair_error(self) -> float:
@@ -322,7 +327,7 @@ class _Selection:
 
     def _step(self, count: int, need: float) -> int:
         """Return how many there shall be: a little more than needed, but not more than twice as many at a time."""
-        return min(self._race.most, count + int(min(max(1.1 * need, _FEWEST), max(count, _FEWEST))))
+        return min(self._race.most, count + int(min(max(1.1 * need, FEWEST), max(count, FEWEST))))
 
     # What comes out
 
@@ -387,5 +392,5 @@ class _Selection:
 
     def _near_a_limit(self, candidate: int) -> bool:
         """Whether it is open if a candidate keeps the limits, and the replications that there may be will not tell."""
-        enough = self._race.count(candidate) >= min(self._race.most, _UNSURE)
+        enough = self._race.count(candidate) >= min(self._race.most, UNSURE)
         return enough and not self._certain(candidate) and not self._hopeful(candidate)

@@ -29,6 +29,18 @@ MOST_BY_ITSELF: Final = 1500
 FIRST: Final = (5, 10, 20, 40)
 """How many replications candidates get before the order is fixed, as long as they are worth it."""
 
+FEWEST: Final = 10
+"""Replications that are added at a time."""
+
+NEAR: Final = 3.0
+"""Times the indifference by which another may be better, for a pair that replications will not tell closer."""
+
+UNSURE: Final = 60
+"""Replications up to which what a candidate seems to need is no reason to give up."""
+
+TWINS: Final = 20
+"""Replications in which two must have done the same to be taken for the same."""
+
 WALL: Final = next(name for name in HEADLINE_SCORES if SCORES[name].question is Question.WALL)
 """The score that says how near the kernel was to the wall: of candidates that are as good, the one farther from it."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from memhp_sim import run
 from sim.cli.main import main
 from sim.results.store import ResultStore
 from tests.experiment.test_run import files
@@ -37,7 +38,7 @@ def test_every_command_line_of_code_and_query_runs(
     # One core: only the lines that ask for processes start any.
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
     (toml,) = blocks("toml")
-    (python,) = blocks("python")
+    reading, script = blocks("python")
     (sql,) = blocks("sql")
     # As on the page, but for the time that each run covers.
     assert "duration = 3600" in toml
@@ -81,8 +82,11 @@ def test_every_command_line_of_code_and_query_runs(
         assert tables == {path: content for path, content in results["results"].items() if path.endswith(".parquet")}
     assert set(ResultStore("alone/ratios").runs()["replication"]) == {2}
 
-    exec(compile(python, "page", "exec"), {})  # noqa: S102  the page's own code
+    exec(compile(reading, "page", "exec"), {})  # noqa: S102  the page's own code
     assert "policy.ratio" in capsys.readouterr().out
+    before = files(Path("results/ratios"))
+    exec(compile(script, "page", "exec"), {"__name__": "__main__", "run": run})  # noqa: S102
+    assert files(Path("results/ratios")) == before
     rows = duckdb.connect().execute(sql).fetchall()
     assert sum(row[2] for row in rows) == 24
     assert json.loads(Path("results/ratios/manifest.json").read_text())["cells"]["planned"] == 24

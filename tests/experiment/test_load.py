@@ -248,7 +248,7 @@ def test_what_is_no_file_says_so(tmp_path: Path) -> None:
     assert faults(tmp_path) == ["is a folder, not an experiment file"]
     assert faults(tmp_path / "none.toml") == ["does not exist"]
     assert faults("/dev/zero") == ["is not a file"]
-    assert faults("a\0b") == ["does not exist"]
+    assert faults("a\0b") == ["does not exist; memhp-sim experiments lists what is shipped"]
 
 
 def test_a_dict_that_contains_itself_is_refused() -> None:

@@ -122,10 +122,11 @@ def test_a_machine_that_cannot_be_simulated_is_a_fault() -> None:
 def test_all_faults_of_the_steps_are_told_at_once() -> None:
     nowhere = "the machine has none, and no step before this one plugs one"
     right = "write a number of bytes or a string such as '512MiB' or '4GiB'"
+    powers = "memory comes in powers of two, such as MiB and GiB"
     unknown = "there is no guest that could use memory; add --guest, or [guest] to the file"
     steps = "plug dimm:1GB", "resize dimm7:1GiB", "plug dax:1GiB@3", "demand kernel:1GiB", "unplug new-dax1"
     assert faults(*steps) == [
-        f"the steps: 'plug dimm:1GB': size: '1GB' is not a size: {right}",
+        f"the steps: 'plug dimm:1GB': size: '1GB' is not a size: {right}; {powers}",
         f"the steps: 'resize dimm7:1GiB': no device 'dimm7'; {nowhere}",
         "the steps: 'plug dax:1GiB@3': there is no node 3; the machine has node 0 only",
         f"the steps: 'demand kernel:1GiB': {unknown}",
