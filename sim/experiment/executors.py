@@ -107,7 +107,8 @@ class LocalProcesses:
         except BaseException:
             for worker in set(multiprocessing.active_children()) - before:
                 worker.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Waited for: else Python, where it ends meanwhile, writes to what the pool's thread is just closing.
+            pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
 
@@ -120,11 +121,12 @@ class _StartedLate(concurrent.futures.Executor):
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
 
     def submit(self, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[_Result]:  # noqa: ANN401
-        if self._pool is None:
-            self._pool = concurrent.futures.ProcessPoolExecutor(
-                self._count, mp_context=_context(), initializer=start_worker
-            )
-        return self._pool.submit(fn, *args, **kwargs)
+        with _interrupted_afterwards():
+            if self._pool is None:
+                self._pool = concurrent.futures.ProcessPoolExecutor(
+                    self._count, mp_context=_context(), initializer=start_worker
+                )
+            return self._pool.submit(fn, *args, **kwargs)
 
     @property
     def _broken(self) -> object:
@@ -134,6 +136,25 @@ class _StartedLate(concurrent.futures.Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002  as it is there
         if self._pool is not None:
             self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+@contextlib.contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the end of the body: in between a process may be there that nobody ends yet."""
+    if threading.current_thread() is not threading.main_thread():  # nobody else may set what signals do
+        yield
+        return
+    came: list[int] = []
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each in handlers:
+        signal.signal(each, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def local(count: int | None = None, *, apart: bool = False) -> Workers:

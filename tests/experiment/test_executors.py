@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -352,3 +353,22 @@ def test_an_interrupt_while_the_server_of_workers_starts_ends_nothing_of_it() ->
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, start_new_session=True
     )
     assert (done.stdout, done.stderr) == ("interrupted\nworked\n", "")
+
+
+def test_ctrl_c_while_a_process_is_started_comes_after_it_and_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(multiprocessing.active_children())
+    handler = signal.getsignal(signal.SIGINT)
+    started: list[int] = []
+    start = multiprocessing.process.BaseProcess.start
+
+    def interrupted(process: multiprocessing.process.BaseProcess) -> None:
+        signal.raise_signal(signal.SIGINT)
+        start(process)
+        started.append(process.pid or 0)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), LocalProcesses(2).executor() as pool:
+        pool.submit(os.getpid)
+    assert len(started) == 1
+    assert set(multiprocessing.active_children()) == before
+    assert signal.getsignal(signal.SIGINT) is handler
