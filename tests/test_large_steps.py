@@ -7,7 +7,7 @@ the time takes that from it, and must not change what the run leaves behind.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 import simpy
@@ -28,7 +28,7 @@ from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.streams import Streams
 from sim.units import GIB, MIB
-from workloads.contract import Workload
+from tests.support.ticking import Asked, Requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -57,43 +57,21 @@ POLICIES: tuple[Callable[[], Policy], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of the host, ``after_us`` the request before."""
+class Resizing(Requests):
+    """Requests of three virtio-mem devices, whose sub-blocks have ``sub`` bytes, of DIMMs and of programs."""
 
-    after_us: int
-    what: str
-    which: int
-    amount: int
-
-
-class Requests(Workload):
-    """Asks for all of ``asked``, while something ticks every so many microseconds, if at all."""
-
-    name: ClassVar[str] = "requests"
-    summary: ClassVar[str] = "requests, one after the other"
+    seconds = SECONDS
 
     def __init__(self, asked: list[Asked], nodes: int, sub: int, tick_us: int | None) -> None:
-        self._asked = asked
-        self._nodes = nodes
+        super().__init__(asked, nodes, tick_us)
         self._sub = sub
-        self._tick_us = tick_us
 
-    def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
+    def begin(self, host: Host) -> int:
         for number in range(3):
             host.plug(VirtioMemSpec(f"v{number}", 40 * GIB, block_size=self._sub, node=number % self._nodes))
-        if self._tick_us is not None:
-            host.env.process(self._ticks(host, self._tick_us))
-        for asked in self._asked:
-            yield host.env.timeout(asked.after_us)
-            self._do(host, asked)
+        return 0
 
-    @staticmethod
-    def _ticks(host: Host, us: int) -> Generator[simpy.Event, object, None]:
-        while True:
-            yield host.env.timeout(us)
-
-    def _do(self, host: Host, asked: Asked) -> None:
+    def do(self, host: Host, asked: Asked) -> None:
         if asked.what == "resize":
             host.resize(f"v{asked.which}", asked.amount * BLOCK)
         elif asked.what == "a bit":
@@ -104,9 +82,6 @@ class Requests(Workload):
             host.unplug(f"d{asked.which}")
         else:
             host.set_demand(f"{asked.what} {asked.which}", asked.what, asked.amount * 8 * MIB)
-
-    def duration(self) -> float:
-        return SECONDS
 
 
 def asked() -> st.SearchStrategy[list[Asked]]:
@@ -142,7 +117,7 @@ class Case:
                 slots=8,
             ),
             self.policy(),
-            Requests(self.asked, self.nodes, self.sub, tick_us),
+            Resizing(self.asked, self.nodes, self.sub, tick_us),
             Streams(1, 0),
             timing=self.timing,
             guest=GuestSpec() if self.modelled else None,
@@ -196,7 +171,7 @@ def test_a_sample_at_the_very_microsecond_of_a_block_is_taken_before_it() -> Non
 
 def test_who_waits_for_changes_hears_of_every_block() -> None:
     def heard(tick_us: int | None) -> list[tuple[int, int]]:
-        class Watched(Requests):
+        class Watched(Resizing):
             def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
                 host.env.process(self._watch(host))
                 yield from super().run(host, streams)
@@ -223,7 +198,7 @@ def test_who_wants_reasons_is_told_that_of_every_block() -> None:
         notes.append((at, note))
 
     asked = [Asked(1_000, "resize", 0, 60)]
-    machine, load = MachineSpec((NodeSpec(4 * GIB),)), Requests(asked, 1, 2 * MIB, None)
+    machine, load = MachineSpec((NodeSpec(4 * GIB),)), Resizing(asked, 1, 2 * MIB, None)
     simulate(machine, AutoMovable(), load, Streams(1, 0), log=log)
     decided = [(at, note.block) for at, note in notes if isinstance(note, Decided)]
     first = decided[0][1]

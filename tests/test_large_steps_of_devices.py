@@ -6,7 +6,7 @@ As in :mod:`tests.test_large_steps`, something that ticks all the time takes the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -19,60 +19,31 @@ from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.streams import Streams
 from sim.units import GIB, MIB
+from tests.support.ticking import Asked, Requests
 from tests.test_large_steps import BLOCK, POLICIES
-from workloads.contract import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    import simpy
+    from collections.abc import Callable
 
     from policies.contract import Policy
     from workloads.contract import Host
-    from workloads.contract import Streams as StreamsContract
 
 SECONDS = 90
 DEMANDS = ("anonymous", "kernel", "page-cache", "page-tables")
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of a device, or of the guest's programs, ``after_us`` the request before."""
+class Plugging(Requests):
+    """Requests of DIMMs and dax devices, beside a virtio-mem device that is partly plugged, and of programs."""
 
-    after_us: int
-    what: str
-    which: int
-    amount: int
+    seconds = SECONDS
 
-
-class Requests(Workload):
-    """Asks for all of ``asked``, while something ticks every so many microseconds, if at all."""
-
-    name: ClassVar[str] = "requests"
-    summary: ClassVar[str] = "requests, one after the other"
-
-    def __init__(self, asked: list[Asked], nodes: int, tick_us: int | None) -> None:
-        self._asked = asked
-        self._nodes = nodes
-        self._tick_us = tick_us
-
-    def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
-        if self._tick_us is not None:
-            host.env.process(self._ticks(host, self._tick_us))
+    def begin(self, host: Host) -> int:
         host.plug(VirtioMemSpec("v", 4 * GIB, requested=GIB + 6 * MIB))
         for number, what in enumerate(("plug", "plug parts", "plug dax", "plug dax")):
-            self._do(host, Asked(0, what, number % 2, 20 + 11 * number))
-        yield host.env.timeout(20_000_000)
-        for asked in self._asked:
-            yield host.env.timeout(asked.after_us)
-            self._do(host, asked)
+            self.do(host, Asked(0, what, number % 2, 20 + 11 * number))
+        return 20_000_000
 
-    @staticmethod
-    def _ticks(host: Host, us: int) -> Generator[simpy.Event, object, None]:
-        while True:
-            yield host.env.timeout(us)
-
-    def _do(self, host: Host, asked: Asked) -> None:
+    def do(self, host: Host, asked: Asked) -> None:
         dimm, dax, node = f"d{asked.which}", f"x{asked.which}", asked.which % self._nodes
         blocks = 1 + asked.amount % 60
         match asked.what:
@@ -92,9 +63,6 @@ class Requests(Workload):
                 host.set_dax_state(dax, words[asked.amount % 4])
             case kind:
                 host.set_demand(f"{kind} {asked.which}", kind, asked.amount * 8 * MIB, node=node)
-
-    def duration(self) -> float:
-        return SECONDS
 
 
 WHAT = ("plug", "plug parts", *["unplug"] * 4, "plug dax", *["unplug dax"] * 3, "state", "state", *DEMANDS)
@@ -133,7 +101,7 @@ class Case:
                 slots=8,
             ),
             self.policy(),
-            Requests(self.asked, self.nodes, tick_us),
+            Plugging(self.asked, self.nodes, tick_us),
             Streams(1, 0),
             timing=self.timing,
             guest=GuestSpec() if self.modelled else None,
