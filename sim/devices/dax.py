@@ -289,7 +289,7 @@ class Dax(StaticDevice):
             block = first
             while block < end:
                 if memory.blocks.where[block] < BLOCK_MIXED:
-                    block += 1
+                    block = memory.blocks.first_online(block, end)
                     continue
                 zone = memory.zone_of(block)
                 movable = zone is not None and zone.movable

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from sim.results.frames import Block
     from sim.results.layout import Labels
+    from sim.results.packing import PackSet
+    from sim.results.packs import Entry
     from sim.results.segments import Frame
     from sim.results.selection import Selection
 
@@ -175,44 +177,55 @@ def rows(store: Path, table: str, names: Sequence[str]) -> pa.Table:
 
 def find(store: Path, key: str) -> tuple[Labels, int] | None:
     """Return labels and replication of a completed cell whose tables are there; None where there is none."""
-    check_layout(store)
-
-    def look() -> tuple[Labels, int] | None:
-        with Segments(store) as segments:
-            frame = segments.find(key)
-            if frame is not None:
-                return (frame.labels, frame.replication) if cells.sizes(frame) else None
-            for packed in pack_sets(store):
-                place = packed.runs.places.get(key)
-                if place is not None:
-                    entry = packed.runs.entries[place]
-                    return (entry.labels, entry.replication) if entry.size and packed.whole() else None
-        return None
-
-    return _steady(look)
+    return _of_cell(
+        store,
+        key,
+        lambda frame: (frame.labels, frame.replication),
+        lambda _, entry: (entry.labels, entry.replication),
+    )
 
 
 def run_of(store: Path, key: str) -> tuple[Block, str, Block | None] | None:
     """Return events, details and samples (None: no guest) of a completed cell; None where they are not there."""
+
+    def packed(there: PackSet, _: Entry) -> tuple[Block, str, Block | None] | None:
+        details, events, guest = there.pack(DETAILS), there.pack("events"), there.pack("guest")
+        if details is None or events is None:
+            return None
+        text = details.rows(["details"])["details"][details.places[key]].as_py()
+        samples = None if guest is None or key not in guest.places else guest.block(guest.places[key])
+        return events.block(events.places[key]), text, samples
+
+    return _of_cell(
+        store,
+        key,
+        lambda frame: (cells.block(frame, "events"), cells.details(frame), cells.block(frame, "guest")),
+        packed,
+    )
+
+
+def _of_cell(
+    store: Path,
+    key: str,
+    unpacked: Callable[[Frame], _Found],
+    packed: Callable[[PackSet, Entry], _Found | None],
+) -> _Found | None:
+    """Return what is found of a completed cell whose tables are there, in a frame or in packs; None of no such cell."""
     check_layout(store)
 
-    def look() -> tuple[Block, str, Block | None] | None:
+    def look() -> _Found | None:
         with Segments(store) as segments:
             frame = segments.find(key)
             if frame is not None:
-                if not cells.sizes(frame):
-                    return None
-                return cells.block(frame, "events"), cells.details(frame), cells.block(frame, "guest")
-            for packed in pack_sets(store):
-                place = packed.runs.places.get(key)
-                if place is None or not packed.runs.entries[place].size or not packed.whole():
-                    continue
-                details, events, guest = packed.pack(DETAILS), packed.pack("events"), packed.pack("guest")
-                if details is None or events is None:
-                    continue
-                text = details.rows(["details"])["details"][details.places[key]].as_py()
-                samples = None if guest is None or key not in guest.places else guest.block(guest.places[key])
-                return events.block(events.places[key]), text, samples
+                return unpacked(frame) if cells.sizes(frame) else None
+            for there in pack_sets(store):
+                place = there.runs.places.get(key)
+                entry = None if place is None else there.runs.entries[place]
+                # Where somebody was killed while packing, it may be in another one, too.
+                if entry is not None and entry.size and there.whole():
+                    found = packed(there, entry)
+                    if found is not None:
+                        return found
         return None
 
     return _steady(look)
