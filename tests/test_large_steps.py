@@ -23,12 +23,11 @@ from policies.udev import Udev
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
 from sim.kernel.diary import Decided
-from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.streams import Streams
 from sim.units import GIB, MIB
-from tests.support.ticking import Asked, Requests
+from tests.support.ticking import Asked, Case, Requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -94,64 +93,41 @@ def asked() -> st.SearchStrategy[list[Asked]]:
 
 
 @dataclass(frozen=True)
-class Case:
-    """All that a run is made of, but for what ticks."""
+class ResizingCase(Case):
+    """A case with sub-blocks of ``sub`` bytes."""
 
-    asked: list[Asked]
-    policy: Callable[[], Policy]
-    nodes: int
-    boot: int
-    kernel: str
     sub: int
-    modelled: bool
-    memmap_on_memory: bool
-    timing: Timing
 
-    def run(self, tick_us: int | None) -> tuple[object, ...]:
-        """Return all that the run leaves behind."""
-        result = simulate(
-            MachineSpec(
-                tuple(NodeSpec(self.boot) for _ in range(self.nodes)),
-                kernel=self.kernel,
-                memmap_on_memory=self.memmap_on_memory,
-                slots=8,
-            ),
-            self.policy(),
-            Resizing(self.asked, self.nodes, self.sub, tick_us),
-            Streams(1, 0),
-            timing=self.timing,
-            guest=GuestSpec() if self.modelled else None,
-        )
-        samples = {name: values.tolist() for name, values in result.guest.items()}
-        return result.events.tolist(), samples, result.counters, result.device_names
+    def requests(self, tick_us: int | None) -> Requests:
+        return Resizing(self.asked, self.nodes, self.sub, tick_us)
 
 
 CASES = st.builds(
-    Case,
+    ResizingCase,
     asked(),
     st.sampled_from(POLICIES),
     st.integers(1, 2),
     st.sampled_from((512 * MIB, 2 * GIB, 16 * GIB)),
     st.sampled_from(("5.15", "6.1", "6.12")),
-    st.sampled_from((2 * MIB, 2 * MIB, 2 * MIB, 128 * MIB, 512 * MIB)),
     st.booleans(),
     st.sampled_from((False, False, True)),
     st.sampled_from((Timing(), Timing(virtio_mem_plug=500, virtio_mem_unplug=0), Timing(virtio_mem_unplug=900))),
+    st.sampled_from((2 * MIB, 2 * MIB, 2 * MIB, 128 * MIB, 512 * MIB)),
 )
 
 
 def case(*asked: Asked, modelled: bool = False, timing: Timing | None = None) -> Case:
     """Return a case of auto-movable on one node of 16 GiB."""
-    return Case(
+    return ResizingCase(
         list(asked),
         AutoMovable,
         1,
         16 * GIB,
         "6.1",
-        2 * MIB,
         modelled,
         memmap_on_memory=False,
         timing=timing or Timing(),
+        sub=2 * MIB,
     )
 
 

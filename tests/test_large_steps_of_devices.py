@@ -5,7 +5,6 @@ As in :mod:`tests.test_large_steps`, something that ticks all the time takes the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,19 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.devices.specs import DaxSpec, DimmSpec, VirtioMemSpec
-from sim.engine import simulate
-from sim.kernel.guest_link import GuestSpec
 from sim.kernel.timing import Timing
-from sim.machine.spec import MachineSpec, NodeSpec
-from sim.streams import Streams
 from sim.units import GIB, MIB
-from tests.support.ticking import Asked, Requests
+from tests.support.ticking import Asked, Case, Requests
 from tests.test_large_steps import BLOCK, POLICIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from policies.contract import Policy
     from workloads.contract import Host
 
 SECONDS = 90
@@ -79,43 +71,20 @@ ASKED = st.lists(
 )
 
 
-@dataclass(frozen=True)
-class Case:
-    """All that a run is made of, but for what ticks."""
+class PluggingCase(Case):
+    """A case of DIMMs and dax devices."""
 
-    asked: list[Asked]
-    policy: Callable[[], Policy]
-    nodes: int
-    boot: int
-    modelled: bool
-    memmap_on_memory: bool
-    timing: Timing
-
-    def run(self, tick_us: int | None) -> tuple[object, ...]:
-        """Return all that the run leaves behind."""
-        result = simulate(
-            MachineSpec(
-                tuple(NodeSpec(self.boot) for _ in range(self.nodes)),
-                kernel="7.3",
-                memmap_on_memory=self.memmap_on_memory,
-                slots=8,
-            ),
-            self.policy(),
-            Plugging(self.asked, self.nodes, tick_us),
-            Streams(1, 0),
-            timing=self.timing,
-            guest=GuestSpec() if self.modelled else None,
-        )
-        samples = {name: values.tolist() for name, values in result.guest.items()}
-        return result.events.tolist(), samples, result.counters, result.device_names
+    def requests(self, tick_us: int | None) -> Requests:
+        return Plugging(self.asked, self.nodes, tick_us)
 
 
 CASES = st.builds(
-    Case,
+    PluggingCase,
     ASKED,
     st.sampled_from(POLICIES),
     st.integers(1, 2),
     st.sampled_from((512 * MIB, 2 * GIB, 16 * GIB)),
+    st.just("7.3"),
     st.sampled_from((True, True, False)),
     st.sampled_from((False, False, True)),
     st.sampled_from((Timing(), Timing(offline=400_000, refused=90_000), Timing(offline=0, refused=0))),

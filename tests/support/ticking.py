@@ -5,18 +5,25 @@ See :mod:`tests.test_large_steps` and :mod:`tests.test_large_steps_of_devices`.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from sim.engine import simulate
+from sim.kernel.guest_link import GuestSpec
+from sim.machine.spec import MachineSpec, NodeSpec
+from sim.streams import Streams
 from workloads.contract import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     import simpy
 
-    from workloads.contract import Host, Streams
+    from policies.contract import Policy
+    from sim.kernel.timing import Timing
+    from workloads.contract import Host
+    from workloads.contract import Streams as StreamsContract
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Requests(Workload):
         self._nodes = nodes
         self._tick_us = tick_us
 
-    def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
+    def run(self, host: Host, streams: StreamsContract) -> Generator[simpy.Event, object, None]:
         if self._tick_us is not None:
             host.env.process(self._ticks(host, self._tick_us))
         yield host.env.timeout(self.begin(host))
@@ -64,3 +71,39 @@ class Requests(Workload):
 
     def duration(self) -> float:
         return self.seconds
+
+
+@dataclass(frozen=True)
+class Case(ABC):
+    """All that a run is made of, but for what ticks."""
+
+    asked: list[Asked]
+    policy: Callable[[], Policy]
+    nodes: int
+    boot: int
+    kernel: str
+    modelled: bool
+    memmap_on_memory: bool
+    timing: Timing
+
+    @abstractmethod
+    def requests(self, tick_us: int | None) -> Requests:
+        """Return what asks, with something that ticks."""
+
+    def run(self, tick_us: int | None) -> tuple[object, ...]:
+        """Return all that the run leaves behind."""
+        result = simulate(
+            MachineSpec(
+                tuple(NodeSpec(self.boot) for _ in range(self.nodes)),
+                kernel=self.kernel,
+                memmap_on_memory=self.memmap_on_memory,
+                slots=8,
+            ),
+            self.policy(),
+            self.requests(tick_us),
+            Streams(1, 0),
+            timing=self.timing,
+            guest=GuestSpec() if self.modelled else None,
+        )
+        samples = {name: values.tolist() for name, values in result.guest.items()}
+        return result.events.tolist(), samples, result.counters, result.device_names
