@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ def _recordings() -> dict[str, Path]:
         found.setdefault(path.stem, path)
     return found
 
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Shells start what runs in the background of a script so, and all processes that tests start would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Short and the same on every run: a failure is a change of the code, never luck.
 settings.register_profile(
