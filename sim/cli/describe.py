@@ -131,6 +131,9 @@ def _print(summary: Summary, file: Path) -> None:
 
 
 def _draw(summary: Summary, file: Path, plot: Path) -> None:
+    from sim.plots.loading import load_matplotlib
+
+    load_matplotlib()
     from sim.plots.saving import save_as, styled
     from sim.plots.trace import plot_trace
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
     from matplotlib.figure import Figure
 
 STYLE: Final = Path(__file__).with_name("memhp.mplstyle")
+
+_AS: Final[Mapping[str, Mapping[str, Any]]] = {
+    # A file that is a fifteenth larger is packed in two thirds of the time, which is a third of what drawing takes.
+    ".png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}},
+    ".svg": {"metadata": {"Date": None}},
+}
+"""How files are written, by what their names end in."""
 
 
 def styled() -> AbstractContextManager[None]:
@@ -34,7 +41,7 @@ def save_as(figure: Figure, path: Path) -> None:
     """Write ``figure`` as ``path``, which ends in .png or .svg, the same bytes every time."""
     with styled(), matplotlib.rc_context({"figure.constrained_layout.use": False}):
         _lay_out(figure)
-        figure.savefig(path, metadata={"Software": None} if path.suffix == ".png" else {"Date": None})
+        figure.savefig(path, **_AS[path.suffix])
 
 
 def _lay_out(figure: Figure) -> None:
