@@ -49,9 +49,7 @@ class Plots:
         with standard_console(stderr=True).status("Drawing plots"):
             from sim.analysis.regret import bound
             from sim.plots.files import save_all
-            from sim.plots.loading import load_matplotlib
 
-            load_matplotlib()
             paths = save_all(
                 store,
                 folder,

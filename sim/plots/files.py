@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sim.plots.loading import load_matplotlib
 from sim.results.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def save_all(
 
 def _draw(each: Wanted, folder: Path, formats: Collection[str]) -> list[str]:
     """Draw what is wanted and return the names of the files."""
+    load_matplotlib()
     names = []
     for stem, figure in each.draw():
         from sim.plots.saving import save
