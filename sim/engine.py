@@ -12,7 +12,6 @@ from policies.contract import Policy
 from sim.faults import MemhpSimError
 from sim.kernel.context import DriverContext
 from sim.kernel.diary import Diary
-from sim.kernel.event_loop import run_until
 from sim.kernel.guest_link import GuestLink
 from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.listener import CoreListener, Listeners
@@ -118,7 +117,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
     host.boot()
     host.env.process(_guarded(workload, host, streams, until))
     try:
-        run_until(env, until.event)
+        env.run(until=until.event)
     except RuntimeError as error:
         # What SimPy says of a process that yields something that is no event; it is not raised inside that process.
         if "Invalid yield value" not in str(error):

@@ -137,6 +137,6 @@ def _draw(summary: Summary, file: Path, plot: Path) -> None:
     from sim.plots.saving import save_as, styled
     from sim.plots.trace import plot_trace
 
-    with styled():
+    with styled(file.name):
         figure = plot_trace(summary, file.name)
     save_as(figure, plot)

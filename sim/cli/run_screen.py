@@ -63,7 +63,20 @@ class Plots:
         many = counted(len(paths) // len(self.formats), "plot")
         written = " and ".join(each.upper() for each in self.formats)
         more = "" if self.kinds else "; --draw all draws every kind"
-        return f"{folder}/ ({many}, {'each ' if len(self.formats) > 1 else ''}as {written}{more})"
+        where = f"{folder}/ ({many}, {'each ' if len(self.formats) > 1 else ''}as {written}{more})"
+        return "\n".join([where, *_without_font(experiment)])
+
+
+def _without_font(experiment: Experiment) -> list[str]:
+    """Return a sentence on the letters of labels that no font has, where there are such."""
+    labels = [*experiment.policies, *(label for pair in experiment.scenarios for label in pair)]
+    if all(label.isascii() for label in labels):
+        return []
+    from sim.analysis.wording import some_of
+    from sim.plots.fonts import missing
+
+    lacking = missing(labels)
+    return [f"No installed font has {some_of(lacking, 10, ' ')}: plots have a box for each."] if lacking else []
 
 
 def show_results(experiment: Experiment, report: Report, *, plots: Plots, scores: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from sim.analysis.compare import shown_unit
 from sim.analysis.wording import DIFFERENCE_SCORES, differing, told_apart
 from sim.plots.colours import DARK, GREY, policy_colours
 from sim.plots.figure_heading import MOST_POLICIES, heading
-from sim.plots.lettering import shortened
+from sim.plots.lettering import legend_text, shortened
 from sim.plots.panels import label_width, row_labels, undefined_in
 from sim.scores.registry import SCORES
 
@@ -49,7 +49,7 @@ def plot_differences(_: ResultStore, scenario: Scenario, scores: Sequence[str] =
             Line2D([], [], color=GREY, marker="o", ms=7, lw=2, markeredgecolor="white", label="told apart"),
             Line2D([], [], color=GREY, marker="o", ms=6.5, lw=2, markerfacecolor="white", label="may be chance"),
             Line2D([], [], color=GREY, marker="|", ms=5, lw=0, label="a replication"),
-            Line2D([], [], color=DARK, lw=1.2, label=shortened(f"{base} (baseline)", 3.0, 9.5)),
+            Line2D([], [], color=DARK, lw=1.2, label=legend_text(shortened(f"{base} (baseline)", 3.0, 9.5))),
         ],
         loc="outside lower center",
         ncols=4 if figure.get_figwidth() > 9 else 2,  # noqa: PLR2004

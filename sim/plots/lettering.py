@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+
+from sim.plots.fonts import families_for, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,23 +21,18 @@ _MORE: Final = "…"
 _BOX: Final = "□"
 
 
-@cache
-def _letters() -> frozenset[int]:
-    """Return the letters that the font of all figures has."""
-    return frozenset(get_font(findfont(FontProperties())).get_charmap())
-
-
 def drawable(text: str) -> str:
-    """Return ``text`` with a box for each letter that the font lacks, which would be a warning as well."""
-    known = _letters()
-    return "".join(letter if ord(letter) in known or letter.isspace() else _BOX for letter in text)
+    """Return ``text`` on one line, with a box for each letter that no font has, which would be a warning as well."""
+    lacking = set(missing([text]))
+    return "".join(_BOX if letter in lacking else " " if letter.isspace() else letter for letter in text)
 
 
 @lru_cache(maxsize=4096)
 def width(text: str, size: float, weight: str = "normal") -> float:
     """Return how wide ``text`` is at a ``size`` in points, in inches."""
-    font = FontProperties(size=size, weight=weight)
-    wide, _, _ = text_to_path.get_text_width_height_descent(drawable(text), font, ismath=False)
+    shown = drawable(text)
+    font = FontProperties(family=families_for(shown), size=size, weight=weight)
+    wide, _, _ = text_to_path.get_text_width_height_descent(shown, font, ismath=False)
     return float(wide) / _POINTS * _ROOM
 
 
@@ -102,3 +99,8 @@ def distinct(labels: Sequence[str], inches: float, size: float, weight: str = "n
             label = mark + shortened(labels[number], inches - width(mark, size, weight), size, weight)  # noqa: PLW2901
         found.append(label)
     return found
+
+
+def legend_text(label: str) -> str:
+    """Return ``label`` as it stands in a legend: matplotlib leaves out those that begin with an underscore."""
+    return f" {label}" if label.startswith("_") else label

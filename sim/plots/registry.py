@@ -7,7 +7,6 @@ imported when something is drawn, as it takes long.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -18,6 +17,7 @@ from sim.analysis.findings import RETURNED
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.scenario import scenarios
 from sim.analysis.wording import differing
+from sim.plots.file_names import file_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -43,9 +43,12 @@ class Kind:
     usual: bool = False
 
     def draw(self, store: ResultStore, scenario: Scenario, **choices: Any) -> Figure:  # noqa: ANN401  the kind's own
-        """Return the figure of ``scenario``, whose runs are in ``store``."""
+        """Return the figure of ``scenario``, whose runs are in ``store``, in the look of all plots."""
+        from sim.plots.saving import styled
+
         module, _, name = self.function.partition(":")
-        figure: Figure = getattr(import_module(f"sim.plots.{module}"), name)(store, scenario, **choices)
+        with styled(scenario.title, *scenario.policies):
+            figure: Figure = getattr(import_module(f"sim.plots.{module}"), name)(store, scenario, **choices)
         return figure
 
 
@@ -112,13 +115,14 @@ def heat_maps(runs: pd.DataFrame, score: str = RETURNED, across: str = "", up: s
     first, second = usual or ("", "")
     across, up = across or (first if first != up else second), up or (second if second != across else first)
     for each in grid.grids(runs, score, across, up):
-        with styled():
-            yield plot_heat_map(each)
+        with styled(each.fixed, each.up.title, each.across.title, *each.up.words, *each.across.words):
+            figure = plot_heat_map(each)
+        yield figure
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Figures of one kind that are wanted, as ``name`` says: of one machine and workload, or of all ``runs``.
+    """Figures of one kind that are wanted, of one machine and workload, or of all ``runs``; ``name`` is theirs alone.
 
     They follow from the ``runs`` (with what is stored of them), which are of the ``policies`` of an experiment, of
     which one may be the ``bound`` and one the ``baseline``. ``draw`` yields them with their files' names; none where
@@ -147,31 +151,25 @@ def wanted(
     the others are compared with, if known; ``comparison`` what was found of them, where that is worked out already.
     """
     runs = store.runs()
+    pairs: list[tuple[Scenario, str]] = []
     for scenario in scenarios(runs, policies, bound, baseline, comparison):
         of_guest = GUEST_PLOTS if scenario.has_guest else {}
         usual = [name for name, kind in (of_guest or PLOTS).items() if kind.usual]
-        for name, kind in (PLOTS | of_guest).items():
-            if name in (kinds or usual):
-                draw = partial(_drawn, store, scenario, name, kind)
-                title = f"{name}: {scenario.title}"
-                yield Wanted(title, scenario.runs, scenario.policies, scenario.bound, scenario.baseline, draw)
+        pairs += [(scenario, name) for name in (PLOTS | of_guest) if name in (kinds or usual)]
+    names = file_names([(kind, each.machine, each.workload) for each, kind in pairs])
+    for (each, kind), name in zip(pairs, names, strict=True):
+        draw = partial(_drawn, store, each, kind, name)
+        yield Wanted(name, each.runs, each.policies, each.bound, each.baseline, draw)
     if (not kinds or HEAT_MAP in kinds) and grid.usual_axes(runs) is not None:
         yield Wanted(HEAT_MAP, runs, tuple(policies), bound, baseline, partial(_drawn_heat_maps, runs))
 
 
-def _drawn(store: ResultStore, scenario: Scenario, name: str, kind: Kind) -> Iterator[tuple[str, Figure]]:
+def _drawn(store: ResultStore, scenario: Scenario, name: str, stem: str) -> Iterator[tuple[str, Figure]]:
+    kind = (PLOTS | GUEST_PLOTS)[name]
     if kind.telling(scenario):
-        from sim.plots.saving import styled
-
-        with styled():
-            figure = kind.draw(store, scenario)
-        yield f"{name}-{_slug(scenario.machine)}-{_slug(scenario.workload)}", figure
+        yield stem, kind.draw(store, scenario)
 
 
 def _drawn_heat_maps(runs: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     for number, figure in zip(range(_MOST_HEAT_MAPS), heat_maps(runs), strict=False):
         yield f"{HEAT_MAP}-{number + 1}", figure
-
-
-def _slug(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", label).strip("-") or "x"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from sim.plots.fonts import families_for
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Collection, Iterator, Mapping
 
     from matplotlib.figure import Figure
 
@@ -24,9 +26,11 @@ _AS: Final[Mapping[str, Mapping[str, Any]]] = {
 """How files are written, by what their names end in."""
 
 
-def styled() -> AbstractContextManager[None]:
-    """Return the context in which figures are to be made and written: the look of all plots."""
-    return matplotlib.style.context(str(STYLE))
+@contextmanager
+def styled(*labels: str) -> Iterator[None]:
+    """Give the context in which figures are to be made: the look of all plots, in fonts that have all of ``labels``."""
+    with matplotlib.style.context([str(STYLE), {"font.family": families_for("".join(labels))}]):
+        yield
 
 
 def save(figure: Figure, stem: Path, formats: Collection[str]) -> list[Path]:

@@ -12,7 +12,7 @@ from sim.analysis.lasting import lasting
 from sim.analysis.scenario import time_axis
 from sim.plots.colours import DASHES, policy_looks
 from sim.plots.figure_heading import heading
-from sim.plots.lettering import distinct
+from sim.plots.lettering import distinct, legend_text
 from sim.plots.panels import duration, policies_to_draw
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def plot_survival(_: ResultStore, scenario: Scenario) -> Figure:
             axis.fill_between(time, low, high, step="post", color=look.colour, alpha=0.13, lw=0)
         axis.step(
             time, alive, where="post", color=look.colour, lw=2.2, ls=DASHES[number % len(DASHES)],
-            label=_names(scenario, group),
+            label=legend_text(_names(scenario, group)),
             # Above the lines that are drawn before, so that dashes show both.
             zorder=3 + number / 100, clip_on=False,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from sim.analysis.scenario import time_axis
 from sim.plots.colours import PALETTE
+from sim.plots.lettering import shortened
 from sim.traces.samples import QUANTITIES
 from sim.traces.summary import MOMENTS
 from sim.units import GIB, KIB, MIB, TIB
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from sim.traces.summary import Quantity, Summary
 
 _MOST_QUANTITIES: Final = 6
+_TITLE: Final = 7.0
+"""Inches."""
+
 _BANDS: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -48,7 +52,7 @@ def plot_trace(summary: Summary, title: str) -> Figure:
     left_out = len(summary.quantities) - len(drawn)
     more = f"; {left_out} more quantities are not drawn" if left_out and len(drawn) == _MOST_QUANTITIES else ""
     figure.suptitle(
-        f"{title}: {summary.series:,} series, {summary.samples:,} samples\n\n",
+        f"{shortened(title, _TITLE, 14, 'bold')}: {summary.series:,} series, {summary.samples:,} samples\n\n",
         x=0.01,
         ha="left",
         fontsize=14,

@@ -13,7 +13,7 @@ from sim.analysis import findings
 from sim.analysis.tradeoffs import IN_MOVABLE, front, gain_score, points
 from sim.plots.colours import DARK, GREY, PALETTE
 from sim.plots.figure_heading import heading
-from sim.plots.lettering import shortened
+from sim.plots.lettering import legend_text, shortened
 from sim.plots.tradeoff_names import clusters_of, name_clusters
 from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
@@ -132,7 +132,7 @@ def _legend(figure: Figure, points: Sequence[Point], *, has_front: bool) -> None
     if families:
         # A policy may be called by its ratio alone.
         named = " and ".join(shortened(family, _FAMILY, 9.5) for family in families if family)
-        label = f"{named or 'policies'}, by ratio"
+        label = legend_text(f"{named or 'policies'}, by ratio")
         handles.append(Line2D([], [], color=_CURVE, marker="o", ms=6, lw=1.8, markeredgecolor="white", label=label))
     if any(math.isnan(point.ratio) and not point.failed for point in points):
         handles.append(

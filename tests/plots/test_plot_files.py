@@ -118,7 +118,7 @@ def test_other_figures_go_and_other_files_stay(store: ResultStore, tmp_path: Pat
     }
 
 
-@pytest.mark.parametrize("notes", [b"", b"[1]", b'{"figures": {"memory: one on m": 1}}', b"\xff"])
+@pytest.mark.parametrize("notes", [b"", b"[1]", b'{"figures": {"memory-m-one": 1}}', b"\xff"])
 def test_without_its_notes_a_folder_is_drawn_anew(
     notes: bytes, store: ResultStore, tmp_path: Path, drawn: list[str]
 ) -> None:

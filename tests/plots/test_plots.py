@@ -16,7 +16,7 @@ from sim.plots.memory_map import plot_map
 from sim.plots.panels import panels
 from sim.plots.plot_data import memory_series, ratio_series, spread
 from sim.plots.ratio import plot_ratio
-from sim.plots.registry import GUEST_PLOTS, KINDS, PLOTS, _slug
+from sim.plots.registry import GUEST_PLOTS, KINDS, PLOTS
 from sim.plots.scores import plot_scores
 from sim.results.failure import Failure, Stage
 from sim.results.identity import CellId, cell_key
@@ -189,22 +189,6 @@ def test_a_run_in_which_nothing_happens_can_be_drawn(tmp_path: Path) -> None:
     for figure in drawn:
         figure.draw_without_rendering()
     assert run.boot.kernel_pages * PAGE_SIZE == store.runs()["kernel_end"].iloc[0]
-
-
-@pytest.mark.parametrize(
-    ("label", "name"),
-    [
-        ("plain", "plain"),
-        ("2 nodes, 1 GiB", "2-nodes-1-GiB"),
-        ("-a/b-", "a-b"),
-        ("x 1.5", "x-1.5"),
-        ("X86 on XX", "X86-on-XX"),
-        ("///", "x"),
-        (" ", "x"),
-    ],
-)
-def test_a_label_becomes_a_file_name(label: str, name: str) -> None:
-    assert _slug(label) == name
 
 
 def test_replications_that_are_alike_where_there_is_no_value_are_alike() -> None:
