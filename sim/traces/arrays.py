@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sim.traces.batches import SeriesNames
     from sim.traces.layout import Cell, Layout
     from sim.traces.mapping import Columns
+
+_Number = TypeVar("_Number", np.int32, np.int64, np.float64)
 
 
 class NotPlainError(MemhpSimError):
@@ -68,7 +70,7 @@ class Plain:
             if any(not word or "\n" in word for word in words):
                 raise NotPlainError("a series without a name")
             dictionaries.append(words)
-            joined = joined * len(words) + column.indices.to_numpy()
+            joined = joined * len(words) + _content(column.indices, np.int32)
         found, first, inverse = np.unique(joined, return_index=True, return_inverse=True)
         codes = np.zeros(len(found), np.int64)
         for at in np.argsort(first):
@@ -85,9 +87,8 @@ class Plain:
         if column.null_count:
             raise NotPlainError("no time")
         if pa.types.is_timestamp(column.type):
-            dates: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
-            return dates
-        times: npt.NDArray[np.float64] = column.to_numpy() * self._columns.time_unit_us
+            return _content(column, np.int64)
+        times: npt.NDArray[np.float64] = _content(column, np.float64) * self._columns.time_unit_us
         if not np.all(np.abs(times) < LATEST_US):  # what is no number fails this as well
             raise NotPlainError("a time that cannot be")
         return np.rint(times).astype(np.int64)
@@ -113,10 +114,25 @@ class Plain:
     @staticmethod
     def _numbers(column: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
         """Return the numbers, and NaN for what is missing."""
-        numbers: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
+        numbers = _content(column, np.float64)
+        if column.null_count:
+            valid = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
+            there = valid[column.offset : column.offset + len(column)].view(np.bool_)
+            numbers = np.where(there, numbers, np.nan)
         if int(np.isnan(numbers).sum()) != column.null_count:
             raise NotPlainError("not a number")
         return numbers
+
+
+def _content(column: Any, kind: type[_Number]) -> npt.NDArray[_Number]:  # noqa: ANN401  pyarrow has no types
+    """Return what an array of numbers, or of microseconds, holds; anything where a value is missing.
+
+    Taken from the buffer: ``to_numpy`` would import pandas, which takes as much memory as all else here.
+    """
+    content = column.buffers()[1]
+    if content is None or not len(column):
+        return np.zeros(len(column), kind)
+    return np.frombuffer(content, kind, len(column), column.offset * np.dtype(kind).itemsize)
 
 
 def amounts_of(cell: Cell, numbers: Mapping[int, npt.NDArray[np.float64]]) -> npt.NDArray[np.int64]:

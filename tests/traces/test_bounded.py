@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,19 @@ def test_a_trace_six_times_as_long_takes_no_more_memory(tmp_path: Path) -> None:
 
     assert (small, large) == (10_000, 60_000)
     assert large_peak < 1.15 * small_peak
+
+
+def test_pandas_which_takes_more_memory_than_all_else_is_not_loaded_for_it(tmp_path: Path) -> None:
+    columns = {**USE, "page_cache": {"column": "cached", "unit": "1MiB"}}
+    content = "vm,t,use,cached\na,0,1,\na,1,,2\nb,0,3,4\n"
+    code = (
+        "import sys; from pathlib import Path; from sim.traces.opening import open_trace;"
+        "from sim.traces.summary import summarize;"
+        f"trace = open_trace(Path({str(written(tmp_path, content))!r}), {columns!r});"
+        "print(summarize(trace).samples, 'pyarrow' in sys.modules, 'pandas' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert told.stdout.split() == ["3", "True", "False"]
 
 
 def test_neither_does_an_answer_of_prometheus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
