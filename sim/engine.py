@@ -9,7 +9,7 @@ import simpy
 from simpy.events import URGENT
 
 from policies.contract import Policy
-from sim.faults import MemhpSimError
+from sim.faults import MemhpSimError, let_pass, text_of
 from sim.kernel.context import DriverContext
 from sim.kernel.diary import Diary
 from sim.kernel.guest_link import GuestLink
@@ -23,10 +23,11 @@ from sim.kernel.user_space import UserSpace
 from sim.kernel.worker import Threads
 from sim.machine.boot_layout import lay_out
 from sim.machine.host import MachineHost
+from sim.machine.host_clock import NEVER_US
 from sim.record.recorder import BriefRecorder, Recorder
 from sim.record.run_result import RunResult
 from sim.streams import Streams as SeededStreams
-from sim.units import parse_series, seconds_to_us
+from sim.units import parse_series, seconds_to_us, us_to_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,14 +116,7 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
     context = DriverContext(env, core, recorder, timing)
     host = MachineHost(context, machine, guest=link)
     host.boot()
-    host.env.process(_guarded(workload, host, streams, until))
-    try:
-        env.run(until=until.event)
-    except RuntimeError as error:
-        # What SimPy says of a process that yields something that is no event; it is not raised inside that process.
-        if "Invalid yield value" not in str(error):
-            raise
-        raise WorkloadError(f"workload {workload.name!r} yielded what is no SimPy event: {error}") from error
+    _play(env, host, workload, streams, until)
     end = min(end, int(env.now))
     if link is not None:
         link.sample()
@@ -153,13 +147,17 @@ def simulate(  # noqa: PLR0913  the parts that a run is made of
 
 
 class _End:
-    """The end of a run, at ``end_us`` or sooner: ``event`` happens before all else that happens at its time."""
+    """The end of a run, at ``end_us`` or sooner: ``event`` happens before all else that happens at its time.
+
+    ``over`` is set once nothing goes on any more, however that came.
+    """
 
     def __init__(self, env: simpy.Environment, end_us: int) -> None:
         self._env = env
         self.event = simpy.Event(env)
         self.event._ok, self.event._value = True, None  # noqa: SLF001 - as Environment.run() makes its own
         env.schedule(self.event, URGENT, end_us)
+        self.over = False
 
     def now(self) -> None:
         """End the run before anything else happens. Once it has ended nothing follows, so that it may come twice."""
@@ -209,8 +207,10 @@ def _let_foresee(policy: Policy, foresight: _Foresight) -> Policy:
         decides = policy.foresee(foresight) or policy
     except (PolicyError, WorkloadError):
         raise
-    except (Exception, SystemExit) as error:
-        raise PolicyError(f"policy {policy.name!r} raised {type(error).__name__} in foresee: {error}") from error
+    except BaseException as error:
+        let_pass(error)
+        what = f"raised {type(error).__name__} in foresee: {text_of(error)}"
+        raise PolicyError(f"policy {policy.name!r} {what}") from error
     if not isinstance(decides, Policy):
         raise PolicyError(f"policy {policy.name!r} answered {decides!r} in foresee, which is no policy")
     check_attributes(decides)
@@ -225,8 +225,9 @@ def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
         too_old = kernel is not None and machine.kernel_series < parse_series(kernel)
         seconds = workload.duration()
         end = seconds_to_us(seconds)
-    except (Exception, SystemExit) as error:
-        raise WorkloadError(f"workload {workload.name!r} raised {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        let_pass(error)
+        raise WorkloadError(f"workload {workload.name!r} raised {type(error).__name__}: {text_of(error)}") from error
     lacking = [node for node in nodes if not 0 <= node < len(machine.nodes)]
     if lacking:
         raise WorkloadError(
@@ -243,7 +244,28 @@ def _checked_duration(machine: MachineSpec, workload: Workload) -> int:
             f"workload {workload.name!r} lasts {seconds} seconds; a run has to last some time: give it a duration, or"
             " run it together with a workload that has one"
         )
+    if end >= NEVER_US:
+        most = us_to_seconds(NEVER_US)
+        raise WorkloadError(f"workload {workload.name!r} lasts {seconds} seconds; that must be less than {most:g}")
     return end
+
+
+def _play(env: simpy.Environment, host: MachineHost, workload: Workload, streams: Streams, until: _End) -> None:
+    """Let time pass to the end of the run. Raises WorkloadError where the workload waits for what never happens."""
+    asks = host.env.process(_guarded(workload, host, streams, until))
+    try:
+        env.run(until=until.event)
+    except RuntimeError as error:
+        # What SimPy says of a process that yields something that is no event; it is not raised inside that process.
+        if "Invalid yield value" not in str(error):
+            raise
+        what = str(error).strip().splitlines()[-1].strip()
+        raise WorkloadError(f"workload {workload.name!r} yielded what is no SimPy event: {what}") from error
+    finally:
+        until.over = True
+    if asks.is_alive and asks.target.env not in (env, host.env):
+        what = "waits for an event of another SimPy environment, which never happens; host.env makes events that do"
+        raise WorkloadError(f"workload {workload.name!r} {what}")
 
 
 def _guarded(workload: Workload, host: MachineHost, streams: Streams, until: _End):  # type: ignore[no-untyped-def] # noqa: ANN202
@@ -257,5 +279,8 @@ def _guarded(workload: Workload, host: MachineHost, streams: Streams, until: _En
             until.now()
     except (PolicyError, WorkloadError):
         raise
-    except (Exception, SystemExit) as error:
-        raise WorkloadError(f"workload {workload.name!r} raised {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        let_pass(error)
+        if until.over and isinstance(error, GeneratorExit):  # Python's own, when it closes what nobody will go on with
+            raise
+        raise WorkloadError(f"workload {workload.name!r} raised {type(error).__name__}: {text_of(error)}") from error

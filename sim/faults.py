@@ -19,6 +19,30 @@ class MemhpSimError(Exception):
     """The base of all errors of this program that are meant to be caught; ``docs/errors.md`` draws the tree of them."""
 
 
+class Unwinding(BaseException):
+    """What ends a run, or a guest's work, from within, and passes through plug-ins: no error of theirs, nor of anybody.
+
+    No Exception, so that whoever catches those does not swallow it.
+    """
+
+
+def let_pass(error: BaseException) -> None:
+    """Raise ``error`` again where it passes through plug-ins and is not of their making: Ctrl-C, or Unwinding.
+
+    For who takes in whatever a plug-in raises, which need not be an Exception: ``sys.exit()``, GeneratorExit.
+    """
+    if isinstance(error, (KeyboardInterrupt, Unwinding)):
+        raise error
+
+
+def text_of(error: BaseException) -> str:
+    """Return what ``error`` says of itself; an error of a plug-in may fail even at that."""
+    try:
+        return str(error)
+    except Exception as another:  # noqa: BLE001  whatever it does
+        return f"(its text cannot be had: {type(another).__name__})"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault: ``what`` is wrong at ``key``, and what would be right.

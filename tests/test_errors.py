@@ -17,7 +17,7 @@ import sim
 import workloads
 from sim.cli.main import BAD_INPUT, FAILED, INTERRUPTED, BadInput
 from sim.experiment.run_cell import CellTimeoutError
-from sim.faults import MemhpSimError
+from sim.faults import MemhpSimError, Unwinding
 from sim.kernel.worker import GuestDied
 from tests.support.places import ROOT
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
 TREE = PAGE.partition("```text\n")[2].partition("```")[0]
 ROWS = {name: cells for name, *cells in re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE)}
-OUTSIDE = {CellTimeoutError, GuestDied, BadInput, memhp_sim.ShadowedError}
+OUTSIDE = {Unwinding, CellTimeoutError, GuestDied, BadInput, memhp_sim.ShadowedError}
 
 
 def defined() -> Iterator[type[BaseException]]:
@@ -45,7 +45,8 @@ ERRORS = {error.__name__: error for error in defined()}
 
 def test_every_error_has_the_one_base() -> None:
     assert {error for error in ERRORS.values() if not issubclass(error, MemhpSimError)} == OUTSIDE
-    assert CellTimeoutError.__bases__ == GuestDied.__bases__ == (BaseException,)
+    assert CellTimeoutError.__bases__ == GuestDied.__bases__ == (Unwinding,)
+    assert Unwinding.__bases__ == (BaseException,)
     assert BadInput.__bases__ == (click.ClickException,)
     assert memhp_sim.ShadowedError.__bases__ == (ImportError,)
 

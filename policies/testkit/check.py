@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from policies.contract import Explanation, Policy, ZoneRequest
 from policies.testkit.machines import RandomMachine, seeded
-from sim.faults import MemhpSimError
+from sim.faults import MemhpSimError, let_pass, text_of
 from sim.kernel.policy_answers import PolicyError, checked_explanation, checked_runs, checked_zone, flaws_of
 from sim.memory.zones import NoZone, ZoneType, zone_or_none
 
@@ -125,7 +125,7 @@ class _Trial(RandomMachine):
         answer = self._call("zones_for_run", lambda: policy.zones_for_run(request, count, view), asked)
         expected: list[int] | None = None
         if answer is not None:
-            runs = self._checked(checked_runs, answer, first, count)
+            runs = self._checked(checked_runs, answer, first, count, request, view)
             expected = [zone for length, zone in runs for _ in range(length)]
             self._report.runs += 1
         decided = []
@@ -145,7 +145,7 @@ class _Trial(RandomMachine):
 
         def ask() -> int:
             answer = self._call("zone_for", lambda: policy.zone_for(request, view), asked)
-            return int(self._checked(checked_zone, answer, block))
+            return int(self._checked(checked_zone, answer, block, request, view))
 
         zone, again = ask(), ask()
         if again != zone:
@@ -179,15 +179,16 @@ class _Trial(RandomMachine):
         before = None if self._only_ask else self._fingerprint()
         try:
             answer = ask()
-        except (Exception, SystemExit) as error:
-            raise self._breach(f"{verb} raised {type(error).__name__}: {error}") from error
+        except BaseException as error:
+            let_pass(error)
+            raise self._breach(f"{verb} raised {type(error).__name__}: {text_of(error)}") from error
         if before is not None and self._fingerprint() != before:
             self._fail(f"{verb} changed memory: a policy may only look at it")
         if asked and _fields(asked[0]) != asked[1:]:
             self._fail(f"{verb} changed its request: another caller reads it next")
         return answer
 
-    def _checked(self, check: Callable[..., Any], answer: object, *rest: int) -> Any:  # noqa: ANN401
+    def _checked(self, check: Callable[..., Any], answer: object, *rest: object) -> Any:  # noqa: ANN401
         try:
             return check(self._policy, answer, *rest)
         except PolicyError as error:

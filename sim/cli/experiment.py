@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sim.cli.console import duration_text, print_notes, standard_console
+from sim.cli.failures import print_failures
 from sim.cli.settings import set_option
 from sim.units import counted
 
 if TYPE_CHECKING:
     from sim.experiment.plan import Experiment
+    from sim.experiment.probe import Probe
 
 
 @click.command()
 @click.argument("file", type=click.Path())
 @set_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--probe/--no-probe", default=True, help="Run one cell of each workload to estimate the time it takes.")
+@click.option("--probe/--no-probe", default=True, help="Try each policy and each workload in one run at least.")
 def validate(file: str, *, settings: dict[str, Any], as_json: bool, probe: bool) -> None:
-    """Check the experiment FILE: list every fault, or say what would run. Writes nothing.
+    """Check the experiment FILE: list every fault, or say what would run and how long it takes. Writes nothing.
 
-    Exit code 2 where there are faults.
+    Every policy and every workload on every machine is tried, as `run` would do it: in processes of their own, and for
+    cell_timeout at most, or 20 seconds. Exit code 2 where there are faults, 1 where what was tried failed.
     """
+    from sim.cli.main import FAILED
     from sim.experiment.load import load
 
+    start = time.perf_counter()
     experiment = load(file, idle=True, settings=settings)
-    seconds = None
+    loading = time.perf_counter() - start
+    tried = None
     if probe:
-        from sim.experiment.estimate import estimated_seconds
+        from sim.experiment.probe import probe as try_some
 
-        seconds = estimated_seconds(experiment)
+        tried = try_some(experiment)
     if as_json:
-        click.echo(json.dumps(_as_json(experiment, seconds), indent=2))
-        return
-    click.echo(f"{file}: no faults")
+        click.echo(json.dumps(_as_json(experiment, tried, loading), indent=2))
+    else:
+        _print(file, experiment, tried, loading)
+    if tried is not None and tried.failed:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _print(file: str, experiment: Experiment, tried: Probe | None, loading: float) -> None:
+    failed = () if tried is None else tried.failed
+    fail = "fails" if len(failed) == 1 else "fail"
+    but = "" if tried is None or not failed else f" in the file, but {len(failed)} of {tried.tried} tried runs {fail}"
+    click.echo(f"{file}: no faults{but}")
     click.echo(f"  machines   {', '.join(experiment.machines)}")
     click.echo(f"  policies   {', '.join(experiment.policies)}")
     click.echo(f"  workloads  {', '.join(experiment.workloads)}")
@@ -45,13 +61,18 @@ def validate(file: str, *, settings: dict[str, Any], as_json: bool, probe: bool)
     click.echo(f"  baseline   {experiment.baseline}")
     click.echo(f"  seed       {experiment.seed}")
     click.echo(f"  runs       {cells}: {times}")
-    if seconds is not None:
-        click.echo(f"  time       about {duration_text(seconds)} on one core")
+    if tried is not None:
+        from sim.experiment.probe import LONGEST_S
+
+        cut = f": of {counted(tried.tried, 'tried run')} {tried.cut_off} took longer than {LONGEST_S:g} s"
+        about, beside = ("more than", cut) if tried.cut_off else ("about", "")
+        click.echo(f"  time       {about} {duration_text(loading + tried.seconds)} on one core{beside}")
+        print_failures(failed, standard_console(stderr=True), "; memhp-sim run keeps them all in its table runs")
     if experiment.notes:
         print_notes(standard_console(), experiment.notes)
 
 
-def _as_json(experiment: Experiment, seconds: float | None) -> dict[str, object]:
+def _as_json(experiment: Experiment, tried: Probe | None, loading: float) -> dict[str, object]:
     return {
         "name": experiment.name,
         "machines": experiment.machines,
@@ -62,7 +83,14 @@ def _as_json(experiment: Experiment, seconds: float | None) -> dict[str, object]
         "replications": len(experiment.replications),
         "combinations": len(experiment.combinations),
         "cells": len(experiment),
-        "estimated_seconds": seconds,
+        "estimated_seconds": None if tried is None else loading + tried.seconds,
+        "tried": None
+        if tried is None
+        else {
+            "runs": tried.tried,
+            "cut_off": tried.cut_off,
+            "failed": [{"run": each.cell, "stage": each.stage.value, "error": each.error} for each in tried.failed],
+        },
         "notes": experiment.notes,
     }
 

@@ -204,16 +204,16 @@ def _explain_experiment(
         parts = cell.combination
         if (not policies or parts.policy.label in policies) and (not workloads or parts.workload.label in workloads):
             click.echo(str(cell))
-            failed |= not _explain_cell(cell)
+            failed |= not _explain_cell(cell, experiment.cell_timeout)
     if failed:
         sys.exit(FAILED)
 
 
-def _explain_cell(cell: Cell) -> bool:
-    """Run a cell and print its decisions as they are taken. Returns whether it ran to its end."""
-    from sim.engine import WorkloadError
+def _explain_cell(cell: Cell, timeout: float | None) -> bool:
+    """Run a cell and print its decisions as they are taken. Returns whether it ran to its end, in ``timeout`` s."""
     from sim.experiment import build
-    from sim.kernel.policy_answers import PolicyError
+    from sim.experiment.run_cell import CellTimeoutError, in_one_line, time_limit
+    from sim.faults import let_pass
     from sim.units import us_to_seconds
 
     lines = _Lines()
@@ -222,15 +222,21 @@ def _explain_cell(cell: Cell) -> bool:
         lines.add(f"{us_to_seconds(time):14.6f} s  ", note)
 
     try:
-        build.simulation(cell, log)()
-    except (PolicyError, WorkloadError) as error:
+        with time_limit(timeout):
+            build.simulation(cell, log)()
+    except CellTimeoutError:
+        lines.flush()
+        click.echo(f"Error: took longer than its cell_timeout of {timeout:g} s", err=True)
+        return False
+    except BaseException as error:  # noqa: BLE001  whatever a policy or workload does
+        let_pass(error)
         cause: BaseException | None = error
         while cause is not None:  # SimPy raises a copy of what was raised
             if isinstance(cause, BrokenPipeError):  # nobody reads on, which is no fault of whoever was running
                 raise cause from None
             cause = cause.__cause__
         lines.flush()
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {in_one_line(error)}", err=True)
         return False
     lines.flush()
     if lines.is_empty:

@@ -10,17 +10,15 @@ import click
 
 from sim.cli.choosing import chosen_scores
 from sim.cli.console import print_notes, standard_console
+from sim.cli.failures import print_failures
 from sim.cli.settings import set_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rich.console import Console
-
     from sim.analysis.until import Until
     from sim.experiment.plan import Experiment
     from sim.experiment.run import Report
-    from sim.results.failure import Stage
 
 
 _Command = TypeVar("_Command", bound="Callable[..., None]")
@@ -269,7 +267,7 @@ def _perform(  # noqa: PLR0913  one argument for each option
         kept = f" {progress.report.summary()}; the same command goes on from there." if progress.report else ""
         click.echo(f"Interrupted.{kept}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
-    _report_failures(report, errors)
+    print_failures(report.failed, errors, f"; see the table runs in {report.folder}")
     if report.done:
         show_results(experiment, report, plots=Plots(plots, kinds, formats), scores=scores)
         if until is not None:
@@ -285,22 +283,3 @@ def _tell_until(until: Until, experiment: Experiment, report: Report) -> None:
 
     for sentence in until.outcome(experiment, ResultStore(report.folder).runs()):
         standard_console().print(sentence, markup=False)
-
-
-_REASONS_SHOWN: Final = 10
-
-
-def _report_failures(report: Report, console: Console) -> None:
-    """Tell what failed, each reason once with the first run that it stopped."""
-    from rich.text import Text
-
-    reasons: dict[tuple[Stage, str], list[str]] = {}
-    for outcome in report.failed:
-        reasons.setdefault((outcome.stage, outcome.error), []).append(outcome.cell)
-    for (stage, error), cells in list(reasons.items())[:_REASONS_SHOWN]:
-        more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
-        where = f" ({stage.value}): {error}\n  {cells[0]}{more}"
-        console.print(Text.assemble(("failed", "red"), where), soft_wrap=True)
-    if len(reasons) > _REASONS_SHOWN:
-        more = f"... and {len(reasons) - _REASONS_SHOWN} more reasons; see the table runs in {report.folder}"
-        console.print(more, markup=False, soft_wrap=True)

@@ -172,11 +172,11 @@ def available_cores() -> int:
 
 
 def run_all(
-    tasks: Iterable[Task | None], folder: str, workers: Workers, timeout: float | None, kept: int | None = None
+    tasks: Iterable[Task | None], folder: str | None, workers: Workers, timeout: float | None, kept: int | None = None
 ) -> Iterator[Outcome]:
     """Run all ``tasks`` (cells with their identities) with results in ``folder``; yield outcomes as they come.
 
-    Of replications from ``kept`` on (None: of none), only the row of ``runs`` is written.
+    Without a folder nothing is written; of replications from ``kept`` on (None: of none), only the row of ``runs``.
     A cell whose worker process dies is run once more by itself; if the process dies again, that is the cell's failure.
     ``tasks`` may yield None while cells that were handed out decide what is next; it is asked again after the next
     outcome.
@@ -223,7 +223,7 @@ def _end_in_a_script_without_guard() -> None:
 def _run_until_broken(
     waiting: Iterator[Task | None],
     suspects: list[Task],
-    folder: str,
+    folder: str | None,
     workers: Workers,
     timeout: float | None,
     kept: int | None,
@@ -260,7 +260,7 @@ def _outcome(
     future: concurrent.futures.Future[Outcome],
     task: Task,
     suspects: list[Task],
-    folder: str,
+    folder: str | None,
     timeout: float | None,
     kept: int | None,
 ) -> Outcome | None:
@@ -275,7 +275,7 @@ def _outcome(
         return _run_alone(task, folder, timeout, kept)
 
 
-def _run_alone(task: Task, folder: str, timeout: float | None, kept: int | None) -> Outcome:
+def _run_alone(task: Task, folder: str | None, timeout: float | None, kept: int | None) -> Outcome:
     cell, identity = task
     try:
         with LocalProcesses(1).executor() as executor:

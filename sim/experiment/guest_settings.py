@@ -88,15 +88,22 @@ def check(preset: str | None, free: Mapping[str, int | None] | None, faults: Fau
 
 
 def check_machine(machine: MachineSettings, guest: GuestSettings, faults: Faults) -> None:
-    """Add to ``faults``, the collector of the machine's key, what hinders this guest from booting on this machine."""
+    """Add to ``faults``, the collector of the machine's key, what hinders this guest from booting on this machine.
+
+    Without a guest it is what hinders the machine from being laid out.
+    """
     from sim.experiment import build
     from sim.guest.uncertainty import highest_factors
     from sim.machine.boot_layout import lay_out
 
     spec = build.guest(guest)
+    try:
+        layout = lay_out(machine.spec)
+    except InputError as error:
+        faults.include(Fault(faults.key, fault.what) for fault in error.faults)
+        return
     if spec is None:
         return
-    layout = lay_out(machine.spec)
     try:
         spec.boot(layout.present_zones(), layout.options, layout.memory.geometry)
         if spec.draw:

@@ -17,16 +17,17 @@ from sim.experiment.pydantic_faults import include_faults
 from sim.experiment.schema import GuestTable, MachineTable
 from sim.experiment.settings import GuestSettings, MachineSettings, PluginSettings, TogetherSettings, WorkloadSettings
 from sim.experiment.state_tables import read_cold_device, read_state
-from sim.faults import Fault, InputError, shown, unknown_name
+from sim.faults import Fault, InputError, let_pass, shown, text_of, unknown_name
 from sim.machine import cmdline
 from sim.machine.architecture import architecture_of
+from sim.machine.host_clock import NEVER_US
 from sim.machine.spec import DEFAULT_SERIES, ColdDimms, MachineSpec, NodeSpec
 from sim.machine.state import boot_memory
 from sim.pages import SMALLEST_PAGE
 from sim.plugins import lookup
 from sim.plugins.values import seconds
 from sim.traces.content import content_hash
-from sim.units import format_size, parse_series, seconds_to_us
+from sim.units import format_size, parse_series, seconds_to_us, us_to_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -309,13 +310,21 @@ def _needs(instance: Any, faults: Faults) -> Needs | None:  # noqa: ANN401  a wo
     if instance is None:
         return None
     try:
-        ends = instance.duration() > 0
+        ends = _ends(instance.duration())
         kernel = instance.needs_kernel()
         if kernel is not None:
             parse_series(kernel)
         nodes = sorted({int(node) for node in instance.node_capacity()})
         most = instance.most_replications()
         return Needs(nodes, kernel, bool(instance.needs_dimms()), ends, None if most is None else max(1, int(most)))
-    except Exception as error:  # noqa: BLE001  whatever a third party's code does
-        faults.add(f"the workload cannot say its duration and needs: {type(error).__name__}: {error}")
+    except BaseException as error:  # noqa: BLE001  whatever a third party's code does
+        let_pass(error)
+        faults.add(f"the workload cannot say its duration and needs: {type(error).__name__}: {text_of(error)}")
         return None
+
+
+def _ends(seconds: object) -> bool:
+    """Whether a workload that lasts so long has an end of its own. Raises ValueError where that is no duration."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds < us_to_seconds(NEVER_US):
+        raise ValueError(f"a duration must be a number of seconds, such as 60.0, but is {shown(seconds)}")
+    return seconds_to_us(seconds) > 0

@@ -13,10 +13,11 @@ import signal
 import threading
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sim.faults import Unwinding, text_of
 from sim.results.failure import Stage
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ GRACE: Final = 1.0
 """Seconds that a worker process gets beyond a cell's time before it is ended, if it will not be interrupted."""
 
 
-class CellTimeoutError(BaseException):
-    """A cell took longer than allowed. Not an Exception, so that a policy that catches those does not swallow it."""
+class CellTimeoutError(Unwinding):
+    """A cell took longer than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Outcome:
     """What became of the cell ``id``, called ``cell`` for people. ``stage`` says where it failed, ``error`` why.
 
     ``row`` is its row of the table ``runs`` as JSON, which is ``stored`` already or yet to be; ``times`` are those of
-    its row of ``timings``.
+    its row of ``timings``. ``cut_off``: it took longer than it may.
     """
 
     id: CellId
@@ -51,6 +52,7 @@ class Outcome:
     error: str = ""
     times: Mapping[str, float] = field(default_factory=dict)
     stored: bool = False
+    cut_off: bool = False
 
     @property
     def completed(self) -> bool:
@@ -58,13 +60,15 @@ class Outcome:
         return self.stage is Stage.COMPLETED
 
 
-def run_for_row(cell: Cell, identity: CellId, folder: str, timeout: float | None) -> Outcome:
+def run_for_row(cell: Cell, identity: CellId, folder: str | None, timeout: float | None) -> Outcome:
     """Run ``cell`` as :func:`run_cell` does, but keep only its row of ``runs``."""
     return run_cell(cell, identity, folder, timeout, tables=False)
 
 
-def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None, *, tables: bool = True) -> Outcome:
-    """Run ``cell`` and write its results into the store in ``folder``; a failure leaves none.
+def run_cell(
+    cell: Cell, identity: CellId, folder: str | None, timeout: float | None, *, tables: bool = True
+) -> Outcome:
+    """Run ``cell`` and write its results into the store in ``folder`` (None: nowhere); a failure leaves none.
 
     Without ``tables`` its row of ``runs`` is all that is written. ``timeout`` is the real time in seconds that making
     and simulating may take. KeyboardInterrupt passes through.
@@ -79,6 +83,7 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None, *
 
     times = _Stopwatch()
     progress = _Progress()
+    cut_off = False
     try:
         with time_limit(timeout):
             result = _simulate(cell, progress)
@@ -88,34 +93,44 @@ def run_cell(cell: Cell, identity: CellId, folder: str, timeout: float | None, *
         scores = compute_scores(result, series, events)
         times.simulated()
         progress.stage = Stage.STORE
-        row = write_cell(Path(folder), identity, result, series, scores, progress.recording, tables=tables)
+        row = ""
+        if folder is not None:
+            row = write_cell(Path(folder), identity, result, series, scores, progress.recording, tables=tables)
     except CellTimeoutError as error:
+        cut_off = True
         message = f"took longer than its cell_timeout of {timeout:g} s"
         failure = Failure(progress.stage, message, _traceback(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a policy or workload does
-        failure = Failure(progress.stage_of(error), _in_one_line(error), _traceback(error))
+    except BaseException as error:  # whatever a policy or workload does
+        if isinstance(error, KeyboardInterrupt) and not in_worker_process():  # there nobody presses Ctrl-C
+            raise
+        failure = Failure(progress.stage_of(error), in_one_line(error), _traceback(error))
     else:
         return Outcome(identity, str(cell), row, times=times.read(), stored=True)
-    return failed(cell, identity, folder, failure, times.read(), progress.recording)
+    outcome = failed(cell, identity, folder, failure, times.read(), progress.recording)
+    return replace(outcome, cut_off=cut_off)
 
 
 def failed(
     cell: Cell,
     identity: CellId,
-    folder: str,
+    folder: str | None,
     failure: Failure,
     times: Mapping[str, float] | None = None,
     recording: str | None = None,
 ) -> Outcome:
-    """Return the outcome of a cell that failed, written in the place of what an earlier attempt may have left of it."""
+    """Return the outcome of a cell that failed, written in the place of what an earlier attempt may have left of it.
+
+    Nothing is written where ``folder`` is None.
+    """
     from sim.results.cells import write_row
     from sim.results.frames import failure_row
 
     row = failure_row(identity, failure, recording)
     stored = False
     with contextlib.suppress(OSError):  # what cannot be written may be why it failed; the outcome says so
-        write_row(Path(folder), identity, row, completed=False)
-        stored = True
+        if folder is not None:
+            write_row(Path(folder), identity, row, completed=False)
+            stored = True
     name = str(cell) if recording is None else f"{cell} ({recording})"
     return Outcome(identity, name, row, failure.stage, failure.error, times or {}, stored)
 
@@ -166,13 +181,13 @@ def _simulate(cell: Cell, progress: _Progress) -> RunResult:
     return run()
 
 
-def _in_one_line(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """Return what a person wants to know of ``error``; a policy's or workload's tells its kind itself."""
     from sim.engine import WorkloadError
     from sim.kernel.policy_answers import PolicyError
 
     tells_its_kind = isinstance(error, (PolicyError, WorkloadError))
-    return " ".join((str(error) if tells_its_kind else f"{type(error).__name__}: {error}").split())
+    return " ".join((str(error) if tells_its_kind else f"{type(error).__name__}: {text_of(error)}").split())
 
 
 def _traceback(error: BaseException) -> str:

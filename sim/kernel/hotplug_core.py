@@ -20,7 +20,7 @@ from sim.memory.blocks import BLOCK_ABSENT, BLOCK_MIXED, BLOCK_OFFLINE, FIRST_ZO
 from sim.memory.errors import EBUSY, EINVAL, EPERM, HotplugError
 from sim.memory.groups import NO_GROUP
 from sim.memory.view import MemoryView
-from sim.memory.zones import MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, NR_ZONES
+from sim.memory.zones import MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE, NR_ZONES, ZONE_NORMAL
 from sim.record.recorder import NO_DEVICE, NO_ZONE, EventKind
 
 if TYPE_CHECKING:
@@ -176,10 +176,10 @@ class HotplugCore:
             request.group = group.view
             try:
                 zone_type = choice.policy.zone_for(request, choice.view)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 raise failed(choice.policy, error, block) from error
-            if zone_type.__class__ is not int or not 0 <= zone_type < NR_ZONES:
-                zone_type = checked_zone(choice.policy, zone_type, block)
+            if zone_type.__class__ is not int or not ZONE_NORMAL <= zone_type < NR_ZONES:
+                zone_type = checked_zone(choice.policy, zone_type, block, request, choice.view)
                 if zone_type == NO_ZONE:
                     return self._put_online(device, block, 1, zone_type, pages)
         else:

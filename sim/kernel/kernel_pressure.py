@@ -54,7 +54,7 @@ class KernelPressure:
         self._told.add(node)
         try:
             self._policy.on_pressure(node, kernel_headroom)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise failed_under_pressure(self._policy, error, node) from error
 
 

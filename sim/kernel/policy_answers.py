@@ -9,13 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 from policies.contract import Explanation, UserSpaceRule, UserSpaceRules
-from sim.faults import MemhpSimError
-from sim.memory.zones import LEAVE_OFFLINE, NR_ZONES, ZONE_LABELS, OnlineType, ZoneType, zone_or_none
+from sim.faults import MemhpSimError, let_pass, text_of
+from sim.memory.zones import LEAVE_OFFLINE, NR_ZONES, ZONE_LABELS, ZONE_NORMAL, OnlineType, ZoneType, zone_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from policies.contract import Policy
+    from policies.contract import Policy, ZoneRequest
+    from sim.memory.view import MemoryView
 
 _ZONES: Final = ", ".join(f"{number} ({label})" for number, label in enumerate(ZONE_LABELS))
 
@@ -76,8 +77,9 @@ def check_attributes(policy: Policy) -> None:
     """Raise PolicyError with the first of :func:`flaws_of`, or where reading an attribute fails."""
     try:
         flaw = next(flaws_of(policy), "")
-    except (Exception, SystemExit) as error:
-        raise PolicyError(f"policy {_name(policy)} raised {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        let_pass(error)
+        raise PolicyError(f"policy {_name(policy)} raised {type(error).__name__}: {text_of(error)}") from error
     if flaw:
         raise PolicyError(f"policy {_name(policy)}: {flaw}")
 
@@ -87,19 +89,47 @@ def is_zone(answer: object) -> TypeGuard[int]:
     return (type(answer) is int or isinstance(answer, ZoneType)) and 0 <= answer < NR_ZONES
 
 
-def checked_zone(policy: Policy, answer: object, block: int) -> int:
-    """Return the zone's number, or LEAVE_OFFLINE's. Raises PolicyError where the answer is neither."""
-    if is_zone(answer) or answer is LEAVE_OFFLINE:
+def checked_zone(
+    policy: Policy, answer: object, block: int, request: ZoneRequest, view: MemoryView, count: int = 1
+) -> int:
+    """Return the zone's number, or LEAVE_OFFLINE's, for ``count`` blocks from ``block``, about which was ``request``.
+
+    Raises PolicyError where the answer is neither, or DMA or DMA32 above the end of its span: Linux gives them to what
+    meets the span (``default_kernel_zone_for_pfn``). ``auto-movable`` may ask about another range than the block's, but
+    about none below the unit that the block is in.
+    """
+    if is_zone(answer):
+        if answer < ZONE_NORMAL:
+            _within_span(policy, int(answer), range(block, block + count), request, view)
+        return int(answer)
+    if answer is LEAVE_OFFLINE:
         return int(answer)
     raise PolicyError(
         f"policy {_name(policy)} answered {answer!r} for block {block}, which is none of the zones {_ZONES}"
     )
 
 
-def checked_runs(policy: Policy, answer: object, first: int, count: int) -> list[tuple[int, int]]:
-    """Return runs of (blocks, zone) that cover the ``count`` blocks from ``first``.
+def _within_span(policy: Policy, zone: int, blocks: range, request: ZoneRequest, view: MemoryView) -> None:
+    """Raise PolicyError with the first of ``blocks`` that Linux cannot put in ``zone``, which is DMA or DMA32."""
+    end, group = view.span(request.node, zone)[1], request.group
+    unit = view.block_pages if group is None or not group.is_dynamic else max(view.block_pages, group.unit_pages)
+    first_above = -(-end // unit) * unit // view.block_pages
+    if blocks[-1] < first_above:
+        return
+    label, node = ZONE_LABELS[zone], request.node
+    has = f"ends at {end * view.page_size:#x}" if end else "has no memory"
+    raise PolicyError(
+        f"policy {_name(policy)} answered {label} for block {max(blocks[0], first_above)}, where Linux has no {label}:"
+        f" that of node {node} {has}; the kernel's zone there is {ZONE_LABELS[ZONE_NORMAL]}"
+    )
 
-    Raises PolicyError where the answer is something else.
+
+def checked_runs(
+    policy: Policy, answer: object, first: int, count: int, request: ZoneRequest, view: MemoryView
+) -> list[tuple[int, int]]:
+    """Return runs of (blocks, zone) that cover the ``count`` blocks from ``first``, about which was ``request``.
+
+    Raises PolicyError where the answer is something else, or holds a zone that :func:`checked_zone` does not take.
     """
     runs: list[tuple[int, int]] = []
     covered = 0
@@ -107,7 +137,7 @@ def checked_runs(policy: Policy, answer: object, first: int, count: int) -> list
         match run:
             # The class and not isinstance: True is no number of blocks.
             case (blocks, zone) if type(blocks) is int and blocks > 0:
-                runs.append((blocks, checked_zone(policy, zone, first + covered)))
+                runs.append((blocks, checked_zone(policy, zone, first + covered, request, view, blocks)))
                 covered += blocks
             case _:
                 break
@@ -130,13 +160,25 @@ def checked_explanation(policy: Policy, answer: object, block: int) -> Explanati
 
 
 def failed(policy: Policy, error: BaseException, block: int, what: str = "") -> PolicyError:
-    """Return the error for a policy that raised ``error`` about ``block``, when asked to do ``what``."""
-    return PolicyError(f"policy {_name(policy)} raised {type(error).__name__}{what} for block {block}: {error}")
+    """Return the error for a policy that raised ``error`` about ``block``, when asked to do ``what``.
+
+    Raises ``error`` again where it only passes through the policy, see :func:`sim.faults.let_pass`.
+    """
+    let_pass(error)
+    return PolicyError(
+        f"policy {_name(policy)} raised {type(error).__name__}{what} for block {block}: {text_of(error)}"
+    )
 
 
 def failed_under_pressure(policy: Policy, error: BaseException, node: int) -> PolicyError:
-    """Return the error for a policy that raised ``error`` when told that ``node`` runs short of kernel memory."""
-    return PolicyError(f"policy {_name(policy)} raised {type(error).__name__} in on_pressure for node {node}: {error}")
+    """Return the error for a policy that raised ``error`` when told that ``node`` runs short of kernel memory.
+
+    Raises ``error`` again where it only passes through the policy, see :func:`sim.faults.let_pass`.
+    """
+    let_pass(error)
+    return PolicyError(
+        f"policy {_name(policy)} raised {type(error).__name__} in on_pressure for node {node}: {text_of(error)}"
+    )
 
 
 def contradicts(policy: Policy, zone_type: int, explanation: Explanation, block: int) -> PolicyError:

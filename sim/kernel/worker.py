@@ -15,6 +15,8 @@ from weakref import WeakSet
 
 from simpy.events import NORMAL, Event, Timeout
 
+from sim.faults import Unwinding
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -44,10 +46,10 @@ def settle(env: simpy.Environment) -> None:
         env.step()
 
 
-class GuestDied(BaseException):
+class GuestDied(Unwinding):
     """Raised inside the work in which the guest dies, and caught by its worker: not one step more is done.
 
-    No Exception, because nothing on the way may take it for an error of its own and go on.
+    Unwinding, because nothing on the way may take it for an error of its own and go on.
     """
 
 

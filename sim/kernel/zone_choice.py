@@ -58,7 +58,7 @@ class ZoneChoice:
     def _offline_hook(self, block: int, zone: Zone) -> None:
         try:
             self.policy.on_offline(zone.node, zone.type, self._memory.block_pages)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise failed(self.policy, error, block, " in on_offline") from error
 
     def _ask(self, block: int) -> ZoneRequest:
@@ -82,13 +82,13 @@ class ZoneChoice:
             first = block * memory.block_pages
             return memory.nodes[memory.blocks.node[block]].default_kernel_zone(first, memory.block_pages)
         try:
-            zone_type = self.policy.zone_for(self._ask(block), self.view)
-        except (Exception, SystemExit) as error:
+            zone_type = self.policy.zone_for(request := self._ask(block), self.view)
+        except BaseException as error:
             raise failed(self.policy, error, block) from error
         # One comparison on the hot path settles the common answers; all else is looked at closely.
-        if zone_type.__class__ is int and 0 <= zone_type < NR_ZONES:
+        if zone_type.__class__ is int and ZONE_NORMAL <= zone_type < NR_ZONES:
             return zone_type
-        return checked_zone(self.policy, zone_type, block)
+        return checked_zone(self.policy, zone_type, block, request, self.view)
 
     def decide(self, online_type: int, block: int) -> int:
         """Choose, count and give the reason: for a block that is put online now."""
@@ -132,18 +132,18 @@ class ZoneChoice:
             return [(count, ZONE_NORMAL)] if above else []
         try:
             runs = self.policy.zones_for_run(request, count, self.view)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise failed(self.policy, error, first, " in zones_for_run") from error
         if runs is None:
             return []
-        return checked_runs(self.policy, runs, first, count)
+        return checked_runs(self.policy, runs, first, count, request, self.view)
 
     def explain(self, online_type: int, block: int) -> Explanation:
         """Return what :meth:`choose` would return, with the reason."""
         if online_type == MMOP_ONLINE:
             try:
                 explanation = self.policy.explain(self._ask(block), self.view)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 raise failed(self.policy, error, block, " in explain") from error
             return checked_explanation(self.policy, explanation, block)
         zone = ZoneType(self.choose(online_type, block))

@@ -6,14 +6,18 @@ Without it, who comes first at one moment would hang on when each of them began 
 from __future__ import annotations
 
 from heapq import heappush
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import simpy
 from simpy.events import NORMAL, EventPriority
 
+from sim.faults import shown
+
 if TYPE_CHECKING:
     from simpy.core import SimTime
 
+NEVER_US: Final = 1 << 62
+"""Microseconds that no run comes to, and that still fit into 64 bits."""
 _LATER = 2
 """Added to the priority of an event: URGENT is 0 and NORMAL 1 there, so all of the guest's come before."""
 
@@ -38,9 +42,16 @@ class HostClock(simpy.Environment):
         return self._env.now
 
     def schedule(self, event: simpy.Event, priority: EventPriority = NORMAL, delay: SimTime = 0) -> None:
-        """Schedule an event behind all that the guest does at that time."""
+        """Schedule an event behind all that the guest does at that time.
+
+        Raises ValueError for a ``delay`` that is no time to come: SimPy would take NaN, and what is due after it would
+        come in any order.
+        """
         # Inlined from simpy.Environment.schedule(), because every step of a workload comes by here: it saves 60 ns.
-        at = self._env._now + delay  # noqa: SLF001
+        now = self._env._now  # noqa: SLF001
+        at = now + delay
+        if not now <= at < NEVER_US:
+            raise ValueError(f"a wait must be a number of microseconds, from 0 to {NEVER_US}, but is {shown(delay)}")
         entry = (at, priority + _LATER, next(self._eid), event)
         heappush(self._queue, entry)  # type: ignore[misc]  # SimPy takes any number for a priority
 

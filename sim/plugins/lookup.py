@@ -17,7 +17,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.faults import Faults, MemhpSimError, shown, unknown_name
+from sim.faults import Faults, MemhpSimError, let_pass, shown, text_of, unknown_name
+from sim.plugins.contained import without_exit
 from sim.plugins.parameters import DescriptionError, parameters_of
 
 if TYPE_CHECKING:
@@ -117,8 +118,10 @@ def find(kind: Kind, name: str, folder: Path | None = None) -> Plugin:
         raise PluginError(f"{kind.word} {name!r} is declared more than once: {owners}; uninstall one of them")
     entry = entries[0]
     try:
-        candidate = entry.load()
-    except (Exception, SystemExit) as error:  # whatever a third party's module does on import
+        with without_exit():
+            candidate = entry.load()
+    except BaseException as error:  # whatever a third party's module does on import
+        let_pass(error)
         raise PluginError(f"{kind.word} {name!r} ({entry.value}) cannot be imported: {_in_words(error)}") from error
     return _checked(kind, name, candidate, _distribution(entry))
 
@@ -160,12 +163,14 @@ def create(plugin: Plugin, configured: Mapping[str, Any], folder: Path, faults: 
     before = len(faults)
     instance = None
     try:
-        instance = plugin.cls(**arguments)
+        with without_exit():
+            instance = plugin.cls(**arguments)
     except ValueError as error:
         sentences = getattr(error, "faults", None)
         for complaint in sentences if isinstance(sentences, (list, tuple)) else (error,):
             refused.pop(_place(str(complaint), parameters, faults), None)
-    except Exception as error:  # noqa: BLE001  whatever a third party's constructor does
+    except BaseException as error:  # noqa: BLE001  whatever a third party's constructor does
+        let_pass(error)
         if not any(refused.values()):  # else it may have failed because of what is told below
             faults.add(f"{plugin.name} cannot be made: {_in_words(error)}")
     for name, complaints in refused.items():
@@ -206,8 +211,10 @@ def _from_file(path: Path, class_name: str) -> object:
         beside = [] if str(path.parent) in sys.path else [str(path.parent)]
         sys.path += beside
         try:
-            spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:  # whatever a user's module does on import
+            with without_exit():
+                spec.loader.exec_module(module)
+        except BaseException as error:  # whatever a user's module does on import
+            let_pass(error)
             del sys.modules[module_name]
             raise PluginError(f"{path} cannot be imported: {_in_words(error)}") from error
         finally:
@@ -300,5 +307,5 @@ def _name_and_version(distribution: Distribution) -> str:
 
 
 def _in_words(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(text_of(error).split())
     return f"{type(error).__name__}: {shown(text)[1:-1] if len(text) > 300 else text}" if text else type(error).__name__  # noqa: PLR2004

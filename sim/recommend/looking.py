@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sim.faults import InputError
+from sim.faults import InputError, let_pass, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +43,9 @@ def look(cell: Cell, timeout: float | None = None) -> Looked:
         return Looked(error=f"it took longer than the cell_timeout of {timeout:g} s")
     except InputError as error:
         return Looked(error=str(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a workload's code does: its runs will show it
-        return Looked(error=" ".join(f"{type(error).__name__}: {error}".split()))
+    except BaseException as error:  # noqa: BLE001  whatever a workload's code does: its runs will show it
+        let_pass(error)
+        return Looked(error=" ".join(f"{type(error).__name__}: {text_of(error)}".split()))
     devices = {request.spec.id: request.spec for request in requests if request.spec is not None}
     return Looked(_did(result), tuple(devices.values()))
 

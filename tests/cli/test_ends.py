@@ -14,7 +14,9 @@ import sim.analysis.wording
 import sim.cli.run_screen
 import sim.experiment.run
 from sim.cli.main import main
+from sim.experiment.probe import LONGEST_S, Probe
 from sim.experiment.run import Report
+from sim.experiment.run_cell import Outcome
 from sim.plots.registry import KINDS
 from sim.results.failure import Stage
 from sim.results.identity import code_version
@@ -23,11 +25,12 @@ from tests.experiment.examples import small
 from tests.experiment.test_ends_of_runs import MOODY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from click.testing import Result
 
+    from sim.experiment.executors import Task
     from sim.experiment.plan import Experiment
 
 DIMMS = [{"name": "dimm-slots", "sizes": ["512MiB"], "interval": 30, "duration": 120}]
@@ -305,7 +308,8 @@ def test_kinds_of_plots_are_drawn_that_are_named(folder: Folder, drawn: list[lis
 def test_validate_tells_the_time_in_a_fitting_unit(
     seconds: float, told: str, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sim.experiment.estimate.estimated_seconds", lambda _: seconds)
+    monkeypatch.setattr("sim.experiment.probe.probe", lambda _: Probe(2, (), seconds, 0))
+    monkeypatch.setattr("time.perf_counter", lambda: 0.0)
     result = CliRunner().invoke(main, ["validate", str(folder.path / "e.toml")])
     assert result.stdout.splitlines() == [
         f"{folder.path / 'e.toml'}: no faults",
@@ -319,81 +323,33 @@ def test_validate_tells_the_time_in_a_fitting_unit(
     ]
 
 
-def test_the_estimate_takes_a_cell_of_each_workload_for_all_its_runs(
+def test_the_estimate_takes_a_cell_of_each_workload_and_of_each_policy_for_all_runs(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first workload takes 2 s, the second 5 s; three policies, four replications; 5 ms for writing each."""
-    clock = [100.0]
+    """The first policy takes 2 s with one workload, 5 s with the other; the last thrice as long as the first two."""
+    took = {"contig-zones": 1.0, "auto-movable": 1.0, "online-kernel": 3.0}
+    tried = []
 
-    def slow(*_: object, **__: object) -> None:
-        clock[0] += 2.0 if clock[0] == 100.0 else 5.0
+    def run_all(tasks: Iterable[Task], folder: None, _workers: object, limit: float) -> Iterator[Outcome]:
+        assert (folder, limit) == (None, LONGEST_S)
+        for cell, identity in tasks:
+            tried.append((identity.policy, identity.workload))
+            cpu_s = took[identity.policy] * (2.0 if identity.workload == "dimm-slots" else 5.0) - 0.005
+            yield Outcome(identity, str(cell), "", times={"cpu_s": cpu_s})
 
-    monkeypatch.setattr("time.process_time", lambda: clock[0])
-    monkeypatch.setattr("sim.engine.simulate", slow)
+    monkeypatch.setattr("sim.experiment.probe.run_all", run_all)
     folder.write(
         replications=4,
         policies=[*TWO, {"name": "online-kernel"}],
         workloads=[*DIMMS, {"name": "dimm-slots", "label": "other", "duration": 60}],
     )
     result = CliRunner().invoke(main, ["validate", "--json", str(folder.path / "e.toml")])
-    assert json.loads(result.stdout)["estimated_seconds"] == pytest.approx(4 * 3 * (2.005 + 5.005))
-    assert clock == [107.0]
-
-
-MISTAKEN = """
-from memhp_sim import OnlineType, Policy, Workload
-
-
-class Leaves(Policy):
-    name = "leaves"
-    summary = "ends the program"
-
-    def zone_for(self, request, memory):
-        raise SystemExit(0)
-
-
-class Speaks(Policy):
-    name = "speaks"
-    summary = "has a word that is none"
-    auto_online = "online_movable"
-
-    def zone_for(self, request, memory):
-        return 3
-
-
-class Fails(Workload):
-    name = "fails"
-    summary = "has a process that fails"
-
-    def run(self, host, streams):
-        def process():
-            yield host.env.timeout(1)
-            raise LookupError("on purpose")
-
-        yield host.env.process(process())
-
-    def duration(self):
-        return 10.0
-"""
-
-
-@pytest.mark.parametrize("plug_in", ["Leaves", "Speaks", "Fails"])
-def test_no_plug_in_ends_validate_or_run_with_a_traceback_or_silently(plug_in: str, tmp_path: Path) -> None:
-    (tmp_path / "mistaken.py").write_text(MISTAKEN, "utf-8")
-    policy = "auto-movable" if plug_in == "Fails" else f"mistaken.py:{plug_in}"
-    workload = "mistaken.py:Fails" if plug_in == "Fails" else "dimm-slots"
-    tables = {
-        "machines": [{"boot_memory": "1GiB"}],
-        "policies": [{"name": policy}],
-        "workloads": [{"name": workload} if plug_in == "Fails" else {"name": workload, "duration": 600}],
-    }
-    path = tmp_path / "mistaken.toml"
-    path.write_text(tomli_w.dumps(tables), "utf-8")
-
-    validated = CliRunner().invoke(main, ["validate", str(path)])
-    done = CliRunner().invoke(main, ["run", str(path), "--out", str(tmp_path), "--workers", "1", "--no-plots"])
-
-    assert validated.exit_code == 0
-    assert "no faults" in validated.stdout
-    assert done.exit_code == 1
-    assert done.stdout.splitlines()[-1] == "0 of 1 runs completed, 1 failed"
+    told = json.loads(result.stdout)
+    assert told["estimated_seconds"] == pytest.approx(4 * (1 + 1 + 3) * (2 + 5), abs=2)
+    assert told["tried"] == {"runs": 4, "cut_off": 0, "failed": []}
+    assert tried == [
+        ("contig-zones", "dimm-slots"),
+        ("contig-zones", "other"),
+        ("auto-movable", "dimm-slots"),
+        ("online-kernel", "dimm-slots"),
+    ]
