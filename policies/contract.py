@@ -172,8 +172,9 @@ class Policy(ABC):
     def zone_for(self, request: ZoneRequest, memory: MemoryView) -> int:
         """Return the zone (a :class:`ZoneType` or its number) of the node that the block shall go to. Pure and fast.
 
-        DMA and DMA32 are zones for a block below the end of their span, NORMAL and MOVABLE for any; what Linux could not
-        give fails.
+        DMA and DMA32 are for blocks below the end of their span, NORMAL and MOVABLE for any; what Linux could not give
+        fails.
+
         LEAVE_OFFLINE: the block shall go nowhere. A new one stays offline, as if the kernel put none online; a program
         that writes a plain ``online`` to it is refused (EPERM), and may write another word.
         Where ``request.why`` is not None, somebody wants to know the reason: tell it what was tested. Telling is up to
