@@ -11,6 +11,7 @@ All tables are tidy pandas DataFrames: one row per observation, one column per v
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from sim.experiment.plan import Experiment
 from sim.experiment.recording import requests_of
 from sim.experiment.run import run as run_experiment
 from sim.plots.registry import GUEST_PLOTS, HEAT_MAP, KINDS, PLOTS, heat_maps
+from sim.results.locks import alone
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
 from workloads.parts.requests.columns import NAMES
@@ -174,11 +176,15 @@ class Results:
     def report(self, out: Path | str | None = None) -> Path:
         """Write what the results say into one HTML file, ``out`` or ``report.html`` in their folder; return its path.
 
-        The same results give the same bytes. Raises OSError where it cannot be written.
+        The same results give the same bytes. Raises OSError where it cannot be written, and without ``out`` InputError
+        where another process is at work in the folder.
         """
         from sim.report.page import write_report
 
-        return write_report(self.store.folder, None if out is None else Path(out))
+        if out is not None:
+            return write_report(self.store.folder, Path(out))
+        with alone(self.store.folder):
+            return write_report(self.store.folder)
 
     def plot(self, kind: str, workload: str | None = None, machine: str | None = None, **choices: Any) -> Figure:  # noqa: ANN401
         """Return the figure ``kind`` of a workload on a machine, the first of each where None.
@@ -235,6 +241,7 @@ def run(
     scheduler: str | None = None,
     force: bool = False,
     settings: Mapping[str, Any] | None = None,
+    wait: bool = False,
 ) -> Results:
     """Run what is missing of ``experiment`` (its file, or a mapping of the same shape) and return its results.
 
@@ -243,8 +250,9 @@ def run(
     must stand below ``if __name__ == "__main__":``; else WorkersDoNotStartError is raised.
     ``scheduler`` is the address of a Dask scheduler whose workers do it instead, or "local" for one on this machine.
     ``force`` computes everything again. ``settings`` take the place of what stands in the file, by key, as ``--set``
-    does: ``{"workloads.recorded.path": "trace.csv"}``. Raises InputError with every fault of the experiment. A run
-    that fails does not stop the others: it is a row with its status and error.
+    does: ``{"workloads.recorded.path": "trace.csv"}``. Raises InputError with every fault of the experiment, and where
+    another process or thread is at work in the folder; with ``wait``, waits until none is. A run that fails does not
+    stop the others: it is a row with its status and error.
     """
     if isinstance(experiment, Experiment) and settings:
         raise ValueError("settings: belong to load(), where the experiment was loaded already")
@@ -252,7 +260,8 @@ def run(
     who = choose_workers(
         1 if workers is None and scheduler is None else workers, scheduler, apart=planned.cell_timeout is not None
     )
-    report = run_experiment(planned, Path(out), workers=who, force=force)
+    with _alone(Path(out) / planned.name, wait=wait):
+        report = run_experiment(planned, Path(out), workers=who, force=force)
     return Results(report.folder)
 
 
@@ -263,6 +272,7 @@ def recommend(
     limits: Sequence[str] = (),
     workers: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    wait: bool = False,
     **terms: Any,  # noqa: ANN401  as sim.recommend.asked.asked takes them
 ) -> Recommendation:
     """Return which setting to take for ``experiment``, with all runs in ``out/<name>-recommend``.
@@ -274,9 +284,19 @@ def recommend(
     """
     from sim.recommend.asked import asked
     from sim.recommend.recommend import recommend as found_for
+    from sim.recommend.recommend import results_name
 
     if isinstance(experiment, Experiment) and settings:
         raise ValueError("settings: belong to load(), where the experiment was loaded already")
     planned = experiment if isinstance(experiment, Experiment) else load(experiment, settings=settings)
     who = choose_workers(1 if workers is None else workers, None, apart=planned.cell_timeout is not None)
-    return found_for(planned, Path(out), asked(planned, limit=limits, **terms), workers=who).found
+    wanted = asked(planned, limit=limits, **terms)
+    with _alone(Path(out) / results_name(planned), wait=wait):
+        return found_for(planned, Path(out), wanted, workers=who).found
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, *, wait: bool) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder, wait=wait):
+        yield

@@ -12,6 +12,7 @@ from policies.contract import Policy
 from sim.faults import MemhpSimError, let_pass, text_of
 from sim.kernel.context import DriverContext
 from sim.kernel.diary import Diary
+from sim.kernel.event_loop import run_until
 from sim.kernel.guest_link import GuestLink
 from sim.kernel.hotplug_core import HotplugCore
 from sim.kernel.listener import CoreListener, Listeners
@@ -254,7 +255,7 @@ def _play(env: simpy.Environment, host: MachineHost, workload: Workload, streams
     """Let time pass to the end of the run. Raises WorkloadError where the workload waits for what never happens."""
     asks = host.env.process(_guarded(workload, host, streams, until))
     try:
-        env.run(until=until.event)
+        run_until(env, until.event)
     except RuntimeError as error:
         # What SimPy says of a process that yields something that is no event; it is not raised inside that process.
         if "Invalid yield value" not in str(error):

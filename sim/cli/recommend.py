@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.cli.at_work import at_work_in, wait_option
 from sim.cli.console import print_notes, standard_console
 from sim.cli.settings import set_option
 
@@ -50,6 +51,7 @@ For example:
 @set_option
 @click.option("--out", default="results", show_default=True, type=click.Path(), help="Folder for results.")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes to run in.  [default: all cores]")
+@wait_option
 @click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as in recommendation.json.")
 def recommend(  # noqa: PLR0913  one argument for each option
@@ -66,6 +68,7 @@ def recommend(  # noqa: PLR0913  one argument for each option
     settings: dict[str, Any],
     out: str,
     workers: int | None,
+    wait: bool,
     no_progress: bool,
     as_json: bool,
 ) -> None:
@@ -93,7 +96,16 @@ def recommend(  # noqa: PLR0913  one argument for each option
         most=most,
         budget=budget,
     )
-    perform(experiment, wanted, Path(out), workers, progress=not no_progress, certain=certain, as_json=as_json)
+    perform(
+        experiment,
+        wanted,
+        Path(out),
+        workers,
+        progress=not no_progress,
+        certain=certain,
+        as_json=as_json,
+        wait=wait,
+    )
 
 
 def _amount(text: str | None) -> float | str | None:
@@ -115,11 +127,15 @@ def perform(
     progress: bool = True,
     certain: bool = False,
     as_json: bool = False,
+    wait: bool = False,
 ) -> None:
     """Recommend and print it, see :func:`recommend`; leave with exit code 1 where there is no pick, or none certain."""
+    from sim.recommend.recommend import results_name
+
     errors = standard_console(stderr=True)
     print_notes(errors, experiment.notes)
-    done = _run(experiment, out, wanted, workers, shown=progress and errors.is_terminal)
+    with at_work_in(out / results_name(experiment), wait=wait):
+        done = _run(experiment, out, wanted, workers, shown=progress and errors.is_terminal)
     if as_json:
         from sim.recommend.document import as_json as plain
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
 
+from sim.cli.at_work import at_work_in, wait_option
 from sim.cli.choosing import no_results, readable, results_folder
 
 
@@ -22,7 +24,8 @@ from sim.cli.choosing import no_results, readable, results_folder
     help="Which workload gets a memory map through time; without, the first ones. Repeatable.",
 )
 @click.option("--open", "show", is_flag=True, help="Open it in the browser.")
-def report(results: Path, out: Path | None, maps: tuple[str, ...], *, show: bool) -> None:
+@wait_option
+def report(results: Path, out: Path | None, maps: tuple[str, ...], *, show: bool, wait: bool) -> None:
     """Write what RESULTS say into one HTML file, which needs nothing else and no network."""
     from sim.cli.main import BadInput
     from sim.faults import unknown_name
@@ -32,7 +35,9 @@ def report(results: Path, out: Path | None, maps: tuple[str, ...], *, show: bool
     folder = results_folder(results)
     if folder is None:
         raise BadInput(no_results(results))
-    with readable(folder):
+    # A report that goes elsewhere writes nothing there, so that it can be made while runs are under way.
+    inside = out is None or out.absolute().parent == folder.absolute()
+    with at_work_in(folder, wait=wait) if inside else contextlib.nullcontext(), readable(folder):
         there = {labels["workload"] for labels in ResultStore(folder).labels()} if maps else set()
         for label in maps:
             if label not in there:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from sim.cli.at_work import at_work_in, wait_option
 from sim.cli.choosing import chosen_scores
 from sim.cli.console import print_notes, standard_console
 from sim.cli.failures import print_failures
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sim.analysis.until import Until
+    from sim.experiment.executors import Workers
     from sim.experiment.plan import Experiment
     from sim.experiment.run import Report
 
@@ -90,6 +92,7 @@ def _options(command: _Command) -> _Command:
             help="Run on the workers of the Dask scheduler at tcp://HOST:PORT; 'local' starts one on this machine.",
         ),
         click.option("--workers", type=click.IntRange(1, 1024), help="Processes to run in.  [default: all cores]"),
+        wait_option,
         click.option(
             "--out", default="results", show_default=True, type=click.Path(path_type=Path), help="Folder for results."
         ),
@@ -222,7 +225,14 @@ def _recommend_again(
         raise InputError(str(manifest), [Fault(RECOMMENDATION, _UNASKED)]) from error
     experiment = replace(load(config, folder=manifest.parent), settings=settings)
     wanted = asked(experiment, **given)
-    perform(experiment, wanted, options["out"], options["workers"], progress=not options["no_progress"])
+    perform(
+        experiment,
+        wanted,
+        options["out"],
+        options["workers"],
+        progress=not options["no_progress"],
+        wait=options["wait"],
+    )
 
 
 def _perform(  # noqa: PLR0913  one argument for each option
@@ -238,26 +248,47 @@ def _perform(  # noqa: PLR0913  one argument for each option
     formats: tuple[str, ...],
     scores: tuple[str, ...],
     until: Until | None,
+    wait: bool,
 ) -> None:
     """Run ``experiment``, show what came of it, and leave with exit code 1 where runs failed."""
-    from sim.cli.main import FAILED, INTERRUPTED
-    from sim.cli.progress import RunProgress
+    from sim.cli.main import FAILED
     from sim.cli.run_screen import Plots, show_results
     from sim.experiment.choose_workers import choose_workers
-    from sim.experiment.run import run as run_experiment
 
     if workers is not None and scheduler not in (None, "local"):
         raise click.UsageError("--workers says how many processes to start here; the scheduler has its own workers")
 
     errors = standard_console(stderr=True)
     print_notes(errors, experiment.notes)
-    progress = RunProgress(errors, shown=not no_progress and errors.is_terminal)
+    chosen = choose_workers(workers, scheduler, apart=experiment.cell_timeout is not None)
+    # Nobody else changes the results, either, before they are shown and drawn.
+    with at_work_in(out / experiment.name, wait=wait):
+        report = _run(experiment, out, chosen, until, force=force, shown=not no_progress and errors.is_terminal)
+        print_failures(report.failed, errors, f"; see the table runs in {report.folder}")
+        if report.done:
+            show_results(experiment, report, plots=Plots(plots, kinds, formats), scores=scores)
+            if until is not None:
+                _tell_until(until, experiment, report)
+    click.echo(report.summary())
+    if report.failed:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _run(
+    experiment: Experiment, out: Path, workers: Workers, until: Until | None, *, force: bool, shown: bool
+) -> Report:
+    """Run ``experiment`` with a bar where it is ``shown``; Ctrl-C ends it in a sentence."""
+    from sim.cli.main import INTERRUPTED
+    from sim.cli.progress import RunProgress
+    from sim.experiment.run import run as run_experiment
+
+    progress = RunProgress(standard_console(stderr=True), shown=shown)
     try:
         with progress:
-            report = run_experiment(
+            return run_experiment(
                 experiment,
                 out,
-                workers=choose_workers(workers, scheduler, apart=experiment.cell_timeout is not None),
+                workers=workers,
                 force=force,
                 extension=until,
                 on_start=progress.start,
@@ -267,14 +298,6 @@ def _perform(  # noqa: PLR0913  one argument for each option
         kept = f" {progress.report.summary()}; the same command goes on from there." if progress.report else ""
         click.echo(f"Interrupted.{kept}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
-    print_failures(report.failed, errors, f"; see the table runs in {report.folder}")
-    if report.done:
-        show_results(experiment, report, plots=Plots(plots, kinds, formats), scores=scores)
-        if until is not None:
-            _tell_until(until, experiment, report)
-    click.echo(report.summary())
-    if report.failed:
-        raise click.exceptions.Exit(FAILED)
 
 
 def _tell_until(until: Until, experiment: Experiment, report: Report) -> None:

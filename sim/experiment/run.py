@@ -103,8 +103,32 @@ def run(
 
     ``workers`` defaults to all cores; ``force`` computes everything anew; ``extension`` adds replications. ``on_start``
     is told how much there is to do, each time that replications are added, ``on_outcome`` of every cell. A failed cell
-    does not stop the others. Raises OSError where nothing can be written.
+    does not stop the others. Raises InputError where somebody else is at work in the folder and OSError where nothing
+    can be written.
     """
+    from sim.results.locks import alone
+
+    # Workers may have another working directory.
+    folder = (results / experiment.name).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        report = Report(results / experiment.name, planned=0)
+        _run(experiment, folder, report, workers, extension, force=force, on_start=on_start, on_outcome=on_outcome)
+    return report
+
+
+def _run(
+    experiment: Experiment,
+    folder: Path,
+    report: Report,
+    workers: Workers | None,
+    extension: Extension | None,
+    *,
+    force: bool,
+    on_start: Callable[[Report], None] | None,
+    on_outcome: Callable[[Outcome], None] | None,
+) -> None:
+    """Run what is missing of ``experiment`` in its ``folder``, in which nobody else is, and count it in ``report``."""
     import tomli_w
 
     from sim.results.atomic import write_atomically
@@ -114,11 +138,8 @@ def run(
     from sim.results.store import ResultStore
 
     started = time.time()
-    # Workers may have another working directory.
-    folder = (results / experiment.name).absolute()
     workers = workers or local(apart=experiment.cell_timeout is not None)
     tables = effective_tables(experiment)
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())
     store = ResultStore(folder)
     belongs = _Belonging()
@@ -128,7 +149,6 @@ def run(
     elif store.exists:
         belongs.keys = _Keys(planned if extension is None else _keys_of(extension.keep(experiment)))
     settle(folder, belongs, only_remove=True)
-    report = Report(results / experiment.name, planned=0)
     batch: Experiment | None = experiment
     single: list[tuple[str, str]] = []
     while batch is not None:
@@ -151,7 +171,6 @@ def run(
         "simulation_cpu_s": round(report.simulation_cpu_s, 3),
     }
     _write_manifest(experiment, folder, tables, report, timings, single, extension)
-    return report
 
 
 def _run_batch(  # noqa: PLR0913  as run, and what there is of it

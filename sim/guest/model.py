@@ -114,6 +114,11 @@ class GuestModel:
         if self._lists_decay:
             self._zones.decay_lists(now_us)
 
+    def rests_until(self, then_us: int) -> bool:
+        """Whether time alone changes nothing until microsecond ``then_us`` but how long somebody has waited."""
+        due = self.write_back.due_us
+        return (due is None or due > then_us) and (not self._lists_decay or self._zones.lists_decay_at() is None)
+
     def changes_by_itself(self) -> int | None:
         """Return the next microsecond at which time alone changes what the guest reports; None where none does."""
         rises = self.stalls.rises_at()

@@ -247,6 +247,13 @@ class Stalls:
             return (noted.waited + (now_us - noted.at) * noted.ppm) // _MILLION
         return noted.until(now_us) // _MILLION
 
+    def totals_us(self, times: range) -> list[int]:
+        """Return :meth:`total_us` of each of these microseconds, which are not before the last note."""
+        noted = self._noted
+        if not noted.ppm and noted.busy_until <= times[0]:  # nobody waits any more
+            return [self.total_us(times[0])] * len(times)
+        return [self.total_us(time) for time in times]
+
     def pressure(self) -> Pressure:
         """Return what ``/proc/pressure/memory`` shows now."""
         self._work_out(self.clock())

@@ -74,18 +74,35 @@ class GuestSamples:
         """Take a sample now, before all else of this moment, and every ``period_us`` from then on."""
         env, queue, numbers = self._env, self._env._queue, self._env._eid  # noqa: SLF001 - see sim.kernel.worker
         take = self.take
-        # One event for all samples, scheduled anew each time: a process that waits for timeouts takes twice as long.
+        # One event for all samples, scheduled anew each time: a process that waits for timeouts takes twice as long. Of
+        # those that nothing comes between it takes none: they repeat the last one.
         event = Event(env)
         event._ok, event._value = True, None  # noqa: SLF001
 
         def tick(_event: Event) -> None:
             take()
+            self._take_ahead(period_us)
             event.callbacks = callbacks  # type: ignore[assignment]
             heappush(queue, (env._now + period_us, NORMAL, next(numbers), event))  # noqa: SLF001
 
         callbacks = [tick]
         event.callbacks = callbacks  # type: ignore[assignment]
         env.schedule(event, URGENT)
+
+    def _take_ahead(self, period_us: int) -> None:
+        """Take all periodic samples until the next event: they show what the last one does. Then it is that late."""
+        env, queue, model = self._env, self._env._queue, self._model  # noqa: SLF001 - see sim.kernel.worker
+        now = int(env._now)  # noqa: SLF001
+        number = int((queue[0][0] - 1 - now) // period_us) if queue else 0
+        if number < 1:
+            return
+        last = now + number * period_us
+        if model.rests_until(last):
+            times = range(now + period_us, last + 1, period_us)
+            self._times.extend(times)
+            self._stalled.extend(model.stalls.totals_us(times))
+            model.advance(last)
+            env._now = last  # noqa: SLF001
 
     def series(self) -> dict[str, npt.NDArray[np.int64]]:
         """Return the samples: the columns :data:`sim.record.guest_series.GUEST_COLUMNS`, arrays of one length."""

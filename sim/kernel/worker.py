@@ -16,6 +16,7 @@ from weakref import WeakSet
 from simpy.events import NORMAL, Event, Timeout
 
 from sim.faults import Unwinding
+from sim.kernel.event_loop import run_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -42,8 +43,7 @@ def settle(env: simpy.Environment) -> None:
     end = Event(env)
     end._ok, end._value = True, None  # noqa: SLF001 - as Environment.run() makes its own
     env.schedule(end, _LAST)  # type: ignore[arg-type]
-    while end.callbacks is not None:  # not env.run(), which would leave it in the queue once more
-        env.step()
+    run_until(env, end)
 
 
 class GuestDied(Unwinding):

@@ -9,7 +9,7 @@ from heapq import heappush
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import simpy
-from simpy.events import NORMAL, EventPriority
+from simpy.events import NORMAL, EventPriority, Timeout
 
 from sim.faults import shown
 
@@ -20,6 +20,7 @@ NEVER_US: Final = 1 << 62
 """Microseconds that no run comes to, and that still fit into 64 bits."""
 _LATER = 2
 """Added to the priority of an event: URGENT is 0 and NORMAL 1 there, so all of the guest's come before."""
+_NORMAL_LATER: Final = NORMAL + _LATER
 
 
 class HostClock(simpy.Environment):
@@ -35,6 +36,7 @@ class HostClock(simpy.Environment):
         self._env = env
         self._queue = env._queue  # noqa: SLF001 - see schedule
         self._eid = env._eid  # noqa: SLF001
+        self.timeout = self._timeout  # type: ignore[method-assign]  # SimPy has the class itself there
 
     @property
     def now(self) -> SimTime:
@@ -51,9 +53,26 @@ class HostClock(simpy.Environment):
         now = self._env._now  # noqa: SLF001
         at = now + delay
         if not now <= at < NEVER_US:
-            raise ValueError(f"a wait must be a number of microseconds, from 0 to {NEVER_US}, but is {shown(delay)}")
+            raise _no_time(delay)
         entry = (at, priority + _LATER, next(self._eid), event)
         heappush(self._queue, entry)  # type: ignore[misc]  # SimPy takes any number for a priority
+
+    def _timeout(self, delay: SimTime = 0, value: object = None) -> Timeout:
+        """Return a Timeout. Raises ValueError as :meth:`schedule` does, and where ``delay`` is negative."""
+        if delay < 0:
+            raise ValueError(f"Negative delay {delay}")
+        at = self._env._now + delay  # noqa: SLF001
+        if not at < NEVER_US:  # nor NaN
+            raise _no_time(delay)
+        # What Timeout() does, inlined with schedule(), because it saves 120 ns at every step of a workload.
+        event = Timeout.__new__(Timeout)
+        event.env = self
+        event.callbacks = []
+        event._value = value  # noqa: SLF001
+        event._delay = delay  # noqa: SLF001
+        event._ok = True  # noqa: SLF001
+        heappush(self._queue, (at, _NORMAL_LATER, next(self._eid), event))  # type: ignore[misc]
+        return event
 
     def peek(self) -> SimTime:
         """Return the time of the next event, whoever's it is."""
@@ -62,3 +81,7 @@ class HostClock(simpy.Environment):
     def step(self) -> NoReturn:
         """Raise RuntimeError: time passes while a workload waits, it does not make it pass."""
         raise RuntimeError("a workload cannot run the simulation; it yields the event that it waits for")
+
+
+def _no_time(delay: object) -> ValueError:
+    return ValueError(f"a wait must be a number of microseconds, from 0 to {NEVER_US}, but is {shown(delay)}")

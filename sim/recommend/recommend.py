@@ -21,7 +21,7 @@ from sim.recommend.sampler import CellRunner, KeptWorkers
 from sim.recommend.scenario import Scenario, select_together
 from sim.recommend.seen import Seen, front, over_all
 from sim.recommend.sensitivity import REPLICATIONS, Held, Picked, in_all, sensitivity
-from sim.results.alone import alone
+from sim.results.locks import alone
 from sim.results.manifest import RECOMMENDATION, TIMING_FIELD, build_manifest, write_manifest
 from sim.scores.registry import SCORES
 
@@ -53,6 +53,11 @@ class Recommended:
     reused: int
 
 
+def results_name(experiment: Experiment) -> str:
+    """Return the name of the folder of an experiment's recommendation."""
+    return experiment.name[: LABEL_LENGTH - len(ENDING)] + ENDING
+
+
 def recommend(
     experiment: Experiment,
     results: Path,
@@ -69,7 +74,7 @@ def recommend(
     where the folder is damaged or in use, and OSError where nothing can be written.
     """
     started = time.time()
-    name = experiment.name[: LABEL_LENGTH - len(ENDING)] + ENDING
+    name = results_name(experiment)
     folder = (results / name).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     workers = workers or local(apart=experiment.cell_timeout is not None)

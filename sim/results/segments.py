@@ -14,7 +14,6 @@ import mmap
 import os
 import secrets
 import struct
-import sys
 import threading
 import time
 import zlib
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from sim.results.layout import UNPACKED
+from sim.results.locks import holding, packing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sim.results.layout import Labels
-
-if sys.platform != "win32":
-    import fcntl
 
 _BEGIN: Final = b"memhp-1\n"
 _END: Final = b"\nthe end"
@@ -62,7 +59,7 @@ class _Segment:
 
     def append(self, frame: bytes) -> bool:
         """Append ``frame``; return False where the segment has been removed meanwhile."""
-        with _locked(self.file):
+        with holding(self.file):
             self.usable = False
             if os.fstat(self.file).st_nlink == 0:
                 return False
@@ -123,51 +120,14 @@ def _close(key: tuple[int, Path]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    """Hold the lock of a file; without it where the file system has none, as some of networks."""
-    if sys.platform == "win32":
-        yield
-        return
-    locks = True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:
-        locks = False
-    try:
-        yield
-    finally:
-        if locks:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-@contextlib.contextmanager
 def locked_for_packing(store: Path) -> Iterator[None]:
-    """Keep others from packing what is in ``store`` meanwhile.
-
-    The folder of the segments is locked, and not the store's, which somebody may hold who has it packed.
-    """
-    folder = store / UNPACKED
-    if sys.platform == "win32":
-        yield
-        return
-    while True:
-        folder.mkdir(exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            try:
-                descriptor = os.open(folder, os.O_RDONLY)
-                stack.callback(os.close, descriptor)
-                stack.enter_context(_locked(descriptor))
-                held = folder.stat().st_ino == os.fstat(descriptor).st_ino
-            except FileNotFoundError:
-                held = False
-            if not held:  # who had it before has removed it
-                continue
-            try:
-                yield
-            finally:
-                with contextlib.suppress(OSError):  # segments that others have begun
-                    folder.rmdir()
-            return
+    """Keep others from packing what is in ``store`` meanwhile."""
+    with packing(store):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # segments that others have begun, or there is none
+                (store / UNPACKED).rmdir()
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
@@ -247,7 +207,7 @@ class Segments:
         except FileNotFoundError:  # packed just now
             return None
         if locked:
-            self._stack.enter_context(_locked(file.fileno()))
+            self._stack.enter_context(holding(file.fileno()))
         self.paths.append(path)
         if os.fstat(file.fileno()).st_size == 0:
             return None

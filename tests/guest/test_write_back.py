@@ -29,6 +29,13 @@ def test_dirty_cache_is_clean_at_the_flushers_first_look_after_30_s(written: int
     assert found == [(clean, 1000, 0), (None, 0, 1000)]
 
 
+def test_a_guest_rests_until_something_is_due() -> None:
+    model = small(ZONE_MOVABLE)
+    assert model.rests_until(100 * SECOND)
+    model.demands.write_file("/f", 1000)
+    assert [model.rests_until(second * SECOND) for second in (29, 30, 31)] == [True, False, False]
+
+
 def test_what_is_written_later_is_due_later() -> None:
     model = small(ZONE_MOVABLE)
     for second in (0, 2, 10):

@@ -11,6 +11,7 @@ import pytest
 from policies.auto_movable import AutoMovable
 from policies.fixed import OnlineKernel, OnlineMovable
 from sim.devices.specs import VirtioMemSpec
+from sim.kernel.guest_samples import GuestSamples
 from sim.record.guest_series import GUEST_SERIES
 from sim.units import GIB, MIB
 from tests.guest.watched import asked_one_by_one
@@ -81,6 +82,31 @@ def test_every_sample_shows_what_asking_afresh_gives(seed: int) -> None:
         if draw.random() < 0.2:
             guest.link.drop_caches(cache=draw.random() < 0.5, slab=True)
     assert 2 < checked.fresh < checked.taken
+
+
+def sampled(seed: int) -> tuple[dict[str, list[int]], int]:
+    """Return the samples of a guest that rests for long in between, and how many events its run was of."""
+    draw = Random(seed)
+    guest = Guest(OnlineKernel(), GIB, seconds=60, kernel=("6.1", "6.12")[seed % 2])
+    numbers = guest.core.env._eid
+    guest.link.start_sampling(5_000 * 1_000_000)
+    for step in range(8):
+        random_step(guest, draw, step)
+        loads = [("/written", "written-files", 50), ("file", "page-cache", 900), ("program", "anonymous", 600)]
+        guest.use(*draw.choice(loads))
+        guest.rest()
+        guest.use("program", "anonymous", 0)  # fills the lists of the CPUs, which newer kernels empty by and by
+        guest.rest()
+    return {name: column.tolist() for name, column in guest.link.series().items()}, next(numbers)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_samples_taken_ahead_are_those_taken_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead, few = sampled(seed)
+    monkeypatch.setattr(GuestSamples, "_take_ahead", lambda *_: None)
+    one_by_one, many = sampled(seed)
+    assert ahead == one_by_one
+    assert few < many / 2
 
 
 def test_devices_that_unplug_what_is_offline_are_seen_one_by_one() -> None:

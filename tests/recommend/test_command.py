@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,8 +22,8 @@ from sim.recommend.asked import asked as ask
 from sim.recommend.limits import limit
 from sim.recommend.recommend import recommend
 from sim.recommend.sampler import KEPT
-from sim.results.alone import alone
 from sim.results.store import ResultStore
+from tests.support.lock_holder import holder
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
@@ -290,10 +291,15 @@ def test_a_budget_that_is_too_small_for_all_candidates_is_no_error(tmp_path: Pat
 def test_a_folder_that_is_damaged_or_in_use_is_told_in_a_sentence(certain: tuple[Path, Result], tmp_path: Path) -> None:
     shutil.copytree(certain[0] / "small-recommend", tmp_path / "small-recommend")
     command = (certain[0] / "small.toml", "--out", tmp_path, "--workers", 1)
-    with alone(tmp_path / "small-recommend"):
+    with holder(tmp_path / "small-recommend") as other:
         used = asked(*command)
+        waiting = threading.Timer(0.5, other.kill)
+        waiting.start()
+        waited = asked(*command, "--wait")
     assert used.exit_code == BAD_INPUT
     assert "another process is at work in it" in used.stderr
+    assert waited.exit_code == 0
+    assert waited.stderr.startswith(f"Waiting for process {other.pid} on ")
     for path in (tmp_path / "small-recommend" / "runs").rglob("*.parquet"):
         path.write_text("junk", "utf-8")
     damaged = asked(*command)
