@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from sim.experiment.estimate import estimated_seconds
 from sim.experiment.load import load
+from sim.experiment.probe import probe
 from sim.experiment.shipped import shipped, shipped_folder
 from sim.experiment.shipped_list import TIMES_NAME
 from sim.results.atomic import write_atomically
@@ -18,7 +18,7 @@ def rounded(seconds: float) -> float:
 
 def times() -> dict[str, float]:
     """Return about how many seconds each shipped experiment takes on one core."""
-    return {name: rounded(estimated_seconds(load(path))) for name, path in shipped().items()}
+    return {name: rounded(probe(load(path)).seconds) for name, path in shipped().items()}
 
 
 if __name__ == "__main__":
