@@ -7,10 +7,10 @@ the time takes that from it, and must not change what the run leaves behind.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from heapq import heappop
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import simpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from policies.headroom import Headroom
 from policies.udev import Udev
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.engine import simulate
+from sim.guest.at_once import AtOnce
 from sim.kernel.diary import Decided
 from sim.kernel.timing import Timing
 from sim.machine.spec import MachineSpec, NodeSpec
@@ -31,6 +32,8 @@ from tests.support.ticking import Asked, Case, Requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    import simpy
 
     from policies.contract import Policy
     from sim.kernel.diary import Note
@@ -184,17 +187,16 @@ def test_who_wants_reasons_is_told_that_of_every_block() -> None:
 @pytest.mark.parametrize("modelled", [False, True])
 def test_large_requests_take_few_events(modelled: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
     """Else all of this would compare block by block with block by block."""
-    steps = []
-    step = simpy.Environment.step
+    steps: list[object] = []
 
-    def counted(env: simpy.Environment) -> None:
-        steps.append(env.now)
-        step(env)
+    def counted(queue: list[Any]) -> object:
+        steps.append(heappop(queue))
+        return steps[-1]
 
-    monkeypatch.setattr(simpy.Environment, "step", counted)
+    monkeypatch.setattr("sim.kernel.event_loop.heappop", counted)
     large = case(Asked(0, "resize", 0, 300), Asked(15_000_000, "resize", 0, 0), modelled=modelled)
     large.run(None)
-    assert len(steps) < 150
+    assert 2 < len(steps) < 150
 
 
 @settings(max_examples=12)
@@ -208,3 +210,40 @@ def test_something_that_ticks_all_the_time_changes_nothing(case: Case, tick_us: 
 @given(CASES, st.integers(100, 60_000))
 def test_nor_does_it_in_many_more_runs(case: Case, tick_us: int) -> None:
     assert case.run(None) == case.run(tick_us)
+
+
+def block_by_block(case: Case, *, at_once: bool) -> tuple[tuple[object, ...], int]:
+    """Return what a run leaves behind in which each block goes by itself, and how many of them went ``at_once``."""
+    gone = 0
+    unplug_one = AtOnce.unplug_one
+
+    def counted(guest: AtOnce, zone: int, node: int, block: int) -> bool:
+        nonlocal gone
+        goes = at_once and unplug_one(guest, zone, node, block)
+        gone += goes
+        return goes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AtOnce, "unplug_one", counted)
+        return case.run(2_000), gone
+
+
+def test_a_single_block_that_goes_at_once_leaves_behind_what_it_would_step_by_step() -> None:
+    asked = [Asked(700_000, "resize", 0, 60), Asked(1_000, "anonymous", 0, 300), Asked(2_000_000, "resize", 0, 0)]
+    found = case(*asked, Asked(4_000_000, "resize", 0, 9), Asked(800_000, "resize", 0, 3), modelled=True)
+    short, gone = block_by_block(found, at_once=True)
+    assert gone > 20
+    assert short == block_by_block(found, at_once=False)[0]
+
+
+@settings(max_examples=10)
+@given(CASES)
+def test_single_blocks_do_so_whatever_else_is_asked(case: Case) -> None:
+    assert block_by_block(case, at_once=True)[0] == block_by_block(case, at_once=False)[0]
+
+
+@pytest.mark.slow
+@settings(max_examples=400)
+@given(CASES)
+def test_single_blocks_do_so_in_many_more_runs(case: Case) -> None:
+    assert block_by_block(case, at_once=True)[0] == block_by_block(case, at_once=False)[0]

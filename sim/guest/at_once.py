@@ -69,6 +69,20 @@ class AtOnce:
             self._zones.blocks_changed()
         return gone
 
+    def unplug_one(self, zone_type: int, node: int, block: int) -> bool:
+        """Take one fully plugged block of a zone offline and remove it, as :meth:`unplug`; False where it stays."""
+        zone = self._zones.by_key[node, zone_type]
+        layout, memmaps = zone.layout, self._memmaps
+        if layout is None or zone.cma is not None:
+            return False
+        if self._stalls.lost or self._never or self._given_up or memmaps.hosted:
+            return False
+        if not self._take_out(zone, layout, block, block):
+            return False
+        self._zones.blocks_changed()
+        memmaps.remove(block, 1)
+        return True
+
     def _take_out(self, zone: GuestZone, layout: Layout, first: int, block: int) -> int:
         """Take blocks out of a zone from ``block`` down, to ``first`` at most; return how many went at once."""
         pageblocks, pages = zone.pageblocks, self._block_pages

@@ -15,6 +15,7 @@ from sim.memory.zones import MMOP_OFFLINE, MMOP_ONLINE
 from sim.record.recorder import NO_ZONE, EventKind
 
 if TYPE_CHECKING:
+    from sim.guest.contract import Guest
     from sim.kernel.hotplug_core import HotplugCore
     from sim.memory.groups import MemoryGroup
 
@@ -94,6 +95,17 @@ def unplug_run(core: HotplugCore, device: int, pieces: Pieces, step_us: int) -> 
         zones = bytes((zone.type,)) * len(blocks)
         core.in_turn(core.env.now, step_us, _UNPLUG, device, blocks, zones, memory.block_pages)
     return gone
+
+
+def lets_go(core: HotplugCore, guest: Guest, block: int) -> bool:
+    """Have ``guest`` let go of a fully plugged online block and its memmap, if it would of all; else it is not asked.
+
+    What is left to do is :meth:`sim.kernel.hotplug_core.HotplugCore.unplug_block`. Both together come to what it is
+    without this, after ``give_subblocks`` of all of the block, and take a third of the time in the guest.
+    """
+    at_once = guest.at_once
+    zone = core.memory.zone_by_code[core.memory.blocks.where[block]]
+    return at_once is not None and zone is not None and at_once.unplug_one(zone.type, zone.node, block)
 
 
 def offline_run(core: HotplugCore, device: int, blocks: range, step_us: int) -> int:
