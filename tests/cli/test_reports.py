@@ -11,7 +11,7 @@ import tomli_w
 from click.testing import CliRunner
 
 from sim.cli.main import main
-from sim.experiment import estimate
+from sim.experiment import probe
 from sim.incidents import report as incidents
 from sim.replay import load_replay, trace_format
 from sim.replay.load_comparison import StepComparison, TraceComparison
@@ -212,7 +212,8 @@ def test_incidents_stand_under_what_was_published_and_what_was_simulated(monkeyp
 def test_validate_tells_the_time_in_a_unit_that_fits(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, told: str
 ) -> None:
-    monkeypatch.setattr(estimate, "estimated_seconds", lambda _: seconds)
+    monkeypatch.setattr(probe, "probe", lambda _: probe.Probe(2, (), seconds, 0))
+    monkeypatch.setattr("sim.cli.experiment.time", SimpleNamespace(perf_counter=lambda: 0.0))  # loading takes none
     path = tmp_path / "tiny.toml"
     path.write_text(tomli_w.dumps(small(replications=3)))
 
