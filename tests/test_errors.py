@@ -19,6 +19,7 @@ from sim.cli.main import BAD_INPUT, FAILED, INTERRUPTED, BadInput
 from sim.experiment.run_cell import CellTimeoutError
 from sim.faults import MemhpSimError, Unwinding
 from sim.kernel.worker import GuestDied
+from sim.results.damage import DamageWarning
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
 TREE = PAGE.partition("```text\n")[2].partition("```")[0]
 ROWS = {name: cells for name, *cells in re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE)}
-OUTSIDE = {Unwinding, CellTimeoutError, GuestDied, BadInput, memhp_sim.ShadowedError}
+OUTSIDE = {Unwinding, CellTimeoutError, DamageWarning, GuestDied, BadInput, memhp_sim.ShadowedError}
 
 
 def defined() -> Iterator[type[BaseException]]:
@@ -47,6 +48,7 @@ def test_every_error_has_the_one_base() -> None:
     assert {error for error in ERRORS.values() if not issubclass(error, MemhpSimError)} == OUTSIDE
     assert CellTimeoutError.__bases__ == GuestDied.__bases__ == (Unwinding,)
     assert Unwinding.__bases__ == (BaseException,)
+    assert DamageWarning.__bases__ == (UserWarning,)
     assert BadInput.__bases__ == (click.ClickException,)
     assert memhp_sim.ShadowedError.__bases__ == (ImportError,)
 

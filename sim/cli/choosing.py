@@ -52,11 +52,15 @@ def _holds_results(folder: Path) -> bool:
 
 @contextmanager
 def readable(folder: Path) -> Iterator[None]:
-    """Tell in words of what cannot be read in the results of ``folder``."""
+    """Tell in words of what cannot be read in the results of ``folder``, and end where that is all of them."""
     import pyarrow as pa
 
     from sim.cli.main import BadInput
+    from sim.results.layout import RUNS, pack_files
+    from sim.results.store import ResultStore
 
+    if any(pack_files(folder, RUNS)) and not ResultStore(folder).keys():
+        raise BadInput(f"{folder}: no run of it can be read; memhp-sim run computes them anew")
     try:
         yield
     except (pa.ArrowException, KeyError) as error:

@@ -12,11 +12,13 @@ import importlib
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Final, NoReturn
+import warnings
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from sim import __version__
+from sim.results.damage import DamageWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,7 +110,7 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; what a user typed wrong is told in words, never as a traceback."""
         try:
-            with _ended_as_by_ctrl_c():
+            with _ended_as_by_ctrl_c(), _damage_told():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
@@ -135,6 +137,25 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _damage_told() -> Iterator[None]:
+    """Print what cannot be read of results, each once, without the line of code that Python's warnings show."""
+    told: set[str] = set()
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401
+            if not issubclass(category, DamageWarning):
+                others(message, category, *where, **more)
+            elif str(message) not in told:
+                told.add(str(message))
+                click.echo(f"Warning: {message}", err=True)
+
+        warnings.simplefilter("always", DamageWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _report(error: ValueError) -> NoReturn:

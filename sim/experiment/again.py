@@ -11,7 +11,8 @@ from sim.experiment import build
 from sim.experiment.load import load_stored
 from sim.faults import Fault, InputError
 from sim.record.recorder import EVENT_COLUMNS, EventKind
-from sim.results.manifest import MANIFEST_NAME, RECOMMENDATION, read_manifest
+from sim.results.layout import MANIFEST_NAME
+from sim.results.manifest import RECOMMENDATION, read_manifest
 
 if TYPE_CHECKING:
     import numpy.typing as npt

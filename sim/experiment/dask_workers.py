@@ -142,12 +142,13 @@ def run_there(
     import socket
 
     from sim.results.identity import code_version
+    from sim.results.layout import EXPERIMENT_NAME
 
     if code_version() != code:
         raise UnfitWorkerError(
             f"a worker on {socket.gethostname()} has version {code_version()} of memhp-sim, not {code}"
         )
-    if not (Path(folder) / "experiment.toml").is_file():
+    if not (Path(folder) / EXPERIMENT_NAME).is_file():
         raise UnfitWorkerError(f"a worker on {socket.gethostname()} does not see the results folder {folder}")
     return fn(cell, identity, folder, timeout)
 

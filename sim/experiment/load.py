@@ -75,7 +75,8 @@ def load_stored(folder: Path) -> Experiment | None:
 
     Raises ValueError where that is of another version, and InputError where something of it is no longer there.
     """
-    from sim.results.manifest import MANIFEST_NAME, read_manifest
+    from sim.results.layout import MANIFEST_NAME
+    from sim.results.manifest import read_manifest
 
     if not (folder / MANIFEST_NAME).is_file():
         return None

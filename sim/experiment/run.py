@@ -129,10 +129,9 @@ def _run(
     on_outcome: Callable[[Outcome], None] | None,
 ) -> None:
     """Run what is missing of ``experiment`` in its ``folder``, in which nobody else is, and count it in ``report``."""
-    import tomli_w
-
-    from sim.results.atomic import write_atomically
     from sim.results.failure import Status
+    from sim.results.inspection import mend
+    from sim.results.manifest import write_experiment
     from sim.results.packing import settle
     from sim.results.reading import check_layout
     from sim.results.store import ResultStore
@@ -140,7 +139,6 @@ def _run(
     started = time.time()
     workers = workers or local(apart=experiment.cell_timeout is not None)
     tables = effective_tables(experiment)
-    write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())
     store = ResultStore(folder)
     belongs = _Belonging()
     planned = _keys_of(experiment)
@@ -148,6 +146,9 @@ def _run(
         check_layout(folder)  # what is not asked for stays, so that all of it must be of one layout
     elif store.exists:
         belongs.keys = _Keys(planned if extension is None else _keys_of(extension.keep(experiment)))
+    for damage in mend(folder, belongs):
+        damage.warn()
+    write_experiment(folder, tables)
     settle(folder, belongs, only_remove=True)
     batch: Experiment | None = experiment
     single: list[tuple[str, str]] = []

@@ -22,7 +22,7 @@ from sim.recommend.scenario import Scenario, select_together
 from sim.recommend.seen import Seen, front, over_all
 from sim.recommend.sensitivity import REPLICATIONS, Held, Picked, in_all, sensitivity
 from sim.results.locks import alone
-from sim.results.manifest import RECOMMENDATION, TIMING_FIELD, build_manifest, write_manifest
+from sim.results.manifest import RECOMMENDATION, TIMING_FIELD, build_manifest, write_experiment, write_manifest
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -301,13 +301,9 @@ def _write_store(
 
     ``last`` are the parts of its manifest that only a recommendation has, and the times.
     """
-    import tomli_w
-
-    from sim.results.atomic import write_atomically
-
     tables = _tables(experiment, name, scenarios)
     most = max((each.replications for answer in found.answers for each in answer.candidates), default=1)
-    write_atomically(folder / "experiment.toml", tomli_w.dumps(tables).encode())
+    write_experiment(folder, tables)
     done = len(runner.used) - len(runner.failed)
     manifest = build_manifest(
         name,

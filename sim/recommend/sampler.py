@@ -17,12 +17,12 @@ import numpy as np
 
 from sim.experiment.executors import run_all
 from sim.experiment.plan import Cell
-from sim.faults import Fault, InputError
 from sim.recommend.looking import Looked, look
 from sim.results.cells import write_row, write_timings
 from sim.results.failure import Status
 from sim.results.frames import timing_row
-from sim.results.packing import drop_first_layout, settle
+from sim.results.inspection import mend
+from sim.results.packing import settle
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ class CellRunner:
         self._kept = kept
         self._timeout = timeout
         self._tell = on_outcome
-        drop_first_layout(folder)
+        for damage in mend(folder):
+            damage.warn()
         self._rows = _stored(folder)
         self._computed: set[str] = set()
 
@@ -155,12 +156,8 @@ class CellRunner:
 
 
 def _stored(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the rows of completed cells by their keys. Raises InputError where the table cannot be read."""
-    try:
-        runs = ResultStore(folder).runs()
-    except (ValueError, KeyError) as error:
-        what = f"damaged, or written by another version ({error}); remove it, or choose another --out"
-        raise InputError(str(folder), [Fault("", what)]) from error
+    """Return the rows of completed cells by their keys."""
+    runs = ResultStore(folder).runs()
     done = runs[runs["status"] == Status.COMPLETED]
     columns = [str(name) for name in done.columns]
     rows = (dict(zip(columns, values, strict=True)) for values in done.itertuples(index=False, name=None))

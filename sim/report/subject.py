@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sim.analysis.scenario import scenarios as findings_of
 from sim.comparison.whole import compared
 from sim.faults import InputError
-from sim.results.manifest import read_manifest
+from sim.results.manifest import read_experiment, read_manifest
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:
@@ -107,6 +106,6 @@ def read_subject(folder: Path) -> Subject:
 def _written(folder: Path) -> dict[str, Any]:
     """Return what the folder's ``experiment.toml`` says, which is there from the start; nothing where it is not."""
     try:
-        return tomllib.loads((folder / "experiment.toml").read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_experiment(folder)
+    except ValueError:
         return {}

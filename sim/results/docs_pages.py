@@ -13,8 +13,8 @@ from sim.guest.contract import OomKind
 from sim.record.recorder import EventKind
 from sim.results.exported import EXPORTED, GONE, KINDS
 from sim.results.frames import RUN_DETAILS
-from sim.results.layout import MOST_PACKS, UNPACKED
-from sim.results.manifest import MANIFEST_NAME, TIMING_FIELD
+from sim.results.layout import MANIFEST_NAME, MOST_PACKS, UNPACKED
+from sim.results.manifest import TIMING_FIELD
 from sim.results.packs import CELLS_KEY
 from sim.results.schema import DETAILS, EVENTS, GUEST, RUNS, SERIES, TIMINGS
 from sim.scores.registry import SCORES

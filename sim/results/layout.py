@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LAYOUT: Final = 2
-"""Number of this layout, for the manifest. The first one had a file for each cell and table."""
+LAYOUT: Final = 3
+"""Number of this layout, for the manifest and the packs' seals.
+
+The first one had a file for each cell and table, the second one no seals."""
+
+MANIFEST_NAME: Final = "manifest.json"
+EXPERIMENT_NAME: Final = "experiment.toml"
+"""The experiment with every default filled in."""
 
 SUFFIX: Final = ".parquet"
 UNPACKED: Final = "unpacked"
@@ -73,19 +79,11 @@ def pack_number(path: Path) -> tuple[int, int]:
 _NAME: Final = re.compile(r"[a-z]+-\d+-of-\d+\.parquet")
 
 
-def pack_files(store: Path, table: str, *, empty: bool = False) -> Iterator[Path]:
-    """Yield the packs of a table in order, those that are ``empty`` only where they are asked for."""
+def pack_files(store: Path, table: str) -> Iterator[Path]:
+    """Yield what stands where packs of a table do, in order; not all of it need be one, nor a file."""
     folder = store / table
     if folder.is_dir():
-        yield from sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (empty or is_whole(path)))
-
-
-def is_whole(path: Path) -> bool:
-    """Whether ``path`` is there and not empty, as what is not yet on the disk can be after a power failure."""
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
+        yield from sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
 
 
 def of_first_layout(store: Path) -> bool:

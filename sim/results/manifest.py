@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,15 +20,19 @@ from typing import TYPE_CHECKING, Any, Final
 from sim import __version__
 from sim.results.atomic import write_atomically
 from sim.results.identity import canonical_json, code_version, sha256
-from sim.results.layout import LAYOUT
+from sim.results.layout import EXPERIMENT_NAME, LAYOUT, MANIFEST_NAME, of_first_layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MANIFEST_NAME: Final = "manifest.json"
 FORMAT: Final = 1
 TIMING_FIELD: Final = "timings"
 """The only part of a manifest that differs between two runs of one experiment on one machine."""
+
+_CHECKSUM: Final = "sha256"
+_CHECKED: Final = "# Written by memhp-sim, with every default filled in. SHA-256 of the lines below: "
+_WITHOUT_CHECKSUM: Final = (None, 1, 2)
+"""Layouts in whose manifests there was none."""
 
 RECOMMENDATION: Final = "recommendation"
 """The part that only the manifest of a recommendation has: ``config`` and ``asked``, which give it again, and
@@ -86,14 +91,25 @@ def build_manifest(  # noqa: PLR0913  one argument for each part
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
-    """Write ``manifest`` into the results folder and return its path."""
+    """Write ``manifest`` into the results folder, with its checksum among the times, and return its path."""
     path = folder / MANIFEST_NAME
-    write_atomically(path, (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    sealed = {**manifest, TIMING_FIELD: {**manifest[TIMING_FIELD], _CHECKSUM: _checksum(manifest)}}
+    write_atomically(path, (json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
     return path
 
 
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    """Return the checksum of all that a manifest says but for itself."""
+    timings = {name: value for name, value in manifest[TIMING_FIELD].items() if name != _CHECKSUM}
+    said = json.loads(json.dumps({**manifest, TIMING_FIELD: timings}))
+    return sha256(canonical_json(said))
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the manifest in ``path`` (or in that folder). Raises ValueError, saying why, where it is none."""
+    """Return the manifest in ``path`` (or in that folder). Raises ValueError, saying why, where it is none.
+
+    That is also raised where it is not as it was written, by the checksum that :func:`write_manifest` adds.
+    """
     if path.is_dir():
         path /= MANIFEST_NAME
     try:
@@ -106,7 +122,56 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a manifest: it has no 'format' and 'config'")
     if manifest["format"] != FORMAT:
         raise ValueError(f"{path} has format {manifest['format']!r}, this program reads format {FORMAT}")
+    if not _as_written(manifest):
+        raise ValueError(f"{path} is not as it was written: its checksum, timings.{_CHECKSUM}, is not that of the rest")
+    if isinstance(manifest.get(TIMING_FIELD), dict):
+        manifest[TIMING_FIELD].pop(_CHECKSUM, None)
     return manifest
+
+
+def write_experiment(folder: Path, tables: Mapping[str, Any]) -> None:
+    """Write the effective configuration ``tables`` of an experiment into its results folder, as TOML that runs again.
+
+    The first line is a comment with the checksum of the others.
+    """
+    import tomli_w
+
+    text = tomli_w.dumps(tables)
+    write_atomically(folder / EXPERIMENT_NAME, f"{_CHECKED}{sha256(text)}\n{text}".encode())
+
+
+def read_experiment(folder: Path) -> dict[str, Any]:
+    """Return what :func:`write_experiment` wrote. Raises ValueError, saying why, where it is not there as written."""
+    path = folder / EXPERIMENT_NAME
+    try:
+        first, _, text = path.read_text("utf-8").partition("\n")
+        if first != f"{_CHECKED}{sha256(text)}":
+            raise ValueError(f"{path} is not as it was written: its checksum, in line 1, is not that of the rest")
+        return tomllib.loads(text)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def stored_layout(store: Path) -> int | None:
+    """Return the number of the layout that the results in ``store`` are in; None where nothing says it."""
+    if of_first_layout(store):
+        return 1
+    try:
+        manifest = json.loads((store / MANIFEST_NAME).read_text("utf-8"))
+        return int(manifest["layout"]) if _as_written(manifest) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _as_written(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest has the checksum of what it says; those of layouts before this one have none."""
+    timings = manifest.get(TIMING_FIELD)
+    said = timings.get(_CHECKSUM) if isinstance(timings, dict) else None
+    if said is None:
+        return manifest.get("layout") in _WITHOUT_CHECKSUM
+    return bool(said == _checksum(manifest))
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

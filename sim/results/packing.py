@@ -7,7 +7,6 @@ segments go, and whatever is in both is the same: whoever is killed in between l
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +14,8 @@ import numpy as np
 
 from sim.results import cells
 from sim.results.atomic import leftovers, written_whole
-from sim.results.frames import array, rows_table
+from sim.results.frames import array, head, rows_table
+from sim.results.identity import canonical_json
 from sim.results.layout import (
     ALL_TABLES,
     CELL_TABLES,
@@ -23,14 +23,14 @@ from sim.results.layout import (
     RUNS,
     TIMINGS,
     UNPACKED,
-    of_first_layout,
     pack_files,
     pack_number,
     pack_path,
     packs_for,
     unit,
 )
-from sim.results.packs import BlockWriter, Entry, Pack, write_rows
+from sim.results.pack_sets import pack_sets
+from sim.results.packs import BlockWriter, Entry, write_rows
 from sim.results.schema import TABLES
 from sim.results.segments import Segments, locked_for_packing, release
 
@@ -54,42 +54,11 @@ class _Wanted(NamedTuple):
     frame: Frame | None
 
 
-class PackSet:
-    """The packs of all tables with the same number: which cells they hold says that of ``runs``."""
-
-    def __init__(self, store: Path, path: Path) -> None:
-        self.store, (self.number, self.packs) = store, pack_number(path)
-        self.runs = Pack(path, RUNS)
-        self._opened: dict[str, Pack | None] = {RUNS: self.runs}
-
-    def pack(self, table: str) -> Pack | None:
-        """Return the pack of a table; None where there is none."""
-        if table not in self._opened:
-            path = pack_path(self.store, table, self.number, self.packs)
-            there = path.is_file() and path.stat().st_size > 0
-            self._opened[table] = Pack(path, table) if there else None
-        return self._opened[table]
-
-    def whole(self) -> bool:
-        """Whether all tables are there that its cells have rows in."""
-        sizes = [entry.size for entry in self.runs.entries if entry.size]
-        if not sizes:
-            return True
-        needed = [table for table, rows in zip(CELL_TABLES, zip(*sizes, strict=True), strict=True) if any(rows)]
-        return all(self.pack(table) is not None for table in (*needed, DETAILS))
-
-
-def pack_sets(store: Path) -> list[PackSet]:
-    """Return all packs of ``store`` as they are now, in order."""
-    return [PackSet(store, path) for path in pack_files(store, RUNS)]
-
-
 def settle(store: Path, belongs: Callable[[str], bool] | None = None, *, only_remove: bool = False) -> int:
     """Bring all cells of ``store`` into packs, and remove those that do not belong. Return how many went.
 
     With ``only_remove``, nothing is done where nothing has to go. ``belongs`` tells whether a key belongs to the
-    experiment; all do where it is None. What an earlier version of the program has left in its own layout is
-    removed. Raises OSError where nothing can be written.
+    experiment; all do where it is None. Raises OSError where nothing can be written.
     """
     if not store.is_dir():
         return 0
@@ -98,17 +67,8 @@ def settle(store: Path, belongs: Callable[[str], bool] | None = None, *, only_re
         for table in (*ALL_TABLES, UNPACKED):
             for path in list(leftovers(store / table)):
                 path.unlink(missing_ok=True)
-        drop_first_layout(store)
         with Segments(store, locked=True) as segments:
             return _Packer(store, segments, belongs or (lambda _: True)).pack(only_remove=only_remove)
-
-
-def drop_first_layout(store: Path) -> None:
-    """Remove what an earlier version of the program has left in its own layout: no cell of it is of this version."""
-    if of_first_layout(store):
-        for table in ALL_TABLES:
-            for old in (store / table).glob("machine=*"):
-                shutil.rmtree(old)
 
 
 class _Packer:
@@ -170,8 +130,8 @@ class _Packer:
 
     def _look_at(self, number: int) -> None:
         """Take in what an old pack holds."""
-        there = self._old[number].runs.entries
-        stay = self._stay(number)
+        old = self._old[number]
+        there, stay = old.runs.entries, self._stay(number)
         for entry in stay:
             found = unit(entry.labels, entry.replication)
             self._units.add(found)
@@ -179,7 +139,7 @@ class _Packer:
         self._cells += len(stay)
         superseded = sum(entry.key in self._segments for entry in there) if len(self._segments) else 0
         self._gone += len(there) - len(stay) - superseded
-        if len(stay) != len(there):
+        if len(stay) != len(there) or not old.whole:
             self._changed.add(number)
 
     def _stay(self, number: int) -> list[Entry]:
@@ -189,14 +149,14 @@ class _Packer:
         """
         if number not in self._staying:
             old = self._old[number]
-            whole, others = old.whole(), self._old[:number] if self._several else ()
+            others = self._old[:number] if self._several else ()
             self._staying[number] = [
                 entry
                 for entry in old.runs.entries
-                if (whole or not entry.size)
-                and self._belongs(entry.key)
+                if self._belongs(entry.key)
                 and entry.key not in self._segments
                 and not any(entry.key in other.runs.places for other in others)
+                and old.has(entry)
             ]
         return self._staying[number]
 
@@ -227,7 +187,7 @@ class _Packer:
             path.unlink(missing_ok=True)
             return
         with written_whole(path, durable=False) as file:
-            writer = BlockWriter(file, table)
+            writer = BlockWriter(file, table, path.stem)
             for each in some:
                 writer.add(each.labels, each.replication, each.key, self._block(each, table))
             writer.close()
@@ -248,6 +208,11 @@ class _Packer:
             row = cells.row if table == RUNS else cells.details_row
             fresh += [row(each.frame) for each in ordered if each.frame is not None]
         parts.append(rows_table(TABLES[table], fresh))
+        if table == TIMINGS:  # of a run that was killed, or whose times were damaged, they are not known
+            known = {key for part in parts for key in part["cell"].to_pylist()}
+            unknown = [each for each in ordered if each.key not in known]
+            texts = [canonical_json(head(each.key, each.labels, each.replication)) for each in unknown]
+            parts.append(rows_table(TABLES[table], texts))
         rows = pa.concat_tables(parts)
         last = {key: place for place, key in enumerate(rows["cell"].to_pylist()) if key in keys}
         chosen = sorted(last, key=keys.__getitem__)
@@ -257,7 +222,7 @@ class _Packer:
         rows = rows.take(array(np.array([last[key] for key in chosen]), "int64")).combine_chunks()
         entries = [Entry(*ordered[keys[key]][:3], ordered[keys[key]].size if table == RUNS else 1) for key in chosen]
         with written_whole(path, durable=False) as file:
-            write_rows(file, table, rows, entries)
+            write_rows(file, table, path.stem, rows, entries)
 
     def _block(self, each: _Wanted, table: str) -> Block:
         if each.frame is not None:
@@ -270,6 +235,6 @@ class _Packer:
     def _drop_others(self, written: set[tuple[int, int]]) -> None:
         """Remove the packs that no cell is in any more; those of ``runs``, which speak for the others, first."""
         for table in reversed(ALL_TABLES):
-            for path in list(pack_files(self._store, table, empty=True)):
+            for path in list(pack_files(self._store, table)):
                 if pack_number(path) not in written:
                     path.unlink(missing_ok=True)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from sim.results.frames import MISSING, array, arrow_schema, int_columns
+from sim.results.layout import LAYOUT
 from sim.results.schema import CELL_COLUMNS, LABEL_COLUMNS, TABLES
+from sim.results.seal import SealedFile, write_seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,13 +77,14 @@ def _entries(text: bytes) -> list[Entry]:
 class BlockWriter:
     """Writes a pack of one of the tables with many rows for each cell into ``file``, cell by cell in order.
 
-    Holds one row group in memory.
+    Holds one row group in memory. ``name`` is what the pack is called; see :func:`sim.results.seal.write_seal`.
     """
 
-    def __init__(self, file: BinaryIO, table: str) -> None:
+    def __init__(self, file: BinaryIO, table: str, name: str) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        self._file, self._name = file, name
         layout = TABLES[table]
         text = pa.dictionary(pa.int32(), pa.string())
         self._kinds = {column.name: column.type for column in layout.columns}
@@ -142,6 +145,7 @@ class BlockWriter:
             self._flush()
         self._writer.add_key_value_metadata({CELLS_KEY: _index(self._entries)})
         self._writer.close()
+        write_seal(self._file, self._name)
 
 
 def _repeated(texts: list[str], places: Any) -> pa.DictionaryArray:  # noqa: ANN401  an array of int32
@@ -153,8 +157,8 @@ def _repeated(texts: list[str], places: Any) -> pa.DictionaryArray:  # noqa: ANN
     return pa.DictionaryArray.from_arrays(array(codes[places], "int32"), pa.array(list(numbers), pa.string()))
 
 
-def write_rows(file: BinaryIO, table: str, rows: pa.Table, entries: Sequence[Entry]) -> None:
-    """Write a pack of a table with a row for each cell: ``rows`` and what is said of them are in order."""
+def write_rows(file: BinaryIO, table: str, name: str, rows: pa.Table, entries: Sequence[Entry]) -> None:
+    """Write the pack ``name`` of a table with a row for each cell: ``rows`` and what is said of them are in order."""
     import pyarrow.parquet as pq
 
     with pq.ParquetWriter(
@@ -162,6 +166,7 @@ def write_rows(file: BinaryIO, table: str, rows: pa.Table, entries: Sequence[Ent
     ) as writer:
         writer.write_table(rows, row_group_size=_LISTED_IN_GROUP)
         writer.add_key_value_metadata({CELLS_KEY: _index(entries)})
+    write_seal(file, name)
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
@@ -170,7 +175,8 @@ def write_rows(file: BinaryIO, table: str, rows: pa.Table, entries: Sequence[Ent
 class Pack:
     """The pack of ``table`` at ``path``, as it is now: it can be read to the end whatever takes its place.
 
-    Raises FileNotFoundError where it is gone, and ValueError or OSError where it is none.
+    Raises OSError where it cannot be opened, and ValueError, with words that go on from its path, where it is none or
+    its footer is damaged. For its data see :meth:`check_data`.
     """
 
     def __init__(self, path: Path, table: str) -> None:
@@ -178,7 +184,16 @@ class Pack:
 
         self.path, self.table = path, table
         self._map = pa.memory_map(str(path))
+        self._sealed = SealedFile(self._map)
+        if self._sealed.seal.layout != LAYOUT:
+            raise ValueError(f"has the layout {self._sealed.seal.layout}, and this version of the program {LAYOUT}")
+        if self._sealed.seal.pack != path.stem:
+            raise ValueError(f"is {self._sealed.seal.pack}{path.suffix} under another name")
         self._last: tuple[int, Block] | None = None
+
+    def check_data(self) -> None:
+        """Raise ValueError, in words, where its data are not as they were written."""
+        self._sealed.check_data()
 
     @cached_property
     def _file(self) -> Any:  # noqa: ANN401  pyarrow has no types
@@ -189,10 +204,7 @@ class Pack:
     @cached_property
     def entries(self) -> list[Entry]:
         """The cells that it holds, in order."""
-        metadata = self._file.metadata.metadata or {}
-        if CELLS_KEY not in metadata:
-            raise ValueError(f"{self.path} does not say which cells it holds")
-        return _entries(metadata[CELLS_KEY])
+        return _entries(self._file.metadata.metadata[CELLS_KEY])
 
     @cached_property
     def places(self) -> dict[str, int]:

@@ -15,9 +15,9 @@ import numpy as np
 from sim.faults import Fault, InputError
 from sim.results import cells
 from sim.results.frames import array, arrow_schema, head, int_columns, rows_table
-from sim.results.layout import CELL_TABLES, DETAILS, RUNS, TIMINGS, of_first_layout, pack_files, pack_number
-from sim.results.packing import pack_sets
-from sim.results.packs import Pack
+from sim.results.layout import CELL_TABLES, DETAILS, LAYOUT, RUNS, TIMINGS, pack_number
+from sim.results.manifest import stored_layout
+from sim.results.pack_sets import checked, pack_sets, readable_packs
 from sim.results.schema import TABLES
 from sim.results.segments import Segments
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from sim.results.frames import Block
     from sim.results.layout import Labels
-    from sim.results.packing import PackSet
-    from sim.results.packs import Entry
+    from sim.results.pack_sets import PackSet
+    from sim.results.packs import Entry, Pack
     from sim.results.segments import Frame
     from sim.results.selection import Selection
 
@@ -53,13 +53,18 @@ Piece = tuple["tuple[Labels, int, str]", "pa.Table"]
 
 
 def check_layout(store: Path) -> None:
-    """Raise InputError where ``store`` holds what an earlier version of the program left."""
-    if of_first_layout(store):
-        what = (
-            "holds results of an earlier version of the program, which kept a file for each run: read them with that "
-            "version, or run the experiment again, which replaces them"
-        )
-        raise InputError(str(store), [Fault("", what)])
+    """Raise InputError where ``store`` holds what another version of the program left, in another layout."""
+    layout = stored_layout(store)
+    if layout in (None, LAYOUT):
+        return
+    if layout > LAYOUT:
+        whose, other = f"a later version of the program, in layout {layout}", "choose another --out"
+    else:
+        form = "which kept a file for each run" if layout == 1 else f"in layout {layout}"
+        whose = f"an earlier version of the program, {form}"
+        other = "run the experiment again, which replaces them"
+    what = f"holds results of {whose}, where this one has layout {LAYOUT}: read them with that version, or {other}"
+    raise InputError(str(store), [Fault("", what)])
 
 
 def _steady(look: Callable[[], _Found]) -> _Found:
@@ -81,7 +86,7 @@ def pieces(
     check_layout(store)
     needed = tuple(dict.fromkeys((*names, *chosen.needed, *(["cell"] if apart is not Apart.NO else []))))
     with contextlib.ExitStack() as stack:
-        segments, packs = _steady(lambda: _opened(store, table, stack))
+        segments, packs = _steady(lambda: _opened(store, table, stack, data=False))
         for frame in segments.frames():
             size = cells.sizes(frame)
             if size and size[CELL_TABLES.index(table)] and chosen.takes(frame.labels, frame.replication, frame.key):
@@ -97,6 +102,8 @@ def pieces(
                 for place, each in enumerate(entries)
                 if each.size and chosen.takes(*each[:3]) and each.key not in segments and each.key not in seen
             ]
+            if not places or not checked(pack):
+                continue
             if several:
                 seen.update(each.key for each in entries)
             for first, rows in pack.tables(places, needed, chosen.times):
@@ -115,10 +122,11 @@ def _cut(pack: Pack, rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
         start = end
 
 
-def _opened(store: Path, table: str, stack: contextlib.ExitStack) -> tuple[Segments, list[Pack]]:
+def _opened(store: Path, table: str, stack: contextlib.ExitStack, *, data: bool = True) -> tuple[Segments, list[Pack]]:
+    """Return what holds a table; without ``data``, those of packs are not checked yet."""
     segments = Segments(store)
     try:
-        packs = [Pack(path, table) for path in pack_files(store, table)]
+        packs = readable_packs(store, table, data=data)
     except BaseException:
         segments.__exit__()
         raise
@@ -222,7 +230,7 @@ def _of_cell(
                 place = there.runs.places.get(key)
                 entry = None if place is None else there.runs.entries[place]
                 # Where somebody was killed while packing, it may be in another one, too.
-                if entry is not None and entry.size and there.whole():
+                if entry is not None and entry.size and there.has(entry):
                     found = packed(there, entry)
                     if found is not None:
                         return found
@@ -243,11 +251,12 @@ def completed(store: Path, *, whole: bool = False) -> list[str]:
                 if size is not None and (size or not whole):
                     found.append(frame.key)
             for packed in pack_sets(store):
-                there = not whole or packed.whole()
                 found += [
                     each.key
                     for each in packed.runs.entries
-                    if each.size is not None and (there and (each.size or not whole)) and each.key not in segments
+                    if each.size is not None
+                    and each.key not in segments
+                    and (not whole or (each.size and packed.has(each)))
                 ]
         return found
 

@@ -1,9 +1,9 @@
 """Segments: files to which one process appends the cells that it finishes, each in one piece whose end is marked.
 
 ``<store>/unpacked/<name>.cells`` holds frames, one after the other: a head (JSON) and parts (bytes). Whoever is killed
-while appending leaves half a frame at the end, which readers drop; what was appended before stays. Nobody appends to a
-segment that another process has begun, nor behind half a frame. Who packs a segment locks it first, so
-that nothing is appended to what is gone.
+while appending leaves half a frame at the end, which readers drop; so they do with frames that are no longer as they
+were appended. Nobody appends to a segment that another process has begun, nor behind half a frame. Who packs a segment
+locks it first, so that nothing is appended to what is gone.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import contextlib
 import json
 import mmap
 import os
+import re
 import secrets
 import struct
 import threading
 import time
 import zlib
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import numpy as np
 
+from sim.results.damage import unreadable
 from sim.results.layout import UNPACKED
 from sim.results.locks import holding, packing
+from sim.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,12 +35,13 @@ if TYPE_CHECKING:
 
     from sim.results.layout import Labels
 
-_BEGIN: Final = b"memhp-1\n"
+_BEGIN: Final = b"memhp-2\n"
 _END: Final = b"\nthe end"
-_SIZES: Final = struct.Struct("<8sIIQ")
-"""Beginning, length and CRC-32 of the head, length of all parts."""
+_SIZES: Final = struct.Struct("<8sIIQI")
+"""Beginning, length and CRC-32 of the head, length and CRC-32 of all parts."""
 
 _SUFFIX: Final = ".cells"
+_NAME: Final = re.compile(r"\d{20}-[0-9a-f]{16}\.cells")
 
 
 # Appending ------------------------------------------------------------------------------------------------------------
@@ -88,7 +92,10 @@ def append(store: Path, head: Mapping[str, Any], parts: Sequence[bytes | memoryv
     """
     sizes = [len(part) for part in parts]
     text = json.dumps({**head, "at": time.time_ns(), "parts": sizes}, separators=(",", ":")).encode()
-    frame = b"".join([_SIZES.pack(_BEGIN, len(text), zlib.crc32(text), sum(sizes)), text, *parts, _END])
+    rest = 0
+    for part in parts:
+        rest = zlib.crc32(part, rest)
+    frame = b"".join([_SIZES.pack(_BEGIN, len(text), zlib.crc32(text), sum(sizes), rest), text, *parts, _END])
     key = (os.getpid(), store)  # a process that was forked has none yet
     with _guard:
         while True:
@@ -139,7 +146,7 @@ class Frame:
     __slots__ = ("_content", "_start", "head")
 
     def __init__(self, content: mmap.mmap, offset: int) -> None:
-        _, length, _, _ = _SIZES.unpack_from(content, offset)
+        _, length, *_ = _SIZES.unpack_from(content, offset)
         begin = offset + _SIZES.size
         self.head: dict[str, Any] = json.loads(content[begin : begin + length])
         self._content, self._start = content, begin + length
@@ -167,6 +174,18 @@ class Frame:
         return self._content[start : start + sizes[number]]
 
 
+class Broken(NamedTuple):
+    """What of the segment at ``path`` cannot be read, in words; whether there is ``some`` of it that can.
+
+    What is ``torn`` is the end, which may be of a run that is just being appended.
+    """
+
+    path: Path
+    what: str
+    some: bool
+    torn: bool
+
+
 class Segments:
     """The segments in ``store`` as they are now; of each cell the frame that was appended last.
 
@@ -180,19 +199,23 @@ class Segments:
         self.paths: list[Path] = []
         keys, places = bytearray(), bytearray()
         self._others: list[tuple[int, int]] = []
-        folder = store / UNPACKED
-        for path in sorted(folder.glob(f"*{_SUFFIX}")) if folder.is_dir() else ():
+        self.damaged: list[Broken] = []
+        for path in segment_files(store):
             content = self._open(path, locked=locked)
             if content is None:
                 continue
             number = len(self._contents)
             self._contents.append(content)
-            for offset, head in _frames(content):
+            broken: list[tuple[str, bool]] = []
+            some = False
+            for offset, head in _frames(content, broken):
+                some = True
                 if "key" in head:
                     keys += head["key"].encode().ljust(_KEY, b"\0")
                     places += _PLACE.pack(head["at"], head["unit"], number, offset)
                 else:
                     self._others.append((number, offset))
+            self.damaged += [Broken(path, what, some=some, torn=torn) for what, torn in broken]
         found = np.frombuffer(bytes(keys), dtype=f"S{_KEY}")
         where = np.frombuffer(bytes(places), dtype=_PLACES)
         order = np.lexsort((where["at"], found))
@@ -204,7 +227,9 @@ class Segments:
     def _open(self, path: Path, *, locked: bool) -> mmap.mmap | None:
         try:
             file = self._stack.enter_context(path.open("r+b" if locked else "rb"))
-        except FileNotFoundError:  # packed just now
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) or path.is_symlink():  # else it was packed just now
+                self.damaged.append(Broken(path, unreadable(path, error), some=False, torn=False))
             return None
         if locked:
             self._stack.enter_context(holding(file.fileno()))
@@ -263,17 +288,39 @@ _PLACE: Final = struct.Struct("<QQIQ")
 _PLACES: Final = np.dtype([("at", "<u8"), ("unit", "<u8"), ("file", "<u4"), ("offset", "<u8")])
 
 
-def _frames(content: mmap.mmap) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield where each whole frame begins, and its head; what comes behind half a frame is not looked at."""
+def _frames(content: mmap.mmap, broken: list[tuple[str, bool]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield where each whole frame begins, and its head; add to ``broken``, in words, what lies between them."""
     offset, end = 0, len(content)
-    while offset + _SIZES.size <= end:
-        begin, length, crc, rest = _SIZES.unpack_from(content, offset)
-        head = offset + _SIZES.size
-        after = head + length + rest + len(_END)
-        if begin != _BEGIN or after > end or content[after - len(_END) : after] != _END:
-            return
-        text = content[head : head + length]
-        if zlib.crc32(text) != crc:
-            return
-        yield offset, json.loads(text)
+    while offset < end:
+        head, after = _frame_at(content, offset)
+        if head is not None:
+            yield offset, head
+        else:
+            found = content.find(_BEGIN, offset + 1)
+            after = end if found < 0 else found
+            torn = found < 0 and content[offset : offset + len(_BEGIN)] == _BEGIN[: end - offset]
+            what = "ends within a run, as where a process was killed" if torn else "is damaged"
+            broken.append((f"{what} ({counted(after - offset, 'byte')} from {offset} on)", torn))
         offset = after
+
+
+def _frame_at(content: mmap.mmap, offset: int) -> tuple[dict[str, Any] | None, int]:
+    """Return the head of the frame that begins at ``offset``, None where it is not whole, and where it ends."""
+    if offset + _SIZES.size > len(content):
+        return None, offset
+    begin, length, crc, rest, crc_of_rest = _SIZES.unpack_from(content, offset)
+    head = offset + _SIZES.size
+    middle, last = head + length, head + length + rest
+    after = last + len(_END)
+    if begin != _BEGIN or after > len(content) or content[last:after] != _END:
+        return None, offset
+    text = content[head:middle]
+    if zlib.crc32(text) != crc or zlib.crc32(content[middle:last]) != crc_of_rest:
+        return None, offset
+    return json.loads(text), after
+
+
+def segment_files(store: Path) -> list[Path]:
+    """Return what stands where segments do, in order; not all of it need be one, nor a file."""
+    folder = store / UNPACKED
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name)) if folder.is_dir() else []

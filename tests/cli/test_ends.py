@@ -20,6 +20,7 @@ from sim.experiment.run_cell import Outcome
 from sim.plots.registry import KINDS
 from sim.results.failure import Stage
 from sim.results.identity import code_version
+from sim.results.manifest import write_manifest
 from sim.results.store import ResultStore
 from tests.experiment.examples import small
 from tests.experiment.test_ends_of_runs import MOODY
@@ -129,7 +130,7 @@ def test_a_rerun_says_when_another_version_wrote_the_manifest(folder: Folder) ->
     path = folder.results / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["program"]["code"] = "0.0.1+older"
-    path.write_text(json.dumps(manifest))
+    write_manifest(folder.results, manifest)
     result = folder.rerun()
     assert result.exit_code == 0
     assert result.stderr == f"Note: written by version 0.0.1+older, this is {code_version()}; results may differ.\n"

@@ -77,7 +77,9 @@ def test_damaged_results_are_told(tmp_path: Path) -> None:
     table = tmp_path / "runs"
     table.mkdir(parents=True)
     (table / "runs-00-of-01.parquet").write_bytes(b"PAR1 and no more")
-    assert "damaged" in report(str(tmp_path), code=BAD_INPUT).stderr
+    told = report(str(tmp_path), code=BAD_INPUT).stderr
+    assert f"Warning: {table}/runs-00-of-01.parquet: is no file of this program, or its end is missing" in told
+    assert f"Error: {tmp_path}: no run of it can be read" in told
 
 
 @pytest.mark.slow

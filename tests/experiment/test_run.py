@@ -12,6 +12,7 @@ from sim.experiment.executors import InProcess, LocalProcesses, local
 from sim.experiment.load import load
 from sim.experiment.run import MOST_FAILURES_KEPT, Report, run
 from sim.experiment.run_cell import Outcome
+from sim.results.damage import DamageWarning
 from sim.results.failure import Stage
 from sim.results.identity import CellId
 from sim.results.manifest import TIMING_FIELD, read_manifest
@@ -112,7 +113,8 @@ def test_a_second_run_computes_only_what_is_missing(tmp_path: Path) -> None:
     for table, lost in (("events", False), ("series", True), ("details", True), ("runs", False)):
         (file,) = packs(first.folder, table)
         file.unlink() if lost else file.write_bytes(b"")
-        fourth = run(load(small()), tmp_path, workers=InProcess())
+        with pytest.warns(DamageWarning, match=f"{'is not there' if lost else 'is empty'}; 6 runs have"):
+            fourth = run(load(small()), tmp_path, workers=InProcess())
         assert (fourth.reused, fourth.completed) == (0, 6)
         assert files(first.folder) == before
 

@@ -15,7 +15,7 @@ from sim.experiment import build
 from sim.experiment.again import cell_again
 from sim.experiment.load import load
 from sim.recommend.asked import as_given, asked
-from sim.results.manifest import RECOMMENDATION, read_manifest
+from sim.results.manifest import RECOMMENDATION, read_manifest, write_manifest
 from sim.results.store import ResultStore
 from tests.recommend.test_candidates import scenario
 from tests.recommend.test_command import contents
@@ -61,13 +61,13 @@ def test_what_a_recommendation_has_not_is_refused(made: Path, word: str) -> None
 def test_a_manifest_that_does_not_say_what_was_asked_is_refused(made: Path, tmp_path: Path) -> None:
     manifest = read_manifest(made)
     del manifest[RECOMMENDATION]["asked"]
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    write_manifest(tmp_path, manifest)
     result = invoke("rerun", tmp_path)
     assert result.exit_code == BAD_INPUT
     assert "does not say what was asked" in result.stderr
     # One that was written before there was anything to say.
     del manifest[RECOMMENDATION]
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    write_manifest(tmp_path, manifest)
     (tmp_path / "recommendation.json").write_text("{}", "utf-8")
     result = invoke("rerun", tmp_path)
     assert result.exit_code == BAD_INPUT

@@ -26,6 +26,7 @@ from sim.report.origin import origin
 from sim.report.scores import difference_text, headline_table
 from sim.report.subject import Subject, read_subject
 from sim.report.table import Cell, Table
+from sim.results.manifest import write_experiment
 from sim.results.store import ResultStore
 from sim.scores.registry import SCORES
 from sim.units import GIB
@@ -300,5 +301,5 @@ def test_pages_are_told_from_numbers_by_what_they_are_and_how_many() -> None:
 
 
 def test_an_experiment_that_is_under_way_is_known_by_its_file(tmp_path: Path) -> None:
-    (tmp_path / "experiment.toml").write_text('name = "under way"\n')
+    write_experiment(tmp_path, {"name": "under way"})
     assert read_subject(tmp_path).name == "under way"

@@ -14,6 +14,7 @@ import pytest
 from sim.analysis.compare import compare, number, shown_unit
 from sim.api import Results, run
 from sim.report.page import report_html, write_report
+from sim.results.manifest import write_manifest
 from sim.results.store import ResultStore
 from sim.scores.registry import SCORES
 
@@ -209,7 +210,7 @@ def test_the_same_results_give_the_same_bytes_wherever_they_are(hostile: Results
     shutil.copytree(hostile.store.folder, moved)
     manifest = json.loads((moved / "manifest.json").read_text("utf-8"))
     manifest["timings"] = {"started": "2001-01-01T00:00:00+00:00", "seconds": 1e9, "workers": 99}
-    (moved / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    write_manifest(moved, manifest)
     assert report_html(moved) == report_html(hostile.store.folder)
 
 
@@ -232,7 +233,7 @@ def test_results_without_all_of_their_files_still_have_an_honest_page(
     if gone == "damaged":
         manifest.write_text("{]")
     if gone == "plug-in":
-        manifest.write_text(manifest.read_text("utf-8").replace("broken.py", "gone.py"), "utf-8")
+        write_manifest(folder, json.loads(manifest.read_text("utf-8").replace("broken.py", "gone.py")))
     page = Page(report_html(folder))
     told = {
         "manifest.json": "has no manifest",

@@ -18,6 +18,7 @@ from sim.results.cells import write_row
 from sim.results.failure import Failure, Stage
 from sim.results.frames import failure_row
 from sim.results.identity import CellId, cell_key
+from sim.results.inspection import mend
 from sim.results.store import ResultStore
 from tests.results.test_store import contents
 from tests.support.packed import cells_in
@@ -324,6 +325,8 @@ def test_results_of_the_layout_before_are_refused_by_name_and_replaced_by_a_run(
     for look in (store.runs, store.events, store.keys, store.completed, store.labels, lambda: store.result("x")):
         with pytest.raises(InputError, match="an earlier version of the program, which kept a file for each run"):
             look()
+    (damage,) = mend(tmp_path)
+    assert damage.what == "holds results of an earlier version of the program (layout 1)"
     fill(store, [1])
     store.pack()
     assert there(store) == {1}

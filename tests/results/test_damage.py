@@ -1,0 +1,106 @@
+"""Stores that come to harm: what cannot be read is named, and computed again; nothing else is touched."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sim.experiment.executors import InProcess
+from sim.experiment.load import load
+from sim.experiment.run import run
+from sim.results import layout
+from sim.results.damage import DamageWarning
+from sim.results.inspection import inspect
+from sim.results.store import ResultStore
+from tests.experiment.examples import small
+from tests.support.damages import damage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sim.experiment.plan import Experiment
+
+SEEDS = 200
+QUICK = 40
+"""Of which so many are tried among the quick tests."""
+
+
+def tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """Return all that the store says but for times, of which only of what they are."""
+    store = ResultStore(folder)
+    found = {"runs": store.runs(), "series": store.series(), "events": store.events()}
+    found["guest"] = pd.concat([*store.parts("guest")], ignore_index=True)
+    found["timings"] = store.timings()[["machine", "workload", "policy", "cell", "replication"]]
+    for key in store.whole():
+        result = store.result(key)
+        found[key] = pd.DataFrame({"said": [repr(result.boot), repr(result.counters), repr(result.guest.keys())]})
+    return found
+
+
+def assert_same(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> None:
+    assert found.keys() == expected.keys()
+    for name, frame in expected.items():
+        order = [each for each in ("cell", "t_us") if each in frame]
+        there, wanted = ((each.sort_values(order, kind="stable") if order else each) for each in (found[name], frame))
+        pd.testing.assert_frame_equal(there.reset_index(drop=True), wanted.reset_index(drop=True))
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    guest = {"model": "linux", "idle_use_bytes": "64MiB", "sample_every": 60}
+    workload = {"name": "dimm-slots", "slots": 2, "sizes": ["512MiB", "1GiB"], "interval": 30, "duration": 120}
+    changed: dict[str, Any] = {"guest": guest, "workloads": [workload]}
+    return load(small(**changed))
+
+
+@pytest.fixture(scope="module")
+def calm(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in several packs that nothing happened to."""
+    folder = tmp_path_factory.mktemp("calm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "_UNITS_IN_PACK", 1)
+        run(experiment, folder, workers=InProcess())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(calm: Path) -> dict[str, pd.DataFrame]:
+    return tables(calm / "experiment")
+
+
+@pytest.fixture(autouse=True)
+def _small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_UNITS_IN_PACK", 1)
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(QUICK), *(pytest.param(each, marks=pytest.mark.slow) for each in range(QUICK, SEEDS))]
+)
+def test_a_damaged_store_is_mended_by_the_next_run(
+    experiment: Experiment, calm: Path, expected: dict[str, pd.DataFrame], tmp_path: Path, seed: int
+) -> None:
+    shutil.copytree(calm, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "experiment"
+    rng = np.random.default_rng(seed)
+    harmed = damage(folder, rng, int(rng.integers(1, 4)))
+    with pytest.warns(DamageWarning) as told:
+        run(experiment, tmp_path, workers=InProcess(), force=bool(rng.random() < 0.1))
+    said = [str(each.message) for each in told]
+    unknown = {path.stem[-8:] for path in harmed if path.parent.name == "runs"}
+    for path, way in harmed.items():
+        if way == "delete" and path.stem[-8:] in unknown:
+            continue  # nothing tells that it was there
+        assert any(str(path) in each for each in said), [path, way, harmed, *said]
+    assert_same(tables(folder), expected)
+    assert inspect(folder).damages == []
+    for path, way in harmed.items():
+        if way == "folder":
+            assert [each.read_text() for each in path.parent.glob(f"{path.name}.aside-*/notes.txt")] == ["mine"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run(experiment, tmp_path, workers=InProcess()).reused == len(experiment)
