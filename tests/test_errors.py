@@ -20,6 +20,7 @@ from sim.experiment.run_cell import CellTimeoutError
 from sim.faults import MemhpSimError, Unwinding
 from sim.kernel.worker import GuestDied
 from sim.results.damage import DamageWarning
+from sim.results.locks import NoLocksWarning
 from tests.support.places import ROOT
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
 TREE = PAGE.partition("```text\n")[2].partition("```")[0]
 ROWS = {name: cells for name, *cells in re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE)}
-OUTSIDE = {Unwinding, CellTimeoutError, DamageWarning, GuestDied, BadInput, memhp_sim.ShadowedError}
+OUTSIDE = {Unwinding, CellTimeoutError, DamageWarning, NoLocksWarning, GuestDied, BadInput, memhp_sim.ShadowedError}
 
 
 def defined() -> Iterator[type[BaseException]]:
@@ -48,7 +49,7 @@ def test_every_error_has_the_one_base() -> None:
     assert {error for error in ERRORS.values() if not issubclass(error, MemhpSimError)} == OUTSIDE
     assert CellTimeoutError.__bases__ == GuestDied.__bases__ == (Unwinding,)
     assert Unwinding.__bases__ == (BaseException,)
-    assert DamageWarning.__bases__ == (UserWarning,)
+    assert DamageWarning.__bases__ == NoLocksWarning.__bases__ == (UserWarning,)
     assert BadInput.__bases__ == (click.ClickException,)
     assert memhp_sim.ShadowedError.__bases__ == (ImportError,)
 
