@@ -8,7 +8,7 @@ blocks go online or offline, so the model computes them when next needed and not
 from __future__ import annotations
 
 from math import isqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sim.memory.zones import ZONE_MOVABLE
 
@@ -19,6 +19,50 @@ if TYPE_CHECKING:
     from sim.guest.zone import GuestZone
 
 _MIN_KB, _MAX_KB = 128, 262144
+_MOST_ZONES: Final = 8
+"""Zones of a guest whose watermarks are kept."""
+_MOST_KEPT: Final = 1024
+"""Sizes of a guest that they are kept of."""
+
+_Marks = tuple[tuple[int, int, int, int], int, int, int, int, int, tuple[int, int, int, int, int]]
+"""What :func:`set_watermarks` sets in a zone."""
+
+
+class Watermarks:
+    """Sets watermarks as :func:`set_watermarks` does, of a guest with these ``parameters``.
+
+    What it came to is kept: who grows and shrinks by the same steps has been of nearly every size before.
+    """
+
+    __slots__ = ("_kept", "_parameters")
+
+    def __init__(self, parameters: GuestParameters) -> None:
+        self._parameters = parameters
+        self._kept: dict[tuple[int, ...], list[_Marks]] = {}
+        """By the managed pages of all zones."""
+
+    def set(self, zones: Sequence[GuestZone], *, huge_pages: bool) -> None:
+        """Set those of all ``zones``, which are always the same ones, and others beside them as these come."""
+        if len(zones) > _MOST_ZONES:
+            set_watermarks(zones, self._parameters, huge_pages=huge_pages)
+            return
+        managed = tuple([zone.managed for zone in zones])
+        kept = self._kept.get(managed)
+        if kept is None:
+            set_watermarks(zones, self._parameters, huge_pages=huge_pages)
+            if any(zone.cma is not None for zone in zones):
+                return  # what is free of that is in the floors
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[managed] = [
+                (zone.marked, zone.min, zone.low, zone.high, zone.reserve_user, zone.reserve_kernel, zone.floors)
+                for zone in zones
+            ]
+            return
+        for zone, marks in zip(zones, kept, strict=True):
+            (
+                zone.marked, zone.min, zone.low, zone.high, zone.reserve_user, zone.reserve_kernel, zone.floors,
+            ) = marks  # fmt: skip
 
 
 def set_watermarks(zones: Sequence[GuestZone], parameters: GuestParameters, *, huge_pages: bool) -> None:

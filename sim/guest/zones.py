@@ -8,7 +8,7 @@ from sim.guest.boot import fix_boot_use, fix_node_structures
 from sim.guest.changes import Changes
 from sim.guest.cma import CmaPages, cma_by_block
 from sim.guest.kernel_pages import KernelPages
-from sim.guest.watermarks import set_watermarks
+from sim.guest.watermarks import Watermarks
 from sim.guest.zone import GuestZone
 from sim.memory.zones import ZONE_MOVABLE
 from sim.units import MICROSECONDS
@@ -28,7 +28,7 @@ class GuestZones:
     """
 
     __slots__ = (
-        "_block_pages", "_decayed_us", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists",
+        "_block_pages", "_decayed_us", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists", "_watermarks",
         "by_key", "changed", "changes", "hot_from", "kernel_lists", "parted", "watermarks_stale",
     )  # fmt: skip
 
@@ -47,6 +47,7 @@ class GuestZones:
         self.changed: dict[int, KernelPages] = {}
         """Hotplugged blocks in which kernel pages came or went, with whose they are."""
         self._parameters = parameters
+        self._watermarks = Watermarks(parameters)
         self._block_pages = block_pages
         self._user_lists: dict[int, tuple[GuestZone, ...]] = {}
         self._kernel_zones: dict[int | None, tuple[GuestZone, ...]] = {}
@@ -191,7 +192,7 @@ class GuestZones:
             parted = self.parted
             for zone, pages in parted.items():
                 zone.managed -= pages
-            set_watermarks(self.user_list(0), self._parameters, huge_pages=self._huge_pages)
+            self._watermarks.set(self.user_list(0), huge_pages=self._huge_pages)
             for zone, pages in parted.items():
                 zone.managed += pages
             parted.clear()
