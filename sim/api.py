@@ -22,6 +22,7 @@ from sim.analysis.regret import bound, regret
 from sim.analysis.scenario import scenarios
 from sim.comparison.whole import compared
 from sim.experiment.choose_workers import choose_workers
+from sim.experiment.executors import end_in_a_script_without_guard
 from sim.experiment.exporting import PARTS, REQUESTS, export_part, form_of_part
 from sim.experiment.load import load, load_stored
 from sim.experiment.pictures import picture_of_cell
@@ -297,6 +298,7 @@ def recommend(
 
 @contextlib.contextmanager
 def _alone(folder: Path, *, wait: bool) -> Iterator[None]:
+    end_in_a_script_without_guard()  # before it asks for the folder, which the process that it works for is in
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder, wait=wait):
         yield

@@ -39,7 +39,8 @@ def text_of(error: BaseException) -> str:
     """Return what ``error`` says of itself; an error of a plug-in may fail even at that."""
     try:
         return str(error)
-    except Exception as another:  # noqa: BLE001  whatever it does
+    except BaseException as another:  # noqa: BLE001  whatever it does
+        let_pass(another)
         return f"(its text cannot be had: {type(another).__name__})"
 
 

@@ -99,7 +99,7 @@ class LocalProcesses:
     @contextlib.contextmanager
     def executor(self) -> Iterator[concurrent.futures.Executor]:
         """Return a pool of processes, started by the first task. An exception, such as Ctrl-C, ends them at once."""
-        _end_in_a_script_without_guard()
+        end_in_a_script_without_guard()
         before = set(multiprocessing.active_children())
         pool = _StartedLate(self.count)
         try:
@@ -209,7 +209,7 @@ def _see_that_workers_start() -> None:
         ) from None
 
 
-def _end_in_a_script_without_guard() -> None:
+def end_in_a_script_without_guard() -> None:
     """End a worker in which the script that it has to import would start workers of its own, and those again.
 
     Quietly: the process that it works for says what is wrong.

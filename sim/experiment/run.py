@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from sim.experiment.effective_config import effective_tables
-from sim.experiment.executors import Workers, local, run_all
+from sim.experiment.executors import Workers, end_in_a_script_without_guard, local, run_all
 from sim.experiment.schedule import Schedule
 from sim.results.identity import KEY_LENGTH
 
@@ -110,6 +110,7 @@ def run(
 
     # Workers may have another working directory.
     folder = (results / experiment.name).absolute()
+    end_in_a_script_without_guard()  # before it asks for the folder, which the process that it works for is in
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder):
         report = Report(results / experiment.name, planned=0)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sim.experiment.interrupts import noticed
 from sim.faults import Unwinding, text_of
 from sim.results.failure import Stage
 
@@ -71,7 +72,7 @@ def run_cell(
     """Run ``cell`` and write its results into the store in ``folder`` (None: nowhere); a failure leaves none.
 
     Without ``tables`` its row of ``runs`` is all that is written. ``timeout`` is the real time in seconds that making
-    and simulating may take. KeyboardInterrupt passes through.
+    and simulating may take. KeyboardInterrupt passes through where a person or a signal wants that.
     """
     import sim.engine
     import sim.experiment.build  # noqa: F401  imported here, the first cell's time is not spent on it
@@ -84,28 +85,29 @@ def run_cell(
     times = _Stopwatch()
     progress = _Progress()
     cut_off = False
-    try:
-        with time_limit(timeout):
-            result = _simulate(cell, progress)
-        progress.stage = Stage.SCORE
-        events = Events.of(result.events)
-        series = run_series(result, events)
-        scores = compute_scores(result, series, events)
-        times.simulated()
-        progress.stage = Stage.STORE
-        row = ""
-        if folder is not None:
-            row = write_cell(Path(folder), identity, result, series, scores, progress.recording, tables=tables)
-    except CellTimeoutError as error:
-        cut_off = True
-        message = f"took longer than its cell_timeout of {timeout:g} s"
-        failure = Failure(progress.stage, message, _traceback(error))
-    except BaseException as error:  # whatever a policy or workload does
-        if isinstance(error, KeyboardInterrupt) and not in_worker_process():  # there nobody presses Ctrl-C
-            raise
-        failure = Failure(progress.stage_of(error), in_one_line(error), _traceback(error))
-    else:
-        return Outcome(identity, str(cell), row, times=times.read(), stored=True)
+    with noticed() as came:
+        try:
+            with time_limit(timeout):
+                result = _simulate(cell, progress)
+            progress.stage = Stage.SCORE
+            events = Events.of(result.events)
+            series = run_series(result, events)
+            scores = compute_scores(result, series, events)
+            times.simulated()
+            progress.stage = Stage.STORE
+            row = ""
+            if folder is not None:
+                row = write_cell(Path(folder), identity, result, series, scores, progress.recording, tables=tables)
+        except CellTimeoutError as error:
+            cut_off = True
+            message = f"took longer than its cell_timeout of {timeout:g} s"
+            failure = Failure(progress.stage, message, _traceback(error))
+        except BaseException as error:  # whatever a policy or workload does
+            if came:
+                raise KeyboardInterrupt from error  # a person's, whatever a plug-in has made of it
+            failure = Failure(progress.stage_of(error), in_one_line(error), _traceback(error))
+        else:
+            return Outcome(identity, str(cell), row, times=times.read(), stored=True)
     outcome = failed(cell, identity, folder, failure, times.read(), progress.recording)
     return replace(outcome, cut_off=cut_off)
 
@@ -187,11 +189,20 @@ def in_one_line(error: BaseException) -> str:
     from sim.kernel.policy_answers import PolicyError
 
     tells_its_kind = isinstance(error, (PolicyError, WorkloadError))
-    return " ".join((str(error) if tells_its_kind else f"{type(error).__name__}: {text_of(error)}").split())
+    told = str(error) if tells_its_kind else f"{type(error).__name__}: {text_of(error)}"
+    return _as_text(" ".join(told.split()))
 
 
 def _traceback(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+    try:
+        return _as_text("".join(traceback.format_exception(error)))
+    except Exception:  # noqa: BLE001  where memory is short, it may not be had; nor may what an error says of itself
+        return ""
+
+
+def _as_text(told: str) -> str:
+    """Return what can be stored: characters that no encoding has are written as their numbers."""
+    return told.encode(errors="backslashreplace").decode()
 
 
 @contextlib.contextmanager

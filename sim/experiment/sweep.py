@@ -107,6 +107,12 @@ def points(sweeps: Sequence[Sweep]) -> Iterator[Point]:
     return _combined([tuple(sweep.points()) for sweep in sweeps])
 
 
+def tried_already(point: Point, earlier: Point) -> Fault:
+    """Return the fault of a ``point`` whose values are understood as the same as those of an ``earlier`` one."""
+    target, trial = next((target, trial) for target, trial in point.items() if trial.key != earlier[target].key)
+    return Fault(trial.key, f"{shown(trial.value)} is tried already, by {earlier[target].key}; leave one out")
+
+
 def _combined(axes: Sequence[Sequence[Point]]) -> Iterator[Point]:
     for combination in itertools.product(*axes):
         yield {target: trial for point in combination for target, trial in point.items()}

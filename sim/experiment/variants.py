@@ -17,9 +17,10 @@ from sim.experiment.settings import (
     TogetherSettings,
     WorkloadSettings,
 )
-from sim.experiment.sweep import LABELLED, Point, Target, Trial
+from sim.experiment.sweep import LABELLED, Point, Target, Trial, tried_already
 from sim.faults import Fault, Faults, key_path, shown, unknown_name
 from sim.plugins.values import size
+from sim.results.identity import canonical_json
 from sim.units import format_size, parse_series
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Variants:
     def combinations(self, points: Iterable[Point]) -> list[Combination]:
         """Return the different combinations at all ``points``; those with faults are left out."""
         combinations: dict[object, Combination] = {}
+        tried: dict[object, Point] = {}
+        repeated: list[Fault] = []
         for point in points:
             self._resolve_all(point)
             for machine, policy, workload in itertools.product(*(self.entries[section] for section in LABELLED)):
@@ -90,8 +93,13 @@ class Variants:
                 key = (labels, tuple(trial.key for trial in values.values()))
                 if key not in combinations:
                     combination = self._combination(machine, policy, workload, values)
-                    if combination is not None:
-                        combinations[key] = combination
+                    if combination is None:
+                        continue
+                    combinations[key] = combination
+                    same = tried.setdefault((labels, canonical_json(dict(combination.factors))), values)
+                    if same is not values:
+                        repeated.append(tried_already(values, same))
+        self._faults.include(dict.fromkeys(repeated))
         return list(combinations.values())
 
     def _resolve_all(self, point: Point) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ import pytest
 import sim.engine
 import sim.results.cells
 import sim.scores.registry
-from sim.experiment.executors import InProcess
+from sim.experiment.executors import InProcess, LocalProcesses
 from sim.experiment.load import load
 from sim.experiment.run import Report, run
 from sim.experiment.run_cell import Outcome, run_cell
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from sim.experiment.executors import Workers
     from sim.experiment.plan import Experiment
 
 MOODY = f"""{BAD_POLICIES}
@@ -136,9 +139,84 @@ def test_a_failure_is_put_to_its_stage_and_leaves_a_row_and_no_file(
 
 def test_what_is_pressed_by_a_person_is_no_failure_of_the_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = moody(tmp_path)
-    failing_at("sim.engine.simulate", KeyboardInterrupt(), monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        outcome_of(experiment, tmp_path)
+
+    def pressed(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    def pressed_and_caught(*_: object, **__: object) -> None:
+        try:
+            pressed()
+        except KeyboardInterrupt:
+            raise ValueError("a plug-in that catches everything") from None
+
+    for simulates in (pressed, pressed_and_caught):
+        monkeypatch.setattr("sim.engine.simulate", simulates)
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            outcome_of(experiment, tmp_path)
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+ODD = """
+class Odd(Fine):
+    def zone_for(self, request, memory):
+        raise {raised}
+
+
+class Unspeakable(BaseException):
+    def __str__(self):
+        raise self
+
+
+class Ends(Workload):
+    name = "ends"
+    summary = "ends oddly"
+
+    def duration(self):
+        return 60.0
+
+    def run(self, host, streams):
+        yield host.env.timeout(1_000_000)
+        raise {raised}
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("GeneratorExit", "GeneratorExit"),
+        ("KeyboardInterrupt", "KeyboardInterrupt"),
+        ("SystemExit(0)", "SystemExit( for block 32)?: 0"),
+        ("MemoryError", "raised MemoryError"),
+        ("RecursionError('deep')", "RecursionError( for block 32)?: deep"),
+        ("BaseException('odd')", "BaseException( for block 32)?: odd"),
+        ("ValueError(chr(0xd800))", r"ValueError( for block 32)?: \\ud800"),
+        ("Unspeakable()", "Unspeakable"),
+    ],
+)
+@pytest.mark.parametrize("workers", [InProcess(), LocalProcesses(1)], ids=["here", "in a process"])
+def test_whatever_plug_ins_raise_the_other_cells_are_run(
+    raised: str, told: str, workers: Workers, tmp_path: Path
+) -> None:
+    code = f"{BAD_POLICIES}\nfrom workloads.contract import Workload\n{ODD.format(raised=raised)}"
+    (tmp_path / "odd.py").write_text(code)
+    tables = small(
+        policies=[{"name": "contig-zones"}, {"name": "odd.py:Odd"}],
+        workloads=[
+            {"name": "odd.py:Ends"},
+            {"name": "dimm-slots", "sizes": ["512MiB"], "interval": 30, "duration": 300},
+        ],
+        replications=1,
+    )
+
+    report = run(load(tables, folder=tmp_path), tmp_path, workers=workers)
+
+    assert report.summary() == "1 of 4 runs completed, 3 failed"
+    runs = ResultStore(report.folder).runs()
+    failed = runs[runs["status"] == "failed"]
+    assert len(failed) == 3
+    assert failed["error"].map(lambda error: re.search(told, error) is not None).all(), list(failed["error"])
+    assert set(failed["stage"]) <= {"policy", "workload", "simulate"}
 
 
 # Times ----------------------------------------------------------------------------------------------------------------

@@ -299,7 +299,7 @@ def test_the_command_refuses_a_thousand_with_exit_code_2_and_leaves_nothing_behi
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The seeds are drawn from by hand, since Hypothesis would make most of so many by changing others a little."""
-    monkeypatch.setattr("sim.experiment.run.run", would_run)
+    monkeypatch.setattr("sim.cli.run.at_work_in", would_run)
     path = tmp_path / "e.toml"
     REACH.counts.clear()
     number = refused = 0

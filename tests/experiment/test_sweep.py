@@ -15,9 +15,9 @@ def combinations(*sweeps: dict[str, Any], **changed: Any) -> list[tuple[str, str
     return [(cell.machine.label, cell.policy.label, cell.workload.label) for cell in experiment.combinations]
 
 
-def faults(*sweeps: dict[str, Any]) -> list[str]:
+def faults(*sweeps: dict[str, Any], **changed: Any) -> list[str]:  # noqa: ANN401
     with pytest.raises(InputError) as caught:
-        combinations(*sweeps)
+        combinations(*sweeps, **changed)
     return [str(fault) for fault in caught.value.faults]
 
 
@@ -28,6 +28,44 @@ def test_a_product_tries_every_value_where_it_matters_and_nothing_twice() -> Non
         "contig-zones", "auto-movable, ratio 50", "auto-movable, ratio 100", "auto-movable, ratio 301",
     }  # fmt: skip
     assert len(tried) == len(set(tried)) == 4 * 2
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([50, 100, 50], "sweep[0].product.policies.auto-movable.ratio[2]: 50 is tried already, by {0}[0]"),
+        ([7, 7, 7], "sweep[0].product.policies.auto-movable.ratio[1]: 7 is tried already, by {0}[0]"),
+    ],
+)
+def test_a_value_that_is_tried_already_is_named(values: list[float], told: str) -> None:
+    found = faults({"product": {"policies": {"auto-movable": {"ratio": values, "numa_aware": [True, False]}}}})
+    assert found[0] == f"{told.format('sweep[0].product.policies.auto-movable.ratio')}; leave one out"
+    assert len(found) == len(values) - len(set(values))
+
+
+def test_values_are_the_same_however_they_are_written() -> None:
+    key = "sweep[0].product.machines.vm.boot_memory"
+    assert faults({"product": {"machines": {"vm": {"boot_memory": ["1GiB", "2GiB", "1024MiB"]}}}}) == [
+        f"{key}[2]: '1024MiB' is tried already, by {key}[0]; leave one out"
+    ]
+
+
+def test_points_and_pairs_are_tried_once_and_may_share_values() -> None:
+    ratio = "policies.auto-movable.ratio"
+    points = [{"policies": {"auto-movable": {"ratio": each, "numa_aware": True}}} for each in (50, 100, 50)]
+    assert faults({"points": points}) == [
+        f"sweep[0].points[2].{ratio}: 50 is tried already, by sweep[0].points[0].{ratio}; leave one out"
+    ]
+    pairs = {"ratio": [50, 50, 100, 50], "numa_aware": [True, False, True, False]}
+    assert faults({"zip": {"policies": {"auto-movable": pairs}}}) == [
+        f"sweep[0].zip.{ratio}[3]: 50 is tried already, by sweep[0].zip.{ratio}[1]; leave one out"
+    ]
+    timing: dict[str, Any] = {"product": {"timing": {"offline": [0.1, 0.2, 0.1]}}}
+    guest: dict[str, Any] = {"product": {"guest": {"idle_use_bytes": [0, 0]}}}
+    assert [each.partition(":")[0] for each in faults(timing, guest, guest={"model": "linux"})] == [
+        "sweep[0].product.timing.offline[2]",
+        "sweep[1].product.guest.idle_use_bytes[1]",
+    ]
 
 
 def test_keys_of_one_product_multiply() -> None:
