@@ -160,8 +160,8 @@ class GuestTrace(TracedWorkload):
                 amounts = shares.of_system(values)
                 system.use(amounts, growing=False)
                 programs.want(shares.user(values), shares.told_of_programs(values))
-                system.use(amounts, growing=True)
-                programs.look()
+                if system.use(amounts, growing=True):
+                    programs.look()
                 at, values = next(moments, (end_us, {}))
             elif programs.growing:
                 pause = min(self._tick_us, until - now)
@@ -249,10 +249,13 @@ class _System:
         self._node = node
         self._used: dict[str, int] = {}
 
-    def use(self, amounts: Mapping[str, int], *, growing: bool) -> None:
-        """Use these ``amounts`` from now on, those that grow or those that do not."""
+    def use(self, amounts: Mapping[str, int], *, growing: bool) -> bool:
+        """Use these ``amounts`` from now on, those that grow or those that do not; return whether any is another."""
+        asked = False
         for kind, amount in amounts.items():
             before = self._used.get(kind, 0)
             if amount != before and (amount > before) == growing:
                 self._host.set_demand(f"system-{kind}", kind, amount, node=self._node)
                 self._used[kind] = amount
+                asked = True
+        return asked

@@ -138,6 +138,7 @@ class Load:
     def put_user(self, zone: GuestZone, pages: int) -> None:
         """Use free pages of a zone as user pages."""
         in_cma = self._put_in_cma(zone, zone.cma, pages) if zone.cma is not None else 0
+        zone.recount.add(zone)
         zone.free -= pages
         zone.user += pages
         if not self.huge:
@@ -160,6 +161,7 @@ class Load:
         if zone.cma is not None and block is None:
             in_cma = zone.cma.take(self, pages, there)
             zone.use_cma(-in_cma)
+        zone.recount.add(zone)
         zone.free += pages
         zone.user -= pages
         if not self.huge:
@@ -189,6 +191,7 @@ class Load:
 
     def put_kernel(self, zone: GuestZone, pages: int, *, slab: bool = False) -> None:
         """Use free pages of a kernel zone as kernel pages; as reclaimable ones with ``slab``."""
+        zone.recount.add(zone)
         zone.free -= pages
         zone.kernel += pages
         zone.spend_pcp(pages)
@@ -210,6 +213,7 @@ class Load:
         """Free kernel pages, reclaimable ones with ``slab``. Some of their pageblocks stay held."""
         if zone.pageblocks is not None:
             self._give(zone, zone.pageblocks, pages)
+        zone.recount.add(zone)
         zone.free += pages
         zone.kernel -= pages
         if self.kind not in IN_CHUNKS:
@@ -251,6 +255,7 @@ class Load:
         """Make the inodes of dropped data reclaimable: time has passed."""
         for zone, pages in self.orphans.items():
             self.slab[zone] = self.slab.get(zone, 0) + pages
+            zone.recount.add(zone)
             zone.slab += pages
         self.orphans.clear()
 

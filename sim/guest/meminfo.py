@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.guest.loads import LoadKind
 from sim.guest.zone import Floor, total_room
@@ -31,6 +31,9 @@ class Sums(NamedTuple):
     room_for_user: int
 
 
+_NOTHING: Final = (0,) * 15
+
+
 class Meminfo:
     """Reads zones and loads, and changes neither. Amounts are pages."""
 
@@ -41,11 +44,16 @@ class Meminfo:
         self._changes = -1
         self._sums = Sums(0, 0, 0, 0, 0, 0, 0, 0, 0)
         """As of so many changes."""
+        self._counts: dict[GuestZone, tuple[int, ...]] = {}
+        self._total = _NOTHING[:13]
+        """What each zone adds to each sum, and at last what user pages and kernel requests have room for there; and the
+        sums. Their order: :meth:`_recount`."""
 
     def sums(self) -> Sums:
         """Return the answers to all questions that are asked after every change, not in the middle of one.
 
-        Known for as long as nothing changes.
+        Known for as long as nothing changes; else only zones that have changed are counted anew. The same as
+        :meth:`available`, :meth:`kernel_headroom`, :meth:`kernel_headroom_free` and :meth:`room_for_user_pages` say.
         """
         changes = self._zones.changes.count
         if changes != self._changes:
@@ -53,60 +61,92 @@ class Meminfo:
             self._changes = changes
         return self._sums
 
-    def _summed_up(self) -> Sums:  # noqa: C901 - in one loop, without calls: it runs after every change
-        """Return the same, counted anew.
-
-        Written out from :meth:`available`, :meth:`kernel_headroom`, :meth:`kernel_headroom_free` and
-        :meth:`room_for_user_pages`: one after the other they take three times as long.
-        """
-        self._zones.refresh_watermarks()
-        share = self._parameters.pcp_adaptive_share
-        could_go: dict[GuestZone, int] = {}
-        dirty: dict[GuestZone, int] = {}
-        headroom = headroom_free = free_movable = managed = user = kernel = memmap = room_for_user = 0
-        low = reserve = cache = slab = free = 0
-        for load in self._loads.cached.values():
-            self._count_what_could_go(load, could_go)
-            if load.kind is LoadKind.DISK_FILES:
-                slab += sum(load.kernel.values()) + sum(load.orphans.values())
-            if load.dirty:
-                for zone, clean in load.clean_by_zone().items():
-                    dirty[zone] = dirty.get(zone, 0) + load.user[zone] - clean
-        for zone in self._zones.by_key.values():
-            zone_managed, zone_free, zone_slab, zone_cache = zone.managed, zone.free, zone.slab, zone.cache
-            floors = zone.floors
-            managed += zone_managed
-            user += zone.user
-            kernel += zone.kernel
-            memmap += zone.memmap
-            low += zone.low
-            kept = zone.high + zone.reserve_user
-            reserve += kept if kept < zone_managed else zone_managed  # noqa: FURB136 - spares a call
-            cache += zone_cache
-            slab += zone_slab
-            free += zone_free
-            if zone.pcp or zone.pcp_loads:
-                free -= zone.listed_pcp(share)
-            room = zone_free + zone_slab + zone_cache - floors[1]  # Floor.USER_MIN, without a look-up
-            if dirty:
-                room -= dirty.get(zone, 0)
-            if room > 0:
-                room_for_user += room
-            if zone.type == ZONE_MOVABLE:
-                free_movable += zone_free
-                continue
-            room = zone_free - floors[3]  # Floor.KERNEL_MIN
-            if room > 0:
-                headroom_free += room
-            room += zone_slab
-            if could_go:
-                room += could_go.get(zone, 0)
-            if room > 0:
-                headroom += room
+    def _summed_up(self) -> Sums:
+        zones, loads = self._zones, self._loads
+        zones.refresh_watermarks()
+        if zones.recount:
+            self._recount(zones.recount)
+        (
+            headroom, headroom_free, free_movable, managed, user, kernel, memmap, room_for_user, low, reserve, cache,
+            slab, free,
+        ) = self._total  # fmt: skip
+        if loads.cached:
+            counts, could_go = self._counts, {}
+            for load in loads.cached.values():
+                self._count_what_could_go(load, could_go)
+                if load.kind is LoadKind.DISK_FILES:
+                    slab += sum(load.kernel.values()) + sum(load.orphans.values())
+            for zone, pages in could_go.items():
+                room = counts[zone][-1]
+                headroom += max(0, room + pages) - max(0, room)
+            for zone, pages in self._dirty_cache().items():
+                room = counts[zone][-2]
+                room_for_user += max(0, room - pages) - max(0, room)
         available = free - reserve + cache - min(cache // 2, low) + slab - min(slab // 2, low)
         return Sums(
             headroom, headroom_free, free_movable, max(0, available), managed, user, kernel, memmap, room_for_user
         )
+
+    def _recount(self, recount: set[GuestZone]) -> None:
+        """Have the sums follow the zones that have changed: less what they added before, and what they add now.
+
+        Page cache is counted as if all of it were clean, and nothing of it as what kernel requests could have.
+        """
+        # In one loop, without calls and look-ups: it runs after every change.
+        share, known = self._parameters.pcp_adaptive_share, self._counts
+        (
+            headroom, headroom_free, free_movable, managed, user, kernel, memmap, room_for_user, low, reserve, cache,
+            slab, free,
+        ) = self._total  # fmt: skip
+        for zone in recount:
+            was = known.get(zone, _NOTHING)
+            zone_managed, zone_free, zone_slab, zone_cache = zone.managed, zone.free, zone.slab, zone.cache
+            zone_user, zone_kernel, zone_memmap, zone_low = zone.user, zone.kernel, zone.memmap, zone.low
+            kept = zone.high + zone.reserve_user
+            if kept > zone_managed:  # noqa: PLR1730 - spares a call
+                kept = zone_managed
+            unlisted = zone_free - zone.listed_pcp(share) if zone.pcp or zone.pcp_loads else zone_free
+            _, user_min, _, kernel_min, _ = zone.floors
+            for_user = zone_free + zone_slab + zone_cache - user_min
+            room = for_user if for_user > 0 else 0  # noqa: FURB136 - as above
+            if zone.type == ZONE_MOVABLE:
+                movable, zone_headroom, zone_headroom_free, for_kernel = zone_free, 0, 0, 0
+            else:
+                movable, for_kernel = 0, zone_free - kernel_min
+                zone_headroom_free = for_kernel if for_kernel > 0 else 0  # noqa: FURB136 - as above
+                for_kernel += zone_slab
+                zone_headroom = for_kernel if for_kernel > 0 else 0  # noqa: FURB136 - as above
+            headroom += zone_headroom - was[0]
+            headroom_free += zone_headroom_free - was[1]
+            free_movable += movable - was[2]
+            managed += zone_managed - was[3]
+            user += zone_user - was[4]
+            kernel += zone_kernel - was[5]
+            memmap += zone_memmap - was[6]
+            room_for_user += room - was[7]
+            low += zone_low - was[8]
+            reserve += kept - was[9]
+            cache += zone_cache - was[10]
+            slab += zone_slab - was[11]
+            free += unlisted - was[12]
+            known[zone] = (
+                zone_headroom, zone_headroom_free, movable, zone_managed, zone_user, zone_kernel, zone_memmap, room,
+                zone_low, kept, zone_cache, zone_slab, unlisted, for_user, for_kernel,
+            )  # fmt: skip
+        self._total = (
+            headroom, headroom_free, free_movable, managed, user, kernel, memmap, room_for_user, low, reserve, cache,
+            slab, free,
+        )  # fmt: skip
+        recount.clear()
+
+    def _dirty_cache(self) -> dict[GuestZone, int]:
+        """Return page cache by zone that cannot be given up; empty where there is none."""
+        dirty: dict[GuestZone, int] = {}
+        for load in self._loads.cached.values():
+            if load.dirty:
+                for zone, clean in load.clean_by_zone().items():
+                    dirty[zone] = dirty.get(zone, 0) + load.user[zone] - clean
+        return dirty
 
     def uses(self) -> tuple[ZoneUse, ...]:
         """Return all zones' counters, by node and zone type."""

@@ -148,6 +148,7 @@ class Memmaps:
             return
         # What all of them come to: nothing is charged for between them.
         each = self.pages_per_block
+        zone.recount.add(zone)
         zone.free -= each * nr_blocks
         zone.memmap += each * nr_blocks
         if zone.pcp > each:
@@ -284,6 +285,7 @@ class Memmaps:
 
 def take(zone: GuestZone, pages: int) -> Part:
     """Use free pages of a zone as memmap, in whole pageblocks as far as they fill them."""
+    zone.recount.add(zone)
     zone.free -= pages
     zone.memmap += pages
     if zone.pcp > pages:
@@ -299,6 +301,7 @@ def take(zone: GuestZone, pages: int) -> Part:
 
 def _give_back(part: Part) -> None:
     zone, pages, pieces = part
+    zone.recount.add(zone)
     zone.free += pages
     zone.memmap -= pages
     zone.fill_pcp(pages)

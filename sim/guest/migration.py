@@ -83,6 +83,7 @@ class Migration:
             moved += more
             ooms += kills
         if zone.free < zone.cma_free:
+            zone.recount.add(zone)
             zone.managed += zone.cma_free - zone.free
             zone.free = zone.cma_free
         return moved, ooms
@@ -189,6 +190,7 @@ class Migration:
                 if self._killer.guest_died:
                     break
         if zone.free < 0:
+            zone.recount.add(zone)
             zone.managed -= zone.free
             zone.free = 0
         return moved, ooms

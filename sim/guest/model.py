@@ -192,6 +192,7 @@ class GuestModel:
         its_zone = self.zones.get((node, zone)) or self._zones.get(node, zone)
         pages = nr_blocks * pages_per_block
         new = not its_zone.managed
+        its_zone.recount.add(its_zone)
         its_zone.managed += pages
         its_zone.free += pages
         self._zones.blocks_changed()
@@ -258,9 +259,7 @@ class GuestModel:
             ):
                 # Inlined from what follows, where nothing refuses and nothing is in the way, because it saves 1 us:
                 # most blocks that go are of this kind.
-                its_zone.managed -= pages
-                its_zone.free -= pages
-                its_zone.pcp = its_zone.pcp_loads = 0
+                its_zone.shrink(pages)
                 self._zones.blocks_changed()
                 return _DONE
             refused = tuple(sorted(block for block in self._stuck if first_block <= block < first_block + nr_blocks))
@@ -364,6 +363,7 @@ class GuestModel:
         self.changes.count += 1
         pages = mask.bit_count() * sub_pages
         self._zones.part_changed(its_zone, pages)
+        its_zone.recount.add(its_zone)
         its_zone.managed += pages
         its_zone.free += pages
         given_up = self._given_up.get(block)

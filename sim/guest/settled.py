@@ -64,6 +64,7 @@ class SettledKernel:
         load = self._load()
         if pages:
             load.put_kernel(zone, pages)
+        zone.recount.add(zone)
         zone.pcp = parameters.zone_settle_pcp_bytes // page_size
         held = -(-parameters.zone_settle_held_bytes // (page_size * pageblocks.pageblock))
         while pageblocks.nr_held < held and pageblocks.untouched():

@@ -91,6 +91,7 @@ def set_watermarks(zones: Sequence[GuestZone], parameters: GuestParameters, *, h
         marked = share, managed, above, above_kernel
         if marked != zone.marked:
             zone.marked = marked
+            zone.recount.add(zone)
             step, by_scale = share >> 2, managed * scale // 10_000
             if by_scale > step:  # noqa: PLR1730 - spares a call
                 step = by_scale

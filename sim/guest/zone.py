@@ -51,13 +51,24 @@ class GuestZone:
     __slots__ = (
         "boot_managed", "cache", "chunks", "cma", "cma_free", "floors", "free", "high", "huge_memmap", "kernel",
         "layout", "low", "managed", "marked", "memmap", "min", "node", "pageblocks", "pcp", "pcp_flushed", "pcp_knee",
-        "pcp_loads", "pcp_most", "pcp_overrun", "reserve_kernel", "reserve_user", "reserved", "slab", "type", "user",
+        "pcp_loads", "pcp_most", "pcp_overrun", "recount", "reserve_kernel", "reserve_user", "reserved", "slab", "type",
+        "user",
     )  # fmt: skip
 
     def __init__(
-        self, node: int, zone_type: int, pageblocks: KernelPages | None, parameters: GuestParameters | None = None
+        self,
+        node: int,
+        zone_type: int,
+        pageblocks: KernelPages | None,
+        parameters: GuestParameters | None = None,
+        recount: set[GuestZone] | None = None,
     ) -> None:
-        """Make an empty zone; ``pageblocks`` is where its kernel pages lie, None for MOVABLE."""
+        """Make an empty zone; ``pageblocks`` is where its kernel pages lie, None for MOVABLE.
+
+        ``recount`` are the guest's zones of which pages or marks have changed since somebody has counted them. Whoever
+        changes any adds the zone.
+        """
+        self.recount: set[GuestZone] = set() if recount is None else recount
         parameters = parameters or GuestParameters()
         geometry = parameters.geometry
         self.node = node
@@ -112,6 +123,7 @@ class GuestZone:
 
     def use_cma(self, pages: int) -> None:
         """Note free CMA pages as used; negative: as free again."""
+        self.recount.add(self)
         self.cma_free -= pages
         user_low, user_min, kernel_low, kernel_min, user_high = self.floors
         self.floors = (user_low, user_min, kernel_low - pages, kernel_min - pages, user_high)
@@ -145,6 +157,7 @@ class GuestZone:
 
     def shrink(self, pages: int) -> None:
         """Take free pages out of the zone. The CPU lists of the zone are drained first."""
+        self.recount.add(self)
         self.managed -= pages
         self.free -= pages
         self.pcp = self.pcp_loads = 0
@@ -205,6 +218,7 @@ class GuestZone:
         beyond = self.pcp + self.pcp_loads - self.low
         if beyond <= 0:
             return False
+        self.recount.add(self)
         self.pcp_loads -= min(pages, beyond, self.pcp_loads)
         return True
 

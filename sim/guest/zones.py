@@ -29,7 +29,7 @@ class GuestZones:
 
     __slots__ = (
         "_block_pages", "_decayed_us", "_huge_pages", "_kernel_zones", "_parameters", "_user_lists", "_watermarks",
-        "by_key", "changed", "changes", "hot_from", "kernel_lists", "parted", "watermarks_stale",
+        "by_key", "changed", "changes", "hot_from", "kernel_lists", "parted", "recount", "watermarks_stale",
     )  # fmt: skip
 
     def __init__(self, parameters: GuestParameters, block_pages: int) -> None:
@@ -42,6 +42,8 @@ class GuestZones:
         self.parted: dict[GuestZone, int] = {}
         """Pages that parts of blocks have added to zones since then, or taken."""
         self.changes = Changes()
+        self.recount: set[GuestZone] = set()
+        """Zones of which pages or marks have changed since they were counted, see :class:`GuestZone`."""
         self.hot_from = 1 << 62
         """First block above all boot memory: what lies from here on was hotplugged."""
         self.changed: dict[int, KernelPages] = {}
@@ -62,6 +64,7 @@ class GuestZones:
         lowest = min((first for boot in boot_zones for first, _ in boot.runs), default=0)
         for boot in boot_zones:
             zone = self.get(boot.node, boot.zone)
+            self.recount.add(zone)
             zone.managed, zone.free, zone.pcp = boot.managed, boot.free, boot.pcp
             zone.reserved = boot.managed - boot.free
             if boot.runs and zone.layout is None:
@@ -121,7 +124,8 @@ class GuestZones:
                 pageblocks = KernelPages(width, fill, left_half, pageblock)
                 pageblocks.hot_from = self.hot_from
                 pageblocks.changed = self.changed
-            zone = self.by_key[node, zone_type] = GuestZone(node, zone_type, pageblocks, self._parameters)
+            zone = GuestZone(node, zone_type, pageblocks, self._parameters, self.recount)
+            self.by_key[node, zone_type] = zone
             self._user_lists.clear()
             self.kernel_lists.clear()
             self._kernel_zones.clear()

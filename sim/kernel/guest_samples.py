@@ -81,7 +81,8 @@ class GuestSamples:
 
         def tick(_event: Event) -> None:
             take()
-            self._take_ahead(period_us)
+            if queue and queue[0][0] > env._now + period_us:  # noqa: SLF001
+                self._take_ahead(period_us)
             event.callbacks = callbacks  # type: ignore[assignment]
             heappush(queue, (env._now + period_us, NORMAL, next(numbers), event))  # noqa: SLF001
 
@@ -93,10 +94,7 @@ class GuestSamples:
         """Take all periodic samples until the next event: they show what the last one does. Then it is that late."""
         env, queue, model = self._env, self._env._queue, self._model  # noqa: SLF001 - see sim.kernel.worker
         now = int(env._now)  # noqa: SLF001
-        number = int((queue[0][0] - 1 - now) // period_us) if queue else 0
-        if number < 1:
-            return
-        last = now + number * period_us
+        last = now + int((queue[0][0] - 1 - now) // period_us) * period_us
         if model.rests_until(last):
             times = range(now + period_us, last + 1, period_us)
             self._times.extend(times)

@@ -131,6 +131,8 @@ class Returnable:
     def _follow(self) -> bool:
         """Take note of the blocks in which kernel pages came or went; return whether there were any."""
         changed = self._model.changed_blocks()
+        if not changed:
+            return False
         for block, busy in changed:
             before = self._stuck.pop(block, None)
             if before is not None:
@@ -139,7 +141,7 @@ class Returnable:
             if now is not None:
                 self._stuck[block] = now
                 self._change(now, 1)
-        return bool(changed)
+        return True
 
     def _what_it_keeps(self, block: int, busy: int) -> _Stuck | None:
         """Return what a block keeps in which the pageblocks of a bitmap hold kernel pages; None where it has no device.

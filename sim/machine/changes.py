@@ -35,7 +35,7 @@ class Changes:
         clock: simpy.Environment,
         core: HotplugCore,
         link: GuestLink | None,
-        seen: Callable[[], object],
+        seen: Callable[[], tuple[object, ...]],
     ) -> None:
         self._env = env
         self._clock = clock
@@ -43,7 +43,7 @@ class Changes:
         self._link = link
         self._seen = seen
         self._record = core.record
-        self._before: object = None
+        self._before: tuple[object, ...] | None = None
         self._next: simpy.Event | None = None
         self._due = False
         """Whether something may have changed since the last comparison: one is scheduled."""
@@ -52,11 +52,11 @@ class Changes:
 
     def next(self) -> simpy.Event:
         """Return the event of the next change. All who wait since the last one share it."""
-        if self._due:
-            self._compare()  # who has seen this change already waits for the one after it
+        # Who has seen a change already waits for the one after it.
+        seen = self._compare() if self._due else None
         if self._next is None:
             self._next = self._clock.event()
-            self._before = self._seen()
+            self._before = seen or self._seen()
             self._core.record, self._core.threads.told = self._recorded, self.look
             if self._link is not None:
                 self._link.told = self.look
@@ -81,19 +81,22 @@ class Changes:
         if self._due:
             self._compare()
 
-    def _compare(self) -> None:
+    def _compare(self) -> tuple[object, ...] | None:
+        """Tell whoever waits of a change, if there is one; return what there is to be seen now, if anybody waits."""
         self._due = False
         change = self._next
         if change is None:
-            return
-        if self._seen() == self._before:
+            return None
+        seen = self._seen()
+        if seen == self._before:
             self._set_alarm()
-            return
+            return seen
         self._next, self._before = None, None
         self._core.record, self._core.threads.told = self._record, None
         if self._link is not None:
             self._link.told = None
         change.succeed()
+        return seen
 
     def _set_alarm(self) -> None:
         """Look again when the guest's figures change with nobody doing anything, if they will."""

@@ -321,7 +321,7 @@ class MachineHost:
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
-    def _seen(self) -> object:
+    def _seen(self) -> tuple[object, ...]:
         """Return all of what :meth:`changed` is about."""
         devices = {name: (device.plugged_pages, device.busy) for name, device in self._devices.items()}
         return None if self._guest is None else self._guest.seen(), devices
