@@ -71,7 +71,8 @@ class Meminfo:
             slab, free,
         ) = self._total  # fmt: skip
         if loads.cached:
-            counts, could_go = self._counts, {}
+            counts = self._counts
+            could_go: dict[GuestZone, int] = {}
             for load in loads.cached.values():
                 self._count_what_could_go(load, could_go)
                 if load.kind is LoadKind.DISK_FILES:

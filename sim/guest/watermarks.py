@@ -60,9 +60,11 @@ class Watermarks:
             ]
             return
         for zone, marks in zip(zones, kept, strict=True):
-            (
-                zone.marked, zone.min, zone.low, zone.high, zone.reserve_user, zone.reserve_kernel, zone.floors,
-            ) = marks  # fmt: skip
+            if zone.marked != marks[0]:  # what the others follow from
+                zone.recount.add(zone)
+                (
+                    zone.marked, zone.min, zone.low, zone.high, zone.reserve_user, zone.reserve_kernel, zone.floors,
+                ) = marks  # fmt: skip
 
 
 def set_watermarks(zones: Sequence[GuestZone], parameters: GuestParameters, *, huge_pages: bool) -> None:

@@ -30,6 +30,9 @@ def _watched(model: GuestModel, method: Callable[..., Any]) -> Callable[..., Any
         answer = method(*args, **more)
         after = model.changes.count, readable(model)
         assert before[0] < after[0] or before == after, f"{method.__name__} changed something and did not count it"
+        assert model.meminfo.sums() == asked_one_by_one(model), (
+            f"what zones come to is not known after {method.__name__}"
+        )
         return answer
 
     return verb

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from workloads.contract import Streams as AnyStreams
 
 
+@pytest.fixture(autouse=True)
+def _by_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have runs go step by step, so that somebody can look after each."""
+    monkeypatch.setattr("sim.engine.run_until", lambda env, end: env.run(until=end))
+
+
 def said(host: MachineHost) -> object:
     """What a host can see, looked up plainly, but for pressure."""
     report = host.report()

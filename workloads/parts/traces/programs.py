@@ -138,7 +138,7 @@ class Programs:
 
     def _was_killed(self, program: _Program) -> bool:
         killed = self._host.killed
-        for load, _ in program.loads:  # any() of it takes twice as long
+        for load, _ in program.loads:  # noqa: SIM110 - any() takes twice as long
             if killed(load):
                 return True
         return False
