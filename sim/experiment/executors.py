@@ -15,7 +15,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from sim.experiment.run_cell import Outcome, failed, run_cell, run_for_row, start_worker
+from sim.experiment.batches import Lengths, Packer, how, outcomes
+from sim.experiment.run_cell import failed, start_worker
 from sim.faults import MemhpSimError
 from sim.results.failure import Failure, Stage
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from sim.experiment.plan import Cell
+    from sim.experiment.run_cell import Outcome
     from sim.results.identity import CellId
 
     Task = tuple[Cell, CellId]
@@ -31,6 +33,7 @@ _NEEDED: Final = (
     "numpy.random",
     "pyarrow",
     "sim.engine",
+    "sim.experiment.batches",
     "sim.experiment.build",
     "sim.experiment.plan",
     "sim.experiment.recommend_table",
@@ -45,7 +48,8 @@ _NEEDED: Final = (
 _Result = TypeVar("_Result")
 _QUIETLY: Final = "ignore:resource_tracker:UserWarning"
 _AHEAD: Final = 4
-"""Cells handed out for each worker: enough that none waits, few enough that memory does not grow with the plan."""
+"""Times that cells are handed out for each worker before any is done: enough that none waits, few enough that memory
+does not grow with the plan."""
 
 
 class WorkerDiedError(MemhpSimError):
@@ -192,10 +196,6 @@ def run_all(
             yield _run_alone(task, folder, timeout, kept)
 
 
-def _how(task: Task, kept: int | None) -> Callable[..., Outcome]:
-    return run_cell if kept is None or task[1].replication < kept else run_for_row
-
-
 def _see_that_workers_start() -> None:
     """Raise WorkersDoNotStartError where a worker dies before it has anything to do: so would one for every cell."""
     try:
@@ -229,57 +229,71 @@ def _run_until_broken(
     kept: int | None,
 ) -> Iterator[Outcome]:
     """Run tasks until there are none or a worker dies; then ``suspects`` gets those that were handed out."""
-    pending: dict[concurrent.futures.Future[Outcome], Task] = {}
+    pending: dict[concurrent.futures.Future[Any], list[Task]] = {}
+    lengths = Lengths()
+    # One that may have to be ended takes no others with it, and a single worker's outcomes are told one by one.
+    together = isinstance(workers, LocalProcesses) and workers.count > 1 and timeout is None
     with workers.executor() as executor:
+        packer = Packer()
         exhausted = False
         while True:
             while not exhausted and not suspects and len(pending) < _AHEAD * workers.count:
-                try:
-                    task = next(waiting)
-                except StopIteration:
-                    exhausted = True
-                    break
-                if task is None:
+                some, exhausted = _next_of(waiting, lengths.together() if together else 1)
+                if not some:
                     break
                 try:
-                    pending[executor.submit(_how(task, kept), *task, folder, timeout)] = task
+                    pending[packer.submit(executor, some, folder, timeout, kept)] = some
                 except concurrent.futures.BrokenExecutor:
-                    suspects.append(task)
+                    suspects += some
                 if workers.count == 1:
-                    break  # a single worker's outcomes are told one by one
+                    break
             if not pending:
                 return
             done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
-                outcome = _outcome(future, pending.pop(future), suspects, folder, timeout, kept)
-                if outcome is not None:
+                for outcome in _outcomes(future, pending.pop(future), suspects, folder, timeout, kept):
+                    lengths.note(outcome)
                     yield outcome
 
 
-def _outcome(
-    future: concurrent.futures.Future[Outcome],
-    task: Task,
+def _next_of(waiting: Iterator[Task | None], most: int) -> tuple[list[Task], bool]:
+    """Return up to ``most`` tasks that need not wait for others to be done, and whether there are no more."""
+    some: list[Task] = []
+    for task in waiting:
+        if task is None:
+            return some, False
+        some.append(task)
+        if len(some) == most:
+            return some, False
+    return some, True
+
+
+def _outcomes(
+    future: concurrent.futures.Future[Any],
+    tasks: list[Task],
     suspects: list[Task],
     folder: str | None,
     timeout: float | None,
     kept: int | None,
-) -> Outcome | None:
-    """Return what became of ``task``; None where the pool broke, which makes it one of the ``suspects``."""
+) -> Iterator[Outcome]:
+    """Yield what became of ``tasks``; nothing where the pool broke, which makes them ``suspects``."""
     try:
-        return future.result()
+        told = future.result()
     except concurrent.futures.BrokenExecutor:
-        suspects.append(task)
-        return None
+        suspects += tasks
     except WorkerDiedError:
-        # It may only have been handed to the same workers as the one that ended them.
-        return _run_alone(task, folder, timeout, kept)
+        # They may only have been handed to the same workers as the one that ended them.
+        for task in tasks:
+            yield _run_alone(task, folder, timeout, kept)
+    else:
+        yield from outcomes(tasks, told)
 
 
 def _run_alone(task: Task, folder: str | None, timeout: float | None, kept: int | None) -> Outcome:
     cell, identity = task
     try:
         with LocalProcesses(1).executor() as executor:
-            return executor.submit(_how(task, kept), cell, identity, folder, timeout).result()
+            return executor.submit(how(task, kept), cell, identity, folder, timeout).result()
     except concurrent.futures.BrokenExecutor:
         error = "the worker process died"
         if timeout is not None:
