@@ -54,6 +54,7 @@ EVENTS: Final = 8
 COMPARISON_COLUMNS: Final = (
     "machine", "workload", "policy", "score", "unit", "better", "replications", "mean", "low", "high",
     "baseline", "pairs", "difference", "difference_low", "difference_high", "apart", "p", "different", "needed",
+    "worst",
 )  # fmt: skip
 
 
@@ -109,7 +110,8 @@ def compare(
     :mod:`sim.analysis.intervals`); that of a score that is 0 or 1 is the exact binomial one. ``p`` is how likely the
     method finds so large a difference where there is none, and ``different`` whether the two are told apart with Holm's
     correction over all scores and policies that are compared here on the machine and workload; ``apart`` counts the
-    pairs that differ, and ``needed`` are about the replications that it takes to tell them apart. Raises ValueError for
+    pairs that differ, and ``needed`` are about the replications that it takes to tell them apart. ``worst`` is that of
+    the replications where the score is the least or the most that there was, else NaN. Raises ValueError for
     an unknown baseline, score or method, and where cells cannot be told apart by their labels.
     """
     check_method(method)
@@ -231,7 +233,7 @@ def _row(score: str, policy: str, base: str, of_mean: Sample, gap: Sample) -> di
     return {
         "policy": policy, "score": score, "unit": known.unit.symbol, "better": known.better,
         "replications": len(of_mean.drawn), "mean": _mean(of_mean.drawn),
-        "baseline": base, "pairs": len(gap.drawn), "difference": _mean(gap.drawn),
+        "worst": known.worst(of_mean.drawn), "baseline": base, "pairs": len(gap.drawn), "difference": _mean(gap.drawn),
         "apart": int(np.count_nonzero(gap.drawn)),
     }  # fmt: skip
 

@@ -44,6 +44,20 @@ def shown_mean(row: Row, per: float) -> str:
     return number(row["mean"] / per)
 
 
+WORST_TOLD: Final = "Least and most are of any single replication."
+"""What :func:`shown_worst` means, for a legend."""
+
+
+def shown_worst(row: Row, per: float) -> str:
+    """Return what stands beside a row's mean: "least 0", the worst replication of a score that is the least (or most).
+
+    Nothing where the score is none, or the mean says as much. ``per`` is what values are divided by.
+    """
+    if math.isnan(row["worst"]) or number(row["worst"] / per) == number(row["mean"] / per):
+        return ""
+    return f"{SCORES[row['score']].worst_is} {number(row['worst'] / per)}"
+
+
 def judged(row: Row) -> Literal["better", "worse"] | None:
     """Return how a policy compares with the baseline; None without a good direction, or where it may be chance."""
     if row["better"] == "neither" or not row["different"]:

@@ -11,6 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import numpy as np
+
+from sim.scores.registry import SCORES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -27,6 +31,7 @@ IN_MOVABLE: Final = "movable_share_mean"
 class Point:
     """One policy: least kernel headroom (``x``, bytes) and what came of it (``y``), means over the replications.
 
+    ``worst`` is the least kernel headroom of any replication.
     ``choice`` tells whether it could be taken: it never failed and does not know the future. ``ratio`` (percent; NaN
     where there is none) is one of several that policies of its ``family`` were run with.
     """
@@ -38,6 +43,7 @@ class Point:
     choice: bool
     ratio: float
     family: str
+    worst: float
 
 
 def gain_score(scenario: Scenario) -> str:
@@ -54,10 +60,11 @@ def points(scenario: Scenario) -> list[Point]:
         x, y = float(runs[HEADROOM].mean()), float(runs[score].mean())
         if math.isnan(x) or math.isnan(y):
             continue
+        worst = SCORES[HEADROOM].worst(runs[HEADROOM].dropna().to_numpy(dtype=np.float64))
         failed = bool(scenario.failures[policy].failed)
         family = re.sub(r"[,\s]*(ratio )?\d+( ?%)?$", "", policy)
         choice = not failed and policy != scenario.bound
-        found.append(Point(policy, x, y, failed, choice, scenario.configured_ratio(policy), family))
+        found.append(Point(policy, x, y, failed, choice, scenario.configured_ratio(policy), family, worst))
     for point in found:
         # One ratio makes no curve: the policy is written by its name.
         if sum(other.family == point.family for other in found) == 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.compare import HEADLINE_SCORES, number, shown_unit, signed
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL, MOST_NEEDED
+from sim.analysis.same import shown_worst
 from sim.scores.definition import BYTE_SECONDS, PERCENT, Question
 from sim.scores.registry import SCORES
 
@@ -150,7 +151,8 @@ def _with_interval(row: Row) -> str:
     text = f"{number(row['mean'] / per)} {symbol}".strip()
     if row["low"] < row["high"]:
         text += f" ({number(row['low'] / per)} to {number(row['high'] / per)})"
-    return text
+    worst = shown_worst(row, per)
+    return f"{text}, {worst}" if worst else text
 
 
 def too_few(rows: Sequence[Row], needs: Sequence[float]) -> str:

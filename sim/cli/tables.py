@@ -12,7 +12,7 @@ from sim.analysis.asked import differences_in_requests
 from sim.analysis.compare import HEADLINE_SCORES, named_conditions, nothing_random, shown_unit, signed
 from sim.analysis.findings import extremes
 from sim.analysis.ranking import FAILED_MARK, failures, failures_in_words, ranked
-from sim.analysis.same import MARKS, judged, same_for_all, shown_mean
+from sim.analysis.same import MARKS, WORST_TOLD, judged, same_for_all, shown_mean, shown_worst
 from sim.analysis.scenario import scenarios
 from sim.analysis.verdict import returning_score, too_few, verdict
 from sim.cli.layout import UNBROKEN, Column, Row, table_lines, with_room
@@ -224,10 +224,10 @@ def _failed(how: Failures) -> list[Text]:
 
 
 def _cell(row: Entry, per: float, *, single: bool) -> list[Text]:
-    """Return the lines of a cell: the mean, and where the difference to the baseline lies."""
+    """Return the lines of a cell: the mean, the worst of its runs, and where the difference to the baseline lies."""
     if math.isnan(row["mean"]):
         return [Text(_UNDEFINED, style="dim")]
-    lines = [Text(shown_mean(row, per))]
+    lines = [Text(text) for text in (shown_mean(row, per), shown_worst(row, per)) if text]
     if row["policy"] == row["baseline"] or math.isnan(row["difference"]) or (row["pairs"] == 1 and not single):
         return lines
     if not row["apart"]:
@@ -255,4 +255,5 @@ def legend(rows: Sequence[Entry]) -> str:
     if any(not math.isnan(row["difference_low"]) for row in rows if row["policy"] != row["baseline"]):
         legend += " (95 % confidence: from ... to ...). ▲ better, ▼ worse: beyond chance, all differences of the table"
         legend += " taken together (Holm)"
-    return f"{legend}. = the same in every replication."
+    worst = f" {WORST_TOLD}" if any(row["worst"] != row["mean"] for row in rows if not math.isnan(row["worst"])) else ""
+    return f"{legend}. = the same in every replication.{worst}"

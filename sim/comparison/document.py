@@ -16,7 +16,7 @@ FORMAT: Final = 1
 
 ROW_KEYS: Final = (
     "policy", "score", "replications", "mean", "low", "high", "pairs", "difference", "difference_low",
-    "difference_high", "apart", "p", "different", "needed",
+    "difference_high", "apart", "p", "different", "needed", "worst",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.compare import COMPARISON_COLUMNS, shown_unit, signed
 from sim.analysis.ranking import FAILED_MARK
-from sim.analysis.same import MARKS, judged, shown_mean
+from sim.analysis.same import MARKS, WORST_TOLD, judged, shown_mean, shown_worst
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def as_latex(comparison: Comparison) -> str:
 def _legend(comparison: Comparison) -> str:
     return (
         f"Baseline: {comparison.gathered.baseline}. In brackets: the difference to it, paired by replication, with its "
-        "95 % interval. ▲ better, ▼ worse: beyond chance, all differences of a table taken together (Holm)."
+        "95 % interval. ▲ better, ▼ worse: beyond chance, all differences of a table taken together (Holm). "
+        f"{WORST_TOLD}"
     )
 
 
@@ -110,7 +111,7 @@ def _cell(row: Row, per: float) -> str:
     """Return a mean, its difference to the baseline's with its interval, and whether it is told apart."""
     if math.isnan(row["mean"]):
         return ""
-    text = shown_mean(row, per)
+    text = ", ".join(filter(None, [shown_mean(row, per), shown_worst(row, per)]))
     if row["policy"] == row["baseline"] or math.isnan(row["difference"]):
         return text
     if not row["apart"]:

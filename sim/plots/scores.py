@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from sim.analysis.scenario import Scenario
     from sim.results.store import ResultStore
 
+_NEAR: Final = 1e-9
+"""Of a mean: what rounding may put between it and values that are all alike."""
+
 
 def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEADLINE_SCORES) -> Figure:
     """Draw ``scores``, a panel per score and a row per policy: each replication, their mean and its 95 % interval.
@@ -44,6 +47,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
     varied = bool((scenario.runs.groupby("policy")[list(scores)].nunique() > 1).any(axis=None))
     labels = row_labels(scenario, policies)
     figure, axes = panels(max(len(telling), 1), 2.9 + label_width(labels) / 3, 0.3 * len(policies) + 1.1)
+    any_worst = False
     for axis, name in zip(axes, telling, strict=False):
         score = SCORES[name]
         rows = table[table["score"] == name].set_index("policy")
@@ -59,6 +63,10 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
             if low < high:
                 axis.plot([low, high], [row, row], color=colours[policy], lw=2.2, solid_capstyle="round")
             axis.scatter([mean], [row], s=48, color=colours[policy], edgecolor="white", lw=0.8, zorder=3)
+            if abs((worst := score.worst(values)) - mean) > _NEAR * abs(mean):  # not where it is NaN
+                any_worst = True
+                look: dict[str, Any] = {"marker": "D", "color": "white", "edgecolor": colours[policy], "lw": 1.3}
+                axis.scatter([worst], [row], s=26, zorder=4, **look)
             if varied:
                 axis.scatter(values, np.full(len(values), row + 0.27), s=9, color=colours[policy], marker="|", lw=1.0)
         axis.set_yticks(range(len(policies)), labels)
@@ -75,7 +83,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
         findings.scores(scenario),
         "Scores",
         scenario,
-        _scores_note(scenario, varied=varied),
+        _scores_note(scenario, varied=varied, worst=any_worst),
         _alike_note(scenario, alike),
     )
     return figure
@@ -87,11 +95,12 @@ def _tells_apart(scenario: Scenario, score: str) -> bool:
     return bool((values > 1).any())
 
 
-def _scores_note(scenario: Scenario, *, varied: bool) -> str:
+def _scores_note(scenario: Scenario, *, varied: bool, worst: bool) -> str:
     if not varied:
         return "one replication" if scenario.replications == 1 else f"{scenario.replications} replications, all alike"
     bar = "; bar: 95 % confidence interval of the mean" if scenario.replications >= FEWEST_FOR_INTERVAL else ""
-    return f"dot: mean of {scenario.replications} replications{bar}; ticks below: the replications"
+    single = "; hollow diamond: the worst replication, where a score is the least or the most" if worst else ""
+    return f"dot: mean of {scenario.replications} replications{bar}; ticks below: the replications{single}"
 
 
 def _alike_note(scenario: Scenario, scores: Sequence[str]) -> str:

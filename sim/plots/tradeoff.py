@@ -47,10 +47,12 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
     small = max((point.x for point in found), default=0.0) < 4 * GIB
     for point in found:
         point.x /= MIB if small else GIB
+        point.worst /= MIB if small else GIB
         point.y /= SCORES[score].unit.shown_per
     figure = Figure(figsize=(9.5, 6.8))
     axis = figure.subplots()
     _draw_curves(axis, found)
+    worse = _draw_worst(axis, found)
     clusters = clusters_of(found)
     for cluster in clusters:
         curve = cluster.has_ratio
@@ -63,7 +65,7 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
     )
     axis.set_ylabel("memory given back [GiB]" if score != IN_MOVABLE else f"{SCORES[score].title} [%]")
     axis.margins(x=0.12, y=0.2)
-    axis.set_xlim(_ends([point.x for point in found], axis.get_xlim()))
+    axis.set_xlim(_ends([each for point in found for each in (point.x, point.worst)], axis.get_xlim()))
     axis.set_ylim(_ends([point.y for point in found], axis.get_ylim()))
     for ticks, limits, put in (
         (axis.get_xticks(), axis.get_xlim(), axis.set_xticks),
@@ -80,7 +82,7 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
     explained = ""
     if any(point.policy == scenario.bound for point in found):
         explained = f"{scenario.bound} knows the future: the best of the plans that it tried, by MOVABLE over time"
-    heading(figure, findings.tradeoff(scenario), "Trade-off", scenario, f"{note}{seeds}", explained, most=None)
+    heading(figure, findings.tradeoff(scenario), "Trade-off", scenario, f"{note}{seeds}", worse, explained, most=None)
     # Where there is room for names is known once everything else has its place.
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
@@ -124,6 +126,16 @@ def _draw_curves(axis: Axes, points: list[Point]) -> None:
         # To where the kernel lacks memory the curve is broken: there, less comes back because less could be added.
         broken = holding[-1:] + [point for point in curve if point.failed]
         axis.plot([p.x for p in broken], [p.y for p in broken], color=_CURVE, lw=1.2, ls=(0, (3, 2.5)), zorder=2)
+
+
+def _draw_worst(axis: Axes, points: Sequence[Point]) -> str:
+    """Draw how far the worst replication of each policy lies from its mean, and return what to say of it."""
+    away = [point for point in points if point.worst < point.x]
+    for point in away:
+        colour = _FAILED if point.failed else _POINT if math.isnan(point.ratio) else _CURVE
+        axis.plot([point.worst, point.x], [point.y] * 2, color=colour, lw=0.9, alpha=0.55, zorder=1.5, gid="worst")
+        axis.plot([point.worst], [point.y], color=colour, marker="|", ms=8, mew=1.4, alpha=0.8, zorder=1.5, gid="worst")
+    return "line to the left: down to the replication with the least headroom" if away else ""
 
 
 def _legend(figure: Figure, points: Sequence[Point], *, has_front: bool) -> None:

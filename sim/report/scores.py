@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.analysis.compare import HEADLINE_SCORES, number, percent, shown_unit, signed
 from sim.analysis.ranking import FAILED_MARK
-from sim.analysis.same import MARKS, judged, shown_mean
+from sim.analysis.same import MARKS, WORST_TOLD, judged, shown_mean, shown_worst
 from sim.report.table import Cell, Table
 from sim.scores.definition import Question
 from sim.scores.failures import FAILING
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LEGEND = (
     "Below each mean: its 95 % interval, where there are enough replications for one, and the difference to the "
     "baseline, paired by replication, with its interval. ▲ better, ▼ worse: beyond chance, all differences of the "
-    "scenario taken together (Holm). = the same in every replication."
+    f"scenario taken together (Holm). = the same in every replication. {WORST_TOLD}"
 )
 
 
@@ -82,13 +82,14 @@ def _failed(how: Failures) -> Cell:
 
 
 def _cell(row: Row | None, per: float) -> Cell:
-    """Return the mean; below it the interval, and the difference to the baseline where there is one."""
+    """Return the mean; below it the interval and the worst run, and the difference to the baseline if there is one."""
     if row is None or math.isnan(row["mean"]):
         return Cell("-", math.nan)
     low, high = row["low"] / per, row["high"] / per
     below = ""
     if low < high and row["replications"] > 1:
         below = f"{number(low)} to {number(high)}" if SCORES[row["score"]].highest != 1 else share_span(low, high)
+    below = "; ".join(filter(None, [below, shown_worst(row, per)]))
     gap, look = difference_text(row, per)
     return Cell(shown_mean(row, per), row["mean"] / per, below, gap, look)
 

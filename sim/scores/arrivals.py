@@ -43,6 +43,7 @@ ARRIVAL_SCORES: Final = (
         formula="maximum over time of the sum over devices of what is plugged: what refuses to leave "
         "while other memory comes is in it, so that more is not better",
         source=OWN,
+        extreme="most",
     ),
     Score(
         "online_max",
@@ -54,6 +55,7 @@ ARRIVAL_SCORES: Final = (
         formula="maximum over time of the sum over devices of what is plugged and online; more is not better, as "
         "for plugged_max",
         source=OWN,
+        extreme="most",
     ),
     Score(
         "mem_total_max",
@@ -65,6 +67,7 @@ ARRIVAL_SCORES: Final = (
         formula="maximum over the samples of MemTotal: the managed pages of all zones, boot memory included",
         source="totalram_pages() in mm/show_mem.c",
         undefined=NO_GUEST,
+        extreme="most",
     ),
     Score(
         "asked_max",
@@ -75,6 +78,7 @@ ARRIVAL_SCORES: Final = (
         lambda m: float(int(m.series.requested.max()) * m.page_size),
         formula="maximum over time of the sum over devices of what the host asked for last",
         source=OWN,
+        extreme="most",
     ),
     Score(
         "asked_byte_seconds",

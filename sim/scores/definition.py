@@ -12,9 +12,13 @@ from sim.units import GIB
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    import numpy.typing as npt
+
     from sim.scores.measured import Measured
 
 Direction = Literal["higher", "lower", "neither"]
+Extreme = Literal["least", "most"]
 
 
 OWN: Final = "this project"
@@ -64,6 +68,8 @@ class Score:
     ``better`` which direction is good; ``question`` what it helps to answer; ``function`` computes it; ``formula`` is
     its definition in words; ``source`` what it follows; ``undefined`` when it is NaN; ``headline`` marks the few that
     short tables and plots show; ``highest`` is the greatest value that it can have, 1 where it tells yes from no.
+    ``extreme`` says that it is the least or the most that there was in a run: what of several runs comes to mind then
+    is no mean, so the worst of them is told beside it.
     """
 
     name: str
@@ -77,3 +83,17 @@ class Score:
     undefined: str = "never"
     headline: bool = False
     highest: float = math.inf
+    extreme: Extreme | None = None
+
+    @property
+    def worst_is(self) -> Extreme | None:
+        """Whether the worst of several runs is that with the least or the most; None where a mean says it all."""
+        if self.extreme is None or self.better == "neither":
+            return self.extreme
+        return "least" if self.better == "higher" else "most"
+
+    def worst(self, values: npt.NDArray[np.float64]) -> float:
+        """Return the worst of the ``values`` of several runs; NaN without any, and where a mean says it all."""
+        if self.worst_is is None or not len(values):
+            return math.nan
+        return float(values.min() if self.worst_is == "least" else values.max())

@@ -142,6 +142,7 @@ FAILURE_SCORES: Final = (
         formula="the most of it for any length of time",
         source=OWN,
         undefined=NO_GUEST,
+        extreme="most",
     ),
     Score(
         "failed_adds",

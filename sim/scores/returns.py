@@ -148,6 +148,7 @@ RETURN_SCORES: Final = (
         source=OWN,
         undefined=f"{NO_GUEST}, or nothing is plugged",
         highest=100.0,
+        extreme="least",
     ),
     Score(
         "refused_offlines",

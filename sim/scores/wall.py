@@ -43,6 +43,7 @@ WALL_SCORES: Final = (
         source=_RECLAIM,
         undefined=NO_GUEST,
         headline=True,
+        extreme="least",
     ),
     Score(
         "headroom_mean",
@@ -65,6 +66,7 @@ WALL_SCORES: Final = (
         formula=f"as headroom_min, of the {_FREE}",
         source=_ALLOCATOR,
         undefined=NO_GUEST,
+        extreme="least",
     ),
     Score(
         "headroom_free_mean",

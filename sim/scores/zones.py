@@ -81,6 +81,7 @@ ZONE_SCORES: Final = (
         formula=f"maximum over time of {_RATIO}",
         source=DOCUMENT,
         undefined=_NO_KERNEL,
+        extreme="most",
     ),
     Score(
         "ratio_end",
@@ -114,6 +115,7 @@ ZONE_SCORES: Final = (
         formula=f"maximum over time of {_AUTO}",
         source=_POLICY,
         undefined=_NO_KERNEL,
+        extreme="most",
     ),
     Score(
         "auto_ratio_end",
@@ -137,6 +139,7 @@ ZONE_SCORES: Final = (
         "group may rightly pass 0, because its own kernel memory pays for part of it",
         source=_POLICY,
         undefined=f"{_NO_RATIO}, or there never is memory in either",
+        extreme="most",
     ),
     Score(
         "auto_time_above_ratio",
@@ -197,6 +200,7 @@ ZONE_SCORES: Final = (
         formula="maximum over time of the number of such groups",
         source=_SERIES,
         undefined="the run does not say which devices have which groups",
+        extreme="most",
     ),
     Score(
         "mixed_units_end",
@@ -220,6 +224,7 @@ ZONE_SCORES: Final = (
         formula="maximum over time of the number of such units",
         source=_SERIES,
         undefined="the run does not say which devices have which groups",
+        extreme="most",
     ),
     Score(
         "zone_changes_end",
@@ -241,6 +246,7 @@ ZONE_SCORES: Final = (
         lambda m: float(m.zone_changes.highest),
         formula="maximum over time of the same number",
         source=OWN,
+        extreme="most",
     ),
 )
 """In the order in which they are shown."""

@@ -96,7 +96,7 @@ def row_names(figure: Figure) -> dict[float, str]:
 def means(figure: Figure, score: str) -> dict[str, tuple[float, str]]:
     """Return for the label of each row the value and the colour of its dot."""
     names = row_names(figure)
-    large = [dot for dot in dots(panel(figure, TITLES[score])) if len(dot.get_sizes()) and dot.get_sizes()[0] > 20]
+    large = [dot for dot in dots(panel(figure, TITLES[score])) if len(dot.get_sizes()) and dot.get_sizes()[0] > 30]
     return {names[dot_place(dot)[1]]: (dot_place(dot)[0], coloured(dot)) for dot in large}
 
 
@@ -197,7 +197,7 @@ def test_what_is_undefined_says_so_in_its_row(figure: Figure) -> None:
 def test_the_heading_explains_dots_bars_and_ticks(figure: Figure) -> None:
     assert words(figure) == (
         "Scores: w on m dot: mean of 15 replications; bar: 95 % confidence interval of the mean; "
-        "ticks below: the replications"
+        "ticks below: the replications; hollow diamond: the worst replication, where a score is the least or the most"
     )
 
 

@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from sim.analysis.compare import number, shown_unit, signed
 from sim.analysis.ranking import FAILED_MARK
+from sim.analysis.same import shown_worst
 from sim.analysis.tradeoffs import IN_MOVABLE, gain_score
 from sim.analysis.tradeoffs import points as found_points
-from sim.report.charts.drawing import CROSS, Chart, Key, Panel, axes, mark
+from sim.report.charts.drawing import CROSS, MARKERS, Chart, Key, Panel, axes, mark
 from sim.report.charts.scale import top_of
 from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
@@ -51,6 +52,8 @@ def scores_chart(scenario: Scenario, looks: Looks, anchor: str, title: str, rows
     if not panels:
         return None
     note = "Marks are means, lines their 95 % intervals where there are replications enough."
+    if any(not math.isnan(row["worst"]) and row["worst"] != row["mean"] for row in rows):
+        note += " Of what is a least or a most, hollow diamonds are the worst single replication."
     return Chart(f"{anchor}-scores", "marks", title, note, panels)
 
 
@@ -86,7 +89,8 @@ def _panel(
     """Return a panel with a row for each policy, at the values of ``rows`` by ``keys``: dot, and ends of a line."""
     known = SCORES[score]
     per, unit = shown_unit(known, [row[key] for row in rows for key in keys])
-    values = [row[key] / per for row in rows for key in keys if math.isfinite(row[key])]
+    shown = (*keys, "worst") if from_zero else keys
+    values = [row[key] / per for row in rows for key in shown if math.isfinite(row[key])]
     left, right = _ends(values, from_zero=from_zero)
     grid, texts = axes((left, right), None, (_WIDE, len(rows) * _ROW))
     inner, marks, words = [grid], [texts], []
@@ -107,6 +111,9 @@ def _panel(
             marks.append(mark(where, looks.marker(row["policy"]), f"{'hollow ' * hollow}s{place}", colour))
         label = f"{FAILED_MARK} {row['policy']}" if scenario.failures[row["policy"]].failed else row["policy"]
         short = label if len(label) <= _LABEL else f"{label[: _LABEL - _LABEL_END - 1]}…{label[-_LABEL_END:]}"
+        if from_zero and not math.isnan(worst := row["worst"] / per) and worst != row["mean"] / per:
+            where = ((worst - left) / (right - left), middle / (len(rows) * _ROW))
+            marks.append(mark(where, MARKERS["D"], f"hollow worst s{place}", colour))
         marks.append(
             Markup('<text class="row" x="-8" y="{:.4g}%" dy="4" data-told="{}">{}</text>').format(
                 100 * middle / (len(rows) * _ROW), words[-1], short
@@ -135,6 +142,8 @@ def _told(row: Row, keys: tuple[str, str, str], per: float, unit: str) -> str:
     text = f"{shown(value)} {unit}".strip()
     if math.isfinite(low) and math.isfinite(high):
         text += f" ({shown(low)} to {shown(high)})"
+    if keys[0] == "mean" and (worst := shown_worst(row, per)):
+        text += f", {worst}"
     if keys[0] == "difference" and not row["different"] and value:
         text += ", which may be chance"
     return text
@@ -146,7 +155,8 @@ def returned_chart(scenario: Scenario, looks: Looks, anchor: str, title: str) ->
     Where nothing ever comes back, MOVABLE over time takes its place.
     """
     score = gain_score(scenario)
-    points = [(point.policy, point.x, point.y) for point in found_points(scenario)]
+    found = found_points(scenario)
+    points = [(point.policy, point.x, point.y) for point in found]
     if not points:
         return None
     across = GIB if max(x for _, x, _ in points) >= 4 * GIB else MIB
@@ -154,11 +164,16 @@ def returned_chart(scenario: Scenario, looks: Looks, anchor: str, title: str) ->
     per, unit_y = shown_unit(SCORES[score], [y for *_, y in points])
     right, top = top_of(max(x for _, x, _ in points) / across), top_of(max(y for *_, y in points) / per)
     grid, texts = axes((0.0, right), (0.0, top), (_WIDE, _WIDE))
-    marks, words = [], []
+    marks, words, lines = [], [], [grid]
     places = [(x / across / right, 1 - y / per / top) for _, x, y in points]
     for place, (policy, x, y) in enumerate(points):
         how = scenario.failures[policy]
         told = f"{number(y / per)} {unit_y} for {number(x / across)} {unit_x} of headroom"
+        if found[place].worst < x:
+            told += f" (least {number(found[place].worst / across)})"
+            ends = (found[place].worst / across / right * _WIDE, places[place][0] * _WIDE)
+            d = f"M{ends[0]:.5g} {places[place][1] * _WIDE:.5g}H{ends[1]:.5g}"
+            lines.append(Markup('<path class="interval" color="{}" d="{}"/>').format(looks.colour(policy), d))
         told += f"; {'; '.join(how.reasons)}" if how.failed else ""
         words.append(f"{place + 1} {scenario.marked(policy)}: {told}")
         shape = CROSS if how.failed else looks.marker(policy)
@@ -186,13 +201,15 @@ def returned_chart(scenario: Scenario, looks: Looks, anchor: str, title: str) ->
     many = scenario.replications
     note = "Further up, more comes back; further right, more was left to the kernel."
     note += f" Means of {many} replications." if many > 1 else ""
+    if len(lines) > 1:
+        note += " Lines go down to the replication with the least headroom."
     panel = Panel(
         f"{what} [{unit_y}]",
         "; ".join(words) + ".",
         top,
         unit_y,
         _WIDE,
-        grid,
+        Markup().join(lines),
         texts,
         Markup().join(marks),
         height=_WIDE,
