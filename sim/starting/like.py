@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from sim.starting.text import comment, typed
 from sim.toml_text import in_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from sim.plugins.lookup import Kind
 
@@ -76,14 +77,20 @@ def check_copies(found: Alike, *, force: bool) -> None:
 
 def _paths(tables: Mapping[str, Any], folder: Path) -> Iterator[str]:
     """Yield every path in an experiment, as it is written there."""
-    workloads = tables.get("workloads", ())
+    workloads = _tables_of(tables, "workloads")
     listed = [
-        *((lookup.POLICY, table) for table in tables.get("policies", ())),
+        *((lookup.POLICY, table) for table in _tables_of(tables, "policies")),
         *((lookup.WORKLOAD, table) for table in workloads),
-        *((lookup.WORKLOAD, part) for table in workloads for part in table.get("together", ())),
+        *((lookup.WORKLOAD, part) for table in workloads for part in _tables_of(table, "together")),
     ]
     for kind, table in listed:
         yield from _paths_of(kind, table, folder)
+
+
+def _tables_of(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """Return the tables listed under a key; of what is none, checking the experiment tells more than this could."""
+    listed = table.get(key)
+    return [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
 
 
 def _paths_of(kind: Kind, table: Mapping[str, Any], folder: Path) -> Iterator[str]:

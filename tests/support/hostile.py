@@ -181,7 +181,7 @@ def sysfs_tar(draw: random.Random) -> bytes:
     return tar(members)
 
 
-def _mutated(draw: random.Random, data: bytes) -> bytes:
+def mutated(draw: random.Random, data: bytes) -> bytes:
     for _ in range(draw.choice((1, 1, 2, 4))):
         at = draw.randrange(len(data) + 1)
         to = min(len(data), at + draw.choice((1, 1, 4, 50, 1000)))
@@ -255,17 +255,17 @@ def hostile(number: int) -> bytes:
     draw = random.Random(number)  # noqa: S311 - not for secrets
     way = draw.randrange(10)
     if way < 6:
-        data = _mutated(draw, draw.choice(TEXTS))
+        data = mutated(draw, draw.choice(TEXTS))
     elif way < 8:
         data = _foreign(draw)
     else:
         data = sysfs_tar(draw)
         if draw.random() < 0.5:
-            data = _mutated(draw, data)
+            data = mutated(draw, data)
     if draw.random() < 0.15:
         data = draw.choice((gzip.compress, bz2.compress, lzma.compress))(data)
         if draw.random() < 0.5:
-            data = _mutated(draw, data)
+            data = mutated(draw, data)
     if draw.random() < 0.05:
         data = tar([("some/file", data, {}), ("proc/cmdline", CMDLINE.encode(), {})])
     return data
