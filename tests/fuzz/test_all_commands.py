@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,7 @@ class Server:
         code, said = ended["code"], ended["said"]
         if code not in {0, 1, 2}:
             yield f"exit code {code}"
-        if "Traceback" in said or '.py", line' in said or "Warning: " in said.replace("Warning: results", ""):
+        if "Traceback" in said or '.py", line' in said or re.search(r"\wWarning: ", said):
             yield "shows the program's own code"
         if code and not said.strip():
             yield "says nothing"
