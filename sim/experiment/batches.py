@@ -6,7 +6,9 @@ They cross as plain tuples, what they combine packed once for all replications: 
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.plan import Cell
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     Task = tuple[Cell, CellId]
     Sent = tuple[bytes, int, int, str, tuple[Any, ...]]
     """A packed combination, seed, replication and folder of a cell; the values of its identity."""
-    Told = tuple[str, str, Any, str, dict[str, float], bool]
+    Told = tuple[Any, ...]
     """What became of it: the values of :class:`Outcome` behind its identity."""
 
 BATCH_S: Final = 0.1
@@ -30,6 +32,8 @@ BATCH_S: Final = 0.1
 MOST_TOGETHER: Final = 16
 _REMEMBERED: Final = 256
 """Combinations that each process keeps, packed or unpacked."""
+
+_TOLD: Final = attrgetter(*(each.name for each in fields(Outcome)[1:]))
 
 
 class Lengths:
@@ -103,9 +107,7 @@ def run_batch(sent: Sequence[Sent], folder: str | None, timeout: float | None, k
     told: list[Told] = []
     for combination, seed, replication, place, values in sent:
         task = Cell(_unpacked(combination), seed, replication, place), CellId(*values)
-        outcome = how(task, kept)(*task, folder, timeout)
-        times = dict(outcome.times)
-        told.append((outcome.cell, outcome.row, outcome.stage, outcome.error, times, outcome.stored))
+        told.append(_TOLD(how(task, kept)(*task, folder, timeout)))
     return told
 
 
