@@ -15,7 +15,7 @@ from workloads.contract import Host, Streams, Workload
 from workloads.parts.demand import BYTE_KINDS, KINDS, GuestProcess, drive, write_drop_caches
 from workloads.parts.mixes import MIXES, parts_of
 from workloads.parts.parameters import LONGEST_US, Speed, Tick
-from workloads.parts.table import TableFaults, read_text, rows
+from workloads.parts.table import TableFaults, rows, text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -125,7 +125,7 @@ class LoadTrace(Workload):
         faults = TableFaults("path", file.name)
         last = 0.0
         lines: dict[str, int] = {}
-        for line, row in rows(read_text(file, faults), _COLUMNS, None, faults):
+        for line, row in rows(text_lines(file, faults), _COLUMNS, None, faults):
             time = _time(row["t_s"], last, line, faults)
             amount = _amount(row, line, faults)
             name = row["name"]

@@ -12,7 +12,6 @@ and each with its source at the top:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
@@ -28,7 +27,7 @@ from workloads.parts.requests.log import RequestLog, read_request_log
 from workloads.parts.requests.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     import simpy
 
@@ -81,7 +80,10 @@ class RequestReplay(Workload):
         self._repeat = repeat
         self._speed = speed
         read = _shipped(log) if log is not None else read_request_log(Path(str(path)))
-        self._requests, self._stop = _sped_up(read.requests, devices_speed), read.stop
+        self._requests = read.requests
+        if devices_speed != 1.0:
+            self._requests = self._requests.faster(devices_speed, ("demand", "drop-caches"))
+        self._stop = read.stop
         if read.end_us is None:
             self._cycle_us = self._at(self._requests[-1].t_us) + seconds_to_us(_TAIL if tail is None else tail)
         else:
@@ -106,16 +108,16 @@ class RequestReplay(Workload):
 
     def node_capacity(self) -> Iterable[int]:
         """The nodes that the log plugs devices into, or runs loads on."""
-        asked = [request for request in self._requests if not request.refused]
+        asked = [pattern for pattern in self._requests.patterns if not pattern.refused]
         return sorted({request.node if request.spec is None else request.spec.node for request in asked} or {0})
 
     def needs_dimms(self) -> bool:
         """Where the log plugs one."""
-        return any(isinstance(request.spec, DimmSpec) and not request.refused for request in self._requests)
+        return any(isinstance(each.spec, DimmSpec) and not each.refused for each in self._requests.patterns)
 
     def needs_kernel(self) -> str | None:
         """Linux 7.3 where the log writes to the state of a dax device."""
-        return "7.3" if any(request.op == "state" for request in self._requests) else None
+        return "7.3" if any(each.op == "state" for each in self._requests.patterns) else None
 
     def run(self, host: Host, streams: Streams) -> Generator[simpy.Event, object, None]:
         """Make the requests of every pass, those of one turn in one go."""
@@ -132,7 +134,7 @@ class RequestReplay(Workload):
 
     def timeline(self) -> Iterator[tuple[int, Request]]:
         """Yield every request with the microsecond at which it is made, and the log's own end if that comes first."""
-        later = self._again()
+        later = self._again() if self._repeat > 1 else []
         for number in range(self._repeat):
             start = number * self._cycle_us
             for request in later if number else self._requests:
@@ -157,15 +159,6 @@ class RequestReplay(Workload):
             if isinstance(request.spec, VirtioMemSpec):
                 requests.append(Request(request.t_us, "resize", request.device, size=request.spec.requested))
         return requests
-
-
-def _sped_up(requests: Sequence[Request], speed: float) -> Sequence[Request]:
-    """Return the requests with those for devices at their times divided by ``speed``, in order of time."""
-    if speed == 1.0:
-        return requests
-    loads = ("demand", "drop-caches")
-    timed = [each if each.op in loads else replace(each, t_us=round(each.t_us / speed)) for each in requests]
-    return sorted(timed, key=lambda request: request.t_us)
 
 
 def _shipped(name: str) -> RequestLog:

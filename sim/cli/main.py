@@ -109,8 +109,10 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; what a user typed wrong is told in words, never as a traceback."""
+        from sim.cli.reading_progress import shown_while_reading
+
         try:
-            with _ended_as_by_ctrl_c(), _damage_told():
+            with _ended_as_by_ctrl_c(), _damage_told(), shown_while_reading():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)

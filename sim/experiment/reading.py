@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.shipped import what_is_near
 from sim.faults import Fault, InputError, key_path
+from sim.opening import UnreadableError, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,17 +32,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     source = str(path)
     try:
-        if not path.is_file():
-            what = "is a folder, not an experiment file" if path.is_dir() else "is not a file"
-            raise InputError(source, [Fault("", what if path.exists() else _missing(path))])
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(source, [Fault("", f"is larger than {LARGEST_FILE >> 20} MiB; that is no experiment")])
-        raw = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        if isinstance(error, InputError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(source, [Fault("", f"cannot be read: {reason}")]) from error
+        raw = read_regular(path, LARGEST_FILE)
+    except UnreadableError as error:
+        absent = isinstance(error.__cause__, FileNotFoundError)
+        raise InputError(source, [Fault("", _missing(path) if absent else f"{error}")]) from error
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from sim.faults import Fault, InputError
+from sim.opening import UnreadableError, open_regular
 from sim.readers.dumps import LARGEST_TEXT, Collector, Dump
 from sim.readers.pasted import Piece, clean, refusal
 from sim.readers.unpacking import Unpacked, is_tar, read_tar
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 STANDARD_INPUT: Final = "-"
 _STANDARD_INPUT: Final = "standard input"
 
-_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0)
-_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 _OF_A_MACHINE: Final = (
     "sys/devices/system/memory",
     "sys/devices/system/node",
@@ -39,12 +38,6 @@ _OF_A_MACHINE: Final = (
     "sos_commands/virsh",
 )
 """What is looked for in a folder that is or holds a machine's ``/sys`` or ``/proc``: all else there is left alone."""
-_KINDS: Final = (
-    (stat.S_ISCHR, "a character device"),
-    (stat.S_ISBLK, "a block device"),
-    (stat.S_ISFIFO, "a pipe; give - and the pipe as standard input"),
-    (stat.S_ISSOCK, "a socket"),
-)
 
 
 def open_input(path: str | Path) -> Piece | Dump:
@@ -61,25 +54,16 @@ def open_input(path: str | Path) -> Piece | Dump:
         mode = os.stat(path).st_mode  # noqa: PTH116 - a path may hold NUL bytes, and then this says so
         if stat.S_ISDIR(mode):
             return _folder(file)
-        with _regular(file, _FLAGS, mode) as stream:
+        with open_regular(path) as stream:
             return _content(file, stream)
+    except UnreadableError as error:
+        hint = "; give - and the pipe as standard input" if stat.S_ISFIFO(mode) else ""
+        raise refusal(file, Fault("", f"{error}{hint}")) from None
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise refusal(file, Fault("", f"cannot be read: {reason}")) from None
-
-
-def _regular(file: str, flags: int, mode: int) -> BinaryIO:
-    """Open ``file`` if it is a regular one, by ``mode`` before opening, which may have effects, and after it."""
-    for is_kind, name in _KINDS:
-        if is_kind(mode):
-            raise refusal(file, Fault("", f"is {name}, not a file"))
-    descriptor = os.open(file, flags)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise refusal(file, Fault("", "is not a regular file"))
-    return os.fdopen(descriptor, "rb")
 
 
 def _content(file: str, stream: BinaryIO) -> Piece | Dump:
@@ -97,9 +81,9 @@ def _folder(file: str) -> Dump:
             continue
         full = os.path.join(file, path)  # noqa: PTH118 - many thousands of them
         try:
-            with _regular(full, _FLAGS | _NO_LINK, os.lstat(full).st_mode) as stream:
+            with open_regular(full, follow=False) as stream:
                 data = stream.read(collector.largest(path) + 1)
-        except (OSError, InputError):
+        except (OSError, UnreadableError):
             collector.leave(path)
         else:
             collector.take(path, data or b"")

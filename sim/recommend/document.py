@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from sim.opening import UnreadableError, read_json
 from sim.recommend.contract import less_sure
 from sim.results.atomic import write_atomically
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "recommendation.json"
 FORMAT: Final = 1
+_LARGEST: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +187,13 @@ def read(folder: Path) -> Recommendation | None:
     if not path.is_file():
         return None
     try:
-        content = _of_this_format(json.loads(path.read_text("utf-8")))
+        content = _of_this_format(read_json(path, _LARGEST))
         answers = tuple(map(_answer, content["answers"]))
         together = None if content["together"] is None else _answer(content["together"])
         limits = tuple(LimitAsked(**{**each, "scores": tuple(each["scores"])}) for each in content["limits"])
         rest = {name: content[name] for name in ("experiment", "by_default", "confidence", "runs")}
         return Recommendation(limits=limits, answers=answers, together=together, **rest)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (UnreadableError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is no recommendation: {error}") from error
 
 

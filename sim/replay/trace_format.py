@@ -6,12 +6,13 @@ block and zone after it. ``tests/data/kernel-traces/README.md`` describes the fo
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
-from sim.faults import MemhpSimError
+from sim.faults import MemhpSimError, shown
+from sim.opening import UnreadableError, read_json, read_regular
 from sim.pages import SMALLEST_PAGE, PageGeometry
 from sim.units import format_size
 
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 
 ADDRESSABLE: Final = 1 << 46
 """Bytes that x86-64 can address (``MAX_PHYSMEM_BITS``): no block lies above."""
+
+
+_LARGEST: Final = 128 << 20
+"""Bytes of a recording: a million entries take less."""
+
+
+Whole = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+"""A number that fits into 64 bits, as all that kernels count do."""
 
 
 class TraceError(MemhpSimError, ValueError):
@@ -35,25 +44,26 @@ class _Model(BaseModel):
 class ZoneSnapshot(_Model):
     """A zone with present or spanned pages. Pages; ``start_pfn`` and ``spanned_pages`` give the span."""
 
-    node: int
+    node: Whole
     zone: str
-    present_pages: int
-    managed_pages: int = 0
-    spanned_pages: int
-    start_pfn: int
-    cma_pages: int = 0
-    free_pages: int | None = None
-    pcp_pages: int | None = None
+    present_pages: Whole
+    managed_pages: Whole = 0
+    spanned_pages: Whole
+    start_pfn: Whole
+    cma_pages: Whole = 0
+    free_pages: Whole | None = None
+    pcp_pages: Whole | None = None
 
 
-class BlockRun(_Model):
+@dataclass(config=ConfigDict(extra="ignore"), frozen=True, slots=True)
+class BlockRun:
     """``count`` adjacent blocks from ``start`` that are alike; ``zone`` is None where they are offline."""
 
-    start: int = Field(ge=0)
-    count: int = Field(ge=1)
+    start: Annotated[Whole, Field(ge=0)]
+    count: Annotated[Whole, Field(ge=1)]
     state: str
     zone: str | None = None
-    node: int | None = None
+    node: Whole | None = None
     valid_zones: str | None = None
 
 
@@ -63,18 +73,18 @@ class Snapshot(_Model):
     zones: list[ZoneSnapshot]
     blocks: list[BlockRun]
     policy: dict[str, str] = Field(default_factory=dict)
-    mem_total: int | None = None
-    mem_free: int | None = None
-    block_use: list[list[int]] | None = None
-    meminfo: dict[str, int] | None = None
-    vmstat: dict[str, int] | None = None
+    mem_total: Whole | None = None
+    mem_free: Whole | None = None
+    block_use: list[list[Whole]] | None = None
+    meminfo: dict[str, Whole] | None = None
+    vmstat: dict[str, Whole] | None = None
 
 
 class RangeEntry(_Model):
     """The whole blocks inside one of several ranges of a device."""
 
-    block_start: int = Field(default=0, ge=0)
-    block_count: int = Field(default=0, ge=0)
+    block_start: Whole = Field(default=0, ge=0)
+    block_count: Whole = Field(default=0, ge=0)
 
 
 class DeviceEntry(_Model):
@@ -86,15 +96,15 @@ class DeviceEntry(_Model):
 
     id: str
     type: str
-    node: int = 0
-    addr: int | None = None
-    memaddr: int | None = None
-    size: int | None = None
-    max_size: int | None = None
-    block_size: int | None = None
-    requested_size: int | None = None
-    block_start: int | None = Field(default=None, ge=0)
-    block_count: int | None = Field(default=None, ge=0)
+    node: Whole = 0
+    addr: Whole | None = None
+    memaddr: Whole | None = None
+    size: Whole | None = None
+    max_size: Whole | None = None
+    block_size: Whole | None = None
+    requested_size: Whole | None = None
+    block_start: Whole | None = Field(default=None, ge=0)
+    block_count: Whole | None = Field(default=None, ge=0)
     ranges: list[RangeEntry] | None = None
     dax_state: str | None = None
 
@@ -113,22 +123,22 @@ class Step(_Model):
     result: str | None = None
     detail: Any = None
     id: str | None = None
-    node: int | None = None
-    size: int | None = None
-    requested_size: int | None = None
-    max_size: int | None = None
-    block_size: int | None = None
-    block: int | None = Field(default=None, ge=0)
+    node: Whole | None = None
+    size: Whole | None = None
+    requested_size: Whole | None = None
+    max_size: Whole | None = None
+    block_size: Whole | None = None
+    block: Whole | None = Field(default=None, ge=0)
     device: str | None = None
-    index: int | None = None
-    count: int | None = Field(default=None, ge=1)
+    index: Whole | None = None
+    count: Whole | None = Field(default=None, ge=1)
     seconds: float | None = Field(default=None, ge=0, le=1e6, allow_inf_nan=False)
     interval: float | None = Field(default=None, ge=0, le=1e6, allow_inf_nan=False)
     ids: list[str] | None = None
     reverse: bool | None = None
     state: str | None = None
     command: str | None = None
-    oom_count: int | None = None
+    oom_count: Whole | None = None
     devices: list[DeviceEntry] | None = None
     after: Snapshot | None = None
 
@@ -140,16 +150,16 @@ class Step(_Model):
 class NodeEntry(_Model):
     """A node and its boot memory in bytes."""
 
-    nid: int = Field(ge=0, le=1023)
-    boot_memory: int = Field(ge=0)
+    nid: Whole = Field(ge=0, le=1023)
+    boot_memory: Whole = Field(ge=0)
 
 
 class ColdDimm(_Model):
     """A DIMM that was there when the kernel started; ``size`` in bytes."""
 
     id: str
-    size: int = Field(gt=0)
-    node: int = 0
+    size: Whole = Field(gt=0)
+    node: Whole = 0
 
 
 class MachineEntry(_Model):
@@ -157,15 +167,15 @@ class MachineEntry(_Model):
 
     nodes: list[NodeEntry] = Field(min_length=1)
     cold_dimms: list[ColdDimm] = Field(default_factory=list)
-    max_memory: int = 0
-    slots: int = 0
+    max_memory: Whole = 0
+    slots: Whole = 0
 
 
 class PolicyEntry(_Model):
     """The policy at boot, or after a step that changed it."""
 
     online_policy: Literal["auto-movable", "contig-zones"] = "contig-zones"
-    auto_movable_ratio: int = Field(default=301, ge=0, lt=1 << 32)
+    auto_movable_ratio: Whole = Field(default=301, ge=0, lt=1 << 32)
     auto_movable_numa_aware: bool = True
     auto_online_blocks: Literal["offline", "online", "online_kernel", "online_movable"] = "online"
     memmap_on_memory: bool | Literal["force"] = False
@@ -174,14 +184,14 @@ class PolicyEntry(_Model):
 class Trace(_Model):
     """A recording."""
 
-    name: str
+    name: str = ""
     about: str = ""
     kernel: str
     kernel_series: str | None = None
     kernel_cmdline: str = ""
     machine: MachineEntry
-    memory_block_size: int = Field(gt=0)
-    section_size: int = Field(gt=0)
+    memory_block_size: Whole = Field(gt=0)
+    section_size: Whole = Field(gt=0)
     page_size: Literal[4096, 16384, 65536] = 4096
     policy: PolicyEntry
     boot: Snapshot
@@ -254,37 +264,42 @@ class Trace(_Model):
 
 
 def read_trace(path: Path) -> Trace:
-    """Read a recording. Raises TraceError, with one line for a person, where the file cannot be read or is none."""
+    """Read a recording. Raises TraceError, with one line for a person, where the file cannot be read or is none.
+
+    Its name is that of the file: unique, which the name inside is not where a scenario was recorded on several kernels.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise TraceError(f"{path}: is not a text file (byte {error.start})") from error
-    if not text.strip():
-        raise TraceError(f"{path}: is empty; a recording is a JSON file with 'boot' and 'steps'")
+        trace = Trace.model_validate_json(read_regular(path, _LARGEST))
+    except UnreadableError as error:
+        raise TraceError(f"{path}: {error}") from error
+    except (ValueError, RecursionError):
+        trace = _with_words(path)
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise TraceError(f"{path}: is not JSON, or cut off (line {error.lineno}: {error.msg})") from error
-    except (ValueError, RecursionError) as error:
-        where = "nested too deeply" if isinstance(error, RecursionError) else "a number of thousands of digits"
-        raise TraceError(f"{path}: is not JSON, or cut off ({where})") from error
+        _ = trace.series
+    except ValueError as error:
+        raise TraceError(f"{path}: kernel {shown(trace.kernel)} does not start with a series such as 6.1") from error
+    return trace.model_copy(update={"name": path.stem})
+
+
+def _with_words(path: Path) -> Trace:
+    """Read a recording the long way, which says what is wrong with it."""
+    try:
+        data = read_json(path, _LARGEST)
+    except UnreadableError as error:
+        hint = "; a recording is a JSON file with 'boot' and 'steps'" if str(error) == "is empty" else ""
+        raise TraceError(f"{path}: {error}{hint}") from error
     if not isinstance(data, dict):
         raise TraceError(f"{path}: is JSON, but no recording of a kernel: the top level must be an object")
     missing = [key for key in ("machine", "policy", "boot", "steps", "kernel", "memory_block_size") if key not in data]
     if missing:
         raise TraceError(f"{path}: is no recording of a kernel: {', '.join(map(repr, missing))} missing")
-    data["name"] = path.stem  # unique, which the name inside is not where one scenario was recorded on several kernels
     try:
-        trace = Trace.model_validate(data)
-        _ = trace.series
-    except ValidationError as error:
+        return Trace.model_validate(data)
+    except (ValidationError, RecursionError) as error:
+        if isinstance(error, RecursionError):
+            raise TraceError(f"{path}: is nested too deeply") from error
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         says = first["msg"].removeprefix("Value error, ")  # of a check of our own, which says where by itself
         raise TraceError(f"{path}: {place}{': ' if place else ''}{says}{more}") from error
-    except ValueError as error:
-        raise TraceError(f"{path}: kernel {data['kernel']!r} does not start with a series such as 6.1") from error
-    return trace

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sim import __version__
+from sim.opening import UnreadableError, read_json
 from sim.results.atomic import write_atomically
 from sim.results.identity import canonical_json, code_version, sha256
 from sim.results.layout import EXPERIMENT_NAME, LAYOUT, MANIFEST_NAME, of_first_layout
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FORMAT: Final = 1
+_LARGEST: Final = 64 << 20
 TIMING_FIELD: Final = "timings"
 """The only part of a manifest that differs between two runs of one experiment on one machine."""
 
@@ -113,11 +115,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if path.is_dir():
         path /= MANIFEST_NAME
     try:
-        manifest = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a manifest: {error}") from error
+        manifest = read_json(path, _LARGEST)
+    except UnreadableError as error:
+        raise ValueError(f"{path} is no manifest: it {error}") from error
     if not isinstance(manifest, dict) or "config" not in manifest or "format" not in manifest:
         raise ValueError(f"{path} is not a manifest: it has no 'format' and 'config'")
     if manifest["format"] != FORMAT:

@@ -8,8 +8,11 @@ import hashlib
 import os
 import secrets
 import time
+from collections import OrderedDict
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+_Read = TypeVar("_Read")
 
 LARGE: Final = 1 << 20
 """Bytes of a file from which on it is worth while to remember things of it."""
@@ -41,13 +44,46 @@ def settled(path: Path) -> bool:
     return time.time() - max(status.st_mtime, status.st_ctime) > _SETTLED_S
 
 
+class Kept(Generic[_Read]):
+    """What the last few files held, for as long as they are not written again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[tuple[int, ...], _Read] = OrderedDict()
+
+    def get(self, path: Path) -> _Read | None:
+        """Return what :meth:`keep` was given of the file at ``path`` as it is now, None where that is nothing."""
+        with contextlib.suppress(OSError, ValueError):
+            found = self._kept.get(signature(path))
+            if found is not None:
+                self._kept.move_to_end(signature(path))
+            return found
+        return None
+
+    def keep(self, path: Path, before: tuple[int, ...] | None, read: _Read) -> None:
+        """Keep what was ``read`` of the file at ``path``, where that is as it was ``before`` and has settled."""
+        with contextlib.suppress(OSError, ValueError):
+            if before is None or not settled(path) or signature(path) != before:
+                return
+            self._kept[before] = read
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
+
+def signature_or_none(path: Path) -> tuple[int, ...] | None:
+    """Return :func:`signature`, None where there is nothing to be had."""
+    with contextlib.suppress(OSError, ValueError):
+        return signature(path)
+    return None
+
+
 def content_hash(path: Path) -> str:
     """Return SHA-256 of the file at ``path``, in hexadecimal; of a large one that has settled it is remembered.
 
     Raises OSError, and ValueError for a path with a zero byte.
     """
     if path.exists() and not path.is_file():  # a device or a pipe might never end
-        raise OSError(errno.EINVAL, "is not a file", str(path))
+        raise OSError(errno.EINVAL, f"is a {'folder' if path.is_dir() else 'device or a pipe'}, not a file", str(path))
     if path.stat().st_size < LARGE:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     note = cache_folder() / "hashes" / hashlib.sha256(repr(signature(path)).encode()).hexdigest()

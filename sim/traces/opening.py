@@ -45,7 +45,7 @@ def open_trace(path: Path, columns: Mapping[str, Any]) -> Trace:
     faults = TraceFaults(path)
     try:
         if path.exists() and not path.is_file():  # a device or a pipe might never end
-            faults.refuse(_FOLDER if path.is_dir() else "is not a file")
+            faults.refuse(_FOLDER if path.is_dir() else "is a device or a pipe, not a file")
         before = content.signature(path)
         kept = (before, repr(mapping))
         trusted = content.settled(path)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from sim import progress
+from sim.opening import UnreadableError, open_regular
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -35,29 +38,29 @@ def start_of(path: Path, faults: TraceFaults) -> bytes:
 def chunks(path: Path, faults: TraceFaults) -> Iterator[bytes]:
     """Yield the content of the file at ``path``, about a mebibyte at a time. Raises InputError."""
     try:
-        if path.exists() and not path.is_file():  # a device or a pipe might never end
-            faults.refuse("is not a file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             first = file.read(CHUNK)
             for magic, what in _NOT_READ:
                 if first.startswith(magic):
                     faults.refuse(f"is {what}")
             if first.startswith(_GZIP):
-                yield from _gunzipped(first, iter(lambda: file.read(CHUNK), b""), faults)
+                yield from _gunzipped(first, _all(file, file.read(CHUNK), path.name, size), faults)
             elif first.startswith(_ZSTD):
                 file.seek(0)
                 yield from _unzstd(file, faults)
             else:
-                yield from _all(file, first)
-    except (OSError, ValueError) as error:  # a ValueError: a zero byte in the path
-        if isinstance(error, OSError):
-            faults.refuse(f"cannot be read: {error.strerror or error}")
-        raise
+                yield from _all(file, first, path.name, size)
+    except UnreadableError as error:
+        faults.refuse(str(error))
+    except OSError as error:
+        faults.refuse(f"cannot be read: {error.strerror or error}")
 
 
-def _all(file: io.BufferedReader, first: bytes) -> Iterator[bytes]:
+def _all(file: BinaryIO, first: bytes, name: str, size: int) -> Iterator[bytes]:
     while first:
         yield first
+        progress.tell(name, file.tell(), size)
         first = file.read(CHUNK)
 
 
@@ -80,7 +83,7 @@ def _gunzipped(first: bytes, more: Iterator[bytes], faults: TraceFaults) -> Iter
         faults.refuse(f"is a gzip file with damaged data: {error}")
 
 
-def _unzstd(file: io.BufferedReader, faults: TraceFaults) -> Iterator[bytes]:
+def _unzstd(file: BinaryIO, faults: TraceFaults) -> Iterator[bytes]:
     import pyarrow as pa
 
     try:

@@ -245,9 +245,9 @@ def test_a_file_that_is_no_experiment_says_so(content: bytes, what: str, tmp_pat
 
 
 def test_what_is_no_file_says_so(tmp_path: Path) -> None:
-    assert faults(tmp_path) == ["is a folder, not an experiment file"]
+    assert faults(tmp_path) == ["is a folder, not a file"]
     assert faults(tmp_path / "none.toml") == ["does not exist"]
-    assert faults("/dev/zero") == ["is not a file"]
+    assert faults("/dev/zero") == ["is a character device, not a file"]
     assert faults("a\0b") == ["does not exist; memhp-sim experiments lists what is shipped"]
 
 

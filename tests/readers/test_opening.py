@@ -137,7 +137,7 @@ def test_pipes_sockets_and_what_is_not_there_are_refused(tmp_path: Path) -> None
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         assert "is a socket" in refused(tmp_path / "socket")
-    assert "is a pipe; give - and the pipe as standard input" in refused(tmp_path / "pipe")
+    assert "is a pipe, not a file; give - and the pipe as standard input" in refused(tmp_path / "pipe")
     assert "cannot be read: No such file" in refused(tmp_path / "none")
     (tmp_path / "loop").symlink_to("loop")
     assert "cannot be read: Too many levels of symbolic links" in refused(tmp_path / "loop")

@@ -48,11 +48,11 @@ def test_only_the_timings_differ_between_two_runs(tmp_path: Path) -> None:
     ("content", "why"),
     [
         (None, "cannot be read: No such file"),
-        (b"", "is not a manifest: Expecting value"),
+        (b"", "is no manifest: it is empty"),
         (b"[1]", "has no 'format' and 'config'"),
         (b'{"format": 99, "config": {}}', "has format 99, this program reads format 1"),
-        (b"\xff\xfe", "is not a manifest: 'utf-8'"),
-        (b"[" * 100_000, "is not a manifest"),
+        (b"\xff\xfe", "is no manifest: it is not a text file (byte 0)"),
+        (b"[" * 100_000, "is no manifest: it is not JSON, or cut off (nested too deeply)"),
     ],
 )
 def test_what_is_no_manifest_gets_one_clear_line(tmp_path: Path, content: bytes | None, why: str) -> None:

@@ -23,6 +23,7 @@ from sim.units import GIB, MIB
 from tests.support.cells import Script
 from tests.support.recorded_runs import Anything, differences, run_and_replay
 from workloads.parts.requests.columns import OPS
+from workloads.parts.requests.kept import KeptRequests
 from workloads.parts.requests.log import RequestLog, read_request_log
 from workloads.parts.requests.recording import Recorded
 from workloads.parts.requests.request import Request
@@ -136,7 +137,9 @@ def test_everything_that_is_asked_stands_in_the_log_with_all_that_was_said_of_it
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_a_log_is_read_back_as_it_was_written(tmp_path: Path, form: str) -> None:
     stop, end = Request(31_500_001, "stop", "", turn=2), Request(100_000_000, "end", "")
-    assert read_back([*EVERYTHING, stop, end], tmp_path, form) == RequestLog(EVERYTHING, stop, 100_000_000)
+    assert read_back([*EVERYTHING, stop, end], tmp_path, form) == RequestLog(
+        KeptRequests(EVERYTHING), stop, 100_000_000
+    )
 
 
 def test_a_csv_file_has_the_columns_that_its_rows_need() -> None:

@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert faults_of(tmp_path, gzip.compress(HEADER.encode())[:-9], "log.csv.gz")[0].endswith("is cut short")
     with pytest.raises(ParameterError, match="No such file"):
         RequestReplay(path=str(tmp_path / "none.csv"))
-    with pytest.raises(ParameterError, match="is not a file"):
+    with pytest.raises(ParameterError, match="is a folder, not a file"):
         RequestReplay(path=str(tmp_path))
     with pytest.raises(ParameterError, match=r"path: .* cannot be read: File name too long"):
         RequestReplay(path=str(tmp_path / ("x" * 5000)))

@@ -12,7 +12,7 @@ from sim.plugins.parameter_tables import Key, ShortTable, Table
 from sim.plugins.parameter_types import Name, Seconds, Size
 from sim.plugins.values import SECONDS_LIMIT
 from sim.units import GIB, MEMORY_LIMIT, MICROSECONDS, MOST_NODES
-from workloads.parts.table import TableFaults, read_text, rows
+from workloads.parts.table import TableFaults, rows, text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def read_requests(path: str, columns: Mapping[str, Any]) -> dict[str, list[Reque
     file = Path(path)
     faults = TableFaults("path", file.name)
     reader = _Reader(columns, faults)
-    for line, row in rows(read_text(file, faults), reader.columns, None, faults):
+    for line, row in rows(text_lines(file, faults), reader.columns, None, faults):
         reader.take(line, row)
     if not reader.sequences:
         faults.done()

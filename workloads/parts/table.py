@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
+from sim import progress
 from sim.faults import shown, unknown_name
+from sim.opening import UnreadableError, open_regular
 from sim.plugins.parameters import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+_CHUNK: Final = 1 << 20
+_LONGEST_LINE: Final = 1 << 20
+_IS_PLAIN: Final = re.compile(r"[^\s\x1c-\x1f]*").fullmatch
+"""Whether there is no blank in a line of ASCII."""
 
 MOST_FAULTS: Final = 200
 """Faults of a file that are told one by one; the rest is counted."""
@@ -48,47 +56,90 @@ class TableFaults:
             raise ParameterError(self._faults)
 
 
-def read_text(path: Path, faults: TableFaults) -> str:
-    """Return the text of the file at ``path``. Raises ParameterError where none is to be had."""
+def text_lines(path: Path, faults: TableFaults) -> Iterator[str]:
+    """Yield the lines of the text in the file at ``path``, as it is read. Raises ParameterError where there is none.
+
+    Only real line ends count: ``str.splitlines`` would also split at form feeds and the like.
+    """
     try:
-        if path.exists() and not path.is_file():  # a device or a pipe might never end
-            faults.add(0, "is not a file")
-            faults.done()
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-        return data.decode("utf-8-sig")
+        with open_regular(path) as file:
+            content: BinaryIO = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file  # type: ignore[assignment]
+            yield from _decoded(content, file, path, faults)
+    except UnreadableError as error:
+        faults.add(0, str(error))
     except (gzip.BadGzipFile, EOFError, zlib.error):
         faults.add(0, "is not the gzip file that its name says, or is cut short")
     except OSError as error:
         faults.add(0, f"cannot be read: {error.strerror or error}")
-    except UnicodeDecodeError as error:
-        faults.add(0, f"is not text in UTF-8 (byte {error.start} is {error.object[error.start]:#04x})")
     faults.done()
-    raise AssertionError("unreachable: every branch above adds a fault")
+
+
+def _decoded(content: BinaryIO, file: BinaryIO, path: Path, faults: TableFaults) -> Iterator[str]:
+    """Yield lines, read a mebibyte at a time from ``content``, of which ``file`` is what is on the disk."""
+    size, before, rest = path.stat().st_size, 0, b""
+    while True:
+        chunk = content.read(_CHUNK)
+        data = rest + chunk
+        if chunk:
+            data, rest = data[: (end := data.rfind(b"\n") + 1)], data[end:]
+            progress.tell(path.name, file.tell(), size)
+        if len(rest) > _LONGEST_LINE:
+            faults.add(0, f"has a line of over {_LONGEST_LINE:,} bytes near its byte {before + len(data):,}")
+            faults.done()
+        try:
+            text = data.decode("utf-8" if before else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            at = before + error.start
+            faults.add(0, f"is not text in UTF-8 (byte {at} is {error.object[error.start]:#04x})")
+            faults.done()
+        if "\0" in text:
+            faults.add(0, f"holds a zero byte near its byte {before + len(text.partition(chr(0))[0]):,}: it is no text")
+            faults.done()
+        before += len(data)
+        if chunk:
+            yield from text.split("\n")[:-1]
+        else:
+            yield from text.split("\n")
+            return
+
+
+Line = tuple[int, list[str]]
 
 
 def rows(
-    text: str, required: Sequence[str], optional: Sequence[str] | None, faults: TableFaults
+    lines: Iterable[str], required: Sequence[str], optional: Sequence[str] | None, faults: TableFaults
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row as (line number, field by column name without blanks around it).
+    """Yield each row of ``lines`` as (line number, field by column name without blanks around it).
 
     ``required`` columns must be there; other columns must be among ``optional``, or may be anything with None. A faulty
     row is told to ``faults`` and left out; without usable column names there are no rows.
     """
-    lines = _lines(text, faults)
-    header = next(lines, None)
+    columns, fields_of = table(lines, required, optional, faults)
+    for number, fields in fields_of:
+        yield number, dict(zip(columns, fields, strict=True))
+
+
+def table(
+    lines: Iterable[str], required: Sequence[str], optional: Sequence[str] | None, faults: TableFaults
+) -> tuple[list[str], Iterator[Line]]:
+    """Return the names of the columns, and each row as (line number, fields in their order); faults as in rows."""
+    numbered = _lines(lines, faults)
+    header = next(numbered, None)
     if header is None:
         faults.add(0, f"holds no rows; its first line must name the columns {', '.join(required)}")
-        return
+        return [], iter(())
     number, columns = header
     if not _usable(number, columns, required, optional, faults):
-        return
+        return columns, iter(())
+    return columns, _of_width(numbered, len(columns), faults)
+
+
+def _of_width(lines: Iterator[Line], width: int, faults: TableFaults) -> Iterator[Line]:
     for number, fields in lines:
-        if len(fields) != len(columns):
-            faults.add(number, f"has {len(fields)} fields, but there are {len(columns)} columns")
+        if len(fields) != width:
+            faults.add(number, f"has {len(fields)} fields, but there are {width} columns")
         else:
-            yield number, dict(zip(columns, fields, strict=True))
+            yield number, fields
 
 
 def _usable(
@@ -113,10 +164,9 @@ def _usable(
     return usable
 
 
-def _lines(text: str, faults: TableFaults) -> Iterator[tuple[int, list[str]]]:
+def _lines(lines: Iterable[str], faults: TableFaults) -> Iterator[Line]:
     """Yield the fields of each line that is neither blank nor a comment, with its number."""
-    # Only real line ends count: str.splitlines would also split at form feeds and the like.
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
@@ -128,4 +178,4 @@ def _lines(text: str, faults: TableFaults) -> Iterator[tuple[int, list[str]]]:
             except csv.Error as error:
                 faults.add(number, f"is not a line of CSV: {error}")
                 continue
-        yield number, [field.strip() for field in fields]
+        yield number, fields if stripped.isascii() and _IS_PLAIN(stripped) else [field.strip() for field in fields]

@@ -28,18 +28,22 @@ and one with what the others do not need::
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sim.faults import shown, unknown_name
 from sim.plugins.parameters import Checker
+from sim.traces.content import Kept, signature_or_none
 from workloads.parts.requests.columns import NAMES, REQUIRED
+from workloads.parts.requests.kept import KeptRequests
+from workloads.parts.requests.quick import QuickRows
 from workloads.parts.requests.reader import RequestReader
-from workloads.parts.table import TableFaults, read_text, rows
+from workloads.parts.table import TableFaults, table, text_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from workloads.parts.requests.request import Request
@@ -47,9 +51,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RequestLog:
-    """What a log says: ``requests`` in order; ``stop`` where who asks ends the run; ``end_us``, its latest end."""
+    """What a log says: ``requests`` in order; ``stop`` where who asks ends the run; ``end_us``, its latest end.
 
-    requests: Sequence[Request]
+    Whoever reads the same log is given the same one, so that nobody may change it.
+    """
+
+    requests: KeptRequests
     stop: Request | None = None
     end_us: int | None = None
 
@@ -60,35 +67,83 @@ def read_request_log(path: Path, parameter: str = "path") -> RequestLog:
     Raises :class:`~sim.plugins.parameters.ParameterError` with all faults of the file at once, each as
     "``parameter``: file, line: what is wrong".
     """
+    log = _kept.get(path)
+    if log is None:
+        before = signature_or_none(path)
+        log = _read(path, parameter)
+        _kept.keep(path, before, log)
+    return log
+
+
+_kept: Final = Kept[RequestLog](2)
+"""The last logs: every cell of an experiment asks for the same ones."""
+
+
+def _read(path: Path, parameter: str) -> RequestLog:
     faults = TableFaults(parameter, path.name)
-    reader = RequestReader()
-    requests: list[Request] = []
-    text = read_text(path, faults)
-    is_jsonl = text.lstrip()[:1] == "{"
-    for line, row in _objects(text, faults) if is_jsonl else rows(text, REQUIRED, NAMES[len(REQUIRED) :], faults):
+    log = _Log(faults)
+    lines = text_lines(path, faults)
+    start = list(_up_to_text(lines))
+    lines = itertools.chain(start, lines)
+    if start and start[-1].lstrip()[:1] == "{":
+        _read_objects(lines, log, faults)
+    else:
+        columns, rows = table(lines, REQUIRED, NAMES[len(REQUIRED) :], faults)
+        quick = QuickRows(columns, log.reader, log.asked)
+        for number, fields in rows:
+            if not quick.take_fields(fields):
+                log.take(number, dict(zip(columns, fields, strict=True)))
+    return log.done()
+
+
+def _up_to_text(lines: Iterator[str]) -> Iterator[str]:
+    """Yield the first lines up to the one that is not blank."""
+    for line in lines:
+        yield line
+        if line.strip():
+            return
+
+
+class _Log:
+    """Takes rows, one after the other; ``asked`` are the requests among them."""
+
+    def __init__(self, faults: TableFaults) -> None:
+        self.reader = RequestReader()
+        self.asked = KeptRequests()
+        self._faults = faults
+        self._ends: dict[str, Request] = {}
+
+    def take(self, line: int, row: dict[str, str]) -> None:
+        """Take a row, whatever it says; what is wrong with it is told."""
         check = Checker()
-        requests += reader.requests(row, check)
+        for request in self.reader.requests(row, check):
+            if request.op in ("stop", "end"):
+                self._ends[request.op] = request
+            elif request.op != "attached":
+                self.asked.append(request)
         for fault in check.faults:
-            faults.add(line, fault)
-    faults.done()
-    ends = {request.op: request for request in requests if request.op in ("stop", "end")}
-    asked = [request for request in requests if request.op not in ("stop", "end", "attached")]
-    if not asked and "end" not in ends:
-        faults.add(0, "holds no request")
-        faults.done()
-    end = ends.get("end")
-    # Those of one row may come later than those of the next; within a moment, rows stand in order.
-    asked.sort(key=lambda request: (request.t_us, request.turn))
-    return RequestLog(asked, ends.get("stop"), None if end is None else end.t_us)
+            self._faults.add(line, fault)
+
+    def done(self) -> RequestLog:
+        """Return the log. Raises ParameterError where anything was wrong."""
+        self._faults.done()
+        end = self._ends.get("end")
+        if not self.asked and end is None:
+            self._faults.add(0, "holds no request")
+            self._faults.done()
+        # Those of one row may come later than those of the next; within a moment, rows stand in order.
+        self.asked.sort()
+        return RequestLog(self.asked, self._ends.get("stop"), None if end is None else end.t_us)
 
 
-def _objects(text: str, faults: TableFaults) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the object of each line, its values as a CSV file would hold them, with the line's number."""
-    for number, line in enumerate(text.split("\n"), start=1):
+def _read_objects(lines: Iterable[str], log: _Log, faults: TableFaults) -> None:
+    """Take the object of each line, its values as a CSV file would hold them."""
+    quick = QuickRows((), log.reader, log.asked)
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            pairs = json.loads(line, object_pairs_hook=_Pairs, parse_constant=_no_number)
+            pairs = _DECODER.decode(line)
         except json.JSONDecodeError as error:
             faults.add(number, f"is not a JSON object: {error.msg} (column {error.colno})")
             continue
@@ -98,9 +153,12 @@ def _objects(text: str, faults: TableFaults) -> Iterator[tuple[int, dict[str, st
         if not isinstance(pairs, _Pairs):
             faults.add(number, f"must be a JSON object, but is {shown(pairs)}")
             continue
+        single = dict(pairs)
+        if len(single) == len(pairs) and quick.take_object(single):
+            continue
         row = _row(pairs, number, faults)
         if row is not None:
-            yield number, row
+            log.take(number, row)
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -109,6 +167,9 @@ class _Pairs(list[tuple[str, Any]]):
 
 def _no_number(word: str) -> object:
     raise ValueError(f"{word} is no number")
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_no_number)
 
 
 def _row(pairs: _Pairs, line: int, faults: TableFaults) -> dict[str, str] | None:

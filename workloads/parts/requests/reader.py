@@ -69,6 +69,31 @@ class RequestReader:
             return []
         return requests
 
+    def takes_plain(self, t_us: int, op: str, device: str, kind: str, size: int) -> bool:
+        """Whether a row that says no more than this is sound, as :meth:`requests` would find; it then stands above.
+
+        False, and nothing has changed, where it is not, or has to be looked at more closely.
+        """
+        last_us, turn = self._last
+        if self._ended or t_us < last_us or (turn and t_us == last_us):
+            return False
+        if op == "resize":
+            spec = self._known.get(device)
+            if not isinstance(spec, VirtioMemSpec) or kind or device in self._unclear:
+                return False
+            if size > spec.max_size or size % spec.block_size or t_us < self._since.get(device, 0):
+                return False
+        elif op == "demand" and kind in LOAD_KINDS:
+            uses = size >= (PAGE_SIZES[-1] if kind in BYTE_KINDS else 1)
+            if self._loads.get(device, (kind,))[0] != kind:
+                return False
+            self._loads[device] = kind, uses
+        else:
+            return False
+        if t_us > last_us:
+            self._last = (t_us, 0)
+        return True
+
     def _checked(self, row: dict[str, str], check: Checker) -> list[Request]:
         fields = Fields(row, check, as_it_stands=row.get("refused") == "yes")
         t_us = self._time(fields)
