@@ -34,7 +34,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         raw = read_regular(path, LARGEST_FILE)
     except UnreadableError as error:
-        absent = isinstance(error.__cause__, FileNotFoundError)
+        absent = isinstance(error.__cause__, (FileNotFoundError, ValueError))
         raise InputError(source, [Fault("", _missing(path) if absent else f"{error}")]) from error
     try:
         text = raw.decode("utf-8-sig")

@@ -30,7 +30,9 @@ _LARGEST: Final = 128 << 20
 
 
 Whole = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
-"""A number that fits into 64 bits, as all that kernels count do."""
+"""A number that fits into 64 bits, as all that kernels count do. More said of a field would take the place of this."""
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Positive = Annotated[int, Field(gt=0, lt=1 << 63)]
 
 
 class TraceError(MemhpSimError, ValueError):
@@ -59,8 +61,8 @@ class ZoneSnapshot(_Model):
 class BlockRun:
     """``count`` adjacent blocks from ``start`` that are alike; ``zone`` is None where they are offline."""
 
-    start: Annotated[Whole, Field(ge=0)]
-    count: Annotated[Whole, Field(ge=1)]
+    start: Count
+    count: Positive
     state: str
     zone: str | None = None
     node: Whole | None = None
@@ -83,8 +85,8 @@ class Snapshot(_Model):
 class RangeEntry(_Model):
     """The whole blocks inside one of several ranges of a device."""
 
-    block_start: Whole = Field(default=0, ge=0)
-    block_count: Whole = Field(default=0, ge=0)
+    block_start: Count = 0
+    block_count: Count = 0
 
 
 class DeviceEntry(_Model):
@@ -103,8 +105,8 @@ class DeviceEntry(_Model):
     max_size: Whole | None = None
     block_size: Whole | None = None
     requested_size: Whole | None = None
-    block_start: Whole | None = Field(default=None, ge=0)
-    block_count: Whole | None = Field(default=None, ge=0)
+    block_start: Count | None = None
+    block_count: Count | None = None
     ranges: list[RangeEntry] | None = None
     dax_state: str | None = None
 
@@ -128,10 +130,10 @@ class Step(_Model):
     requested_size: Whole | None = None
     max_size: Whole | None = None
     block_size: Whole | None = None
-    block: Whole | None = Field(default=None, ge=0)
+    block: Count | None = None
     device: str | None = None
     index: Whole | None = None
-    count: Whole | None = Field(default=None, ge=1)
+    count: Positive | None = None
     seconds: float | None = Field(default=None, ge=0, le=1e6, allow_inf_nan=False)
     interval: float | None = Field(default=None, ge=0, le=1e6, allow_inf_nan=False)
     ids: list[str] | None = None
@@ -150,15 +152,15 @@ class Step(_Model):
 class NodeEntry(_Model):
     """A node and its boot memory in bytes."""
 
-    nid: Whole = Field(ge=0, le=1023)
-    boot_memory: Whole = Field(ge=0)
+    nid: int = Field(ge=0, le=1023)
+    boot_memory: Count
 
 
 class ColdDimm(_Model):
     """A DIMM that was there when the kernel started; ``size`` in bytes."""
 
     id: str
-    size: Whole = Field(gt=0)
+    size: Positive
     node: Whole = 0
 
 
@@ -175,7 +177,7 @@ class PolicyEntry(_Model):
     """The policy at boot, or after a step that changed it."""
 
     online_policy: Literal["auto-movable", "contig-zones"] = "contig-zones"
-    auto_movable_ratio: Whole = Field(default=301, ge=0, lt=1 << 32)
+    auto_movable_ratio: int = Field(default=301, ge=0, lt=1 << 32)
     auto_movable_numa_aware: bool = True
     auto_online_blocks: Literal["offline", "online", "online_kernel", "online_movable"] = "online"
     memmap_on_memory: bool | Literal["force"] = False
@@ -190,8 +192,8 @@ class Trace(_Model):
     kernel_series: str | None = None
     kernel_cmdline: str = ""
     machine: MachineEntry
-    memory_block_size: Whole = Field(gt=0)
-    section_size: Whole = Field(gt=0)
+    memory_block_size: Positive
+    section_size: Positive
     page_size: Literal[4096, 16384, 65536] = 4096
     policy: PolicyEntry
     boot: Snapshot

@@ -303,10 +303,13 @@ def test_a_truncated_recording_is_said_to_be_cut_off(
         (lambda data: data["steps"][1].update(block=0, count=0), "steps.1.count"),
         (
             lambda data: data["steps"][0]["devices"].append(
-                {"id": "far", "type": "nvdimm", "block_start": 1, "block_count": 1 << 70}
+                {"id": "far", "type": "nvdimm", "block_start": 1, "block_count": 1 << 60}
             ),
-            f"step 0: device far: blocks 1 + {1 << 70} lie beyond 32768",
+            f"step 0: device far: blocks 1 + {1 << 60} lie beyond 32768",
         ),
+        (lambda data: data["steps"][0].update(size=1 << 64), "steps.0.size: Input should be less than"),
+        (lambda data: data["boot"]["blocks"][0].update(count=10**400), "boot.blocks.0.count"),
+        (lambda data: data["machine"].update(slots=1 << 64), "machine.slots"),
     ],
 )
 def test_a_recording_that_makes_no_sense_is_refused_in_words(
