@@ -39,7 +39,7 @@ def results_folder(path: Path) -> Path | None:
 def no_results(path: Path) -> str:
     """Return what is told of a ``path`` that is no folder of results, with the one that may be meant."""
     if path.exists():
-        said = f"{path} holds no results: it has neither a folder runs nor events"
+        said = f"{path} holds no results: it has none of their folders, such as runs and events"
     else:
         said = f"{path} holds no results: it does not exist"
     meant = Path("results") / path.stem
@@ -47,7 +47,9 @@ def no_results(path: Path) -> str:
 
 
 def _holds_results(folder: Path) -> bool:
-    return any((folder / name).is_dir() for name in ("runs", "events"))
+    from sim.results.layout import ALL_TABLES, UNPACKED
+
+    return any((folder / name).is_dir() for name in (*ALL_TABLES, UNPACKED))
 
 
 @contextmanager
@@ -56,10 +58,10 @@ def readable(folder: Path) -> Iterator[None]:
     import pyarrow as pa
 
     from sim.cli.main import BadInput
-    from sim.results.layout import RUNS, pack_files
+    from sim.results.layout import ALL_TABLES, pack_files
     from sim.results.store import ResultStore
 
-    if any(pack_files(folder, RUNS)) and not ResultStore(folder).keys():
+    if any(path for table in ALL_TABLES for path in pack_files(folder, table)) and not ResultStore(folder).keys():
         raise BadInput(f"{folder}: no run of it can be read; memhp-sim run computes them anew")
     try:
         yield

@@ -43,6 +43,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "experiments": ("sim.cli.experiments:experiments", "List the experiments that come with the program."),
         "validate": ("sim.cli.experiment:validate", "Check an experiment file and say what it would run."),
         "rerun": ("sim.cli.run:rerun", "Run again what a manifest describes."),
+        "check": ("sim.cli.check:check", "Say which files of results are damaged, and what to do."),
         "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
         "workloads": ("sim.cli.plugins:workloads", "List the workloads; describe a demand trace."),
         "presets": ("sim.cli.presets:presets", "List guests, times and loads that an experiment file can name."),

@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 def cell_again(store: ResultStore, key: str, experiment: Experiment | None = None) -> Cell:
     """Return the cell of the run with the key ``key``; ``experiment`` is that of the store, if at hand.
 
-    Raises KeyError if no such run has completed, InputError or ValueError where the experiment is no longer to be had.
+    Raises KeyError if no such run has completed, InputError where the experiment is no longer to be had.
     """
     wanted, replication = store.labels_of(key)
-    experiment = load_stored(store.folder) if experiment is None else experiment
+    try:
+        experiment = load_stored(store.folder) if experiment is None else experiment
+    except InputError:
+        raise
+    except ValueError as error:  # the manifest is damaged
+        raise _cannot(store, f"it takes running it again, which needs the manifest: {error}") from error
     named = [
         cell
         for cell in (experiment.only((replication,)).cells() if experiment else ())

@@ -13,7 +13,7 @@ from sim.guest.contract import OomKind
 from sim.record.recorder import EventKind
 from sim.results.exported import EXPORTED, GONE, KINDS
 from sim.results.frames import RUN_DETAILS
-from sim.results.layout import MANIFEST_NAME, MOST_PACKS, UNPACKED
+from sim.results.layout import EXPERIMENT_NAME, LAYOUT, MANIFEST_NAME, MOST_PACKS, UNPACKED
 from sim.results.manifest import TIMING_FIELD
 from sim.results.packs import CELLS_KEY
 from sim.results.schema import DETAILS, EVENTS, GUEST, RUNS, SERIES, TIMINGS
@@ -129,6 +129,7 @@ One row is {layout.row}.
 
 - `{MANIFEST_NAME}`: versions of the program, Python and the libraries, the commit, the seeds, the effective
   configuration and its hash, the machine. Only its part `{TIMING_FIELD}` differs between two runs of one experiment.
+- `{EXPERIMENT_NAME}`: the experiment with every default filled in.
 - Tables as Parquet files, `<table>/<table>-<number>-of-<packs>.parquet`: `runs` and `timings` with a row per cell,
   `events`, `series` and, where a guest is modelled, `guest` with the rows of all cells, `details` with what else there
   is to know of each. Every file holds many cells, in order of labels and replication, and there are at most
@@ -143,10 +144,24 @@ Every process appends the cells that it finishes to a file of its own in `{UNPAC
 cell is either complete or not there, whenever a run was killed. At its end the run brings them into the tables: files
 are written beside their place and renamed into it, and only then the unpacked cells go. Where that was interrupted, the
 next run goes on with it. `open_results` and all commands read both; other programs see what is in the tables. Nothing
-waits for the disk: files that a power failure leaves empty count as not there, and their cells are computed again.
+waits for the disk: what a power failure leaves half-written is found by its checksum, and computed again.
 
-Results of versions before this layout, with a file for each cell, are refused by whoever reads them, and replaced where
-the experiment is run again. The manifest names the layout.
+Results in an earlier layout (this is layout {LAYOUT}) are refused by whoever reads them, and replaced where the
+experiment is run again; those of a later one are refused by both. The manifest names the layout.
+
+## What is damaged
+
+Every file has a checksum, which is looked at whenever the file is read. A file of a table has it between its data and
+its footer, where Parquet's readers do not look; there also stands which table and which of the packs it is, so that
+two files that have changed places are noticed. `{MANIFEST_NAME}` has it among its `{TIMING_FIELD}`,
+`{EXPERIMENT_NAME}` in its first line, a cell in `{UNPACKED}/` in its head.
+
+What is cut off, changed in a single bit, empty, gone, a folder, a link to nowhere or something else altogether counts
+as not there. It is named in a warning: which file, what is wrong with it, how many runs that costs. `memhp-sim run`
+then computes these again; who only reads goes on with the rest, or ends with exit code 2 where nothing is left or the
+run that was asked for is damaged. What stands in the way of a file and is none of this program's is set aside, beside
+it under a name with `.aside-`. In Python, such warnings are of the class `sim.results.damage.DamageWarning`.
+`memhp-sim check RESULTS` looks at all files and says what to do.
 
 Any tool that reads Parquet reads the tables. With DuckDB, in one line:
 

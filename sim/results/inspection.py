@@ -49,7 +49,7 @@ class Inspection:
     """What was found in a store: its ``damages``, how many ``files`` of how many bytes (``size``), and ``runs``.
 
     ``lost`` are the keys of the runs that are known to be there no more, or not with all of their tables. ``unusable``
-    are paths of which nothing can be used.
+    are paths of which nothing can be used, and ``unpacked`` of the runs are in no table yet.
     """
 
     damages: list[Damage] = field(default_factory=list)
@@ -58,6 +58,7 @@ class Inspection:
     runs: int = 0
     lost: set[str] = field(default_factory=set)
     unusable: set[Path] = field(default_factory=set)
+    unpacked: int = 0
 
 
 def inspect(store: Path, belongs: Callable[[str], bool] | None = None, *, locked: bool = False) -> Inspection:
@@ -106,6 +107,7 @@ class _Inspector:
             self._count(path)
         with Segments(self._store) as segments:
             self._unpacked = {key for key, _ in segments.units()}
+            self._found.unpacked = len(segments)
             damaged = segments.damaged if self._locked else [each for each in segments.damaged if not each.torn]
         for each in damaged:
             self._add(each.path, each.what, f"what it held there {_IS_AGAIN}")
@@ -202,7 +204,17 @@ def mend(store: Path, belongs: Callable[[str], bool] | None = None) -> list[Dama
     for damage in found.damages:
         aside = _taken_out(damage.path) if damage.path in found.unusable else None
         damages.append(damage if aside is None else replace(damage, then=f"set aside as {aside.name}, {damage.then}"))
+    _drop_without_runs(store)
     return damages
+
+
+def _drop_without_runs(store: Path) -> None:
+    """Remove packs that no pack of ``runs`` speaks for: nobody can tell any more what of them belongs."""
+    spoken_for = {pack_number(path) for path in pack_files(store, RUNS)}
+    for table in ALL_TABLES:
+        for path in pack_files(store, table):
+            if pack_number(path) not in spoken_for:
+                path.unlink(missing_ok=True)
 
 
 def _without_earlier_layout(store: Path) -> list[Damage]:

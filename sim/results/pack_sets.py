@@ -11,6 +11,7 @@ from sim.results.packs import Pack
 from sim.units import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Container
     from pathlib import Path
 
     from sim.results.packs import Entry
@@ -40,7 +41,7 @@ def readable(path: Path, table: str, *, data: bool = True) -> Pack | None:
     try:
         return flawless(path, table, data=data)
     except ValueError as error:
-        _left_out(path, error)
+        _left_out(path, str(error))
         return None
 
 
@@ -49,26 +50,53 @@ def checked(pack: Pack) -> bool:
     try:
         pack.check_data()
     except ValueError as error:
-        _left_out(pack.path, error)
+        _left_out(pack.path, str(error))
         return False
     return True
 
 
-def _left_out(path: Path, error: ValueError) -> None:
-    """Warn of a pack that is damaged, with how many runs it holds, as the others of its number say."""
-    runs = 0
-    for table in ALL_TABLES:
-        with contextlib.suppress(ValueError, OSError):
-            beside = flawless(pack_path(path.parent.parent, table, *pack_number(path)), table, data=False)
-            runs = max(runs, len(beside.entries))
-    held = f"what it holds of {counted(runs, 'run')}" if runs else "what it holds"
-    Damage(path, str(error), f"{held} is left out here, and memhp-sim run computes it again").warn()
+def _left_out(path: Path, what: str, runs: int | None = None) -> None:
+    """Warn of a pack that cannot be read, with how many ``runs`` it held; None: as the others of its number say."""
+    if runs is None:
+        runs = 0
+        for table in ALL_TABLES:
+            with contextlib.suppress(ValueError, OSError):
+                beside = flawless(pack_path(path.parent.parent, table, *pack_number(path)), table, data=False)
+                runs = max(runs, len(beside.entries))
+    held = f"what it held of {counted(runs, 'run')}" if runs else "what it held"
+    Damage(path, what, f"{held} is left out here, and memhp-sim run computes it again").warn()
 
 
 def readable_packs(store: Path, table: str, *, data: bool = True) -> list[Pack]:
     """Return the packs of a table that are not damaged, in order; of others there is a warning."""
     found = (readable(path, table, data=data) for path in pack_files(store, table))
     return [pack for pack in found if pack is not None]
+
+
+def warn_of_missing(store: Path, table: str, unpacked: Container[str]) -> None:
+    """Warn of packs of a table that are not there, though others of their number say that they were.
+
+    ``unpacked`` are the keys of the cells that are in no pack yet, or not only there: of these nothing is missing.
+    """
+    there = {pack_number(path) for path in pack_files(store, table)}
+    others = (TIMINGS, DETAILS) if table == RUNS else (RUNS,)
+    numbers = {pack_number(path): (path, other) for other in reversed(others) for path in pack_files(store, other)}
+    for number in sorted(numbers.keys() - there):
+        beside = None
+        with contextlib.suppress(ValueError, FileNotFoundError):  # told of elsewhere, or packed anew just now
+            beside = flawless(*numbers[number], data=False)
+        if beside is None:
+            continue
+        entries = [entry for entry in beside.entries if entry.key not in unpacked]
+        if table == RUNS:  # whoever was killed while packing has left a cell in two packs
+            known = {entry.key for pack in readable_packs(store, RUNS) for entry in pack.entries}
+            entries = [entry for entry in entries if entry.key not in known]
+        elif table in CELL_TABLES:
+            entries = [entry for entry in entries if entry.size and entry.size[CELL_TABLES.index(table)]]
+        elif table == DETAILS:
+            entries = [entry for entry in entries if entry.size]
+        if entries:
+            _left_out(pack_path(store, table, *number), "is not there", len(entries))
 
 
 class PackSet:
@@ -84,6 +112,8 @@ class PackSet:
         if table not in self._opened:
             path = pack_path(self.store, table, self.number, self.packs)
             there = path.exists() or path.is_symlink()
+            if not there and not self.runs.path.exists():  # packed anew just now
+                raise FileNotFoundError(path)
             self._opened[table] = readable(path, table) if there else None
         return self._opened[table]
 

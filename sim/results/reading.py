@@ -17,7 +17,7 @@ from sim.results import cells
 from sim.results.frames import array, arrow_schema, head, int_columns, rows_table
 from sim.results.layout import CELL_TABLES, DETAILS, LAYOUT, RUNS, TIMINGS, pack_number
 from sim.results.manifest import stored_layout
-from sim.results.pack_sets import checked, pack_sets, readable_packs
+from sim.results.pack_sets import checked, pack_sets, readable_packs, warn_of_missing
 from sim.results.schema import TABLES
 from sim.results.segments import Segments
 
@@ -127,6 +127,7 @@ def _opened(store: Path, table: str, stack: contextlib.ExitStack, *, data: bool 
     segments = Segments(store)
     try:
         packs = readable_packs(store, table, data=data)
+        warn_of_missing(store, table, segments)
     except BaseException:
         segments.__exit__()
         raise
@@ -234,6 +235,8 @@ def _of_cell(
                     found = packed(there, entry)
                     if found is not None:
                         return found
+            for table in (RUNS, *CELL_TABLES, DETAILS):
+                warn_of_missing(store, table, segments)
         return None
 
     return _steady(look)

@@ -54,7 +54,7 @@ def test_the_page_goes_where_it_is_asked_to(folder: Path, tmp_path: Path) -> Non
 
 def test_a_folder_without_results_is_no_traceback(tmp_path: Path) -> None:
     told = report(str(tmp_path), code=BAD_INPUT).stderr
-    assert told == f"Error: {tmp_path} holds no results: it has neither a folder runs nor events\n"
+    assert told == f"Error: {tmp_path} holds no results: it has none of their folders, such as runs and events\n"
     assert "holds no results" in report(str(tmp_path / "gone"), code=BAD_INPUT).stderr
 
 

@@ -274,7 +274,7 @@ def test_damaged_results_are_told_of(folder: Path, tmp_path: Path, table: str) -
         file.write_bytes(file.read_bytes()[:300])
     told = show(copy, code=2).stderr
     assert f"{table}-00-of-01.parquet: is no file of this program, or its end is missing; " in told
-    assert "what it holds of 1 run is left out here" in told
+    assert "what it held of 1 run is left out here" in told
 
 
 @pytest.mark.parametrize(
