@@ -12,6 +12,7 @@ All tables are tidy pandas DataFrames: one row per observation, one column per v
 from __future__ import annotations
 
 import contextlib
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -241,6 +242,7 @@ def run(
     workers: int | None = None,
     scheduler: str | None = None,
     force: bool = False,
+    keep: bool = False,
     settings: Mapping[str, Any] | None = None,
     wait: bool = False,
 ) -> Results:
@@ -250,10 +252,11 @@ def run(
     plain script needs no guard. More than one starts processes that import the caller's main module again, where this
     must stand below ``if __name__ == "__main__":``; else WorkersDoNotStartError is raised.
     ``scheduler`` is the address of a Dask scheduler whose workers do it instead, or "local" for one on this machine.
-    ``force`` computes everything again. ``settings`` take the place of what stands in the file, by key, as ``--set``
-    does: ``{"workloads.recorded.path": "trace.csv"}``. Raises InputError with every fault of the experiment, and where
-    another process or thread is at work in the folder; with ``wait``, waits until none is. A run that fails does not
-    stop the others: it is a row with its status and error.
+    ``force`` computes everything again. Earlier runs that are no part of the experiment any more are told in a warning;
+    they are set aside until all new ones are there, with ``keep`` for good. ``settings`` take the place of what stands
+    in the file, by key, as ``--set`` does: ``{"workloads.recorded.path": "trace.csv"}``. Raises InputError with every
+    fault of the experiment, and where another process or thread is at work in the folder; with ``wait``, waits until
+    none is. A run that fails does not stop the others: it is a row with its status and error.
     """
     if isinstance(experiment, Experiment) and settings:
         raise ValueError("settings: belong to load(), where the experiment was loaded already")
@@ -262,7 +265,7 @@ def run(
         1 if workers is None and scheduler is None else workers, scheduler, apart=planned.cell_timeout is not None
     )
     with _alone(Path(out) / planned.name, wait=wait):
-        report = run_experiment(planned, Path(out), workers=who, force=force)
+        report = run_experiment(planned, Path(out), workers=who, force=force, keep=keep, on_note=warnings.warn)
     return Results(report.folder)
 
 

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound="Callable[..., None]")
 
 _UNASKED: Final = "does not say what was asked; memhp-sim recommend makes it anew"
+_NOT_OF_RECOMMENDATIONS: Final = {
+    "plots": None,
+    "kinds": (),
+    "scores": (),
+    "scheduler": None,
+    "force": False,
+    "keep": False,
+}
+"""Options that a recommendation does not have, and what they are where nobody gives them."""
 _SPOKEN: Final = {"kinds": "draw"}
 """Names of options, where they are others than those of what they give."""
 
@@ -86,6 +95,11 @@ def _options(command: _Command) -> _Command:
         ),
         click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal."),
         click.option("--force", is_flag=True, help="Run everything again, also what is there."),
+        click.option(
+            "--keep",
+            is_flag=True,
+            help="Keep earlier runs that are no part of the experiment any more.",
+        ),
         click.option(
             "--scheduler",
             metavar="ADDRESS",
@@ -216,7 +230,7 @@ def _recommend_again(
     from sim.recommend.asked import asked
     from sim.results.manifest import RECOMMENDATION
 
-    for name, plain in (("plots", None), ("kinds", ()), ("scores", ()), ("scheduler", None), ("force", False)):
+    for name, plain in _NOT_OF_RECOMMENDATIONS.items():
         if options[name] != plain:
             raise click.UsageError(f"the manifest is of a recommendation, which has no --{_SPOKEN.get(name, name)}")
     try:
@@ -242,6 +256,7 @@ def _perform(  # noqa: PLR0913  one argument for each option
     workers: int | None,
     scheduler: str | None,
     force: bool,
+    keep: bool,
     no_progress: bool,
     plots: bool | None,
     kinds: tuple[str, ...],
@@ -263,7 +278,8 @@ def _perform(  # noqa: PLR0913  one argument for each option
     chosen = choose_workers(workers, scheduler, apart=experiment.cell_timeout is not None)
     # Nobody else changes the results, either, before they are shown and drawn.
     with at_work_in(out / experiment.name, wait=wait):
-        report = _run(experiment, out, chosen, until, force=force, shown=not no_progress and errors.is_terminal)
+        shown = not no_progress and errors.is_terminal
+        report = _run(experiment, out, chosen, until, force=force, keep=keep, shown=shown)
         print_failures(report.failed, errors, f"; see the table runs in {report.folder}")
         if report.done:
             show_results(experiment, report, plots=Plots(plots, kinds, formats), scores=scores)
@@ -275,7 +291,7 @@ def _perform(  # noqa: PLR0913  one argument for each option
 
 
 def _run(
-    experiment: Experiment, out: Path, workers: Workers, until: Until | None, *, force: bool, shown: bool
+    experiment: Experiment, out: Path, workers: Workers, until: Until | None, *, force: bool, keep: bool, shown: bool
 ) -> Report:
     """Run ``experiment`` with a bar where it is ``shown``; Ctrl-C ends it in a sentence."""
     from sim.cli.main import INTERRUPTED
@@ -290,9 +306,11 @@ def _run(
                 out,
                 workers=workers,
                 force=force,
+                keep=keep,
                 extension=until,
                 on_start=progress.start,
                 on_outcome=progress.outcome,
+                on_note=lambda text: click.echo(f"Note: {text}", err=True),
             )
     except KeyboardInterrupt:
         kept = f" {progress.report.summary()}; the same command goes on from there." if progress.report else ""

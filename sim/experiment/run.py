@@ -13,6 +13,7 @@ from sim.experiment.effective_config import effective_tables
 from sim.experiment.executors import Workers, end_in_a_script_without_guard, local, run_all
 from sim.experiment.schedule import Schedule
 from sim.results.identity import KEY_LENGTH
+from sim.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,22 +90,25 @@ class Extension(Protocol):
         """Return what is to be run next, given all ``runs`` so far; None where nothing is."""
 
 
-def run(
+def run(  # noqa: PLR0913  all that can be chosen
     experiment: Experiment,
     results: Path,
     *,
     workers: Workers | None = None,
     force: bool = False,
+    keep: bool = False,
     extension: Extension | None = None,
     on_start: Callable[[Report], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Report:
     """Run what is missing of ``experiment`` with its results in ``results/<name>``, and return what was done.
 
     ``workers`` defaults to all cores; ``force`` computes everything anew; ``extension`` adds replications. ``on_start``
-    is told how much there is to do, each time that replications are added, ``on_outcome`` of every cell. A failed cell
-    does not stop the others. Raises InputError where somebody else is at work in the folder and OSError where nothing
-    can be written.
+    is told how much there is to do, each time that replications are added, ``on_outcome`` of every cell, ``on_note``,
+    in sentences, of earlier runs that are no part of the experiment any more: they are set aside until all new ones are
+    there, with ``keep`` for good. A failed cell does not stop the others. Raises InputError where somebody else is at
+    work in the folder and OSError where nothing can be written.
     """
     from sim.results.locks import alone
 
@@ -114,22 +118,37 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder):
         report = Report(results / experiment.name, planned=0)
-        _run(experiment, folder, report, workers, extension, force=force, on_start=on_start, on_outcome=on_outcome)
+        tell = on_note or (lambda _: None)
+        _run(
+            experiment,
+            folder,
+            report,
+            workers,
+            extension,
+            tell,
+            force=force,
+            keep=keep,
+            on_start=on_start,
+            on_outcome=on_outcome,
+        )
     return report
 
 
-def _run(
+def _run(  # noqa: PLR0913  as run, and what it has made of it
     experiment: Experiment,
     folder: Path,
     report: Report,
     workers: Workers | None,
     extension: Extension | None,
+    tell: Callable[[str], None],
     *,
     force: bool,
+    keep: bool,
     on_start: Callable[[Report], None] | None,
     on_outcome: Callable[[Outcome], None] | None,
 ) -> None:
     """Run what is missing of ``experiment`` in its ``folder``, in which nobody else is, and count it in ``report``."""
+    from sim.results import earlier
     from sim.results.failure import Status
     from sim.results.inspection import mend
     from sim.results.manifest import write_experiment
@@ -145,10 +164,11 @@ def _run(
     planned = _keys_of(experiment)
     if experiment.restricted:
         check_layout(folder)  # what is not asked for stays, so that all of it must be of one layout
-    elif store.exists:
+    elif store.exists or earlier.folders(folder):
         belongs.keys = _Keys(planned if extension is None else _keys_of(extension.keep(experiment)))
     for damage in mend(folder, belongs):
         damage.warn()
+    _with_earlier(folder, report.folder, belongs, tell, keep=keep)
     write_experiment(folder, tables)
     settle(folder, belongs, only_remove=True)
     batch: Experiment | None = experiment
@@ -173,6 +193,56 @@ def _run(
         "simulation_cpu_s": round(report.simulation_cpu_s, 3),
     }
     _write_manifest(experiment, folder, tables, report, timings, single, extension)
+    if report.done == report.planned and not experiment.restricted:
+        earlier.drop(folder)
+    else:
+        for path in earlier.pending(folder):
+            tell(f"Earlier runs stay in {_as_asked(path, folder, report.folder)} until all new ones are there.")
+
+
+def _with_earlier(folder: Path, shown: Path, belongs: _Belonging, tell: Callable[[str], None], *, keep: bool) -> None:
+    """Set aside what is no part of the experiment any more, and take back what is one again.
+
+    ``shown`` is how whoever is told calls the ``folder``.
+    """
+    from sim.results import earlier
+
+    if belongs.keys is None:
+        return
+    taken = earlier.take_back(folder, belongs)
+    if taken:
+        what = f"{counted(taken, 'earlier run')} that the experiment has again"
+        tell(f"{what}: taken back from {shown / earlier.EARLIER}.")
+    aside = earlier.set_aside(folder, belongs)
+    if keep:
+        earlier.keep(folder)
+    if aside is None:
+        return
+    path, runs = aside
+    place = _as_asked(path, folder, shown)
+    what = f"{shown} holds {counted(len(runs), 'run')} {_why_not(path)}"
+    end = (
+        f"They are kept in {place}."
+        if keep
+        else f"They go when all new ones are there, and are in {place} until then; --keep keeps them for good."
+    )
+    tell("\n".join([f"{what}:", *(f"  {line}" for line in earlier.told(runs)), end]))
+
+
+def _why_not(earlier: Path) -> str:
+    """Return what is true of the runs that were set aside in a folder, with their manifest if there was one."""
+    from sim.results.identity import code_version
+    from sim.results.manifest import read_manifest
+
+    try:
+        code = str(read_manifest(earlier)["program"]["code"])
+    except (ValueError, KeyError, TypeError):
+        code = code_version()
+    return "that are no part of the experiment any more" if code == code_version() else f"of another version, {code}"
+
+
+def _as_asked(path: Path, folder: Path, shown: Path) -> Path:
+    return shown / path.relative_to(folder)
 
 
 def _run_batch(  # noqa: PLR0913  as run, and what there is of it

@@ -6,7 +6,7 @@ A cell is one frame of a segment (:mod:`sim.results.segments`): it is there as a
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -24,7 +24,25 @@ if TYPE_CHECKING:
     from sim.record.series import RunSeries
     from sim.results.frames import Block
     from sim.results.identity import CellId
+    from sim.results.layout import Labels
     from sim.results.segments import Frame
+
+
+class Named(Protocol):
+    """What a cell is stored by: a CellId, or what a pack says of it."""
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+
+    @property
+    def labels(self) -> Labels:
+        """Machine, workload and policy."""
+
+    @property
+    def replication(self) -> int:
+        """Its replication."""
+
 
 _ROW, _DETAILS, _BLOCKS = 0, 1, 2
 """Parts of a frame: the row of ``runs``, details, and from there on a block of each of the tables."""
@@ -55,19 +73,30 @@ def write_cell(
         "series": frames.series_block(series, result.page_size),
         "events": frames.events_block(result),
     }
-    shapes = [blocks[table].shape[1] for table in CELL_TABLES]
-    packed = [_compressed(blocks[table]) for table in CELL_TABLES]
-    head = {**_head(cell, completed=True), "rows": shapes, "form": _form()}
-    append(store, head, [row.encode(), frames.details(result).encode(), *packed])
+    write_whole(store, cell, row, frames.details(result), blocks)
     return row
 
 
-def write_row(store: Path, cell: CellId, row: str, *, completed: bool) -> None:
+def write_whole(store: Path, cell: Named, row: str, details: str, blocks: Mapping[str, Block]) -> None:
+    """Write a completed cell as it is stored: its ``row``, ``details``, and of each table the numbers."""
+    shapes = [blocks[table].shape[1] for table in CELL_TABLES]
+    packed = [_compressed(blocks[table]) for table in CELL_TABLES]
+    head = {**_head(cell, completed=True), "rows": shapes, "form": _form()}
+    append(store, head, [row.encode(), details.encode(), *packed])
+
+
+def write_copy(store: Path, frame: Frame) -> None:
+    """Write what another store holds of a cell."""
+    head = {name: value for name, value in frame.head.items() if name not in ("at", "parts")}
+    append(store, head, [frame.part(number) for number in range(len(frame.head["parts"]))])
+
+
+def write_row(store: Path, cell: Named, row: str, *, completed: bool) -> None:
     """Write the ``row`` of a cell in the place of all that an earlier attempt has left of it; there are no tables."""
     append(store, _head(cell, completed=completed), [row.encode()])
 
 
-def _head(cell: CellId, *, completed: bool) -> dict[str, Any]:
+def _head(cell: Named, *, completed: bool) -> dict[str, Any]:
     head = {"key": cell.key, "labels": cell.labels, "replication": cell.replication, "completed": completed}
     return {**head, "unit": unit(cell.labels, cell.replication)}
 
@@ -132,7 +161,12 @@ def write_timings(store: Path, rows: Sequence[tuple[CellId, str]]) -> None:
     for cell, text in rows:
         units.setdefault(unit(cell.labels, cell.replication), []).append(text)
     for number, texts in units.items():
-        append(store, {"unit": number}, ["\n".join(texts).encode()])
+        write_times(store, number, texts)
+
+
+def write_times(store: Path, number: int, texts: Sequence[str]) -> None:
+    """Write rows of the table ``timings`` of cells that share packs; ``number`` stands for these."""
+    append(store, {"unit": number}, ["\n".join(texts).encode()])
 
 
 def timings(frame: Frame) -> list[str]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from sim.guest.contract import OomKind
 from sim.record.recorder import EventKind
+from sim.results.earlier import EARLIER
 from sim.results.exported import EXPORTED, GONE, KINDS
 from sim.results.frames import RUN_DETAILS
 from sim.results.layout import EXPERIMENT_NAME, LAYOUT, MANIFEST_NAME, MOST_PACKS, UNPACKED
+from sim.results.locks import IN_USE
 from sim.results.manifest import TIMING_FIELD
 from sim.results.packs import CELLS_KEY
 from sim.results.schema import DETAILS, EVENTS, GUEST, RUNS, SERIES, TIMINGS
@@ -135,6 +137,10 @@ One row is {layout.row}.
   is to know of each. Every file holds many cells, in order of labels and replication, and there are at most
   {MOST_PACKS} of a table, however many cells there are.
 - `{UNPACKED}/`, while a run is under way and where it was killed: the cells that are finished and in no table yet.
+- `{EARLIER}/<number>/`, where the experiment changed: folders of results with the earlier cells that are no part of it
+  any more, until all new ones are there, or for good with `--keep`. See [Going on](experiments-at-scale.md#going-on).
+- `{IN_USE}`, while a command is at work in the folder: which process on which host, since when. One that was killed
+  leaves it, which keeps nobody out.
 
 A cell is one policy on one workload on one machine in one replication. Its key is a hash of everything that its
 results depend on: its complete configuration and the program's code. A second run computes the cells whose keys are not
