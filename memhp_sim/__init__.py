@@ -10,9 +10,17 @@ is loaded when it is first used, so that a plug-in that needs one base class doe
 
 from __future__ import annotations
 
+import sys
+
+# The command is the only one that this is for: Ctrl-C is quiet from its first line on, not only once there is a command
+# that deals with it. Nothing has begun yet.
+if sys.argv[0].endswith(("memhp-sim", "memhp-sim.exe")) or sys.orig_argv[1:3] == ["-m", "memhp_sim"]:
+    from memhp_sim import early_end
+
+    early_end.on_ctrl_c()
+
 import importlib
 import importlib.util
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from sim.cli.choosing import chosen_scores, no_results, readable, results_folder
-from sim.cli.console import print_notes, standard_console
+from sim.cli.console import print_data, print_json, print_notes, standard_console
 
 if TYPE_CHECKING:
     from sim.comparison.gather import Gathered
@@ -70,7 +69,7 @@ def compare(
     if as_json:
         from sim.comparison.document import document
 
-        click.echo(json.dumps(document(comparison), ensure_ascii=False, allow_nan=False, indent=1))
+        print_json(document(comparison), indent=1)
     elif _STANDARD_OUTPUT not in targets.values():
         _print(comparison, gathered, asked=scores)
     if not comparison.scenarios:
@@ -86,7 +85,7 @@ def _write(comparison: Comparison, targets: dict[str, str]) -> None:
     for form, target in targets.items():
         text = FORMS[form](comparison)
         if target == _STANDARD_OUTPUT:
-            click.echo(text, nl=False)
+            print_data(text)
         else:
             write_atomically(Path(target), text.encode())
 

@@ -2,50 +2,54 @@
 
 from __future__ import annotations
 
-import codecs
-import io
+import json
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+
+import click
+
+from sim.cli.outputs import Output, harmless, showable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from typing import IO
 
     from rich.console import Console
+    from rich.segment import Segment
 
 WIDTH_WITHOUT_TERMINAL: Final = 120
 """Columns in a file or a pipe, unless the environment variable COLUMNS says otherwise."""
 
-_LIKE_IT: Final = "memhp-sim.like-it"
-_PLAIN: Final = {"─": "-", "±": "+-", "∞": "inf", "▲": "+", "▼": "-", "✗": "x", "≤": "<=", "→": "->"}
 
+class _Steering:
+    """An output as the console writes to it: with its own colours, and what redraws a bar."""
 
-def write_what_can_be_written() -> None:
-    """Have both outputs take every character: what their encoding lacks is written as something like it.
+    def __init__(self, output: Output) -> None:
+        self._output = output
 
-    Without this a table's rule, or a file's name that is no text, would end the command where the encoding is not
-    UTF-8.
-    """
-    codecs.register_error(_LIKE_IT, _like_it)
-    for stream in (sys.stdout, sys.stderr):
-        # In the locale C Python writes a file's name that is no text as the bytes that it has, and refuses all else.
-        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
-            stream.reconfigure(errors=_LIKE_IT)
+    def write(self, text: str) -> None:
+        self._output.write_steering(text)
 
-
-def _like_it(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    wrong = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(each) or ascii(each)[1:-1] for each in wrong), error.end
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._output, name)
 
 
 def standard_console(*, stderr: bool = False) -> Console:
-    """Return a console on standard output, or on standard error."""
+    """Return a console on standard output, or on standard error; what steers a terminal in a text is made harmless."""
     from rich.console import Console
 
-    console = Console(highlight=False, stderr=stderr)
+    class Harmless(Console):
+        def render(self, *what: Any, **options: Any) -> Iterator[Segment]:  # noqa: ANN401  as rich's
+            for segment in super().render(*what, **options):
+                yield segment if segment.control else segment._replace(text=harmless(segment.text))
+
+    output = sys.stderr if stderr else sys.stdout
+    file = cast("IO[str]", _Steering(output)) if isinstance(output, Output) else None
+    console = Harmless(highlight=False, stderr=stderr, file=file)
+    if console.is_dumb_terminal:  # of which the console does not ask the width
+        console.width = shutil.get_terminal_size().columns
     # A width of 0 is what serial lines and some shells say who do not know.
     if console.width < 1 or (not console.is_terminal and "COLUMNS" not in os.environ):
         console.width = WIDTH_WITHOUT_TERMINAL
@@ -77,3 +81,25 @@ def print_notes(console: Console, notes: Iterable[str]) -> None:
         for number, line in enumerate(lines):
             line.rstrip()
             console.print(Padding(line, (0, 0, 0, 2 if number else 0), expand=False))
+
+
+def print_json(value: object, *, indent: int = 2) -> None:
+    """Print ``value`` as JSON, which stays JSON where the other side lacks characters.
+
+    Raises ValueError for numbers that JSON does not have.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    if showable(text) != text:
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    click.echo(text)
+
+
+def print_data(text: str) -> None:
+    """Print what is meant for another program: into a file or a pipe the same bytes as into a file that is named."""
+    stream: TextIO | None = sys.stdout
+    if isinstance(stream, Output) and not stream.isatty():
+        stream.flush()
+        stream.buffer.write(text.encode())
+        stream.buffer.flush()
+    else:
+        click.echo(text, nl=False)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import TYPE_CHECKING
 
 import click
 
-from sim.cli.console import duration_text, standard_console
+from sim.cli.console import duration_text, print_json, standard_console
 from sim.units import counted
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def experiments(*, as_json: bool) -> None:
 
     found = list(listed())
     if as_json:
-        click.echo(json.dumps([each.as_json() for each in found], indent=2, ensure_ascii=False))
+        print_json([each.as_json() for each in found])
     else:
         _print(found)
 

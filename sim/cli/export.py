@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from sim.cli.choosing import cell_of, readable, results_folder, run_of
+from sim.cli.outputs import ended_where_nobody_reads
 from sim.cli.settings import set_option
 
 if TYPE_CHECKING:
@@ -71,8 +72,11 @@ def export(
     if "guest" in targets and not result.guest:
         raise BadInput("--guest: no guest is modelled in this run")
     for name, target in targets.items():
-        file = sys.stdout.buffer if target == _STANDARD_OUTPUT else Path(target)
-        export_part(name, file, forms[name], result, asked)
+        if target != _STANDARD_OUTPUT:
+            export_part(name, Path(target), forms[name], result, asked)
+    for name in (name for name, target in targets.items() if target == _STANDARD_OUTPUT):
+        with ended_where_nobody_reads():
+            export_part(name, sys.stdout.buffer, forms[name], result, asked)
 
 
 def _forms(targets: Mapping[str, str], form: str) -> dict[str, str]:

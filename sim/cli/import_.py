@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sim.cli.console import width_of_output
+from sim.cli.console import print_data, width_of_output
 from sim.cli.machine_options import machine_options, wishes_of
 from sim.cli.target import check_target
 
@@ -68,7 +68,7 @@ def import_(
         return
     width = width_of_output()
     if out is None:
-        click.echo(text, nl=False)
+        print_data(text)
     for line in lists(imported.account.parts(), width):
         click.echo(line, err=out is None)
     if out is not None:

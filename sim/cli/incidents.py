@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
-from sim.cli.console import standard_console
+from sim.cli.console import print_json, standard_console
 
 if TYPE_CHECKING:
     from sim.incidents.report import Report
@@ -32,7 +31,7 @@ def incidents(names: tuple[str, ...], *, as_json: bool, as_markdown: bool) -> No
         raise BadInput("; ".join(unknown_name("incident", name, CHECKS) for name in unknown))
     reports = [report(name) for name in CHECKS if name in names or not names]
     if as_json:
-        click.echo(json.dumps([one.as_json() for one in reports], indent=2, ensure_ascii=False))
+        print_json([one.as_json() for one in reports])
     elif as_markdown:
         click.echo(markdown(reports))
     else:

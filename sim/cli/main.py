@@ -2,7 +2,8 @@
 
 A sub-command is imported when it is called, so that the command starts fast.
 
-Exit codes: 0 all is well, 1 a check or a run failed, 2 bad input, 130 interrupted.
+Exit codes: 0 all is well, 1 a check or a run failed, 2 bad input, or nowhere to write to, 130 interrupted. A pipe that
+is closed early, as by ``head``, changes none of them.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import signal
-import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from sim import __version__
+from sim.cli.interrupts import interrupts
+from sim.cli.outputs import nobody_reads, outputs
 from sim.results.damage import DamageWarning
 
 if TYPE_CHECKING:
@@ -108,38 +109,50 @@ class LazyGroup(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(f"{name:<{wide}}", summary) for name, (_, summary) in section.items()])
 
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  as click's
+        """Run the command line, and end the process, unless ``standalone_mode`` is False."""
+        with outputs() if options.get("standalone_mode", True) else contextlib.nullcontext():
+            return super().main(*args, **options)
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:  # noqa: ANN401  as click's
+        """Return the context of the arguments, which are read in it."""
+        try:
+            return super().make_context(*args, **options)
+        except KeyboardInterrupt:
+            _interrupted()
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; what a user typed wrong is told in words, never as a traceback."""
+        with interrupts() as found:
+            try:
+                return self._invoke(ctx)
+            except KeyboardInterrupt:
+                _interrupted()
+            except (click.exceptions.Exit, click.Abort):
+                raise
+            except Exception:
+                if found.came:  # extension modules make something else of it
+                    _interrupted()
+                raise
+
+    def _invoke(self, ctx: click.Context) -> object:
         from sim.cli.reading_progress import shown_while_reading
 
         try:
-            with _ended_as_by_ctrl_c(), _damage_told(), shown_while_reading():
+            with _damage_told(), shown_while_reading():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(INTERRUPTED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
         except ValueError as error:
             _report(error)
-        except BrokenPipeError:
-            raise
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and nobody_reads():  # what would have been all that the command does
+                ctx.exit(0)
             where = f"{error.filename}: " if error.filename else ""
             raise BadInput(f"{where}{error.strerror or error}") from error
 
 
-@contextlib.contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does: workers are ended, and what was done is kept."""
-    if threading.current_thread() is not threading.main_thread():  # nobody else may set what signals do
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _interrupted() -> NoReturn:
+    click.echo("Interrupted.", err=True)
+    raise click.exceptions.Exit(INTERRUPTED)
 
 
 @contextlib.contextmanager
@@ -177,6 +190,3 @@ def main() -> None:
 
     Start with: memhp-sim run quickstart
     """
-    from sim.cli.console import write_what_can_be_written
-
-    write_what_can_be_written()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sim.cli.at_work import at_work_in, wait_option
-from sim.cli.console import print_notes, standard_console
+from sim.cli.console import print_json, print_notes, standard_console
 from sim.cli.settings import set_option
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def perform(
     if as_json:
         from sim.recommend.document import as_json as plain
 
-        click.echo(json.dumps(plain(done.found), indent=2, ensure_ascii=False))
+        print_json(plain(done.found))
     else:
         from sim.cli.recommend_screen import print_recommendation
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.cli.outputs import ended_where_nobody_reads
 from sim.cli.settings import set_option
 from sim.memory.blocks import named_blocks
 
@@ -133,13 +134,15 @@ def explain(
 
     file = find(file)
     if file.suffix == ".toml":
-        _explain_experiment(file, policies, workloads, replication, settings)
+        with ended_where_nobody_reads():
+            _explain_experiment(file, policies, workloads, replication, settings)
         return
     if settings:
         raise click.UsageError(f"--set is for experiments: {file} is a recording")
     refuse_slip(file)
     try:
-        _explain_trace(file)
+        with ended_where_nobody_reads():
+            _explain_trace(file)
     except TraceError as error:
         raise BadInput(str(error)) from error
 

@@ -94,18 +94,12 @@ def show_results(experiment: Experiment, report: Report, *, plots: Plots, scores
     if scenarios <= MOST_SCENARIOS:
         comparison = compare(runs, experiment.baseline, shown, policies=experiment.policies)
     why_not = plots.why_not(scenarios, report.done)
-    try:
-        if comparison is not None:
-            _print_tables(console, experiment, runs, comparison, scores, scenarios)
-        else:
-            console.print(f"{scenarios} workloads on machines are too many to print; all scores are in the table runs.")
-        if why_not:
-            console.print(why_not)
-    except (OSError, SystemExit):
-        # Whoever reads the tables through a pipe may stop reading; the files are wanted all the same.
-        if why_not is None:
-            plots.draw(experiment, report, store, comparison)
-        raise
+    if comparison is not None:
+        _print_tables(console, experiment, runs, comparison, scores, scenarios)
+    else:
+        console.print(f"{scenarios} workloads on machines are too many to print; all scores are in the table runs.")
+    if why_not:
+        console.print(why_not)
     if why_not is None:
         where = plots.draw(experiment, report, store, comparison)
         console.print(f"Plots     {where}", soft_wrap=True, markup=False)

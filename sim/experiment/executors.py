@@ -16,6 +16,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sim.experiment.batches import Lengths, Packer, how, outcomes
+from sim.experiment.interrupts import ENDING
 from sim.experiment.run_cell import failed, start_worker
 from sim.faults import MemhpSimError
 from sim.results.failure import Failure, Stage
@@ -144,12 +145,13 @@ class _StartedLate(concurrent.futures.Executor):
 
 @contextlib.contextmanager
 def _interrupted_afterwards() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the end of the body: in between a process may be there that nobody ends yet."""
+    """Let Ctrl-C and its like wait for the end of the body: in between a process may be there that nobody ends yet."""
     if threading.current_thread() is not threading.main_thread():  # nobody else may set what signals do
         yield
         return
     came: list[int] = []
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {each: signal.getsignal(each) for each in ENDING}
+    handlers = {each: handler for each, handler in handlers.items() if handler is not signal.SIG_IGN}
     for each in handlers:
         signal.signal(each, lambda number, _frame: came.append(number))
     try:
@@ -309,13 +311,15 @@ def _context() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_NEEDED))
     if threading.current_thread() is threading.main_thread():  # nobody else may set what signals do
-        # Ctrl-C reaches the whole group: a server that ignores it from its start on does not end with a traceback.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C and a closed terminal reach the whole group: a server that ignores them from its start on does not end
+        # with a traceback, nor does whoever removes what is left.
+        before = {each: signal.signal(each, signal.SIG_IGN) for each in ENDING if each is not signal.SIGTERM}
         # Whoever removes what a killed process leaves is started with it, and shall not tell the terminal of it.
         sys.warnoptions.append(_QUIETLY)
         try:
             forkserver.ensure_running()
         finally:
             sys.warnoptions.remove(_QUIETLY)
-            signal.signal(signal.SIGINT, before)
+            for each, handler in before.items():
+                signal.signal(each, handler)
     return context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -245,18 +244,6 @@ def test_plots_are_written_in_the_formats_that_are_asked_for(folder: Folder, dra
     wrong = folder.run("--plots-as", "svg,pdf", plots=True)
     assert wrong.exit_code == 2
     assert "plots cannot be written as 'pdf'; there are: 'png', 'svg'" in " ".join(wrong.output.split())
-
-
-def test_plots_are_drawn_also_where_nobody_reads_the_tables_to_their_end(
-    folder: Folder, drawn: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def closed(*_: object) -> None:
-        assert not drawn, "tables come first"
-        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-
-    monkeypatch.setattr(sim.cli.run_screen, "_print_tables", closed)
-    assert folder.run(plots=True).exit_code == 1
-    assert len(drawn) == 1
 
 
 def test_very_many_runs_or_scenarios_are_drawn_only_when_asked_for(

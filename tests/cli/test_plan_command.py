@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from sim.cli.main import main
 from sim.cli.plan_screen import part
 from sim.units import GIB, MIB
+from tests.support.outputs import run
 
 MACHINE = '[[machines]]\nboot_memory = "4GiB"\n[[policies]]\nname = "contig-zones"\n'
 
@@ -138,11 +139,11 @@ def test_nothing_is_saved_over_what_is_there(machine: str, tmp_path: Path) -> No
 def test_a_name_that_is_no_text_and_an_output_that_lacks_characters_are_taken(machine: str, tmp_path: Path) -> None:
     saved = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.toml")
     arguments = ["plan", machine, "--plug", "dimm:1GiB", "--save", saved]
-    result = CliRunner(charset="ascii").invoke(main, arguments, env={"COLUMNS": "120"})
-    assert result.exit_code == 0, result.output
-    assert "\n------------  -----" in result.output.replace("----------------", "------------")
-    assert ".toml has it as an experiment" in result.output
-    assert CliRunner().invoke(main, ["validate", "--no-probe", saved]).exit_code == 0
+    code, out, _ = run(arguments, tmp_path, encoding="ascii")
+    assert code == 0
+    assert b"\n------------  -----" in out.replace(b"----------------", b"------------")
+    assert b"\\udcff.toml has it as an experiment" in out
+    assert run(["validate", "--no-probe", saved], tmp_path).code == 0
 
 
 def test_what_is_wrong_with_a_policy_of_an_option_is_told_of_the_option(machine: str) -> None:
