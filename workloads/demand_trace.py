@@ -86,7 +86,7 @@ class DemandTrace(TracedWorkload):
             check_slots(check, step, maximum=maximum)
         check.done()
         trace = opened(path, columns)
-        self._open(check, trace, series, Playing.of(scale, speed, start, end, tail))
+        self._open(check, trace, series, Playing.of(scale, speed, start, end, tail), ("user",))
         if "user" not in trace.quantities:
             check.fault("columns", "do not tell user, the demand")
         check.done()

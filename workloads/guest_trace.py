@@ -99,7 +99,7 @@ class GuestTrace(TracedWorkload):
         check.done()
         trace = opened(path, columns)
         told = [quantity for quantity in _PLAYED if quantity in trace.quantities]
-        self._open(check, trace, series, Playing.of(scale, speed, start, end, tail))
+        self._open(check, trace, series, Playing.of(scale, speed, start, end, tail), _PLAYED)
         if not told:
             check.fault("columns", f"tell nothing that can be used in a guest: {', '.join(_PLAYED)}")
         parts = [quantity for quantity in _KERNEL_PARTS if quantity in told]

@@ -90,7 +90,7 @@ def _paths(tables: Mapping[str, Any], folder: Path) -> Iterator[str]:
 def _tables_of(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     """Return the tables listed under a key; of what is none, checking the experiment tells more than this could."""
     listed = table.get(key)
-    return [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
+    return [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, (list, tuple)) else []
 
 
 def _paths_of(kind: Kind, table: Mapping[str, Any], folder: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from sim.plugins.parameter_types import FilePath, Name
 from workloads.parts.traces.columns import COLUMNS, opened
-from workloads.parts.traces.playing import Chosen, check_series
+from workloads.parts.traces.playing import Chosen, check_series, check_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,4 +88,8 @@ def observed(
     if quantity not in trace.quantities:
         check.fault("columns", f"must tell {quantity}, which is what it looks at")
         return None
-    return Observed(trace, Chosen.of(trace, series), quantity) if check_series(check, trace, series) else None
+    if not check_series(check, trace, series):
+        return None
+    chosen = Chosen.of(trace, series)
+    check_values(check, trace, chosen.names, (quantity,))
+    return Observed(trace, chosen, quantity)

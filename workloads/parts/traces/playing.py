@@ -15,7 +15,7 @@ from workloads.contract import Workload
 from workloads.parts.parameters import LONGEST_US
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sim.plugins.parameters import Checker
     from sim.traces.samples import Trace
@@ -67,14 +67,17 @@ class TracedWorkload(Workload):
     replications as series; unless the trace tells no series apart, or one is given.
     """
 
-    def _open(self, check: Checker, trace: Trace, series: str | None, playing: Playing) -> None:
-        """Take what is played. Adds what is wrong to ``check``."""
+    def _open(
+        self, check: Checker, trace: Trace, series: str | None, playing: Playing, played: Collection[str]
+    ) -> None:
+        """Take what is played, which is one of the quantities ``played`` at least. Adds what is wrong to ``check``."""
         self._trace = trace
         self._playing = playing
         self._chosen = Chosen.of(trace, series)
         if not check_series(check, trace, series):
             return
         self._series = self._chosen.names[0]
+        check_values(check, trace, self._chosen.names, played)
         spans = {name: _length(trace, name) for name in self._chosen.names}
         shortest, longest = min(spans, key=spans.__getitem__), max(spans, key=spans.__getitem__)
         if 0 < playing.end_us <= playing.start_us:
@@ -146,6 +149,18 @@ def check_series(check: Checker, trace: Trace, series: str | None) -> bool:
     told_apart = unknown_name("series", series, trace.series) if trace.series[0] else "the trace tells no series apart"
     check.fault("series", told_apart)
     return False
+
+
+def check_values(check: Checker, trace: Trace, names: Sequence[str], played: Collection[str]) -> None:
+    """Find fault with series, by ``names``, that have no value of what is ``played``: nothing would come of them."""
+    wanted = [quantity for quantity in trace.quantities if quantity in played]
+    if not wanted:
+        return  # which is a fault of the columns
+    empty = [name for name in names if not set(wanted).intersection(trace.told(name))]
+    if empty:
+        which = f"series {shown(empty[0])} has" if empty[0] else "it has"
+        more = f", nor have {len(empty) - 1} more of its series" if empty[1:] else ""
+        check.fault("path", f"{which} no value of {' or '.join(wanted)}: all are missing{more}")
 
 
 def moments(trace: Trace, series: str, playing: Playing) -> Iterator[Moment]:
