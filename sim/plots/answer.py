@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from sim.analysis import findings
 from sim.analysis.wording import amount, means
 from sim.plots.colours import DARK, GREY, PALETTE
-from sim.plots.figure_heading import MOST_POLICIES, heading
+from sim.plots.figure_heading import MOST_ROWS, heading
 from sim.plots.panels import label_width, row_labels
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def plot_answer(_: ResultStore, scenario: Scenario) -> Figure:
     Those that fail come first, then those with which less than 5 % comes back, then the others, the best last.
     """
     back = means(scenario, findings.RETURNED, scenario.present)
-    kinds = {policy: _kind(scenario, policy, back) for policy in scenario.ranked[:MOST_POLICIES]}
+    kinds = {policy: _kind(scenario, policy, back) for policy in scenario.ranked[:MOST_ROWS]}
     order = [*_FACES]
     policies = sorted(kinds, key=lambda policy: (order.index(kinds[policy]), back.get(policy, 0.0)))
     labels = row_labels(scenario, policies)
@@ -55,7 +55,7 @@ def plot_answer(_: ResultStore, scenario: Scenario) -> Figure:
     figure.legend(
         handles=[Patch(facecolor=_FACES[kind], label=kind) for kind in shown], loc="outside lower center", ncols=3
     )
-    heading(figure, findings.extremes(scenario), "Who dies, who gives back", scenario)
+    heading(figure, findings.extremes(scenario), "Who dies, who gives back", scenario, most=MOST_ROWS)
     return figure
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.record.blockmap import BlockState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
 PALETTE: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d", "#8a6a1c")
 """After Okabe and Ito, "Color Universal Design" (2008), without yellow, which does not show on white."""
@@ -56,6 +56,7 @@ _FEWEST_SWEPT: Final = 3
 """Policies that differ in a number alone and are as many get shades of one colour, from light to dark."""
 
 _LIGHTEST, _DARKEST = 0.35, -0.55
+_STEP: Final = 0.11
 
 
 def swept_families(policies: Sequence[str]) -> dict[str, list[str]]:
@@ -76,7 +77,7 @@ def policy_looks(policies: Sequence[str]) -> dict[str, Look]:
             shade = _LIGHTEST + (_DARKEST - _LIGHTEST) * place / (len(members) - 1)
             shades.setdefault(policy, []).append((family, shade))
     groups = list(dict.fromkeys(shades[policy][0][0] if policy in shades else policy for policy in policies))
-    looks = {}
+    looks: dict[str, Look] = {}
     for number, policy in enumerate(policies):
         family, shade = shades[policy][0] if policy in shades else (policy, 0.0)
         place = groups.index(family)
@@ -85,8 +86,19 @@ def policy_looks(policies: Sequence[str]) -> dict[str, Look]:
         base = shaded(PALETTE[place % len(PALETTE)], (0.0, -0.45, 0.45, -0.7, 0.65)[rounds % 5])
         cue = number if policy in shades else rounds
         dashes = DASHES[cue % len(DASHES)]
-        looks[policy] = Look(shaded(base, shade), dashes, MARKERS[number % len(MARKERS)])
+        colour = _unlike(shaded(base, shade), {look.colour for look in looks.values()})
+        looks[policy] = Look(colour, dashes, MARKERS[number % len(MARKERS)])
     return looks
+
+
+def _unlike(colour: str, others: Container[str]) -> str:
+    """Return ``colour``, or the one most like it that is none of ``others``: lighter, darker, lighter still."""
+    found, away = colour, 0.0
+    while found in others:
+        away = -away if away > 0 else _STEP - away
+        # What would be white or black begins again at the other end.
+        found = shaded(colour, (away + 1) % 2 - 1)
+    return found
 
 
 def policy_colours(policies: Sequence[str]) -> dict[str, str]:

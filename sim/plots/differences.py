@@ -14,9 +14,10 @@ from sim.analysis import findings
 from sim.analysis.compare import shown_unit
 from sim.analysis.wording import DIFFERENCE_SCORES, differing, told_apart
 from sim.plots.colours import DARK, GREY, policy_colours
-from sim.plots.figure_heading import MOST_POLICIES, heading
+from sim.plots.figure_heading import MOST_ROWS, heading
 from sim.plots.lettering import legend_text, shortened
 from sim.plots.panels import label_width, row_labels, undefined_in
+from sim.plots.spans import least_differences, whole
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def plot_differences(_: ResultStore, scenario: Scenario, scores: Sequence[str] =
     Scores in which nothing differs have no panel, unless all are so. Raises KeyError for an unknown score.
     """
     base, colours = scenario.against, policy_colours(scenario.policies)
-    policies = [policy for policy in scenario.ranked if policy != base][:MOST_POLICIES]
+    policies = [policy for policy in scenario.ranked if policy != base][:MOST_ROWS]
     told = differing(scenario, scores) or list(scores[:1])
     labels = row_labels(scenario, policies) or [base]
     figure = Figure(figsize=(max(3.0 * len(told) + label_width(labels), 7.5), 0.36 * len(labels) + 1.9))
@@ -55,7 +56,7 @@ def plot_differences(_: ResultStore, scenario: Scenario, scores: Sequence[str] =
         ncols=4 if figure.get_figwidth() > 9 else 2,  # noqa: PLR2004
     )
     note = "dot: mean difference within replications; bar: its 95 % interval, where there are enough for one"
-    heading(figure, findings.differences(scenario, told[0]), "Differences", scenario, note)
+    heading(figure, findings.differences(scenario, told[0]), "Differences", scenario, note, most=MOST_ROWS)
     return figure
 
 
@@ -85,4 +86,7 @@ def _panel(axis: Axes, scenario: Scenario, score: str, policies: Sequence[str], 
     unit = f"[{'points' if symbol == '%' else symbol}]" if symbol else ""
     axis.set_xlabel("   ".join(text for text in (unit, better) if text))
     axis.margins(x=0.06)
-    axis.xaxis.set_major_locator(MaxNLocator(4))
+    least = least_differences(known, float(np.nanmax(np.abs(table.to_numpy(dtype=np.float64)), initial=0.0)) / per)
+    low, high = axis.get_xlim()
+    axis.set_xlim(min(low, -least), max(high, least))
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=whole(known)))

@@ -13,8 +13,9 @@ from sim.analysis import findings
 from sim.analysis.compare import shown_unit
 from sim.analysis.ranking import failing
 from sim.plots.colours import DARK, GREY, policy_colours
-from sim.plots.figure_heading import MOST_POLICIES, heading
+from sim.plots.figure_heading import MOST_ROWS, heading
 from sim.plots.panels import label_width, row_labels, undefined_in
+from sim.plots.spans import least_span, whole
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def plot_distribution(_: ResultStore, scenario: Scenario, score: str = findings.
     How many fail stands at the left: whatever their score is, it is not held against that of the others. Raises
     KeyError for an unknown score.
     """
-    known, policies = SCORES[score], scenario.ranked[:MOST_POLICIES]
+    known, policies = SCORES[score], scenario.ranked[:MOST_ROWS]
     colours, labels = policy_colours(scenario.policies), row_labels(scenario, policies)
     fails = failing(scenario.runs)
     any_fails = bool(fails.any())
@@ -53,7 +54,8 @@ def plot_distribution(_: ResultStore, scenario: Scenario, score: str = findings.
         values = runs[score][~fails[runs.index]].dropna().to_numpy(dtype=np.float64) / per
         of_policies[policy] = np.sort(values[np.isfinite(values)])
     spans = np.concatenate(list(of_policies.values()))
-    near = _NEAR * float(np.ptp(spans)) if len(spans) else 0.0
+    low, high = least_span(spans, spans.min(), spans.max()) if len(spans) else (0.0, 0.0)
+    near = _NEAR * (high - low)
     for row, policy in enumerate(policies):
         values, count = of_policies[policy], scenario.failures[policy]
         if any_fails:
@@ -78,6 +80,8 @@ def plot_distribution(_: ResultStore, scenario: Scenario, score: str = findings.
     axis.tick_params(labelleft=False)
     axis.set_xlabel(f"{known.title}{f' [{symbol}]' if symbol else ''}")
     axis.margins(x=0.03)
+    axis.set_xlim(least_span(spans, *axis.get_xlim()))
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=whole(known)))
     figure.legend(
         handles=[
             Line2D([], [], color=GREY, marker="o", ms=4.5, lw=0, label="a run that does not fail"),
@@ -88,7 +92,7 @@ def plot_distribution(_: ResultStore, scenario: Scenario, score: str = findings.
         ncols=3,
     )
     many = f"{scenario.replications} replications" if scenario.replications > 1 else "one replication"
-    heading(figure, findings.distribution(scenario, score), "Distribution", scenario, many)
+    heading(figure, findings.distribution(scenario, score), "Distribution", scenario, many, most=MOST_ROWS)
     return figure
 
 

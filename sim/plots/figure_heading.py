@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MOST_POLICIES: Final = 12
 """Panels beyond which a figure cannot be read; the first ones of the experiment are drawn, and the heading says so."""
 
+MOST_ROWS: Final = 24
+"""Rows of policies, likewise."""
+
 FINDING: Final = "finding"
 """Marks the text that says what a figure finds."""
 
@@ -37,7 +40,7 @@ def heading(
     in the figure.
     """
     present = len(scenario.present)
-    drawn = f"the first {most} of {present} policies" if most is not None and present > most else ""
+    drawn = f"{most} of {present} policies are drawn" if most is not None and present > most else ""
     told(figure, finding, f"{kind}: {scenario.title}", *notes, _failed_note(scenario), drawn)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from sim.analysis import findings
 from sim.analysis.compare import number, shown_unit
@@ -16,6 +17,7 @@ from sim.analysis.ranking import FAILED_MARK
 from sim.plots.colours import DARK
 from sim.plots.figure_heading import told
 from sim.plots.lettering import distinct, shortened, width
+from sim.plots.spans import least_span, whole
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def plot_heat_map(grid: Grid) -> Figure:
     axis = figure.subplots()
     colours = mpl.colormaps[_COLOURS]
     low, top = (float(defined.min()), float(defined.max())) if len(defined) else (0.0, 1.0)
-    norm = Normalize(low / per, top / per if top > low else low / per + 1)
+    ends = least_span((low, top), low, top)
+    norm = Normalize(ends[0] / per, ends[1] / per if top > low else ends[0] / per + 1)
     values = np.where((grid.failed == 0) & (grid.runs > 0), grid.mean / per, np.nan)
     image = axis.imshow(values, cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
     for row, column in np.ndindex(*values.shape):
@@ -62,7 +65,9 @@ def plot_heat_map(grid: Grid) -> Figure:
     axis.set_ylabel(shortened(grid.up.title, high - 2, 10))
     axis.grid(visible=False)
     if top > low:
-        figure.colorbar(image, ax=axis, label=f"{known.title}{f' [{symbol}]' if symbol else ''}", pad=0.02)
+        bar = figure.colorbar(image, ax=axis, label=f"{known.title}{f' [{symbol}]' if symbol else ''}", pad=0.02)
+        if whole(known):
+            bar.locator = MaxNLocator(6, integer=True)
     shown = []
     if (grid.failed > 0).any():
         shown.append(Patch(facecolor="#eeeeee", edgecolor=DARK, hatch="////", lw=0.4, label="fails, in so many runs"))

@@ -8,14 +8,16 @@ import numpy as np
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from sim.analysis import findings
 from sim.analysis.scenario import time_axis
 from sim.plots.colours import ZONE_COLOURS, ZONE_NAMES
 from sim.plots.figure_heading import dead_note, heading
-from sim.plots.panels import duration, name_panels, panels, policies_to_draw
+from sim.plots.panels import PLUGGED, duration, legend_below, name_panels, panels, policies_to_draw
+from sim.plots.plot_data import with_boot_memory
 from sim.record.blockmap import BlockState, zone_map
-from sim.units import GIB
+from sim.units import GIB, MICROSECONDS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from sim.results.store import ResultStore
 
 _GAP_COLOUR: Final = "#d03030"
+_PLUGGED_COLOUR: Final = "black"
+_HALO: Final = [withStroke(linewidth=2.6, foreground="white")]
+"""What lets a line be seen on dark zones, too."""
+
 _MAP_SAMPLES: Final = 600
 _MAP_LABELS: Final = 9
 _MAP_ROWS: Final = 2048
@@ -33,7 +39,7 @@ _MAP_ROWS: Final = 2048
 
 
 def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
-    """Draw each block's zone over time, a panel per policy, blocks in address order.
+    """Draw each block's zone over time, a panel per policy, blocks in address order, and how much is plugged in all.
 
     Shows the first replication that all of the policies have, and the first of each where there is none.
     """
@@ -46,15 +52,17 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
     shared = set.intersection(*(set(cells.index) for cells in of_policies))
     colour_map = ListedColormap([ZONE_COLOURS[code] for code in codes])
     norm = BoundaryNorm([code - 0.5 for code in [*codes, codes[-1] + 1]], colour_map.N)
-    maps = []
+    maps, plugged = [], []
     for cells in of_policies:
-        result = store.result(str(cells.loc[min(shared)] if shared else cells.iloc[0]))
+        cell = str(cells.loc[min(shared)] if shared else cells.iloc[0])
+        result = store.result(cell)
         maps.append((zone_map(result, samples=_MAP_SAMPLES), result.block_pages * result.page_size))
+        plugged.append(with_boot_memory(store.series([cell])))
     blocks = np.unique(np.concatenate([zones.blocks for zones, _ in maps]))
     stride = -(-len(blocks) // _MAP_ROWS)
     figure, axes = panels(len(policies), 4.2, 3.1, (f"simulated time [{unit}]", "physical address [GiB]"))
     seen: set[int] = set()
-    for axis, (zones, _) in zip(axes, maps, strict=True):
+    for axis, (zones, block_bytes), line in zip(axes, maps, plugged, strict=True):
         states = np.full((len(zones.t_us), len(blocks)), BlockState.ABSENT, dtype=np.int8)
         states[:, np.searchsorted(blocks, zones.blocks)] = zones.states
         seen |= set(np.unique(states).tolist())
@@ -64,13 +72,26 @@ def plot_map(store: ResultStore, scenario: Scenario) -> Figure:
         )  # fmt: skip
         axis.grid(visible=False)
         _address_axis(axis, blocks, maps[0][1])
+        time = np.append(line["t_us"].to_numpy() / MICROSECONDS, length) / per
+        rows = np.append(line["plugged_bytes"].to_numpy(), line["plugged_bytes"].iloc[-1]) / block_bytes
+        axis.step(time, rows, where="post", color=_PLUGGED_COLOUR, lw=1.2, gid=PLUGGED, path_effects=_HALO)
     handles: list[Any] = [
         Patch(facecolor=ZONE_COLOURS[code], edgecolor="#888888", lw=0.6, label=ZONE_NAMES[code])
         for code in sorted(seen, key=lambda code: (code == BlockState.ABSENT, code))
     ]
+    handles.append(
+        Line2D(
+            [],
+            [],
+            color=_PLUGGED_COLOUR,
+            lw=1.2,
+            path_effects=_HALO,
+            label="plugged in all, counted in blocks from below",
+        )
+    )
     if (np.diff(blocks) > 1).any():
         handles.append(Line2D([], [], color=_GAP_COLOUR, lw=0.9, label="gap in the addresses"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=8)
+    legend_below(figure, handles)
     thinned = f"; one in {stride} is drawn" if stride > 1 else ""
     which = f"replication {min(shared)}" if shared else "the first replication of each policy"
     note = f"zone of every memory block ({maps[0][1] >> 20} MiB) over time; {which}{thinned}"

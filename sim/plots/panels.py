@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 _TITLE: Final = 10.5
 _TICK: Final = 9.0
+_LEGEND: Final = 9.5
+_KEY: Final = 0.65
+_MARGIN: Final = 0.1
+"""Inches: what stands before and between the texts of a legend, and beside it."""
+
 _ROW_LABEL: Final = 2.6
 """Inches."""
 
@@ -63,6 +68,13 @@ def label_width(labels: Sequence[str]) -> float:
     return max(width(label, _TICK) for label in labels)
 
 
+def legend_below(figure: Figure, handles: Sequence[Any], *, most: int = 8) -> None:
+    """Put a legend below the panels of ``figure``, in as many columns as find room, ``most`` at the most."""
+    widest = max(width(str(handle.get_label()), _LEGEND) for handle in handles) + _KEY
+    columns = int((figure.get_figwidth() - 2 * _MARGIN) // widest)
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, min(most, columns, len(handles))))
+
+
 def undefined_in(axis: Axes, row: int, why: str = "undefined") -> None:
     """Write into a row in which there is nothing to draw that it is so."""
     axis.annotate(
@@ -92,18 +104,25 @@ def duration(scenario: Scenario) -> float:
 
 
 def draw_line(
-    axis: Axes, line: Spread, duration: float, per: float, colour: str, thick: float, dash: Any  # noqa: ANN401  as matplotlib has it
+    axis: Axes, line: Spread, duration: float, per: float, colour: str, thick: float, dash: Any, *,  # noqa: ANN401  as matplotlib has it
+    band: bool = True, **more: Any,  # noqa: ANN401  likewise
 ) -> None:  # fmt: skip
-    """Draw a step series up to the end of the run, and the band of its replications."""
+    """Draw a step series up to the end of the run, and the ``band`` of its replications; ``more`` is of the line."""
     # What holds on needs no point, of which files would be full; the first of a step has it.
     steps = np.column_stack([line.low, line.mean, line.high])
     told = np.ones(len(steps), dtype=bool)
     told[1:] = ~((steps[1:] == steps[:-1]) | (np.isnan(steps[1:]) & np.isnan(steps[:-1]))).all(axis=1)
     time = np.append(line.time[told], duration) / per
     low, mean, high = (np.append(values[told], values[-1]) for values in (line.low, line.mean, line.high))
-    if line.differs:
+    if band and line.differs:
         axis.fill_between(time, low, high, step="post", color=colour, alpha=0.22, lw=0)
-    axis.step(time, mean, where="post", color=colour, lw=thick, ls=dash)
+    axis.step(time, mean, where="post", color=colour, lw=thick, ls=dash, **more)
+
+
+PLUGGED: Final = "plugged"
+"""Marks lines of how much memory is plugged."""
+
+PLUGGED_DASH: Final = (0, (1, 1.1))
 
 
 def note_in(axis: Axes, x: float, y: float, text: str, side: str) -> None:

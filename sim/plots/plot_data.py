@@ -80,9 +80,21 @@ def _series(store: ResultStore, scenario: Scenario, policy: str) -> pd.DataFrame
 
 
 def memory_series(store: ResultStore, scenario: Scenario, policy: str) -> dict[str, Spread]:
-    """Return ``movable_bytes`` and ``kernel_bytes`` of ``policy`` over time, in GiB."""
+    """Return ``movable_bytes``, ``kernel_bytes`` and ``plugged_bytes`` of ``policy`` over time, in GiB.
+
+    Plugged is boot memory and what all devices have plugged: less than what is in zones, where virtio-mem has unplugged
+    parts of blocks.
+    """
     cells = list(scenario.of(policy)["cell"])
-    return spread(_series(store, scenario, policy), cells, ("movable_bytes", "kernel_bytes"), GIB)
+    series = with_boot_memory(_series(store, scenario, policy))
+    return spread(series, cells, ("movable_bytes", "kernel_bytes", "plugged_bytes"), GIB)
+
+
+def with_boot_memory(series: pd.DataFrame) -> pd.DataFrame:
+    """Return the ``series`` of cells with boot memory added to what devices have plugged (``plugged_bytes``)."""
+    present = series["movable_bytes"] + series["kernel_bytes"] + series["offline_bytes"]
+    boot = (present - series["hotplugged_bytes"]).groupby(series["cell"]).transform("first")
+    return series.assign(plugged_bytes=series["plugged_bytes"] + boot)
 
 
 def ratio_series(store: ResultStore, scenario: Scenario, policy: str) -> Spread:

@@ -12,10 +12,10 @@ from sim.analysis.compare import HEADLINE_SCORES, compare, number
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.wording import titled
 from sim.plots.colours import policy_colours
-from sim.plots.figure_heading import MOST_POLICIES, heading
+from sim.plots.figure_heading import MOST_ROWS, heading
 from sim.plots.lettering import shortened
 from sim.plots.panels import label_width, panels, row_labels, undefined_in
-from sim.scores.definition import NUMBER
+from sim.plots.spans import whole
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
 
     Scores that tell no policy from another have no panel but a place in the heading, unless none does.
     """
-    policies = scenario.ranked[:MOST_POLICIES]
+    policies = scenario.ranked[:MOST_ROWS]
     colours = policy_colours(scenario.policies)
     table = scenario.comparison
     if table is None or not set(scores) <= set(table["score"]):
@@ -75,7 +75,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
         axis.set_title(shortened(score.title, 2.6, 10), fontsize=10)
         unit = f"[{score.unit.shown_symbol}]" if score.unit.shown_symbol else ""
         axis.set_xlabel("   ".join(text for text in (unit, better) if text))
-        _room(axis, whole=score.unit is NUMBER)
+        _room(axis, counts=whole(score))
     if not telling:
         axes[0].set_axis_off()
     heading(
@@ -85,6 +85,7 @@ def plot_scores(_: ResultStore, scenario: Scenario, scores: Sequence[str] = HEAD
         scenario,
         _scores_note(scenario, varied=varied, worst=any_worst),
         _alike_note(scenario, alike),
+        most=MOST_ROWS,
     )
     return figure
 
@@ -114,9 +115,10 @@ def _alike_note(scenario: Scenario, scores: Sequence[str]) -> str:
     return f"the same for all policies that have it: {'; '.join(parts)}" if parts else ""
 
 
-def _room(axis: Axes, *, whole: bool = False) -> None:
-    """Let the axis begin at 0, unless values are negative, and leave some room on both sides; ``whole`` are counts."""
+def _room(axis: Axes, *, counts: bool = False) -> None:
+    """Let the axis begin at 0, unless values are negative, and leave some room on both sides; of ``counts`` to 1."""
     low, high = axis.get_xlim()
+    high = max(high, 1.0) if counts else high
     margin = 0.03 * max(abs(low), abs(high))
     axis.set_xlim(low if low < -2 * margin else -margin, high + margin)
-    axis.xaxis.set_major_locator(MaxNLocator(4, integer=whole))
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=counts))

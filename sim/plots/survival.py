@@ -11,9 +11,9 @@ from sim.analysis import findings
 from sim.analysis.lasting import lasting
 from sim.analysis.scenario import time_axis
 from sim.plots.colours import DASHES, policy_looks
-from sim.plots.figure_heading import heading
+from sim.plots.figure_heading import MOST_ROWS, heading
 from sim.plots.lettering import distinct, legend_text
-from sim.plots.panels import duration, policies_to_draw
+from sim.plots.panels import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,11 +36,15 @@ def plot_survival(_: ResultStore, scenario: Scenario) -> Figure:
     """
     looks, length = policy_looks(scenario.policies), duration(scenario)
     per, unit = time_axis(length)
-    curves = {policy: lasting(scenario.of(policy)) for policy in policies_to_draw(scenario)}
+    curves = {policy: lasting(scenario.of(policy)) for policy in scenario.present}
     alike: dict[tuple[Any, ...], list[str]] = {}
     for policy, curve in curves.items():
         alike.setdefault((*curve.time.tolist(), *curve.alive.tolist()), []).append(policy)
-    groups = sorted(alike.values(), key=lambda group: -curves[group[0]].alive[-1])
+    every = sorted(alike.values(), key=lambda group: -curves[group[0]].alive[-1])
+    # Those that live longest and those that die first; of many, some between them are left out.
+    groups = every if len(every) <= MOST_ROWS else [*every[: MOST_ROWS // 2], *every[-MOST_ROWS // 2 :]]
+    drawn, present = sum(map(len, groups)), len(scenario.present)
+    unseen = f"{drawn} of {present} policies are drawn" if drawn < present else ""
     figure = Figure(figsize=(9.5, 4.6 + 0.2 * len(groups)))
     axis = figure.subplots()
     bands = scenario.replications > 1 and len(groups) <= _MOST_BANDS
@@ -72,7 +76,7 @@ def plot_survival(_: ResultStore, scenario: Scenario) -> Figure:
         notes.append("band: 95 % interval (Kaplan and Meier)")
     if censored:
         notes.append("|: a run ends, its guest alive")
-    heading(figure, findings.survival(scenario), "Survival", scenario, "; ".join(notes))
+    heading(figure, findings.survival(scenario), "Survival", scenario, "; ".join(notes), unseen, most=None)
     return figure
 
 

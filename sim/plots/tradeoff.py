@@ -14,6 +14,7 @@ from sim.analysis.tradeoffs import IN_MOVABLE, front, gain_score, points
 from sim.plots.colours import DARK, GREY, PALETTE
 from sim.plots.figure_heading import heading
 from sim.plots.lettering import legend_text, shortened
+from sim.plots.spans import least_span
 from sim.plots.tradeoff_names import clusters_of, name_clusters
 from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
@@ -31,7 +32,7 @@ _CURVE: Final = PALETTE[0]
 _POINT: Final = PALETTE[1]
 _FAILED: Final = DARK
 _FAIR_SHARE: Final = 0.25
-_LEAST_COVERED: Final = 0.2
+_BELOW_ZERO: Final = 0.04
 _FAMILY: Final = 1.6
 """Inches of a name in the legend."""
 
@@ -93,15 +94,15 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
 def _ends(values: Sequence[float], limits: tuple[float, float]) -> tuple[float, float]:
     """Return the ends of an axis that holds ``values``, which are in ``limits`` with some room.
 
-    It begins at 0, unless that would press all points into a corner, and covers a fifth of the largest value at least:
-    differences of a thousandth say nothing.
+    It begins at 0, unless that would press all points into a corner, and is no shorter than :func:`least_span` says.
     """
     low, high = limits
     if not values:
         return limits
     if max(values) - min(values) > _FAIR_SHARE * max(values):
-        return min(0.0, low), high
-    return min(low, high - _LEAST_COVERED * max(values)), high
+        # Nothing is below 0, but a mark at 0 needs room for its other half.
+        return (max(low, -_BELOW_ZERO * high) if min(values) >= 0 else low) if low < 0 else 0.0, high
+    return least_span(values, low, high)
 
 
 def _draw_front(axis: Axes, best: Sequence[Point]) -> None:

@@ -74,6 +74,10 @@ class Cluster:
         """Whether these are policies that fail: others are never in one cluster with them."""
         return any(point.failed for point in self.points)
 
+    def has(self, policy: str | None) -> bool:
+        """Whether one of the points is of ``policy``."""
+        return any(point.policy == policy for point in self.points)
+
     @property
     def is_curve(self) -> bool:
         """Whether there are only ratios."""
@@ -138,7 +142,7 @@ def name_clusters(axis: Axes, scenario: Scenario, clusters: Sequence[Cluster], c
         lines = [shortened(line, min(_LONGEST, 0.8 * wide), size, weight) for line in cluster.label(scenario)]
         extent = (max(width(line, size, weight) for line in lines), height(len(lines), size))
         # A ratio that finds no room beside its mark is told by those to both sides of it.
-        droppable = cluster.is_curve and not cluster.failed
+        droppable = cluster.is_curve and not cluster.failed and not cluster.has(scenario.baseline)
         places = _boxes(cluster, place(cluster), extent, far=not droppable)
         chosen = next((each for each in places if _is_free(each.box, (wide, high), occupied)), None)
         if chosen is None:

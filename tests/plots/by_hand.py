@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from sim.analysis.scenario import Scenario
 from sim.memory.zones import ZONE_NORMAL
 from sim.plots.figure_heading import FINDING
+from sim.plots.panels import PLUGGED
 from sim.plots.registry import wanted
 from sim.record.device_group import STATIC_GROUP
 from sim.record.run_result import BootMemory, BootRun, RunResult
@@ -145,7 +146,8 @@ def coloured(artist: Any) -> str:  # noqa: ANN401  lines, patches and collection
 
 
 def step_lines(axis: Axes) -> list[Line2D]:
-    return [line for line in axis.lines if line.get_drawstyle() == "steps-post"]
+    """Return the lines of what was counted, without that of how much is plugged in all."""
+    return [line for line in axis.lines if line.get_drawstyle() == "steps-post" and line.get_gid() != PLUGGED]
 
 
 def band_at(axis: Axes, colour: str, time: float) -> Point:

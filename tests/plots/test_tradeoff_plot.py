@@ -302,9 +302,9 @@ def test_how_near_is_the_same_is_a_share_of_what_lies_between_the_outermost() ->
 
 def test_axes_begin_at_zero_unless_that_would_press_all_into_a_corner(figure: Figure) -> None:
     (axis,) = panels(figure)
-    # Marks at 0 or near it keep the room that all have: 12 and 20 % of what lies between the outermost.
-    assert axis.get_xlim() == pytest.approx((-0.12 * 900, 1.12 * 900))
-    assert axis.get_ylim() == pytest.approx((1 - 0.2 * 8, 9 + 0.2 * 8))
+    # Marks at 0 or near it keep the room that they need; above, 12 and 20 % of what lies between the outermost.
+    assert axis.get_xlim() == pytest.approx((-0.04 * 1.12 * 900, 1.12 * 900))
+    assert axis.get_ylim() == pytest.approx((-0.04 * 10.6, 9 + 0.2 * 8))
     (wide,) = panels(drawn({"b": scores(900, 9), "a": scores(500, 5)}))
     assert (wide.get_xlim()[0], wide.get_ylim()[0]) == (0, 0)
     # A quarter of the largest is not enough.

@@ -12,6 +12,7 @@ from sim.analysis.ranking import FAILED_MARK
 from sim.analysis.same import shown_worst
 from sim.analysis.tradeoffs import IN_MOVABLE, gain_score
 from sim.analysis.tradeoffs import points as found_points
+from sim.plots.spans import least_differences, whole
 from sim.report.charts.drawing import CROSS, MARKERS, Chart, Key, Panel, axes, mark
 from sim.report.charts.scale import top_of
 from sim.scores.registry import SCORES
@@ -52,6 +53,7 @@ def scores_chart(scenario: Scenario, looks: Looks, anchor: str, title: str, rows
     if not panels:
         return None
     note = "Marks are means, lines their 95 % intervals where there are replications enough."
+    note += " The baseline's name is bold." if scenario.baseline in scenario.present else ""
     if any(not math.isnan(row["worst"]) and row["worst"] != row["mean"] for row in rows):
         note += " Of what is a least or a most, hollow diamonds are the worst single replication."
     return Chart(f"{anchor}-scores", "marks", title, note, panels)
@@ -91,8 +93,11 @@ def _panel(
     per, unit = shown_unit(known, [row[key] for row in rows for key in keys])
     shown = (*keys, "worst") if from_zero else keys
     values = [row[key] / per for row in rows for key in shown if math.isfinite(row[key])]
-    left, right = _ends(values, from_zero=from_zero)
-    grid, texts = axes((left, right), None, (_WIDE, len(rows) * _ROW))
+    least = 1.0 if whole(known) else 0.0
+    if not from_zero:
+        least = least_differences(known, max((abs(row["mean"]) for row in rows), default=0.0) / per)
+    left, right = _ends(values, least, from_zero=from_zero)
+    grid, texts = axes((left, right), None, (_WIDE, len(rows) * _ROW), whole=whole(known))
     inner, marks, words = [grid], [texts], []
     if left < 0 < right:
         zero = (0 - left) / (right - left) * _WIDE
@@ -115,8 +120,8 @@ def _panel(
             where = ((worst - left) / (right - left), middle / (len(rows) * _ROW))
             marks.append(mark(where, MARKERS["D"], f"hollow worst s{place}", colour))
         marks.append(
-            Markup('<text class="row" x="-8" y="{:.4g}%" dy="4" data-told="{}">{}</text>').format(
-                100 * middle / (len(rows) * _ROW), words[-1], short
+            Markup('<text class="row{}" x="-8" y="{:.4g}%" dy="4" data-told="{}">{}</text>').format(
+                " base" * (row["policy"] == scenario.baseline), 100 * middle / (len(rows) * _ROW), words[-1], short
             )
         )
     better = _BETTER[known.better]
@@ -127,11 +132,12 @@ def _panel(
     )  # fmt: skip
 
 
-def _ends(values: Sequence[float], *, from_zero: bool) -> tuple[float, float]:
+def _ends(values: Sequence[float], least: float, *, from_zero: bool) -> tuple[float, float]:
+    """Return the ends of an axis that reaches ``least`` from 0 at least: of differences, to both sides."""
     low, high = min(values), max(values)
     if from_zero and low >= 0:
-        return 0.0, top_of(high)
-    low, high = min(low, 0.0), max(high, 0.0)
+        return 0.0, top_of(max(high, least))
+    low, high = min(low, 0.0 if from_zero else -least), max(high, 0.0 if from_zero else least)
     room = 0.06 * ((high - low) or 1.0)
     return low - room, high + room
 

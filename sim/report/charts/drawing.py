@@ -107,11 +107,16 @@ class Looks:
         return MARKERS[self._looks[policy].marker]
 
 
-def axes(x: tuple[float, float], y: tuple[float, float] | None, size: tuple[int, int]) -> tuple[Markup, Markup]:
-    """Return the grid (for inside a box of ``size``) and the numbers of two axes; ``y`` None has none."""
+def axes(
+    x: tuple[float, float], y: tuple[float, float] | None, size: tuple[int, int], *, whole: bool = False
+) -> tuple[Markup, Markup]:
+    """Return the grid (for inside a box of ``size``) and the numbers of two axes; ``y`` None has none.
+
+    Numbers of ``x`` are ``whole`` where it is of counts.
+    """
     (left, right), (width, height) = x, size
     grid, texts = [], []
-    for value in ticks(left, right):
+    for value in ticks(left, right, whole=whole):
         share = (value - left) / (right - left)
         grid.append(f"M{share * width:.5g} 0v{height}")
         texts.append(f'<text class="x" x="{100 * share:.4g}%" y="100%" dy="16">{tick_text(value)}</text>')

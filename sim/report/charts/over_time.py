@@ -52,8 +52,8 @@ class Drawn:
 
     @cached_property
     def zones(self) -> dict[str, dict[str, list[Steps]]]:
-        """The steps of what is present in ZONE_MOVABLE and in the kernel zones, by policy: read once for two charts."""
-        names = ("movable_bytes", "kernel_bytes")
+        """The steps of what is in zones and of what is plugged, by policy: read once for two charts."""
+        names = ("movable_bytes", "kernel_bytes", "offline_bytes", "hotplugged_bytes", "plugged_bytes")
         return {policy: self.steps.of("series", self.scenario, policy, names) for policy in self.scenario.present}
 
     @property
@@ -88,12 +88,12 @@ class Drawn:
 
 
 def memory_chart(drawn: Drawn, title: str) -> Chart:
-    """Return MOVABLE and KERNEL over time, a panel for each policy, all to one scale."""
+    """Return MOVABLE, KERNEL and all that is plugged over time, a panel for each policy, all to one scale."""
     scenario = drawn.scenario
     found = {
         policy: {
             name: _divided(in_columns(steps, drawn.columns), GIB)
-            for name, steps in drawn.zones[policy].items()
+            for name, steps in _memory(drawn.zones[policy]).items()
             if steps
         }
         for policy in scenario.present
@@ -103,14 +103,33 @@ def memory_chart(drawn: Drawn, title: str) -> Chart:
     for policy, lines in found.items():
         inner, words = [], []
         for series, (name, css, what) in enumerate(
-            (("kernel_bytes", "kernel", "KERNEL"), ("movable_bytes", "", "MOVABLE"))
+            (
+                ("kernel_bytes", "kernel", "KERNEL"),
+                ("movable_bytes", "", "MOVABLE"),
+                ("plugged_bytes", "plugged", "plugged in all"),
+            )
         ):
             if name in lines:
-                inner.append(_line(lines[name], top, series, css, drawn.looks.colour(policy), what, with_band=True))
+                band = css != "plugged"
+                inner.append(_line(lines[name], top, series, css, drawn.looks.colour(policy), what, with_band=band))
                 words.append(f"{what} {_in_words(lines[name], 'GiB')}")
         panels.append(_panel(drawn, scenario.marked(policy), "GiB", top, inner, words, policy))
-    keys = (Key(1, "any", "MOVABLE, in the policy's colour"), Key(0, "kernel", "KERNEL: DMA, DMA32 and Normal"))
-    return Chart(f"{drawn.anchor}-memory", "lines", title, drawn.note(), panels, keys, drawn.spec(), drawn.below)
+    keys = (
+        Key(1, "any", "MOVABLE, in the policy's colour"),
+        Key(0, "kernel", "KERNEL: DMA, DMA32 and Normal"),
+        Key(2, "plugged", "plugged in all, boot memory included"),
+    )
+    note = f"{drawn.note()} Zones count blocks that are online; virtio-mem may have unplugged parts of them.".lstrip()
+    return Chart(f"{drawn.anchor}-memory", "lines", title, note, panels, keys, drawn.spec(), drawn.below)
+
+
+def _memory(read: dict[str, list[Steps]]) -> dict[str, list[Steps]]:
+    """Return the steps of MOVABLE, of KERNEL and of all that is plugged, boot memory included."""
+    plugged = []
+    for movable, kernel, offline, hotplugged, of_devices in zip(*read.values(), strict=True):
+        boot = movable[1][:1] + kernel[1][:1] + offline[1][:1] - hotplugged[1][:1]
+        plugged.append((of_devices[0], of_devices[1] + boot, of_devices[2]))
+    return {name: read[name] for name in ("movable_bytes", "kernel_bytes")} | {"plugged_bytes": plugged}
 
 
 def ratio_chart(drawn: Drawn, title: str) -> Chart:
@@ -121,7 +140,9 @@ def ratio_chart(drawn: Drawn, title: str) -> Chart:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = [
                 (times, 100.0 * movable / kernel, end)
-                for (times, movable, end), (_, kernel, _) in zip(*read.values(), strict=True)
+                for (times, movable, end), (_, kernel, _) in zip(
+                    read["movable_bytes"], read["kernel_bytes"], strict=True
+                )
             ]
         if ratios:
             lines[policy] = in_columns(ratios, drawn.columns)

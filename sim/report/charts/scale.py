@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 
 
-def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Return round numbers from ``low`` to ``high``, ``about`` so many; the same as ``ticks`` of ``charts.js``."""
+def ticks(low: float, high: float, about: int = 4, *, whole: bool = False) -> list[float]:
+    """Return round numbers from ``low`` to ``high``, ``about`` so many; the same as ``ticks`` of ``charts.js``.
+
+    Of counts they are ``whole`` numbers.
+    """
     span = high - low
     if not (math.isfinite(span) and span > 0):
         return [low] if math.isfinite(low) else []
     raw = span / about
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * each for each in (1, 2, 2.5, 5, 10) if power * each >= raw * (1 - 1e-9))
+    steps = [power * each for each in (1, 2, 2.5, 5, 10)]
+    if whole:
+        steps = [step for step in steps if step >= 1 and step == int(step)] or [1.0]
+    step = next((step for step in steps if step >= raw * (1 - 1e-9)), steps[-1])
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [each * step for each in range(first, last + 1)]
 
