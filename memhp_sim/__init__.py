@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from sim.recommend.document import Recommendation
     from sim.record.recorder import EventKind
     from sim.record.run_result import Foreseen, RunResult
+    from sim.results.damage import DamageWarning
     from sim.scores.registry import SCORES
     from sim.snapshot.picture import Picture
     from sim.units import GIB, KIB, MIB, TIB, format_size, parse_size
@@ -110,6 +111,7 @@ _PLACES: Final = {
     "sim.recommend.document": ("Recommendation",),
     "sim.record.recorder": ("EventKind",),
     "sim.record.run_result": ("Foreseen", "RunResult"),
+    "sim.results.damage": ("DamageWarning",),
     "sim.scores.registry": ("SCORES",),
     "sim.snapshot.picture": ("Picture",),
     "sim.units": ("GIB", "KIB", "MIB", "TIB", "format_size", "parse_size"),
@@ -131,6 +133,7 @@ __all__ = [
     "Between",
     "Checker",
     "Comparison",
+    "DamageWarning",
     "DaxSpec",
     "DeviceSpec",
     "DimmSpec",

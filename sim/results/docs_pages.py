@@ -166,8 +166,10 @@ What is cut off, changed in a single bit, empty, gone, a folder, a link to nowhe
 as not there. It is named in a warning: which file, what is wrong with it, how many runs that costs. `memhp-sim run`
 then computes these again; who only reads goes on with the rest, or ends with exit code 2 where nothing is left or the
 run that was asked for is damaged. What stands in the way of a file and is none of this program's is set aside, beside
-it under a name with `.aside-`. In Python, such warnings are of the class `sim.results.damage.DamageWarning`.
+it under a name with `.aside-`. In Python, such warnings are of the class `memhp_sim.DamageWarning`.
 `memhp-sim check RESULTS` looks at all files and says what to do.
+
+## Reading them
 
 Any tool that reads Parquet reads the tables. With DuckDB, in one line:
 

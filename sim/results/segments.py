@@ -235,6 +235,7 @@ class Segments:
             self._stack.enter_context(holding(file.fileno()))
         self.paths.append(path)
         if os.fstat(file.fileno()).st_size == 0:
+            self.damaged.append(Broken(path, "is empty, as where a process was killed", some=False, torn=True))
             return None
         return self._stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 

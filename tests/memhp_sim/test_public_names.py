@@ -18,6 +18,7 @@ NAMES = [
     "TIB",
     "Address",
     "Answer",
+    "DamageWarning",
     "DaxSpec",
     "DeviceSpec",
     "DimmSpec",

@@ -18,7 +18,7 @@ from sim.results.damage import DamageWarning
 from sim.results.inspection import inspect
 from sim.results.store import ResultStore
 from tests.experiment.examples import small
-from tests.support.damages import damage
+from tests.support.damages import WAYS, damage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,3 +104,60 @@ def test_a_damaged_store_is_mended_by_the_next_run(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert run(experiment, tmp_path, workers=InProcess()).reused == len(experiment)
+
+
+# What is in no table yet ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def interrupted(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is there of a run that was killed before it had packed anything."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sim.results.packing.settle", lambda *_, **__: 0)
+        run(experiment, folder, workers=InProcess())
+    assert [path.name for path in (folder / "experiment").iterdir() if path.is_dir()] == ["unpacked"]
+    return folder
+
+
+@pytest.mark.parametrize("seed", [*range(15), *(pytest.param(each, marks=pytest.mark.slow) for each in range(15, 100))])
+def test_what_is_damaged_before_it_is_in_a_table_is_computed_again(
+    experiment: Experiment, interrupted: Path, expected: dict[str, pd.DataFrame], tmp_path: Path, seed: int
+) -> None:
+    shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "experiment"
+    (segment,) = (folder / "unpacked").iterdir()
+    way = list(WAYS)[seed % len(WAYS)]
+    WAYS[way](segment, np.random.default_rng(seed))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        report = run(experiment, tmp_path, workers=InProcess())
+    said = [str(each.message) for each in told if issubclass(each.category, DamageWarning)]
+    assert len(said) == len(told)
+    assert way == "delete" or any(str(segment) in each for each in said)  # nothing tells of what is gone
+    assert report.completed > 0 or way in ("flip", "zeros", "truncate")  # which may be in the times
+    assert_same(tables(folder), expected)
+    assert inspect(folder).damages == []
+
+
+def test_what_lies_behind_damage_is_not_lost(experiment: Experiment, interrupted: Path, tmp_path: Path) -> None:
+    shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
+    (segment,) = (tmp_path / "experiment" / "unpacked").iterdir()
+    content = bytearray(segment.read_bytes())
+    content[200] ^= 1
+    segment.write_bytes(content)
+    with pytest.warns(
+        DamageWarning, match=rf"{segment.name}: is damaged \(\d+ bytes from 0 on\); what it held there has"
+    ):
+        report = run(experiment, tmp_path, workers=InProcess())
+    assert (report.reused, report.completed) == (len(experiment) - 1, 1)
+
+
+def test_a_foreign_file_among_what_is_in_no_table_is_left_alone(
+    experiment: Experiment, interrupted: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
+    beside = tmp_path / "experiment" / "unpacked" / "notes.cells"
+    beside.write_text("mine")
+    assert run(experiment, tmp_path, workers=InProcess()).reused == len(experiment)
+    assert beside.read_text() == "mine"
