@@ -146,8 +146,11 @@ class LazyGroup(click.Group):
         except OSError as error:
             if isinstance(error, BrokenPipeError) and nobody_reads():  # what would have been all that the command does
                 ctx.exit(0)
+            from sim.results.atomic import no_room
+
             where = f"{error.filename}: " if error.filename else ""
-            raise BadInput(f"{where}{error.strerror or error}") from error
+            then = "; make room there, and run the command again" if no_room(error) else ""
+            raise BadInput(f"{where}{error.strerror or error}{then}") from error
 
 
 def _interrupted() -> NoReturn:

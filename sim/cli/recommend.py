@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.at_work import at_work_in, wait_option
+from sim.cli.at_work import at_work_in, full_disk_told, wait_option
 from sim.cli.console import print_json, print_notes, standard_console
 from sim.cli.settings import set_option
 
@@ -163,7 +163,7 @@ def _run(experiment: Experiment, out: Path, wanted: Asked, workers: int | None, 
 
     progress = SearchProgress(standard_console(stderr=True), shown=shown)
     try:
-        with progress:
+        with full_disk_told(lambda: f"{progress.runs} runs were made"), progress:
             return run(
                 experiment,
                 out,

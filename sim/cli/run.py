@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from sim.cli.at_work import at_work_in, wait_option
+from sim.cli.at_work import at_work_in, full_disk_told, runs_there, wait_option
 from sim.cli.choosing import chosen_scores
 from sim.cli.console import print_notes, standard_console
 from sim.cli.failures import print_failures
@@ -282,11 +282,12 @@ def _perform(  # noqa: PLR0913  one argument for each option
         report = _run(experiment, out, chosen, until, force=force, keep=keep, shown=shown)
         print_failures(report.failed, errors, f"; see the table runs in {report.folder}")
         if report.done:
-            show_results(experiment, report, plots=Plots(plots, kinds, formats), scores=scores)
+            with full_disk_told(lambda: runs_there(report)):
+                show_results(experiment, report, plots=Plots(plots, kinds, formats), scores=scores)
             if until is not None:
                 _tell_until(until, experiment, report)
     click.echo(report.summary())
-    if report.failed:
+    if report.done < report.planned:
         raise click.exceptions.Exit(FAILED)
 
 
@@ -300,7 +301,7 @@ def _run(
 
     progress = RunProgress(standard_console(stderr=True), shown=shown)
     try:
-        with progress:
+        with full_disk_told(lambda: runs_there(progress.report)), progress:
             return run_experiment(
                 experiment,
                 out,

@@ -166,6 +166,7 @@ def _run(  # noqa: PLR0913  as run, and what it has made of it
         check_layout(folder)  # what is not asked for stays, so that all of it must be of one layout
     elif store.exists or earlier.folders(folder):
         belongs.keys = _Keys(planned if extension is None else _keys_of(extension.keep(experiment)))
+    earlier.tidy(folder)
     for damage in mend(folder, belongs):
         damage.warn()
     _with_earlier(folder, report.folder, belongs, tell, keep=keep)

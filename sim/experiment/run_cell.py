@@ -72,12 +72,14 @@ def run_cell(
     """Run ``cell`` and write its results into the store in ``folder`` (None: nowhere); a failure leaves none.
 
     Without ``tables`` its row of ``runs`` is all that is written. ``timeout`` is the real time in seconds that making
-    and simulating may take. KeyboardInterrupt passes through where a person or a signal wants that.
+    and simulating may take. KeyboardInterrupt passes through where a person or a signal wants that, and OSError where
+    the disk is full.
     """
     import sim.engine
     import sim.experiment.build  # noqa: F401  imported here, the first cell's time is not spent on it
     from sim.record.events import Events
     from sim.record.series import run_series
+    from sim.results.atomic import no_room
     from sim.results.cells import write_cell
     from sim.results.failure import Failure
     from sim.scores.registry import compute_scores
@@ -103,6 +105,8 @@ def run_cell(
             message = f"took longer than its cell_timeout of {timeout:g} s"
             failure = Failure(progress.stage, message, _traceback(error))
         except BaseException as error:  # whatever a policy or workload does
+            if progress.stage is Stage.STORE and no_room(error):
+                raise  # no other cell could be stored either
             if came:
                 raise KeyboardInterrupt from error  # a person's, whatever a plug-in has made of it
             failure = Failure(progress.stage_of(error), in_one_line(error), _traceback(error))

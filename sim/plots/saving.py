@@ -10,6 +10,7 @@ import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from sim.plots.fonts import families_for
+from sim.results.atomic import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -45,7 +46,8 @@ def save_as(figure: Figure, path: Path) -> None:
     """Write ``figure`` as ``path``, which ends in .png or .svg, the same bytes every time."""
     with styled(), matplotlib.rc_context({"figure.constrained_layout.use": False}):
         _lay_out(figure)
-        figure.savefig(path, **_AS[path.suffix])
+        with written_whole(path, durable=False) as file:
+            figure.savefig(file, format=path.suffix[1:], **_AS[path.suffix])
 
 
 def _lay_out(figure: Figure) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import contextmanager
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 TEMPORARY_MARK: Final = ".tmp-"
 """Stands in the name of a file that is still being written, which therefore does not end like a finished one."""
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether ``error`` is that of a full disk, or of one on which nobody may take more."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
@@ -30,8 +36,15 @@ def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = Tr
 def written_whole(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Open a file that is at ``path`` once the body has written all of it, as :func:`write_atomically` does.
 
-    Where the body raises, ``path`` stays as it was.
+    Where the body raises, ``path`` stays as it was. A device or a pipe takes what is written at once.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        try:
+            with path.open("wb") as file:
+                yield file
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}{TEMPORARY_MARK}{secrets.token_hex(8)}")
     try:

@@ -7,6 +7,7 @@ experiment has it again.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import secrets
@@ -81,8 +82,6 @@ def set_aside(store: Path, belongs: Belongs) -> tuple[Path, list[Run]] | None:
         return None
     above = store / EARLIER
     above.mkdir(exist_ok=True)
-    for path in above.glob(f"*{TEMPORARY_MARK}*"):  # of who was killed meanwhile: all of it is in its place yet
-        shutil.rmtree(path, ignore_errors=True)
     numbers = [int(path.name) for path in folders(store)]
     path = above / str(max(numbers, default=0) + 1)
     made = above / f"{path.name}{TEMPORARY_MARK}{secrets.token_hex(8)}"
@@ -124,6 +123,14 @@ def keep(store: Path) -> None:
         (path / KEPT).touch()
 
 
+def tidy(store: Path) -> None:
+    """Remove what somebody has left who was killed while setting runs aside: all of them are in their place yet."""
+    for path in (store / EARLIER).glob(f"*{TEMPORARY_MARK}*"):
+        shutil.rmtree(path)
+    with contextlib.suppress(OSError):  # there is something in it, or there is none
+        (store / EARLIER).rmdir()
+
+
 def pending(store: Path) -> list[Path]:
     """Return the folders of what was set aside and is not to stay for good."""
     return [path for path in folders(store) if not (path / KEPT).is_file()]
@@ -133,8 +140,7 @@ def drop(store: Path) -> None:
     """Remove what was set aside and is not to stay for good."""
     for path in pending(store):
         shutil.rmtree(path)
-    if (store / EARLIER).is_dir() and not any((store / EARLIER).iterdir()):
-        (store / EARLIER).rmdir()
+    tidy(store)
 
 
 # Copying --------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from sim.results.atomic import leftovers
 from sim.results.damage import Damage, unreadable
 from sim.results.layout import (
     ALL_TABLES,
@@ -194,11 +195,14 @@ class _Inspector:
 
 
 def mend(store: Path, belongs: Callable[[str], bool] | None = None) -> list[Damage]:
-    """Take out of ``store`` what cannot be read, and return what is damaged. Nobody else may write into it meanwhile.
+    """Take out of ``store`` what cannot be read or was never finished, and return what is damaged.
 
-    What does not begin as files of this program do is set aside under another name. Raises OSError where that is not
-    possible, and InputError where a later version of the program has written it. For ``belongs`` see :func:`inspect`.
+    Nobody else may write into it meanwhile. What does not begin as files of this program do is set aside under another
+    name. Raises OSError where that is not possible, and InputError where a later version of the program has written it.
+    For ``belongs`` see :func:`inspect`.
     """
+    for path in list(leftovers(store)):
+        path.unlink(missing_ok=True)
     damages = _without_earlier_layout(store)
     found = inspect(store, belongs, locked=True)
     for damage in found.damages:

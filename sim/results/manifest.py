@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sim import __version__
+from sim.faults import shown
 from sim.opening import UnreadableError, read_json
 from sim.results.atomic import write_atomically
 from sim.results.identity import canonical_json, code_version, sha256
@@ -31,6 +32,7 @@ _LARGEST: Final = 64 << 20
 TIMING_FIELD: Final = "timings"
 """The only part of a manifest that differs between two runs of one experiment on one machine."""
 
+_PROGRAM: Final = "memhp-sim"
 _CHECKSUM: Final = "sha256"
 _CHECKED: Final = "# Written by memhp-sim, with every default filled in. SHA-256 of the lines below: "
 _WITHOUT_CHECKSUM: Final = (None, 1, 2)
@@ -72,7 +74,7 @@ def build_manifest(  # noqa: PLR0913  one argument for each part
         "layout": LAYOUT,
         "experiment": experiment,
         "program": {
-            "name": "memhp-sim",
+            "name": _PROGRAM,
             "version": __version__,
             "code": code_version() if code is None else code,
             "git": git_state(Path(__file__).resolve().parent),
@@ -122,6 +124,16 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a manifest: it has no 'format' and 'config'")
     if manifest["format"] != FORMAT:
         raise ValueError(f"{path} has format {manifest['format']!r}, this program reads format {FORMAT}")
+    program = manifest.get("program")
+    name = program.get("name") if isinstance(program, dict) else None
+    if name != _PROGRAM:
+        another = "none" if name is None else shown(name)
+        raise ValueError(f"{path} was written by another program, {another}; this one is {_PROGRAM!r}")
+    if manifest.get("config_sha256") != sha256(canonical_json(manifest["config"])):
+        raise ValueError(
+            f"{path}: its configuration is not the one that was run: config_sha256 is not the hash of config. To change"
+            f" it, change {EXPERIMENT_NAME} beside it, and run that"
+        )
     if not _as_written(manifest):
         raise ValueError(f"{path} is not as it was written: its checksum, timings.{_CHECKSUM}, is not that of the rest")
     if isinstance(manifest.get(TIMING_FIELD), dict):

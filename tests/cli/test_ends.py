@@ -135,6 +135,41 @@ def test_a_rerun_says_when_another_version_wrote_the_manifest(folder: Folder) ->
     assert result.stderr == f"Note: written by version 0.0.1+older, this is {code_version()}; results may differ.\n"
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (
+            {"config": {"seed": 8}},
+            "not the one that was run: config_sha256 is not the hash of config",
+        ),
+        ({"config_sha256": "0" * 64}, "its configuration is not the one that was run"),
+        ({"config_sha256": None}, "its configuration is not the one that was run"),
+        ({"program": {"name": "another"}}, "was written by another program, 'another'; this one is 'memhp-sim'"),
+        ({"program": ["memhp-sim"]}, "was written by another program, none; this one is 'memhp-sim'"),
+    ],
+)
+@pytest.mark.parametrize("layout", [2, None], ids=["an earlier layout", "this one"])
+def test_a_manifest_that_does_not_fit_itself_is_refused(
+    folder: Folder, changed: dict[str, Any], told: str, layout: int | None
+) -> None:
+    folder.run("--replication", 0)
+    path = folder.results / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for key, value in changed.items():
+        manifest[key] = manifest[key] | value if isinstance(value, dict) else value
+    if layout is None:
+        write_manifest(folder.results, manifest)
+    else:
+        del manifest["timings"]["sha256"]
+        path.write_text(json.dumps(manifest | {"layout": layout}))
+    there = path.read_bytes()
+    result = folder.rerun()
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {folder.results}")
+    assert told in result.stderr
+    assert path.read_bytes() == there
+
+
 def test_ctrl_c_says_what_is_kept_and_is_exit_code_130(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object, out: Path, *, on_start: Callable[[Report], None], **__: object) -> None:
         on_start(Report(out, planned=9, reused=3, completed=2))

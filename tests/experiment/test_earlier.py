@@ -177,3 +177,18 @@ def test_the_command_tells_it_before_it_runs(tmp_path: Path) -> None:
     folder = tmp_path / "x" / "experiment"
     assert done.stderr.startswith(f"Note: {folder} holds 3 runs that are no part of the experiment any more:\n  2 of ")
     assert done.stderr.endswith(f"They are kept in {folder / 'earlier' / '1'}.\n")
+
+
+def test_what_a_killed_process_left_half_made_goes(told: Told) -> None:
+    before = told(A)
+    there = files(before.folder)
+    half = before.folder / "earlier" / "1.tmp-12" / "runs"
+    half.mkdir(parents=True)
+    (half / "runs-00-of-01.parquet").write_bytes(b"PAR1")
+    (before.folder / "experiment.toml.tmp-34").write_bytes(b"nam")
+    (before.folder / "plots").mkdir()
+    (before.folder / "plots" / "scores.png.tmp-56").write_bytes(b"PNG")
+    told(A)
+    (before.folder / "plots").rmdir()
+    assert files(before.folder) == there
+    assert not (before.folder / "earlier").exists()

@@ -113,9 +113,9 @@ def outcome_of(experiment: Experiment, folder: Path, timeout: float | None = Non
         ("sim.engine.simulate", sim.engine.WorkloadError("workload 'x' fails"), "workload", "workload 'x' fails"),
         ("sim.record.series.run_series", ZeroDivisionError("no"), "score", "ZeroDivisionError: no"),
         ("sim.scores.registry.compute_scores", ZeroDivisionError("no"), "score", "ZeroDivisionError: no"),
-        ("sim.results.frames.run_row", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
-        ("sim.results.frames.series_block", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
-        ("sim.results.frames.details", OSError(28, "No space"), "store", "OSError: [Errno 28] No space"),
+        ("sim.results.frames.run_row", OSError(5, "No answer"), "store", "OSError: [Errno 5] No answer"),
+        ("sim.results.frames.series_block", OSError(5, "No answer"), "store", "OSError: [Errno 5] No answer"),
+        ("sim.results.frames.details", OSError(5, "No answer"), "store", "OSError: [Errno 5] No answer"),
     ],
 )
 def test_a_failure_is_put_to_its_stage_and_leaves_a_row_and_no_file(
