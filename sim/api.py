@@ -275,6 +275,7 @@ def recommend(
     *,
     limits: Sequence[str] = (),
     workers: int | None = None,
+    keep: bool = False,
     settings: Mapping[str, Any] | None = None,
     wait: bool = False,
     **terms: Any,  # noqa: ANN401  as sim.recommend.asked.asked takes them
@@ -296,7 +297,7 @@ def recommend(
     who = choose_workers(1 if workers is None else workers, None, apart=planned.cell_timeout is not None)
     wanted = asked(planned, limit=limits, **terms)
     with _alone(Path(out) / results_name(planned), wait=wait):
-        return found_for(planned, Path(out), wanted, workers=who).found
+        return found_for(planned, Path(out), wanted, workers=who, keep=keep, on_note=warnings.warn).found
 
 
 @contextlib.contextmanager

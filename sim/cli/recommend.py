@@ -51,6 +51,7 @@ For example:
 @click.option("--out", default="results", show_default=True, type=click.Path(), help="Folder for results.")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes to run in.  [default: all cores]")
 @wait_option
+@click.option("--keep", is_flag=True, help="Keep earlier runs that are of no use any more.")
 @click.option("--no-progress", is_flag=True, help="No progress bar. There is none without a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, as in recommendation.json.")
 def recommend(  # noqa: PLR0913  one argument for each option
@@ -68,6 +69,7 @@ def recommend(  # noqa: PLR0913  one argument for each option
     out: str,
     workers: int | None,
     wait: bool,
+    keep: bool,
     no_progress: bool,
     as_json: bool,
 ) -> None:
@@ -104,6 +106,7 @@ def recommend(  # noqa: PLR0913  one argument for each option
         certain=certain,
         as_json=as_json,
         wait=wait,
+        keep=keep,
     )
 
 
@@ -117,7 +120,7 @@ def _amount(text: str | None) -> float | str | None:
         return text
 
 
-def perform(
+def perform(  # noqa: PLR0913  one argument for each option
     experiment: Experiment,
     wanted: Asked,
     out: Path,
@@ -127,6 +130,7 @@ def perform(
     certain: bool = False,
     as_json: bool = False,
     wait: bool = False,
+    keep: bool = False,
 ) -> None:
     """Recommend and print it, see :func:`recommend`; leave with exit code 1 where there is no pick, or none certain."""
     from sim.recommend.recommend import results_name
@@ -134,7 +138,7 @@ def perform(
     errors = standard_console(stderr=True)
     print_notes(errors, experiment.notes)
     with at_work_in(out / results_name(experiment), wait=wait):
-        done = _run(experiment, out, wanted, workers, shown=progress and errors.is_terminal)
+        done = _run(experiment, out, wanted, workers, keep=keep, shown=progress and errors.is_terminal)
     if as_json:
         from sim.recommend.document import as_json as plain
 
@@ -155,7 +159,9 @@ def perform(
         raise click.exceptions.Exit(FAILED)
 
 
-def _run(experiment: Experiment, out: Path, wanted: Asked, workers: int | None, *, shown: bool) -> Recommended:
+def _run(
+    experiment: Experiment, out: Path, wanted: Asked, workers: int | None, *, keep: bool, shown: bool
+) -> Recommended:
     from sim.cli.main import INTERRUPTED
     from sim.cli.progress import SearchProgress
     from sim.experiment.executors import local
@@ -169,8 +175,10 @@ def _run(experiment: Experiment, out: Path, wanted: Asked, workers: int | None, 
                 out,
                 wanted,
                 workers=local(workers, apart=experiment.cell_timeout is not None),
+                keep=keep,
                 on_scenario=progress.scenario,
                 on_outcome=progress.outcome,
+                on_note=lambda text: click.echo(f"Note: {text}", err=True),
             )
     except KeyboardInterrupt:
         click.echo(f"Interrupted after {progress.runs} runs; the same command goes on from there.", err=True)

@@ -32,7 +32,6 @@ _NOT_OF_RECOMMENDATIONS: Final = {
     "scores": (),
     "scheduler": None,
     "force": False,
-    "keep": False,
 }
 """Options that a recommendation does not have, and what they are where nobody gives them."""
 _SPOKEN: Final = {"kinds": "draw"}
@@ -246,6 +245,7 @@ def _recommend_again(
         options["workers"],
         progress=not options["no_progress"],
         wait=options["wait"],
+        keep=options["keep"],
     )
 
 

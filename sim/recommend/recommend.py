@@ -21,9 +21,11 @@ from sim.recommend.sampler import CellRunner, KeptWorkers
 from sim.recommend.scenario import Scenario, select_together
 from sim.recommend.seen import Seen, front, over_all
 from sim.recommend.sensitivity import REPLICATIONS, Held, Picked, in_all, sensitivity
+from sim.results import earlier
 from sim.results.locks import alone
 from sim.results.manifest import RECOMMENDATION, TIMING_FIELD, build_manifest, write_experiment, write_manifest
 from sim.scores.registry import SCORES
+from sim.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,14 +66,17 @@ def recommend(
     asked: Asked,
     *,
     workers: Workers | None = None,
+    keep: bool = False,
     on_scenario: Callable[[str], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Recommended:
     """Return what is recommended for ``experiment``, with all runs in ``results/<name>-recommend``.
 
     Runs that are there already are not run again, so that one that was ended goes on. ``on_scenario`` is told what is
-    being worked on, ``on_outcome`` of every run. Raises InputError where there is nothing to choose from, or
-    where the folder is damaged or in use, and OSError where nothing can be written.
+    being worked on, ``on_outcome`` of every run, ``on_note``, in sentences, of earlier runs that are of no use any
+    more: they are removed in the end, or with ``keep`` set aside. Raises InputError where there is nothing to choose
+    from, or where the folder is damaged or in use, and OSError where nothing can be written.
     """
     started = time.time()
     name = results_name(experiment)
@@ -99,8 +104,10 @@ def recommend(
         if len(scenarios) > 1:
             tell("One setting for all of them")
             together = _together(scenarios, asked, beside)
-        runner.settle()
+        unused, kept_in = runner.settle(keep=keep)
         beside.settle()
+        if unused and on_note is not None:
+            on_note(_no_more_use(results / name, unused, None if kept_in is None else kept_in.relative_to(folder)))
         limits = tuple(
             LimitAsked(each.text, shown_bound(each), each.scores, each.sense, each.bound, each.share)
             for each in asked.limits
@@ -126,6 +133,13 @@ def recommend(
         document.write(folder, found)
     failures = [*runner.failed.values(), *beside.failed.values()]
     return Recommended(results / name, found, failures, runner.computed, runner.reused)
+
+
+def _no_more_use(folder: Path, unused: list[earlier.Run], kept: Path | None) -> str:
+    """Return what became of earlier runs that this recommendation has not used; ``kept`` is where in ``folder``."""
+    end = "They were removed; --keep keeps such runs." if kept is None else f"They are kept in {folder / kept}."
+    what = f"{folder} held {counted(len(unused), 'run')} that this recommendation did not need:"
+    return "\n".join([what, *(f"  {line}" for line in earlier.told(unused)), end])
 
 
 def _answer(scenario: Scenario, selection: Selection, asked: Asked) -> Answer:

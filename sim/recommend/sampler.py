@@ -18,6 +18,7 @@ import numpy as np
 from sim.experiment.executors import run_all
 from sim.experiment.plan import Cell
 from sim.recommend.looking import Looked, look
+from sim.results import earlier
 from sim.results.cells import write_row, write_timings
 from sim.results.failure import Status
 from sim.results.frames import timing_row
@@ -108,6 +109,7 @@ class CellRunner:
         self._kept = kept
         self._timeout = timeout
         self._tell = on_outcome
+        earlier.tidy(folder)
         for damage in mend(folder):
             damage.warn()
         self._rows = _stored(folder)
@@ -150,9 +152,16 @@ class CellRunner:
         if self._tell is not None:
             self._tell(outcome)
 
-    def settle(self) -> None:
-        """Remove what was not used: cells of another version, or of other candidates; and pack the rest."""
+    def settle(self, *, keep: bool = False) -> tuple[list[earlier.Run], Path | None]:
+        """Remove what was not used: cells of another version, or of other candidates; and pack the rest.
+
+        Return which runs these are, and with ``keep`` where they were set aside to stay for good.
+        """
+        unused = [run for run in earlier.completed_runs(self.folder) if run.key not in self.used]
+        aside = earlier.set_aside(self.folder, self.used.__contains__) if keep else None
+        earlier.keep(self.folder)
         settle(self.folder, self.used.__contains__)
+        return unused, None if aside is None else aside[0]
 
 
 def _stored(folder: Path) -> dict[str, Mapping[str, Any]]:

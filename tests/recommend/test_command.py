@@ -307,6 +307,25 @@ def test_a_folder_that_is_damaged_or_in_use_is_told_in_a_sentence(certain: tuple
     assert "its end is missing; set aside as runs-00-of-01.parquet.aside-" in damaged.stderr
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_runs_of_no_more_use_are_told_and_kept_where_that_is_wanted(
+    certain: tuple[Path, Result], tmp_path: Path, *, keep: bool
+) -> None:
+    folder = tmp_path / "small-recommend"
+    shutil.copytree(certain[0] / "small-recommend", folder)
+    before = ResultStore(folder).runs()
+    command = (certain[0] / "small.toml", "--out", tmp_path, "--workers", 1, "--set", "seed=9")
+    told = asked(*command, *(["--keep"] if keep else [])).stderr.splitlines()
+    end = f"They are kept in {folder / 'earlier' / '1'}." if keep else "They were removed; --keep keeps such runs."
+    assert told[0] == f"Note: {folder} held {len(before)} runs that this recommendation did not need:"
+    assert told[-1] == end
+    assert (folder / "earlier").exists() is keep
+    if keep:
+        assert set(ResultStore(folder / "earlier" / "1").runs()["cell"]) == set(before["cell"])
+    assert not asked(*command).stderr
+    assert (folder / "earlier").exists() is keep
+
+
 def test_an_output_that_takes_plain_letters_only_gets_these(certain: tuple[Path, Result]) -> None:
     plain = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
     command = [sys.executable, "-m", "memhp_sim", "recommend", str(certain[0] / "small.toml"), "--workers", "1"]
