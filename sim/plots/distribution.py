@@ -13,7 +13,7 @@ from sim.analysis import findings
 from sim.analysis.compare import shown_unit
 from sim.analysis.ranking import failing
 from sim.plots.colours import DARK, GREY, policy_colours
-from sim.plots.figure_heading import MOST_ROWS, heading
+from sim.plots.figure_heading import CUT_NOTE, MOST_ROWS, heading
 from sim.plots.panels import label_width, row_labels, undefined_in
 from sim.plots.spans import least_span, whole
 from sim.scores.registry import SCORES
@@ -92,7 +92,8 @@ def plot_distribution(_: ResultStore, scenario: Scenario, score: str = findings.
         ncols=3,
     )
     many = f"{scenario.replications} replications" if scenario.replications > 1 else "one replication"
-    heading(figure, findings.distribution(scenario, score), "Distribution", scenario, many, most=MOST_ROWS)
+    cut = CUT_NOTE if axis.get_xlim()[0] > 0 else ""
+    heading(figure, findings.distribution(scenario, score), "Distribution", scenario, many, cut, most=MOST_ROWS)
     return figure
 
 

@@ -20,6 +20,8 @@ MOST_POLICIES: Final = 12
 MOST_ROWS: Final = 24
 """Rows of policies, likewise."""
 
+CUT_NOTE: Final = "not all axes begin at 0"
+
 FINDING: Final = "finding"
 """Marks the text that says what a figure finds."""
 

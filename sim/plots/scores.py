@@ -117,7 +117,7 @@ def _alike_note(scenario: Scenario, scores: Sequence[str]) -> str:
 
 def _room(axis: Axes, *, counts: bool = False) -> None:
     """Let the axis begin at 0, unless values are negative, and leave some room on both sides; of ``counts`` to 1."""
-    low, high = axis.get_xlim()
+    low, high = axis.get_xlim() if np.any(axis.dataLim.intervalx) else (0.0, 1.0)
     high = max(high, 1.0) if counts else high
     margin = 0.03 * max(abs(low), abs(high))
     axis.set_xlim(low if low < -2 * margin else -margin, high + margin)

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from sim.analysis import findings
 from sim.analysis.tradeoffs import IN_MOVABLE, front, gain_score, points
 from sim.plots.colours import DARK, GREY, PALETTE
-from sim.plots.figure_heading import heading
+from sim.plots.figure_heading import CUT_NOTE, heading
 from sim.plots.lettering import legend_text, shortened
 from sim.plots.spans import least_span
 from sim.plots.tradeoff_names import clusters_of, name_clusters
@@ -33,6 +33,8 @@ _POINT: Final = PALETTE[1]
 _FAILED: Final = DARK
 _FAIR_SHARE: Final = 0.25
 _BELOW_ZERO: Final = 0.04
+_ROOM: Final = 0.04
+_WIDTH_OF_MARK: Final = 0.012
 _FAMILY: Final = 1.6
 """Inches of a name in the legend."""
 
@@ -75,6 +77,7 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
         put([tick for tick in ticks if 0 <= tick <= limits[1]])
     best = front(found)
     _draw_front(axis, best)
+    cut = "" if axis.get_xlim()[0] <= 0 and axis.get_ylim()[0] <= 0 else CUT_NOTE
     _legend(figure, found, has_front=len(best) > 1)
     seeds = "" if scenario.replications == 1 else f"; means of {scenario.replications} replications"
     if seeds and any(0 < how.failed < how.runs for how in scenario.failures.values()):
@@ -83,7 +86,9 @@ def plot_tradeoff(_: ResultStore, scenario: Scenario) -> Figure:
     explained = ""
     if any(point.policy == scenario.bound for point in found):
         explained = f"{scenario.bound} knows the future: the best of the plans that it tried, by MOVABLE over time"
-    heading(figure, findings.tradeoff(scenario), "Trade-off", scenario, f"{note}{seeds}", worse, explained, most=None)
+    heading(
+        figure, findings.tradeoff(scenario), "Trade-off", scenario, f"{note}{seeds}", worse, cut, explained, most=None
+    )
     # Where there is room for names is known once everything else has its place.
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
@@ -99,10 +104,13 @@ def _ends(values: Sequence[float], limits: tuple[float, float]) -> tuple[float, 
     low, high = limits
     if not values:
         return limits
+    if max(values) == min(values):
+        return 0.0, max(1.15 * high, 1.0)  # nothing to tell apart, so where it stands is what there is to see
     if max(values) - min(values) > _FAIR_SHARE * max(values):
         # Nothing is below 0, but a mark at 0 needs room for its other half.
         return (max(low, -_BELOW_ZERO * high) if min(values) >= 0 else low) if low < 0 else 0.0, high
-    return least_span(values, low, high)
+    low = least_span(values, low, high)[0]
+    return low, max(high, max(values) + _ROOM * (high - low))
 
 
 def _draw_front(axis: Axes, best: Sequence[Point]) -> None:
@@ -131,7 +139,9 @@ def _draw_curves(axis: Axes, points: list[Point]) -> None:
 
 def _draw_worst(axis: Axes, points: Sequence[Point]) -> str:
     """Draw how far the worst replication of each policy lies from its mean, and return what to say of it."""
-    away = [point for point in points if point.worst < point.x]
+    # What is nearer than the mark is wide would look like a flaw of it.
+    near = _WIDTH_OF_MARK * max((point.x for point in points), default=0.0)
+    away = [point for point in points if point.worst < point.x - near]
     for point in away:
         colour = _FAILED if point.failed else _POINT if math.isnan(point.ratio) else _CURVE
         axis.plot([point.worst, point.x], [point.y] * 2, color=colour, lw=0.9, alpha=0.55, zorder=1.5, gid="worst")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.plots.colours import DARK, GREY
@@ -24,6 +24,9 @@ _LONGEST: Final = 3.0
 _MARK: Final = 0.09
 _NEAR: Final = 0.12
 """Inches: the widest label, half of a mark, and how far a label is from its mark."""
+
+_LINE: Final = 0.04
+"""Inches on both sides of a line that are kept free."""
 
 _FARTHER: Final = (0.35, 0.6, 0.9, 1.25, 1.7, 2.2)
 """Where there is no room beside a mark, a label stands so many inches away, at a thin line."""
@@ -135,6 +138,12 @@ def name_clusters(axis: Axes, scenario: Scenario, clusters: Sequence[Cluster], c
         return wide * (cluster.x - left) / (right - left), high * (cluster.y - bottom) / (top - bottom)
 
     occupied = [(x - _MARK, y - _MARK, x + _MARK, y + _MARK) for x, y in map(place, clusters)]
+    for cluster in clusters:
+        for point in cluster.points:
+            (x, y), (worst, _) = place(cluster), place(Cluster([replace(point, x=point.worst)]))
+            # The line down to the worst replication: letters on it could not be read.
+            if worst < x - _MARK:
+                occupied.append((worst - _LINE, y - _LINE, x, y + _LINE))
     ratios = sorted((cluster for cluster in clusters if cluster.is_curve), key=lambda cluster: cluster.points[0].ratio)
     others = [cluster for cluster in clusters if not cluster.is_curve]
     for cluster in (*others, *ratios[:1], *ratios[:0:-1]):

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from sim.cli.main import main
 from sim.plots import files
+from sim.plots.fonts import missing
 from sim.results.store import ResultStore
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ workloads = [{ name = "request-replay", label = "grow", path = "dimms.csv" }]
 guest.model = "linux"
 policies = [{ name = "online-movable" }, { name = "clairvoyant", label = "bound" }, { name = "online-kernel" }]
 """
+
+CUNEIFORM = "\U00012000\U00012001"
 
 
 @pytest.fixture
@@ -70,3 +73,17 @@ def test_tables_against_the_baseline_and_the_bound_and_plots_keep_the_order_of_t
     assert runs.loc["online-kernel", "movable_share_mean"] == 0
     assert runs.loc["online-movable", "movable_share_mean"] == 100
     assert "47.5" in first.split()  # 256 MiB for 70 and 512 MiB for 60 seconds, in GiB s
+
+
+def test_letters_that_no_font_has_are_named_in_one_sentence_without_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "dimms.csv").write_text(DIMMS, "utf-8")
+    (tmp_path / "tiny.toml").write_text(EXPERIMENT.replace('"grow"', "fgrow {CUNEIFORM} $x$ _a_"), "utf-8")
+    result = CliRunner().invoke(
+        main, ["run", str(tmp_path / "tiny.toml"), "--out", str(tmp_path), "--workers", "1"], catch_exceptions=False
+    )
+    assert result.exit_code == 0
+    if not missing([CUNEIFORM]):
+        pytest.skip("a font with these letters is installed here")
+    assert f"\nNo installed font has {' '.join(CUNEIFORM)}: plots have a box for each.\n" in result.stdout
+    assert "Warning" not in result.output
+    assert "Glyph" not in result.output

@@ -26,6 +26,8 @@ from tests.plots.by_hand import legend, panel, score_rows, score_scenario, title
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Values = dict[str, dict[str, list[float]]]
+
 NOWHERE = ResultStore("nowhere")
 TINY = {name: {"returned_share": [99.9 + place / 100, 99.91 + place / 100]} for place, name in enumerate("abc")}
 COUNTS = {
@@ -146,3 +148,52 @@ def test_rows_of_a_sweep_of_twenty_are_all_there() -> None:
     values = {policy: {"returned_share": [1.0 + number, 2.0]} for number, policy in enumerate(RATIOS)}
     figure = plot_scores(NOWHERE, score_scenario(values), ["returned_share"])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == RATIOS
+
+
+def test_what_is_0_throughout_has_an_axis_from_0() -> None:
+    figure = plot_scores(NOWHERE, score_scenario({"a": {"returned_share": [0.0, 0.0]}}), ["returned_share"])
+    left, right = figure.axes[0].get_xlim()
+    assert -0.1 < left < 0
+    assert right > 1
+
+
+@pytest.mark.parametrize("replications", [1, 3])
+def test_the_mark_of_a_single_policy_is_inside(replications: int) -> None:
+    values: Values = {
+        "a": {"headroom_min": [2.0 * GIB + n * MIB for n in range(replications)], "returned": [GIB] * replications}
+    }
+    (axis,) = plot_tradeoff(NOWHERE, score_scenario(values)).axes
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    assert right > 2048 + 0.03 * (right - left)
+    assert bottom == 0
+    assert top > 1.1
+
+
+def test_axes_that_do_not_begin_at_0_are_said_to() -> None:
+    near: Values = {
+        name: {"headroom_min": [(1000.0 + n) * MIB], "returned": [(8 + n / 9) * GIB]} for n, name in enumerate("ab")
+    }
+    assert "not all axes begin at 0" in words(plot_tradeoff(NOWHERE, score_scenario(near)))
+    assert "not all axes begin at 0" in words(plot_distribution(NOWHERE, score_scenario(TINY)))
+    far: Values = {name: {"headroom_min": [900.0 * n * MIB], "returned": [8 * n * GIB]} for n, name in enumerate("ab")}
+    assert "not all axes begin at 0" not in words(plot_tradeoff(NOWHERE, score_scenario(far)))
+
+
+def test_no_name_stands_on_the_line_to_a_worst_replication() -> None:
+    marks = {"ratio 301": (130, 700, 13.35), "ratio 150": (550, 780, 11.5), "ratio 90": (600, 900, 10),
+             "headroom": (440, 806, 13.8), "contig-zones": (790, 1010, 9.9), "corner": (0, 0, 0)}  # fmt: skip
+    values: Values = {
+        policy: {"headroom_min": [least * MIB, most * MIB], "returned": [back * GIB] * 2}
+        for policy, (least, most, back) in marks.items()
+    }
+    ratios = {"ratio 301": 301.0, "ratio 150": 150.0, "ratio 90": 90.0}
+    figure = plot_tradeoff(NOWHERE, score_scenario(values, ratios, baseline="ratio 301"))
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    names = {text.get_text(): text.get_window_extent() for text in axis.texts}
+    assert "301 % (baseline)" in names
+    for least, most, back in marks.values():
+        (left, height), (right, _) = axis.transData.transform([(least, back), ((least + most) / 2, back)])
+        for name, box in names.items():
+            on_it = box.y0 < height < box.y1 and box.x0 < right and box.x1 > left and right > left
+            assert not on_it, f"{name} stands on a line"
