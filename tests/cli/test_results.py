@@ -77,11 +77,11 @@ def test_tables_against_the_baseline_and_the_bound_and_plots_keep_the_order_of_t
 
 def test_letters_that_no_font_has_are_named_in_one_sentence_without_a_warning(tmp_path: Path) -> None:
     (tmp_path / "dimms.csv").write_text(DIMMS, "utf-8")
-    (tmp_path / "tiny.toml").write_text(EXPERIMENT.replace('"grow"', "fgrow {CUNEIFORM} $x$ _a_"), "utf-8")
+    (tmp_path / "tiny.toml").write_text(EXPERIMENT.replace('"grow"', f'"grow {CUNEIFORM} $x$ _a_"'), "utf-8")
     result = CliRunner().invoke(
         main, ["run", str(tmp_path / "tiny.toml"), "--out", str(tmp_path), "--workers", "1"], catch_exceptions=False
     )
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.output
     if not missing([CUNEIFORM]):
         pytest.skip("a font with these letters is installed here")
     assert f"\nNo installed font has {' '.join(CUNEIFORM)}: plots have a box for each.\n" in result.stdout
