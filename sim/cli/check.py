@@ -42,6 +42,7 @@ def check(results: Path, *, as_json: bool) -> None:
 def _inspected(folder: Path) -> Inspection:
     """Look through ``folder``, alone in it if that can be had: what is just being written looks like damage."""
     from sim.faults import InputError
+    from sim.plots.files import damaged
     from sim.results.inspection import inspect
     from sim.results.locks import alone
     from sim.results.reading import check_layout
@@ -52,7 +53,9 @@ def _inspected(folder: Path) -> Inspection:
         with contextlib.suppress(InputError, OSError):  # somebody is at work in it, or nobody may write there
             stack.enter_context(alone(folder, tell=lambda _: None))
             locked = True
-        return inspect(folder, locked=locked)
+        found = inspect(folder, locked=locked)
+    found.damages += damaged(folder / "plots")
+    return found
 
 
 def _print(folder: Path, found: Inspection) -> None:

@@ -1,13 +1,15 @@
 """The files of an experiment's figures: only those are drawn whose data changed since they were drawn last.
 
 Beside them stands :data:`NOTES`, which says what each was drawn of, as a digest: the runs' rows and the keys of their
-cells, from which all that is stored of them follows; and the code that drew it.
+cells, from which all that is stored of them follows; and the code that drew it. There the checksums of the files stand,
+too, so that one that came to harm is drawn anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from sim.plots.loading import load_matplotlib
 from sim.results.atomic import write_atomically
+from sim.results.damage import Damage, set_aside, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,6 +31,8 @@ FORMATS: Final = ("png", "svg")
 """What figures can be written as; the first where nothing is asked for."""
 
 NOTES: Final = "drawn.json"
+_FORMAT: Final = 2
+_ANEW: Final = "drawn anew by the next memhp-sim run"
 
 
 def save_all(
@@ -47,56 +52,99 @@ def save_all(
     """
     from sim.plots.registry import wanted
 
+    damages = damaged(folder)
+    for damage in damages:
+        damage.warn()
+        if damage.path.is_dir() or damage.path == folder:
+            set_aside(damage.path)
+    harmed = {damage.path.name for damage in damages}
     digest_of = _Digests(formats)
     figures = [(each, digest_of(each)) for each in wanted(store, policies, bound, baseline, kinds, comparison)]
     noted = _noted(folder)
     there = {
         each.name: (digest, noted[each.name][1])
         for each, digest in figures
-        if each.name in noted
-        and noted[each.name][0] == digest
-        and all((folder / name).is_file() for name in noted[each.name][1])
+        if each.name in noted and noted[each.name][0] == digest and not harmed & noted[each.name][1].keys()
     }
-    _drop(folder, {name for _, names in there.values() for name in names})
     folder.mkdir(parents=True, exist_ok=True)
+    if len(there) < len(figures):  # whoever is killed while drawing has not left what seems to be damaged
+        _note(folder, there)
+    _drop(folder, {name for _, files in there.values() for name in files})
     try:
         for each, digest in figures:
             if each.name not in there:
                 there[each.name] = digest, _draw(each, folder, formats)
     finally:
         # What was drawn before somebody lost patience need not be drawn again.
-        write_atomically(folder / NOTES, json.dumps({"format": 1, "figures": there}, indent=1).encode())
+        _note(folder, there)
     return [folder / name for each, _ in figures for name in there[each.name][1]]
 
 
-def _draw(each: Wanted, folder: Path, formats: Collection[str]) -> list[str]:
-    """Draw what is wanted and return the names of the files."""
+def damaged(folder: Path) -> list[Damage]:
+    """Return which of the figures in ``folder``, and of what is said of them, are not as they were written."""
+    if not folder.is_dir():
+        there = folder.exists() or folder.is_symlink()
+        return [Damage(folder, "is no folder, as should be there", _ANEW)] if there else []
+    notes = folder / NOTES
+    if not notes.exists() and not notes.is_symlink():
+        return []
+    try:
+        files = {name: crc for _, files in _read_notes(folder).values() for name, crc in files.items()}
+    except OSError as error:
+        return [Damage(notes, unreadable(notes, error), _ANEW)]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [Damage(notes, "does not say of what the figures were drawn", _ANEW)]
+    found = []
+    for name, crc in files.items():
+        path = folder / name
+        try:
+            if zlib.crc32(path.read_bytes()) != crc:
+                found.append(Damage(path, "is not as it was drawn", _ANEW))
+        except OSError as error:
+            there = path.exists() or path.is_symlink()
+            found.append(Damage(path, unreadable(path, error) if there else "is not there", _ANEW))
+    return found
+
+
+def _draw(each: Wanted, folder: Path, formats: Collection[str]) -> dict[str, int]:
+    """Draw what is wanted and return the names of the files, with their CRC-32."""
     load_matplotlib()
-    names = []
+    files = {}
     for stem, figure in each.draw():
         from sim.plots.saving import save
 
-        names += [path.name for path in save(figure, folder / stem, formats)]
-    return names
+        files.update({path.name: zlib.crc32(path.read_bytes()) for path in save(figure, folder / stem, formats)})
+    return files
 
 
-def _noted(folder: Path) -> Mapping[str, tuple[str, list[str]]]:
+def _note(folder: Path, there: Mapping[str, tuple[str, dict[str, int]]]) -> None:
+    write_atomically(folder / NOTES, json.dumps({"format": _FORMAT, "figures": there}, indent=1).encode())
+
+
+def _noted(folder: Path) -> Mapping[str, tuple[str, dict[str, int]]]:
     """Return the digest and files of each figure that was drawn before; nothing where that is not known."""
     try:
-        noted = json.loads((folder / NOTES).read_text("utf-8"))
-        return {
-            str(name): (str(digest), [str(file) for file in files])
-            for name, (digest, files) in noted["figures"].items()
-        }
+        return _read_notes(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _read_notes(folder: Path) -> dict[str, tuple[str, dict[str, int]]]:
+    noted = json.loads((folder / NOTES).read_text("utf-8"))
+    if noted["format"] != _FORMAT:  # of an earlier version
+        return {}
+    # Only names: nobody is led out of the folder by what stands there.
+    return {
+        str(name): (str(digest), {Path(file).name: int(crc) for file, crc in files.items()})
+        for name, (digest, files) in noted["figures"].items()
+    }
 
 
 def _drop(folder: Path, keep: Collection[str]) -> None:
     """Remove figures that are none of ``keep``."""
     for form in FORMATS:
         for old in folder.glob(f"*.{form}"):
-            if old.name not in keep:
+            if old.name not in keep and not old.is_dir():
                 old.unlink()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,11 @@ class Damage:
     def warn(self) -> None:
         """Warn of it; the commands print such warnings as they are."""
         warnings.warn(str(self), DamageWarning, stacklevel=2)
+
+
+def set_aside(path: Path) -> Path:
+    """Give what is in the way at ``path`` another name beside it, which is returned: it is none of this program's."""
+    return path.rename(path.with_name(f"{path.name}.aside-{secrets.token_hex(4)}"))
 
 
 def unreadable(path: Path, error: OSError) -> str:

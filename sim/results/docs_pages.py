@@ -167,7 +167,8 @@ as not there. It is named in a warning: which file, what is wrong with it, how m
 then computes these again; who only reads goes on with the rest, or ends with exit code 2 where nothing is left or the
 run that was asked for is damaged. What stands in the way of a file and is none of this program's is set aside, beside
 it under a name with `.aside-`. In Python, such warnings are of the class `memhp_sim.DamageWarning`.
-`memhp-sim check RESULTS` looks at all files and says what to do.
+`memhp-sim check RESULTS` looks at all files and says what to do. Of the figures in `plots/` the checksums stand in
+`plots/drawn.json`; one that came to harm is drawn anew.
 
 ## Reading them
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sim.results.atomic import leftovers
-from sim.results.damage import Damage, unreadable
+from sim.results.damage import Damage, set_aside, unreadable
 from sim.results.layout import (
     ALL_TABLES,
     CELL_TABLES,
@@ -42,7 +41,6 @@ _IS_AGAIN: Final = "has to be computed again"
 _ANEW: Final = "the next run writes it anew"
 _OWN_BEGINNINGS: Final = (b"PAR1", b"memhp-")
 """What tables and what is not packed begin with, damaged ones mostly too."""
-_ASIDE: Final = ".aside-"
 
 
 @dataclass(slots=True)
@@ -243,9 +241,7 @@ def _taken_out(path: Path) -> Path | None:
     if path.is_symlink() or (path.is_file() and _begins_as_ours(path)):
         path.unlink()
         return None
-    aside = path.with_name(f"{path.name}{_ASIDE}{secrets.token_hex(4)}")
-    path.rename(aside)
-    return aside
+    return set_aside(path)
 
 
 def _begins_as_ours(path: Path) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from sim.plots import registry, saving
-from sim.plots.files import NOTES, save_all
+from sim.plots.files import NOTES, damaged, save_all
 from sim.plots.saving import save
+from sim.results.damage import DamageWarning
 from sim.results.identity import CellId
 from sim.results.store import ResultStore
 from tests.plots.by_hand import OUT_OF_ORDER, hand_run
+from tests.support.damages import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,9 +125,10 @@ def test_other_figures_go_and_other_files_stay(store: ResultStore, tmp_path: Pat
 def test_without_its_notes_a_folder_is_drawn_anew(
     notes: bytes, store: ResultStore, tmp_path: Path, drawn: list[str]
 ) -> None:
-    for _ in range(2):
+    save_all(store, tmp_path, OUT_OF_ORDER, kinds=("memory",))
+    (tmp_path / NOTES).write_bytes(notes)
+    with pytest.warns(DamageWarning, match=f"{NOTES}: does not say of what the figures were drawn; drawn anew"):
         save_all(store, tmp_path, OUT_OF_ORDER, kinds=("memory",))
-        (tmp_path / NOTES).write_bytes(notes)
     assert drawn == ["memory one", "memory two"] * 2
 
 
@@ -132,8 +136,39 @@ def test_a_figure_that_is_lost_is_drawn_again(store: ResultStore, tmp_path: Path
     save_all(store, tmp_path, OUT_OF_ORDER, kinds=("memory",))
     (tmp_path / "memory-m-two.png").unlink()
     drawn.clear()
-    save_all(store, tmp_path, OUT_OF_ORDER, kinds=("memory",))
+    with pytest.warns(DamageWarning, match="memory-m-two.png: is not there; drawn anew"):
+        save_all(store, tmp_path, OUT_OF_ORDER, kinds=("memory",))
     assert drawn == ["memory two"]
+
+
+@pytest.mark.parametrize("way", ["flip", "truncate", "folder", "link", "empty"])
+def test_a_figure_that_came_to_harm_is_drawn_again(
+    store: ResultStore, tmp_path: Path, drawn: list[str], way: str
+) -> None:
+    save_all(store, tmp_path, OUT_OF_ORDER, kinds=("memory",))
+    path = tmp_path / "memory-m-two.png"
+    before = path.read_bytes()
+    WAYS[way](path, np.random.default_rng(1))
+    assert [damage.path for damage in damaged(tmp_path)] == [path]
+    drawn.clear()
+    with pytest.warns(DamageWarning, match=f"{path.name}: is "):
+        save_all(store, tmp_path, OUT_OF_ORDER, kinds=("memory",))
+    assert drawn == ["memory two"]
+    assert path.read_bytes() == before
+    assert damaged(tmp_path) == []
+    if way == "folder":
+        assert [each.read_text() for each in tmp_path.glob("*.aside-*/notes.txt")] == ["mine"]
+
+
+@pytest.mark.parametrize("what", [".", NOTES])
+def test_what_is_in_the_way_of_figures_is_set_aside(store: ResultStore, tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "plots"
+    way = folder if what == "." else folder / what
+    way.mkdir(parents=True) if way != folder else way.write_text("mine")
+    with pytest.warns(DamageWarning, match=f"{way}: is "):
+        save_all(store, folder, OUT_OF_ORDER, kinds=("memory",))
+    assert len(names(folder) & {"memory-m-one.png", "memory-m-two.png"}) == 2
+    assert len([*way.parent.glob(f"{way.name}.aside-*")]) == 1
 
 
 def test_what_was_drawn_before_an_interruption_is_kept(
