@@ -32,9 +32,9 @@ def validate(file: str, *, settings: dict[str, Any], as_json: bool, probe: bool)
     from sim.cli.main import FAILED
     from sim.experiment.load import load
 
-    start = time.perf_counter()
+    start = time.process_time()
     experiment = load(file, idle=True, settings=settings)
-    loading = time.perf_counter() - start
+    loading = time.process_time() - start
     tried = None
     if probe:
         from sim.experiment.probe import probe as try_some

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,8 @@ from sim.cli.settings import set_option
 from sim.memory.blocks import named_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sim.experiment.plan import Cell
     from sim.kernel.diary import Decided, Note, Refused
     from sim.replay.load_comparison import TraceComparison
@@ -225,7 +230,7 @@ def _explain_cell(cell: Cell, timeout: float | None) -> bool:
         lines.add(f"{us_to_seconds(time):14.6f} s  ", note)
 
     try:
-        with time_limit(timeout):
+        with time_limit(timeout), _ended_after(timeout, str(cell)):
             build.simulation(cell, log)()
     except CellTimeoutError:
         lines.flush()
@@ -245,6 +250,30 @@ def _explain_cell(cell: Cell, timeout: float | None) -> bool:
     if lines.is_empty:
         click.echo("  nothing was decided: no block was put online or refused to go offline")
     return True
+
+
+@contextlib.contextmanager
+def _ended_after(timeout: float | None, cell: str) -> Iterator[None]:
+    """End the program where the body goes on long after its time: it has caught what should have ended it."""
+    if timeout is None:
+        yield
+        return
+    from sim.cli.main import FAILED
+    from sim.experiment.run_cell import GRACE
+
+    def end() -> None:
+        what = f"Error: {cell} took longer than its cell_timeout of {timeout:g} s, and would not be interrupted\n"
+        sys.stdout.flush()
+        os.write(2, what.encode("utf-8", "backslashreplace"))
+        os._exit(FAILED)
+
+    timer = threading.Timer(2 * timeout + GRACE, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class _Lines:

@@ -210,7 +210,11 @@ def _of_text(lines: list[str], faults: Faults) -> Head | None:
         return None
     separator = max(SEPARATORS, key=lambda name: (_fits(rows, SEPARATORS[name]), rows[0].count(SEPARATORS[name])))
     mark = SEPARATORS[separator]
-    fields = [[field.strip() for field in row] for row in csv.reader(rows, delimiter=mark)]
+    try:
+        fields = [[field.strip() for field in row] for row in csv.reader(rows, delimiter=mark)]
+    except csv.Error as error:  # a field of more than 128 KiB
+        faults.below("--demand").add(f"is no table: {error}")
+        return None
     names, *rows_below = fields
     in_comment = False
     if _is_data(names):

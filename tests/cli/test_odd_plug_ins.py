@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,6 +82,16 @@ class Hangs(Odd):
     def zone_for(self, request, memory):
         while True:
             pass
+
+
+class Clings(Odd):
+    def zone_for(self, request, memory):
+        while True:
+            try:
+                while True:
+                    pass
+            except BaseException:
+                pass
 
 
 class Dma(Odd):
@@ -265,7 +277,7 @@ def test_validate_names_policies_and_says_more_than_where_it_did_not_wait(
 
 
 def test_the_time_that_loading_takes_counts(tmp_path: Path) -> None:
-    slow = "import time\ntime.sleep(0.5)\n"
+    slow = "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end:\n    pass\n"
     path = written(tmp_path, workloads=[{"name": "odd.py:Foreign"}])
     (tmp_path / "odd.py").write_text(slow + PLUG_INS, "utf-8")
 
@@ -320,3 +332,15 @@ def test_what_ends_the_program_when_a_plug_in_is_made_is_a_fault(where: str, end
 
     assert told.exit_code == 2
     assert "policies[0]" in told.stderr
+
+
+def test_explain_ends_even_what_will_not_be_interrupted(tmp_path: Path) -> None:
+    path = written(tmp_path, policies=[{"name": "odd.py:Clings"}], cell_timeout=0.3)
+
+    told = subprocess.run(
+        [sys.executable, "-m", "memhp_sim", "explain", path], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert told.returncode == 1
+    where = "Clings / dimm-slots / vm / replication 0"
+    assert told.stderr == f"Error: {where} took longer than its cell_timeout of 0.3 s, and would not be interrupted\n"

@@ -213,7 +213,7 @@ def test_validate_tells_the_time_in_a_unit_that_fits(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, told: str
 ) -> None:
     monkeypatch.setattr(probe, "probe", lambda _: probe.Probe(2, (), seconds, 0))
-    monkeypatch.setattr("sim.cli.experiment.time", SimpleNamespace(perf_counter=lambda: 0.0))  # loading takes none
+    monkeypatch.setattr("sim.cli.experiment.time", SimpleNamespace(process_time=lambda: 0.0))  # loading takes none
     path = tmp_path / "tiny.toml"
     path.write_text(tomli_w.dumps(small(replications=3)))
 

@@ -165,6 +165,7 @@ def test_names_that_are_clear_are_taken_and_the_trace_opens(text: str, columns: 
           " write them with a point (sed 's/,/./g' turns all commas of a file)")]),
         ("time,used_mib\n", ["--demand: holds no rows but the names of the columns"]),
         ("# only\n# comments\n", ["--demand: holds no rows"]),
+        (f"time,used_mib\n0,{'5' * 200_000}\n", ["--demand: is no table: field larger than field limit (131072)"]),
     ],
 )  # fmt: skip
 def test_what_is_not_clear_is_asked_for_with_its_option(text: str, asked: list[str], tmp_path: Path) -> None:
