@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -168,7 +168,7 @@ def _run(  # noqa: PLR0913  as run, and what it has made of it
         belongs.keys = _Keys(planned if extension is None else _keys_of(extension.keep(experiment)))
     earlier.tidy(folder)
     for damage in mend(folder, belongs):
-        damage.warn()
+        replace(damage, path=report.folder / damage.path.relative_to(folder)).warn()
     _with_earlier(folder, report.folder, belongs, tell, keep=keep)
     write_experiment(folder, tables)
     settle(folder, belongs, only_remove=True)

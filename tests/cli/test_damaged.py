@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -203,13 +202,6 @@ def test_a_run_replaces_results_of_an_earlier_version_and_leaves_those_of_a_late
         assert done.exit_code == BAD_INPUT
         assert "a later version of the program, in layout 99" in done.stderr
         assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
-
-
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_named(store: Path) -> None:
-    path = store / "runs" / "runs-00-of-01.parquet"
-    path.chmod(0)
-    assert f"Warning: {path}: cannot be read (Permission denied)" in read("compare", store).stderr
 
 
 def test_a_file_beside_them_is_nobodys_business(store: Path) -> None:

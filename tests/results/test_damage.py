@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from sim.experiment.executors import InProcess
@@ -21,8 +24,6 @@ from tests.experiment.examples import small
 from tests.support.damages import WAYS, damage
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sim.experiment.plan import Experiment
 
 SEEDS = 200
@@ -104,6 +105,45 @@ def test_a_damaged_store_is_mended_by_the_next_run(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert run(experiment, tmp_path, workers=InProcess()).reused == len(experiment)
+
+
+@pytest.mark.parametrize("name", [*layout.ALL_TABLES, layout.UNPACKED])
+def test_a_file_where_a_folder_should_be_is_set_aside(
+    experiment: Experiment, calm: Path, expected: dict[str, pd.DataFrame], tmp_path: Path, name: str
+) -> None:
+    shutil.copytree(calm, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "experiment" / name
+    shutil.rmtree(path, ignore_errors=True)
+    path.write_text("mine")
+    with pytest.warns(DamageWarning) as told:
+        run(experiment, tmp_path, workers=InProcess())
+    said = f"{path}: is no folder, as should be there; set aside as {name}.aside-"
+    assert sum(str(each.message).startswith(said) for each in told) == 1
+    assert_same(tables(tmp_path / "experiment"), expected)
+    assert [each.read_text() for each in path.parent.glob(f"{name}.aside-*")] == ["mine"]
+
+
+def test_what_may_not_be_read_is_computed_again(
+    experiment: Experiment,
+    calm: Path,
+    expected: dict[str, pd.DataFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(calm, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "experiment" / "events" / "events-00-of-02.parquet"
+    number = path.stat().st_ino
+    opened = pa.memory_map
+
+    def refused(name: str) -> pa.MemoryMappedFile:
+        if Path(name).stat().st_ino == number:
+            raise PermissionError(13, "Permission denied", name)
+        return opened(name)
+
+    monkeypatch.setattr(pa, "memory_map", refused)
+    with pytest.warns(DamageWarning, match=re.escape(f"{path}: cannot be read (Permission denied); 2 runs have to be")):
+        run(experiment, tmp_path, workers=InProcess())
+    assert_same(tables(tmp_path / "experiment"), expected)
 
 
 # What is in no table yet ----------------------------------------------------------------------------------------------
