@@ -74,6 +74,8 @@ class _Segment:
                     rest = rest[os.write(self.file, rest) :]
             except BaseException:
                 os.ftruncate(self.file, before)
+                if not before:
+                    self.path.unlink(missing_ok=True)
                 raise
             self.usable = True
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sim.api import run
 from sim.cli.main import BAD_INPUT, main
 from sim.results.store import ResultStore
 from tests.support.doc_pages import DocPage, do
+from tests.support.lock_holder import holder
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,19 @@ def test_a_folder_with_a_single_experiment_is_enough(folder: Path) -> None:
 def test_the_page_goes_where_it_is_asked_to(folder: Path, tmp_path: Path) -> None:
     report(str(folder), "--out", str(tmp_path / "page.html"))
     assert (tmp_path / "page.html").is_file()
+
+
+def test_while_another_command_is_at_work_it_goes_elsewhere_or_waits(folder: Path, tmp_path: Path) -> None:
+    (folder / "small" / "report.html").unlink(missing_ok=True)
+    with holder(folder / "small") as other:
+        for inside in ([], ["--out", str(folder / "small" / "page.html")]):
+            told = report(str(folder), *inside, code=BAD_INPUT).stderr
+            assert f"another process is at work in it (process {other.pid} on " in told
+        report(str(folder), "--out", str(tmp_path / "page.html"))
+        threading.Timer(0.4, other.kill).start()
+        assert report(str(folder), "--wait").stderr.startswith(f"Waiting for process {other.pid} on ")
+    assert (folder / "small" / "report.html").read_bytes() == (tmp_path / "page.html").read_bytes()
+    assert not (folder / "small" / "page.html").exists()
 
 
 def test_a_folder_without_results_is_no_traceback(tmp_path: Path) -> None:
