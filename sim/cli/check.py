@@ -43,6 +43,8 @@ def _inspected(folder: Path) -> Inspection:
     """Look through ``folder``, alone in it if that can be had: what is just being written looks like damage."""
     from sim.faults import InputError
     from sim.plots.files import damaged
+    from sim.recommend.document import NAME, read
+    from sim.results.damage import Damage
     from sim.results.inspection import inspect
     from sim.results.locks import alone
     from sim.results.reading import check_layout
@@ -55,6 +57,11 @@ def _inspected(folder: Path) -> Inspection:
             locked = True
         found = inspect(folder, locked=locked)
     found.damages += damaged(folder / "plots")
+    try:
+        read(folder)
+    except ValueError as error:
+        what = str(error).removeprefix(f"{folder / NAME} ")
+        found.damages.append(Damage(folder / NAME, what, "memhp-sim recommend writes it anew"))
     return found
 
 

@@ -191,8 +191,8 @@ for part in results.parts("events", columns=["t_us", "kind", "pages"]):  # a Dat
 ```
 
 `events`, `series` and `parts` take `cells` (keys), and by name `machine`, `workload`, `policy` (a label or several),
-`replications` (numbers), `kinds` (of events) and `between` (first and last simulated second). Of the files they read
-only the parts that hold such cells and times; `parts` holds no more than one of those in memory.
+`replications` (numbers), `kinds` (of events) and `between` (first and last simulated second). Of the files that
+hold such cells they take only the parts with such cells and times; `parts` holds no more than one of those in memory.
 {tables}
 The guest is sampled at every change of demand, where an add has taken its memmap, where memory that is asked back costs
 a process its life, and now and then (`sample_every` of the guest). Of several samples in one instant the last holds.

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from sim.results.frames import MISSING, array, arrow_schema, int_columns
-from sim.results.layout import LAYOUT
 from sim.results.schema import CELL_COLUMNS, LABEL_COLUMNS, TABLES
 from sim.results.seal import SealedFile, write_seal
 
@@ -185,8 +184,6 @@ class Pack:
         self.path, self.table = path, table
         self._map = pa.memory_map(str(path))
         self._sealed = SealedFile(self._map)
-        if self._sealed.seal.layout != LAYOUT:
-            raise ValueError(f"has the layout {self._sealed.seal.layout}, and this version of the program {LAYOUT}")
         if self._sealed.seal.pack != path.stem:
             raise ValueError(f"is {self._sealed.seal.pack}{path.suffix} under another name")
         self._last: tuple[int, Block] | None = None

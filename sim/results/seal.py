@@ -59,7 +59,7 @@ def write_seal(file: BinaryIO, pack: str) -> None:
 class SealedFile:
     """A file as its seal describes it; ``end`` is where its data end. Raises ValueError, in words, where it has none.
 
-    That is also raised where the footer is not as it was written.
+    That is also raised where the footer is not as it was written, or another version of the program has written it.
     """
 
     def __init__(self, content: pa.MemoryMappedFile) -> None:
@@ -77,7 +77,10 @@ class SealedFile:
         text = content.read_at(said, self.end)
         if zlib.crc32(text) != crc:
             raise ValueError(_CHANGED)
-        self.seal: Final = Seal(**json.loads(text))
+        told = json.loads(text)
+        if told["layout"] != LAYOUT:
+            raise ValueError(f"has the layout {told['layout']}, and this version of the program {LAYOUT}")
+        self.seal: Final = Seal(**told)
         if zlib.crc32(content.read_at(size - begin, begin)) != self.seal.footer:
             raise ValueError(_CHANGED)
         self._content = content

@@ -212,3 +212,10 @@ def test_a_file_beside_them_is_nobodys_business(store: Path) -> None:
     done = invoke("rerun", store, "--out", store.parent, "--no-plots", "--workers", 1, "--force")
     assert (done.exit_code, done.stderr) == (0, "")
     assert [path.read_text() for path in beside] == ["mine"] * len(beside)
+
+
+def test_check_looks_at_a_recommendation_too(store: Path) -> None:
+    (store / "recommendation.json").write_text("{", "utf-8")
+    done = invoke("check", store)
+    assert done.exit_code == FAILED
+    assert done.stdout.startswith("recommendation.json\n  is no recommendation: ")
