@@ -53,9 +53,14 @@ def shown_worst(row: Row, per: float) -> str:
 
     Nothing where the score is none, or the mean says as much. ``per`` is what values are divided by.
     """
-    if math.isnan(row["worst"]) or number(row["worst"] / per) == number(row["mean"] / per):
+    return worst_beside(row["score"], row["mean"], row["worst"], per)
+
+
+def worst_beside(score: str, mean: float, worst: float, per: float) -> str:
+    """Return what stands beside a ``mean``: see :func:`shown_worst`."""
+    if math.isnan(worst) or number(worst / per) == number(mean / per):
         return ""
-    return f"{SCORES[row['score']].worst_is} {number(row['worst'] / per)}"
+    return f"{SCORES[score].worst_is} {number(worst / per)}"
 
 
 def judged(row: Row) -> Literal["better", "worse"] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from sim.analysis.compare import number, shown_unit
+from sim.analysis.same import worst_beside
 from sim.cli.layout import Column, Row, table_lines
 from sim.cli.tables import say
 from sim.recommend.terms import WALL
@@ -123,6 +125,8 @@ def _columns(answer: Answer, shown: Sequence[Tried]) -> list[Column]:
             cells[each.label] = [Text("-" if value is None else number(value / per))]
             if name == answer.objective and each.low is not None and each.high is not None and each.low < each.high:
                 cells[each.label].append(Text(f"{number(each.low / per)} to {number(each.high / per)}", style="dim"))
+            if value is not None and (worst := worst_beside(name, value, each.worst.get(name, math.nan), per)):
+                cells[each.label].append(Text(worst, style="dim"))
         columns.append(Column("", heading, cells))
     limits = range(len(shown[0].limits) if shown else 0)
     for place in limits:

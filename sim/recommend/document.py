@@ -58,7 +58,8 @@ class Tried:
     ``plugin`` and ``parameters`` are its policy, ``machine`` what it changes of the machine, ``varied`` what was
     searched. ``choice`` tells whether it could be the pick. ``failed`` are replications in which something failed.
     ``mean`` with ``low`` to ``high`` is the objective, None where undefined; ``scores`` are means of others, in stored
-    units. ``front`` tells that no other candidate that fails no more often has more of both objective and headroom.
+    units, and ``worst`` the worst replication of those that are the least or the most of a run. ``front`` tells that no
+    other candidate that fails no more often has more of both objective and headroom.
     ``same_as`` is the candidate that stands for this one, as both did the same in every replication.
     """
 
@@ -77,6 +78,7 @@ class Tried:
     scores: Mapping[str, float | None]
     front: bool = False
     same_as: str | None = None
+    worst: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

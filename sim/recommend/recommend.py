@@ -245,6 +245,9 @@ def _tried(seen: Seen, number: int, *, front: bool) -> Tried:
             for each in judged.limits
         ),
         scores={name: _known(seen.mean(number, name)) for name in seen.columns if name in SCORES},
+        worst={
+            name: worst for name in seen.columns if name in SCORES and not math.isnan(worst := seen.worst(number, name))
+        },
         front=front,
         same_as=None if (first := seen.selection.twins.get(number)) is None else seen.label(first),
     )

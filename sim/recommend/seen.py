@@ -11,6 +11,7 @@ import numpy as np
 from sim.analysis.tradeoffs import unbeaten
 from sim.recommend.terms import WALL
 from sim.scores.failures import FAILING
+from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,11 @@ class Seen:
         values = self.rows[candidate][:, list(self.columns).index(score)]
         values = values[~np.isnan(values)]
         return float(values.min()) if len(values) else math.nan
+
+    def worst(self, candidate: int, score: str) -> float:
+        """Return the worst of a score that is the least or the most of a run, NaN where it is not or has none."""
+        values = self.rows[candidate][:, list(self.columns).index(score)]
+        return SCORES[score].worst(values[~np.isnan(values)])
 
     def failed(self, candidate: int, count: int | None = None) -> int:
         """Return in how many of the first ``count`` replications something failed."""

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.compare import number, shown_unit
+from sim.analysis.same import worst_beside
 from sim.recommend.document import read
 from sim.report.environment import rendered
 from sim.report.scores import share_span
@@ -86,8 +87,8 @@ def _tried(found: Recommendation, answer: Answer, where: str) -> Table:
         [
             Cell(each.label, below=_role(answer, each)),
             *(_limit(kept) for kept in each.limits),
-            _mean(each.mean, units[score.name][0], each.low, each.high),
-            _mean(each.scores.get(_HEADROOM), units[_HEADROOM][0]),
+            _mean(each, score.name, each.mean, units[score.name][0], (each.low, each.high)),
+            _mean(each, _HEADROOM, each.scores.get(_HEADROOM), units[_HEADROOM][0]),
             Cell(str(each.replications), float(each.replications)),
         ]
         for each in shown
@@ -108,8 +109,13 @@ def _limit(kept: LimitKept) -> Cell:
     return Cell(f"{kept.held} of {kept.replications}", share, span, kept.verdict, _LOOKS.get(kept.verdict, "same"))
 
 
-def _mean(mean: float | None, per: float, low: float | None = None, high: float | None = None) -> Cell:
+def _mean(
+    tried: Tried, score: str, mean: float | None, per: float, ends: tuple[float | None, float | None] = (None, None)
+) -> Cell:
+    """Return a mean with its interval, and the worst replication of a score that is the least or the most of a run."""
     if mean is None:
         return Cell("-", math.nan)
+    low, high = ends
     span = "" if low is None or high is None else f"{number(low / per)} to {number(high / per)}"
-    return Cell(number(mean / per), mean / per, span)
+    worst = worst_beside(score, mean, tried.worst.get(score, math.nan), per)
+    return Cell(number(mean / per), mean / per, "; ".join(filter(None, [span, worst])))

@@ -36,6 +36,9 @@ BOOT_BLOCKS = 8
 OUT_OF_ORDER = ("zeta", "alpha", "mid")
 """Policies in an experiment's order, which is not that of their names."""
 
+Values = dict[str, dict[str, list[float]]]
+"""Scores of policies by replication."""
+
 Event = tuple[float, int, int, int, int]  # seconds, kind, first block, blocks, zone
 Point = tuple[float, float]
 

@@ -197,3 +197,10 @@ def test_where_nothing_is_random_the_answer_tells_of_those_that_are_not_ranked_t
         assert answer(some, 0.95).endswith(
             " 2 choices, with which 'Came back' is undefined (nothing was asked back), count as no better."
         )
+
+
+def test_the_worst_replication_is_of_scores_that_are_a_least_or_a_most() -> None:
+    found = seen([3.0, 1.0], 4)
+    place = list(found.columns).index("headroom_min")
+    assert found.worst(0, "headroom_min") == found.rows[0][:, place].min()
+    assert math.isnan(found.worst(0, "returned_share"))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sim.api import run
+from sim.cli.recommend_screen import _columns
 from sim.recommend.document import Answer, LimitAsked, LimitKept, Recommendation, Tried, write
 from sim.report.page import report_html
-from sim.report.recommendation import recommendation
+from sim.report.recommendation import _tried, recommendation
 from tests.report.test_page import Page
 
 if TYPE_CHECKING:
@@ -150,3 +151,13 @@ def test_a_candidate_for_which_there_was_no_budget_has_a_row(tmp_path: Path) -> 
     rows = re.findall(r"<tr>(.*?)</tr>", section.html, re.DOTALL)
     (row,) = (row for row in rows if "never run" in row)
     assert re.findall(r"<td[^>]*>([^<]*)", row)[:2] == ["-", "-"]
+
+
+def test_the_worst_replication_stands_beside_the_mean_of_a_least_on_the_page_and_on_the_screen() -> None:
+    answer = answered(candidates=(tried("b", worst={"headroom_min": 0.0}), tried("a")))
+    cells = {row[0].text: row[-2] for row in _tried(recommended(answer), answer, "w on m").rows}
+    assert (cells["b"].text, cells["b"].below) == ("256", "least 0")
+    assert cells["a"].below == ""
+    (column,) = [column for column in _columns(answer, answer.candidates) if "headroom" in column.heading]
+    assert [str(line) for line in column.cells["b"]] == ["256", "least 0"]
+    assert [str(line) for line in column.cells["a"]] == ["256"]
