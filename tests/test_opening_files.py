@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import tomli_w
 from click.testing import CliRunner
 
 from sim.cli.main import main
@@ -105,3 +107,36 @@ def test_links_are_followed_only_where_that_is_wanted(tmp_path: Path) -> None:
 def test_a_name_that_no_file_has_is_told(name: str) -> None:
     with pytest.raises(UnreadableError, match=r"^cannot be read: "):
         open_regular(name)
+
+
+@pytest.mark.parametrize("name", ["guest-trace", "demand-trace", "request-replay", "load-trace", "host-packing"])
+def test_a_sparse_file_of_gibibytes_is_refused_at_its_start(name: str, tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(10 << 30)
+    tables: dict[str, Any] = {
+        "machines": [{"boot_memory": "1GiB"}],
+        "policies": [{"name": "auto-movable"}],
+        "workloads": [{"name": name, "path": "sparse"}],
+    }
+    if "trace" in name and name != "load-trace":
+        tables["workloads"][0]["columns"] = {"time": "t", "user": "u"}
+    if name == "host-packing":
+        tables["workloads"][0]["columns"] = {"memory": {"column": "m"}}
+    (tmp_path / "e.toml").write_text(tomli_w.dumps(tables), "utf-8")
+    start = time.process_time()
+
+    told = CliRunner().invoke(main, ["validate", str(tmp_path / "e.toml")])
+
+    assert told.exit_code == 2
+    assert "zero byte" in told.stderr
+    assert time.process_time() - start < 3
+
+
+def test_describe_refuses_a_sparse_file_at_its_start(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(10 << 30)
+
+    told = CliRunner().invoke(main, ["workloads", "describe", str(tmp_path / "sparse"), "--time", "t", "--user", "u"])
+
+    assert told.exit_code == 2
+    assert told.stderr == "Error: sparse: holds a zero byte: it is no text in UTF-8\n"

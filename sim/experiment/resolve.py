@@ -23,6 +23,7 @@ from sim.machine.architecture import architecture_of
 from sim.machine.host_clock import NEVER_US
 from sim.machine.spec import DEFAULT_SERIES, ColdDimms, MachineSpec, NodeSpec
 from sim.machine.state import boot_memory
+from sim.opening import UnreadableError, open_regular
 from sim.pages import SMALLEST_PAGE
 from sim.plugins import lookup
 from sim.plugins.values import seconds
@@ -287,11 +288,23 @@ def _plugin(kind: Kind, table: Mapping[str, Any], folder: Path, faults: Faults) 
         return None, None
     values = {key: value for key, value in table.items() if key not in lookup.RESERVED_KEYS}
     parameters = lookup.configure(plugin, values, faults)
-    files = {} if faults else _files(plugin, parameters, folder, faults)
+    if not faults:
+        _check_files(plugin, parameters, folder, faults)
     instance = None if faults else lookup.create(plugin, parameters, folder, faults)
+    # Only now: what is refused at its first byte is not read to its end.
+    files = {} if faults else _files(plugin, parameters, folder, faults)
     if faults:
         return None, None
     return PluginSettings(table.get("label") or name.rpartition(":")[2], name, plugin.code, parameters, files), instance
+
+
+def _check_files(plugin: lookup.Plugin, parameters: Mapping[str, Any], folder: Path, faults: Faults) -> None:
+    """Find fault with files that the ``parameters`` name and that cannot be opened."""
+    for name, path in lookup.file_paths(plugin, parameters):
+        try:
+            open_regular(folder / path).close()
+        except UnreadableError as error:
+            faults.below(name).add(f"{folder / path} {error}")
 
 
 def _files(plugin: lookup.Plugin, parameters: Mapping[str, Any], folder: Path, faults: Faults) -> dict[str, str]:

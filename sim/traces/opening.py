@@ -65,7 +65,12 @@ def open_trace(path: Path, columns: Mapping[str, Any]) -> Trace:
 
 
 def _opened(path: Path, columns: Columns, faults: TraceFaults) -> StoredTrace:
-    folder = index.index_folder(path, columns) if path.stat().st_size >= content.LARGE else None
+    folder = None
+    if path.stat().st_size >= content.LARGE:
+        start = start_of(path, faults)
+        if not start.startswith(MAGIC) and b"\0" in start:  # before all of it is read for its index
+            faults.refuse("holds a zero byte: it is no text in UTF-8")
+        folder = index.index_folder(path, columns)
     if folder is not None and (known := index.read_index(folder)) is not None:
         return known
     for reader in _readers(path, columns, faults):

@@ -84,7 +84,8 @@ def _decoded(content: BinaryIO, file: BinaryIO, path: Path, faults: TableFaults)
             data, rest = data[: (end := data.rfind(b"\n") + 1)], data[end:]
             progress.tell(path.name, file.tell(), size)
         if len(rest) > _LONGEST_LINE:
-            faults.add(0, f"has a line of over {_LONGEST_LINE:,} bytes near its byte {before + len(data):,}")
+            what = "holds zero bytes" if b"\0" in rest else f"has a line of over {_LONGEST_LINE:,} bytes"
+            faults.add(0, f"{what} near its byte {before + len(data):,}: it is no text")
             faults.done()
         try:
             text = data.decode("utf-8" if before else "utf-8-sig")
