@@ -164,6 +164,9 @@ def _run(  # noqa: PLR0913  as run, and what it has made of it
     planned = _keys_of(experiment)
     if experiment.restricted:
         check_layout(folder)  # what is not asked for stays, so that all of it must be of one layout
+        there = {each.replication for each in earlier.completed_runs(folder)}
+        every = replace(experiment, replications=tuple(sorted(there.union(experiment.replications))))
+        belongs.keys = _Keys(_keys_of(every))
     elif store.exists or earlier.folders(folder):
         belongs.keys = _Keys(planned if extension is None else _keys_of(extension.keep(experiment)))
     earlier.tidy(folder)

@@ -136,6 +136,23 @@ def test_runs_of_another_version_of_the_program_are_told_as_such(told: Told, mon
     assert read_manifest(before.folder)["program"]["code"] != "0.1+old"
 
 
+def test_of_replications_that_are_asked_for_others_stay_but_those_of_another_experiment(told: Told) -> None:
+    before = told(A)
+    changed = load(B).only((1,))
+    run(changed, told.folder, workers=InProcess(), on_note=told.notes.append)
+    assert "  2 of auto-movable / dimms / vm\n" in told.notes[0]
+    assert told.notes[1:] == [f"Earlier runs stay in {before.folder / 'earlier' / '1'} until all new ones are there."]
+    runs = ResultStore(before.folder).runs()
+    assert not runs.duplicated(["machine", "workload", "policy", "replication"]).any()
+    assert runs[["policy", "replication"]].drop_duplicates().to_numpy().tolist() == [
+        ["auto-movable", 1],
+        ["contig-zones", 0],
+        ["contig-zones", 1],
+    ]
+    told(B)
+    assert not (before.folder / "earlier").exists()
+
+
 def test_many_combinations_are_counted() -> None:
     runs = [earlier.Run(("vm", f"load {n}", "p"), r, f"{n}-{r}") for n in range(8) for r in range(n + 1)]
     assert earlier.told(runs) == [
