@@ -101,6 +101,7 @@ def test_the_report_has_whole_numbers_room_and_the_baseline_in_bold() -> None:
     assert counts.x is not None
     assert counts.x[1] >= 1
     assert re.findall(r'class="x"[^>]*>([^<]+)<', counts.marks) == ["0", "1"]
+    assert (counts.whole, shares.whole) == (True, False)
     assert counts.marks.count('class="row base"') == 1
     assert shares.x is not None
     assert shares.x[1] > 3.5

@@ -5,11 +5,12 @@
   const LEAST = 1 / 400; /* of the whole axis: as near as zooming goes */
   const report = window.memhpReport, element = report.element, shown = report.shown;
 
-  function ticks(low, high, about) {
+  function ticks(low, high, about, whole) {
     const span = high - low;
     if (!(span > 0)) { return []; }
     const raw = span / about, power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= raw * (1 - 1e-9));
+    const steps = [1, 2, 2.5, 5, 10].map((each) => each * power).filter((each) => !whole || (each >= 1 && Number.isInteger(each)));
+    const step = steps.find((each) => each >= raw * (1 - 1e-9)) || steps.pop() || 1;
     const found = [];
     for (let at = Math.ceil(low / step - 1e-9); at <= Math.floor(high / step + 1e-9); at += 1) { found.push(at * step); }
     return found;
@@ -74,7 +75,7 @@
     const found = {
       panel: panel, plot: plot, inner: inner, unit: own.unit, width: box.width, height: box.height,
       low: Number(own.low ?? this.figure.dataset.low), high: Number(own.high ?? this.figure.dataset.high),
-      bottom: Number(own.bottom), top: Number(own.top), across: plot.classList.contains("rows"),
+      bottom: Number(own.bottom), top: Number(own.top), whole: own.whole !== undefined, across: plot.classList.contains("rows"),
       ticks: plot.querySelector(".ticks"), grid: inner.querySelector(".grid"), name: panel.querySelector(".name").textContent,
       marks: [...plot.querySelectorAll(".mark")], rows: [...plot.querySelectorAll("[data-told]")], series: [],
     };
@@ -197,8 +198,8 @@
     panel.ticks.replaceChildren();
     const room = panel.ticks.ownerSVGElement.getBoundingClientRect().width;
     let about = 4;
-    while (about > 1 && crowded(ticks(low, high, about), low, high, room)) { about -= 1; }
-    for (const at of ticks(low, high, about)) {
+    while (about > 1 && crowded(ticks(low, high, about, panel.whole), low, high, room)) { about -= 1; }
+    for (const at of ticks(low, high, about, panel.whole)) {
       const share = (at - low) / (high - low);
       grid += `M${(view.from + share * (view.to - view.from)) * panel.width} 0v${panel.height}`;
       element("svg:text", { class: "x", x: `${100 * share}%`, y: "100%", dy: 16, text: tickText(at) }, panel.ticks);

@@ -129,6 +129,7 @@ def _panel(
     return Panel(
         title, f"{better.capitalize()}. {'; '.join(words)}.".lstrip(". "), len(rows), unit, _WIDE, Markup().join(inner),
         Markup(), Markup().join(marks), height=len(rows) * _ROW, shape="rows", x=(left, right), pixels=len(rows) * _ROW,
+        whole=whole(known),
     )  # fmt: skip
 
 

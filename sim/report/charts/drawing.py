@@ -49,7 +49,7 @@ class Panel:
     """A pair of axes, from ``bottom`` to ``top`` in ``unit``; what is drawn fills a box of ``width`` x ``height``.
 
     ``words`` say the same to people who do not see it. ``x`` are the ends of its own horizontal axis, where it has
-    one; ``pixels`` are its height where the style does not say it.
+    one, of ``whole`` numbers where it counts; ``pixels`` are its height where the style does not say it.
     """
 
     title: str
@@ -67,6 +67,7 @@ class Panel:
     shape: str = ""
     x: tuple[float, float] | None = None
     pixels: int = 0
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
