@@ -23,7 +23,7 @@ from sim.results.layout import (
     pack_number,
     pack_path,
 )
-from sim.results.manifest import read_experiment, read_manifest, stored_layout
+from sim.results.manifest import checked_experiment, read_manifest, stored_layout
 from sim.results.pack_sets import PackSet, flawless
 from sim.results.reading import check_layout
 from sim.results.segments import Segments, segment_files
@@ -131,7 +131,7 @@ class _Inspector:
         if runs is None:
             self._without_runs(number, there, elsewhere)
             return
-        packs = PackSet(self._store, runs)
+        packs = PackSet(self._store, runs, there)
         missed = [entry for entry in runs.entries if entry.key not in elsewhere and self._belongs(entry.key)]
         for place, table in enumerate(CELL_TABLES):
             self._companion(packs, table, [entry for entry in missed if entry.size and entry.size[place]], number)
@@ -173,7 +173,7 @@ class _Inspector:
         both = [self._store / MANIFEST_NAME, self._store / EXPERIMENT_NAME]
         # A run that came to its end has left both; what is tried for a recommendation beside it has none.
         expected = bool(self._packs) and any(path.exists() or path.is_symlink() for path in both)
-        for name, read in ((MANIFEST_NAME, read_manifest), (EXPERIMENT_NAME, read_experiment)):
+        for name, read in ((MANIFEST_NAME, read_manifest), (EXPERIMENT_NAME, checked_experiment)):
             path = self._store / name
             if path.is_file():
                 self._count(path)

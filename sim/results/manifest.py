@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -154,24 +155,40 @@ def write_experiment(folder: Path, tables: Mapping[str, Any]) -> None:
 
 def read_experiment(folder: Path) -> dict[str, Any]:
     """Return what :func:`write_experiment` wrote. Raises ValueError, saying why, where it is not there as written."""
+    return tomllib.loads(checked_experiment(folder))
+
+
+def checked_experiment(folder: Path) -> str:
+    """Return the text of what :func:`write_experiment` wrote. Raises ValueError as :func:`read_experiment` does."""
     path = folder / EXPERIMENT_NAME
     try:
         first, _, text = path.read_text("utf-8").partition("\n")
         if first != f"{_CHECKED}{sha256(text)}":
             raise ValueError(f"{path} is not as it was written: its checksum, in line 1, is not that of the rest")
-        return tomllib.loads(text)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
+    return text
 
 
 def stored_layout(store: Path) -> int | None:
     """Return the number of the layout that the results in ``store`` are in; None where nothing says it."""
     if of_first_layout(store):
         return 1
+    path = store / MANIFEST_NAME
     try:
-        manifest = json.loads((store / MANIFEST_NAME).read_text("utf-8"))
+        now = path.stat()
+    except OSError:
+        return None
+    return _layout_said(path, now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _layout_said(path: Path, *_: int) -> int | None:
+    """Return the layout that a manifest says, which is asked before every look at results; it is read once."""
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
         return int(manifest["layout"]) if _as_written(manifest) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

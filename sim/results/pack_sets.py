@@ -11,7 +11,7 @@ from sim.results.packs import Pack
 from sim.units import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
     from pathlib import Path
 
     from sim.results.packs import Entry
@@ -102,10 +102,11 @@ def warn_of_missing(store: Path, table: str, unpacked: Container[str]) -> None:
 class PackSet:
     """The packs of all tables with the same number: which cells they hold says that of ``runs``."""
 
-    def __init__(self, store: Path, runs: Pack) -> None:
+    def __init__(self, store: Path, runs: Pack, others: Mapping[str, Pack] | None = None) -> None:
+        """Take those of the other tables that were looked at already."""
         self.store, (self.number, self.packs) = store, pack_number(runs.path)
         self.runs = runs
-        self._opened: dict[str, Pack | None] = {RUNS: runs}
+        self._opened: dict[str, Pack | None] = {**(others or {}), RUNS: runs}
 
     def pack(self, table: str) -> Pack | None:
         """Return the pack of a table; None where there is none, or it is damaged, of which there is a warning."""
