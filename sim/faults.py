@@ -171,4 +171,17 @@ def unknown_name(what: str, name: str, valid: Iterable[str]) -> str:
     if not names:
         return f"unknown {what} {shown(name)}; there is none"
     others = f" and {len(names) - _NAMES_LISTED} more" if len(names) > _NAMES_LISTED else ""
-    return f"unknown {what} {shown(name)}{guess} Valid: {', '.join(names[:_NAMES_LISTED])}{others}"
+    return f"unknown {what} {shown(name)}{guess} Valid: {listed(names[:_NAMES_LISTED])}{others}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return ``names`` in a row, or one a line where what would stand between them is in one of them."""
+    every = list(names)
+    if any(mark in name for name in every for mark in ",;\n"):
+        return "".join(f"\n    {name}" for name in every)
+    return ", ".join(every)
+
+
+def set_off(name: str) -> str:
+    """Return ``name`` for a row of names in a sentence: in quotes where it holds what stands between them."""
+    return f'"{name}"' if "," in name or ";" in name else name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.analysis.compare import HEADLINE_SCORES, number, shown_unit, signed
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL, MOST_NEEDED
 from sim.analysis.same import shown_worst
+from sim.faults import set_off
 from sim.scores.definition import BYTE_SECONDS, PERCENT, Question
 from sim.scores.registry import SCORES
 
@@ -87,7 +88,8 @@ def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[st
     if best != base and base in of_score:
         fails = f", fails in {found[base].count()}" if found[base].failed else ""
         text += f"; with {base} (baseline{fails}) {_with_interval(of_score[base])}: {_gap(of_score[best])}"
-    less = f"Less arrived of what was asked for with {', '.join(left_out)}; what comes back with the others is told."
+    who = ", ".join(map(set_off, left_out))
+    less = f"Less arrived of what was asked for with {who}; what comes back with the others is told."
     return [*([less] if left_out else []), f"{text}."]
 
 

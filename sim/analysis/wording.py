@@ -10,6 +10,7 @@ from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.scenario import time_axis
 from sim.analysis.tradeoffs import HEADROOM
 from sim.analysis.verdict import returning_score
+from sim.faults import set_off
 from sim.scores.registry import SCORES
 from sim.units import counted
 
@@ -32,6 +33,7 @@ def names(labels: Sequence[str], what: str = "policies") -> str:
     """Return ``labels`` in a row: "a", "a and b", "a, b and c"; of more than three, how many of ``what``."""
     if len(labels) > MOST_NAMES:
         return f"{len(labels)} {what}"
+    labels = [set_off(label) for label in labels]
     return " and ".join([*([", ".join(labels[:-1])] if len(labels) > 1 else []), *labels[-1:]])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sim.cli.choosing import no_results, results_folder
+from sim.cli.console import print_json
 from sim.units import counted, rounded_size
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check(results: Path, *, as_json: bool) -> None:
         raise BadInput(no_results(results))
     found = _inspected(folder)
     if as_json:
-        click.echo(json.dumps(_as_json(folder, found), ensure_ascii=False, indent=1))
+        print_json(_as_json(folder, found), indent=1)
     else:
         _print(folder, found)
     if found.damages:

@@ -25,14 +25,15 @@ def results_folder(path: Path) -> Path | None:
     Raises BadInput where it holds several.
     """
     from sim.cli.main import BadInput
+    from sim.faults import listed
 
     if _holds_results(path):
         return path
     inside = sorted(str(each) for each in path.glob("*/") if _holds_results(each))
     if len(inside) > 1:
-        listed = inside[:_MOST_LISTED]
-        more = f" and {len(inside) - len(listed)} more" if len(inside) > len(listed) else ""
-        raise BadInput(f"{path} holds the results of several experiments; choose one: {', '.join(listed)}{more}")
+        some = inside[:_MOST_LISTED]
+        more = f" and {len(inside) - len(some)} more" if len(inside) > len(some) else ""
+        raise BadInput(f"{path} holds the results of several experiments; choose one: {listed(some)}{more}")
     return path / inside[0].rpartition("/")[2] if inside else None
 
 
@@ -96,6 +97,7 @@ def cell_of(experiment: Experiment, source: str, which: dict[str, Any]) -> Cell:
 def run_of(store: ResultStore, which: dict[str, Any]) -> dict[str, Any]:
     """Return the labels of the run that is asked for: the only one, in the lowest replication that there is."""
     from sim.cli.main import BadInput
+    from sim.faults import listed
     from sim.results.failure import Status
 
     runs = store.labels()
@@ -103,7 +105,7 @@ def run_of(store: ResultStore, which: dict[str, Any]) -> dict[str, Any]:
         if value is not None:
             there = sorted({run[name] for run in runs})
             if value not in there:
-                raise BadInput(f"{store.folder}: no run has {name} {value}; there are: {', '.join(map(str, there))}")
+                raise BadInput(f"{store.folder}: no run has {name} {value}; there are: {listed(map(str, there))}")
             runs = [run for run in runs if run[name] == value]
     done = [run for run in runs if run["status"] == Status.COMPLETED]
     if not done:

@@ -6,34 +6,20 @@ import json
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from sim.cli.outputs import Output, harmless, showable
+from sim.cli.outputs import Output, harmless, showable, steering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import IO
 
     from rich.console import Console
     from rich.segment import Segment
 
 WIDTH_WITHOUT_TERMINAL: Final = 120
 """Columns in a file or a pipe, unless the environment variable COLUMNS says otherwise."""
-
-
-class _Steering:
-    """An output as the console writes to it: with its own colours, and what redraws a bar."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-
-    def write(self, text: str) -> None:
-        self._output.write_steering(text)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._output, name)
 
 
 def standard_console(*, stderr: bool = False) -> Console:
@@ -46,7 +32,7 @@ def standard_console(*, stderr: bool = False) -> Console:
                 yield segment if segment.control else segment._replace(text=harmless(segment.text))
 
     output = sys.stderr if stderr else sys.stdout
-    file = cast("IO[str]", _Steering(output)) if isinstance(output, Output) else None
+    file = steering(output) if isinstance(output, Output) else None
     console = Harmless(highlight=False, stderr=stderr, file=file)
     if console.is_dumb_terminal:  # of which the console does not ask the width
         console.width = shutil.get_terminal_size().columns
@@ -77,21 +63,18 @@ def print_notes(console: Console, notes: Iterable[str]) -> None:
     from rich.text import Text
 
     for note in notes:
-        lines = Text(f"Note: {note}").wrap(console, max(20, console.width - 2))
+        lines = Text(showable(f"Note: {note}")).wrap(console, max(20, console.width - 2))
         for number, line in enumerate(lines):
             line.rstrip()
             console.print(Padding(line, (0, 0, 0, 2 if number else 0), expand=False))
 
 
-def print_json(value: object, *, indent: int = 2) -> None:
-    """Print ``value`` as JSON, which stays JSON where the other side lacks characters.
-
-    Raises ValueError for numbers that JSON does not have.
-    """
-    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """Print ``value`` as JSON, which stays JSON where the other side lacks characters."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     if showable(text) != text:
-        text = json.dumps(value, indent=indent, allow_nan=False)
-    click.echo(text)
+        text = json.dumps(value, indent=indent)
+    _print_whole(f"{text}\n")
 
 
 def print_data(text: str) -> None:
@@ -101,5 +84,14 @@ def print_data(text: str) -> None:
         stream.flush()
         stream.buffer.write(text.encode())
         stream.buffer.flush()
+    else:
+        _print_whole(text)
+
+
+def _print_whole(text: str) -> None:
+    """Print ``text`` without line ends at the terminal's edge, as whoever copies it from there wants it."""
+    if isinstance(sys.stdout, Output):
+        sys.stdout.write_steering(harmless(text))
+        sys.stdout.flush()
     else:
         click.echo(text, nl=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sim.cli.console import print_json
 from sim.cli.trace_columns import checked_mapping, column_options, mapping_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def describe(
             raise click.UsageError(_help(file))
     summary = summarize(open_trace(file, mapping))
     if as_json:
-        click.echo(json.dumps({"file": str(file), **summary.as_json()}, indent=2))
+        print_json({"file": str(file), **summary.as_json()})
     else:
         _print(summary, file)
     if plot is not None:
@@ -70,7 +70,7 @@ def _of_experiment(file: Path, workload: str | None, path: Path | None) -> tuple
     """Return the trace that a workload of the experiment reads, and its mapping."""
     from sim.cli.main import BadInput
     from sim.experiment.reading import read_toml
-    from sim.faults import Faults, unknown_name
+    from sim.faults import Faults, listed, unknown_name
 
     readers = {label: table for label, table in _workloads(read_toml(file)) if _reads_trace(table, file.parent)}
     if not readers:
@@ -78,7 +78,7 @@ def _of_experiment(file: Path, workload: str | None, path: Path | None) -> tuple
     if workload is not None and workload not in readers:
         raise BadInput(f"{file}: {unknown_name('workload', workload, readers)}")
     if workload is None and len(readers) > 1:
-        raise BadInput(f"{file}: several workloads read a demand trace; choose one by --workload: {', '.join(readers)}")
+        raise BadInput(f"{file}: several workloads read a demand trace; choose one by --workload: {listed(readers)}")
     label = workload or next(iter(readers))
     table = readers[label]
     faults = Faults(label)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.console import duration_text, print_notes, standard_console
+from sim.cli.console import duration_text, print_json, print_notes, standard_console
 from sim.cli.failures import print_failures
 from sim.cli.settings import set_option
 from sim.units import counted
@@ -41,7 +40,7 @@ def validate(file: str, *, settings: dict[str, Any], as_json: bool, probe: bool)
 
         tried = try_some(experiment)
     if as_json:
-        click.echo(json.dumps(_as_json(experiment, tried, loading), indent=2))
+        print_json(_as_json(experiment, tried, loading))
     else:
         _print(file, experiment, tried, loading)
     if tried is not None and tried.failed:
@@ -53,9 +52,10 @@ def _print(file: str, experiment: Experiment, tried: Probe | None, loading: floa
     fail = "fails" if len(failed) == 1 else "fail"
     but = "" if tried is None or not failed else f" in the file, but {len(failed)} of {tried.tried} tried runs {fail}"
     click.echo(f"{file}: no faults{but}")
-    click.echo(f"  machines   {', '.join(experiment.machines)}")
-    click.echo(f"  policies   {', '.join(experiment.policies)}")
-    click.echo(f"  workloads  {', '.join(experiment.workloads)}")
+    for what in ("machines", "policies", "workloads"):
+        # One a line: labels have commas in them.
+        for number, label in enumerate(getattr(experiment, what)):
+            click.echo(f"  {what if number == 0 else '':<9}  {label}")
     cells, combinations = len(experiment), len(experiment.combinations)
     times = f"{counted(combinations, 'combination')} x {counted(len(experiment.replications), 'replication')}"
     click.echo(f"  baseline   {experiment.baseline}")
@@ -103,4 +103,4 @@ def schema() -> None:
     """
     from sim.experiment.json_schema import experiment_schema
 
-    click.echo(json.dumps(experiment_schema(), indent=2))
+    print_json(experiment_schema())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sim.cli.console import print_data, width_of_output
+from sim.cli.console import print_data, print_json, width_of_output
 from sim.cli.machine_options import machine_options, wishes_of
 from sim.cli.target import check_target
 
@@ -64,7 +63,7 @@ def import_(
 
         write_atomically(out, text.encode())
     if as_json:
-        click.echo(json.dumps({"experiment": tables, "account": _as_json(imported.account)}, indent=2))
+        print_json({"experiment": tables, "account": _as_json(imported.account)})
         return
     width = width_of_output()
     if out is None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from sim.cli.console import print_json, standard_console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sim.incidents.report import Report
 
 
@@ -44,8 +46,16 @@ def _print(reports: list[Report]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sim.incidents.report import count
+    from sim.cli.tables import say
 
+    console = standard_console()
+    if console.width < _NARROW:
+        for report in reports:
+            console.print(Text.assemble((report.id, "bold"), f": {report.word}"))
+            for title in ("published", "simulated", "margin"):
+                say(console, f"{title}: {getattr(report, title)}", indent=4, begin="  ")
+        _sum_up(console, reports)
+        return
     table = Table(box=None, padding=(0, 2, 1, 0), header_style="bold")
     table.add_column("incident", no_wrap=True)
     for title in ("published", "simulated", "margin"):
@@ -56,7 +66,16 @@ def _print(reports: list[Report]) -> None:
         # As plain text: brackets in them are not markup.
         cells = [Text(cell) for cell in (report.id, report.published, report.simulated, report.margin)]
         table.add_row(*cells, verdict)
-    console = standard_console()
     console.print(table)
+    _sum_up(console, reports)
+
+
+_NARROW: Final = 72
+"""Columns below which each incident has lines instead of a row, whose cells would be of single letters."""
+
+
+def _sum_up(console: Console, reports: list[Report]) -> None:
+    from sim.incidents.report import count
+
     seconds = sum(report.seconds for report in reports)
     console.print(f"{count(reports)} ({seconds:.1f} s).")

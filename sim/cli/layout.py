@@ -1,4 +1,4 @@
-"""Tables of columns with a heading for each group, cut into pieces that fit a terminal; no word is ever cut."""
+"""Tables of columns with a heading for each group, cut into pieces that fit a terminal; labels' too long words, too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len
 from rich.text import Text
 
+from sim.cli.outputs import showable
 from sim.cli.wrapping import widest_part, wrapped
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ _NARROW: Final = 12
 
 _LABELS: Final = 0.35
 """Share of the width that labels get, unless a word of theirs needs more."""
+
+
+_LONGEST: Final = 0.5
+"""Share of the width beyond which a word of a label is cut: the rest is for what the table is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,8 @@ def with_room(columns: Sequence[Column], rows: Sequence[Row], width: int) -> lis
 def _label_width(rows: Sequence[Row], width: int) -> int:
     """Return how many of ``width`` characters the rows' labels get."""
     labels = [row.label for row in rows if row.label is not None]
-    parts = [part for label in labels for part in label.plain.split("\n")]
-    unbroken = max(map(widest_part, parts), default=0)
+    parts = [showable(part) for label in labels for part in label.plain.split("\n")]
+    unbroken = min(max(map(widest_part, parts), default=0), int(width * _LONGEST))
     return min(max(map(cell_len, parts), default=0), max(unbroken, int(width * _LABELS)))
 
 
@@ -148,7 +153,7 @@ def _row(row: Row, columns: Sequence[Column], first: int) -> Iterator[Text]:
 
 def _wrapped(text: Text, width: int) -> list[Text]:
     """Return ``text`` in lines, each with the style of its beginning."""
-    lines = wrapped(text.plain, width, cut=False)
+    lines = wrapped(showable(text.plain), max(width, 1))
     style = text.spans[0].style if text.spans else text.style
     return [Text(line.replace(UNBROKEN, " "), style=style) for line in lines] or [Text()]
 

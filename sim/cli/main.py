@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import shutil
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -22,7 +23,7 @@ from sim.cli.outputs import nobody_reads, outputs
 from sim.results.damage import DamageWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 # Before NumPy is loaded. Its products are small here: on a busy machine, threads that wait for each other take thirty
 # times as long as one alone, and cells run beside each other anyway.
@@ -184,6 +185,23 @@ def _report(error: ValueError) -> NoReturn:
     if isinstance(error, InputError):
         raise BadInput(str(error)) from error
     raise error
+
+
+class _Narrow(click.HelpFormatter):
+    """Help that fits a terminal that is narrower than click expects."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401  as click's
+        super().__init__(*args, **options)
+        columns = shutil.get_terminal_size().columns
+        if columns < 52:  # noqa: PLR2004  click's least width, and its margin
+            self.width = max(columns - 1, 20)
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write the list in two columns, neither of which takes more than half of the width."""
+        super().write_dl(list(rows), min(col_max, self.width // 2), min(col_spacing, self.width // 20 + 1))
+
+
+click.Context.formatter_class = _Narrow
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -14,7 +14,7 @@ import os
 import re
 import select
 import sys
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,15 +148,58 @@ class Output(io.TextIOWrapper):
         super().__init__(io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=line_buffering)
         self.bytes = raw
         self.shows = shows
+        self._begun = False
 
     def write(self, text: str, /) -> int:
         """Write ``text``, none of which steers a terminal."""
-        super().write(_encodable(harmless(text), self.shows))
+        shown = _encodable(harmless(text), self.shows)
+        super().write(self._folded(shown) if self.isatty() else shown)
+        self._begun = not text.endswith("\n") if text else self._begun
         return len(text)
 
+    def _folded(self, text: str) -> str:
+        """Return ``text`` in lines that end at blanks where the terminal would cut words; files get whole lines."""
+        columns = self._columns()
+        first, *lines = text.split("\n")
+        if not columns or all(line.isascii() and len(line) <= columns for line in (first, *lines)):
+            return text
+        from sim.cli.wrapping import folded
+
+        return "\n".join([first if self._begun else folded(first, columns), *(folded(each, columns) for each in lines)])
+
+    def _columns(self) -> int:
+        """Return the columns of the terminal; 0 where nobody knows."""
+        told = os.environ.get("COLUMNS", "")
+        try:
+            return int(told) if told.isdigit() else os.get_terminal_size(self.fileno()).columns
+        except OSError:
+            return 0
+
     def write_steering(self, text: str) -> None:
-        """Write ``text`` with what it says to a terminal, such as colours."""
+        """Write ``text`` as it is, with what it says to a terminal, such as colours."""
         super().write(_encodable(text, self.shows))
+
+
+class _Steering:
+    """An output as those write to it who mean to steer the terminal."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def write(self, text: str) -> int:
+        self._output.write_steering(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._output, name)
+
+
+def steering(stream: TextIO) -> TextIO:
+    """Return ``stream`` for those whose own text steers the terminal, with colours, or a line that is written over.
+
+    They see to it that what others wrote is :func:`harmless`.
+    """
+    return cast("TextIO", _Steering(stream)) if isinstance(stream, Output) else stream
 
 
 def _is_ascii(encoding: str) -> bool:

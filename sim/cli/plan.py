@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sim.cli.console import standard_console
+from sim.cli.console import print_json, standard_console
 from sim.cli.settings import set_option
 from sim.cli.target import check_target
 
@@ -96,7 +95,7 @@ def plan(
         _save(asked, save)
     found = answer(asked)
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=2))
+        print_json(found.as_json())
     else:
         from sim.cli.plan_screen import print_answer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from sim.cli.layout import Column, Row, table_lines
+from sim.cli.outputs import showable
+from sim.cli.wrapping import folded
 from sim.memory.blocks import named_blocks
 from sim.units import format_size, rounded_size
 
@@ -30,11 +31,11 @@ def print_answer(console: Console, answer: Answer) -> None:
     """Print ``answer`` on ``console``, to its width."""
     for line in (*_heading(answer), *_summary(answer, console.width), *_remarks(answer), *_details(answer)):
         text = line if isinstance(line, Text) else Text(line)
-        if text.cell_len <= console.width:
+        plain = showable(text.plain)
+        if plain == text.plain and text.cell_len <= console.width:
             console.print(text, soft_wrap=True)
             continue
-        indent = " " * (len(text.plain) - len(text.plain.lstrip()))
-        for part in textwrap.wrap(text.plain, console.width, subsequent_indent=f"{indent}  ", break_on_hyphens=False):
+        for part in folded(plain, console.width, cut=True).split("\n"):
             console.print(Text(part, style=text.style), soft_wrap=True)
 
 

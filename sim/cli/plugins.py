@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sim.cli.console import standard_console
+from sim.cli.console import print_json, standard_console
 from sim.cli.describe import describe
 
 _LIST: Final = "list"
@@ -71,7 +70,7 @@ workloads.add_command(describe)
 def _show(kind: Kind, names: tuple[str, ...], *, as_json: bool) -> None:
     listed = _entries(kind, names)
     if as_json:
-        click.echo(json.dumps([_as_json(entry) for entry in listed], indent=2))
+        print_json([_as_json(entry) for entry in listed])
         return
     from rich.console import Group
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from sim.cli.console import standard_console
+from sim.cli.console import print_json, standard_console
 
 
 @click.command()
@@ -17,7 +15,7 @@ def presets(*, as_json: bool) -> None:
 
     entries = named_sources()
     if as_json:
-        click.echo(json.dumps([entry._asdict() for entry in entries], indent=2))
+        print_json([entry._asdict() for entry in entries])
         return
     console = standard_console()
     for entry in entries:

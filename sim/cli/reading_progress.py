@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, TextIO
 
 from sim import progress
+from sim.cli.outputs import showable, steering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,8 @@ class ReadingProgress:
         if now - self._since >= PATIENCE_S and now - self._last >= _BETWEEN_S:
             self._last, self._shown = now, True
             # Of what is at the end of the line, narrow terminals would make another line.
-            self._stream.write(f"{_ERASED}Reading {what[-24:]}: {100 * done // max(1, total)} %")
+            name = showable(what, self._stream)[-24:]
+            self._stream.write(f"{_ERASED}Reading {name}: {100 * done // max(1, total)} %")
             self._stream.flush()
 
     def erase(self) -> None:
@@ -53,7 +55,7 @@ def shown_while_reading() -> Iterator[None]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
-    shown = ReadingProgress(sys.stderr)
+    shown = ReadingProgress(steering(sys.stderr))
     with progress.told_to(shown):
         try:
             yield

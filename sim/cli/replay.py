@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import threading
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.cli.console import print_json
 from sim.cli.outputs import ended_where_nobody_reads
 from sim.cli.settings import set_option
 from sim.memory.blocks import named_blocks
@@ -71,7 +71,7 @@ def replay(traces: tuple[Path, ...], *, as_json: bool, free: bool, brief: bool) 
             loads.append(load)
         if as_json:
             figures = {} if load is None else {"load": [step.to_json() for step in load.steps]}
-            click.echo(json.dumps(report.to_json() | figures))
+            print_json(report.to_json() | figures, indent=None)
     if reports and not as_json:
         print_replays(reports, free=free, brief=brief)
     if loads and not (as_json or brief):

@@ -6,6 +6,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from sim.cli.console import standard_console
 from sim.units import counted
 
@@ -102,8 +104,8 @@ def show_results(experiment: Experiment, report: Report, *, plots: Plots, scores
         console.print(why_not)
     if why_not is None:
         where = plots.draw(experiment, report, store, comparison)
-        console.print(f"Plots     {where}", soft_wrap=True, markup=False)
-    _say_where(console, report.folder)
+        click.echo(f"Plots     {where}")
+    _say_where(report.folder)
 
 
 def _print_tables(
@@ -132,7 +134,7 @@ def _print_tables(
         console.print(f"{words}{where}", markup=False)
 
 
-def _say_where(console: Console, folder: Path) -> None:
+def _say_where(folder: Path) -> None:
     """Say where everything is, and what shows more of it."""
     typed = shlex.quote(str(folder))
     for line in (
@@ -141,4 +143,4 @@ def _say_where(console: Console, folder: Path) -> None:
         f"Compare   memhp-sim compare {typed} shows every score",
         f"Report    memhp-sim report {typed} writes one HTML file to read and to pass on",
     ):
-        console.print(line, soft_wrap=True, markup=False)
+        click.echo(line)

@@ -141,10 +141,10 @@ def _of_experiment(path: Path, which: dict[str, Any], settings: dict[str, Any]) 
 def _combination(experiment: Experiment, path: Path, machine: str | None, policy: str | None) -> Combination:
     """Return the first combination with the machine and policy of these labels."""
     from sim.cli.main import BadInput
-    from sim.faults import unknown_name
+    from sim.faults import listed, unknown_name
 
     if machine is None and len(experiment.machines) > 1:
-        raise BadInput(f"{path} has several machines; choose with --machine: {', '.join(experiment.machines)}")
+        raise BadInput(f"{path} has several machines; choose with --machine: {listed(experiment.machines)}")
     for what, name, there in (("machine", machine, experiment.machines), ("policy", policy, experiment.policies)):
         if name is not None and name not in there:
             raise BadInput(f"{path}: {unknown_name(what, name, there)}")

@@ -16,6 +16,7 @@ from sim.analysis.same import MARKS, WORST_TOLD, judged, same_for_all, shown_mea
 from sim.analysis.scenario import scenarios
 from sim.analysis.verdict import returning_score, too_few, verdict
 from sim.cli.layout import UNBROKEN, Column, Row, table_lines, with_room
+from sim.cli.outputs import showable
 from sim.cli.wrapping import wrapped
 from sim.results.failure import Status
 from sim.scores.definition import Question
@@ -144,7 +145,7 @@ def _print_words(
 
 def say(console: Console, text: str, style: str = "", indent: int = 0, begin: str = "") -> None:
     """Print a paragraph, its lines but the first ``indent`` blanks further right; the first one behind ``begin``."""
-    for line in wrapped(text, console.width, begin=begin, further=" " * indent):
+    for line in wrapped(showable(text), console.width, begin=begin, further=" " * indent):
         console.print(Text(line, style=style), soft_wrap=True)
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _BLANKS: Final = re.compile(r"[ \t\n\r]+")
 """Not the one at which no line ends."""
 
+_WORDS: Final = re.compile("( *)([^ ]+)")
+
 
 def wrapped(text: str, width: int, *, begin: str = "", further: str = "", cut: bool = True) -> list[str]:
     """Return ``text`` in lines of at most ``width`` cells, ``begin`` before the first, ``further`` before the others.
@@ -53,3 +55,26 @@ def _parts(word: str, room: int, *, cut: bool) -> Iterator[str]:
         run += character
     if run:
         yield run
+
+
+def folded(line: str, width: int, *, cut: bool = False) -> str:
+    """Return ``line``, with line ends at blanks where it is wider than ``width`` cells; words only with ``cut``.
+
+    Blanks within it are kept, as columns may stand below each other; what is put on a line of its own is indented.
+    """
+    if cell_len(line) <= width:
+        return line
+    indent = len(line) - len(line.lstrip(" "))
+    further = " " * min(indent + 2, width // 2)
+    lines: list[str] = []
+    current = ""
+    for blanks, word in _WORDS.findall(line):
+        gap = blanks
+        for part in _parts(word, width - len(further), cut=cut):
+            if current.strip() and cell_len(current + gap + part) > width:
+                lines.append(current)
+                current = further + part
+            else:
+                current += gap + part
+            gap = ""
+    return "\n".join([*lines, current])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.analysis.compare import number, pairing, shown_unit
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL, MOST_NEEDED
 from sim.analysis.verdict import returning_score
+from sim.faults import set_off
 from sim.scores.definition import Question
 from sim.scores.registry import SCORES
 
@@ -98,4 +99,5 @@ def told_of_unpaired(policies: Sequence[str], baseline: str) -> list[str]:
     """Return a sentence about ``policies`` that share no replication with the ``baseline``."""
     if not policies:
         return []
-    return [f"Not paired with {baseline}, as nothing was run under the same wishes: {', '.join(policies)}."]
+    who = ", ".join(map(set_off, policies))
+    return [f"Not paired with {baseline}, as nothing was run under the same wishes: {who}."]

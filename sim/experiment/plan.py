@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.recommend_table import RecommendSettings
 from sim.experiment.settings import by_field
-from sim.faults import Fault, InputError
+from sim.faults import Fault, InputError, set_off
 from sim.units import counted
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ class Experiment:
         for label, each in {each.machine.label: each.machine for each in self.combinations}.items():
             for line in each.notes(policies=own):
                 machines[line].append(label)
-        return [f"machine {', '.join(labels[:_NAMED])}{_and_more(labels)}: {line}" for line, labels in machines.items()]
+        named = {line: ", ".join(map(set_off, labels[:_NAMED])) for line, labels in machines.items()}
+        return [f"machine {named[line]}{_and_more(labels)}: {line}" for line, labels in machines.items()]
 
     @property
     def scenarios(self) -> list[tuple[str, str]]:
@@ -212,7 +213,7 @@ class Experiment:
 def recordings_in_words(counts: Mapping[str, int | None]) -> str:
     """Return which workloads, by label, have how many recordings to play; those that play none are left out."""
     labels = [(label, count) for label, count in counts.items() if count is not None]
-    words = [f"{counted(count, 'recording')} of {label}" for label, count in labels[:_NAMED]]
+    words = [f"{counted(count, 'recording')} of {set_off(label)}" for label, count in labels[:_NAMED]]
     return f"{', '.join(words)}{_and_more([label for label, _ in labels])} to play"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.experiment.schema import LABEL_LENGTH, shortened_label, usable_label
 from sim.experiment.settings import PluginSettings
-from sim.faults import Fault, Faults, InputError, key_path
+from sim.faults import Fault, Faults, InputError, key_path, listed
 from sim.plugins import lookup
 from sim.plugins.parameter_search import OneOf
 from sim.recommend.axes import Axis, Lines, candidate_of, content, in_words, is_called, line_of, word
@@ -82,7 +82,7 @@ def space(experiment: Experiment, machine: str, workload: str, look: Look = look
         each for each in experiment.combinations if (each.machine.label, each.workload.label) == (machine, workload)
     ]
     if not here:
-        known = ", ".join(f"{workload} on {machine}" for machine, workload in experiment.scenarios)
+        known = listed(f"{workload} on {machine}" for machine, workload in experiment.scenarios)
         raise InputError(experiment.name, [Fault("", f"no scenario {workload} on {machine}; there are: {known}")])
     wanted = experiment.recommend
     made = Maker(experiment.folder, wanted, len(here[0].machine.spec.nodes))

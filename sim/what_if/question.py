@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sim.devices.specs import DimmSpec, VirtioMemSpec
 from sim.experiment.load import load
 from sim.experiment.policy_option import policy_table, told_of_option
-from sim.faults import Fault, InputError, shown, unknown_name
+from sim.faults import Fault, InputError, listed, shown, unknown_name
 from sim.machine.cold_devices import devices_at_first
 from sim.plugins import lookup
 from workloads.parts.requests.request import Request
@@ -145,7 +145,7 @@ def _one_machine(experiment: Experiment, label: str | None, name: str) -> str:
             raise InputError("--machine", [Fault("", unknown_name("machine", label, labels))])
         return label
     if len(labels) > 1:
-        what = f"has several machines; choose one with --machine: {', '.join(labels)}"
+        what = f"has several machines; choose one with --machine: {listed(labels)}"
         raise InputError(name, [Fault("", what)])
     return labels[0]
 

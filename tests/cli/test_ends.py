@@ -337,7 +337,8 @@ def test_validate_tells_the_time_in_a_fitting_unit(
     assert result.stdout.splitlines() == [
         f"{folder.path / 'e.toml'}: no faults",
         "  machines   vm",
-        "  policies   contig-zones, auto-movable",
+        "  policies   contig-zones",
+        "             auto-movable",
         "  workloads  dimm-slots",
         "  baseline   contig-zones",
         "  seed       7",

@@ -219,10 +219,12 @@ def test_validate_tells_the_time_in_a_unit_that_fits(
 
     lines = invoke("validate", path).stdout.splitlines()
     assert lines[-1] == f"  time       about {told} on one core"
-    assert lines[1:7] == [
+    assert lines[1:9] == [
         "  machines   vm",
-        "  policies   contig-zones, auto-movable",
-        "  workloads  sail, dimms",
+        "  policies   contig-zones",
+        "             auto-movable",
+        "  workloads  sail",
+        "             dimms",
         "  baseline   contig-zones",
         "  seed       7",
         "  runs       12: 4 combinations x 3 replications",

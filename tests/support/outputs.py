@@ -6,11 +6,14 @@ import contextlib
 import io
 import os
 import pty
+import re
+import select
 import subprocess
 import sys
 import tempfile
 import termios
-from typing import TYPE_CHECKING, NamedTuple
+import threading
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sim.cli.main import main
 
@@ -48,6 +51,37 @@ def run(
         out.seek(0)
         errors.seek(0)
         return Done(code, out.read(), errors.read())
+
+
+def shown(arguments: Sequence[object], folder: Path, columns: int, *, encoding: str = "utf-8") -> tuple[int, str]:
+    """Return the exit code of a command line, and what it writes on a terminal of so many ``columns``."""
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, columns))
+    os.set_blocking(leader, False)
+    written: list[bytes] = []
+
+    over = threading.Event()
+
+    def read() -> None:
+        # Not until the other side is closed everywhere: servers of processes that were started keep it open.
+        while select.select([leader], [], [], 0 if over.is_set() else 0.02)[0] or not over.is_set():
+            with contextlib.suppress(BlockingIOError):
+                written.append(os.read(leader, 65536))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        code = run(arguments, folder, encoding=encoding, stdout=follower, stderr=follower).code
+    finally:
+        over.set()
+        reader.join()
+        os.close(follower)
+        os.close(leader)
+    return code, b"".join(written).decode(encoding).replace("\r\n", "\n")
+
+
+STEERING: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+"""What the console says to the terminal itself."""
 
 
 @contextlib.contextmanager
