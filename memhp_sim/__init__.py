@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from sim.what_if.answer import Answer
     from sim.what_if.plan import plan
     from workloads.contract import Host, Streams, Workload
+    from workloads.testkit import WorkloadCheckError, check_workload
 
 _PLACES: Final = {
     "policies.contract": (
@@ -118,6 +119,7 @@ _PLACES: Final = {
     "sim.what_if.answer": ("Answer",),
     "sim.what_if.plan": ("plan",),
     "workloads.contract": ("Host", "Streams", "Workload"),
+    "workloads.testkit": ("WorkloadCheckError", "check_workload"),
 }
 _PLACE_OF: Final = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -179,10 +181,12 @@ __all__ = [
     "Whole",
     "Word",
     "Workload",
+    "WorkloadCheckError",
     "ZoneRequest",
     "ZoneType",
     "__version__",
     "check_policy",
+    "check_workload",
     "checked",
     "compare",
     "format_size",

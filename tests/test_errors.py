@@ -15,6 +15,7 @@ import memhp_sim
 import policies
 import sim
 import workloads
+from policies.testkit.machines import MachineOver
 from sim.cli.main import BAD_INPUT, FAILED, INTERRUPTED, BadInput
 from sim.experiment.run_cell import CellTimeoutError
 from sim.faults import MemhpSimError, Unwinding
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
 TREE = PAGE.partition("```text\n")[2].partition("```")[0]
 ROWS = {name: cells for name, *cells in re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", PAGE, re.MULTILINE)}
-OUTSIDE = {Unwinding, CellTimeoutError, DamageWarning, NoLocksWarning, GuestDied, BadInput, memhp_sim.ShadowedError}
+OUTSIDE = {Unwinding, CellTimeoutError, DamageWarning, NoLocksWarning, GuestDied, MachineOver, BadInput}
+OUTSIDE |= {memhp_sim.ShadowedError}
 
 
 def defined() -> Iterator[type[BaseException]]:
@@ -47,7 +49,7 @@ ERRORS = {error.__name__: error for error in defined()}
 
 def test_every_error_has_the_one_base() -> None:
     assert {error for error in ERRORS.values() if not issubclass(error, MemhpSimError)} == OUTSIDE
-    assert CellTimeoutError.__bases__ == GuestDied.__bases__ == (Unwinding,)
+    assert CellTimeoutError.__bases__ == GuestDied.__bases__ == MachineOver.__bases__ == (Unwinding,)
     assert Unwinding.__bases__ == (BaseException,)
     assert DamageWarning.__bases__ == NoLocksWarning.__bases__ == (UserWarning,)
     assert BadInput.__bases__ == (click.ClickException,)

@@ -37,7 +37,7 @@ def test_all_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_everything_that_runs_or_reads_experiments_is_shown() -> None:
     """Names in small letters are what a script calls; those for plug-ins have pages of their own."""
-    for_plug_ins = {"checked", "settled_by", "check_policy", "format_size", "parse_size"}
+    for_plug_ins = {"checked", "settled_by", "check_policy", "check_workload", "format_size", "parse_size"}
     called = {name for name in memhp_sim.__all__ if name.islower() and not name.startswith("_")} - for_plug_ins
     for name in called:
         assert re.search(rf"\b{name}\b", PAGE.text), name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from policies.contract import ZoneRequest
+from sim.faults import Unwinding
 from sim.machine.boot_layout import lay_out
 from sim.machine.spec import MachineSpec, NodeSpec
 from sim.memory.blocks import BLOCK_OFFLINE, FIRST_ZONE_CODE, BlockTable
@@ -35,6 +36,10 @@ def seeded(seed: int, number: int) -> Callable[[int], int]:
     """Return the draws of machine ``number`` of ``seed``: the same on every run."""
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(number,))))
     return lambda below: int(generator.integers(below))
+
+
+class MachineOver(Unwinding):
+    """Ends what happens to one machine: nothing that would follow says anything more."""
 
 
 class _Guest:

@@ -51,6 +51,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "presets": ("sim.cli.presets:presets", "List guests, times and loads that an experiment file can name."),
         "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
     },
+    "Your own plug-ins": {
+        "check-policy": ("sim.cli.check_plugin:check_policy", "Check a policy of your own against its contract."),
+        "check-workload": ("sim.cli.check_plugin:check_workload", "Check a workload of your own against its contract."),
+    },
     "Machines": {
         "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
         "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),

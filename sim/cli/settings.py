@@ -1,4 +1,4 @@
-"""The option ``--set``, of all commands that take an experiment file: other values than stand there."""
+"""The option ``--set``, of commands that take an experiment file or check a plug-in: other values than stand there."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ def _settings(_context: click.Context, _option: click.Parameter, texts: tuple[st
     return settings
 
 
-def set_option(command: _Command) -> _Command:
-    """Add the option."""
-    return click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        callback=_settings,
-        metavar="KEY=VALUE",
-        help="Another value than the file's, such as replications=5 or workloads.LABEL.path=trace.csv. Repeatable.",
-    )(command)
+def settings_option(words: str) -> Callable[[_Command], _Command]:
+    """Return what adds the option, with these ``words`` for help."""
+    return click.option("--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help=words)
+
+
+set_option = settings_option(
+    "Another value than the file's, such as replications=5 or workloads.LABEL.path=trace.csv. Repeatable."
+)
+"""Adds the option to a command that takes an experiment file."""

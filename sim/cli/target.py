@@ -1,4 +1,4 @@
-"""The file that a command writes an experiment to: refused before anything is computed for it."""
+"""The file that a command writes for its user to go on with: refused before anything is computed for it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def check_target(path: Path, *, force: bool) -> None:
-    """Refuse what is no name of an experiment file, a folder, and without ``force`` a file that is there.
+def check_target(path: Path, *, force: bool, suffix: str = ".toml", what: str = "experiment files") -> None:
+    """Refuse what is no name for ``what`` is written, a folder, and without ``force`` a file that is there.
 
-    Raises BadInput.
+    ``what`` in words are files that end in ``suffix``. Raises BadInput.
     """
     from sim.cli.main import BadInput
 
-    if path.suffix != ".toml":
-        raise BadInput(f"{path}: experiment files end in .toml")
+    if path.suffix != suffix:
+        raise BadInput(f"{path}: {what} end in {suffix}")
     if path.is_dir():
         raise BadInput(f"{path} is a folder")
     if path.exists() and not force:

@@ -43,7 +43,7 @@ def test_the_page_shows_files_and_commands() -> None:
         "kernel_searched.py",
         "kernel_first_runs.py",
     }
-    assert len(PAGE.commands) == 4
+    assert len(PAGE.commands) == 7
     assert all(line.startswith("$ ") for line in PAGE.commands)
 
 
@@ -60,8 +60,12 @@ def test_the_values_worth_trying_are_those_that_the_page_says(folder: Path, monk
 def test_every_command_works(command: str, folder: Path) -> None:
     if "pytest" in command:
         (folder / "pyproject.toml").unlink()  # that one is about packaging, no place for pytest's settings
+    if " my_policy.py" in command and "--template" not in command:
+        do(PAGE.commands[0], folder)
     printed = do(command, folder)
     expected = {
+        "--template": "check-policy my_policy.py:MyPolicy",
+        "check-policy": "13 passed, 0 failed",
         "pytest": "1 passed",
         "validate": "kernel first",
         "run": "kernel first",

@@ -48,6 +48,7 @@ COMPUTING = {
     "workloads/parts/controllers",
     "workloads/parts/requests",
     "workloads/parts/traces",
+    "workloads/testkit",
 }
 """Folders whose files can change what a run leaves behind. Whoever adds a folder says here to which kind it belongs."""
 

@@ -20,12 +20,14 @@ PAGE = DocPage("writing-a-workload.md")
 
 def test_the_page_shows_files_and_commands() -> None:
     assert set(PAGE.files) == {"night_batch.py", "nights.toml", "test_night_batch.py"}
-    assert len(PAGE.commands) == 5
+    assert len(PAGE.commands) == 8
 
 
 def test_every_command_works(tmp_path: Path) -> None:
     PAGE.write(tmp_path)
-    validated, ran, explained, _, tested = (do(command, tmp_path) for command in PAGE.commands)
+    begun, first, validated, ran, explained, _, checked, tested = (do(command, tmp_path) for command in PAGE.commands)
+    assert "my_workload.py:MyWorkload" in begun
+    assert all("12 passed, 0 failed" in each for each in (first, checked))
     assert "workloads  nights" in validated
     assert "4 of 4 runs completed" in ran
     assert "-> Movable" in explained
