@@ -75,15 +75,15 @@ def policy_verdicts(
     return [
         Verdict("ends", _ENDS, PASSED, first.value["said"]),
         *verdicts,
-        _same_in_another(first.value["history"], None if other.value is None else other.value.get("history"), seed),
+        _same_in_another(first.value, other.value or {}, seed),
     ]
 
 
-def _same_in_another(here: Sequence[str], there: Sequence[str] | None, seed: int) -> Verdict:
+def _same_in_another(here: Mapping[str, Any], there: Mapping[str, Any], seed: int) -> Verdict:
     """Compare the decisions on the machines that were played in both processes."""
-    if not there:
-        return Verdict("other process", _SETS, NOT_TRIED, "the second process did not come so far")
-    for number, (one, other) in enumerate(zip(here, there, strict=False)):
+    if not here["decisions"] or not there.get("history"):
+        return Verdict("other process", _SETS, NOT_TRIED, "the processes did not come so far")
+    for number, (one, other) in enumerate(zip(here["history"], there["history"], strict=False)):
         if one != other:
             what = "the zones hang on the order of a set, on hash(), or on something else of the process"
             return Verdict("other process", _SETS, FAILED, what, f"--seed {seed} --machines {number + 1}")
@@ -146,6 +146,7 @@ def _audited(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "verdicts": [asdict(each) for each in verdicts],
         "said": said,
+        "decisions": report.decisions,
         "history": [_digest(each) for each in report.history],
     }
 

@@ -36,8 +36,8 @@ INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Find a setting": {
         "run": ("sim.cli.run:run", "Run an experiment: simulate, score, compare, plot."),
-        "new": ("sim.cli.new:new", "Write an experiment to start from: your machine, your demand."),
-        "recommend": ("sim.cli.recommend:recommend", "Say which setting to take, how sure that is, what it gives up."),
+        "new": ("sim.cli.new:new", "Write an experiment of your machine and demand to start from."),
+        "recommend": ("sim.cli.recommend:recommend", "Say which setting to take, how sure, and what it gives up."),
         "compare": ("sim.cli.compare:compare", "Compare the policies of results: what is beyond chance."),
         "report": ("sim.cli.report:report", "Write what results say into one HTML file."),
     },
@@ -48,7 +48,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "check": ("sim.cli.check:check", "Say which files of results are damaged, and what to do."),
         "policies": ("sim.cli.plugins:policies", "List the onlining policies with their parameters."),
         "workloads": ("sim.cli.plugins:workloads", "List the workloads; describe a demand trace."),
-        "presets": ("sim.cli.presets:presets", "List guests, times and loads that an experiment file can name."),
+        "presets": ("sim.cli.presets:presets", "List guests, times and loads that experiments can name."),
         "schema": ("sim.cli.experiment:schema", "Print the JSON Schema of experiment files."),
     },
     "Your own plug-ins": {
@@ -56,8 +56,8 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "check-workload": ("sim.cli.check_plugin:check_workload", "Check a workload of your own against its contract."),
     },
     "Machines": {
-        "import": ("sim.cli.import_:import_", "Make an experiment file of a machine from lsmem, libvirt XML, ..."),
-        "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment of a run."),
+        "import": ("sim.cli.import_:import_", "Make a machine's experiment file: lsmem, libvirt XML, ..."),
+        "show": ("sim.cli.show:show", "Print a machine's memory as lsmem does, at any moment."),
         "plan": ("sim.cli.plan:plan", "Say where plugged memory would go, and what comes back."),
     },
     "A run in detail": {
