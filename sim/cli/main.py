@@ -36,7 +36,7 @@ INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Find a setting": {
         "run": ("sim.cli.run:run", "Run an experiment: simulate, score, compare, plot."),
-        "new": ("sim.cli.new:new", "Write an experiment of your machine and demand to start from."),
+        "new": ("sim.cli.new:new", "Write an experiment to start from: machine and demand."),
         "recommend": ("sim.cli.recommend:recommend", "Say which setting to take, how sure, and what it gives up."),
         "compare": ("sim.cli.compare:compare", "Compare the policies of results: what is beyond chance."),
         "report": ("sim.cli.report:report", "Write what results say into one HTML file."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
 import random
 import secrets
@@ -57,5 +58,6 @@ def test_what_a_seed_rules_is_none() -> None:
         np.random.default_rng(5).random()
         dt.datetime.fromtimestamp(0, dt.UTC)
         time.sleep(0)
+        logging.getLogger("mine").warning("a line of a log has its time")
     stray.numpy_drawn()
     assert stray.found == []
