@@ -37,7 +37,7 @@ WORKLOADS = {
     "numpy_dice": {"only its streams": "numpy.random's shared generator"},
     "back_in_time": {"time": "it waits for -20000000 microseconds, after its request at 30 s"},
     "turns_clock_back": {"time": "it asks at 10000000 microseconds, after it had asked at 30000000"},
-    "never_ends": {"ends": "it was not done after 5 seconds, and was seen in line 1"},
+    "never_ends": {"ends": "it was not done after 2 seconds, and was seen in line 1"},
     "beyond_device": {"devices": "at 180 s it asks for 9GiB of 'vmem0', which has 8GiB at most"},
     "stranger": {
         "devices": "at 30 s it asks unplug of 'dimm1', which it never plugged",
@@ -62,7 +62,7 @@ def test_a_fault_of_a_policy_is_found_by_its_name(fault: str) -> None:
 
 @pytest.mark.parametrize("fault", WORKLOADS)
 def test_a_fault_of_a_workload_is_found_by_its_name(fault: str) -> None:
-    found_by_name("check-workload", fault, WORKLOADS[fault], *(["--time-limit", "5"] if fault == "never_ends" else []))
+    found_by_name("check-workload", fault, WORKLOADS[fault], *(["--time-limit", "2"] if fault == "never_ends" else []))
 
 
 def found_by_name(command: str, fault: str, expected: dict[str, str], *options: str) -> None:
