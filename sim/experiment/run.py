@@ -222,15 +222,8 @@ def _with_earlier(folder: Path, shown: Path, belongs: _Belonging, tell: Callable
         earlier.keep(folder)
     if aside is None:
         return
-    path, runs = aside
-    place = _as_asked(path, folder, shown)
-    what = f"{shown} holds {counted(len(runs), 'run')} {_why_not(path)}"
-    end = (
-        f"They are kept in {place}."
-        if keep
-        else f"They go when all new ones are there, and are in {place} until then; --keep keeps them for good."
-    )
-    tell("\n".join([f"{what}:", *(f"  {line}" for line in earlier.told(runs)), end]))
+    place = None if aside.path is None else _as_asked(aside.path, folder, shown)
+    tell("\n".join(earlier.sentences(shown, aside, _why_not(aside.path or folder), place, keep=keep)))
 
 
 def _why_not(earlier: Path) -> str:

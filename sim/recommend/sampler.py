@@ -161,7 +161,7 @@ class CellRunner:
         aside = earlier.set_aside(self.folder, self.used.__contains__) if keep else None
         earlier.keep(self.folder)
         settle(self.folder, self.used.__contains__)
-        return unused, None if aside is None else aside[0]
+        return unused, None if aside is None else aside.path
 
 
 def _stored(folder: Path) -> dict[str, Mapping[str, Any]]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import BinaryIO
 
 TEMPORARY_MARK: Final = ".tmp-"
 """Stands in the name of a file that is still being written, which therefore does not end like a finished one."""
+_DRAWN: Final = 8
+_TEMPORARY: Final = re.compile(rf".+{re.escape(TEMPORARY_MARK)}[0-9a-f]{{{2 * _DRAWN}}}", re.DOTALL)
 
 
 def no_room(error: BaseException) -> bool:
@@ -46,7 +49,7 @@ def written_whole(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
             raise OSError(error.errno, error.strerror, str(path)) from error
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}{TEMPORARY_MARK}{secrets.token_hex(8)}")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         with temporary.open("x+b") as file:
             yield file
@@ -74,8 +77,20 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def temporary_name(name: str) -> str:
+    """Return the name, another one each time, of what will be called ``name`` once it is whole."""
+    return f"{name}{TEMPORARY_MARK}{secrets.token_hex(_DRAWN)}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether :func:`temporary_name` gives such a ``name``; no other one with the mark in it, which is somebody's."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def leftovers(folder: Path) -> Iterator[Path]:
     """Yield the files below ``folder`` whose writers were killed before they had finished."""
-    for path in folder.rglob(f"*{TEMPORARY_MARK}*"):
-        if path.is_file():
-            yield path
+    for above, _, names in os.walk(folder):  # not into folders that are linked, which are elsewhere
+        for name in names:
+            path = Path(above, name)
+            if is_temporary(name) and path.is_file() and not path.is_symlink():
+                yield path

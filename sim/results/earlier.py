@@ -1,8 +1,8 @@
 """Runs that are no part of an experiment any more: set aside until the new ones are there, or for good.
 
 Each time that there are some, they go to a folder of their own, ``<store>/earlier/<number>``, which is a folder of
-results like any other. One that is to stay for good says so by a file in it. What is set aside is taken back where the
-experiment has it again.
+results like any other. One that goes once the new ones are there says so by a file in it: all others stay. What is set
+aside is taken back where the experiment has it again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import secrets
 import shutil
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -18,7 +17,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from sim.results import cells
-from sim.results.atomic import TEMPORARY_MARK
+from sim.results.atomic import is_temporary, temporary_name
+from sim.results.damage import Damage
+from sim.results.damage import set_aside as out_of_the_way
 from sim.results.frames import int_columns
 from sim.results.identity import canonical_json
 from sim.results.layout import CELL_TABLES, DETAILS, EXPERIMENT_NAME, MANIFEST_NAME, TIMINGS, unit
@@ -27,6 +28,7 @@ from sim.results.pack_sets import pack_sets
 from sim.results.packing import settle
 from sim.results.schema import RUNS, TABLES
 from sim.results.segments import Segments, release
+from sim.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,8 +43,16 @@ if TYPE_CHECKING:
 
 EARLIER: Final = "earlier"
 """Folder, within that of the results, of what was set aside."""
-KEPT: Final = ".kept"
-"""File in what was set aside for good."""
+UNTIL_NEW: Final = ".until-new-ones-are-there"
+"""File in what was set aside, and not for good."""
+
+
+class Aside(NamedTuple):
+    """``runs`` that were set aside, to ``path`` (None where there are none); so many more are ``damaged``."""
+
+    path: Path | None
+    runs: list[Run]
+    damaged: int
 
 
 class Run(NamedTuple):
@@ -71,31 +81,44 @@ def folders(store: Path) -> list[Path]:
     return sorted((path for path in found if path.name.isdecimal() and path.is_dir()), key=lambda path: int(path.name))
 
 
-def set_aside(store: Path, belongs: Belongs) -> tuple[Path, list[Run]] | None:
+def set_aside(store: Path, belongs: Belongs) -> Aside | None:
     """Set aside the completed runs that do not belong, with the manifest if it is about them; return where and which.
 
-    None where there are none. They are there as a whole before they go from their place. Nobody else may write into the
-    store meanwhile. Raises OSError where that cannot be written.
+    None where there are none. They are there as a whole before they go from their place; those whose tables are
+    damaged are left. Nobody else may write into the store meanwhile. Raises OSError where that cannot be written.
     """
     runs = list(dict.fromkeys(run for run in completed_runs(store) if not belongs(run.key)))
     if not runs:
         return None
     above = store / EARLIER
+    _make_way(above)
     above.mkdir(exist_ok=True)
-    numbers = [int(path.name) for path in folders(store)]
+    numbers = [int(path.name) for path in above.iterdir() if path.name.isdecimal()]
     path = above / str(max(numbers, default=0) + 1)
-    made = above / f"{path.name}{TEMPORARY_MARK}{secrets.token_hex(8)}"
+    made = path.with_name(temporary_name(path.name))
     try:
         keys = {run.key for run in runs}
-        copy(store, made, keys.__contains__)
+        copied = copy(store, made, keys.__contains__)
+        if not copied:
+            tidy(store)
+            return Aside(None, [], len(runs))
         for name in (MANIFEST_NAME, EXPERIMENT_NAME) if _manifest_is_of_it(store) else ():
             shutil.copyfile(store / name, made / name)
+        (made / UNTIL_NEW).touch()
         made.rename(path)
     except BaseException:
         release(made)
         shutil.rmtree(made, ignore_errors=True)
         raise
-    return path, runs
+    whole = [run for run in runs if run.key in copied]
+    return Aside(path, whole, len(runs) - len(whole))
+
+
+def _make_way(above: Path) -> None:
+    """Give what stands in the way of the folder another name: it is somebody's."""
+    if not above.is_dir() and (above.exists() or above.is_symlink()):
+        moved = out_of_the_way(above)
+        Damage(above, "is no folder, as has to be there now", f"set aside as {moved.name}").warn()
 
 
 def _manifest_is_of_it(store: Path) -> bool:
@@ -112,28 +135,29 @@ def take_back(store: Path, wanted: Belongs) -> int:
     for path in folders(store):
         there = {run.key for run in completed_runs(store)}
         found = {run.key for run in completed_runs(path) if wanted(run.key)} - there
-        copy(path, store, found.__contains__)
-        taken += len(found)
+        taken += len(copy(path, store, found.__contains__))
     return taken
 
 
 def keep(store: Path) -> None:
     """Let what was set aside stay for good."""
-    for path in folders(store):
-        (path / KEPT).touch()
+    for path in pending(store):
+        (path / UNTIL_NEW).unlink()
 
 
 def tidy(store: Path) -> None:
     """Remove what somebody has left who was killed while setting runs aside: all of them are in their place yet."""
-    for path in (store / EARLIER).glob(f"*{TEMPORARY_MARK}*"):
-        shutil.rmtree(path)
+    above = store / EARLIER
+    for path in list(above.iterdir()) if above.is_dir() else ():
+        if is_temporary(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
     with contextlib.suppress(OSError):  # there is something in it, or there is none
-        (store / EARLIER).rmdir()
+        above.rmdir()
 
 
 def pending(store: Path) -> list[Path]:
     """Return the folders of what was set aside and is not to stay for good."""
-    return [path for path in folders(store) if not (path / KEPT).is_file()]
+    return [path for path in folders(store) if (path / UNTIL_NEW).is_file() and not path.is_symlink()]
 
 
 def drop(store: Path) -> None:
@@ -146,8 +170,11 @@ def drop(store: Path) -> None:
 # Copying --------------------------------------------------------------------------------------------------------------
 
 
-def copy(source: Path, target: Path, chosen: Belongs) -> None:
-    """Copy the completed runs that are ``chosen`` from one store to another, in which they are packed then."""
+def copy(source: Path, target: Path, chosen: Belongs) -> set[str]:
+    """Copy the completed runs that are ``chosen`` from one store to another, in which they are packed then.
+
+    Return the keys of those that were copied: all but the damaged ones.
+    """
     copied: set[str] = set()
     times: defaultdict[int, list[str]] = defaultdict(list)
     with Segments(source) as segments:
@@ -175,6 +202,7 @@ def copy(source: Path, target: Path, chosen: Belongs) -> None:
             cells.write_times(target, number, texts)
     if copied:
         settle(target)
+    return copied
 
 
 def _cell_of(text: str) -> str:
@@ -213,6 +241,24 @@ def _block(packs: PackSet, table: str, entry: Entry) -> Block:
 # Words ----------------------------------------------------------------------------------------------------------------
 
 _SHOWN: Final = 5
+
+
+def sentences(shown: Path, aside: Aside, why: str, place: Path | None, *, keep: bool) -> list[str]:
+    """Return lines that say what the folder called ``shown`` holds beside the experiment, and what becomes of that.
+
+    ``why`` goes on from the number of runs; ``place`` is what the folder is called to which they were set aside.
+    """
+    damaged = f"{counted(aside.damaged, 'run')} {why}, with damaged tables: they cannot be kept."
+    if place is None:
+        return [f"{shown} holds {damaged}"]
+    what = f"{shown} holds {counted(len(aside.runs), 'run')} {why}:"
+    end = (
+        f"They are kept in {place}."
+        if keep
+        else f"They go when all new ones are there, and are in {place} until then; --keep keeps them for good."
+    )
+    more = [f"It holds {damaged}"] if aside.damaged else []
+    return [what, *(f"  {line}" for line in told(aside.runs)), end, *more]
 
 
 def told(runs: list[Run]) -> list[str]:

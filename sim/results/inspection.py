@@ -143,7 +143,8 @@ class _Inspector:
         keys = {entry.key for pack in there.values() for entry in pack.entries} - elsewhere
         keys = {key for key in keys if self._belongs(key)}
         self._found.lost |= keys
-        then = f"{counted(len(keys), 'run')} {_AGAIN}" if keys else "nothing else tells what was in it"
+        many = f"{counted(len(keys), 'run')} {_IS_AGAIN if len(keys) == 1 else _AGAIN}"
+        then = many if keys else "nothing else tells what was in it"
         flaw = self._flaws.get((RUNS, *number))
         if flaw is not None or keys:  # else whoever packed was killed before its runs were written
             self._add(pack_path(self._store, RUNS, *number), flaw or _GONE, then)
@@ -166,7 +167,8 @@ class _Inspector:
             self._add(pack_path(self._store, table, *number), flaw, f"how long {many} took is not known any more")
             return
         self._found.lost.update(keys)
-        self._add(pack_path(self._store, table, *number), flaw, f"{many} {_AGAIN}")
+        then = f"{many} {_IS_AGAIN if len(keys) == 1 else _AGAIN}" if keys else "the experiment needs none of its runs"
+        self._add(pack_path(self._store, table, *number), flaw, then)
 
     def _look_at_texts(self) -> None:
         """Look at the files beside the tables, which a run writes when it begins and when it comes to its end."""

@@ -15,6 +15,8 @@ from sim.experiment.executors import InProcess
 from sim.experiment.load import load
 from sim.experiment.run import Report, run
 from sim.results import earlier
+from sim.results.atomic import temporary_name
+from sim.results.damage import DamageWarning
 from sim.results.manifest import read_manifest
 from sim.results.store import ResultStore
 from tests.experiment.examples import BAD_POLICIES, small
@@ -199,13 +201,58 @@ def test_the_command_tells_it_before_it_runs(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_half_made_goes(told: Told) -> None:
     before = told(A)
     there = files(before.folder)
-    half = before.folder / "earlier" / "1.tmp-12" / "runs"
+    half = before.folder / "earlier" / temporary_name("1") / "runs"
     half.mkdir(parents=True)
     (half / "runs-00-of-01.parquet").write_bytes(b"PAR1")
-    (before.folder / "experiment.toml.tmp-34").write_bytes(b"nam")
+    (before.folder / temporary_name("experiment.toml")).write_bytes(b"nam")
     (before.folder / "plots").mkdir()
-    (before.folder / "plots" / "scores.png.tmp-56").write_bytes(b"PNG")
+    (before.folder / "plots" / temporary_name("scores.png")).write_bytes(b"PNG")
     told(A)
     (before.folder / "plots").rmdir()
     assert files(before.folder) == there
     assert not (before.folder / "earlier").exists()
+
+
+def test_what_only_looks_like_a_leftover_stays(told: Told) -> None:
+    before = told(A).folder
+    mine = [
+        before / name
+        for name in ("notes.tmp-1", "runs/x.tmp-keep.txt", "mine/a.tmp-0", "earlier/1.tmp-x", "earlier/2024/mine.txt")
+    ]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    told(B)
+    told(A)
+    assert [path.read_text() for path in mine] == ["mine"] * len(mine)
+    assert [path.name for path in earlier.folders(before)] == ["2024"]
+
+
+def test_a_file_in_the_way_of_the_folder_for_earlier_runs_is_set_aside(told: Told) -> None:
+    before = told(A).folder
+    (before / "earlier").write_text("mine")
+    with pytest.warns(DamageWarning, match="is no folder, as has to be there now; set aside as earlier.aside-"):
+        told(B, keep=True)
+    assert [path.read_text() for path in before.glob("earlier.aside-*")] == ["mine"]
+    assert len(open_results(before / "earlier" / "1").runs()) == 3
+
+
+def test_of_runs_that_are_damaged_none_is_said_to_be_kept(told: Told) -> None:
+    before = told(A).folder
+    (before / "series" / "series-00-of-01.parquet").write_bytes(b"PAR1")
+    with pytest.warns(DamageWarning):
+        after = told(small(seed=9))
+    what = "6 runs that are no part of the experiment any more, with damaged tables: they cannot be kept."
+    assert told.notes == [f"{before} holds {what}"]
+    assert (after.reused, after.completed) == (0, 6)
+    assert not (before / "earlier").exists()
+
+
+def test_of_runs_that_were_set_aside_and_are_damaged_none_is_said_to_be_taken_back(told: Told) -> None:
+    before = told(A).folder
+    told(small(seed=9), keep=True)
+    (before / "earlier" / "1" / "series" / "series-00-of-01.parquet").write_bytes(b"PAR1")
+    with pytest.warns(DamageWarning):
+        after = told(A)
+    assert not [note for note in told.notes if "taken back" in note]
+    assert (after.reused, after.completed) == (0, 6)

@@ -381,7 +381,10 @@ def test_what_a_killed_writer_left_half_written_goes(tmp_path: Path) -> None:
     report = run(experiment, tmp_path, workers=InProcess())
     before = files(report.folder)
     (whole,) = packs(report.folder, "events")
-    halves = [whole.with_name(f"{whole.name}.tmp-0"), whole.with_name("events-03-of-64.parquet.tmp-1")]
+    halves = [
+        whole.with_name(f"{whole.name}.tmp-0123456789abcdef"),
+        whole.with_name("events-03-of-64.parquet.tmp-fedcba9876543210"),
+    ]
     for half in halves:
         half.write_bytes(b"half")
     run(experiment, tmp_path, workers=InProcess())

@@ -183,7 +183,7 @@ def test_two_workers_and_a_run_that_was_killed_give_the_same_bytes(drawn: tuple[
     store = ResultStore(left)
     store.prune(sorted(store.keys())[::3])
     half = next(left.glob("events/*.parquet"))
-    half.with_name(f"{half.name}.tmp-0").write_bytes(b"half")
+    half.with_name(f"{half.name}.tmp-0123456789abcdef").write_bytes(b"half")
     shutil.copy(folder / "small.toml", tmp_path)
     result = asked(tmp_path / "small.toml", "--out", tmp_path, "--workers", 2, "--replications", 25)
     assert result.exit_code == 0

@@ -172,7 +172,7 @@ def test_prune_leaves_the_wanted_cells_and_no_leftovers(tmp_path: Path) -> None:
     alone.pack()
     store.pack()
     (file,) = (tmp_path / "alone" / "runs").rglob("*.parquet")
-    (tmp_path / "pruned" / "runs" / f"{file.name}.tmp-00").write_bytes(b"half")
+    (tmp_path / "pruned" / "runs" / f"{file.name}.tmp-0123456789abcdef").write_bytes(b"half")
     assert store.prune({cell(1, "keep").key}) == 1
     assert contents(tmp_path / "pruned") == contents(tmp_path / "alone")
     assert tables_of(tmp_path / "pruned", "drop") == []
