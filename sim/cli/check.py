@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +15,8 @@ from sim.units import counted, rounded_size
 
 if TYPE_CHECKING:
     from sim.results.inspection import Inspection
+
+_OF_EARLIER: Final = "earlier runs are lost there, which are no part of the experiment any more"
 
 
 @click.command()
@@ -44,6 +46,7 @@ def _inspected(folder: Path) -> Inspection:
     from sim.faults import InputError
     from sim.plots.files import damaged
     from sim.recommend.document import NAME, read
+    from sim.results import earlier
     from sim.results.damage import Damage
     from sim.results.inspection import inspect
     from sim.results.locks import alone
@@ -57,6 +60,8 @@ def _inspected(folder: Path) -> Inspection:
             locked = True
         found = inspect(folder, locked=locked)
     found.damages += damaged(folder / "plots")
+    for path in earlier.folders(folder):
+        found.damages += [replace(each, then=_OF_EARLIER) for each in inspect(path).damages]
     try:
         read(folder)
     except ValueError as error:
@@ -72,6 +77,7 @@ def _print(folder: Path, found: Inspection) -> None:
         click.echo(f"  {damage.then}")
     if found.damages:
         click.echo()
+    of_earlier = all(each.then == _OF_EARLIER for each in found.damages)
     files = f"{counted(found.files, 'file')}, {rounded_size(found.size)}"
     runs = counted(found.runs, "run")
     if not found.damages:
@@ -83,7 +89,8 @@ def _print(folder: Path, found: Inspection) -> None:
             else ""
         )
         click.echo(f"{folder}: damaged in {counted(len(found.damages), 'place')} ({runs} whole in {files}){lost}")
-        click.echo(f"To mend it: {_what_to_do(folder)}")
+        if not of_earlier:
+            click.echo(f"To mend it: {_what_to_do(folder)}")
     if found.unpacked:
         click.echo(f"{counted(found.unpacked, 'run')} of a run that was interrupted, or is under way, in no table yet.")
 
@@ -91,11 +98,17 @@ def _print(folder: Path, found: Inspection) -> None:
 def _what_to_do(folder: Path) -> str:
     """Return the command that computes again what is missing."""
     from sim.results.manifest import read_manifest
+    from sim.starting.text import typed
 
-    out = shlex.quote(str(folder.resolve().parent if folder.parent == Path() else folder.parent))
-    with contextlib.suppress(ValueError):
-        if read_manifest(folder)["experiment"] == folder.resolve().name:
-            return f"memhp-sim rerun {shlex.quote(str(folder))} --out {out}"
+    there = folder.resolve()
+    above = there.parent if folder.name in ("", "..") else folder.parent
+    out = typed(above)
+    with contextlib.suppress(ValueError, KeyError):
+        name = str(read_manifest(folder)["experiment"])
+        if name == there.name:
+            return f"memhp-sim rerun {typed(folder)} --out {out}"
+        before = f"give the folder the name of its experiment again, {name}"
+        return f"{before}; then: memhp-sim rerun {typed(above / name)} --out {out}"
     return f"memhp-sim run FILE.toml --out {out}, with the experiment's file"
 
 
@@ -111,5 +124,5 @@ def _as_json(folder: Path, found: Inspection) -> dict[str, Any]:
         "damaged": [
             {"path": str(each.path.relative_to(folder)), "what": each.what, "then": each.then} for each in found.damages
         ],
-        "to_mend": _what_to_do(folder) if found.damages else None,
+        "to_mend": None if all(each.then == _OF_EARLIER for each in found.damages) else _what_to_do(folder),
     }

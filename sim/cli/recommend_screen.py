@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
@@ -14,6 +13,7 @@ from sim.cli.layout import Column, Row, table_lines
 from sim.cli.tables import say
 from sim.recommend.terms import WALL
 from sim.scores.registry import SCORES
+from sim.starting.text import typed
 from sim.units import counted
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def print_recommendation(console: Console, done: Recommended) -> None:
     for error, cell in list(reasons.items())[:_MOST_SHOWN]:
         say(console, f"failed: {error} ({cell})", style="red")
     say(console, f"{counted(found.runs, 'run')}, {done.reused} of them there already: {done.folder}")
-    console.print(f"Report: memhp-sim report {shlex.quote(str(done.folder))}", soft_wrap=True, markup=False)
+    console.print(f"Report: memhp-sim report {typed(done.folder)}", soft_wrap=True, markup=False)
 
 
 def _print_how(console: Console, answer: Answer) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from sim.cli.console import standard_console
+from sim.starting.text import typed
 from sim.units import counted
 
 if TYPE_CHECKING:
@@ -136,11 +136,11 @@ def _print_tables(
 
 def _say_where(folder: Path) -> None:
     """Say where everything is, and what shows more of it."""
-    typed = shlex.quote(str(folder))
+    name = typed(folder)
     for line in (
         f"Tables    {folder}/ (runs, series, events, timings: Parquet)",
         f"Manifest  {folder / 'manifest.json'}; beside it experiment.toml, every default filled in",
-        f"Compare   memhp-sim compare {typed} shows every score",
-        f"Report    memhp-sim report {typed} writes one HTML file to read and to pass on",
+        f"Compare   memhp-sim compare {name} shows every score",
+        f"Report    memhp-sim report {name} writes one HTML file to read and to pass on",
     ):
         click.echo(line)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,9 +26,6 @@ from sim.results.manifest import TIMING_FIELD, read_manifest, write_manifest
 from sim.results.store import ResultStore
 from tests.experiment.examples import small
 from tests.support.damages import WAYS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 READ = {
     "compare": {"runs"},
@@ -219,3 +218,40 @@ def test_check_looks_at_a_recommendation_too(store: Path) -> None:
     done = invoke("check", store)
     assert done.exit_code == FAILED
     assert done.stdout.startswith("recommendation.json\n  is no recommendation: ")
+
+
+@pytest.mark.parametrize("name", ["-x y", "a'b", "experiment"])
+def test_what_check_says_mends_it_wherever_the_folder_is(
+    store: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store.parent)
+    store.rename(store.parent / "moved")
+    place = Path(name)
+    place.mkdir()
+    (store.parent / "moved").rename(place / "other")
+    (place / "other" / "series" / "series-00-of-01.parquet").unlink()
+    before, _, command = invoke("check", f"./{place}/other").stdout.splitlines()[-1].partition("; then: memhp-sim ")
+    assert before == "To mend it: give the folder the name of its experiment again, experiment"
+    (place / "other").rename(place / "experiment")
+    assert invoke("check", f"./{place}/experiment").stdout.splitlines()[-1] == f"To mend it: memhp-sim {command}"
+    assert invoke(*shlex.split(command), "--no-plots", "--workers", 1).exit_code == 0
+    assert invoke("check", f"./{place}/experiment").exit_code == 0
+    monkeypatch.chdir(place / "experiment")
+    (Path("series") / "series-00-of-01.parquet").unlink()
+    command = invoke("check", ".").stdout.splitlines()[-1].removeprefix("To mend it: memhp-sim ")
+    assert invoke(*shlex.split(command), "--no-plots", "--workers", 1).exit_code == 0
+    assert invoke("check", ".").exit_code == 0
+
+
+def test_check_looks_at_earlier_runs_too(store: Path) -> None:
+    shutil.copytree(store, store.parent / "copy")
+    (store / "earlier").mkdir()
+    (store.parent / "copy").rename(store / "earlier" / "1")
+    assert invoke("check", store).exit_code == 0
+    (store / "earlier" / "1" / "series" / "series-00-of-01.parquet").write_bytes(b"PAR1")
+    done = invoke("check", store)
+    assert done.exit_code == FAILED
+    assert done.stdout.startswith("earlier/1/series/series-00-of-01.parquet\n")
+    assert "earlier runs are lost there, which are no part of the experiment any more" in done.stdout
+    assert "To mend it" not in done.stdout
+    assert json.loads(invoke("check", store, "--json").stdout)["to_mend"] is None
