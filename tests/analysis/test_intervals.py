@@ -75,11 +75,12 @@ def test_bounded_ends_and_chances_are_those_of_all_weighted_means() -> None:
     ends = values.min(axis=1) - reach, values.max(axis=1) + reach
     low, high, p = bounded_estimates(values, *ends, 0.95)
     below, above = (np.sort(bounded_means(values, end), axis=1) for end in ends)
-    assert list(low) == list(below[:, 500])
-    assert list(high) == list(above[:, -501])
+    # In single precision: how a product of matrices is summed up depends on their size, and on the processor.
+    assert list(low) == pytest.approx(list(below[:, 500]), rel=1e-5, abs=1e-5)
+    assert list(high) == pytest.approx(list(above[:, -501]), rel=1e-5, abs=1e-5)
     fewer = np.minimum((below <= 0).sum(axis=1), (above >= 0).sum(axis=1))
     often = fewer >= 100
-    assert list(p[often]) == list(np.minimum(1, 2 * (fewer[often] + 1) / 20_001))
+    assert list(p[often]) == pytest.approx(list(np.minimum(1, 2 * (fewer[often] + 1) / 20_001)), abs=2 * 3 / 20_001)
     assert (p[~often] < 0.02).all()
     assert 5 < often.sum() < len(values)
 

@@ -14,6 +14,7 @@ import pytest
 from sim.analysis.compare import compare, number, shown_unit
 from sim.api import Results, run
 from sim.report.page import report_html, write_report
+from sim.results.identity import canonical_json, sha256
 from sim.results.manifest import write_manifest
 from sim.results.store import ResultStore
 from sim.scores.registry import SCORES
@@ -233,7 +234,8 @@ def test_results_without_all_of_their_files_still_have_an_honest_page(
     if gone == "damaged":
         manifest.write_text("{]")
     if gone == "plug-in":
-        write_manifest(folder, json.loads(manifest.read_text("utf-8").replace("broken.py", "gone.py")))
+        changed = json.loads(manifest.read_text("utf-8").replace("broken.py", "gone.py"))
+        write_manifest(folder, {**changed, "config_sha256": sha256(canonical_json(changed["config"]))})
     page = Page(report_html(folder))
     told = {
         "manifest.json": "has no manifest",
