@@ -99,7 +99,7 @@ def test_what_is_not_as_written_is_told_once_with_its_machines() -> None:
     assert own.policies == ["contig-zones"]
     assert own.notes == [f"machine 1GiB: {NEON}: not used, as the experiment has policies of its own"]
     swept = loaded({"label": "vm", **odd}, sweep=[{"product": {"machines": {"vm": {"slots": [4, 5, 6, 7]}}}}])
-    assert swept.notes[0].startswith("machine vm, slots 4, vm, slots 5, vm, slots 6 and 1 more: hugepages=8")
+    assert swept.notes[0].startswith('machine "vm, slots 4", "vm, slots 5", "vm, slots 6" and 1 more: hugepages=8')
 
 
 def test_command_lines_can_be_swept_with_the_policy_that_each_has() -> None:

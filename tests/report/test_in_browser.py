@@ -290,7 +290,7 @@ def test_colours_change_with_the_switch(chrome: Browser, report: Path) -> None:
 def test_without_javascript_charts_and_decisions_stand(chrome: Browser, report: Path) -> None:
     with opened(chrome, report, java_script_enabled=False) as page:
         page.locator("#s1 > summary").click()
-        assert page.locator("#s1-charts-memory .inner .line").count() == 6
+        assert page.locator("#s1-charts-memory .inner .line").count() == 9
         assert page.locator("#s1-charts-memory .plot").first.is_visible()
         assert page.get_by_text("The map is drawn by the page").first.is_visible()
         page.get_by_text("What was decided, how often, and why").first.click()
