@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from policies.parts.indivisible import settled_by
     from policies.testkit import PolicyCheckError, check_policy
     from sim import __version__
-    from sim.analysis.compare import side_by_side
+    from sim.analysis.same import side_by_side
     from sim.api import Results, compare, open_results, recommend, run
     from sim.comparison.whole import Comparison
     from sim.devices.specs import DaxSpec, DeviceSpec, DimmSpec, VirtioMemSpec
@@ -81,7 +81,7 @@ _PLACES: Final = {
     "policies.parts.indivisible": ("settled_by",),
     "policies.testkit": ("PolicyCheckError", "check_policy"),
     "sim": ("__version__",),
-    "sim.analysis.compare": ("side_by_side",),
+    "sim.analysis.same": ("side_by_side",),
     "sim.api": ("Results", "compare", "open_results", "recommend", "run"),
     "sim.comparison.whole": ("Comparison",),
     "sim.devices.specs": ("DaxSpec", "DeviceSpec", "DimmSpec", "VirtioMemSpec"),

@@ -31,7 +31,7 @@ from sim.scores.registry import SCORES
 from sim.units import GIB, MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -278,32 +278,6 @@ def _of_gaps(rows: Sequence[Mapping[str, object]], samples: Sequence[Sample], me
 
 def _mean(values: Floats) -> float:
     return math.fsum(values.tolist()) / len(values) if len(values) else math.nan
-
-
-def side_by_side(comparison: pd.DataFrame, machine: str, workload: str) -> pd.DataFrame:
-    """Return a table for people: one row per score, one column per policy, in the units that people are shown.
-
-    A cell reads ``mean (difference to the baseline [low, high of its interval])``. A policy's cell is empty where its
-    score is undefined.
-    """
-    part = comparison[(comparison["machine"] == machine) & (comparison["workload"] == workload)]
-    columns: dict[str, dict[str, str]] = {}
-    for row in part.to_dict("records"):
-        score = SCORES[str(row["score"])]
-        heading = f"{score.title} [{score.unit.shown_symbol}]" if score.unit.shown_symbol else score.title
-        columns.setdefault(str(row["policy"]), {})[heading] = _cell(row, score.unit.shown_per)
-    return pd.DataFrame(columns)
-
-
-def _cell(row: Mapping[Hashable, Any], per: float) -> str:
-    if not row["replications"]:
-        return ""
-    text = number(row["mean"] / per)
-    if row["policy"] == row["baseline"] or math.isnan(row["difference"]):
-        return text
-    low, high = row["difference_low"] / per, row["difference_high"] / per
-    span = "" if math.isnan(low) else f" [{signed(low)}, {signed(high)}]"
-    return f"{text} ({signed(row['difference'] / per)}{span})"
 
 
 def shown_unit(score: Score, values: Iterable[float]) -> tuple[float, str]:

@@ -16,9 +16,10 @@ from sim.analysis.grid import rows_of, thresholds
 from sim.analysis.intervals import FEWEST_FOR_INTERVAL
 from sim.analysis.lasting import lasting
 from sim.analysis.tradeoffs import HEADROOM, IN_MOVABLE, front, gain_score, points
-from sim.analysis.verdict import less_arrived, returning_score
+from sim.analysis.verdict import NEARLY, less_arrived, nearly_alike, returning_score
 from sim.analysis.who_fails import who_fails
 from sim.analysis.wording import amount, amounts, caution, means, moment, names, titled, told_apart
+from sim.faults import set_off
 from sim.scores.registry import SCORES
 from sim.units import counted, seconds_to_us
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from sim.analysis.scenario import Scenario
     from sim.analysis.tradeoffs import Point
     from sim.results.store import ResultStore
-
-_NEARLY: Final = 0.01
-"""Share of a score within which policies are not told as different, however sure it is that they are."""
 
 RETURNED: Final = returning_score().name
 ARRIVED: Final = "arrived_share"
@@ -61,10 +59,10 @@ def memory(scenario: Scenario, store: ResultStore | None = None) -> str:
         times = int((runs[score] > 0).sum())
         if times:
             many = f"all {times}" if times == how.runs else f"{times} of {how.runs}"
-            text = f"With {worst} {one if how.runs == 1 else f'{many} {several}'}"
+            text = f"With {set_off(worst)} {one if how.runs == 1 else f'{many} {several}'}"
             return text + _first_time(runs, at, times, store)
     often = f" in {how.count()} runs" if how.runs > 1 else ""
-    return f"With {worst} memory could not be added{often}"
+    return f"With {set_off(worst)} memory could not be added{often}"
 
 
 def _first_time(runs: pd.DataFrame, at: str, times: int, store: ResultStore | None) -> str:
@@ -98,12 +96,12 @@ def in_movable(scenario: Scenario) -> str:
     least, most = _ends(shares)
     low, high = number(shares[least]), number(shares[most])
     if low == high:
-        who = most if len(shares) == 1 else "every policy"
+        who = set_off(most) if len(shares) == 1 else "every policy"
         return f"With {who} {high} % of hotplugged memory is in MOVABLE"
     pairs = scenario.runs.pivot_table(score, "replication", "policy")[[least, most]].dropna()
     always = bool((pairs[most] > pairs[least]).all())
     sure = "" if always else caution(scenario, apart=told_apart(scenario, score, most, [least])[least])
-    return f"{high} % of hotplugged memory is in MOVABLE with {most}, {low} % with {least}{sure}"
+    return f"{high} % of hotplugged memory is in MOVABLE with {set_off(most)}, {low} % with {set_off(least)}{sure}"
 
 
 def _ends(values: Mapping[str, float]) -> tuple[str, str]:
@@ -125,17 +123,17 @@ def ratio(scenario: Scenario) -> str:
     if past:
         farthest = max(past, key=lambda policy: peaks[policy] / max(configured[policy], 1.0))
         past_what = f"past the {number(configured[farthest])} % that it is set to"
-        return f"{farthest} goes up to {number(peaks[farthest])} %, {past_what}"
+        return f"{set_off(farthest)} goes up to {number(peaks[farthest])} %, {past_what}"
     kept = [policy for policy in configured if peaks[policy]]
     others = {policy: peak for policy, peak in peaks.items() if policy not in kept}
     if not kept:
-        last = "" if len(peaks) == 1 else f", {least} to {number(peaks[least])} %"
-        return f"{most} goes up to {number(peaks[most])} %{last}"
+        last = "" if len(peaks) == 1 else f", {set_off(least)} to {number(peaks[least])} %"
+        return f"{set_off(most)} goes up to {number(peaks[most])} %{last}"
     text = f"{names(kept)} {'keeps' if len(kept) == 1 else 'keep'} to what is configured"
     if not any(others.values()):
         return text
     _, most = _ends(others)
-    return f"{text}; {most} goes up to {number(others[most])} %"
+    return f"{text}; {set_off(most)} goes up to {number(others[most])} %"
 
 
 def memory_map(scenario: Scenario) -> str:
@@ -161,8 +159,8 @@ def memory_map(scenario: Scenario) -> str:
     least, most = _ends(values)
     low, high = amount(score, values[least]), amount(score, values[most])
     if len(values) == 1 or low == high:
-        return f"{high} {what} with {most if len(values) == 1 else 'every policy'}"
-    return f"{high} {what} with {most}, {low} with {least}"
+        return f"{high} {what} with {set_off(most) if len(values) == 1 else 'every policy'}"
+    return f"{high} {what} with {set_off(most)}, {low} with {set_off(least)}"
 
 
 def scores(scenario: Scenario, score: str = RETURNED) -> str:
@@ -182,15 +180,15 @@ def scores(scenario: Scenario, score: str = RETURNED) -> str:
     those = f" of those that {' and '.join(who)}" if who else ""
     least, most = _ends(values)
     if len(values) == 1:
-        return f"{known.title}: {amount(score, values[most])} with {most}, the only one{those}"
-    if _alike(list(values.values())):
+        return f"{known.title}: {amount(score, values[most])} with {set_off(most)}, the only one{those}"
+    if nearly_alike(list(values.values())):
         return f"{known.title}: {amounts(score, values[least], values[most])} with every policy{those}"
     if known.better == "neither":
         sure = told_apart(scenario, score, most, [least])[least]
-        ends = f"{amount(score, values[most])} with {most}, {amount(score, values[least])} with {least}"
+        ends = ", ".join(f"{amount(score, values[policy])} with {set_off(policy)}" for policy in (most, least))
         return f"{known.title}: {ends}{caution(scenario, apart=sure)}"
     best = most if known.better == "higher" else least
-    text = f"{best} {_superlative(score)} ({amount(score, values[best])}){those}"
+    text = f"{set_off(best)} {_superlative(score)} ({amount(score, values[best])}){those}"
     apart = told_apart(scenario, score, best, [policy for policy in values if policy != best])
     alike = [policy for policy, yes in apart.items() if not yes]
     if alike and len(alike) < len(apart):
@@ -220,13 +218,13 @@ def _alone(scenario: Scenario, score: str) -> str:
     fails = "" if not how.failed else "fails; " if how.runs == 1 else f"fails in {how.count()} runs; "
     value = means(scenario, score, [policy])
     what = f"{titled(score)} {amount(score, value[policy])}" if value else f"{titled(score)} is undefined"
-    return f"{policy}: {fails}{what}"
+    return f"{set_off(policy)}: {fails}{what}"
 
 
 def all_fail(scenario: Scenario) -> str:
     """Return that no policy is left to be chosen."""
     bound = scenario.bound if scenario.bound in scenario.present else None
-    but = "" if bound is None or scenario.failures[bound].failed else f" but {bound}"
+    but = "" if bound is None or scenario.failures[bound].failed else f" but {set_off(bound)}"
     return f"Every policy{but} fails{' in some replication' if scenario.replications > 1 else ''}"
 
 
@@ -244,10 +242,10 @@ def tradeoff(scenario: Scenario) -> str:
     among = "Of those that never fail, " if _any_fails(scenario) else ""
     if len(choices) == 1:
         only = "Only this never fails: " if among else ""
-        return f"{only}{most.policy}, {gain} {back}, {room} of kernel headroom left"
+        return f"{only}{set_off(most.policy)}, {gain} {back}, {room} of kernel headroom left"
     leads = _those_with(choices, "y", most, one, several, f"most {back}")
     leaves = _those_with(choices, "x", roomy, "leaves", "leave", "most headroom")
-    as_much, as_roomy = (_alike([getattr(point, axis) for point in choices]) for axis in "yx")
+    as_much, as_roomy = (nearly_alike([getattr(point, axis) for point in choices]) for axis in "yx")
     if as_much and as_roomy:
         return f"{among or 'With every policy '}{gain} {back}, {room} of kernel headroom left"
     base, axes = most, [score, HEADROOM]
@@ -259,7 +257,7 @@ def tradeoff(scenario: Scenario) -> str:
         text = f"{leads} ({gain}), with every policy {room} of headroom are left"
     elif most is roomy:
         rivals = [point for point in choices if point is not most]
-        text = f"{most.policy} {one} most {back} and leaves most headroom"
+        text = f"{set_off(most.policy)} {one} most {back} and leaves most headroom"
     else:
         rivals = [roomy]
         text = f"{leads} ({gain}), {leaves} ({room})"
@@ -272,10 +270,6 @@ def _those_with(choices: Sequence[Point], axis: str, end: Point, one: str, sever
     """Return who has as much along ``axis`` as the ``end`` of the front, all who do, and that it is the most."""
     who = [point.policy for point in choices if getattr(point, axis) >= getattr(end, axis)]
     return f"{names(who)} {one if len(who) == 1 else several} {what}"
-
-
-def _alike(values: Sequence[float]) -> bool:
-    return max(values) - min(values) <= _NEARLY * max(map(abs, values))
 
 
 def survival(scenario: Scenario) -> str:
@@ -293,7 +287,7 @@ def survival(scenario: Scenario) -> str:
     worst = max(dying, key=lambda policy: dead[policy] / runs[policy])
     if dead[worst] < runs[worst]:
         last = moment(float(lasting(scenario.of(worst)).died[-1]))
-        return f"With {worst} {dead[worst]} of {runs[worst]} guests are dead after {last}{rest}"
+        return f"With {set_off(worst)} {dead[worst]} of {runs[worst]} guests are dead after {last}{rest}"
     all_dead = [policy for policy in dying if dead[policy] == runs[policy]]
     last = moment(max(float(lasting(scenario.of(policy)).died[-1]) for policy in all_dead))
     return f"With {names(all_dead)} no guest outlives {last}{rest}"
@@ -304,7 +298,7 @@ def differences(scenario: Scenario, score: str = RETURNED) -> str:
     base, title = scenario.against, SCORES[score].title
     others = [policy for policy in scenario.present if policy != base]
     if not others:
-        return f"Only {base} has runs: there is nothing to compare"
+        return f"Only {set_off(base)} has runs: there is nothing to compare"
     table = scenario.compared(score, base)
     known = [policy for policy in others if table["pairs"][policy]]
     if not known:
@@ -315,14 +309,14 @@ def differences(scenario: Scenario, score: str = RETURNED) -> str:
     if not apart:
         few = scenario.replications < FEWEST_FOR_INTERVAL
         seen = f" in {counted(scenario.replications, 'replication')}" if few else ""
-        return f"{title}: no policy is told apart from {base}{seen}"
+        return f"{title}: no policy is told apart from {set_off(base)}{seen}"
     # Those that never fail first: how much comes back where guests die is no choice.
     apart.sort(key=lambda policy: (policy not in scenario.sound, -abs(table["difference"][policy])))
     rows = {str(row["policy"]): row for row in table.reset_index().to_dict("records")}
-    told = [f"{_gap(score, rows[policy])} with {policy}" for policy in apart[:2]]
+    told = [f"{_gap(score, rows[policy])} with {set_off(policy)}" for policy in apart[:2]]
     rest = len(apart) - len(told)
     more = f"; {rest} more {'differs' if rest == 1 else 'differ'}" if rest else ""
-    return f"{title}: {', '.join(told)} than with {base}{more}"
+    return f"{title}: {', '.join(told)} than with {set_off(base)}{more}"
 
 
 def _gap(score: str, row: Mapping[Hashable, Any]) -> str:
@@ -352,8 +346,8 @@ def distribution(scenario: Scenario, score: str = RETURNED) -> str:
     if ends[wide][0] == ends[wide][1]:
         return f"{known.title}: the same in every replication"
     if spans[narrow] == spans[wide]:
-        return f"{known.title}: {spans[wide]} with {wide if len(ends) == 1 else 'every policy'}"
-    return f"{known.title}: {spans[wide]} with {wide}, {spans[narrow]} with {narrow}"
+        return f"{known.title}: {spans[wide]} with {set_off(wide) if len(ends) == 1 else 'every policy'}"
+    return f"{known.title}: {spans[wide]} with {set_off(wide)}, {spans[narrow]} with {set_off(narrow)}"
 
 
 def extremes(scenario: Scenario) -> str:
@@ -364,13 +358,14 @@ def extremes(scenario: Scenario) -> str:
     failing = who_fails(scenario)
     parts = list(failing)
     least, most = _ends(back) if back else ("", "")
-    differ = len(back) > 1 and back[most] - back[least] > _NEARLY * back[most]
+    differ = len(back) > 1 and back[most] - back[least] > NEARLY * back[most]
     if differ and told_apart(scenario, RETURNED, most, [least])[least]:
         share = "nothing" if back[least] == 0 else amount(RETURNED, back[least])
-        parts.append(f"{least} gives {'only ' if 0 < back[least] < NOTHING_BACK else ''}{share} back")
+        parts.append(f"{set_off(least)} gives {'only ' if 0 < back[least] < NOTHING_BACK else ''}{share} back")
     if not parts or not back:
         return scores(scenario)
-    return f"{', '.join(parts)}, {most} {'lives and ' if failing else ''}gives {amount(RETURNED, back[most])} back"
+    parts.append(f"{set_off(most)} {'lives and ' if failing else ''}gives {amount(RETURNED, back[most])} back")
+    return ", ".join(parts)
 
 
 def heat(grid: Grid) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sim.analysis.compare import percent
 from sim.analysis.intervals import proportion_interval
+from sim.faults import set_off
 from sim.scores.failures import FAILING
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def failures_in_words(found: Iterable[Failures]) -> list[str]:
         if how.failed:
             often = f"failed in {how.often()}" if how.runs > 1 else "failed"
             alike.setdefault((often, "; ".join(how.reasons)), []).append(how.policy)
-    return [f"{'; '.join(policies)}: {often}: {reasons}." for (often, reasons), policies in alike.items()]
+    return [f"{'; '.join(map(set_off, policies))}: {often}: {reasons}." for (often, reasons), policies in alike.items()]
 
 
 def failing(runs: pd.DataFrame) -> pd.Series[bool]:

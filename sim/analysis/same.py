@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sim.analysis.compare import number, shown_unit
+import pandas as pd
+
+from sim.analysis.compare import number, shown_unit, signed
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:
@@ -72,3 +74,29 @@ def judged(row: Row) -> Literal["better", "worse"] | None:
 
 MARKS: Final[Mapping[str | None, str]] = {"better": "▲", "worse": "▼", None: ""}
 """What stands beside a difference, by what :func:`judged` says."""
+
+
+def side_by_side(comparison: pd.DataFrame, machine: str, workload: str) -> pd.DataFrame:
+    """Return a table for people: one row per score, one column per policy, in the units that people are shown.
+
+    A cell reads ``mean (difference to the baseline [low, high of its interval])``, with the worst replication behind
+    the mean where :func:`shown_worst` tells it. A policy's cell is empty where its score is undefined.
+    """
+    part = comparison[(comparison["machine"] == machine) & (comparison["workload"] == workload)]
+    columns: dict[str, dict[str, str]] = {}
+    for row in part.to_dict("records"):
+        score = SCORES[str(row["score"])]
+        heading = f"{score.title} [{score.unit.shown_symbol}]" if score.unit.shown_symbol else score.title
+        columns.setdefault(str(row["policy"]), {})[heading] = _cell(row, score.unit.shown_per)
+    return pd.DataFrame(columns)
+
+
+def _cell(row: Mapping[Any, Any], per: float) -> str:
+    if not row["replications"]:
+        return ""
+    text = ", ".join(filter(None, [number(row["mean"] / per), shown_worst(row, per)]))
+    if row["policy"] == row["baseline"] or math.isnan(row["difference"]):
+        return text
+    low, high = row["difference_low"] / per, row["difference_high"] / per
+    span = "" if math.isnan(low) else f" [{signed(low)}, {signed(high)}]"
+    return f"{text} ({signed(row['difference'] / per)}{span})"

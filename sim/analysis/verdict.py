@@ -53,13 +53,23 @@ def verdict(rows: Sequence[Row], found: Mapping[str, Failures], bounds: Collecti
     return [*sentences, *_most_back(rows, [policy for policy in sound if policy not in bounds], found)]
 
 
-def best_of(rows: Sequence[Row], found: Mapping[str, Failures], bounds: Collection[str] = ()) -> str | None:
-    """Return the policy that gives most back of those that never failed; None where all failed, or none is better.
+NEARLY: Final = 0.01
+"""Share of a score within which policies are not told as different, however sure it is that they are."""
 
+
+def nearly_alike(values: Sequence[float]) -> bool:
+    """Return whether policies with these ``values`` of a score, one at least, are not told as different."""
+    return max(values) - min(values) <= NEARLY * max(map(abs, values))
+
+
+def best_of(rows: Sequence[Row], found: Mapping[str, Failures], bounds: Collection[str] = ()) -> str | None:
+    """Return the policy that gives most back of those that never failed; None where all failed, or none is to be told.
+
+    None is where what comes back is :func:`nearly_alike` with all: it would be taken for a piece of advice.
     Those with which less arrived are left out, as in :func:`verdict`, whose arguments these are.
     """
     values, _ = _comparable(rows, [policy for policy, how in found.items() if not how.failed and policy not in bounds])
-    if len(values) > 1 and len(set(values.values())) == 1:
+    if len(values) > 1 and nearly_alike(list(values.values())):
         return None
     return max(values, key=lambda policy: values[policy], default=None)
 
@@ -77,17 +87,19 @@ def _most_back(rows: Sequence[Row], candidates: Sequence[str], found: Mapping[st
     score = returning_score()
     of_score = {row["policy"]: row for row in rows if row["score"] == score.name and not math.isnan(row["mean"])}
     all_values = [of_score[policy]["mean"] for policy in candidates if policy in of_score]
-    if len(all_values) < 2 or len(set(all_values)) == 1:  # noqa: PLR2004
+    if len(all_values) < 2 or nearly_alike(all_values):  # noqa: PLR2004
         return []
     values, left_out = _comparable(rows, candidates)
     best = max(values, key=lambda policy: values[policy])
     these = "those" if left_out else "these" if len(values) < len(found) else "all"
-    text = f"Of {these}, most came back with {best}: {_with_interval(of_score[best])}{_near_the_wall(rows, best)}"
+    text = (
+        f"Of {these}, most came back with {set_off(best)}: {_with_interval(of_score[best])}{_near_the_wall(rows, best)}"
+    )
     text += _unserved(rows, best, list(values))
     base = of_score[best]["baseline"]
     if best != base and base in of_score:
         fails = f", fails in {found[base].count()}" if found[base].failed else ""
-        text += f"; with {base} (baseline{fails}) {_with_interval(of_score[base])}: {_gap(of_score[best])}"
+        text += f"; with {set_off(base)} (baseline{fails}) {_with_interval(of_score[base])}: {_gap(of_score[best])}"
     who = ", ".join(map(set_off, left_out))
     less = f"Less arrived of what was asked for with {who}; what comes back with the others is told."
     return [*([less] if left_out else []), f"{text}."]
@@ -125,7 +137,7 @@ def _unserved(rows: Sequence[Row], best: str, policies: Sequence[str]) -> str:
     shown = {
         policy: f"{number(BYTE_SECONDS.show(unserved[policy]))} {BYTE_SECONDS.shown_symbol}" for policy in unserved
     }
-    return f"; of the demand, {shown[best]} were not served, with {other} {shown[other]}"
+    return f"; of the demand, {shown[best]} were not served, with {set_off(other)} {shown[other]}"
 
 
 def _gap(row: Row) -> str:

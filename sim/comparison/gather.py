@@ -17,7 +17,7 @@ from sim.analysis.compare import CONDITIONS, named_conditions, named_workload, p
 from sim.analysis.regret import BOUND
 from sim.analysis.wording import some_of
 from sim.experiment.load import load_stored
-from sim.faults import Fault, InputError, unknown_name
+from sim.faults import Fault, InputError, set_off, unknown_name
 from sim.results.failure import Status
 from sim.results.identity import canonical_json, code_version, sha256
 from sim.results.manifest import read_manifest
@@ -333,5 +333,6 @@ def _incomplete(runs: pd.DataFrame) -> list[str]:
     """Return a sentence for each policy of which runs did not complete."""
     counts = runs[runs["status"] != Status.COMPLETED]["policy"].value_counts(sort=False)
     return [
-        f"{policy}: {counted(int(count), 'run')} did not complete and are left out." for policy, count in counts.items()
+        f"{set_off(str(policy))}: {counted(int(count), 'run')} did not complete and are left out."
+        for policy, count in counts.items()
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sim.analysis.ranking import FAILED_MARK
 from sim.analysis.verdict import best_of
 from sim.analysis.wording import some_of
+from sim.faults import set_off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,17 +34,17 @@ def overall(scenarios: Sequence[Scenario]) -> list[str]:
     sound = [policy for policy in policies if not failing[policy]]
     sentences = []
     if failing:
-        often = [f"{policy} in {count}" for policy, count in failing.most_common()]
+        often = [f"{set_off(policy)} in {count}" for policy, count in failing.most_common()]
         sentences.append(f"{FAILED_MARK} Of {many} scenarios, some run failed with {_some(often)}.")
     if not sound:
         sentences.append("Every policy failed in some scenario.")
     elif failing:
-        sentences.append(f"{len(sound)} of {len(policies)} policies failed in none: {_some(sound)}.")
+        sentences.append(f"{len(sound)} of {len(policies)} policies failed in none: {_some([*map(set_off, sound)])}.")
     else:
         sentences.append(f"No policy failed in any of {many} scenarios.")
     first = Counter(policy for each in scenarios if (policy := best(each)) is not None)
     if first:
-        often = [f"{policy} in {count}" for policy, count in first.most_common()]
+        often = [f"{set_off(policy)} in {count}" for policy, count in first.most_common()]
         sentences.append(f"Of those that did not fail there, most came back with {_some(often)} of {many} scenarios.")
     return sentences
 

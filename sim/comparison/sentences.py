@@ -44,7 +44,7 @@ def told_of_equals(groups: Sequence[Sequence[str]], replications: Mapping[str, i
     for group in groups:
         count = replications[group[0]]
         where = f"in all {count} replications" if count > 1 else "in the one run of each"
-        sentences.append(f"{' and '.join(group)} do not differ: every score is the same {where}.")
+        sentences.append(f"{' and '.join(map(set_off, group))} do not differ: every score is the same {where}.")
     return sentences
 
 
@@ -62,7 +62,7 @@ def not_told_apart(rows: Sequence[Row], equal: Sequence[Sequence[str]]) -> list[
         pairs = max(row["pairs"] for row in own)
         if policy == base or told or pairs < FEWEST_FOR_INTERVAL or any(row["different"] for row in own):
             continue
-        text = f"{policy} and {base} are not told apart in any score by {pairs} replications"
+        text = f"{set_off(policy)} and {set_off(base)} are not told apart in any score by {pairs} replications"
         seen = [row for row in own if row["score"] == title.name and row["difference_high"] > row["difference_low"]]
         for row in seen:
             reach = _POWER * (row["difference_high"] - row["difference_low"]) / 2
@@ -89,7 +89,7 @@ def still_needed(rows: Sequence[Row]) -> list[str]:
             many = f"about {row['needed']:.0f}" if row["needed"] <= MOST_NEEDED else f"more than {MOST_NEEDED}"
             found.setdefault(score.title, {}).setdefault(many, []).append(row["policy"])
     parts = [
-        f"{title}: " + ", ".join(f"{many} ({'; '.join(policies)})" for many, policies in by_need.items())
+        f"{title}: " + ", ".join(f"{many} ({'; '.join(map(set_off, policies))})" for many, policies in by_need.items())
         for title, by_need in found.items()
     ]
     return [f"Replications that it takes to tell from chance what is not yet. {'. '.join(parts)}."] if parts else []
@@ -100,4 +100,4 @@ def told_of_unpaired(policies: Sequence[str], baseline: str) -> list[str]:
     if not policies:
         return []
     who = ", ".join(map(set_off, policies))
-    return [f"Not paired with {baseline}, as nothing was run under the same wishes: {who}."]
+    return [f"Not paired with {set_off(baseline)}, as nothing was run under the same wishes: {who}."]

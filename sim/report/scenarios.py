@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.analysis.compare import HEADLINE_SCORES, number
 from sim.analysis.ranking import FAILED_MARK
+from sim.analysis.same import same_for_all
 from sim.analysis.verdict import returning_score
 from sim.comparison.overall import best
+from sim.faults import set_off
 from sim.report.environment import rendered
 from sim.report.memory_map.scenario_maps import is_wanted
 from sim.report.scenario_parts import parts_for
@@ -131,11 +133,12 @@ def _best_in_words(scenario: Scenario, policy: str | None) -> str:
         return policy
     if all(how.failed for how in scenario.failures.values()):
         return "none: every policy failed"
-    return "no difference"
+    name = returning_score().name
+    return "no difference" if name in same_for_all(scenario.rows) else "hardly a difference"
 
 
 def _in_a_line(scenario: Scenario) -> str:
     failing = sum(1 for how in scenario.failures.values() if how.failed)
     policy = best(scenario)
-    what = f"most came back with {policy}" if policy is not None else _best_in_words(scenario, policy)
+    what = f"most came back with {set_off(policy)}" if policy is not None else _best_in_words(scenario, policy)
     return f"{what}; {failing} of {len(scenario.policies)} policies failed" if failing else what

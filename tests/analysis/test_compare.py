@@ -11,10 +11,10 @@ from sim.analysis.compare import (
     compare,
     number,
     policies_in_order,
-    side_by_side,
     signed,
 )
 from sim.analysis.intervals import estimate
+from sim.analysis.same import side_by_side
 from sim.scores.registry import SCORES
 
 if TYPE_CHECKING:

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.analysis import findings
+from sim.analysis.compare import compare
 from sim.analysis.scenario import Scenario
+from sim.analysis.verdict import best_of, verdict
 from sim.analysis.wording import amount, moment, names
 from sim.record.guest_series import GUEST_SERIES
 from sim.results.identity import CellId
@@ -320,3 +322,35 @@ def test_there_is_a_sentence_for_whatever_came_of_a_run(found: Scenario) -> None
         assert "nan" not in said.lower().split()
         if len(found.present) > 1 and found.replications == 1 and "gives most back" in said:
             assert "may be chance" in said or int(found.runs["streams_drawn"].iloc[0]) == 0
+
+
+def test_labels_that_hold_commas_are_set_off_in_every_sentence() -> None:
+    """Else "75 % with a, b, 90 % with c, d" may be of one, two, three or four policies."""
+    one, other, dead = "a, b", "c; d", "e, f"
+    found = scenario(
+        {
+            one: back(*around(75), headroom_min=2.0 * GIB, ratio_max=100.0, movable_share_mean=10.0),
+            other: back(*around(90), headroom_min=1.0 * GIB, ratio_max=300.0, movable_share_mean=50.0),
+            dead: back(*[0.0] * 40, died=[1.0] * 40, headroom_min=0.0, ratio_max=900.0, movable_share_mean=90.0),
+        }
+    )
+    for living in (found, scenario({label: back(*around(50 + n)) for n, label in enumerate((one, other))})):
+        said = [say(living) for say in ALL] + verdict(records(living), living.failures)
+        for text in said:
+            for label in (one, other, dead):
+                assert label not in text.replace(f'"{label}"', ""), text
+        assert sum(f'"{label}"' in text for label in (one, other, dead) for text in said) > 6
+
+
+def test_none_is_best_where_all_give_nearly_as_much_back() -> None:
+    """To name one reads as advice, whatever else the policy does; a report would tell how to set it."""
+    nearly = scenario({"a": back(99.93, headroom_min=8.0 * GIB), "b": back(100.0, headroom_min=GIB)}, random=False)
+    apart = scenario({"a": back(95.0, headroom_min=8.0 * GIB), "b": back(100.0, headroom_min=GIB)}, random=False)
+    assert best_of(records(nearly), nearly.failures) is None
+    assert "most came back" not in " ".join(verdict(records(nearly), nearly.failures))
+    assert best_of(records(apart), apart.failures) == "b"
+    assert "most came back with b" in " ".join(verdict(records(apart), apart.failures))
+
+
+def records(found: Scenario) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in compare(found.runs).to_dict("records")]

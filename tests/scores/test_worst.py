@@ -16,6 +16,7 @@ from rich.console import Console
 
 from sim.analysis.compare import compare
 from sim.analysis.ranking import failures
+from sim.analysis.same import side_by_side
 from sim.analysis.verdict import verdict
 from sim.cli.tables import print_comparison
 from sim.comparison.document import document
@@ -158,3 +159,10 @@ def test_the_trade_off_has_it() -> None:
 def test_nothing_is_said_where_all_runs_are_alike() -> None:
     figure = plot_tradeoff(ResultStore("nowhere"), score_scenario({"base": VALUES["base"]}))
     assert "line to the left" not in words(figure)
+
+
+def test_the_table_for_people_has_it() -> None:
+    table = side_by_side(compare(score_rows(VALUES, **MORE), "base", ["headroom_min", "returned"]), "m", "w")
+    near = {str(row): str(value) for row, value in table["near"].items()}
+    assert near["Kernel headroom, least [GiB]"].startswith("0.95, least 0 (")
+    assert "least" not in near["Memory given back [GiB]"]
