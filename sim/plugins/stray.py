@@ -5,6 +5,7 @@ A policy or workload that does so gives other results each time it is run, and n
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import sys
@@ -45,10 +46,14 @@ class Stray:
     def __init__(self) -> None:
         self.found: list[str] = []
         self._before: Any = None
+        self._collects = False
         self._numpy = _numpy_state()
 
     def __enter__(self) -> Self:
         self._before = sys.getprofile()
+        # A collection calls whoever wants to know of it, in the middle of anything: Hypothesis, which looks at a clock.
+        self._collects = gc.isenabled()
+        gc.disable()
         sys.setprofile(self._look)
         return self
 
@@ -56,6 +61,8 @@ class Stray:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         sys.setprofile(self._before)
+        if self._collects:
+            gc.enable()
 
     def numpy_drawn(self) -> None:
         """Look whether NumPy's shared generator has moved, which is told by no call. To be called at the end."""

@@ -173,7 +173,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_there(tmp_path: Path) -> No
     first = run(load(A), tmp_path / "x", workers=InProcess())
     there = files(first.folder)
     for number in range(3):
-        path.write_text(tomli_w.dumps(small(seed=90 + number, replications=30) | {"name": "experiment"}))
+        path.write_text(tomli_w.dumps(small(seed=90 + number, replications=3000) | {"name": "experiment"}))
         with subprocess.Popen(
             command(path, "--workers", "1"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         ) as running:

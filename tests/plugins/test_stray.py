@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import logging
 import os
 import random
@@ -61,3 +62,32 @@ def test_what_a_seed_rules_is_none() -> None:
         logging.getLogger("mine").warning("a line of a log has its time")
     stray.numpy_drawn()
     assert stray.found == []
+
+
+def test_who_is_told_of_collections_may_look_at_a_clock() -> None:
+    def told(_phase: str, _info: dict[str, int]) -> None:
+        time.perf_counter()
+
+    gc.callbacks.append(told)
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        with Stray() as stray:
+            kept = [[number] for number in range(100)]
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(told)
+
+    assert len(kept) == 100
+    assert stray.found == []
+    assert gc.isenabled()
+
+
+def test_it_leaves_a_collector_off_that_was_off() -> None:
+    gc.disable()
+    try:
+        with Stray():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
