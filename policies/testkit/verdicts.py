@@ -13,7 +13,7 @@ from sim.plugins.apart import Question, ask_apart
 from sim.plugins.lookup import POLICY
 from sim.plugins.made import made, or_refused, raise_refused
 from sim.plugins.parameter_checks import TRIED, check_parameters
-from sim.plugins.verdicts import FAILED, NOT_TRIED, PASSED, Verdict
+from sim.plugins.verdicts import FAILED, LIMIT_S, NOT_TRIED, PASSED, Verdict, never_ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 MACHINES: Final = 40
 CHANGES: Final = 40
-LIMIT_S: Final = 120.0
 
 _ENDS: Final = "all of this within the time limit, and without ending its process"
 _FAST: Final = f"an answer takes at most {SLOWEST} times as long as one of auto-movable"
@@ -68,8 +67,7 @@ def policy_verdicts(
     blame = Path(name.rpartition(":")[0] or name).name
     first, other = ask_apart(__package__, [Question(asked, 0), Question(again, 1)], limit, blame)
     if first.value is None:
-        others = [Verdict(kind, tried, NOT_TRIED, "it has to end first") for kind, tried in _ALL.items()]
-        return [Verdict("ends", _ENDS, FAILED, f"it {first.why}"), *others]
+        return never_ended({"ends": _ENDS, **_ALL}, first.why)
     raise_refused(first.value)
     verdicts = [Verdict(**each) for each in first.value["verdicts"]]
     return [

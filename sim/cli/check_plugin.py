@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from sim.cli.console import width_of_output
+from sim.cli.console import print_json, width_of_output
 from sim.cli.settings import settings_option
+from sim.plugins.verdicts import LIMIT_S, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound="Callable[..., None]")
 
-_LIMIT_S: Final = 120.0
 _MARGIN: Final = 11
 """Characters that the outcome takes: what follows is indented by so many where there is room."""
 _NARROW: Final = 60
@@ -42,7 +42,7 @@ def _options(command: _Command) -> _Command:
             "--time-limit",
             "limit",
             type=click.FloatRange(0.1, 86400),
-            default=_LIMIT_S,
+            default=LIMIT_S,
             show_default=True,
             metavar="SECONDS",
             help="How long a process that checks may take.",
@@ -100,7 +100,6 @@ def _check(
 ) -> None:
     from sim.cli.main import FAILED, BadInput
     from sim.plugins.lookup import PluginError
-    from sim.plugins.verdicts import failed
 
     template: Path | None = said["template"]
     if (name is None) == (template is None):
@@ -116,7 +115,7 @@ def _check(
     wrong = failed(verdicts)
     if said["as_json"]:
         answer = {kind: name, "passed": not wrong, "checks": [each.as_json() for each in verdicts]}
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        print_json(answer)
     else:
         _print(_command_line(kind, str(name), said["settings"]), verdicts, time.monotonic() - began)
     if wrong:

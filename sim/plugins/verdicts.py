@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 PASSED: Final = "passed"
 FAILED: Final = "failed"
 NOT_TRIED: Final = "not tried"
+
+LIMIT_S: Final = 120.0
+"""Seconds that a process which checks may take, unless something else is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +39,15 @@ class Verdict:
 def failed(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """Return those that failed."""
     return [each for each in verdicts if each.outcome == FAILED]
+
+
+def never_ended(checks: Mapping[str, str], why: str, again: str = "") -> list[Verdict]:
+    """Return the verdicts of a plug-in that did not come to its end, for the reason ``why``: "never ends".
+
+    ``checks`` says of each by name what is tried; the first, which is that it ends, failed, and no other was tried.
+    """
+    (ends, tried), *others = checks.items()
+    return [
+        Verdict(ends, tried, FAILED, f"it {why}", again),
+        *(Verdict(check, what, NOT_TRIED, "it has to end first") for check, what in others),
+    ]

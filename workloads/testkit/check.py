@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sim.faults import MemhpSimError
-from sim.plugins.verdicts import failed
+from sim.plugins.verdicts import LIMIT_S, failed
 from workloads.contract import Workload
-from workloads.testkit.verdicts import LIMIT_S, workload_verdicts
+from workloads.testkit.verdicts import workload_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from sim.plugins.lookup import WORKLOAD, configure, create
 from sim.plugins.made import made, or_refused, raise_refused
 from sim.plugins.parameter_checks import TRIED, check_parameters
 from sim.plugins.stray import Stray
-from sim.plugins.verdicts import FAILED, NOT_TRIED, PASSED, Verdict
+from sim.plugins.verdicts import FAILED, LIMIT_S, NOT_TRIED, PASSED, Verdict, never_ended
 from sim.units import MICROSECONDS
 from workloads.testkit.watched import DEVICES, DURATION, MACHINE, RAISES, TIME, watched
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from policies.contract import Policy
     from sim.plugins.made import Made
     from workloads.testkit.watched import Seen
-
-LIMIT_S: Final = 120.0
 
 ENDS: Final = "ends"
 SAME_SEED: Final = "same seed"
@@ -74,10 +72,8 @@ def workload_verdicts(
         if answer.value is not None:
             raise_refused(answer.value)
     again = f"--seed {seed}"
-    why = first.why or other.why
     if first.value is None or other.value is None:
-        others = [Verdict(check, tried, NOT_TRIED, "it has to end first") for check, tried in CHECKS.items()][1:]
-        return [Verdict(ENDS, CHECKS[ENDS], FAILED, f"it {why}", again), *others]
+        return never_ended(CHECKS, first.why or other.why, again)
     verdicts = {each["check"]: Verdict(**each) for each in first.value["verdicts"]}
     if SAME_SEED not in verdicts:
         differs = _difference(first.value["asked"], other.value["asked"])
